@@ -1,0 +1,46 @@
+"""NumPy's arrays as a backend: float32, float64, and the platform's extended precision."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.backend import Backend
+from gradest.operations import Operations
+from gradest.tree import Leaf
+from gradest_numpy.operations import NativeNumpyOperations, NumpyOperations
+
+
+class NumpyBackend(Backend):
+    """Computes on the CPU in NumPy; its native kernels are in place and save passes over memory."""
+
+    name = "numpy"
+    dtypes = ("float32", "float64", "longdouble")
+    kernels = ("portable", "native")
+    native = frozenset({"complex"})
+
+    def __init__(self) -> None:
+        self._operations = {"portable": NumpyOperations(), "native": NativeNumpyOperations()}
+
+    def operations(self, kernel: str = "portable") -> Operations:
+        return self._operations[kernel]
+
+    def array(
+        self, values: NDArray[Any], *, dtype: str, device: str = "cpu", copy: bool = True
+    ) -> NDArray[Any]:
+        if copy:
+            return np.array(values, dtype=dtype, order="C", copy=True)
+        return np.asarray(values, dtype=dtype, order="C")
+
+    def numpy(self, array: NDArray[Any]) -> NDArray[Any]:
+        return np.array(array, copy=True)
+
+    def owns(self, leaf: Leaf) -> bool:
+        return isinstance(leaf, np.ndarray | np.floating | float)
+
+    def dtype(self, array: NDArray[Any]) -> str:
+        name = str(np.asarray(array).dtype)
+        return "longdouble" if array.dtype == np.longdouble else name
+
+    def versions(self) -> dict[str, str]:
+        return {"numpy": np.__version__}

@@ -1,0 +1,83 @@
+"""gradest's operations in NumPy."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.operations import Axis, Operations
+
+Array = NDArray[Any]
+
+
+class NumpyOperations(Operations):
+    """Carries out each operation by the NumPy function of the same meaning."""
+
+    exp = staticmethod(np.exp)
+    log = staticmethod(np.log)
+    expm1 = staticmethod(np.expm1)
+    log1p = staticmethod(np.log1p)
+    tanh = staticmethod(np.tanh)
+    sqrt = staticmethod(np.sqrt)
+    abs = staticmethod(np.abs)
+    maximum = staticmethod(np.maximum)
+    greater = staticmethod(np.greater)
+    where = staticmethod(np.where)
+    matmul = staticmethod(np.matmul)
+    reshape = staticmethod(np.reshape)
+    zeros_like = staticmethod(np.zeros_like)
+
+    def sum(self, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+        return x.sum(axis=axis, keepdims=keepdims)
+
+    def mean(self, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+        return x.mean(axis=axis, keepdims=keepdims)
+
+    def max(self, x: Array, *, axis: int, keepdims: bool = False) -> Array:
+        return x.max(axis=axis, keepdims=keepdims)
+
+    def matrix_transpose(self, x: Array) -> Array:
+        return np.swapaxes(x, -1, -2)
+
+    def expand_dims(self, x: Array, *, axis: int) -> Array:
+        return np.expand_dims(x, axis)
+
+    def stop_gradient(self, x: Array) -> Array:
+        return x
+
+    def broadcast_to(self, x: Array, shape: tuple[int, ...]) -> Array:
+        return np.broadcast_to(x, shape)
+
+    def constant(self, values: Array, *, like: Array) -> Array:
+        return np.asarray(values, dtype=like.dtype)
+
+
+class NativeNumpyOperations(NumpyOperations):
+    """Composed operations in place: the same mathematics with fewer passes over memory."""
+
+    def affine(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
+        product = np.matmul(x, weight)
+        if bias is not None:
+            product += bias[..., None, :] if bias.ndim > 1 else bias
+        return product
+
+    def relu(self, x: Array) -> Array:
+        return np.maximum(x, 0)
+
+    def softmax_cross_entropy(self, logits: Array, targets: Array) -> Array:
+        shifted = logits - logits.max(axis=-1, keepdims=True)
+        picked = np.einsum("...nc,nc->...", shifted, targets)
+        np.exp(shifted, out=shifted)
+        return (np.log(shifted.sum(axis=-1)).sum(axis=-1) - picked) / logits.shape[-2]
+
+    def softmax_cross_entropy_and_gradient(self, logits: Array, targets: Array) -> tuple[Array, Array]:
+        count = logits.shape[-2]
+        weights = logits - logits.max(axis=-1, keepdims=True)
+        picked = np.einsum("...nc,nc->...", weights, targets)
+        np.exp(weights, out=weights)
+        totals = weights.sum(axis=-1, keepdims=True)
+        value = (np.log(totals).sum(axis=(-1, -2)) - picked) / count
+        weights /= totals
+        weights -= targets
+        weights /= count
+        return value, weights

@@ -1,0 +1,11 @@
+"""Interpreters over any backend's operations: dual numbers, a tape, exact differences, structured perturbation.
+
+Each takes a loss text `text(ops, leaves, data)`, a backend's operations and arrays; none knows a framework.
+"""
+
+from gradest.autodiff.dual import value_and_jvps
+from gradest.autodiff.divided_difference import value_and_differences
+from gradest.autodiff.perturbed import perturbed_values
+from gradest.autodiff.tape import value_and_gradient
+
+__all__ = ["perturbed_values", "value_and_differences", "value_and_gradient", "value_and_jvps"]

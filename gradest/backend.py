@@ -1,0 +1,144 @@
+"""The contract of a backend: the arrays of one framework, its operations, and what it differentiates itself.
+
+A backend needs arrays and operations alone (about a hundred lines); `gradest.autodiff` then gives it forward
+mode, reverse mode and cancellation-free differences. The native transformations are optional, and stated in
+`native`. A backend changes nothing global: what a framework keeps in a switch (64-bit mode, NumPy semantics)
+is scoped by `scope` and restored.
+
+This module knows no framework, no problem and no estimator.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.errors import UnsupportedError
+from gradest.operations import Array, Operations
+from gradest.tree import Leaf, Structure, Tree, flatten_tree
+
+Leaves = tuple[Array, ...]
+Data = Any
+"""A tuple or dict of arrays that is not differentiated."""
+Function = Callable[[Leaves, Data], Array]
+"""A scalar loss of parameter leaves and data, on the arrays of one framework."""
+
+NATIVE = frozenset({"compile", "vmap", "value_and_gradient", "value_and_jvps", "complex"})
+"""Every native transformation that a backend may state."""
+
+
+class Backend(ABC):
+    """States what one framework offers.
+
+    Laws, checked by `gradest.testing.check_backend`: `numpy(array(x)) == x` bit for bit in every dtype of
+    `dtypes`; neither aliases its argument; `wait` returns only when the values are there; the native
+    transformations agree with `gradest.autodiff` to rounding; no global setting differs after a call.
+    """
+
+    name: ClassVar[str]
+    dtypes: ClassVar[tuple[str, ...]]
+    """Names of the floating-point dtypes that it computes in, such as "float32"."""
+    kernels: ClassVar[tuple[str, ...]] = ("portable",)
+    """"portable", and "native" where the framework has composed operations of its own."""
+    native: ClassVar[frozenset[str]] = frozenset()
+    """The members of `NATIVE` that this backend overrides."""
+
+    # -- required: arrays and operations ----------------------------------------------------------------
+    @abstractmethod
+    def operations(self, kernel: str = "portable") -> Operations:
+        """Return the operations, with the composed ones portable or the framework's own."""
+
+    @abstractmethod
+    def array(self, values: NDArray[Any], *, dtype: str, device: str = "cpu", copy: bool = True) -> Array:
+        """Return NumPy values as this framework's array; with `copy=False` it may share their memory."""
+
+    @abstractmethod
+    def numpy(self, array: Array) -> NDArray[Any]:
+        """Return an array's values as a NumPy array that owns its memory, dtype kept; waits for them."""
+
+    @abstractmethod
+    def owns(self, leaf: Leaf) -> bool:
+        """Return whether the object is an array (or parameter) of this framework."""
+
+    @abstractmethod
+    def dtype(self, array: Array) -> str:
+        """Return the name of the array's dtype, such as "float32"."""
+
+    def device(self, array: Array) -> str:
+        """Return the name of the array's device, such as "cpu" or "cuda:0"."""
+        return "cpu"
+
+    def devices(self) -> tuple[str, ...]:
+        """Return the names of the devices that can be used here, the default one first."""
+        return ("cpu",)
+
+    def wait(self, arrays: Sequence[Array]) -> None:
+        """Return when the values of all arrays are there; nothing to do for a framework without a queue."""
+        return None
+
+    def scope(self, dtype: str) -> AbstractContextManager[Any] | None:
+        """Return a context in which arrays of the dtype can be used, or None where no switch is needed."""
+        return None
+
+    def versions(self) -> dict[str, str]:
+        """Return the framework's version and those of the libraries below it that decide its numbers."""
+        return {}
+
+    def peak_memory_bytes(self, device: str) -> int | None:
+        """Return the peak of the device's own allocator since `reset_peak_memory`, or None where it has none."""
+        return None
+
+    def reset_peak_memory(self, device: str) -> None:
+        """Start the device allocator's peak afresh."""
+        return None
+
+    # -- optional: native transformations ----------------------------------------------------------------
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function of nested tuples and dicts of arrays, compiled; here, unchanged."""
+        return function
+
+    def vmap(self, function: Function) -> Function:
+        """Return `function` over leaves with a leading axis K (data shared): values `(K,)`."""
+        raise self._lacks("vmap")
+
+    def value_and_gradient(self, function: Function) -> Callable[[Leaves, Data], tuple[Array, Leaves]]:
+        """Return `(leaves, data) -> (value, gradient leaves)` by the framework's reverse mode, compiled if it can."""
+        raise self._lacks("value_and_gradient")
+
+    def value_and_jvps(self, function: Function) -> Callable[[Leaves, Leaves, Data], tuple[Array, Array]]:
+        """Return `(leaves, tangents (K, *shape) each, data) -> (value, jvps (K,))` by the framework's forward mode."""
+        raise self._lacks("value_and_jvps")
+
+    # -- optional: users' own code ----------------------------------------------------------------------
+    def is_model(self, params: Any) -> bool:
+        """Return whether `params` is a model object of this framework that holds its own parameters."""
+        return False
+
+    def bind_model(self, f: Callable[..., Array], model: Any) -> Callable[..., Array]:
+        """Return `f(model, *args)` as a pure function `(parameters dict, *args)`.
+
+        The model is left as it was, its parameters and their `.grad` included.
+        """
+        raise UnsupportedError(f"backend {self.name!r} has no model objects; pass a function of a pytree of arrays")
+
+    def model_parameters(self, model: Any) -> dict[str, Array]:
+        """Return the trainable parameters of a model by name, as arrays outside any graph."""
+        raise UnsupportedError(f"backend {self.name!r} has no model objects; pass a pytree of arrays")
+
+    def flatten(self, tree: Tree) -> tuple[tuple[Leaf, ...], tuple[str, ...], Structure]:
+        """Return leaves, paths and structure of a user's pytree; see `gradest.tree.flatten_tree`."""
+        return flatten_tree(tree)
+
+    def _lacks(self, transformation: str) -> UnsupportedError:
+        return UnsupportedError(
+            f"backend {self.name!r} has no native {transformation}; it has: {', '.join(sorted(self.native)) or 'none'}. "
+            "Use engine='gradest' where the loss is written in gradest's operations, or another backend"
+        )
+
+
+def as_float64(backend: Backend, array: Array) -> NDArray[np.float64]:
+    """Return an array's values as float64, for accuracy work outside the clock."""
+    return np.asarray(backend.numpy(array), dtype=np.float64)

@@ -1,0 +1,180 @@
+"""Binding: from a problem, or a user's own function and parameters, to an `Objective`.
+
+Everything that is asked of parameters and arguments is checked here, above the backends, so that bad input is the
+same error on each of them. This module knows no framework by name.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gradest.backend import Backend, Data, Leaves
+from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError, UnsupportedError
+from gradest.objective import Objective
+from gradest.operations import Array, Operations
+from gradest.problem import Problem
+from gradest.registry import get_backend, infer_backend
+
+
+def bind(
+    f: Any,
+    params: Any = None,
+    *args: Any,
+    backend: str | Backend | None = None,
+    dtype: str | None = None,
+    device: str | None = None,
+    kernel: str = "portable",
+) -> Objective:
+    """Return the objective of a problem, or of a user's function, on one backend.
+
+    Parameters
+    ----------
+    f
+        A `Problem`, or a function `f(params, *args) -> scalar`.
+    params
+        For a function: a pytree of floating-point arrays, an `nn.Module` or a Gluon `Block`. For a problem: a
+        mapping of arrays, its own start point by default.
+    *args
+        Further arguments of the function, not differentiated.
+    backend
+        A name or a backend; for a function the one that owns the arrays by default, for a problem "numpy".
+    dtype
+        For a problem: "float64" (default), "float32" or another of the backend's. A function computes in the
+        dtype of its parameters.
+    kernel
+        "portable" or "native": which composed operations a problem's loss uses.
+
+    Raises
+    ------
+    InvalidTypeError
+        A parameter is not a floating-point array.
+    InvalidInputError, NonFiniteError, UnsupportedError, MissingDependencyError
+        Something cannot be used; nothing has been evaluated.
+    """
+    if isinstance(f, Objective):
+        return f
+    if isinstance(f, Problem):
+        return _bind_problem(f, params, backend or "numpy", dtype or "float64", device, kernel)
+    if not callable(f):
+        raise InvalidTypeError(f"a Problem, an Objective or a function was asked for; found {type(f).__name__}")
+    if params is None:
+        raise InvalidInputError("a function needs params: a pytree of arrays, an nn.Module or a Gluon Block")
+    if dtype is not None:
+        raise InvalidInputError(f"dtype={dtype!r} was given with a function; it computes in its parameters' dtype")
+    return _bind_function(f, params, args, get_backend(backend) if backend else infer_backend(params), device)
+
+
+def _bind_problem(
+    problem: Problem, params: Any, backend_name: str | Backend, dtype: str, device: str | None, kernel: str
+) -> Objective:
+    backend = get_backend(backend_name)
+    for asked, known, what in ((dtype, backend.dtypes, "dtype"), (kernel, backend.kernels, "kernel")):
+        if asked not in known:
+            raise UnsupportedError(f"backend {backend.name!r} has no {what} {asked!r}; it has: {', '.join(known)}")
+    where = device or backend.devices()[0]
+    if where not in backend.devices():
+        raise UnsupportedError(
+            f"backend {backend.name!r} has no device {where!r} here; it has: {', '.join(backend.devices())}"
+        )
+    arrays = problem.parameters() if params is None else params
+    names = problem.layout.names
+    leaves, paths, structure = backend.flatten(arrays)
+    if paths != names:
+        raise InvalidInputError(f"problem {problem.name!r} has parameters {names}; found {paths}")
+    returns_numpy = params is not None and not all(backend.owns(leaf) for leaf in leaves)
+    to_array = partial(backend.array, dtype=dtype, device=where)
+    convert = _scoped_call(backend, dtype)
+    start = convert(lambda: tuple(to_array(_float_array(backend, leaf, p)) for leaf, p in zip(leaves, names, strict=True)))
+    data = convert(lambda: {name: to_array(values) for name, values in problem.data().items()})
+
+    def text(ops: Operations, values: Leaves, given: Mapping[str, Array]) -> Array:
+        return problem.loss(ops, dict(zip(names, values, strict=True)), given)
+
+    return Objective(
+        backend=backend,
+        function=partial(text, backend.operations(kernel)),
+        text=text,
+        start=start,
+        paths=names,
+        structure=structure,
+        data=data,
+        kernel=kernel,
+        problem=problem,
+        returns_numpy=returns_numpy,
+    )
+
+
+def _bind_function(f: Callable[..., Array], params: Any, args: tuple[Any, ...], backend: Backend, device: str | None) -> Objective:
+    if backend.is_model(params):
+        f, params = backend.bind_model(f, params), backend.model_parameters(params)
+    leaves, paths, structure = backend.flatten(params)
+    returns_numpy = backend.name != "numpy" and not any(backend.owns(leaf) for leaf in leaves)
+    arrays = [np.asarray(leaf) if isinstance(leaf, float) else leaf for leaf in leaves]
+    for path, leaf in zip(paths, arrays, strict=True):
+        _float_array(backend, leaf, path)
+    if returns_numpy:
+        where = device or backend.devices()[0]
+        arrays = [backend.array(leaf, dtype=str(leaf.dtype), device=where) for leaf in arrays]
+    data, rebuild_args = _split_arguments(backend, args)
+
+    def function(values: Leaves, given: Data) -> Array:
+        return f(structure.rebuild(values), *rebuild_args(given))
+
+    return Objective(
+        backend=backend,
+        function=function,
+        text=None,
+        start=tuple(arrays),
+        paths=paths,
+        structure=structure,
+        data=data,
+        returns_numpy=returns_numpy,
+    )
+
+
+def _split_arguments(backend: Backend, args: tuple[Any, ...]) -> tuple[Data, Callable[[Data], Sequence[Any]]]:
+    """Return the arrays among the arguments as data, and the function that puts them back in their places."""
+    if not args:
+        return (), lambda given: ()
+    leaves, _, structure = backend.flatten(args)
+    places = [k for k, leaf in enumerate(leaves) if backend.owns(leaf)]
+
+    def rebuild(given: Data) -> Sequence[Any]:
+        filled = list(leaves)
+        for place, array in zip(places, given, strict=True):
+            filled[place] = array
+        arguments: Sequence[Any] = structure.rebuild(filled)
+        return arguments
+
+    return tuple(leaves[k] for k in places), rebuild
+
+
+def _float_array(backend: Backend, leaf: Any, path: str) -> np.ndarray[Any, Any]:
+    """Return a parameter leaf as a NumPy array, refusing what is not floating-point or not finite."""
+    if not (backend.owns(leaf) or isinstance(leaf, np.ndarray | np.generic | float)):
+        raise InvalidTypeError(
+            f"parameter {path!r} must be a floating-point array of backend {backend.name!r}; "
+            f"found {type(leaf).__name__}"
+        )
+    values = backend.numpy(leaf) if backend.owns(leaf) else np.asarray(leaf)
+    if values.dtype.kind not in "fV":  # V: bfloat16 as NumPy sees it
+        raise InvalidTypeError(
+            f"parameter {path!r} must be floating-point; found dtype {values.dtype}; convert it, e.g. to float64"
+        )
+    bad = values.size - int(np.isfinite(values.astype(np.float64)).sum())
+    if bad:
+        raise NonFiniteError(f"parameters must be finite; {path!r} has {bad} of {values.size} entries NaN or infinite")
+    return values
+
+
+def _scoped_call(backend: Backend, dtype: str) -> Callable[[Callable[[], Any]], Any]:
+    def call(make: Callable[[], Any]) -> Any:
+        scope = backend.scope(dtype)
+        if scope is None:
+            return make()
+        with scope:
+            return make()
+
+    return call

@@ -1,0 +1,60 @@
+"""The errors that gradest raises: one small family.
+
+Every message says what was asked, what was found and what to try. Every class takes one message, so that
+an error survives pickling between processes. This module imports nothing of gradest.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class GradestError(Exception):
+    """Base of every error that gradest raises on purpose."""
+
+
+class InvalidInputError(GradestError, ValueError):
+    """An argument has a value that cannot be used: a shape, a range, an option."""
+
+
+class InvalidTypeError(GradestError, TypeError):
+    """An argument has a type or dtype that cannot be used: integer parameters, float labels."""
+
+
+class NonFiniteError(InvalidInputError):
+    """An input holds NaN or infinity."""
+
+
+class UnknownNameError(InvalidInputError):
+    """A name is not registered; the message lists near names."""
+
+
+class UnsupportedError(GradestError, NotImplementedError):
+    """The combination asked for cannot be carried out; the message says which one can."""
+
+
+class MissingDependencyError(GradestError, ImportError):
+    """A package or system library that was asked for is not installed; the message has the command."""
+
+
+class PreparationMismatchError(InvalidInputError):
+    """A prepared estimator was called with parameters of other names, shapes, dtypes or devices."""
+
+
+class StepTooSmallError(InvalidInputError):
+    """A finite-difference step vanishes in rounding: x + h == x."""
+
+
+class MemoryBudgetError(GradestError, MemoryError):
+    """The least that an estimator needs exceeds its memory budget."""
+
+
+class DatasetError(InvalidInputError):
+    """A data set is missing or damaged; the message has the command that fetches it."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """Return the error for a name that is not registered, with the nearest registered ones."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    return UnknownNameError(f"no {kind} is named {name!r}; {hint}Known: {', '.join(names)}")

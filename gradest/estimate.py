@@ -1,0 +1,54 @@
+"""What an estimator returns, and what it costs. This module knows nothing of how either came about."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Counts evaluations: plain values, JVPs and VJPs (each of the latter two includes its primal value)."""
+
+    values: int = 0
+    jvps: int = 0
+    vjps: int = 0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.values + other.values, self.jvps + other.jvps, self.vjps + other.vjps)
+
+    def __sub__(self, other: "Cost") -> "Cost":
+        return Cost(self.values - other.values, self.jvps - other.jvps, self.vjps - other.vjps)
+
+    def __str__(self) -> str:
+        parts = [f"{count} {name}" for name in ("values", "jvps", "vjps") if (count := getattr(self, name))]
+        return " + ".join(parts) or "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """An estimate of a gradient.
+
+    `gradient` has the structure, array type, dtype and device of the parameters it was asked at. `value` is the
+    loss there (None where the method does not evaluate it). `error` is the method's own estimate of the error of
+    each entry, in the gradient's structure, where it has one. `path` names how it was computed, such as
+    "native", "gradest", "batched" or "structured".
+    """
+
+    value: Any
+    gradient: Any
+    cost: Cost
+    path: str
+    error: Any = None
+
+    def __iter__(self) -> Any:
+        """Unpack as `value, gradient = estimate`."""
+        return iter((self.value, self.gradient))
+
+
+@dataclass(frozen=True, slots=True)
+class KernelResult:
+    """What an estimator's kernel hands back: leaves instead of the user's structure."""
+
+    value: Any
+    gradient: Sequence[Any]
+    error: Sequence[Any] | None = None

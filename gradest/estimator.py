@@ -1,0 +1,138 @@
+"""The contract of an estimator: hyper-parameters in, a prepared callable out.
+
+An estimator author sees only `Objective`. This module knows no framework and no problem.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, ClassVar
+
+from gradest.backend import Leaves
+from gradest.binding import bind
+from gradest.estimate import Cost, Estimate, KernelResult
+from gradest.layout import Layout
+from gradest.objective import Objective
+
+Kernel = Callable[[Leaves, Any], KernelResult]
+"""`(parameter leaves, rng) -> KernelResult`; deterministic estimators ignore `rng`."""
+
+
+class Target(Enum):
+    """What an estimator's expectation is; the value is the wording for people."""
+
+    GRADIENT = "gradient"
+    SMOOTHED = "gradient of the smoothed loss"
+    DIRECTION = "direction of the gradient only"
+    NOTHING = "nothing (a control)"
+
+
+@dataclass(frozen=True)
+class PreparedKernel:
+    """A kernel, and the path it takes ("native", "gradest", "batched", "loop", "structured", ...)."""
+
+    call: Kernel
+    path: str
+
+
+@dataclass(frozen=True)
+class Estimator(ABC):
+    """States one way to get a gradient: a frozen dataclass whose fields are the hyper-parameters.
+
+    Laws, checked by `gradest.testing.check_estimator`: the cost counted equals `cost(layout)`; inputs are never
+    written to; equal `rng` seeds give equal estimates on every backend, for every chunk size and number of
+    workers; the expectation is `target`.
+    """
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+    """Author, year and DOI or arXiv id."""
+    formula: ClassVar[str]
+    """The estimate on one line, such as "(f(x + h e_i) - f(x)) / h"."""
+    cost_formula: ClassVar[str]
+    """The cost in terms of P and N, such as "P + 1 values"."""
+    target: ClassVar[Target] = Target.GRADIENT
+    stochastic: ClassVar[bool] = False
+
+    @abstractmethod
+    def cost(self, layout: Layout) -> Cost:
+        """Return what one estimate costs for parameters of the layout, before anything runs."""
+
+    @abstractmethod
+    def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
+        """Return the kernel for one objective: check the mode, compile, reserve buffers; evaluate nothing.
+
+        Raises
+        ------
+        UnsupportedError
+            The backend or the objective lacks what the estimator needs; the message says what can be used.
+        """
+
+    def prepare(self, objective: Objective, *, executor: Executor | None = None) -> "Prepared":
+        """Return the estimator bound to an objective; everything that can be done once is done here."""
+        return Prepared(self, objective, self.prepare_kernel(objective, executor=executor))
+
+    def __call__(self, f: Any, params: Any = None, *args: Any, rng: Any = None, **binding: Any) -> Estimate:
+        """Return the estimate of the gradient of `f` at `params`.
+
+        Parameters
+        ----------
+        f
+            An `Objective`, a `Problem`, or a function `f(params, *args) -> scalar` of one framework.
+        params
+            A pytree of arrays, an `nn.Module` or a Gluon `Block`; the start point of the objective by default.
+        rng
+            SPEC 7: an int, a `SeedSequence`, a `Generator`, or None for fresh entropy.
+        **binding
+            Passed to `gradest.bind` where `f` is not an objective: `backend`, `dtype`, `device`, `kernel`.
+
+        Raises
+        ------
+        NonFiniteError
+            The parameters hold NaN or infinity.
+        """
+        objective = f if isinstance(f, Objective) else bind(f, params, *args, **binding)
+        at = objective.start_tree if params is None or not isinstance(f, Objective) else params
+        objective.require_finite(at)
+        return self.prepare(objective)(at, rng=rng)
+
+    def value_and_grad(self, f: Any, *args: Any, **binding: Any) -> Callable[..., tuple[Any, Any]]:
+        """Return `g(params, *args, rng=None) -> (value, gradient)`, in the manner of `jax.value_and_grad`."""
+
+        def value_and_gradient(params: Any = None, *more: Any, rng: Any = None) -> tuple[Any, Any]:
+            estimate = self(f, params, *args, *more, rng=rng, **binding)
+            return estimate.value, estimate.gradient
+
+        return value_and_gradient
+
+
+class Prepared:
+    """An estimator bound to one objective, ready to be called many times.
+
+    It checks names, shapes, dtypes and devices of what it is given, and not whether the numbers are finite:
+    that would wait for the device at each call.
+    """
+
+    def __init__(self, estimator: Estimator, objective: Objective, kernel: PreparedKernel) -> None:
+        self.estimator = estimator
+        self.objective = objective
+        self.path = kernel.path
+        self.cost = estimator.cost(objective.layout)
+        self._kernel = objective.scoped(kernel.call)
+
+    def __call__(self, params: Any = None, *, rng: Any = None) -> Estimate:
+        """Return the estimate at `params` (the objective's start point by default).
+
+        Raises
+        ------
+        PreparationMismatchError
+            `params` differs from what was prepared for in names, shapes, dtype or device.
+        """
+        objective = self.objective
+        leaves = objective.start if params is None else objective.leaves_of(params)
+        result = self._kernel(leaves, rng)
+        gradient = objective.tree_of(result.gradient)
+        error = None if result.error is None else objective.tree_of(result.error)
+        return Estimate(result.value, gradient, self.cost, self.path, error)

@@ -1,0 +1,1 @@
+"""The estimators, one family per file; found by name through `gradest.get_estimator`."""

@@ -1,0 +1,326 @@
+"""An objective: a problem, or a user's own function, bound to one backend, dtype and device.
+
+It is all that an estimator sees. Data cross to the framework once, here. It counts evaluations truthfully: what
+is evaluated inside a compiled step is counted each time the step runs.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradest import autodiff
+from gradest.backend import Backend, Data, Function, Leaves
+from gradest.errors import (
+    InvalidInputError,
+    NonFiniteError,
+    PreparationMismatchError,
+    UnsupportedError,
+)
+from gradest.estimate import Cost
+from gradest.layout import Layout
+from gradest.operations import Array, Operations
+from gradest.problem import Problem
+from gradest.tangents import Tangent
+from gradest.tree import Structure
+
+Text = Callable[[Operations, Leaves, Data], Array]
+"""A loss written in operations, of parameter leaves and data."""
+
+
+class Objective:
+    """A scalar function of parameter leaves on the arrays of one framework; made by `gradest.bind`.
+
+    Attributes
+    ----------
+    backend, ops, kernel, dtype, device
+        Where and how it runs.
+    layout
+        Names and shapes of the parameters.
+    start
+        The leaves at which it was bound (private copies).
+    text
+        The loss in operations, where there is one: then `gradest.autodiff` can interpret it.
+    problem
+        The problem it was bound from, or None for a user's function.
+    counts
+        The evaluations made so far, a `Cost`.
+    """
+
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        function: Function,
+        text: Text | None,
+        start: Leaves,
+        paths: tuple[str, ...],
+        structure: Structure,
+        data: Data,
+        kernel: str = "portable",
+        problem: Problem | None = None,
+        returns_numpy: bool = False,
+    ) -> None:
+        self.backend = backend
+        self.kernel = kernel
+        self.ops = backend.operations(kernel)
+        self.text = text
+        self.start = start
+        self.data = data
+        self.problem = problem
+        self.layout = Layout(paths, tuple(tuple(int(n) for n in leaf.shape) for leaf in start))
+        self.dtypes = tuple(backend.dtype(leaf) for leaf in start)
+        self.dtype = self.dtypes[0]
+        self.device = backend.device(start[0])
+        self.counts = Cost()
+        self._function = function
+        self._structure = structure
+        self._returns_numpy = returns_numpy
+        self._native_dtypes = tuple(leaf.dtype for leaf in start)
+
+    # -- structure --------------------------------------------------------------------------------------
+    @property
+    def start_tree(self) -> Any:
+        """The start point in the structure in which it was given."""
+        return self.tree_of(self.start)
+
+    def tree_of(self, leaves: Sequence[Array]) -> Any:
+        """Return leaves in the structure (and array type) of the parameters."""
+        if self._returns_numpy:
+            leaves = [self.backend.numpy(leaf) for leaf in leaves]
+        return self._structure.rebuild(leaves)
+
+    def leaves_of(self, params: Any) -> Leaves:
+        """Return the leaves of `params`, refusing names, shapes or dtypes other than those bound.
+
+        Raises
+        ------
+        PreparationMismatchError
+            Something differs; the message has one line per parameter.
+        """
+        if self.backend.is_model(params):
+            params = self.backend.model_parameters(params)
+        leaves, paths, _ = self.backend.flatten(params)
+        if self._returns_numpy:
+            leaves = tuple(
+                self.backend.array(np.asarray(leaf), dtype=dtype, device=self.device)
+                for leaf, dtype in zip(leaves, self.dtypes, strict=False)
+            )
+        if paths == self.layout.names and all(
+            getattr(leaf, "dtype", None) == dtype and leaf.shape == shape
+            for leaf, dtype, shape in zip(leaves, self._native_dtypes, self.layout.shapes, strict=True)
+        ):
+            return leaves
+        raise PreparationMismatchError(self._mismatch(leaves, paths))
+
+    def _mismatch(self, leaves: Leaves, paths: tuple[str, ...]) -> str:
+        found = {
+            path: (self.backend.dtype(leaf), tuple(leaf.shape)) if self.backend.owns(leaf) else (type(leaf).__name__,)
+            for path, leaf in zip(paths, leaves, strict=True)
+        }
+        asked = dict(zip(self.layout.names, zip(self.dtypes, self.layout.shapes, strict=True), strict=True))
+        lines = [
+            f"  {'ok' if found.get(name) == asked.get(name) else 'NO'} {name}: prepared for {asked.get(name)}, "
+            f"found {found.get(name)}"
+            for name in dict.fromkeys((*asked, *found))
+        ]
+        return "\n".join(("parameters differ from those prepared for; prepare again for these:", *lines))
+
+    def require_finite(self, params: Any) -> None:
+        """Refuse parameters that hold NaN or infinity.
+
+        Raises
+        ------
+        NonFiniteError
+            The message names the parameter and how many entries are not finite.
+        """
+        if self.backend.is_model(params):
+            params = self.backend.model_parameters(params)
+        leaves, paths, _ = self.backend.flatten(params)
+        for path, leaf in zip(paths, leaves, strict=True):
+            values = np.asarray(self.backend.numpy(leaf) if self.backend.owns(leaf) else leaf)
+            bad = values.size - int(np.isfinite(values).sum())
+            if bad:
+                raise NonFiniteError(
+                    f"parameters must be finite; {path!r} has {bad} of {values.size} entries NaN or infinite"
+                )
+
+    # -- evaluation inside steps (counted as they run) ------------------------------------------------------
+    def evaluate(self, leaves: Leaves, data: Data) -> Array:
+        """Return the loss; counts one value."""
+        self.counts += Cost(values=1)
+        return self._function(leaves, data)
+
+    def evaluate_population(self, population: Leaves, data: Data) -> Array:
+        """Return the losses `(K,)` of leaves with a leading axis K; counts K values.
+
+        Batched by broadcasting where the loss is written in operations, by the framework's vmap where it has
+        one, else one by one.
+        """
+        size = int(population[0].shape[0])
+        self.counts += Cost(values=size)
+        return self._population(population, data)
+
+    @property
+    def population_path(self) -> str:
+        """How `evaluate_population` works here: "batched", "vmap" or "loop"."""
+        if self.text is not None:
+            return "batched"
+        return "vmap" if "vmap" in self.backend.native else "loop"
+
+    def evaluate_perturbed(self, leaves: Leaves, tangents: Sequence[Tangent], data: Data) -> Array:
+        """Return the losses `(K,)` at `leaves + tangents`, using the structure of the tangents; counts K values."""
+        self.counts += Cost(values=tangents[0].count)
+        return autodiff.perturbed_values(self._require_text("structured evaluation"), self.ops, leaves, tangents, data)
+
+    def evaluate_differences(self, leaves: Leaves, tangents: Sequence[Tangent], data: Data) -> tuple[Array, Array]:
+        """Return the loss and the exact differences `f(x + tangent_k) - f(x)`, `(K,)`; counts K + 1 values."""
+        self.counts += Cost(values=tangents[0].count + 1)
+        text = self._require_text("cancellation-free differences")
+        return autodiff.value_and_differences(text, self.ops, leaves, tangents, data)
+
+    def evaluate_jvps(self, leaves: Leaves, tangents: Sequence[Tangent], data: Data) -> tuple[Array, Array]:
+        """Return the loss and the JVPs `(K,)` by gradest's dual numbers; counts K JVPs."""
+        self.counts += Cost(jvps=tangents[0].count)
+        return autodiff.value_and_jvps(self._require_text("engine='gradest'"), self.ops, leaves, tangents, data)
+
+    def evaluate_gradient(self, leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
+        """Return the loss and its gradient by gradest's tape; counts one VJP."""
+        self.counts += Cost(vjps=1)
+        return autodiff.value_and_gradient(self._require_text("engine='gradest'"), self.ops, leaves, data)
+
+    # -- prepared functions -------------------------------------------------------------------------------
+    def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `step(*arrays, data)` compiled where the backend compiles, with this objective's data bound last.
+
+        `step` takes nested tuples of arrays, then the data, and evaluates through the `evaluate_*` methods. What it
+        counts while it is traced is added again each time the compiled step runs; steps whose count varies
+        with anything but the shapes of their arguments must not be compiled.
+        """
+        compiled, recorded = self.backend.compile(step), {}
+
+        def run(*arrays: Any) -> Any:
+            before = self.counts
+            result = compiled(*arrays, self.data)
+            key = _shapes(arrays)
+            if self.counts != before:
+                recorded[key] = self.counts - before
+            else:
+                self.counts += recorded.get(key, Cost())
+            return result
+
+        return self.scoped(run)
+
+    def prepare_value(self) -> Callable[[Leaves], Array]:
+        """Return `leaves -> value`, compiled and counted."""
+        return self._counted(self.backend.compile(self._function), Cost(values=1))
+
+    def prepare_gradient(self, engine: str = "auto") -> tuple[Callable[[Leaves], tuple[Array, Leaves]], str]:
+        """Return `leaves -> (value, gradient leaves)` by reverse mode, and the engine that it uses.
+
+        Raises
+        ------
+        UnsupportedError
+            The engine cannot differentiate this objective.
+        """
+        if self.choose_engine(engine, "value_and_gradient") == "native":
+            return self._counted(self.backend.value_and_gradient(self._function), Cost(vjps=1)), "native"
+        return self.compile(self.evaluate_gradient), "gradest"
+
+    def prepare_jvps(self) -> Callable[[Leaves, Leaves], tuple[Array, Array]]:
+        """Return `(leaves, tangents (K, *shape) each) -> (value, jvps (K,))` by the framework's forward mode."""
+        native = self.scoped(self.backend.value_and_jvps(self._function))
+
+        def jvps(leaves: Leaves, tangents: Leaves) -> tuple[Array, Array]:
+            self.counts += Cost(jvps=int(tangents[0].shape[0]))
+            value, products = native(leaves, tangents, self.data)
+            return value, products
+
+        return jvps
+
+    def prepare_closed_form(self) -> Callable[[Leaves], tuple[Array, Leaves]]:
+        """Return `leaves -> (value, gradient leaves)` by the problem's closed form.
+
+        Raises
+        ------
+        UnsupportedError
+            There is none.
+        """
+        problem = self.problem
+        if problem is None or not problem.has_closed_form:
+            what = "a user's function" if problem is None else f"problem {problem.name!r}"
+            raise UnsupportedError(f"the closed-form gradient was asked for; {what} has none; use reverse mode")
+        names, ops = self.layout.names, self.ops
+
+        def closed_form(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
+            value, gradient = problem.loss_and_gradient(ops, dict(zip(names, leaves, strict=True)), data)
+            return value, tuple(gradient[name] for name in names)
+
+        return self._counted(self.backend.compile(closed_form), Cost(vjps=1))
+
+    def choose_engine(self, engine: str, transformation: str) -> str:
+        """Return "native" or "gradest" for an engine of "auto", "native" or "gradest".
+
+        Raises
+        ------
+        UnsupportedError
+            The engine asked for cannot carry out the transformation here.
+        """
+        if engine not in ("auto", "native", "gradest"):
+            raise InvalidInputError(f"engine must be 'auto', 'native' or 'gradest'; found {engine!r}")
+        has_native = transformation in self.backend.native
+        if engine == "native" and not has_native:
+            raise UnsupportedError(
+                f"backend {self.backend.name!r} has no native {transformation}; use engine='gradest'"
+                + ("" if self.text is not None else " with a loss written in gradest's operations")
+            )
+        chosen = "native" if has_native and engine != "gradest" else "gradest"
+        if chosen == "gradest":
+            self._require_text(f"engine='gradest' ({transformation})")
+        return chosen
+
+    def scoped(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function run inside the backend's scope for this dtype; unchanged where none is needed."""
+        if self.backend.scope(self.dtype) is None:
+            return function
+        backend, dtype = self.backend, self.dtype
+
+        def run(*args: Any) -> Any:
+            with backend.scope(dtype):  # type: ignore[union-attr]  # not None, as tested above
+                return function(*args)
+
+        return run
+
+    # -- internals ----------------------------------------------------------------------------------------
+    def _counted(self, function: Callable[[Leaves, Data], Any], cost: Cost) -> Callable[[Leaves], Any]:
+        data = self.data
+
+        def call(leaves: Leaves) -> Any:
+            self.counts += cost
+            return function(leaves, data)
+
+        return self.scoped(call)
+
+    def _population(self, population: Leaves, data: Data) -> Array:
+        if self.text is not None:
+            return self.text(self.ops, population, data)
+        if "vmap" in self.backend.native:
+            return self.backend.vmap(self._function)(population, data)
+        values = [
+            self.backend.numpy(self._function(tuple(leaf[k] for leaf in population), data))
+            for k in range(int(population[0].shape[0]))
+        ]
+        return self.backend.array(np.stack(values), dtype=self.dtype, device=self.device)
+
+    def _require_text(self, asked: str) -> Text:
+        if self.text is None:
+            raise UnsupportedError(
+                f"{asked} was asked for; it needs the loss as a gradest Problem written in operations, and this "
+                "objective is an opaque function; use a native engine or a black-box scheme"
+            )
+        return self.text
+
+
+def _shapes(arrays: Any) -> Any:
+    """Return the shapes of nested tuples of arrays, as a key."""
+    return tuple(_shapes(a) for a in arrays) if isinstance(arrays, tuple) else getattr(arrays, "shape", None)

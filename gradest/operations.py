@@ -1,0 +1,150 @@
+"""The vocabulary that losses are written in.
+
+A loss is one text, `loss(ops, params, data)`, that runs on every backend and under every interpreter (dual
+numbers, tape, divided differences). It may use Python's arithmetic operators on arrays (`+ - * /` and unary
+minus), Python numbers, and the names of `Operations`: nothing else, in particular no indexing, no `.shape` and
+no branching on values, because some backends trace the text with arrays that have no values or shapes.
+
+Names and axis conventions are the array API standard's where it has one. Losses are population-polymorphic:
+parameters with leading axes `(K, ...)` give a loss of shape `(K,)`, so reductions name their axes from the end.
+
+This module knows no framework and no interpreter.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from numpy.typing import NDArray
+
+Array = Any
+"""An array of whichever framework (or interpreter) the operations belong to."""
+
+Axis = int | tuple[int, ...] | None
+
+
+class Operations(ABC):
+    """States the operations that every backend and every interpreter must have.
+
+    Laws, checked by `gradest.testing`: each operation equals NumPy's on the same numbers to rounding; the
+    composed operations equal their portable form, here written in the others, to rounding; `relu` has
+    derivative 0 at 0; operands are never written to.
+    """
+
+    # -- elementwise ------------------------------------------------------------------------------------
+    @abstractmethod
+    def exp(self, x: Array) -> Array: ...
+
+    @abstractmethod
+    def log(self, x: Array) -> Array: ...
+
+    @abstractmethod
+    def expm1(self, x: Array) -> Array: ...
+
+    @abstractmethod
+    def log1p(self, x: Array) -> Array: ...
+
+    @abstractmethod
+    def tanh(self, x: Array) -> Array: ...
+
+    @abstractmethod
+    def sqrt(self, x: Array) -> Array: ...
+
+    @abstractmethod
+    def abs(self, x: Array) -> Array: ...
+
+    @abstractmethod
+    def maximum(self, x: Array, y: Array | float) -> Array: ...
+
+    @abstractmethod
+    def greater(self, x: Array, y: Array | float) -> Array:
+        """Return `x > y` as booleans, for use as the condition of `where`."""
+
+    @abstractmethod
+    def where(self, condition: Array, x: Array | float, y: Array | float) -> Array: ...
+
+    # -- reductions -------------------------------------------------------------------------------------
+    @abstractmethod
+    def sum(self, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array: ...
+
+    @abstractmethod
+    def mean(self, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array: ...
+
+    @abstractmethod
+    def max(self, x: Array, *, axis: int, keepdims: bool = False) -> Array: ...
+
+    # -- shapes and products ----------------------------------------------------------------------------
+    @abstractmethod
+    def matmul(self, x: Array, y: Array) -> Array:
+        """Return the matrix product over the last two axes; leading axes broadcast."""
+
+    @abstractmethod
+    def matrix_transpose(self, x: Array) -> Array: ...
+
+    @abstractmethod
+    def expand_dims(self, x: Array, *, axis: int) -> Array: ...
+
+    @abstractmethod
+    def stop_gradient(self, x: Array) -> Array:
+        """Return `x` as a constant: every interpreter and native mode gives it derivative zero."""
+
+    # -- shapes, for interpreters and estimators only (arrays that have a shape) ---------------------------
+    @abstractmethod
+    def reshape(self, x: Array, shape: tuple[int, ...]) -> Array: ...
+
+    @abstractmethod
+    def broadcast_to(self, x: Array, shape: tuple[int, ...]) -> Array: ...
+
+    @abstractmethod
+    def zeros_like(self, x: Array) -> Array: ...
+
+    @abstractmethod
+    def constant(self, values: NDArray[Any], *, like: Array) -> Array:
+        """Return NumPy values as a constant array of the dtype and on the device of `like`."""
+
+    # -- composed operations: portable here, overridden where a framework has a better kernel --------------
+    def square(self, x: Array) -> Array:
+        """Return `x * x`."""
+        return x * x
+
+    def relu(self, x: Array) -> Array:
+        """Return `max(x, 0)`, with derivative 0 at 0 on every backend."""
+        return self.where(self.greater(x, 0.0), x, self.zeros_like(x))
+
+    def sigmoid(self, x: Array) -> Array:
+        """Return `1 / (1 + exp(-x))`, without overflow for any finite `x`."""
+        return 0.5 * self.tanh(0.5 * x) + 0.5
+
+    def softplus(self, x: Array) -> Array:
+        """Return `log(1 + exp(x))` as `relu(x) + log1p(exp(-|x|))`, without overflow."""
+        return self.maximum(x, 0.0) + self.log1p(self.exp(-self.abs(x)))
+
+    def affine(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
+        """Return `x @ weight + bias` for x `(..., N, D)`, weight `(..., D, H)`, bias `(..., H)` or None."""
+        product = self.matmul(x, weight)
+        return product if bias is None else product + self.expand_dims(bias, axis=-2)
+
+    def logsumexp(self, x: Array) -> Array:
+        """Return `log(sum(exp(x)))` over the last axis, shifted by its maximum: `(..., C) -> (...)`."""
+        shift = self.stop_gradient(self.max(x, axis=-1, keepdims=True))
+        return self.log(self.sum(self.exp(x - shift), axis=-1)) + self.max(shift, axis=-1)
+
+    def softmax(self, x: Array) -> Array:
+        """Return `exp(x) / sum(exp(x))` over the last axis, shifted by its maximum."""
+        weights = self.exp(x - self.stop_gradient(self.max(x, axis=-1, keepdims=True)))
+        return weights / self.sum(weights, axis=-1, keepdims=True)
+
+    def softmax_cross_entropy(self, logits: Array, targets: Array) -> Array:
+        """Return the mean cross-entropy of softmax: logits `(..., N, C)`, one-hot targets `(N, C)` -> `(...)`.
+
+        mean over N of `logsumexp(z) - <targets, z>`.
+        """
+        losses = self.logsumexp(logits) - self.sum(logits * targets, axis=-1)
+        return self.mean(losses, axis=-1)
+
+    def softmax_cross_entropy_and_gradient(self, logits: Array, targets: Array) -> tuple[Array, Array]:
+        """Return `softmax_cross_entropy` and its derivative by the logits, `(softmax(z) - targets) / N`.
+
+        Needs arrays that have a shape; closed-form gradients are written with it.
+        """
+        value = self.softmax_cross_entropy(logits, targets)
+        return value, (self.softmax(logits) - targets) / logits.shape[-2]

@@ -1,0 +1,70 @@
+"""The contract of a problem: a start point, data, a loss in one text, and its gradient derived by hand.
+
+A problem is framework-neutral: it gives its parameters and data as NumPy arrays and writes its loss in
+`Operations`. This module knows no framework, backend or estimator.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.errors import UnsupportedError
+from gradest.layout import Layout
+from gradest.operations import Array, Operations
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class Problem(ABC):
+    """States a loss `f: R^P -> R`, frozen: subclasses are frozen dataclasses whose fields say everything.
+
+    Laws, checked by `gradest.testing.check_problem`: `loss` is population-polymorphic (parameters with a leading
+    axis K give a loss `(K,)` equal to K single losses); the closed form equals AD and extended-precision
+    differences; `parameters()` and `data()` give equal, fresh arrays each time.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def parameters(self) -> dict[str, NDArray[np.float64]]:
+        """Return the start point, block by block in declared order, float64."""
+
+    def data(self) -> dict[str, NDArray[np.float64]]:
+        """Return the arrays that the loss reads beside its parameters, float64; none by default."""
+        return {}
+
+    @abstractmethod
+    def loss(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
+        """Return the loss; parameters with leading axes give a loss with those axes."""
+
+    def loss_and_gradient(
+        self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]
+    ) -> tuple[Array, dict[str, Array]]:
+        """Return the loss and its gradient by the closed form, for parameters without leading axes.
+
+        Raises
+        ------
+        UnsupportedError
+            The problem has no closed form.
+        """
+        raise UnsupportedError(f"problem {self.name!r} has no closed-form gradient; use reverse or forward mode")
+
+    @property
+    def has_closed_form(self) -> bool:
+        """Whether `loss_and_gradient` is there."""
+        return type(self).loss_and_gradient is not Problem.loss_and_gradient
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether the loss has a gradient almost everywhere that says how it changes."""
+        return True
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The names and shapes of the parameters."""
+        start = self.parameters()
+        return Layout(tuple(start), tuple(block.shape for block in start.values()))

@@ -1,0 +1,125 @@
+"""Multilayer perceptrons with softmax cross-entropy: the suite's main problem. Knows no framework."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.datasets import Dataset, load
+from gradest.errors import InvalidInputError, unknown_name
+from gradest.operations import Array, Operations
+from gradest.problem import Problem
+
+Activation = Callable[[Operations, Array], Array]
+Derivative = Callable[[Operations, Array, Array], Array]
+
+ACTIVATIONS: dict[str, Activation] = {
+    "tanh": lambda ops, a: ops.tanh(a),
+    "sigmoid": lambda ops, a: ops.sigmoid(a),
+    "relu": lambda ops, a: ops.relu(a),
+    "requ": lambda ops, a: ops.square(ops.relu(a)),
+    "softplus": lambda ops, a: ops.softplus(a),
+}
+DERIVATIVES: dict[str, Derivative] = {  # of the pre-activation a and the activation h
+    "tanh": lambda ops, a, h: 1.0 - h * h,
+    "sigmoid": lambda ops, a, h: h * (1.0 - h),
+    "relu": lambda ops, a, h: ops.where(ops.greater(a, 0.0), ops.zeros_like(a) + 1.0, ops.zeros_like(a)),
+    "requ": lambda ops, a, h: 2.0 * ops.relu(a),
+    "softplus": lambda ops, a, h: ops.sigmoid(a),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class MLP(Problem):
+    """Mean softmax cross-entropy of a multilayer perceptron on a batch of real or given data.
+
+    `loss = mean_n [logsumexp(z_n) - z_n[y_n]]`, `z = h_L W_{L+1} + b_{L+1}`, `h_l = act(h_{l-1} W_l + b_l)`, `h_0 = x`.
+    Gradient: backpropagation (Rumelhart, Hinton & Williams 1986, doi:10.1038/323533a0).
+
+    Attributes
+    ----------
+    dataset
+        The name of a data set of `gradest.datasets` (read when first needed), or a `Dataset`.
+    widths
+        Hidden widths; `()` gives softmax regression.
+    activation
+        "tanh", "sigmoid", "relu", "requ" (max(0, x)^2) or "softplus".
+    batch
+        How many samples, the first of the set after a seeded shuffle; None takes all.
+    bias
+        Whether layers have biases.
+    seed
+        Of the start point: W ~ N(0, 1/fan_in), b ~ N(0, 0.01).
+    """
+
+    name: ClassVar[str] = "mlp"
+
+    dataset: str | Dataset = "digits"
+    widths: tuple[int, ...] = (32,)
+    activation: str = "tanh"
+    batch: int | None = 64
+    bias: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.activation not in ACTIVATIONS:
+            raise unknown_name("activation", self.activation, ACTIVATIONS)
+        if any(not isinstance(width, int) or width < 1 for width in self.widths):
+            raise InvalidInputError(f"widths must be positive integers; found {self.widths}")
+        object.__setattr__(self, "widths", tuple(self.widths))
+
+    @cached_property
+    def _samples(self) -> Dataset:
+        whole = load(self.dataset) if isinstance(self.dataset, str) else self.dataset
+        return whole if self.batch is None else whole.take(self.batch)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The widths of all layers, input and output included."""
+        return (self._samples.features.shape[1], *self.widths, self._samples.num_classes)
+
+    def parameters(self) -> dict[str, NDArray[np.float64]]:
+        generator = np.random.default_rng(self.seed)
+        start: dict[str, NDArray[np.float64]] = {}
+        for layer, (fan_in, fan_out) in enumerate(pairwise(self.sizes), start=1):
+            start[f"W{layer}"] = generator.standard_normal((fan_in, fan_out)) / np.sqrt(fan_in)
+            if self.bias:
+                start[f"b{layer}"] = 0.1 * generator.standard_normal(fan_out)
+        return start
+
+    def data(self) -> dict[str, NDArray[np.float64]]:
+        samples = self._samples
+        return {"x": samples.features.copy(), "targets": np.eye(samples.num_classes)[samples.labels]}
+
+    def loss(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
+        activation, hidden, depth = ACTIVATIONS[self.activation], data["x"], len(self.widths) + 1
+        for layer in range(1, depth):
+            hidden = activation(ops, ops.affine(hidden, params[f"W{layer}"], params.get(f"b{layer}")))
+        logits = ops.affine(hidden, params[f"W{depth}"], params.get(f"b{depth}"))
+        return ops.softmax_cross_entropy(logits, data["targets"])
+
+    def loss_and_gradient(
+        self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]
+    ) -> tuple[Array, dict[str, Array]]:
+        activation, derivative = ACTIVATIONS[self.activation], DERIVATIVES[self.activation]
+        depth = len(self.widths) + 1
+        before: list[Array] = []  # pre-activations
+        hidden: list[Array] = [data["x"]]
+        for layer in range(1, depth):
+            before.append(ops.affine(hidden[-1], params[f"W{layer}"], params.get(f"b{layer}")))
+            hidden.append(activation(ops, before[-1]))
+        logits = ops.affine(hidden[-1], params[f"W{depth}"], params.get(f"b{depth}"))
+        value, delta = ops.softmax_cross_entropy_and_gradient(logits, data["targets"])
+        gradient: dict[str, Array] = {}
+        for layer in range(depth, 0, -1):
+            gradient[f"W{layer}"] = ops.matmul(ops.matrix_transpose(hidden[layer - 1]), delta)
+            if self.bias:
+                gradient[f"b{layer}"] = ops.sum(delta, axis=-2)
+            if layer > 1:
+                delta = ops.matmul(delta, ops.matrix_transpose(params[f"W{layer}"]))
+                delta = delta * derivative(ops, before[layer - 2], hidden[layer - 1])
+        return value, {name: gradient[name] for name in self.layout.names}
