@@ -1,0 +1,79 @@
+# One command each on a fresh clone. An environment is remade when its stamp is older than what it is made from.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+WORKERS ?= 2
+ENV := .venv
+ENV2 := .venv-numpy2
+SOURCES := setup.cfg setup.py pyproject.toml
+EXTRAS := jax,torch,report,data,dask,peers,dev
+PIP := -m pip --disable-pip-version-check install --quiet
+# Two workers on few cores: a BLAS that starts a thread per core in each of them would only wait.
+PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+SUITE ?= smoke
+
+.PHONY: help demo test test2 env env2 lint format types wheel bench system-libraries check clean
+
+help:  ## what can be made
+	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
+
+demo: $(ENV)/.stamp  ## compare a few estimators on every installed backend, in about a minute
+	$(ENV)/bin/gradest compare --demo
+
+test: $(ENV)/.stamp  ## the tests, with NumPy 1, JAX, PyTorch and MXNet
+	$(PYTEST) $(ENV)/bin/python -m pytest -n $(WORKERS) $(ARGS)
+
+test2: $(ENV2)/.stamp  ## the tests, with NumPy 2, the newest JAX, PyTorch and no MXNet
+	$(PYTEST) $(ENV2)/bin/python -m pytest -n $(WORKERS) $(ARGS)
+
+env: $(ENV)/.stamp  ## the environment that holds all four frameworks
+env2: $(ENV2)/.stamp  ## the environment of NumPy 2
+
+lint: $(ENV)/.stamp  ## format and rules
+	$(ENV)/bin/ruff format --check .
+	$(ENV)/bin/ruff check .
+
+format: $(ENV)/.stamp  ## write the format and the safe fixes
+	$(ENV)/bin/ruff format .
+	$(ENV)/bin/ruff check --fix .
+
+types: $(ENV)/.stamp  ## mypy, strict, over the packages
+	$(ENV)/bin/mypy
+
+wheel: $(ENV)/.stamp  ## dist/*.whl
+	rm -rf build dist
+	$(ENV)/bin/python -m pip --disable-pip-version-check wheel --quiet --no-deps --wheel-dir dist .
+	rm -rf build
+
+bench: $(ENV)/.stamp  ## run a suite: make bench SUITE=name
+	$(ENV)/bin/gradest bench $(SUITE)
+
+check:  ## everything that is checked before a merge
+	.ci/run
+
+clean:  ## remove builds and caches; the environments stay
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find gradest backends benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# MXNet links two system libraries that a bare Debian lacks. Without the right to install them, MXNet alone is
+# reported as missing, with the command that installs them; everything else works.
+system-libraries:
+	@libraries="$$(ldconfig -p 2>/dev/null || /sbin/ldconfig -p 2>/dev/null || true)"; \
+	if grep -q libgomp.so.1 <<< "$$libraries" && grep -q libquadmath.so.0 <<< "$$libraries"; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	    apt-get update -qq && apt-get install -qq -y --no-install-recommends libgomp1 libquadmath0 && exit 0; \
+	fi; \
+	echo "note: MXNet needs libgomp.so.1 and libquadmath.so.0: apt-get install libgomp1 libquadmath0" >&2
+
+$(ENV)/.stamp: constraints/py311-all.txt $(SOURCES) | system-libraries
+	test -x $(ENV)/bin/python || $(PYTHON) -m venv $(ENV)
+	$(ENV)/bin/python $(PIP) --constraint $< --editable '.[$(EXTRAS),mxnet]'
+	touch $@
+
+$(ENV2)/.stamp: constraints/py311-numpy2.txt $(SOURCES)
+	test -x $(ENV2)/bin/python || $(PYTHON) -m venv $(ENV2)
+	$(ENV2)/bin/python $(PIP) --constraint $< --editable '.[$(EXTRAS)]'
+	touch $@
