@@ -1,0 +1,1 @@
+"""The MXNet Gluon backend of gradest."""
