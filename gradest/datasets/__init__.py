@@ -1,0 +1,23 @@
+"""Real data for classification problems, read offline: by name, from IDX, CSV and NPZ files, and from arrays.
+
+`load` finds a set by name and never downloads; `validate_classification` is the one judge of what counts as data.
+Nothing here knows of problems, backends or estimators; packages that carry data are imported on first use.
+"""
+
+from .dataset import Dataset, from_arrays, synthetic_classification
+from .idx import load_idx
+from .named import available, load
+from .tables import load_csv, load_npz
+from .validation import validate_classification
+
+__all__ = [
+    "Dataset",
+    "available",
+    "from_arrays",
+    "load",
+    "load_csv",
+    "load_idx",
+    "load_npz",
+    "synthetic_classification",
+    "validate_classification",
+]
