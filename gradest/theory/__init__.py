@@ -1,0 +1,77 @@
+"""Theory of gradient estimators: the error, bias and covariance that an estimator must show.
+
+Measured figures are printed beside these. Every formula says for which functions it is exact. Direction laws
+are named as in `gradest.directions` and scaled so that E v v^T = I: "normal", "rademacher", "uniform" (on
+[-sqrt 3, sqrt 3]), "sphere" (sqrt(P) u), "coordinates" (sqrt(P) e_j, with replacement),
+"coordinates-without-replacement", "orthogonal" (sqrt(P) times a Haar frame), "orthogonal-chi" (a Haar frame
+with chi_P lengths), "low-rank" (A B^T / sqrt(r) per matrix). This package must not run an estimator.
+"""
+
+from gradest.theory.bias import gaussian_bias, low_rank_bias, smoothing_bias, spsa_bias
+from gradest.theory.chi_square import chi2_cdf, chi2_quantile, chi2_sf, normal_quantile
+from gradest.theory.covariance import covariance
+from gradest.theory.differences import (
+    DifferenceRule,
+    central_coefficients,
+    difference_error,
+    difference_optimum,
+    difference_rule,
+)
+from gradest.theory.direction_only import (
+    approximate_cosine,
+    expected_cosine,
+    expected_squared_cosine,
+    optimal_shrinkage,
+    projection_relative_mse,
+    shaping_relative_variance,
+    shaping_scale,
+)
+from gradest.theory.gradients import predict_forward_gradient, predict_pathwise, relative_mse_minibatch
+from gradest.theory.laws import DISTRIBUTIONS, excess, mean_excess, relative_mse_linear
+from gradest.theory.prediction import LocalModel, Prediction, local_model
+from gradest.theory.sampling import relative_mse_bounds, relative_mse_standard_error, squared_error_variation
+from gradest.theory.smoothing import BASELINES, evaluation_noise_mse, relative_mse_es, smoothing_bias_order
+from gradest.theory.unbiasedness import ChiSquareTest, unbiasedness_statistic
+
+__all__ = [
+    "BASELINES",
+    "DISTRIBUTIONS",
+    "ChiSquareTest",
+    "DifferenceRule",
+    "LocalModel",
+    "Prediction",
+    "approximate_cosine",
+    "central_coefficients",
+    "chi2_cdf",
+    "chi2_quantile",
+    "chi2_sf",
+    "covariance",
+    "difference_error",
+    "difference_optimum",
+    "difference_rule",
+    "evaluation_noise_mse",
+    "excess",
+    "expected_cosine",
+    "expected_squared_cosine",
+    "gaussian_bias",
+    "local_model",
+    "low_rank_bias",
+    "mean_excess",
+    "normal_quantile",
+    "optimal_shrinkage",
+    "predict_forward_gradient",
+    "predict_pathwise",
+    "projection_relative_mse",
+    "relative_mse_bounds",
+    "relative_mse_es",
+    "relative_mse_linear",
+    "relative_mse_minibatch",
+    "relative_mse_standard_error",
+    "shaping_relative_variance",
+    "shaping_scale",
+    "smoothing_bias",
+    "smoothing_bias_order",
+    "spsa_bias",
+    "squared_error_variation",
+    "unbiasedness_statistic",
+]

@@ -1,0 +1,74 @@
+"""Leading bias of smoothing: what E g_hat of a central estimator differs from the gradient by, in order sigma^2.
+
+Exact for cubic f. The laws differ in the fourth moments of v, so that the bias tells which law was drawn.
+This module must not know about variance.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gradest.errors import InvalidInputError, UnsupportedError
+from gradest.theory.laws import KURTOSIS, LOW_RANK, marginal
+
+Array = NDArray[np.float64]
+
+
+def _third_derivative(third_derivative: ArrayLike) -> Array:
+    tensor = np.asarray(third_derivative, dtype=np.float64)
+    if tensor.ndim != 3 or len(set(tensor.shape)) != 1:
+        raise InvalidInputError(f"the third derivative must have shape (P, P, P), got {tensor.shape}")
+    return tensor
+
+
+def smoothing_bias(distribution: str, third_derivative: ArrayLike, *, sigma: float) -> Array:
+    """Return E g_hat - g of central differences at radius sigma, shape (P,), from the symmetric T = D^3 f (P, P, P).
+
+    Formula: sigma^2/6 (3 sum_k T_jkk + (kurtosis - 3) T_jjj) for independent components; sigma^2/2 P/(P+2)
+    sum_k T_jkk on the sphere of radius sqrt(P); sigma^2 P/6 T_jjj along coordinates. Exact for cubic f; also of
+    one-sided estimators with a law symmetric under v -> -v. Source: derived from E v_i v_j v_k v_l.
+    """
+    tensor = _third_derivative(third_derivative)
+    law, num_parameters = marginal(distribution), tensor.shape[0]
+    laplacian = np.einsum("jkk->j", tensor)
+    pure = np.einsum("jjj->j", tensor)
+    if law in KURTOSIS:
+        bias = sigma**2 / 6 * (3 * laplacian + (KURTOSIS[law] - 3) * pure)
+    elif law == "sphere":
+        bias = sigma**2 / 2 * num_parameters / (num_parameters + 2) * laplacian
+    elif law == "coordinates":
+        bias = sigma**2 / 6 * num_parameters * pure
+    else:
+        raise UnsupportedError(f"distribution {LOW_RANK!r} needs the matrix shape; use low_rank_bias")
+    return np.asarray(bias, dtype=np.float64)
+
+
+def gaussian_bias(third_derivative: ArrayLike, sigma: float) -> Array:
+    """Return the leading bias of Gaussian smoothing, sigma^2/2 sum_k T_jkk, shape (P,); exact for cubic f.
+
+    Source: heat semigroup f_sigma = exp(sigma^2 Laplacian / 2) f.
+    """
+    return smoothing_bias("normal", third_derivative, sigma=sigma)
+
+
+def spsa_bias(third_derivative: ArrayLike, c: float) -> Array:
+    """Return the leading bias of SPSA, c^2/6 (3 sum_k T_jkk - 2 T_jjj), shape (P,); exact for cubic f.
+
+    Source: derived; Spall 1992, DOI 10.1109/9.119632, defines the estimator.
+    """
+    return smoothing_bias("rademacher", third_derivative, sigma=c)
+
+
+def low_rank_bias(third_derivative: ArrayLike, *, sigma: float, shape: tuple[int, int], rank: int) -> Array:
+    """Return the leading bias for v = vec(A B^T) / sqrt(r) on an (m, n) matrix, shape (m n,), row-major.
+
+    Formula: sigma^2/2 sum_k T_jkk + (sigma^2/r) sum_{p,q} T_{(i q),(p j),(p q)} at entry (i, j). Exact for
+    cubic f. Source: derived, Wick pairings of A and of B.
+    """
+    tensor = _third_derivative(third_derivative)
+    rows, columns = shape
+    if rows * columns != tensor.shape[0]:
+        raise InvalidInputError(f"shape {shape} has {rows * columns} entries, the third derivative {tensor.shape[0]}")
+    indexed = tensor.reshape(rows, columns, rows, columns, rows, columns)
+    crossed = np.einsum("iqpjpq->ij", indexed).ravel()
+    full_rank = smoothing_bias("normal", tensor, sigma=sigma)
+    return np.asarray(full_rank + sigma**2 / rank * crossed, dtype=np.float64)

@@ -1,0 +1,125 @@
+"""The chi-square and normal distributions, written out so that the core needs no SciPy.
+
+Regularised incomplete gamma functions by their power series below the mean and by a continued fraction above
+it. This module must not know what is being tested.
+"""
+
+import math
+import sys
+from statistics import NormalDist
+
+from gradest.errors import InvalidInputError
+
+_EPSILON = sys.float_info.epsilon
+_TINY = sys.float_info.min / _EPSILON
+# From here on the remainder of Stirling's series, after the terms below, is under the unit roundoff.
+_STIRLING_FROM = 20.0
+_STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
+
+
+def _log_prefactor(a: float, x: float) -> float:
+    """Return log(x^a e^-x / Gamma(a + 1)), without the cancellation of large terms where a is large."""
+    if a < _STIRLING_FROM:
+        return a * math.log(x) - x - math.lgamma(a + 1)
+    correction = sum(term / a ** (2 * i + 1) for i, term in enumerate(_STIRLING))
+    excess = (x - a) / a
+    return -a * (excess - math.log1p(excess)) - 0.5 * math.log(2 * math.pi * a) - correction
+
+
+def _lower_series(a: float, x: float) -> float:
+    """Return P(a, x) by sum_n x^n / ((a+1)...(a+n)), for x below a + 1."""
+    term, total, shifted = 1.0, 1.0, a
+    while term > total * _EPSILON:
+        shifted += 1
+        term *= x / shifted
+        total += term
+    return total * math.exp(_log_prefactor(a, x))
+
+
+def _upper_fraction(a: float, x: float) -> float:
+    """Return Q(a, x) by Lentz's evaluation of its continued fraction, for x from a + 1 on."""
+    b = x + 1 - a
+    c, d = 1 / _TINY, 1 / b
+    fraction, change, i = d, 0.0, 0
+    while abs(change - 1) > _EPSILON:
+        i += 1
+        numerator = -i * (i - a)
+        b += 2
+        d = numerator * d + b
+        d = 1 / (d if abs(d) > _TINY else _TINY)
+        c = b + numerator / c
+        c = c if abs(c) > _TINY else _TINY
+        change = c * d
+        fraction *= change
+    return fraction * a * math.exp(_log_prefactor(a, x))
+
+
+def _tails(statistic: float, degrees_of_freedom: float) -> tuple[float, float]:
+    """Return lower and upper tail; the smaller one carries full relative accuracy."""
+    if not degrees_of_freedom > 0:
+        raise InvalidInputError(f"degrees_of_freedom must be positive, got {degrees_of_freedom}")
+    if math.isnan(statistic):
+        raise InvalidInputError("a chi-square statistic must be a number, got NaN; check the estimates for NaN")
+    a, x = degrees_of_freedom / 2, statistic / 2
+    if x <= 0:
+        return 0.0, 1.0
+    if math.isinf(x):
+        return 1.0, 0.0
+    if x < a + 1:
+        lower = _lower_series(a, x)
+        return lower, 1 - lower
+    upper = _upper_fraction(a, x)
+    return 1 - upper, upper
+
+
+def chi2_cdf(statistic: float, *, degrees_of_freedom: float) -> float:
+    """Return P(X <= statistic) for X chi-square, by the regularised lower incomplete gamma function.
+
+    Source: DLMF 8.11.4, https://dlmf.nist.gov/8.11.
+    """
+    return _tails(statistic, degrees_of_freedom)[0]
+
+
+def chi2_sf(statistic: float, *, degrees_of_freedom: float) -> float:
+    """Return P(X > statistic) for X chi-square, the p-value of a test, accurate far into the tail.
+
+    Source: DLMF 8.9.2, https://dlmf.nist.gov/8.9, evaluated by Lentz's method.
+    """
+    return _tails(statistic, degrees_of_freedom)[1]
+
+
+def chi2_quantile(probability: float, *, degrees_of_freedom: float, upper: bool = False) -> float:
+    """Return t with P(X <= t) = probability, or P(X > t) = probability where ``upper`` is set.
+
+    Bisection on log t, so that small quantiles keep their relative accuracy. Raises InvalidInputError for a
+    probability outside (0, 1).
+    """
+    if not 0 < probability < 1:
+        raise InvalidInputError(f"a probability must lie strictly between 0 and 1, got {probability}")
+    side = 1 if upper else 0
+
+    def too_small(statistic: float) -> bool:
+        tail = _tails(statistic, degrees_of_freedom)[side]
+        return tail > probability if upper else tail < probability
+
+    low = high = float(degrees_of_freedom)
+    while too_small(high):
+        high *= 2
+    while not too_small(low) and low > 0:
+        low /= 2
+    if low == 0:
+        return 0.0
+    while high - low > 2 * _EPSILON * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if too_small(middle) else (low, middle)
+    return (low + high) / 2
+
+
+def normal_quantile(probability: float) -> float:
+    """Return z with P(Z <= z) = probability for a standard normal Z.
+
+    Source: Wichura 1988, algorithm AS 241, DOI 10.2307/2347330, in Python's statistics module.
+    """
+    if not 0 < probability < 1:
+        raise InvalidInputError(f"a probability must lie strictly between 0 and 1, got {probability}")
+    return NormalDist().inv_cdf(probability)

@@ -1,0 +1,67 @@
+"""Predicted covariance of (1/N) sum_i (g.v_i) v_i, entry by entry, for every law of directions.
+
+This module must not know how a covariance is tested: see `unbiasedness`.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gradest.errors import InvalidInputError
+from gradest.theory.laws import KURTOSIS, marginal, orthogonal_pairs, require_positive_integer
+
+Array = NDArray[np.float64]
+
+
+def _independent(law: str, gradient: Array) -> Array:
+    """Return Cov[(g.v) v], shape (P, P), of one direction whose law is not low-rank."""
+    size = gradient.size
+    outer, square = np.outer(gradient, gradient), float(gradient @ gradient)
+    if law in KURTOSIS:
+        matrix = square * np.eye(size) + outer + (KURTOSIS[law] - 3) * np.diag(gradient**2)
+    elif law == "sphere":
+        matrix = (size * square * np.eye(size) + (size - 2) * outer) / (size + 2)
+    else:
+        matrix = size * np.diag(gradient**2) - outer
+    return np.asarray(matrix, dtype=np.float64)
+
+
+def _low_rank(gradient: Array, rank: int | None) -> Array:
+    """Return Cov[<G, E> vec E], shape (m n, m n), of E = A B^T / sqrt(r) on a matrix gradient (m, n)."""
+    if rank is None:
+        raise InvalidInputError("distribution 'low-rank' was asked for without a rank; give rank=1 or more")
+    require_positive_integer("rank", rank)
+    rows, columns = gradient.shape
+    crossed = np.einsum("il,kj->ijkl", gradient, gradient)
+    crossed += np.einsum("ik,jl->ijkl", np.eye(rows), gradient.T @ gradient)
+    crossed += np.einsum("ik,jl->ijkl", gradient @ gradient.T, np.eye(columns))
+    extra = 2 / rank * crossed.reshape(gradient.size, gradient.size)
+    return np.asarray(_independent("normal", gradient.ravel()) + extra, dtype=np.float64)
+
+
+def covariance(distribution: str, gradient: ArrayLike, num_samples: int, *, rank: int | None = None) -> Array:
+    """Return the covariance of (1/N) sum_i (g.v_i) v_i, shape (P, P), float64.
+
+    Formula, one direction: |g|^2 I + g g^T + (kurtosis - 3) diag(g^2) for independent components; (P |g|^2 I +
+    (P-2) g g^T)/(P+2) on the sphere; P diag(g^2) - g g^T along coordinates; low rank adds to the normal one
+    (2/r)(I x G^T G + G G^T x I + G_il G_kj). Orthogonal frames: C/N - q/N^2 C_0/(P-1) with q orthogonal
+    ordered pairs and C_0 the covariance of one direction at fixed length. Exact for any differentiable f
+    (forward gradient) and quadratic f (central differences). Source: derived, Wick pairings and symmetry.
+
+    Parameters
+    ----------
+    gradient : g, shape (P,), or (m, n) for one matrix under "low-rank"; other shapes are flattened
+    num_samples : N
+    """
+    require_positive_integer("num_samples", num_samples)
+    array = np.asarray(gradient, dtype=np.float64)
+    law = marginal(distribution)
+    if law == "low-rank":
+        one = _low_rank(array, rank) if array.ndim == 2 else _independent("normal", array.ravel())
+        return one / num_samples
+    flat = array.ravel()
+    pairs = orthogonal_pairs(distribution, num_parameters=flat.size, num_samples=num_samples)
+    result = _independent(law, flat) / num_samples
+    if pairs:
+        fixed_length = "coordinates" if law == "coordinates" else "sphere"
+        result = result - pairs / num_samples**2 * _independent(fixed_length, flat) / (flat.size - 1)
+    return result

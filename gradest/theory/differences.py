@@ -1,0 +1,158 @@
+"""Error of one-dimensional difference quotients: truncation, rounding, the best step and the error there.
+
+Per component of a gradient; a gradient of P components with independent errors has sqrt(P) times that in
+2-norm. This module must not evaluate a function.
+"""
+
+import math
+import sys
+from dataclasses import dataclass
+from fractions import Fraction
+
+from gradest.errors import InvalidInputError, unknown_name
+
+# scheme -> order of accuracy, where it is fixed; "central" takes any even one.
+FIXED_ORDER = {"forward": 1, "backward": 1, "five-point": 4, "richardson": 4, "complex-step": 2}
+SCHEMES = ("central", *FIXED_ORDER)
+CENTRAL_DEFAULT_ORDER = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class DifferenceRule:
+    """Holds the constants of a rule: error <= truncation M h^order + amplification noise / h.
+
+    Attributes
+    ----------
+    order : power of the step in the truncation error
+    derivative : order of the derivative that M bounds
+    truncation : its factor, sign dropped
+    amplification : sum of |weights|, for a bound on each evaluation's error
+    rms_amplification : root of the sum of squared weights, for independent noise of a standard deviation
+    """
+
+    order: int
+    derivative: int
+    truncation: float
+    amplification: float
+    rms_amplification: float
+
+
+def central_coefficients(order: int) -> dict[int, Fraction]:
+    """Return the weights w_j of f'(x) ~ (1/h) sum_j w_j f(x + j h), j = -k..k without 0, at even order 2k, exactly.
+
+    Formula: w_j = (-1)^(j+1) (k!)^2 / (j (k-j)! (k+j)!), w_-j = -w_j. Exact for polynomials of degree 2k.
+    Source: Fornberg 1988, DOI 10.1090/S0025-5718-1988-0935077-0.
+    """
+    if order < 2 or order % 2:
+        raise InvalidInputError(f"central differences have an even order of 2 or more, got {order}; try order=4")
+    k = order // 2
+    square = math.factorial(k) ** 2
+    positive = {
+        j: Fraction((-1) ** (j + 1) * square, j * math.factorial(k - j) * math.factorial(k + j))
+        for j in range(1, k + 1)
+    }
+    return {-j: -positive[j] for j in range(k, 0, -1)} | positive
+
+
+def _central_rule(order: int) -> DifferenceRule:
+    weights = central_coefficients(order)
+    truncation = Fraction(math.factorial(order // 2) ** 2, math.factorial(order + 1))
+    return DifferenceRule(
+        order=order,
+        derivative=order + 1,
+        truncation=float(truncation),
+        amplification=float(sum(abs(w) for w in weights.values())),
+        rms_amplification=math.sqrt(sum(w * w for w in weights.values())),
+    )
+
+
+def difference_rule(scheme: str, *, order: int | None = None) -> DifferenceRule:
+    """Return the constants of a scheme: forward h M2/2 + 2 e/h, central h^2 M3/6 + e/h, five-point h^4 M5/30 + 3e/(2h).
+
+    Richardson's (4 D(h/2) - D(h))/3 is h^4 M5/480 + 3 e/h, the five-point rule at h/2; order 2k central has
+    (k!)^2/(2k+1)! h^(2k) M_(2k+1); the complex step Im f(x + i h)/h has h^2 M3/6 and no rounding term, as it
+    subtracts nothing: the unit roundoff of f' itself is not counted.
+
+    Source: Taylor's theorem; Squire and Trapp 1998, DOI 10.1137/S003614459631241X, for the complex step.
+    """
+    if scheme not in SCHEMES:
+        raise unknown_name("difference scheme", scheme, SCHEMES)
+    if scheme == "central":
+        return _central_rule(CENTRAL_DEFAULT_ORDER if order is None else order)
+    if order not in (None, FIXED_ORDER[scheme]):
+        raise InvalidInputError(
+            f"scheme {scheme!r} has order {FIXED_ORDER[scheme]}, asked for {order}; "
+            "use scheme='central' for other even orders"
+        )
+    if scheme in ("forward", "backward"):
+        return DifferenceRule(
+            order=1, derivative=2, truncation=0.5, amplification=2.0, rms_amplification=math.sqrt(2.0)
+        )
+    if scheme == "complex-step":
+        return DifferenceRule(order=2, derivative=3, truncation=1 / 6, amplification=0.0, rms_amplification=0.0)
+    five = _central_rule(4)
+    if scheme == "five-point":
+        return five
+    return DifferenceRule(
+        order=4,
+        derivative=5,
+        truncation=five.truncation / 2**4,
+        amplification=five.amplification * 2,
+        rms_amplification=five.rms_amplification * 2,
+    )
+
+
+def difference_error(
+    scheme: str, step: float, *, noise: float, derivative_bound: float, order: int | None = None, rms: bool = False
+) -> float:
+    """Return the predicted error of one component at a step, to draw the V-shaped curve.
+
+    Formula: C M h^p + A e / h, a bound on the worst case; with ``rms``, sqrt((C M h^p)^2 + (A2 s / h)^2).
+
+    Parameters
+    ----------
+    noise : bound e on the absolute error of one evaluation; with ``rms``, its standard deviation s
+    derivative_bound : M, a bound on |f^(p+1)| near x, where ``DifferenceRule.derivative`` tells which one
+
+    Raises
+    ------
+    InvalidInputError : the step is not positive.
+    """
+    if not step > 0:
+        raise InvalidInputError(f"a difference step must be positive, got {step}; try difference_optimum")
+    rule = difference_rule(scheme, order=order)
+    truncation = rule.truncation * derivative_bound * step**rule.order
+    if rms:
+        return math.hypot(truncation, rule.rms_amplification * noise / step)
+    return truncation + rule.amplification * noise / step
+
+
+def difference_optimum(
+    scheme: str, *, noise: float, derivative_bound: float, order: int | None = None, rms: bool = False
+) -> tuple[float, float]:
+    """Return the step that minimises `difference_error`, in units of x, and the error there.
+
+    Formula: h* = (A e / (p C M))^(1/(p+1)), error (1 + p) C M h*^p; with ``rms``, h* = (A2 s / (sqrt(p) C M))^(1/(p+1))
+    and error sqrt(1 + p) C M h*^p, whose forward case is h* = 8^(1/4) sqrt(s / M2). The complex step has no
+    optimum: the root of the smallest normal number is returned, where its truncation vanishes.
+
+    Raises
+    ------
+    InvalidInputError : noise or derivative_bound is not positive: the best step would be 0 or infinite.
+
+    Source: Gill, Murray, Saunders and Wright 1983, DOI 10.1137/0904025; More and Wild 2012,
+    DOI 10.1145/2168773.2168777, for the root-mean-square version.
+    """
+    if scheme == "complex-step":
+        step = math.sqrt(sys.float_info.min)
+    else:
+        rule = difference_rule(scheme, order=order)
+        if not (noise > 0 and derivative_bound > 0):
+            raise InvalidInputError(
+                f"the best step needs noise > 0 and derivative_bound > 0, got {noise} and {derivative_bound}; "
+                "try unit roundoff times |f| and the size of f over a natural scale of x"
+            )
+        amplification = rule.rms_amplification / math.sqrt(rule.order) if rms else rule.amplification / rule.order
+        step = (amplification * noise / (rule.truncation * derivative_bound)) ** (1 / (rule.order + 1))
+    error = difference_error(scheme, step, noise=noise, derivative_bound=derivative_bound, order=order, rms=rms)
+    return step, error

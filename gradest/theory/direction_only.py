@@ -1,0 +1,124 @@
+"""Predictions for estimators that keep the direction of the gradient and lose its length.
+
+Shaped evolution strategies, projections, cosines and the best shrinkage. This module must not compare norms.
+"""
+
+import math
+
+from gradest.errors import UnsupportedError, unknown_name
+from gradest.theory.laws import orthogonal_pairs, require_positive_integer
+
+EQUAL_LENGTH_FRAMES = ("orthogonal", "coordinates-without-replacement")
+SHAPINGS = ("z-score", "centered-rank", "sign")
+
+
+def _require_shaping(shaping: str) -> None:
+    if shaping not in SHAPINGS:
+        raise unknown_name("fitness shaping with a predicted scale", shaping, SHAPINGS)
+
+
+def shaping_scale(shaping: str) -> float:
+    """Return s of E[(1/N) sum_i r_i v_i] = s g/|g| for shaped fitness r and normal v, before any 1/sigma.
+
+    Formula: 1 for z-score, 1/(2 sqrt(pi)) = 0.2821 for centred ranks in [-1/2, 1/2], sqrt(2/pi) for the sign of
+    antithetic differences. Exact for linear f, z-score and rank in the limit of many directions; rank and sign also
+    for any increasing function of a linear f. Source: derived; Wierstra et al. 2014, JMLR 15, for rank shaping.
+    """
+    _require_shaping(shaping)
+    scales = {"z-score": 1.0, "centered-rank": 1 / (2 * math.sqrt(math.pi)), "sign": math.sqrt(2 / math.pi)}
+    return scales[shaping]
+
+
+def shaping_relative_variance(shaping: str, *, num_parameters: int) -> float:
+    """Return N tr Cov / s^2 of a shaped estimate with normal directions, s from `shaping_scale`.
+
+    Formula: P - 1/2 for z-score; pi P/3 + 2 sqrt(3) - 4 for centred ranks, by the variance of Gini's mean
+    difference; pi P/2 - 1 for the sign (N pairs). Linear f; z-score and rank in the limit of many directions,
+    sign exact for every N. Source: derived; Nair 1936, DOI 10.1093/biomet/28.3-4.428, for Gini's difference.
+    """
+    _require_shaping(shaping)
+    require_positive_integer("num_parameters", num_parameters)
+    if shaping == "z-score":
+        return num_parameters - 0.5
+    if shaping == "centered-rank":
+        return math.pi * num_parameters / 3 + 2 * math.sqrt(3) - 4
+    return math.pi * num_parameters / 2 - 1
+
+
+def _mean_root_beta(a: float, b: float) -> float:
+    """Return E sqrt(X) of X ~ Beta(a, b): Gamma(a + 1/2) Gamma(a + b) / (Gamma(a) Gamma(a + b + 1/2))."""
+    if b == 0:
+        return 1.0
+    return math.exp(math.lgamma(a + 0.5) + math.lgamma(a + b) - math.lgamma(a) - math.lgamma(a + b + 0.5))
+
+
+def expected_cosine(distribution: str, *, num_parameters: int, num_samples: int) -> float:
+    """Return E cos(g_hat, g) of a forward gradient, exact for any differentiable f.
+
+    Formula: cos^2 ~ Beta(N/2, (P-1)/2) for normal directions and for one direction on the sphere, Beta(N/2,
+    (P-N)/2) for N <= P orthogonal ones, scaled or not; E cos by Gamma functions. At N = 1 it is
+    Gamma(P/2) / (sqrt(pi) Gamma((P+1)/2)). Also exact for quadratic f under antithetic ES.
+
+    Raises
+    ------
+    UnsupportedError : the law depends on the axes, or no exact form is known; see `approximate_cosine`.
+
+    Source: derived.
+    """
+    orthogonal_pairs(distribution, num_parameters=num_parameters, num_samples=num_samples)
+    if distribution == "normal" or (num_samples == 1 and distribution in ("sphere", "orthogonal", "orthogonal-chi")):
+        return _mean_root_beta(num_samples / 2, (num_parameters - 1) / 2)
+    if distribution == "orthogonal" and num_samples <= num_parameters:
+        return _mean_root_beta(num_samples / 2, (num_parameters - num_samples) / 2)
+    raise UnsupportedError(
+        f"the mean cosine has no exact form for distribution {distribution!r} at num_samples={num_samples}; "
+        "use approximate_cosine(relative_mse)"
+    )
+
+
+def expected_squared_cosine(distribution: str, *, num_parameters: int, num_samples: int) -> float:
+    """Return E cos^2: N/(N+P-1) for normal directions, N/P for N <= P orthogonal ones of equal length.
+
+    Exact for any differentiable f (forward gradient), and for quadratic f under antithetic ES.
+
+    Source: derived.
+    """
+    orthogonal_pairs(distribution, num_parameters=num_parameters, num_samples=num_samples)
+    if distribution == "normal":
+        return num_samples / (num_samples + num_parameters - 1)
+    if distribution in EQUAL_LENGTH_FRAMES and num_samples <= num_parameters:
+        return num_samples / num_parameters
+    # |v|^2 cancels from one direction, and E (v.g)^2 / |v|^2 = |g|^2 / P.
+    if num_samples == 1 and distribution in ("sphere", "coordinates", "rademacher", "orthogonal-chi"):
+        return 1 / num_parameters
+    raise UnsupportedError(
+        f"the mean squared cosine has no exact form for distribution {distribution!r} at num_samples={num_samples}; "
+        "use approximate_cosine(relative_mse) ** 2"
+    )
+
+
+def approximate_cosine(relative_mse: float) -> float:
+    """Return 1 / sqrt(1 + V) for an unbiased estimator of relative MSE V; not exact, but the limit for large P and N.
+
+    For normal directions it is sqrt(N/(N+P+1)). Source: derived, ratio of expectations.
+    """
+    return 1 / math.sqrt(1 + relative_mse)
+
+
+def projection_relative_mse(*, num_parameters: int, num_samples: int) -> float:
+    """Return 1 - N/P, the relative MSE of the unscaled projection sum_i (g.u_i) u_i on N <= P Haar directions.
+
+    It is 0 from N = P on. Exact for any differentiable f, also for least squares in the span of N normal
+    directions. Source: derived; Fluegel et al. 2024, arXiv 2410.17764, for the estimator.
+    """
+    require_positive_integer("num_parameters", num_parameters)
+    require_positive_integer("num_samples", num_samples)
+    return max(0.0, 1 - num_samples / num_parameters)
+
+
+def optimal_shrinkage(relative_mse: float) -> tuple[float, float]:
+    """Return alpha = 1/(1+V) that minimises the MSE of alpha g_hat, and the relative MSE V/(1+V) it leaves.
+
+    Exact for any unbiased estimator of relative MSE V. Source: derived.
+    """
+    return 1 / (1 + relative_mse), relative_mse / (1 + relative_mse)

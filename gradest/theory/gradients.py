@@ -1,0 +1,82 @@
+"""Predicted error of estimators that see gradients or directional derivatives, and of minibatch noise.
+
+This module must not know function values or baselines: those are in `smoothing`.
+"""
+
+from collections.abc import Sequence
+
+from gradest.errors import InvalidInputError
+from gradest.theory.laws import marginal, orthogonal_pairs, relative_mse_linear
+from gradest.theory.prediction import (
+    ANY_DIFFERENTIABLE,
+    GRADIENT,
+    QUADRATIC,
+    SMOOTHED_GRADIENT,
+    LocalModel,
+    Prediction,
+)
+
+
+def predict_forward_gradient(
+    distribution: str,
+    *,
+    num_parameters: int,
+    num_samples: int,
+    blocks: Sequence[Sequence[int]] | None = None,
+    shares: Sequence[float] | None = None,
+    rank: int | None = None,
+) -> Prediction:
+    """Predict the forward gradient (1/N) sum_i (grad f.v_i) v_i: unbiased, exact for any differentiable f.
+
+    Formula: `relative_mse_linear`. Source: derived; Baydin et al. 2022, arXiv 2202.08587, defines the estimator.
+    """
+    mse = relative_mse_linear(
+        distribution, num_parameters=num_parameters, num_samples=num_samples, blocks=blocks, shares=shares, rank=rank
+    )
+    return Prediction(
+        target=GRADIENT,
+        relative_mse=mse,
+        exact_for=ANY_DIFFERENTIABLE,
+        bias_order=None,
+        source="derived: fourth moments of the directions",
+    )
+
+
+def predict_pathwise(distribution: str, *, num_samples: int, sigma: float, model: LocalModel) -> Prediction:
+    """Predict the mean of grad f(x + sigma v_i): sigma^2 |H|_F^2 / (N |g|^2), exact for quadratic f.
+
+    Holds for every law with E v = 0, E v v^T = I and uncorrelated directions. Source: derived.
+    """
+    if marginal(distribution) == "coordinates":
+        raise InvalidInputError(
+            f"pathwise smoothing needs directions of mean zero, which {distribution!r} are not; try 'normal'"
+        )
+    if model.hessian_norm is None:
+        raise InvalidInputError("the pathwise error is all curvature; give a LocalModel with hessian_norm")
+    return Prediction(
+        target=SMOOTHED_GRADIENT,
+        relative_mse=(sigma * model.hessian_norm / model.gradient_norm) ** 2 / num_samples,
+        exact_for=QUADRATIC,
+        bias_order=2,
+        source="derived: E|sigma H mean(v)|^2",
+    )
+
+
+def relative_mse_minibatch(
+    distribution: str, *, num_parameters: int, num_samples: int, relative_noise: float, shared: bool
+) -> float:
+    """Return the relative MSE of a forward gradient or antithetic ES of a minibatch loss, against the full gradient.
+
+    Formula, with t = tr Cov(minibatch gradient) / |g|^2 and V from `relative_mse_linear`: one minibatch for all
+    directions t + V (1 + t); an independent one for each direction V + t (P + c) / N. Exact for any
+    differentiable f (forward gradient) and quadratic f (antithetic). Not for "low-rank", whose excess depends
+    on where the noise lies.
+
+    Source: derived.
+    """
+    linear = relative_mse_linear(distribution, num_parameters=num_parameters, num_samples=num_samples)
+    if shared:
+        return relative_noise + linear * (1 + relative_noise)
+    pairs = orthogonal_pairs(distribution, num_parameters=num_parameters, num_samples=num_samples)
+    second_moment = linear + 1 / num_samples + pairs / num_samples**2
+    return linear + relative_noise * second_moment

@@ -1,0 +1,139 @@
+"""Second moments of random directions: the error of (1/N) sum_i (g.v_i) v_i for every law of v.
+
+All laws are scaled so that E v v^T = I. Everything here holds for any differentiable f when (g.v) is an
+exact directional derivative, and for quadratic f when it is a central difference. This module must not know
+how a direction is drawn, nor what sigma is.
+"""
+
+import math
+from collections.abc import Sequence
+
+from gradest.errors import InvalidInputError, unknown_name
+
+LOW_RANK = "low-rank"
+# E v_j^4 of laws with independent components.
+KURTOSIS = {"normal": 3.0, "rademacher": 1.0, "uniform": 9.0 / 5.0}
+# E v_j^6 of the same laws.
+SIXTH_MOMENT = {"normal": 15.0, "rademacher": 1.0, "uniform": 27.0 / 7.0}
+# Laws whose directions within one block of P are mutually orthogonal -> the law of a single direction.
+ORTHOGONAL_MARGINAL = {
+    "orthogonal": "sphere",
+    "orthogonal-chi": "normal",
+    "coordinates-without-replacement": "coordinates",
+}
+DISTRIBUTIONS = (*KURTOSIS, "sphere", "coordinates", *ORTHOGONAL_MARGINAL, LOW_RANK)
+
+
+def marginal(distribution: str) -> str:
+    """Return the law of one direction alone: "sphere" for "orthogonal", "normal" for "orthogonal-chi"."""
+    if distribution not in DISTRIBUTIONS:
+        raise unknown_name("distribution of directions", distribution, DISTRIBUTIONS)
+    return ORTHOGONAL_MARGINAL.get(distribution, distribution)
+
+
+def require_positive_integer(name: str, number: int) -> None:
+    """Refuse a count that is not a positive integer."""
+    if isinstance(number, bool) or int(number) != number or number < 1:
+        raise InvalidInputError(f"{name} must be a positive integer, got {number!r}; try {name}=1 or more")
+
+
+def excess(distribution: str, shape: Sequence[int] = (), *, rank: int | None = None) -> float:
+    """Return c of E[(g.v)^2 |v|^2] = |g|^2 (P + c) for a parameter block of a shape.
+
+    Formula: kurtosis - 1 for independent components (normal 2, Rademacher 0, uniform 4/5), 0 where |v|^2 = P
+    always, 2 + 2 (m + n + 1) / r for v = A B^T / sqrt(r) on an (m, n) matrix. A block that is not a matrix
+    has plain normal directions under "low-rank". Exact for every g.
+
+    Source: derived from fourth moments; low rank, Sarkar et al. 2025, arXiv 2511.16652 (the law, not the formula).
+    """
+    law = marginal(distribution)
+    if law != LOW_RANK:
+        return KURTOSIS[law] - 1.0 if law in KURTOSIS else 0.0
+    if len(shape) != 2:
+        return KURTOSIS["normal"] - 1.0
+    if rank is None:
+        raise InvalidInputError("distribution 'low-rank' was asked for without a rank; give rank=1 or more")
+    require_positive_integer("rank", rank)
+    rows, columns = shape
+    return 2.0 + 2.0 * (rows + columns + 1) / rank
+
+
+def mean_excess(
+    distribution: str,
+    *,
+    blocks: Sequence[Sequence[int]] | None = None,
+    shares: Sequence[float] | None = None,
+    rank: int | None = None,
+) -> float:
+    """Return sum_l w_l c_l over parameter blocks, with w_l = |G_l|^2 / |g|^2.
+
+    Parameters
+    ----------
+    blocks : shapes of the parameter arrays; only "low-rank" depends on them
+    shares : w_l, one for each block, adding up to 1; needed where the excess differs between blocks
+    rank : rank of a low-rank direction
+
+    Raises
+    ------
+    InvalidInputError : blocks or shares are missing where the law needs them, or shares do not add up to 1.
+    """
+    if marginal(distribution) != LOW_RANK:
+        return excess(distribution)
+    if not blocks:
+        raise InvalidInputError("the excess of 'low-rank' depends on the array shapes; give blocks=[(m, n), ...]")
+    each = [excess(distribution, shape, rank=rank) for shape in blocks]
+    if shares is None:
+        if max(each) == min(each):
+            return each[0]
+        raise InvalidInputError(
+            f"the {len(each)} blocks have excesses from {min(each):g} to {max(each):g}, so their weights matter; "
+            "give shares=|G_l|^2 / |g|^2, one for each block"
+        )
+    if len(shares) != len(each) or min(shares) < 0 or not math.isclose(math.fsum(shares), 1.0, rel_tol=1e-6):
+        raise InvalidInputError(
+            f"shares must be {len(each)} nonnegative numbers that add up to 1, "
+            f"got {len(shares)} with sum {math.fsum(shares):g}; give |G_l|^2 / |g|^2"
+        )
+    return math.fsum(share * c for share, c in zip(shares, each, strict=True))
+
+
+def orthogonal_pairs(distribution: str, *, num_parameters: int, num_samples: int) -> int:
+    """Return the number of ordered pairs of distinct directions that are orthogonal by construction.
+
+    N > P directions come in independent blocks of P and one remainder block; independent laws have none.
+    """
+    require_positive_integer("num_parameters", num_parameters)
+    require_positive_integer("num_samples", num_samples)
+    if distribution not in ORTHOGONAL_MARGINAL:
+        marginal(distribution)
+        return 0
+    full, remainder = divmod(num_samples, num_parameters)
+    return full * num_parameters * (num_parameters - 1) + remainder * (remainder - 1)
+
+
+def relative_mse_linear(
+    distribution: str,
+    *,
+    num_parameters: int,
+    num_samples: int,
+    blocks: Sequence[Sequence[int]] | None = None,
+    shares: Sequence[float] | None = None,
+    rank: int | None = None,
+) -> float:
+    """Return E|g_hat - g|^2 / |g|^2 of g_hat = (1/N) sum_i (g.v_i) v_i, dimensionless.
+
+    Formula: (P - 1 + c) / N - q / N^2, with c = sum_l w_l c_l and q the number of ordered orthogonal pairs.
+    It gives (P+1)/N for normal, (P-1)/N for Rademacher and sphere, (P-N)/N for orthogonal (N <= P),
+    (P+2-N)/N for orthogonal-chi. Exact for any differentiable f (forward gradient) and for quadratic f
+    (antithetic evolution strategies, SPSA).
+
+    Source: derived; Belouze 2022, arXiv 2209.06302, states that Rademacher is the best independent law.
+    """
+    c = mean_excess(distribution, blocks=blocks, shares=shares, rank=rank)
+    return linear_part(distribution, num_parameters=num_parameters, num_samples=num_samples, excess=c)
+
+
+def linear_part(distribution: str, *, num_parameters: int, num_samples: int, excess: float) -> float:
+    """Return (P - 1 + c) / N - q / N^2 for a given c; anything added to c adds to the error of each direction."""
+    pairs = orthogonal_pairs(distribution, num_parameters=num_parameters, num_samples=num_samples)
+    return (num_parameters - 1 + excess) / num_samples - pairs / num_samples**2

@@ -1,0 +1,95 @@
+"""What a prediction says, and the local data of a function that it is computed from.
+
+This module must not know any formula: it holds the two records that the formulas take and return.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gradest.errors import InvalidInputError
+
+ANY_DIFFERENTIABLE = "any differentiable f"
+QUADRATIC = "quadratic f"
+LINEAR = "linear f"
+SMALL_SIGMA = "small sigma limit"
+
+GRADIENT = "gradient"
+SMOOTHED_GRADIENT = "smoothed gradient"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """States the error that theory predicts for an estimator, to be printed beside the measured one.
+
+    Attributes
+    ----------
+    target : what the estimator converges to: "gradient" or "smoothed gradient"
+    relative_mse : E|g_hat - g|^2 / |g|^2, dimensionless; None where no formula is known
+    exact_for : the largest class of functions for which ``relative_mse`` is exact
+    bias_order : the power of sigma in E g_hat - grad f for smooth f; 0 for a bias that stays when sigma
+        vanishes; None for no bias at all
+    source : author, year, DOI or arXiv id, or "derived" with the statement it follows from
+    """
+
+    target: str
+    relative_mse: float | None
+    exact_for: str
+    bias_order: int | None
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalModel:
+    """Holds the scalars of the second-order Taylor expansion of f that predictions depend on.
+
+    Attributes
+    ----------
+    gradient_norm : |g|, positive
+    value : f(x); None where not known
+    hessian_trace : tr H; None where the curvature is not known
+    hessian_norm : |H|_F; None where the curvature is not known
+    hessian_diagonal_norm : |diag H|_2; needed by laws that are not rotation invariant
+    """
+
+    gradient_norm: float
+    value: float | None = None
+    hessian_trace: float | None = None
+    hessian_norm: float | None = None
+    hessian_diagonal_norm: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a vanishing gradient, against which no relative error can be stated, and half a curvature."""
+        if not (math.isfinite(self.gradient_norm) and self.gradient_norm > 0):
+            raise InvalidInputError(
+                f"a relative error needs a finite, positive gradient norm, got {self.gradient_norm}; "
+                "evaluate at a point that is not stationary"
+            )
+        if (self.hessian_trace is None) != (self.hessian_norm is None):
+            raise InvalidInputError(
+                "the curvature needs both hessian_trace and hessian_norm, got one of them; "
+                "give both, or neither for the linear part alone"
+            )
+
+    @property
+    def curved(self) -> bool:
+        """Whether the curvature is known."""
+        return self.hessian_trace is not None
+
+
+def local_model(gradient: ArrayLike, *, hessian: ArrayLike | None = None, value: float | None = None) -> LocalModel:
+    """Return the scalars of a gradient (P,) and, where given, a symmetric Hessian (P, P), in float64."""
+    norm = float(np.linalg.norm(np.asarray(gradient, dtype=np.float64)))
+    if hessian is None:
+        return LocalModel(gradient_norm=norm, value=value)
+    matrix = np.asarray(hessian, dtype=np.float64)
+    diagonal = np.diagonal(matrix)
+    return LocalModel(
+        gradient_norm=norm,
+        value=value,
+        hessian_trace=float(diagonal.sum()),
+        hessian_norm=float(np.linalg.norm(matrix)),
+        hessian_diagonal_norm=float(np.linalg.norm(diagonal)),
+    )

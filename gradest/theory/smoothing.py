@@ -1,0 +1,205 @@
+"""Predicted error of evolution strategies: function values at x + sigma v, with every baseline.
+
+Exact for quadratic f where the curvature is given, else for linear f. This module must not know how
+directions are drawn or losses evaluated.
+
+Notation: P parameters, N directions v, q = v^T H v, c the excess of the law.
+"""
+
+from dataclasses import dataclass
+
+from gradest.errors import InvalidInputError, UnsupportedError, unknown_name
+from gradest.theory.curvature import curvature_moments
+from gradest.theory.laws import (
+    ORTHOGONAL_MARGINAL,
+    linear_part,
+    marginal,
+    mean_excess,
+    orthogonal_pairs,
+)
+from gradest.theory.prediction import LINEAR, QUADRATIC, SMOOTHED_GRADIENT, LocalModel, Prediction
+
+BASELINES = ("antithetic", "none", "value", "leave-one-out", "mean")
+_ONE_SIDED_SOURCE = "derived: moments to order six of a sign-symmetric law; Wishart moments for the centred baselines"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sampling:
+    """What is drawn: N directions of a law in P dimensions at radius sigma, with the excess of the law."""
+
+    distribution: str
+    num_parameters: int
+    num_samples: int
+    sigma: float
+    excess: float
+
+
+def _known_value(model: LocalModel) -> float:
+    if model.value is None:
+        raise InvalidInputError("without a baseline the variance depends on f(x); give LocalModel(value=...)")
+    return model.value
+
+
+def _uncentred(baseline: str, sampling: _Sampling, model: LocalModel) -> float:
+    """Return the relative MSE of (1/(N sigma)) sum_i (f_i - b) v_i with b = 0 ("none") or f(x) ("value")."""
+    q = curvature_moments(marginal(sampling.distribution), sampling.num_parameters, model)
+    extra = sampling.sigma**2 / 4 * q.squared_weighted
+    if baseline == "none":
+        value = _known_value(model)
+        extra += sampling.num_parameters * value**2 / sampling.sigma**2 + value * q.weighted
+    return linear_part(
+        sampling.distribution,
+        num_parameters=sampling.num_parameters,
+        num_samples=sampling.num_samples,
+        excess=sampling.excess + extra / model.gradient_norm**2,
+    )
+
+
+def _leave_one_out(sampling: _Sampling, model: LocalModel) -> float:
+    """Return the relative MSE of sum_i (f_i - f_mean) v_i / ((N - 1) sigma).
+
+    Formula: (P+c)/N + P/(N(N-1)) - 1 + (N(N-1) - pairs) ((N-1)^2 + 1) / (N(N-1))^2, plus, for curvature,
+    sigma^2 / (4 |g|^2) (A / N + B P / (N(N-1))) with A = E[(q - tr H)^2 |v|^2], B = Var q.
+    """
+    parameters, samples = sampling.num_parameters, sampling.num_samples
+    if samples < 2:
+        raise InvalidInputError("a leave-one-out or mean baseline needs two directions or more; got num_samples=1")
+    ordered = samples * (samples - 1)
+    free = ordered - orthogonal_pairs(sampling.distribution, num_parameters=parameters, num_samples=samples)
+    linear = (parameters + sampling.excess) / samples + parameters / ordered - 1
+    linear += free * ((samples - 1) ** 2 + 1) / ordered**2
+    if model.hessian_trace is None:
+        return linear
+    if sampling.distribution in ORTHOGONAL_MARGINAL:
+        raise UnsupportedError(
+            f"the curvature term of a centred baseline is not derived for distribution {sampling.distribution!r}; "
+            "leave the Hessian out for the linear part, or use baseline='antithetic'"
+        )
+    q, trace = curvature_moments(sampling.distribution, parameters, model), model.hessian_trace
+    weighted = q.squared_weighted - 2 * trace * q.weighted + parameters * trace**2
+    variance = q.squared - trace**2
+    curvature = weighted / samples + variance * parameters / ordered
+    return linear + sampling.sigma**2 / 4 * curvature / model.gradient_norm**2
+
+
+def evaluation_noise_mse(baseline: str, *, num_parameters: int, num_samples: int, sigma: float, noise: float) -> float:
+    """Return what independent noise of standard deviation s in every evaluation adds to E|g_hat - g|^2.
+
+    Formula: P s^2 / (N sigma^2) times 1/2 (antithetic), 1 (none), 2 (value, one noisy baseline shared by all
+    directions), N / (N - 1) (leave-one-out), (N - 1) / N (mean). In units of |g|^2. Exact for any f and any
+    law with E v = 0, antithetic for any law.
+
+    Source: derived.
+    """
+    base = num_parameters * noise**2 / (num_samples * sigma**2)
+    if baseline == "leave-one-out":
+        return base * num_samples / (num_samples - 1)
+    if baseline == "mean":
+        return base * (num_samples - 1) / num_samples
+    factors = {"antithetic": 0.5, "none": 1.0, "value": 2.0}
+    if baseline not in factors:
+        raise unknown_name("baseline", baseline, BASELINES)
+    return base * factors[baseline]
+
+
+def _require_predictable(
+    distribution: str, baseline: str, sigma: float, model: LocalModel | None, noise: float
+) -> None:
+    """Refuse unknown names, a missing |g|, and sqrt(P) e_j, whose mean is not zero, where E v = 0 is used."""
+    if baseline not in BASELINES:
+        raise unknown_name("baseline", baseline, BASELINES)
+    if not sigma > 0:
+        raise InvalidInputError(f"sigma must be positive, got {sigma}; try 0.1")
+    if model is None and (noise or baseline == "none"):
+        raise InvalidInputError("noise and a missing baseline are measured against |g|; give model=LocalModel(...)")
+    linear_value = baseline == "value" and noise == 0 and (model is None or not model.curved)
+    if marginal(distribution) == "coordinates" and baseline != "antithetic" and not linear_value:
+        raise UnsupportedError(
+            f"distribution {distribution!r} is not symmetric under v -> -v, so baseline {baseline!r} is biased or "
+            "its error not derived; use baseline='antithetic', or 'value' without Hessian and noise"
+        )
+
+
+def _noiseless(baseline: str, sampling: _Sampling, model: LocalModel) -> float:
+    """Return the relative MSE for exact evaluations."""
+    if baseline == "antithetic":
+        return linear_part(
+            sampling.distribution,
+            num_parameters=sampling.num_parameters,
+            num_samples=sampling.num_samples,
+            excess=sampling.excess,
+        )
+    if baseline not in ("leave-one-out", "mean"):
+        return _uncentred(baseline, sampling, model)
+    mse = _leave_one_out(sampling, model)
+    # The mean baseline is (1 - 1/N) times leave-one-out: a shrunk, biased estimator.
+    keep = 1 - 1 / sampling.num_samples if baseline == "mean" else 1.0
+    return keep**2 * mse + (1 - keep) ** 2
+
+
+def relative_mse_es(
+    distribution: str,
+    *,
+    baseline: str,
+    num_parameters: int,
+    num_samples: int,
+    sigma: float,
+    model: LocalModel | None = None,
+    noise: float = 0.0,
+    direction_excess: float | None = None,
+) -> Prediction:
+    """Predict the relative MSE of an evolution strategy with N directions at radius sigma.
+
+    Formula (normal): antithetic (P+1)/N; value [(P+1)|g|^2 + sigma^2/4 (P+4)((tr H)^2 + 2|H|_F^2)]/(N|g|^2);
+    none adds [P f0^2/sigma^2 + f0 (P+2) tr H]/(N|g|^2); leave-one-out (P+1)/(N-1) for linear f; mean
+    (1-1/N)^2 leave-one-out + 1/N^2. Other laws: `relative_mse_linear` and moments to order six.
+
+    Parameters
+    ----------
+    baseline : "antithetic" (N pairs), "none", "value" (f(x)), "leave-one-out", "mean" (the 1/N form)
+    sigma : smoothing radius, in units of the parameters
+    model : |g|, f(x), curvature. Without curvature the linear part is predicted, and ``exact_for`` says so
+    noise : standard deviation of independent additive noise of one evaluation, in units of f
+    direction_excess : c of the law, from `mean_excess`; only "low-rank" needs it
+
+    Raises
+    ------
+    UnsupportedError : the term asked for is not derived for this law.
+
+    Source: derived; Salimans et al. 2017, arXiv 1703.03864, and Nesterov and Spokoiny 2017,
+    DOI 10.1007/s10208-015-9296-2, define the estimators.
+    """
+    _require_predictable(distribution, baseline, sigma, model, noise)
+    sampling = _Sampling(
+        distribution=distribution,
+        num_parameters=num_parameters,
+        num_samples=num_samples,
+        sigma=sigma,
+        excess=mean_excess(distribution) if direction_excess is None else direction_excess,
+    )
+    local = LocalModel(gradient_norm=1.0) if model is None else model
+    mse = _noiseless(baseline, sampling, local)
+    if noise:
+        added = evaluation_noise_mse(
+            baseline, num_parameters=num_parameters, num_samples=num_samples, sigma=sigma, noise=noise
+        )
+        mse += added / local.gradient_norm**2
+    return Prediction(
+        target=SMOOTHED_GRADIENT,
+        relative_mse=mse,
+        exact_for=QUADRATIC if baseline == "antithetic" or local.curved else LINEAR,
+        bias_order=smoothing_bias_order(distribution, baseline=baseline),
+        source="derived: fourth moments of the directions" if baseline == "antithetic" else _ONE_SIDED_SOURCE,
+    )
+
+
+def smoothing_bias_order(distribution: str, *, baseline: str) -> int:
+    """Return the power of sigma in E g_hat - grad f: 2, but 0 for the mean baseline and 1 for one-sided coordinates.
+
+    Exact for three times differentiable f. Source: derived, Taylor expansion and odd moments.
+    """
+    if baseline not in BASELINES:
+        raise unknown_name("baseline", baseline, BASELINES)
+    if baseline == "mean":
+        return 0
+    return 1 if marginal(distribution) == "coordinates" and baseline != "antithetic" else 2
