@@ -4,11 +4,11 @@
 Nothing here knows of problems, backends or estimators; packages that carry data are imported on first use.
 """
 
-from .dataset import Dataset, from_arrays, synthetic_classification
-from .idx import load_idx
-from .named import available, load
-from .tables import load_csv, load_npz
-from .validation import validate_classification
+from gradest.datasets.dataset import Dataset, from_arrays, synthetic_classification
+from gradest.datasets.idx import load_idx
+from gradest.datasets.named import available, load
+from gradest.datasets.tables import load_csv, load_npz
+from gradest.datasets.validation import validate_classification
 
 __all__ = [
     "Dataset",

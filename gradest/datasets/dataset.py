@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InvalidInputError, InvalidTypeError
-from .validation import Features, Labels, checked_integer, validate_classification
+from gradest.datasets.validation import Features, Labels, checked_integer, validate_classification
+from gradest.errors import InvalidInputError, InvalidTypeError
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,9 +15,9 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import DatasetError, InvalidInputError
-from .dataset import Dataset, scaled_dataset
-from .validation import blamed_on
+from gradest.datasets.dataset import Dataset, scaled_dataset
+from gradest.datasets.validation import blamed_on
+from gradest.errors import DatasetError, InvalidInputError
 
 SUBSETS = ("train", "test", "all")
 

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import DatasetError, InvalidInputError, InvalidTypeError, MissingDependencyError, unknown_name
-from .dataset import Dataset, from_arrays, scaled_dataset, shuffled_order
-from .idx import SUBSETS, idx_files, load_idx
+from gradest.datasets.dataset import Dataset, from_arrays, scaled_dataset, shuffled_order
+from gradest.datasets.idx import SUBSETS, idx_files, load_idx
+from gradest.errors import DatasetError, InvalidInputError, InvalidTypeError, MissingDependencyError, unknown_name
 
 _DATA_VARIABLE = "GRADEST_DATA"
 _CACHE_VARIABLE = "XDG_CACHE_HOME"

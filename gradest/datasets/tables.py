@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import DatasetError, InvalidInputError, InvalidTypeError
-from .dataset import Dataset, from_arrays
-from .validation import blamed_on, checked_integer
+from gradest.datasets.dataset import Dataset, from_arrays
+from gradest.datasets.validation import blamed_on, checked_integer
+from gradest.errors import DatasetError, InvalidInputError, InvalidTypeError
 
 _FEATURE_NAMES = ("x", "X", "features", "data")
 _LABEL_NAMES = ("y", "Y", "labels", "target")
@@ -138,13 +138,15 @@ def _read_lines(source: Path) -> list[str]:
 
 
 def _read_archive(source: Path, features: str | None, labels: str | None) -> tuple[Any, Any]:
-    archive: Any = np.load(source, allow_pickle=False)
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise DatasetError(f"{source} holds a single array; save both with numpy.savez(path, x=..., y=...)")
-    with archive:
-        feature_key = _key(archive.files, features, _FEATURE_NAMES, "features", source)
-        label_key = _key(archive.files, labels, _LABEL_NAMES, "labels", source)
-        return archive[feature_key], archive[label_key]
+    # Opened here because numpy.load(path), of NumPy 1.26, leaves a damaged archive's file open.
+    with source.open("rb") as stream:
+        archive: Any = np.load(stream, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise DatasetError(f"{source} holds a single array; save both with numpy.savez(path, x=..., y=...)")
+        with archive:
+            feature_key = _key(archive.files, features, _FEATURE_NAMES, "features", source)
+            label_key = _key(archive.files, labels, _LABEL_NAMES, "labels", source)
+            return archive[feature_key], archive[label_key]
 
 
 def _column(label_column: int, width: int, source: Path) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import GradestError, InvalidInputError, InvalidTypeError, NonFiniteError
+from gradest.errors import GradestError, InvalidInputError, InvalidTypeError, NonFiniteError
 
 Features = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
