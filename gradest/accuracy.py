@@ -1,0 +1,171 @@
+"""Compares gradients with a reference, as numbers: never pass or fail alone.
+
+Vectors are flat, in a layout's order. Comparisons are made in extended precision, so that the measure adds no
+error of its own; NaN and infinity are reported, never averaged away. This module knows NumPy alone.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.errors import InvalidInputError
+from gradest.layout import Layout
+
+Vector = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How one gradient differs from a reference.
+
+    Attributes
+    ----------
+    relative_error
+        `||found - reference|| / ||reference||` (L2); the absolute error where the reference is zero.
+    cosine
+        Of the angle between the two; NaN where either is zero.
+    norm_ratio
+        `||found|| / ||reference||`: 1 for a calibrated gradient.
+    max_abs_error
+        The largest absolute difference of an entry.
+    sign_agreement
+        The share of entries with the reference's sign.
+    nonfinite
+        How many entries are NaN or infinite; if any, the other numbers are NaN.
+    blocks
+        The relative error of each parameter block by name.
+    """
+
+    relative_error: float
+    cosine: float
+    norm_ratio: float
+    max_abs_error: float
+    sign_agreement: float
+    nonfinite: int = 0
+    blocks: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def digits(self) -> float:
+        """Correct decimal digits, `-log10(relative_error)`."""
+        return -math.log10(self.relative_error) if self.relative_error > 0 else math.inf
+
+
+def compare_gradients(found: Vector, reference: Vector, *, layout: Layout | None = None) -> Accuracy:
+    """Return how `found` `(P,)` differs from `reference` `(P,)`, overall and for each block of the layout.
+
+    Raises
+    ------
+    InvalidInputError
+        The two differ in shape.
+    """
+    if found.shape != reference.shape or found.ndim != 1:
+        raise InvalidInputError(
+            f"comparing asks for two vectors of one length; found shapes {found.shape} and {reference.shape}"
+        )
+    nonfinite = int(found.size - np.isfinite(found).sum())
+    if nonfinite:
+        blocks = {} if layout is None else dict.fromkeys(layout.names, math.nan)
+        return Accuracy(math.nan, math.nan, math.nan, math.nan, math.nan, nonfinite, blocks)
+    exact = reference.astype(np.longdouble)
+    value = found.astype(np.longdouble)
+    difference = value - exact
+    blocks = {}
+    if layout is not None:
+        parts = zip(layout.names, layout.unflatten(difference), layout.unflatten(exact), strict=True)
+        blocks = {name: _relative(part, true) for name, part, true in parts}
+    norms = _norm(value) * _norm(exact)
+    return Accuracy(
+        relative_error=_relative(difference, exact),
+        cosine=float(np.vdot(value, exact) / norms) if norms > 0 else math.nan,
+        norm_ratio=float(_norm(value) / _norm(exact)) if _norm(exact) > 0 else math.nan,
+        max_abs_error=float(np.abs(difference).max(initial=0)),
+        sign_agreement=float(np.mean(np.sign(value) == np.sign(exact))),
+        blocks=blocks,
+    )
+
+
+@dataclass(frozen=True)
+class ReplicateAccuracy:
+    """How R independent estimates of one gradient scatter around a target, relative to the target's norm.
+
+    Attributes
+    ----------
+    replicates
+        R.
+    relative_mse
+        Mean of `||estimate - target||^2 / ||target||^2`, with its standard error `relative_mse_error`.
+    bias
+        `||mean - target|| / ||target||`; `bias_noise` is its root mean square if there were no bias, so a bias is
+        seen only where `bias` is well above `bias_noise`.
+    scale
+        The regression of the mean on the target, `<mean, target> / ||target||^2`, which is 1 for a calibrated
+        estimator, and the half-width of its 95 % confidence interval.
+    cosine
+        The mean cosine of a single estimate with the target.
+    nonfinite
+        How many estimates held NaN or infinity; if any, the other numbers are NaN.
+    """
+
+    replicates: int
+    relative_mse: float
+    relative_mse_error: float
+    bias: float
+    bias_noise: float
+    scale: float
+    scale_half_width: float
+    cosine: float
+    nonfinite: int = 0
+
+
+def accuracy_of_replicates(estimates: Iterable[Vector], target: Vector) -> ReplicateAccuracy:
+    """Return how independent estimates, each `(P,)`, scatter around a target `(P,)`; holds two vectors, not R.
+
+    Raises
+    ------
+    InvalidInputError
+        There are fewer than two estimates, or the target is zero.
+    """
+    exact = target.astype(np.float64)
+    norm = float(np.linalg.norm(exact))
+    if not norm > 0:
+        raise InvalidInputError("relative accuracy asks for a target that is not zero; found a zero (or NaN) target")
+    mean = np.zeros_like(exact)
+    spread, errors, slopes, cosines, nonfinite = 0.0, [], [], [], 0
+    for count, estimate in enumerate(estimates, start=1):
+        if not np.isfinite(estimate).all():
+            nonfinite += 1
+        value = estimate.astype(np.float64) / norm
+        step = value - mean
+        mean += step / count
+        spread += float(np.dot(step, value - mean))  # Welford 1962, summed over entries
+        errors.append(float(np.sum((value - exact / norm) ** 2)))
+        slopes.append(float(np.dot(value, exact) / norm))
+        length = float(np.linalg.norm(value))
+        cosines.append(slopes[-1] / length if length > 0 else math.nan)
+    replicates = len(errors)
+    if replicates < 2:
+        raise InvalidInputError(f"scatter asks for at least 2 estimates; found {replicates}")
+    return ReplicateAccuracy(
+        replicates=replicates,
+        relative_mse=float(np.mean(errors)),
+        relative_mse_error=float(np.std(errors, ddof=1) / math.sqrt(replicates)),
+        bias=float(np.linalg.norm(mean - exact / norm)),
+        bias_noise=math.sqrt(max(spread, 0.0) / (replicates - 1) / replicates) if not nonfinite else math.nan,
+        scale=float(np.mean(slopes)),
+        scale_half_width=float(1.96 * np.std(slopes, ddof=1) / math.sqrt(replicates)),
+        cosine=float(np.mean(cosines)),
+        nonfinite=nonfinite,
+    )
+
+
+def _norm(vector: Vector) -> Any:
+    return np.sqrt(np.sum(vector * vector))
+
+
+def _relative(difference: Vector, exact: Vector) -> float:
+    scale = _norm(exact)
+    return float(_norm(difference) / scale) if scale > 0 else float(_norm(difference))
