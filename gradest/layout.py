@@ -53,7 +53,7 @@ class Layout:
         found = tuple(array.shape[leading:] for array in arrays)
         if found != self.shapes:
             raise InvalidInputError(f"flattening asks for blocks of shapes {self.shapes}; found {found}")
-        return np.concatenate([a.reshape(*a.shape[:leading], -1) for a in arrays], axis=leading)
+        return np.concatenate([a.reshape((*a.shape[:leading], -1)) for a in arrays], axis=leading)
 
     def unflatten(self, vector: NDArray[np.generic]) -> tuple[NDArray[np.generic], ...]:
         """Return the blocks of a vector `(..., P)` as views of it, each `(..., *shape)`.
@@ -68,6 +68,6 @@ class Layout:
                 f"unflattening asks for a last axis of {self.num_parameters} entries; found shape {vector.shape}"
             )
         return tuple(
-            vector[..., start : start + size].reshape(*vector.shape[:-1], *shape)
+            vector[..., start : start + size].reshape((*vector.shape[:-1], *shape))
             for start, size, shape in zip(self.offsets, self.sizes, self.shapes, strict=True)
         )

@@ -56,6 +56,14 @@ ESTIMATORS = {
 
 PROBLEMS = {
     "mlp": _entry("gradest.problems.mlp:MLP"),
+    "softmax-regression": _entry("gradest.problems.softmax_regression:SoftmaxRegression"),
+    "least-squares": _entry("gradest.problems.least_squares:LeastSquares"),
+    "polynomial-regression": _entry("gradest.problems.least_squares:PolynomialRegression"),
+    "quadratic": _entry("gradest.problems.quadratic:Quadratic"),
+    "rosenbrock": _entry("gradest.problems.analytic_functions:Rosenbrock"),
+    "logsumexp": _entry("gradest.problems.analytic_functions:LogSumExp"),
+    "cubic-graph": _entry("gradest.problems.analytic_functions:CubicGraph"),
+    "log-graph": _entry("gradest.problems.analytic_functions:LogGraph"),
 }
 
 _TABLES = {"backends": BACKENDS, "estimators": ESTIMATORS, "problems": PROBLEMS}

@@ -1,0 +1,101 @@
+"""Mean squared error of models linear in their parameters: linear and polynomial regression. Knows no framework."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.errors import InvalidInputError
+from gradest.operations import Array, Operations
+from gradest.problem import Problem
+
+
+class _LinearModel(Problem):
+    """`loss = mean_n (x_n . w - y_n)^2 / 2`, gradient `X^T (X w - y) / N`; subclasses give the design matrix X."""
+
+    def data(self) -> dict[str, NDArray[np.float64]]:
+        design, response = self._samples
+        return {"x": design.copy(), "y": response.copy()}
+
+    @property
+    def _samples(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        raise NotImplementedError
+
+    def loss(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
+        residual = ops.matmul(data["x"], ops.expand_dims(params["w"], axis=-1)) - ops.expand_dims(data["y"], axis=-1)
+        return 0.5 * ops.mean(ops.square(residual), axis=(-1, -2))
+
+    def loss_and_gradient(
+        self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]
+    ) -> tuple[Array, dict[str, Array]]:
+        residual = ops.matmul(data["x"], params["w"]) - data["y"]
+        gradient = ops.matmul(ops.matrix_transpose(data["x"]), residual) / residual.shape[0]
+        return 0.5 * ops.mean(ops.square(residual), axis=-1), {"w": gradient}
+
+
+@dataclass(frozen=True, eq=False)
+class LeastSquares(_LinearModel):
+    """Linear least squares on seeded Gaussian data: `(f, grad f) = (|Xw - y|^2 / 2N, X^T (Xw - y) / N)`.
+
+    X is `(num_samples, num_features)`, N(0, 1); y is a linear function of it with noise of standard deviation
+    `noise`; the start point is N(0, 1).
+    """
+
+    name: ClassVar[str] = "least-squares"
+
+    num_samples: int = 100
+    num_features: int = 20
+    noise: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.num_samples < 1 or self.num_features < 1:
+            raise InvalidInputError(
+                f"least squares asks for at least one sample and one feature; found {self.num_samples} samples, "
+                f"{self.num_features} features"
+            )
+
+    @cached_property
+    def _samples(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # type: ignore[override]  # cached
+        generator = np.random.default_rng(self.seed)
+        design = generator.standard_normal((self.num_samples, self.num_features))
+        truth = generator.standard_normal(self.num_features)
+        return design, design @ truth + self.noise * generator.standard_normal(self.num_samples)
+
+    def parameters(self) -> dict[str, NDArray[np.float64]]:
+        return {"w": np.random.default_rng([self.seed, 1]).standard_normal(self.num_features)}
+
+
+@dataclass(frozen=True, eq=False)
+class PolynomialRegression(_LinearModel):
+    """Least squares in the monomials 1, t, ..., t^degree of points t in [-1, 1]: ill-conditioned as it grows.
+
+    The response is sin(pi t) with noise of standard deviation `noise`; the start point is N(0, 1).
+    """
+
+    name: ClassVar[str] = "polynomial-regression"
+
+    num_samples: int = 50
+    degree: int = 5
+    noise: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.num_samples < 1 or self.degree < 0:
+            raise InvalidInputError(
+                f"polynomial regression asks for at least one sample and degree 0; found {self.num_samples} samples, "
+                f"degree {self.degree}"
+            )
+
+    @cached_property
+    def _samples(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # type: ignore[override]  # cached
+        generator = np.random.default_rng(self.seed)
+        points = generator.uniform(-1, 1, self.num_samples)
+        response = np.sin(np.pi * points) + self.noise * generator.standard_normal(self.num_samples)
+        return np.vander(points, self.degree + 1, increasing=True), response
+
+    def parameters(self) -> dict[str, NDArray[np.float64]]:
+        return {"w": np.random.default_rng([self.seed, 1]).standard_normal(self.degree + 1)}

@@ -1,0 +1,24 @@
+"""Softmax regression: an MLP without hidden layers, convex. Knows no framework."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gradest.errors import InvalidInputError
+from gradest.problems.mlp import MLP
+
+
+@dataclass(frozen=True, eq=False)
+class SoftmaxRegression(MLP):
+    """Mean softmax cross-entropy of `z = x W + b`: gradient `X^T (softmax(z) - targets) / N`.
+
+    Fields as `MLP`, with no hidden layers.
+    """
+
+    name: ClassVar[str] = "softmax-regression"
+
+    widths: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.widths:
+            raise InvalidInputError(f"softmax regression has no hidden layers; found widths {self.widths}; use 'mlp'")
