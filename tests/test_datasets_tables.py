@@ -18,6 +18,8 @@ def test_csv_columns_headers_and_spellings(tmp_path):
     data = datasets.load_csv(path, skip_rows=1)
     assert data.features.tolist() == [[1.5, 2.0], [-0.3, 4.0]]
     assert (data.labels.tolist(), data.name, data.normalization) == ([0, 1], "table.csv", "as given")
+    path.write_bytes(b"\xef\xbb\xbf1.5,2,0\n-0.3,4,1\n")  # a byte-order mark before the first number
+    assert datasets.load_csv(path).checksum == data.checksum
     zipped = tmp_path / "first.csv.gz"
     zipped.write_bytes(gzip.compress(b"0;1.5;2\n1;-0.3;4\n"))
     assert datasets.load_csv(zipped, label_column=0, delimiter=";").checksum == data.checksum
