@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar
 
+from numpy.typing import NDArray
+
 from gradest.backend import Leaves
 from gradest.binding import bind
 from gradest.estimate import Cost, Estimate, KernelResult
 from gradest.layout import Layout
 from gradest.objective import Objective
+from gradest.theory import Prediction
 
 Kernel = Callable[[Leaves, Any], KernelResult]
 """`(parameter leaves, rng) -> KernelResult`; deterministic estimators ignore `rng`."""
@@ -69,6 +72,15 @@ class Estimator(ABC):
         UnsupportedError
             The backend or the objective lacks what the estimator needs; the message says what can be used.
         """
+
+    def predict(
+        self, layout: Layout, gradient: NDArray[Any], *, value: float | None = None, hessian: NDArray[Any] | None = None
+    ) -> Prediction | None:
+        """Return the error that theory predicts where the gradient is `gradient` `(P,)`, or None for an exact method.
+
+        `value` is the loss there and `hessian` `(P, P)` its curvature, where known.
+        """
+        return None
 
     def prepare(self, objective: Objective, *, executor: Executor | None = None) -> "Prepared":
         """Return the estimator bound to an objective; everything that can be done once is done here."""

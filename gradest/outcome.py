@@ -1,0 +1,40 @@
+"""What can become of a cell of a comparison: a closed set, with its wording for people."""
+
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """How a cell ended. `wording` is the message; the reason of a cell says the particulars."""
+
+    OK = "ok"
+    UNSUPPORTED = "unsupported"
+    MISSING = "missing"
+    INVALID = "invalid"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out_of_memory"
+    CRASHED = "crashed"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def wording(self) -> str:
+        """The outcome in words, ending in what to try where there is something to try."""
+        return _WORDINGS[self]
+
+    @property
+    def failed(self) -> bool:
+        """Whether the outcome is a fault to look into, rather than a fact about the machine or the method."""
+        return self in (Outcome.INVALID, Outcome.ERROR, Outcome.CRASHED)
+
+
+_WORDINGS = {
+    Outcome.OK: "ran, and every number is finite",
+    Outcome.UNSUPPORTED: "this combination cannot be carried out; the reason says which one can",
+    Outcome.MISSING: "a package is not installed; the reason has the command that installs it",
+    Outcome.INVALID: "the result has NaN, infinity, or the wrong shape or dtype; look at the inputs and the dtype",
+    Outcome.ERROR: "an exception was raised; its traceback is in the log",
+    Outcome.TIMEOUT: "the time limit passed; raise the limit or shrink the cell",
+    Outcome.OUT_OF_MEMORY: "the memory limit passed; lower chunk_size or the memory budget, or raise the limit",
+    Outcome.CRASHED: "the worker process died; the end of its log is kept",
+    Outcome.INTERRUPTED: "the run was stopped before this cell ended; resume it",
+}
