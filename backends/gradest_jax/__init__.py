@@ -1,1 +1,5 @@
-"""The JAX backend of gradest."""
+"""The JAX backend of gradest: jitted arrays and operations, and JAX's own transformations."""
+
+from gradest_jax.backend import JaxBackend
+
+__all__ = ["JaxBackend"]

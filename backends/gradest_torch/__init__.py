@@ -1,1 +1,5 @@
-"""The PyTorch backend of gradest."""
+"""The PyTorch backend of gradest: eager tensors, autograd, `torch.func`, and `nn.Module` as parameters."""
+
+from gradest_torch.backend import TorchBackend
+
+__all__ = ["TorchBackend"]

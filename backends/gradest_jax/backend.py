@@ -1,0 +1,119 @@
+"""JAX as a backend: `jit`, `vmap`, `grad` and `linearize`, with 64-bit mode scoped and never switched on globally."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import jax
+import jaxlib
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.backend import Array, Backend, Data, Function, Leaves
+from gradest.errors import InvalidTypeError, UnsupportedError
+from gradest.operations import Operations
+from gradest.tree import Leaf, Tree
+from gradest_jax.operations import JaxOperations, NativeJaxOperations
+from gradest_jax.pytree import PytreeStructure, flatten_pytree
+
+_WIDE = frozenset({"float64", "complex128"})
+
+
+class JaxBackend(Backend):
+    """Computes in XLA on the CPU or an accelerator; every prepared function is jitted, with the data as arguments."""
+
+    name = "jax"
+    dtypes = ("float32", "float64")
+    kernels = ("portable", "native")
+    native = frozenset({"compile", "vmap", "value_and_gradient", "value_and_jvps", "complex"})
+
+    def __init__(self) -> None:
+        self._operations = {"portable": JaxOperations(), "native": NativeJaxOperations()}
+
+    def operations(self, kernel: str = "portable") -> Operations:
+        return self._operations[kernel]
+
+    # -- arrays -------------------------------------------------------------------------------------------
+    def array(self, values: NDArray[Any], *, dtype: str, device: str = "cpu", copy: bool = True) -> Array:
+        # device_put shares NumPy memory where it happens to be 64-byte aligned: a private copy is what it may share.
+        host = np.array(values, dtype=dtype, order="C", copy=True if copy else None)
+        scope = self.scope(dtype)
+        if scope is None:
+            made = jax.device_put(host, _device(device))
+        else:
+            with scope:
+                made = jax.device_put(host, _device(device))
+        if made.dtype != host.dtype:
+            raise UnsupportedError(f"an array of dtype {dtype} was asked of JAX on {device!r}; it made {made.dtype}")
+        return made
+
+    def numpy(self, array: Array) -> NDArray[Any]:
+        return np.array(array, copy=True)
+
+    def owns(self, leaf: Leaf) -> bool:
+        return isinstance(leaf, jax.Array)
+
+    def dtype(self, array: Array) -> str:
+        return str(array.dtype)
+
+    def device(self, array: Array) -> str:
+        places = array.devices()
+        if len(places) != 1:
+            raise InvalidTypeError(f"an array on one device was asked for; found one on {len(places)} devices")
+        return _device_name(next(iter(places)))
+
+    def devices(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(_device_name(d) for d in (*jax.local_devices(), *jax.local_devices(backend="cpu"))))
+
+    def wait(self, arrays: Sequence[Array]) -> None:
+        jax.block_until_ready(arrays)
+
+    def scope(self, dtype: str) -> AbstractContextManager[Any] | None:
+        """Return a context with 64-bit mode on for float64, or None: JAX would make float32 of it without a word."""
+        return _wide_mode() if dtype in _WIDE else None
+
+    def versions(self) -> dict[str, str]:
+        return {"jax": jax.__version__, "jaxlib": jaxlib.__version__}
+
+    # -- transformations ----------------------------------------------------------------------------------
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        return jax.jit(function)
+
+    def vmap(self, function: Function) -> Function:
+        return jax.vmap(function, in_axes=(0, None))
+
+    def value_and_gradient(self, function: Function) -> Callable[[Leaves, Data], tuple[Array, Leaves]]:
+        return jax.jit(jax.value_and_grad(function))
+
+    def value_and_jvps(self, function: Function) -> Callable[[Leaves, Leaves, Data], tuple[Array, Array]]:
+        def products(leaves: Leaves, tangents: Leaves, data: Data) -> tuple[Array, Array]:
+            # Linearised once: the primal is computed once for all tangents of the chunk.
+            value, push = jax.linearize(lambda at: function(at, data), leaves)
+            return value, jax.vmap(push)(tangents)
+
+        return jax.jit(products)
+
+    # -- users' own code ----------------------------------------------------------------------------------
+    def flatten(self, tree: Tree) -> tuple[tuple[Leaf, ...], tuple[str, ...], "PytreeStructure | Any"]:
+        """Return leaves, paths and structure of a tree of dicts, lists and tuples, or of any class JAX knows."""
+        return flatten_pytree(tree)
+
+
+def _wide_mode() -> AbstractContextManager[Any]:
+    if hasattr(jax, "enable_x64"):  # from JAX 0.8 on; before, it is experimental
+        return jax.enable_x64(True)
+    from jax.experimental import enable_x64
+
+    return enable_x64()
+
+
+def _device_name(device: Any) -> str:
+    kind = {"gpu": "cuda"}.get(device.platform, device.platform)
+    return "cpu" if kind == "cpu" and device.id == 0 else f"{kind}:{device.id}"
+
+
+def _device(name: str) -> Any:
+    found = {_device_name(d): d for d in (*jax.local_devices(), *jax.local_devices(backend="cpu"))}
+    if name not in found:
+        raise UnsupportedError(f"device {name!r} was asked for; JAX has here: {', '.join(found)}")
+    return found[name]

@@ -1,0 +1,79 @@
+"""gradest's operations in `jax.numpy`; the native ones are those of `jax.nn`. Nothing here is compiled or timed."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from numpy.typing import NDArray
+
+from gradest.operations import Operations
+
+Array = jax.Array
+
+
+class JaxOperations(Operations):
+    """Carries out each operation by the `jax.numpy` function of the same meaning.
+
+    Complex arrays (the complex step) are compared by their real parts. Products are computed in the dtype of
+    their operands on every device: XLA's default on GPUs would round float32 operands to 10 bits.
+    """
+
+    exp = staticmethod(jnp.exp)
+    log = staticmethod(jnp.log)
+    expm1 = staticmethod(jnp.expm1)
+    log1p = staticmethod(jnp.log1p)
+    tanh = staticmethod(jnp.tanh)
+    sqrt = staticmethod(jnp.sqrt)
+    sum = staticmethod(jnp.sum)
+    mean = staticmethod(jnp.mean)
+    where = staticmethod(jnp.where)
+    matrix_transpose = staticmethod(jnp.matrix_transpose)
+    expand_dims = staticmethod(jnp.expand_dims)
+    reshape = staticmethod(jnp.reshape)
+    broadcast_to = staticmethod(jnp.broadcast_to)
+    zeros_like = staticmethod(jnp.zeros_like)
+    stop_gradient = staticmethod(lax.stop_gradient)
+    matmul = staticmethod(partial(jnp.matmul, precision=lax.Precision.HIGHEST))
+
+    def abs(self, x: Array) -> Array:
+        if jnp.iscomplexobj(x):
+            return jnp.where(x.real < 0, -x, x)
+        return jnp.abs(x)
+
+    def maximum(self, x: Array, y: Array | float) -> Array:
+        if jnp.iscomplexobj(x):
+            return jnp.where(jnp.real(y) > x.real, y, x)
+        return jnp.maximum(x, y)
+
+    def greater(self, x: Array, y: Array | float) -> Array:
+        return jnp.greater(jnp.real(x), jnp.real(y))
+
+    def max(self, x: Array, *, axis: int, keepdims: bool = False) -> Array:
+        if jnp.iscomplexobj(x):
+            place = jnp.argmax(x.real, axis=axis, keepdims=True)
+            largest = jnp.take_along_axis(x, place, axis=axis)
+            return largest if keepdims else jnp.squeeze(largest, axis=axis)
+        return jnp.max(x, axis=axis, keepdims=keepdims)
+
+    def constant(self, values: NDArray[Any], *, like: Array) -> Array:
+        return jnp.asarray(np.array(values), dtype=like.dtype)  # a copy: jnp.asarray may share aligned memory
+
+
+class NativeJaxOperations(JaxOperations):
+    """Composed operations by `jax.nn`."""
+
+    relu = staticmethod(jax.nn.relu)
+    sigmoid = staticmethod(jax.nn.sigmoid)
+    softplus = staticmethod(jax.nn.softplus)
+
+    def logsumexp(self, x: Array) -> Array:
+        return jax.nn.logsumexp(x, axis=-1)
+
+    def softmax(self, x: Array) -> Array:
+        return jax.nn.softmax(x, axis=-1)
+
+    def softmax_cross_entropy(self, logits: Array, targets: Array) -> Array:
+        return -jnp.mean(jnp.sum(jax.nn.log_softmax(logits, axis=-1) * targets, axis=-1), axis=-1)

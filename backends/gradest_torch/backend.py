@@ -1,0 +1,126 @@
+"""PyTorch as a backend: eager tensors, `torch.autograd.grad`, `torch.func`; no global setting is touched."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from gradest.backend import Backend, Data, Function, Leaves
+from gradest.errors import InvalidInputError
+from gradest.operations import Operations
+from gradest.tree import Leaf
+from gradest_torch import module
+from gradest_torch.operations import NativeTorchOperations, TorchOperations
+
+
+class TorchBackend(Backend):
+    """Computes in PyTorch, eagerly, on the CPU or a CUDA device."""
+
+    name = "torch"
+    dtypes = ("float32", "float64")
+    kernels = ("portable", "native")
+    native = frozenset({"vmap", "value_and_gradient", "value_and_jvps", "complex"})
+
+    def __init__(self) -> None:
+        self._operations = {"portable": TorchOperations(), "native": NativeTorchOperations()}
+
+    def operations(self, kernel: str = "portable") -> Operations:
+        return self._operations[kernel]
+
+    # -- arrays -------------------------------------------------------------------------------------------
+    def array(self, values: NDArray[Any], *, dtype: str, device: str = "cpu", copy: bool = True) -> Tensor:
+        host = np.array(values, dtype=dtype, order="C", copy=True if copy else None)
+        if not host.flags.writeable:  # from_numpy would warn: torch cannot keep a promise not to write
+            host = host.copy()
+        return torch.from_numpy(host).to(device)
+
+    def numpy(self, array: Tensor) -> NDArray[Any]:
+        return np.array(array.detach().resolve_conj().resolve_neg().cpu().numpy(), copy=True)
+
+    def owns(self, leaf: Leaf) -> bool:
+        return isinstance(leaf, Tensor)
+
+    def dtype(self, array: Tensor) -> str:
+        return str(array.dtype).removeprefix("torch.")
+
+    def device(self, array: Tensor) -> str:
+        return str(array.device)
+
+    def devices(self) -> tuple[str, ...]:
+        return ("cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count())))
+
+    def wait(self, arrays: Sequence[Tensor]) -> None:
+        for device in {array.device for array in arrays if array.is_cuda}:
+            torch.cuda.synchronize(device)
+
+    def versions(self) -> dict[str, str]:
+        found = {"torch": torch.__version__, "torch_cpu_capability": torch.backends.cpu.get_cpu_capability()}
+        lines = (line.strip(" -") for line in torch.__config__.show().splitlines())
+        libraries = [line for line in lines if "Math Kernel Library" in line or "MKL-DNN" in line]
+        found |= {"mkldnn" if "MKL-DNN" in line else "mkl": line for line in libraries}
+        if torch.version.cuda is not None:
+            found["cuda"] = torch.version.cuda
+        return found
+
+    def peak_memory_bytes(self, device: str) -> int | None:
+        return torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else None
+
+    def reset_peak_memory(self, device: str) -> None:
+        if device.startswith("cuda"):
+            torch.cuda.reset_peak_memory_stats(device)
+
+    # -- transformations ----------------------------------------------------------------------------------
+    def vmap(self, function: Function) -> Function:
+        return torch.func.vmap(function, in_dims=(0, None))
+
+    def value_and_gradient(self, function: Function) -> Callable[[Leaves, Data], tuple[Tensor, Leaves]]:
+        def pull(leaves: Leaves, data: Data) -> tuple[Tensor, Leaves]:
+            with torch.inference_mode(False), torch.enable_grad():
+                inputs = tuple(_ordinary(leaf).detach().requires_grad_() for leaf in leaves)
+                value = function(inputs, _ordinary_data(data))
+                if not (isinstance(value, Tensor) and value.requires_grad):
+                    raise InvalidInputError(_DETACHED)
+                return value.detach(), torch.autograd.grad(value, inputs, materialize_grads=True)
+
+        return pull
+
+    def value_and_jvps(self, function: Function) -> Callable[[Leaves, Leaves, Data], tuple[Tensor, Tensor]]:
+        def push(leaves: Leaves, tangents: Leaves, data: Data) -> tuple[Tensor, Tensor]:
+            def product(*directions: Tensor) -> tuple[Tensor, Tensor]:
+                value, derivative = torch.func.jvp(lambda *at: function(at, data), leaves, directions)
+                return value, derivative
+
+            value, products = torch.func.vmap(product, out_dims=(None, 0))(*tangents)
+            return value, products
+
+        return push
+
+    # -- users' own code ----------------------------------------------------------------------------------
+    def is_model(self, params: Any) -> bool:
+        return isinstance(params, nn.Module)
+
+    def bind_model(self, f: Callable[..., Tensor], model: nn.Module) -> Callable[..., Tensor]:
+        return module.bind(f, model)
+
+    def model_parameters(self, model: nn.Module) -> dict[str, Tensor]:
+        return module.trainable_parameters(model)
+
+
+_DETACHED = (
+    "a loss computed by PyTorch from the parameters was asked for; the result is not connected to them "
+    "(a detach, .item() or a NumPy call on the way?); keep to PyTorch operations, or use a black-box estimator"
+)
+
+
+def _ordinary(array: Tensor) -> Tensor:
+    """Return a tensor that autograd may record: one made in inference mode is copied."""
+    return array.clone() if array.is_inference() else array
+
+
+def _ordinary_data(data: Data) -> Data:
+    if isinstance(data, dict):
+        return {name: _ordinary(array) for name, array in data.items()}
+    return tuple(_ordinary(array) for array in data)
