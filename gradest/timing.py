@@ -72,7 +72,7 @@ def measure(
     takes part until its blocks have lasted `budget_seconds`, and in `minimum_blocks` at least. Results are
     awaited within the clock, once a block for the calls in it, as a queue of a device is drained.
     """
-    lengths = {name: _calibrate(call, wait, block_seconds) for name, (call, wait) in calls.items()}
+    lengths = {name: calibrate(call, wait, block_seconds) for name, (call, wait) in calls.items()}
     samples: dict[str, list[float]] = {name: [] for name in calls}
     used = dict.fromkeys(calls, 0.0)
     processor = dict.fromkeys(calls, 0.0)
@@ -82,7 +82,7 @@ def measure(
         order.shuffle(running)
         for name in running:
             call, wait = calls[name]
-            seconds, processor_seconds = _time_block(call, wait, lengths[name])
+            seconds, processor_seconds = time_block(call, wait, lengths[name])
             samples[name].append(seconds / lengths[name])
             used[name] += seconds
             processor[name] += processor_seconds
@@ -92,7 +92,8 @@ def measure(
     return {name: Timing(tuple(samples[name]), lengths[name], processor[name] / used[name]) for name in calls}
 
 
-def _time_block(call: Call, wait: Wait, count: int) -> tuple[float, float]:
+def time_block(call: Call, wait: Wait, count: int) -> tuple[float, float]:
+    """Return the wall and the processor seconds of `count` calls, of which the last result is awaited."""
     processor, start = time.process_time(), time.perf_counter()
     for _ in range(count):
         result = call()
@@ -100,10 +101,10 @@ def _time_block(call: Call, wait: Wait, count: int) -> tuple[float, float]:
     return time.perf_counter() - start, time.process_time() - processor
 
 
-def _calibrate(call: Call, wait: Wait, block_seconds: float) -> int:
+def calibrate(call: Call, wait: Wait, block_seconds: float) -> int:
     """Return how many calls last `block_seconds`, by doubling; the calls made here are the warm-up."""
     time_once(call, wait)
     count = 1
-    while (seconds := _time_block(call, wait, count)[0]) < block_seconds:
+    while (seconds := time_block(call, wait, count)[0]) < block_seconds:
         count = max(2 * count, int(count * 1.2 * block_seconds / max(seconds, 1e-9)) if seconds > 1e-4 else 8 * count)
     return count
