@@ -2,19 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from importlib.metadata import version
 from typing import Any
 
 import jax
-import jaxlib
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.backend import Array, Backend, Data, Function, Leaves
+from gradest.backend import Backend, Data, Function, Leaves
 from gradest.errors import InvalidTypeError, UnsupportedError
-from gradest.operations import Operations
-from gradest.tree import Leaf, Tree
+from gradest.operations import Array, Operations
+from gradest.tree import Leaf, Structure, Tree
 from gradest_jax.operations import JaxOperations, NativeJaxOperations
-from gradest_jax.pytree import PytreeStructure, flatten_pytree
+from gradest_jax.pytree import flatten_pytree
 
 _WIDE = frozenset({"float64", "complex128"})
 
@@ -36,7 +36,7 @@ class JaxBackend(Backend):
     # -- arrays -------------------------------------------------------------------------------------------
     def array(self, values: NDArray[Any], *, dtype: str, device: str = "cpu", copy: bool = True) -> Array:
         # device_put shares NumPy memory where it happens to be 64-byte aligned: a private copy is what it may share.
-        host = np.array(values, dtype=dtype, order="C", copy=True if copy else None)
+        host = (np.array if copy else np.asarray)(values, dtype=dtype, order="C")
         scope = self.scope(dtype)
         if scope is None:
             made = jax.device_put(host, _device(device))
@@ -66,14 +66,15 @@ class JaxBackend(Backend):
         return tuple(dict.fromkeys(_device_name(d) for d in (*jax.local_devices(), *jax.local_devices(backend="cpu"))))
 
     def wait(self, arrays: Sequence[Array]) -> None:
-        jax.block_until_ready(arrays)
+        for array in arrays:
+            array.block_until_ready()
 
     def scope(self, dtype: str) -> AbstractContextManager[Any] | None:
         """Return a context with 64-bit mode on for float64, or None: JAX would make float32 of it without a word."""
         return _wide_mode() if dtype in _WIDE else None
 
     def versions(self) -> dict[str, str]:
-        return {"jax": jax.__version__, "jaxlib": jaxlib.__version__}
+        return {"jax": jax.__version__, "jaxlib": version("jaxlib")}
 
     # -- transformations ----------------------------------------------------------------------------------
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -87,19 +88,18 @@ class JaxBackend(Backend):
 
     def value_and_jvps(self, function: Function) -> Callable[[Leaves, Leaves, Data], tuple[Array, Array]]:
         def products(leaves: Leaves, tangents: Leaves, data: Data) -> tuple[Array, Array]:
-            # Linearised once: the primal is computed once for all tangents of the chunk.
             value, push = jax.linearize(lambda at: function(at, data), leaves)
             return value, jax.vmap(push)(tangents)
 
         return jax.jit(products)
 
     # -- users' own code ----------------------------------------------------------------------------------
-    def flatten(self, tree: Tree) -> tuple[tuple[Leaf, ...], tuple[str, ...], "PytreeStructure | Any"]:
+    def flatten(self, tree: Tree) -> tuple[tuple[Leaf, ...], tuple[str, ...], Structure]:
         """Return leaves, paths and structure of a tree of dicts, lists and tuples, or of any class JAX knows."""
         return flatten_pytree(tree)
 
 
-def _wide_mode() -> AbstractContextManager[Any]:
+def _wide_mode() -> Any:
     if hasattr(jax, "enable_x64"):  # from JAX 0.8 on; before, it is experimental
         return jax.enable_x64(True)
     from jax.experimental import enable_x64

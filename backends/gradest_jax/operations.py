@@ -1,5 +1,6 @@
 """gradest's operations in `jax.numpy`; the native ones are those of `jax.nn`. Nothing here is compiled or timed."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,11 @@ from gradest.operations import Operations
 Array = jax.Array
 
 
+def _function(function: Callable[..., Any]) -> Any:
+    """Return a JAX function as a method that takes the same arguments (its own annotations name others)."""
+    return staticmethod(function)
+
+
 class JaxOperations(Operations):
     """Carries out each operation by the `jax.numpy` function of the same meaning.
 
@@ -21,22 +27,22 @@ class JaxOperations(Operations):
     their operands on every device: XLA's default on GPUs would round float32 operands to 10 bits.
     """
 
-    exp = staticmethod(jnp.exp)
-    log = staticmethod(jnp.log)
-    expm1 = staticmethod(jnp.expm1)
-    log1p = staticmethod(jnp.log1p)
-    tanh = staticmethod(jnp.tanh)
-    sqrt = staticmethod(jnp.sqrt)
-    sum = staticmethod(jnp.sum)
-    mean = staticmethod(jnp.mean)
-    where = staticmethod(jnp.where)
-    matrix_transpose = staticmethod(jnp.matrix_transpose)
-    expand_dims = staticmethod(jnp.expand_dims)
-    reshape = staticmethod(jnp.reshape)
-    broadcast_to = staticmethod(jnp.broadcast_to)
-    zeros_like = staticmethod(jnp.zeros_like)
-    stop_gradient = staticmethod(lax.stop_gradient)
-    matmul = staticmethod(partial(jnp.matmul, precision=lax.Precision.HIGHEST))
+    exp = _function(jnp.exp)
+    log = _function(jnp.log)
+    expm1 = _function(jnp.expm1)
+    log1p = _function(jnp.log1p)
+    tanh = _function(jnp.tanh)
+    sqrt = _function(jnp.sqrt)
+    sum = _function(jnp.sum)
+    mean = _function(jnp.mean)
+    where = _function(jnp.where)
+    matrix_transpose = _function(jnp.matrix_transpose)
+    expand_dims = _function(jnp.expand_dims)
+    reshape = _function(jnp.reshape)
+    broadcast_to = _function(jnp.broadcast_to)
+    zeros_like = _function(jnp.zeros_like)
+    stop_gradient = _function(lax.stop_gradient)
+    matmul = _function(partial(jnp.matmul, precision=lax.Precision.HIGHEST))
 
     def abs(self, x: Array) -> Array:
         if jnp.iscomplexobj(x):
@@ -65,9 +71,9 @@ class JaxOperations(Operations):
 class NativeJaxOperations(JaxOperations):
     """Composed operations by `jax.nn`."""
 
-    relu = staticmethod(jax.nn.relu)
-    sigmoid = staticmethod(jax.nn.sigmoid)
-    softplus = staticmethod(jax.nn.softplus)
+    relu = _function(jax.nn.relu)
+    sigmoid = _function(jax.nn.sigmoid)
+    softplus = _function(jax.nn.softplus)
 
     def logsumexp(self, x: Array) -> Array:
         return jax.nn.logsumexp(x, axis=-1)

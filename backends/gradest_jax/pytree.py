@@ -14,17 +14,17 @@ _ARRAYS = (jax.Array, np.ndarray, np.generic, int, float, complex, str)
 
 
 @dataclass(frozen=True)
-class PytreeStructure:
+class PytreeStructure(Structure):
     """The shape of a registered pytree without its leaves, as JAX's tree definition."""
 
-    definition: Any
+    definition: Any = None
 
     def rebuild(self, leaves: Sequence[Leaf]) -> Tree:
         """Return a tree of this structure with the given leaves, in the order of `flatten_pytree`."""
         return jax.tree_util.tree_unflatten(self.definition, leaves)
 
 
-def flatten_pytree(tree: Tree) -> tuple[tuple[Leaf, ...], tuple[str, ...], Structure | PytreeStructure]:
+def flatten_pytree(tree: Tree) -> tuple[tuple[Leaf, ...], tuple[str, ...], Structure]:
     """Return leaves, paths and structure; dicts keep their own order unless a registered class is in the tree.
 
     Raises
@@ -39,7 +39,7 @@ def flatten_pytree(tree: Tree) -> tuple[tuple[Leaf, ...], tuple[str, ...], Struc
     if not found:
         raise InvalidInputError(f"params has no arrays in it: found {tree!r}; pass at least one array of parameters")
     names = tuple(".".join(_key(entry) for entry in path) or "params" for path, _ in found)
-    return tuple(leaf for _, leaf in found), names, PytreeStructure(definition)
+    return tuple(leaf for _, leaf in found), names, PytreeStructure(object, definition=definition)
 
 
 def _key(entry: Any) -> str:

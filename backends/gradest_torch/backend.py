@@ -32,7 +32,7 @@ class TorchBackend(Backend):
 
     # -- arrays -------------------------------------------------------------------------------------------
     def array(self, values: NDArray[Any], *, dtype: str, device: str = "cpu", copy: bool = True) -> Tensor:
-        host = np.array(values, dtype=dtype, order="C", copy=True if copy else None)
+        host = (np.array if copy else np.asarray)(values, dtype=dtype, order="C")
         if not host.flags.writeable:  # from_numpy would warn: torch cannot keep a promise not to write
             host = host.copy()
         return torch.from_numpy(host).to(device)
@@ -89,11 +89,10 @@ class TorchBackend(Backend):
 
     def value_and_jvps(self, function: Function) -> Callable[[Leaves, Leaves, Data], tuple[Tensor, Tensor]]:
         def push(leaves: Leaves, tangents: Leaves, data: Data) -> tuple[Tensor, Tensor]:
-            def product(*directions: Tensor) -> tuple[Tensor, Tensor]:
-                value, derivative = torch.func.jvp(lambda *at: function(at, data), leaves, directions)
-                return value, derivative
+            def product(*directions: Tensor) -> Any:
+                return torch.func.jvp(lambda *at: function(at, data), leaves, directions)
 
-            value, products = torch.func.vmap(product, out_dims=(None, 0))(*tangents)
+            value, products = torch.func.vmap(product, out_dims=_VALUE_AND_PRODUCTS)(*tangents)
             return value, products
 
         return push
@@ -109,6 +108,7 @@ class TorchBackend(Backend):
         return module.trainable_parameters(model)
 
 
+_VALUE_AND_PRODUCTS: Any = (None, 0)  # the value is the same for all directions
 _DETACHED = (
     "a loss computed by PyTorch from the parameters was asked for; the result is not connected to them "
     "(a detach, .item() or a NumPy call on the way?); keep to PyTorch operations, or use a black-box estimator"

@@ -1,5 +1,6 @@
 """gradest's operations in PyTorch; the native ones are those of `torch.nn.functional`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,22 +15,27 @@ from gradest.operations import Axis, Operations
 _SOFTPLUS_THRESHOLD = 40.0
 
 
+def _function(function: Callable[..., Any]) -> Any:
+    """Return a PyTorch function as a method that takes the same arguments (its own annotations name others)."""
+    return staticmethod(function)
+
+
 class TorchOperations(Operations):
     """Carries out each operation by the PyTorch function of the same meaning.
 
     Complex tensors (the complex step) are compared by their real parts.
     """
 
-    exp = staticmethod(torch.exp)
-    log = staticmethod(torch.log)
-    expm1 = staticmethod(torch.expm1)
-    log1p = staticmethod(torch.log1p)
-    tanh = staticmethod(torch.tanh)
-    sqrt = staticmethod(torch.sqrt)
-    where = staticmethod(torch.where)
-    matmul = staticmethod(torch.matmul)
-    reshape = staticmethod(torch.reshape)
-    zeros_like = staticmethod(torch.zeros_like)
+    exp = _function(torch.exp)
+    log = _function(torch.log)
+    expm1 = _function(torch.expm1)
+    log1p = _function(torch.log1p)
+    tanh = _function(torch.tanh)
+    sqrt = _function(torch.sqrt)
+    where = _function(torch.where)
+    matmul = _function(torch.matmul)
+    reshape = _function(torch.reshape)
+    zeros_like = _function(torch.zeros_like)
 
     def abs(self, x: Tensor) -> Tensor:
         return torch.where(x.real < 0, -x, x) if x.is_complex() else torch.abs(x)
@@ -73,16 +79,18 @@ class TorchOperations(Operations):
 class NativeTorchOperations(TorchOperations):
     """Composed operations by `torch.nn.functional`, and one fused product with its bias."""
 
-    relu = staticmethod(torch.relu)
-    sigmoid = staticmethod(torch.sigmoid)
+    relu = _function(torch.relu)
+    sigmoid = _function(torch.sigmoid)
 
     def softplus(self, x: Tensor) -> Tensor:
-        return functional.softplus(x, threshold=_SOFTPLUS_THRESHOLD)
+        value: Tensor = functional.softplus(x, threshold=_SOFTPLUS_THRESHOLD)
+        return value
 
     def affine(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        if bias is None or weight.dim() > 2 or x.dim() > 2:
-            return super().affine(x, weight, bias)
-        return torch.addmm(bias, x, weight)
+        if bias is not None and (x.dim(), weight.dim(), bias.dim()) == (2, 2, 1):
+            return torch.addmm(bias, x, weight)
+        product: Tensor = super().affine(x, weight, bias)
+        return product
 
     def logsumexp(self, x: Tensor) -> Tensor:
         return torch.logsumexp(x, dim=-1)
