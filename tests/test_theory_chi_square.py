@@ -1,0 +1,69 @@
+"""The chi-square tails and quantiles written for the core agree with SciPy and with closed forms."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from gradest import theory
+from gradest.errors import InvalidInputError
+
+DEGREES = [0.5, 1, 2, 3, 7, 30, 39.9, 40, 41, 200, 1_000, 20_000, 1_000_000]
+
+
+@pytest.mark.parametrize("degrees", DEGREES)
+def test_tails_agree_with_scipy(degrees):
+    spread = math.sqrt(2 * degrees)
+    centres = [degrees * share for share in (1e-3, 0.1, 0.5)] + [degrees + spread * z for z in (-3, -1, 0, 1, 3, 6, 12)]
+    for statistic in (x for x in centres if x > 0):
+        lower = theory.chi2_cdf(statistic, degrees_of_freedom=degrees)
+        upper = theory.chi2_sf(statistic, degrees_of_freedom=degrees)
+        assert lower == pytest.approx(stats.chi2.cdf(statistic, degrees), abs=1e-12, rel=1e-10)
+        assert upper == pytest.approx(stats.chi2.sf(statistic, degrees), abs=1e-12, rel=1e-10)
+
+
+@pytest.mark.parametrize("statistic", [1e-3, 0.5, 2.0, 30.0, 900.0])
+def test_closed_form_at_two_and_four_degrees(statistic):
+    half = statistic / 2
+    assert theory.chi2_sf(statistic, degrees_of_freedom=2) == pytest.approx(math.exp(-half), rel=1e-13)
+    assert theory.chi2_sf(statistic, degrees_of_freedom=4) == pytest.approx((1 + half) * math.exp(-half), rel=1e-13)
+
+
+@pytest.mark.parametrize("statistic", [1e-4, 0.3, 4.0, 60.0])
+def test_closed_form_at_one_degree(statistic):
+    exact = math.erfc(math.sqrt(statistic / 2))
+    assert theory.chi2_sf(statistic, degrees_of_freedom=1) == pytest.approx(exact, rel=1e-13)
+
+
+@pytest.mark.parametrize("probability", [1e-12, 1e-4, 0.1, 0.5, 0.9])
+@pytest.mark.parametrize("degrees", [1, 2, 7, 40, 1_000, 20_000])
+def test_quantiles_agree_with_scipy(degrees, probability):
+    lower = theory.chi2_quantile(probability, degrees_of_freedom=degrees)
+    upper = theory.chi2_quantile(probability, degrees_of_freedom=degrees, upper=True)
+    assert lower == pytest.approx(stats.chi2.ppf(probability, degrees), rel=1e-9)
+    assert upper == pytest.approx(stats.chi2.isf(probability, degrees), rel=1e-9)
+
+
+def test_the_wilson_hilferty_approximation_would_not_pass():
+    degrees, probability = 7, 1e-4
+    cube = 1 - 2 / (9 * degrees) + theory.normal_quantile(1 - probability) * math.sqrt(2 / (9 * degrees))
+    exact = theory.chi2_quantile(probability, degrees_of_freedom=degrees, upper=True)
+    assert abs(degrees * cube**3 / exact - 1) > 1e-4
+
+
+def test_normal_quantiles_agree_with_scipy():
+    for probability in (1e-12, 1e-3, 0.2, 0.5, 0.975, 1 - 1e-9):
+        assert theory.normal_quantile(probability) == pytest.approx(stats.norm.ppf(probability), rel=1e-12, abs=1e-15)
+
+
+def test_ends_and_refusals():
+    assert theory.chi2_sf(0.0, degrees_of_freedom=3) == 1.0
+    assert theory.chi2_sf(math.inf, degrees_of_freedom=3) == 0.0
+    with pytest.raises(InvalidInputError, match="NaN"):
+        theory.chi2_sf(math.nan, degrees_of_freedom=3)
+    with pytest.raises(InvalidInputError, match="positive"):
+        theory.chi2_cdf(1.0, degrees_of_freedom=0)
+    for probability in (0.0, 1.0, np.nan):
+        with pytest.raises(InvalidInputError, match="between 0 and 1"):
+            theory.chi2_quantile(probability, degrees_of_freedom=3)
