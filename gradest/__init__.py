@@ -29,6 +29,7 @@ from gradest.objective import Objective
 from gradest.operations import Operations
 from gradest.problem import Problem
 from gradest.registry import get_backend, get_estimator, get_problem, names
+from gradest.transforms import grad, value_and_grad
 
 __version__ = "0.1.0"
 
@@ -58,5 +59,7 @@ __all__ = [
     "get_backend",
     "get_estimator",
     "get_problem",
+    "grad",
     "names",
+    "value_and_grad",
 ]

@@ -1,0 +1,104 @@
+"""The terminal's view of a comparison: a progress bar and one table for each dtype."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from gradest.compare import CellResult
+from gradest.compare import Progress as Report
+from gradest.outcome import Outcome
+from gradest.problem import Problem
+
+
+@contextmanager
+def progress_bar(console: Console) -> Iterator[Report]:
+    """Give a function that shows `(what, done, total)` as a progress bar with the time left."""
+    columns = (
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def report(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        yield report
+
+
+def show_comparison(console: Console, problem: Problem, results: Sequence[CellResult]) -> None:
+    """Print one table for each dtype, and below it what did not run and why."""
+    layout = problem.layout
+    console.print(f"\n[bold]{problem.name}[/]: {layout.num_parameters:,} parameters   {problem!r}", highlight=False)
+    for dtype in dict.fromkeys(result.cell.dtype for result in results):
+        shown = [result for result in results if result.cell.dtype == dtype]
+        console.print(_table(dtype, [result for result in shown if result.accuracy is not None]))
+        reasons: dict[str, list[str]] = {}
+        for result in shown:
+            if result.outcome is not Outcome.OK:
+                cell = f"{result.cell.estimator} on {result.cell.backend}"
+                reasons.setdefault(f"{result.outcome}: {result.reason}", []).append(cell)
+        for reason, cells in reasons.items():
+            console.print(f"  {', '.join(cells)}\n    {reason}", highlight=False)
+    uncertainty = max((r.reference_uncertainty for r in results if r.accuracy is not None), default=math.nan)
+    console.print(
+        f"Errors are relative L2, against a reference whose own uncertainty is {uncertainty:.0e}; x loss = time in units "
+        "of one loss evaluation.\nMSE is relative, of a stochastic estimate about the gradient: measured ± standard "
+        "error, beside what theory predicts.",
+        highlight=False,
+        style="dim",
+    )
+
+
+def _table(dtype: str, results: Sequence[CellResult]) -> Table:
+    table = Table(title=dtype, title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
+    table.add_column("estimator", no_wrap=True)
+    table.add_column("backend", no_wrap=True)
+    for heading in ("rel. error", "cosine", "evaluations", "time", "x loss", "prepare", "MSE measured", "predicted"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("path")
+    previous = ""
+    for result in results:
+        if previous and result.cell.estimator != previous:
+            table.add_section()
+        table.add_row("" if result.cell.estimator == previous else result.cell.estimator, *_row(result))
+        previous = result.cell.estimator
+    return table
+
+
+def _row(result: CellResult) -> tuple[str, ...]:
+    accuracy, scatter, predicted = result.accuracy, result.replicates, result.predicted
+    error = accuracy.relative_error if accuracy else math.nan
+    mse = f"{scatter.relative_mse:.4g} ± {scatter.relative_mse_error:.2g}" if scatter else ""
+    theory = f"{predicted.relative_mse:.4g}" if predicted and predicted.relative_mse is not None else ""
+    return (
+        result.cell.backend,
+        f"{error:.1e}" if result.outcome is Outcome.OK else str(result.outcome),
+        f"{accuracy.cosine:.6f}" if accuracy else "",
+        str(result.cost),
+        seconds(result.timing.median_seconds) if result.timing else "",
+        f"{result.loss_units:,.1f}" if result.timing else "",
+        seconds(result.preparation_seconds + max(0.0, result.first_call_seconds - _steady(result))),
+        mse,
+        theory,
+        result.path,
+    )
+
+
+def _steady(result: CellResult) -> float:
+    return result.timing.median_seconds if result.timing else 0.0
+
+
+def seconds(value: float) -> str:
+    """Return a duration in the unit that suits it."""
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if value >= scale:
+            return f"{value / scale:.3g} {unit}"
+    return f"{value / 1e-9:.3g} ns"

@@ -1,0 +1,109 @@
+"""What `gradest list` and `gradest doctor` print."""
+
+import importlib.metadata
+import os
+import platform
+import sys
+
+from rich.console import Console
+from rich.table import Table
+from threadpoolctl import threadpool_info
+
+from gradest import GradestError, __version__, get_backend, get_estimator, names
+from gradest.datasets import available
+from gradest.estimator import Target
+from gradest.registry import broken_plugins, load_class, locate
+
+
+def list_group(console: Console, group: str) -> None:
+    """Print every name of "estimators", "backends", "problems" or "datasets"."""
+    {"estimators": _estimators, "backends": _backends, "problems": _problems, "datasets": _datasets}[group](console)
+
+
+def _first_sentence(text: str | None) -> str:
+    return " ".join((text or "").split("\n\n")[0].split())
+
+
+def _estimators(console: Console) -> None:
+    table = Table(title="estimators", title_justify="left", title_style="bold")
+    for heading in ("name", "estimate", "cost (P parameters, N samples)", "target", "source"):
+        table.add_column(heading)
+    for name in names("estimators"):
+        estimator = get_estimator(name)
+        target = estimator.target.value if isinstance(estimator.target, Target) else str(estimator.target)
+        table.add_row(name, estimator.formula, estimator.cost_formula, target, estimator.source)
+    console.print(table)
+
+
+def _backends(console: Console) -> None:
+    table = Table(title="backends", title_justify="left", title_style="bold")
+    for heading in ("name", "here", "dtypes", "native", "devices"):
+        table.add_column(heading)
+    for name in names("backends"):
+        try:
+            backend = get_backend(name)
+        except GradestError as error:
+            table.add_row(name, str(error), "", "", "")
+            continue
+        versions = ", ".join(f"{key} {value}" for key, value in backend.versions().items())
+        native = ", ".join(sorted(backend.native)) or "none (gradest's engines)"
+        table.add_row(name, versions, ", ".join(backend.dtypes), native, ", ".join(backend.devices()))
+    console.print(table)
+
+
+def _problems(console: Console) -> None:
+    table = Table(title="problems", title_justify="left", title_style="bold")
+    for heading in ("name", "loss", "fields"):
+        table.add_column(heading)
+    for name in names("problems"):
+        found = load_class("problems", name)
+        fields = ", ".join(f"{field}={default!r}" for field, default in _defaults(found).items())
+        table.add_row(name, _first_sentence(found.__doc__), fields)
+    console.print(table)
+
+
+def _defaults(found: type) -> dict[str, object]:
+    return {name: field.default for name, field in getattr(found, "__dataclass_fields__", {}).items()}
+
+
+def _datasets(console: Console) -> None:
+    table = Table(title="datasets", title_justify="left", title_style="bold")
+    table.add_column("name")
+    table.add_column("here")
+    for name, state in available().items():
+        table.add_row(name, state)
+    console.print(table)
+
+
+def show_doctor(console: Console) -> None:
+    """Print versions, threads and BLAS, then backends, data sets and plug-ins with what is missing or broken."""
+    console.print(f"gradest {__version__}   Python {platform.python_version()} at {sys.prefix}", highlight=False)
+    console.print(f"{platform.platform()}   {os.cpu_count()} processors", highlight=False)
+    packages = ("numpy", "scipy", "jax", "jaxlib", "torch", "mxnet", "scikit-learn", "mlxtend", "matplotlib", "distributed")
+    console.print("packages: " + ", ".join(_version(package) for package in packages), highlight=False)
+    _backends(console)
+    table = Table(title="thread pools (with every backend that is here loaded)", title_justify="left", title_style="bold")
+    for heading in ("library", "version", "kernels for", "threads"):
+        table.add_column(heading)
+    for pool in threadpool_info():
+        table.add_row(
+            pool["internal_api"], str(pool["version"]), str(pool.get("architecture", "")), str(pool["num_threads"])
+        )
+    console.print(table)
+    _datasets(console)
+    broken = broken_plugins()
+    for name, reason in broken.items():
+        console.print(f"broken plug-in {name}: {reason}", highlight=False)
+    plugins = [f"{group}/{n}" for group in ("backends", "estimators", "problems") for n in names(group)[len(_built_in(group)) :]]
+    console.print(f"plug-ins: {', '.join(plugins) or 'none'}", highlight=False)
+
+
+def _built_in(group: str) -> list[str]:
+    return [name for name in names(group) if locate(group, name).location.startswith(("gradest.", "gradest_"))]
+
+
+def _version(package: str) -> str:
+    try:
+        return f"{package} {importlib.metadata.version(package)}"
+    except importlib.metadata.PackageNotFoundError:
+        return f"{package} not installed"
