@@ -1,0 +1,11 @@
+"""Streams of random directions: direction i of an estimate is a function of (seed, i) alone.
+
+The same directions come out on every backend, for every chunk size and every number of workers, because they are
+drawn by NumPy from a generator keyed by the seed and the index. Every law is scaled so that E v v^T = I. This
+package knows no framework, no objective and no estimator.
+"""
+
+from gradest.directions.keys import Key, root_key
+from gradest.directions.laws import DISTRIBUTIONS, Directions, Noise, as_tangents
+
+__all__ = ["DISTRIBUTIONS", "Directions", "Key", "Noise", "as_tangents", "root_key"]

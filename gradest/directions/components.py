@@ -1,0 +1,108 @@
+"""Directions with independent components: normal, Rademacher, uniform. Knows no shapes of parameters.
+
+Each function fills `out`, C-contiguous `(K, n)` of float32 or float64, with the directions start, ..., start + K - 1;
+row k depends on the key and start + k alone.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.directions.streams import Streams
+
+_BLOCK_WORDS = 1 << 14  # 128 KiB of bits and as much of normals: stays in a second-level cache
+_WORD_BITS = 64
+_BYTE_BITS = 8
+_LONG_ROW = 1 << 12  # entries from which a row is worth a call of its own
+_ANGLE = np.float32(math.pi * 2.0**-31)  # a signed 32-bit integer to an angle in [-pi, pi)
+_SIGNS = 1.0 - 2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
+
+
+def fill_normal(streams: Streams, start: int, out: NDArray[Any]) -> None:
+    """Fill with N(0, 1): ziggurat in float64, Box-Muller of 32-bit uniforms in float32 (|v| < 6.8).
+
+    Source: Marsaglia & Tsang 2000, doi:10.18637/jss.v005.i08; Box & Muller 1958, doi:10.1214/aoms/1177706645.
+    """
+    if out.dtype == np.float32:
+        _fill_box_muller(streams, start, out)
+        return
+    for k in streams.seek(start, start + len(out)):
+        streams.generator.standard_normal(out=out[k])
+
+
+def fill_rademacher(streams: Streams, start: int, out: NDArray[Any]) -> None:
+    """Fill with +1 and -1, equally likely, one random bit each."""
+    count, size = out.shape
+    words = streams.words(start, start + count, -(-size // _WORD_BITS)).astype("<u8", copy=False)
+    table = _SIGNS.astype(out.dtype)
+    used = words.view(np.uint8)[:, : -(-size // _BYTE_BITS)]
+    if size < _LONG_ROW:
+        out[:] = np.take(table, used, axis=0).reshape(count, -1)[:, :size]
+        return
+    whole = size // _BYTE_BITS
+    for k in range(count):  # straight into place, without a copy in between
+        np.take(table, used[k, :whole], axis=0, out=out[k, : whole * _BYTE_BITS].reshape(whole, -1), mode="clip")
+        if size % _BYTE_BITS:
+            out[k, whole * _BYTE_BITS :] = table[used[k, whole], : size % _BYTE_BITS]
+
+
+def fill_uniform(streams: Streams, start: int, out: NDArray[Any]) -> None:
+    """Fill with the uniform law on [-sqrt 3, sqrt 3), of variance 1."""
+    for k in streams.seek(start, start + len(out)):
+        streams.generator.random(out=out[k], dtype=out.dtype)
+    out *= 2 * math.sqrt(3)
+    out -= math.sqrt(3)
+
+
+def fill_sphere(streams: Streams, start: int, out: NDArray[Any]) -> None:
+    """Fill with sqrt(n) times the uniform law on the unit sphere: normal directions, made equally long.
+
+    Source: Muller 1959, doi:10.1145/377939.377946.
+    """
+    fill_normal(streams, start, out)
+    for row in out:
+        row *= math.sqrt(row.size / float(np.sum(np.square(row), dtype=np.float64)))
+
+
+def fill_coordinates(streams: Streams, start: int, out: NDArray[Any]) -> None:
+    """Fill with sqrt(n) e_j, j uniform, drawn anew for each direction (with replacement)."""
+    count, size = out.shape
+    drawn = streams.words(start, start + count, 1)[:, 0].tolist()
+    out.fill(0.0)
+    # The high half of a 128-bit product; its bias is below n / 2^64.
+    out[np.arange(count), [word * size >> _WORD_BITS for word in drawn]] = math.sqrt(size)
+
+
+def _fill_box_muller(streams: Streams, start: int, out: NDArray[np.float32]) -> None:
+    """Fill rows from words of two 32-bit numbers, in blocks that stay in cache; a row's blocks depend on n alone."""
+    count, size = out.shape
+    words = -(-size // 2)
+    if words > _BLOCK_WORDS:
+        for k in streams.seek(start, start + count):
+            for first in range(0, size, 2 * _BLOCK_WORDS):
+                part = out[k : k + 1, first : first + 2 * _BLOCK_WORDS]
+                _box_muller(streams.bits.random_raw(-(-part.shape[1] // 2))[None, :], part)
+        return
+    rows = max(1, _BLOCK_WORDS // words)
+    for first in range(0, count, rows):
+        part = out[first : first + rows]
+        _box_muller(streams.words(start + first, start + first + len(part), words), part)
+
+
+def _box_muller(words: NDArray[np.uint64], out: NDArray[np.float32]) -> None:
+    """Fill `(K, n)` with sqrt(-2 log u) cos(a), then sqrt(-2 log u) sin(a), for words `(K, ceil(n / 2))`."""
+    bits = words.astype("<u8", copy=False).view(np.uint32)
+    half = words.shape[1]
+    radius = bits[:, :half].astype(np.float32)
+    radius += np.float32(0.5)
+    radius *= np.float32(2.0**-32)
+    np.log(radius, out=radius)
+    radius *= np.float32(-2.0)
+    np.sqrt(radius, out=radius)
+    angle = bits[:, half:].view(np.int32).astype(np.float32)
+    angle *= _ANGLE
+    np.multiply(radius, np.cos(angle), out=out[:, :half])
+    rest = out.shape[1] - half
+    np.multiply(radius[:, :rest], np.sin(angle[:, :rest]), out=out[:, half:])

@@ -1,0 +1,66 @@
+"""From what a user passes as `rng` (SPEC 7) to the key of one estimate's directions. Knows no distribution."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gradest.errors import InvalidInputError, InvalidTypeError
+
+Key = tuple[int, int]
+"""128 bits, as two unsigned 64-bit numbers."""
+
+
+def root_key(rng: Any) -> Key:
+    """Return the key of `rng`; all of a seed decides, nothing is reduced modulo 2^32 or 2^64.
+
+    Parameters
+    ----------
+    rng
+        A nonnegative integer of any size, a sequence or 1-D array of such (the words of a JAX key, for instance),
+        a `numpy.random.SeedSequence` (left as it is), a `Generator` or `BitGenerator` (advanced by 128 bits), or
+        None for fresh entropy.
+
+    Raises
+    ------
+    InvalidTypeError
+        It is none of these; booleans and floats are refused.
+    InvalidInputError
+        A seed is negative.
+
+    Source: Scientific Python Ecosystem Coordination 7; Salmon et al. 2011, doi:10.1145/2063384.2063405 (keys).
+    """
+    if isinstance(rng, np.random.Generator):
+        rng = rng.bit_generator
+    if isinstance(rng, np.random.BitGenerator):
+        return _drawn(rng)
+    if not (rng is None or isinstance(rng, np.random.SeedSequence)):
+        rng = np.random.SeedSequence(_entropy(rng))
+    sequence = np.random.SeedSequence() if rng is None else rng
+    first, second = sequence.generate_state(2, np.uint64)
+    return int(first), int(second)
+
+
+def _drawn(bit_generator: np.random.BitGenerator) -> Key:
+    """Return a key of 128 bits drawn from a generator, through calls that every bit generator has."""
+    first, second = np.random.Generator(bit_generator).integers(0, 2**64, size=2, dtype=np.uint64)
+    return int(first), int(second)
+
+
+def _entropy(rng: Any) -> int | list[int]:
+    if isinstance(rng, np.ndarray) or hasattr(rng, "__array__"):
+        rng = np.asarray(rng).tolist()
+    if isinstance(rng, Sequence) and not isinstance(rng, str | bytes) and rng:
+        return [_seed(word) for word in rng]
+    return _seed(rng)
+
+
+def _seed(rng: Any) -> int:
+    if isinstance(rng, bool | np.bool_) or not isinstance(rng, int | np.integer):
+        raise InvalidTypeError(
+            f"rng must be a nonnegative integer, a SeedSequence, a Generator or None; found {rng!r} of type "
+            f"{type(rng).__name__}; try rng=0"
+        )
+    if rng < 0:
+        raise InvalidInputError(f"a seed must not be negative; found {rng}; try rng={-int(rng)}")
+    return int(rng)
