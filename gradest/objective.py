@@ -24,6 +24,7 @@ from gradest.problem import Problem
 from gradest.tangents import Tangent
 from gradest.tree import Structure
 
+_VALUES, _JVPS, _VJPS = range(3)  # places in the counts, in the order of `Cost`
 Text = Callable[[Operations, Leaves, Data], Array]
 """A loss written in operations, of parameter leaves and data."""
 
@@ -43,8 +44,6 @@ class Objective:
         The loss in operations, where there is one: then `gradest.autodiff` can interpret it.
     problem
         The problem it was bound from, or None for a user's function.
-    counts
-        The evaluations made so far, a `Cost`.
     """
 
     def __init__(
@@ -72,11 +71,18 @@ class Objective:
         self.dtypes = tuple(backend.dtype(leaf) for leaf in start)
         self.dtype = self.dtypes[0]
         self.device = backend.device(start[0])
-        self.counts = Cost()
+        self._counts = [0, 0, 0]
         self._function = function
         self._structure = structure
         self._returns_numpy = returns_numpy
-        self._native_dtypes = tuple(leaf.dtype for leaf in start)
+        # What each call is checked against, in the framework's own types: a comparison takes tens of nanoseconds.
+        self._asked = tuple((type(leaf), leaf.dtype, leaf.shape) for leaf in start)
+        self._keys = structure.keys if _is_flat_dict(structure) and not returns_numpy else None
+
+    @property
+    def counts(self) -> Cost:
+        """The evaluations made so far."""
+        return Cost(*self._counts)
 
     # -- structure --------------------------------------------------------------------------------------
     @property
@@ -86,6 +92,8 @@ class Objective:
 
     def tree_of(self, leaves: Sequence[Array]) -> Any:
         """Return leaves in the structure (and array type) of the parameters."""
+        if self._keys is not None:
+            return dict(zip(self._keys, leaves, strict=True))
         if self._returns_numpy:
             leaves = [self.backend.numpy(leaf) for leaf in leaves]
         return self._structure.rebuild(leaves)
@@ -98,6 +106,10 @@ class Objective:
         PreparationMismatchError
             Something differs; the message has one line per parameter.
         """
+        if type(params) is dict and tuple(params) == self._keys:  # the common case needs no walk of the tree
+            leaves: Leaves = tuple(params.values())
+            if self._fits(leaves):
+                return leaves
         if self.backend.is_model(params):
             params = self.backend.model_parameters(params)
         leaves, paths, _ = self.backend.flatten(params)
@@ -106,12 +118,16 @@ class Objective:
                 self.backend.array(np.asarray(leaf), dtype=dtype, device=self.device)
                 for leaf, dtype in zip(leaves, self.dtypes, strict=False)
             )
-        if paths == self.layout.names and all(
-            getattr(leaf, "dtype", None) == dtype and leaf.shape == shape
-            for leaf, dtype, shape in zip(leaves, self._native_dtypes, self.layout.shapes, strict=True)
-        ):
+        if paths == self.layout.names and self._fits(leaves):
             return leaves
         raise PreparationMismatchError(self._mismatch(leaves, paths))
+
+    def _fits(self, leaves: Leaves) -> bool:
+        owns = self.backend.owns
+        for leaf, (kind, dtype, shape) in zip(leaves, self._asked, strict=True):
+            if not ((type(leaf) is kind or owns(leaf)) and leaf.dtype == dtype and leaf.shape == shape):
+                return False
+        return True
 
     def _mismatch(self, leaves: Leaves, paths: tuple[str, ...]) -> str:
         found = {
@@ -148,7 +164,7 @@ class Objective:
     # -- evaluation inside steps (counted as they run) ------------------------------------------------------
     def evaluate(self, leaves: Leaves, data: Data) -> Array:
         """Return the loss; counts one value."""
-        self.counts += Cost(values=1)
+        self._counts[_VALUES] += 1
         return self._function(leaves, data)
 
     def evaluate_population(self, population: Leaves, data: Data) -> Array:
@@ -158,7 +174,7 @@ class Objective:
         one, else one by one.
         """
         size = int(population[0].shape[0])
-        self.counts += Cost(values=size)
+        self._counts[_VALUES] += size
         return self._population(population, data)
 
     @property
@@ -170,23 +186,23 @@ class Objective:
 
     def evaluate_perturbed(self, leaves: Leaves, tangents: Sequence[Tangent], data: Data) -> Array:
         """Return the losses `(K,)` at `leaves + tangents`, using the structure of the tangents; counts K values."""
-        self.counts += Cost(values=tangents[0].count)
+        self._counts[_VALUES] += tangents[0].count
         return autodiff.perturbed_values(self._require_text("structured evaluation"), self.ops, leaves, tangents, data)
 
     def evaluate_differences(self, leaves: Leaves, tangents: Sequence[Tangent], data: Data) -> tuple[Array, Array]:
         """Return the loss and the exact differences `f(x + tangent_k) - f(x)`, `(K,)`; counts K + 1 values."""
-        self.counts += Cost(values=tangents[0].count + 1)
+        self._counts[_VALUES] += tangents[0].count + 1
         text = self._require_text("cancellation-free differences")
         return autodiff.value_and_differences(text, self.ops, leaves, tangents, data)
 
     def evaluate_jvps(self, leaves: Leaves, tangents: Sequence[Tangent], data: Data) -> tuple[Array, Array]:
         """Return the loss and the JVPs `(K,)` by gradest's dual numbers; counts K JVPs."""
-        self.counts += Cost(jvps=tangents[0].count)
+        self._counts[_JVPS] += tangents[0].count
         return autodiff.value_and_jvps(self._require_text("engine='gradest'"), self.ops, leaves, tangents, data)
 
     def evaluate_gradient(self, leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
         """Return the loss and its gradient by gradest's tape; counts one VJP."""
-        self.counts += Cost(vjps=1)
+        self._counts[_VJPS] += 1
         return autodiff.value_and_gradient(self._require_text("engine='gradest'"), self.ops, leaves, data)
 
     # -- prepared functions -------------------------------------------------------------------------------
@@ -197,23 +213,24 @@ class Objective:
         counts while it is traced is added again each time the compiled step runs; steps whose count varies
         with anything but the shapes of their arguments must not be compiled.
         """
-        compiled, recorded = self.backend.compile(step), {}
+        compiled, counts, data = self.backend.compile(step), self._counts, self.data
+        recorded: dict[Any, list[int]] = {}
 
         def run(*arrays: Any) -> Any:
-            before = self.counts
-            result = compiled(*arrays, self.data)
-            key = _shapes(arrays)
-            if self.counts != before:
-                recorded[key] = self.counts - before
+            before = counts.copy()
+            result = compiled(*arrays, data)
+            if counts != before:
+                recorded[_shapes(arrays)] = [now - then for now, then in zip(counts, before, strict=True)]
             else:
-                self.counts += recorded.get(key, Cost())
+                for kind, more in enumerate(recorded.get(_shapes(arrays), ())):
+                    counts[kind] += more
             return result
 
         return self.scoped(run)
 
     def prepare_value(self) -> Callable[[Leaves], Array]:
         """Return `leaves -> value`, compiled and counted."""
-        return self._counted(self.backend.compile(self._function), Cost(values=1))
+        return self._counted(self.backend.compile(self._function), _VALUES)
 
     def prepare_gradient(self, engine: str = "auto") -> tuple[Callable[[Leaves], tuple[Array, Leaves]], str]:
         """Return `leaves -> (value, gradient leaves)` by reverse mode, and the engine that it uses.
@@ -224,7 +241,7 @@ class Objective:
             The engine cannot differentiate this objective.
         """
         if self.choose_engine(engine, "value_and_gradient") == "native":
-            return self._counted(self.backend.value_and_gradient(self._function), Cost(vjps=1)), "native"
+            return self._counted(self.backend.value_and_gradient(self._function), _VJPS), "native"
         return self.compile(self.evaluate_gradient), "gradest"
 
     def prepare_jvps(self) -> Callable[[Leaves, Leaves], tuple[Array, Array]]:
@@ -232,7 +249,7 @@ class Objective:
         native = self.scoped(self.backend.value_and_jvps(self._function))
 
         def jvps(leaves: Leaves, tangents: Leaves) -> tuple[Array, Array]:
-            self.counts += Cost(jvps=int(tangents[0].shape[0]))
+            self._counts[_JVPS] += int(tangents[0].shape[0])
             value, products = native(leaves, tangents, self.data)
             return value, products
 
@@ -256,7 +273,7 @@ class Objective:
             value, gradient = problem.loss_and_gradient(ops, dict(zip(names, leaves, strict=True)), data)
             return value, tuple(gradient[name] for name in names)
 
-        return self._counted(self.backend.compile(closed_form), Cost(vjps=1))
+        return self._counted(self.backend.compile(closed_form), _VJPS)
 
     def choose_engine(self, engine: str, transformation: str) -> str:
         """Return "native" or "gradest" for an engine of "auto", "native" or "gradest".
@@ -292,11 +309,11 @@ class Objective:
         return run
 
     # -- internals ----------------------------------------------------------------------------------------
-    def _counted(self, function: Callable[[Leaves, Data], Any], cost: Cost) -> Callable[[Leaves], Any]:
-        data = self.data
+    def _counted(self, function: Callable[[Leaves, Data], Any], kind: int) -> Callable[[Leaves], Any]:
+        data, counts = self.data, self._counts
 
         def call(leaves: Leaves) -> Any:
-            self.counts += cost
+            counts[kind] += 1
             return function(leaves, data)
 
         return self.scoped(call)
@@ -319,6 +336,10 @@ class Objective:
                 "objective is an opaque function; use a native engine or a black-box scheme"
             )
         return self.text
+
+
+def _is_flat_dict(structure: Structure) -> bool:
+    return structure.kind is dict and all(child.kind is None for child in structure.children)
 
 
 def _shapes(arrays: Any) -> Any:
