@@ -1,0 +1,154 @@
+"""Every problem keeps the laws of `Problem`: one text, population axes, a closed form that is the gradient."""
+
+import numpy as np
+import pytest
+
+from gradest import InvalidInputError, InvalidTypeError, NonFiniteError, UnknownNameError, bind, get_backend, get_problem
+from gradest.datasets import from_arrays
+from gradest.problem import Problem
+from gradest.problems.mlp import ACTIVATIONS, MLP
+from gradest.reference import reference_at
+
+PROBLEMS: list[Problem] = [
+    *(get_problem("mlp", activation=activation) for activation in ACTIVATIONS),
+    get_problem("mlp", widths=(16, 12, 8), bias=False, batch=1),
+    get_problem("mlp", widths=(8,), dataset="iris", batch=None),
+    get_problem("softmax-regression"),
+    get_problem("least-squares"),
+    get_problem("polynomial-regression", degree=8),
+    get_problem("quadratic", size=12, condition=1e4, offset=3.0),
+    get_problem("quadratic", size=5, condition=0),
+    get_problem("rosenbrock"),
+    get_problem("logsumexp", scale=30.0),
+    get_problem("cubic-graph"),
+    get_problem("log-graph"),
+]
+BACKENDS = ("numpy", "jax", "torch", "mxnet")
+
+
+def as_extended(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: values.astype(np.longdouble) for name, values in arrays.items()}
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=repr)
+def test_closed_form_equals_complex_step_differentiation_in_extended_precision(problem: Problem) -> None:
+    start = as_extended(problem.parameters())
+    reference = reference_at(problem, start, as_extended(problem.data()))
+    assert reference.uncertainty <= 64 * float(np.finfo(np.longdouble).eps)
+
+
+def test_a_wrong_closed_form_shows_in_the_uncertainty() -> None:
+    class Halved(MLP):
+        def loss_and_gradient(self, ops, params, data):  # type: ignore[no-untyped-def]
+            value, gradient = super().loss_and_gradient(ops, params, data)
+            return value, {**gradient, "b1": 0.5 * gradient["b1"]}
+
+    problem = Halved()
+    found = reference_at(problem, as_extended(problem.parameters()), as_extended(problem.data()))
+    assert found.uncertainty > 1e-3
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=repr)
+def test_loss_of_a_population_is_the_losses_of_its_members(problem: Problem) -> None:
+    ops, start, data = get_backend("numpy").operations(), problem.parameters(), problem.data()
+    scales = np.array([1.0, 0.9, 1.1])
+    population = {n: x * scales.reshape((3,) + (1,) * x.ndim) for n, x in start.items()}
+    losses = problem.loss(ops, population, data)
+    singles = [problem.loss(ops, {n: x[k] for n, x in population.items()}, data) for k in range(3)]
+    assert losses.shape == (3,)
+    np.testing.assert_allclose(losses, singles, rtol=1e-13)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=repr)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_one_text_gives_the_same_loss_on_every_backend(problem: Problem, backend: str) -> None:
+    expected = float(problem.loss(get_backend("numpy").operations(), problem.parameters(), problem.data()))
+    objective = bind(problem, backend=backend)
+    value = objective.prepare_value()(objective.start)
+    assert float(objective.backend.numpy(value)) == pytest.approx(expected, rel=4e-15)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=repr)
+def test_parameters_and_data_are_fresh_and_equal_each_time(problem: Problem) -> None:
+    for make in (problem.parameters, problem.data):
+        first, second = make(), make()
+        for name in first:
+            np.testing.assert_array_equal(first[name], second[name])
+            assert not np.shares_memory(first[name], second[name])
+            assert first[name].dtype == np.float64
+
+
+def test_scalar_graphs_have_the_known_gradients() -> None:
+    ops = get_backend("numpy").operations()
+    for name, value, slope in (("cubic-graph", 20.0, (24.0, 4.0)), ("log-graph", np.log(2) + 21.0, (12.5, 10.0))):
+        problem = get_problem(name)
+        found, gradient = problem.loss_and_gradient(ops, problem.parameters(), problem.data())
+        assert float(found) == pytest.approx(value, rel=1e-15)
+        assert (float(gradient["x"]), float(gradient["y"])) == slope
+
+
+def test_quadratic_has_the_conditioning_it_states() -> None:
+    eigenvalues = np.linalg.eigvalsh(get_problem("quadratic", size=30, condition=1000.0).hessian)
+    assert eigenvalues[0] == pytest.approx(1.0) and eigenvalues[-1] == pytest.approx(1000.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "error"),
+    [
+        ("mlp", {"activation": "tnah"}, UnknownNameError),
+        ("mlp", {"widths": (0,)}, InvalidInputError),
+        ("mlp", {"width": 3}, UnknownNameError),
+        ("least-squares", {"num_samples": 0}, InvalidInputError),
+        ("quadratic", {"condition": 0.5}, InvalidInputError),
+        ("rosenbrock", {"size": 1}, InvalidInputError),
+        ("log-graph", {"x": -1.0}, InvalidInputError),
+        ("softmax-regression", {"widths": (3,)}, InvalidInputError),
+        ("mpl", {}, UnknownNameError),
+    ],
+)
+def test_bad_fields_are_refused(name: str, fields: dict[str, object], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        get_problem(name, **fields)
+
+
+@pytest.mark.parametrize(
+    ("labels", "error"),
+    [
+        (np.array([0, 1, 3]), InvalidInputError),
+        (np.array([0, 1, -1]), InvalidInputError),
+        (np.array([0.0, 1.0, 1.5]), InvalidTypeError),
+        (np.array([[0], [1], [2]]), InvalidInputError),
+    ],
+)
+def test_bad_labels_are_refused_before_any_backend(labels: np.ndarray, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        MLP(dataset=from_arrays(np.eye(3), labels, num_classes=3), batch=None)
+
+
+def test_bad_features_are_refused() -> None:
+    with pytest.raises(NonFiniteError, match="row 1"):
+        from_arrays(np.array([[1.0], [np.nan]]), np.array([0, 1]))
+    with pytest.raises(InvalidInputError):
+        from_arrays(np.zeros((0, 3)), np.zeros(0, dtype=int))
+
+
+HARD_LOGITS = [  # logits, label, loss, derivative
+    ([800.0, 0.0], 1, 800.0, [1.0, -1.0]),
+    ([1e308, 0.0], 1, 1e308, [1.0, -1.0]),
+    ([-1e5, -1e5, -1e5], 0, 1.0986122886681098, [-2 / 3, 1 / 3, 1 / 3]),
+]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("kernel", ["portable", "native"])
+@pytest.mark.parametrize(("logits", "label", "loss", "slope"), HARD_LOGITS)
+def test_hard_logits(
+    backend: str, kernel: str, logits: list[float], label: int, loss: float, slope: list[float]
+) -> None:
+    features = np.ones((1, 1))
+    data = from_arrays(features, np.array([label]), num_classes=len(logits))
+    problem = get_problem("softmax-regression", dataset=data, batch=None, bias=False)
+    objective = bind(problem, {"W1": np.array([logits])}, backend=backend, kernel=kernel)
+    value, gradient = objective.prepare_closed_form()(objective.start)
+    assert float(objective.backend.numpy(value)) == pytest.approx(loss, rel=1e-15)
+    np.testing.assert_allclose(objective.backend.numpy(gradient[0])[0], slope, atol=2e-16)
