@@ -194,6 +194,8 @@ def test_what_is_not_derived_is_refused():
         predict("none", "coordinates", 2, 2)
     with pytest.raises(InvalidInputError, match="two directions"):
         predict("mean", "normal", 2, 1)
+    with pytest.raises(InvalidInputError, match="two directions"):
+        theory.evaluation_noise_mse("leave-one-out", num_parameters=2, num_samples=1, sigma=1.0, noise=0.1)
     with pytest.raises(InvalidInputError, match=r"\|g\|"):
         theory.relative_mse_es("normal", baseline="none", num_parameters=2, num_samples=2, sigma=1.0)
     with pytest.raises(UnknownNameError, match="leave-one-out"):

@@ -55,6 +55,11 @@ def _uncentred(baseline: str, sampling: _Sampling, model: LocalModel) -> float:
     )
 
 
+def _require_two(num_samples: int) -> None:
+    if num_samples < 2:
+        raise InvalidInputError("a leave-one-out or mean baseline needs two directions or more; got num_samples=1")
+
+
 def _leave_one_out(sampling: _Sampling, model: LocalModel) -> float:
     """Return the relative MSE of sum_i (f_i - f_mean) v_i / ((N - 1) sigma).
 
@@ -62,8 +67,7 @@ def _leave_one_out(sampling: _Sampling, model: LocalModel) -> float:
     sigma^2 / (4 |g|^2) (A / N + B P / (N(N-1))) with A = E[(q - tr H)^2 |v|^2], B = Var q.
     """
     parameters, samples = sampling.num_parameters, sampling.num_samples
-    if samples < 2:
-        raise InvalidInputError("a leave-one-out or mean baseline needs two directions or more; got num_samples=1")
+    _require_two(samples)
     ordered = samples * (samples - 1)
     free = ordered - orthogonal_pairs(sampling.distribution, num_parameters=parameters, num_samples=samples)
     linear = (parameters + sampling.excess) / samples + parameters / ordered - 1
@@ -93,6 +97,7 @@ def evaluation_noise_mse(baseline: str, *, num_parameters: int, num_samples: int
     """
     base = num_parameters * noise**2 / (num_samples * sigma**2)
     if baseline == "leave-one-out":
+        _require_two(num_samples)
         return base * num_samples / (num_samples - 1)
     if baseline == "mean":
         return base * (num_samples - 1) / num_samples
