@@ -1,0 +1,103 @@
+"""MXNet as a backend: Gluon blocks, autograd, and np-shape semantics that are scoped and never switched on globally."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.backend import Backend, Data, Function, Leaves
+from gradest.errors import UnsupportedError
+from gradest.operations import Array, Operations
+from gradest.tree import Leaf, Structure, Tree
+from gradest_mxnet import block, hybrid, pytree
+from gradest_mxnet.framework import mx
+from gradest_mxnet.operations import MxnetOperations, NativeMxnetOperations
+
+
+class MxnetBackend(Backend):
+    """Computes in MXNet 1.9.1: a loss written in operations as a hybridized Gluon block, a user's own eagerly.
+
+    It has no forward mode and no vmap of its own (and a second derivative by autograd would be silently zero):
+    `gradest.autodiff` has them.
+    """
+
+    name = "mxnet"
+    dtypes = ("float32", "float64")
+    kernels = ("portable", "native")
+    native = frozenset({"value_and_gradient"})
+
+    def __init__(self) -> None:
+        self._operations = {"portable": MxnetOperations(), "native": NativeMxnetOperations()}
+
+    def operations(self, kernel: str = "portable") -> Operations:
+        return self._operations[kernel]
+
+    # -- arrays -------------------------------------------------------------------------------------------
+    def array(self, values: NDArray[Any], *, dtype: str, device: str = "cpu", copy: bool = True) -> Array:
+        # Always a copy: mx.from_numpy shares memory only by making the caller's array read-only.
+        with mx.util.np_shape(True):
+            return mx.np.array(np.array(values, dtype=dtype, order="C"), dtype=dtype, ctx=_context(device))
+
+    def numpy(self, array: Array) -> NDArray[Any]:
+        with mx.util.np_shape(True):
+            values: NDArray[Any] = array.asnumpy()
+        return values
+
+    def owns(self, leaf: Leaf) -> bool:
+        return isinstance(leaf, mx.np.ndarray) or pytree.is_legacy(leaf)
+
+    def dtype(self, array: Array) -> str:
+        return np.dtype(array.dtype).name
+
+    def device(self, array: Array) -> str:
+        return _device_name(array.ctx)
+
+    def devices(self) -> tuple[str, ...]:
+        return ("cpu", *(f"gpu:{k}" for k in range(mx.context.num_gpus())))
+
+    def wait(self, arrays: Sequence[Array]) -> None:
+        for array in arrays:
+            array.wait_to_read()
+
+    def scope(self, dtype: str) -> AbstractContextManager[Any] | None:
+        """Return a context with np-shape semantics, in which `()` is a shape; np-array stays as the caller has it."""
+        scope: AbstractContextManager[Any] = mx.util.np_shape(True)
+        return scope
+
+    def versions(self) -> dict[str, str]:
+        enabled = [feature.name for feature in mx.runtime.feature_list() if feature.enabled]
+        return {"mxnet": mx.__version__, "mxnet features": " ".join(enabled)}
+
+    # -- transformations ----------------------------------------------------------------------------------
+    def compile_loss(self, function: Function) -> Function:
+        return hybrid.HybridLoss(function)
+
+    def value_and_gradient(self, function: Function) -> Callable[[Leaves, Data], tuple[Array, Leaves]]:
+        return hybrid.value_and_gradient(function)
+
+    # -- users' own code ----------------------------------------------------------------------------------
+    def is_model(self, params: Any) -> bool:
+        return isinstance(params, mx.gluon.Block)
+
+    def bind_model(self, f: Callable[..., Array], model: Any) -> Callable[..., Array]:
+        return block.bind(f, model)
+
+    def model_parameters(self, model: Any) -> dict[str, Array]:
+        return block.trainable_parameters(model)
+
+    def flatten(self, tree: Tree) -> tuple[tuple[Leaf, ...], tuple[str, ...], Structure]:
+        """Return leaves, paths and structure; legacy arrays become `mx.np` views, and legacy again for the user."""
+        return pytree.flatten(tree)
+
+
+def _device_name(context: Any) -> str:
+    return "cpu" if context.device_type == "cpu" else f"{context.device_type}:{context.device_id}"
+
+
+def _context(name: str) -> Any:
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "gpu") or int(number or 0) >= max(1, mx.context.num_gpus()):
+        raise UnsupportedError(f"device {name!r} was asked for; MXNet names are 'cpu' and 'gpu:0', 'gpu:1', ...")
+    return mx.Context(kind, int(number or 0))

@@ -1,0 +1,121 @@
+"""A loss written in operations as a hybridized Gluon block, and reverse mode by MXNet's autograd."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from gradest.backend import Data, Function, Leaves
+from gradest.errors import InvalidInputError
+from gradest.operations import Array
+from gradest_mxnet.framework import mx
+
+_Signature = tuple[tuple[int, ...], ...]
+
+
+class LossBlock(mx.gluon.HybridBlock):  # type: ignore[misc]  # MXNet has no annotations
+    """Calls a loss with the symbols (or arrays) of its inputs; those that it does not use are left out.
+
+    Gluon warns of an input that no computation uses, so the block has the used ones alone; the loss is given
+    variables of no graph in place of the others.
+    """
+
+    def __init__(self, call: Callable[..., Array], shapes: _Signature) -> None:
+        super().__init__()
+        self.call = call
+        self.shapes = shapes
+        self.used = tuple(range(len(shapes)))
+        variables = self._variables(mx.sym)
+        names = set(call(*variables).list_inputs())
+        self.used = tuple(k for k, variable in enumerate(variables) if variable.name in names)
+
+    def hybrid_forward(self, F: Any, *inputs: Array) -> Array:
+        every = self._variables(F)
+        for place, symbol in zip(self.used, inputs, strict=True):
+            symbol._set_attr(__shape__=str(self.shapes[place]))  # `num_axes` asks for it
+            every[place] = symbol
+        return self.call(*every)
+
+    def _variables(self, F: Any) -> list[Array]:
+        return [F.var(f"input{k}", shape=shape).as_np_ndarray() for k, shape in enumerate(self.shapes)]
+
+
+class HybridLoss:
+    """A loss `(leaves, data) -> value` written in operations, run as one Gluon graph for each set of shapes.
+
+    It can be called with arrays alone, in any thread, recorded by autograd or not.
+    """
+
+    def __init__(self, function: Function) -> None:
+        self.function = function
+        self._blocks: dict[_Signature, LossBlock] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, leaves: Leaves, data: Data) -> Array:
+        names = tuple(data) if isinstance(data, dict) else None
+        inputs = (*leaves, *(data.values() if isinstance(data, dict) else data))
+        shapes = tuple(array.shape for array in inputs)
+        block = self._blocks.get(shapes)
+        if block is None:
+            block = self._build(inputs, shapes, len(leaves), names)
+        return block(*[inputs[k] for k in block.used])
+
+    def _build(self, inputs: Leaves, shapes: _Signature, num_leaves: int, names: tuple[str, ...] | None) -> LossBlock:
+        def call(*given: Array) -> Array:
+            rest = given[num_leaves:]
+            return self.function(given[:num_leaves], rest if names is None else dict(zip(names, rest, strict=True)))
+
+        # A name manager of its own: the names that Gluon gives the user's blocks count up otherwise.
+        with self._lock, mx.name.NameManager(), mx.autograd.pause():
+            if shapes not in self._blocks:
+                block = LossBlock(call, shapes)
+                block.hybridize(static_alloc=True, static_shape=True)
+                block(*[inputs[k] for k in block.used])  # Gluon traces at the first call, and is not safe in threads
+                self._blocks[shapes] = block
+        return self._blocks[shapes]
+
+
+def value_and_gradient(function: Function) -> Callable[[Leaves, Data], tuple[Array, Leaves]]:
+    """Return `(leaves, data) -> (value, gradient leaves)` by recording the function once and going backward.
+
+    The leaves are recorded through handles of their own, so that the caller's arrays get no gradient buffer. The
+    function runs in the mode (training or predicting) that the caller is in, as a plain evaluation does.
+    """
+
+    def pull(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
+        training = mx.autograd.is_training()
+        inputs = [leaf.detach() for leaf in leaves]
+        # Zeros: autograd writes nothing for a leaf that the value does not depend on.
+        gradient = [mx.np.zeros(leaf.shape, dtype=leaf.dtype, ctx=leaf.ctx) for leaf in leaves]
+        mx.autograd.mark_variables(inputs, gradient)
+        with mx.autograd.record(train_mode=training):
+            value = as_scalar(function(tuple(inputs), data))
+        try:
+            mx.autograd.backward(value, train_mode=training)
+        except mx.MXNetError as error:
+            if "not in a computational graph" not in str(error):
+                raise
+            raise InvalidInputError(
+                "a loss computed by MXNet from the parameters was asked for; the result is not connected to them (a "
+                "detach, asnumpy or asscalar on the way?); keep to MXNet operations, or use a black-box estimator"
+            ) from error
+        return value.detach(), tuple(gradient)
+
+    return pull
+
+
+def as_scalar(value: Array) -> Array:
+    """Return a loss as an `mx.np` array of shape `()`, still in autograd's graph.
+
+    Raises
+    ------
+    InvalidInputError
+        It is not one number: a Gluon loss is one number for each example.
+    """
+    if not isinstance(value, mx.nd.NDArray) or value.size != 1:
+        found = f"shape {value.shape}" if isinstance(value, mx.nd.NDArray) else type(value).__name__
+        raise InvalidInputError(
+            f"a function that returns one number as an MXNet array was asked for; found {found}; a Gluon loss gives "
+            "one number for each example: return its mean()"
+        )
+    array = value if isinstance(value, mx.np.ndarray) else value.as_np_ndarray()
+    return array if array.shape == () else array.reshape(())
