@@ -100,6 +100,13 @@ class Backend(ABC):
         """Return the function of nested tuples and dicts of arrays, compiled; here, unchanged."""
         return function
 
+    def compile_loss(self, function: Function) -> Function:
+        """Return a loss written in operations alone, traced where only such a loss can be; here, unchanged.
+
+        A framework that traces with symbols, which have no shapes, does it here; `compile` is given what needs them.
+        """
+        return function
+
     def vmap(self, function: Function) -> Function:
         """Return `function` over leaves with a leading axis K (data shared): values `(K,)`."""
         raise self._lacks("vmap")

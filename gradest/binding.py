@@ -94,7 +94,7 @@ def _bind_problem(
 
     return Objective(
         backend=backend,
-        function=partial(text, backend.operations(kernel)),
+        function=backend.compile_loss(partial(text, backend.operations(kernel))),
         text=text,
         start=start,
         paths=names,
