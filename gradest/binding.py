@@ -86,7 +86,9 @@ def _bind_problem(
     returns_numpy = params is not None and not all(backend.owns(leaf) for leaf in leaves)
     to_array = partial(backend.array, dtype=dtype, device=where)
     convert = _scoped_call(backend, dtype)
-    start = convert(lambda: tuple(to_array(_float_array(backend, leaf, p)) for leaf, p in zip(leaves, names, strict=True)))
+    start = convert(
+        lambda: tuple(to_array(_float_array(backend, leaf, p)) for leaf, p in zip(leaves, names, strict=True))
+    )
     data = convert(lambda: {name: to_array(values) for name, values in problem.data().items()})
 
     def text(ops: Operations, values: Leaves, given: Mapping[str, Array]) -> Array:
@@ -106,27 +108,29 @@ def _bind_problem(
     )
 
 
-def _bind_function(f: Callable[..., Array], params: Any, args: tuple[Any, ...], backend: Backend, device: str | None) -> Objective:
+def _bind_function(
+    f: Callable[..., Array], params: Any, args: tuple[Any, ...], backend: Backend, device: str | None
+) -> Objective:
     if backend.is_model(params):
         f, params = backend.bind_model(f, params), backend.model_parameters(params)
     leaves, paths, structure = backend.flatten(params)
-    returns_numpy = backend.name != "numpy" and not any(backend.owns(leaf) for leaf in leaves)
-    arrays = [np.asarray(leaf) if isinstance(leaf, float) else leaf for leaf in leaves]
-    for path, leaf in zip(paths, arrays, strict=True):
-        _float_array(backend, leaf, path)
-    if returns_numpy:
-        where = device or backend.devices()[0]
-        arrays = [backend.array(leaf, dtype=str(leaf.dtype), device=where) for leaf in arrays]
-    data, rebuild_args = _split_arguments(backend, args)
+    owned = [leaf for leaf in leaves if backend.owns(leaf)]
+    returns_numpy = backend.name != "numpy" and not owned
+    where = backend.device(owned[0]) if owned else device or backend.devices()[0]
+    if device not in (None, where):
+        raise InvalidInputError(f"device={device!r} was given; the parameters are on {where!r}: move them there first")
+    start = tuple(_private_copy(backend, leaf, path, where) for leaf, path in zip(leaves, paths, strict=True))
+    crosses = returns_numpy or "compile" in backend.native
+    data, rebuild_args = _split_arguments(backend, args, like=start[0] if crosses else None)
 
     def function(values: Leaves, given: Data) -> Array:
-        return f(structure.rebuild(values), *rebuild_args(given))
+        return _scalar(f(structure.rebuild(values), *rebuild_args(given)))
 
     return Objective(
         backend=backend,
         function=function,
         text=None,
-        start=tuple(arrays),
+        start=start,
         paths=paths,
         structure=structure,
         data=data,
@@ -134,21 +138,55 @@ def _bind_function(f: Callable[..., Array], params: Any, args: tuple[Any, ...], 
     )
 
 
-def _split_arguments(backend: Backend, args: tuple[Any, ...]) -> tuple[Data, Callable[[Data], Sequence[Any]]]:
-    """Return the arrays among the arguments as data, and the function that puts them back in their places."""
-    if not args:
-        return (), lambda given: ()
-    leaves, _, structure = backend.flatten(args)
-    places = [k for k, leaf in enumerate(leaves) if backend.owns(leaf)]
+def _private_copy(backend: Backend, leaf: Any, path: str, device: str) -> Array:
+    """Return a parameter leaf as an array of the backend that nobody else holds."""
+    values = _float_array(backend, leaf, path)
+    dtype = backend.dtype(leaf) if backend.owns(leaf) else str(values.dtype)
+    return backend.array(values, dtype=dtype, device=device)
+
+
+def _scalar(value: Array) -> Array:
+    """Return a function's result, refusing one that is not a scalar; a compiled function asks once, when traced."""
+    shape = getattr(value, "shape", None if isinstance(value, tuple | list | dict) else ())
+    if shape is None or tuple(shape) != ():
+        found = type(value).__name__ if shape is None else f"an array of shape {tuple(shape)}"
+        raise InvalidInputError(
+            f"f must return a scalar, an array of shape (); found {found}; reduce it, e.g. by a mean"
+        )
+    return value
+
+
+def _split_arguments(
+    backend: Backend, args: tuple[Any, ...], like: Array | None
+) -> tuple[Data, Callable[[Data], Sequence[Any]]]:
+    """Return the arrays among the arguments as data, and the function that puts them back in their places.
+
+    With `like` NumPy arrays cross to the backend too, floating-point ones in its dtype: a compiled function then
+    takes them as arguments, where it would hold them as constants.
+    """
+    try:
+        leaves, _, structure = backend.flatten(args)
+    except InvalidInputError:  # no leaves: nothing, or None and empty containers alone
+        return (), lambda given: args
+    filled = [leaf if like is None else _crossed(backend, leaf, like) for leaf in leaves]
+    places = [k for k, leaf in enumerate(filled) if backend.owns(leaf)]
 
     def rebuild(given: Data) -> Sequence[Any]:
-        filled = list(leaves)
+        values = list(leaves)
         for place, array in zip(places, given, strict=True):
-            filled[place] = array
-        arguments: Sequence[Any] = structure.rebuild(filled)
+            values[place] = array
+        arguments: Sequence[Any] = structure.rebuild(values)
         return arguments
 
-    return tuple(leaves[k] for k in places), rebuild
+    return tuple(filled[k] for k in places), rebuild
+
+
+def _crossed(backend: Backend, leaf: Any, like: Array) -> Any:
+    if backend.owns(leaf) or not isinstance(leaf, np.ndarray) or leaf.dtype.kind not in "fiub":
+        return leaf
+    dtype, device = backend.dtype(like), backend.device(like)
+    kept = dtype if leaf.dtype.kind == "f" else str(leaf.dtype)
+    return _scoped_call(backend, dtype)(lambda: backend.array(leaf, dtype=kept, device=device))
 
 
 def _float_array(backend: Backend, leaf: Any, path: str) -> np.ndarray[Any, Any]:

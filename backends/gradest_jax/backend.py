@@ -43,8 +43,11 @@ class JaxBackend(Backend):
         else:
             with scope:
                 made = jax.device_put(host, _device(device))
-        if made.dtype != host.dtype:
-            raise UnsupportedError(f"an array of dtype {dtype} was asked of JAX on {device!r}; it made {made.dtype}")
+        if made.dtype != host.dtype and not (host.dtype.kind in "iu" and np.array_equal(made, host)):
+            raise UnsupportedError(
+                f"an array of dtype {dtype} was asked of JAX on {device!r}; it made {made.dtype}, which does not hold "
+                "the values; integers of 64 bits need float64 parameters"
+            )
         return made
 
     def numpy(self, array: Array) -> NDArray[Any]:

@@ -32,13 +32,15 @@ class TorchBackend(Backend):
 
     # -- arrays -------------------------------------------------------------------------------------------
     def array(self, values: NDArray[Any], *, dtype: str, device: str = "cpu", copy: bool = True) -> Tensor:
-        host = (np.array if copy else np.asarray)(values, dtype=dtype, order="C")
+        kept = "float32" if dtype == "bfloat16" else dtype  # NumPy has no bfloat16; float32 holds each of them
+        host = (np.array if copy else np.asarray)(values, dtype=kept, order="C")
         if not host.flags.writeable:  # from_numpy would warn: torch cannot keep a promise not to write
             host = host.copy()
-        return torch.from_numpy(host).to(device)
+        return torch.from_numpy(host).to(device=device, dtype=getattr(torch, dtype))
 
     def numpy(self, array: Tensor) -> NDArray[Any]:
-        return np.array(array.detach().resolve_conj().resolve_neg().cpu().numpy(), copy=True)
+        plain = array.detach().resolve_conj().resolve_neg().cpu()
+        return np.array((plain.float() if plain.dtype == torch.bfloat16 else plain).numpy(), copy=True)
 
     def owns(self, leaf: Leaf) -> bool:
         return isinstance(leaf, Tensor)
@@ -77,13 +79,19 @@ class TorchBackend(Backend):
         return torch.func.vmap(function, in_dims=(0, None))
 
     def value_and_gradient(self, function: Function) -> Callable[[Leaves, Data], tuple[Tensor, Leaves]]:
+        def record(leaves: Leaves, data: Data) -> tuple[Tensor, Leaves]:
+            inputs = tuple(_ordinary(leaf).detach().requires_grad_() for leaf in leaves)
+            value = function(inputs, _ordinary_data(data))
+            if not (isinstance(value, Tensor) and value.requires_grad):
+                raise InvalidInputError(_DETACHED)
+            return value.detach(), torch.autograd.grad(value, inputs, materialize_grads=True)
+
         def pull(leaves: Leaves, data: Data) -> tuple[Tensor, Leaves]:
+            # Entering two contexts costs microseconds: only where the caller has switched recording off.
+            if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
+                return record(leaves, data)
             with torch.inference_mode(False), torch.enable_grad():
-                inputs = tuple(_ordinary(leaf).detach().requires_grad_() for leaf in leaves)
-                value = function(inputs, _ordinary_data(data))
-                if not (isinstance(value, Tensor) and value.requires_grad):
-                    raise InvalidInputError(_DETACHED)
-                return value.detach(), torch.autograd.grad(value, inputs, materialize_grads=True)
+                return record(leaves, data)
 
         return pull
 
@@ -121,6 +129,9 @@ def _ordinary(array: Tensor) -> Tensor:
 
 
 def _ordinary_data(data: Data) -> Data:
+    arrays = data.values() if isinstance(data, dict) else data
+    if not any(map(Tensor.is_inference, arrays)):
+        return data
     if isinstance(data, dict):
         return {name: _ordinary(array) for name, array in data.items()}
     return tuple(_ordinary(array) for array in data)

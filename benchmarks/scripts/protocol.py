@@ -3,14 +3,16 @@
 Two callables are compared by running them in alternate blocks of at least `block_seconds`, so that a drift of the
 machine falls on both; the figure is the median over rounds of the ratio within a round. Single calls would
 alternate cold caches instead. Each callable returns only when its result is there. Compilation is excluded by
-running every callable before the first block. Import this module before any framework: it states one thread.
+running every callable before the first block. Import this module before any framework: it states one thread, and
+keeps the process on one core, because XLA reads the number of cores and no variable.
 """
 
 import os
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 import statistics
 import time

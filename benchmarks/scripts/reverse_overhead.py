@@ -12,8 +12,9 @@ from protocol import Call, interleave  # isort: skip  # states one thread before
 import argparse
 from typing import Any
 
-import gradest
 import numpy as np
+
+import gradest
 from gradest.datasets import from_arrays
 
 PROBLEMS = {"S": (64, 32, 10, 64), "L": (784, 512, 10, 100)}
