@@ -56,8 +56,12 @@ class Estimator(ABC):
     """The estimate on one line, such as "(f(x + h e_i) - f(x)) / h"."""
     cost_formula: ClassVar[str]
     """The cost in terms of P and N, such as "P + 1 values"."""
-    target: ClassVar[Target] = Target.GRADIENT
     stochastic: ClassVar[bool] = False
+
+    @property
+    def target(self) -> Target:
+        """What the expectation is; it may depend on the hyper-parameters."""
+        return Target.GRADIENT
 
     @abstractmethod
     def cost(self, layout: Layout) -> Cost:

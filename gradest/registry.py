@@ -43,6 +43,8 @@ BACKENDS = {
     "mxnet": Entry("gradest_mxnet:MxnetBackend", package="mxnet", extra="mxnet"),
 }
 
+_ES = "gradest.estimators.evolution:EvolutionStrategy"
+
 ESTIMATORS = {
     "analytic": _entry("gradest.estimators.analytic:Analytic"),
     "reverse": _entry("gradest.estimators.reverse:Reverse"),
@@ -50,7 +52,19 @@ ESTIMATORS = {
     "fd-forward": _entry("gradest.estimators.finite_difference:FiniteDifference", scheme="forward"),
     "fd-backward": _entry("gradest.estimators.finite_difference:FiniteDifference", scheme="backward"),
     "fd-central": _entry("gradest.estimators.finite_difference:FiniteDifference", scheme="central"),
-    "es": _entry("gradest.estimators.evolution:EvolutionStrategy"),
+    "es": _entry(_ES),
+    "es-forward": _entry(_ES, antithetic=False, baseline="value"),
+    "es-vanilla": _entry(_ES, antithetic=False, baseline="none"),
+    "es-leave-one-out": _entry(_ES, antithetic=False, baseline="leave-one-out"),
+    "spsa": _entry(_ES, distribution="rademacher", antithetic=True),
+    "es-orthogonal": _entry(_ES, distribution="orthogonal"),
+    "es-low-rank": _entry(_ES, distribution="low-rank"),
+    "es-sphere": _entry(_ES, distribution="sphere"),
+    "es-coordinates": _entry(_ES, distribution="coordinates"),
+    "es-rank": _entry(_ES, shaping="centered-rank"),
+    "es-zscore": _entry(_ES, shaping="z-score"),
+    "es-sign": _entry(_ES, shaping="sign"),
+    "forward-gradient": _entry("gradest.estimators.forward_gradient:ForwardGradient"),
     "null": _entry("gradest.estimators.controls:Null"),
 }
 

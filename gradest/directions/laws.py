@@ -92,7 +92,9 @@ class Directions:
         return self._layout.unflatten(flat)
 
     def _low_rank_block(self, streams: Streams, start: int, stop: int, rank: int) -> Noise:
-        flat = np.empty((stop - start, direction_entries(self._layout, "low-rank", rank)), dtype=self._dtype)
+        flat: NDArray[Any] = np.empty(
+            (stop - start, direction_entries(self._layout, "low-rank", rank)), dtype=self._dtype
+        )
         self._fill(streams, start, flat)
         blocks: list[Any] = []
         used = 0

@@ -1,0 +1,55 @@
+"""Says when a sampled slope drowns in the rounding of the function values it is the difference of."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+LARGEST_ROUNDING = 0.05
+"""Rounding of a slope, relative to its size, above which `NoiseWarning` is given."""
+
+_HARMLESS = 1e-9  # eps / sigma below which only a loss 10^7 times its gradient could be harmed
+
+
+class NoiseWarning(UserWarning):
+    """Differences of function values are mostly rounding; the message has the figures."""
+
+
+def rounding_matters(dtype_name: str, sigma: float) -> bool:
+    """Return whether differences at radius sigma in a dtype need to be looked at."""
+    return _epsilon(dtype_name) / sigma > _HARMLESS
+
+
+def warn_if_cancelled(
+    values: Sequence[NDArray[Any]], differences: Sequence[NDArray[Any]], dtype_name: str, sigma: float
+) -> None:
+    """Warn where the rounding of function values is more than `LARGEST_ROUNDING` of their differences.
+
+    Parameters
+    ----------
+    values
+        Function values, in any number of arrays.
+    differences
+        Central or one-sided differences of them, about `sigma |g|` in size.
+
+    Formula: relative error of a slope = eps max|f| / rms(difference). Source: derived; rounding of a subtraction.
+    """
+    rounding = _epsilon(dtype_name) * max(float(np.max(np.abs(v))) for v in values)
+    squares = np.concatenate([np.square(np.asarray(d, dtype=np.float64)).reshape(-1) for d in differences])
+    size = float(np.sqrt(squares.mean()))
+    if rounding > LARGEST_ROUNDING * size:
+        share = f"{rounding / size:.2g} of it" if size else "all there is: the difference is zero"
+        warnings.warn(
+            f"at sigma={sigma:g} function values differ by {size:.3g}, and rounding in {dtype_name} is {share}; "
+            "try a larger sigma, float64, or differences='exact' where the loss is a gradest Problem",
+            NoiseWarning,
+            stacklevel=2,
+        )
+
+
+def _epsilon(dtype_name: str) -> float:
+    if dtype_name == "bfloat16":
+        return 2.0**-7
+    return float(np.finfo(np.dtype(dtype_name)).eps)

@@ -1,0 +1,109 @@
+"""The forward gradient: random directions weighted by exact directional derivatives."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from gradest.backend import Leaves
+from gradest.directions import Noise, as_tangents, root_key
+from gradest.errors import InvalidInputError
+from gradest.estimate import Cost, KernelResult
+from gradest.estimator import PreparedKernel, Target
+from gradest.estimators.sampling import DirectionSampler, add_leaves, bound_step, place
+from gradest.layout import Layout
+from gradest.objective import Objective
+from gradest.operations import Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForwardGradient(DirectionSampler):
+    """Averages random directions weighted by the slope of the loss along each, by forward-mode differentiation.
+
+    Unbiased for any differentiable loss, with relative mean squared error `(P + 1) / N` for normal directions.
+
+    Attributes
+    ----------
+    projection
+        Whether the estimate is the gradient's projection on the span of the directions, `(1/P) sum_i (g.v_i) v_i`
+        for "orthogonal" ones: relative mean squared error `1 - N/P`, biased towards zero, exact at N = P. It needs
+        distribution="orthogonal" and `num_samples <= P`.
+    engine
+        "native" (the framework's own forward mode), "gradest" (dual numbers), or "auto": native where there is one.
+    """
+
+    name = "forward-gradient"
+    source = "Baydin et al. 2022, arXiv 2202.08587; Fluegel et al. 2024, arXiv 2410.17764 (projection)"
+    formula = "(1/N) sum_i (grad f . v_i) v_i"
+    cost_formula = "N jvps"
+
+    projection: bool = False
+    engine: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse a projection on directions that are not orthogonal."""
+        super().__post_init__()
+        if self.projection and self.distribution != "orthogonal":
+            raise InvalidInputError(
+                f"projection=True was asked for with distribution={self.distribution!r}; it is the projection on a "
+                "span only for distribution='orthogonal'"
+            )
+
+    @property
+    def target(self) -> Target:
+        """The gradient; its direction alone where it is a projection."""
+        return Target.DIRECTION if self.projection else Target.GRADIENT
+
+    def cost(self, layout: Layout) -> Cost:
+        return Cost(jvps=self.num_samples)
+
+    def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
+        num_parameters = objective.layout.num_parameters
+        if self.projection and self.num_samples > num_parameters:
+            raise InvalidInputError(
+                f"projection=True was asked for with num_samples={self.num_samples} directions in {num_parameters} "
+                f"dimensions; pass num_samples={num_parameters} or fewer"
+            )
+        path = objective.choose_engine(self.engine, "value_and_jvps")
+        self.directions((0, 0), objective)  # refuses now what would not fit the memory budget later
+        step = _native_step(objective) if path == "native" else bound_step(objective, _interpreted_step(objective))
+        blocks = self.blocks(objective.layout)
+        scale = 1.0 / (num_parameters if self.projection else self.num_samples)
+
+        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+            directions = self.directions(root_key(rng), objective)
+            total: Leaves | None = None
+            value = None
+            for block in blocks:
+                value, part = step(leaves, place(objective, directions.block(*block)))
+                total = add_leaves(total, part)
+            assert total is not None
+            return KernelResult(value, tuple(leaf * scale for leaf in total))
+
+        return PreparedKernel(kernel, path)
+
+
+Step = Callable[..., tuple[Array, Leaves]]
+
+
+def _interpreted_step(objective: Objective) -> Step:
+    """Return a step by gradest's dual numbers, which use the structure of the directions."""
+
+    def step(leaves: Leaves, noise: Noise, data: Any) -> tuple[Array, Leaves]:
+        tangents = as_tangents(noise)
+        value, slopes = objective.evaluate_jvps(leaves, tangents, data)
+        return value, tuple(tangent.combine(objective.ops, slopes) for tangent in tangents)
+
+    return step
+
+
+def _native_step(objective: Objective) -> Step:
+    """Return a step by the framework's forward mode, on dense directions."""
+    jvps, ops = objective.prepare_jvps(), objective.ops
+
+    def step(leaves: Leaves, noise: Noise) -> tuple[Array, Leaves]:
+        tangents = as_tangents(noise)
+        value, slopes = jvps(leaves, tuple(tangent.dense(ops) for tangent in tangents))
+        return value, tuple(tangent.combine(ops, slopes) for tangent in tangents)
+
+    return step
