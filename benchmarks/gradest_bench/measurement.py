@@ -1,0 +1,198 @@
+"""What is measured of one cell, inside its worker: times on the one clock, counts, accuracy outside the clock.
+
+This module knows no file, no other cell and no process.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.accuracy import accuracy_of_replicates, compare_gradients
+from gradest.binding import bind
+from gradest.estimate import Estimate
+from gradest.objective import Objective
+from gradest.outcome import Outcome
+from gradest.reference import Reference, reference_gradient
+from gradest.timing import calibrate, time_block, time_once
+from gradest_bench.cells import Cell
+from gradest_bench.outcomes import CellError
+from gradest_bench.prediction import predicted_accuracy
+from gradest_bench.resolving import make_backend, make_estimator, make_problem
+
+SAMPLE_SECONDS = 0.01
+"""The least that one timed sample lasts."""
+_CONVERSION_SAMPLES = 3
+
+
+class Bound:
+    """An objective and what its cells share: the time of one loss, of conversions, and the reference gradient."""
+
+    def __init__(self, cell: Cell) -> None:
+        device = None if cell.device == "default" else cell.device
+        self.problem = make_problem(cell.problem)
+        self.objective: Objective = bind(
+            self.problem, backend=make_backend(cell.backend), dtype=cell.dtype, device=device, kernel=cell.kernel
+        )
+        self._value: tuple[Any, int] | None = None
+        self._value_seconds: dict[int, float] = {}
+        self._conversions: tuple[float, float] | None = None
+        self._reference: Reference | None = None
+
+    @property
+    def reference(self) -> Reference:
+        """The reference gradient, computed when first asked for."""
+        if self._reference is None:
+            self._reference = reference_gradient(self.objective)
+        return self._reference
+
+    def value_seconds(self, round_number: int) -> float:
+        """Return the seconds of one evaluation of the loss, measured once in each round."""
+        objective = self.objective
+        if self._value is None:
+            value = objective.prepare_value()
+            self._value = (value, calibrate(lambda: value(objective.start), self._wait, SAMPLE_SECONDS))
+        if round_number not in self._value_seconds:
+            value, loops = self._value
+            seconds, _ = time_block(lambda: value(objective.start), self._wait, loops)
+            self._value_seconds[round_number] = seconds / loops
+        return self._value_seconds[round_number]
+
+    def conversion_seconds(self) -> tuple[float, float]:
+        """Return the seconds that all parameters take from NumPy to the backend, and back."""
+        if self._conversions is None:
+            objective, backend = self.objective, self.objective.backend
+            arrays = [backend.numpy(leaf) for leaf in objective.start]
+
+            def to_backend() -> list[Any]:
+                return [backend.array(a, dtype=objective.dtype, device=objective.device) for a in arrays]
+
+            def to_numpy() -> None:
+                for leaf in objective.start:
+                    backend.numpy(leaf)
+
+            forth = objective.scoped(to_backend)
+            self._conversions = (
+                _median_seconds(forth, backend.wait),
+                _median_seconds(to_numpy, lambda result: None),
+            )
+        return self._conversions
+
+    def _wait(self, value: Any) -> None:
+        self.objective.backend.wait([value])
+
+
+class Session:
+    """One cell prepared in this worker, ready to be timed in blocks and judged."""
+
+    def __init__(self, cell: Cell, bound: Bound) -> None:
+        self.cell = cell
+        self.bound = bound
+        self.estimator = make_estimator(cell.estimator)
+        objective = bound.objective
+        self.preparation_seconds, self._prepared = time_once(
+            lambda: self.estimator.prepare(objective), lambda result: None
+        )
+        self._loops = 0
+        self.first_call_seconds, estimate = time_once(lambda: self.call(cell.seeds[0]), self.wait)
+        self._require_valid(estimate)
+        before = objective.counts
+        self.wait(self.call(cell.seeds[0]))
+        self.counted = objective.counts - before
+
+    def call(self, seed: int) -> Estimate:
+        """Return one estimate; a deterministic estimator is given no randomness."""
+        estimate: Estimate = self._prepared(rng=seed if self.estimator.stochastic else None)
+        return estimate
+
+    def wait(self, estimate: Estimate) -> None:
+        """Return when the estimate is there."""
+        objective = self.bound.objective
+        leaves = list(objective.backend.flatten(estimate.gradient)[0])
+        if objective.backend.owns(estimate.value):
+            leaves.append(estimate.value)
+        objective.backend.wait(leaves)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what there is to know of the prepared cell beside its measurements."""
+        return {
+            "path": self._prepared.path,
+            "stochastic": self.estimator.stochastic,
+            "target": self.estimator.target.value,
+            "num_parameters": self.bound.objective.layout.num_parameters,
+            "dtype": self.bound.objective.dtype,
+            "device": self.bound.objective.device,
+            "preparation_seconds": self.preparation_seconds,
+            "first_call_seconds": self.first_call_seconds,
+            "stated": asdict(self._prepared.cost),
+            "counted": asdict(self.counted),
+        }
+
+    def block(self, *, round_number: int, samples: int, seconds: float) -> dict[str, Any]:
+        """Return wall and processor seconds a call of at least so many samples, lasting at least so long together."""
+        seed = self.cell.seeds[0]
+        if not self._loops:
+            self._loops = calibrate(lambda: self.call(seed), self.wait, SAMPLE_SECONDS)
+        walls: list[float] = []
+        processors: list[float] = []
+        while len(walls) < samples or sum(walls) * self._loops < seconds:
+            wall, processor = time_block(lambda: self.call(seed), self.wait, self._loops)
+            walls.append(wall / self._loops)
+            processors.append(processor / self._loops)
+        return {
+            "wall_seconds": walls,
+            "cpu_seconds": processors,
+            "loops": self._loops,
+            "value_seconds": self.bound.value_seconds(round_number),
+            "conversion_seconds": self.bound.conversion_seconds(),
+        }
+
+    def accuracy(self) -> dict[str, Any]:
+        """Return how the estimates differ from the reference, measured and predicted."""
+        reference = self.bound.reference
+        layout = self.bound.objective.layout
+        estimate = self.call(self.cell.seeds[0])
+        single = asdict(compare_gradients(self._vector(estimate), reference.gradient, layout=layout))
+        found: dict[str, Any] = {
+            "reference": {"method": reference.method, "uncertainty": reference.uncertainty},
+            "blocks": single.pop("blocks"),
+            "single": single,
+        }
+        if self.estimator.stochastic and len(self.cell.seeds) > 1:
+            found["replicates"] = asdict(accuracy_of_replicates(self._replicates(), reference.gradient))
+        found.update(predicted_accuracy(self.estimator, self.bound.objective, reference, self._replicates))
+        return found
+
+    def _replicates(self) -> Iterator[NDArray[Any]]:
+        return (self._vector(self.call(seed)) for seed in self.cell.seeds)
+
+    def _vector(self, estimate: Estimate) -> NDArray[Any]:
+        objective = self.bound.objective
+        blocks = [objective.backend.numpy(leaf) for leaf in objective.backend.flatten(estimate.gradient)[0]]
+        return objective.layout.flatten([np.asarray(block).astype(np.longdouble) for block in blocks])
+
+    def _require_valid(self, estimate: Estimate) -> None:
+        """Refuse an estimate of another structure, shape or dtype than the parameters, or one that is not finite."""
+        objective = self.bound.objective
+        backend, layout = objective.backend, objective.layout
+        leaves, paths, _ = backend.flatten(estimate.gradient)
+        if paths != layout.names:
+            raise CellError(Outcome.INVALID, f"a gradient of {layout.names} was asked for; found {paths}")
+        for name, shape, dtype, leaf in zip(layout.names, layout.shapes, objective.dtypes, leaves, strict=True):
+            found_shape, found_dtype = tuple(int(n) for n in leaf.shape), backend.dtype(leaf)
+            if (found_shape, found_dtype) != (shape, dtype):
+                raise CellError(
+                    Outcome.INVALID, f"block {name!r} must be {dtype} {shape}; found {found_dtype} {found_shape}"
+                )
+            values = np.asarray(backend.numpy(leaf), dtype=np.longdouble)
+            bad = values.size - int(np.isfinite(values).sum())
+            if bad:
+                raise CellError(Outcome.INVALID, f"block {name!r} has {bad} of {values.size} entries NaN or infinite")
+
+
+def _median_seconds(call: Any, wait: Any) -> float:
+    loops = calibrate(call, wait, SAMPLE_SECONDS)
+    samples = sorted(time_block(call, wait, loops)[0] / loops for _ in range(_CONVERSION_SAMPLES))
+    return samples[_CONVERSION_SAMPLES // 2]

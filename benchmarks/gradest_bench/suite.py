@@ -1,0 +1,161 @@
+"""What a suite is: data that say which problems, estimators and backends are swept, and for how long.
+
+A suite is a TOML file. Reading it checks its form and says where it is wrong; whether its names exist is
+`suite_names`' work. This module knows no cell, no worker and no result.
+"""
+
+import difflib
+import re
+import tomllib
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from gradest.errors import InvalidInputError, unknown_name
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Seed = Annotated[int, msgspec.Meta(ge=0)]
+Measure = Literal["time", "accuracy", "memory"]
+Expected = Literal["unsupported", "missing", "invalid", "error", "timeout", "out_of_memory", "crashed"]
+
+
+def _default(*items: Any) -> Any:
+    """Return a field whose default is a new list of the items."""
+    return msgspec.field(default_factory=lambda: list(items))
+
+
+class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Names a problem or an estimator and its fields.
+
+    Every list of `vary` is walked through: two fields with three values each make nine. `label` is what tables call
+    it; `{field}` in it is replaced by the field's value.
+    """
+
+    name: str
+    fields: dict[str, Any] = {}
+    vary: dict[str, Annotated[list[Any], msgspec.Meta(min_length=1)]] = {}
+    label: str = ""
+
+
+class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """States one full grid: every problem with every estimator on every backend, dtype, kernel and device.
+
+    `seeds` and `measure` stand in for those of the suite where given. Outcomes listed in `expect` do not fail a run.
+    """
+
+    problems: Annotated[list[Named], msgspec.Meta(min_length=1)]
+    estimators: Annotated[list[Named], msgspec.Meta(min_length=1)]
+    backends: Annotated[list[str], msgspec.Meta(min_length=1)]
+    dtypes: Annotated[list[str], msgspec.Meta(min_length=1)] = _default("float64")
+    kernels: Annotated[list[Literal["portable", "native"]], msgspec.Meta(min_length=1)] = msgspec.field(
+        default_factory=lambda: ["portable"]
+    )
+    devices: Annotated[list[str], msgspec.Meta(min_length=1)] = _default("default")
+    seeds: list[Seed] | None = None
+    measure: list[Measure] | None = None
+    expect: list[Expected] = []
+
+
+class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """States how long each cell is measured, and what ends it.
+
+    `repetitions` rounds go over all cells; over all rounds a cell gets at least `minimum_samples` timed samples and
+    `minimum_seconds`. The limits hold for one cell: its time in a worker, all told, and that worker's resident memory.
+    """
+
+    repetitions: Count = 5
+    minimum_samples: Count = 5
+    minimum_seconds: Positive = 0.25
+    timeout_seconds: Positive = 60.0
+    memory_limit_mb: Positive = 4096.0
+
+
+class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """States a whole suite; `question` is what its results answer, `plugins` are modules that workers import first."""
+
+    name: str
+    grid: Annotated[list[Grid], msgspec.Meta(min_length=1)]
+    title: str = ""
+    question: str = ""
+    tags: list[str] = []
+    plugins: list[str] = []
+    seed: Seed = 0
+    seeds: Annotated[list[Seed], msgspec.Meta(min_length=1)] = _default(0)
+    measure: Annotated[list[Measure], msgspec.Meta(min_length=1)] = msgspec.field(
+        default_factory=lambda: ["time", "accuracy"]
+    )
+    budget: Budget = Budget()
+
+
+def shipped_folder() -> Traversable:
+    """Return the folder of the shipped suites: inside the package in a wheel, beside it in a checkout."""
+    package = files("gradest_bench")
+    inside = package / "suites"
+    return inside if inside.is_dir() else Path(str(package)).parent / "suites"
+
+
+def shipped_suites() -> dict[str, Traversable]:
+    """Return the shipped suites: name -> file."""
+    found = [item for item in shipped_folder().iterdir() if item.name.endswith(".toml")]
+    return {item.name.removesuffix(".toml"): item for item in sorted(found, key=lambda item: item.name)}
+
+
+def suite_text(name_or_path: str) -> str:
+    """Return the TOML text of a shipped suite, or of a file.
+
+    Raises
+    ------
+    UnknownNameError
+        There is neither such a shipped suite nor such a file.
+    """
+    shipped = shipped_suites()
+    if name_or_path in shipped:
+        return shipped[name_or_path].read_text(encoding="utf-8")
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise unknown_name("suite or TOML file", name_or_path, shipped)
+    return path.read_text(encoding="utf-8")
+
+
+def parse_suite(text: str, *, origin: str = "suite") -> Suite:
+    """Return the suite that a TOML text states.
+
+    Raises
+    ------
+    InvalidInputError
+        It is no TOML, or a field is unknown, missing or of the wrong kind; the message has the path of the field
+        and the nearest valid name.
+    """
+    try:
+        found = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInputError(f"{origin}: not valid TOML: {error}") from error
+    try:
+        return msgspec.convert(found, Suite)
+    except msgspec.ValidationError as error:
+        raise InvalidInputError(f"{origin}: {_explain(str(error))}") from error
+
+
+def _explain(message: str) -> str:
+    """Return msgspec's message with the field's path in front and the nearest names behind."""
+    text, _, where = message.partition(" - at `$")
+    path = where.rstrip("`").removeprefix(".")
+    unknown = re.fullmatch(r"Object contains unknown field `(.*)`", text)
+    if unknown is None:
+        return f"{path or 'top level'}: {text}"
+    name = unknown.group(1)
+    known = _fields_at(path)
+    near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
+    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    field = f"{path}.{name}" if path else name
+    return f"{field}: no field is named {name!r}; {hint}Known: {', '.join(known)}"
+
+
+def _fields_at(path: str) -> tuple[str, ...]:
+    last = re.sub(r"\[[^\]]*\]", "", path).rpartition(".")[2]
+    owners: dict[str, type[msgspec.Struct]] = {"grid": Grid, "problems": Named, "estimators": Named, "budget": Budget}
+    return owners.get(last, Suite).__struct_fields__

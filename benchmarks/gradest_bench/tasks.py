@@ -1,0 +1,54 @@
+"""A group of cells as plain data that any `concurrent.futures.Executor` can carry to where it is measured.
+
+What is large stays where it is: problems and data are built again from the cells. This module knows no results folder.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gradest_bench.cell_run import Planned
+from gradest_bench.cells import Cell
+from gradest_bench.groups import measure_group
+from gradest_bench.process import Launch, WorkerPool
+
+
+def task(
+    planned: Sequence[Planned], launch: Launch, plugins: Sequence[str], *, suite: str, seed: int
+) -> dict[str, Any]:
+    """Return a group as plain data."""
+    return {
+        "cells": [
+            {
+                "cell": msgspec.to_builtins(plan.cell),
+                "identity": plan.identity,
+                "facts": plan.facts,
+                "attempts": plan.attempts,
+            }
+            for plan in planned
+        ],
+        "pythons": dict(launch.pythons),
+        "threads": launch.threads,
+        "plugins": list(plugins),
+        "suite": suite,
+        "seed": seed,
+    }
+
+
+def run_task(request: dict[str, Any]) -> dict[str, Any]:
+    """Return the records of a group, as plain data, and the environments of the workers that measured it."""
+    planned = [
+        Planned(msgspec.convert(found["cell"], Cell), found["identity"], found["facts"], found["attempts"])
+        for found in request["cells"]
+    ]
+    with tempfile.TemporaryDirectory(prefix="gradest-bench-") as logs:
+        launch = Launch(pythons=request["pythons"], logs=Path(logs), threads=request["threads"])
+        pool = WorkerPool(launch, plugins=request["plugins"])
+        try:
+            records = list(measure_group(planned, pool, suite=request["suite"], seed=request["seed"]))
+        finally:
+            pool.kill()
+        return {"records": [msgspec.to_builtins(record) for record in records], "environments": pool.environments}
