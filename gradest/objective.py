@@ -339,7 +339,8 @@ class Objective:
 
 
 def _is_flat_dict(structure: Structure) -> bool:
-    return structure.kind is dict and all(child.kind is None for child in structure.children)
+    plain = type(structure) is Structure  # a backend's own kind of structure may convert leaves as it rebuilds
+    return plain and structure.kind is dict and all(child.kind is None for child in structure.children)
 
 
 def _shapes(arrays: Any) -> Any:
