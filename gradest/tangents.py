@@ -1,10 +1,11 @@
-"""Blocks of K directions of one parameter, with the structure they have.
+"""Blocks of K directions of one array, with the structure they have.
 
 A `Tangent` stands for an array `(K, *shape)` that need not be materialised: all zeros, a basis of some rows of a
-matrix, a low-rank product. Estimators combine them, interpreters push them through operations. The arrays
-inside belong to any framework; everything goes through `Operations`.
+matrix, a low-rank product, a change of one column. Estimators combine them, interpreters push them through
+operations. The arrays inside belong to any framework; everything goes through `Operations`.
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from gradest.operations import Array, Operations
 
 
 class Tangent(ABC):
-    """K directions of a parameter of some shape."""
+    """K directions of an array of some shape."""
 
     @property
     @abstractmethod
@@ -27,7 +28,7 @@ class Tangent(ABC):
 
     @abstractmethod
     def combine(self, ops: Operations, weights: Array) -> Array:
-        """Return `sum_k weights[k] * direction_k`, of the parameter's shape, for weights `(K,)`."""
+        """Return `sum_k weights[k] * direction_k`, of the array's shape, for weights `(K,)`."""
 
     @abstractmethod
     def scaled(self, factor: Array | float) -> "Tangent":
@@ -92,14 +93,17 @@ class Rows(Tangent):
     def count(self) -> int:
         return int(self.scale.shape[0]) * int(self.scale.shape[1])
 
-    def dense(self, ops: Operations) -> Array:
-        rows, columns = (int(n) for n in self.scale.shape)
-        spread = ops.reshape(self.scale, (rows, columns, 1)) * ops.constant(np.eye(columns), like=self.scale)
+    def columns(self, ops: Operations) -> "Columns":
+        """Return the same directions as changes of one column each."""
+        rows, width = (int(n) for n in self.scale.shape)
         if self.selector is None:
-            return ops.reshape(spread, (columns, columns))
+            return Columns(self.scale, (width,))
         height = int(self.selector.shape[1])
-        product = ops.reshape(self.selector, (rows, 1, height, 1)) * ops.reshape(spread, (rows, columns, 1, columns))
-        return ops.reshape(product, (rows * columns, height, columns))
+        values = ops.reshape(self.selector, (rows, height, 1)) * ops.reshape(self.scale, (rows, 1, width))
+        return Columns(values, (height, width))
+
+    def dense(self, ops: Operations) -> Array:
+        return self.columns(ops).dense(ops)
 
     def combine(self, ops: Operations, weights: Array) -> Array:
         rows, columns = (int(n) for n in self.scale.shape)
@@ -132,3 +136,68 @@ class LowRank(Tangent):
 
     def scaled(self, factor: Array | float) -> Tangent:
         return LowRank(self.left * factor, self.right)
+
+
+@dataclass(frozen=True)
+class Columns(Tangent):
+    """Holds `I * n` directions of an array `(*B, n)`, each of which changes one column only.
+
+    Direction `(i, j)`, in C order, is `values[i, ..., j]` in column j and 0 elsewhere: values `(I, *B, n)`, where
+    axes of B may be 1 instead. A basis direction of a weight matrix moves one column of the pre-activations, and
+    elementwise functions keep it there.
+    """
+
+    values: Array
+    shape: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        return int(self.values.shape[0]) * self.shape[-1]
+
+    def moved(self, ops: Operations) -> Array:
+        """Return what each direction does in its column, as one array `(K, *B)`."""
+        rows, width = int(self.values.shape[0]), self.shape[-1]
+        full = ops.broadcast_to(self.values, (rows, *self.shape))
+        flat = ops.reshape(full, (rows, math.prod(self.shape[:-1]), width))
+        return ops.reshape(ops.matrix_transpose(flat), (rows * width, *self.shape[:-1]))
+
+    def dense(self, ops: Operations) -> Array:
+        rows, width = int(self.values.shape[0]), self.shape[-1]
+        moved = ops.reshape(self.moved(ops), (rows, width, math.prod(self.shape[:-1]), 1))
+        identity = ops.constant(np.eye(width).reshape(width, 1, width), like=self.values)
+        return ops.reshape(moved * identity, (rows * width, *self.shape))
+
+    def combine(self, ops: Operations, weights: Array) -> Array:
+        rows, width = int(self.values.shape[0]), self.shape[-1]
+        spread = ops.reshape(weights, (rows, *(1 for _ in self.shape[:-1]), width))
+        return ops.broadcast_to(ops.sum(self.values * spread, axis=0), self.shape)
+
+    def scaled(self, factor: Array | float) -> Tangent:
+        return Columns(self.values * factor, self.shape)
+
+
+@dataclass(frozen=True)
+class Outer(Tangent):
+    """Holds the directions `columns @ weight`: direction `(i, j)` is `outer(values[i, :, j], weight[j, :])`.
+
+    columns of an array `(N, n)`, weight `(n, C)`; it stands for an array `(N, C)`.
+    """
+
+    columns: Columns
+    weight: Array
+
+    @property
+    def count(self) -> int:
+        return self.columns.count
+
+    def dense(self, ops: Operations) -> Array:
+        width, outputs = (int(n) for n in self.weight.shape)
+        samples = self.columns.shape[0]
+        moved = ops.reshape(self.columns.moved(ops), (-1, width, samples, 1))
+        return ops.reshape(moved * ops.reshape(self.weight, (width, 1, outputs)), (-1, samples, outputs))
+
+    def combine(self, ops: Operations, weights: Array) -> Array:
+        return ops.matmul(self.columns.combine(ops, weights), self.weight)
+
+    def scaled(self, factor: Array | float) -> Tangent:
+        return Outer(self.columns, self.weight * factor)

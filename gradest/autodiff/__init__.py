@@ -3,8 +3,8 @@
 Each takes a loss text `text(ops, leaves, data)`, a backend's operations and arrays; none knows a framework.
 """
 
-from gradest.autodiff.dual import value_and_jvps
 from gradest.autodiff.divided_difference import value_and_differences
+from gradest.autodiff.dual import value_and_jvps
 from gradest.autodiff.perturbed import perturbed_values
 from gradest.autodiff.tape import value_and_gradient
 

@@ -1,0 +1,112 @@
+"""The table of exact differences: `g(x + d) - g(x)` of each elementwise operation g, by x, its value y, and d.
+
+Each entry is accurate to rounding for small d and holds for every d: where the short form would overflow or cancel,
+the direct subtraction is chosen, which is accurate there. Both are evaluated, at arguments that neither overflows.
+"""
+
+from collections.abc import Callable, Mapping
+
+from gradest.operations import Array, Operations
+
+Difference = Callable[[Operations, Array, Array, Array], Array]
+"""`(ops, x, y, d) -> g(x + d) - y`, for `y = g(x)`; d broadcasts with x."""
+
+FAR = 1.0
+"""Steps beyond this in an exponent are far: `exp(x + d) - exp(x)` then loses less than one bit."""
+RATIO_FAR = 0.5
+"""Relative steps beyond this are far for a logarithm: `x + d` is then exact or dominated by d."""
+TANH_NEAR = 0.1
+"""The addition theorem of tanh is used where its denominator exceeds this: it loses 10 roundings at most."""
+
+
+def exp_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
+    """Return `exp(x) expm1(d)`, or the direct difference where d is large."""
+    far = ops.greater(d, FAR)
+    near = y * ops.expm1(ops.where(far, 0.0, d))
+    return ops.where(far, ops.exp(x + d) - y, near)
+
+
+def log_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
+    """Return `log1p(d / x)`, or the direct difference where d is no small part of x."""
+    far = ops.greater(ops.abs(d), RATIO_FAR * x)
+    near = ops.log1p(ops.where(far, 0.0, d) / x)
+    return ops.where(far, ops.log(x + d) - y, near)
+
+
+def log1p_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
+    """Return `log1p(d / (1 + x))`, or the direct difference where d is no small part of 1 + x."""
+    far = ops.greater(ops.abs(d), RATIO_FAR * (1.0 + x))
+    near = ops.log1p(ops.where(far, 0.0, d) / (1.0 + x))
+    return ops.where(far, ops.log1p(x + d) - y, near)
+
+
+def tanh_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
+    """Return `tanh(d) (1 - y^2) / (1 + y tanh(d))`, with `1 - y^2` from exponentials: it is exact in the tails."""
+    decay = ops.exp(-2.0 * ops.abs(x))
+    slope = 4.0 * decay / ops.square(1.0 + decay)
+    of_step = ops.tanh(d)
+    denominator = 1.0 + y * of_step
+    near = ops.greater(denominator, TANH_NEAR)
+    return ops.where(near, of_step * slope / ops.maximum(denominator, TANH_NEAR), ops.tanh(x + d) - y)
+
+
+def sigmoid_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
+    """Return the difference of `tanh(x / 2) / 2`."""
+    half = 0.5 * x
+    return 0.5 * tanh_difference(ops, half, ops.tanh(half), 0.5 * d)
+
+
+def softplus_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
+    """Return `log1p(sigmoid(x) expm1(d))`, or the direct difference where d is large."""
+    far = ops.greater(ops.abs(d), FAR)
+    near = ops.log1p(ops.sigmoid(x) * ops.expm1(ops.where(far, 0.0, d)))
+    return ops.where(far, ops.softplus(x + d) - y, near)
+
+
+def sqrt_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
+    """Return `d / (sqrt(x + d) + sqrt(x))`, 0 from 0 to 0."""
+    total = ops.sqrt(x + d) + y
+    positive = ops.greater(total, 0.0)  # 0 only from 0 to 0
+    return ops.where(positive, d, 0.0) / ops.where(positive, total, 1.0)
+
+
+def abs_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
+    """Return `max(d, -2|x| - d)` for d counted outward from 0, which holds across the kink."""
+    outward = ops.where(ops.greater(-x, 0.0), -d, d)
+    return ops.maximum(outward, -2.0 * y - outward)
+
+
+def relu_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
+    """Return the difference of `max(x, 0)`, which holds across the kink."""
+    return ops.where(ops.greater(x, 0.0), ops.maximum(d, -x), ops.maximum(x + d, 0.0))
+
+
+UNARY: Mapping[str, Difference] = {
+    "exp": exp_difference,
+    "log": log_difference,
+    "expm1": lambda ops, x, y, d: exp_difference(ops, x, ops.exp(x), d),
+    "log1p": log1p_difference,
+    "tanh": tanh_difference,
+    "sqrt": sqrt_difference,
+    "abs": abs_difference,
+    "square": lambda ops, x, y, d: d * (2.0 * x + d),
+    "relu": relu_difference,
+    "sigmoid": sigmoid_difference,
+    "softplus": softplus_difference,
+}
+
+
+def logsumexp_difference(ops: Operations, x: Array, d: Array) -> Array:
+    """Return the difference of `log(sum(exp(x)))` over the last axis, for x `(..., C)` and d `(K, ..., C)`."""
+    far = ops.greater(ops.max(ops.abs(d), axis=-1), FAR)
+    near_d = ops.where(ops.expand_dims(far, axis=-1), 0.0, d)
+    near = ops.log1p(ops.sum(ops.softmax(x) * ops.expm1(near_d), axis=-1))
+    return ops.where(far, ops.logsumexp(x + d) - ops.logsumexp(x), near)
+
+
+def softmax_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
+    """Return the difference of softmax over the last axis, `p (expm1(d) - s) / (1 + s)`, `s = sum p expm1(d)`."""
+    far = ops.greater(ops.max(ops.abs(d), axis=-1, keepdims=True), FAR)
+    growth = y * ops.expm1(ops.where(far, 0.0, d))
+    total = ops.sum(growth, axis=-1, keepdims=True)
+    return ops.where(far, ops.softmax(x + d) - y, (growth - y * total) / (1.0 + total))

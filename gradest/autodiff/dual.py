@@ -1,0 +1,98 @@
+"""Forward mode: dual numbers that carry K tangents, over any backend's operations.
+
+`f(x + e t) = f(x) + e f'(x) t` with `e^2 = 0` (Clifford 1873; Wengert 1964, doi:10.1145/355586.364791). The value is
+computed once and shared by all K tangents; what does not move has no tangent. This module knows no framework.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gradest.autodiff import linear, rules
+from gradest.autodiff.linear import Change
+from gradest.autodiff.pairs import Pair, PairOperations, interpret, primal_of
+from gradest.autodiff.wrapped import shape_of
+from gradest.operations import Array, Operations
+from gradest.tangents import Dense, Tangent
+
+
+def value_and_jvps(
+    text: Callable[..., Any], ops: Operations, leaves: Sequence[Array], tangents: Sequence[Tangent], data: Any
+) -> tuple[Array, Array]:
+    """Return the loss and its K directional derivatives along the tangents, `(K,)`.
+
+    Parameters
+    ----------
+    text
+        `text(ops, leaves, data) -> scalar`, written in operations.
+    leaves, tangents
+        The parameters, and for each its block of K directions.
+    """
+    return interpret(DualOperations(ops), text, leaves, tangents, data)
+
+
+class DualOperations(PairOperations):
+    """The rules of differentiation for pairs of value and tangents."""
+
+    def unary_change(self, name: str, x: Array, y: Array, dx: Array) -> Array:
+        return dx * rules.UNARY[name](self.ops, x, y)
+
+    def product_change(self, x: Array, y: Array, dx: Array | None, dy: Array | None) -> Array:
+        return _total(None if dx is None else dx * y, None if dy is None else dy * x)
+
+    def quotient_change(self, x: Array, y: Array, quotient: Array, dx: Array | None, dy: Array | None) -> Array:
+        return _total(None if dx is None else dx / y, None if dy is None else dy * (-quotient / y))
+
+    def maximum_change(self, x: Array, y: Array, dx: Array | None, dy: Array | None) -> Array:
+        share = rules.maximum_shares(self.ops, x, y)
+        return _total(None if dx is None else dx * share, None if dy is None else dy * (1.0 - share))
+
+    def greater(self, x: Pair, y: Pair | float) -> Pair:
+        return Pair(self, self.ops.greater(x.primal, primal_of(y)))
+
+    def where(self, condition: Pair, x: Pair | float, y: Pair | float) -> Pair:
+        ops, chosen = self.ops, condition.primal
+
+        def rule(p: Array, q: Array, dx: Array | None, dy: Array | None) -> Array:
+            return ops.where(chosen, 0.0 if dx is None else dx, 0.0 if dy is None else dy)
+
+        return self.elementwise(ops.where(chosen, primal_of(x), primal_of(y)), rule, (x, y))
+
+    def max(self, x: Pair, *, axis: int, keepdims: bool = False) -> Pair:
+        value = self.ops.max(x.primal, axis=axis, keepdims=keepdims)
+        if x.change is None:
+            return Pair(self, value)
+        shares = Pair(self, rules.max_shares(self.ops, x.primal, axis=axis))
+        moved = self.sum(Pair(self, x.primal, x.change) * shares, axis=axis, keepdims=keepdims)
+        return Pair(self, value, moved.change)
+
+    def logsumexp(self, x: Pair) -> Pair:
+        value = self.ops.logsumexp(x.primal)
+        if x.change is None:
+            return Pair(self, value)
+        weighted = x * Pair(self, self.ops.softmax(x.primal))
+        return Pair(self, value, self.sum(weighted, axis=-1).change)
+
+    def softmax(self, x: Pair) -> Pair:
+        value = self.ops.softmax(x.primal)
+        weights = Pair(self, value)
+        if x.change is None:
+            return weights
+        mean = self.sum(x * weights, axis=-1, keepdims=True).change
+        centred = linear.add_changes(self.ops, x.change, _opposite(mean), shape_of(value))
+        return Pair(self, value, (weights * Pair(self, x.primal, centred)).change)
+
+    def softmax_cross_entropy(self, logits: Pair, targets: Pair) -> Pair:
+        if logits.change is None or targets.change is not None or len(logits.shape) != 2:
+            portable: Pair = super().softmax_cross_entropy(logits, targets)
+            return portable
+        value, cotangent = self.ops.softmax_cross_entropy_and_gradient(logits.primal, targets.primal)
+        return Pair(self, value, Dense(linear.contract(self.ops, logits.change, cotangent)))
+
+
+def _opposite(x: Change) -> Change:
+    return None if x is None else x.scaled(-1.0)
+
+
+def _total(x: Array | None, y: Array | None) -> Array:
+    """Return the sum of two contributions, of which at least one is there."""
+    return y if x is None else x if y is None else x + y

@@ -1,0 +1,221 @@
+"""Pairs of a value and its change in K directions, and what linear operations do to them.
+
+Dual numbers and exact differences are both such pairs: they share everything here and differ in their rules for
+what is not linear. This module knows neither rule.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from gradest.autodiff import linear
+from gradest.autodiff.linear import Change
+from gradest.autodiff.wrapped import Interpreter, Wrapped, axes_from_end, map_data, shape_of
+from gradest.operations import Array, Axis, Operations
+from gradest.tangents import Tangent
+
+
+class Pair(Wrapped):
+    """A value of the shape S and its change in K directions, `(K, *S)` with structure; None if it does not move."""
+
+    __slots__ = ("change", "primal")
+
+    def __init__(self, interpreter: "PairOperations", primal: Array, change: Change = None) -> None:
+        self.interpreter = interpreter
+        self.primal = primal
+        self.change = change
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.primal.shape)
+
+
+class PairOperations(Interpreter):
+    """Carries out operations on pairs; subclasses state the change of each operation that is not linear."""
+
+    def __init__(self, ops: Operations) -> None:
+        self.ops = ops
+
+    # -- what subclasses state ----------------------------------------------------------------------------
+    @abstractmethod
+    def unary_change(self, name: str, x: Array, y: Array, dx: Array) -> Array:
+        """Return the change of the elementwise operation `name` at x, where its value is y."""
+
+    @abstractmethod
+    def product_change(self, x: Array, y: Array, dx: Array | None, dy: Array | None) -> Array:
+        """Return the change of `x * y`."""
+
+    @abstractmethod
+    def quotient_change(self, x: Array, y: Array, quotient: Array, dx: Array | None, dy: Array | None) -> Array:
+        """Return the change of `x / y`."""
+
+    @abstractmethod
+    def maximum_change(self, x: Array, y: Array, dx: Array | None, dy: Array | None) -> Array:
+        """Return the change of `max(x, y)`."""
+
+    # -- elementwise ------------------------------------------------------------------------------------
+    def elementwise(
+        self, value: Array, rule: Callable[..., Array], operands: Sequence[Array | float], *given: Array
+    ) -> Pair:
+        """Return the pair of a value and `rule(*primals, *given, *changes)` in the frame that the operands share."""
+        changes = [changes_of(x) for x in operands]
+        if all(c is None for c in changes):
+            return Pair(self, value)
+        arrays, wrap = linear.frame(self.ops, changes, shape_of(value))
+        return Pair(self, value, wrap(rule(*(primal_of(x) for x in operands), *given, *arrays)))
+
+    def unary(self, name: str, x: Pair) -> Pair:
+        y = getattr(self.ops, name)(x.primal)
+        return self.elementwise(y, lambda p, dx: self.unary_change(name, p, y, dx), (x,))
+
+    def exp(self, x: Pair) -> Pair:
+        return self.unary("exp", x)
+
+    def log(self, x: Pair) -> Pair:
+        return self.unary("log", x)
+
+    def expm1(self, x: Pair) -> Pair:
+        return self.unary("expm1", x)
+
+    def log1p(self, x: Pair) -> Pair:
+        return self.unary("log1p", x)
+
+    def tanh(self, x: Pair) -> Pair:
+        return self.unary("tanh", x)
+
+    def sqrt(self, x: Pair) -> Pair:
+        return self.unary("sqrt", x)
+
+    def abs(self, x: Pair) -> Pair:
+        return self.unary("abs", x)
+
+    def square(self, x: Pair) -> Pair:
+        return self.unary("square", x)
+
+    def relu(self, x: Pair) -> Pair:
+        return self.unary("relu", x)
+
+    def sigmoid(self, x: Pair) -> Pair:
+        return self.unary("sigmoid", x)
+
+    def softplus(self, x: Pair) -> Pair:
+        return self.unary("softplus", x)
+
+    def maximum(self, x: Pair, y: Pair | float) -> Pair:
+        value = self.ops.maximum(x.primal, primal_of(y))
+        return self.elementwise(value, self.maximum_change, (x, y))
+
+    def multiply(self, x: Pair, y: Pair | float) -> Pair:
+        if not isinstance(y, Pair):
+            return Pair(self, x.primal * y, None if x.change is None else x.change.scaled(y))
+        return self.elementwise(x.primal * y.primal, self.product_change, (x, y))
+
+    def divide(self, x: Pair | float, y: Pair | float) -> Pair:
+        quotient = primal_of(x) / primal_of(y)
+        rule = self.quotient_change
+        return self.elementwise(quotient, lambda p, q, dx, dy: rule(p, q, quotient, dx, dy), (x, y))
+
+    def add(self, x: Pair, y: Pair | float) -> Pair:
+        value = x.primal + primal_of(y)
+        return Pair(self, value, linear.add_changes(self.ops, x.change, changes_of(y), shape_of(value)))
+
+    def subtract(self, x: Pair | float, y: Pair | float) -> Pair:
+        value = primal_of(x) - primal_of(y)
+        dy = changes_of(y)
+        opposite = None if dy is None else dy.scaled(-1.0)
+        return Pair(self, value, linear.add_changes(self.ops, changes_of(x), opposite, shape_of(value)))
+
+    def negative(self, x: Pair) -> Pair:
+        return Pair(self, -x.primal, None if x.change is None else x.change.scaled(-1.0))
+
+    # -- reductions -------------------------------------------------------------------------------------
+    def sum(self, x: Pair, *, axis: Axis = None, keepdims: bool = False) -> Pair:
+        change = linear.sum_change(self.ops, x.change, axis=axis, keepdims=keepdims)
+        return Pair(self, self.ops.sum(x.primal, axis=axis, keepdims=keepdims), change)
+
+    def mean(self, x: Pair, *, axis: Axis = None, keepdims: bool = False) -> Pair:
+        value = self.ops.mean(x.primal, axis=axis, keepdims=keepdims)
+        total = linear.sum_change(self.ops, x.change, axis=axis, keepdims=keepdims)
+        if total is None:
+            return Pair(self, value)
+        count = math.prod(int(x.shape[a]) for a in axes_from_end(axis, len(x.shape)))
+        return Pair(self, value, total.scaled(1.0 / count))
+
+    # -- shapes and products ----------------------------------------------------------------------------
+    def matmul(self, x: Pair, y: Pair) -> Pair:
+        value = self.ops.matmul(x.primal, y.primal)
+        return Pair(self, value, self.matmul_change(x, y, shape_of(value)))
+
+    def matmul_change(self, x: Pair, y: Pair, shape: tuple[int, ...]) -> Change:
+        """Return the change of a matrix product to first order, `dx @ y + x @ dy`."""
+        by_x = None if x.change is None else linear.matmul_right(self.ops, x.change, y.primal)
+        by_y = None if y.change is None else linear.matmul_left(self.ops, x.primal, y.change)
+        return linear.add_changes(self.ops, by_x, by_y, shape)
+
+    def affine(self, x: Pair, weight: Pair, bias: Pair | None = None) -> Pair:
+        value = self.ops.affine(x.primal, weight.primal, None if bias is None else bias.primal)
+        change = self.matmul_change(x, weight, shape_of(value))
+        if bias is not None:
+            by_bias = linear.expand_change(self.ops, bias.change, axis=-2)
+            change = linear.add_changes(self.ops, change, by_bias, shape_of(value))
+        return Pair(self, value, change)
+
+    def matrix_transpose(self, x: Pair) -> Pair:
+        return Pair(self, self.ops.matrix_transpose(x.primal), linear.transpose_change(self.ops, x.change))
+
+    def expand_dims(self, x: Pair, *, axis: int) -> Pair:
+        from_end = axis if axis < 0 else axis - len(x.shape) - 1
+        change = linear.expand_change(self.ops, x.change, axis=from_end)
+        return Pair(self, self.ops.expand_dims(x.primal, axis=axis), change)
+
+    def reshape(self, x: Pair, shape: tuple[int, ...]) -> Pair:
+        value = self.ops.reshape(x.primal, shape)
+        return Pair(self, value, linear.reshape_change(self.ops, x.change, shape_of(value)))
+
+    def broadcast_to(self, x: Pair, shape: tuple[int, ...]) -> Pair:
+        return Pair(self, self.ops.broadcast_to(x.primal, shape), linear.broadcast_change(self.ops, x.change, shape))
+
+    def zeros_like(self, x: Pair) -> Pair:
+        return Pair(self, self.ops.zeros_like(x.primal))
+
+    def constant(self, values: NDArray[Any], *, like: Pair) -> Pair:
+        return Pair(self, self.ops.constant(values, like=like.primal))
+
+    def stop_gradient(self, x: Pair) -> Pair:
+        return Pair(self, self.ops.stop_gradient(x.primal))
+
+    # -- composed ---------------------------------------------------------------------------------------
+    def softmax_cross_entropy_and_gradient(self, logits: Pair, targets: Pair) -> tuple[Pair, Pair]:
+        value = self.softmax_cross_entropy(logits, targets)
+        return value, (self.softmax(logits) - targets) / float(logits.shape[-2])
+
+
+def primal_of(x: Array | float) -> Array | float:
+    """Return the value of a pair; a Python number is its own."""
+    return x.primal if isinstance(x, Pair) else x
+
+
+def changes_of(x: Array | float) -> Change:
+    """Return the change of a pair; a Python number has none."""
+    return x.change if isinstance(x, Pair) else None
+
+
+def interpret(
+    interpreter: PairOperations,
+    text: Callable[..., Any],
+    leaves: Sequence[Array],
+    tangents: Sequence[Tangent],
+    data: Any,
+) -> tuple[Array, Array]:
+    """Return a loss's value and its K changes `(K,)` when the leaves change by the tangents."""
+    ops = interpreter.ops
+    pairs = tuple(Pair(interpreter, x, linear.start_change(t)) for x, t in zip(leaves, tangents, strict=True))
+    result = text(interpreter, pairs, map_data(lambda x: Pair(interpreter, x), data))
+    change = changes_of(result)
+    if change is None:
+        zero = ops.reshape(ops.sum(ops.zeros_like(leaves[0])), (1,))
+        return primal_of(result), ops.broadcast_to(zero, (tangents[0].count,))
+    return primal_of(result), change.dense(ops)

@@ -1,0 +1,309 @@
+"""Losses at K perturbed parameters, `f(x + t_k)`: plain values, without computing what the K have in common.
+
+A value is constant, or a base with a structured change (the linear part of a network: one product for all K), or
+one column of a base, or K whole values. Elementwise operations are evaluated directly at the perturbed arguments, so
+that rounding is that of the plain loss. This module knows no framework.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from gradest.autodiff import linear
+from gradest.autodiff.linear import Change
+from gradest.autodiff.softmax_losses import softmax_loss_difference
+from gradest.autodiff.wrapped import Interpreter, Wrapped, axes_from_end, map_data, shape_of
+from gradest.operations import Array, Axis, Operations
+from gradest.tangents import Columns, LowRank, Outer, Rows, Tangent
+
+
+def perturbed_values(
+    text: Callable[..., Any], ops: Operations, leaves: Sequence[Array], tangents: Sequence[Tangent], data: Any
+) -> Array:
+    """Return the K losses `f(leaves + tangent_k)`, `(K,)`.
+
+    Parameters
+    ----------
+    text
+        `text(ops, leaves, data) -> scalar`, written in operations.
+    leaves, tangents
+        The parameters, and for each its block of K displacements.
+    """
+    interpreter = PerturbedOperations(ops)
+    values = tuple(
+        Perturbed(interpreter, x, linear.start_change(t)) for x, t in zip(leaves, tangents, strict=True)
+    )
+    result = text(interpreter, values, map_data(lambda x: Perturbed(interpreter, x), data))
+    base = result.base if isinstance(result, Perturbed) else result
+    if isinstance(result, Perturbed) and result.moves:
+        return result.whole(0)
+    zero = ops.reshape(ops.sum(ops.zeros_like(leaves[0])), (1,))
+    return ops.broadcast_to(zero + base, (tangents[0].count,))
+
+
+class Perturbed(Wrapped):
+    """A value of shape S: `base + change` with a change of structure, or K values `(K, *S)` as `values`."""
+
+    __slots__ = ("base", "change", "values")
+
+    def __init__(
+        self, interpreter: "PerturbedOperations", base: Array, change: Change = None, values: Array | None = None
+    ) -> None:
+        self.interpreter = interpreter
+        self.base = base
+        self.change = change
+        self.values = values
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.base.shape) if self.values is None else tuple(self.values.shape[1:])
+
+    @property
+    def moves(self) -> bool:
+        """Whether the K perturbations reach it."""
+        return self.change is not None or self.values is not None
+
+    def whole(self, rank: int) -> Array:
+        """Return the K values, with axes that broadcast with arrays of the rank; the base if it does not move."""
+        ops = self.interpreter.ops  # type: ignore[attr-defined]  # an interpreter of this module
+        if self.values is not None:
+            return linear.align(ops, self.values, rank)
+        if self.change is None:
+            return self.base
+        return linear.align(ops, self.base + self.change.dense(ops), rank)
+
+
+class PerturbedOperations(Interpreter):
+    """Evaluates linear operations on base and change, and all others at the perturbed values themselves."""
+
+    def __init__(self, ops: Operations) -> None:
+        self.ops = ops
+
+    def elementwise(self, function: Callable[..., Array], *operands: Any) -> Perturbed:
+        """Return the function of the operands: on one column where only that moves, else on K whole values."""
+        operands = tuple(x if isinstance(x, Perturbed) else Perturbed(self, x) for x in operands)
+        if not any(x.moves for x in operands):
+            return Perturbed(self, function(*(x.base for x in operands)))
+        if all(x.values is None and _in_columns(x.change) for x in operands):
+            base = function(*(x.base for x in operands))
+            changes, wrap = linear.frame(self.ops, [x.change for x in operands], shape_of(base))
+            moved = function(
+                *(x.base if d is None else x.base + d for x, d in zip(operands, changes, strict=True))
+            )
+            change = wrap(moved - base)
+            return Perturbed(self, base, change)
+        rank = max(len(shape_of(x.base) if x.values is None else x.shape) for x in operands)
+        return Perturbed(self, None, values=function(*(x.whole(rank) for x in operands)))
+
+    def linear(
+        self, x: Perturbed, on_array: Callable[[Array], Array], on_change: Callable[[Change], Change]
+    ) -> Perturbed:
+        """Return a linear operation whose axes count from the end, on base and change or on the K values."""
+        if x.values is not None:
+            return Perturbed(self, None, values=on_array(x.values))
+        return Perturbed(self, on_array(x.base), on_change(x.change))
+
+    # -- elementwise ------------------------------------------------------------------------------------
+    def exp(self, x: Perturbed) -> Perturbed:
+        return self.elementwise(self.ops.exp, x)
+
+    def log(self, x: Perturbed) -> Perturbed:
+        return self.elementwise(self.ops.log, x)
+
+    def expm1(self, x: Perturbed) -> Perturbed:
+        return self.elementwise(self.ops.expm1, x)
+
+    def log1p(self, x: Perturbed) -> Perturbed:
+        return self.elementwise(self.ops.log1p, x)
+
+    def tanh(self, x: Perturbed) -> Perturbed:
+        return self.elementwise(self.ops.tanh, x)
+
+    def sqrt(self, x: Perturbed) -> Perturbed:
+        return self.elementwise(self.ops.sqrt, x)
+
+    def abs(self, x: Perturbed) -> Perturbed:
+        return self.elementwise(self.ops.abs, x)
+
+    def square(self, x: Perturbed) -> Perturbed:
+        return self.elementwise(self.ops.square, x)
+
+    def relu(self, x: Perturbed) -> Perturbed:
+        return self.elementwise(self.ops.relu, x)
+
+    def sigmoid(self, x: Perturbed) -> Perturbed:
+        return self.elementwise(self.ops.sigmoid, x)
+
+    def softplus(self, x: Perturbed) -> Perturbed:
+        return self.elementwise(self.ops.softplus, x)
+
+    def maximum(self, x: Perturbed, y: Perturbed | float) -> Perturbed:
+        return self.elementwise(self.ops.maximum, x, y)
+
+    def greater(self, x: Perturbed, y: Perturbed | float) -> Any:
+        return _Comparison(x, y)
+
+    def where(self, condition: "_Comparison", x: Perturbed | float, y: Perturbed | float) -> Perturbed:
+        ops = self.ops
+        return self.elementwise(
+            lambda a, b, p, q: ops.where(ops.greater(a, b), p, q), condition.x, condition.y, x, y
+        )
+
+    def multiply(self, x: Perturbed, y: Perturbed | float) -> Perturbed:
+        if not isinstance(y, Perturbed):
+            return self.linear(x, lambda a: a * y, lambda c: None if c is None else c.scaled(y))
+        return self.elementwise(lambda a, b: a * b, x, y)
+
+    def divide(self, x: Perturbed | float, y: Perturbed | float) -> Perturbed:
+        return self.elementwise(lambda a, b: a / b, x, y)
+
+    def negative(self, x: Perturbed) -> Perturbed:
+        return self.multiply(x, -1.0)
+
+    def add(self, x: Array, y: Array | float) -> Perturbed:
+        if not isinstance(y, Perturbed):
+            return self.linear(x, lambda a: a + y, lambda c: c)
+        if x.values is None and y.values is None:
+            base = x.base + y.base
+            return Perturbed(self, base, linear.add_changes(self.ops, x.change, y.change, shape_of(base)))
+        return self.elementwise(lambda a, b: a + b, x, y)
+
+    def subtract(self, x: Perturbed | float, y: Perturbed | float) -> Perturbed:
+        return self.add(self.negative(y), x) if isinstance(y, Perturbed) else self.add(x, -y)
+
+    # -- reductions -------------------------------------------------------------------------------------
+    def sum(self, x: Perturbed, *, axis: Axis = None, keepdims: bool = False) -> Perturbed:
+        axes, ops = axes_from_end(axis, len(x.shape)), self.ops
+        return self.linear(
+            x,
+            lambda a: ops.sum(a, axis=axes, keepdims=keepdims),
+            lambda c: linear.sum_change(ops, c, axis=axes, keepdims=keepdims),
+        )
+
+    def mean(self, x: Perturbed, *, axis: Axis = None, keepdims: bool = False) -> Perturbed:
+        count = 1
+        for a in axes_from_end(axis, len(x.shape)):
+            count *= int(x.shape[a])
+        return self.multiply(self.sum(x, axis=axis, keepdims=keepdims), 1.0 / count)
+
+    def max(self, x: Perturbed, *, axis: int, keepdims: bool = False) -> Perturbed:
+        axis = axis if axis < 0 else axis - len(x.shape)
+        return self._whole(x, lambda a: self.ops.max(a, axis=axis, keepdims=keepdims))
+
+    def _whole(self, x: Perturbed, function: Callable[[Array], Array]) -> Perturbed:
+        """Return a function of the K whole values, or of the base where it does not move."""
+        if not x.moves:
+            return Perturbed(self, function(x.base))
+        return Perturbed(self, None, values=function(x.whole(len(x.shape))))
+
+    # -- shapes and products ----------------------------------------------------------------------------
+    def matmul(self, x: Perturbed, y: Perturbed) -> Perturbed:
+        return self.affine(x, y)
+
+    def affine(self, x: Perturbed, weight: Perturbed, bias: Perturbed | None = None) -> Perturbed:
+        if x.values is None and weight.values is None and (x.change is None or weight.change is None):
+            product = self._linear_product(x, weight)
+            return product if bias is None else self._add_bias(product, bias)
+        product = Perturbed(self, None, values=self._moving_product(x, weight))
+        return product if bias is None else self._add_bias(product, bias)
+
+    def _linear_product(self, x: Perturbed, weight: Perturbed) -> Perturbed:
+        """Return a product of which at most one factor moves, as base and change."""
+        ops = self.ops
+        change: Change = None
+        if x.change is not None:
+            change = linear.matmul_right(ops, x.change, weight.base)
+        if weight.change is not None:
+            change = linear.matmul_left(ops, x.base, weight.change)
+        return Perturbed(self, ops.matmul(x.base, weight.base), change)
+
+    def _moving_product(self, x: Perturbed, weight: Perturbed) -> Array:
+        """Return the K products of factors that both move, or of which one has no base."""
+        ops = self.ops
+        if x.moves and weight.values is None and (weight.change is None or isinstance(weight.change, LowRank)):
+            values = x.whole(len(x.shape))
+            product = linear.matmul_population(ops, values, weight.base)
+            if isinstance(weight.change, LowRank):
+                product = product + ops.matmul(
+                    ops.matmul(values, weight.change.left), ops.matrix_transpose(weight.change.right)
+                )
+            return product
+        rank = max(len(x.shape), len(weight.shape))
+        return ops.matmul(x.whole(rank), weight.whole(rank))
+
+    def _add_bias(self, product: Perturbed, bias: Perturbed) -> Perturbed:
+        return self.add(product, self.expand_dims(bias, axis=-2))
+
+    def matrix_transpose(self, x: Perturbed) -> Perturbed:
+        return self.linear(x, self.ops.matrix_transpose, lambda c: linear.transpose_change(self.ops, c))
+
+    def expand_dims(self, x: Perturbed, *, axis: int) -> Perturbed:
+        from_end = axis if axis < 0 else axis - len(x.shape) - 1
+        return self.linear(
+            x,
+            lambda a: self.ops.expand_dims(a, axis=from_end),
+            lambda c: linear.expand_change(self.ops, c, axis=from_end),
+        )
+
+    def reshape(self, x: Perturbed, shape: tuple[int, ...]) -> Perturbed:
+        if x.values is None and x.change is None:
+            return Perturbed(self, self.ops.reshape(x.base, shape))
+        values = x.whole(len(x.shape))
+        return Perturbed(self, None, values=self.ops.reshape(values, (int(values.shape[0]), *shape)))
+
+    def broadcast_to(self, x: Perturbed, shape: tuple[int, ...]) -> Perturbed:
+        if x.values is None and x.change is None:
+            return Perturbed(self, self.ops.broadcast_to(x.base, shape))
+        values = x.whole(len(shape))
+        return Perturbed(self, None, values=self.ops.broadcast_to(values, (int(values.shape[0]), *shape)))
+
+    def stop_gradient(self, x: Perturbed) -> Perturbed:
+        return x
+
+    def zeros_like(self, x: Perturbed) -> Perturbed:
+        if x.values is None:
+            return Perturbed(self, self.ops.zeros_like(x.base))
+        return Perturbed(self, None, values=self.ops.zeros_like(x.values))
+
+    def constant(self, values: NDArray[Any], *, like: Perturbed) -> Perturbed:
+        reference = like.base if like.values is None else like.values
+        return Perturbed(self, self.ops.constant(values, like=reference))
+
+    # -- composed ---------------------------------------------------------------------------------------
+    def logsumexp(self, x: Perturbed) -> Perturbed:
+        return self._whole(x, self.ops.logsumexp)
+
+    def softmax(self, x: Perturbed) -> Perturbed:
+        return self._whole(x, self.ops.softmax)
+
+    def softmax_cross_entropy(self, logits: Perturbed, targets: Perturbed) -> Perturbed:
+        ops = self.ops
+        if targets.moves or len(logits.shape) != 2:
+            portable: Perturbed = super().softmax_cross_entropy(logits, targets)
+            return portable
+        if isinstance(logits.change, Columns | Outer):
+            value = ops.softmax_cross_entropy(logits.base, targets.base)
+            change = softmax_loss_difference(ops, logits.base, targets.base, logits.change, exact=False)
+            return Perturbed(self, None, values=value + change)
+        return self._whole(logits, lambda a: ops.softmax_cross_entropy(a, targets.base))
+
+    def softmax_cross_entropy_and_gradient(
+        self, logits: Perturbed, targets: Perturbed
+    ) -> tuple[Perturbed, Perturbed]:
+        value = self.softmax_cross_entropy(logits, targets)
+        return value, (self.softmax(logits) - targets) / float(logits.shape[-2])
+
+
+class _Comparison:
+    """`x > y`, kept as its operands until `where` evaluates it at the perturbed values."""
+
+    __slots__ = ("x", "y")
+
+    def __init__(self, x: Perturbed, y: Perturbed | float) -> None:
+        self.x = x
+        self.y = y
+
+
+def _in_columns(change: Change) -> bool:
+    return change is None or isinstance(change, Columns | Rows)

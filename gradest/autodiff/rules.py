@@ -1,0 +1,49 @@
+"""The table of derivatives: what each elementwise operation's derivative is, by its argument x and its value y.
+
+Dual numbers multiply tangents by it, the tape multiplies cotangents by it. This module knows neither.
+"""
+
+from collections.abc import Callable, Mapping
+
+from gradest.operations import Array, Operations
+
+Derivative = Callable[[Operations, Array, Array], Array]
+"""`(ops, x, y) -> dy/dx`, for y the operation's value at x."""
+
+
+def step(ops: Operations, x: Array) -> Array:
+    """Return 1 where x > 0 and 0 elsewhere, 0 included."""
+    zero = ops.zeros_like(x)
+    return ops.where(ops.greater(x, 0.0), zero + 1.0, zero)
+
+
+def sign(ops: Operations, x: Array) -> Array:
+    """Return the sign of x, 0 at 0."""
+    return step(ops, x) - step(ops, -x)
+
+
+UNARY: Mapping[str, Derivative] = {
+    "exp": lambda ops, x, y: y,
+    "log": lambda ops, x, y: 1.0 / x,
+    "expm1": lambda ops, x, y: y + 1.0,
+    "log1p": lambda ops, x, y: 1.0 / (1.0 + x),
+    "tanh": lambda ops, x, y: 1.0 - y * y,
+    "sqrt": lambda ops, x, y: 0.5 / y,
+    "abs": lambda ops, x, y: sign(ops, x),
+    "square": lambda ops, x, y: 2.0 * x,
+    "relu": lambda ops, x, y: step(ops, x),
+    "sigmoid": lambda ops, x, y: y * (1.0 - y),
+    "softplus": lambda ops, x, y: ops.sigmoid(x),
+}
+
+
+def maximum_shares(ops: Operations, x: Array, y: Array | float) -> Array:
+    """Return `d max(x, y) / dx`: 1 where x > y and 0 elsewhere; a tie is y's, so that `max(x, 0)` is `relu`."""
+    return step(ops, x - y)
+
+
+def max_shares(ops: Operations, x: Array, *, axis: int) -> Array:
+    """Return the derivative of the maximum over an axis by each entry: tied entries share it equally."""
+    largest = ops.max(x, axis=axis, keepdims=True)
+    attained = 1.0 - step(ops, largest - x)
+    return attained / ops.sum(attained, axis=axis, keepdims=True)

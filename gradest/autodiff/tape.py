@@ -1,0 +1,280 @@
+"""Reverse mode: a tape of operations, over any backend's operations, pulled back once.
+
+The text is evaluated once; each operation leaves on the tape how its cotangent goes back to its operands
+(Linnainmaa 1976, doi:10.1007/BF01931367; Griewank & Walther 2008, doi:10.1137/1.9780898717761). What does not
+depend on the leaves leaves nothing. This module knows no framework.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.autodiff import rules
+from gradest.autodiff.wrapped import Interpreter, Wrapped, axes_from_end, map_data, shape_of
+from gradest.operations import Array, Axis, Operations
+
+Pullback = Callable[[Array], Array]
+
+
+def value_and_gradient(
+    text: Callable[..., Any], ops: Operations, leaves: Sequence[Array], data: Any
+) -> tuple[Array, tuple[Array, ...]]:
+    """Return the loss and its gradient by each leaf, of the leaf's shape.
+
+    Parameters
+    ----------
+    text
+        `text(ops, leaves, data) -> scalar`, written in operations.
+    """
+    tape = TapeOperations(ops)
+    nodes = tuple(Node(tape, leaf, moves=True) for leaf in leaves)
+    result = text(tape, nodes, map_data(lambda x: Node(tape, x), data))
+    if not isinstance(result, Node):
+        return result, tuple(ops.zeros_like(leaf) for leaf in leaves)
+    tape.pull_back(result)
+    gradient = tuple(ops.zeros_like(n.primal) if n.cotangent is None else n.cotangent for n in nodes)
+    return result.primal, gradient
+
+
+class Node(Wrapped):
+    """A value, whether it depends on the leaves, and the loss's derivative by it once that is known."""
+
+    __slots__ = ("cotangent", "moves", "primal")
+
+    def __init__(self, interpreter: "TapeOperations", primal: Array, *, moves: bool = False) -> None:
+        self.interpreter = interpreter
+        self.primal = primal
+        self.moves = moves
+        self.cotangent: Array | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.primal.shape)
+
+
+class TapeOperations(Interpreter):
+    """Records each operation with its pullbacks, in order."""
+
+    def __init__(self, ops: Operations) -> None:
+        self.ops = ops
+        self._entries: list[tuple[Node, list[tuple[Node, Pullback]]]] = []
+
+    def record(self, value: Array, *links: tuple[Any, Pullback]) -> Node:
+        """Return the node of a value, with the pullback to each operand that moves."""
+        active = [(x, pullback) for x, pullback in links if isinstance(x, Node) and x.moves]
+        node = Node(self, value, moves=bool(active))
+        if active:
+            self._entries.append((node, active))
+        return node
+
+    def pull_back(self, result: Node) -> None:
+        """Give every node that the result depends on its cotangent, from 1 at the result."""
+        result.cotangent = self.ops.constant(np.ones(shape_of(result.primal)), like=result.primal)
+        while self._entries:
+            node, links = self._entries.pop()
+            if node.cotangent is None:
+                continue
+            for x, pullback in links:
+                part = pullback(node.cotangent)
+                x.cotangent = part if x.cotangent is None else x.cotangent + part
+
+    # -- elementwise ------------------------------------------------------------------------------------
+    def unary(self, name: str, x: Node) -> Node:
+        y = getattr(self.ops, name)(x.primal)
+        return self.record(y, (x, lambda g: g * rules.UNARY[name](self.ops, x.primal, y)))
+
+    def exp(self, x: Node) -> Node:
+        return self.unary("exp", x)
+
+    def log(self, x: Node) -> Node:
+        return self.unary("log", x)
+
+    def expm1(self, x: Node) -> Node:
+        return self.unary("expm1", x)
+
+    def log1p(self, x: Node) -> Node:
+        return self.unary("log1p", x)
+
+    def tanh(self, x: Node) -> Node:
+        return self.unary("tanh", x)
+
+    def sqrt(self, x: Node) -> Node:
+        return self.unary("sqrt", x)
+
+    def abs(self, x: Node) -> Node:
+        return self.unary("abs", x)
+
+    def square(self, x: Node) -> Node:
+        return self.unary("square", x)
+
+    def relu(self, x: Node) -> Node:
+        return self.unary("relu", x)
+
+    def sigmoid(self, x: Node) -> Node:
+        return self.unary("sigmoid", x)
+
+    def softplus(self, x: Node) -> Node:
+        return self.unary("softplus", x)
+
+    def _binary(self, value: Array, x: Any, y: Any, by_x: Pullback, by_y: Pullback) -> Node:
+        """Record an elementwise operation of two operands that may have been broadcast."""
+        return self.record(
+            value,
+            (x, lambda g: self._unbroadcast(by_x(g), shape_of(x))),
+            (y, lambda g: self._unbroadcast(by_y(g), shape_of(y))),
+        )
+
+    def add(self, x: Node, y: Node | float) -> Node:
+        return self._binary(x.primal + _primal(y), x, y, lambda g: g, lambda g: g)
+
+    def subtract(self, x: Node | float, y: Node | float) -> Node:
+        return self._binary(_primal(x) - _primal(y), x, y, lambda g: g, lambda g: -g)
+
+    def multiply(self, x: Node, y: Node | float) -> Node:
+        p, q = x.primal, _primal(y)
+        return self._binary(p * q, x, y, lambda g: g * q, lambda g: g * p)
+
+    def divide(self, x: Node | float, y: Node | float) -> Node:
+        q = _primal(y)
+        quotient = _primal(x) / q
+        return self._binary(quotient, x, y, lambda g: g / q, lambda g: -g * quotient / q)
+
+    def negative(self, x: Node) -> Node:
+        return self.record(-x.primal, (x, lambda g: -g))
+
+    def maximum(self, x: Node, y: Node | float) -> Node:
+        p, q = x.primal, _primal(y)
+
+        def share() -> Array:
+            return rules.maximum_shares(self.ops, p, q)
+
+        return self._binary(
+            self.ops.maximum(p, q), x, y, lambda g: g * share(), lambda g: g * (1.0 - share())
+        )
+
+    def greater(self, x: Node, y: Node | float) -> Node:
+        return self.record(self.ops.greater(x.primal, _primal(y)))
+
+    def where(self, condition: Node, x: Node | float, y: Node | float) -> Node:
+        ops, chosen = self.ops, condition.primal
+        value = ops.where(chosen, _primal(x), _primal(y))
+        return self._binary(
+            value, x, y, lambda g: ops.where(chosen, g, 0.0), lambda g: ops.where(chosen, 0.0, g)
+        )
+
+    # -- reductions -------------------------------------------------------------------------------------
+    def sum(self, x: Node, *, axis: Axis = None, keepdims: bool = False) -> Node:
+        value = self.ops.sum(x.primal, axis=axis, keepdims=keepdims)
+        return self.record(value, (x, lambda g: self._spread(g, x.shape, axis, keepdims)))
+
+    def mean(self, x: Node, *, axis: Axis = None, keepdims: bool = False) -> Node:
+        value = self.ops.mean(x.primal, axis=axis, keepdims=keepdims)
+        share = 1.0 / math.prod(int(x.shape[a]) for a in axes_from_end(axis, len(x.shape)))
+        return self.record(value, (x, lambda g: self._spread(g * share, x.shape, axis, keepdims)))
+
+    def max(self, x: Node, *, axis: int, keepdims: bool = False) -> Node:
+        value = self.ops.max(x.primal, axis=axis, keepdims=keepdims)
+
+        def pullback(g: Array) -> Array:
+            return self._spread(g, x.shape, axis, keepdims) * rules.max_shares(self.ops, x.primal, axis=axis)
+
+        return self.record(value, (x, pullback))
+
+    # -- shapes and products ----------------------------------------------------------------------------
+    def matmul(self, x: Node, y: Node) -> Node:
+        return self.record(self.ops.matmul(x.primal, y.primal), *self._product_links(x, y))
+
+    def affine(self, x: Node, weight: Node, bias: Node | None = None) -> Node:
+        value = self.ops.affine(x.primal, weight.primal, None if bias is None else bias.primal)
+        links = self._product_links(x, weight)
+        if bias is not None:
+            rows = bias
+
+            def pullback(g: Array) -> Array:
+                return self._unbroadcast(self.ops.sum(g, axis=-2), rows.shape)
+
+            links = (*links, (rows, pullback))
+        return self.record(value, *links)
+
+    def _product_links(self, x: Node, y: Node) -> tuple[tuple[Node, Pullback], ...]:
+        ops, p, q = self.ops, x.primal, y.primal
+        return (
+            (x, lambda g: self._unbroadcast(ops.matmul(g, ops.matrix_transpose(q)), x.shape)),
+            (y, lambda g: self._unbroadcast(ops.matmul(ops.matrix_transpose(p), g), y.shape)),
+        )
+
+    def matrix_transpose(self, x: Node) -> Node:
+        return self.record(self.ops.matrix_transpose(x.primal), (x, self.ops.matrix_transpose))
+
+    def expand_dims(self, x: Node, *, axis: int) -> Node:
+        return self.record(
+            self.ops.expand_dims(x.primal, axis=axis), (x, lambda g: self.ops.reshape(g, x.shape))
+        )
+
+    def reshape(self, x: Node, shape: tuple[int, ...]) -> Node:
+        return self.record(self.ops.reshape(x.primal, shape), (x, lambda g: self.ops.reshape(g, x.shape)))
+
+    def broadcast_to(self, x: Node, shape: tuple[int, ...]) -> Node:
+        return self.record(self.ops.broadcast_to(x.primal, shape), (x, lambda g: self._unbroadcast(g, x.shape)))
+
+    def stop_gradient(self, x: Node) -> Node:
+        return Node(self, self.ops.stop_gradient(x.primal))
+
+    def zeros_like(self, x: Node) -> Node:
+        return Node(self, self.ops.zeros_like(x.primal))
+
+    def constant(self, values: NDArray[Any], *, like: Node) -> Node:
+        return Node(self, self.ops.constant(values, like=like.primal))
+
+    # -- composed ---------------------------------------------------------------------------------------
+    def logsumexp(self, x: Node) -> Node:
+        ops = self.ops
+        value = ops.logsumexp(x.primal)
+        return self.record(value, (x, lambda g: ops.expand_dims(g, axis=-1) * ops.softmax(x.primal)))
+
+    def softmax(self, x: Node) -> Node:
+        ops = self.ops
+        y = ops.softmax(x.primal)
+        return self.record(y, (x, lambda g: y * (g - ops.sum(g * y, axis=-1, keepdims=True))))
+
+    def softmax_cross_entropy(self, logits: Node, targets: Node) -> Node:
+        if not logits.moves or targets.moves:
+            portable: Node = super().softmax_cross_entropy(logits, targets)
+            return portable
+        ops = self.ops
+        value, derivative = ops.softmax_cross_entropy_and_gradient(logits.primal, targets.primal)
+
+        def pullback(g: Array) -> Array:
+            return ops.expand_dims(ops.expand_dims(g, axis=-1), axis=-1) * derivative
+
+        return self.record(value, (logits, pullback))
+
+    def softmax_cross_entropy_and_gradient(self, logits: Node, targets: Node) -> tuple[Node, Node]:
+        value = self.softmax_cross_entropy(logits, targets)
+        return value, (self.softmax(logits) - targets) / float(logits.shape[-2])
+
+    # -- shapes of cotangents -----------------------------------------------------------------------------
+    def _unbroadcast(self, g: Array, shape: tuple[int, ...]) -> Array:
+        """Return a cotangent summed over the axes along which an operand of the shape was broadcast."""
+        found = tuple(int(n) for n in g.shape)
+        if found == shape:
+            return g
+        leading = len(found) - len(shape)
+        if leading > 0:
+            g = self.ops.sum(g, axis=tuple(range(leading)))
+        widened = tuple(k for k, n in enumerate(shape) if n == 1 and found[leading + k] != 1)
+        return self.ops.sum(g, axis=widened, keepdims=True) if widened else g
+
+    def _spread(self, g: Array, shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Array:
+        """Return the cotangent of a reduction, at every entry that was reduced."""
+        if not keepdims:
+            reduced = {a + len(shape) for a in axes_from_end(axis, len(shape))}
+            g = self.ops.reshape(g, tuple(1 if k in reduced else int(n) for k, n in enumerate(shape)))
+        return self.ops.broadcast_to(g, shape)
+
+
+def _primal(x: Node | float) -> Array | float:
+    return x.primal if isinstance(x, Node) else x

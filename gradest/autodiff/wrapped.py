@@ -1,0 +1,82 @@
+"""What the values of every interpreter have in common: arithmetic operators that go to the interpreter.
+
+This module knows no rule of differentiation.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gradest.operations import Array, Axis, Operations
+
+
+class Interpreter(Operations):
+    """Operations over another's, on wrapped values; adds the arithmetic that operators stand for."""
+
+    @abstractmethod
+    def add(self, x: Array, y: Array | float) -> Array: ...
+
+    @abstractmethod
+    def subtract(self, x: Array | float, y: Array | float) -> Array: ...
+
+    @abstractmethod
+    def multiply(self, x: Array, y: Array | float) -> Array: ...
+
+    @abstractmethod
+    def divide(self, x: Array | float, y: Array | float) -> Array: ...
+
+    @abstractmethod
+    def negative(self, x: Array) -> Array: ...
+
+
+class Wrapped:
+    """A value of an interpreter; subclasses hold what it is made of and say its `shape`."""
+
+    __slots__ = ("interpreter",)
+    __array_ufunc__ = None  # a NumPy scalar on the left then leaves the operation to us
+    interpreter: Interpreter
+
+    def __add__(self, other: Any) -> Any:
+        return self.interpreter.add(self, other)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Any:
+        return self.interpreter.subtract(self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return self.interpreter.subtract(other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return self.interpreter.multiply(self, other)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Any:
+        return self.interpreter.divide(self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return self.interpreter.divide(other, self)
+
+    def __neg__(self) -> Any:
+        return self.interpreter.negative(self)
+
+
+def map_data(function: Callable[[Array], Any], data: Any) -> Any:
+    """Return data (nested mappings, tuples and lists of arrays) with the function applied to each array."""
+    if isinstance(data, Mapping):
+        return {name: map_data(function, item) for name, item in data.items()}
+    if isinstance(data, tuple | list):
+        return tuple(map_data(function, item) for item in data)
+    return data if data is None else function(data)
+
+
+def shape_of(x: Array | float) -> tuple[int, ...]:
+    """Return the shape of an array, () for a Python number."""
+    return tuple(getattr(x, "shape", ()))
+
+
+def axes_from_end(axis: Axis, rank: int) -> tuple[int, ...]:
+    """Return axes of an array of the rank as negative numbers, which leading axes leave as they are."""
+    axes = tuple(range(rank)) if axis is None else (axis,) if isinstance(axis, int) else axis
+    return tuple(a if a < 0 else a - rank for a in axes)
