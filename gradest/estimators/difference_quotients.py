@@ -1,0 +1,241 @@
+"""Difference quotients along the coordinates: the rules that combine them, and the sweep that evaluates them.
+
+Every central rule, Richardson's included, is a weighted sum of central quotients at multiples of one step; one-sided
+rules have a single quotient from the point itself. This module knows no estimator's name.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.backend import Leaves
+from gradest.errors import UnsupportedError
+from gradest.estimate import Cost, KernelResult
+from gradest.estimator import PreparedKernel
+from gradest.estimators.coordinates import Chunk, Positions, dense_chunks, gather, row_chunks
+from gradest.estimators.difference_step import automatic_step, displacement, require_visible, steps_of
+from gradest.estimators.displaced_losses import prepare_black_box, prepare_exact, prepare_structured
+from gradest.estimators.noise import EVALUATIONS, measure_noise
+from gradest.layout import Layout
+from gradest.objective import Objective
+from gradest.operations import Array
+
+Floats = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class QuotientRule:
+    """States a derivative as `sum_j weights[j] D(multiples[j] h)`.
+
+    `D(h)` is `(f(x + h e) - f(x - h e)) / 2h` where `side` is 0, else `(f(x + side h e) - f(x)) / (side h)`.
+    `lower` are the weights of a rule two orders lower on the same quotients: the difference of the two estimates
+    the error, of the lower one.
+    """
+
+    side: int
+    multiples: tuple[float, ...]
+    weights: tuple[Fraction, ...]
+    lower: tuple[Fraction, ...] | None = None
+
+    @property
+    def order(self) -> int:
+        """The power of the step in the truncation error."""
+        return 1 if self.side else 2 * len(self.multiples)
+
+    @property
+    def truncation(self) -> float:
+        """C in `C |f^(p+1)| h^p`: the first Taylor term that the weights do not cancel."""
+        if self.side:
+            return 0.5
+        terms = (w * Fraction(m) ** self.order for w, m in zip(self.weights, self.multiples, strict=True))
+        return float(abs(sum(terms, Fraction()))) / math.factorial(self.order + 1)
+
+    @property
+    def amplification(self) -> float:
+        """A in `A e / h`, for an error of at most e in each evaluation."""
+        terms = (abs(w) / Fraction(m) for w, m in zip(self.weights, self.multiples, strict=True))
+        return float(sum(terms, Fraction())) * (2.0 if self.side else 1.0)
+
+    @property
+    def evaluations(self) -> int:
+        """How many displaced losses a coordinate takes."""
+        return len(self.multiples) * (1 if self.side else 2)
+
+
+@dataclass(frozen=True)
+class QuotientSweep:
+    """Evaluates a rule along all coordinates, or some, of an objective; see `FiniteDifference` for the fields."""
+
+    rule: QuotientRule
+    step: str | float
+    step_mode: str
+    path: str
+    differences: str = "plain"
+    coordinates: tuple[int, ...] | int | None = None
+    chunk_size: int | None = None
+
+    def cost(self, layout: Layout) -> Cost:
+        """Return the evaluations of one sweep: exact differences evaluate the loss itself once a chunk."""
+        count = self.num_coordinates(layout)
+        values = count * self.rule.evaluations
+        if self.differences == "exact":
+            values += len(self._plan(layout, None)) * self.rule.evaluations
+        elif self.rule.side:
+            values += 1
+        return Cost(values=values + (EVALUATIONS if self.step == "noise" else 0))
+
+    def num_coordinates(self, layout: Layout) -> int:
+        """Return how many coordinates have their derivative taken."""
+        if self.coordinates is None:
+            return layout.num_parameters
+        return self.coordinates if isinstance(self.coordinates, int) else len(self.coordinates)
+
+    def prepare(self, objective: Objective) -> PreparedKernel:
+        """Return the kernel: host-side steps, displaced losses in chunks, quotients in float64 or wider."""
+        layout, backend, rule = objective.layout, objective.backend, self.rule
+        evaluate, path = self._prepare_evaluation(objective)
+        value_of = objective.prepare_value()
+        sampled = isinstance(self.coordinates, int)
+        fixed = () if sampled else self._plan(layout, objective)
+        scale = layout.num_parameters / self.num_coordinates(layout) if sampled else 1.0
+        one_sided_plain = bool(rule.side) and self.differences == "plain"
+
+        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+            points = tuple(backend.numpy(leaf) for leaf in leaves)
+            steps = steps_of(points, self._step(objective, leaves, points, rng), self.step_mode)
+            if self.differences == "plain":
+                require_visible(layout, points, steps, min(rule.multiples))
+            plan = self._draw(layout, rng) if sampled else fixed
+            before = value_of(leaves) if one_sided_plain else None
+            pending = [  # all are queued before one is awaited
+                (chunk, [self._quotient(evaluate, leaves, points, steps, chunk, m) for m in rule.multiples])
+                for chunk in plan
+            ]
+            value = before if self.differences == "plain" else pending[0][1][0].value
+            return self._combine(objective, pending, value, scale)
+
+        return PreparedKernel(kernel, path)
+
+    # -- internals ----------------------------------------------------------------------------------------
+    def _whole_rows(self, objective: Objective | None) -> bool:
+        """Whether chunks are whole rows: structure is used where it can be, unless the black box was asked for."""
+        if self.coordinates is not None or self.path == "black-box":
+            return False
+        return (
+            self.path == "structured"
+            or self.differences == "exact"
+            or (objective is not None and objective.text is not None)
+        )
+
+    def _plan(self, layout: Layout, objective: Objective | None) -> tuple[Chunk, ...]:
+        if self._whole_rows(objective):
+            return row_chunks(layout, self.chunk_size)
+        chosen = self.coordinates if isinstance(self.coordinates, tuple) else None
+        return dense_chunks(
+            layout, None if chosen is None else np.sort(np.array(chosen, dtype=np.intp)), self.chunk_size
+        )
+
+    def _draw(self, layout: Layout, rng: Any) -> tuple[Chunk, ...]:
+        size, count = layout.num_parameters, self.num_coordinates(layout)
+        drawn: Positions = np.random.default_rng(rng).choice(size, count, replace=False, shuffle=False)
+        return dense_chunks(layout, np.sort(drawn), self.chunk_size)
+
+    def _prepare_evaluation(self, objective: Objective) -> tuple[Callable[[Leaves, Chunk, Floats], Any], str]:
+        whole_rows = self._whole_rows(objective)
+        exact = self.differences == "exact"
+        if (exact or whole_rows) and objective.text is None:
+            asked = "differences='exact'" if exact else "path='structured'"
+            raise UnsupportedError(
+                f"{asked} was asked for; it needs the loss as a gradest Problem written in operations, and this "
+                "objective is an opaque function; use path='black-box' with differences='plain'"
+            )
+        if exact:
+            path = "structured" if whole_rows else "batched"
+            return prepare_exact(objective, whole_rows=whole_rows), f"{path}, exact differences"
+        return prepare_structured(objective) if whole_rows else prepare_black_box(objective)
+
+    def _step(self, objective: Objective, leaves: Leaves, points: Sequence[Floats], rng: Any) -> float:
+        """Return the step for parameters of size one."""
+        if not isinstance(self.step, str):
+            return self.step
+        dtype = min((np.dtype(objective.dtypes[k]) for k in range(len(points))), key=lambda d: d.itemsize).name
+        if self.differences == "exact":
+            return float(np.finfo(dtype).eps)  # nothing cancels: truncation is made as small as rounding
+        rule = self.rule
+        noise = measure_noise(objective, leaves, points, rng) if self.step == "noise" else None
+        return automatic_step(
+            dtype, order=rule.order, truncation=rule.truncation, amplification=rule.amplification, noise=noise
+        )
+
+    def _quotient(
+        self,
+        evaluate: Callable[[Leaves, Chunk, Floats], Any],
+        leaves: Leaves,
+        points: Sequence[Floats],
+        steps: Sequence[Floats],
+        chunk: Chunk,
+        multiple: float,
+    ) -> "_Quotient":
+        """Return the evaluations of one quotient at a multiple of the step, not awaited."""
+        x = points[chunk.block].reshape(-1)[chunk.positions]
+        step = steps[chunk.block][chunk.positions]
+        sides = (self.rule.side,) if self.rule.side else (1, -1)
+        exact = self.differences == "exact"
+        # an exact difference takes any displacement; a plain one moves to a number that the dtype has
+        moves = [
+            (multiple * side * step).astype(x.dtype) if exact else displacement(x, step, multiple * side)
+            for side in sides
+        ]
+        found = [evaluate(leaves, chunk, move) for move in moves]
+        return _Quotient(
+            value=found[0][0] if exact else None,
+            losses=tuple(changes[1] for changes in found) if exact else tuple(found),
+            distance=moves[0] - moves[1] if len(moves) == 2 else moves[0],
+        )
+
+    def _combine(
+        self, objective: Objective, pending: Sequence[tuple[Chunk, Sequence["_Quotient"]]], before: Array, scale: float
+    ) -> KernelResult:
+        """Return the weighted sums of the quotients, computed in float64 or wider on the host, and their error."""
+        rule = self.rule
+        at = _wide(objective, before) if rule.side and self.differences == "plain" else 0.0
+        best, errors = [], []
+        for chunk, quotients in pending:
+            values = [quotient.divide(objective, at) for quotient in quotients]
+            best.append((chunk, _weighted(rule.weights, values)))
+            if rule.lower is not None:
+                errors.append((chunk, np.abs(best[-1][1] - _weighted(rule.lower, values))))
+        gradient = gather(objective, best, scale=scale)
+        return KernelResult(
+            before, gradient, gather(objective, errors, scale=scale) if rule.lower is not None else None
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Quotient:
+    """Holds the losses (or exact differences) of one quotient after each displacement, and their distance."""
+
+    value: Array
+    losses: tuple[Array, ...]
+    distance: Floats
+
+    def divide(self, objective: Objective, before: Floats | float) -> Floats:
+        after = _wide(objective, self.losses[0])
+        if len(self.losses) == 2:
+            before = _wide(objective, self.losses[1])
+        quotient: Floats = (after - before) / self.distance.astype(after.dtype)
+        return quotient
+
+
+def _wide(objective: Objective, array: Array) -> Floats:
+    values = objective.backend.numpy(array)
+    return values.astype(np.result_type(np.float64, values.dtype) if values.dtype.kind == "f" else np.float64)
+
+
+def _weighted(weights: Sequence[Fraction], values: Sequence[Floats]) -> Floats:
+    return sum((float(w) * v for w, v in zip(weights, values, strict=True)), np.zeros_like(values[0]))

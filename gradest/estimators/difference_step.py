@@ -1,0 +1,94 @@
+"""How long a finite-difference step is: from the dtype, the size of the parameters and the order of the scheme.
+
+A step is always the distance between two numbers that the dtype has, `h = (x + h) - x`, because that is what the
+loss is told to move by. This module evaluates nothing.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.errors import InvalidInputError, StepTooSmallError
+from gradest.layout import Layout
+
+Floats = NDArray[Any]
+
+MODES = ("relative", "absolute", "block")
+
+
+def automatic_step(
+    dtype: str, *, order: int, truncation: float, amplification: float, noise: float | None = None
+) -> float:
+    """Return the step that balances truncation and rounding, for parameters of size one.
+
+    `h = (A e / (p C M))^(1/(p+1))`, the minimum of `C M h^p + A e / h`. The loss is taken to be of size one with a
+    Taylor series of radius one, as log(1 + x): `M = |f^(p+1)| = p!`; an evaluation's error `noise` is e, the spacing
+    of the dtype at one where it is not given.
+
+    Source: Gill, Murray, Saunders & Wright 1983, doi:10.1137/0904025.
+    """
+    error = float(np.finfo(dtype).eps) if noise is None else noise
+    return float((amplification * error / (order * truncation * math.factorial(order))) ** (1 / (order + 1)))
+
+
+def steps_of(leaves: Sequence[Floats], step: float, mode: str) -> tuple[Floats, ...]:
+    """Return the step of each parameter, a flat array for each block in the block's dtype, not yet representable.
+
+    mode "relative" takes `step * max(1, |x|)`, "absolute" takes `step`, "block" takes `step` times the root mean
+    square of the block (1 for a block of zeros).
+    """
+    return tuple((step * _scale(leaf.reshape(-1), mode)).astype(leaf.dtype) for leaf in leaves)
+
+
+def _scale(x: Floats, mode: str) -> Floats:
+    if mode == "absolute":
+        return np.ones_like(x)
+    if mode == "relative":
+        return np.maximum(np.ones_like(x), np.abs(x))
+    size = np.sqrt(np.mean(np.square(x, dtype=np.result_type(x.dtype, np.float64))))
+    return np.full_like(x, size if size > 0 else 1.0)
+
+
+def displacement(x: Floats, step: Floats, multiple: float) -> Floats:
+    """Return the representable displacement nearest to `multiple * step`: `(x + multiple * step) - x`."""
+    return (x + np.asarray(multiple, dtype=x.dtype) * step) - x
+
+
+def require_visible(layout: Layout, leaves: Sequence[Floats], steps: Sequence[Floats], multiple: float) -> None:
+    """Refuse steps that vanish in rounding, `x + h == x`, before anything is evaluated.
+
+    `multiple` is the shortest distance of a stencil, in steps.
+
+    Raises
+    ------
+    StepTooSmallError
+        The message names the first parameter and says which step it would feel.
+    """
+    for name, leaf, step in zip(layout.names, leaves, steps, strict=True):
+        x = leaf.reshape(-1)
+        lost = np.flatnonzero(~(_moves(x, step, multiple) & _moves(x, step, -multiple)))
+        if lost.size:
+            at = lost[0]
+            raise StepTooSmallError(
+                f"a step of {float(step[at]) * multiple:.3g} was asked for; it vanishes beside {name!r} entry {at}, "
+                f"{float(x[at]):.6g} in {x.dtype} ({lost.size} of {x.size} entries lose it); take a step of at least "
+                f"{2 * float(np.spacing(np.abs(x[at]))) / multiple:.2g}, step='auto', or differences='exact'"
+            )
+
+
+def _moves(x: Floats, step: Floats, multiple: float) -> NDArray[np.bool_]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved: NDArray[np.bool_] = displacement(x, step, multiple) != 0
+    return moved
+
+
+def check_step(step: object, words: Sequence[str]) -> None:
+    """Refuse a step that is neither a positive finite number nor one of the words."""
+    if isinstance(step, str):
+        if step not in words:
+            raise InvalidInputError(f"step must be a positive number or one of {', '.join(words)}; found {step!r}")
+    elif isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step < math.inf:
+        raise InvalidInputError(f"step must be a positive finite number or one of {', '.join(words)}; found {step!r}")

@@ -1,0 +1,165 @@
+"""The gradient by finite differences along the coordinates: one-sided, or central of any even order."""
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from gradest.errors import InvalidInputError, unknown_name
+from gradest.estimate import Cost
+from gradest.estimator import Estimator, PreparedKernel
+from gradest.estimators.difference_quotients import QuotientRule, QuotientSweep
+from gradest.estimators.difference_step import MODES, check_step
+from gradest.layout import Layout
+from gradest.objective import Objective
+from gradest.theory import Prediction, central_coefficients
+
+SCHEMES = ("forward", "backward", "central")
+
+
+@dataclass(frozen=True)
+class FiniteDifference(Estimator):
+    """Moves one parameter at a time and divides the change of the loss by the step.
+
+    Attributes
+    ----------
+    scheme, order
+        "forward" and "backward" have order 1; "central" has any even order 2k, 2 by default, from 2k points. From
+        order 4 on, the estimate has an error estimate: its distance from order 2k - 2 on the same points.
+    step
+        "auto" (from the dtype and the scheme), "noise" (from the loss's noise, measured by 9 further evaluations), or
+        a number.
+    step_mode
+        What a step is relative to: "relative" takes step * max(1, |x|), "absolute" step itself, "block" step times
+        the root mean square of the parameter's block.
+    coordinates
+        Flat indices of those to differentiate, zeros elsewhere; or how many to draw without replacement, whose
+        derivatives are scaled by P / count, so that the expectation is the gradient; None for all.
+    path
+        "black-box" evaluates the whole loss for each displacement; "structured" computes again only what the
+        entry touches, for losses written in operations; "auto" is structured where it can be.
+    differences
+        "plain" subtracts two losses; "exact" propagates the difference through the loss, so that nothing cancels
+        and the step may be as small as one likes (losses written in operations).
+    chunk_size
+        How many displacements are evaluated together; by default what fits the cache.
+    """
+
+    name = "fd"
+    source = "Gill, Murray, Saunders & Wright 1983, doi:10.1137/0904025; Fornberg 1988, doi:10.2307/2008770"
+    formula = "g_i = (f(x + h e_i) - f(x - h e_i)) / 2h (central); (f(x + h e_i) - f(x)) / h (forward)"
+    cost_formula = "P + 1 values (forward, backward); 2k P values (central of order 2k)"
+
+    scheme: str = "central"
+    order: int | None = None
+    step: str | float = "auto"
+    step_mode: str = "relative"
+    coordinates: tuple[int, ...] | int | None = None
+    path: str = "auto"
+    differences: str = "plain"
+    chunk_size: int | None = None
+
+    def __post_init__(self) -> None:
+        check_step(self.step, ("auto", "noise"))
+        for asked, known, what in (
+            (self.scheme, SCHEMES, "difference scheme"),
+            (self.step_mode, MODES, "step_mode"),
+            (self.path, ("auto", "black-box", "structured"), "path"),
+            (self.differences, ("plain", "exact"), "kind of differences"),
+        ):
+            if asked not in known:
+                raise unknown_name(what, asked, known)
+        if self.scheme != "central" and self.order not in (None, 1):
+            raise InvalidInputError(
+                f"order={self.order} was asked for with scheme={self.scheme!r}, which has order 1; use scheme='central'"
+            )
+        self._check_combination()
+        object.__setattr__(self, "coordinates", _coordinates(self.coordinates))
+        object.__setattr__(self, "stochastic", isinstance(self.coordinates, int))
+        self._sweep()  # refuses an order that central differences do not have
+
+    def _check_combination(self) -> None:
+        clash = None
+        if self.differences == "exact" and self.path == "black-box":
+            clash = "differences='exact' looks into the loss, path='black-box' does not"
+        elif self.differences == "exact" and self.step == "noise":
+            clash = "differences='exact' has no noise to balance; use step='auto'"
+        elif self.path == "structured" and self.coordinates is not None:
+            clash = "path='structured' takes whole rows, coordinates= some entries; use path='auto'"
+        if clash is not None:
+            raise InvalidInputError(f"these do not go together: {clash}")
+
+    def _sweep(self) -> QuotientSweep:
+        order = 2 if self.order is None else self.order
+        return QuotientSweep(
+            rule=central_rule(order) if self.scheme == "central" else ONE_SIDED[self.scheme],
+            step=self.step,
+            step_mode=self.step_mode,
+            path=self.path,
+            differences=self.differences,
+            coordinates=self.coordinates,
+            chunk_size=self.chunk_size,
+        )
+
+    def cost(self, layout: Layout) -> Cost:
+        return self._sweep().cost(layout)
+
+    def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
+        size = objective.layout.num_parameters
+        asked = self.coordinates
+        if asked is not None and (asked if isinstance(asked, int) else max(asked) + 1) > size:
+            raise InvalidInputError(f"coordinates={asked} were asked for; the objective has {size} parameters")
+        return self._sweep().prepare(objective)
+
+    def predict(
+        self, layout: Layout, gradient: NDArray[Any], *, value: float | None = None, hessian: NDArray[Any] | None = None
+    ) -> Prediction | None:
+        if not isinstance(self.coordinates, int):
+            return None
+        return Prediction(
+            target="gradient",
+            relative_mse=layout.num_parameters / self.coordinates - 1.0,
+            exact_for="any differentiable f",
+            bias_order=None,
+            source="derived: sampling coordinates without replacement; the error of the quotients is left out",
+        )
+
+
+def central_rule(order: int) -> QuotientRule:
+    """Return the central rule of an even order 2k as a weighted sum of k central quotients.
+
+    Raises
+    ------
+    InvalidInputError
+        The order is not even and positive.
+    """
+
+    def weights(order: int) -> tuple[Any, ...]:
+        return tuple(2 * j * w for j, w in central_coefficients(order).items() if j > 0)
+
+    best = weights(order)
+    multiples = tuple(float(j) for j in range(1, len(best) + 1))
+    lower = (*weights(order - 2), type(best[0])(0)) if order > 2 else None
+    return QuotientRule(0, multiples, best, lower)
+
+
+ONE_SIDED = {
+    scheme: QuotientRule(side, (1.0,), central_rule(2).weights) for scheme, side in (("forward", 1), ("backward", -1))
+}
+
+
+def _coordinates(asked: Sequence[int] | int | None) -> tuple[int, ...] | int | None:
+    """Return coordinates as Python integers, refusing what cannot be indices or a count."""
+    if asked is None:
+        return None
+    indices, least = (tuple(asked), 0) if isinstance(asked, Sequence) else ((asked,), 1)
+    if not indices or any(isinstance(i, bool) or not hasattr(i, "__index__") or i < least for i in indices):
+        raise InvalidInputError(
+            f"coordinates must be None, flat indices of 0 or more, or a count of 1 or more; found {asked!r}"
+        )
+    plain = tuple(int(i) for i in indices)
+    if len(set(plain)) != len(plain):
+        raise InvalidInputError(f"coordinates must differ from each other; found {asked!r}")
+    return plain if isinstance(asked, Sequence) else plain[0]

@@ -1,0 +1,120 @@
+"""The exact gradient by forward mode: one JVP for each basis direction, in chunks."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradest.backend import Data, Leaves
+from gradest.errors import InvalidInputError
+from gradest.estimate import Cost, KernelResult
+from gradest.estimator import Estimator, PreparedKernel
+from gradest.estimators.coordinates import Chunk, dense_chunks, factors_of, gather, row_chunks, spread, tangents_of
+from gradest.layout import Layout
+from gradest.objective import Objective
+from gradest.operations import Array
+
+_Push = Callable[[Leaves, Chunk], tuple[Array, Array]]
+
+
+@dataclass(frozen=True)
+class Forward(Estimator):
+    """Pushes each of the P basis directions forward through the loss: exact, in memory that does not grow with depth.
+
+    Attributes
+    ----------
+    engine
+        "native" (the framework's own), "gradest" (the dual numbers of `gradest.autodiff`), or "auto": native where
+        there is one.
+    path
+        "dense": directions are arrays. "structured": a direction of a weight matrix is kept as the one column of
+        the pre-activations that it moves, which needs gradest's engine. "auto" is "dense".
+    chunk_size
+        How many directions are pushed together; by default as many as fit the cache.
+    """
+
+    name = "forward"
+    source = "Wengert 1964, doi:10.1145/355586.364791; Baydin et al. 2018, arXiv:1502.05767"
+    formula = "g_i = J e_i, i = 1..P"
+    cost_formula = "P jvps"
+
+    engine: str = "auto"
+    path: str = "auto"
+    chunk_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.path not in ("auto", "dense", "structured"):
+            raise InvalidInputError(f"path must be 'auto', 'dense' or 'structured'; found {self.path!r}")
+        if self.path == "structured" and self.engine == "native":
+            raise InvalidInputError(
+                "path='structured' was asked for with engine='native'; frameworks push dense tangents: "
+                "use engine='gradest' or 'auto'"
+            )
+
+    def cost(self, layout: Layout) -> Cost:
+        return Cost(jvps=layout.num_parameters)
+
+    def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
+        structured = self.path == "structured"
+        engine = objective.choose_engine("gradest" if structured else self.engine, "value_and_jvps")
+        layout = objective.layout
+        plan = row_chunks(layout, self.chunk_size) if structured else dense_chunks(layout, None, self.chunk_size)
+        push = _push_native(objective) if engine == "native" else _push_dual(objective, structured)
+        backend = objective.backend
+
+        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+            pushed = [(chunk, push(leaves, chunk)) for chunk in plan]  # all are queued before one is awaited
+            value = pushed[0][1][0]
+            return KernelResult(value, gather(objective, [(c, backend.numpy(jvps)) for c, (_, jvps) in pushed]))
+
+        return PreparedKernel(kernel, f"{engine}, structured" if structured else engine)
+
+
+def _push_dual(objective: Objective, structured: bool) -> _Push:
+    """Return the JVPs of a chunk by dual numbers; each block has a step of its own, where the others do not move."""
+
+    def make_step(block: int) -> Callable[..., tuple[Array, Array]]:
+        def step(leaves: Leaves, first: Array, second: Array, data: Data) -> tuple[Array, Array]:
+            tangents = tangents_of(objective, leaves, block, first, second, whole_rows=structured)
+            return objective.evaluate_jvps(leaves, tangents, data)
+
+        return objective.compile(step)
+
+    steps = [make_step(block) for block in range(len(objective.layout.shapes))]
+
+    def push(leaves: Leaves, chunk: Chunk) -> tuple[Array, Array]:
+        ones = np.ones(chunk.positions.size)
+        found = factors_of(objective, chunk, ones, leaves[chunk.block], whole_rows=structured)
+        value, jvps = steps[chunk.block](leaves, *found)
+        return value, jvps
+
+    return push
+
+
+def _push_native(objective: Objective) -> _Push:
+    """Return the JVPs of a chunk by the framework's forward mode, which takes a tangent of every block."""
+    jvps = objective.prepare_jvps()
+    ops, shapes = objective.ops, objective.layout.shapes
+
+    def make_build(block: int) -> Callable[..., Leaves]:
+        def build(leaves: Leaves, left: Array, right: Array, data: Data) -> Leaves:
+            count = int(left.shape[0])
+            return tuple(
+                spread(ops, left, right, shapes[k])
+                if k == block
+                else ops.broadcast_to(ops.zeros_like(leaf), (count, *shapes[k]))
+                for k, leaf in enumerate(leaves)
+            )
+
+        return objective.compile(build)
+
+    builds = [make_build(block) for block in range(len(shapes))]
+
+    def push(leaves: Leaves, chunk: Chunk) -> tuple[Array, Array]:
+        ones = np.ones(chunk.positions.size)
+        found = factors_of(objective, chunk, ones, leaves[chunk.block], whole_rows=False)
+        return jvps(leaves, builds[chunk.block](leaves, *found))
+
+    return push
