@@ -105,12 +105,14 @@ def _bind_problem(
         kernel=kernel,
         problem=problem,
         returns_numpy=returns_numpy,
+        recipe=(_bind_again, (problem, params, (), backend.name, dtype, where, kernel)),
     )
 
 
 def _bind_function(
     f: Callable[..., Array], params: Any, args: tuple[Any, ...], backend: Backend, device: str | None
 ) -> Objective:
+    given = (f, params, args)
     if backend.is_model(params):
         f, params = backend.bind_model(f, params), backend.model_parameters(params)
     leaves, paths, structure = backend.flatten(params)
@@ -135,7 +137,15 @@ def _bind_function(
         structure=structure,
         data=data,
         returns_numpy=returns_numpy,
+        recipe=(_bind_again, (*given, backend.name, None, device, "portable")),
     )
+
+
+def _bind_again(
+    f: Any, params: Any, args: tuple[Any, ...], backend: str, dtype: str | None, device: str | None, kernel: str
+) -> Objective:
+    """Bind in another process what was bound in this one."""
+    return bind(f, params, *args, backend=backend, dtype=dtype, device=device, kernel=kernel)
 
 
 def _private_copy(backend: Backend, leaf: Any, path: str, device: str) -> Array:

@@ -4,6 +4,7 @@ It is all that an estimator sees. Data cross to the framework once, here. It cou
 is evaluated inside a compiled step is counted each time the step runs.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -59,6 +60,7 @@ class Objective:
         kernel: str = "portable",
         problem: Problem | None = None,
         returns_numpy: bool = False,
+        recipe: tuple[Callable[..., "Objective"], tuple[Any, ...]] | None = None,
     ) -> None:
         self.backend = backend
         self.kernel = kernel
@@ -72,6 +74,7 @@ class Objective:
         self.dtype = self.dtypes[0]
         self.device = backend.device(start[0])
         self._counts = [0, 0, 0]
+        self._recipe = recipe
         self._function = function
         self._structure = structure
         self._returns_numpy = returns_numpy
@@ -83,6 +86,23 @@ class Objective:
     def counts(self) -> Cost:
         """The evaluations made so far."""
         return Cost(*self._counts)
+
+    def count(self, cost: Cost) -> None:
+        """Add evaluations that were made elsewhere, by a worker."""
+        for kind, more in enumerate((cost.values, cost.jvps, cost.vjps)):
+            self._counts[kind] += more
+
+    def separate(self) -> "Objective":
+        """Return the same objective with counts of its own, for another thread."""
+        twin = copy.copy(self)
+        twin._counts = [0, 0, 0]
+        return twin
+
+    def __reduce__(self) -> tuple[Callable[..., "Objective"], tuple[Any, ...]]:
+        """Pickle what it was bound from; it is bound again where it arrives."""
+        if self._recipe is None:
+            raise TypeError("this objective was not made by gradest.bind, and cannot be pickled")
+        return self._recipe
 
     # -- structure --------------------------------------------------------------------------------------
     @property
