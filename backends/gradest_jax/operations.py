@@ -47,7 +47,7 @@ class JaxOperations(Operations):
     def abs(self, x: Array) -> Array:
         if jnp.iscomplexobj(x):
             return jnp.where(x.real < 0, -x, x)
-        return jnp.abs(x)
+        return x * jnp.sign(x)  # jnp.abs has derivative 1 at 0, not 0
 
     def maximum(self, x: Array, y: Array | float) -> Array:
         if jnp.iscomplexobj(x):
@@ -69,17 +69,23 @@ class JaxOperations(Operations):
 
 
 class NativeJaxOperations(JaxOperations):
-    """Composed operations by `jax.nn`."""
+    """Composed operations by `jax.nn`; complex arrays take the portable form, where it compares real parts."""
 
-    relu = _function(jax.nn.relu)
     sigmoid = _function(jax.nn.sigmoid)
-    softplus = _function(jax.nn.softplus)
 
-    def logsumexp(self, x: Array) -> Array:
-        return jax.nn.logsumexp(x, axis=-1)
+    def relu(self, x: Array) -> Any:
+        return super().relu(x) if jnp.iscomplexobj(x) else jax.nn.relu(x)
 
-    def softmax(self, x: Array) -> Array:
-        return jax.nn.softmax(x, axis=-1)
+    def softplus(self, x: Array) -> Any:
+        return super().softplus(x) if jnp.iscomplexobj(x) else jax.nn.softplus(x)
 
-    def softmax_cross_entropy(self, logits: Array, targets: Array) -> Array:
+    def logsumexp(self, x: Array) -> Any:
+        return super().logsumexp(x) if jnp.iscomplexobj(x) else jax.nn.logsumexp(x, axis=-1)
+
+    def softmax(self, x: Array) -> Any:
+        return super().softmax(x) if jnp.iscomplexobj(x) else jax.nn.softmax(x, axis=-1)
+
+    def softmax_cross_entropy(self, logits: Array, targets: Array) -> Any:
+        if jnp.iscomplexobj(logits):
+            return super().softmax_cross_entropy(logits, targets)
         return -jnp.mean(jnp.sum(jax.nn.log_softmax(logits, axis=-1) * targets, axis=-1), axis=-1)

@@ -45,8 +45,8 @@ class TorchOperations(Operations):
         return torch.where(other.real > x.real, other, x) if x.is_complex() else torch.maximum(x, other)
 
     def greater(self, x: Tensor, y: Tensor | float) -> Tensor:
-        other = y.real if isinstance(y, Tensor) else y
-        return torch.gt(x.real, other)
+        other = y.real if isinstance(y, Tensor) and y.is_complex() else y
+        return torch.gt(x.real if x.is_complex() else x, other)
 
     def sum(self, x: Tensor, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
         return torch.sum(x, dim=axis, keepdim=keepdims)
@@ -77,28 +77,34 @@ class TorchOperations(Operations):
 
 
 class NativeTorchOperations(TorchOperations):
-    """Composed operations by `torch.nn.functional`, and one fused product with its bias."""
+    """Composed operations by `torch.nn.functional`, and one fused product with its bias.
 
-    relu = _function(torch.relu)
-    sigmoid = _function(torch.sigmoid)
+    PyTorch has them for real tensors alone: complex ones take the portable form.
+    """
 
-    def softplus(self, x: Tensor) -> Tensor:
-        value: Tensor = functional.softplus(x, threshold=_SOFTPLUS_THRESHOLD)
-        return value
+    def relu(self, x: Tensor) -> Any:
+        return super().relu(x) if x.is_complex() else torch.relu(x)
 
-    def affine(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        if bias is not None and (x.dim(), weight.dim(), bias.dim()) == (2, 2, 1):
+    def sigmoid(self, x: Tensor) -> Any:
+        return super().sigmoid(x) if x.is_complex() else torch.sigmoid(x)
+
+    def softplus(self, x: Tensor) -> Any:
+        return super().softplus(x) if x.is_complex() else functional.softplus(x, threshold=_SOFTPLUS_THRESHOLD)
+
+    def affine(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
+        if bias is not None and (x.dim(), weight.dim(), bias.dim()) == (2, 2, 1) and not weight.is_complex():
             return torch.addmm(bias, x, weight)
-        product: Tensor = super().affine(x, weight, bias)
-        return product
+        return super().affine(x, weight, bias)
 
-    def logsumexp(self, x: Tensor) -> Tensor:
-        return torch.logsumexp(x, dim=-1)
+    def logsumexp(self, x: Tensor) -> Any:
+        return super().logsumexp(x) if x.is_complex() else torch.logsumexp(x, dim=-1)
 
-    def softmax(self, x: Tensor) -> Tensor:
-        return torch.softmax(x, dim=-1)
+    def softmax(self, x: Tensor) -> Any:
+        return super().softmax(x) if x.is_complex() else torch.softmax(x, dim=-1)
 
-    def softmax_cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def softmax_cross_entropy(self, logits: Tensor, targets: Tensor) -> Any:
+        if logits.is_complex():
+            return super().softmax_cross_entropy(logits, targets)
         if logits.dim() == 2:
             return functional.cross_entropy(logits, targets)
         return -torch.sum(torch.log_softmax(logits, dim=-1) * targets, dim=-1).mean(dim=-1)

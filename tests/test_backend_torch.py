@@ -1,0 +1,202 @@
+"""The PyTorch backend: operations equal NumPy's, native transformations equal the closed form, modules are parameters."""
+
+from typing import Any
+
+import gradest
+import numpy as np
+import pytest
+from backend_cases import (
+    COMPLEX_POINTS,
+    KINKS,
+    OPERATIONS,
+    SMOOTH,
+    OperationCase,
+    assert_operation,
+    complex_steps,
+    network,
+    relative_error,
+    slopes_at_zero,
+)
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+nn = torch.nn
+
+LIMITS = {"float32": 2e-6, "float64": 5e-15}
+BACKEND = gradest.get_backend("torch")
+REVERSE = gradest.get_estimator("reverse", engine="native")
+
+
+@pytest.mark.parametrize("case", OPERATIONS, ids=str)
+@pytest.mark.parametrize("kernel", BACKEND.kernels)
+@pytest.mark.parametrize("dtype", BACKEND.dtypes)
+def test_operation_equals_numpys(dtype: str, kernel: str, case: OperationCase) -> None:
+    assert_operation(BACKEND, kernel, dtype, case)
+
+
+@pytest.mark.parametrize("kernel", BACKEND.kernels)
+def test_derivatives_at_kinks_follow_the_convention(kernel: str) -> None:
+    assert slopes_at_zero(BACKEND, kernel) == {name: slope for name, _, slope in KINKS}
+
+
+@pytest.mark.parametrize("kernel", BACKEND.kernels)
+def test_complex_step_gives_the_derivative(kernel: str) -> None:
+    found = complex_steps(BACKEND, kernel)
+    for name, _, derivative in SMOOTH:
+        np.testing.assert_allclose(found[name], derivative(COMPLEX_POINTS), rtol=1e-12, atol=1e-16, err_msg=name)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu", "requ", "softplus"])
+@pytest.mark.parametrize("kernel", BACKEND.kernels)
+@pytest.mark.parametrize("dtype", BACKEND.dtypes)
+def test_native_gradient_equals_the_closed_form(activation: str, dtype: str, kernel: str) -> None:
+    problem, expected, loss = network(activation)
+    estimate = REVERSE(problem, backend="torch", dtype=dtype, kernel=kernel)
+    assert {BACKEND.dtype(block) for block in estimate.gradient.values()} == {dtype}
+    assert relative_error(BACKEND, estimate.gradient, expected) <= LIMITS[dtype]
+    assert abs(float(estimate.value) - loss) <= LIMITS[dtype] * loss
+
+
+@pytest.mark.parametrize("dtype", BACKEND.dtypes)
+def test_native_jvps_equal_the_closed_form(dtype: str) -> None:
+    problem, expected, loss = network("tanh")
+    objective = gradest.bind(problem, backend="torch", dtype=dtype)
+    generator = np.random.default_rng(1)
+    directions = [generator.standard_normal((5, *shape)) for shape in objective.layout.shapes]
+    tangents = tuple(BACKEND.array(d, dtype=dtype) for d in directions)
+    value, products = objective.prepare_jvps()(objective.start, tangents)
+    slopes = sum(np.tensordot(d, expected[k], axes=expected[k].ndim) for d, k in zip(directions, expected, strict=True))
+    assert products.shape == (5,)
+    assert value.shape == ()
+    np.testing.assert_allclose(BACKEND.numpy(products), slopes.astype(float), rtol=0, atol=20 * LIMITS[dtype])
+    assert abs(float(value) - loss) <= LIMITS[dtype] * loss
+
+
+def test_vmap_evaluates_each_member_of_a_population() -> None:
+    population = (torch.arange(6.0).reshape(3, 2),)
+    values = BACKEND.vmap(lambda leaves, data: torch.sum(leaves[0] ** 2) + data[0])(population, (torch.tensor(1.0),))
+    assert values.tolist() == [2.0, 14.0, 42.0]
+
+
+@pytest.mark.parametrize("dtype", [*BACKEND.dtypes, "float16"])
+def test_arrays_go_there_and_back_and_share_no_memory(dtype: str) -> None:
+    original = np.random.default_rng(2).standard_normal((3, 4)).astype(dtype)
+    values = original.copy()
+    array = BACKEND.array(values, dtype=dtype)
+    values[...] = 0
+    back = BACKEND.numpy(array)
+    assert back.dtype == original.dtype
+    assert np.array_equal(back, original)
+    back[...] = 7
+    assert np.array_equal(BACKEND.numpy(array), original)
+    assert (BACKEND.dtype(array), BACKEND.device(array)) == (dtype, "cpu")
+
+
+def test_bfloat16_crosses_as_float32() -> None:
+    array = BACKEND.array(np.array([1.0, 2.0**-100, 3.140625]), dtype="bfloat16")
+    assert array.dtype == torch.bfloat16
+    assert BACKEND.numpy(array).tolist() == [1.0, 2.0**-100, 3.140625]
+
+
+@pytest.mark.parametrize("copy", [True, False])
+def test_unusual_memory_is_taken(copy: bool) -> None:
+    values = np.arange(6.0).reshape(2, 3)
+    read_only = values.copy()
+    read_only.flags.writeable = False
+    for odd in (values[:, ::-1], np.asfortranarray(values), values.astype(">f8"), read_only, values[:, :1]):
+        assert np.array_equal(BACKEND.numpy(BACKEND.array(odd, dtype="float64", copy=copy)), odd)
+    assert np.array_equal(read_only, values)
+
+
+def test_a_gradient_is_computed_where_the_caller_records_nothing() -> None:
+    params, x = {"w": torch.tensor([1.0, 2.0])}, torch.tensor([3.0, 4.0])
+
+    def loss(params: Any, x: Any) -> Any:
+        return torch.sum(params["w"] ** 2 * x)
+
+    with torch.no_grad():
+        assert REVERSE(loss, params, x).gradient["w"].tolist() == [6.0, 16.0]
+        assert not torch.is_grad_enabled()
+    with torch.inference_mode():
+        made_there = {"w": torch.tensor([1.0, 2.0])}
+        prepared = REVERSE.prepare(gradest.bind(loss, made_there, torch.tensor([3.0, 4.0])))
+        assert prepared(made_there).gradient["w"].tolist() == [6.0, 16.0]
+        assert torch.is_inference_mode_enabled()
+    outside = prepared(params).gradient["w"]
+    assert outside.tolist() == [6.0, 16.0]
+    assert not outside.requires_grad
+
+
+def test_parameters_that_are_not_used_have_gradient_zero() -> None:
+    params = {"used": torch.tensor([2.0]), "not": torch.tensor([3.0, 4.0])}
+    gradient = REVERSE(lambda p: torch.sum(p["used"] ** 2), params).gradient
+    assert gradient["used"].tolist() == [4.0]
+    assert gradient["not"].tolist() == [0.0, 0.0]
+
+
+def test_a_loss_that_leaves_the_graph_is_refused() -> None:
+    with pytest.raises(gradest.InvalidInputError, match="not connected"):
+        REVERSE(lambda p: torch.sum(p.detach() ** 2), torch.ones(2))
+
+
+class Network(nn.Module):
+    """Has a frozen parameter, a tied one, dropout-free batch normalisation and buffers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(3, 4)
+        self.norm = nn.BatchNorm1d(4)
+        self.second = nn.Linear(4, 4, bias=False)
+        self.tied = nn.Linear(4, 4, bias=False)
+        self.tied.weight = self.second.weight
+        self.first.bias.requires_grad_(False)
+
+    def forward(self, x: Any) -> Any:
+        return self.tied(torch.tanh(self.second(self.norm(self.first(x)))))
+
+
+def _module_case() -> tuple[Network, Any, Any, Any]:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model, x, y = Network().double(), torch.randn(8, 3, dtype=torch.float64), torch.randn(8, 4, dtype=torch.float64)
+    return model, lambda model, x, y: nn.functional.mse_loss(model(x), y), x, y
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_module_is_left_as_it_was(training: bool) -> None:
+    model, loss, x, y = _module_case()
+    model.train(training)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    identities = {name: id(p) for name, p in model.named_parameters()}
+    gradient = REVERSE(loss, model, x, y).gradient
+
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+    assert {name: id(p) for name, p in model.named_parameters()} == identities
+    assert tuple(gradient) == ("first.weight", "norm.weight", "norm.bias", "second.weight")
+
+    loss(model, x, y).backward()  # what the user would have done; it does change the buffers
+    for name, block in gradient.items():
+        assert torch.allclose(block, model.get_parameter(name).grad, rtol=1e-12, atol=1e-15)
+
+
+def test_a_prepared_module_follows_its_parameters() -> None:
+    model, loss, x, y = _module_case()
+    prepared = REVERSE.prepare(gradest.bind(loss, model, x, y))
+    first = prepared(model).gradient
+    with torch.no_grad():
+        model.second.weight.mul_(2.0)
+    moved = prepared(model).gradient
+    assert not torch.equal(first["first.weight"], moved["first.weight"])
+    assert torch.equal(prepared().gradient["first.weight"], first["first.weight"])
+
+
+def test_a_module_without_trainable_parameters_is_refused() -> None:
+    with pytest.raises(gradest.InvalidInputError, match="ReLU has none"):
+        REVERSE(lambda model, x: model(x).sum(), nn.ReLU(), torch.ones(2))
+
+
+def test_wait_versions_and_devices() -> None:
+    BACKEND.wait([torch.ones(3)])
+    assert BACKEND.versions()["torch"] == torch.__version__
+    assert BACKEND.devices()[0] == "cpu"
+    assert BACKEND.peak_memory_bytes("cpu") is None
