@@ -6,7 +6,7 @@ kind a block is, its own parameters say; `f` runs in that kind's semantics, what
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from gradest.errors import InvalidInputError, UnsupportedError
@@ -18,7 +18,7 @@ _one_at_a_time = threading.RLock()  # a block holds one set of parameters; two t
 
 
 def trainable_parameters(block: Any) -> dict[str, Array]:
-    """Return the parameters with a gradient, by their place in the block ("0.weight"), outside any graph; tied ones once.
+    """Return the parameters with a gradient by their place ("0.weight"), outside any graph; tied ones once.
 
     Raises
     ------
@@ -43,13 +43,57 @@ def bind(f: Callable[..., Array], block: Any) -> Callable[..., Array]:
     """
     parameters = _initialised(block)
     numpy_semantics = isinstance(next(iter(parameters.values())).data(), mx.np.ndarray)
+    graphs = [_PrivateGraph(hybrid) for hybrid in _hybrid_blocks(block)]
 
     def pure(values: dict[str, Array], *args: Any) -> Array:
-        with _one_at_a_time, _semantics(numpy_semantics), _swapped(parameters, values):
+        with _one_at_a_time, _semantics(numpy_semantics), _swapped(parameters, values), ExitStack() as stack:
+            for graph in graphs:
+                stack.enter_context(graph)
             value = f(block, *args)
         return as_scalar(value)
 
     return pure
+
+
+class _PrivateGraph:
+    """Gives a `HybridBlock` a compiled graph of ours inside the context, and its own back afterwards.
+
+    A graph compiled with `static_shape=True` writes gradients to the buffers of its first backward pass for ever
+    (MXNet 1.9.1): run through the user's graph, ours or the user's would be zero from then on. Ours has no
+    static shapes.
+    """
+
+    _STATE = ("_cached_graph", "_cached_op", "_cached_op_args", "_in_format", "_out_format", "_flags")
+
+    def __init__(self, block: Any) -> None:
+        self.block = block
+        self.own: dict[str, Any] = {}
+        self.ours = {name: vars(block)[name] for name in self._STATE}
+        self.ours |= {"_cached_op": None, "_cached_op_args": [], "_flags": _without_static_shape(block._flags)}
+
+    def __enter__(self) -> None:
+        self.own = {name: vars(self.block)[name] for name in self._STATE}
+        vars(self.block).update(self.ours)
+
+    def __exit__(self, *exception: object) -> None:
+        self.ours = {name: vars(self.block)[name] for name in self._STATE}
+        vars(self.block).update(self.own)
+
+
+def _without_static_shape(flags: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    return [(name, False if name == "static_shape" else value) for name, value in flags]
+
+
+def _hybrid_blocks(block: Any) -> list[Any]:
+    """Return every `HybridBlock` of a tree of blocks, each once."""
+    found: dict[int, Any] = {}
+    waiting = [block]
+    while waiting:
+        one = waiting.pop()
+        if id(one) not in found:
+            found[id(one)] = one
+            waiting.extend(one._children.values())
+    return [one for one in found.values() if isinstance(one, mx.gluon.HybridBlock)]
 
 
 def _initialised(block: Any) -> dict[str, Any]:
@@ -63,7 +107,7 @@ def _initialised(block: Any) -> dict[str, Any]:
     if empty or not found:
         raise InvalidInputError(
             f"a Block with values was asked for; in {type(block).__name__} these parameters have none yet: "
-            f"{', '.join(empty) or '(it has no parameters)'}; call block.initialize() and run the block once on an input"
+            f"{', '.join(empty) or '(there is no parameter)'}; call block.initialize() and run it once on an input"
         )
     spread = [name for name, parameter in found.items() if len(parameter.list_ctx()) > 1]
     if spread:
@@ -99,10 +143,14 @@ def _of_kind(array: Array, like: Array) -> Array:
 
 @contextmanager
 def _semantics(numpy_semantics: bool) -> Iterator[None]:
-    """Set np-shape and np-array for this thread inside the context."""
-    if numpy_semantics:
-        with mx.util.np_shape(True), mx.util.np_array(True):
-            yield
-    else:
-        with mx.util.np_array(False), mx.util.np_shape(False):  # in this order: MXNet refuses the other
-            yield
+    """Set np-shape and np-array for this thread inside the context, and a name counter of its own.
+
+    Tracing a block counts names up, from which Gluon makes those of the user's next blocks.
+    """
+    with mx.name.NameManager():
+        if numpy_semantics:
+            with mx.util.np_shape(True), mx.util.np_array(True):
+                yield
+        else:
+            with mx.util.np_array(False), mx.util.np_shape(False):  # in this order: MXNet refuses the other
+                yield
