@@ -19,7 +19,7 @@ from gradest.reference import Reference, reference_gradient
 from gradest.timing import calibrate, time_block, time_once
 from gradest_bench.cells import Cell
 from gradest_bench.outcomes import CellError
-from gradest_bench.prediction import predicted_accuracy
+from gradest_bench.prediction import predicted_error, smoothed_accuracy, smooths_normally
 from gradest_bench.resolving import make_backend, make_estimator, make_problem
 
 SAMPLE_SECONDS = 0.01
@@ -162,7 +162,10 @@ class Session:
         }
         if self.estimator.stochastic and len(self.cell.seeds) > 1:
             found["replicates"] = asdict(accuracy_of_replicates(self._replicates(), reference.gradient))
-        found.update(predicted_accuracy(self.estimator, self.bound.objective, reference, self._replicates))
+            found["predicted"] = predicted_error(self.estimator, self.bound.objective, reference)
+            if smooths_normally(self.estimator):
+                sigma = float(self.estimator.sigma)  # type: ignore[attr-defined]  # as was tested
+                found["smoothed"] = smoothed_accuracy(sigma, self.bound.problem, reference, self._replicates())
         return found
 
     def _replicates(self) -> Iterator[NDArray[Any]]:

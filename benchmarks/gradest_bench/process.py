@@ -191,7 +191,11 @@ class WorkerProcess:
                 name = signal.Signals(-code).name
                 hint = " (perhaps by the system, for memory)" if name == "SIGKILL" else ""
                 return CellError(Outcome.CRASHED, f"the worker was killed by {name}{hint}", self.log_tail())
-        return CellError(Outcome.CRASHED, f"the worker ended with exit code {code}", self.log_tail())
+        tail = self.log_tail()
+        last = tail.strip().rpartition("\n")[2]
+        return CellError(
+            Outcome.CRASHED, f"the worker ended with exit code {code}" + (f": {last}" if last else ""), tail
+        )
 
     def kill(self) -> None:
         """End the process and what it started, at once."""

@@ -52,6 +52,7 @@ class Sweep:
     plugins: Sequence[str] = ()
     _sizes: dict[str, Size] = field(default_factory=dict)
     _plans: dict[str, Planned] = field(default_factory=dict)
+    _kept: int = 0
     _too_large: TooLarge = field(default_factory=TooLarge)
 
     def run(self, executor: Executor | None = None) -> list[Record]:
@@ -68,7 +69,7 @@ class Sweep:
         before = self._results()
         try:
             waiting = self._plan(pool, before)
-            self.listener.planned([plan.cell for plan in waiting], len(self.cells) - len(waiting))
+            self.listener.planned([plan.cell for plan in waiting], self._kept)
             parts = groups([(plan.cell, self._sizes[plan.cell.key]) for plan in waiting], seed=self.seed)
             if executor is None:
                 for part in parts:
@@ -100,6 +101,7 @@ class Sweep:
                 continue
             identity = found.pop("identity")
             if earlier is not None and earlier.identity == identity and Outcome(earlier.outcome) in DONE:
+                self._kept += 1
                 continue
             self._sizes[cell.key] = Size(found["num_parameters"], found["data_entries"], found["evaluations"])
             attempts = earlier.attempts if earlier is not None and earlier.identity == identity else 0

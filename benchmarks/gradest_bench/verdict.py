@@ -21,7 +21,9 @@ DETERMINISTIC_TOLERANCE = 0.05
 DEVIATIONS = 5.0
 """How many standard errors the regression of the mean on the target may lie off 1."""
 SMOOTHING_TOLERANCE = 0.05
-"""How far smoothing may move the target itself, which is not told apart from a wrong scale here."""
+"""How far smoothing by another law than the normal may move the mean: its target has no reference here."""
+NORMAL_95 = 1.96
+"""Half-width of a 95 % interval in standard errors."""
 
 
 def verdict(record: Record) -> tuple[str, str]:
@@ -32,7 +34,7 @@ def verdict(record: Record) -> tuple[str, str]:
     if record.facts.get("stochastic"):
         if scatter is None or record.facts.get("target") == Target.DIRECTION.value:
             return UNJUDGED, ""
-        return _stochastic(scatter, record.accuracy.get("predicted") or {})
+        return _stochastic(scatter, record.accuracy.get("smoothed"))
     error = number(single["relative_error"])
     if record.facts.get("target") == Target.DIRECTION.value:
         return (AGREES, "") if number(single["cosine"]) > 0 else (WRONG, "points away from the gradient")
@@ -47,9 +49,10 @@ def _dtype_allowance(dtype: str) -> float:
     return math.sqrt(float(np.finfo(np.float32).eps) if eps is None else eps)
 
 
-def _stochastic(scatter: dict[str, object], predicted: dict[str, object]) -> tuple[str, str]:
-    scale, half_width = number(scatter["scale"]), number(scatter["scale_half_width"])
-    allowed = DEVIATIONS / 1.96 * half_width + SMOOTHING_TOLERANCE
-    if not abs(scale - 1.0) <= allowed:
+def _stochastic(scatter: dict[str, object], smoothed: dict[str, object] | None) -> tuple[str, str]:
+    judged = scatter if smoothed is None else smoothed
+    scale, half_width = number(judged["scale"]), number(judged["scale_half_width"])
+    own = SMOOTHING_TOLERANCE if smoothed is None else DEVIATIONS * number(smoothed["uncertainty"])
+    if not abs(scale - 1.0) <= DEVIATIONS * half_width / NORMAL_95 + own:
         return WRONG, f"scale {scale:.3g} ± {half_width:.2g} (95 %), 1 for a calibrated estimator"
     return AGREES, ""
