@@ -151,7 +151,7 @@ def _bind_again(
 def _private_copy(backend: Backend, leaf: Any, path: str, device: str) -> Array:
     """Return a parameter leaf as an array of the backend that nobody else holds."""
     values = _float_array(backend, leaf, path)
-    dtype = backend.dtype(leaf) if backend.owns(leaf) else str(values.dtype)
+    dtype = backend.dtype(leaf) if backend.owns(leaf) else values.dtype.name  # native byte order
     return backend.array(values, dtype=dtype, device=device)
 
 
@@ -195,7 +195,7 @@ def _crossed(backend: Backend, leaf: Any, like: Array) -> Any:
     if backend.owns(leaf) or not isinstance(leaf, np.ndarray) or leaf.dtype.kind not in "fiub":
         return leaf
     dtype, device = backend.dtype(like), backend.device(like)
-    kept = dtype if leaf.dtype.kind == "f" else str(leaf.dtype)
+    kept = dtype if leaf.dtype.kind == "f" else leaf.dtype.name
     return _scoped_call(backend, dtype)(lambda: backend.array(leaf, dtype=kept, device=device))
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import gradest
 import numpy as np
+
+import gradest
 from gradest.backend import Backend, as_float64
 from gradest.operations import Operations
 

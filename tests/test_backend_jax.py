@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import gradest
 import numpy as np
 import pytest
 from backend_cases import (
@@ -18,6 +17,8 @@ from backend_cases import (
     relative_error,
     slopes_at_zero,
 )
+
+import gradest
 
 jax = pytest.importorskip("jax", reason="JAX is not installed")
 jnp = jax.numpy

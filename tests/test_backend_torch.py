@@ -1,8 +1,7 @@
-"""The PyTorch backend: operations equal NumPy's, native transformations equal the closed form, modules are parameters."""
+"""The PyTorch backend: operations equal NumPy's, native modes the closed form, modules are parameters."""
 
 from typing import Any
 
-import gradest
 import numpy as np
 import pytest
 from backend_cases import (
@@ -17,6 +16,8 @@ from backend_cases import (
     relative_error,
     slopes_at_zero,
 )
+
+import gradest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 nn = torch.nn

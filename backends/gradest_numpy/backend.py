@@ -39,7 +39,7 @@ class NumpyBackend(Backend):
         return isinstance(leaf, np.ndarray | np.floating | float)
 
     def dtype(self, array: NDArray[Any]) -> str:
-        name = str(np.asarray(array).dtype)
+        name = np.asarray(array).dtype.name
         return "longdouble" if array.dtype == np.longdouble else name
 
     def versions(self) -> dict[str, str]:

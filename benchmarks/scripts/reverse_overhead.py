@@ -23,6 +23,7 @@ BARS = {("jax", "L"): 1.05, ("torch", "L"): 1.03, ("jax", "S"): 1.25, ("torch", 
 
 
 def problem(size: str) -> gradest.Problem:
+    """Return the MLP of a size on synthetic data."""
     features, width, classes, batch = PROBLEMS[size]
     generator = np.random.default_rng(0)
     samples = from_arrays(generator.standard_normal((batch, features)), np.arange(batch) % classes, name=size)
@@ -30,6 +31,7 @@ def problem(size: str) -> gradest.Problem:
 
 
 def jax_peer(objective: gradest.Objective) -> Call:
+    """Return JAX's own jitted gradient of the objective's loss, awaited."""
     import jax
     import jax.numpy as jnp
 
@@ -43,6 +45,7 @@ def jax_peer(objective: gradest.Objective) -> Call:
 
 
 def torch_peer(objective: gradest.Objective) -> Call:
+    """Return PyTorch's own gradient of the objective's loss."""
     import torch
     from torch.nn import functional
 
@@ -61,6 +64,7 @@ PEERS = {"jax": jax_peer, "torch": torch_peer}
 
 
 def measure(backend: str, size: str, rounds: int) -> None:
+    """Print both medians, their ratio and the bar."""
     objective = gradest.bind(problem(size), backend=backend, dtype="float32", kernel="native")
     prepared = gradest.get_estimator("reverse", engine="native").prepare(objective)
     params, wait = objective.start_tree, objective.backend.wait
@@ -75,6 +79,7 @@ def measure(backend: str, size: str, rounds: int) -> None:
 
 
 def main() -> None:
+    """Measure what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backend", choices=sorted(PEERS), action="append", help="all of them by default")
     parser.add_argument("--rounds", type=int, default=7)
