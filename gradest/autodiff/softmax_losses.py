@@ -31,7 +31,7 @@ def softmax_loss_difference(
     if isinstance(change, Outer):
         d = _outer_change(ops, targets, change)
         samples, classes = (int(n) for n in logits.shape)
-        log_p = ops.reshape(ops.matrix_transpose(log_p), (classes, 1, samples, 1))
+        log_p = ops.reshape(ops.reshape(ops.matrix_transpose(log_p), (-1,)), (classes, 1, samples, 1))
         losses = _logsumexp_change(ops, log_p, d, axis=0, exact=exact)  # (I, N, n)
         return ops.reshape(ops.mean(losses, axis=-2), (-1,))
     d = change.dense(ops)
@@ -43,7 +43,8 @@ def _outer_change(ops: Operations, targets: Array, change: Outer) -> Array:
     """Return `d - <t, d>` for each direction's change d of the logits, as `(C, I, N, n)`."""
     samples, classes = (int(n) for n in targets.shape)
     width = int(change.weight.shape[0])
-    weight = ops.matrix_transpose(change.weight)  # (C, n)
+    # flattened first: NumPy's results inherit the memory order of a transposed view, with classes innermost
+    weight = ops.reshape(ops.reshape(ops.matrix_transpose(change.weight), (-1,)), (classes, width))
     shifted = ops.reshape(weight, (classes, 1, 1, width)) - ops.reshape(
         ops.matmul(targets, weight), (1, 1, samples, width)
     )
