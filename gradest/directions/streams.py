@@ -36,7 +36,7 @@ class Streams:
         hashed = np.random.Philox(key=self._key, counter=counter).random_raw(_STATE_WORDS * (stop - start))
         inner: dict[str, Any] = {}
         # A 32-bit number left over from another stream must not become the first of this one.
-        state = {"bit_generator": "SFC64", "state": inner, "has_uint32": 0, "uinteger": 0}
+        state: Any = {"bit_generator": "SFC64", "state": inner, "has_uint32": 0, "uinteger": 0}
         for k, words in enumerate(hashed.reshape(-1, _STATE_WORDS)):
             inner["state"] = words
             self.bits.state = state

@@ -5,13 +5,15 @@ What they compute stands here; how blocks of directions are walked through stand
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 
 from gradest.errors import InvalidInputError
 from gradest.estimate import Cost
 from gradest.estimator import PreparedKernel, Target
-from gradest.estimators.evolution_kernel import EvolutionKernel
+from gradest.estimators.evolution_kernel import EvolutionKernel, EvolutionRun, Strategy
 from gradest.estimators.sampling import DirectionSampler, evaluation_path, require_sigma
 from gradest.estimators.shaping import require_shaping
+from gradest.estimators.workers import Crew
 from gradest.layout import Layout
 from gradest.objective import Objective
 
@@ -112,5 +114,19 @@ class EvolutionStrategy(DirectionSampler):
             return Cost(values=values + sides * len(self.blocks(layout)))
         return Cost(values=values + (1 if self.baseline == "value" else 0))
 
+    def parts(self, objective: Objective) -> EvolutionKernel:
+        """Return the kernel whose parts workers carry out."""
+        strategy = Strategy(
+            num_samples=self.num_samples,
+            sigma=self.sigma,
+            antithetic=self.antithetic,
+            baseline=self.baseline,
+            shaping=self.shaping,
+            differences=self.differences,
+        )
+        return EvolutionKernel(strategy, objective, partial(self.directions, objective=objective))
+
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
-        return PreparedKernel(EvolutionKernel(self, objective), evaluation_path(objective))
+        self.directions((0, 0), objective)  # refuses now what would not fit the memory budget later
+        crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
+        return PreparedKernel(EvolutionRun(crew, self.blocks(objective.layout)), evaluation_path(objective))

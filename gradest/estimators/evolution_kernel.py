@@ -4,136 +4,207 @@ One pass where the weight of a direction depends on its own values alone. Two wh
 (shaping, batch-mean baselines): the first gathers values, the second draws the same directions again.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradest.backend import Leaves
-from gradest.directions import Directions, Noise, as_tangents, root_key
+from gradest.directions import Key, Noise, as_tangents, root_key
 from gradest.estimate import KernelResult
 from gradest.estimators.cancellation import rounding_matters, warn_if_cancelled
-from gradest.estimators.sampling import add_leaves, bound_step, evaluate_at, place
+from gradest.estimators.sampling import Draws, add_leaves, bound_step, evaluate_at, place
 from gradest.estimators.shaping import centred_weights, shaped_weights
+from gradest.estimators.workers import Block, Crew, Group, task_groups
 from gradest.objective import Objective
 from gradest.operations import Array
 from gradest.tangents import Tangent
 
-if TYPE_CHECKING:
-    from gradest.estimators.evolution import EvolutionStrategy
+Evaluate = Callable[[Leaves, Sequence[Tangent], Any], Array]
 
-Block = tuple[int, int]
+
+@dataclass(frozen=True, kw_only=True)
+class Strategy:
+    """The hyper-parameters that the kernel reads; see `EvolutionStrategy`."""
+
+    num_samples: int
+    sigma: float
+    antithetic: bool = True
+    baseline: str = "none"
+    shaping: str | None = None
+    differences: str = "plain"
 
 
 class EvolutionKernel:
-    """An evolution strategy on one objective, callable with leaves and rng."""
+    """The parts of an evolution strategy on one objective that workers carry out, each on a group of blocks.
 
-    def __init__(self, estimator: "EvolutionStrategy", objective: Objective) -> None:
-        self.estimator = estimator
+    Parameters
+    ----------
+    draw
+        From a key to the directions of one estimate.
+    evaluate
+        `(leaves, tangents, data) -> (K,)`: the losses at perturbed points, where directions are not of parameters.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        objective: Objective,
+        draw: Callable[[Key], Draws],
+        evaluate: Evaluate | None = None,
+    ) -> None:
+        self.strategy = strategy
         self.objective = objective
-        self.blocks = estimator.blocks(objective.layout)
-        estimator.directions((0, 0), objective)  # refuses now what would not fit the memory budget later
-        self._exact = estimator.differences == "exact"
-        self._two_passes = estimator.shaping is not None or estimator.baseline in ("leave-one-out", "mean")
-        self._needs_value = estimator.baseline == "value" and not self._exact
-        self._watch_rounding = not self._exact and rounding_matters(objective.dtype, estimator.sigma)
-        self._value = objective.prepare_value()
+        self._draw = draw
+        self._exact = strategy.differences == "exact"
+        self.needs_value = strategy.baseline == "value" and not self._exact
+        self.watches_rounding = not self._exact and rounding_matters(objective.dtype, strategy.sigma)
         self._values = bound_step(objective, self._values_step)
         self._slopes = bound_step(objective, self._slopes_step)
         self._combine = bound_step(objective, lambda noise, weights, data: self._sum(as_tangents(noise), weights))
+        self._evaluate = evaluate or partial(evaluate_at, objective)
+        self._source: tuple[Key, Draws] | None = None
+        self._kept: tuple[Key, Block, Noise] | None = None
 
-    def __call__(self, leaves: Leaves, rng: Any) -> KernelResult:
-        directions = self.estimator.directions(root_key(rng), self.objective)
-        value = self._value(leaves) if self._needs_value else None
-        if self._two_passes:
-            return self._run_two_passes(leaves, directions, value)
-        return self._run_one_pass(leaves, directions, value)
-
-    # -- passes -------------------------------------------------------------------------------------------
-    def _run_one_pass(self, leaves: Leaves, directions: Directions, value: Array | None) -> KernelResult:
+    # -- parts, each for one group of blocks -----------------------------------------------------------------
+    def slopes(self, leaves: Leaves, group: Group, key: Key, value: Array | None) -> tuple[Any, ...]:
+        """Return `sum_k slope_k v_k`, f(x) where differences give it, and values and differences to be watched."""
         total: Leaves | None = None
         watched: list[tuple[Array, Array]] = []
-        for block in self.blocks:
-            noise = place(self.objective, directions.block(*block))
-            part, values, differences, centre = self._slopes(leaves, noise, () if value is None else value)
-            value = centre if self._exact else value
+        centre = None
+        for block in group:
+            noise, given = self._noise(key, block), () if value is None else value
+            part, values, differences, centre = self._slopes(leaves, noise, given)
             total = add_leaves(total, part)
-            if self._watch_rounding:
+            if self.watches_rounding:
                 watched.append((values, differences))
-        self._warn([values for values, _ in watched], [differences for _, differences in watched])
-        scale = 1.0 / self.estimator.num_samples
-        assert total is not None
-        return KernelResult(value, tuple(leaf * scale for leaf in total))
+        return total, centre, tuple(watched)
 
-    def _run_two_passes(self, leaves: Leaves, directions: Directions, value: Array | None) -> KernelResult:
-        kept: dict[Block, Noise] = {}
+    def values(self, leaves: Leaves, group: Group, key: Key) -> tuple[Any, ...]:
+        """Return values as NumPy `(1 or 2 sides, n)` in float64, and f(x) where differences give it."""
         rows: list[NDArray[np.float64]] = []
-        for block in self.blocks:
-            noise = place(self.objective, directions.block(*block))
-            if len(self.blocks) == 1:
-                kept[block] = noise
-            sides, centre = self._values(leaves, noise)
-            value = centre if self._exact else value
+        centre = None
+        for block in group:
+            sides, centre = self._values(leaves, self._noise(key, block))
             rows.append(np.stack([np.asarray(self.objective.backend.numpy(f), dtype=np.float64) for f in sides]))
-        fitness = np.concatenate(rows, axis=1)
-        if self._watch_rounding:
-            self._warn([fitness], [fitness[0] - (fitness[1] if len(fitness) > 1 else fitness[0].mean())])
-        weights = self._weights(fitness, value)
-        total: Leaves | None = None
-        for block in self.blocks:
-            noise = kept[block] if block in kept else place(self.objective, directions.block(*block))
-            total = add_leaves(total, self._combine(noise, self._placed(weights[slice(*block)])))
-        assert total is not None
-        return KernelResult(value, total)
+        return np.concatenate(rows, axis=1), centre
 
-    def _weights(self, fitness: NDArray[np.float64], value: Array | None) -> NDArray[np.float64]:
-        estimator = self.estimator
-        if estimator.shaping is None:
-            return centred_weights(fitness, estimator.baseline, estimator.sigma)
-        centre = float(fitness[0].mean())
-        if estimator.baseline == "value":
-            centre = 0.0 if self._exact else float(self.objective.backend.numpy(value))
-        return shaped_weights(fitness, estimator.shaping, centre)
+    def combined(self, leaves: Leaves, group: Group, key: Key, weights: NDArray[np.float64]) -> Leaves:
+        """Return `sum_k w_k v_k` for the weights of the group's directions."""
+        total: Leaves | None = None
+        objective, first = self.objective, group[0][0]
+        for start, stop in group:
+            part = weights[start - first : stop - first]
+            placed = objective.backend.array(part, dtype=objective.dtype, device=objective.device)
+            total = add_leaves(total, self._combine(self._noise(key, (start, stop)), placed))
+        self._kept = None
+        return total or ()
+
+    def _noise(self, key: Key, block: Block) -> Noise:
+        if self._kept is not None and self._kept[:2] == (key, block):
+            return self._kept[2]
+        if self._source is None or self._source[0] != key:
+            self._source = (key, self._draw(key))
+        noise = place(self.objective, self._source[1].block(*block))
+        if block == (0, self.strategy.num_samples):  # the only block: a second pass need not draw it again
+            self._kept = (key, block, noise)
+        return noise
 
     # -- steps, traced by frameworks that compile ----------------------------------------------------------
     def _values_step(self, leaves: Leaves, noise: Noise, data: Any) -> tuple[tuple[Array, ...], Any]:
         """Return the values `(K,)` of each side (differences from f(x) where exact), and f(x) where exact."""
         sides: list[Array] = []
         centre: Any = ()
-        for sign in (1.0, -1.0) if self.estimator.antithetic else (1.0,):
-            moved = [tangent.scaled(sign * self.estimator.sigma) for tangent in as_tangents(noise)]
+        for sign in (1.0, -1.0) if self.strategy.antithetic else (1.0,):
+            moved = [tangent.scaled(sign * self.strategy.sigma) for tangent in as_tangents(noise)]
             if self._exact:
                 centre, differences = self.objective.evaluate_differences(leaves, moved, data)
                 sides.append(differences)
             else:
-                sides.append(evaluate_at(self.objective, leaves, moved, data))
+                sides.append(self._evaluate(leaves, moved, data))
         return tuple(sides), centre
 
     def _slopes_step(self, leaves: Leaves, noise: Noise, value: Any, data: Any) -> tuple[Leaves, Array, Array, Any]:
         """Return `sum_k slope_k v_k`, values, differences and f(x) where exact; slope = difference / sigma."""
         sides, centre = self._values_step(leaves, noise, data)
-        if self.estimator.antithetic:
+        if self.strategy.antithetic:
             differences = (sides[0] - sides[1]) * 0.5
         else:
-            differences = sides[0] - value if self._needs_value else sides[0]
-        slopes = differences * (1.0 / self.estimator.sigma)
+            differences = sides[0] - value if self.needs_value else sides[0]
+        slopes = differences * (1.0 / self.strategy.sigma)
         return self._sum(as_tangents(noise), slopes), sides[0], differences, centre
 
-    # -- small parts ----------------------------------------------------------------------------------------
     def _sum(self, tangents: Sequence[Tangent], weights: Array) -> Leaves:
         return tuple(tangent.combine(self.objective.ops, weights) for tangent in tangents)
 
-    def _placed(self, weights: NDArray[np.float64]) -> Array:
-        return self.objective.backend.array(weights, dtype=self.objective.dtype, device=self.objective.device)
 
-    def _warn(self, values: Sequence[Array], differences: Sequence[Array]) -> None:
-        if not self._watch_rounding:
+class EvolutionRun:
+    """An evolution strategy bound to a crew, callable with leaves and rng."""
+
+    def __init__(self, crew: Crew[EvolutionKernel], blocks: Sequence[Block]) -> None:
+        self._crew = crew
+        self._kernel = crew.kernel
+        self._strategy = crew.kernel.strategy
+        self._groups = task_groups(blocks, crew.kernel.objective)
+        self._value = crew.kernel.objective.prepare_value()
+        self._two_passes = self._strategy.shaping is not None or self._strategy.baseline in ("leave-one-out", "mean")
+
+    def __call__(self, leaves: Leaves, rng: Any) -> KernelResult:
+        key = root_key(rng)
+        value = self._value(leaves) if self._kernel.needs_value else None
+        run = self._run_two_passes if self._two_passes else self._run_one_pass
+        return run(leaves, key, value)
+
+    def _run_one_pass(self, leaves: Leaves, key: Key, value: Array | None) -> KernelResult:
+        total: Leaves | None = None
+        watched: list[tuple[Array, Array]] = []
+        for part, centre, seen in self._crew.run("slopes", leaves, self._groups, [(key, value)] * len(self._groups)):
+            total = add_leaves(total, part)
+            value = _first(value, centre)
+            watched.extend(seen)
+        self._warn(watched)
+        scale = 1.0 / self._strategy.num_samples
+        return KernelResult(value, tuple(leaf * scale for leaf in total or ()))
+
+    def _run_two_passes(self, leaves: Leaves, key: Key, value: Array | None) -> KernelResult:
+        rows: list[NDArray[np.float64]] = []
+        for part, centre in self._crew.run("values", leaves, self._groups, [(key,)] * len(self._groups)):
+            rows.append(part)
+            value = _first(value, centre)
+        fitness = np.concatenate(rows, axis=1)
+        if self._kernel.watches_rounding:
+            self._warn([(fitness[0], fitness[0] - (fitness[1] if len(fitness) > 1 else fitness[0].mean()))])
+        weights = self._weights(fitness, value)
+        arguments = [(key, weights[group[0][0] : group[-1][1]]) for group in self._groups]
+        total: Leaves | None = None
+        for part in self._crew.run("combined", leaves, self._groups, arguments):
+            total = add_leaves(total, part)
+        return KernelResult(value, total or ())
+
+    def _weights(self, fitness: NDArray[np.float64], value: Array | None) -> NDArray[np.float64]:
+        strategy = self._strategy
+        if strategy.shaping is None:
+            return centred_weights(fitness, strategy.baseline, strategy.sigma)
+        centre = float(fitness[0].mean())
+        if strategy.baseline == "value":  # exact differences are from f(x) already
+            centre = float(self._kernel.objective.backend.numpy(value)) if self._kernel.needs_value else 0.0
+        return shaped_weights(fitness, strategy.shaping, centre)
+
+    def _warn(self, watched: Sequence[tuple[Array, Array]]) -> None:
+        if not watched:
             return
-        to_numpy = self.objective.backend.numpy
-        found = [v if isinstance(v, np.ndarray) else to_numpy(v) for v in values]
-        moved = [d if isinstance(d, np.ndarray) else to_numpy(d) for d in differences]
-        if not (self.estimator.antithetic or self._needs_value or self._two_passes):
-            centre = np.concatenate(found).mean()  # one-sided values without a baseline differ from their mean
-            moved = [d - centre for d in moved]
-        warn_if_cancelled(found, moved, self.objective.dtype, self.estimator.sigma)
+        backend = self._kernel.objective.backend
+        pairs = [tuple(a if isinstance(a, np.ndarray) else backend.numpy(a) for a in pair) for pair in watched]
+        values, differences = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        if not (self._strategy.antithetic or self._kernel.needs_value or self._two_passes):
+            centre = np.concatenate(values).mean()  # one-sided values without a baseline differ from their mean
+            differences = [difference - centre for difference in differences]
+        warn_if_cancelled(values, differences, self._kernel.objective.dtype, self._strategy.sigma)
+
+
+def _first(value: Array | None, centre: Any) -> Array | None:
+    """Return f(x) as it was known before, or as exact differences give it, or None."""
+    return value if value is not None or centre is None or isinstance(centre, tuple) else centre

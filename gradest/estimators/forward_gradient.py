@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradest.backend import Leaves
-from gradest.directions import Noise, as_tangents, root_key
+from gradest.directions import Key, Noise, as_tangents, root_key
 from gradest.errors import InvalidInputError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel, Target
-from gradest.estimators.sampling import DirectionSampler, add_leaves, bound_step, place
+from gradest.estimators.sampling import DirectionSampler, Draws, add_leaves, bound_step, place
+from gradest.estimators.workers import Crew, Group, task_groups
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array
@@ -57,6 +58,10 @@ class ForwardGradient(DirectionSampler):
     def cost(self, layout: Layout) -> Cost:
         return Cost(jvps=self.num_samples)
 
+    def parts(self, objective: Objective) -> "ForwardGradientKernel":
+        """Return the kernel whose parts workers carry out."""
+        return ForwardGradientKernel(self, objective)
+
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         num_parameters = objective.layout.num_parameters
         if self.projection and self.num_samples > num_parameters:
@@ -64,23 +69,43 @@ class ForwardGradient(DirectionSampler):
                 f"projection=True was asked for with num_samples={self.num_samples} directions in {num_parameters} "
                 f"dimensions; pass num_samples={num_parameters} or fewer"
             )
-        path = objective.choose_engine(self.engine, "value_and_jvps")
         self.directions((0, 0), objective)  # refuses now what would not fit the memory budget later
-        step = _native_step(objective) if path == "native" else bound_step(objective, _interpreted_step(objective))
-        blocks = self.blocks(objective.layout)
+        crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
+        groups = task_groups(self.blocks(objective.layout), objective)
         scale = 1.0 / (num_parameters if self.projection else self.num_samples)
 
         def kernel(leaves: Leaves, rng: Any) -> KernelResult:
-            directions = self.directions(root_key(rng), objective)
+            key = root_key(rng)
             total: Leaves | None = None
             value = None
-            for block in blocks:
-                value, part = step(leaves, place(objective, directions.block(*block)))
+            for value, part in crew.run("slopes", leaves, groups, [(key,)] * len(groups)):
                 total = add_leaves(total, part)
-            assert total is not None
-            return KernelResult(value, tuple(leaf * scale for leaf in total))
+            return KernelResult(value, tuple(leaf * scale for leaf in total or ()))
 
-        return PreparedKernel(kernel, path)
+        return PreparedKernel(kernel, crew.kernel.path)
+
+
+class ForwardGradientKernel:
+    """The part of a forward gradient on one objective that workers carry out."""
+
+    def __init__(self, estimator: ForwardGradient, objective: Objective) -> None:
+        self.objective = objective
+        self.path = objective.choose_engine(estimator.engine, "value_and_jvps")
+        native = self.path == "native"
+        self._step = _native_step(objective) if native else bound_step(objective, _interpreted_step(objective))
+        self._estimator = estimator
+        self._source: tuple[Key, Draws] | None = None
+
+    def slopes(self, leaves: Leaves, group: Group, key: Key) -> tuple[Any, Leaves | None]:
+        """Return the loss and `sum_k (grad f . v_k) v_k` over the group's directions."""
+        if self._source is None or self._source[0] != key:
+            self._source = (key, self._estimator.directions(key, self.objective))
+        total: Leaves | None = None
+        value = None
+        for block in group:
+            value, part = self._step(leaves, place(self.objective, self._source[1].block(*block)))
+            total = add_leaves(total, part)
+        return value, total
 
 
 Step = Callable[..., tuple[Array, Leaves]]

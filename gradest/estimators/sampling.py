@@ -7,7 +7,7 @@ not depend on the number of workers. This module knows no particular estimator.
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from gradest.backend import Leaves
 from gradest.chunking import DEFAULT_MEMORY_BUDGET_BYTES, choose_chunk_size, chunks, require_positive
@@ -23,6 +23,13 @@ from gradest.tangents import Tangent
 
 _ENTRY_BYTES = 8
 _ACTIVATION_SHARE = 8  # one evaluation is taken to hold at least P / 8 numbers beside its direction
+
+
+class Draws(Protocol):
+    """The directions of one estimate: `Directions`, or what is made from them."""
+
+    def block(self, start: int, stop: int) -> Noise:
+        """Return the directions start, ..., stop - 1."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,8 @@ def centred_weights(fitness: Values, baseline: str, sigma: float) -> Values:
     Source: Kool, van Hoof & Welling 2019 (leave-one-out); derived (the two are proportional).
     """
     count = fitness.shape[1] - (1 if baseline == "leave-one-out" else 0)
-    return (fitness[0] - fitness[0].mean()) / (count * sigma)
+    weights: Values = (fitness[0] - fitness[0].mean()) / (count * sigma)
+    return weights
 
 
 def shaped_weights(fitness: Values, shaping: str, centre: float) -> Values:
@@ -55,12 +56,11 @@ def shaped_weights(fitness: Values, shaping: str, centre: float) -> Values:
         )
     count = fitness.shape[1]
     if shaping == "sign":
-        difference = fitness[0] - (fitness[1] if len(fitness) > 1 else centre)
-        return np.sign(difference) / count
+        difference: Values = fitness[0] - (fitness[1] if len(fitness) > 1 else centre)
+        weights: Values = np.sign(difference) / count
+        return weights
     utilities = _UTILITIES[shaping](fitness.reshape(-1)).reshape(fitness.shape)
-    if len(fitness) > 1:
-        return (utilities[0] - utilities[1]) / (2 * count)
-    weights: Values = utilities[0] / count
+    weights = (utilities[0] - utilities[1]) / (2 * count) if len(fitness) > 1 else utilities[0] / count
     return weights
 
 
@@ -81,9 +81,11 @@ def _centred_ranks(values: Values) -> Values:
 
 
 def _z_scores(values: Values) -> Values:
-    centred = values - values.mean()
+    centred: Values = values - values.mean()
     deviation = float(np.sqrt(np.square(centred).mean()))
-    return centred / deviation if deviation > 0.0 else centred
+    if deviation > 0.0:
+        centred /= deviation
+    return centred
 
 
 _UTILITIES = {"centered-rank": _centred_ranks, "z-score": _z_scores}

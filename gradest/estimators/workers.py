@@ -1,0 +1,151 @@
+"""Blocks of directions on the workers of an executor, or here: the same sums in the same order either way.
+
+Tasks are groups of blocks, large enough to be worth sending, fixed by the sizes of the objective and never by the
+number of workers. Parameters and results travel as NumPy arrays. This module knows no particular estimator.
+"""
+
+import pickle
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from itertools import islice
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+
+from gradest.backend import Leaves
+from gradest.errors import InvalidInputError
+from gradest.estimate import Cost
+from gradest.objective import Objective
+
+Block = tuple[int, int]
+Group = tuple[Block, ...]
+
+# Entries of parameters times (rows of data + draws) that take some 50 ms: 20 multiply-adds a nanosecond.
+_TASK_WORK = 1_000_000_000
+_DRAWING_ROWS = 20  # drawing a number costs about as much as 20 rows of data through one parameter
+
+
+class Parts(Protocol):
+    """A kernel whose work is cut into parts: methods `part(leaves, group, *arguments)` that workers carry out."""
+
+    objective: Objective
+
+
+K_co = TypeVar("K_co", bound=Parts, covariant=True)
+
+
+class PartsFactory(Protocol[K_co]):
+    """A picklable estimator that makes its kernel anew on a worker."""
+
+    def parts(self, objective: Objective) -> K_co:
+        """Return the kernel for an objective."""
+
+
+def task_groups(blocks: Sequence[Block], objective: Objective) -> tuple[Group, ...]:
+    """Return the blocks in consecutive groups, each of about 50 ms of work or one block."""
+    data = objective.data
+    arrays = data.values() if isinstance(data, dict) else data
+    rows = max((int(a.shape[0]) for a in arrays if len(getattr(a, "shape", ()))), default=1)
+    each = objective.layout.num_parameters * (rows + _DRAWING_ROWS) * (blocks[0][1] - blocks[0][0])
+    size = max(1, _TASK_WORK // each)
+    return tuple(tuple(blocks[k : k + size]) for k in range(0, len(blocks), size))
+
+
+class Crew(Generic[K_co]):
+    """Runs parts of a kernel on groups of blocks, here or on an executor, and yields results in order."""
+
+    def __init__(
+        self, factory: PartsFactory[K_co], objective: Objective, executor: Executor | None, *, budget_bytes: int
+    ) -> None:
+        self.kernel = factory.parts(objective)
+        self._factory = factory
+        self._objective = objective
+        self._executor = executor
+        self._token = uuid.uuid4().hex
+        # Results wait for those before them; no more of them than the budget holds.
+        self._waiting = max(2, budget_bytes // (16 * max(1, objective.layout.num_parameters)))
+        if executor is not None and not isinstance(executor, ThreadPoolExecutor):
+            _require_picklable(factory, objective)
+
+    def run(
+        self, part: str, leaves: Leaves, groups: Sequence[Group], arguments: Sequence[tuple[Any, ...]]
+    ) -> Iterator[Any]:
+        """Yield `kernel.part(leaves, group, *arguments[k])` for each group k, in order."""
+        if self._executor is None:
+            for group, more in zip(groups, arguments, strict=True):
+                yield getattr(self.kernel, part)(leaves, group, *more)
+            return
+        inner = self.kernel.objective
+        sent = _to_numpy(inner, tuple(leaves))
+        common = (self._token, self._factory, self._objective, part, sent)
+        tasks = iter(zip(groups, arguments, strict=True))
+        submit = self._executor.submit
+
+        def submitted(count: int) -> list[Future[Any]]:
+            return [submit(_work, *common, group, _to_numpy(inner, more)) for group, more in islice(tasks, count)]
+
+        waiting = submitted(self._waiting)
+        while waiting:
+            result, counted = waiting.pop(0).result()
+            waiting.extend(submitted(1))
+            self._objective.count(counted)
+            yield _to_arrays(inner, result)
+
+
+_local = threading.local()
+
+
+def _work(
+    token: str, factory: PartsFactory[Any], objective: Objective, part: str, leaves: Any, group: Group, arguments: Any
+) -> tuple[Any, Cost]:
+    """Carry out one task on a worker, which keeps the kernel that it made last."""
+    if getattr(_local, "token", None) != token:
+        own = objective.separate()
+        _local.token, _local.objective, _local.kernel = token, own, factory.parts(own)
+    own, kernel = _local.objective, _local.kernel
+    before = own.counts
+
+    def carry_out() -> Any:
+        inner = kernel.objective
+        return _to_numpy(inner, getattr(kernel, part)(_to_arrays(inner, leaves), group, *_to_arrays(inner, arguments)))
+
+    return objective.scoped(carry_out)(), own.counts - before
+
+
+def _to_numpy(objective: Objective, nested: Any) -> Any:
+    if isinstance(nested, tuple | list):
+        return tuple(_to_numpy(objective, item) for item in nested)
+    if not hasattr(nested, "shape") or isinstance(nested, np.ndarray) or not objective.backend.owns(nested):
+        return nested
+    return _Sent(objective.backend.numpy(nested), objective.backend.dtype(nested))
+
+
+def _to_arrays(objective: Objective, nested: Any) -> Any:
+    if isinstance(nested, _Sent):
+        return objective.backend.array(nested.values, dtype=nested.dtype, device=objective.device)
+    return tuple(_to_arrays(objective, item) for item in nested) if isinstance(nested, tuple) else nested
+
+
+class _Sent:
+    """An array of a framework on its way between workers: its values, and the name of its dtype.
+
+    NumPy's own arrays travel as they are.
+    """
+
+    __slots__ = ("dtype", "values")
+
+    def __init__(self, values: Any, dtype: str) -> None:
+        self.values = values
+        self.dtype = dtype
+
+
+def _require_picklable(factory: PartsFactory[Any], objective: Objective) -> None:
+    try:
+        pickle.dumps((factory, objective))
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise InvalidInputError(
+            f"an executor of processes was given, and the objective cannot be sent to them: {error}; pass a function "
+            "defined at the top of a module, a Problem, or a ThreadPoolExecutor"
+        ) from error
