@@ -1,0 +1,86 @@
+"""Every deterministic estimator must be right: against extended precision, and with the order it states."""
+
+import math
+
+import numpy as np
+
+from gradest.accuracy import compare_gradients
+from gradest.compare import flat
+from gradest.errors import InvalidInputError
+from gradest.estimator import Target
+from gradest.problems.analytic_functions import LogSumExp
+from gradest.reference import reference_gradient
+from gradest.testing.factors import explain_factor
+from gradest.testing.forms import accuracy_problems
+from gradest.testing.results import CheckResult, judged, not_applicable
+from gradest.testing.subject import Subject
+from gradest.theory import difference_rule
+
+_EXACT_ROUNDING = 1000  # units of eps: differentiation in the working precision
+_DIFFERENCE_FACTOR = 100  # times the truncation and rounding of a loss of size one
+_STEPS = (0.2, 0.1)
+_ORDER_TOLERANCE = 0.3
+
+
+def check_accuracy(subject: Subject) -> CheckResult:
+    """Check a deterministic estimator against references in extended precision, in float64 and float32."""
+    estimator = subject.estimator
+    if estimator.stochastic or not subject.judged_by_length:
+        return not_applicable("accuracy", "the estimator is stochastic, or does not claim the gradient")
+    worst, detail = 0.0, "exact on every problem"
+    for problem in accuracy_problems():
+        for dtype in ("float64", "float32"):
+            objective = subject.objective(problem, dtype=dtype)
+            found = flat(objective, estimator.prepare(objective)(rng=subject.seed))
+            accuracy = compare_gradients(found, reference_gradient(objective).gradient)
+            share = accuracy.relative_error / _tolerance(subject, dtype)
+            if not share <= worst:
+                worst = share
+                detail = f"{problem.name} in {dtype}: relative error {accuracy.relative_error:.3g}, "
+                detail += f"allowed {_tolerance(subject, dtype):.3g}"
+                detail += explain_factor(accuracy.norm_ratio * math.copysign(1, accuracy.cosine), 1e-3, subject)
+                if not share <= 1 or math.isnan(share):
+                    return judged("accuracy", share, 1.0, detail)
+    return judged("accuracy", worst, 1.0, f"at worst, {detail}")
+
+
+def _tolerance(subject: Subject, dtype: str) -> float:
+    """Return the relative error allowed: rounding for methods that differentiate, more for those that subtract values."""
+    eps = float(np.finfo(dtype).eps)
+    if subject.estimator.cost(accuracy_problems()[0].layout).values == 0:
+        return _EXACT_ROUNDING * eps
+    order = _order(subject) or 1
+    step = subject.option("step")
+    chosen = float(step) if isinstance(step, int | float) else eps ** (1 / (order + 1))
+    return _DIFFERENCE_FACTOR * (chosen**order + eps / chosen)
+
+
+def check_order(subject: Subject) -> CheckResult:
+    """Check that halving the step of a difference scheme divides its error by 2^order."""
+    order = _order(subject)
+    if order is None or not subject.has("step") or subject.estimator.target is not Target.GRADIENT:
+        return not_applicable("order", "the estimator has no difference scheme with a step")
+    if subject.estimator.stochastic or subject.option("scheme") == "complex-step":
+        return not_applicable("order", "the error is not all truncation")
+    errors = []
+    for step in _STEPS:
+        objective = subject.objective(LogSumExp(size=5))
+        prepared = subject.varied(step=step).prepare(objective)
+        errors.append(flat(objective, prepared(rng=subject.seed)) - reference_gradient(objective).gradient)
+    sizes = [float(np.linalg.norm(error)) for error in errors]
+    slope = math.log(sizes[0] / sizes[1]) / math.log(_STEPS[0] / _STEPS[1]) if all(sizes) else math.nan
+    detail = (
+        f"the error falls with the power {slope:.2f} of the step; scheme {subject.option('scheme')!r} has order {order}"
+    )
+    return judged("order", abs(slope - order), _ORDER_TOLERANCE, detail)
+
+
+def _order(subject: Subject) -> int | None:
+    """Return the order that the difference scheme states, or None where it is none that is known."""
+    scheme, order = subject.option("scheme"), subject.option("order")
+    if not isinstance(scheme, str):
+        return None
+    try:
+        return difference_rule(scheme, order=order).order
+    except InvalidInputError:
+        return None

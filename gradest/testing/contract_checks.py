@@ -1,0 +1,211 @@
+"""Every estimator must: be a frozen value, return what was asked, count what it costs, leave its inputs alone."""
+
+import math
+import pickle
+from collections.abc import Iterator
+from dataclasses import FrozenInstanceError, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from gradest.compare import flat
+from gradest.errors import NonFiniteError, UnsupportedError
+from gradest.estimator import Estimator, Prepared, Target
+from gradest.objective import Objective
+from gradest.testing.forms import Form
+from gradest.testing.results import CheckResult, claimed, judged, not_applicable
+from gradest.testing.subject import Subject
+
+_LOSS_ROUNDING = 64  # units of the dtype's eps: what a loss of a few sums and exponentials may be off
+
+
+def check_configuration(subject: Subject) -> CheckResult:
+    """Check that the estimator is a frozen dataclass that survives pickling and prints its hyper-parameters."""
+    return claimed("configuration", _configuration_faults(subject.estimator), "frozen, pickles, prints its fields")
+
+
+def _configuration_faults(estimator: Estimator) -> Iterator[str]:
+    if not is_dataclass(estimator):
+        yield "it is no dataclass: write @dataclass(frozen=True) above the class"
+        return
+    names = [f.name for f in fields(estimator)]
+    for name in names[:1]:
+        try:
+            setattr(estimator, name, getattr(estimator, name))
+        except FrozenInstanceError:
+            continue
+        yield f"hyper-parameter {name!r} can be assigned to: write @dataclass(frozen=True)"
+    again = pickle.loads(pickle.dumps(estimator))
+    if again != estimator:
+        yield f"pickling gives {again!r}, which is not equal to {estimator!r}"
+    missing = [name for name in names if name not in repr(estimator)]
+    if missing:
+        yield f"its repr does not show {', '.join(missing)}"
+    for attribute in ("name", "source", "formula", "cost_formula"):
+        if not isinstance(getattr(estimator, attribute, None), str):
+            yield f"the class attribute {attribute!r} must be a string"
+
+
+def check_result(subject: Subject) -> CheckResult:
+    """Check structure, names, shapes, dtype and array type of the gradient, on each backend in each dtype."""
+    faults: list[str] = []
+    done: list[str] = []
+    for backend, dtype in subject.settings():
+        try:
+            prepared = subject.prepared(backend, dtype)
+        except UnsupportedError as error:
+            if backend == subject.backends[0] and dtype == "float64":
+                faults.append(f"cannot run on {backend}: {error}")
+            continue
+        faults += [f"on {backend} in {dtype}: {fault}" for fault in _result_faults(prepared, subject.seed)]
+        done.append(f"{backend} {dtype}")
+    return claimed("result", faults, f"structure, shapes, dtype and array type as the parameters': {', '.join(done)}")
+
+
+def _result_faults(prepared: Prepared, seed: int) -> Iterator[str]:
+    objective = prepared.objective
+    backend, asked = objective.backend, objective.start_tree
+    found = prepared(rng=seed).gradient
+    if type(found) is not type(asked) or tuple(found) != tuple(asked):
+        yield f"the gradient has the keys {tuple(found)}, the parameters {tuple(asked)}"
+        return
+    for name, like in asked.items():
+        leaf = found[name]
+        if not backend.owns(leaf) or type(leaf) is not type(like):
+            yield f"{name!r} is a {type(leaf).__name__}, the parameter a {type(like).__name__}"
+        elif backend.dtype(leaf) != backend.dtype(like):
+            yield f"{name!r} has dtype {backend.dtype(leaf)}, the parameter {backend.dtype(like)}"
+        elif tuple(leaf.shape) != tuple(like.shape):
+            yield f"{name!r} has shape {tuple(leaf.shape)}, the parameter {tuple(like.shape)}"
+        elif not np.isfinite(backend.numpy(leaf)).all():
+            yield f"{name!r} holds NaN or infinity at finite parameters"
+
+
+def check_value(subject: Subject) -> CheckResult:
+    """Check that the value, where one is returned, is the loss at the parameters."""
+    worst, seen = 0.0, 0
+    for backend, dtype in _supported(subject):
+        prepared = subject.prepared(backend, dtype)
+        objective = prepared.objective
+        value = prepared(rng=subject.seed).value
+        if value is None:
+            continue
+        loss = float(objective.backend.numpy(objective.prepare_value()(objective.start)))
+        found = float(objective.backend.numpy(value) if objective.backend.owns(value) else value)
+        error = abs(found - loss) / abs(loss) / float(np.finfo(dtype).eps)
+        worst, seen = (error if not error <= worst else worst), seen + 1
+    if not seen:
+        return not_applicable("value", "the estimator returns no value")
+    return judged("value", worst, _LOSS_ROUNDING, f"differs from the loss by {worst:.3g} units of rounding at most")
+
+
+def check_cost(subject: Subject) -> CheckResult:
+    """Check that evaluations counted are those declared, at the first call and the next."""
+    faults = []
+    declared = ""
+    for backend, dtype in _supported(subject):
+        prepared = subject.prepared(backend, dtype)
+        objective = prepared.objective
+        expected = subject.estimator.cost(objective.layout)
+        declared = str(expected)
+        for call in ("first", "second"):
+            before = objective.counts
+            prepared(rng=subject.seed)
+            counted = objective.counts - before
+            if counted != expected:
+                faults.append(f"{call} call on {backend} in {dtype}: declared {expected}, counted {counted}")
+    return claimed("cost", faults, f"declared and counted: {declared}")
+
+
+def check_inputs(subject: Subject) -> CheckResult:
+    """Check that parameters and data are the same bytes after an estimate, and need not be writable."""
+    faults = []
+    for backend, dtype in _supported(subject):
+        prepared = subject.prepared(backend, dtype)
+        faults += [f"on {backend} in {dtype}: {fault}" for fault in _input_faults(prepared, subject.seed)]
+    return claimed("inputs", faults, "parameters and data are unchanged, byte for byte")
+
+
+def _input_faults(prepared: Prepared, seed: int) -> Iterator[str]:
+    objective = prepared.objective
+    given = objective.tree_of(
+        [_private(objective, leaf, dtype) for leaf, dtype in zip(objective.start, objective.dtypes, strict=True)]
+    )
+    watched = {
+        **{f"data {k!r}": v for k, v in objective.data.items()},
+        **{f"parameter {k!r}": v for k, v in given.items()},
+    }
+    watched |= {f"start {n!r}": leaf for n, leaf in zip(objective.layout.names, objective.start, strict=True)}
+    before = {name: objective.backend.numpy(array).tobytes() for name, array in watched.items()}
+    frozen = [leaf for leaf in given.values() if isinstance(leaf, np.ndarray)]
+    for leaf in frozen:
+        leaf.flags.writeable = False
+    try:
+        prepared(given, rng=seed)
+    except ValueError as error:
+        if "read-only" not in str(error):
+            raise
+        yield f"it writes to its parameters: {error}"
+    for name, array in watched.items():
+        if objective.backend.numpy(array).tobytes() != before[name]:
+            yield f"{name} was changed"
+
+
+def _private(objective: Objective, leaf: Any, dtype: str) -> Any:
+    return objective.scoped(lambda: objective.backend.array(objective.backend.numpy(leaf), dtype=dtype))()
+
+
+def check_fresh_results(subject: Subject) -> CheckResult:
+    """Check that a gradient is neither overwritten by the next call nor a view of the parameters."""
+    prepared = subject.prepared(subject.backends[0], "float64")
+    objective = prepared.objective
+    first = prepared(rng=subject.seed)
+    kept = flat(objective, first)
+    prepared(rng=subject.seed + 1)
+    faults = [] if np.array_equal(flat(objective, first), kept) else ["the next call overwrites an earlier gradient"]
+    for name, leaf in first.gradient.items():
+        if isinstance(leaf, np.ndarray) and any(np.shares_memory(leaf, x) for x in objective.start):
+            faults.append(f"gradient {name!r} shares memory with a parameter")
+    return claimed("fresh results", faults, "each gradient owns its memory")
+
+
+def check_preparation(subject: Subject) -> CheckResult:
+    """Check that an estimate depends on its arguments alone: not on earlier calls, nor on which preparation made it."""
+    problem = Form(cubic=0.3)
+    one = subject.estimator.prepare(subject.objective(problem))
+    other = subject.estimator.prepare(subject.objective(problem))
+    seeds = (subject.seed, subject.seed + 1, subject.seed, subject.seed)
+    first, _, again, thrice = (flat(one.objective, one(rng=seed)) for seed in seeds)
+    second = flat(other.objective, other(rng=subject.seed))
+    faults = []
+    if not (np.array_equal(first, again) and np.array_equal(first, thrice)):
+        faults.append("the same call gives another estimate after other calls: it keeps something between calls")
+    if not np.array_equal(first, second):
+        faults.append("prepared a second time, it gives another estimate")
+    return claimed("preparation", faults, "estimates depend on their arguments alone")
+
+
+def check_non_finite(subject: Subject) -> CheckResult:
+    """Check that a loss that is NaN shows: as NaN in the gradient, or as NonFiniteError."""
+    if subject.estimator.target is Target.NOTHING:
+        return not_applicable("non-finite", "the estimator is a control that evaluates nothing")
+    objective = subject.objective(Form(factor=math.nan))
+    prepared = subject.estimator.prepare(objective)
+    try:
+        with np.errstate(invalid="ignore"):
+            found = flat(objective, prepared(rng=subject.seed))
+    except NonFiniteError as error:
+        return claimed("non-finite", (), f"NonFiniteError: {error}")
+    hidden = bool(np.isfinite(found).all())
+    faults = ["a loss that is NaN everywhere gives a gradient of finite numbers"] if hidden else []
+    return claimed("non-finite", faults, "a loss that is NaN gives NaN")
+
+
+def _supported(subject: Subject) -> Iterator[tuple[str, str]]:
+    """Yield the settings that the estimator can run in."""
+    for backend, dtype in subject.settings():
+        try:
+            subject.prepared(backend, dtype)
+        except UnsupportedError:
+            continue
+        yield backend, dtype

@@ -1,0 +1,66 @@
+"""Every estimator with Rademacher directions must have its expectation exactly: over all 2^P sign vectors."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.estimator import Target
+from gradest.layout import Layout
+from gradest.testing.forms import Form
+from gradest.testing.results import CheckResult, judged, not_applicable
+from gradest.testing.subject import Subject
+from gradest.theory import smoothing_bias
+
+_SIGMA = 0.5
+_CUBIC = 1.5
+_ROUNDING = 1e-11
+
+
+@dataclass(frozen=True)
+class AllSigns:
+    """Stands in for random directions: direction i has the signs of the bits of i."""
+
+    layout: Layout
+
+    def block(self, start: int, stop: int) -> tuple[NDArray[np.float64], ...]:
+        """Return the sign vectors start, ..., stop - 1, one array `(K, *shape)` for each parameter."""
+        bits = np.arange(start, stop)[:, None] >> np.arange(self.layout.num_parameters)
+        return tuple(np.ascontiguousarray(part) for part in self.layout.unflatten(1.0 - 2.0 * (bits & 1)))
+
+
+def check_enumeration(subject: Subject) -> CheckResult:
+    """Check the mean over all sign vectors, which is the expectation to rounding, on a quadratic and a cubic."""
+    estimator = subject.estimator
+    fits = subject.option("distribution") == "rademacher" and subject.has("num_samples")
+    fits = fits and subject.option("baseline", "none") in ("none", "value") and subject.option("shaping") is None
+    if not fits or not subject.judged_by_length or not callable(getattr(estimator, "directions", None)):
+        return not_applicable("enumeration", "its directions are not signs that can be given to it")
+    worst = 0.0
+    for cubic in (0.0, _CUBIC):
+        form = Form(cubic=cubic)
+        layout = form.layout
+        fed = _fed(subject.varied(num_samples=2**layout.num_parameters, sigma=_SIGMA))
+        target = form.gradient_at_start
+        if estimator.target is Target.SMOOTHED and estimator.cost(layout).values:
+            target = target + smoothing_bias("rademacher", form.third_derivative, sigma=_SIGMA)
+        found = subject.estimates(fed, form, [subject.seed])[0]
+        error = float(np.linalg.norm(found - target) / np.linalg.norm(target))
+        worst = error if not error <= worst else worst
+    shown = "NaN" if math.isnan(worst) else f"{worst:.2g}"
+    return judged(
+        "enumeration", worst, _ROUNDING, f"the mean over all {2**layout.num_parameters} sign vectors is {shown} off"
+    )
+
+
+def _fed(estimator: Any) -> Any:
+    """Return the estimator with `directions` replaced by all sign vectors."""
+    kind = type(estimator)
+    fed = type(kind.__name__, (kind,), {"directions": lambda self, key, objective: AllSigns(objective.layout)})
+    return (
+        replace(estimator)
+        if kind is fed
+        else fed(**{name: getattr(estimator, name) for name in kind.__dataclass_fields__})
+    )

@@ -1,0 +1,98 @@
+"""Checks any estimator, ours or a plug-in's, through the public contract alone."""
+
+from collections.abc import Callable, Sequence
+
+from gradest.errors import InvalidInputError, UnsupportedError, unknown_name
+from gradest.estimator import Estimator
+from gradest.testing import (
+    accuracy_checks,
+    contract_checks,
+    enumeration_checks,
+    expectation_checks,
+    invariance_checks,
+    rng_checks,
+)
+from gradest.testing.results import CheckResult, not_applicable
+from gradest.testing.subject import Subject
+
+CHECKS: dict[str, Callable[[Subject], CheckResult]] = {
+    "configuration": contract_checks.check_configuration,
+    "result": contract_checks.check_result,
+    "value": contract_checks.check_value,
+    "cost": contract_checks.check_cost,
+    "inputs": contract_checks.check_inputs,
+    "fresh results": contract_checks.check_fresh_results,
+    "preparation": contract_checks.check_preparation,
+    "non-finite": contract_checks.check_non_finite,
+    "rng": rng_checks.check_rng,
+    "seeds": rng_checks.check_seeds,
+    "streams": rng_checks.check_streams,
+    "resolution": rng_checks.check_resolution,
+    "distinct directions": rng_checks.check_distinct_directions,
+    "pairs": rng_checks.check_pairs,
+    "chunks": invariance_checks.check_chunks,
+    "workers": invariance_checks.check_workers,
+    "backends": invariance_checks.check_backends,
+    "offset": invariance_checks.check_offset,
+    "accuracy": accuracy_checks.check_accuracy,
+    "order": accuracy_checks.check_order,
+    "enumeration": enumeration_checks.check_enumeration,
+    "direction": expectation_checks.check_direction,
+    "unbiasedness": expectation_checks.check_unbiasedness,
+    "covariance": expectation_checks.check_covariance,
+    "scale": expectation_checks.check_scale,
+    "variance": expectation_checks.check_variance,
+    "smoothing": expectation_checks.check_smoothing,
+    "independence": expectation_checks.check_independence,
+}
+"""Every check of an estimator by name, in the order in which they are made."""
+
+STATISTICAL = ("unbiasedness", "covariance", "scale", "variance", "smoothing", "independence")
+"""The checks that can fail by chance; they share the false-alarm probability equally (Bonferroni)."""
+
+
+def check_estimator(
+    estimator: Estimator,
+    *,
+    backends: Sequence[str] = ("numpy",),
+    false_alarm: float = 1e-6,
+    seed: int = 0,
+    checks: Sequence[str] | None = None,
+) -> list[CheckResult]:
+    """Return the results of all checks of one estimator; nothing is raised for a fault of the estimator.
+
+    Parameters
+    ----------
+    backends
+        Where it is run; statistical checks use the first, and the others must agree with it.
+    false_alarm
+        The probability that a faultless estimator fails any check, over the choice of `seed`.
+    seed
+        Of every estimate; the same seed gives the same results.
+    checks
+        Names of `CHECKS`; all by default.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no check of a name.
+    """
+    chosen = tuple(CHECKS) if checks is None else tuple(checks)
+    for name in chosen:
+        if name not in CHECKS:
+            raise unknown_name("check", name, CHECKS)
+    if not 0 < false_alarm < 1 or not backends:
+        raise InvalidInputError(
+            f"a false-alarm probability in (0, 1) and a backend are needed; found {false_alarm} and {backends!r}"
+        )
+    subject = Subject(estimator, tuple(backends), seed, false_alarm / len(STATISTICAL))
+    return [_carry_out(name, subject) for name in chosen]
+
+
+def _carry_out(name: str, subject: Subject) -> CheckResult:
+    try:
+        return CHECKS[name](subject)
+    except UnsupportedError as error:
+        return not_applicable(name, str(error))
+    except Exception as error:  # noqa: BLE001 - an estimator may raise anything; it is a finding, and is reported
+        return CheckResult(name, False, f"raised {type(error).__name__}: {error}")

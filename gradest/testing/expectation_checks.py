@@ -1,0 +1,171 @@
+"""Every stochastic estimator must have the expectation and the variance that it states, its scale included.
+
+The tests are made on forms whose gradient, Hessian and third derivative are known; see `Form`.
+"""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.errors import UnsupportedError
+from gradest.estimator import Target
+from gradest.testing.factors import explain_factor
+from gradest.testing.forms import Form
+from gradest.testing.results import CheckResult, judged, not_applicable
+from gradest.testing.statistics import ROUNDING, deviations_allowed, hotelling_test, lag_correlation, ratio_bounds
+from gradest.testing.subject import REPLICATES, WIDE_SIGMA, Subject
+from gradest.theory import (
+    DISTRIBUTIONS,
+    Prediction,
+    low_rank_bias,
+    relative_mse_linear,
+    smoothing_bias,
+    unbiasedness_statistic,
+)
+
+Floats = NDArray[np.float64]
+
+_LAGS = (1, 2, 3)
+_CUBIC = 1.5
+_SMOOTHING_SIGMA = 0.8
+_LEAST_COSINE = 0.9
+
+
+def check_unbiasedness(subject: Subject) -> CheckResult:
+    """Check that the mean of many estimates is the gradient of a quadratic, by Hotelling's test."""
+    if not (subject.estimator.stochastic and subject.judged_by_length):
+        return not_applicable("unbiasedness", "the estimator is deterministic, or does not claim the gradient's length")
+    return _mean_test("unbiasedness", subject, subject.quadratic_estimates, Form().gradient_at_start)
+
+
+def _mean_test(name: str, subject: Subject, estimates: Floats, target: Floats) -> CheckResult:
+    if not np.isfinite(estimates).all():
+        return judged(name, math.nan, 0.0, "estimates hold NaN or infinity")
+    test = hotelling_test(estimates, target)
+    off = float(np.linalg.norm(estimates.mean(axis=0) - target) / np.linalg.norm(target))
+    noise = float(np.sqrt(np.var(estimates, axis=0).sum() / len(estimates)) / np.linalg.norm(target))
+    detail = f"the mean of {len(estimates)} estimates is {off:.2g} |g| from its target, with noise of {noise:.2g} |g|: "
+    detail += f"p = 10^-{test.surprise:.3g}"
+    bound = -math.log10(subject.false_alarm)
+    return judged(name, test.surprise, bound, detail, false_alarm=subject.false_alarm)
+
+
+def check_covariance(subject: Subject) -> CheckResult:
+    """Check the mean against the covariance that theory predicts, where the law of the directions is known."""
+    law, number = subject.option("distribution"), subject.option("num_samples")
+    target = Form().gradient_at_start
+    prediction = _prediction(subject)
+    if law not in DISTRIBUTIONS or law == "low-rank" or prediction is None or prediction.relative_mse is None:
+        return not_applicable("covariance", "no covariance is predicted for the estimator")
+    number = min(number, subject.statistical.__dict__["num_samples"])
+    linear = relative_mse_linear(law, num_parameters=target.size, num_samples=number)
+    if not (subject.judged_by_length and math.isclose(prediction.relative_mse, linear, rel_tol=1e-9, abs_tol=1e-12)):
+        return not_applicable("covariance", "the prediction holds more than the covariance of linear estimates")
+    test = unbiasedness_statistic(subject.quadratic_estimates, target=target, distribution=law, num_samples=number)
+    surprise = -math.log10(test.p_value) if test.p_value > 0 else math.inf
+    detail = f"chi-square of {test.degrees_of_freedom} degrees: {test.statistic:.3g}, p = {test.p_value:.2g}"
+    bound = -math.log10(subject.false_alarm)
+    return judged("covariance", surprise, bound, detail, false_alarm=subject.false_alarm)
+
+
+def check_scale(subject: Subject) -> CheckResult:
+    """Check that the mean of many estimates is 1 times the gradient, not sigma times it or 1/N of it."""
+    if not (subject.estimator.stochastic and subject.judged_by_length):
+        return not_applicable("scale", "the estimator is deterministic, or does not claim the gradient's length")
+    target = Form().gradient_at_start
+    slopes = subject.quadratic_estimates @ target / float(target @ target)
+    found, error = float(np.mean(slopes)), float(np.std(slopes, ddof=1) / math.sqrt(len(slopes)))
+    bound = max(deviations_allowed(subject.false_alarm) * error, ROUNDING)
+    sigma = WIDE_SIGMA if subject.has("sigma") else None
+    hint = explain_factor(found, 3 * error, subject, sigma=sigma)
+    detail = f"found {found:.4g} +- {error:.2g} times the gradient, expected 1{hint}"
+    return judged("scale", abs(found - 1), bound, detail, false_alarm=subject.false_alarm)
+
+
+def check_variance(subject: Subject) -> CheckResult:
+    """Check that the mean squared error is what `predict` says, on a quadratic whose curvature it is told."""
+    prediction = _prediction(subject) if subject.estimator.stochastic else None
+    if prediction is None or prediction.relative_mse is None or not subject.judged_by_length:
+        return not_applicable("variance", "the estimator predicts no mean squared error here")
+    target = Form().gradient_at_start
+    squares = np.sum((subject.quadratic_estimates - target) ** 2, axis=1) / float(target @ target)
+    measured, predicted = float(squares.mean()), float(prediction.relative_mse)
+    if predicted < ROUNDING:
+        return judged("variance", measured, ROUNDING, f"relative MSE {measured:.3g}, predicted 0")
+    low, high = ratio_bounds(squares, subject.false_alarm)
+    ratio = measured / predicted
+    detail = (
+        f"relative MSE {measured:.4g}, predicted {predicted:.4g}: ratio {ratio:.3f}, allowed {low:.3f} to {high:.3f}"
+    )
+    result = judged("variance", ratio, high, detail, false_alarm=subject.false_alarm)
+    return result if low <= ratio else replace(result, passed=False)
+
+
+def _prediction(subject: Subject) -> Prediction | None:
+    """Return what the estimator predicts for the quadratic form, without curvature where that is not derived."""
+    form = Form()
+    try:
+        return subject.statistical.predict(
+            form.layout, form.gradient_at_start, value=form.value_at_start, hessian=form.hessian_at_start
+        )
+    except UnsupportedError:
+        return None
+
+
+def check_smoothing(subject: Subject) -> CheckResult:
+    """Check on a cubic that the mean is the gradient of the loss smoothed by the law of the directions.
+
+    The bias of each law differs in order sigma^2 by fourth moments, so that it tells normal from Rademacher.
+    """
+    law = subject.option("distribution")
+    smoothed = subject.estimator.stochastic and subject.estimator.target is Target.SMOOTHED
+    if not smoothed or law not in DISTRIBUTIONS or not subject.has("sigma"):
+        return not_applicable("smoothing", "no smoothing by a known law is stated")
+    form = Form(cubic=_CUBIC)
+    estimator = subject.with_few_samples(sigma=_SMOOTHING_SIGMA)
+    estimates = subject.estimates(estimator, form, range(subject.seed, subject.seed + REPLICATES))
+    target = form.gradient_at_start + _bias(subject, form, law)
+    return _mean_test("smoothing", subject, estimates, target)
+
+
+def _bias(subject: Subject, form: Form, law: str) -> Floats:
+    """Return E g_hat - g on a cubic form."""
+    third = form.third_derivative
+    if subject.estimator.cost(form.layout).values == 0:
+        # A mean of gradients at x + sigma v sees second moments of v alone, which all laws share.
+        return smoothing_bias("normal", third, sigma=_SMOOTHING_SIGMA)
+    if law != "low-rank":
+        return smoothing_bias(law, third, sigma=_SMOOTHING_SIGMA)
+    bias = smoothing_bias("normal", third, sigma=_SMOOTHING_SIGMA)
+    shape, size = form.layout.shapes[0], form.layout.sizes[0]
+    within = third[:size, :size, :size]
+    extra = low_rank_bias(within, sigma=_SMOOTHING_SIGMA, shape=(shape[0], shape[1]), rank=subject.option("rank", 1))
+    bias[:size] += extra - smoothing_bias("normal", within, sigma=_SMOOTHING_SIGMA)
+    return bias
+
+
+def check_independence(subject: Subject) -> CheckResult:
+    """Check that estimates of successive seeds are uncorrelated, at distances 1, 2 and 3."""
+    if not subject.estimator.stochastic:
+        return not_applicable("independence", "the estimator is deterministic")
+    found = {lag: lag_correlation(subject.quadratic_estimates, lag) for lag in _LAGS}
+    lag = max(found, key=lambda k: abs(found[k]) if not math.isnan(found[k]) else math.inf)
+    detail = f"estimates {lag} seeds apart correlate by {found[lag]:.2f} standard deviations"
+    bound = deviations_allowed(subject.false_alarm / len(_LAGS))
+    return judged("independence", abs(found[lag]), bound, detail, false_alarm=subject.false_alarm)
+
+
+def check_direction(subject: Subject) -> CheckResult:
+    """Check that the mean of direction-only estimates of a linear function points along its gradient."""
+    if subject.estimator.target is not Target.DIRECTION:
+        return not_applicable("direction", "the estimator claims more than a direction")
+    form = Form(quadratic=0.0)
+    target = form.gradient_at_start
+    seeds = range(subject.seed, subject.seed + REPLICATES)
+    mean = subject.estimates(subject.statistical, form, seeds).mean(axis=0)
+    length = float(np.linalg.norm(mean))
+    cosine = float(mean @ target) / (length * float(np.linalg.norm(target))) if length > 0 else math.nan
+    hint = "; the sign is wrong" if cosine < -_LEAST_COSINE else ""
+    return judged("direction", -cosine, -_LEAST_COSINE, f"the mean's cosine with the gradient is {cosine:.4f}{hint}")

@@ -1,0 +1,111 @@
+"""The estimator that is checked, and the runs that several checks share. This module judges nothing."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.binding import bind
+from gradest.compare import flat
+from gradest.estimator import Estimator, Prepared, Target
+from gradest.objective import Objective
+from gradest.problem import Problem
+from gradest.registry import get_backend
+from gradest.testing.forms import Form, network
+
+Floats = NDArray[np.float64]
+
+REPLICATES = 1500
+"""How many independent estimates a statistical test is made of."""
+
+FEW_SAMPLES = 7
+"""The most directions of an estimate in statistical tests: few, so that 1/N and 1/(N - 1) differ visibly."""
+
+WIDE_SIGMA = 0.3
+"""The smoothing radius of statistical tests: far from 1 and large, so that its powers show and rounding does not."""
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """An estimator under checks.
+
+    Attributes
+    ----------
+    estimator
+        With the hyper-parameters as given.
+    backends
+        Where it runs; the first is the one that most checks use.
+    seed
+        Of all estimates.
+    false_alarm
+        The probability of a false alarm that one statistical test may have.
+    """
+
+    estimator: Estimator
+    backends: tuple[str, ...]
+    seed: int
+    false_alarm: float
+    _kept: dict[tuple[str, str], Prepared] = field(default_factory=dict, repr=False)
+
+    # -- the estimator's hyper-parameters ---------------------------------------------------------------------
+    def has(self, *names: str) -> bool:
+        """Return whether the estimator has hyper-parameters of all these names."""
+        known = {f.name for f in fields(self.estimator)}
+        return known.issuperset(names)
+
+    def option(self, name: str, default: Any = None) -> Any:
+        """Return a hyper-parameter's value, or the default where there is none of the name."""
+        return getattr(self.estimator, name) if self.has(name) else default
+
+    def varied(self, **values: Any) -> Estimator:
+        """Return the estimator with other values of those hyper-parameters that it has."""
+        return replace(self.estimator, **{name: value for name, value in values.items() if self.has(name)})
+
+    def with_few_samples(self, most: int = FEW_SAMPLES, **values: Any) -> Estimator:
+        """Return the estimator with at most so many directions, and other values of further hyper-parameters."""
+        number = self.option("num_samples")
+        return self.varied(num_samples=min(number, most) if isinstance(number, int) else number, **values)
+
+    @property
+    def judged_by_length(self) -> bool:
+        """Whether the estimates should have a gradient's length."""
+        return self.estimator.target in (Target.GRADIENT, Target.SMOOTHED)
+
+    # -- runs -----------------------------------------------------------------------------------------------
+    def prepared(self, backend: str, dtype: str) -> Prepared:
+        """Return the estimator prepared for the small network on a backend; once for each."""
+        key = (backend, dtype)
+        if key not in self._kept:
+            self._kept[key] = self.estimator.prepare(bind(network(), backend=backend, dtype=dtype))
+        return self._kept[key]
+
+    def objective(self, problem: Problem, **binding: Any) -> Objective:
+        """Return a problem's objective on the first backend, in float64 by default."""
+        return bind(problem, backend=self.backends[0], **binding)
+
+    def settings(self) -> tuple[tuple[str, str], ...]:
+        """Return the backends, each with float64 and float32 where it has them."""
+        return tuple(
+            (name, dtype)
+            for name in self.backends
+            for dtype in ("float64", "float32")
+            if dtype in get_backend(name).dtypes
+        )
+
+    def estimates(self, estimator: Estimator, problem: Problem, seeds: Iterable[Any]) -> Floats:
+        """Return one estimate of the gradient at the start point for each seed, `(K, P)`, on the first backend."""
+        prepared = estimator.prepare(self.objective(problem))
+        return np.stack([flat(prepared.objective, prepared(rng=seed)) for seed in seeds])
+
+    @property
+    def statistical(self) -> Estimator:
+        """The estimator as it is in statistical tests: few directions, a wide radius."""
+        return self.with_few_samples(sigma=WIDE_SIGMA)
+
+    @cached_property
+    def quadratic_estimates(self) -> Floats:
+        """Independent estimates on the quadratic `Form()`, `(K, P)`."""
+        return self.estimates(self.statistical, Form(), range(self.seed, self.seed + REPLICATES))
