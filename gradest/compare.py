@@ -133,8 +133,11 @@ def compare(
     for dtype in dtypes:
         running: list[_Running] = []
         for backend in backends:
-            for outcome in _run_backend(problem, chosen, backend, dtype, kernel, replicates, seed, report):
-                (running if isinstance(outcome, _Running) else results).append(outcome)  # type: ignore[attr-defined]
+            for found in _run_backend(problem, chosen, backend, dtype, kernel, replicates, seed, report):
+                if isinstance(found, _Running):
+                    running.append(found)
+                else:
+                    results.append(found)
         results += _time(running, budget_seconds, seed, report)
     place = {name: k for k, name in enumerate(chosen)}
     results.sort(key=lambda r: (dtypes.index(r.cell.dtype), place[r.cell.estimator], backends.index(r.cell.backend)))

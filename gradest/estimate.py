@@ -20,8 +20,8 @@ class Cost:
         return Cost(self.values - other.values, self.jvps - other.jvps, self.vjps - other.vjps)
 
     def __str__(self) -> str:
-        parts = [f"{count} {name}" for name in ("values", "jvps", "vjps") if (count := getattr(self, name))]
-        return " + ".join(parts) or "nothing"
+        named = (("value", self.values), ("JVP", self.jvps), ("VJP", self.vjps))
+        return " + ".join(f"{count} {name}{'s' * (count != 1)}" for name, count in named if count) or "nothing"
 
 
 @dataclass(frozen=True, slots=True)

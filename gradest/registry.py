@@ -43,15 +43,21 @@ BACKENDS = {
     "mxnet": Entry("gradest_mxnet:MxnetBackend", package="mxnet", extra="mxnet"),
 }
 
+_FD = "gradest.estimators.finite_difference:FiniteDifference"
 _ES = "gradest.estimators.evolution:EvolutionStrategy"
 
 ESTIMATORS = {
     "analytic": _entry("gradest.estimators.analytic:Analytic"),
     "reverse": _entry("gradest.estimators.reverse:Reverse"),
     "forward": _entry("gradest.estimators.forward:Forward"),
-    "fd-forward": _entry("gradest.estimators.finite_difference:FiniteDifference", scheme="forward"),
-    "fd-backward": _entry("gradest.estimators.finite_difference:FiniteDifference", scheme="backward"),
-    "fd-central": _entry("gradest.estimators.finite_difference:FiniteDifference", scheme="central"),
+    "forward-structured": _entry("gradest.estimators.forward:Forward", path="structured"),
+    "fd-forward": _entry(_FD, scheme="forward"),
+    "fd-backward": _entry(_FD, scheme="backward"),
+    "fd-central": _entry(_FD, scheme="central"),
+    "fd-five-point": _entry(_FD, scheme="central", order=4),
+    "fd-exact": _entry(_FD, scheme="central", differences="exact"),
+    "fd-richardson": _entry("gradest.estimators.richardson:Richardson"),
+    "complex-step": _entry("gradest.estimators.complex_step:ComplexStep"),
     "es": _entry(_ES),
     "es-forward": _entry(_ES, antithetic=False, baseline="value"),
     "es-vanilla": _entry(_ES, antithetic=False, baseline="none"),
@@ -214,6 +220,6 @@ def broken_plugins() -> dict[str, str]:
                 continue
             try:
                 load_class(group, point.name)
-            except Exception as error:  # a plug-in may raise anything at import; it is reported
+            except Exception as error:  # noqa: BLE001  # a plug-in may raise anything at import; it is reported
                 reasons[f"{group}/{point.name}"] = f"{point.value} fails to load: {type(error).__name__}: {error}"
     return reasons

@@ -35,7 +35,8 @@ def test_nonfinite_entries_are_counted_and_no_number_passes(bad: float) -> None:
 
 def test_zero_gradients_have_an_absolute_error_and_no_cosine() -> None:
     accuracy = compare_gradients(np.array([0.0, 3.0]), np.zeros(2))
-    assert accuracy.relative_error == 3.0 and math.isnan(accuracy.cosine)
+    assert accuracy.relative_error == 3.0
+    assert math.isnan(accuracy.cosine)
 
 
 def test_shapes_must_agree() -> None:
@@ -63,7 +64,9 @@ def test_scatter_sees_a_bias_and_a_wrong_scale() -> None:
 
 def test_scatter_reports_nonfinite_estimates() -> None:
     found = accuracy_of_replicates([np.array([1.0]), np.array([np.nan]), np.array([1.0])], np.array([1.0]))
-    assert found.nonfinite == 1 and math.isnan(found.relative_mse) and math.isnan(found.bias_noise)
+    assert found.nonfinite == 1
+    assert math.isnan(found.relative_mse)
+    assert math.isnan(found.bias_noise)
 
 
 @pytest.mark.parametrize(("estimates", "target"), [([np.ones(2)], np.ones(2)), ([np.ones(2)] * 3, np.zeros(2))])

@@ -107,7 +107,8 @@ def test_data_cross_to_the_framework_once(monkeypatch: pytest.MonkeyPatch) -> No
     prepared = get_estimator("analytic").prepare(objective)
     for _ in range(3):
         prepared()
-    assert at_binding == 4 and len(crossings) == at_binding  # x, H, b, offset
+    assert at_binding == 4
+    assert len(crossings) == at_binding
 
 
 @pytest.mark.parametrize("f", [3, "loss", None])

@@ -25,6 +25,8 @@ def test_training_with_estimators(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 def test_your_own_loss(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     output = run("your_own_loss.py", monkeypatch, capsys)
-    errors = {line.split(":")[0].strip(): float(line.split("error ")[1].split(",")[0]) for line in output.splitlines()[1:]}
+    errors = {
+        line.split(":")[0].strip(): float(line.split("error ")[1].split(",")[0]) for line in output.splitlines()[1:]
+    }
     assert errors["fd-central"] < 1e-8
     assert errors["es"] < 0.5  # relative MSE 17/2000, so 0.09 is expected

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from gradest import InvalidInputError, InvalidTypeError, NonFiniteError, UnknownNameError, bind, get_backend, get_problem
+from gradest import (
+    InvalidInputError,
+    InvalidTypeError,
+    NonFiniteError,
+    UnknownNameError,
+    bind,
+    get_backend,
+    get_problem,
+)
 from gradest.datasets import from_arrays
 from gradest.problem import Problem
 from gradest.problems.mlp import ACTIVATIONS, MLP
@@ -89,7 +97,8 @@ def test_scalar_graphs_have_the_known_gradients() -> None:
 
 def test_quadratic_has_the_conditioning_it_states() -> None:
     eigenvalues = np.linalg.eigvalsh(get_problem("quadratic", size=30, condition=1000.0).hessian)
-    assert eigenvalues[0] == pytest.approx(1.0) and eigenvalues[-1] == pytest.approx(1000.0)
+    assert eigenvalues[0] == pytest.approx(1.0)
+    assert eigenvalues[-1] == pytest.approx(1000.0)
 
 
 @pytest.mark.parametrize(

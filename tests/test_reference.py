@@ -16,7 +16,9 @@ def exact_least_squares(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> list[Fra
     """Return X^T (X w - y) / N in rational arithmetic."""
     rows = [[Fraction(float(v)) for v in row] for row in x]
     weights, targets = [Fraction(float(v)) for v in w], [Fraction(float(v)) for v in y]
-    residuals = [sum(a * b for a, b in zip(row, weights, strict=True)) - t for row, t in zip(rows, targets, strict=True)]
+    residuals = [
+        sum(a * b for a, b in zip(row, weights, strict=True)) - t for row, t in zip(rows, targets, strict=True)
+    ]
     return [sum(row[j] * r for row, r in zip(rows, residuals, strict=True)) / len(rows) for j in range(len(weights))]
 
 
@@ -37,7 +39,9 @@ def test_agrees_with_rational_arithmetic_at_the_rounded_inputs(dtype: str) -> No
 def test_is_the_same_whichever_backend_is_judged(backend: str) -> None:
     problem = get_problem("mlp", dataset="iris", widths=(5,))
     expected = reference_gradient(bind(problem, dtype="float32")).gradient
-    np.testing.assert_array_equal(reference_gradient(bind(problem, backend=backend, dtype="float32")).gradient, expected)
+    np.testing.assert_array_equal(
+        reference_gradient(bind(problem, backend=backend, dtype="float32")).gradient, expected
+    )
 
 
 def test_a_problem_without_closed_form_gets_reverse_mode_in_extended_precision() -> None:
@@ -53,7 +57,8 @@ def test_a_problem_without_closed_form_gets_reverse_mode_in_extended_precision()
     x = np.linspace(0.1, 1.0, 5).astype(np.longdouble)
     reference = reference_gradient(bind(Bare()))
     np.testing.assert_allclose(reference.gradient, (1 + x) * np.exp(x), rtol=1e-18)
-    assert reference.method.startswith("reverse mode") and reference.uncertainty < 1e-17
+    assert reference.method.startswith("reverse mode")
+    assert reference.uncertainty < 1e-17
 
 
 def test_a_users_function_gets_the_best_there_is_with_an_honest_uncertainty() -> None:

@@ -20,14 +20,20 @@ class Probe:
 def test_a_single_call_is_awaited_inside_the_clock() -> None:
     probe = Probe()
     seconds, result = time_once(lambda: probe.call("a"), probe.wait)
-    assert seconds > 0 and result == "a" and probe.events == ["a", "wait a"]
+    assert seconds > 0
+    assert result == "a"
+    assert probe.events == ["a", "wait a"]
 
 
 def test_blocks_of_all_calls_alternate_and_each_block_is_awaited() -> None:
     probe, ends = Probe(), []
     calls = {name: ((lambda name=name: probe.call(name)), probe.wait) for name in ("a", "b", "c")}
     timings = measure(
-        calls, block_seconds=1e-5, budget_seconds=0.0, minimum_blocks=4, after_block=lambda: ends.append(probe.events[-1])
+        calls,
+        block_seconds=1e-5,
+        budget_seconds=0.0,
+        minimum_blocks=4,
+        after_block=lambda: ends.append(probe.events[-1]),
     )
     assert all(len(timing.samples_seconds) == 4 for timing in timings.values())
     assert all(event.startswith("wait") for event in ends)

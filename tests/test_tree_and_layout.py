@@ -29,7 +29,9 @@ trees = st.recursive(
 def test_rebuilding_gives_the_tree_back(tree: object) -> None:
     found, paths, structure = flatten_tree(tree)
     again = structure.rebuild(found)
-    assert again == tree and type(again) is type(tree) and len(paths) == len(found)
+    assert again == tree
+    assert type(again) is type(tree)
+    assert len(paths) == len(found)
 
 
 def test_paths_name_the_leaves_in_declared_order() -> None:

@@ -25,9 +25,7 @@ class NumpyBackend(Backend):
     def operations(self, kernel: str = "portable") -> Operations:
         return self._operations[kernel]
 
-    def array(
-        self, values: NDArray[Any], *, dtype: str, device: str = "cpu", copy: bool = True
-    ) -> NDArray[Any]:
+    def array(self, values: NDArray[Any], *, dtype: str, device: str = "cpu", copy: bool = True) -> NDArray[Any]:
         if copy:
             return np.array(values, dtype=dtype, order="C", copy=True)
         return np.asarray(values, dtype=dtype, order="C")

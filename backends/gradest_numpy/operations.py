@@ -1,30 +1,30 @@
 """gradest's operations in NumPy."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.operations import Axis, Operations
 
-Array = NDArray[Any]
+Array = Any  # an `NDArray`; NumPy's own annotations of functions as methods fit no base class
 
 
 class NumpyOperations(Operations):
     """Carries out each operation by the NumPy function of the same meaning."""
 
-    exp = staticmethod(np.exp)
-    log = staticmethod(np.log)
-    expm1 = staticmethod(np.expm1)
-    log1p = staticmethod(np.log1p)
-    tanh = staticmethod(np.tanh)
-    sqrt = staticmethod(np.sqrt)
-    maximum = staticmethod(np.maximum)
-    greater = staticmethod(np.greater)
-    where = staticmethod(np.where)
-    matmul = staticmethod(np.matmul)
-    reshape = staticmethod(np.reshape)
-    zeros_like = staticmethod(np.zeros_like)
+    exp: Any = staticmethod(np.exp)
+    log: Any = staticmethod(np.log)
+    expm1: Any = staticmethod(np.expm1)
+    log1p: Any = staticmethod(np.log1p)
+    tanh: Any = staticmethod(np.tanh)
+    sqrt: Any = staticmethod(np.sqrt)
+    maximum: Any = staticmethod(np.maximum)
+    greater: Any = staticmethod(np.greater)
+    where: Any = staticmethod(np.where)
+    matmul: Any = staticmethod(np.matmul)
+    reshape: Any = staticmethod(np.reshape)
+    zeros_like: Any = staticmethod(np.zeros_like)
 
     def abs(self, x: Array) -> Array:
         # the analytic continuation, for the complex step: |z| itself is not analytic
@@ -53,6 +53,13 @@ class NumpyOperations(Operations):
 
     def constant(self, values: Array, *, like: Array) -> Array:
         return np.asarray(values, dtype=like.dtype)
+
+    def piecewise(
+        self, x: Array, far: Array, on_far: Callable[[Array], Array], on_near: Callable[[Array], Array]
+    ) -> Array:
+        if not far.any():
+            return on_near(x)
+        return super().piecewise(x, far, on_far, on_near)
 
 
 class NativeNumpyOperations(NumpyOperations):

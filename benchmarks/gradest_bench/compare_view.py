@@ -4,7 +4,9 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -12,6 +14,9 @@ from gradest.compare import CellResult
 from gradest.compare import Progress as Report
 from gradest.outcome import Outcome
 from gradest.problem import Problem
+
+_WIDTH = 132
+"""Columns that the table needs."""
 
 
 @contextmanager
@@ -36,7 +41,9 @@ def progress_bar(console: Console) -> Iterator[Report]:
 def show_comparison(console: Console, problem: Problem, results: Sequence[CellResult]) -> None:
     """Print one table for each dtype, and below it what did not run and why."""
     layout = problem.layout
-    console.print(f"\n[bold]{problem.name}[/]: {layout.num_parameters:,} parameters   {problem!r}", highlight=False)
+    console = Console(file=console.file, width=max(console.width, _WIDTH))  # a narrow screen folds, and loses nothing
+    title = f"\n[bold]{problem.name}[/]: {layout.num_parameters:,} parameters   "
+    console.print(title + escape(repr(problem)), highlight=False)
     for dtype in dict.fromkeys(result.cell.dtype for result in results):
         shown = [result for result in results if result.cell.dtype == dtype]
         console.print(_table(dtype, [result for result in shown if result.accuracy is not None]))
@@ -49,21 +56,21 @@ def show_comparison(console: Console, problem: Problem, results: Sequence[CellRe
             console.print(f"  {', '.join(cells)}\n    {reason}", highlight=False)
     uncertainty = max((r.reference_uncertainty for r in results if r.accuracy is not None), default=math.nan)
     console.print(
-        f"Errors are relative L2, against a reference whose own uncertainty is {uncertainty:.0e}; x loss = time in units "
-        "of one loss evaluation.\nMSE is relative, of a stochastic estimate about the gradient: measured ± standard "
-        "error, beside what theory predicts.",
+        f"Errors are relative L2, against a reference whose own uncertainty is {uncertainty:.0e}; x loss is time in "
+        "units of one loss evaluation;\nMSE is relative, of a stochastic estimate about the gradient: measured ± "
+        "standard error, beside what theory predicts.",
         highlight=False,
         style="dim",
     )
 
 
 def _table(dtype: str, results: Sequence[CellResult]) -> Table:
-    table = Table(title=dtype, title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
+    table = Table(title=dtype, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD)
     table.add_column("estimator", no_wrap=True)
     table.add_column("backend", no_wrap=True)
-    for heading in ("rel. error", "cosine", "evaluations", "time", "x loss", "prepare", "MSE measured", "predicted"):
+    for heading in ("rel. error", "cosine", "evaluations", "time", "x loss", "prepare", "MSE measured", "theory"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("path")
+    table.add_column("path", no_wrap=True)
     previous = ""
     for result in results:
         if previous and result.cell.estimator != previous:
@@ -81,7 +88,7 @@ def _row(result: CellResult) -> tuple[str, ...]:
     return (
         result.cell.backend,
         f"{error:.1e}" if result.outcome is Outcome.OK else str(result.outcome),
-        f"{accuracy.cosine:.6f}" if accuracy else "",
+        f"{accuracy.cosine:.4f}" if accuracy else "",
         str(result.cost),
         seconds(result.timing.median_seconds) if result.timing else "",
         f"{result.loss_units:,.1f}" if result.timing else "",

@@ -5,13 +5,15 @@ import os
 import platform
 import sys
 
+from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 from threadpoolctl import threadpool_info
 
 from gradest import GradestError, __version__, get_backend, get_estimator, names
 from gradest.datasets import available
-from gradest.estimator import Target
 from gradest.registry import broken_plugins, load_class, locate
 
 
@@ -25,18 +27,22 @@ def _first_sentence(text: str | None) -> str:
 
 
 def _estimators(console: Console) -> None:
-    table = Table(title="estimators", title_justify="left", title_style="bold")
-    for heading in ("name", "estimate", "cost (P parameters, N samples)", "target", "source"):
-        table.add_column(heading)
+    console.print("estimators: P parameters, N samples", style="bold", highlight=False)
     for name in names("estimators"):
         estimator = get_estimator(name)
-        target = estimator.target.value if isinstance(estimator.target, Target) else str(estimator.target)
-        table.add_row(name, estimator.formula, estimator.cost_formula, target, estimator.source)
-    console.print(table)
+        console.print(f"  {name}", style="bold", highlight=False)
+        for label, text in (
+            ("estimate", estimator.formula),
+            ("cost", estimator.cost_formula),
+            ("target", estimator.target.value),
+            ("source", estimator.source),
+        ):
+            console.print(Padding(Text.assemble((f"{label:<9}", "dim"), text), (0, 0, 0, 6)))
+    console.print()
 
 
 def _backends(console: Console) -> None:
-    table = Table(title="backends", title_justify="left", title_style="bold")
+    table = Table(title="backends", box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     for heading in ("name", "here", "dtypes", "native", "devices"):
         table.add_column(heading)
     for name in names("backends"):
@@ -45,14 +51,14 @@ def _backends(console: Console) -> None:
         except GradestError as error:
             table.add_row(name, str(error), "", "", "")
             continue
-        versions = ", ".join(f"{key} {value}" for key, value in backend.versions().items())
+        versions = ", ".join(f"{k} {v}" for k, v in backend.versions().items() if k in (name, f"{name}lib"))
         native = ", ".join(sorted(backend.native)) or "none (gradest's engines)"
         table.add_row(name, versions, ", ".join(backend.dtypes), native, ", ".join(backend.devices()))
     console.print(table)
 
 
 def _problems(console: Console) -> None:
-    table = Table(title="problems", title_justify="left", title_style="bold")
+    table = Table(title="problems", box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     for heading in ("name", "loss", "fields"):
         table.add_column(heading)
     for name in names("problems"):
@@ -67,7 +73,7 @@ def _defaults(found: type) -> dict[str, object]:
 
 
 def _datasets(console: Console) -> None:
-    table = Table(title="datasets", title_justify="left", title_style="bold")
+    table = Table(title="datasets", box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     table.add_column("name")
     table.add_column("here")
     for name, state in available().items():
@@ -79,23 +85,42 @@ def show_doctor(console: Console) -> None:
     """Print versions, threads and BLAS, then backends, data sets and plug-ins with what is missing or broken."""
     console.print(f"gradest {__version__}   Python {platform.python_version()} at {sys.prefix}", highlight=False)
     console.print(f"{platform.platform()}   {os.cpu_count()} processors", highlight=False)
-    packages = ("numpy", "scipy", "jax", "jaxlib", "torch", "mxnet", "scikit-learn", "mlxtend", "matplotlib", "distributed")
+    packages = (
+        "numpy",
+        "scipy",
+        "jax",
+        "jaxlib",
+        "torch",
+        "mxnet",
+        "scikit-learn",
+        "mlxtend",
+        "matplotlib",
+        "distributed",
+    )
     console.print("packages: " + ", ".join(_version(package) for package in packages), highlight=False)
     _backends(console)
-    table = Table(title="thread pools (with every backend that is here loaded)", title_justify="left", title_style="bold")
-    for heading in ("library", "version", "kernels for", "threads"):
-        table.add_column(heading)
-    for pool in threadpool_info():
-        table.add_row(
-            pool["internal_api"], str(pool["version"]), str(pool.get("architecture", "")), str(pool["num_threads"])
-        )
-    console.print(table)
+    _thread_pools(console)
     _datasets(console)
     broken = broken_plugins()
     for name, reason in broken.items():
         console.print(f"broken plug-in {name}: {reason}", highlight=False)
-    plugins = [f"{group}/{n}" for group in ("backends", "estimators", "problems") for n in names(group)[len(_built_in(group)) :]]
+    plugins = [
+        f"{group}/{n}"
+        for group in ("backends", "estimators", "problems")
+        for n in names(group)[len(_built_in(group)) :]
+    ]
     console.print(f"plug-ins: {', '.join(plugins) or 'none'}", highlight=False)
+
+
+def _thread_pools(console: Console) -> None:
+    title = "thread pools, with every backend that is here loaded"
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for heading in ("library", "version", "kernels for", "threads"):
+        table.add_column(heading)
+    for pool in threadpool_info():
+        kernels, version = str(pool.get("architecture", "")), str(pool["version"] or "")
+        table.add_row(pool["internal_api"], version, kernels, str(pool["num_threads"]))
+    console.print(table)
 
 
 def _built_in(group: str) -> list[str]:

@@ -59,7 +59,7 @@ class LeastSquares(_LinearModel):
             )
 
     @cached_property
-    def _samples(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # type: ignore[override]  # cached
+    def _samples(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         generator = np.random.default_rng(self.seed)
         design = generator.standard_normal((self.num_samples, self.num_features))
         truth = generator.standard_normal(self.num_features)
@@ -91,7 +91,7 @@ class PolynomialRegression(_LinearModel):
             )
 
     @cached_property
-    def _samples(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # type: ignore[override]  # cached
+    def _samples(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         generator = np.random.default_rng(self.seed)
         points = generator.uniform(-1, 1, self.num_samples)
         response = np.sin(np.pi * points) + self.noise * generator.standard_normal(self.num_samples)

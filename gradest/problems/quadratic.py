@@ -43,7 +43,7 @@ class Quadratic(Problem):
             return np.zeros((self.size, self.size))
         basis, _ = np.linalg.qr(np.random.default_rng([self.seed, 1]).standard_normal((self.size, self.size)))
         scaled = (basis * np.geomspace(1.0, self.condition, self.size)) @ basis.T
-        return 0.5 * (scaled + scaled.T)
+        return np.asarray(0.5 * (scaled + scaled.T), dtype=np.float64)
 
     def parameters(self) -> dict[str, NDArray[np.float64]]:
         return {"x": np.random.default_rng([self.seed, 2]).standard_normal(self.size)}
