@@ -180,6 +180,19 @@ def test_a_module_is_left_as_it_was(training: bool) -> None:
         assert torch.allclose(block, model.get_parameter(name).grad, rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_a_population_of_modules_updates_no_shared_buffer(training: bool) -> None:
+    model, loss, x, y = _module_case()
+    model.train(training)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    differences = gradest.get_estimator("fd-central")(loss, model, x, y)
+    exact = REVERSE(loss, model, x, y)
+    assert differences.path == "vmap"
+    for name, block in exact.gradient.items():
+        assert torch.allclose(differences.gradient[name], block, rtol=1e-6, atol=1e-8)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
 def test_a_prepared_module_follows_its_parameters() -> None:
     model, loss, x, y = _module_case()
     prepared = REVERSE.prepare(gradest.bind(loss, model, x, y))

@@ -43,15 +43,31 @@ def trainable_parameters(module: nn.Module) -> dict[str, Tensor]:
 def bind(f: Callable[..., Tensor], module: nn.Module) -> Callable[..., Tensor]:
     """Return `f(module, *args)` as a pure function `(parameters, *args)`; the module is left as it was.
 
-    Buffers are given as copies at each call, so that a layer which updates its own (batch normalisation in training
-    mode) updates the copies.
+    Buffers are copied at each call, so that a layer which updates its own (batch normalisation in training mode)
+    updates the copies.
     """
     call = _Call(f, module)
 
     def pure(parameters: dict[str, Tensor], *args: Any) -> Tensor:
         swapped = {_PREFIX + name: tensor for name, tensor in parameters.items()}
-        swapped |= {_PREFIX + name: buffer.clone() for name, buffer in module.named_buffers()}
+        swapped |= _copied_buffers(module, next(iter(parameters.values())))
         value: Tensor = functional_call(call, swapped, args, tie_weights=True)
         return value
 
     return pure
+
+
+def _copied_buffers(module: nn.Module, parameter: Tensor) -> dict[str, Tensor]:
+    """Return copies of the buffers, under vmap one for each member of the population.
+
+    A buffer that all members share cannot be updated in place with values that differ between them; adding a zero
+    made from a parameter copies it and gives each member its own.
+    """
+    zero = parameter.detach().reshape(-1)[:1].sum() * 0
+    return {
+        _PREFIX + name: buffer + zero.to(buffer.dtype)
+        if child.training and buffer.is_floating_point()
+        else buffer.clone()
+        for prefix, child in module.named_modules()
+        for name, buffer in child.named_buffers(prefix, recurse=False)
+    }
