@@ -75,7 +75,7 @@ def reference_at(
     names = tuple(params)
     if problem.has_closed_form:
         value, gradient = problem.loss_and_gradient(ops, params, data)
-        blocks, method = [gradient[name] for name in names], "closed form"
+        blocks, method = tuple(gradient[name] for name in names), "closed form"
     else:
         text = partial(_text, problem, names)
         value, blocks = autodiff.value_and_gradient(text, ops, tuple(params.values()), data)
@@ -107,7 +107,7 @@ def _disagreement(
     mismatches = []
     for _ in range(num_checks):
         signs = generator.integers(0, 2, gradient.size).astype(np.longdouble) * 2 - 1
-        steps = problem.layout.unflatten(signs)
+        steps: tuple[Any, ...] = problem.layout.unflatten(signs)
         shifted = {n: x + 1j * _STEP * d for (n, x), d in zip(params.items(), steps, strict=True)}
         slope = np.imag(problem.loss(ops, shifted, data)) / _STEP
         mismatches.append(slope - np.sum(gradient * signs))
