@@ -1,7 +1,8 @@
 """A loss written in operations as a hybridized Gluon block, and reverse mode by MXNet's autograd."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from gradest.backend import Data, Function, Leaves
@@ -31,12 +32,20 @@ class LossBlock(mx.gluon.HybridBlock):  # type: ignore[misc]  # MXNet has no ann
     def hybrid_forward(self, F: Any, *inputs: Array) -> Array:
         every = self._variables(F)
         for place, symbol in zip(self.used, inputs, strict=True):
-            symbol._set_attr(__shape__=str(self.shapes[place]))  # `num_axes` asks for it
+            symbol._set_attr(__shape__=str(self.shapes[place]))  # `operations.shape` asks for it
             every[place] = symbol
         return self.call(*every)
 
     def _variables(self, F: Any) -> list[Array]:
         return [F.var(f"input{k}", shape=shape).as_np_ndarray() for k, shape in enumerate(self.shapes)]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """States a block's compiled graph, and which inputs of the loss it takes, in its own order."""
+
+    run: Callable[..., Array]
+    places: tuple[int, ...]
 
 
 class HybridLoss:
@@ -47,31 +56,36 @@ class HybridLoss:
 
     def __init__(self, function: Function) -> None:
         self.function = function
-        self._blocks: dict[_Signature, LossBlock] = {}
+        self._graphs: dict[_Signature, Graph] = {}
         self._lock = threading.Lock()
 
     def __call__(self, leaves: Leaves, data: Data) -> Array:
-        names = tuple(data) if isinstance(data, dict) else None
-        inputs = (*leaves, *(data.values() if isinstance(data, dict) else data))
-        shapes = tuple(array.shape for array in inputs)
-        block = self._blocks.get(shapes)
-        if block is None:
-            block = self._build(inputs, shapes, len(leaves), names)
-        return block(*[inputs[k] for k in block.used])
+        graph, inputs = self.graph(leaves, data)
+        return graph.run(*[inputs[k] for k in graph.places])
 
-    def _build(self, inputs: Leaves, shapes: _Signature, num_leaves: int, names: tuple[str, ...] | None) -> LossBlock:
+    def graph(self, leaves: Leaves, data: Data) -> tuple[Graph, list[Array]]:
+        """Return the graph for inputs of these shapes, traced now if it is not there yet, and the inputs in a row."""
+        inputs = [*leaves, *(data.values() if isinstance(data, dict) else data)]
+        shapes = tuple([array.shape for array in inputs])
+        graph = self._graphs.get(shapes)
+        return graph or self._trace(inputs, shapes, len(leaves), data), inputs
+
+    def _trace(self, inputs: list[Array], shapes: _Signature, num_leaves: int, data: Data) -> Graph:
+        names = tuple(data) if isinstance(data, dict) else None
+
         def call(*given: Array) -> Array:
             rest = given[num_leaves:]
             return self.function(given[:num_leaves], rest if names is None else dict(zip(names, rest, strict=True)))
 
         # A name manager of its own: the names that Gluon gives the user's blocks count up otherwise.
         with self._lock, mx.name.NameManager(), mx.autograd.pause():
-            if shapes not in self._blocks:
+            if shapes not in self._graphs:
                 block = LossBlock(call, shapes)
                 block.hybridize(static_alloc=True, static_shape=True)
-                block(*[inputs[k] for k in block.used])  # Gluon traces at the first call, and is not safe in threads
-                self._blocks[shapes] = block
-        return self._blocks[shapes]
+                as_scalar(block(*[inputs[k] for k in block.used]))  # Gluon traces at the first call
+                # The graph itself is called from here on: Gluon's call around it takes as long as a small network.
+                self._graphs[shapes] = Graph(block._cached_op, tuple(block.used[k] for _, k in block._cached_op_args))
+        return self._graphs[shapes]
 
 
 def value_and_gradient(function: Function) -> Callable[[Leaves, Data], tuple[Array, Leaves]]:
@@ -81,26 +95,42 @@ def value_and_gradient(function: Function) -> Callable[[Leaves, Data], tuple[Arr
     function runs in the mode (training or predicting) that the caller is in, as a plain evaluation does.
     """
 
-    def pull(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
-        training = mx.autograd.is_training()
-        inputs = [leaf.detach() for leaf in leaves]
-        # Zeros: autograd writes nothing for a leaf that the value does not depend on.
-        gradient = [mx.np.zeros(leaf.shape, dtype=leaf.dtype, ctx=leaf.ctx) for leaf in leaves]
-        mx.autograd.mark_variables(inputs, gradient)
-        with mx.autograd.record(train_mode=training):
-            value = as_scalar(function(tuple(inputs), data))
-        try:
-            mx.autograd.backward(value, train_mode=training)
-        except mx.MXNetError as error:
-            if "not in a computational graph" not in str(error):
-                raise
-            raise InvalidInputError(
-                "a loss computed by MXNet from the parameters was asked for; the result is not connected to them (a "
-                "detach, asnumpy or asscalar on the way?); keep to MXNet operations, or use a black-box estimator"
-            ) from error
-        return value.detach(), tuple(gradient)
+    def pull_traced(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
+        graph, inputs = function.graph(leaves, data)  # type: ignore[attr-defined]  # a HybridLoss, as tested below
+        for k, leaf in enumerate(leaves):
+            inputs[k] = leaf.detach()
+        # Backward writes every entry for the leaves that the graph takes; autograd writes nothing for the others.
+        gradient = [_buffer(mx.np.empty if k in graph.places else mx.np.zeros, leaf) for k, leaf in enumerate(leaves)]
+        return _record(lambda: graph.run(*[inputs[k] for k in graph.places]), inputs[: len(leaves)], gradient)
 
-    return pull
+    def pull(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
+        inputs = tuple(leaf.detach() for leaf in leaves)
+        gradient = [_buffer(mx.np.zeros, leaf) for leaf in leaves]
+        return _record(lambda: as_scalar(function(inputs, data)), inputs, gradient)
+
+    return pull_traced if isinstance(function, HybridLoss) else pull
+
+
+def _record(evaluate: Callable[[], Array], inputs: Sequence[Array], gradient: list[Array]) -> tuple[Array, Leaves]:
+    """Return the value and the gradient, written into the given buffers."""
+    training = mx.autograd.is_training()
+    mx.autograd.mark_variables(inputs, gradient)
+    with mx.autograd.record(train_mode=training):
+        value = evaluate()
+    try:
+        mx.autograd.backward(value, train_mode=training)
+    except mx.MXNetError as error:
+        if "not in a computational graph" not in str(error):
+            raise
+        raise InvalidInputError(
+            "a loss computed by MXNet from the parameters was asked for; the result is not connected to them (a "
+            "detach, asnumpy or asscalar on the way?); keep to MXNet operations, or use a black-box estimator"
+        ) from error
+    return value.detach(), tuple(gradient)
+
+
+def _buffer(make: Callable[..., Array], like: Array) -> Array:
+    return make(like.shape, dtype=like.dtype, ctx=like.ctx)
 
 
 def as_scalar(value: Array) -> Array:

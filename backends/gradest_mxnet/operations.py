@@ -27,11 +27,10 @@ def _npx(x: Array) -> Any:
     return mx.sym.npx if isinstance(x, _Symbol) else mx.npx
 
 
-def num_axes(x: Array) -> int:
-    """Return the number of axes of an array, or of a symbol whose variables state their shapes."""
-    if isinstance(x, _Symbol):
-        return len(x.infer_shape()[1][0])
-    return len(x.shape)
+def shape(x: Array) -> tuple[int, ...]:
+    """Return the shape of an array, or of a symbol whose variables state theirs."""
+    found: tuple[int, ...] = x.infer_shape()[1][0] if isinstance(x, _Symbol) else x.shape
+    return found
 
 
 class MxnetOperations(Operations):
@@ -79,7 +78,7 @@ class MxnetOperations(Operations):
 
     def matmul(self, x: Array, y: Array) -> Array:
         # Against one matrix the two are the same product; mx.np.matmul takes twice as long to go backward.
-        return _np(x).dot(x, y) if num_axes(y) == 2 else _np(x).matmul(x, y)
+        return _np(x).dot(x, y) if len(shape(y)) == 2 else _np(x).matmul(x, y)
 
     def matrix_transpose(self, x: Array) -> Array:
         return _np(x).moveaxis(x, -1, -2)
@@ -111,7 +110,19 @@ class MxnetOperations(Operations):
 
 
 class NativeMxnetOperations(MxnetOperations):
-    """Composed operations by Gluon's own kernels: those of `npx.relu`, `npx.sigmoid` and `SoftmaxCrossEntropyLoss`."""
+    """Composed operations by the kernels of Gluon's `Dense`, `Activation` and `SoftmaxCrossEntropyLoss`."""
+
+    def affine(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
+        if bias is None or (len(shape(weight)), len(shape(bias))) != (2, 1):
+            return super().affine(x, weight, bias)
+        # Dense holds its weights (H, D). The legacy transpose is the one with a fast kernel; with it this takes less
+        # than a product and a broadcast sum, whose backward pass adds up the bias's gradient slowly.
+        legacy = mx.sym if isinstance(x, _Symbol) else mx.nd
+        transposed = legacy.transpose(weight.as_nd_ndarray())
+        units = shape(weight)[1]
+        return legacy.FullyConnected(
+            x.as_nd_ndarray(), transposed, bias.as_nd_ndarray(), num_hidden=units, flatten=False
+        ).as_np_ndarray()
 
     def relu(self, x: Array) -> Array:
         return _npx(x).relu(x)
