@@ -80,6 +80,7 @@ class Objective:
         self._returns_numpy = returns_numpy
         # What each call is checked against, in the framework's own types: a comparison takes tens of nanoseconds.
         self._asked = tuple((type(leaf), leaf.dtype, leaf.shape) for leaf in start)
+        self._has_places = len(backend.devices()) > 1  # where there is one device, none is asked for
         self._keys = structure.keys if _is_flat_dict(structure) and not returns_numpy else None
 
     @property
@@ -119,7 +120,7 @@ class Objective:
         return self._structure.rebuild(leaves)
 
     def leaves_of(self, params: Any) -> Leaves:
-        """Return the leaves of `params`, refusing names, shapes or dtypes other than those bound.
+        """Return the leaves of `params`, refusing names, shapes, dtypes or a device other than those bound.
 
         Raises
         ------
@@ -147,14 +148,17 @@ class Objective:
         for leaf, (kind, dtype, shape) in zip(leaves, self._asked, strict=True):
             if not ((type(leaf) is kind or owns(leaf)) and leaf.dtype == dtype and leaf.shape == shape):
                 return False
-        return True
+        return not self._has_places or all(self.backend.device(leaf) == self.device for leaf in leaves)
 
     def _mismatch(self, leaves: Leaves, paths: tuple[str, ...]) -> str:
         found = {
-            path: (self.backend.dtype(leaf), tuple(leaf.shape)) if self.backend.owns(leaf) else (type(leaf).__name__,)
+            path: (self.backend.dtype(leaf), tuple(leaf.shape), self.backend.device(leaf))
+            if self.backend.owns(leaf)
+            else (type(leaf).__name__,)
             for path, leaf in zip(paths, leaves, strict=True)
         }
-        asked = dict(zip(self.layout.names, zip(self.dtypes, self.layout.shapes, strict=True), strict=True))
+        places = (self.device,) * len(self.dtypes)
+        asked = dict(zip(self.layout.names, zip(self.dtypes, self.layout.shapes, places, strict=True), strict=True))
         lines = [
             f"  {'ok' if found.get(name) == asked.get(name) else 'NO'} {name}: prepared for {asked.get(name)}, "
             f"found {found.get(name)}"

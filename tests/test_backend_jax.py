@@ -1,5 +1,8 @@
 """The JAX backend: operations equal NumPy's, native transformations equal the closed form, arrays are its own."""
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,3 +150,23 @@ def test_wait_versions_and_devices() -> None:
     assert "cpu" in BACKEND.devices()
     with pytest.raises(gradest.UnsupportedError, match="JAX has here"):
         BACKEND.array(np.ones(1), dtype="float32", device="tpu:99")
+
+
+def test_devices_have_names_and_parameters_of_another_one_are_refused() -> None:
+    program = """
+import jax, numpy as np, pytest, gradest
+backend = gradest.get_backend("jax")
+assert backend.devices() == ("cpu", "cpu:1")
+first, second = (backend.array(np.ones(2), dtype="float32", device=d) for d in backend.devices())
+assert (backend.device(first), backend.device(second)) == ("cpu", "cpu:1")
+prepared = gradest.get_estimator("reverse").prepare(gradest.bind(lambda w: (w * w).sum(), second))
+assert backend.device(prepared(second).gradient) == "cpu:1"
+with pytest.raises(gradest.PreparationMismatchError, match="cpu:1"):
+    prepared(first)
+"""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": ":".join(sys.path),
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+    }
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment, timeout=120)
