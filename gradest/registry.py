@@ -71,6 +71,10 @@ ESTIMATORS = {
     "es-zscore": _entry(_ES, shaping="z-score"),
     "es-sign": _entry(_ES, shaping="sign"),
     "forward-gradient": _entry("gradest.estimators.forward_gradient:ForwardGradient"),
+    "smoothed": _entry("gradest.estimators.smoothed:SmoothedGradient"),
+    "guided-es": _entry("gradest.estimators.guided:GuidedES"),
+    "node-perturbation": _entry("gradest.estimators.node_perturbation:NodePerturbation"),
+    "es-row-space": _entry("gradest.estimators.row_space:RowSpaceES"),
     "null": _entry("gradest.estimators.controls:Null"),
 }
 

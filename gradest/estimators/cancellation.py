@@ -19,7 +19,7 @@ class NoiseWarning(UserWarning):
 
 def rounding_matters(dtype_name: str, sigma: float) -> bool:
     """Return whether differences at radius sigma in a dtype need to be looked at."""
-    return _epsilon(dtype_name) / sigma > _HARMLESS
+    return epsilon(dtype_name) / sigma > _HARMLESS
 
 
 def warn_if_cancelled(
@@ -36,7 +36,7 @@ def warn_if_cancelled(
 
     Formula: relative error of a slope = eps max|f| / rms(difference). Source: derived; rounding of a subtraction.
     """
-    rounding = _epsilon(dtype_name) * max(float(np.max(np.abs(v))) for v in values)
+    rounding = epsilon(dtype_name) * max(float(np.max(np.abs(v))) for v in values)
     squares = np.concatenate([np.square(np.asarray(d, dtype=np.float64)).reshape(-1) for d in differences])
     size = float(np.sqrt(squares.mean()))
     if rounding > LARGEST_ROUNDING * size:
@@ -49,7 +49,8 @@ def warn_if_cancelled(
         )
 
 
-def _epsilon(dtype_name: str) -> float:
+def epsilon(dtype_name: str) -> float:
+    """Return the distance from 1 to the next number of a dtype."""
     if dtype_name == "bfloat16":
         return 2.0**-7
     return float(np.finfo(np.dtype(dtype_name)).eps)

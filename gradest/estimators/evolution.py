@@ -114,9 +114,9 @@ class EvolutionStrategy(DirectionSampler):
             return Cost(values=values + sides * len(self.blocks(layout)))
         return Cost(values=values + (1 if self.baseline == "value" else 0))
 
-    def parts(self, objective: Objective) -> EvolutionKernel:
-        """Return the kernel whose parts workers carry out."""
-        strategy = Strategy(
+    def strategy(self) -> Strategy:
+        """Return the hyper-parameters that decide how values become weights."""
+        return Strategy(
             num_samples=self.num_samples,
             sigma=self.sigma,
             antithetic=self.antithetic,
@@ -124,7 +124,10 @@ class EvolutionStrategy(DirectionSampler):
             shaping=self.shaping,
             differences=self.differences,
         )
-        return EvolutionKernel(strategy, objective, partial(self.directions, objective=objective))
+
+    def parts(self, objective: Objective) -> EvolutionKernel:
+        """Return the kernel whose parts workers carry out."""
+        return EvolutionKernel(self.strategy(), objective, partial(self.directions, objective=objective))
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         self.directions((0, 0), objective)  # refuses now what would not fit the memory budget later

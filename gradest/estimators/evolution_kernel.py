@@ -66,6 +66,7 @@ class EvolutionKernel:
         self._slopes = bound_step(objective, self._slopes_step)
         self._combine = bound_step(objective, lambda noise, weights, data: self._sum(as_tangents(noise), weights))
         self._evaluate = evaluate or partial(evaluate_at, objective)
+        self._dtype = None if evaluate is None else objective.dtype
         self._source: tuple[Key, Draws] | None = None
         self._kept: tuple[Key, Block, Noise] | None = None
 
@@ -108,7 +109,7 @@ class EvolutionKernel:
             return self._kept[2]
         if self._source is None or self._source[0] != key:
             self._source = (key, self._draw(key))
-        noise = place(self.objective, self._source[1].block(*block))
+        noise = place(self.objective, self._source[1].block(*block), dtype=self._dtype)
         if block == (0, self.strategy.num_samples):  # the only block: a second pass need not draw it again
             self._kept = (key, block, noise)
         return noise
@@ -142,9 +143,10 @@ class EvolutionKernel:
 
 
 class EvolutionRun:
-    """An evolution strategy bound to a crew, callable with leaves and rng."""
+    """An evolution strategy bound to a crew, callable with leaves and rng; `scale` multiplies the estimate."""
 
-    def __init__(self, crew: Crew[EvolutionKernel], blocks: Sequence[Block]) -> None:
+    def __init__(self, crew: Crew[EvolutionKernel], blocks: Sequence[Block], *, scale: float = 1.0) -> None:
+        self._scale = scale
         self._crew = crew
         self._kernel = crew.kernel
         self._strategy = crew.kernel.strategy
@@ -166,7 +168,7 @@ class EvolutionRun:
             value = _first(value, centre)
             watched.extend(seen)
         self._warn(watched)
-        scale = 1.0 / self._strategy.num_samples
+        scale = self._scale / self._strategy.num_samples
         return KernelResult(value, tuple(leaf * scale for leaf in total or ()))
 
     def _run_two_passes(self, leaves: Leaves, key: Key, value: Array | None) -> KernelResult:
@@ -177,7 +179,7 @@ class EvolutionRun:
         fitness = np.concatenate(rows, axis=1)
         if self._kernel.watches_rounding:
             self._warn([(fitness[0], fitness[0] - (fitness[1] if len(fitness) > 1 else fitness[0].mean()))])
-        weights = self._weights(fitness, value)
+        weights = self._scale * self._weights(fitness, value)
         arguments = [(key, weights[group[0][0] : group[-1][1]]) for group in self._groups]
         total: Leaves | None = None
         for part in self._crew.run("combined", leaves, self._groups, arguments):

@@ -101,15 +101,19 @@ def require_sigma(sigma: float) -> None:
         raise InvalidInputError(f"sigma must be a positive, finite number; found {sigma!r}; try sigma=0.01")
 
 
-def place(objective: Objective, noise: Noise) -> Noise:
-    """Return a block of directions as arrays of the objective's framework, dtype and device."""
+def place(objective: Objective, noise: Noise, *, dtype: str | None = None) -> Noise:
+    """Return a block of directions as arrays of the objective's framework and device, in the parameters' dtypes.
+
+    Directions of something else than parameters name their one dtype.
+    """
+    dtypes = objective.dtypes if dtype is None else (dtype,) * len(noise)
 
     def convert(values: Any, dtype: str) -> Any:
         if isinstance(values, tuple):
             return tuple(convert(part, dtype) for part in values)
         return objective.backend.array(values, dtype=dtype, device=objective.device, copy=False)
 
-    return tuple(convert(entry, dtype) for entry, dtype in zip(noise, objective.dtypes, strict=True))
+    return tuple(convert(entry, each) for entry, each in zip(noise, dtypes, strict=True))
 
 
 def bound_step(objective: Objective, step: Callable[..., Any]) -> Callable[..., Any]:

@@ -59,7 +59,7 @@ class Crew(Generic[K_co]):
     def __init__(
         self, factory: PartsFactory[K_co], objective: Objective, executor: Executor | None, *, budget_bytes: int
     ) -> None:
-        self.kernel = factory.parts(objective)
+        self.kernel: K_co = objective.scoped(factory.parts)(objective)
         self._factory = factory
         self._objective = objective
         self._executor = executor
@@ -90,7 +90,7 @@ class Crew(Generic[K_co]):
         while waiting:
             result, counted = waiting.pop(0).result()
             waiting.extend(submitted(1))
-            self._objective.count(counted)
+            inner.count(counted)
             yield _to_arrays(inner, result)
 
 
@@ -101,17 +101,19 @@ def _work(
     token: str, factory: PartsFactory[Any], objective: Objective, part: str, leaves: Any, group: Group, arguments: Any
 ) -> tuple[Any, Cost]:
     """Carry out one task on a worker, which keeps the kernel that it made last."""
+    return objective.scoped(_carry_out)(token, factory, objective, part, leaves, group, arguments)  # type: ignore[no-any-return]
+
+
+def _carry_out(
+    token: str, factory: PartsFactory[Any], objective: Objective, part: str, leaves: Any, group: Group, arguments: Any
+) -> tuple[Any, Cost]:
     if getattr(_local, "token", None) != token:
-        own = objective.separate()
-        _local.token, _local.objective, _local.kernel = token, own, factory.parts(own)
-    own, kernel = _local.objective, _local.kernel
-    before = own.counts
-
-    def carry_out() -> Any:
-        inner = kernel.objective
-        return _to_numpy(inner, getattr(kernel, part)(_to_arrays(inner, leaves), group, *_to_arrays(inner, arguments)))
-
-    return objective.scoped(carry_out)(), own.counts - before
+        _local.token, _local.kernel = token, factory.parts(objective.separate())
+    kernel = _local.kernel
+    inner: Objective = kernel.objective
+    before = inner.counts
+    result = getattr(kernel, part)(_to_arrays(inner, leaves), group, *_to_arrays(inner, arguments))
+    return _to_numpy(inner, result), inner.counts - before
 
 
 def _to_numpy(objective: Objective, nested: Any) -> Any:

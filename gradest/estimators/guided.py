@@ -1,0 +1,138 @@
+"""Guided evolution strategies: directions that favour the span of gradients known to be nearly right."""
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.directions import Directions, Key, Noise
+from gradest.errors import InvalidInputError, UnsupportedError
+from gradest.estimate import Cost
+from gradest.estimator import Estimator, PreparedKernel, Target
+from gradest.estimators.evolution import EvolutionStrategy
+from gradest.estimators.evolution_kernel import EvolutionKernel, EvolutionRun
+from gradest.estimators.sampling import evaluation_path
+from gradest.estimators.workers import Crew
+from gradest.layout import Layout
+from gradest.objective import Objective
+
+_GUIDE = "guide"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidedES(Estimator):
+    """Averages antithetic slopes along directions drawn partly from a subspace of surrogate gradients.
+
+    `v = sqrt(alpha) z + sqrt((1 - alpha) P / k) U w`, z and w normal, U an orthonormal basis `(P, k)` of the guides:
+    `E v v^T = alpha I + (1 - alpha) (P / k) U U^T`, and the expectation is that matrix times the gradient, divided by
+    its largest eigenvalue. It assumes that the gradient lies near the span of the guides: the part outside is shrunk,
+    so the estimate keeps neither length nor, in general, direction; inside the span it is unbiased.
+
+    Attributes
+    ----------
+    num_samples, sigma, chunk_size, memory_budget_bytes
+        As in `EvolutionStrategy`, for antithetic pairs.
+    guides
+        Surrogate gradients, a sequence of pytrees in the structure of the parameters (past gradients, gradients of a
+        simpler loss). Linearly dependent ones are refused.
+    alpha
+        The share of directions that is not guided, in (0, 1].
+    scale
+        The factor beta of the estimate, by which the paper multiplies it.
+    """
+
+    name = "guided-es"
+    source = "Maheswaranathan et al. 2019, arXiv 1806.10230"
+    formula = "(beta/N) sum_i (f(x + s v_i) - f(x - s v_i)) / (2 s) v_i / (alpha + (1 - alpha) P/k)"
+    cost_formula = "2N values"
+    stochastic = True
+
+    num_samples: int = 100
+    sigma: float = 0.01
+    guides: Sequence[Any] | None = field(default=None, compare=False)
+    alpha: float = 0.5
+    scale: float = 1.0
+    chunk_size: int | None = None
+    memory_budget_bytes: int = EvolutionStrategy.memory_budget_bytes
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        self._plain()
+        if not 0.0 < self.alpha <= 1.0:
+            raise InvalidInputError(f"alpha must be in (0, 1], the share of unguided directions; found {self.alpha!r}")
+
+    @property
+    def target(self) -> Target:
+        """A direction near the gradient's; for alpha = 1 the smoothed loss's gradient."""
+        return Target.SMOOTHED if self.alpha == 1.0 else Target.DIRECTION
+
+    def cost(self, layout: Layout) -> Cost:
+        return Cost(values=2 * self.num_samples)
+
+    def parts(self, objective: Objective) -> EvolutionKernel:
+        """Return the kernel whose parts workers carry out."""
+        basis = self._basis(objective)
+        draw = partial(GuidedDirections, estimator=self._plain(), objective=objective, basis=basis, alpha=self.alpha)
+        return EvolutionKernel(self._plain().strategy(), objective, draw)
+
+    def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
+        crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
+        guided = (1.0 - self.alpha) * objective.layout.num_parameters / max(1, len(self.guides or ()))
+        run = EvolutionRun(crew, self._plain().blocks(objective.layout), scale=self.scale / (self.alpha + guided))
+        return PreparedKernel(run, evaluation_path(objective))
+
+    def _plain(self) -> EvolutionStrategy:
+        return EvolutionStrategy(
+            num_samples=self.num_samples,
+            sigma=self.sigma,
+            chunk_size=self.chunk_size,
+            memory_budget_bytes=self.memory_budget_bytes,
+        )
+
+    def _basis(self, objective: Objective) -> NDArray[np.float64]:
+        """Return U `(P, k)`, orthonormal, of the span of the guides."""
+        if not self.guides:
+            raise UnsupportedError(
+                "guided-es was asked for without guides; pass guides=[gradient, ...] in the structure of the parameters"
+            )
+        backend, layout = objective.backend, objective.layout
+        rows = [layout.flatten([backend.numpy(x) for x in objective.leaves_of(guide)]) for guide in self.guides]
+        matrix = np.stack(rows).astype(np.float64).T
+        rank = int(np.linalg.matrix_rank(matrix))
+        if rank < matrix.shape[1]:
+            raise InvalidInputError(
+                f"{matrix.shape[1]} guides were given, and they span {rank} dimensions; pass linearly independent ones"
+            )
+        basis: NDArray[np.float64] = np.linalg.qr(matrix)[0]
+        return basis
+
+
+class GuidedDirections:
+    """Normal directions of P + k numbers, of which the last k are coordinates in the guides' span."""
+
+    def __init__(
+        self, key: Key, *, estimator: EvolutionStrategy, objective: Objective, basis: NDArray[np.float64], alpha: float
+    ) -> None:
+        layout = objective.layout
+        extended = Layout((*layout.names, _GUIDE), (*layout.shapes, (basis.shape[1],)))
+        self._layout = layout
+        self._normal = Directions(
+            key,
+            extended,
+            num_samples=estimator.num_samples,
+            dtype=objective.dtype,
+            memory_budget_bytes=estimator.memory_budget_bytes,
+        )
+        self._free = math.sqrt(alpha)
+        self._guided = math.sqrt((1.0 - alpha) * layout.num_parameters / basis.shape[1]) * basis.T
+
+    def block(self, start: int, stop: int) -> Noise:
+        """Return the directions start, ..., stop - 1."""
+        *free, coordinates = self._normal.block(start, stop)
+        guided = self._layout.unflatten((coordinates @ self._guided).astype(coordinates.dtype))
+        return tuple(self._free * z + u for z, u in zip(free, guided, strict=True))

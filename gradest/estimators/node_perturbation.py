@@ -1,0 +1,144 @@
+"""Node perturbation: random changes of pre-activations in place of random changes of weights."""
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from gradest.backend import Leaves
+from gradest.chunking import DEFAULT_MEMORY_BUDGET_BYTES
+from gradest.directions import Directions, Key
+from gradest.estimate import Cost, KernelResult
+from gradest.estimator import Estimator, PreparedKernel, Target
+from gradest.estimators.evolution import EvolutionStrategy
+from gradest.estimators.evolution_kernel import EvolutionKernel, EvolutionRun
+from gradest.estimators.layers import Layer, require_layers_alone, run_intercepted
+from gradest.estimators.workers import Crew
+from gradest.layout import Layout
+from gradest.objective import Objective
+from gradest.operations import Array
+from gradest.tangents import Tangent
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodePerturbation(Estimator):
+    """Estimates the gradient by the pre-activations of all layers, and carries it to the weights exactly.
+
+    With pre-activations `z_l = h_{l-1} W_l + b_l`, the estimate by z is antithetic ES, and then
+    `W_l: h_{l-1}^T z_l-estimate`, `b_l: its sum over samples`. The dimension is the number of units times samples in
+    place of the number of weights. It assumes that every parameter is the weight or bias of an affine operation and
+    nothing else, and refuses losses where it is not so (a penalty on weights, for instance). The expectation is
+    the gradient of the loss smoothed over pre-activations.
+
+    Attributes
+    ----------
+    num_samples, sigma, distribution, chunk_size, memory_budget_bytes
+        As in `EvolutionStrategy`, for antithetic pairs; sigma is in units of the pre-activations.
+    """
+
+    name = "node-perturbation"
+    source = "Widrow & Lehr 1990, doi:10.1109/5.58323 (MR III); Ren et al. 2023, arXiv 2210.03310"
+    formula = "h^T (1/N) sum_i (f(z + s v_i) - f(z - s v_i)) / (2 s) v_i"
+    cost_formula = "2N + 1 values"
+    stochastic = True
+
+    num_samples: int = 100
+    sigma: float = 0.01
+    distribution: str = "normal"
+    chunk_size: int | None = None
+    memory_budget_bytes: int = DEFAULT_MEMORY_BUDGET_BYTES
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        self._plain()
+
+    @property
+    def target(self) -> Target:
+        """The gradient of the loss smoothed over pre-activations."""
+        return Target.SMOOTHED
+
+    def cost(self, layout: Layout) -> Cost:
+        return Cost(values=2 * self.num_samples + 1)
+
+    def parts(self, objective: Objective) -> EvolutionKernel:
+        """Return the kernel whose parts workers carry out: evolution strategies on pre-activations."""
+        plain, nodes = self._plain(), _node_layout(objective)
+
+        def draw(key: Key) -> Directions:
+            return Directions(
+                key,
+                nodes,
+                plain.distribution,
+                num_samples=plain.num_samples,
+                dtype=objective.dtype,
+                memory_budget_bytes=plain.memory_budget_bytes,
+            )
+
+        draw((0, 0))  # refuses now what would not fit the memory budget later
+
+        def evaluate(leaves: Leaves, tangents: Sequence[Tangent], data: Any) -> Array:
+            moves = iter(tangents)
+            objective.count(Cost(values=tangents[0].count))
+
+            def move(layer: Layer, inputs: Array, output: Array) -> Array:
+                return output + next(moves).dense(objective.ops)
+
+            return run_intercepted(objective, leaves, data, move)
+
+        return EvolutionKernel(plain.strategy(), objective, draw, evaluate)
+
+    def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
+        return objective.scoped(self._prepare)(objective, executor)  # type: ignore[no-any-return]  # its own result
+
+    def _prepare(self, objective: Objective, executor: Executor | None) -> PreparedKernel:
+        crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
+        run = EvolutionRun(crew, self._plain().blocks(_node_layout(objective)))
+        forward = objective.compile(lambda leaves, data: _value_and_inputs(objective, leaves, data))
+        layers = tuple(layer for layer, _, _ in require_layers_alone(objective))
+        carry = objective.compile(lambda inputs, nodes, data: _by_parameters(objective, layers, inputs, nodes))
+
+        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+            value, inputs = forward(leaves)
+            return KernelResult(value, carry(inputs, tuple(run(leaves, rng).gradient)))
+
+        return PreparedKernel(kernel, "nodes")
+
+    def _plain(self) -> EvolutionStrategy:
+        return EvolutionStrategy(
+            num_samples=self.num_samples,
+            sigma=self.sigma,
+            distribution=self.distribution,
+            chunk_size=self.chunk_size,
+            memory_budget_bytes=self.memory_budget_bytes,
+        )
+
+
+def _node_layout(objective: Objective) -> Layout:
+    outputs = [output for _, _, output in require_layers_alone(objective)]
+    names = tuple(f"z{k}" for k in range(1, len(outputs) + 1))
+    return Layout(names, tuple(tuple(int(n) for n in output.shape) for output in outputs))
+
+
+def _value_and_inputs(objective: Objective, leaves: Leaves, data: Any) -> tuple[Array, tuple[Array, ...]]:
+    """Return the loss and the inputs of its layers; counts one value."""
+    objective.count(Cost(values=1))
+    inputs: list[Array] = []
+
+    def record(layer: Layer, values: Array, output: Array) -> Array:
+        inputs.append(values)
+        return output
+
+    return run_intercepted(objective, leaves, data, record), tuple(inputs)
+
+
+def _by_parameters(objective: Objective, layers: Sequence[Layer], inputs: Leaves, nodes: Leaves) -> Leaves:
+    """Return the gradient by the parameters for one by the pre-activations."""
+    ops = objective.ops
+    total: dict[int, Array] = {}
+    for layer, values, node in zip(layers, inputs, nodes, strict=True):
+        parts = {layer.weight: ops.matmul(ops.matrix_transpose(values), node)}
+        if layer.bias is not None:
+            parts[layer.bias] = ops.sum(node, axis=-2)
+        for place, part in parts.items():
+            total[place] = total[place] + part if place in total else part
+    return tuple(total[place] for place in range(len(objective.layout.names)))
