@@ -22,9 +22,6 @@ from gradest.tangents import Dense, Rows, Tangent, Zero
 DENSE_CHUNK_BYTES = 1 << 21
 """About what K perturbed copies of the parameters may take: larger populations leave the cache (2 MiB)."""
 
-STRUCTURED_DIRECTIONS = 512
-"""How many structured directions go together: each carries what it changes of the last layers."""
-
 _ITEMSIZE = 8  # sizes are counted in float64 for every dtype, so that chunks follow from the layout alone
 
 Positions = NDArray[np.intp]
@@ -75,8 +72,11 @@ def _even_size(num_items: int, most: int) -> int:
     return next(sizes, most)
 
 
-def row_chunks(layout: Layout, chunk_size: int | None) -> tuple[Chunk, ...]:
-    """Return chunks of whole rows of matrices, of whole vectors, and of entries of what has another rank."""
+def row_chunks(layout: Layout, chunk_size: int | None, *, default: int) -> tuple[Chunk, ...]:
+    """Return chunks of whole rows of matrices, of whole vectors, and of entries of what has another rank.
+
+    They have at most `chunk_size` directions (about `default`, where it is None), but a row at least.
+    """
     found: list[Chunk] = []
     for block, (shape, start, size) in enumerate(zip(layout.shapes, layout.offsets, layout.sizes, strict=True)):
         if size == 0:
@@ -85,7 +85,7 @@ def row_chunks(layout: Layout, chunk_size: int | None) -> tuple[Chunk, ...]:
             found += dense_chunks(layout, np.arange(start, start + size, dtype=np.intp), chunk_size)
             continue
         row = shape[-1]
-        most = max(1, (STRUCTURED_DIRECTIONS if chunk_size is None else chunk_size) // row)
+        most = max(1, (default if chunk_size is None else chunk_size) // row)
         most = _even_size(size // row, most) if chunk_size is None else most
         rows_here = choose_chunk_size(size // row, bytes_per_item=row * _ITEMSIZE, chunk_size=most)
         found += [Chunk(block, np.arange(a * row, b * row)) for a, b in chunks(size // row, rows_here)]

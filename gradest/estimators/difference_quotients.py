@@ -19,7 +19,8 @@ from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel
 from gradest.estimators.coordinates import Chunk, Positions, dense_chunks, gather, row_chunks
 from gradest.estimators.difference_step import automatic_step, displacement, require_visible, steps_of
-from gradest.estimators.displaced_losses import prepare_black_box, prepare_exact, prepare_structured
+from gradest.estimators.displaced_losses import displaced, prepare_black_box, prepare_exact, prepare_structured
+from gradest.estimators.kinks import Signs, crossed, signs_at
 from gradest.estimators.noise import EVALUATIONS, measure_noise
 from gradest.layout import Layout
 from gradest.objective import Objective
@@ -27,14 +28,17 @@ from gradest.operations import Array
 
 Floats = NDArray[Any]
 
+STRUCTURED_DISPLACEMENTS = 128
+"""How many structured displacements go together: each has a copy of the logits, and more leave the cache."""
+
 
 @dataclass(frozen=True)
 class QuotientRule:
     """States a derivative as `sum_j weights[j] D(multiples[j] h)`.
 
     `D(h)` is `(f(x + h e) - f(x - h e)) / 2h` where `side` is 0, else `(f(x + side h e) - f(x)) / (side h)`.
-    `lower` are the weights of a rule two orders lower on the same quotients: the difference of the two estimates
-    the error, of the lower one.
+    `lower` are the weights of a rule two orders lower on the same quotients: the distance of the two tells the
+    lower one's truncation error.
     """
 
     side: int
@@ -117,9 +121,36 @@ class QuotientSweep:
                 for chunk in plan
             ]
             value = before if self.differences == "plain" else pending[0][1][0].value
-            return self._combine(objective, pending, value, scale)
+            return self._combine(objective, pending, value, scale, steps)
 
         return PreparedKernel(kernel, path)
+
+    def kink_crossings(self, objective: Objective, leaves: Leaves) -> NDArray[np.bool_]:
+        """Return which coordinates have a displacement that crosses a kink, `(P,)`; all coordinates are looked at."""
+        layout, backend, text = objective.layout, objective.backend, objective.text
+        if text is None:
+            raise UnsupportedError(
+                "kink crossings were asked for; they are seen in a loss written in operations, and this objective is "
+                "an opaque function; compare two steps instead"
+            )
+        points = tuple(backend.numpy(leaf) for leaf in leaves)
+        steps = steps_of(points, self._step(objective, leaves, points, None), self.step_mode)
+        found = np.zeros(layout.num_parameters, dtype=np.bool_)
+
+        def signs(at: Leaves, count: int) -> Signs:
+            objective.count(Cost(values=count))
+            return signs_at(backend, objective.ops, lambda ops: text(ops, at, objective.data))
+
+        def look() -> None:
+            here = signs(leaves, 1)
+            for chunk in dense_chunks(layout, None, self.chunk_size):
+                places = layout.offsets[chunk.block] + chunk.positions
+                for move in self._moves(points, steps, chunk):
+                    there = signs(displaced(objective, leaves, chunk, move), places.size)
+                    found[places] |= crossed(here, there, places.size)
+
+        objective.scoped(look)()
+        return found
 
     # -- internals ----------------------------------------------------------------------------------------
     def _whole_rows(self, objective: Objective | None) -> bool:
@@ -134,7 +165,7 @@ class QuotientSweep:
 
     def _plan(self, layout: Layout, objective: Objective | None) -> tuple[Chunk, ...]:
         if self._whole_rows(objective):
-            return row_chunks(layout, self.chunk_size)
+            return row_chunks(layout, self.chunk_size, default=STRUCTURED_DISPLACEMENTS)
         chosen = self.coordinates if isinstance(self.coordinates, tuple) else None
         return dense_chunks(
             layout, None if chosen is None else np.sort(np.array(chosen, dtype=np.intp)), self.chunk_size
@@ -172,6 +203,22 @@ class QuotientSweep:
             dtype, order=rule.order, truncation=rule.truncation, amplification=rule.amplification, noise=noise
         )
 
+    def _moves(
+        self,
+        points: Sequence[Floats],
+        steps: Sequence[Floats],
+        chunk: Chunk,
+        multiples: Sequence[float] | None = None,
+    ) -> list[Floats]:
+        """Return a chunk's displacements to each side at the multiples of its steps, all of the rule's by default."""
+        x = points[chunk.block].reshape(-1)[chunk.positions]
+        step = steps[chunk.block][chunk.positions]
+        sides = (self.rule.side,) if self.rule.side else (1, -1)
+        signed = [multiple * side for multiple in multiples or self.rule.multiples for side in sides]
+        if self.differences == "exact":  # any displacement is taken exactly, however short
+            return [(m * step).astype(x.dtype) for m in signed]
+        return [displacement(x, step, m) for m in signed]
+
     def _quotient(
         self,
         evaluate: Callable[[Leaves, Chunk, Floats], Any],
@@ -182,15 +229,8 @@ class QuotientSweep:
         multiple: float,
     ) -> "_Quotient":
         """Return the evaluations of one quotient at a multiple of the step, not awaited."""
-        x = points[chunk.block].reshape(-1)[chunk.positions]
-        step = steps[chunk.block][chunk.positions]
-        sides = (self.rule.side,) if self.rule.side else (1, -1)
         exact = self.differences == "exact"
-        # an exact difference takes any displacement; a plain one moves to a number that the dtype has
-        moves = [
-            (multiple * side * step).astype(x.dtype) if exact else displacement(x, step, multiple * side)
-            for side in sides
-        ]
+        moves = self._moves(points, steps, chunk, (multiple,))
         found = [evaluate(leaves, chunk, move) for move in moves]
         return _Quotient(
             value=found[0][0] if exact else None,
@@ -199,7 +239,12 @@ class QuotientSweep:
         )
 
     def _combine(
-        self, objective: Objective, pending: Sequence[tuple[Chunk, Sequence["_Quotient"]]], before: Array, scale: float
+        self,
+        objective: Objective,
+        pending: Sequence[tuple[Chunk, Sequence["_Quotient"]]],
+        before: Array,
+        scale: float,
+        steps: Sequence[Floats],
     ) -> KernelResult:
         """Return the weighted sums of the quotients, computed in float64 or wider on the host, and their error."""
         rule = self.rule
@@ -209,11 +254,18 @@ class QuotientSweep:
             values = [quotient.divide(objective, at) for quotient in quotients]
             best.append((chunk, _weighted(rule.weights, values)))
             if rule.lower is not None:
-                errors.append((chunk, np.abs(best[-1][1] - _weighted(rule.lower, values))))
+                truncation = np.abs(best[-1][1] - _weighted(rule.lower, values))
+                rounding = self._rounding(objective, quotients[0]) / steps[chunk.block][chunk.positions]
+                errors.append((chunk, truncation + rounding))
         gradient = gather(objective, best, scale=scale)
-        return KernelResult(
-            before, gradient, gather(objective, errors, scale=scale) if rule.lower is not None else None
-        )
+        return KernelResult(before, gradient, gather(objective, errors, scale=scale) if errors else None)
+
+    def _rounding(self, objective: Objective, quotient: "_Quotient") -> float:
+        """Return a bound on the rule's rounding error times the step: losses are right to a spacing of the dtype."""
+        if self.differences == "exact":
+            return 0.0  # an exact difference is rounded relative to itself
+        size = max(float(np.abs(_wide(objective, losses)).max()) for losses in quotient.losses)
+        return self.rule.amplification * float(np.finfo(objective.dtype).eps) * size
 
 
 @dataclass(frozen=True, eq=False)

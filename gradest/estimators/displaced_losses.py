@@ -56,6 +56,14 @@ def _population(objective: Objective) -> DisplacedLosses:
     return losses
 
 
+def displaced(objective: Objective, leaves: Leaves, chunk: Chunk, displacements: Floats) -> Leaves:
+    """Return the leaves, that of the chunk's block as K copies with one entry displaced in each, `(K, *shape)`."""
+    left, right = factors_of(objective, chunk, displacements, leaves[chunk.block], whole_rows=False)
+    shape = objective.layout.shapes[chunk.block]
+    moving = leaves[chunk.block] + spread(objective.ops, left, right, shape)
+    return tuple(moving if k == chunk.block else leaf for k, leaf in enumerate(leaves))
+
+
 def _in_place(objective: Objective) -> DisplacedLosses:
     """Return the losses one by one, each entry moved in a private copy and put back from the original."""
 

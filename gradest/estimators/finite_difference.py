@@ -5,6 +5,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from gradest.errors import InvalidInputError, unknown_name
@@ -112,6 +113,20 @@ class FiniteDifference(Estimator):
         if asked is not None and (asked if isinstance(asked, int) else max(asked) + 1) > size:
             raise InvalidInputError(f"coordinates={asked} were asked for; the objective has {size} parameters")
         return self._sweep().prepare(objective)
+
+    def kink_crossings(self, objective: Objective, params: Any = None) -> NDArray[np.bool_]:
+        """Return which coordinates' displacements carry the loss across a kink of relu, abs or maximum, `(P,)`.
+
+        Where one does, the quotient mixes two slopes and its error is not that of a smooth function: its entries
+        are best left out of a table of accuracy. Costs as many values as the quotients, and one more.
+
+        Raises
+        ------
+        UnsupportedError
+            The objective is an opaque function, whose kinks cannot be seen.
+        """
+        leaves = objective.start if params is None else objective.leaves_of(params)
+        return self._sweep().kink_crossings(objective, leaves)
 
     def predict(
         self, layout: Layout, gradient: NDArray[Any], *, value: float | None = None, hessian: NDArray[Any] | None = None

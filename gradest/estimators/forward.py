@@ -16,6 +16,9 @@ from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array
 
+STRUCTURED_DIRECTIONS = 2048
+"""How many structured directions go together: each carries one column of a layer until the logits."""
+
 _Push = Callable[[Leaves, Chunk], tuple[Array, Array]]
 
 
@@ -60,7 +63,10 @@ class Forward(Estimator):
         structured = self.path == "structured"
         engine = objective.choose_engine("gradest" if structured else self.engine, "value_and_jvps")
         layout = objective.layout
-        plan = row_chunks(layout, self.chunk_size) if structured else dense_chunks(layout, None, self.chunk_size)
+        if structured:
+            plan = row_chunks(layout, self.chunk_size, default=STRUCTURED_DIRECTIONS)
+        else:
+            plan = dense_chunks(layout, None, self.chunk_size)
         push = _push_native(objective) if engine == "native" else _push_dual(objective, structured)
         backend = objective.backend
 

@@ -22,6 +22,8 @@ EVALUATIONS = 9
 
 _AGREEMENT = 4.0  # Moré & Wild: levels that agree within this factor tell the noise
 
+_LEAST_SPACING = 4.0  # in eps: every entry of size one takes another value at each point of the line
+
 
 def noise_level(values: Floats) -> float | None:
     """Return the standard deviation of the noise in m + 1 equally spaced values of a smooth function, or None.
@@ -48,9 +50,9 @@ def noise_level(values: Floats) -> float | None:
 def measure_noise(objective: Objective, leaves: Leaves, points: Sequence[Floats], rng: Any = None) -> float:
     """Return the standard deviation of the noise of the loss near `leaves`; evaluates it `EVALUATIONS` times.
 
-    The line runs along random signs, each entry spaced by `eps^(2/3) max(1, |x|)`: wide enough to change the
-    rounding of every entry, so short that second differences of the smooth part lie below the noise. The result
-    is never less than the rounding of the loss itself, `spacing / sqrt(12)`.
+    The line runs along random signs, each entry spaced by `eps^(2/3) / sqrt(P)` (4 eps at least) times max(1, |x|):
+    wide enough to change the rounding of every entry, so short that second differences of the smooth part lie
+    below the noise. The result is never less than the rounding of the loss itself, `spacing / sqrt(12)`.
 
     Raises
     ------
@@ -60,7 +62,8 @@ def measure_noise(objective: Objective, leaves: Leaves, points: Sequence[Floats]
     generator = np.random.default_rng(rng)
     lines = []
     for x in points:
-        spacing = np.finfo(x.dtype).eps ** (2 / 3)
+        eps = np.finfo(x.dtype).eps
+        spacing = max(eps ** (2 / 3) / math.sqrt(objective.layout.num_parameters), _LEAST_SPACING * eps)
         signs = generator.integers(0, 2, x.shape) * 2 - 1
         lines.append((signs * spacing * np.maximum(1, np.abs(x))).astype(x.dtype))
     value_of, backend = objective.prepare_value(), objective.backend

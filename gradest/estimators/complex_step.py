@@ -1,0 +1,124 @@
+"""The gradient by complex steps: exact to rounding at any short step, for losses that are analytic functions."""
+
+import math
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.backend import Data, Leaves
+from gradest.errors import InvalidInputError, UnsupportedError
+from gradest.estimate import Cost, KernelResult
+from gradest.estimator import Estimator, PreparedKernel
+from gradest.estimators.coordinates import Chunk, dense_chunks, factors_of, gather, spread
+from gradest.estimators.difference_step import check_step
+from gradest.layout import Layout
+from gradest.objective import Objective
+from gradest.operations import Array
+
+
+@dataclass(frozen=True)
+class ComplexStep(Estimator):
+    """Moves one parameter at a time along the imaginary axis: nothing is subtracted, so nothing cancels.
+
+    The loss must be analytic and take complex parameters. A loss in operations is (kinks are decided by real
+    parts); in a user's own function, conjugates, magnitudes and comparisons of complex numbers give wrong values.
+
+    Attributes
+    ----------
+    step
+        "auto", the root of the dtype's smallest normal number, or a number; its square should vanish beside 1.
+    chunk_size
+        How many displacements are evaluated together; by default what fits the cache.
+    """
+
+    name = "complex-step"
+    source = "Lyness & Moler 1967, doi:10.1137/0704019; Squire & Trapp 1998, doi:10.1137/S003614459631241X"
+    formula = "g_i = Im f(x + i h e_i) / h"
+    cost_formula = "P values (complex)"
+
+    step: str | float = "auto"
+    chunk_size: int | None = None
+
+    def __post_init__(self) -> None:
+        check_step(self.step, ("auto",))
+
+    def cost(self, layout: Layout) -> Cost:
+        return Cost(values=layout.num_parameters)
+
+    def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
+        backend = objective.backend
+        if "complex" not in backend.native:
+            raise UnsupportedError(
+                f"the complex step was asked for; backend {backend.name!r} has no complex arrays; "
+                "use backend 'numpy', forward mode, or differences='exact'"
+            )
+        plan = dense_chunks(objective.layout, None, self.chunk_size)
+        in_place = objective.population_path == "loop" and all(isinstance(x, np.ndarray) for x in objective.start)
+        losses_at = _in_place(objective) if in_place else _population(objective)
+        asked = self.step
+
+        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+            step = math.sqrt(np.finfo(objective.dtype).tiny) if isinstance(asked, str) else asked
+            pending = [(chunk, losses_at(leaves, chunk, step)) for chunk in plan]  # queued before one is awaited
+            losses = [(chunk, _complex(backend.numpy(found))) for chunk, found in pending]
+            slopes = [(chunk, found.imag / found.imag.dtype.type(step)) for chunk, found in losses]
+            value = backend.array(losses[0][1].real[0], dtype=objective.dtype, device=objective.device)
+            return KernelResult(value, gather(objective, slopes))
+
+        return PreparedKernel(kernel, objective.population_path)
+
+
+_ComplexLosses = Callable[[Leaves, Chunk, float], Array]
+
+
+def _population(objective: Objective) -> _ComplexLosses:
+    ops, shapes = objective.ops, objective.layout.shapes
+
+    def make_step(block: int) -> Callable[..., Array]:
+        def step(leaves: Leaves, left: Array, right: Array, data: Data) -> Array:
+            whole = tuple(leaf + 0j for leaf in leaves)  # torch multiplies no real matrix by a complex one
+            if objective.text is not None:
+                data = {name: array + 0j for name, array in data.items()}
+            count, moving = int(left.shape[0]), whole[block] + spread(ops, left, right, shapes[block]) * 1j
+            population = tuple(
+                moving if k == block else ops.broadcast_to(leaf, (count, *shapes[k])) for k, leaf in enumerate(whole)
+            )
+            return objective.evaluate_population(population, data)
+
+        return objective.compile(step)
+
+    steps = [make_step(block) for block in range(len(shapes))]
+
+    def losses(leaves: Leaves, chunk: Chunk, step: float) -> Array:
+        sizes = np.full(chunk.positions.size, step, dtype=objective.dtype)
+        return steps[chunk.block](leaves, *factors_of(objective, chunk, sizes, leaves[chunk.block], whole_rows=False))
+
+    return losses
+
+
+def _in_place(objective: Objective) -> _ComplexLosses:
+    def losses(leaves: Leaves, chunk: Chunk, step: float) -> Array:
+        copies = tuple(np.array(leaf + 0j) for leaf in leaves)
+        moving = copies[chunk.block].reshape(-1)
+        values = []
+        for position in chunk.positions:
+            moving.imag[position] = step
+            values.append(np.asarray(objective.evaluate(copies, objective.data)))
+            moving.imag[position] = 0.0
+        return np.stack(values)
+
+    return losses
+
+
+def _complex(losses: NDArray[Any]) -> NDArray[Any]:
+    """Return losses that are complex, refusing others: a real loss has lost the derivative on its way."""
+    if not np.iscomplexobj(losses):
+        raise InvalidInputError(
+            f"the complex step asks for an analytic loss; complex parameters gave a loss of dtype {losses.dtype} "
+            "(a magnitude, a real part or a conversion to float on its way?); use forward mode or finite differences"
+        )
+    return losses
