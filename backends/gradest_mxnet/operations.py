@@ -65,6 +65,11 @@ class MxnetOperations(Operations):
         return _np(x).greater(x, y)
 
     def where(self, condition: Array, x: Array | float, y: Array | float) -> Array:
+        # MXNet 1.9.1 gives the gradient to the other branch's entries where one branch is a number.
+        if isinstance(x, int | float) and not isinstance(y, int | float):
+            x = _np(y).zeros_like(y) + x
+        elif isinstance(y, int | float) and not isinstance(x, int | float):
+            y = _np(x).zeros_like(x) + y
         return _np(condition).where(condition, x, y)
 
     def sum(self, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
