@@ -44,16 +44,17 @@ class Structure:
         return tree
 
     def _build(self, leaves: Iterator[Leaf]) -> Tree:
-        if self.kind is None:
+        kind: Any = self.kind
+        if kind is None:
             return next(leaves)
-        if self.kind is type(None):
+        if kind is type(None):
             return None
         items = [child._build(leaves) for child in self.children]
-        if issubclass(self.kind, dict):
+        if issubclass(kind, dict):
             return dict(zip(self.keys, items, strict=True))
-        if hasattr(self.kind, "_fields"):  # a named tuple takes its fields one by one
-            return self.kind(*items)
-        return self.kind(items)
+        if hasattr(kind, "_fields"):  # a named tuple takes its fields one by one
+            return kind(*items)
+        return kind(items)
 
 
 _LEAF = Structure(None)
