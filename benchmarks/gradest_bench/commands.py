@@ -11,8 +11,12 @@ from rich.table import Table
 from gradest.errors import InvalidInputError
 from gradest.outcome import Outcome
 from gradest_bench.cells import expand
+from gradest_bench.comparison import compare_runs
+from gradest_bench.comparison_view import show_run_comparison
 from gradest_bench.executors import open_executor
+from gradest_bench.export import FORMATS, export
 from gradest_bench.folders import ROOT, latest_run, new_folder, runs
+from gradest_bench.loading import load
 from gradest_bench.options import CsvOption
 from gradest_bench.outcomes import EXIT_STORAGE, exit_code
 from gradest_bench.process import Launch
@@ -156,3 +160,24 @@ def check_suite(suite: str) -> None:
     parsed = parse_suite(suite_text(suite), origin=suite)
     check_names(parsed)
     click.echo(f"{parsed.name}: valid, {len(expand(parsed))} cells")
+
+
+@bench.command("compare")
+@click.argument("before", type=_FOLDER)
+@click.argument("after", type=_FOLDER)
+@click.pass_context
+def compare_two(context: click.Context, before: Path, after: Path) -> None:
+    """Compare two runs, cell by cell. Exit code 1 if anything became slower, less accurate, or stopped working."""
+    found = compare_runs(load(before), load(after))
+    show_run_comparison(open_console(), found)
+    context.exit(1 if found.worse else 0)
+
+
+@bench.command("export")
+@click.argument("form", type=click.Choice(FORMATS))
+@click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--run", "folder", type=_FOLDER, help="The latest run by default.")
+def export_run(form: str, target: Path, folder: Path | None) -> None:
+    """Write a run to TARGET as csv, json or pyperf."""
+    count = export(load(folder or latest_run()), form, target)
+    click.echo(f"{count} cells -> {target}")

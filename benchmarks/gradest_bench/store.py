@@ -113,7 +113,12 @@ class Store:
         StorageError
             It could not be written whole; what was written of it is taken back.
         """
-        line = json.dumps(plain(msgspec.to_builtins(record)), allow_nan=False, separators=(",", ":")).encode() + b"\n"
+        line = (
+            json.dumps(
+                plain(msgspec.to_builtins(record, enc_hook=plain)), allow_nan=False, separators=(",", ":")
+            ).encode()
+            + b"\n"
+        )
         before = os.fstat(self._results).st_size
         try:
             written = os.write(self._results, line)
