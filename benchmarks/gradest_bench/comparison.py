@@ -150,7 +150,7 @@ def _accuracy_changes(pairs: Sequence[tuple[Record, Record]]) -> tuple[AccuracyC
     for a, b in pairs:
         if not (a.accuracy and b.accuracy):
             continue
-        scatters = [found for record in (a, b) if (found := record.accuracy.get("replicates"))]
+        scatters = [r.accuracy["replicates"] for r in (a, b) if r.accuracy.get("replicates")]
         if len(scatters) == 2:
             x, y = (number(scatter["relative_mse"]) for scatter in scatters)
             error = math.hypot(*(number(scatter["relative_mse_error"]) for scatter in scatters))
