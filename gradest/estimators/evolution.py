@@ -6,8 +6,12 @@ What they compute stands here; how blocks of directions are walked through stand
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-from gradest.errors import InvalidInputError
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimate import Cost
 from gradest.estimator import PreparedKernel, Target
 from gradest.estimators.evolution_kernel import EvolutionKernel, EvolutionRun, Strategy
@@ -16,6 +20,7 @@ from gradest.estimators.shaping import require_shaping
 from gradest.estimators.workers import Crew
 from gradest.layout import Layout
 from gradest.objective import Objective
+from gradest.theory import Prediction, local_model, mean_excess, relative_mse_es
 
 DIFFERENCES = ("auto", "plain", "exact")
 
@@ -113,6 +118,29 @@ class EvolutionStrategy(DirectionSampler):
         if self.differences == "exact":  # each block evaluates f(x) with the differences from it
             return Cost(values=values + sides * len(self.blocks(layout)))
         return Cost(values=values + (1 if self.baseline == "value" else 0))
+
+    def predict(
+        self, layout: Layout, gradient: NDArray[Any], *, value: float | None = None, hessian: NDArray[Any] | None = None
+    ) -> Prediction | None:
+        """Return the relative mean squared error of `gradest.theory.relative_mse_es`; None without a formula."""
+        bare = not self.antithetic and self.baseline == "none"
+        if self.shaping is not None or not np.any(gradient) or (bare and value is None):
+            return None
+        excess = mean_excess(
+            self.distribution, blocks=layout.shapes, shares=self.shares(layout, gradient), rank=self.rank
+        )
+        try:
+            return relative_mse_es(
+                self.distribution,
+                baseline="antithetic" if self.antithetic else self.baseline,
+                num_parameters=layout.num_parameters,
+                num_samples=self.num_samples,
+                sigma=self.sigma,
+                model=local_model(gradient, hessian=hessian, value=value),
+                direction_excess=excess,
+            )
+        except UnsupportedError:  # no formula is derived for this law and baseline, and None says so
+            return None
 
     def strategy(self) -> Strategy:
         """Return the hyper-parameters that decide how values become weights."""

@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gradest.backend import Leaves
 from gradest.directions import Key, Noise, as_tangents, root_key
@@ -15,6 +18,7 @@ from gradest.estimators.workers import Crew, Group, task_groups
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array
+from gradest.theory import Prediction, predict_forward_gradient, projection_relative_mse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +62,25 @@ class ForwardGradient(DirectionSampler):
     def cost(self, layout: Layout) -> Cost:
         return Cost(jvps=self.num_samples)
 
+    def predict(
+        self, layout: Layout, gradient: NDArray[Any], *, value: float | None = None, hessian: NDArray[Any] | None = None
+    ) -> Prediction | None:
+        """Return the relative mean squared error, exact for any differentiable loss."""
+        if not np.any(gradient):
+            return None
+        plain = predict_forward_gradient(
+            self.distribution,
+            num_parameters=layout.num_parameters,
+            num_samples=self.num_samples,
+            blocks=layout.shapes,
+            shares=self.shares(layout, gradient),
+            rank=self.rank,
+        )
+        if not self.projection:
+            return plain
+        left = projection_relative_mse(num_parameters=layout.num_parameters, num_samples=self.num_samples)
+        return replace(plain, relative_mse=left, bias_order=0)
+
     def parts(self, objective: Objective) -> "ForwardGradientKernel":
         """Return the kernel whose parts workers carry out."""
         return ForwardGradientKernel(self, objective)
@@ -78,8 +101,8 @@ class ForwardGradient(DirectionSampler):
             key = root_key(rng)
             total: Leaves | None = None
             value = None
-            for value, part in crew.run("slopes", leaves, groups, [(key,)] * len(groups)):
-                total = add_leaves(total, part)
+            for loss, part in crew.run("slopes", leaves, groups, [(key,)] * len(groups)):
+                value, total = loss, add_leaves(total, part)
             return KernelResult(value, tuple(leaf * scale for leaf in total or ()))
 
         return PreparedKernel(kernel, crew.kernel.path)

@@ -1,8 +1,11 @@
 """The gradient of the smoothed loss as a mean of gradients at random points."""
 
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gradest.backend import Leaves
 from gradest.directions import Key, as_tangents, root_key
@@ -13,6 +16,7 @@ from gradest.estimators.sampling import DirectionSampler, Draws, add_leaves, pla
 from gradest.estimators.workers import Crew, Group, task_groups
 from gradest.layout import Layout
 from gradest.objective import Objective
+from gradest.theory import Prediction, local_model, predict_pathwise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +62,17 @@ class SmoothedGradient(DirectionSampler):
 
     def cost(self, layout: Layout) -> Cost:
         return Cost(vjps=self.num_samples * (2 if self.antithetic else 1))
+
+    def predict(
+        self, layout: Layout, gradient: NDArray[Any], *, value: float | None = None, hessian: NDArray[Any] | None = None
+    ) -> Prediction | None:
+        """Return the relative mean squared error, exact for quadratic losses; None where the curvature is not known."""
+        if hessian is None or not np.any(gradient):
+            return None
+        law = "normal" if self.antithetic else self.distribution  # in pairs every law is exact for quadratics
+        model = local_model(gradient, hessian=hessian, value=value)
+        plain = predict_pathwise(law, num_samples=self.num_samples, sigma=self.sigma, model=model)
+        return replace(plain, relative_mse=0.0) if self.antithetic else plain
 
     def parts(self, objective: Objective) -> "SmoothedKernel":
         """Return the kernel whose parts workers carry out."""
