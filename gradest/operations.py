@@ -12,6 +12,7 @@ This module knows no framework and no interpreter.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 from numpy.typing import NDArray
@@ -100,6 +101,16 @@ class Operations(ABC):
     @abstractmethod
     def constant(self, values: NDArray[Any], *, like: Array) -> Array:
         """Return NumPy values as a constant array of the dtype and on the device of `like`."""
+
+    def piecewise(
+        self, x: Array, far: Array, on_far: Callable[[Array], Array], on_near: Callable[[Array], Array]
+    ) -> Array:
+        """Return `on_far(x)` where the condition `far` holds and `on_near(x)` elsewhere.
+
+        `on_near` finds 0 in place of the entries of `x` that are far. Both are evaluated, as a traced text must; a
+        framework with the values at hand may evaluate only what occurs.
+        """
+        return self.where(far, on_far(x), on_near(self.where(far, 0.0, x)))
 
     # -- composed operations: portable here, overridden where a framework has a better kernel --------------
     def square(self, x: Array) -> Array:

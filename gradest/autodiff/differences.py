@@ -1,7 +1,7 @@
 """The table of exact differences: `g(x + d) - g(x)` of each elementwise operation g, by x, its value y, and d.
 
 Each entry is accurate to rounding for small d and holds for every d: where the short form would overflow or cancel,
-the direct subtraction is chosen, which is accurate there. Both are evaluated, at arguments that neither overflows.
+the direct subtraction is chosen, which is accurate there.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,39 +15,38 @@ FAR = 1.0
 """Steps beyond this in an exponent are far: `exp(x + d) - exp(x)` then loses less than one bit."""
 RATIO_FAR = 0.5
 """Relative steps beyond this are far for a logarithm: `x + d` is then exact or dominated by d."""
-TANH_NEAR = 0.1
-"""The addition theorem of tanh is used where its denominator exceeds this: it loses 10 roundings at most."""
+TANH_FAR = 0.9
+"""The addition theorem of tanh divides by 1 minus at most this: it loses 10 roundings at most."""
 
 
 def exp_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
     """Return `exp(x) expm1(d)`, or the direct difference where d is large."""
-    far = ops.greater(d, FAR)
-    near = y * ops.expm1(ops.where(far, 0.0, d))
-    return ops.where(far, ops.exp(x + d) - y, near)
+    return ops.piecewise(d, ops.greater(d, FAR), lambda e: ops.exp(x + e) - y, lambda e: y * ops.expm1(e))
 
 
 def log_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
     """Return `log1p(d / x)`, or the direct difference where d is no small part of x."""
     far = ops.greater(ops.abs(d), RATIO_FAR * x)
-    near = ops.log1p(ops.where(far, 0.0, d) / x)
-    return ops.where(far, ops.log(x + d) - y, near)
+    return ops.piecewise(d, far, lambda e: ops.log(x + e) - y, lambda e: ops.log1p(e / x))
 
 
 def log1p_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
     """Return `log1p(d / (1 + x))`, or the direct difference where d is no small part of 1 + x."""
-    far = ops.greater(ops.abs(d), RATIO_FAR * (1.0 + x))
-    near = ops.log1p(ops.where(far, 0.0, d) / (1.0 + x))
-    return ops.where(far, ops.log1p(x + d) - y, near)
+    whole = 1.0 + x
+    far = ops.greater(ops.abs(d), RATIO_FAR * whole)
+    return ops.piecewise(d, far, lambda e: ops.log1p(x + e) - y, lambda e: ops.log1p(e / whole))
 
 
 def tanh_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
-    """Return `tanh(d) (1 - y^2) / (1 + y tanh(d))`, with `1 - y^2` from exponentials: it is exact in the tails."""
+    """Return `u (1 - y^2) / (1 + y u)` for `u = tanh(d)`, or the direct difference where that would cancel.
+
+    `1 - y^2` comes from exponentials, which are exact where tanh saturates.
+    """
     decay = ops.exp(-2.0 * ops.abs(x))
     slope = 4.0 * decay / ops.square(1.0 + decay)
-    of_step = ops.tanh(d)
-    denominator = 1.0 + y * of_step
-    near = ops.greater(denominator, TANH_NEAR)
-    return ops.where(near, of_step * slope / ops.maximum(denominator, TANH_NEAR), ops.tanh(x + d) - y)
+    u = ops.tanh(d)
+    far = ops.greater(-y * u, TANH_FAR)
+    return ops.piecewise(u, far, lambda e: ops.tanh(x + d) - y, lambda e: e * slope / (1.0 + y * e))
 
 
 def sigmoid_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
@@ -58,9 +57,9 @@ def sigmoid_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
 
 def softplus_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
     """Return `log1p(sigmoid(x) expm1(d))`, or the direct difference where d is large."""
+    weight = ops.sigmoid(x)
     far = ops.greater(ops.abs(d), FAR)
-    near = ops.log1p(ops.sigmoid(x) * ops.expm1(ops.where(far, 0.0, d)))
-    return ops.where(far, ops.softplus(x + d) - y, near)
+    return ops.piecewise(d, far, lambda e: ops.softplus(x + e) - y, lambda e: ops.log1p(weight * ops.expm1(e)))
 
 
 def sqrt_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
@@ -98,15 +97,23 @@ UNARY: Mapping[str, Difference] = {
 
 def logsumexp_difference(ops: Operations, x: Array, d: Array) -> Array:
     """Return the difference of `log(sum(exp(x)))` over the last axis, for x `(..., C)` and d `(K, ..., C)`."""
-    far = ops.greater(ops.max(ops.abs(d), axis=-1), FAR)
-    near_d = ops.where(ops.expand_dims(far, axis=-1), 0.0, d)
-    near = ops.log1p(ops.sum(ops.softmax(x) * ops.expm1(near_d), axis=-1))
-    return ops.where(far, ops.logsumexp(x + d) - ops.logsumexp(x), near)
+    weights, y = ops.softmax(x), ops.logsumexp(x)
+    difference = ops.piecewise(
+        d,
+        ops.greater(ops.max(ops.abs(d), axis=-1, keepdims=True), FAR),
+        lambda e: ops.expand_dims(ops.logsumexp(x + e) - y, axis=-1),
+        lambda e: ops.log1p(ops.sum(weights * ops.expm1(e), axis=-1, keepdims=True)),
+    )
+    return ops.sum(difference, axis=-1)
 
 
 def softmax_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
-    """Return the difference of softmax over the last axis, `p (expm1(d) - s) / (1 + s)`, `s = sum p expm1(d)`."""
+    """Return the difference of softmax over the last axis, `(p expm1(d) - p s) / (1 + s)`, `s = sum p expm1(d)`."""
+
+    def near(e: Array) -> Array:
+        growth = y * ops.expm1(e)
+        total = ops.sum(growth, axis=-1, keepdims=True)
+        return (growth - y * total) / (1.0 + total)
+
     far = ops.greater(ops.max(ops.abs(d), axis=-1, keepdims=True), FAR)
-    growth = y * ops.expm1(ops.where(far, 0.0, d))
-    total = ops.sum(growth, axis=-1, keepdims=True)
-    return ops.where(far, ops.softmax(x + d) - y, (growth - y * total) / (1.0 + total))
+    return ops.piecewise(d, far, lambda e: ops.softmax(x + e) - y, near)

@@ -114,9 +114,19 @@ def matmul_left(ops: Operations, x: Array, change: Tangent) -> Tangent:
             full = ops.broadcast_to(change.values, (int(change.values.shape[0]), *change.shape))
             return Columns(ops.matmul(x, full), (int(x.shape[0]), change.shape[1]))
         if isinstance(change, LowRank):
-            return Dense(ops.matmul(ops.matmul(x, change.left), ops.matrix_transpose(change.right)))
+            return Dense(_low_rank_product(ops, x, change))
     values = change.dense(ops)
     return Dense(ops.matmul(x, align(ops, values, max(len(x.shape), len(values.shape) - 1))))
+
+
+def _low_rank_product(ops: Operations, x: Array, change: LowRank) -> Array:
+    """Return `(x @ left_k) @ right_k^T`, `(K, N, n)`: one product for all left factors, and for rank 1 no other."""
+    count, height, rank = (int(n) for n in change.left.shape)
+    left = ops.reshape(ops.matrix_transpose(change.left), (count * rank, height))
+    picked = ops.reshape(ops.matmul(left, ops.matrix_transpose(x)), (count, rank, int(x.shape[0])))
+    right = ops.matrix_transpose(change.right)  # (K, r, n)
+    picked = ops.matrix_transpose(picked)
+    return picked * right if rank == 1 else ops.matmul(picked, right)
 
 
 def matmul_right(ops: Operations, change: Tangent, y: Array) -> Tangent:

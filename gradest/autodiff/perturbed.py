@@ -284,7 +284,7 @@ class PerturbedOperations(Interpreter):
             return portable
         if isinstance(logits.change, Columns | Outer):
             value = ops.softmax_cross_entropy(logits.base, targets.base)
-            change = softmax_loss_difference(ops, logits.base, targets.base, logits.change, exact=False)
+            change = softmax_loss_difference(ops, logits.base, targets.base, logits.change)
             return Perturbed(self, None, values=value + change)
         return self._whole(logits, lambda a: ops.softmax_cross_entropy(a, targets.base))
 

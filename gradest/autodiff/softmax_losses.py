@@ -2,62 +2,76 @@
 
 For logits z and targets t, with `s = <t, d>` taken off the change d of one sample's logits,
 `loss(z + d) - loss(z) = lse(z + d - s) - lse(z) = log1p(sum_c p_c expm1(d_c - s))`, `p = softmax(z)`:
-the linear part never has to cancel. Directions that are outer products are laid out with the class index
-outermost, so that sums over classes add whole arrays. This module knows no interpreter.
+the linear part never has to cancel. This module knows no interpreter.
 """
 
 import numpy as np
 
-from gradest.autodiff.differences import FAR
+from gradest.autodiff.differences import logsumexp_difference
 from gradest.operations import Array, Operations
 from gradest.tangents import Columns, Outer, Tangent
 
+SERIES_FAR = 0.25
+"""The series of expm1 is used up to this argument."""
+SERIES_ERROR = {6: 4.9e-8, 12: 9.6e-18, 14: 2.9e-21}
+"""Degree of the series, and its error up to `SERIES_FAR` relative to its first term: `0.25^k / (k + 1)!`."""
 
-def softmax_loss_difference(
-    ops: Operations, logits: Array, targets: Array, change: Tangent, *, exact: bool = True
-) -> Array:
-    """Return the K changes of the mean cross-entropy, `(K,)`.
 
-    Parameters
-    ----------
-    logits, targets
-        `(N, C)`, without directions.
-    exact
-        Whether small changes are accurate relative to themselves, or only to the loss (one evaluation saved).
-    """
+def softmax_loss_difference(ops: Operations, logits: Array, targets: Array, change: Tangent) -> Array:
+    """Return the K changes of the mean cross-entropy, `(K,)`, for logits and targets `(N, C)`."""
     if isinstance(change, Columns):
         change = Outer(change, ops.constant(np.eye(change.shape[-1]), like=logits))
-    log_p = logits - ops.expand_dims(ops.logsumexp(logits), axis=-1)
     if isinstance(change, Outer):
-        d = _outer_change(ops, targets, change)
-        samples, classes = (int(n) for n in logits.shape)
-        log_p = ops.reshape(ops.reshape(ops.matrix_transpose(log_p), (-1,)), (classes, 1, samples, 1))
-        losses = _logsumexp_change(ops, log_p, d, axis=0, exact=exact)  # (I, N, n)
-        return ops.reshape(ops.mean(losses, axis=-2), (-1,))
+        return ops.reshape(ops.mean(_outer_difference(ops, logits, targets, change), axis=-2), (-1,))
     d = change.dense(ops)
     d = d - ops.sum(d * targets, axis=-1, keepdims=True)
-    return ops.mean(_logsumexp_change(ops, log_p, d, axis=-1, exact=exact), axis=-1)
+    return ops.mean(logsumexp_difference(ops, logits, d), axis=-1)
 
 
-def _outer_change(ops: Operations, targets: Array, change: Outer) -> Array:
-    """Return `d - <t, d>` for each direction's change d of the logits, as `(C, I, N, n)`."""
-    samples, classes = (int(n) for n in targets.shape)
+def _outer_difference(ops: Operations, logits: Array, targets: Array, change: Outer) -> Array:
+    """Return the changes of each sample's loss, `(I, N, n)`, for directions `v_inj w_jc`.
+
+    `sum_c p_c expm1(v w_c)` is summed over the classes first: `sum_k v^k m_k`, `m_k = sum_c p_c w_c^k / k!`. One
+    polynomial takes the place of C exponentials. Where `v w` is not small, the log-sum-exp is evaluated directly,
+    with the class index outermost, so that sums over classes add whole arrays.
+    """
+    samples, classes = (int(n) for n in logits.shape)
     width = int(change.weight.shape[0])
-    # flattened first: NumPy's results inherit the memory order of a transposed view, with classes innermost
-    weight = ops.reshape(ops.reshape(ops.matrix_transpose(change.weight), (-1,)), (classes, width))
-    shifted = ops.reshape(weight, (classes, 1, 1, width)) - ops.reshape(
-        ops.matmul(targets, weight), (1, 1, samples, width)
-    )
-    return shifted * change.columns.values
+    weight = ops.matrix_transpose(change.weight)  # (C, n)
+    at_target = ops.reshape(ops.matmul(targets, weight), (1, samples, width))
+    weight = ops.reshape(weight, (classes, 1, width)) - at_target  # (C, N, n)
+    log_p = logits - ops.expand_dims(ops.logsumexp(logits), axis=-1)
+    log_p = ops.reshape(ops.matrix_transpose(log_p), (classes, samples, 1))
+    moments = _moments(ops, ops.exp(log_p), weight, _degree(logits))
+
+    def series(v: Array) -> Array:
+        total = moments[-1] * v
+        for moment in reversed(moments[:-1]):
+            total = (total + moment) * v
+        return ops.log1p(total)
+
+    def direct(v: Array) -> Array:
+        moved = v * ops.expand_dims(weight, axis=1) + ops.expand_dims(log_p, axis=1)  # (C, I, N, n)
+        largest = ops.max(moved, axis=0, keepdims=True)
+        return ops.log(ops.sum(ops.exp(moved - largest), axis=0)) + ops.max(largest, axis=0)
+
+    values = change.columns.values
+    values = ops.broadcast_to(values, (int(values.shape[0]), samples, width))
+    far = ops.greater(ops.abs(values) * ops.max(ops.abs(weight), axis=0), SERIES_FAR)
+    return ops.piecewise(values, far, direct, series)
 
 
-def _logsumexp_change(ops: Operations, log_p: Array, d: Array, *, axis: int, exact: bool) -> Array:
-    """Return `log(sum(exp(log_p + d)))` over the axis, where `exp(log_p)` sums to 1."""
-    moved = log_p + d
-    largest = ops.max(moved, axis=axis, keepdims=True)
-    whole = ops.log(ops.sum(ops.exp(moved - largest), axis=axis)) + ops.max(largest, axis=axis)
-    if not exact:
-        return whole
-    far = ops.greater(ops.max(ops.abs(d), axis=axis, keepdims=True), FAR)
-    small = ops.log1p(ops.sum(ops.exp(log_p) * ops.expm1(ops.where(far, 0.0, d)), axis=axis))
-    return ops.where(ops.greater(ops.max(ops.abs(d), axis=axis), FAR), whole, small)
+def _moments(ops: Operations, p: Array, weight: Array, degree: int) -> list[Array]:
+    """Return `sum_c p_c w_c^k / k!` for k = 1 .. degree, each `(N, n)`."""
+    power, moments = p, []
+    for k in range(1, degree + 1):
+        power = power * weight * (1.0 / k)
+        moments.append(ops.sum(power, axis=0))
+    return moments
+
+
+def _degree(x: Array) -> int:
+    """Return the degree at which the series is exact to half the resolution of the array's dtype."""
+    name = str(np.dtype(x.dtype)) if isinstance(x.dtype, type | np.dtype) else str(x.dtype).rpartition(".")[2]
+    resolution = float(np.finfo(name).eps)
+    return next((k for k, error in SERIES_ERROR.items() if error <= 0.5 * resolution), max(SERIES_ERROR))
