@@ -51,17 +51,19 @@ class Graph:
 class HybridLoss:
     """A loss `(leaves, data) -> value` written in operations, run as one Gluon graph for each set of shapes.
 
-    It can be called with arrays alone, in any thread, recorded by autograd or not.
+    It can be called with arrays alone, in any thread, recorded by autograd or not. MXNet's graphs are not safe in
+    threads: two that run one crash. `lock` is held while a thread hands work to MXNet's queue, not while it is done.
     """
 
     def __init__(self, function: Function) -> None:
         self.function = function
         self._graphs: dict[_Signature, Graph] = {}
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
 
     def __call__(self, leaves: Leaves, data: Data) -> Array:
         graph, inputs = self.graph(leaves, data)
-        return graph.run(*[inputs[k] for k in graph.places])
+        with self.lock:
+            return graph.run(*[inputs[k] for k in graph.places])
 
     def graph(self, leaves: Leaves, data: Data) -> tuple[Graph, list[Array]]:
         """Return the graph for inputs of these shapes, traced now if it is not there yet, and the inputs in a row."""
@@ -78,7 +80,7 @@ class HybridLoss:
             return self.function(given[:num_leaves], rest if names is None else dict(zip(names, rest, strict=True)))
 
         # A name manager of its own: the names that Gluon gives the user's blocks count up otherwise.
-        with self._lock, mx.name.NameManager(), mx.autograd.pause():
+        with self.lock, mx.name.NameManager(), mx.autograd.pause():
             if shapes not in self._graphs:
                 block = LossBlock(call, shapes)
                 block.hybridize(static_alloc=True, static_shape=True)
@@ -101,7 +103,8 @@ def value_and_gradient(function: Function) -> Callable[[Leaves, Data], tuple[Arr
             inputs[k] = leaf.detach()
         # Backward writes every entry for the leaves that the graph takes; autograd writes nothing for the others.
         gradient = [_buffer(mx.np.empty if k in graph.places else mx.np.zeros, leaf) for k, leaf in enumerate(leaves)]
-        return _record(lambda: graph.run(*[inputs[k] for k in graph.places]), inputs[: len(leaves)], gradient)
+        with function.lock:  # type: ignore[attr-defined]
+            return _record(lambda: graph.run(*[inputs[k] for k in graph.places]), inputs[: len(leaves)], gradient)
 
     def pull(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
         inputs = tuple(leaf.detach() for leaf in leaves)
