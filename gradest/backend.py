@@ -135,6 +135,10 @@ class Backend(ABC):
         """Return the trainable parameters of a model by name, as arrays outside any graph."""
         raise UnsupportedError(f"backend {self.name!r} has no model objects; pass a pytree of arrays")
 
+    def result(self, value: Any) -> Any:
+        """Return what a user's function returned as an array that `Operations` take; here, unchanged."""
+        return value
+
     def flatten(self, tree: Tree) -> tuple[tuple[Leaf, ...], tuple[str, ...], Structure]:
         """Return leaves, paths and structure of a user's pytree; see `gradest.tree.flatten_tree`."""
         return flatten_tree(tree)

@@ -126,7 +126,7 @@ def _bind_function(
     data, rebuild_args = _split_arguments(backend, args, like=start[0] if crosses else None)
 
     def function(values: Leaves, given: Data) -> Array:
-        return _scalar(f(structure.rebuild(values), *rebuild_args(given)))
+        return _scalar(backend.result(f(structure.rebuild(values), *rebuild_args(given))))
 
     return Objective(
         backend=backend,

@@ -87,6 +87,13 @@ class MxnetBackend(Backend):
     def model_parameters(self, model: Any) -> dict[str, Array]:
         return block.trainable_parameters(model)
 
+    def result(self, value: Any) -> Any:
+        """Return a legacy array as `mx.np`, one number as shape `()`: a legacy sum has shape `(1,)`."""
+        if not pytree.is_legacy(value):
+            return value
+        array = value.as_np_ndarray()
+        return array.reshape(()) if array.shape == (1,) else array
+
     def flatten(self, tree: Tree) -> tuple[tuple[Leaf, ...], tuple[str, ...], Structure]:
         """Return leaves, paths and structure; legacy arrays become `mx.np` views, and legacy again for the user."""
         return pytree.flatten(tree)
