@@ -7,7 +7,18 @@ Each check goes through the public contract alone. A statistical one states its 
 seeded. This package knows no framework.
 """
 
+from gradest.testing.backend_checks import check_backend
 from gradest.testing.estimator_checks import CHECKS, STATISTICAL, check_estimator
+from gradest.testing.problem_checks import check_problem
 from gradest.testing.results import CheckFailedError, CheckResult, raise_on_failure
 
-__all__ = ["CHECKS", "STATISTICAL", "CheckFailedError", "CheckResult", "check_estimator", "raise_on_failure"]
+__all__ = [
+    "CHECKS",
+    "STATISTICAL",
+    "CheckFailedError",
+    "CheckResult",
+    "check_backend",
+    "check_estimator",
+    "check_problem",
+    "raise_on_failure",
+]

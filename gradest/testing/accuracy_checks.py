@@ -45,7 +45,7 @@ def check_accuracy(subject: Subject) -> CheckResult:
 
 
 def _tolerance(subject: Subject, dtype: str) -> float:
-    """Return the relative error allowed: rounding for methods that differentiate, more for those that subtract values."""
+    """Return the relative error allowed: rounding for methods that differentiate, more where values are subtracted."""
     eps = float(np.finfo(dtype).eps)
     if subject.estimator.cost(accuracy_problems()[0].layout).values == 0:
         return _EXACT_ROUNDING * eps

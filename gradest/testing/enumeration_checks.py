@@ -1,13 +1,13 @@
 """Every estimator with Rademacher directions must have its expectation exactly: over all 2^P sign vectors."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.estimator import Target
+from gradest.estimator import Estimator, Target
 from gradest.layout import Layout
 from gradest.testing.forms import Form
 from gradest.testing.results import CheckResult, judged, not_applicable
@@ -55,12 +55,8 @@ def check_enumeration(subject: Subject) -> CheckResult:
     )
 
 
-def _fed(estimator: Any) -> Any:
+def _fed(estimator: Estimator) -> Estimator:
     """Return the estimator with `directions` replaced by all sign vectors."""
     kind = type(estimator)
-    fed = type(kind.__name__, (kind,), {"directions": lambda self, key, objective: AllSigns(objective.layout)})
-    return (
-        replace(estimator)
-        if kind is fed
-        else fed(**{name: getattr(estimator, name) for name in kind.__dataclass_fields__})
-    )
+    fed: Any = type(kind.__name__, (kind,), {"directions": lambda self, key, objective: AllSigns(objective.layout)})
+    return fed(**{f.name: getattr(estimator, f.name) for f in fields(estimator)})  # type: ignore[no-any-return]

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.datasets import from_arrays
+from gradest.datasets import Dataset, from_arrays
 from gradest.operations import Array, Operations
 from gradest.problem import Problem
 from gradest.problems.analytic_functions import CubicGraph, LogGraph, LogSumExp, Rosenbrock
@@ -53,11 +53,10 @@ class Form(Problem):
         return {
             "A": matrix,
             "d": vector,
-            "first": first,
-            "second": self.quadratic * second,
-            "third": self.cubic * third,
-            "offset": np.array(self.offset),
-            "factor": np.array(self.factor),
+            "first": self.factor * first,
+            "half": self.factor * self.quadratic * second / 2,
+            "sixth": self.factor * self.cubic * third / 6,
+            "offset": np.array(self.factor * self.offset),
         }
 
     def parameters(self) -> dict[str, Floats]:
@@ -69,14 +68,14 @@ class Form(Problem):
 
     def loss(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
         t = _projections(ops, params, data)
-        terms = t * (data["first"] + t * (0.5 * data["second"] + t * data["third"] * (1.0 / 6.0)))
-        return data["factor"] * (ops.sum(terms, axis=-1) + data["offset"])
+        curved = data["half"] + t * data["sixth"] if self.cubic else data["half"]
+        return ops.sum(t * (data["first"] + t * curved), axis=-1) + data["offset"]
 
     def loss_and_gradient(
         self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]
     ) -> tuple[Array, dict[str, Array]]:
         t = _projections(ops, params, data)
-        slope = data["factor"] * (data["first"] + t * (data["second"] + 0.5 * t * data["third"]))
+        slope = data["first"] + t * (2.0 * data["half"] + 3.0 * t * data["sixth"])
         by_matrix = ops.sum(data["A"] * ops.reshape(slope, (_TERMS, 1, 1)), axis=-3)
         by_vector = ops.sum(data["d"] * ops.reshape(slope, (_TERMS, 1)), axis=-2)
         return self.loss(ops, params, data), {"W": by_matrix, "b": by_vector}
@@ -96,25 +95,25 @@ class Form(Problem):
     def value_at_start(self) -> float:
         """f at the start point."""
         t, terms = self._at, self._terms
-        return self.offset + float(t @ (terms["first"] + t * (terms["second"] / 2 + t * terms["third"] / 6)))
+        return float(terms["offset"] + t @ (terms["first"] + t * (terms["half"] + t * terms["sixth"])))
 
     @property
     def gradient_at_start(self) -> Floats:
         """The gradient at the start point, `(P,)`."""
         t, terms = self._at, self._terms
-        return np.asarray((terms["first"] + t * (terms["second"] + t * terms["third"] / 2)) @ self._rows)
+        return np.asarray((terms["first"] + t * (2 * terms["half"] + 3 * t * terms["sixth"])) @ self._rows)
 
     @property
     def hessian_at_start(self) -> Floats:
         """The Hessian at the start point, `(P, P)`."""
-        weights = self._terms["second"] + self._at * self._terms["third"]
+        weights = 2 * self._terms["half"] + 6 * self._at * self._terms["sixth"]
         return np.asarray((self._rows * weights[:, None]).T @ self._rows)
 
     @property
     def third_derivative(self) -> Floats:
         """The third derivative, `(P, P, P)`, the same everywhere."""
         rows = self._rows
-        return np.asarray(np.einsum("k,ki,kj,kl->ijl", self._terms["third"], rows, rows, rows))
+        return np.asarray(np.einsum("k,ki,kj,kl->ijl", 6 * self._terms["sixth"], rows, rows, rows))
 
 
 def _projections(ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
@@ -124,7 +123,7 @@ def _projections(ops: Operations, params: Mapping[str, Array], data: Mapping[str
 
 def network() -> Problem:
     """Return a multilayer perceptron of 14 parameters in four blocks, on made-up data."""
-    return MLP(dataset=_samples(), widths=(2,), batch=None)
+    return MLP(dataset=samples(), widths=(2,), batch=None)
 
 
 def accuracy_problems() -> tuple[Problem, ...]:
@@ -137,11 +136,12 @@ def accuracy_problems() -> tuple[Problem, ...]:
         Rosenbrock(size=4),
         CubicGraph(),
         LogGraph(),
-        SoftmaxRegression(dataset=_samples(), batch=None),
+        SoftmaxRegression(dataset=samples(), batch=None),
         network(),
     )
 
 
-def _samples() -> Any:
+def samples() -> Dataset:
+    """Return eight made-up samples of three features in two classes."""
     generator = np.random.default_rng(20_260_313)
     return from_arrays(generator.standard_normal((8, 3)), np.arange(8) % 2, num_classes=2)

@@ -75,7 +75,7 @@ def check_seeds(subject: Subject) -> CheckResult:
 
 
 def check_streams(subject: Subject) -> CheckResult:
-    """Check that the perturbations of seeds s and s + 1 share no numbers: the stream of one is not the other's, shifted."""
+    """Check that the perturbations of seeds s and s + 1 share no numbers: one stream is not the other, shifted."""
     recorded = _recorded(subject, "streams")
     if isinstance(recorded, CheckResult):
         return recorded

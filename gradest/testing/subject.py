@@ -18,10 +18,10 @@ from gradest.testing.forms import Form, network
 
 Floats = NDArray[np.float64]
 
-REPLICATES = 1500
+REPLICATES = 1000
 """How many independent estimates a statistical test is made of."""
 
-FEW_SAMPLES = 7
+FEW_SAMPLES = 5
 """The most directions of an estimate in statistical tests: few, so that 1/N and 1/(N - 1) differ visibly."""
 
 WIDE_SIGMA = 0.3

@@ -1,0 +1,153 @@
+"""Checks any backend, ours or a plug-in's: arrays, operations, native transformations, nothing global moved."""
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.backend import Backend
+from gradest.registry import get_backend
+from gradest.testing import transformation_checks
+from gradest.testing.operation_table import Trial, trials
+from gradest.testing.results import CheckResult, claimed, judged
+from gradest.testing.transformation_checks import made
+
+_OPERATION_ROUNDING = 32  # units of eps, relative to the largest result: a few roundings of sums of a few terms
+_ALIGNMENT_BYTES = 64  # a framework may share memory that happens to be so aligned
+
+Check = Callable[[Backend], CheckResult]
+State = Callable[[], Any]
+
+
+def check_backend(backend: str | Backend, *, state: State | None = None) -> list[CheckResult]:
+    """Return the results of all checks of a backend; none of them is statistical.
+
+    Parameters
+    ----------
+    state
+        Returns the framework's global settings (dtype, threads, generators) in a form that can be compared: it is
+        called before and after all checks. NumPy's own are compared in any case.
+    """
+    chosen = get_backend(backend)
+    before = _global_state(state)
+    results = [_carry_out(name, check, chosen) for name, check in CHECKS.items()]
+    faults = [f"{name} changed" for name, value in _global_state(state).items() if value != before[name]]
+    return [*results, claimed("global state", faults, "NumPy's and the framework's settings are as before")]
+
+
+def _carry_out(name: str, check: Check, backend: Backend) -> CheckResult:
+    try:
+        return check(backend)
+    except Exception as error:  # noqa: BLE001 - a backend may raise anything; it is a finding, and is reported
+        return CheckResult(name, False, f"raised {type(error).__name__}: {error}")
+
+
+def _global_state(state: State | None) -> dict[str, Any]:
+    legacy: Any = np.random.get_state(legacy=False)  # noqa: NPY002 - read, to see that it is unchanged
+    found = {
+        "NumPy's error handling": np.geterr(),
+        "NumPy's global generator": (legacy["state"]["key"].tobytes(), legacy["state"]["pos"]),
+        "NumPy's print options": str(np.get_printoptions()),
+    }
+    return found if state is None else {**found, "the framework's state": state()}
+
+
+# -- arrays ---------------------------------------------------------------------------------------------------
+def check_round_trip(backend: Backend) -> CheckResult:
+    """Check that arrays keep every bit on the way to the framework and back, and know their dtype and device."""
+    return claimed("round trip", _round_trip_faults(backend), f"bit for bit in {', '.join(backend.dtypes)}")
+
+
+def _round_trip_faults(backend: Backend) -> Iterator[str]:
+    for dtype in backend.dtypes:
+        kind = np.dtype("float32" if dtype == "bfloat16" else dtype)
+        limits = np.finfo(kind)
+        numbers = [0.0, -0.0, 1.0, -1.5, limits.max, limits.tiny, np.inf, -np.inf, np.nan]
+        numbers = numbers[:4] if dtype == "bfloat16" else numbers
+        arrays = (np.array(numbers, dtype=kind), np.array(2.5, dtype=kind), np.ones((2, 3), dtype=kind, order="F"))
+        for values in arrays:
+            array = made(backend, values, dtype)
+            again = backend.numpy(array)
+            if again.dtype != kind or again.shape != values.shape or again.tobytes() != values.tobytes():
+                yield f"{values!r} comes back as {again!r} in {dtype}"
+            if backend.dtype(array) != dtype:
+                yield f"an array made in {dtype} says it is {backend.dtype(array)}"
+            if not backend.owns(array):
+                yield f"it does not own an array that it made in {dtype}"
+            if backend.device(array) not in backend.devices():
+                yield f"an array is on {backend.device(array)!r}, which is none of {backend.devices()}"
+    if backend.owns(object()) or backend.owns("text"):
+        yield "it owns objects that are no arrays"
+
+
+def check_aliasing(backend: Backend) -> CheckResult:
+    """Check that arrays own their memory: writing to NumPy's side does not show in the framework's, nor the reverse."""
+    faults = []
+    for shift in range(0, _ALIGNMENT_BYTES, 8):
+        source = _aligned(shift)
+        array = made(backend, source, "float64" if "float64" in backend.dtypes else backend.dtypes[0])
+        source += 1
+        if backend.numpy(array)[0] != 0:
+            faults.append(f"an array made from memory at {shift} bytes from alignment shares it")
+        given = backend.numpy(array)
+        given[...] = 7
+        if backend.numpy(array)[0] != 0:
+            faults.append("numpy(array) shares the array's memory")
+    return claimed("aliasing", dict.fromkeys(faults), "arrays share no memory with NumPy's")
+
+
+def _aligned(shift: int) -> NDArray[np.float64]:
+    """Return 512 zeros whose memory begins `shift` bytes after a multiple of the alignment."""
+    raw = np.zeros(512 + 2 * _ALIGNMENT_BYTES // 8)
+    start = (-raw.ctypes.data % _ALIGNMENT_BYTES + shift) // 8
+    return raw[start : start + 512]
+
+
+# -- operations -------------------------------------------------------------------------------------------------
+def check_operations(backend: Backend) -> CheckResult:
+    """Check each operation, of each kernel, against NumPy in extended precision; operands must stay as they are."""
+    worst, where, faults = 0.0, "", []
+    for dtype in ("float64", "float32"):
+        if dtype not in backend.dtypes:
+            continue
+        for kernel in backend.kernels:
+            for trial in trials(dtype):
+                error, changed = _tried(backend, kernel, dtype, trial)
+                if changed:
+                    faults.append(f"{trial} writes to its operands ({kernel}, {dtype})")
+                if not error <= worst:
+                    worst, where = error, f"{trial}, {kernel}, {dtype}"
+    if faults:
+        return claimed("operations", faults, "")
+    return judged("operations", worst, _OPERATION_ROUNDING, f"at worst {worst:.3g} units of rounding: {where}")
+
+
+def _tried(backend: Backend, kernel: str, dtype: str, trial: Trial) -> tuple[float, bool]:
+    """Return the error of an operation in units of eps of its largest result, and whether it wrote to an operand."""
+    operands = [made(backend, x, dtype) for x in trial.operands]
+    operation = getattr(backend.operations(kernel), trial.name)
+    with backend.scope(dtype) or nullcontext():
+        result = operation(*operands, *trial.shape, **dict(trial.options))
+    found = backend.numpy(result).astype(np.longdouble)
+    expected = np.asarray(trial.meaning(*(x.astype(np.longdouble) for x in trial.operands)))
+    changed = any(not np.array_equal(backend.numpy(o), x) for o, x in zip(operands, trial.operands, strict=True))
+    if found.shape != expected.shape:
+        return float("inf"), changed
+    least = float(np.max(np.abs(expected))) if trial.floor is None else trial.floor
+    scale = np.maximum(np.abs(expected), max(least, float(np.finfo(dtype).tiny)))
+    return float(np.max(np.abs(found - expected) / scale)) / float(np.finfo(dtype).eps), changed
+
+
+CHECKS: dict[str, Check] = {
+    "round trip": check_round_trip,
+    "aliasing": check_aliasing,
+    "operations": check_operations,
+    "declaration": transformation_checks.check_declaration,
+    "gradient": transformation_checks.check_gradient,
+    "jvps": transformation_checks.check_jvps,
+    "population": transformation_checks.check_population,
+    "compilation": transformation_checks.check_compilation,
+    "kinks": transformation_checks.check_kinks,
+}

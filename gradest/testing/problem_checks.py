@@ -1,0 +1,141 @@
+"""Checks any problem, ours or a plug-in's: one text for populations and backends, a closed form that is right."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.accuracy import compare_gradients
+from gradest.autodiff import value_and_differences, value_and_gradient
+from gradest.binding import bind
+from gradest.problem import Problem
+from gradest.reference import reference_at
+from gradest.registry import get_backend
+from gradest.tangents import Dense
+from gradest.testing.results import CheckResult, claimed, judged, not_applicable
+
+_CLOSED_FORM_ROUNDING = 64  # units of extended precision: what a correct closed form differs from the complex step by
+_POPULATION_ROUNDING = 1e-13
+_ENGINE_ROUNDING = 1e-11
+_BACKEND_ROUNDING = 1e-13
+_SCALES = (1.0, 0.9, 1.1)
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def check_problem(problem: Problem, *, backends: Sequence[str] = ("numpy",)) -> list[CheckResult]:
+    """Return the results of all checks of a problem at its start point; none of them is statistical.
+
+    Parameters
+    ----------
+    backends
+        Whose losses must agree with NumPy's.
+    """
+    checks: tuple[Callable[[], CheckResult], ...] = (
+        partial(check_arrays, problem),
+        partial(check_population, problem),
+        partial(check_closed_form, problem),
+        partial(check_interpreters, problem),
+        partial(check_losses, problem, backends),
+    )
+    return [_carry_out(check) for check in checks]
+
+
+def _carry_out(check: Callable[[], CheckResult]) -> CheckResult:
+    try:
+        return check()
+    except Exception as error:  # noqa: BLE001 - a problem may raise anything; it is a finding, and is reported
+        name = check.func.__name__.removeprefix("check_").replace("_", " ")  # type: ignore[attr-defined]  # a partial
+        return CheckResult(name, False, f"raised {type(error).__name__}: {error}")
+
+
+def check_arrays(problem: Problem) -> CheckResult:
+    """Check that parameters and data are finite float64, equal each time, and fresh: nobody else's memory."""
+    return claimed("arrays", _array_faults(problem), "float64, finite, equal and fresh each time")
+
+
+def _array_faults(problem: Problem) -> Iterator[str]:
+    for what, make in (("parameters", problem.parameters), ("data", problem.data)):
+        first, second = make(), make()
+        for name, values in first.items():
+            if values.dtype != np.float64:
+                yield f"{what} {name!r} is {values.dtype}, not float64"
+            if not np.isfinite(values).all():
+                yield f"{what} {name!r} holds NaN or infinity"
+            if not np.array_equal(values, second[name], equal_nan=True):
+                yield f"{what} {name!r} differs from one call to the next"
+            if np.shares_memory(values, second[name]):
+                yield f"{what} {name!r} is the same memory at each call; return a copy"
+    if tuple(problem.parameters()) != problem.layout.names:
+        yield "the layout's names are not those of the parameters"
+
+
+def check_population(problem: Problem) -> CheckResult:
+    """Check that parameters with a leading axis K give the K losses of its members."""
+    ops, start, data = get_backend("numpy").operations(), problem.parameters(), problem.data()
+    scales = np.array(_SCALES)
+    population = {n: x * scales.reshape((len(scales),) + (1,) * x.ndim) for n, x in start.items()}
+    losses = np.asarray(problem.loss(ops, population, data))
+    if losses.shape != scales.shape:
+        return claimed("population", [f"{len(scales)} sets of parameters give a loss of shape {losses.shape}"], "")
+    singles = np.array([problem.loss(ops, {n: x[k] for n, x in population.items()}, data) for k in range(len(scales))])
+    error = float(np.max(np.abs(losses - singles) / np.maximum(np.abs(singles), 1.0)))
+    return judged(
+        "population", error, _POPULATION_ROUNDING, f"losses of a population differ from single ones by {error:.2g}"
+    )
+
+
+def check_closed_form(problem: Problem) -> CheckResult:
+    """Check the closed-form gradient against complex-step differentiation of the loss, in extended precision."""
+    if not problem.has_closed_form:
+        return not_applicable("closed form", "the problem has none")
+    reference = reference_at(problem, _extended(problem.parameters()), _extended(problem.data()))
+    bound = _CLOSED_FORM_ROUNDING * float(np.finfo(np.longdouble).eps)
+    detail = f"differs from the complex step by {reference.uncertainty:.2g} of its length"
+    return judged("closed form", reference.uncertainty, bound, detail)
+
+
+def check_interpreters(problem: Problem) -> CheckResult:
+    """Check that reverse mode and exact differences of the loss's text give the gradient of the closed form.
+
+    So the text keeps to what interpreters carry: operators, Python numbers, and the names of `Operations`.
+    """
+    ops, start, data = get_backend("numpy").operations(), problem.parameters(), problem.data()
+    names, leaves = tuple(start), tuple(start.values())
+
+    def text(operations: Any, values: Any, given: Any) -> Any:
+        return problem.loss(operations, dict(zip(names, values, strict=True)), given)
+
+    expected = reference_at(problem, _extended(start), _extended(data)).gradient
+    _, blocks = value_and_gradient(text, ops, leaves, data)
+    error = compare_gradients(problem.layout.flatten([np.asarray(b) for b in blocks]), expected).relative_error
+    step = 2.0**-40
+    signs = np.where(np.random.default_rng(1).random(expected.size) < 0.5, -1.0, 1.0)
+    moved = [Dense(block[None]) for block in problem.layout.unflatten(step * signs)]
+    _, difference = value_and_differences(text, ops, leaves, moved, data)
+    slope = float(np.sum(signs * expected))
+    scale = float(np.sqrt(np.sum(expected * expected) * expected.size))
+    error = max(error, abs(float(difference[0]) / step - slope) / scale if scale > 0 else 0.0)
+    return judged(
+        "interpreters", error, _ENGINE_ROUNDING, f"reverse mode and exact differences are {error:.2g} off at most"
+    )
+
+
+def check_losses(problem: Problem, backends: Sequence[str]) -> CheckResult:
+    """Check that the loss is the same on all backends, in float64, to rounding."""
+    expected = float(problem.loss(get_backend("numpy").operations(), problem.parameters(), problem.data()))
+    errors = {}
+    for name in backends:
+        objective = bind(problem, backend=name)
+        found = float(objective.backend.numpy(objective.prepare_value()(objective.start)))
+        errors[name] = abs(found - expected) / max(abs(expected), 1.0)
+    worst = max(errors, key=lambda name: errors[name])
+    return judged(
+        "losses", errors[worst], _BACKEND_ROUNDING, f"the loss on {worst} is {errors[worst]:.2g} from NumPy's"
+    )
+
+
+def _extended(arrays: Arrays) -> Arrays:
+    return {name: values.astype(np.longdouble) for name, values in arrays.items()}

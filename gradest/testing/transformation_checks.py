@@ -1,0 +1,125 @@
+"""A backend's native transformations must agree with gradest's own interpreters, which share no code with them."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.backend import NATIVE, Backend
+from gradest.binding import bind
+from gradest.objective import Objective
+from gradest.problems.mlp import MLP
+from gradest.tangents import Dense
+from gradest.testing.forms import network, samples
+from gradest.testing.results import CheckResult, claimed, judged, not_applicable
+
+_TRANSFORMATION_ROUNDING = 256  # units of eps
+_POPULATION = 3
+
+
+def check_declaration(backend: Backend) -> CheckResult:
+    """Check that the native transformations stated are those overridden."""
+    known = ", ".join(sorted(NATIVE))
+    faults = [f"{name!r} is no native transformation; there are: {known}" for name in backend.native - NATIVE]
+    for name in sorted(NATIVE - {"complex"}):
+        overridden = getattr(type(backend), name) is not getattr(Backend, name)
+        if overridden != (name in backend.native):
+            faults.append(f"{name} is {'overridden' if overridden else 'not overridden'}, and `native` says otherwise")
+    return claimed("declaration", faults, f"native: {', '.join(sorted(backend.native)) or 'nothing'}")
+
+
+def check_gradient(backend: Backend) -> CheckResult:
+    """Check the native gradient of a small network against gradest's tape, in each dtype."""
+    if "value_and_gradient" not in backend.native:
+        return not_applicable("gradient", "the backend has no native reverse mode")
+    return _agreement("gradient", backend, lambda o, engine: o.prepare_gradient(engine)[0](o.start)[1])
+
+
+def check_population(backend: Backend) -> CheckResult:
+    """Check a loss that the framework maps over a population against single losses, where it has a native vmap."""
+    if "vmap" not in backend.native:
+        return not_applicable("population", "the backend has no native vmap")
+
+    def losses(objective: Objective, engine: str) -> Any:
+        function = objective.scoped(
+            backend.vmap(objective.evaluate) if engine == "native" else objective.evaluate_population
+        )
+        return (function(_population(objective), objective.data),)
+
+    return _agreement("population", backend, losses)
+
+
+def check_jvps(backend: Backend) -> CheckResult:
+    """Check native directional derivatives of a small network against gradest's dual numbers, in each dtype."""
+    if "value_and_jvps" not in backend.native:
+        return not_applicable("jvps", "the backend has no native forward mode")
+
+    def products(objective: Objective, engine: str) -> Any:
+        tangents = _population(objective)
+        if engine == "native":
+            return (objective.prepare_jvps()(objective.start, tangents)[1],)
+        dense = tuple(Dense(t) for t in tangents)
+        return (objective.scoped(objective.evaluate_jvps)(objective.start, dense, objective.data)[1],)
+
+    return _agreement("jvps", backend, products)
+
+
+def check_compilation(backend: Backend) -> CheckResult:
+    """Check that a compiled loss gives the value of the loss that is not compiled."""
+    if "compile" not in backend.native:
+        return not_applicable("compilation", "the backend compiles nothing")
+
+    def value(objective: Objective, engine: str) -> Any:
+        if engine == "native":
+            return (objective.prepare_value()(objective.start),)
+        return (objective.scoped(objective.evaluate)(objective.start, objective.data),)
+
+    return _agreement("compilation", backend, value)
+
+
+def _agreement(name: str, backend: Backend, compute: Callable[[Objective, str], Any]) -> CheckResult:
+    worst = 0.0
+    for dtype in ("float64", "float32"):
+        if dtype not in backend.dtypes:
+            continue
+        objective = bind(network(), backend=backend, dtype=dtype)
+        native, own = (
+            np.concatenate([np.ravel(backend.numpy(block)).astype(np.float64) for block in compute(objective, engine)])
+            for engine in ("native", "gradest")
+        )
+        error = float(np.linalg.norm(native - own) / np.linalg.norm(own)) / float(np.finfo(dtype).eps)
+        worst = error if not error <= worst else worst
+    detail = f"native and gradest's own differ by {worst:.3g} units of rounding at most"
+    return judged(name, worst, _TRANSFORMATION_ROUNDING, detail)
+
+
+def _population(objective: Objective) -> tuple[Any, ...]:
+    """Return K random arrays of each parameter's shape, `(K, *shape)`."""
+    generator = np.random.default_rng(20_260_402)
+    return tuple(
+        made(objective.backend, generator.standard_normal((_POPULATION, *shape)), dtype)
+        for shape, dtype in zip(objective.layout.shapes, objective.dtypes, strict=True)
+    )
+
+
+def check_kinks(backend: Backend) -> CheckResult:
+    """Check that relu has derivative 0 at 0 in every reverse mode: behind it, the gradient vanishes."""
+    problem = MLP(dataset=samples(), widths=(2,), activation="relu", batch=None)
+    start = problem.parameters()
+    at = {**start, "W1": np.zeros_like(start["W1"]), "b1": np.zeros_like(start["b1"])}
+    faults = []
+    for kernel in backend.kernels:
+        for engine in ("native", "gradest") if "value_and_gradient" in backend.native else ("gradest",):
+            objective = bind(problem, at, backend=backend, kernel=kernel)
+            gradient = objective.prepare_gradient(engine)[0](objective.start)[1]
+            if np.any(backend.numpy(gradient[0])):
+                faults.append(f"with the {kernel} kernel and the {engine} engine it is not")
+    return claimed("kinks", faults, "relu has derivative 0 at 0")
+
+
+def made(backend: Backend, values: NDArray[Any], dtype: str) -> Any:
+    """Return NumPy values as an array of the backend, inside its scope for the dtype."""
+    with backend.scope(dtype) or nullcontext():
+        return backend.array(values, dtype=dtype)
