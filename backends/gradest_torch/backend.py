@@ -80,8 +80,8 @@ class TorchBackend(Backend):
 
     def value_and_gradient(self, function: Function) -> Callable[[Leaves, Data], tuple[Tensor, Leaves]]:
         def record(leaves: Leaves, data: Data) -> tuple[Tensor, Leaves]:
-            inputs = tuple(_ordinary(leaf).detach().requires_grad_() for leaf in leaves)
-            value = function(inputs, _ordinary_data(data))
+            inputs = tuple([leaf.detach().requires_grad_() for leaf in _recordable(leaves)])
+            value = function(inputs, _recordable(data))
             if not (isinstance(value, Tensor) and value.requires_grad):
                 raise InvalidInputError(_DETACHED)
             return value.detach(), torch.autograd.grad(value, inputs, materialize_grads=True)
@@ -123,15 +123,10 @@ _DETACHED = (
 )
 
 
-def _ordinary(array: Tensor) -> Tensor:
-    """Return a tensor that autograd may record: one made in inference mode is copied."""
-    return array.clone() if array.is_inference() else array
-
-
-def _ordinary_data(data: Data) -> Data:
-    arrays = data.values() if isinstance(data, dict) else data
-    if not any(map(Tensor.is_inference, arrays)):
-        return data
-    if isinstance(data, dict):
-        return {name: _ordinary(array) for name, array in data.items()}
-    return tuple(_ordinary(array) for array in data)
+def _recordable(arrays: Data) -> Data:
+    """Return the tuple or dict of tensors with those made in inference mode, which autograd refuses, copied."""
+    if not any(map(Tensor.is_inference, arrays.values() if isinstance(arrays, dict) else arrays)):
+        return arrays
+    if isinstance(arrays, dict):
+        return {name: tensor.clone() for name, tensor in arrays.items()}
+    return tuple(tensor.clone() for tensor in arrays)

@@ -92,7 +92,7 @@ class NativeTorchOperations(TorchOperations):
         return super().softplus(x) if x.is_complex() else functional.softplus(x, threshold=_SOFTPLUS_THRESHOLD)
 
     def affine(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
-        if bias is not None and (x.dim(), weight.dim(), bias.dim()) == (2, 2, 1) and not weight.is_complex():
+        if bias is not None and bias.dim() == 1 and weight.dim() == 2 and x.dim() == 2:
             return torch.addmm(bias, x, weight)
         return super().affine(x, weight, bias)
 
