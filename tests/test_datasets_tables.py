@@ -21,7 +21,7 @@ def test_csv_columns_headers_and_spellings(tmp_path):
     path.write_bytes(b"\xef\xbb\xbf1.5,2,0\n-0.3,4,1\n")  # a byte-order mark before the first number
     assert datasets.load_csv(path).checksum == data.checksum
     zipped = tmp_path / "first.csv.gz"
-    zipped.write_bytes(gzip.compress(b"0;1.5;2\n1;-0.3;4\n"))
+    zipped.write_bytes(gzip.compress(b"0;1.5;2\n1;-0.3;4\n", mtime=0))
     assert datasets.load_csv(zipped, label_column=0, delimiter=";").checksum == data.checksum
 
 
@@ -37,7 +37,7 @@ def test_csv_columns_headers_and_spellings(tmp_path):
         (b"1,2,setosa\n", DatasetError, "write classes as integers"),
         (b"0\n1\n", DatasetError, "one column"),
         (b"\xff\xfe1,2", DatasetError, "UTF-8"),
-        (gzip.compress(b"1,2,0\n")[:-6], DatasetError, "cannot be read"),
+        (gzip.compress(b"1,2,0\n", mtime=0)[:-6], DatasetError, "cannot be read"),
         (b"1,nan,0\n", NonFiniteError, "row 0, column 1"),
         (b"1,2,0\n1,inf,0\n", NonFiniteError, "row 1, column 1"),
         (b"1,2,0\n1,2,0.5\n", InvalidTypeError, "found 0.5 in row 1"),
