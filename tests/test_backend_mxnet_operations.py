@@ -297,6 +297,20 @@ def test_constant_cannot_be_traced() -> None:
         BACKEND.compile_loss(loss)((BACKEND.array(np.ones(2), dtype="float64"),), ())
 
 
+@pytest.mark.parametrize(
+    ("loss", "error", "message"),
+    [
+        (lambda leaves, data: leaves[0].sum() / leaves[0].shape[0], gradest.UnsupportedError, "no attribute 'shape'"),
+        (lambda leaves, data: 1.0, gradest.InvalidInputError, "found float"),
+        (lambda leaves, data: leaves[0] * 2.0, gradest.InvalidInputError, "one number"),
+    ],
+    ids=["needs a shape", "constant", "not a scalar"],
+)
+def test_loss_that_cannot_be_traced_says_why(loss: Any, error: type[Exception], message: str) -> None:
+    with BACKEND.scope("float64"), pytest.raises(error, match=message):  # type: ignore[union-attr]
+        BACKEND.compile_loss(loss)((BACKEND.array(np.ones(2), dtype="float64"),), ())
+
+
 def test_unknown_device_is_refused() -> None:
     with pytest.raises(gradest.UnsupportedError, match="'tpu:0'"):
         BACKEND.array(X, dtype="float64", device="tpu:0")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradest.backend import Data, Function, Leaves
-from gradest.errors import InvalidInputError
+from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.operations import Array
 from gradest_mxnet.framework import mx
 
@@ -26,7 +26,7 @@ class LossBlock(mx.gluon.HybridBlock):  # type: ignore[misc]  # MXNet has no ann
         self.shapes = shapes
         self.used = tuple(range(len(shapes)))
         variables = self._variables(mx.sym)
-        names = set(call(*variables).list_inputs())
+        names = set(_traced(call, variables).list_inputs())
         self.used = tuple(k for k, variable in enumerate(variables) if variable.name in names)
 
     def hybrid_forward(self, F: Any, *inputs: Array) -> Array:
@@ -38,6 +38,24 @@ class LossBlock(mx.gluon.HybridBlock):  # type: ignore[misc]  # MXNet has no ann
 
     def _variables(self, F: Any) -> list[Array]:
         return [F.var(f"input{k}", shape=shape).as_np_ndarray() for k, shape in enumerate(self.shapes)]
+
+
+def _traced(call: Callable[..., Array], variables: list[Array]) -> Array:
+    """Return the symbol that a loss makes of symbols."""
+    try:
+        value = call(*variables)
+    except AttributeError as error:
+        if "Symbol" not in str(error):
+            raise
+        raise UnsupportedError(
+            f"a loss of gradest's operations and arithmetic alone was asked for, which MXNet traces with symbols; "
+            f"{error}; a loss that needs shapes or values can be given as a function of MXNet arrays"
+        ) from error
+    if not isinstance(value, mx.sym.Symbol):
+        raise InvalidInputError(
+            f"a loss computed from its parameters was asked for; found {type(value).__name__} whatever they are"
+        )
+    return value
 
 
 @dataclass(frozen=True)
