@@ -1,0 +1,71 @@
+"""The complex step is exact to rounding where the loss is analytic, and refused where it cannot be had."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import gradest
+from gradest.accuracy import compare_gradients
+from gradest.compare import flat
+from gradest.reference import reference_gradient
+
+COMPLEX_STEP = gradest.get_estimator("complex-step")
+
+
+@pytest.mark.parametrize(
+    ("backend", "dtype", "bar", "activation"),
+    [
+        ("numpy", "float64", 2e-15, "tanh"),
+        ("numpy", "float32", 1e-6, "relu"),
+        ("torch", "float64", 2e-15, "relu"),
+        ("torch", "float32", 1e-6, "tanh"),
+        ("jax", "float64", 2e-15, "relu"),
+    ],
+)
+def test_it_reaches_rounding_on_backends_with_complex_arrays(
+    backend: str, dtype: str, bar: float, activation: str
+) -> None:
+    pytest.importorskip(backend, reason=f"{backend} is not installed")
+    problem = gradest.get_problem("mlp", widths=(4,), batch=8, bias=False, activation=activation)
+    objective = gradest.bind(problem, backend=backend, dtype=dtype)
+    estimate = COMPLEX_STEP.prepare(objective)()
+    reference = reference_gradient(objective)
+    assert compare_gradients(flat(objective, estimate), reference.gradient).relative_error < bar
+    assert float(objective.backend.numpy(estimate.value)) == pytest.approx(float(reference.value), rel=100 * bar)
+    assert objective.counts == COMPLEX_STEP.cost(objective.layout)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "softplus", "requ"])
+def test_composed_activations_are_analytic(activation: str) -> None:
+    objective = gradest.bind(gradest.get_problem("mlp", widths=(4,), batch=8, activation=activation))
+    found = flat(objective, COMPLEX_STEP.prepare(objective)())
+    assert compare_gradients(found, reference_gradient(objective).gradient).relative_error < 2e-15
+
+
+def test_a_users_analytic_function_is_differentiated_to_rounding() -> None:
+    params = np.array([0.3, -1.2, 2.0])
+    params.flags.writeable = False
+
+    def f(x: npt.NDArray[Any]) -> Any:
+        return np.sin(x[0]) * np.exp(x[1]) + x[2] ** 3
+
+    exact = [np.cos(0.3) * np.exp(-1.2), np.sin(0.3) * np.exp(-1.2), 12.0]
+    estimate = COMPLEX_STEP(f, params)
+    assert estimate.gradient.dtype == np.float64
+    np.testing.assert_allclose(estimate.gradient, exact, rtol=4e-16)
+
+
+def test_a_loss_that_drops_the_imaginary_part_is_refused() -> None:
+    with pytest.raises(gradest.InvalidInputError, match="analytic"):
+        COMPLEX_STEP(lambda x: np.abs(x).sum(), np.ones(2))
+
+
+def test_a_backend_without_complex_arrays_is_refused_when_prepared() -> None:
+    try:
+        objective = gradest.bind(gradest.get_problem("rosenbrock"), backend="mxnet")
+    except gradest.MissingDependencyError as error:
+        pytest.skip(str(error))
+    with pytest.raises(gradest.UnsupportedError, match="complex"):
+        COMPLEX_STEP.prepare(objective)
