@@ -10,6 +10,7 @@ from gradest import (
     UnknownNameError,
     bind,
     get_backend,
+    get_estimator,
     get_problem,
 )
 from gradest.datasets import from_arrays
@@ -161,3 +162,14 @@ def test_hard_logits(
     value, gradient = objective.prepare_closed_form()(objective.start)
     assert float(objective.backend.numpy(value)) == pytest.approx(loss, rel=1e-15)
     np.testing.assert_allclose(objective.backend.numpy(gradient[0])[0], slope, atol=2e-16)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("kernel", ["portable", "native"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("method", ["analytic", "reverse", "fd-central", "es"])
+def test_values_and_gradients_keep_the_dtype(backend: str, kernel: str, dtype: str, method: str) -> None:
+    objective = bind(get_problem("mlp", dataset="iris", widths=(3,)), backend=backend, dtype=dtype, kernel=kernel)
+    estimate = get_estimator(method)(objective, rng=0)
+    arrays = [*estimate.gradient.values(), *([] if estimate.value is None else [estimate.value])]
+    assert {objective.backend.dtype(array) for array in arrays} == {dtype}

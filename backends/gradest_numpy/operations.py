@@ -78,11 +78,11 @@ class NativeNumpyOperations(NumpyOperations):
         shifted = logits - logits.max(axis=-1, keepdims=True)
         picked = np.einsum("...nc,nc->...", shifted, targets)
         np.exp(shifted, out=shifted)
-        return (np.log(shifted.sum(axis=-1)).sum(axis=-1) - picked) / logits.shape[-2]
+        return (np.log(shifted.sum(axis=-1)).sum(axis=-1) - picked) / _count(logits)
 
     def softmax_cross_entropy_and_gradient(self, logits: Array, targets: Array) -> tuple[Array, Array]:
         # Classes outermost: NumPy reduces over a long contiguous axis several times faster than over a short last one.
-        count = logits.shape[-2]
+        count = _count(logits)
         weights = np.ascontiguousarray(np.swapaxes(logits, -1, -2))
         wanted = np.swapaxes(targets, -1, -2)
         weights = weights - np.maximum.reduce(weights, axis=-2, keepdims=True)
@@ -91,5 +91,10 @@ class NativeNumpyOperations(NumpyOperations):
         totals = np.add.reduce(weights, axis=-2, keepdims=True)
         value = (np.add.reduce(np.log(totals), axis=(-1, -2)) - picked) / count
         weights *= 1.0 / (count * totals)
-        weights -= wanted * logits.dtype.type(1.0 / count)
+        weights -= wanted / count
         return value, np.swapaxes(weights, -1, -2)
+
+
+def _count(logits: Array) -> Array:
+    """Return the number of samples in the logits' dtype: NumPy 1 takes a float32 scalar over an int for float64."""
+    return logits.dtype.type(logits.shape[-2])
