@@ -34,7 +34,8 @@ def warn_if_cancelled(
     differences
         Central or one-sided differences of them, about `sigma |g|` in size.
 
-    Formula: relative error of a slope = eps max|f| / rms(difference). Source: derived; rounding of a subtraction.
+    Formula: relative error of a slope = eps max|f| / rms(difference). It is the rounding of the values themselves, the
+    least there is: a loss that sums larger terms than its value rounds more. Source: derived.
     """
     rounding = epsilon(dtype_name) * max(float(np.max(np.abs(v))) for v in values)
     squares = np.concatenate([np.square(np.asarray(d, dtype=np.float64)).reshape(-1) for d in differences])
