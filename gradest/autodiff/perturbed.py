@@ -31,9 +31,7 @@ def perturbed_values(
         The parameters, and for each its block of K displacements.
     """
     interpreter = PerturbedOperations(ops)
-    values = tuple(
-        Perturbed(interpreter, x, linear.start_change(t)) for x, t in zip(leaves, tangents, strict=True)
-    )
+    values = tuple(Perturbed(interpreter, x, linear.start_change(t)) for x, t in zip(leaves, tangents, strict=True))
     result = text(interpreter, values, map_data(lambda x: Perturbed(interpreter, x), data))
     base = result.base if isinstance(result, Perturbed) else result
     if isinstance(result, Perturbed) and result.moves:
@@ -88,9 +86,7 @@ class PerturbedOperations(Interpreter):
         if all(x.values is None and _in_columns(x.change) for x in operands):
             base = function(*(x.base for x in operands))
             changes, wrap = linear.frame(self.ops, [x.change for x in operands], shape_of(base))
-            moved = function(
-                *(x.base if d is None else x.base + d for x, d in zip(operands, changes, strict=True))
-            )
+            moved = function(*(x.base if d is None else x.base + d for x, d in zip(operands, changes, strict=True)))
             change = wrap(moved - base)
             return Perturbed(self, base, change)
         rank = max(len(shape_of(x.base) if x.values is None else x.shape) for x in operands)
@@ -146,9 +142,7 @@ class PerturbedOperations(Interpreter):
 
     def where(self, condition: "_Comparison", x: Perturbed | float, y: Perturbed | float) -> Perturbed:
         ops = self.ops
-        return self.elementwise(
-            lambda a, b, p, q: ops.where(ops.greater(a, b), p, q), condition.x, condition.y, x, y
-        )
+        return self.elementwise(lambda a, b, p, q: ops.where(ops.greater(a, b), p, q), condition.x, condition.y, x, y)
 
     def multiply(self, x: Perturbed, y: Perturbed | float) -> Perturbed:
         if not isinstance(y, Perturbed):
@@ -288,9 +282,7 @@ class PerturbedOperations(Interpreter):
             return Perturbed(self, None, values=value + change)
         return self._whole(logits, lambda a: ops.softmax_cross_entropy(a, targets.base))
 
-    def softmax_cross_entropy_and_gradient(
-        self, logits: Perturbed, targets: Perturbed
-    ) -> tuple[Perturbed, Perturbed]:
+    def softmax_cross_entropy_and_gradient(self, logits: Perturbed, targets: Perturbed) -> tuple[Perturbed, Perturbed]:
         value = self.softmax_cross_entropy(logits, targets)
         return value, (self.softmax(logits) - targets) / float(logits.shape[-2])
 

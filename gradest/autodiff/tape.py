@@ -151,9 +151,7 @@ class TapeOperations(Interpreter):
         def share() -> Array:
             return rules.maximum_shares(self.ops, p, q)
 
-        return self._binary(
-            self.ops.maximum(p, q), x, y, lambda g: g * share(), lambda g: g * (1.0 - share())
-        )
+        return self._binary(self.ops.maximum(p, q), x, y, lambda g: g * share(), lambda g: g * (1.0 - share()))
 
     def greater(self, x: Node, y: Node | float) -> Node:
         return self.record(self.ops.greater(x.primal, _primal(y)))
@@ -161,9 +159,7 @@ class TapeOperations(Interpreter):
     def where(self, condition: Node, x: Node | float, y: Node | float) -> Node:
         ops, chosen = self.ops, condition.primal
         value = ops.where(chosen, _primal(x), _primal(y))
-        return self._binary(
-            value, x, y, lambda g: ops.where(chosen, g, 0.0), lambda g: ops.where(chosen, 0.0, g)
-        )
+        return self._binary(value, x, y, lambda g: ops.where(chosen, g, 0.0), lambda g: ops.where(chosen, 0.0, g))
 
     # -- reductions -------------------------------------------------------------------------------------
     def sum(self, x: Node, *, axis: Axis = None, keepdims: bool = False) -> Node:
@@ -210,9 +206,7 @@ class TapeOperations(Interpreter):
         return self.record(self.ops.matrix_transpose(x.primal), (x, self.ops.matrix_transpose))
 
     def expand_dims(self, x: Node, *, axis: int) -> Node:
-        return self.record(
-            self.ops.expand_dims(x.primal, axis=axis), (x, lambda g: self.ops.reshape(g, x.shape))
-        )
+        return self.record(self.ops.expand_dims(x.primal, axis=axis), (x, lambda g: self.ops.reshape(g, x.shape)))
 
     def reshape(self, x: Node, shape: tuple[int, ...]) -> Node:
         return self.record(self.ops.reshape(x.primal, shape), (x, lambda g: self.ops.reshape(g, x.shape)))
