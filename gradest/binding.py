@@ -4,12 +4,13 @@ Everything that is asked of parameters and arguments is checked here, above the 
 same error on each of them. This module knows no framework by name.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from gradest.arguments import Arguments
 from gradest.backend import Backend, Data, Leaves
 from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError, UnsupportedError
 from gradest.objective import Objective
@@ -113,8 +114,9 @@ def _bind_function(
     f: Callable[..., Array], params: Any, args: tuple[Any, ...], backend: Backend, device: str | None
 ) -> Objective:
     given = (f, params, args)
-    if backend.is_model(params):
-        f, params = backend.bind_model(f, params), backend.model_parameters(params)
+    model = params if backend.is_model(params) else None
+    if model is not None:
+        f, params = backend.bind_model(f, model), backend.model_parameters(model)
     leaves, paths, structure = backend.flatten(params)
     owned = [leaf for leaf in leaves if backend.owns(leaf)]
     returns_numpy = backend.name != "numpy" and not owned
@@ -123,10 +125,10 @@ def _bind_function(
         raise InvalidInputError(f"device={device!r} was given; the parameters are on {where!r}: move them there first")
     start = tuple(_private_copy(backend, leaf, path, where) for leaf, path in zip(leaves, paths, strict=True))
     crosses = returns_numpy or "compile" in backend.native
-    data, rebuild_args = _split_arguments(backend, args, like=start[0] if crosses else None)
+    arguments = Arguments(backend, args, like=start[0] if crosses else None)
 
     def function(values: Leaves, given: Data) -> Array:
-        return _scalar(backend.result(f(structure.rebuild(values), *rebuild_args(given))))
+        return _scalar(backend.result(f(structure.rebuild(values), *arguments.rebuild(given))))
 
     return Objective(
         backend=backend,
@@ -135,7 +137,9 @@ def _bind_function(
         start=start,
         paths=paths,
         structure=structure,
-        data=data,
+        data=arguments.data,
+        arguments=arguments,
+        model=model,
         returns_numpy=returns_numpy,
         recipe=(_bind_again, (*given, backend.name, None, device, "portable")),
     )
@@ -164,39 +168,6 @@ def _scalar(value: Array) -> Array:
             f"f must return a scalar, an array of shape (); found {found}; reduce it, e.g. by a mean"
         )
     return value
-
-
-def _split_arguments(
-    backend: Backend, args: tuple[Any, ...], like: Array | None
-) -> tuple[Data, Callable[[Data], Sequence[Any]]]:
-    """Return the arrays among the arguments as data, and the function that puts them back in their places.
-
-    With `like` NumPy arrays cross to the backend too, floating-point ones in its dtype: a compiled function then
-    takes them as arguments, where it would hold them as constants.
-    """
-    try:
-        leaves, _, structure = backend.flatten(args)
-    except InvalidInputError:  # no leaves: nothing, or None and empty containers alone
-        return (), lambda given: args
-    filled = [leaf if like is None else _crossed(backend, leaf, like) for leaf in leaves]
-    places = [k for k, leaf in enumerate(filled) if backend.owns(leaf)]
-
-    def rebuild(given: Data) -> Sequence[Any]:
-        values = list(leaves)
-        for place, array in zip(places, given, strict=True):
-            values[place] = array
-        arguments: Sequence[Any] = structure.rebuild(values)
-        return arguments
-
-    return tuple(filled[k] for k in places), rebuild
-
-
-def _crossed(backend: Backend, leaf: Any, like: Array) -> Any:
-    if backend.owns(leaf) or not isinstance(leaf, np.ndarray) or leaf.dtype.kind not in "fiub":
-        return leaf
-    dtype, device = backend.dtype(like), backend.device(like)
-    kept = dtype if leaf.dtype.kind == "f" else leaf.dtype.name
-    return _scoped_call(backend, dtype)(lambda: backend.array(leaf, dtype=kept, device=device))
 
 
 def _float_array(backend: Backend, leaf: Any, path: str) -> np.ndarray[Any, Any]:

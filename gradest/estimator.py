@@ -3,6 +3,7 @@
 An estimator author sees only `Objective`. This module knows no framework and no problem.
 """
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from gradest.backend import Leaves
 from gradest.binding import bind
+from gradest.errors import PreparationMismatchError, UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
 from gradest.layout import Layout
 from gradest.objective import Objective
@@ -88,7 +90,7 @@ class Estimator(ABC):
 
     def prepare(self, objective: Objective, *, executor: Executor | None = None) -> "Prepared":
         """Return the estimator bound to an objective; everything that can be done once is done here."""
-        return Prepared(self, objective, self.prepare_kernel(objective, executor=executor))
+        return Prepared(self, objective, self.prepare_kernel(objective, executor=executor), executor=executor)
 
     def __call__(self, f: Any, params: Any = None, *args: Any, rng: Any = None, **binding: Any) -> Estimate:
         """Return the estimate of the gradient of `f` at `params`.
@@ -114,12 +116,24 @@ class Estimator(ABC):
         objective.require_finite(at)
         return self.prepare(objective)(at, rng=rng)
 
-    def value_and_grad(self, f: Any, *args: Any, **binding: Any) -> Callable[..., tuple[Any, Any]]:
-        """Return `g(params, *args, rng=None) -> (value, gradient)`, in the manner of `jax.value_and_grad`."""
+    def value_and_grad(self, f: Any, **binding: Any) -> Callable[..., tuple[Any, Any]]:
+        """Return `g(params, *args, rng=None) -> (value, gradient)`, in the manner of `jax.value_and_grad`.
 
-        def value_and_gradient(params: Any = None, *more: Any, rng: Any = None) -> tuple[Any, Any]:
-            estimate = self(f, params, *args, *more, rng=rng, **binding)
-            return estimate.value, estimate.gradient
+        It prepares at its first call, and again where parameters or arguments change their form; a new batch of
+        the same form is not prepared for again.
+        """
+        kept = threading.local()  # a prepared estimator holds its batch: one for each thread
+
+        def value_and_gradient(params: Any = None, *args: Any, rng: Any = None) -> tuple[Any, Any]:
+            prepared: Prepared | None = getattr(kept, "prepared", None)
+            if prepared is not None and prepared.objective.bound_to(params):
+                try:
+                    prepared.objective.require_finite(params)
+                    return tuple(prepared(params, *args, rng=rng))
+                except PreparationMismatchError:
+                    kept.prepared = None  # another form: prepare again below
+            kept.prepared = self.prepare(bind(f, params, *args, **binding))
+            return tuple(kept.prepared(params, rng=rng))
 
         return value_and_gradient
 
@@ -131,22 +145,34 @@ class Prepared:
     that would wait for the device at each call.
     """
 
-    def __init__(self, estimator: Estimator, objective: Objective, kernel: PreparedKernel) -> None:
+    def __init__(
+        self, estimator: Estimator, objective: Objective, kernel: PreparedKernel, *, executor: Executor | None = None
+    ) -> None:
         self.estimator = estimator
+        self._executor = executor
         self.objective = objective
         self.path = kernel.path
         self.cost = estimator.cost(objective.layout)
         self._kernel = objective.scoped(kernel.call)
 
-    def __call__(self, params: Any = None, *, rng: Any = None) -> Estimate:
+    def __call__(self, params: Any = None, *args: Any, rng: Any = None) -> Estimate:
         """Return the estimate at `params` (the objective's start point by default).
+
+        `args`, if there are any, replace the arguments that the user's function was bound with, and stay for later
+        calls: the next batch.
 
         Raises
         ------
         PreparationMismatchError
-            `params` differs from what was prepared for in names, shapes, dtype or device.
+            `params` or `args` differ from what was prepared for in names, shapes, dtype or device.
+        UnsupportedError
+            Arguments were given with an executor, whose workers hold those of the binding.
         """
         objective = self.objective
+        if args:
+            if self._executor is not None:
+                raise UnsupportedError("new arguments were given with an executor; prepare again with them")
+            objective.take_arguments(args)
         leaves = objective.start if params is None else objective.leaves_of(params)
         result = self._kernel(leaves, rng)
         gradient = objective.tree_of(result.gradient)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gradest import autodiff
+from gradest.arguments import Arguments
 from gradest.backend import Backend, Data, Function, Leaves
 from gradest.errors import (
     InvalidInputError,
@@ -59,6 +60,8 @@ class Objective:
         data: Data,
         kernel: str = "portable",
         problem: Problem | None = None,
+        arguments: Arguments | None = None,
+        model: Any = None,
         returns_numpy: bool = False,
         recipe: tuple[Callable[..., "Objective"], tuple[Any, ...]] | None = None,
     ) -> None:
@@ -75,6 +78,8 @@ class Objective:
         self.device = backend.device(start[0])
         self._counts = [0, 0, 0]
         self._recipe = recipe
+        self._arguments = arguments
+        self._model = model
         self._function = function
         self._structure = structure
         self._returns_numpy = returns_numpy
@@ -166,6 +171,24 @@ class Objective:
         ]
         return "\n".join(("parameters differ from those prepared for; prepare again for these:", *lines))
 
+    def bound_to(self, params: Any) -> bool:
+        """Return whether `params` is the very model that the objective was bound with, or both are no model."""
+        return self._model is (params if self.backend.is_model(params) else None)
+
+    def take_arguments(self, args: tuple[Any, ...]) -> None:
+        """Take other arrays in the places of the function's arguments: the next batch.
+
+        Raises
+        ------
+        PreparationMismatchError
+            They are of another form than those bound.
+        UnsupportedError
+            The objective is a problem, which has data of its own.
+        """
+        if self._arguments is None:
+            raise UnsupportedError("arguments were given to a problem, which has its own data; bind another problem")
+        self.data = self._arguments.renewed(args)
+
     def require_finite(self, params: Any) -> None:
         """Refuse parameters that hold NaN or infinity.
 
@@ -237,12 +260,12 @@ class Objective:
         counts while it is traced is added again each time the compiled step runs; steps whose count varies
         with anything but the shapes of their arguments must not be compiled.
         """
-        compiled, counts, data = self.backend.compile(step), self._counts, self.data
+        compiled, counts = self.backend.compile(step), self._counts
         recorded: dict[Any, list[int]] = {}
 
         def run(*arrays: Any) -> Any:
             before = counts.copy()
-            result = compiled(*arrays, data)
+            result = compiled(*arrays, self.data)
             if counts != before:
                 recorded[_shapes(arrays)] = [now - then for now, then in zip(counts, before, strict=True)]
             else:
@@ -334,11 +357,11 @@ class Objective:
 
     # -- internals ----------------------------------------------------------------------------------------
     def _counted(self, function: Callable[[Leaves, Data], Any], kind: int) -> Callable[[Leaves], Any]:
-        data, counts = self.data, self._counts
+        counts = self._counts
 
         def call(leaves: Leaves) -> Any:
             counts[kind] += 1
-            return function(leaves, data)
+            return function(leaves, self.data)
 
         return self.scoped(call)
 

@@ -15,7 +15,7 @@ ORDER = [  # each may import only those before it (and its own package)
     {"tree", "layout", "operations", "estimate"},
     {"theory", "datasets", "accuracy", "timing", "chunking"},
     {"backend", "problem"},
-    {"registry", "tangents"},
+    {"registry", "tangents", "arguments"},
     {"problems", "autodiff", "directions"},
     {"objective"},
     {"binding"},

@@ -1,0 +1,93 @@
+"""The arguments of a user's function beside its parameters: arrays become data, the rest stays as it is.
+
+A prepared estimator can be called with other arrays in their places, a new batch at each step, without being
+prepared again. This module knows no framework.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gradest.backend import Backend, Data
+from gradest.errors import InvalidInputError, PreparationMismatchError
+from gradest.operations import Array
+from gradest.tree import Leaf, Structure
+
+
+class Arguments:
+    """The arguments that a function was bound with.
+
+    Parameters
+    ----------
+    backend
+        Whose arrays are data.
+    args
+        The arguments.
+    like
+        With an array here NumPy arrays cross to the backend too, floating-point ones in its dtype and all to its
+        device: a compiled function then takes them as arguments, where it would hold them as constants.
+    """
+
+    def __init__(self, backend: Backend, args: tuple[Any, ...], *, like: Array | None) -> None:
+        self._backend = backend
+        self._like = like
+        self._leaves, self._structure = self._take_apart(args)
+        self._places = tuple(k for k, leaf in enumerate(self._leaves) if backend.owns(leaf))
+        self._args = args
+        self.data: Data = tuple(self._leaves[k] for k in self._places)
+
+    def rebuild(self, data: Data) -> Sequence[Any]:
+        """Return the arguments with the arrays of `data` in their places."""
+        if self._structure is None:
+            return self._args
+        values = list(self._leaves)
+        for place, array in zip(self._places, data, strict=True):
+            values[place] = array
+        arguments: Sequence[Any] = self._structure.rebuild(values)
+        return arguments
+
+    def renewed(self, args: tuple[Any, ...]) -> Data:
+        """Return other arguments of the same form as data.
+
+        Raises
+        ------
+        PreparationMismatchError
+            Their structure differs, or something that is not an array.
+        """
+        leaves, structure = self._take_apart(args)
+        places = tuple(k for k, leaf in enumerate(leaves) if self._backend.owns(leaf))
+        same = structure == self._structure and places == self._places
+        if not same or any(
+            k not in places and leaf is not old and leaf != old for k, (leaf, old) in self._pairs(leaves)
+        ):
+            raise PreparationMismatchError(
+                f"the function was bound with {self._form(self._leaves)}; found {self._form(leaves)}; bind it again"
+            )
+        return tuple(leaves[k] for k in places)
+
+    def _pairs(self, leaves: tuple[Leaf, ...]) -> list[tuple[int, tuple[Leaf, Leaf]]]:
+        return list(enumerate(zip(leaves, self._leaves, strict=True)))
+
+    def _form(self, leaves: tuple[Leaf, ...]) -> str:
+        kinds = (f"{type(x).__name__}{tuple(x.shape)}" if self._backend.owns(x) else repr(x) for x in leaves)
+        return f"arguments ({', '.join(kinds)})"
+
+    def _take_apart(self, args: tuple[Any, ...]) -> tuple[tuple[Leaf, ...], Structure | None]:
+        try:
+            leaves, _, structure = self._backend.flatten(args)
+        except InvalidInputError:  # no leaves: nothing, or None and empty containers alone
+            return (), None
+        return tuple(leaf if self._like is None else self._crossed(leaf) for leaf in leaves), structure
+
+    def _crossed(self, leaf: Leaf) -> Leaf:
+        backend = self._backend
+        if backend.owns(leaf) or not isinstance(leaf, np.ndarray) or leaf.dtype.kind not in "fiub":
+            return leaf
+        dtype, device = backend.dtype(self._like), backend.device(self._like)
+        scope = backend.scope(dtype)
+        kept = dtype if leaf.dtype.kind == "f" else leaf.dtype.name
+        if scope is None:
+            return backend.array(leaf, dtype=kept, device=device)
+        with scope:
+            return backend.array(leaf, dtype=kept, device=device)

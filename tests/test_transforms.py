@@ -1,0 +1,93 @@
+"""`grad` and `value_and_grad`: any method, prepared once, a new batch at each call."""
+
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import torch
+
+import gradest
+from gradest import InvalidInputError, NonFiniteError, UnknownNameError, UnsupportedError
+
+
+def loss(params: dict[str, Any], x: Any, scale: float = 1.0) -> Any:
+    return scale * ((x @ params["w"]) ** 2).sum()
+
+
+W, X = np.array([1.0, -2.0, 0.5]), np.arange(12.0).reshape(4, 3)
+EXACT = 2 * X.T @ X @ W
+
+
+def test_doctests() -> None:
+    import doctest
+
+    from gradest import transforms
+
+    assert doctest.testmod(transforms).failed == 0
+
+
+@pytest.mark.parametrize("method", ["fd-central", "fd-richardson", "complex-step"])
+def test_numpy_functions(method: str) -> None:
+    value, gradient = gradest.value_and_grad(loss, method=method)({"w": W}, X)
+    np.testing.assert_allclose(gradient["w"], EXACT, rtol=1e-7)
+    assert value is None or float(value) == pytest.approx(((X @ W) ** 2).sum())
+
+
+def test_a_new_batch_is_not_prepared_for_again() -> None:
+    traced = []
+
+    def traced_loss(params: dict[str, Any], x: Any) -> Any:
+        traced.append(1)
+        return loss(params, x)
+
+    gradient = gradest.grad(traced_loss, method="reverse")
+    for factor in (1.0, 2.0, 3.0):
+        batch = jax.numpy.asarray(factor * X, dtype="float32")
+        found = gradient({"w": jax.numpy.asarray(W, dtype="float32")}, batch)
+        np.testing.assert_allclose(found["w"], factor**2 * EXACT, rtol=1e-5)
+    assert len(traced) == 1
+
+
+def test_another_form_is_prepared_for() -> None:
+    gradient = gradest.grad(loss, method="reverse")
+    for rows in (4, 2, 4):
+        found = gradient({"w": torch.tensor(W)}, torch.tensor(X[:rows]))
+        np.testing.assert_allclose(found["w"], 2 * X[:rows].T @ X[:rows] @ W, rtol=1e-12)
+    doubled = gradient({"w": torch.tensor(W)}, torch.tensor(X), 2.0)
+    np.testing.assert_allclose(doubled["w"], 2 * EXACT, rtol=1e-12)
+
+
+def test_another_module_of_the_same_form_is_another_model() -> None:
+    def module_loss(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return (module.factor * module(x)).sum()
+
+    gradient = gradest.grad(module_loss, method="reverse")
+    for factor in (1.0, 3.0):
+        module = torch.nn.Linear(3, 1)
+        module.factor = factor
+        found = gradient(module, torch.tensor(X, dtype=torch.float32))
+        np.testing.assert_allclose(found["weight"][0], factor * X.sum(axis=0))
+
+
+def test_parameters_are_asked_to_be_finite_at_each_call() -> None:
+    gradient = gradest.grad(loss, method="fd-central")
+    gradient({"w": W}, X)
+    with pytest.raises(NonFiniteError):
+        gradient({"w": np.array([1.0, np.nan, 0.0])}, X)
+
+
+def test_problems_and_estimators() -> None:
+    problem = gradest.get_problem("cubic-graph")
+    assert gradest.grad(problem, method=gradest.get_estimator("analytic"), backend="numpy")()["x"] == 24.0
+    with pytest.raises(UnsupportedError, match="own data"):
+        gradest.get_estimator("analytic").prepare(gradest.bind(problem))(None, X)
+
+
+def test_unknown_methods_and_options_are_refused_at_once() -> None:
+    with pytest.raises(UnknownNameError):
+        gradest.grad(loss, method="fd-cental")
+    with pytest.raises(UnknownNameError, match="sigma"):
+        gradest.grad(loss, method="es", sigmma=0.1)
+    with pytest.raises(InvalidInputError, match="own"):
+        gradest.grad(loss, method=gradest.get_estimator("reverse"), sigma=0.1)
