@@ -67,6 +67,13 @@ class JaxOperations(Operations):
     def constant(self, values: NDArray[Any], *, like: Array) -> Array:
         return jnp.asarray(np.array(values), dtype=like.dtype)  # a copy: jnp.asarray may share aligned memory
 
+    def piecewise(
+        self, x: Array, far: Array, on_far: Callable[[Array], Array], on_near: Callable[[Array], Array]
+    ) -> Array:
+        both = partial(super().piecewise, x, far, on_far, on_near)
+        result: Array = lax.cond(jnp.any(far), both, lambda: on_near(x))
+        return result
+
 
 class NativeJaxOperations(JaxOperations):
     """Composed operations by `jax.nn`; complex arrays take the portable form, where it compares real parts."""
