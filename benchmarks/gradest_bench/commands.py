@@ -15,12 +15,15 @@ from gradest_bench.comparison import compare_runs
 from gradest_bench.comparison_view import show_run_comparison
 from gradest_bench.executors import open_executor
 from gradest_bench.export import FORMATS, export
+from gradest_bench.figures import figures_of
 from gradest_bench.folders import ROOT, latest_run, new_folder, runs
 from gradest_bench.loading import load
 from gradest_bench.options import CsvOption
 from gradest_bench.outcomes import EXIT_STORAGE, exit_code
+from gradest_bench.paper import write_figures
 from gradest_bench.process import Launch
 from gradest_bench.records import Record
+from gradest_bench.report import report_html
 from gradest_bench.store import RESULTS, StorageError, Store, latest, read_records
 from gradest_bench.suite import parse_suite, shipped_suites, suite_text
 from gradest_bench.suite_names import check_names, chosen_cells, scaled
@@ -181,3 +184,18 @@ def export_run(form: str, target: Path, folder: Path | None) -> None:
     """Write a run to TARGET as csv, json or pyperf."""
     count = export(load(folder or latest_run()), form, target)
     click.echo(f"{count} cells -> {target}")
+
+
+@bench.command()
+@click.argument("folder", type=_FOLDER, required=False)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="By default report.html in the folder.")
+@click.option("--figures", type=_FOLDER, help="Also write every figure as PDF, SVG and CSV into this folder.")
+def report(folder: Path | None, out: Path | None, figures: Path | None) -> None:
+    """Write the report of a run, the latest by default: one HTML file that needs no network."""
+    found = load(folder or latest_run())
+    target = out or found.folder / "report.html"
+    target.write_text(report_html(found), encoding="utf-8")
+    click.echo(f"report: {target.resolve()}")
+    if figures is not None:
+        written = write_figures(figures_of(found), figures)
+        click.echo(f"{len(written)} figures -> {figures}")

@@ -16,6 +16,8 @@ from gradest.binding import bind
 from gradest.directions import Directions, as_tangents, root_key
 from gradest.errors import UnsupportedError
 from gradest.estimator import Estimator, Target
+from gradest.estimators.evolution import EvolutionStrategy
+from gradest.estimators.smoothed import SmoothedGradient
 from gradest.objective import Objective
 from gradest.problem import Problem
 from gradest.reference import Reference
@@ -25,7 +27,7 @@ SMOOTHING_PAIRS = 64
 _SMOOTHING_SEED = 918_273_645
 """Of the points of the smoothed reference: another stream than any estimate's."""
 _BLOCK_PAIRS = 8
-_NORMAL_LAWS = ("normal", "orthogonal-chi")
+_LAWS = ("normal", "orthogonal-chi")
 _MEMORY_BUDGET_BYTES = 1 << 28
 
 
@@ -88,8 +90,8 @@ def smoothed_reference(problem: Problem, *, sigma: float) -> SmoothedReference:
 
 def smooths_normally(estimator: Estimator) -> bool:
     """Whether the estimator's target is the gradient of the loss smoothed by a normal density."""
-    law = getattr(estimator, "distribution", None)
-    return estimator.target is Target.SMOOTHED and law in _NORMAL_LAWS and hasattr(estimator, "sigma")
+    families = (EvolutionStrategy, SmoothedGradient)  # the others smooth along some directions alone
+    return estimator.target is Target.SMOOTHED and isinstance(estimator, families) and estimator.distribution in _LAWS
 
 
 def smoothed_accuracy(

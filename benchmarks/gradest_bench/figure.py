@@ -1,0 +1,124 @@
+"""What a figure shows, as data: axes, series of points, and the sentence that says what is seen.
+
+It is drawn for the screen by `svg` and for paper by `paper`. This module knows neither, and no record.
+"""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Says what is along an axis; a logarithmic one shows positive numbers alone."""
+
+    label: str
+    log: bool = True
+    categories: tuple[str, ...] = ()
+    """Where given, positions are indices of these, and the axis is not logarithmic."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One mark, with the ends of its error bar, and what is said when it is pointed at."""
+
+    x: float
+    y: float
+    tip: str
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points of one kind: `name` decides the colour, `variant` the shape of the marks.
+
+    `style` is "line" (marks joined), "marks", or "theory" (a dashed line without marks).
+    """
+
+    name: str
+    variant: str
+    points: tuple[Point, ...]
+    style: str = "line"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A whole figure; `key` is short and unique in a report."""
+
+    key: str
+    title: str
+    sentence: str
+    x: Axis
+    y: Axis
+    series: tuple[Series, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its series, in order, once each."""
+        return tuple(dict.fromkeys(series.name for series in self.series))
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The variants of its series, in order, once each."""
+        return tuple(dict.fromkeys(series.variant for series in self.series if series.style != "theory"))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Maps numbers of an axis to [0, 1], and says where its ticks are."""
+
+    axis: Axis
+    low: float
+    high: float
+
+    def position(self, value: float) -> float:
+        """Return where a value lies: 0 at the low end, 1 at the high end."""
+        if self.axis.log:
+            return (math.log10(value) - math.log10(self.low)) / (math.log10(self.high) - math.log10(self.low))
+        return (value - self.low) / (self.high - self.low)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Return values and labels of ticks: decades, round numbers, or categories."""
+        if self.axis.categories:
+            return [(float(k), name) for k, name in enumerate(self.axis.categories)]
+        if self.axis.log:
+            first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
+            step = max(1, -(-(last - first) // _MOST_TICKS))
+            return [(10.0**power, power_text(power)) for power in range(first, last + 1, step)]
+        step = _round_step((self.high - self.low) / _MOST_TICKS)
+        start = math.ceil(self.low / step - 1e-9)
+        return [(k * step, f"{k * step:g}") for k in range(start, math.floor(self.high / step + 1e-9) + 1)]
+
+
+_MOST_TICKS = 7
+_LEAST_DECADES = 1.0
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def power_text(power: int) -> str:
+    """Return a power of ten as a label: "1", "10", "100", or "10⁻⁷"."""
+    plain = {-2: "0.01", -1: "0.1", 0: "1", 1: "10", 2: "100", 3: "1000"}
+    return plain.get(power) or "10" + str(power).translate(_SUPERSCRIPTS)
+
+
+def drawable(axis: Axis, value: float) -> bool:
+    """Whether a value has a place on an axis."""
+    return math.isfinite(value) and (value > 0 or not axis.log)
+
+
+def scale_of(axis: Axis, values: list[float]) -> Scale:
+    """Return the scale that shows all values that can be drawn, with a margin."""
+    if axis.categories:
+        return Scale(axis, -0.5, len(axis.categories) - 0.5)
+    shown = [value for value in values if drawable(axis, value)] or [1.0]
+    low, high = min(shown), max(shown)
+    if not axis.log:
+        margin = 0.05 * (high - low) or 0.5
+        return Scale(axis, low - margin, high + margin)
+    missing = max(0.0, _LEAST_DECADES - math.log10(high / low)) / 2 + 0.04 * math.log10(max(high / low, 10))
+    return Scale(axis, low * 10**-missing, high * 10**missing)
+
+
+def _round_step(raw: float) -> float:
+    power = 10.0 ** math.floor(math.log10(raw))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))

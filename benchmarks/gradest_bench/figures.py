@@ -1,0 +1,28 @@
+"""Which figures a run has: each is made where its records hold the data for it.
+
+This module draws nothing.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from gradest_bench.figure import Figure
+from gradest_bench.figures_accuracy import block_errors, es_scaling, step_curves
+from gradest_bench.figures_cost import cost_curves, frontiers
+from gradest_bench.loading import Run
+from gradest_bench.records import Record
+
+_MAKERS: tuple[Callable[[Sequence[Record]], Iterable[Figure]], ...] = (
+    frontiers,
+    step_curves,
+    es_scaling,
+    cost_curves,
+    block_errors,
+)
+
+
+def figures_of(run: Run) -> list[Figure]:
+    """Return every figure that the measured cells of a run make, with unique keys."""
+    found: list[Figure] = []
+    for make in _MAKERS:
+        found.extend(make(run.measured))
+    return found
