@@ -145,8 +145,8 @@ class Backend(ABC):
 
     def _lacks(self, transformation: str) -> UnsupportedError:
         return UnsupportedError(
-            f"backend {self.name!r} has no native {transformation}; it has: {', '.join(sorted(self.native)) or 'none'}. "
-            "Use engine='gradest' where the loss is written in gradest's operations, or another backend"
+            f"backend {self.name!r} has no native {transformation}; it has: {', '.join(sorted(self.native))}; "
+            "use engine='gradest' where the loss is written in gradest's operations, or another backend"
         )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from gradest.arguments import Arguments
 from gradest.backend import Backend, Data, Leaves
 from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError, UnsupportedError
+from gradest.form import Form
 from gradest.objective import Objective
 from gradest.operations import Array, Operations
 from gradest.problem import Problem
@@ -100,12 +101,10 @@ def _bind_problem(
         function=backend.compile_loss(partial(text, backend.operations(kernel))),
         text=text,
         start=start,
-        paths=names,
-        structure=structure,
+        form=Form(backend, start, names, structure, returns_numpy=returns_numpy),
         data=data,
         kernel=kernel,
         problem=problem,
-        returns_numpy=returns_numpy,
         recipe=(_bind_again, (problem, params, (), backend.name, dtype, where, kernel)),
     )
 
@@ -135,12 +134,10 @@ def _bind_function(
         function=function,
         text=None,
         start=start,
-        paths=paths,
-        structure=structure,
+        form=Form(backend, start, paths, structure, returns_numpy=returns_numpy),
         data=arguments.data,
         arguments=arguments,
         model=model,
-        returns_numpy=returns_numpy,
         recipe=(_bind_again, (*given, backend.name, None, device, "portable")),
     )
 

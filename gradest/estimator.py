@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import Any, ClassVar
 
 from numpy.typing import NDArray
@@ -113,29 +114,50 @@ class Estimator(ABC):
         """
         objective = f if isinstance(f, Objective) else bind(f, params, *args, **binding)
         at = objective.start_tree if params is None or not isinstance(f, Objective) else params
-        objective.require_finite(at)
+        objective.form.require_finite(at)
         return self.prepare(objective)(at, rng=rng)
 
     def value_and_grad(self, f: Any, **binding: Any) -> Callable[..., tuple[Any, Any]]:
         """Return `g(params, *args, rng=None) -> (value, gradient)`, in the manner of `jax.value_and_grad`.
 
-        It prepares at its first call, and again where parameters or arguments change their form; a new batch of
-        the same form is not prepared for again.
+        The value is evaluated where the method does not give it. It prepares at its first call, and again where
+        parameters or arguments change their form; a new batch of the same form is not prepared for again.
         """
-        kept = threading.local()  # a prepared estimator holds its batch: one for each thread
+        latest = self._prepare_once(f, binding)
 
         def value_and_gradient(params: Any = None, *args: Any, rng: Any = None) -> tuple[Any, Any]:
-            prepared: Prepared | None = getattr(kept, "prepared", None)
-            if prepared is not None and prepared.objective.bound_to(params):
-                try:
-                    prepared.objective.require_finite(params)
-                    return tuple(prepared(params, *args, rng=rng))
-                except PreparationMismatchError:
-                    kept.prepared = None  # another form: prepare again below
-            kept.prepared = self.prepare(bind(f, params, *args, **binding))
-            return tuple(kept.prepared(params, rng=rng))
+            prepared, estimate = latest(params, args, rng)
+            value = prepared.value(params) if estimate.value is None else estimate.value
+            return value, estimate.gradient
 
         return value_and_gradient
+
+    def grad(self, f: Any, **binding: Any) -> Callable[..., Any]:
+        """Return `g(params, *args, rng=None) -> gradient`; see `value_and_grad`."""
+        latest = self._prepare_once(f, binding)
+
+        def gradient(params: Any = None, *args: Any, rng: Any = None) -> Any:
+            return latest(params, args, rng)[1].gradient
+
+        return gradient
+
+    def _prepare_once(
+        self, f: Any, binding: dict[str, Any]
+    ) -> Callable[[Any, tuple[Any, ...], Any], tuple["Prepared", Estimate]]:
+        kept = threading.local()  # a prepared estimator holds its batch: one for each thread
+
+        def estimate(params: Any, args: tuple[Any, ...], rng: Any) -> tuple[Prepared, Estimate]:
+            prepared: Prepared | None = getattr(kept, "prepared", None)
+            if prepared is not None and prepared.objective.bound_to(params):
+                prepared.objective.form.require_finite(prepared.objective.start_tree if params is None else params)
+                try:
+                    return prepared, prepared(params, *args, rng=rng)
+                except PreparationMismatchError:
+                    kept.prepared = None  # another form: prepare again below
+            fresh = kept.prepared = self.prepare(bind(f, params, *args, **binding))
+            return fresh, fresh(params, rng=rng)
+
+        return estimate
 
 
 class Prepared:
@@ -155,6 +177,14 @@ class Prepared:
         self.cost = estimator.cost(objective.layout)
         self._kernel = objective.scoped(kernel.call)
 
+    @cached_property
+    def _value(self) -> Callable[[Leaves], Any]:
+        return self.objective.prepare_value()
+
+    def value(self, params: Any = None) -> Any:
+        """Return the loss at `params` (the start point by default), with the arguments of the last call."""
+        return self._value(self.objective.start if params is None else self.objective.leaves_of(params))
+
     def __call__(self, params: Any = None, *args: Any, rng: Any = None) -> Estimate:
         """Return the estimate at `params` (the objective's start point by default).
 
@@ -173,8 +203,8 @@ class Prepared:
             if self._executor is not None:
                 raise UnsupportedError("new arguments were given with an executor; prepare again with them")
             objective.take_arguments(args)
-        leaves = objective.start if params is None else objective.leaves_of(params)
+        leaves = objective.start if params is None else objective.form.leaves_of(params)
         result = self._kernel(leaves, rng)
-        gradient = objective.tree_of(result.gradient)
-        error = None if result.error is None else objective.tree_of(result.error)
+        gradient = objective.form.tree_of(result.gradient)
+        error = None if result.error is None else objective.form.tree_of(result.error)
         return Estimate(result.value, gradient, self.cost, self.path, error)

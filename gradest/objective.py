@@ -15,16 +15,13 @@ from gradest.arguments import Arguments
 from gradest.backend import Backend, Data, Function, Leaves
 from gradest.errors import (
     InvalidInputError,
-    NonFiniteError,
-    PreparationMismatchError,
     UnsupportedError,
 )
 from gradest.estimate import Cost
-from gradest.layout import Layout
+from gradest.form import Form
 from gradest.operations import Array, Operations
 from gradest.problem import Problem
 from gradest.tangents import Tangent
-from gradest.tree import Structure
 
 _VALUES, _JVPS, _VJPS = range(3)  # places in the counts, in the order of `Cost`
 Text = Callable[[Operations, Leaves, Data], Array]
@@ -38,8 +35,8 @@ class Objective:
     ----------
     backend, ops, kernel, dtype, device
         Where and how it runs.
-    layout
-        Names and shapes of the parameters.
+    form, layout
+        The form of the parameters; their names and shapes.
     start
         The leaves at which it was bound (private copies).
     text
@@ -55,14 +52,12 @@ class Objective:
         function: Function,
         text: Text | None,
         start: Leaves,
-        paths: tuple[str, ...],
-        structure: Structure,
+        form: Form,
         data: Data,
         kernel: str = "portable",
         problem: Problem | None = None,
         arguments: Arguments | None = None,
         model: Any = None,
-        returns_numpy: bool = False,
         recipe: tuple[Callable[..., "Objective"], tuple[Any, ...]] | None = None,
     ) -> None:
         self.backend = backend
@@ -72,21 +67,16 @@ class Objective:
         self.start = start
         self.data = data
         self.problem = problem
-        self.layout = Layout(paths, tuple(tuple(int(n) for n in leaf.shape) for leaf in start))
-        self.dtypes = tuple(backend.dtype(leaf) for leaf in start)
-        self.dtype = self.dtypes[0]
-        self.device = backend.device(start[0])
+        self.form = form
+        self.layout = form.layout
+        self.dtypes = form.dtypes
+        self.dtype = form.dtypes[0]
+        self.device = form.device
         self._counts = [0, 0, 0]
         self._recipe = recipe
         self._arguments = arguments
         self._model = model
         self._function = function
-        self._structure = structure
-        self._returns_numpy = returns_numpy
-        # What each call is checked against, in the framework's own types: a comparison takes tens of nanoseconds.
-        self._asked = tuple((type(leaf), leaf.dtype, leaf.shape) for leaf in start)
-        self._has_places = len(backend.devices()) > 1  # where there is one device, none is asked for
-        self._keys = structure.keys if _is_flat_dict(structure) and not returns_numpy else None
 
     @property
     def counts(self) -> Cost:
@@ -110,66 +100,19 @@ class Objective:
             raise TypeError("this objective was not made by gradest.bind, and cannot be pickled")
         return self._recipe
 
-    # -- structure --------------------------------------------------------------------------------------
+    # -- parameters and arguments ------------------------------------------------------------------------
+    def tree_of(self, leaves: Sequence[Array]) -> Any:
+        """Return leaves in the structure (and array type) of the parameters."""
+        return self.form.tree_of(leaves)
+
+    def leaves_of(self, params: Any) -> Leaves:
+        """Return the leaves of `params`; raises `PreparationMismatchError` for another form."""
+        return self.form.leaves_of(params)
+
     @property
     def start_tree(self) -> Any:
         """The start point in the structure in which it was given."""
-        return self.tree_of(self.start)
-
-    def tree_of(self, leaves: Sequence[Array]) -> Any:
-        """Return leaves in the structure (and array type) of the parameters."""
-        if self._keys is not None:
-            return dict(zip(self._keys, leaves, strict=True))
-        if self._returns_numpy:
-            leaves = [self.backend.numpy(leaf) for leaf in leaves]
-        return self._structure.rebuild(leaves)
-
-    def leaves_of(self, params: Any) -> Leaves:
-        """Return the leaves of `params`, refusing names, shapes, dtypes or a device other than those bound.
-
-        Raises
-        ------
-        PreparationMismatchError
-            Something differs; the message has one line per parameter.
-        """
-        if type(params) is dict and tuple(params) == self._keys:  # the common case needs no walk of the tree
-            leaves: Leaves = tuple(params.values())
-            if self._fits(leaves):
-                return leaves
-        if self.backend.is_model(params):
-            params = self.backend.model_parameters(params)
-        leaves, paths, _ = self.backend.flatten(params)
-        if self._returns_numpy:
-            leaves = tuple(
-                self.backend.array(np.asarray(leaf), dtype=dtype, device=self.device)
-                for leaf, dtype in zip(leaves, self.dtypes, strict=False)
-            )
-        if paths == self.layout.names and self._fits(leaves):
-            return leaves
-        raise PreparationMismatchError(self._mismatch(leaves, paths))
-
-    def _fits(self, leaves: Leaves) -> bool:
-        owns = self.backend.owns
-        for leaf, (kind, dtype, shape) in zip(leaves, self._asked, strict=True):
-            if not ((type(leaf) is kind or owns(leaf)) and leaf.dtype == dtype and leaf.shape == shape):
-                return False
-        return not self._has_places or all(self.backend.device(leaf) == self.device for leaf in leaves)
-
-    def _mismatch(self, leaves: Leaves, paths: tuple[str, ...]) -> str:
-        found = {
-            path: (self.backend.dtype(leaf), tuple(leaf.shape), self.backend.device(leaf))
-            if self.backend.owns(leaf)
-            else (type(leaf).__name__,)
-            for path, leaf in zip(paths, leaves, strict=True)
-        }
-        places = (self.device,) * len(self.dtypes)
-        asked = dict(zip(self.layout.names, zip(self.dtypes, self.layout.shapes, places, strict=True), strict=True))
-        lines = [
-            f"  {'ok' if found.get(name) == asked.get(name) else 'NO'} {name}: prepared for {asked.get(name)}, "
-            f"found {found.get(name)}"
-            for name in dict.fromkeys((*asked, *found))
-        ]
-        return "\n".join(("parameters differ from those prepared for; prepare again for these:", *lines))
+        return self.form.tree_of(self.start)
 
     def bound_to(self, params: Any) -> bool:
         """Return whether `params` is the very model that the objective was bound with, or both are no model."""
@@ -188,25 +131,6 @@ class Objective:
         if self._arguments is None:
             raise UnsupportedError("arguments were given to a problem, which has its own data; bind another problem")
         self.data = self._arguments.renewed(args)
-
-    def require_finite(self, params: Any) -> None:
-        """Refuse parameters that hold NaN or infinity.
-
-        Raises
-        ------
-        NonFiniteError
-            The message names the parameter and how many entries are not finite.
-        """
-        if self.backend.is_model(params):
-            params = self.backend.model_parameters(params)
-        leaves, paths, _ = self.backend.flatten(params)
-        for path, leaf in zip(paths, leaves, strict=True):
-            values = np.asarray(self.backend.numpy(leaf) if self.backend.owns(leaf) else leaf)
-            bad = values.size - int(np.isfinite(values).sum())
-            if bad:
-                raise NonFiniteError(
-                    f"parameters must be finite; {path!r} has {bad} of {values.size} entries NaN or infinite"
-                )
 
     # -- evaluation inside steps (counted as they run) ------------------------------------------------------
     def evaluate(self, leaves: Leaves, data: Data) -> Array:
@@ -383,11 +307,6 @@ class Objective:
                 "objective is an opaque function; use a native engine or a black-box scheme"
             )
         return self.text
-
-
-def _is_flat_dict(structure: Structure) -> bool:
-    plain = type(structure) is Structure  # a backend's own kind of structure may convert leaves as it rebuilds
-    return plain and structure.kind is dict and all(child.kind is None for child in structure.children)
 
 
 def _shapes(arrays: Any) -> Any:

@@ -30,18 +30,16 @@ def value_and_grad(f: Any, *, method: str | Estimator = "reverse", **options: An
     Examples
     --------
     >>> import numpy as np, gradest
-    >>> gradest.value_and_grad(lambda x: (x * x).sum(), method="fd-central")(np.array([1.0, 2.0]))[0]
-    5.0
+    >>> value, gradient = gradest.value_and_grad(lambda x: (x * x).sum(), method="fd-central")(np.array([1.0, 2.0]))
+    >>> float(value), gradient.round(6)
+    (5.0, array([2., 4.]))
     """
-    binding = {name: options.pop(name) for name in _BINDING if name in options}
-    if isinstance(method, Estimator) and options:
-        raise InvalidInputError(f"hyper-parameters {sorted(options)} were given beside an estimator that has its own")
-    estimator = method if isinstance(method, Estimator) else get_estimator(method, **options)
+    estimator, binding = _read(method, options)
     return estimator.value_and_grad(f, **binding)
 
 
 def grad(f: Any, *, method: str | Estimator = "reverse", **options: Any) -> Callable[..., Any]:
-    """Return `g(params, *args, rng=None) -> gradient`; see `value_and_grad`.
+    """Return `g(params, *args, rng=None) -> gradient`; parameters and errors as in `value_and_grad`.
 
     Examples
     --------
@@ -49,9 +47,18 @@ def grad(f: Any, *, method: str | Estimator = "reverse", **options: Any) -> Call
     >>> gradest.grad(lambda x: (x * x).sum(), method="fd-central")(np.array([1.0, 2.0])).round(6)
     array([2., 4.])
     """
-    both = value_and_grad(f, method=method, **options)
+    estimator, binding = _read(method, options)
+    return estimator.grad(f, **binding)
 
-    def gradient(params: Any = None, *args: Any, rng: Any = None) -> Any:
-        return both(params, *args, rng=rng)[1]
 
-    return gradient
+def _read(method: str | Estimator, options: dict[str, Any]) -> tuple[Estimator, dict[str, Any]]:
+    """Return the estimator, and the options that are for binding."""
+    binding = {name: options[name] for name in _BINDING if name in options}
+    hyperparameters = {name: value for name, value in options.items() if name not in _BINDING}
+    if isinstance(method, str):
+        return get_estimator(method, **hyperparameters), binding
+    if hyperparameters:
+        raise InvalidInputError(
+            f"hyper-parameters {sorted(hyperparameters)} were given beside an estimator, which has its own"
+        )
+    return method, binding

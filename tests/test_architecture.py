@@ -16,7 +16,7 @@ ORDER = [  # each may import only those before it (and its own package)
     {"theory", "datasets", "accuracy", "timing", "chunking"},
     {"backend", "problem"},
     {"registry", "tangents", "arguments"},
-    {"problems", "autodiff", "directions"},
+    {"problems", "autodiff", "directions", "form"},
     {"objective"},
     {"binding"},
     {"estimator"},

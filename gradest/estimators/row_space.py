@@ -20,6 +20,7 @@ from gradest.estimators.evolution_kernel import EvolutionKernel, EvolutionRun
 from gradest.estimators.layers import find_layers
 from gradest.estimators.sampling import evaluation_path
 from gradest.estimators.workers import Crew
+from gradest.form import Form
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array
@@ -159,8 +160,7 @@ def _reduced(objective: Objective, bases: Mapping[int, tuple[str, NDArray[np.flo
         function=partial(text, ops),
         text=text,
         start=start,
-        paths=objective.layout.names,
-        structure=structure,
+        form=Form(objective.backend, start, objective.layout.names, structure, returns_numpy=False),
         data=data,
         kernel=objective.kernel,
     )
