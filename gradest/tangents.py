@@ -79,6 +79,33 @@ class Dense(Tangent):
 
 
 @dataclass(frozen=True)
+class Mirrored(Tangent):
+    """Holds 2 K directions, `radius * values` and then `-radius * values`, for values `(K, *shape)`.
+
+    Linear operations on it cost half of what they cost on 2 K directions.
+    """
+
+    values: Array
+    radius: float
+
+    @property
+    def count(self) -> int:
+        return 2 * int(self.values.shape[0])
+
+    def dense(self, ops: Operations) -> Array:
+        shape = tuple(int(n) for n in self.values.shape)
+        return ops.reshape(_both_signs(ops, self.values, self.radius), (2 * shape[0], *shape[1:]))
+
+    def combine(self, ops: Operations, weights: Array) -> Array:
+        halves = ops.reshape(weights, (2, -1))
+        difference = ops.sum(halves * _signs(ops, weights, self.radius, 1), axis=0)
+        return Dense(self.values).combine(ops, difference)
+
+    def scaled(self, factor: Array | float) -> Tangent:
+        return Mirrored(self.values * factor, self.radius)
+
+
+@dataclass(frozen=True)
 class Rows(Tangent):
     """Holds the `I * n` basis directions of I rows of a matrix `(m, n)`, or of a vector `(n,)` as one row.
 
@@ -131,8 +158,11 @@ class LowRank(Tangent):
         return ops.matmul(self.left, ops.matrix_transpose(self.right))
 
     def combine(self, ops: Operations, weights: Array) -> Array:
-        weighted = self.left * ops.reshape(weights, (-1, 1, 1))
-        return ops.sum(ops.matmul(weighted, ops.matrix_transpose(self.right)), axis=0)
+        # One product (m, K r) @ (K r, n): the K matrices are never there.
+        weighted = ops.matrix_transpose(self.left * ops.reshape(weights, (-1, 1, 1)))
+        left = ops.reshape(weighted, (-1, int(self.left.shape[1])))
+        right = ops.reshape(ops.matrix_transpose(self.right), (-1, int(self.right.shape[1])))
+        return ops.matmul(ops.matrix_transpose(left), right)
 
     def scaled(self, factor: Array | float) -> Tangent:
         return LowRank(self.left * factor, self.right)
@@ -201,3 +231,26 @@ class Outer(Tangent):
 
     def scaled(self, factor: Array | float) -> Tangent:
         return Outer(self.columns, self.weight * factor)
+
+
+def mirrored(ops: Operations, tangent: Tangent, radius: float) -> Tangent:
+    """Return the 2 K directions `radius * t_k` and then `-radius * t_k`, with the structure of the K."""
+    if isinstance(tangent, LowRank):
+        count, height, rank = (int(n) for n in tangent.left.shape)
+        right = ops.broadcast_to(tangent.right, (2, *(int(n) for n in tangent.right.shape)))
+        return LowRank(
+            ops.reshape(_both_signs(ops, tangent.left, radius), (2 * count, height, rank)),
+            ops.reshape(right, (2 * count, int(tangent.right.shape[1]), rank)),
+        )
+    if isinstance(tangent, Zero):
+        return Zero(2 * tangent.count, tangent.like)
+    return Mirrored(tangent.dense(ops), radius)
+
+
+def _signs(ops: Operations, like: Array, radius: float, axes: int) -> Array:
+    return ops.constant(np.array([radius, -radius]).reshape(2, *(1,) * axes), like=like)
+
+
+def _both_signs(ops: Operations, values: Array, radius: float) -> Array:
+    """Return `(2, *shape)`: the values times the radius, and times its opposite."""
+    return ops.expand_dims(values, axis=0) * _signs(ops, values, radius, len(values.shape))

@@ -40,6 +40,11 @@ OPERATIONS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "logsumexp": lambda ops, x, y: x * ops.expand_dims(ops.logsumexp(2.0 * y), axis=-1),
     "softmax": lambda ops, x, y: y * ops.softmax(2.0 * x),
     "softmax_cross_entropy": lambda ops, x, y: x + ops.softmax_cross_entropy(x * y, ops.softmax(y)),
+    "softmax_cross_entropy_and_gradient": lambda ops, x, y: (
+        x * ops.softmax_cross_entropy_and_gradient(x * y, ops.softmax(y))[1]
+    ),
+    "piecewise": lambda ops, x, y: ops.piecewise(x, ops.greater(x, y), lambda a: 2.0 * a, lambda a: a * y),
+    "constant": lambda ops, x, y: x * ops.constant(np.arange(12.0).reshape(3, 4), like=y),
     "reshape": lambda ops, x, y: x * ops.reshape(ops.sum(y, axis=-1), (3, 1)),
     "broadcast_to": lambda ops, x, y: x * ops.broadcast_to(ops.sum(y, axis=0, keepdims=True), (3, 4)),
     "zeros_like": lambda ops, x, y: x + ops.zeros_like(y),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from gradest.autodiff.wrapped import axes_from_end
 from gradest.operations import Array, Axis, Operations
-from gradest.tangents import Columns, Dense, LowRank, Outer, Rows, Tangent, Zero
+from gradest.tangents import Columns, Dense, LowRank, Mirrored, Outer, Rows, Tangent, Zero
 
 Shape = tuple[int, ...]
 Change = Tangent | None
@@ -68,6 +68,9 @@ def add_changes(ops: Operations, x: Change, y: Change, shape: Shape) -> Change:
     """Return the change of a sum whose result has the shape."""
     if x is None or y is None:
         return None if x is None and y is None else broadcast_change(ops, x or y, shape)
+    if isinstance(x, Mirrored) and isinstance(y, Mirrored) and x.radius == y.radius:
+        rank = len(shape)
+        return Mirrored(align(ops, x.values, rank) + align(ops, y.values, rank), x.radius)
     (dx, dy), wrap = frame(ops, (x, y), shape)
     return wrap(dx + dy)  # type: ignore[operator]  # neither is None, as tested above
 
@@ -115,6 +118,8 @@ def matmul_left(ops: Operations, x: Array, change: Tangent) -> Tangent:
             return Columns(ops.matmul(x, full), (int(x.shape[0]), change.shape[1]))
         if isinstance(change, LowRank):
             return Dense(_low_rank_product(ops, x, change))
+        if isinstance(change, Mirrored) and len(change.values.shape) == 3:
+            return Mirrored(ops.matmul(x, change.values), change.radius)
     values = change.dense(ops)
     return Dense(ops.matmul(x, align(ops, values, max(len(x.shape), len(values.shape) - 1))))
 
@@ -173,6 +178,8 @@ def expand_change(ops: Operations, x: Change, *, axis: int) -> Change:
     if isinstance(x, Columns) and axis <= -2:
         place = len(x.shape) + 1 + axis
         return Columns(ops.expand_dims(x.values, axis=axis), (*x.shape[:place], 1, *x.shape[place:]))
+    if isinstance(x, Mirrored):
+        return Mirrored(ops.expand_dims(x.values, axis=axis), x.radius)
     return Dense(ops.expand_dims(x.dense(ops), axis=axis))
 
 
@@ -211,4 +218,4 @@ def _shape(x: Tangent) -> Shape:
     if isinstance(x, Rows):
         width = int(x.scale.shape[1])
         return (width,) if x.selector is None else (int(x.selector.shape[1]), width)
-    return tuple(int(n) for n in x.values.shape[1:]) if isinstance(x, Dense) else tuple(x.like.shape)  # type: ignore[attr-defined]
+    return tuple(int(n) for n in x.values.shape[1:]) if isinstance(x, Dense | Mirrored) else tuple(x.like.shape)  # type: ignore[attr-defined]

@@ -57,52 +57,17 @@ class PairOperations(Interpreter):
         """Return the change of `max(x, y)`."""
 
     # -- elementwise ------------------------------------------------------------------------------------
-    def elementwise(
-        self, value: Array, rule: Callable[..., Array], operands: Sequence[Array | float], *given: Array
-    ) -> Pair:
-        """Return the pair of a value and `rule(*primals, *given, *changes)` in the frame that the operands share."""
+    def elementwise(self, value: Array, rule: Callable[..., Array], operands: Sequence[Array | float]) -> Pair:
+        """Return the pair of a value and `rule(*primals, *changes)` in the frame that the operands share."""
         changes = [changes_of(x) for x in operands]
         if all(c is None for c in changes):
             return Pair(self, value)
         arrays, wrap = linear.frame(self.ops, changes, shape_of(value))
-        return Pair(self, value, wrap(rule(*(primal_of(x) for x in operands), *given, *arrays)))
+        return Pair(self, value, wrap(rule(*(primal_of(x) for x in operands), *arrays)))
 
     def unary(self, name: str, x: Pair) -> Pair:
         y = getattr(self.ops, name)(x.primal)
         return self.elementwise(y, lambda p, dx: self.unary_change(name, p, y, dx), (x,))
-
-    def exp(self, x: Pair) -> Pair:
-        return self.unary("exp", x)
-
-    def log(self, x: Pair) -> Pair:
-        return self.unary("log", x)
-
-    def expm1(self, x: Pair) -> Pair:
-        return self.unary("expm1", x)
-
-    def log1p(self, x: Pair) -> Pair:
-        return self.unary("log1p", x)
-
-    def tanh(self, x: Pair) -> Pair:
-        return self.unary("tanh", x)
-
-    def sqrt(self, x: Pair) -> Pair:
-        return self.unary("sqrt", x)
-
-    def abs(self, x: Pair) -> Pair:
-        return self.unary("abs", x)
-
-    def square(self, x: Pair) -> Pair:
-        return self.unary("square", x)
-
-    def relu(self, x: Pair) -> Pair:
-        return self.unary("relu", x)
-
-    def sigmoid(self, x: Pair) -> Pair:
-        return self.unary("sigmoid", x)
-
-    def softplus(self, x: Pair) -> Pair:
-        return self.unary("softplus", x)
 
     def maximum(self, x: Pair, y: Pair | float) -> Pair:
         value = self.ops.maximum(x.primal, primal_of(y))
@@ -186,11 +151,6 @@ class PairOperations(Interpreter):
 
     def stop_gradient(self, x: Pair) -> Pair:
         return Pair(self, self.ops.stop_gradient(x.primal))
-
-    # -- composed ---------------------------------------------------------------------------------------
-    def softmax_cross_entropy_and_gradient(self, logits: Pair, targets: Pair) -> tuple[Pair, Pair]:
-        value = self.softmax_cross_entropy(logits, targets)
-        return value, (self.softmax(logits) - targets) / float(logits.shape[-2])
 
 
 def primal_of(x: Array | float) -> Array | float:

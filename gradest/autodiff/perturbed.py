@@ -101,38 +101,8 @@ class PerturbedOperations(Interpreter):
         return Perturbed(self, on_array(x.base), on_change(x.change))
 
     # -- elementwise ------------------------------------------------------------------------------------
-    def exp(self, x: Perturbed) -> Perturbed:
-        return self.elementwise(self.ops.exp, x)
-
-    def log(self, x: Perturbed) -> Perturbed:
-        return self.elementwise(self.ops.log, x)
-
-    def expm1(self, x: Perturbed) -> Perturbed:
-        return self.elementwise(self.ops.expm1, x)
-
-    def log1p(self, x: Perturbed) -> Perturbed:
-        return self.elementwise(self.ops.log1p, x)
-
-    def tanh(self, x: Perturbed) -> Perturbed:
-        return self.elementwise(self.ops.tanh, x)
-
-    def sqrt(self, x: Perturbed) -> Perturbed:
-        return self.elementwise(self.ops.sqrt, x)
-
-    def abs(self, x: Perturbed) -> Perturbed:
-        return self.elementwise(self.ops.abs, x)
-
-    def square(self, x: Perturbed) -> Perturbed:
-        return self.elementwise(self.ops.square, x)
-
-    def relu(self, x: Perturbed) -> Perturbed:
-        return self.elementwise(self.ops.relu, x)
-
-    def sigmoid(self, x: Perturbed) -> Perturbed:
-        return self.elementwise(self.ops.sigmoid, x)
-
-    def softplus(self, x: Perturbed) -> Perturbed:
-        return self.elementwise(self.ops.softplus, x)
+    def unary(self, name: str, x: Perturbed) -> Perturbed:
+        return self.elementwise(getattr(self.ops, name), x)
 
     def maximum(self, x: Perturbed, y: Perturbed | float) -> Perturbed:
         return self.elementwise(self.ops.maximum, x, y)
@@ -281,10 +251,6 @@ class PerturbedOperations(Interpreter):
             change = softmax_loss_difference(ops, logits.base, targets.base, logits.change)
             return Perturbed(self, None, values=value + change)
         return self._whole(logits, lambda a: ops.softmax_cross_entropy(a, targets.base))
-
-    def softmax_cross_entropy_and_gradient(self, logits: Perturbed, targets: Perturbed) -> tuple[Perturbed, Perturbed]:
-        value = self.softmax_cross_entropy(logits, targets)
-        return value, (self.softmax(logits) - targets) / float(logits.shape[-2])
 
 
 class _Comparison:

@@ -86,39 +86,6 @@ class TapeOperations(Interpreter):
         y = getattr(self.ops, name)(x.primal)
         return self.record(y, (x, lambda g: g * rules.UNARY[name](self.ops, x.primal, y)))
 
-    def exp(self, x: Node) -> Node:
-        return self.unary("exp", x)
-
-    def log(self, x: Node) -> Node:
-        return self.unary("log", x)
-
-    def expm1(self, x: Node) -> Node:
-        return self.unary("expm1", x)
-
-    def log1p(self, x: Node) -> Node:
-        return self.unary("log1p", x)
-
-    def tanh(self, x: Node) -> Node:
-        return self.unary("tanh", x)
-
-    def sqrt(self, x: Node) -> Node:
-        return self.unary("sqrt", x)
-
-    def abs(self, x: Node) -> Node:
-        return self.unary("abs", x)
-
-    def square(self, x: Node) -> Node:
-        return self.unary("square", x)
-
-    def relu(self, x: Node) -> Node:
-        return self.unary("relu", x)
-
-    def sigmoid(self, x: Node) -> Node:
-        return self.unary("sigmoid", x)
-
-    def softplus(self, x: Node) -> Node:
-        return self.unary("softplus", x)
-
     def _binary(self, value: Array, x: Any, y: Any, by_x: Pullback, by_y: Pullback) -> Node:
         """Record an elementwise operation of two operands that may have been broadcast."""
         return self.record(
@@ -245,10 +212,6 @@ class TapeOperations(Interpreter):
             return ops.expand_dims(ops.expand_dims(g, axis=-1), axis=-1) * derivative
 
         return self.record(value, (logits, pullback))
-
-    def softmax_cross_entropy_and_gradient(self, logits: Node, targets: Node) -> tuple[Node, Node]:
-        value = self.softmax_cross_entropy(logits, targets)
-        return value, (self.softmax(logits) - targets) / float(logits.shape[-2])
 
     # -- shapes of cotangents -----------------------------------------------------------------------------
     def _unbroadcast(self, g: Array, shape: tuple[int, ...]) -> Array:

@@ -28,6 +28,43 @@ class Interpreter(Operations):
     @abstractmethod
     def negative(self, x: Array) -> Array: ...
 
+    @abstractmethod
+    def unary(self, name: str, x: Array) -> Array:
+        """Return the elementwise operation of one argument that has the name."""
+
+    def exp(self, x: Array) -> Array:
+        return self.unary("exp", x)
+
+    def log(self, x: Array) -> Array:
+        return self.unary("log", x)
+
+    def expm1(self, x: Array) -> Array:
+        return self.unary("expm1", x)
+
+    def log1p(self, x: Array) -> Array:
+        return self.unary("log1p", x)
+
+    def tanh(self, x: Array) -> Array:
+        return self.unary("tanh", x)
+
+    def sqrt(self, x: Array) -> Array:
+        return self.unary("sqrt", x)
+
+    def abs(self, x: Array) -> Array:
+        return self.unary("abs", x)
+
+    def square(self, x: Array) -> Array:
+        return self.unary("square", x)
+
+    def relu(self, x: Array) -> Array:
+        return self.unary("relu", x)
+
+    def sigmoid(self, x: Array) -> Array:
+        return self.unary("sigmoid", x)
+
+    def softplus(self, x: Array) -> Array:
+        return self.unary("softplus", x)
+
 
 class Wrapped:
     """A value of an interpreter; subclasses hold what it is made of and say its `shape`."""
