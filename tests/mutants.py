@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from reference_estimators import Array, Plain, PlainDifference, PlainEvolution, Shape
 
 from gradest import Cost, Estimator, Layout, Target
+from gradest.estimate import KernelResult
 from gradest.estimator import PreparedKernel
 
 F = Callable[[Array], Array]
@@ -268,7 +269,7 @@ class DoubleValuedDtype(PlainEvolution):
 
         def call(leaves: Any, rng: Any) -> Any:
             result = kernel.call(leaves, rng)
-            return replace(result, gradient=tuple(g.astype(np.float64) for g in result.gradient))
+            return KernelResult(result.value, tuple(g.astype(np.float64) for g in result.gradient))
 
         return PreparedKernel(call, "plain")
 
@@ -392,7 +393,7 @@ class ReusesItsResult(PlainEvolution):
             result = kernel.call(leaves, rng)
             for buffer, part in zip(buffers, result.gradient, strict=True):
                 buffer[...] = part
-            return replace(result, gradient=tuple(buffers))
+            return KernelResult(result.value, tuple(buffers))
 
         return PreparedKernel(call, "plain")
 

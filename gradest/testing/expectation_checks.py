@@ -121,8 +121,9 @@ def check_smoothing(subject: Subject) -> CheckResult:
     """
     law = subject.option("distribution")
     smoothed = subject.estimator.stochastic and subject.estimator.target is Target.SMOOTHED
-    if not smoothed or law not in DISTRIBUTIONS or not subject.has("sigma"):
-        return not_applicable("smoothing", "no smoothing by a known law is stated")
+    # An estimator that predicts its error draws the law in the parameters; others may smooth over something else.
+    if not smoothed or law not in DISTRIBUTIONS or not subject.has("sigma") or _prediction(subject) is None:
+        return not_applicable("smoothing", "no smoothing of the parameters by a known law is stated")
     form = Form(cubic=_CUBIC)
     estimator = subject.with_few_samples(sigma=_SMOOTHING_SIGMA)
     estimates = subject.estimates(estimator, form, range(subject.seed, subject.seed + REPLICATES))

@@ -19,15 +19,15 @@ from gradest.problems.softmax_regression import SoftmaxRegression
 
 Floats = NDArray[np.float64]
 
-_ROWS, _COLUMNS, _BIAS, _TERMS = 3, 2, 2, 4
+_SAMPLES, _INPUTS, _OUTPUTS = 2, 3, 2
 
 
 @dataclass(frozen=True, eq=False)
 class Form(Problem):
-    """`f(x) = offset + sum_k [b_k t_k + quadratic a_k t_k^2 / 2 + cubic c_k t_k^3 / 6]`, `t_k = <A_k, W> + <d_k, b>`.
+    """`f = offset + sum_nc [first t + quadratic second t^2 / 2 + cubic third t^3 / 6]_nc`, `t = X W + b`.
 
-    Parameters W `(3, 2)` and b `(2,)`, P = 8. Its gradient, Hessian and third derivative are known, so that bias and
-    variance of an estimator are: with `cubic=0` it is quadratic, with `quadratic=0` linear as well.
+    Parameters W `(3, 2)` and b `(2,)`, P = 8; data X `(2, 3)`. Gradient, Hessian and third derivative are known, so
+    that bias and variance of an estimator are: with `cubic=0` f is quadratic, with `quadratic=0` linear as well.
 
     Attributes
     ----------
@@ -47,78 +47,72 @@ class Form(Problem):
     @cached_property
     def _terms(self) -> dict[str, Floats]:
         generator = np.random.default_rng(20_260_311)
-        matrix = generator.standard_normal((_TERMS, _ROWS, _COLUMNS)) / 2
-        vector = generator.standard_normal((_TERMS, _BIAS)) / 2
-        first, second, third = generator.uniform(0.5, 1.5, (3, _TERMS))
+        inputs = generator.standard_normal((_SAMPLES, _INPUTS))
+        first, second, third = generator.uniform(0.5, 1.5, (3, _SAMPLES, _OUTPUTS)) * self.factor
         return {
-            "A": matrix,
-            "d": vector,
-            "first": self.factor * first,
-            "half": self.factor * self.quadratic * second / 2,
-            "sixth": self.factor * self.cubic * third / 6,
+            "x": inputs,
+            "first": first,
+            "half": self.quadratic * second / 2,
+            "sixth": self.cubic * third / 6,
             "offset": np.array(self.factor * self.offset),
         }
 
     def parameters(self) -> dict[str, Floats]:
         generator = np.random.default_rng(20_260_312)
-        return {"W": generator.standard_normal((_ROWS, _COLUMNS)), "b": generator.standard_normal(_BIAS)}
+        return {"W": generator.standard_normal((_INPUTS, _OUTPUTS)), "b": generator.standard_normal(_OUTPUTS)}
 
     def data(self) -> dict[str, Floats]:
         return {name: values.copy() for name, values in self._terms.items()}
 
     def loss(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
-        t = _projections(ops, params, data)
+        t = ops.affine(data["x"], params["W"], params["b"])
         curved = data["half"] + t * data["sixth"] if self.cubic else data["half"]
-        return ops.sum(t * (data["first"] + t * curved), axis=-1) + data["offset"]
+        return ops.sum(t * (data["first"] + t * curved), axis=(-1, -2)) + data["offset"]
 
     def loss_and_gradient(
         self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]
     ) -> tuple[Array, dict[str, Array]]:
-        t = _projections(ops, params, data)
+        t = ops.affine(data["x"], params["W"], params["b"])
         slope = data["first"] + t * (2.0 * data["half"] + 3.0 * t * data["sixth"])
-        by_matrix = ops.sum(data["A"] * ops.reshape(slope, (_TERMS, 1, 1)), axis=-3)
-        by_vector = ops.sum(data["d"] * ops.reshape(slope, (_TERMS, 1)), axis=-2)
-        return self.loss(ops, params, data), {"W": by_matrix, "b": by_vector}
+        by_matrix = ops.matmul(ops.matrix_transpose(data["x"]), slope)
+        return self.loss(ops, params, data), {"W": by_matrix, "b": ops.sum(slope, axis=-2)}
 
     # -- what theory needs ----------------------------------------------------------------------------------
-    @property
+    @cached_property
     def _rows(self) -> Floats:
-        """The gradients of the t_k, `(terms, P)`."""
-        terms = self._terms
-        return np.concatenate([terms["A"].reshape(_TERMS, -1), terms["d"]], axis=1)
+        """The gradients of the entries of t, `(entries, P)`."""
+        unit = np.eye(_OUTPUTS)
+        by_matrix = np.einsum("ni,cd->ncid", self._terms["x"], unit).reshape(_SAMPLES * _OUTPUTS, -1)
+        return np.concatenate([by_matrix, np.tile(unit, (_SAMPLES, 1))], axis=1)
 
-    @property
-    def _at(self) -> Floats:
-        return np.asarray(self._rows @ np.concatenate([block.ravel() for block in self.parameters().values()]))
+    def _expansion(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return t at the start point and the coefficients of t, t^2 and t^3, `(entries,)` each."""
+        start, terms = self.parameters(), self._terms
+        t = terms["x"] @ start["W"] + start["b"]
+        return t.ravel(), terms["first"].ravel(), terms["half"].ravel(), terms["sixth"].ravel()
 
     @property
     def value_at_start(self) -> float:
         """f at the start point."""
-        t, terms = self._at, self._terms
-        return float(terms["offset"] + t @ (terms["first"] + t * (terms["half"] + t * terms["sixth"])))
+        t, first, half, sixth = self._expansion()
+        return float(self._terms["offset"] + t @ (first + t * (half + t * sixth)))
 
     @property
     def gradient_at_start(self) -> Floats:
         """The gradient at the start point, `(P,)`."""
-        t, terms = self._at, self._terms
-        return np.asarray((terms["first"] + t * (2 * terms["half"] + 3 * t * terms["sixth"])) @ self._rows)
+        t, first, half, sixth = self._expansion()
+        return np.asarray((first + t * (2 * half + 3 * t * sixth)) @ self._rows)
 
     @property
     def hessian_at_start(self) -> Floats:
         """The Hessian at the start point, `(P, P)`."""
-        weights = 2 * self._terms["half"] + 6 * self._at * self._terms["sixth"]
-        return np.asarray((self._rows * weights[:, None]).T @ self._rows)
+        t, _, half, sixth = self._expansion()
+        return np.asarray((self._rows * (2 * half + 6 * t * sixth)[:, None]).T @ self._rows)
 
     @property
     def third_derivative(self) -> Floats:
         """The third derivative, `(P, P, P)`, the same everywhere."""
-        rows = self._rows
-        return np.asarray(np.einsum("k,ki,kj,kl->ijl", 6 * self._terms["sixth"], rows, rows, rows))
-
-
-def _projections(ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
-    by_matrix = ops.sum(data["A"] * ops.expand_dims(params["W"], axis=-3), axis=(-1, -2))
-    return by_matrix + ops.sum(data["d"] * ops.expand_dims(params["b"], axis=-2), axis=-1)
+        return np.asarray(np.einsum("k,ki,kj,kl->ijl", 6 * self._expansion()[3], self._rows, self._rows, self._rows))
 
 
 def network() -> Problem:
