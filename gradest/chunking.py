@@ -9,8 +9,8 @@ from gradest.errors import InvalidInputError, MemoryBudgetError
 DEFAULT_MEMORY_BUDGET_BYTES = 1 << 28
 """What an estimator may hold beside the parameters and one evaluation of the loss: 256 MiB."""
 
-CACHE_BYTES = 1 << 23
-"""About what chunks should fit in: larger ones leave the cache and are slower (8 MiB)."""
+CACHE_BYTES = 1 << 24
+"""About what chunks should fit in: larger ones leave the caches and are slower (16 MiB)."""
 
 
 def choose_chunk_size(

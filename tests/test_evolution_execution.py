@@ -72,7 +72,7 @@ def test_chunks_cover_everything_once_and_are_balanced():
         pieces = chunks(items, size)
         assert [k for start, stop in pieces for k in range(start, stop)] == list(range(items))
         lengths = [stop - start for start, stop in pieces]
-        assert max(lengths) * per_item <= max(1 << 23, per_item)
+        assert max(lengths) * per_item <= max(1 << 24, per_item)
         assert max(lengths[:-1], default=size) == size
 
 

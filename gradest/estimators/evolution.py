@@ -56,7 +56,7 @@ class EvolutionStrategy(DirectionSampler):
     name = "es"
     source = "Salimans et al. 2017, arXiv 1703.03864; Nesterov & Spokoiny 2017, doi:10.1007/s10208-015-9296-2"
     formula = "(1/N) sum_i (f(x + s v_i) - f(x - s v_i)) / (2 s) v_i, or (f(x + s v_i) - b) / s v_i"
-    cost_formula = "2N values (antithetic), N (+ 1 with f(x) as baseline); differences='exact' adds 1 a block and side"
+    cost_formula = "2N values (antithetic), N (+ 1 with f(x) as baseline); differences='exact' adds 1 a block"
 
     sigma: float = 0.01
     antithetic: bool = True
@@ -116,7 +116,7 @@ class EvolutionStrategy(DirectionSampler):
         sides = 2 if self.antithetic else 1
         values = sides * self.num_samples
         if self.differences == "exact":  # each block evaluates f(x) with the differences from it
-            return Cost(values=values + sides * len(self.blocks(layout)))
+            return Cost(values=values + len(self.blocks(layout)))
         return Cost(values=values + (1 if self.baseline == "value" else 0))
 
     def predict(

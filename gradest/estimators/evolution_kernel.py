@@ -21,7 +21,7 @@ from gradest.estimators.shaping import centred_weights, shaped_weights
 from gradest.estimators.workers import Block, Crew, Group, task_groups
 from gradest.objective import Objective
 from gradest.operations import Array
-from gradest.tangents import Tangent
+from gradest.tangents import Tangent, mirrored
 
 Evaluate = Callable[[Leaves, Sequence[Tangent], Any], Array]
 
@@ -60,6 +60,7 @@ class EvolutionKernel:
         self.objective = objective
         self._draw = draw
         self._exact = strategy.differences == "exact"
+        self._pairs = evaluate is None and objective.text is not None
         self.needs_value = strategy.baseline == "value" and not self._exact
         self.watches_rounding = not self._exact and rounding_matters(objective.dtype, strategy.sigma)
         self._values = bound_step(objective, self._values_step)
@@ -117,16 +118,20 @@ class EvolutionKernel:
     # -- steps, traced by frameworks that compile ----------------------------------------------------------
     def _values_step(self, leaves: Leaves, noise: Noise, data: Any) -> tuple[tuple[Array, ...], Any]:
         """Return the values `(K,)` of each side (differences from f(x) where exact), and f(x) where exact."""
-        sides: list[Array] = []
-        centre: Any = ()
-        for sign in (1.0, -1.0) if self.strategy.antithetic else (1.0,):
-            moved = [tangent.scaled(sign * self.strategy.sigma) for tangent in as_tangents(noise)]
-            if self._exact:
-                centre, differences = self.objective.evaluate_differences(leaves, moved, data)
-                sides.append(differences)
-            else:
-                sides.append(self._evaluate(leaves, moved, data))
-        return tuple(sides), centre
+        objective, ops, radius = self.objective, self.objective.ops, self.strategy.sigma
+        tangents, antithetic = as_tangents(noise), self.strategy.antithetic
+        if antithetic and not self._pairs:
+            # An opaque loss is evaluated at whole points: one side at a time takes half the memory.
+            return tuple(self._evaluate(leaves, [t.scaled(r) for t in tangents], data) for r in (radius, -radius)), ()
+        moved = [mirrored(ops, t, radius) if antithetic else t.scaled(radius) for t in tangents]
+        if self._exact:
+            centre, values = objective.evaluate_differences(leaves, moved, data)
+        else:
+            centre, values = (), self._evaluate(leaves, moved, data)
+        if not antithetic:
+            return (values,), centre
+        sides = ops.reshape(values, (2, -1))
+        return (sides[0], sides[1]), centre
 
     def _slopes_step(self, leaves: Leaves, noise: Noise, value: Any, data: Any) -> tuple[Leaves, Array, Array, Any]:
         """Return `sum_k slope_k v_k`, values, differences and f(x) where exact; slope = difference / sigma."""

@@ -60,8 +60,7 @@ def shaped_weights(fitness: Values, shaping: str, centre: float) -> Values:
         weights: Values = np.sign(difference) / count
         return weights
     utilities = _UTILITIES[shaping](fitness.reshape(-1)).reshape(fitness.shape)
-    weights = (utilities[0] - utilities[1]) / (2 * count) if len(fitness) > 1 else utilities[0] / count
-    return weights
+    return (utilities[0] - utilities[1]) / (2 * count) if len(fitness) > 1 else utilities[0] / count
 
 
 def require_shaping(shaping: str | None, baseline: str) -> None:
