@@ -7,7 +7,7 @@ from gradest.errors import UnsupportedError
 from gradest.estimator import Estimator
 
 Points = NDArray[np.float64]
-"""Displacements from the parameters, `(M, P)`, in the order of evaluation."""
+"""Displacements from the parameters, `(M, P)`, in the order of evaluation, without those that are zero."""
 
 _SHAPES = {"W": (6, 5), "b": (10,)}  # P = 40: two directions of signs agree with probability 2^-40
 _FEW_VALUES = 16
@@ -27,8 +27,9 @@ def record_points(estimator: Estimator, seed: int) -> Points | None:
         estimator(loss, start, rng=seed)
     except UnsupportedError:
         return None
-    points = np.array(seen, dtype=np.float64)
-    return points if np.any(points) else None
+    points = np.array(seen, dtype=np.float64).reshape(len(seen), -1)
+    moved = points[np.any(points != 0, axis=1)]
+    return moved if len(moved) else None
 
 
 def varied_values(points: Points) -> NDArray[np.float64]:

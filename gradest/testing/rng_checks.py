@@ -114,7 +114,7 @@ def check_distinct_directions(subject: Subject) -> CheckResult:
     recorded = _recorded(subject, "distinct directions", chunk_size=2)
     if isinstance(recorded, CheckResult):
         return recorded
-    moved = recorded[0][np.any(recorded[0] != 0, axis=1)]
+    moved = recorded[0]
     if not np.count_nonzero(moved, axis=1).mean() > 1:
         return not_applicable("distinct directions", "the perturbations are coordinates, which may be drawn twice")
     different = len({row.tobytes() for row in np.round(moved, _DECIMALS) + 0.0})
@@ -129,7 +129,7 @@ def check_pairs(subject: Subject) -> CheckResult:
     recorded = _recorded(subject, "pairs")
     if isinstance(recorded, CheckResult):
         return recorded
-    moved = recorded[0][np.any(recorded[0] != 0, axis=1)]
+    moved = recorded[0]
     rows = {row.tobytes() for row in np.round(moved, _DECIMALS) + 0.0}
     single = sum((np.round(-row, _DECIMALS) + 0.0).tobytes() not in rows for row in moved)
     return judged("pairs", single, 0, f"{single} of {len(moved)} evaluated points x + d have no partner x - d")
