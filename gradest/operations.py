@@ -102,6 +102,13 @@ class Operations(ABC):
     def constant(self, values: NDArray[Any], *, like: Array) -> Array:
         """Return NumPy values as a constant array of the dtype and on the device of `like`."""
 
+    def blockwise(self, function: Callable[[Array], Array], x: Array) -> Array:
+        """Return `function(x)` for a function that treats each entry of x's first axis by itself.
+
+        Frameworks that do not fuse operations may evaluate it on blocks that fit a cache.
+        """
+        return function(x)
+
     def piecewise(
         self, x: Array, far: Array, on_far: Callable[[Array], Array], on_near: Callable[[Array], Array]
     ) -> Array:

@@ -10,7 +10,8 @@ from gradest.registry import get_backend
 from gradest.tangents import Dense
 
 NUMPY = get_backend("numpy").operations()
-ELSEWHERE = {"greater", "stop_gradient"}  # the first has no derivative; the second has its own test
+# The first has no derivative, the second computes nothing, the third has its own test.
+ELSEWHERE = {"greater", "blockwise", "stop_gradient"}
 
 
 def torch_gradient(text, leaves, data):

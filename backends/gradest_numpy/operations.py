@@ -10,6 +10,11 @@ from gradest.operations import Axis, Operations
 Array = Any  # an `NDArray`; NumPy's own annotations of functions as methods fit no base class
 
 
+BLOCK_ENTRIES = 16_384
+"""Entries of a block: its temporaries stay in the cache, and below the size at which freed memory goes back to the
+system, whose pages would be faulted in again."""
+
+
 class NumpyOperations(Operations):
     """Carries out each operation by the NumPy function of the same meaning."""
 
@@ -53,6 +58,17 @@ class NumpyOperations(Operations):
 
     def constant(self, values: Array, *, like: Array) -> Array:
         return np.asarray(values, dtype=like.dtype)
+
+    def blockwise(self, function: Callable[[Array], Array], x: Array) -> Array:
+        rows = max(1, BLOCK_ENTRIES * len(x) // max(1, x.size))
+        if rows >= len(x):
+            return function(x)
+        first = function(x[:rows])
+        result = np.empty((len(x), *first.shape[1:]), first.dtype)
+        result[:rows] = first
+        for start in range(rows, len(x), rows):
+            result[start : start + rows] = function(x[start : start + rows])
+        return result
 
     def piecewise(
         self, x: Array, far: Array, on_far: Callable[[Array], Array], on_near: Callable[[Array], Array]

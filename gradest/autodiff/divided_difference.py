@@ -48,7 +48,7 @@ class DifferenceOperations(PairOperations):
     """The rules of exact differences for pairs of value and difference."""
 
     def unary_change(self, name: str, x: Array, y: Array, dx: Array) -> Array:
-        return UNARY[name](self.ops, x, y, dx)
+        return self.ops.blockwise(lambda d: UNARY[name](self.ops, x, y, d), dx)
 
     def product_change(self, x: Array, y: Array, dx: Array | None, dy: Array | None) -> Array:
         if dx is None:
@@ -108,7 +108,11 @@ class DifferenceOperations(PairOperations):
         value = self.ops.logsumexp(x.primal)
         if x.change is None:
             return Pair(self, value)
-        return Pair(self, value, Dense(logsumexp_difference(self.ops, x.primal, x.change.dense(self.ops))))
+        return Pair(
+            self,
+            value,
+            Dense(self.ops.blockwise(lambda d: logsumexp_difference(self.ops, x.primal, d), x.change.dense(self.ops))),
+        )
 
     def softmax(self, x: Pair) -> Pair:
         value = self.ops.softmax(x.primal)

@@ -77,7 +77,7 @@ def add_changes(ops: Operations, x: Change, y: Change, shape: Shape) -> Change:
 
 def broadcast_change(ops: Operations, x: Change, shape: Shape) -> Change:
     """Return a change of an array broadcast to the shape."""
-    if x is None or _shape(x) == shape:
+    if x is None or _shape(ops, x) == shape:
         return x
     (dx,), wrap = frame(ops, (x,), shape)
     return wrap(dx)
@@ -89,7 +89,7 @@ def sum_change(ops: Operations, x: Change, *, axis: Axis, keepdims: bool) -> Cha
         return None
     if isinstance(x, Rows):
         x = x.columns(ops)
-    shape = _shape(x)
+    shape = _shape(ops, x)
     axes = axes_from_end(axis, len(shape))
     if isinstance(x, Columns):
         inner = tuple(a for a in axes if a != -1)
@@ -207,7 +207,7 @@ def contract(ops: Operations, x: Tangent, cotangent: Array) -> Array:
     return ops.reshape(ops.matmul(flat, ops.reshape(cotangent, (-1, 1))), (-1,))
 
 
-def _shape(x: Tangent) -> Shape:
+def _shape(ops: Operations, x: Tangent) -> Shape:
     """Return the shape of the array that a change belongs to."""
     if isinstance(x, Columns):
         return x.shape
@@ -218,4 +218,4 @@ def _shape(x: Tangent) -> Shape:
     if isinstance(x, Rows):
         width = int(x.scale.shape[1])
         return (width,) if x.selector is None else (int(x.selector.shape[1]), width)
-    return tuple(int(n) for n in x.values.shape[1:]) if isinstance(x, Dense | Mirrored) else tuple(x.like.shape)  # type: ignore[attr-defined]
+    return tuple(int(n) for n in x.dense(ops).shape[1:])

@@ -86,9 +86,12 @@ class PerturbedOperations(Interpreter):
         if all(x.values is None and _in_columns(x.change) for x in operands):
             base = function(*(x.base for x in operands))
             changes, wrap = linear.frame(self.ops, [x.change for x in operands], shape_of(base))
+            if len(operands) == 1:
+                (x,), (d,) = operands, changes
+                moved = self.ops.blockwise(lambda e: function(x.base + e) - base, d)
+                return Perturbed(self, base, wrap(moved))
             moved = function(*(x.base if d is None else x.base + d for x, d in zip(operands, changes, strict=True)))
-            change = wrap(moved - base)
-            return Perturbed(self, base, change)
+            return Perturbed(self, base, wrap(moved - base))
         rank = max(len(shape_of(x.base) if x.values is None else x.shape) for x in operands)
         return Perturbed(self, None, values=function(*(x.whole(rank) for x in operands)))
 

@@ -22,14 +22,17 @@ def softmax_loss_difference(ops: Operations, logits: Array, targets: Array, chan
     if isinstance(change, Columns):
         change = Outer(change, ops.constant(np.eye(change.shape[-1]), like=logits))
     if isinstance(change, Outer):
-        return ops.reshape(ops.mean(_outer_difference(ops, logits, targets, change), axis=-2), (-1,))
-    d = change.dense(ops)
-    d = d - ops.sum(d * targets, axis=-1, keepdims=True)
-    return ops.mean(logsumexp_difference(ops, logits, d), axis=-1)
+        return ops.reshape(_outer_difference(ops, logits, targets, change), (-1,))
+
+    def mean_difference(d: Array) -> Array:
+        d = d - ops.sum(d * targets, axis=-1, keepdims=True)
+        return ops.mean(logsumexp_difference(ops, logits, d), axis=-1)
+
+    return ops.blockwise(mean_difference, change.dense(ops))
 
 
 def _outer_difference(ops: Operations, logits: Array, targets: Array, change: Outer) -> Array:
-    """Return the changes of each sample's loss, `(I, N, n)`, for directions `v_inj w_jc`.
+    """Return the changes of the mean loss, `(I, n)`, for directions `v_inj w_jc`.
 
     `sum_c p_c expm1(v w_c)` is summed over the classes first: `sum_k v^k m_k`, `m_k = sum_c p_c w_c^k / k!`. One
     polynomial takes the place of C exponentials. Where `v w` is not small, the log-sum-exp is evaluated directly,
@@ -57,8 +60,13 @@ def _outer_difference(ops: Operations, logits: Array, targets: Array, change: Ou
 
     values = change.columns.values
     values = ops.broadcast_to(values, (int(values.shape[0]), samples, width))
-    far = ops.greater(ops.abs(values) * ops.max(ops.abs(weight), axis=0), SERIES_FAR)
-    return ops.piecewise(values, far, direct, series)
+    reach = ops.max(ops.abs(weight), axis=0)
+
+    def mean_difference(v: Array) -> Array:
+        far = ops.greater(ops.abs(v) * reach, SERIES_FAR)
+        return ops.mean(ops.piecewise(v, far, direct, series), axis=-2)
+
+    return ops.blockwise(mean_difference, values)
 
 
 def _moments(ops: Operations, p: Array, weight: Array, degree: int) -> list[Array]:
