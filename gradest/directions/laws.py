@@ -18,7 +18,7 @@ from gradest.directions.frames import Frames, Permutations
 from gradest.directions.keys import Key
 from gradest.directions.streams import Streams
 from gradest.errors import InvalidInputError, unknown_name
-from gradest.layout import Layout
+from gradest.layout import Layout, Shape
 from gradest.tangents import Dense, LowRank, Tangent
 
 Fill = Callable[[Streams, int, NDArray[Any]], None]
@@ -36,6 +36,7 @@ COMPONENTS: dict[str, Fill] = {
 PERMUTED, ORTHOGONAL, ORTHOGONAL_CHI = "coordinates-without-replacement", "orthogonal", "orthogonal-chi"
 DISTRIBUTIONS = (*COMPONENTS, PERMUTED, ORTHOGONAL, ORTHOGONAL_CHI)
 _MATRIX_AXES = 2
+_SCRATCH_ENTRIES = 1 << 16
 
 
 class Directions:
@@ -84,31 +85,35 @@ class Directions:
 
     def block(self, start: int, stop: int) -> Noise:
         """Return the directions start, ..., stop - 1 as new arrays, one entry for each parameter."""
-        streams = Streams(self._key)
-        if self._rank is not None:
-            return self._low_rank_block(streams, start, stop, self._rank)
-        flat = np.empty((stop - start, self._layout.num_parameters), dtype=self._dtype)
-        self._fill(streams, start, flat)
-        return self._layout.unflatten(flat)
-
-    def _low_rank_block(self, streams: Streams, start: int, stop: int, rank: int) -> Noise:
-        flat: NDArray[Any] = np.empty(
-            (stop - start, direction_entries(self._layout, "low-rank", rank)), dtype=self._dtype
-        )
-        self._fill(streams, start, flat)
+        if self._rank is None:
+            return tuple(self._drawn(start, stop, self._layout.shapes))
+        drawn = iter(self._drawn(start, stop, factor_shapes(self._layout, self._rank)))
         blocks: list[Any] = []
-        used = 0
         for shape in self._layout.shapes:
-            if len(shape) != _MATRIX_AXES:
-                size = math.prod(shape)
-                blocks.append(flat[:, used : used + size].reshape(-1, *shape))
-                used += size
-                continue
-            (height, width), middle = shape, used + shape[0] * rank
-            left = flat[:, used:middle] / math.sqrt(rank)
-            used = middle + width * rank
-            blocks.append((left.reshape(-1, height, rank), flat[:, middle:used].reshape(-1, width, rank)))
+            block = next(drawn)
+            if len(shape) == _MATRIX_AXES:
+                block /= math.sqrt(self._rank)
+                blocks.append((block, next(drawn)))
+            else:
+                blocks.append(block)
         return tuple(blocks)
+
+    def _drawn(self, start: int, stop: int, shapes: Sequence[Shape]) -> list[NDArray[Any]]:
+        """Return contiguous arrays `(K, *shape)` that hold consecutive parts of the directions."""
+        sizes = [math.prod(shape) for shape in shapes]
+        streams, total, count = Streams(self._key), sum(sizes), stop - start
+        blocks = [np.empty((count, size), dtype=self._dtype) for size in sizes]
+        # Whole directions are drawn into memory that stays in cache, and dealt out from there.
+        rows = max(1, min(count, _SCRATCH_ENTRIES // max(1, total)))
+        scratch = np.empty((rows, total), dtype=self._dtype)
+        for first in range(0, count, rows):
+            part = scratch[: min(rows, count - first)]
+            self._fill(streams, start + first, part)
+            offset = 0
+            for block, size in zip(blocks, sizes, strict=True):
+                block[first : first + len(part)] = part[:, offset : offset + size]
+                offset += size
+        return [block.reshape(count, *shape) for block, shape in zip(blocks, shapes, strict=True)]
 
 
 def require_distribution(distribution: str, rank: int) -> None:
@@ -119,11 +124,19 @@ def require_distribution(distribution: str, rank: int) -> None:
         raise InvalidInputError(f"rank must be a positive integer; found {rank!r}; try rank=1")
 
 
+def factor_shapes(layout: Layout, rank: int) -> list[Shape]:
+    """Return the shapes that a low-rank direction is drawn in: two factors for each matrix, else the parameter's."""
+    shapes: list[Shape] = []
+    for shape in layout.shapes:
+        shapes.extend([(shape[0], rank), (shape[1], rank)] if len(shape) == _MATRIX_AXES else [shape])
+    return shapes
+
+
 def direction_entries(layout: Layout, distribution: str, rank: int) -> int:
     """Return how many numbers one direction is drawn from: P, or fewer for low rank."""
     if distribution != "low-rank":
         return layout.num_parameters
-    return sum(rank * sum(shape) if len(shape) == _MATRIX_AXES else math.prod(shape) for shape in layout.shapes)
+    return sum(math.prod(shape) for shape in factor_shapes(layout, rank))
 
 
 def as_tangents(noise: Sequence[Any]) -> tuple[Tangent, ...]:

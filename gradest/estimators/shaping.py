@@ -60,7 +60,8 @@ def shaped_weights(fitness: Values, shaping: str, centre: float) -> Values:
         weights: Values = np.sign(difference) / count
         return weights
     utilities = _UTILITIES[shaping](fitness.reshape(-1)).reshape(fitness.shape)
-    return (utilities[0] - utilities[1]) / (2 * count) if len(fitness) > 1 else utilities[0] / count
+    both: Values = utilities[0] - utilities[1] if len(fitness) > 1 else 2 * utilities[0]
+    return both / (2 * count)
 
 
 def require_shaping(shaping: str | None, baseline: str) -> None:
