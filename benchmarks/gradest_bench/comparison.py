@@ -114,6 +114,7 @@ def _require_comparable(before: Run, after: Run) -> tuple[str, ...]:
             continue
         names = sorted({*earlier["variables"], *found["variables"]})
         differing += [(f"{worker}: {n}", earlier["variables"].get(n), found["variables"].get(n)) for n in names]
+        differing.append((f"{worker}: machine", earlier.get("machine"), found.get("machine")))
         versions += _differences(worker, earlier["versions"], found["versions"])
     wrong = [f"{key} is {x!r} in {before.folder}, {y!r} in {after.folder}" for key, x, y in differing if x != y]
     if wrong:

@@ -13,6 +13,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 
 from gradest.errors import InvalidInputError, MissingDependencyError
+from gradest_bench.tasks import stop_tasks
 
 DASK_RETRIES = 2
 """How often a task that failed for Dask's reasons is run again."""
@@ -41,10 +42,17 @@ def open_executor(text: str | None) -> Iterator[Executor | None]:
         yield executor
 
 
-def _local(count: str) -> Executor:
+@contextmanager
+def _local(count: str) -> Iterator[Executor]:
     if not count.isdigit() or int(count) < 1:
         raise InvalidInputError(f"--executor local:N asks for a positive integer; found {count!r}")
-    return ThreadPoolExecutor(int(count))  # each thread waits for worker processes of its own
+    with ThreadPoolExecutor(int(count)) as executor:  # each thread waits for worker processes of its own
+        try:
+            yield executor
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            stop_tasks()
+            raise
 
 
 def _called(module: str, attribute: str) -> Executor:

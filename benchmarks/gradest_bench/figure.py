@@ -85,9 +85,9 @@ class Scale:
             first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
             step = max(1, -(-(last - first) // _MOST_TICKS))
             return [(10.0**power, power_text(power)) for power in range(first, last + 1, step)]
-        step = _round_step((self.high - self.low) / _MOST_TICKS)
-        start = math.ceil(self.low / step - 1e-9)
-        return [(k * step, f"{k * step:g}") for k in range(start, math.floor(self.high / step + 1e-9) + 1)]
+        width = _round_step((self.high - self.low) / _MOST_TICKS)
+        start = math.ceil(self.low / width - 1e-9)
+        return [(k * width, f"{k * width:g}") for k in range(start, math.floor(self.high / width + 1e-9) + 1)]
 
 
 _MOST_TICKS = 7

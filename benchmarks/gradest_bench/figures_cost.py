@@ -26,6 +26,8 @@ _COSTS: tuple[tuple[str, str, Callable[[Record], float]], ...] = (
     ("memory", "peak extra memory, bytes", peak_bytes),
 )
 _LEAST_SIZES = 3
+_CLEARLY_LESS = 0.9
+"""A smaller gain in error is rounding."""
 _LEAST_ESTIMATORS = 2
 
 
@@ -45,7 +47,7 @@ def frontiers(records: Sequence[Record]) -> Iterator[Figure]:
 def _frontier(problem: str, dtype: str, cost: str, label: str, shown: list[tuple[Record, float]]) -> Figure:
     best: list[tuple[Record, float]] = []
     for record, value in sorted(shown, key=lambda pair: (pair[1], error(pair[0]))):
-        if not best or error(record) < error(best[-1][0]):
+        if not best or error(record) < _CLEARLY_LESS * error(best[-1][0]):
             best.append((record, value))
     names = list(dict.fromkeys(f"{record.cell.estimator.label} ({variant(record)})" for record, _ in best))
     series = [
@@ -60,9 +62,9 @@ def _frontier(problem: str, dtype: str, cost: str, label: str, shown: list[tuple
     return Figure(
         key=f"frontier-{cost}-{problem}-{dtype}",
         title=f"Error against {cost}: {problem}, {dtype}",
-        sentence=f"Nothing here has both less error and less {cost} than {joined(names)}.",
+        sentence=f"Nothing here is clearly better in error and better in {cost} at once than {joined(names)}.",
         x=Axis(label),
-        y=Axis("relative error (root mean square over seeds if stochastic)"),
+        y=Axis("relative error, root mean square"),
         series=(*series, Series("frontier", "", tuple(Point(v, error(r), "") for r, v in best), "theory")),
     )
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """Holds one run: the last record of each cell, in the order written.
+    """Holds one run: the last record of each cell, in the order in which the suite states them.
 
     `num_cells` is how many cells the suite as run has; the records may be fewer (a run that was stopped, or of some
     backends alone).
@@ -76,8 +76,11 @@ def load(folder: str | Path) -> Run:
     if not kept.is_file():
         return Run(path, records, read_environment(path), path.name, "", len(records))
     suite = parse_suite(kept.read_text(encoding="utf-8"), origin=str(kept))
-    keys = {cell.key for cell in expand(suite)} | {record.key for record in records}
-    return Run(path, records, read_environment(path), suite.title or suite.name, suite.question, len(keys))
+    places = {cell.key: place for place, cell in enumerate(expand(suite))}
+    ordered = sorted(records, key=lambda record: places.get(record.key, len(places)))
+    extra = sum(1 for record in records if record.key not in places)
+    title = suite.title or suite.name
+    return Run(path, tuple(ordered), read_environment(path), title, suite.question, len(places) + extra)
 
 
 def flat_row(record: Record) -> dict[str, Any]:

@@ -231,6 +231,7 @@ class WorkerPool:
         self.environments: dict[str, dict[str, Any]] = {}
         self._workers: dict[str, WorkerProcess] = {}
         self._hopeless: dict[str, CellError] = {}
+        self._stopped = False
 
     def worker(self, name: str, backend: str, limits: Limits) -> WorkerProcess:
         """Return the living worker of a name, starting one where there is none.
@@ -240,6 +241,8 @@ class WorkerPool:
         CellError
             It cannot be started, or its backend cannot be imported. A name is not tried again after that.
         """
+        if self._stopped:
+            raise CellError(Outcome.INTERRUPTED, "the sweep was stopped")
         if name in self._hopeless:
             raise self._hopeless[name]
         worker = self._workers.get(name)
@@ -284,7 +287,8 @@ class WorkerPool:
         self._workers.clear()
 
     def kill(self) -> None:
-        """End all workers at once."""
-        for worker in self._workers.values():
+        """End all workers at once, and start no more."""
+        self._stopped = True
+        for worker in list(self._workers.values()):
             worker.kill()
         self._workers.clear()

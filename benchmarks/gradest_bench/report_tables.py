@@ -116,20 +116,16 @@ def _failure_style(record: Record) -> str:
 
 def environment_table(run: Run) -> str:
     """Return the machine and the libraries of each worker."""
-    rows = [
-        [text_cell("machine"), text_cell(k), text_cell(v, "wide")]
-        for k, v in run.environment.get("machine", {}).items()
-    ]
-    for worker, found in run.environment.get("workers", {}).items():
-        rows += [[text_cell(worker), text_cell(name), text_cell(v, "wide")] for name, v in found["versions"].items()]
-        rows.append([text_cell(worker), text_cell("python"), text_cell(found["python"], "wide")])
-        rows.append([text_cell(worker), text_cell("devices"), text_cell(", ".join(found["devices"]), "wide")])
-        for pool in found["pools"]:
+    found = [("machine", name, value, "") for name, value in run.environment.get("machine", {}).items()]
+    for worker, libraries in run.environment.get("workers", {}).items():
+        found += [(worker, name, value, "") for name, value in libraries["versions"].items()]
+        found.append((worker, "python", libraries["python"], ""))
+        found.append((worker, "devices", ", ".join(libraries["devices"]), ""))
+        for pool in libraries["pools"]:
             words = " ".join(str(pool[key]) for key in ("prefix", "version", "architecture") if pool.get(key))
-            rows.append(
-                [text_cell(worker), text_cell("pool"), text_cell(f"{words}, {pool['num_threads']} threads", "wide")]
-            )
-        pinned = ", ".join(f"{name}={value}" for name, value in found["variables"].items())
-        rows.append([text_cell(worker), text_cell("variables"), text_cell(pinned, "wide")])
-        rows += [[text_cell(worker), text_cell("warning"), text_cell(text, "wide warn")] for text in found["warnings"]]
+            found.append((worker, "pool", f"{words}, {pool['num_threads']} threads", ""))
+        pinned = ", ".join(f"{name}={value}" for name, value in libraries["variables"].items())
+        found.append((worker, "variables", pinned, ""))
+        found += [(worker, "warning", text, " warn") for text in libraries["warnings"]]
+    rows = [[text_cell(of), text_cell(what), text_cell(value, f"wide{style}")] for of, what, value, style in found]
     return table("environment", ("of", "what", "value"), rows)

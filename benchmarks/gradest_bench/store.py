@@ -148,8 +148,12 @@ class Store:
             )
         self._replace(path, text)
 
-    def write_environment(self, machine: dict[str, Any], worker: str, libraries: dict[str, Any]) -> str:
+    def write_environment(
+        self, machine: dict[str, Any], worker: str, libraries: dict[str, Any], *, elsewhere: bool = False
+    ) -> str:
         """Add a worker's libraries to the environment; return the name under which records refer to them.
+
+        A worker that an executor runs `elsewhere` may have another machine, which is then kept with its libraries.
 
         Raises
         ------
@@ -161,7 +165,9 @@ class Store:
         if not known:
             known = {"schema": SCHEMA, "machine": machine, "workers": {}}
         differing = [key for key in COMPARABLE if known["machine"].get(key) != machine.get(key)]
-        if differing:
+        if differing and elsewhere:
+            libraries = {**libraries, "machine": machine}
+        elif differing:
             raise InvalidInputError(
                 f"{self.folder} holds results of another machine ({', '.join(differing)} differ: "
                 f"{known['machine'].get(differing[0])!r} there, {machine.get(differing[0])!r} here); "

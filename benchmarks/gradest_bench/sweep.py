@@ -4,7 +4,7 @@ This module decides what runs and where its record goes; it measures nothing and
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -126,7 +126,7 @@ class Sweep:
         done: set[str] = set()
         try:
             for record in records:
-                self._keep(record, pool)
+                self._keep(record, pool.environments)
                 done.add(record.key)
         except KeyboardInterrupt:
             for plan in waiting:
@@ -158,10 +158,8 @@ class Sweep:
             for plan in waiting:
                 self._keep(_unmeasured(self.suite, plan, Outcome.CRASHED, reason))
             return
-        for name, environment in result["environments"].items():
-            self.store.write_environment(environment["machine"], name, environment["libraries"])
         for found in result["records"]:
-            self._keep(msgspec.convert(found, Record))
+            self._keep(msgspec.convert(found, Record), result["environments"], elsewhere=True)
 
     def _worth_trying(self, part: Iterable[Cell]) -> list[Planned]:
         """Return the plans of the cells, less those that are larger than one that ran out of time or memory."""
@@ -178,11 +176,13 @@ class Sweep:
     def _group_seed(self, part: Sequence[Cell]) -> int:
         return int(digest([self.seed, sorted(cell.key for cell in part)])[:8], 16)
 
-    def _keep(self, record: Record, pool: WorkerPool | None = None) -> None:
-        environment = (pool.environments if pool else {}).get(record.cell.worker)
-        if environment is not None:
+    def _keep(
+        self, record: Record, environments: Mapping[str, dict[str, Any]] | None = None, *, elsewhere: bool = False
+    ) -> None:
+        found = (environments or {}).get(record.cell.worker)
+        if found is not None:
             record.environment = self.store.write_environment(
-                environment["machine"], record.cell.worker, environment["libraries"]
+                found["machine"], record.cell.worker, found["libraries"], elsewhere=elsewhere
             )
         self.store.append(record)
         if record.outcome in (Outcome.TIMEOUT.value, Outcome.OUT_OF_MEMORY.value):

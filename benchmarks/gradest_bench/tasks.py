@@ -4,6 +4,7 @@ What is large stays where it is: problems and data are built again from the cell
 """
 
 import tempfile
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,16 @@ def task(
     }
 
 
+_RUNNING: "weakref.WeakSet[WorkerPool]" = weakref.WeakSet()
+"""The pools of the tasks that run in this process now, so that a stopped sweep can end them."""
+
+
+def stop_tasks() -> None:
+    """End the workers of every task that runs in this process; the tasks then return."""
+    for pool in list(_RUNNING):
+        pool.kill()
+
+
 def run_task(request: dict[str, Any]) -> dict[str, Any]:
     """Return the records of a group, as plain data, and the environments of the workers that measured it."""
     planned = [
@@ -47,6 +58,7 @@ def run_task(request: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="gradest-bench-") as logs:
         launch = Launch(pythons=request["pythons"], logs=Path(logs), threads=request["threads"])
         pool = WorkerPool(launch, plugins=request["plugins"])
+        _RUNNING.add(pool)
         try:
             records = list(measure_group(planned, pool, suite=request["suite"], seed=request["seed"]))
         finally:
