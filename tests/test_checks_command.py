@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from gradest import InvalidInputError, UnknownNameError
 from gradest_bench.check_command import check, load_estimator
 
-MUTANTS = Path(__file__).parent / "mutants.py"
+MUTANTS = Path(__file__).parent / "mutants_of_scale.py"
 
 
 def run(*arguments: str) -> tuple[int, str]:

@@ -43,10 +43,8 @@ def check_population(backend: Backend) -> CheckResult:
         return not_applicable("population", "the backend has no native vmap")
 
     def losses(objective: Objective, engine: str) -> Any:
-        function = objective.scoped(
-            backend.vmap(objective.evaluate) if engine == "native" else objective.evaluate_population
-        )
-        return (function(_population(objective), objective.data),)
+        mapped = backend.vmap(objective.evaluate) if engine == "native" else objective.evaluate_population
+        return (objective.compile(mapped)(_population(objective)),)
 
     return _agreement("population", backend, losses)
 
@@ -60,8 +58,10 @@ def check_jvps(backend: Backend) -> CheckResult:
         tangents = _population(objective)
         if engine == "native":
             return (objective.prepare_jvps()(objective.start, tangents)[1],)
-        dense = tuple(Dense(t) for t in tangents)
-        return (objective.scoped(objective.evaluate_jvps)(objective.start, dense, objective.data)[1],)
+        step = objective.compile(
+            lambda at, directions, data: objective.evaluate_jvps(at, tuple(map(Dense, directions)), data)
+        )
+        return (step(objective.start, tangents)[1],)
 
     return _agreement("jvps", backend, products)
 
