@@ -1,7 +1,7 @@
 """The gradient by complex steps: exact to rounding at any short step, for losses that are analytic functions."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +13,9 @@ from gradest.backend import Data, Leaves
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel
-from gradest.estimators.coordinates import Chunk, dense_chunks, factors_of, gather, spread
+from gradest.estimators.coordinates import Chunk, Factors, dense_chunks, gather
 from gradest.estimators.difference_step import check_step
+from gradest.estimators.displaced_losses import perturbed_copies
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array
@@ -58,7 +59,7 @@ class ComplexStep(Estimator):
             )
         plan = dense_chunks(objective.layout, None, self.chunk_size)
         in_place = objective.population_path == "loop" and all(isinstance(x, np.ndarray) for x in objective.start)
-        losses_at = _in_place(objective) if in_place else _population(objective)
+        losses_at = _in_place(objective) if in_place else _population(objective, plan)
         asked = self.step
 
         def kernel(leaves: Leaves, rng: Any) -> KernelResult:
@@ -75,27 +76,24 @@ class ComplexStep(Estimator):
 _ComplexLosses = Callable[[Leaves, Chunk, float], Array]
 
 
-def _population(objective: Objective) -> _ComplexLosses:
-    ops, shapes = objective.ops, objective.layout.shapes
+def _population(objective: Objective, plan: Sequence[Chunk]) -> _ComplexLosses:
+    factors = Factors(objective, whole_rows=False, plan=plan)
 
     def make_step(block: int) -> Callable[..., Array]:
-        def step(leaves: Leaves, left: Array, right: Array, data: Data) -> Array:
+        def step(leaves: Leaves, left: Array, right: Array, scale: Array, data: Data) -> Array:
             whole = tuple(leaf + 0j for leaf in leaves)  # torch multiplies no real matrix by a complex one
             if objective.text is not None:
                 data = {name: array + 0j for name, array in data.items()}
-            count, moving = int(left.shape[0]), whole[block] + spread(ops, left, right, shapes[block]) * 1j
-            population = tuple(
-                moving if k == block else ops.broadcast_to(leaf, (count, *shapes[k])) for k, leaf in enumerate(whole)
-            )
+            population = perturbed_copies(objective, whole, block, left, right, scale * 1j)
             return objective.evaluate_population(population, data)
 
         return objective.compile(step)
 
-    steps = [make_step(block) for block in range(len(shapes))]
+    steps = [make_step(block) for block in range(len(objective.layout.shapes))]
 
     def losses(leaves: Leaves, chunk: Chunk, step: float) -> Array:
-        sizes = np.full(chunk.positions.size, step, dtype=objective.dtype)
-        return steps[chunk.block](leaves, *factors_of(objective, chunk, sizes, leaves[chunk.block], whole_rows=False))
+        scale = objective.ops.constant(np.array(step), like=leaves[chunk.block])
+        return steps[chunk.block](leaves, *factors(chunk), scale)
 
     return losses
 

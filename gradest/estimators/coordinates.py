@@ -22,6 +22,9 @@ from gradest.tangents import Dense, Rows, Tangent, Zero
 DENSE_CHUNK_BYTES = 1 << 21
 """About what K perturbed copies of the parameters may take: larger populations leave the cache (2 MiB)."""
 
+KEPT_BYTES = 1 << 22
+"""How large the directions of a whole sweep may be to be kept from one estimate to the next (4 MiB)."""
+
 _ITEMSIZE = 8  # sizes are counted in float64 for every dtype, so that chunks follow from the layout alone
 
 Positions = NDArray[np.intp]
@@ -43,17 +46,32 @@ def dense_chunks(layout: Layout, coordinates: Positions | None, chunk_size: int 
     MemoryBudgetError
         The chunk asked for does not fit the budget.
     """
-    found = []
+    found: list[Chunk] = []
     for block, (start, size) in enumerate(zip(layout.offsets, layout.sizes, strict=True)):
         if coordinates is None:
             inside = np.arange(size, dtype=np.intp)
         else:
             low, high = np.searchsorted(coordinates, (start, start + size))
             inside = coordinates[low:high] - start
-        if inside.size:
-            size_here = _dense_size(layout, inside.size, chunk_size)
-            found += [Chunk(block, inside[a:b]) for a, b in chunks(inside.size, size_here)]
+        if not inside.size:
+            continue
+        most = _dense_size(layout, inside.size, chunk_size)
+        pieces = chunks(inside.size, most) if coordinates is None else _binary_chunks(inside.size, most)
+        found += [Chunk(block, inside[a:b]) for a, b in pieces]
     return tuple(found)
+
+
+def _binary_chunks(num_items: int, most: int) -> list[tuple[int, int]]:
+    """Return `(start, stop)` of chunks whose sizes are powers of two, the largest first.
+
+    Drawn coordinates fall into the blocks in other numbers each time; so few shapes are all that is ever compiled.
+    """
+    pieces, start = [], 0
+    while start < num_items:
+        size = 1 << (min(most, num_items - start).bit_length() - 1)
+        pieces.append((start, start + size))
+        start += size
+    return pieces
 
 
 def _dense_size(layout: Layout, num_items: int, chunk_size: int | None) -> int:
@@ -92,16 +110,68 @@ def row_chunks(layout: Layout, chunk_size: int | None, *, default: int) -> tuple
     return tuple(found)
 
 
-def factors(shape: Shape, chunk: Chunk, sizes: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-    """Return `left` `(K, rows)` and `right` `(K, columns)` whose outer products are `sizes[k] * e_k`."""
+class Factors:
+    """Makes the directions of a chunk as two thin arrays of the framework, and keeps those of a plan if they are small.
+
+    Of single entries: rows `(K, rows)` and columns `(K, columns)`, one-hot, whose outer products are the directions. Of
+    whole rows: the selector `(I, m)` of the rows, one-hot (`(1, 1)` for a vector), and ones `(I, n)`.
+    """
+
+    def __init__(self, objective: Objective, *, whole_rows: bool, plan: Sequence[Chunk] = ()) -> None:
+        self.objective = objective
+        self.whole_rows = whole_rows
+        rows = (math.prod(shape[:-1]) + (shape[-1] if shape else 1) for shape in objective.layout.shapes)
+        width = dict(enumerate(rows))
+        size = sum(chunk.positions.size * width[chunk.block] * _ITEMSIZE for chunk in plan)
+        self._keeps = size <= KEPT_BYTES
+        self._planned = frozenset(plan)
+        self._kept: dict[Chunk, tuple[Array, Array]] = {}
+
+    def __call__(self, chunk: Chunk) -> tuple[Array, Array]:
+        """Return the factors of a chunk, of the dtype and on the device of its block."""
+        if chunk in self._kept:
+            return self._kept[chunk]
+        layout, like = self.objective.layout, self.objective.start[chunk.block]
+        make = _row_factors if self.takes_rows(chunk.block) else _entry_factors
+        left, right = (self.objective.ops.constant(v, like=like) for v in make(layout.shapes[chunk.block], chunk))
+        if self._keeps and chunk in self._planned:
+            self._kept[chunk] = left, right
+        return left, right
+
+    def takes_rows(self, block: int) -> bool:
+        """Whether chunks of the block are whole rows."""
+        return self.whole_rows and len(self.objective.layout.shapes[block]) in (1, 2)
+
+    def tangents(
+        self, leaves: Sequence[Array], block: int, left: Array, right: Array, scale: Array | None = None
+    ) -> tuple[Tangent, ...]:
+        """Return the directions of all blocks: symbolic zeros but for one, whose entries are scaled by `scale`."""
+        ops, shape = self.objective.ops, self.objective.layout.shapes[block]
+        moving: Tangent
+        if not self.takes_rows(block):
+            directions = spread(ops, left, right, shape)
+            moving = Dense(directions if scale is None else directions * scale)
+        elif len(shape) == 1:
+            moving = Rows(None, right if scale is None else ops.reshape(scale, (1, shape[0])))
+        else:
+            moving = Rows(left, right if scale is None else ops.matmul(left, scale))
+        return tuple(moving if k == block else Zero(moving.count, leaf) for k, leaf in enumerate(leaves))
+
+
+def _entry_factors(shape: Shape, chunk: Chunk) -> tuple[NDArray[Any], NDArray[Any]]:
     columns = shape[-1] if shape else 1
-    count = chunk.positions.size
-    left = np.zeros((count, math.prod(shape) // columns), dtype=sizes.dtype)
-    right = np.zeros((count, columns), dtype=sizes.dtype)
     row, column = np.divmod(chunk.positions, columns)
-    left[np.arange(count), row] = 1.0
-    right[np.arange(count), column] = sizes
+    every = np.arange(chunk.positions.size)
+    left, right = np.zeros((every.size, math.prod(shape) // columns)), np.zeros((every.size, columns))
+    left[every, row] = right[every, column] = 1.0
     return left, right
+
+
+def _row_factors(shape: Shape, chunk: Chunk) -> tuple[NDArray[Any], NDArray[Any]]:
+    rows = chunk.positions[:: shape[-1]] // shape[-1]
+    selector = np.zeros((rows.size, shape[0] if len(shape) == 2 else 1))
+    selector[np.arange(rows.size), rows] = 1.0
+    return selector, np.ones((rows.size, shape[-1]))
 
 
 def spread(ops: Operations, left: Array, right: Array, shape: Shape) -> Array:
@@ -109,39 +179,6 @@ def spread(ops: Operations, left: Array, right: Array, shape: Shape) -> Array:
     (count, rows), columns = (int(n) for n in left.shape), int(right.shape[1])
     product = ops.reshape(left, (count, rows, 1)) * ops.reshape(right, (count, 1, columns))
     return ops.reshape(product, (count, *shape))
-
-
-def row_factors(shape: Shape, chunk: Chunk, sizes: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-    """Return the selector `(I, m)` (of one entry for a vector) and the scale `(I, n)` of a chunk of whole rows."""
-    columns = shape[-1]
-    scale = sizes.reshape(-1, columns)
-    if len(shape) == 1:
-        return np.ones((1, 1), dtype=sizes.dtype), scale
-    selector = np.zeros((scale.shape[0], shape[0]), dtype=sizes.dtype)
-    selector[np.arange(scale.shape[0]), chunk.positions[::columns] // columns] = 1.0
-    return selector, scale
-
-
-def tangents_of(
-    objective: Objective, leaves: Sequence[Array], block: int, first: Array, second: Array, *, whole_rows: bool
-) -> tuple[Tangent, ...]:
-    """Return the tangents of all blocks: those of the factors for one, symbolic zeros for the rest."""
-    shape, ops = objective.layout.shapes[block], objective.ops
-    moving: Tangent
-    if whole_rows and len(shape) in (1, 2):
-        moving = Rows(None if len(shape) == 1 else first, second)
-    else:
-        moving = Dense(spread(ops, first, second, shape))
-    return tuple(moving if k == block else Zero(moving.count, leaf) for k, leaf in enumerate(leaves))
-
-
-def factors_of(
-    objective: Objective, chunk: Chunk, sizes: NDArray[Any], like: Array, *, whole_rows: bool
-) -> tuple[Array, ...]:
-    """Return the factors of a chunk as arrays of the framework, of the dtype and on the device of `like`."""
-    shape = objective.layout.shapes[chunk.block]
-    make = row_factors if whole_rows and len(shape) in (1, 2) else factors
-    return tuple(objective.ops.constant(values, like=like) for values in make(shape, chunk, sizes))
 
 
 def gather(

@@ -1,11 +1,6 @@
-"""Difference quotients along the coordinates: the rules that combine them, and the sweep that evaluates them.
+"""The sweep of difference quotients along the coordinates, by a rule, in chunks. This module knows no estimator."""
 
-Every central rule, Richardson's included, is a weighted sum of central quotients at multiples of one step; one-sided
-rules have a single quotient from the point itself. This module knows no estimator's name.
-"""
-
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -17,58 +12,28 @@ from gradest.backend import Leaves
 from gradest.errors import UnsupportedError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel
-from gradest.estimators.coordinates import Chunk, Positions, dense_chunks, gather, row_chunks
+from gradest.estimators.coordinates import Chunk, Factors, Positions, dense_chunks, gather, row_chunks
 from gradest.estimators.difference_step import automatic_step, displacement, require_visible, steps_of
-from gradest.estimators.displaced_losses import displaced, prepare_black_box, prepare_exact, prepare_structured
+from gradest.estimators.displaced_losses import (
+    DisplacedLosses,
+    Displacement,
+    as_displacement,
+    perturbed_copies,
+    prepare_black_box,
+    prepare_exact,
+    prepare_structured,
+)
 from gradest.estimators.kinks import Signs, crossed, signs_at
 from gradest.estimators.noise import EVALUATIONS, measure_noise
+from gradest.estimators.quotient_rules import QuotientRule
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array
 
 Floats = NDArray[Any]
 
-STRUCTURED_DISPLACEMENTS = 128
+STRUCTURED_DISPLACEMENTS = 512
 """How many structured displacements go together: each has a copy of the logits, and more leave the cache."""
-
-
-@dataclass(frozen=True)
-class QuotientRule:
-    """States a derivative as `sum_j weights[j] D(multiples[j] h)`.
-
-    `D(h)` is `(f(x + h e) - f(x - h e)) / 2h` where `side` is 0, else `(f(x + side h e) - f(x)) / (side h)`.
-    `lower` are the weights of a rule two orders lower on the same quotients: the distance of the two tells the
-    lower one's truncation error.
-    """
-
-    side: int
-    multiples: tuple[float, ...]
-    weights: tuple[Fraction, ...]
-    lower: tuple[Fraction, ...] | None = None
-
-    @property
-    def order(self) -> int:
-        """The power of the step in the truncation error."""
-        return 1 if self.side else 2 * len(self.multiples)
-
-    @property
-    def truncation(self) -> float:
-        """C in `C |f^(p+1)| h^p`: the first Taylor term that the weights do not cancel."""
-        if self.side:
-            return 0.5
-        terms = (w * Fraction(m) ** self.order for w, m in zip(self.weights, self.multiples, strict=True))
-        return float(abs(sum(terms, Fraction()))) / math.factorial(self.order + 1)
-
-    @property
-    def amplification(self) -> float:
-        """A in `A e / h`, for an error of at most e in each evaluation."""
-        terms = (abs(w) / Fraction(m) for w, m in zip(self.weights, self.multiples, strict=True))
-        return float(sum(terms, Fraction())) * (2.0 if self.side else 1.0)
-
-    @property
-    def evaluations(self) -> int:
-        """How many displaced losses a coordinate takes."""
-        return len(self.multiples) * (1 if self.side else 2)
 
 
 @dataclass(frozen=True)
@@ -102,10 +67,10 @@ class QuotientSweep:
     def prepare(self, objective: Objective) -> PreparedKernel:
         """Return the kernel: host-side steps, displaced losses in chunks, quotients in float64 or wider."""
         layout, backend, rule = objective.layout, objective.backend, self.rule
-        evaluate, path = self._prepare_evaluation(objective)
-        value_of = objective.prepare_value()
         sampled = isinstance(self.coordinates, int)
         fixed = () if sampled else self._plan(layout, objective)
+        evaluate, path = self._prepare_evaluation(objective, fixed)
+        value_of = objective.prepare_value()
         scale = layout.num_parameters / self.num_coordinates(layout) if sampled else 1.0
         one_sided_plain = bool(rule.side) and self.differences == "plain"
 
@@ -115,11 +80,10 @@ class QuotientSweep:
             if self.differences == "plain":
                 require_visible(layout, points, steps, min(rule.multiples))
             plan = self._draw(layout, rng) if sampled else fixed
+            moves = self._moves(objective, points, steps)
             before = value_of(leaves) if one_sided_plain else None
-            pending = [  # all are queued before one is awaited
-                (chunk, [self._quotient(evaluate, leaves, points, steps, chunk, m) for m in rule.multiples])
-                for chunk in plan
-            ]
+            # all evaluations are queued before one is awaited
+            pending = [(chunk, [_evaluate(evaluate, leaves, chunk, sides) for sides in moves]) for chunk in plan]
             value = before if self.differences == "plain" else pending[0][1][0].value
             return self._combine(objective, pending, value, scale, steps)
 
@@ -136,6 +100,7 @@ class QuotientSweep:
         points = tuple(backend.numpy(leaf) for leaf in leaves)
         steps = steps_of(points, self._step(objective, leaves, points, None), self.step_mode)
         found = np.zeros(layout.num_parameters, dtype=np.bool_)
+        factors = Factors(objective, whole_rows=False)
 
         def signs(at: Leaves, count: int) -> Signs:
             objective.count(Cost(values=count))
@@ -143,11 +108,13 @@ class QuotientSweep:
 
         def look() -> None:
             here = signs(leaves, 1)
+            moves = [move for sides in self._moves(objective, points, steps) for move in sides]
             for chunk in dense_chunks(layout, None, self.chunk_size):
-                places = layout.offsets[chunk.block] + chunk.positions
-                for move in self._moves(points, steps, chunk):
-                    there = signs(displaced(objective, leaves, chunk, move), places.size)
-                    found[places] |= crossed(here, there, places.size)
+                block, count = chunk.block, chunk.positions.size
+                for move in moves:
+                    copies = perturbed_copies(objective, leaves, block, *factors(chunk), move.arrays[block])
+                    there = signs(tuple(copies[k] if k == block else x for k, x in enumerate(leaves)), count)
+                    found[layout.offsets[block] + chunk.positions] |= crossed(here, there, count)
 
         objective.scoped(look)()
         return found
@@ -176,7 +143,7 @@ class QuotientSweep:
         drawn: Positions = np.random.default_rng(rng).choice(size, count, replace=False, shuffle=False)
         return dense_chunks(layout, np.sort(drawn), self.chunk_size)
 
-    def _prepare_evaluation(self, objective: Objective) -> tuple[Callable[[Leaves, Chunk, Floats], Any], str]:
+    def _prepare_evaluation(self, objective: Objective, plan: Sequence[Chunk]) -> tuple[DisplacedLosses, str]:
         whole_rows = self._whole_rows(objective)
         exact = self.differences == "exact"
         if (exact or whole_rows) and objective.text is None:
@@ -186,9 +153,8 @@ class QuotientSweep:
                 "objective is an opaque function; use path='black-box' with differences='plain'"
             )
         if exact:
-            path = "structured" if whole_rows else "batched"
-            return prepare_exact(objective, whole_rows=whole_rows), f"{path}, exact differences"
-        return prepare_structured(objective) if whole_rows else prepare_black_box(objective)
+            return prepare_exact(objective, plan, whole_rows=whole_rows)
+        return prepare_structured(objective, plan) if whole_rows else prepare_black_box(objective, plan)
 
     def _step(self, objective: Objective, leaves: Leaves, points: Sequence[Floats], rng: Any) -> float:
         """Return the step for parameters of size one."""
@@ -204,39 +170,19 @@ class QuotientSweep:
         )
 
     def _moves(
-        self,
-        points: Sequence[Floats],
-        steps: Sequence[Floats],
-        chunk: Chunk,
-        multiples: Sequence[float] | None = None,
-    ) -> list[Floats]:
-        """Return a chunk's displacements to each side at the multiples of its steps, all of the rule's by default."""
-        x = points[chunk.block].reshape(-1)[chunk.positions]
-        step = steps[chunk.block][chunk.positions]
+        self, objective: Objective, points: Sequence[Floats], steps: Sequence[Floats]
+    ) -> list[tuple[Displacement, ...]]:
+        """Return, for each quotient of the rule, the displacements to its sides."""
+        exact = self.differences == "exact"  # takes any displacement; a plain one leads to a number of the dtype
         sides = (self.rule.side,) if self.rule.side else (1, -1)
-        signed = [multiple * side for multiple in multiples or self.rule.multiples for side in sides]
-        if self.differences == "exact":  # any displacement is taken exactly, however short
-            return [(m * step).astype(x.dtype) for m in signed]
-        return [displacement(x, step, m) for m in signed]
 
-    def _quotient(
-        self,
-        evaluate: Callable[[Leaves, Chunk, Floats], Any],
-        leaves: Leaves,
-        points: Sequence[Floats],
-        steps: Sequence[Floats],
-        chunk: Chunk,
-        multiple: float,
-    ) -> "_Quotient":
-        """Return the evaluations of one quotient at a multiple of the step, not awaited."""
-        exact = self.differences == "exact"
-        moves = self._moves(points, steps, chunk, (multiple,))
-        found = [evaluate(leaves, chunk, move) for move in moves]
-        return _Quotient(
-            value=found[0][0] if exact else None,
-            losses=tuple(changes[1] for changes in found) if exact else tuple(found),
-            distance=moves[0] - moves[1] if len(moves) == 2 else moves[0],
-        )
+        def flat(multiple: float) -> list[Floats]:
+            return [
+                (multiple * step).astype(x.dtype) if exact else displacement(x.reshape(-1), step, multiple)
+                for x, step in zip(points, steps, strict=True)
+            ]
+
+        return [tuple(as_displacement(objective, flat(m * side)) for side in sides) for m in self.rule.multiples]
 
     def _combine(
         self,
@@ -282,6 +228,14 @@ class _Quotient:
             before = _wide(objective, self.losses[1])
         quotient: Floats = (after - before) / self.distance.astype(after.dtype)
         return quotient
+
+
+def _evaluate(evaluate: DisplacedLosses, leaves: Leaves, chunk: Chunk, sides: tuple[Displacement, ...]) -> _Quotient:
+    """Return the evaluations of one quotient for each entry of a chunk, not awaited."""
+    found = [evaluate(leaves, chunk, move) for move in sides]
+    moves = [move.of(chunk) for move in sides]
+    distance = moves[0] - moves[1] if len(moves) == 2 else moves[0]
+    return _Quotient(found[0][1], tuple(losses for losses, _ in found), distance)
 
 
 def _wide(objective: Objective, array: Array) -> Floats:

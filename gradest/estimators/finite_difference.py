@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from gradest.errors import InvalidInputError, unknown_name
 from gradest.estimate import Cost
 from gradest.estimator import Estimator, PreparedKernel
-from gradest.estimators.difference_quotients import QuotientRule, QuotientSweep
+from gradest.estimators.difference_quotients import QuotientSweep
 from gradest.estimators.difference_step import MODES, check_step
+from gradest.estimators.quotient_rules import ONE_SIDED, central_rule
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.theory import Prediction, central_coefficients
+from gradest.theory import Prediction
 
 SCHEMES = ("forward", "backward", "central")
 
@@ -140,29 +141,6 @@ class FiniteDifference(Estimator):
             bias_order=None,
             source="derived: sampling coordinates without replacement; the error of the quotients is left out",
         )
-
-
-def central_rule(order: int) -> QuotientRule:
-    """Return the central rule of an even order 2k as a weighted sum of k central quotients.
-
-    Raises
-    ------
-    InvalidInputError
-        The order is not even and positive.
-    """
-
-    def weights(order: int) -> tuple[Any, ...]:
-        return tuple(2 * j * w for j, w in central_coefficients(order).items() if j > 0)
-
-    best = weights(order)
-    multiples = tuple(float(j) for j in range(1, len(best) + 1))
-    lower = (*weights(order - 2), type(best[0])(0)) if order > 2 else None
-    return QuotientRule(0, multiples, best, lower)
-
-
-ONE_SIDED = {
-    scheme: QuotientRule(side, (1.0,), central_rule(2).weights) for scheme, side in (("forward", 1), ("backward", -1))
-}
 
 
 def _coordinates(asked: Sequence[int] | int | None) -> tuple[int, ...] | int | None:

@@ -5,13 +5,11 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from gradest.backend import Data, Leaves
 from gradest.errors import InvalidInputError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel
-from gradest.estimators.coordinates import Chunk, dense_chunks, factors_of, gather, row_chunks, spread, tangents_of
+from gradest.estimators.coordinates import Chunk, Factors, dense_chunks, gather, row_chunks, spread
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array
@@ -67,7 +65,8 @@ class Forward(Estimator):
             plan = row_chunks(layout, self.chunk_size, default=STRUCTURED_DIRECTIONS)
         else:
             plan = dense_chunks(layout, None, self.chunk_size)
-        push = _push_native(objective) if engine == "native" else _push_dual(objective, structured)
+        factors = Factors(objective, whole_rows=structured, plan=plan)
+        push = _push_native(objective, factors) if engine == "native" else _push_dual(objective, factors)
         backend = objective.backend
 
         def kernel(leaves: Leaves, rng: Any) -> KernelResult:
@@ -78,28 +77,25 @@ class Forward(Estimator):
         return PreparedKernel(kernel, f"{engine}, structured" if structured else engine)
 
 
-def _push_dual(objective: Objective, structured: bool) -> _Push:
+def _push_dual(objective: Objective, factors: Factors) -> _Push:
     """Return the JVPs of a chunk by dual numbers; each block has a step of its own, where the others do not move."""
 
     def make_step(block: int) -> Callable[..., tuple[Array, Array]]:
-        def step(leaves: Leaves, first: Array, second: Array, data: Data) -> tuple[Array, Array]:
-            tangents = tangents_of(objective, leaves, block, first, second, whole_rows=structured)
-            return objective.evaluate_jvps(leaves, tangents, data)
+        def step(leaves: Leaves, left: Array, right: Array, data: Data) -> tuple[Array, Array]:
+            return objective.evaluate_jvps(leaves, factors.tangents(leaves, block, left, right), data)
 
         return objective.compile(step)
 
     steps = [make_step(block) for block in range(len(objective.layout.shapes))]
 
     def push(leaves: Leaves, chunk: Chunk) -> tuple[Array, Array]:
-        ones = np.ones(chunk.positions.size)
-        found = factors_of(objective, chunk, ones, leaves[chunk.block], whole_rows=structured)
-        value, jvps = steps[chunk.block](leaves, *found)
+        value, jvps = steps[chunk.block](leaves, *factors(chunk))
         return value, jvps
 
     return push
 
 
-def _push_native(objective: Objective) -> _Push:
+def _push_native(objective: Objective, factors: Factors) -> _Push:
     """Return the JVPs of a chunk by the framework's forward mode, which takes a tangent of every block."""
     jvps = objective.prepare_jvps()
     ops, shapes = objective.ops, objective.layout.shapes
@@ -119,8 +115,6 @@ def _push_native(objective: Objective) -> _Push:
     builds = [make_build(block) for block in range(len(shapes))]
 
     def push(leaves: Leaves, chunk: Chunk) -> tuple[Array, Array]:
-        ones = np.ones(chunk.positions.size)
-        found = factors_of(objective, chunk, ones, leaves[chunk.block], whole_rows=False)
-        return jvps(leaves, builds[chunk.block](leaves, *found))
+        return jvps(leaves, builds[chunk.block](leaves, *factors(chunk)))
 
     return push

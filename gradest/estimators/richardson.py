@@ -1,15 +1,14 @@
 """The gradient by Richardson extrapolation of central differences, with an estimate of its error."""
 
-import math
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from fractions import Fraction
 
 from gradest.errors import InvalidInputError, unknown_name
 from gradest.estimate import Cost
 from gradest.estimator import Estimator, PreparedKernel
-from gradest.estimators.difference_quotients import QuotientRule, QuotientSweep
+from gradest.estimators.difference_quotients import QuotientSweep
 from gradest.estimators.difference_step import MODES, check_step
+from gradest.estimators.quotient_rules import richardson_rule
 from gradest.layout import Layout
 from gradest.objective import Objective
 
@@ -68,16 +67,3 @@ class Richardson(Estimator):
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         return self._sweep().prepare(objective)
-
-
-def richardson_rule(levels: int) -> QuotientRule:
-    """Return the extrapolation of `levels` central quotients, each at half the step of the one before."""
-    multiples = tuple(0.5**level for level in range(levels))
-    lower = (Fraction(0), *_extrapolation(multiples[1:]))
-    return QuotientRule(0, multiples, _extrapolation(multiples), lower)
-
-
-def _extrapolation(multiples: tuple[float, ...]) -> tuple[Fraction, ...]:
-    """Return Lagrange's weights at zero for a polynomial in the squared step: central errors are even in it."""
-    squares = [Fraction(m) ** 2 for m in multiples]
-    return tuple(math.prod((y / (y - x) for y in squares if y != x), start=Fraction(1)) for x in squares)

@@ -1,0 +1,87 @@
+"""Rules of numerical differentiation, as weighted sums of difference quotients at multiples of one step.
+
+Every central rule, Richardson's included, is a sum of central quotients; one-sided rules have a single quotient from
+the point itself. Weights are exact fractions. This module evaluates nothing.
+"""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from gradest.theory import central_coefficients
+
+
+@dataclass(frozen=True)
+class QuotientRule:
+    """States a derivative as `sum_j weights[j] D(multiples[j] h)`.
+
+    `D(h)` is `(f(x + h e) - f(x - h e)) / 2h` where `side` is 0, else `(f(x + side h e) - f(x)) / (side h)`.
+    `lower` are the weights of a rule two orders lower on the same quotients: the distance of the two tells the
+    lower one's truncation error.
+    """
+
+    side: int
+    multiples: tuple[float, ...]
+    weights: tuple[Fraction, ...]
+    lower: tuple[Fraction, ...] | None = None
+
+    @property
+    def order(self) -> int:
+        """The power of the step in the truncation error."""
+        return 1 if self.side else 2 * len(self.multiples)
+
+    @property
+    def truncation(self) -> float:
+        """C in `C |f^(p+1)| h^p`: the first Taylor term that the weights do not cancel."""
+        if self.side:
+            return 0.5
+        terms = (w * Fraction(m) ** self.order for w, m in zip(self.weights, self.multiples, strict=True))
+        return float(abs(sum(terms, Fraction()))) / math.factorial(self.order + 1)
+
+    @property
+    def amplification(self) -> float:
+        """A in `A e / h`, for an error of at most e in each evaluation."""
+        terms = (abs(w) / Fraction(m) for w, m in zip(self.weights, self.multiples, strict=True))
+        return float(sum(terms, Fraction())) * (2.0 if self.side else 1.0)
+
+    @property
+    def evaluations(self) -> int:
+        """How many displaced losses a coordinate takes."""
+        return len(self.multiples) * (1 if self.side else 2)
+
+
+def central_rule(order: int) -> QuotientRule:
+    """Return the central rule of an even order 2k as a weighted sum of k central quotients.
+
+    Raises
+    ------
+    InvalidInputError
+        The order is not even and positive.
+    """
+
+    def weights(order: int) -> tuple[Any, ...]:
+        return tuple(2 * j * w for j, w in central_coefficients(order).items() if j > 0)
+
+    best = weights(order)
+    multiples = tuple(float(j) for j in range(1, len(best) + 1))
+    lower = (*weights(order - 2), type(best[0])(0)) if order > 2 else None
+    return QuotientRule(0, multiples, best, lower)
+
+
+ONE_SIDED = {
+    scheme: QuotientRule(side, (1.0,), central_rule(2).weights) for scheme, side in (("forward", 1), ("backward", -1))
+}
+
+
+def richardson_rule(levels: int) -> QuotientRule:
+    """Return the extrapolation of `levels` central quotients, each at half the step of the one before."""
+    multiples = tuple(0.5**level for level in range(levels))
+    lower = (Fraction(0), *_extrapolation(multiples[1:]))
+    return QuotientRule(0, multiples, _extrapolation(multiples), lower)
+
+
+def _extrapolation(multiples: tuple[float, ...]) -> tuple[Fraction, ...]:
+    """Return Lagrange's weights at zero for a polynomial in the squared step: central errors are even in it."""
+    squares = [Fraction(m) ** 2 for m in multiples]
+    return tuple(math.prod((y / (y - x) for y in squares if y != x), start=Fraction(1)) for x in squares)
