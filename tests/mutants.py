@@ -8,6 +8,9 @@ from gradest import Estimator
 
 MUTANTS: dict[str, tuple[Estimator, str]] = {
     "1/sigma is missing": (scale.MissingSigma(), "scale"),
+    "1/sigma is missing, against the predicted covariance": (scale.MissingSigma(), "covariance"),
+    "shrunk by a thousandth": (scale.ShrunkByAThousandth(), "enumeration"),
+    "the value of another point": (contract.ValueOfAnotherPoint(), "value"),
     "divided by sigma twice": (scale.SigmaTwice(), "scale"),
     "multiplied by sigma": (scale.TimesSigma(), "scale"),
     "mean baseline divided by N": (scale.MeanBaselineOverN(), "scale"),

@@ -29,6 +29,20 @@ class WritesToItsInput(PlainDifference):
 
 
 @dataclass(frozen=True)
+class ValueOfAnotherPoint(PlainDifference):
+    """Hands out f at a perturbed point as the loss."""
+
+    def prepare_kernel(self, objective: Any, *, executor: Executor | None = None) -> PreparedKernel:
+        kernel = super().prepare_kernel(objective, executor=executor)
+
+        def call(leaves: Any, rng: Any) -> Any:
+            value = objective.prepare_value()(tuple(leaf + 1e-6 for leaf in leaves))
+            return KernelResult(value, kernel.call(leaves, rng).gradient)
+
+        return PreparedKernel(call, "plain")
+
+
+@dataclass(frozen=True)
 class CostUnderDeclared(PlainEvolution):
     def cost(self, layout: Layout) -> Cost:
         return Cost(values=self.num_samples)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +10,28 @@ import numpy as np
 from reference_estimators import Array, PlainEvolution, Shape
 
 from gradest import Cost, Layout, Target
+from gradest.estimate import KernelResult
+from gradest.estimator import PreparedKernel
+from gradest.estimators.evolution import EvolutionStrategy
 
 F = Callable[[Array], Array]
 _LAST_MEAN = [0.0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShrunkByAThousandth(EvolutionStrategy):
+    """Too little to be seen in samples; seen when all sign vectors are summed."""
+
+    distribution: str = "rademacher"
+
+    def prepare_kernel(self, objective: Any, *, executor: Executor | None = None) -> PreparedKernel:
+        kernel = super().prepare_kernel(objective, executor=executor)
+
+        def call(leaves: Any, rng: Any) -> Any:
+            result = kernel.call(leaves, rng)
+            return KernelResult(result.value, tuple(0.999 * block for block in result.gradient))
+
+        return PreparedKernel(call, kernel.path)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from reference_estimators import Array, PlainEvolution, Shape
+
+from gradest import Objective
+from gradest.estimator import PreparedKernel
 
 F = Callable[[Array], Array]
 
@@ -30,6 +33,15 @@ class NoisePerWorker(PlainEvolution):
         return super().estimate(
             f, x, key if workers == 1 else np.random.SeedSequence([hash(key) % 2**31, workers]), executor
         )
+
+
+@dataclass(frozen=True)
+class StreamsByBackend(PlainEvolution):
+    """Draws other directions where the framework is another one."""
+
+    def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
+        other = replace(self, distribution="normal" if objective.backend.name == "numpy" else "sphere")
+        return PlainEvolution.prepare_kernel(PlainEvolution(**vars(other)), objective, executor=executor)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import pytest
 from mutants import MUTANTS
+from mutants_of_streams import StreamsByBackend
 from reference_estimators import PlainDifference, PlainEvolution
 
 from gradest.testing import CHECKS, check_estimator
@@ -34,7 +35,14 @@ def test_a_mutant_is_rejected_by_the_check_made_for_it(fault: str) -> None:
     assert check == "configuration" or not result.detail.startswith("raised"), str(result)
 
 
+def test_directions_that_depend_on_the_backend_are_rejected() -> None:
+    for estimator, passed in ((StreamsByBackend(), False), (PlainEvolution(), True)):
+        (result,) = check_estimator(estimator, backends=("numpy", "torch"), checks=["backends"])
+        assert result.applies
+        assert result.passed is passed, str(result)
+
+
 def test_there_are_mutants_enough_and_for_every_kind_of_check() -> None:
     assert len({type(mutant) for mutant, _ in MUTANTS.values()}) >= 25
-    not_needed = {"backends", "enumeration", "covariance", "value"}  # tests of their own below
-    assert {check for _, check in MUTANTS.values()} >= set(CHECKS) - not_needed
+    elsewhere = {"backends"}  # asks for a second framework: see above
+    assert {check for _, check in MUTANTS.values()} == set(CHECKS) - elsewhere
