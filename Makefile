@@ -24,10 +24,10 @@ demo: $(ENV)/.stamp  ## compare a few estimators on every installed backend, in 
 	$(ENV)/bin/gradest compare --demo
 
 test: $(ENV)/.stamp  ## the tests, with NumPy 1, JAX, PyTorch and MXNet
-	$(PYTEST) $(ENV)/bin/python -m pytest -n $(WORKERS) $(ARGS)
+	$(PYTEST) GRADEST_REQUIRED_BACKENDS=numpy,jax,torch,mxnet $(ENV)/bin/python -m pytest -n $(WORKERS) $(ARGS)
 
 test2: $(ENV2)/.stamp  ## the tests, with NumPy 2, the newest JAX, PyTorch and no MXNet
-	$(PYTEST) $(ENV2)/bin/python -m pytest -n $(WORKERS) $(ARGS)
+	$(PYTEST) GRADEST_REQUIRED_BACKENDS=numpy,jax,torch $(ENV2)/bin/python -m pytest -n $(WORKERS) $(ARGS)
 
 env: $(ENV)/.stamp  ## the environment that holds all four frameworks
 env2: $(ENV2)/.stamp  ## the environment of NumPy 2

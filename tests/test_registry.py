@@ -1,6 +1,7 @@
 """Names lead to classes on first use; plug-ins come by entry point, take no built-in name and break nothing."""
 
 import importlib.metadata
+import os
 import pickle
 import sys
 
@@ -79,3 +80,8 @@ def test_errors_survive_pickling(error: type[Exception]) -> None:
         again = pickle.loads(pickle.dumps(error("what was asked")))
         assert type(again) is error
         assert str(again) == "what was asked"
+
+
+@pytest.mark.parametrize("name", sorted(filter(None, os.environ.get("GRADEST_REQUIRED_BACKENDS", "").split(","))))
+def test_backends_that_the_environment_is_said_to_have_are_there(name: str) -> None:
+    assert gradest.get_backend(name).versions()
