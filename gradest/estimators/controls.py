@@ -29,9 +29,10 @@ class Null(Estimator):
         return Cost()
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
-        zeros_like = objective.ops.zeros_like
+        make_zeros = objective.scoped(lambda: tuple(objective.ops.zeros_like(leaf) for leaf in objective.start))
+        zeros = make_zeros()  # once: making arrays costs a framework more than all that surrounds an estimate
 
         def kernel(leaves: Leaves, rng: Any) -> KernelResult:
-            return KernelResult(None, tuple(zeros_like(leaf) for leaf in leaves))
+            return KernelResult(None, zeros)
 
         return PreparedKernel(kernel, "zeros")
