@@ -8,6 +8,7 @@ from rich.console import Console
 
 from gradest import GradestError, __version__, get_problem
 from gradest.compare import compare as compare_gradients
+from gradest_bench.check_command import check
 from gradest_bench.commands import bench
 from gradest_bench.compare_view import progress_bar, show_comparison
 from gradest_bench.listing import list_group, show_doctor
@@ -110,3 +111,4 @@ def doctor() -> None:
 
 
 main.add_command(bench)
+main.add_command(check)
