@@ -49,6 +49,7 @@ _ES = "gradest.estimators.evolution:EvolutionStrategy"
 ESTIMATORS = {
     "analytic": _entry("gradest.estimators.analytic:Analytic"),
     "reverse": _entry("gradest.estimators.reverse:Reverse"),
+    "reverse-checkpointed": _entry("gradest.estimators.reverse:Reverse", checkpoint=True),
     "forward": _entry("gradest.estimators.forward:Forward"),
     "forward-structured": _entry("gradest.estimators.forward:Forward", path="structured"),
     "fd-forward": _entry(_FD, scheme="forward"),

@@ -1,14 +1,21 @@
 """The gradient by reverse-mode automatic differentiation."""
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
+from gradest.autodiff.checkpointed import checkpointed_value_and_gradient
 from gradest.backend import Leaves
+from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel
 from gradest.layout import Layout
 from gradest.objective import Objective
+from gradest.operations import Array
+
+DEFAULT_PLACES = 8
+"""At how many places `checkpoint=True` keeps values."""
 
 
 @dataclass(frozen=True)
@@ -20,22 +27,56 @@ class Reverse(Estimator):
     engine
         "native" (the framework's own), "gradest" (the tape of `gradest.autodiff`), or "auto": native where there
         is one.
+    checkpoint
+        At how many places between operations values are kept (True: 8); what lies between is computed again, for
+        one evaluation more. For losses written in operations, by gradest's tape, uncompiled: a compiler that
+        merges equal computations would keep the values after all.
     """
 
     name = "reverse"
     source = "Linnainmaa 1976, doi:10.1007/BF01931367; Griewank & Walther 2008, doi:10.1137/1.9780898717761"
     formula = "J^T 1"
-    cost_formula = "1 vjp"
+    cost_formula = "1 vjp (and 1 value with checkpoints)"
 
     engine: str = "auto"
+    checkpoint: bool | int = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.checkpoint, int) or self.checkpoint < 0:
+            raise InvalidInputError(
+                f"checkpoint must be True, False or a number of places of 1 or more; found {self.checkpoint!r}"
+            )
+        if self.checkpoint and self.engine == "native":
+            raise InvalidInputError(
+                "checkpoint was asked for with engine='native'; use engine='gradest' or 'auto', or the framework's own "
+                "checkpointing inside your function"
+            )
 
     def cost(self, layout: Layout) -> Cost:
-        return Cost(vjps=1)
+        return Cost(values=1 if self.checkpoint else 0, vjps=1)
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
-        gradient, path = objective.prepare_gradient(self.engine)
+        if self.checkpoint:
+            gradient, path = self._prepare_checkpointed(objective), "gradest, checkpointed"
+        else:
+            gradient, path = objective.prepare_gradient(self.engine)
 
         def kernel(leaves: Leaves, rng: Any) -> KernelResult:
             return KernelResult(*gradient(leaves))
 
         return PreparedKernel(kernel, path)
+
+    def _prepare_checkpointed(self, objective: Objective) -> Callable[[Leaves], tuple[Array, Leaves]]:
+        text, ops, cost = objective.text, objective.ops, self.cost(objective.layout)
+        if text is None:
+            raise UnsupportedError(
+                "checkpoint was asked for; it needs the loss as a gradest Problem written in operations, and this "
+                "objective is an opaque function; use the framework's own checkpointing inside it"
+            )
+        places = DEFAULT_PLACES if self.checkpoint is True else int(self.checkpoint)
+
+        def gradient(leaves: Leaves) -> tuple[Array, Leaves]:
+            objective.count(cost)
+            return checkpointed_value_and_gradient(text, ops, leaves, objective.data, places=places)
+
+        return gradient
