@@ -14,6 +14,7 @@ from gradest.backend import Leaves
 from gradest.errors import MissingDependencyError, UnsupportedError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel
+from gradest.estimators.evolution import EvolutionStrategy
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest_numpy import NumpyBackend
@@ -43,6 +44,23 @@ class Faulty(Estimator):
             return KernelResult(value, tuple(damage(block) for block in gradient))
 
         return PreparedKernel(kernel, "faulty")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaledES(EvolutionStrategy):
+    """Is an evolution strategy that is wrong by a factor, as published ones are by sigma or by 1/n."""
+
+    name = "scaled-es"
+    factor: float = 1.0
+
+    def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
+        right = super().prepare_kernel(objective, executor=executor)
+
+        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+            result = right.call(leaves, rng)
+            return KernelResult(result.value, tuple(self.factor * block for block in result.gradient))
+
+        return PreparedKernel(kernel, right.path)
 
 
 class BrokenBackend(NumpyBackend):

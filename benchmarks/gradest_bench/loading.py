@@ -107,6 +107,7 @@ def flat_row(record: Record) -> dict[str, Any]:
         "verdict_reason": reason,
         "num_parameters": record.facts.get("num_parameters"),
         "data_entries": record.facts.get("data_entries"),
+        "value_flops": record.facts.get("value_flops"),
         **{f"estimator.{name}": _cell_text(value) for name, value in cell.estimator.fields.items()},
         **{name: _optional(single, name) for name in _SINGLE},
         **{name: _optional(scatter, name) for name in _SCATTER},

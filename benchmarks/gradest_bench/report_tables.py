@@ -14,7 +14,8 @@ from gradest_bench.verdict import WRONG, verdict
 
 _RESULT_HEADINGS = (
     "problem", "dtype", "estimator", "backend", "P", "relative error", "cosine", "norm ratio", "time", "IQR",
-    "x loss", "preparation", "first call", "evaluations", "relative MSE", "theory", "scale", "peak memory",
+    "x loss", "preparation", "first call", "to backend", "to NumPy",
+    "loss GFLOP/s", "evaluations", "relative MSE", "theory", "scale", "peak memory",
     "processor share", "path", "verdict",
 )  # fmt: skip
 
@@ -46,6 +47,9 @@ def _result_row(record: Record) -> list[TableCell]:
         _plain(timing.loss_units if timing else None, ",.2f"),
         _time(timing.preparation_seconds if timing else None),
         _time(timing.first_call_seconds if timing else None),
+        _time(timing.to_backend_seconds if timing else None),
+        _time(timing.to_numpy_seconds if timing else None),
+        _plain(_loss_rate(record), ",.1f"),
         _plain(evaluations(record), ",.0f"),
         _plain(scatter.get("relative_mse"), ".4g"),
         _plain(predicted, ".4g"),
@@ -55,6 +59,12 @@ def _result_row(record: Record) -> list[TableCell]:
         text_cell(record.facts.get("path")),
         text_cell(f"{found}: {reason}" if reason else found, "bad" if found == WRONG else "ok" if found != "-" else ""),
     ]
+
+
+def _loss_rate(record: Record) -> float:
+    """Return the rate of matrix products in one evaluation of the loss, in GFLOP/s; NaN where there are none."""
+    seconds_each = number(record.timing.value_seconds) if record.timing is not None else math.nan
+    return number(record.facts.get("value_flops") or None) / seconds_each / 1e9
 
 
 def _plain(value: object, form: str, style: str = "") -> TableCell:

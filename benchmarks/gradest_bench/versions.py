@@ -17,6 +17,7 @@ from gradest.problem import Problem
 _OWN = ("gradest",)
 
 
+@cache
 def code_version(found: type) -> str:
     """Return the SHA-256, in hexadecimal, of the source that a class runs."""
     waiting = [base.__module__ for base in found.__mro__ if base.__module__ not in ("builtins", "abc")]

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from gradest.errors import GradestError, MissingDependencyError, UnsupportedError
+from gradest.errors import GradestError, MissingDependencyError, StepTooSmallError, UnsupportedError
 from gradest.outcome import Outcome
 from gradest_bench import protocol
 from gradest_bench.cells import Cell
@@ -111,7 +111,7 @@ def answer(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
         return _failed(request, failure.outcome, failure.reason)
     except MissingDependencyError as error:
         return _failed(request, Outcome.MISSING, str(error))
-    except UnsupportedError as error:
+    except (UnsupportedError, StepTooSmallError) as error:
         return _failed(request, Outcome.UNSUPPORTED, str(error))
     except MemoryError as error:
         return _failed(request, Outcome.OUT_OF_MEMORY, str(error) or "the interpreter had no memory left")
