@@ -24,6 +24,7 @@ from gradest_bench.paper import write_figures
 from gradest_bench.process import Launch
 from gradest_bench.records import Record
 from gradest_bench.report import report_html
+from gradest_bench.stopping import stoppable
 from gradest_bench.store import RESULTS, StorageError, Store, latest, read_records
 from gradest_bench.suite import parse_suite, shipped_suites, suite_text
 from gradest_bench.suite_names import check_names, chosen_cells, scaled
@@ -81,7 +82,7 @@ def run(
         raise InvalidInputError(f"{folder} holds results; use --resume to go on there, or another --out")
     console.print(f"{parsed.name}: {len(cells)} cells -> {folder}", highlight=False)
     try:
-        with Store(folder) as store, open_executor(executor) as pool, ProgressBar(console) as progress:
+        with stoppable(), Store(folder) as store, open_executor(executor) as pool, ProgressBar(console) as progress:
             store.write_suite(as_run)
             launch = Launch(pythons=interpreters, logs=store.logs, threads=threads)
             records = Sweep(
