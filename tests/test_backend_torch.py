@@ -1,5 +1,6 @@
 """The PyTorch backend: operations equal NumPy's, native modes the closed form, modules are parameters."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -214,3 +215,12 @@ def test_wait_versions_and_devices() -> None:
     assert BACKEND.versions()["torch"] == torch.__version__
     assert BACKEND.devices()[0] == "cpu"
     assert BACKEND.peak_memory_bytes("cpu") is None
+
+
+def test_forward_mode_serves_several_threads() -> None:
+    objective = gradest.bind(gradest.get_problem("mlp", dataset="iris", widths=(3,)), backend="torch")
+    prepared = gradest.get_estimator("forward-gradient", num_samples=4).prepare(objective)
+    expected = prepared(rng=0).gradient["W1"]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: prepared(rng=0).gradient["W1"], range(100)))
+    assert all(torch.equal(each, expected) for each in found)

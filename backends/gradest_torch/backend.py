@@ -1,6 +1,7 @@
 """PyTorch as a backend: eager tensors, `torch.autograd.grad`, `torch.func`; no global setting is touched."""
 
 from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,8 @@ class TorchBackend(Backend):
             def product(*directions: Tensor) -> Any:
                 return torch.func.jvp(lambda *at: function(at, data), leaves, directions)
 
-            value, products = torch.func.vmap(product, out_dims=_VALUE_AND_PRODUCTS)(*tangents)
+            with _FORWARD_MODE:
+                value, products = torch.func.vmap(product, out_dims=_VALUE_AND_PRODUCTS)(*tangents)
             return value, products
 
         return push
@@ -116,6 +118,8 @@ class TorchBackend(Backend):
         return module.trainable_parameters(model)
 
 
+_FORWARD_MODE = Lock()
+"""torch.func.jvp keeps its levels of forward mode for the whole process (2.13): two threads in it raise an error."""
 _VALUE_AND_PRODUCTS: Any = (None, 0)  # the value is the same for all directions
 _DETACHED = (
     "a loss computed by PyTorch from the parameters was asked for; the result is not connected to them "
