@@ -35,9 +35,10 @@ def test_a_mutant_is_rejected_by_the_check_made_for_it(fault: str) -> None:
     assert check == "configuration" or not result.detail.startswith("raised"), str(result)
 
 
-def test_directions_that_depend_on_the_backend_are_rejected() -> None:
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_directions_that_depend_on_the_backend_are_rejected(backend: str) -> None:
     for estimator, passed in ((StreamsByBackend(), False), (PlainEvolution(), True)):
-        (result,) = check_estimator(estimator, backends=("numpy", "torch"), checks=["backends"])
+        (result,) = check_estimator(estimator, backends=("numpy", backend), checks=["backends"])
         assert result.applies
         assert result.passed is passed, str(result)
 

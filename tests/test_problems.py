@@ -16,7 +16,7 @@ from gradest import (
 from gradest.datasets import from_arrays
 from gradest.problem import Problem
 from gradest.problems.mlp import ACTIVATIONS, MLP
-from gradest.reference import reference_at
+from gradest.testing import check_problem, raise_on_failure
 
 PROBLEMS: list[Problem] = [
     *(get_problem("mlp", activation=activation) for activation in ACTIVATIONS),
@@ -35,37 +35,9 @@ PROBLEMS: list[Problem] = [
 BACKENDS = ("numpy", "jax", "torch", "mxnet")
 
 
-def as_extended(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: values.astype(np.longdouble) for name, values in arrays.items()}
-
-
 @pytest.mark.parametrize("problem", PROBLEMS, ids=repr)
-def test_closed_form_equals_complex_step_differentiation_in_extended_precision(problem: Problem) -> None:
-    start = as_extended(problem.parameters())
-    reference = reference_at(problem, start, as_extended(problem.data()))
-    assert reference.uncertainty <= 64 * float(np.finfo(np.longdouble).eps)
-
-
-def test_a_wrong_closed_form_shows_in_the_uncertainty() -> None:
-    class Halved(MLP):
-        def loss_and_gradient(self, ops, params, data):  # type: ignore[no-untyped-def]
-            value, gradient = super().loss_and_gradient(ops, params, data)
-            return value, {**gradient, "b1": 0.5 * gradient["b1"]}
-
-    problem = Halved()
-    found = reference_at(problem, as_extended(problem.parameters()), as_extended(problem.data()))
-    assert found.uncertainty > 1e-3
-
-
-@pytest.mark.parametrize("problem", PROBLEMS, ids=repr)
-def test_loss_of_a_population_is_the_losses_of_its_members(problem: Problem) -> None:
-    ops, start, data = get_backend("numpy").operations(), problem.parameters(), problem.data()
-    scales = np.array([1.0, 0.9, 1.1])
-    population = {n: x * scales.reshape((3,) + (1,) * x.ndim) for n, x in start.items()}
-    losses = problem.loss(ops, population, data)
-    singles = [problem.loss(ops, {n: x[k] for n, x in population.items()}, data) for k in range(3)]
-    assert losses.shape == (3,)
-    np.testing.assert_allclose(losses, singles, rtol=1e-13)
+def test_every_problem_keeps_the_laws(problem: Problem) -> None:
+    raise_on_failure(check_problem(problem))
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=repr)
@@ -75,16 +47,6 @@ def test_one_text_gives_the_same_loss_on_every_backend(problem: Problem, backend
     objective = bind(problem, backend=backend)
     value = objective.prepare_value()(objective.start)
     assert float(objective.backend.numpy(value)) == pytest.approx(expected, rel=4e-15)
-
-
-@pytest.mark.parametrize("problem", PROBLEMS, ids=repr)
-def test_parameters_and_data_are_fresh_and_equal_each_time(problem: Problem) -> None:
-    for make in (problem.parameters, problem.data):
-        first, second = make(), make()
-        for name in first:
-            np.testing.assert_array_equal(first[name], second[name])
-            assert not np.shares_memory(first[name], second[name])
-            assert first[name].dtype == np.float64
 
 
 def test_scalar_graphs_have_the_known_gradients() -> None:

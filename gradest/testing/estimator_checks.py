@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from gradest.errors import InvalidInputError, UnsupportedError, unknown_name
 from gradest.estimator import Estimator
+from gradest.registry import get_backend
 from gradest.testing import (
     accuracy_checks,
     contract_checks,
@@ -66,7 +67,8 @@ def check_estimator(
     backends
         Where it is run; statistical checks use the first, and the others must agree with it.
     false_alarm
-        The probability that a faultless estimator fails any check, over the choice of `seed`.
+        The probability that a faultless estimator fails any check, over the choice of `seed`. It holds in the limit
+        of many replicates; see `gradest.testing.statistics` for how far that is.
     seed
         Of every estimate; the same seed gives the same results.
     checks
@@ -75,7 +77,9 @@ def check_estimator(
     Raises
     ------
     UnknownNameError
-        There is no check of a name.
+        There is no check, or no backend, of a name.
+    MissingDependencyError
+        A backend's framework is not installed.
     """
     chosen = tuple(CHECKS) if checks is None else tuple(checks)
     for name in chosen:
@@ -85,6 +89,8 @@ def check_estimator(
         raise InvalidInputError(
             f"a false-alarm probability in (0, 1) and a backend are needed; found {false_alarm} and {backends!r}"
         )
+    for backend in backends:
+        get_backend(backend)
     subject = Subject(estimator, tuple(backends), seed, false_alarm / len(STATISTICAL))
     return [_carry_out(name, subject) for name in chosen]
 

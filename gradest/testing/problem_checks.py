@@ -19,7 +19,7 @@ from gradest.testing.results import CheckResult, claimed, judged, not_applicable
 _CLOSED_FORM_ROUNDING = 64  # units of extended precision: what a correct closed form differs from the complex step by
 _POPULATION_ROUNDING = 1e-13
 _ENGINE_ROUNDING = 1e-11
-_BACKEND_ROUNDING = 1e-13
+_BACKEND_ROUNDING = 2e-14
 _SCALES = (1.0, 0.9, 1.1)
 
 Arrays = dict[str, NDArray[Any]]
@@ -32,7 +32,14 @@ def check_problem(problem: Problem, *, backends: Sequence[str] = ("numpy",)) -> 
     ----------
     backends
         Whose losses must agree with NumPy's.
+
+    Raises
+    ------
+    UnknownNameError, MissingDependencyError
+        There is no backend of a name, or its framework is not installed.
     """
+    for backend in backends:
+        get_backend(backend)
     checks: tuple[Callable[[], CheckResult], ...] = (
         partial(check_arrays, problem),
         partial(check_population, problem),
