@@ -13,7 +13,7 @@ from gradest.backend import Data, Leaves
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel
-from gradest.estimators.coordinates import Chunk, Factors, dense_chunks, gather
+from gradest.estimators.coordinates import Chunk, Factors, dense_chunks, gather, pipeline
 from gradest.estimators.difference_step import check_step
 from gradest.estimators.displaced_losses import perturbed_copies
 from gradest.layout import Layout
@@ -64,8 +64,11 @@ class ComplexStep(Estimator):
 
         def kernel(leaves: Leaves, rng: Any) -> KernelResult:
             step = math.sqrt(np.finfo(objective.dtype).tiny) if isinstance(asked, str) else asked
-            pending = [(chunk, losses_at(leaves, chunk, step)) for chunk in plan]  # queued before one is awaited
-            losses = [(chunk, _complex(backend.numpy(found))) for chunk, found in pending]
+            losses = pipeline(
+                plan,
+                lambda chunk: losses_at(leaves, chunk, step),
+                lambda chunk, found: (chunk, _complex(backend.numpy(found))),
+            )
             slopes = [(chunk, found.imag / found.imag.dtype.type(step)) for chunk, found in losses]
             value = backend.array(losses[0][1].real[0], dtype=objective.dtype, device=objective.device)
             return KernelResult(value, gather(objective, slopes))

@@ -6,9 +6,10 @@ knows no estimator.
 """
 
 import math
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,11 @@ from gradest.objective import Objective
 from gradest.operations import Array, Operations
 from gradest.tangents import Dense, Rows, Tangent, Zero
 
-DENSE_CHUNK_BYTES = 1 << 21
-"""About what K perturbed copies of the parameters may take: larger populations leave the cache (2 MiB)."""
+DENSE_CHUNK_BYTES = 1 << 22
+"""About what K perturbed copies of the parameters may take in float64: larger ones leave the cache (4 MiB)."""
+
+QUEUED_CHUNKS = 16
+"""How many chunks are begun before the first is awaited: a device stays busy, and memory does not grow with P."""
 
 KEPT_BYTES = 1 << 22
 """How large the directions of a whole sweep may be to be kept from one estimate to the next (4 MiB)."""
@@ -28,6 +32,8 @@ KEPT_BYTES = 1 << 22
 _ITEMSIZE = 8  # sizes are counted in float64 for every dtype, so that chunks follow from the layout alone
 
 Positions = NDArray[np.intp]
+Begun = TypeVar("Begun")
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +185,19 @@ def spread(ops: Operations, left: Array, right: Array, shape: Shape) -> Array:
     (count, rows), columns = (int(n) for n in left.shape), int(right.shape[1])
     product = ops.reshape(left, (count, rows, 1)) * ops.reshape(right, (count, 1, columns))
     return ops.reshape(product, (count, *shape))
+
+
+def pipeline(
+    plan: Sequence[Chunk], begin: Callable[[Chunk], Begun], finish: Callable[[Chunk, Begun], Done]
+) -> list[Done]:
+    """Return `finish(chunk, begin(chunk))` for each chunk in order, with a few begun ahead of the one awaited."""
+    queue: deque[tuple[Chunk, Begun]] = deque()
+    done = []
+    for chunk in plan:
+        queue.append((chunk, begin(chunk)))
+        if len(queue) > QUEUED_CHUNKS:
+            done.append(finish(*queue.popleft()))
+    return done + [finish(chunk, begun) for chunk, begun in queue]
 
 
 def gather(

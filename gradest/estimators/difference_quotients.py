@@ -12,7 +12,7 @@ from gradest.backend import Leaves
 from gradest.errors import UnsupportedError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel
-from gradest.estimators.coordinates import Chunk, Factors, Positions, dense_chunks, gather, row_chunks
+from gradest.estimators.coordinates import Chunk, Factors, Positions, dense_chunks, gather, pipeline, row_chunks
 from gradest.estimators.difference_step import automatic_step, displacement, require_visible, steps_of
 from gradest.estimators.displaced_losses import (
     DisplacedLosses,
@@ -82,10 +82,16 @@ class QuotientSweep:
             plan = self._draw(layout, rng) if sampled else fixed
             moves = self._moves(objective, points, steps)
             before = value_of(leaves) if one_sided_plain else None
-            # all evaluations are queued before one is awaited
-            pending = [(chunk, [_evaluate(evaluate, leaves, chunk, sides) for sides in moves]) for chunk in plan]
-            value = before if self.differences == "plain" else pending[0][1][0].value
-            return self._combine(objective, pending, value, scale, steps)
+            at = _wide(objective, before) if one_sided_plain else 0.0
+            done = pipeline(
+                plan,
+                lambda chunk: [_evaluate(evaluate, leaves, chunk, sides) for sides in moves],
+                lambda chunk, quotients: self._combine(objective, chunk, quotients, at, steps),
+            )
+            gradient = gather(objective, [(entry.chunk, entry.slopes) for entry in done], scale=scale)
+            errors = [(entry.chunk, entry.errors) for entry in done if entry.errors is not None]
+            error = gather(objective, errors, scale=scale) if errors else None
+            return KernelResult(before if one_sided_plain else done[0].value, gradient, error)
 
         return PreparedKernel(kernel, path)
 
@@ -187,24 +193,19 @@ class QuotientSweep:
     def _combine(
         self,
         objective: Objective,
-        pending: Sequence[tuple[Chunk, Sequence["_Quotient"]]],
-        before: Array,
-        scale: float,
+        chunk: Chunk,
+        quotients: Sequence["_Quotient"],
+        before: Floats | float,
         steps: Sequence[Floats],
-    ) -> KernelResult:
-        """Return the weighted sums of the quotients, computed in float64 or wider on the host, and their error."""
+    ) -> "_Slopes":
+        """Return a chunk's weighted sums of quotients, computed in float64 or wider on the host, and their error."""
         rule = self.rule
-        at = _wide(objective, before) if rule.side and self.differences == "plain" else 0.0
-        best, errors = [], []
-        for chunk, quotients in pending:
-            values = [quotient.divide(objective, at) for quotient in quotients]
-            best.append((chunk, _weighted(rule.weights, values)))
-            if rule.lower is not None:
-                truncation = np.abs(best[-1][1] - _weighted(rule.lower, values))
-                rounding = self._rounding(objective, quotients[0]) / steps[chunk.block][chunk.positions]
-                errors.append((chunk, truncation + rounding))
-        gradient = gather(objective, best, scale=scale)
-        return KernelResult(before, gradient, gather(objective, errors, scale=scale) if errors else None)
+        values = [quotient.divide(objective, before) for quotient in quotients]
+        slopes, errors = _weighted(rule.weights, values), None
+        if rule.lower is not None:
+            rounding = self._rounding(objective, quotients[0]) / steps[chunk.block][chunk.positions]
+            errors = np.abs(slopes - _weighted(rule.lower, values)) + rounding
+        return _Slopes(chunk, quotients[0].value, slopes, errors)
 
     def _rounding(self, objective: Objective, quotient: "_Quotient") -> float:
         """Return a bound on the rule's rounding error times the step: losses are right to a spacing of the dtype."""
@@ -228,6 +229,16 @@ class _Quotient:
             before = _wide(objective, self.losses[1])
         quotient: Floats = (after - before) / self.distance.astype(after.dtype)
         return quotient
+
+
+@dataclass(frozen=True, eq=False)
+class _Slopes:
+    """Holds the derivatives of a chunk's entries, estimates of their errors, and the loss where it came with them."""
+
+    chunk: Chunk
+    value: Array
+    slopes: Floats
+    errors: Floats | None
 
 
 def _evaluate(evaluate: DisplacedLosses, leaves: Leaves, chunk: Chunk, sides: tuple[Displacement, ...]) -> _Quotient:

@@ -9,7 +9,7 @@ from gradest.backend import Data, Leaves
 from gradest.errors import InvalidInputError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel
-from gradest.estimators.coordinates import Chunk, Factors, dense_chunks, gather, row_chunks, spread
+from gradest.estimators.coordinates import Chunk, Factors, dense_chunks, gather, pipeline, row_chunks, spread
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array
@@ -70,9 +70,12 @@ class Forward(Estimator):
         backend = objective.backend
 
         def kernel(leaves: Leaves, rng: Any) -> KernelResult:
-            pushed = [(chunk, push(leaves, chunk)) for chunk in plan]  # all are queued before one is awaited
-            value = pushed[0][1][0]
-            return KernelResult(value, gather(objective, [(c, backend.numpy(jvps)) for c, (_, jvps) in pushed]))
+            pushed = pipeline(
+                plan,
+                lambda chunk: push(leaves, chunk),
+                lambda chunk, found: (found[0], (chunk, backend.numpy(found[1]))),
+            )
+            return KernelResult(pushed[0][0], gather(objective, [part for _, part in pushed]))
 
         return PreparedKernel(kernel, f"{engine}, structured" if structured else engine)
 
