@@ -27,7 +27,7 @@ class Faulty(Estimator):
     name = "faulty"
     source = "a control"
     formula = "closed form, damaged"
-    cost_formula = "1 vjp"
+    cost_formula = "1 VJP"
 
     fault: str = "none"
     size: int = 0

@@ -112,7 +112,7 @@ def _value(record: Record, variable: str) -> float:
 def _scaling(group: list[Record], variable: str, label: str) -> Figure | None:
     series, sentences = [], []
     for (name, fixed, which), part in grouped(group, lambda r: _series_key(r, variable)).items():
-        shown = f"{name} {fixed}".strip()
+        shown = ", ".join(filter(None, (name, fixed)))
         points = sorted_points(_mse_point(record, _value(record, variable)) for record in part)
         if len({point.x for point in points}) < _LEAST_POINTS:
             continue

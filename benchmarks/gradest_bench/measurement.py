@@ -25,6 +25,7 @@ from gradest_bench.resolving import make_backend, make_estimator, make_problem
 SAMPLE_SECONDS = 0.01
 """The least that one timed sample lasts."""
 _CONVERSION_SAMPLES = 3
+_MOST_KEPT_ENTRIES = 1 << 22
 
 
 class Bound:
@@ -166,12 +167,20 @@ class Session:
             "single": single,
         }
         if self.estimator.stochastic and len(self.cell.seeds) > 1:
-            found["replicates"] = asdict(accuracy_of_replicates(self._replicates(), reference.gradient))
+            estimates = self._kept_replicates()
+            found["replicates"] = asdict(accuracy_of_replicates(estimates or self._replicates(), reference.gradient))
             found["predicted"] = predicted_error(self.estimator, self.bound.objective, reference)
             if smooths_normally(self.estimator):
                 sigma = float(self.estimator.sigma)  # type: ignore[attr-defined]  # as was tested
-                found["smoothed"] = smoothed_accuracy(sigma, self.bound.problem, reference, self._replicates())
+                found["smoothed"] = smoothed_accuracy(
+                    sigma, self.bound.problem, reference, estimates or self._replicates()
+                )
         return found
+
+    def _kept_replicates(self) -> list[NDArray[Any]]:
+        """Return all estimates where they fit a stated memory, so that each is made once; else none."""
+        entries = len(self.cell.seeds) * self.bound.objective.layout.num_parameters
+        return list(self._replicates()) if entries <= _MOST_KEPT_ENTRIES else []
 
     def _replicates(self) -> Iterator[NDArray[Any]]:
         return (self._vector(self.call(seed)) for seed in self.cell.seeds)

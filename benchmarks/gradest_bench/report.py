@@ -78,7 +78,9 @@ def _sentences(run: Run, wrong: list[Record]) -> list[str]:
             f"The null estimator, which computes nothing, takes {seconds(min(nulls))} to {seconds(max(nulls))} a call: "
             "times near that say nothing about an estimator."
         )
-    found += [f"Wrong: {record.cell.title}: {verdict(record)[1]}." for record in wrong]
+    for name, part in grouped(wrong, lambda r: r.cell.estimator.name).items():
+        others = f", and {len(part) - 1} more cells of {name}" if len(part) > 1 else ""
+        found.append(f"Wrong: {part[0].cell.title}: {verdict(part[0])[1]}{others}.")
     return found
 
 
