@@ -10,7 +10,6 @@ import inspect
 import sys
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from gradest.errors import InvalidTypeError, MissingDependencyError, unknown_name
@@ -203,6 +202,12 @@ def infer_backend(params: Any) -> "Backend":
         f"the backend of params was to be inferred; no backend of {candidates} owns all of: {', '.join(found)}; "
         "pass floating-point arrays of one framework, or name one with backend="
     )
+
+
+def entry_points(*, group: str) -> Any:
+    """Return the entry points of a group; their reader is imported here, because it takes as long as the rest."""
+    metadata = importlib.import_module("importlib.metadata")
+    return metadata.entry_points(group=group)
 
 
 @cache
