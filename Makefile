@@ -15,7 +15,7 @@ PIP := -m pip --disable-pip-version-check install --quiet
 PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 SUITE ?= smoke
 
-.PHONY: help demo test test2 env env2 lint format types wheel bench system-libraries check clean
+.PHONY: help demo test test2 env env2 lint format types wheel bench bars system-libraries check clean
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -50,6 +50,11 @@ wheel: $(ENV)/.stamp  ## dist/*.whl
 
 bench: $(ENV)/.stamp  ## run a suite: make bench SUITE=name
 	$(ENV)/bin/gradest bench $(SUITE)
+
+BARS := reverse_overhead reverse_overhead_mxnet analytic_numpy forward_mode finite_differences evolution import_time busy_neighbour
+
+bars: $(ENV)/.stamp  ## speed and memory beside peers, some minutes on a quiet machine: make bars BARS=evolution
+	for script in $(BARS); do $(ENV)/bin/python benchmarks/scripts/$$script.py; done
 
 check:  ## everything that is checked before a merge
 	.ci/run
