@@ -53,13 +53,22 @@ class Estimator(ABC):
     """
 
     name: ClassVar[str]
-    source: ClassVar[str]
-    """Author, year and DOI or arXiv id."""
-    formula: ClassVar[str]
-    """The estimate on one line, such as "(f(x + h e_i) - f(x)) / h"."""
-    cost_formula: ClassVar[str]
-    """The cost in terms of P and N, such as "P + 1 values"."""
     stochastic: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def source(self) -> str:
+        """Author, year and DOI or arXiv id; a class attribute where it does not depend on the hyper-parameters."""
+
+    @property
+    @abstractmethod
+    def formula(self) -> str:
+        """The estimate on one line, such as "(f(x + h e_i) - f(x)) / h"; a class attribute likewise."""
+
+    @property
+    @abstractmethod
+    def cost_formula(self) -> str:
+        """The cost in terms of P and N, such as "P + 1 values"; a class attribute likewise."""
 
     @property
     def target(self) -> Target:

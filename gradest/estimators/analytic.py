@@ -18,7 +18,7 @@ class Analytic(Estimator):
     name = "analytic"
     source = "Rumelhart, Hinton & Williams 1986, doi:10.1038/323533a0 (for networks)"
     formula = "closed form"
-    cost_formula = "1 vjp"
+    cost_formula = "1 VJP"
 
     def cost(self, layout: Layout) -> Cost:
         return Cost(vjps=1)

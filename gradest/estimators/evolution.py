@@ -22,6 +22,29 @@ from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.theory import Prediction, local_model, mean_excess, relative_mse_es
 
+_GAUSSIAN = "Salimans et al. 2017, arXiv:1703.03864; Nesterov & Spokoiny 2017, doi:10.1007/s10208-015-9296-2"
+_ORTHOGONAL = "Choromanski et al. 2018, arXiv:1804.02395"
+_SOURCES = {
+    "rademacher": "Spall 1992, doi:10.1109/9.119632",
+    "sphere": "Flaxman, Kalai & McMahan 2005, arXiv:cs/0408007",
+    "orthogonal": _ORTHOGONAL,
+    "orthogonal-chi": _ORTHOGONAL,
+    "low-rank": "Sarkar et al. 2025, arXiv:2511.16652",
+}
+_SHAPED: dict[str | None, str] = {
+    "centered-rank": "centered ranks: Salimans et al. 2017, arXiv:1703.03864",
+}
+_LAWS = {
+    "normal": "~ N(0, I)",
+    "uniform": "uniform in [-sqrt 3, sqrt 3]^P",
+    "rademacher": "of random signs",
+    "sphere": "= sqrt(P) u, u uniform on the sphere",
+    "coordinates": "= sqrt(P) e_j, j drawn with replacement",
+    "coordinates-without-replacement": "= sqrt(P) e_j, j drawn without replacement",
+    "orthogonal": "= sqrt(P) times an orthonormal frame",
+    "orthogonal-chi": "an orthonormal frame with chi_P lengths",
+    "low-rank": "= A B^T / sqrt(r) for each matrix",
+}
 DIFFERENCES = ("auto", "plain", "exact")
 
 
@@ -54,10 +77,6 @@ class EvolutionStrategy(DirectionSampler):
     """
 
     name = "es"
-    source = "Salimans et al. 2017, arXiv 1703.03864; Nesterov & Spokoiny 2017, doi:10.1007/s10208-015-9296-2"
-    formula = "(1/N) sum_i (f(x + s v_i) - f(x - s v_i)) / (2 s) v_i, or (f(x + s v_i) - b) / s v_i"
-    cost_formula = "2N values (antithetic), N (+ 1 with f(x) as baseline); differences='exact' adds 1 a block"
-
     sigma: float = 0.01
     antithetic: bool = True
     baseline: str = "none"
@@ -106,6 +125,31 @@ class EvolutionStrategy(DirectionSampler):
                 "value has nothing to be compared with; pass num_samples=2 or more, or baseline='value'",
             ),
         )
+
+    @property
+    def source(self) -> str:
+        """Of the directions where they have one of their own, and of the shaping."""
+        return "; ".join(filter(None, (_SOURCES.get(self.distribution, _GAUSSIAN), _SHAPED.get(self.shaping))))
+
+    @property
+    def formula(self) -> str:
+        """In the words of the hyper-parameters: v_i are the directions, s is sigma."""
+        if self.antithetic:
+            rise = "f(x + s v_i) - f(x - s v_i)"
+            weight = f"({rise}) / 2s"
+        else:
+            subtracted = {"value": " - f(x)", "leave-one-out": " - mean_j!=i f_j", "mean": " - mean f"}
+            rise = f"f(x + s v_i){subtracted.get(self.baseline, '')}"
+            weight = f"({rise}) / s"
+        if self.shaping is not None:
+            weight = f"{self.shaping}({rise})"
+        return f"(1/N) sum_i {weight} v_i, v_i {_LAWS[self.distribution]}"
+
+    @property
+    def cost_formula(self) -> str:
+        """In values."""
+        plain = "2N values" if self.antithetic else "N + 1 values" if self.baseline == "value" else "N values"
+        return plain + (" + 1 a block and side" if self.differences == "exact" else "")
 
     @property
     def target(self) -> Target:

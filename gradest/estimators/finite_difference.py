@@ -51,8 +51,6 @@ class FiniteDifference(Estimator):
 
     name = "fd"
     source = "Gill, Murray, Saunders & Wright 1983, doi:10.1137/0904025; Fornberg 1988, doi:10.2307/2008770"
-    formula = "g_i = (f(x + h e_i) - f(x - h e_i)) / 2h (central); (f(x + h e_i) - f(x)) / h (forward)"
-    cost_formula = "P + 1 values (forward, backward); 2k P values (central of order 2k)"
 
     scheme: str = "central"
     order: int | None = None
@@ -104,6 +102,23 @@ class FiniteDifference(Estimator):
             coordinates=self.coordinates,
             chunk_size=self.chunk_size,
         )
+
+    @property
+    def formula(self) -> str:
+        """By the scheme; central differences of order 2k have the coefficients of Fornberg 1988."""
+        if self.scheme == "forward":
+            return "g_i = (f(x + h e_i) - f(x)) / h"
+        if self.scheme == "backward":
+            return "g_i = (f(x) - f(x - h e_i)) / h"
+        if self.order in (None, 2):
+            return "g_i = (f(x + h e_i) - f(x - h e_i)) / 2h"
+        return f"g_i = sum_j c_j (f(x + j h e_i) - f(x - j h e_i)) / h, j = 1..{(self.order or 2) // 2}"
+
+    @property
+    def cost_formula(self) -> str:
+        """In values; P is the number of coordinates."""
+        values = f"{self.order or 2} P values" if self.scheme == "central" else "P + 1 values"
+        return values + (", + 1 a chunk and point" if self.differences == "exact" else "")
 
     def cost(self, layout: Layout) -> Cost:
         return self._sweep().cost(layout)

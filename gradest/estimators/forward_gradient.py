@@ -38,9 +38,9 @@ class ForwardGradient(DirectionSampler):
     """
 
     name = "forward-gradient"
-    source = "Baydin et al. 2022, arXiv 2202.08587; Fluegel et al. 2024, arXiv 2410.17764 (projection)"
+    source = "Baydin et al. 2022, arXiv:2202.08587; Fluegel et al. 2024, arXiv:2410.17764 (projection)"
     formula = "(1/N) sum_i (grad f . v_i) v_i"
-    cost_formula = "N jvps"
+    cost_formula = "N JVPs"
 
     projection: bool = False
     engine: str = "auto"

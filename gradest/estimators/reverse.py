@@ -36,7 +36,7 @@ class Reverse(Estimator):
     name = "reverse"
     source = "Linnainmaa 1976, doi:10.1007/BF01931367; Griewank & Walther 2008, doi:10.1137/1.9780898717761"
     formula = "J^T 1"
-    cost_formula = "1 vjp (and 1 value with checkpoints)"
+    cost_formula = "1 VJP (and 1 value with checkpoints)"
 
     engine: str = "auto"
     checkpoint: bool | int = False

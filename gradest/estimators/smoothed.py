@@ -36,9 +36,9 @@ class SmoothedGradient(DirectionSampler):
     """
 
     name = "smoothed"
-    source = "Price 1958, doi:10.1109/TIT.1958.1057444; Mohamed et al. 2020, arXiv 1906.10652 (pathwise estimators)"
+    source = "Price 1958, doi:10.1109/TIT.1958.1057444; Mohamed et al. 2020, arXiv:1906.10652 (pathwise estimators)"
     formula = "(1/N) sum_i grad f(x + s v_i)"
-    cost_formula = "N vjps (2N antithetic)"
+    cost_formula = "N VJPs (2N antithetic)"
 
     num_samples: int = 10
     sigma: float = 0.01
