@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 WORKERS ?= 2
 ENV := .venv
 ENV2 := .venv-numpy2
@@ -13,7 +13,7 @@ EXTRAS := jax,torch,report,data,dask,peers,dev
 PIP := -m pip --disable-pip-version-check install --quiet
 # Two workers on few cores: a BLAS that starts a thread per core in each of them would only wait.
 PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
-SUITE ?= smoke
+SUITE ?= quick
 
 .PHONY: help demo test test2 env env2 lint format types wheel bench bars system-libraries check clean
 
@@ -49,7 +49,7 @@ wheel: $(ENV)/.stamp  ## dist/*.whl
 	rm -rf build
 
 bench: $(ENV)/.stamp  ## run a suite: make bench SUITE=name
-	$(ENV)/bin/gradest bench $(SUITE)
+	$(ENV)/bin/gradest bench run $(SUITE)
 
 BARS := reverse_overhead reverse_overhead_mxnet analytic_numpy forward_mode finite_differences evolution import_time busy_neighbour
 
