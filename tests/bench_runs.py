@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gradest_bench.cells import Cell, expand
-from gradest_bench.process import Launch
+from gradest_bench.launch import Launch
 from gradest_bench.records import Record
 from gradest_bench.store import Store
 from gradest_bench.suite import parse_suite

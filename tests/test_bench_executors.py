@@ -18,7 +18,7 @@ from gradest.errors import InvalidInputError
 from gradest.outcome import Outcome
 from gradest_bench.cells import expand
 from gradest_bench.executors import open_executor
-from gradest_bench.process import Launch
+from gradest_bench.launch import Launch
 from gradest_bench.records import Record
 from gradest_bench.store import Store, latest, read_records
 from gradest_bench.suite import parse_suite

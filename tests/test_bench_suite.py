@@ -147,3 +147,9 @@ def test_suite_may_be_a_file(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_text(GOOD, encoding="utf-8")
     assert parse_suite(suite_text(str(path))).name == "small"
+
+
+def test_suite_of_the_documentation_is_well_formed() -> None:
+    readme = Path(__file__).resolve().parents[1] / "benchmarks" / "suites" / "README.md"
+    text = readme.read_text(encoding="utf-8").partition("```toml\n")[2].partition("```")[0]
+    assert len(expand(parse_suite(text))) == 2 * 2 * 2 * 2 * (2 + 1 + 1)

@@ -15,8 +15,10 @@ from gradest.outcome import Outcome
 from gradest_bench import protocol
 from gradest_bench.cells import expand
 from gradest_bench.environment import THREAD_VARIABLES, blas_warnings
+from gradest_bench.launch import Launch
 from gradest_bench.outcomes import CellError
-from gradest_bench.process import Launch, Limits, WorkerPool, WorkerProcess
+from gradest_bench.pool import WorkerPool
+from gradest_bench.process import Limits, WorkerProcess
 from gradest_bench.store import read_environment
 from gradest_bench.suite import parse_suite
 from gradest_bench.worker import serve
@@ -64,7 +66,9 @@ def test_worker_ends_with_its_parent(tmp_path: Path) -> None:
     code = f"""
 import os, time
 from pathlib import Path
-from gradest_bench.process import Launch, Limits, WorkerPool
+from gradest_bench.launch import Launch
+from gradest_bench.pool import WorkerPool
+from gradest_bench.process import Limits
 pool = WorkerPool(Launch(pythons={{}}, logs=Path({str(tmp_path)!r})))
 limits = Limits(deadline=time.monotonic() + 60, timeout_seconds=60, memory_limit_mb=4000)
 print(pool.worker("numpy", "numpy", limits).pid, flush=True)

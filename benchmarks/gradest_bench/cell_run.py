@@ -14,7 +14,8 @@ import msgspec
 from gradest.outcome import Outcome
 from gradest_bench.cells import Cell, digest
 from gradest_bench.outcomes import CellError
-from gradest_bench.process import Limits, WorkerPool, WorkerProcess
+from gradest_bench.pool import WorkerPool
+from gradest_bench.process import Limits, WorkerProcess
 from gradest_bench.records import Counts, Memory, Record, Timing, plain
 
 DISTURBED_BELOW = 0.8

@@ -1,39 +1,27 @@
 """The commands of `gradest bench`: they parse, call and print, and compute nothing."""
 
-import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gradest.errors import InvalidInputError
-from gradest.outcome import Outcome
 from gradest_bench.cells import expand
 from gradest_bench.comparison import compare_runs
 from gradest_bench.comparison_view import show_run_comparison
-from gradest_bench.executors import open_executor
 from gradest_bench.export import FORMATS, export
 from gradest_bench.figures import figures_of
-from gradest_bench.folders import ROOT, latest_run, new_folder, runs
+from gradest_bench.folders import ROOT, latest_run, runs
 from gradest_bench.loading import load
-from gradest_bench.options import CsvOption
-from gradest_bench.outcomes import EXIT_STORAGE, exit_code
 from gradest_bench.paper import write_figures
-from gradest_bench.process import Launch
-from gradest_bench.records import Record
 from gradest_bench.report import report_html
-from gradest_bench.stopping import stoppable
-from gradest_bench.store import RESULTS, StorageError, Store, latest, read_records
+from gradest_bench.run_command import run
+from gradest_bench.store import latest, read_records
 from gradest_bench.suite import parse_suite, shipped_suites, suite_text
-from gradest_bench.suite_names import check_names, chosen_cells, scaled
-from gradest_bench.sweep import Sweep
-from gradest_bench.terminal import ProgressBar, open_console, show_outcomes, show_records
+from gradest_bench.suite_names import check_names
+from gradest_bench.terminal import open_console, show_records
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
-_MANY_CELLS = 120
-"""A run of more cells is shown by its outcomes alone."""
 
 
 @click.group()
@@ -41,94 +29,7 @@ def bench() -> None:
     """Sweep suites of problems, estimators and backends; keep, compare and report the results."""
 
 
-@bench.command()
-@click.argument("suite")
-@click.option("--backends", type=CsvOption(), default=(), help="Names or patterns; all of the suite by default.")
-@click.option("--estimators", type=CsvOption(), default=(), help="Names or patterns; all of the suite by default.")
-@click.option("--out", type=_FOLDER, help="The run's folder; by default a new one below results/.")
-@click.option("--resume", is_flag=True, help="Go on in --out, or in the latest run of this suite.")
-@click.option("--python", "pythons", multiple=True, metavar="BACKEND[:VARIANT]=PATH", help="Interpreter of a worker.")
-@click.option("--executor", help="local:N, dask:ADDRESS or module:callable.")
-@click.option("--budget", default=1.0, show_default=True, help="Multiplies repetitions, seconds and seeds.")
-@click.option("--threads", default=1, show_default=True, help="Threads of each library in each worker.")
-@click.pass_context
-def run(
-    context: click.Context,
-    suite: str,
-    backends: tuple[str, ...],
-    estimators: tuple[str, ...],
-    out: Path | None,
-    resume: bool,
-    pythons: tuple[str, ...],
-    executor: str | None,
-    budget: float,
-    threads: int,
-) -> None:
-    """Run a shipped SUITE, or that of a TOML file.
-
-    A cell that fails is an outcome; the run goes on. Exit code: 0, or 1 for an error or an invalid estimate, 3 for a
-    crash, 4 for a limit of time or memory, 74 if results cannot be written, 130 if interrupted.
-    """
-    console = open_console()
-    text = suite_text(suite)
-    parsed = parse_suite(text, origin=suite)
-    check_names(parsed)
-    parsed = scaled(parsed, budget)
-    interpreters = _pythons(pythons)
-    cells = chosen_cells(parsed, backends=backends, estimators=estimators, pythons=interpreters)
-    as_run = text if budget == 1 else f"# run with --budget {budget:g}\n{text}"
-    folder = out or (latest_run(as_run) if resume else new_folder(parsed.name))
-    if not resume and (folder / RESULTS).exists():
-        raise InvalidInputError(f"{folder} holds results; use --resume to go on there, or another --out")
-    console.print(f"{parsed.name}: {len(cells)} cells -> {folder}", highlight=False)
-    try:
-        with stoppable(), Store(folder) as store, open_executor(executor) as pool, ProgressBar(console) as progress:
-            store.write_suite(as_run)
-            launch = Launch(pythons=interpreters, logs=store.logs, threads=threads)
-            records = Sweep(
-                suite=parsed.name,
-                cells=cells,
-                store=store,
-                launch=launch,
-                listener=progress,
-                seed=parsed.seed,
-                plugins=parsed.plugins,
-            ).run(pool)
-    except KeyboardInterrupt:
-        console.print(
-            f"\ninterrupted; every finished cell is kept. Go on with:\n  {_resume_line(folder)}", highlight=False
-        )
-        context.exit(exit_code([Outcome.INTERRUPTED]))
-    except StorageError as error:
-        click.echo(f"gradest: {error}", err=True)
-        context.exit(EXIT_STORAGE)
-    _show(console, records)
-    console.print(f"results: {folder}   report: gradest bench report {folder}", highlight=False)
-    context.exit(exit_code(Outcome(record.outcome) for record in records if not record.expected))
-
-
-def _resume_line(folder: Path) -> str:
-    arguments = [argument for argument in sys.argv[1:] if argument != "--resume"]
-    if "--out" not in arguments:
-        arguments += ["--out", str(folder)]
-    return " ".join(["gradest", *arguments, "--resume"])
-
-
-def _pythons(texts: tuple[str, ...]) -> dict[str, str]:
-    found = {}
-    for text in texts:
-        name, equals, path = text.partition("=")
-        if not equals or not name or not path:
-            raise InvalidInputError(f"--python asks for BACKEND=PATH or BACKEND:VARIANT=PATH; found {text!r}")
-        found[name] = path
-    return found
-
-
-def _show(console: Console, records: list[Record]) -> None:
-    if len(records) > _MANY_CELLS:
-        show_outcomes(console, records)
-    else:
-        show_records(console, records)
+bench.add_command(run)
 
 
 @bench.command()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gradest_bench.cell_run import CellRun, Planned
 from gradest_bench.cells import Cell
 from gradest_bench.outcomes import CellError
-from gradest_bench.process import WorkerPool
+from gradest_bench.pool import WorkerPool
 from gradest_bench.records import Record
 from gradest_bench.schedule import rounds
 

@@ -5,32 +5,25 @@ and replies come back on its original standard output; what frameworks print goe
 """
 
 import contextlib
-import importlib.util
-import math
 import os
 import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
 
 from gradest.outcome import Outcome
 from gradest_bench import protocol
-from gradest_bench.environment import THREAD_VARIABLES
+from gradest_bench.launch import Launch
 from gradest_bench.outcomes import CellError
 
-_SINGLE_THREAD_XLA = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads="
-START_ATTEMPTS = 3
-"""How often a worker that dies while it starts is started."""
 _WATCH_SECONDS = 0.05
 _LOG_TAIL_BYTES = 2000
-_STOP_SECONDS = 2.0
+STOP_SECONDS = 2.0
 _MEGABYTE = 1 << 20
 
 
@@ -41,41 +34,6 @@ class Limits:
     deadline: float
     timeout_seconds: float
     memory_limit_mb: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Launch:
-    """How workers are started: interpreter of each worker by name, folder of logs, threads of each library."""
-
-    pythons: Mapping[str, str]
-    logs: Path
-    threads: int = 1
-
-    def environment(self) -> dict[str, str]:
-        """Return the environment variables of a worker: threads pinned before anything is imported."""
-        pinned = dict.fromkeys(THREAD_VARIABLES, str(self.threads))
-        flags = f"{os.environ.get('XLA_FLAGS', '')} {_SINGLE_THREAD_XLA}{self.threads}".strip()
-        return {
-            **os.environ,
-            **pinned,
-            "OMP_WAIT_POLICY": "PASSIVE",
-            "XLA_FLAGS": flags if self.threads == 1 else os.environ.get("XLA_FLAGS", ""),
-            "PYTHONPATH": os.pathsep.join([*source_roots(), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep),
-            "PYTHONHASHSEED": "0",
-            "GRADEST_BENCH_PARENT": str(os.getpid()),
-        }
-
-
-def source_roots() -> list[str]:
-    """Return the folders of this checkout that workers import from; none where gradest is installed as a wheel."""
-    roots = []
-    for package in ("gradest", "gradest_bench", "gradest_numpy"):
-        spec = importlib.util.find_spec(package)
-        if spec is not None and spec.origin is not None:
-            root = Path(spec.origin).parents[1]
-            if root.name not in ("site-packages", "dist-packages"):
-                roots.append(str(root))
-    return list(dict.fromkeys(roots))
 
 
 class WorkerProcess:
@@ -182,7 +140,7 @@ class WorkerProcess:
 
     def _death(self) -> CellError:
         try:
-            code = self._process.wait(_STOP_SECONDS)
+            code = self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
             code = self._process.returncode
@@ -210,7 +168,7 @@ class WorkerProcess:
             with contextlib.suppress(BrokenPipeError, ValueError):
                 self._process.stdin.close()
         try:
-            self._process.wait(_STOP_SECONDS)
+            self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
         self._close_pipes()
@@ -220,75 +178,3 @@ class WorkerProcess:
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
-
-
-class WorkerPool:
-    """The workers of one sweep, one to a name, started and greeted when first needed and again after a death."""
-
-    def __init__(self, launch: Launch, *, plugins: Sequence[str] = ()) -> None:
-        self.launch = launch
-        self.plugins = list(plugins)
-        self.environments: dict[str, dict[str, Any]] = {}
-        self._workers: dict[str, WorkerProcess] = {}
-        self._hopeless: dict[str, CellError] = {}
-        self._stopped = False
-
-    def worker(self, name: str, backend: str, limits: Limits) -> WorkerProcess:
-        """Return the living worker of a name, starting one where there is none.
-
-        Raises
-        ------
-        CellError
-            It cannot be started, or its backend cannot be imported. A name is not tried again after that.
-        """
-        if self._stopped:
-            raise CellError(Outcome.INTERRUPTED, "the sweep was stopped")
-        if name in self._hopeless:
-            raise self._hopeless[name]
-        worker = self._workers.get(name)
-        if worker is None or not worker.alive:
-            if worker is not None:
-                worker.kill()
-            try:
-                worker = self._workers[name] = self.fresh(name, backend, limits)
-            except CellError as failure:
-                self._hopeless[name] = failure
-                raise
-        return worker
-
-    def fresh(self, name: str, backend: str, limits: Limits) -> WorkerProcess:
-        """Return a new worker that belongs to the caller; raises as `worker` does."""
-        attempts = START_ATTEMPTS
-        while True:
-            worker = WorkerProcess(name, self.launch)
-            try:
-                self.environments[name] = worker.request("hello", limits, backend=backend, plugins=self.plugins)
-            except CellError as failure:
-                worker.kill()
-                attempts -= 1
-                if attempts and failure.outcome is Outcome.CRASHED:
-                    continue
-                raise
-            return worker
-
-    def release(self) -> None:
-        """Let all workers forget their prepared cells; one that does not answer soon is ended."""
-        for worker in self._workers.values():
-            if worker.alive:
-                deadline = time.monotonic() + _STOP_SECONDS
-                limits = Limits(deadline=deadline, timeout_seconds=_STOP_SECONDS, memory_limit_mb=math.inf)
-                with contextlib.suppress(CellError):
-                    worker.request("release", limits)
-
-    def close(self) -> None:
-        """End all workers."""
-        for worker in self._workers.values():
-            worker.stop()
-        self._workers.clear()
-
-    def kill(self) -> None:
-        """End all workers at once, and start no more."""
-        self._stopped = True
-        for worker in list(self._workers.values()):
-            worker.kill()
-        self._workers.clear()

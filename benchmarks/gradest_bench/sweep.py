@@ -16,8 +16,10 @@ from gradest.outcome import Outcome
 from gradest_bench.cell_run import Planned
 from gradest_bench.cells import Cell, digest
 from gradest_bench.groups import measure_group
+from gradest_bench.launch import Launch
 from gradest_bench.outcomes import DONE, CellError
-from gradest_bench.process import Launch, Limits, WorkerPool
+from gradest_bench.pool import WorkerPool
+from gradest_bench.process import Limits
 from gradest_bench.records import Record
 from gradest_bench.schedule import Size, TooLarge, groups
 from gradest_bench.store import Store, latest, read_records

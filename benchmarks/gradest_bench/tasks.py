@@ -14,7 +14,8 @@ import msgspec
 from gradest_bench.cell_run import Planned
 from gradest_bench.cells import Cell
 from gradest_bench.groups import measure_group
-from gradest_bench.process import Launch, WorkerPool
+from gradest_bench.launch import Launch
+from gradest_bench.pool import WorkerPool
 
 
 def task(
