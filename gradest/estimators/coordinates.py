@@ -23,7 +23,7 @@ from gradest.tangents import Dense, Rows, Tangent, Zero
 DENSE_CHUNK_BYTES = 1 << 22
 """About what K perturbed copies of the parameters may take in float64: larger ones leave the cache (4 MiB)."""
 
-QUEUED_CHUNKS = 16
+QUEUED_CHUNKS = 4
 """How many chunks are begun before the first is awaited: a device stays busy, and memory does not grow with P."""
 
 KEPT_BYTES = 1 << 22

@@ -5,6 +5,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
+from numpy.typing import NDArray
+
 from gradest.backend import Data, Leaves
 from gradest.errors import InvalidInputError
 from gradest.estimate import Cost, KernelResult
@@ -70,12 +72,15 @@ class Forward(Estimator):
         backend = objective.backend
 
         def kernel(leaves: Leaves, rng: Any) -> KernelResult:
-            pushed = pipeline(
-                plan,
-                lambda chunk: push(leaves, chunk),
-                lambda chunk, found: (found[0], (chunk, backend.numpy(found[1]))),
-            )
-            return KernelResult(pushed[0][0], gather(objective, [part for _, part in pushed]))
+            values: list[Array] = []
+
+            def finish(chunk: Chunk, found: tuple[Array, Array]) -> tuple[Chunk, NDArray[Any]]:
+                if not values:  # each chunk has the loss; thousands of scalars on a device are not kept
+                    values.append(found[0])
+                return chunk, backend.numpy(found[1])
+
+            parts = pipeline(plan, lambda chunk: push(leaves, chunk), finish)
+            return KernelResult(values[0], gather(objective, parts))
 
         return PreparedKernel(kernel, f"{engine}, structured" if structured else engine)
 
