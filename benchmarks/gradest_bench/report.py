@@ -85,12 +85,14 @@ def _sentences(run: Run, wrong: list[Record]) -> list[str]:
 
 
 def _reading(run: Run) -> str:
+    times = (
+        "Times are medians of calibrated samples, the device awaited, cells interleaved in random order; x loss is in "
+        "units of one evaluation of the loss."
+    )
+    timed = any(median(record) > 0 for record in run.measured)
     methods = {r.accuracy["reference"]["method"] for r in run.measured if r.accuracy.get("reference")}
     text = f" Errors are relative L2, against: {'; '.join(sorted(methods))}." if methods else ""
-    return (
-        "<p>Times are medians of calibrated samples, the device awaited, cells interleaved in random order; x loss is "
-        f"in units of one evaluation of the loss.{escape(text)}</p>"
-    )
+    return f"<p>{times if timed else ''}{escape(text)}</p>"
 
 
 def _figures(figures: list[Figure]) -> str:
