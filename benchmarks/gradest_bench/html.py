@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from html import escape
 
 from gradest_bench.figure import Figure
-from gradest_bench.svg import colour, draw, outline, shape
+from gradest_bench.svg import colour, draw, mark_class, outline, shape
 
 _LEGEND_MIDDLE, _LEGEND_MARK = 7, 4.5
 
@@ -64,16 +64,17 @@ def _legend(figure: Figure) -> str:
     marked = dict.fromkeys(series.name for series in figure.series if series.style != "theory")
     for name in marked:
         path = outline("circle", _LEGEND_MIDDLE, _LEGEND_MIDDLE, _LEGEND_MARK)
-        entries.append(_entry("name", name, f"c{colour(figure, name)}", path))
+        entries.append(_entry("name", name, f"c{colour(figure, name)}", path, ""))
     if len(figure.variants) > 1:
         for variant in figure.variants:
             path = outline(shape(figure, variant), _LEGEND_MIDDLE, _LEGEND_MIDDLE, _LEGEND_MARK)
-            entries.append(_entry("variant", variant, "", path))
+            entries.append(_entry("variant", variant, "", path, mark_class(variant).removeprefix("mark").strip()))
     return f'<div class="legend">{"".join(entries)}</div>'
 
 
-def _entry(kind: str, value: str, style: str, path: str) -> str:
+def _entry(kind: str, value: str, style: str, path: str, mark: str) -> str:
     return (
         f'<button type="button" data-kind="{kind}" value="{escape(value)}" aria-pressed="true">'
-        f'<svg viewBox="0 0 14 14" class="{style}" aria-hidden="true"><path d="{path}"/></svg>{escape(value)}</button>'
+        f'<svg viewBox="0 0 14 14" class="{style}" aria-hidden="true"><path class="{mark}" d="{path}"/></svg>'
+        f"{escape(value)}</button>"
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from gradest.errors import MissingDependencyError
 from gradest_bench.figure import Figure, drawable
+from gradest_bench.svg import SHAPES, shape
 
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _SIZE_INCHES = (5.2, 3.6)
@@ -48,10 +49,11 @@ def _draw(figure: Figure, axes: Any) -> None:
         if series.style == "theory":
             axes.plot(x, y, "--", color=colour, linewidth=1, alpha=0.8)
             continue
-        marker = _MARKERS[figure.variants.index(series.variant) % len(_MARKERS)]
+        marker = _MARKERS[SHAPES.index(shape(figure, series.variant))]
+        face = "none" if " " in series.variant else colour
         style = "none" if series.style == "marks" else "-"
         label = f"{series.name} {series.variant}".strip()
-        axes.plot(x, y, linestyle=style, marker=marker, markersize=4, linewidth=1, color=colour, label=label)
+        axes.plot(x, y, linestyle=style, marker=marker, markersize=4, linewidth=1, color=colour, label=label, mfc=face)
     axes.set(xlabel=figure.x.label, ylabel=figure.y.label)
     axes.set_title(figure.title, fontsize="small")
     if figure.x.categories:

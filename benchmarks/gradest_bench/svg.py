@@ -36,8 +36,15 @@ def colour(figure: Figure, name: str) -> int:
 
 
 def shape(figure: Figure, variant: str) -> str:
-    """Return the shape of the marks of a variant."""
-    return SHAPES[figure.variants.index(variant) % len(SHAPES)] if variant in figure.variants else SHAPES[0]
+    """Return the shape of the marks of a variant: one for each backend, whatever the kernels."""
+    backends = list(dict.fromkeys(known.partition(" ")[0] for known in figure.variants))
+    backend = variant.partition(" ")[0]
+    return SHAPES[backends.index(backend) % len(SHAPES)] if backend in backends else SHAPES[0]
+
+
+def mark_class(variant: str) -> str:
+    """Return the style class of the marks of a variant: hollow where kernels are not portable."""
+    return "mark hollow" if " " in variant else "mark"
 
 
 def _across(x: Scale, value: float) -> float:
@@ -84,11 +91,12 @@ def _series(figure: Figure, series: Series, x: Scale, y: Scale) -> list[str]:
         parts.append(f'<polyline points="{path}"/>')
     if series.style != "theory":
         kind = shape(figure, series.variant)
-        parts += [part for point in points for part in _mark(figure, point, kind, x, y)]
+        style = mark_class(series.variant)
+        parts += [part for point in points for part in _mark(figure, point, kind, style, x, y)]
     return [*parts, "</g>"]
 
 
-def _mark(figure: Figure, point: Point, kind: str, x: Scale, y: Scale) -> list[str]:
+def _mark(figure: Figure, point: Point, kind: str, style: str, x: Scale, y: Scale) -> list[str]:
     across, down = _across(x, point.x), _down(y, point.y)
     parts = []
     ends = (point.low, point.high)
@@ -96,7 +104,7 @@ def _mark(figure: Figure, point: Point, kind: str, x: Scale, y: Scale) -> list[s
         low, high = (_down(y, end) for end in ends if end is not None)
         parts.append(f'<line class="bar" x1="{across:.1f}" y1="{low:.1f}" x2="{across:.1f}" y2="{high:.1f}"/>')
     tip = escape(point.tip, quote=True)
-    parts.append(f'<path class="mark" tabindex="0" data-tip="{tip}" d="{outline(kind, across, down, _MARK)}"/>')
+    parts.append(f'<path class="{style}" tabindex="0" data-tip="{tip}" d="{outline(kind, across, down, _MARK)}"/>')
     return parts
 
 
