@@ -289,3 +289,9 @@ def test_combinations_that_mean_nothing_are_refused(options, hint):
 def test_unknown_names_are_refused(options):
     with pytest.raises(UnknownNameError):
         EvolutionStrategy(**options)
+
+
+def test_a_mean_baseline_is_said_to_shrink_and_one_sided_coordinates_are_refused() -> None:
+    assert EvolutionStrategy(antithetic=False, baseline="mean").target is Target.DIRECTION
+    with pytest.raises(InvalidInputError, match="order sigma"):
+        EvolutionStrategy(antithetic=False, baseline="value", distribution="coordinates")

@@ -105,6 +105,11 @@ class EvolutionStrategy(DirectionSampler):
                 "pass antithetic=False, or baseline='none'",
             ),
             (
+                not self.antithetic and self.distribution.startswith("coordinates"),
+                f"one-sided values along {self.distribution} directions, whose mean is not zero, were asked for: their "
+                "bias is of order sigma; pass antithetic=True, or use fd-forward",
+            ),
+            (
                 self.shaping in ("centered-rank", "z-score") and self.baseline != "none",
                 f"shaping={self.shaping!r} does not change when a baseline is subtracted, and "
                 f"baseline={self.baseline!r} was asked for; pass baseline='none'",
@@ -153,8 +158,9 @@ class EvolutionStrategy(DirectionSampler):
 
     @property
     def target(self) -> Target:
-        """The smoothed loss's gradient; its direction alone where values are shaped."""
-        return Target.SMOOTHED if self.shaping is None else Target.DIRECTION
+        """The smoothed loss's gradient; its direction alone where values are shaped, or the baseline shrinks it."""
+        calibrated = self.shaping is None and self.baseline != "mean"
+        return Target.SMOOTHED if calibrated else Target.DIRECTION
 
     def cost(self, layout: Layout) -> Cost:
         sides = 2 if self.antithetic else 1
