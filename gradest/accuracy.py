@@ -141,7 +141,7 @@ def accuracy_of_replicates(estimates: Iterable[Vector], target: Vector) -> Repli
         value = estimate.astype(np.float64) / norm
         step = value - mean
         mean += step / count
-        spread += float(np.dot(step, value - mean))  # Welford 1962, summed over entries
+        spread += float(np.dot(step, value - mean))  # Welford 1962, doi:10.1080/00401706.1962.10490022, summed
         errors.append(float(np.sum((value - exact / norm) ** 2)))
         slopes.append(float(np.dot(value, exact) / norm))
         length = float(np.linalg.norm(value))

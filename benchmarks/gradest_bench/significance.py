@@ -33,7 +33,8 @@ def compare_samples(before: Rounds, after: Rounds, *, confidence: float = 0.95) 
 
     The p-value is that of the two-sided Mann-Whitney test on all samples (Mann & Whitney 1947,
     doi:10.1214/aoms/1177730491). The interval is a percentile bootstrap of the ratio of medians that draws whole
-    rounds, as samples of one round are alike (cluster bootstrap: Davison & Hinkley 1997, section 3.8).
+    rounds, as samples of one round are alike (cluster bootstrap: Davison & Hinkley 1997, section 3.8,
+    doi:10.1017/CBO9780511802843).
     """
     from scipy.stats import mannwhitneyu  # half a second, which every other command would pay too
 

@@ -2,9 +2,9 @@
 
 No two nearly equal numbers are subtracted: each operation states the difference of its value from the difference of
 its arguments, exp by expm1, log by log1p, a product by `dx (y + dy) + x dy` (divided-difference arithmetic: Kahan &
-Fateman 1999; Reps & Rall 2003, doi:10.1023/A:1023024221391). Differences stay accurate to rounding however small
-the step. Across a kink the pieces are compared exactly. `stop_gradient` is the identity here: it has no part in the
-values of a function. This module knows no framework.
+Fateman 1999, doi:10.1145/334714.334716; Reps & Rall 2003, Higher-Order and Symbolic Computation 16:93-149).
+Differences stay accurate to rounding however small the step. Across a kink the pieces are compared exactly.
+`stop_gradient` is the identity here: it has no part in the values of a function. This module knows no framework.
 """
 
 from collections.abc import Callable, Sequence

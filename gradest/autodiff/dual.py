@@ -1,7 +1,8 @@
 """Forward mode: dual numbers that carry K tangents, over any backend's operations.
 
-`f(x + e t) = f(x) + e f'(x) t` with `e^2 = 0` (Clifford 1873; Wengert 1964, doi:10.1145/355586.364791). The value is
-computed once and shared by all K tangents; what does not move has no tangent. This module knows no framework.
+`f(x + e t) = f(x) + e f'(x) t` with `e^2 = 0` (Clifford 1873, doi:10.1112/plms/s1-4.1.381; Wengert 1964,
+doi:10.1145/355586.364791). The value is computed once and shared by all K tangents; what does not move has no tangent.
+This module knows no framework.
 """
 
 from collections.abc import Callable, Sequence

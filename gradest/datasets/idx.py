@@ -1,4 +1,4 @@
-"""Reads data sets in the IDX format of the MNIST family (LeCun, Cortes and Burges, 1998).
+"""Reads data sets in the IDX format of the MNIST family (LeCun, Cortes & Burges 1998).
 
 An IDX file is a big-endian header (two zero bytes, a type code, the number of axes, then each axis as uint32)
 followed by the values in C order. Only unsigned bytes are read here, which is what the MNIST family holds.

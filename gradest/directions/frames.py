@@ -20,8 +20,8 @@ _ENTRY_BYTES = 8
 class Frames:
     """Haar-distributed frames: direction i is row `i % P` of frame `i // P`, of length sqrt(P) or chi_P.
 
-    Source: Mezzadri 2007, arXiv math-ph/0609050 (QR with positive diagonal); Choromanski et al. 2018,
-    arXiv 1804.02395 (chi lengths).
+    Source: Mezzadri 2007, arXiv:math-ph/0609050 (QR with positive diagonal); Choromanski et al. 2018,
+    arXiv:1804.02395 (chi lengths).
     """
 
     def __init__(self, num_samples: int, size: int, *, chi: bool, memory_budget_bytes: int) -> None:

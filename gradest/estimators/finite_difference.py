@@ -50,7 +50,10 @@ class FiniteDifference(Estimator):
     """
 
     name = "fd"
-    source = "Gill, Murray, Saunders & Wright 1983, doi:10.1137/0904025; Fornberg 1988, doi:10.2307/2008770"
+    source = (
+        "Gill, Murray, Saunders & Wright 1983, doi:10.1137/0904025; "
+        "Fornberg 1988, doi:10.1090/S0025-5718-1988-0935077-0"
+    )
 
     scheme: str = "central"
     order: int | None = None

@@ -53,7 +53,7 @@ def gaussian_bias(third_derivative: ArrayLike, sigma: float) -> Array:
 def spsa_bias(third_derivative: ArrayLike, c: float) -> Array:
     """Return the leading bias of SPSA, c^2/6 (3 sum_k T_jkk - 2 T_jjj), shape (P,); exact for cubic f.
 
-    Source: derived; Spall 1992, DOI 10.1109/9.119632, defines the estimator.
+    Source: derived; Spall 1992, doi:10.1109/9.119632, defines the estimator.
     """
     return smoothing_bias("rademacher", third_derivative, sigma=c)
 

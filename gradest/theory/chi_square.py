@@ -118,7 +118,7 @@ def chi2_quantile(probability: float, *, degrees_of_freedom: float, upper: bool 
 def normal_quantile(probability: float) -> float:
     """Return z with P(Z <= z) = probability for a standard normal Z.
 
-    Source: Wichura 1988, algorithm AS 241, DOI 10.2307/2347330, in Python's statistics module.
+    Source: Wichura 1988, algorithm AS 241, doi:10.2307/2347330, in Python's statistics module.
     """
     if not 0 < probability < 1:
         raise InvalidInputError(f"a probability must lie strictly between 0 and 1, got {probability}")

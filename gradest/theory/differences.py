@@ -41,7 +41,7 @@ def central_coefficients(order: int) -> dict[int, Fraction]:
     """Return the weights w_j of f'(x) ~ (1/h) sum_j w_j f(x + j h), j = -k..k without 0, at even order 2k, exactly.
 
     Formula: w_j = (-1)^(j+1) (k!)^2 / (j (k-j)! (k+j)!), w_-j = -w_j. Exact for polynomials of degree 2k.
-    Source: Fornberg 1988, DOI 10.1090/S0025-5718-1988-0935077-0.
+    Source: Fornberg 1988, doi:10.1090/S0025-5718-1988-0935077-0.
     """
     if order < 2 or order % 2:
         raise InvalidInputError(f"central differences have an even order of 2 or more, got {order}; try order=4")
@@ -73,7 +73,7 @@ def difference_rule(scheme: str, *, order: int | None = None) -> DifferenceRule:
     (k!)^2/(2k+1)! h^(2k) M_(2k+1); the complex step Im f(x + i h)/h has h^2 M3/6 and no rounding term, as it
     subtracts nothing: the unit roundoff of f' itself is not counted.
 
-    Source: Taylor's theorem; Squire and Trapp 1998, DOI 10.1137/S003614459631241X, for the complex step.
+    Source: Taylor's theorem; Squire & Trapp 1998, doi:10.1137/S003614459631241X, for the complex step.
     """
     if scheme not in SCHEMES:
         raise unknown_name("difference scheme", scheme, SCHEMES)
@@ -140,8 +140,8 @@ def difference_optimum(
     ------
     InvalidInputError : noise or derivative_bound is not positive: the best step would be 0 or infinite.
 
-    Source: Gill, Murray, Saunders and Wright 1983, DOI 10.1137/0904025; More and Wild 2012,
-    DOI 10.1145/2168773.2168777, for the root-mean-square version.
+    Source: Gill, Murray, Saunders & Wright 1983, doi:10.1137/0904025; Moré & Wild 2012,
+    doi:10.1145/2168773.2168777, for the root-mean-square version.
     """
     if scheme == "complex-step":
         step = math.sqrt(sys.float_info.min)

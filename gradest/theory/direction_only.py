@@ -22,7 +22,7 @@ def shaping_scale(shaping: str) -> float:
 
     Formula: 1 for z-score, 1/(2 sqrt(pi)) = 0.2821 for centred ranks in [-1/2, 1/2], sqrt(2/pi) for the sign of
     antithetic differences. Exact for linear f, z-score and rank in the limit of many directions; rank and sign also
-    for any increasing function of a linear f. Source: derived; Wierstra et al. 2014, JMLR 15, for rank shaping.
+    for any increasing function of a linear f. Source: derived; Wierstra et al. 2014, JMLR 15:949-980, for ranks.
     """
     _require_shaping(shaping)
     scales = {"z-score": 1.0, "centered-rank": 1 / (2 * math.sqrt(math.pi)), "sign": math.sqrt(2 / math.pi)}
@@ -34,7 +34,7 @@ def shaping_relative_variance(shaping: str, *, num_parameters: int) -> float:
 
     Formula: P - 1/2 for z-score; pi P/3 + 2 sqrt(3) - 4 for centred ranks, by the variance of Gini's mean
     difference; pi P/2 - 1 for the sign (N pairs). Linear f; z-score and rank in the limit of many directions,
-    sign exact for every N. Source: derived; Nair 1936, DOI 10.1093/biomet/28.3-4.428, for Gini's difference.
+    sign exact for every N. Source: derived; Nair 1936, Biometrika 28:428-436, for Gini's difference.
     """
     _require_shaping(shaping)
     require_positive_integer("num_parameters", num_parameters)
@@ -109,7 +109,7 @@ def projection_relative_mse(*, num_parameters: int, num_samples: int) -> float:
     """Return 1 - N/P, the relative MSE of the unscaled projection sum_i (g.u_i) u_i on N <= P Haar directions.
 
     It is 0 from N = P on. Exact for any differentiable f, also for least squares in the span of N normal
-    directions. Source: derived; Fluegel et al. 2024, arXiv 2410.17764, for the estimator.
+    directions. Source: derived; Fluegel et al. 2024, arXiv:2410.17764, for the estimator.
     """
     require_positive_integer("num_parameters", num_parameters)
     require_positive_integer("num_samples", num_samples)

@@ -28,7 +28,7 @@ def predict_forward_gradient(
 ) -> Prediction:
     """Predict the forward gradient (1/N) sum_i (grad f.v_i) v_i: unbiased, exact for any differentiable f.
 
-    Formula: `relative_mse_linear`. Source: derived; Baydin et al. 2022, arXiv 2202.08587, defines the estimator.
+    Formula: `relative_mse_linear`. Source: derived; Baydin et al. 2022, arXiv:2202.08587, defines the estimator.
     """
     mse = relative_mse_linear(
         distribution, num_parameters=num_parameters, num_samples=num_samples, blocks=blocks, shares=shares, rank=rank

@@ -44,7 +44,7 @@ def excess(distribution: str, shape: Sequence[int] = (), *, rank: int | None = N
     always, 2 + 2 (m + n + 1) / r for v = A B^T / sqrt(r) on an (m, n) matrix. A block that is not a matrix
     has plain normal directions under "low-rank". Exact for every g.
 
-    Source: derived from fourth moments; low rank, Sarkar et al. 2025, arXiv 2511.16652 (the law, not the formula).
+    Source: derived from fourth moments; low rank, Sarkar et al. 2025, arXiv:2511.16652 (the law, not the formula).
     """
     law = marginal(distribution)
     if law != LOW_RANK:
@@ -127,7 +127,7 @@ def relative_mse_linear(
     (P+2-N)/N for orthogonal-chi. Exact for any differentiable f (forward gradient) and for quadratic f
     (antithetic evolution strategies, SPSA).
 
-    Source: derived; Belouze 2022, arXiv 2209.06302, states that Rademacher is the best independent law.
+    Source: derived; Belouze 2022, arXiv:2209.06302, states that Rademacher is the best independent law.
     """
     c = mean_excess(distribution, blocks=blocks, shares=shares, rank=rank)
     return linear_part(distribution, num_parameters=num_parameters, num_samples=num_samples, excess=c)

@@ -56,7 +56,7 @@ def relative_mse_bounds(
     replicates : K
     false_alarm : probability of lying outside, both sides together, in (0, 1)
 
-    Source: Satterthwaite 1946, DOI 10.2307/3002019.
+    Source: Satterthwaite 1946, doi:10.2307/3002019.
     """
     if not 0 < false_alarm < 1:
         raise InvalidInputError(f"false_alarm must lie strictly between 0 and 1, got {false_alarm}; try 1e-3")

@@ -171,8 +171,8 @@ def relative_mse_es(
     ------
     UnsupportedError : the term asked for is not derived for this law.
 
-    Source: derived; Salimans et al. 2017, arXiv 1703.03864, and Nesterov and Spokoiny 2017,
-    DOI 10.1007/s10208-015-9296-2, define the estimators.
+    Source: derived; Salimans et al. 2017, arXiv:1703.03864, and Nesterov & Spokoiny 2017,
+    doi:10.1007/s10208-015-9296-2, define the estimators.
     """
     _require_predictable(distribution, baseline, sigma, model, noise)
     sampling = _Sampling(

@@ -87,7 +87,7 @@ def unbiasedness_statistic(
     ------
     NonFiniteError : NaN or infinity in the estimates or the target.
 
-    Source: derived; Sherman and Morrison 1950, DOI 10.1214/aoms/1177729893, for the normal law.
+    Source: derived; Sherman & Morrison 1950, doi:10.1214/aoms/1177729893, for the normal law.
     """
     samples, gradient = _checked(estimates, target)
     flat = gradient.ravel()
