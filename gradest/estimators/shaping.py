@@ -21,7 +21,7 @@ def centred_weights(fitness: Values, baseline: str, sigma: float) -> Values:
 
     The first is what subtracting the mean of all *other* values gives: unbiased. The second shrinks by 1 - 1/N.
 
-    Source: Kool, van Hoof & Welling 2019 (leave-one-out); derived (the two are proportional).
+    Source: Kool, van Hoof & Welling 2019, ICLR workshop (leave-one-out); derived (the two are proportional).
     """
     count = fitness.shape[1] - (1 if baseline == "leave-one-out" else 0)
     weights: Values = (fitness[0] - fitness[0].mean()) / (count * sigma)
@@ -46,7 +46,7 @@ def shaped_weights(fitness: Values, shaping: str, centre: float) -> Values:
     NonFiniteError
         A value is NaN or infinite: it has no rank.
 
-    Source: Wierstra et al. 2014, JMLR 15:949-980 (ranks); Salimans et al. 2017, arXiv 1703.03864.
+    Source: Wierstra et al. 2014, JMLR 15:949-980 (ranks); Salimans et al. 2017, arXiv:1703.03864.
     """
     bad = fitness.size - int(np.isfinite(fitness).sum())
     if bad:
