@@ -52,6 +52,10 @@ class DatasetError(InvalidInputError):
     """A data set is missing or damaged; the message has the command that fetches it."""
 
 
+class NoiseWarning(UserWarning):
+    """Differences of function values are mostly rounding; the message has the figures."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """Return the error for a name that is not registered, with the nearest registered ones."""
     names = sorted(known)

@@ -8,9 +8,8 @@ import pytest
 from small_losses import Quadratic, Steps
 
 import gradest
-from gradest.errors import InvalidInputError, NonFiniteError, UnknownNameError
+from gradest.errors import InvalidInputError, NoiseWarning, NonFiniteError, UnknownNameError
 from gradest.estimator import Target
-from gradest.estimators.cancellation import NoiseWarning
 from gradest.estimators.evolution import EvolutionStrategy
 from gradest.estimators.shaping import shaped_weights
 from gradest.theory import relative_mse_bounds, shaping_scale

@@ -7,14 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradest.errors import NoiseWarning
+
 LARGEST_ROUNDING = 0.05
 """Rounding of a slope, relative to its size, above which `NoiseWarning` is given."""
 
 _HARMLESS = 1e-9  # eps / sigma below which only a loss 10^7 times its gradient could be harmed
-
-
-class NoiseWarning(UserWarning):
-    """Differences of function values are mostly rounding; the message has the figures."""
 
 
 def rounding_matters(dtype_name: str, sigma: float) -> bool:
