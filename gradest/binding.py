@@ -4,6 +4,7 @@ Everything that is asked of parameters and arguments is checked here, above the 
 same error on each of them. This module knows no framework by name.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -85,6 +86,11 @@ def _bind_problem(
     leaves, paths, structure = backend.flatten(arrays)
     if paths != names:
         raise InvalidInputError(f"problem {problem.name!r} has parameters {names}; found {paths}")
+    shapes = tuple(np.shape(leaf) for leaf in leaves)
+    if shapes != problem.layout.shapes:
+        raise InvalidInputError(
+            f"problem {problem.name!r} has parameters of shapes {problem.layout.shapes}; found {shapes}"
+        )
     returns_numpy = params is not None and not all(backend.owns(leaf) for leaf in leaves)
     to_array = partial(backend.array, dtype=dtype, device=where)
     convert = _scoped_call(backend, dtype)
@@ -123,6 +129,8 @@ def _bind_function(
     if device not in (None, where):
         raise InvalidInputError(f"device={device!r} was given; the parameters are on {where!r}: move them there first")
     start = tuple(_private_copy(backend, leaf, path, where) for leaf, path in zip(leaves, paths, strict=True))
+    if not any(math.prod(leaf.shape) for leaf in start):
+        raise InvalidInputError(f"parameters hold no numbers: {', '.join(paths)} are empty; give at least one entry")
     crosses = returns_numpy or "compile" in backend.native
     arguments = Arguments(backend, args, like=start[0] if crosses else None)
 
