@@ -186,6 +186,12 @@ class Prepared:
         self.cost = estimator.cost(objective.layout)
         self._kernel = objective.scoped(kernel.call)
 
+    def __reduce__(self) -> tuple[Callable[..., "Prepared"], tuple[Objective]]:
+        """Pickle the estimator and the objective; it is prepared again on arrival."""
+        if self._executor is not None:
+            raise TypeError("an estimator prepared with an executor cannot be pickled; prepare it where it is used")
+        return self.estimator.prepare, (self.objective,)
+
     @cached_property
     def _value(self) -> Callable[[Leaves], Any]:
         return self.objective.prepare_value()

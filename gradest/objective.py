@@ -4,8 +4,9 @@ It is all that an estimator sees. Data cross to the framework once, here. It cou
 is evaluated inside a compiled step is counted each time the step runs.
 """
 
-import copy
+import pickle
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -90,15 +91,19 @@ class Objective:
 
     def separate(self) -> "Objective":
         """Return the same objective with counts of its own, for another thread."""
-        twin = copy.copy(self)
-        twin._counts = [0, 0, 0]
+        twin = object.__new__(type(self))  # copy.copy would pickle
+        twin.__dict__.update(self.__dict__, _counts=[0, 0, 0])
         return twin
 
     def __reduce__(self) -> tuple[Callable[..., "Objective"], tuple[Any, ...]]:
-        """Pickle what it was bound from; it is bound again where it arrives."""
+        """Pickle what it was bound from, at its start and with its latest arguments; it is bound again on arrival."""
         if self._recipe is None:
             raise TypeError("this objective was not made by gradest.bind, and cannot be pickled")
-        return self._recipe
+        again, (f, params, *rest) = self._recipe
+        if params is not None and self._model is None:  # as they were when bound, whatever was written to since
+            params = self.start_tree
+        content = pickle.dumps((again, (f, params, *rest)))
+        return _bound_again, (self.backend, self.dtype, content)
 
     # -- parameters and arguments ------------------------------------------------------------------------
     def tree_of(self, leaves: Sequence[Array]) -> Any:
@@ -131,6 +136,9 @@ class Objective:
         if self._arguments is None:
             raise UnsupportedError("arguments were given to a problem, which has its own data; bind another problem")
         self.data = self._arguments.renewed(args)
+        if self._recipe is not None:
+            again, (f, params, _, *rest) = self._recipe
+            self._recipe = (again, (f, params, args, *rest))
 
     # -- evaluation inside steps (counted as they run) ------------------------------------------------------
     def evaluate(self, leaves: Leaves, data: Data) -> Array:
@@ -307,6 +315,14 @@ class Objective:
                 "objective is an opaque function; use a native engine or a black-box scheme"
             )
         return self.text
+
+
+def _bound_again(backend: Backend, dtype: str, content: bytes) -> Objective:
+    """Bind a pickled objective, its arrays read in the backend's scope: JAX would make float32 of float64."""
+    with backend.scope(dtype) or nullcontext():
+        again, given = pickle.loads(content)
+    objective: Objective = again(*given)
+    return objective
 
 
 def _shapes(arrays: Any) -> Any:
