@@ -12,10 +12,10 @@ from gradest_bench.loading import Run
 from gradest_bench.records import Record
 
 _MAKERS: tuple[Callable[[Sequence[Record]], Iterable[Figure]], ...] = (
-    frontiers,
     step_curves,
     es_scaling,
     cost_curves,
+    frontiers,
     block_errors,
 )
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from gradest_bench.records import Record, number
 _LEAST_POINTS = 3
 _THEORY_POINTS = 60
 _MOST_BLOCK_ESTIMATORS = 8
+_MOST_BLOCK_FIGURES = 6
 
 
 def step_curves(records: Sequence[Record]) -> Iterator[Figure]:
@@ -170,13 +172,14 @@ def _ratios(part: list[Record]) -> list[float]:
 
 
 def block_errors(records: Sequence[Record]) -> Iterator[Figure]:
-    """Yield the error of each parameter block, for problems with several blocks and few estimators."""
+    """Yield the error of each parameter block, for the first problems with several blocks and few estimators."""
     blocked = [
         r
         for r in records
         if len(r.accuracy.get("blocks", {})) > 1 and not r.facts.get("stochastic") and r.cell.estimator.name != "null"
     ]
-    for (problem, dtype), group in grouped(blocked, lambda r: (r.cell.problem.label, r.cell.dtype)).items():
+    by_problem = grouped(blocked, lambda r: (r.cell.problem.label, r.cell.dtype))
+    for (problem, dtype), group in islice(by_problem.items(), _MOST_BLOCK_FIGURES):
         names = list(dict.fromkeys(record.cell.estimator.label for record in group))
         if len(names) > _MOST_BLOCK_ESTIMATORS:
             continue

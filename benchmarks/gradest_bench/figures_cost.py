@@ -13,6 +13,7 @@ from gradest_bench.figures_common import (
     joined,
     median,
     peak_bytes,
+    rounding_unit,
     slope,
     sorted_points,
     tip,
@@ -32,14 +33,15 @@ _LEAST_ESTIMATORS = 2
 
 
 def frontiers(records: Sequence[Record]) -> Iterator[Figure]:
-    """Yield error against each cost, for every problem and dtype with two estimators or more."""
+    """Yield error against each cost, for every dtype and problem, the largest of those that differ in size alone."""
     judged = [r for r in records if not math.isnan(error(r)) and r.facts.get("target") != Target.NOTHING.value]
+    judged = [record for part in grouped(judged, _family).values() for record in _of_largest(part)]
     for (problem, dtype), group in grouped(judged, lambda r: (r.cell.problem.label, r.cell.dtype)).items():
         if not any(not math.isnan(median(record)) for record in group):
             continue
         for cost, label, measure in _COSTS:
             points = [(record, measure(record)) for record in group]
-            shown = [(record, value) for record, value in points if value > 0 and error(record) > 0]
+            shown = [(record, value) for record, value in points if value > 0]
             if len({record.cell.estimator.label for record, _ in shown}) >= _LEAST_ESTIMATORS:
                 yield _frontier(problem, dtype, cost, label, shown)
 
@@ -54,7 +56,7 @@ def _frontier(problem: str, dtype: str, cost: str, label: str, shown: list[tuple
         Series(
             name,
             which,
-            tuple(Point(measure, error(record), tip(record)) for record, measure in shown if _is(record, name, which)),
+            tuple(Point(cost, _drawn(record), tip(record)) for record, cost in shown if _is(record, name, which)),
             "marks",
         )
         for name, which in dict.fromkeys((record.cell.estimator.label, variant(record)) for record, _ in shown)
@@ -65,8 +67,19 @@ def _frontier(problem: str, dtype: str, cost: str, label: str, shown: list[tuple
         sentence=f"Nothing here is clearly better in error and better in {cost} at once than {joined(names)}.",
         x=Axis(label),
         y=Axis("relative error, root mean square"),
-        series=(*series, Series("frontier", "", tuple(Point(v, error(r), "") for r, v in best), "theory")),
+        series=(*series, Series("frontier", "", tuple(Point(v, _drawn(r), "") for r, v in best), "theory")),
     )
+
+
+def _of_largest(part: list[Record]) -> list[Record]:
+    """Return all records where few sizes were measured, else those of the largest problem."""
+    sizes = {record.facts["num_parameters"] for record in part}
+    return part if len(sizes) < _LEAST_SIZES else [r for r in part if r.facts["num_parameters"] == max(sizes)]
+
+
+def _drawn(record: Record) -> float:
+    """Return the error as it is drawn: one of nothing at a tenth of the dtype's rounding, as it has no logarithm."""
+    return max(error(record), 0.1 * rounding_unit(record.cell.dtype))
 
 
 def _is(record: Record, name: str, which: str) -> bool:

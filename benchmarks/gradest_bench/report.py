@@ -15,6 +15,7 @@ from gradest_bench.report_tables import environment_table, failures_table, outco
 from gradest_bench.verdict import WRONG, verdict
 
 _TOLERABLE_ERROR = 1e-2
+_MOST_PROBLEMS = 6
 _SECTIONS = ("summary", "figures", "results", "outcomes", "environment")
 
 
@@ -72,6 +73,8 @@ def _sentences(run: Run, wrong: list[Record]) -> list[str]:
                 f"{problem}, {dtype}: the fastest gradient with an error below {_TOLERABLE_ERROR:.0%} is "
                 f"{best.cell.estimator.label} on {best.cell.worker}: {seconds(median(best))}, error {error(best):.1e}."
             )
+    more = len(found) - _MOST_PROBLEMS
+    found = [*found[:_MOST_PROBLEMS], f"The same of {more} more problems is in the table below."] if more > 1 else found
     nulls = [median(r) for r in run.measured if r.cell.estimator.name == "null" and median(r) > 0]
     if nulls:
         found.append(
