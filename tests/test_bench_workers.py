@@ -25,7 +25,7 @@ from gradest_bench.worker import serve
 
 __all__ = ["faults_on_path"]
 
-LIMITS = Limits(deadline=time.monotonic() + 600, timeout_seconds=600, memory_limit_mb=4000)
+LIMITS = Limits.of(600)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_requests_are_answered_in_order_and_unknown_ones_are_errors() -> None:
 
 def test_threads_are_pinned_before_anything_is_imported(launch: Launch) -> None:
     pool = WorkerPool(launch)
-    pool.worker("numpy", "numpy", LIMITS)
+    pool.worker("numpy", "numpy")
     pool.close()
     libraries = pool.environments["numpy"]["libraries"]
     assert {libraries["variables"][name] for name in THREAD_VARIABLES} == {"1"}
@@ -64,14 +64,12 @@ def test_threads_are_pinned_before_anything_is_imported(launch: Launch) -> None:
 
 def test_worker_ends_with_its_parent(tmp_path: Path) -> None:
     code = f"""
-import os, time
+import os
 from pathlib import Path
 from gradest_bench.launch import Launch
 from gradest_bench.pool import WorkerPool
-from gradest_bench.process import Limits
 pool = WorkerPool(Launch(pythons={{}}, logs=Path({str(tmp_path)!r})))
-limits = Limits(deadline=time.monotonic() + 60, timeout_seconds=60, memory_limit_mb=4000)
-print(pool.worker("numpy", "numpy", limits).pid, flush=True)
+print(pool.worker("numpy", "numpy").pid, flush=True)
 os.kill(os.getpid(), 9)
 """
     import subprocess
@@ -98,7 +96,7 @@ def test_interpreter_without_gradest_is_a_crash_that_says_so(tmp_path: Path) -> 
     bare.chmod(0o755)
     pool = WorkerPool(Launch(pythons={"numpy": str(bare)}, logs=tmp_path))
     with pytest.raises(CellError) as caught:
-        pool.worker("numpy", "numpy", LIMITS)
+        pool.worker("numpy", "numpy")
     assert caught.value.outcome is Outcome.CRASHED
     assert "No module named" in caught.value.log_tail
 
@@ -112,7 +110,7 @@ def test_two_interpreters_stand_side_by_side(tmp_path: Path) -> None:
     identities = []
     for name in ("numpy", "numpy:other"):
         asked = msgspec.structs.replace(cell, worker=name)
-        worker = pool.worker(name, "numpy", LIMITS)
+        worker = pool.worker(name, "numpy")
         identities.append(worker.request("identify", LIMITS, cell=msgspec.to_builtins(asked))["identity"])
     pool.close()
     assert identities[0] != identities[1]
@@ -133,3 +131,17 @@ def test_blas_that_runs_half_speed_kernels_is_named() -> None:
     assert blas_warnings([haswell], has_avx512=False) == []
     assert blas_warnings([{**haswell, "architecture": "SkylakeX"}], has_avx512=True) == []
     assert blas_warnings([{"internal_api": "openmp"}], has_avx512=True) == []
+
+
+def test_worker_that_has_grown_is_started_afresh_between_groups(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = WorkerPool(launch)
+    first = pool.worker("numpy", "numpy")
+    pool.release()
+    assert pool.worker("numpy", "numpy").pid == first.pid
+    monkeypatch.setattr("gradest_bench.pool.LARGE_MB", 1.0)
+    pool.release()
+    assert not first.alive
+    assert pool.worker("numpy", "numpy").pid != first.pid
+    pool.close()

@@ -95,7 +95,7 @@ class CellRun:
             self.prepare()
             self.accuracy = self._ask(self._worker(), "accuracy", key=self.cell.key)
         if "memory" in self.cell.measure:
-            worker = self._pool.fresh(self.cell.worker, self.cell.backend, self._limits())
+            worker = self._pool.fresh(self.cell.worker, self.cell.backend)
             try:
                 found = self._ask(worker, "memory", cell=msgspec.to_builtins(self.cell))
             finally:
@@ -125,14 +125,11 @@ class CellRun:
 
     def _limits(self) -> Limits:
         budget = self.cell.budget
-        return Limits(
-            deadline=time.monotonic() + budget.timeout_seconds - self._spent,
-            timeout_seconds=budget.timeout_seconds,
-            memory_limit_mb=budget.memory_limit_mb,
-        )
+        left = time.monotonic() + budget.timeout_seconds - self._spent
+        return Limits(deadline=left, timeout_seconds=budget.timeout_seconds, memory_limit_mb=budget.memory_limit_mb)
 
     def _worker(self) -> WorkerProcess:
-        return self._pool.worker(self.cell.worker, self.cell.backend, self._limits())
+        return self._pool.worker(self.cell.worker, self.cell.backend)
 
     def _ask(self, worker: WorkerProcess, op: str, **arguments: Any) -> dict[str, Any]:
         worker.mark_log()

@@ -1,8 +1,6 @@
 """The workers of one sweep: one to a name, started when needed, and again after a death."""
 
 import contextlib
-import math
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +9,10 @@ from gradest_bench.launch import Launch
 from gradest_bench.outcomes import CellError
 from gradest_bench.process import STOP_SECONDS, Limits, WorkerProcess
 
+START_SECONDS = 120.0
+"""How long a worker may take to import its framework; that is no cell's time."""
+LARGE_MB = 1500.0
+"""A worker whose resident memory exceeds this between two groups is started afresh."""
 START_ATTEMPTS = 3
 """How often a worker that dies while it starts is started."""
 
@@ -26,7 +28,7 @@ class WorkerPool:
         self._hopeless: dict[str, CellError] = {}
         self._stopped = False
 
-    def worker(self, name: str, backend: str, limits: Limits) -> WorkerProcess:
+    def worker(self, name: str, backend: str) -> WorkerProcess:
         """Return the living worker of a name, starting one where there is none.
 
         Raises
@@ -43,18 +45,19 @@ class WorkerPool:
             if worker is not None:
                 worker.kill()
             try:
-                worker = self._workers[name] = self.fresh(name, backend, limits)
+                worker = self._workers[name] = self.fresh(name, backend)
             except CellError as failure:
                 self._hopeless[name] = failure
                 raise
         return worker
 
-    def fresh(self, name: str, backend: str, limits: Limits) -> WorkerProcess:
+    def fresh(self, name: str, backend: str) -> WorkerProcess:
         """Return a new worker that belongs to the caller; raises as `worker` does."""
         attempts = START_ATTEMPTS
         while True:
             worker = WorkerProcess(name, self.launch)
             try:
+                limits = Limits.of(START_SECONDS)
                 self.environments[name] = worker.request("hello", limits, backend=backend, plugins=self.plugins)
             except CellError as failure:
                 worker.kill()
@@ -65,13 +68,17 @@ class WorkerPool:
             return worker
 
     def release(self) -> None:
-        """Let all workers forget their prepared cells; one that does not answer soon is ended."""
+        """Let all workers forget their prepared cells; one that does not answer soon, or has grown large, is ended.
+
+        A framework keeps what it has compiled: without this, the last cell of a long run would be blamed for it.
+        """
         for worker in self._workers.values():
-            if worker.alive:
-                deadline = time.monotonic() + STOP_SECONDS
-                limits = Limits(deadline=deadline, timeout_seconds=STOP_SECONDS, memory_limit_mb=math.inf)
-                with contextlib.suppress(CellError):
-                    worker.request("release", limits)
+            if not worker.alive:
+                continue
+            with contextlib.suppress(CellError):
+                worker.request("release", Limits.of(STOP_SECONDS))
+            if worker.resident_mb() > LARGE_MB:
+                worker.stop()
 
     def close(self) -> None:
         """End all workers."""

@@ -5,6 +5,7 @@ and replies come back on its original standard output; what frameworks print goe
 """
 
 import contextlib
+import math
 import os
 import select
 import signal
@@ -33,7 +34,12 @@ class Limits:
 
     deadline: float
     timeout_seconds: float
-    memory_limit_mb: float
+    memory_limit_mb: float = math.inf
+
+    @classmethod
+    def of(cls, seconds: float, *, memory_limit_mb: float = math.inf) -> "Limits":
+        """Return limits that begin now."""
+        return cls(deadline=time.monotonic() + seconds, timeout_seconds=seconds, memory_limit_mb=memory_limit_mb)
 
 
 class WorkerProcess:
@@ -70,6 +76,13 @@ class WorkerProcess:
     def pid(self) -> int:
         """The id of the process."""
         return self._process.pid
+
+    def resident_mb(self) -> float:
+        """Return the resident memory of the process; 0 if it has died."""
+        try:
+            return float(psutil.Process(self.pid).memory_info().rss / _MEGABYTE)
+        except psutil.Error:
+            return 0.0
 
     def mark_log(self) -> None:
         """Let the tail of the log begin here."""
@@ -129,10 +142,7 @@ class WorkerProcess:
             self.kill()
             reason = f"longer than its limit of {limits.timeout_seconds:g} s"
             raise CellError(Outcome.TIMEOUT, reason, self.log_tail())
-        try:
-            resident = psutil.Process(self.pid).memory_info().rss / _MEGABYTE
-        except psutil.Error:  # it has died; the pipe says so next
-            return
+        resident = self.resident_mb()  # 0 if it has died: the pipe says so next
         if resident > limits.memory_limit_mb:
             self.kill()
             reason = f"{resident:.0f} MB resident, more than its limit of {limits.memory_limit_mb:g} MB"

@@ -3,7 +3,6 @@
 This module decides what runs and where its record goes; it measures nothing and prints nothing.
 """
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass, field
@@ -25,6 +24,8 @@ from gradest_bench.schedule import Size, TooLarge, groups
 from gradest_bench.store import Store, latest, read_records
 from gradest_bench.tasks import run_task, task
 
+IDENTIFY_SECONDS = 300.0
+"""How long reading the data of a problem may take; that is no cell's time."""
 _UNKNOWN_SIZE = Size(0, 0, 0)
 
 
@@ -112,14 +113,8 @@ class Sweep:
         return waiting
 
     def _identify(self, cell: Cell, pool: WorkerPool) -> dict[str, Any]:
-        budget = cell.budget
-        limits = Limits(
-            deadline=time.monotonic() + budget.timeout_seconds,
-            timeout_seconds=budget.timeout_seconds,
-            memory_limit_mb=budget.memory_limit_mb,
-        )
-        worker = pool.worker(cell.worker, cell.backend, limits)
-        return worker.request("identify", limits, cell=msgspec.to_builtins(cell))
+        worker = pool.worker(cell.worker, cell.backend)
+        return worker.request("identify", Limits.of(IDENTIFY_SECONDS), cell=msgspec.to_builtins(cell))
 
     # -- running ----------------------------------------------------------------------------------------
     def _run_here(self, part: list[Cell], pool: WorkerPool) -> None:
