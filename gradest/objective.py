@@ -5,6 +5,7 @@ is evaluated inside a compiled step is counted each time the step runs.
 """
 
 import pickle
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -27,6 +28,14 @@ from gradest.tangents import Tangent
 _VALUES, _JVPS, _VJPS = range(3)  # places in the counts, in the order of `Cost`
 Text = Callable[[Operations, Leaves, Data], Array]
 """A loss written in operations, of parameter leaves and data."""
+
+
+class _Counts(threading.local):
+    """Holds what one thread has counted, so that none is lost or seen by another that evaluates at the same time."""
+
+    def __init__(self, threads: list[list[int]]) -> None:  # called in each thread when it counts first
+        self.here = [0, 0, 0]
+        threads.append(self.here)
 
 
 class Objective:
@@ -73,7 +82,8 @@ class Objective:
         self.dtypes = form.dtypes
         self.dtype = form.dtypes[0]
         self.device = form.device
-        self._counts = [0, 0, 0]
+        self._threads: list[list[int]] = []
+        self._local = _Counts(self._threads)
         self._recipe = recipe
         self._arguments = arguments
         self._model = model
@@ -81,8 +91,12 @@ class Objective:
 
     @property
     def counts(self) -> Cost:
-        """The evaluations made so far."""
-        return Cost(*self._counts)
+        """The evaluations made so far, in all threads."""
+        return Cost(*map(sum, zip(*self._threads, strict=True)))
+
+    @property
+    def _counts(self) -> list[int]:
+        return self._local.here
 
     def count(self, cost: Cost) -> None:
         """Add evaluations that were made elsewhere, by a worker."""
@@ -92,7 +106,8 @@ class Objective:
     def separate(self) -> "Objective":
         """Return the same objective with counts of its own, for another thread."""
         twin = object.__new__(type(self))  # copy.copy would pickle
-        twin.__dict__.update(self.__dict__, _counts=[0, 0, 0])
+        threads: list[list[int]] = []
+        twin.__dict__.update(self.__dict__, _threads=threads, _local=_Counts(threads))
         return twin
 
     def __reduce__(self) -> tuple[Callable[..., "Objective"], tuple[Any, ...]]:
@@ -192,16 +207,23 @@ class Objective:
         counts while it is traced is added again each time the compiled step runs; steps whose count varies
         with anything but the shapes of their arguments must not be compiled.
         """
-        compiled, counts = self.backend.compile(step), self._counts
+        compiled, first = self.backend.compile(step), threading.Lock()
         recorded: dict[Any, list[int]] = {}
 
         def run(*arrays: Any) -> Any:
+            if recorded:
+                return counted(arrays)
+            with first:  # a thread that came second would run what is traced here before its count is known
+                return counted(arrays)
+
+        def counted(arrays: tuple[Any, ...]) -> Any:
+            counts = self._counts
             before = counts.copy()
             result = compiled(*arrays, self.data)
             if counts != before:
                 recorded[_shapes(arrays)] = [now - then for now, then in zip(counts, before, strict=True)]
             else:
-                for kind, more in enumerate(recorded.get(_shapes(arrays), ())):
+                for kind, more in enumerate(recorded.setdefault(_shapes(arrays), [0, 0, 0])):
                     counts[kind] += more
             return result
 
@@ -289,10 +311,8 @@ class Objective:
 
     # -- internals ----------------------------------------------------------------------------------------
     def _counted(self, function: Callable[[Leaves, Data], Any], kind: int) -> Callable[[Leaves], Any]:
-        counts = self._counts
-
         def call(leaves: Leaves) -> Any:
-            counts[kind] += 1
+            self._counts[kind] += 1
             return function(leaves, self.data)
 
         return self.scoped(call)
