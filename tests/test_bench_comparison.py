@@ -107,6 +107,16 @@ def test_runs_without_a_common_cell_are_refused() -> None:
         compare_runs(run_of(0), empty)
 
 
+def test_time_of_a_disturbed_cell_is_not_judged() -> None:
+    before, after = run_of(0), run_of(1, factor=3.0)
+    timing = after.records[0].timing
+    assert timing is not None
+    timing.disturbed = True
+    found = compare_runs(before, after)
+    assert [change.verdict for change in found.times] == ["disturbed"] + ["same"] * (len(CELLS) - 1)
+    assert not found.worse
+
+
 def test_outcome_that_was_ok_and_is_not_is_worse() -> None:
     before, after = run_of(0), run_of(0)
     after.records[0].outcome = "timeout"

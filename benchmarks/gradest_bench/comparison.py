@@ -28,10 +28,13 @@ class TimeChange:
     title: str
     ratio: Ratio
     adjusted_p: float
+    disturbed: bool = False
 
     @property
     def verdict(self) -> str:
-        """Return "slower", "faster" or "same"."""
+        """Return "slower", "faster", "same", or "disturbed" where the machine was busy with something else."""
+        if self.disturbed:
+            return "disturbed"
         if not self.adjusted_p < FALSE_ALARM:
             return "same"
         if self.ratio.low > 1 + MINIMUM_EFFECT:
@@ -128,13 +131,15 @@ def _differences(worker: str, before: dict[str, Any], after: dict[str, Any]) -> 
 
 
 def _time_changes(pairs: Sequence[tuple[Record, Record]]) -> tuple[TimeChange, ...]:
-    titles, ratios = [], []
+    found: list[TimeChange] = []
     for a, b in pairs:
         if a.timing is not None and b.timing is not None and a.timing.wall_seconds and b.timing.wall_seconds:
-            titles.append(b.cell.title)
-            ratios.append(compare_samples(_rounds(a.timing), _rounds(b.timing)))
-    adjusted = holm([ratio.p_value for ratio in ratios])
-    return tuple(TimeChange(*found) for found in zip(titles, ratios, adjusted, strict=True))
+            ratio = compare_samples(_rounds(a.timing), _rounds(b.timing))
+            disturbed = a.timing.disturbed or b.timing.disturbed
+            found.append(TimeChange(b.cell.title, ratio, ratio.p_value, disturbed))
+    judged = [change for change in found if not change.disturbed]
+    adjusted = dict(zip(map(id, judged), holm([change.adjusted_p for change in judged]), strict=True))
+    return tuple(replace(change, adjusted_p=adjusted.get(id(change), 1.0)) for change in found)
 
 
 def _rounds(timing: Timing) -> list[list[float]]:

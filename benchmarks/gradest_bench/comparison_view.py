@@ -15,11 +15,13 @@ def show_run_comparison(console: Console, found: Comparison) -> None:
     _show_accuracies(console, found)
     for title, before, after in found.outcomes:
         console.print(f"[bold]{before} -> {after}[/]  {escape(title)}", highlight=False)
-    counts = {word: sum(1 for t in found.times if t.verdict == word) for word in ("faster", "slower", "same")}
+    counts = {
+        word: sum(1 for t in found.times if t.verdict == word) for word in ("faster", "slower", "same", "disturbed")
+    }
     errors = {word: sum(1 for t in found.accuracies if t.verdict == word) for word in ("better", "worse", "same")}
     console.print(
         f"time: {counts['faster']} faster, {counts['slower']} slower, {counts['same']} without a change of more than "
-        f"{MINIMUM_EFFECT:.0%}\n"
+        f"{MINIMUM_EFFECT:.0%}, {counts['disturbed']} not judged as the machine was disturbed\n"
         f"accuracy: {errors['better']} better, {errors['worse']} worse, {errors['same']} the same\n"
         f"outcomes: {len(found.outcomes)} differ; cells of the first run alone: {found.only_before}, of the second: "
         f"{found.only_after}\nFalse-alarm rate: {FALSE_ALARM:.0%} over all times together, and over all accuracies "
@@ -29,7 +31,7 @@ def show_run_comparison(console: Console, found: Comparison) -> None:
 
 
 def _show_times(console: Console, found: Comparison) -> None:
-    changed = sorted((t for t in found.times if t.verdict != "same"), key=lambda t: -t.ratio.ratio)
+    changed = sorted((t for t in found.times if t.verdict in ("faster", "slower")), key=lambda t: -t.ratio.ratio)
     if not changed:
         return
     table = Table(title="time, second / first", title_justify="left", title_style="bold")
