@@ -178,10 +178,16 @@ class Objective:
             return "batched"
         return "vmap" if "vmap" in self.backend.native else "loop"
 
-    def evaluate_perturbed(self, leaves: Leaves, tangents: Sequence[Tangent], data: Data) -> Array:
-        """Return the losses `(K,)` at `leaves + tangents`, using the structure of the tangents; counts K values."""
+    def evaluate_perturbed(
+        self, leaves: Leaves, tangents: Sequence[Tangent], data: Data, *, shared: Any = None
+    ) -> Array:
+        """Return the losses `(K,)` at `leaves + tangents`, using the structure of the tangents; counts K values.
+
+        `shared`, a dict, keeps what calls with the same leaves and data have in common.
+        """
         self._counts[_VALUES] += tangents[0].count
-        return autodiff.perturbed_values(self._require_text("structured evaluation"), self.ops, leaves, tangents, data)
+        text = self._require_text("structured evaluation")
+        return autodiff.perturbed_values(text, self.ops, leaves, tangents, data, shared=shared)
 
     def evaluate_differences(self, leaves: Leaves, tangents: Sequence[Tangent], data: Data) -> tuple[Array, Array]:
         """Return the loss and the exact differences `f(x + tangent_k) - f(x)`, `(K,)`; counts K + 1 values."""

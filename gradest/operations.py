@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 Array = Any
@@ -108,6 +109,21 @@ class Operations(ABC):
         Frameworks that do not fuse operations may evaluate it on blocks that fit a cache.
         """
         return function(x)
+
+    def accumulate(self, total: Array, x: Array) -> Array:
+        """Return `total + x` of the shape of total, which may be overwritten: nobody else may hold it."""
+        return total + x
+
+    def both_sides(self, function: Callable[[Array], Array], x: Array, change: Array, radius: float) -> Array:
+        """Return an elementwise function at `x + radius * change_k`, and then at `x - radius * change_k`.
+
+        x of shape S, change `(K, *S)`; the result is `(2 K, *S)`. Frameworks that do not fuse operations may evaluate
+        it in place on blocks that fit a cache.
+        """
+        shape = tuple(int(n) for n in change.shape)
+        signs = self.constant(np.array([radius, -radius]).reshape(2, *(1,) * len(shape)), like=change)
+        values = function(x + self.expand_dims(change, axis=0) * signs)
+        return self.reshape(values, (2 * shape[0], *shape[1:]))
 
     def piecewise(
         self, x: Array, far: Array, on_far: Callable[[Array], Array], on_near: Callable[[Array], Array]

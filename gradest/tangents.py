@@ -80,29 +80,37 @@ class Dense(Tangent):
 
 @dataclass(frozen=True)
 class Mirrored(Tangent):
-    """Holds 2 K directions, `radius * values` and then `-radius * values`, for values `(K, *shape)`.
+    """Holds 2 K directions: `radius * t_k` for the K directions of `half`, and then their opposites.
 
     Linear operations on it cost half of what they cost on 2 K directions.
     """
 
-    values: Array
+    half: Tangent
     radius: float
 
     @property
     def count(self) -> int:
-        return 2 * int(self.values.shape[0])
+        return 2 * self.half.count
+
+    def apart(self, ops: Operations) -> Tangent:
+        """Return the same directions each by itself: of low rank where the half is."""
+        half = self.half
+        if not isinstance(half, LowRank):
+            return Dense(_both_signs(ops, half.dense(ops), self.radius))
+        right = ops.broadcast_to(half.right, (2, *(int(n) for n in half.right.shape)))
+        right = ops.reshape(right, (self.count, *(int(n) for n in half.right.shape[1:])))
+        return LowRank(_both_signs(ops, half.left, self.radius), right)
 
     def dense(self, ops: Operations) -> Array:
-        shape = tuple(int(n) for n in self.values.shape)
-        return ops.reshape(_both_signs(ops, self.values, self.radius), (2 * shape[0], *shape[1:]))
+        return self.apart(ops).dense(ops)
 
     def combine(self, ops: Operations, weights: Array) -> Array:
         halves = ops.reshape(weights, (2, -1))
-        difference = ops.sum(halves * _signs(ops, weights, self.radius, 1), axis=0)
-        return Dense(self.values).combine(ops, difference)
+        signs = ops.constant(np.array([[self.radius], [-self.radius]]), like=weights)
+        return self.half.combine(ops, ops.sum(halves * signs, axis=0))
 
     def scaled(self, factor: Array | float) -> Tangent:
-        return Mirrored(self.values * factor, self.radius)
+        return Mirrored(self.half.scaled(factor), self.radius)
 
 
 @dataclass(frozen=True)
@@ -233,24 +241,13 @@ class Outer(Tangent):
         return Outer(self.columns, self.weight * factor)
 
 
-def mirrored(ops: Operations, tangent: Tangent, radius: float) -> Tangent:
+def mirrored(tangent: Tangent, radius: float) -> Tangent:
     """Return the 2 K directions `radius * t_k` and then `-radius * t_k`, with the structure of the K."""
-    if isinstance(tangent, LowRank):
-        count, height, rank = (int(n) for n in tangent.left.shape)
-        right = ops.broadcast_to(tangent.right, (2, *(int(n) for n in tangent.right.shape)))
-        return LowRank(
-            ops.reshape(_both_signs(ops, tangent.left, radius), (2 * count, height, rank)),
-            ops.reshape(right, (2 * count, int(tangent.right.shape[1]), rank)),
-        )
-    if isinstance(tangent, Zero):
-        return Zero(2 * tangent.count, tangent.like)
-    return Mirrored(tangent.dense(ops), radius)
-
-
-def _signs(ops: Operations, like: Array, radius: float, axes: int) -> Array:
-    return ops.constant(np.array([radius, -radius]).reshape(2, *(1,) * axes), like=like)
+    return Zero(2 * tangent.count, tangent.like) if isinstance(tangent, Zero) else Mirrored(tangent, radius)
 
 
 def _both_signs(ops: Operations, values: Array, radius: float) -> Array:
-    """Return `(2, *shape)`: the values times the radius, and times its opposite."""
-    return ops.expand_dims(values, axis=0) * _signs(ops, values, radius, len(values.shape))
+    """Return `(2 K, *shape)`: the values times the radius, and then times its opposite."""
+    shape = tuple(int(n) for n in values.shape)
+    signs = ops.constant(np.array([radius, -radius]).reshape(2, *(1,) * len(shape)), like=values)
+    return ops.reshape(ops.expand_dims(values, axis=0) * signs, (2 * shape[0], *shape[1:]))

@@ -10,8 +10,8 @@ from gradest.registry import get_backend
 from gradest.tangents import Dense
 
 NUMPY = get_backend("numpy").operations()
-# The first has no derivative, the second computes nothing, the third has its own test.
-ELSEWHERE = {"greater", "blockwise", "stop_gradient"}
+# The first has no derivative, the second computes nothing, the others have their own tests.
+ELSEWHERE = {"greater", "accumulate", "blockwise", "both_sides", "stop_gradient"}
 
 
 def torch_gradient(text, leaves, data):
@@ -70,3 +70,27 @@ def test_a_wrong_rule_is_rejected(monkeypatch):
     monkeypatch.setitem(rules.UNARY, "tanh", lambda ops, x, y: 1.0 - y)
     gradient = value_and_gradient(text, NUMPY, leaves, data)[1]
     assert np.abs(gradient[0] - expected[0]).max() > 1e-2
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax", "torch"])
+@pytest.mark.parametrize("name", ["tanh", "sigmoid"])  # on NumPy the first is one ufunc, the second is not
+@pytest.mark.parametrize("shape", [(3, 4), (700, 40), (2, 200, 100)])  # below a block, several rows, more than a block
+def test_both_sides_are_the_function_at_either_point(backend, name, shape):
+    found = get_backend(backend)
+    ops, generator = found.operations(), np.random.default_rng(0)
+    base, change = generator.standard_normal(shape[1:]), generator.standard_normal(shape)
+    x, d = (found.array(values.astype("float32"), dtype="float32") for values in (base, change))
+    both = found.numpy(ops.both_sides(getattr(ops, name), x, d, 0.5))
+    function = np.tanh if name == "tanh" else lambda a: 1 / (1 + np.exp(-a))
+    wanted = np.concatenate([function(base + 0.5 * change), function(base - 0.5 * change)])
+    assert both.dtype == np.float32
+    assert np.allclose(both, wanted, rtol=0.0, atol=1e-6)
+    assert np.array_equal(found.numpy(d), change.astype("float32"))
+
+
+def test_accumulating_gives_the_sum_in_the_wider_dtype():
+    for total, x in ((np.ones(3, "float32"), np.full(3, 2.0)), (np.ones(3), np.full(3, 2.0, "float32"))):
+        found = NUMPY.accumulate(total, x)
+        assert found.dtype == np.float64
+        assert np.array_equal(found, [3.0, 3.0, 3.0])
+    assert NUMPY.accumulate(np.float32(1), np.float32(2)) == 3.0

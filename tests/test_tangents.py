@@ -5,7 +5,7 @@ import pytest
 
 from gradest.autodiff import linear
 from gradest.registry import get_backend
-from gradest.tangents import Columns, Dense, LowRank, Outer, Rows, Zero
+from gradest.tangents import Columns, Dense, LowRank, Mirrored, Outer, Rows, Zero
 
 NUMPY = get_backend("numpy").operations()
 GENERATOR = np.random.default_rng(0)
@@ -24,6 +24,11 @@ BLOCKS = {
     "rows": (Rows(SELECTOR, SCALE), ROWS.reshape(6, 4, 3)),
     "vector": (Rows(None, SCALE[:1]), np.diag(SCALE[0])),
     "low rank": (LowRank(LEFT, RIGHT), np.einsum("kmr,knr->kmn", LEFT, RIGHT)),
+    "mirrored": (Mirrored(Dense(DENSE[:3]), 0.5), np.concatenate([0.5 * DENSE[:3], -0.5 * DENSE[:3]])),
+    "mirrored low rank": (
+        Mirrored(LowRank(LEFT[:3], RIGHT[:3]), 0.5),
+        np.concatenate([sign * np.einsum("kmr,knr->kmn", LEFT[:3], RIGHT[:3]) for sign in (0.5, -0.5)]),
+    ),
     "columns": (Columns(VALUES, (4, 3)), COLUMNS.reshape(6, 4, 3)),
     "outer": (Outer(Columns(VALUES, (4, 3)), WEIGHT), (COLUMNS @ WEIGHT).reshape(6, 4, 5)),
 }
@@ -55,7 +60,7 @@ def test_inner_products(name):
 
 @pytest.mark.parametrize("axis", [None, 0, 1, -1, -2, (0, 1)])
 @pytest.mark.parametrize("keepdims", [False, True])
-@pytest.mark.parametrize("name", ["dense", "rows", "low rank", "columns", "outer"])
+@pytest.mark.parametrize("name", ["dense", "rows", "low rank", "mirrored", "mirrored low rank", "columns", "outer"])
 def test_sums(name, keepdims, axis):
     block, expected = BLOCKS[name]
     axes = (0, 1) if axis is None else axis if isinstance(axis, tuple) else (axis,)
@@ -64,7 +69,7 @@ def test_sums(name, keepdims, axis):
     assert np.allclose(found.dense(NUMPY), wanted, rtol=1e-13, atol=1e-14)
 
 
-@pytest.mark.parametrize("name", ["dense", "rows", "low rank", "columns", "outer"])
+@pytest.mark.parametrize("name", ["dense", "rows", "low rank", "mirrored", "mirrored low rank", "columns", "outer"])
 def test_products_with_a_constant_on_either_side(name):
     block, expected = BLOCKS[name]
     before = np.random.default_rng(3).standard_normal((7, 4))

@@ -16,6 +16,7 @@ from gradest.tree import Leaf, Structure, Tree
 from gradest_jax.operations import JaxOperations, NativeJaxOperations
 from gradest_jax.pytree import flatten_pytree
 
+_ALIGNMENT_BYTES = 64
 _WIDE = frozenset({"float64", "complex128"})
 
 
@@ -36,7 +37,7 @@ class JaxBackend(Backend):
     # -- arrays -------------------------------------------------------------------------------------------
     def array(self, values: NDArray[Any], *, dtype: str, device: str = "cpu", copy: bool = True) -> Array:
         # device_put shares NumPy memory where it happens to be 64-byte aligned: a private copy is what it may share.
-        host = (np.array if copy else np.asarray)(values, dtype=dtype, order="C")
+        host = np.array(values, dtype=dtype, order="C") if copy else _contiguous(values, dtype)
         scope = self.scope(dtype)
         if scope is None:
             made = jax.device_put(host, _device(device))
@@ -100,6 +101,18 @@ class JaxBackend(Backend):
     def flatten(self, tree: Tree) -> tuple[tuple[Leaf, ...], tuple[str, ...], Structure]:
         """Return leaves, paths and structure of a tree of dicts, lists and tuples, or of any class JAX knows."""
         return flatten_pytree(tree)
+
+
+def _contiguous(values: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """Return values in C order: themselves, or a copy that is aligned, so that XLA makes no other."""
+    host = np.asarray(values, dtype=dtype)
+    if host.flags.c_contiguous:
+        return host
+    memory = np.empty(host.nbytes + _ALIGNMENT_BYTES, dtype=np.uint8)
+    first = -memory.ctypes.data % _ALIGNMENT_BYTES
+    aligned: NDArray[Any] = memory[first : first + host.nbytes].view(host.dtype).reshape(host.shape)
+    aligned[...] = host
+    return aligned
 
 
 def _wide_mode() -> Any:

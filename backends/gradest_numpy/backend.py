@@ -28,7 +28,7 @@ class NumpyBackend(Backend):
     def array(self, values: NDArray[Any], *, dtype: str, device: str = "cpu", copy: bool = True) -> NDArray[Any]:
         if copy:
             return np.array(values, dtype=dtype, order="C", copy=True)
-        return np.asarray(values, dtype=dtype, order="C")
+        return np.asarray(values, dtype=dtype)  # strided where the values are: nothing is copied
 
     def numpy(self, array: NDArray[Any]) -> NDArray[Any]:
         return np.array(array, copy=True)

@@ -69,16 +69,26 @@ def add_changes(ops: Operations, x: Change, y: Change, shape: Shape) -> Change:
     if x is None or y is None:
         return None if x is None and y is None else broadcast_change(ops, x or y, shape)
     if isinstance(x, Mirrored) and isinstance(y, Mirrored) and x.radius == y.radius:
-        rank = len(shape)
-        return Mirrored(align(ops, x.values, rank) + align(ops, y.values, rank), x.radius)
+        return _mirror(x, add_changes(ops, x.half, y.half, shape))
     (dx, dy), wrap = frame(ops, (x, y), shape)
     return wrap(dx + dy)  # type: ignore[operator]  # neither is None, as tested above
+
+
+def accumulate_change(ops: Operations, total: Change, x: Change, shape: Shape) -> Change:
+    """Return `add_changes` for a total of the shape that nobody else holds: its array may be overwritten."""
+    if isinstance(total, Mirrored) and isinstance(x, Mirrored) and total.radius == x.radius:
+        return _mirror(total, accumulate_change(ops, total.half, x.half, shape))
+    if isinstance(total, Dense) and isinstance(x, Dense):
+        return Dense(ops.accumulate(total.values, align(ops, x.values, len(shape))))
+    return add_changes(ops, total, x, shape)
 
 
 def broadcast_change(ops: Operations, x: Change, shape: Shape) -> Change:
     """Return a change of an array broadcast to the shape."""
     if x is None or _shape(ops, x) == shape:
         return x
+    if isinstance(x, Mirrored):
+        return _mirror(x, broadcast_change(ops, x.half, shape))
     (dx,), wrap = frame(ops, (x,), shape)
     return wrap(dx)
 
@@ -87,6 +97,8 @@ def sum_change(ops: Operations, x: Change, *, axis: Axis, keepdims: bool) -> Cha
     """Return the change of a sum over axes."""
     if x is None:
         return None
+    if isinstance(x, Mirrored):
+        return _mirror(x, sum_change(ops, x.half, axis=axis, keepdims=keepdims))
     if isinstance(x, Rows):
         x = x.columns(ops)
     shape = _shape(ops, x)
@@ -107,6 +119,8 @@ def sum_change(ops: Operations, x: Change, *, axis: Axis, keepdims: bool) -> Cha
 
 def matmul_left(ops: Operations, x: Array, change: Tangent) -> Tangent:
     """Return `x @ change` for an array x `(..., N, D)` that does not move."""
+    if isinstance(change, Mirrored):
+        return Mirrored(matmul_left(ops, x, change.half), change.radius)
     if len(x.shape) == 2:
         if isinstance(change, Rows) and change.selector is not None:
             rows, width = (int(n) for n in change.scale.shape)
@@ -118,8 +132,6 @@ def matmul_left(ops: Operations, x: Array, change: Tangent) -> Tangent:
             return Columns(ops.matmul(x, full), (int(x.shape[0]), change.shape[1]))
         if isinstance(change, LowRank):
             return Dense(_low_rank_product(ops, x, change))
-        if isinstance(change, Mirrored) and len(change.values.shape) == 3:
-            return Mirrored(ops.matmul(x, change.values), change.radius)
     values = change.dense(ops)
     return Dense(ops.matmul(x, align(ops, values, max(len(x.shape), len(values.shape) - 1))))
 
@@ -136,6 +148,8 @@ def _low_rank_product(ops: Operations, x: Array, change: LowRank) -> Array:
 
 def matmul_right(ops: Operations, change: Tangent, y: Array) -> Tangent:
     """Return `change @ y` for an array y `(..., D, H)` that does not move."""
+    if isinstance(change, Mirrored):
+        return Mirrored(matmul_right(ops, change.half, y), change.radius)
     if isinstance(change, Columns) and len(change.shape) == 2 and len(y.shape) == 2:
         return Outer(change, y)
     if isinstance(change, LowRank) and len(y.shape) == 2:
@@ -164,6 +178,8 @@ def matmul_both(ops: Operations, x: Tangent, y: Tangent) -> Tangent:
 
 def transpose_change(ops: Operations, x: Change) -> Change:
     """Return the change of a transposed matrix."""
+    if isinstance(x, Mirrored):
+        return _mirror(x, transpose_change(ops, x.half))
     if isinstance(x, LowRank):
         return LowRank(x.right, x.left)
     return None if x is None else Dense(ops.matrix_transpose(x.dense(ops)))
@@ -179,7 +195,7 @@ def expand_change(ops: Operations, x: Change, *, axis: int) -> Change:
         place = len(x.shape) + 1 + axis
         return Columns(ops.expand_dims(x.values, axis=axis), (*x.shape[:place], 1, *x.shape[place:]))
     if isinstance(x, Mirrored):
-        return Mirrored(ops.expand_dims(x.values, axis=axis), x.radius)
+        return _mirror(x, expand_change(ops, x.half, axis=axis))
     return Dense(ops.expand_dims(x.dense(ops), axis=axis))
 
 
@@ -207,8 +223,15 @@ def contract(ops: Operations, x: Tangent, cotangent: Array) -> Array:
     return ops.reshape(ops.matmul(flat, ops.reshape(cotangent, (-1, 1))), (-1,))
 
 
+def _mirror(x: Mirrored, half: Change) -> Change:
+    """Return directions on both sides where x has them, from those on one."""
+    return None if half is None else Mirrored(half, x.radius)
+
+
 def _shape(ops: Operations, x: Tangent) -> Shape:
     """Return the shape of the array that a change belongs to."""
+    if isinstance(x, Mirrored):
+        return _shape(ops, x.half)
     if isinstance(x, Columns):
         return x.shape
     if isinstance(x, Outer):

@@ -15,11 +15,19 @@ from gradest.autodiff.linear import Change
 from gradest.autodiff.softmax_losses import softmax_loss_difference
 from gradest.autodiff.wrapped import Interpreter, Wrapped, axes_from_end, map_data, shape_of
 from gradest.operations import Array, Axis, Operations
-from gradest.tangents import Columns, LowRank, Outer, Rows, Tangent
+from gradest.tangents import Columns, LowRank, Mirrored, Outer, Rows, Tangent
+
+Shared = dict[tuple[int, int], tuple[Array, Array, Array]]
 
 
 def perturbed_values(
-    text: Callable[..., Any], ops: Operations, leaves: Sequence[Array], tangents: Sequence[Tangent], data: Any
+    text: Callable[..., Any],
+    ops: Operations,
+    leaves: Sequence[Array],
+    tangents: Sequence[Tangent],
+    data: Any,
+    *,
+    shared: Shared | None = None,
 ) -> Array:
     """Return the K losses `f(leaves + tangent_k)`, `(K,)`.
 
@@ -29,8 +37,12 @@ def perturbed_values(
         `text(ops, leaves, data) -> scalar`, written in operations.
     leaves, tangents
         The parameters, and for each its block of K displacements.
+    shared
+        Where products of parameters and data themselves are kept between calls with the same arrays.
     """
-    interpreter = PerturbedOperations(ops)
+    interpreter = PerturbedOperations(ops, shared)
+    interpreter.inputs.update(map(id, leaves))
+    map_data(lambda x: interpreter.inputs.add(id(x)), data)
     values = tuple(Perturbed(interpreter, x, linear.start_change(t)) for x, t in zip(leaves, tangents, strict=True))
     result = text(interpreter, values, map_data(lambda x: Perturbed(interpreter, x), data))
     base = result.base if isinstance(result, Perturbed) else result
@@ -75,8 +87,10 @@ class Perturbed(Wrapped):
 class PerturbedOperations(Interpreter):
     """Evaluates linear operations on base and change, and all others at the perturbed values themselves."""
 
-    def __init__(self, ops: Operations) -> None:
+    def __init__(self, ops: Operations, shared: Shared | None = None) -> None:
         self.ops = ops
+        self.inputs: set[int] = set()
+        self._shared = {} if shared is None else shared
 
     def elementwise(self, function: Callable[..., Array], *operands: Any) -> Perturbed:
         """Return the function of the operands: on one column where only that moves, else on K whole values."""
@@ -92,6 +106,11 @@ class PerturbedOperations(Interpreter):
                 return Perturbed(self, base, wrap(moved))
             moved = function(*(x.base if d is None else x.base + d for x, d in zip(operands, changes, strict=True)))
             return Perturbed(self, base, wrap(moved - base))
+        if len(operands) == 1 and isinstance(operands[0].change, Mirrored):
+            base, change = operands[0].base, operands[0].change
+            half = change.half.dense(self.ops)
+            if tuple(half.shape[1:]) == tuple(base.shape):
+                return Perturbed(self, None, values=self.ops.both_sides(function, base, half, change.radius))
         rank = max(len(shape_of(x.base) if x.values is None else x.shape) for x in operands)
         return Perturbed(self, None, values=function(*(x.whole(rank) for x in operands)))
 
@@ -183,24 +202,39 @@ class PerturbedOperations(Interpreter):
             change = linear.matmul_right(ops, x.change, weight.base)
         if weight.change is not None:
             change = linear.matmul_left(ops, x.base, weight.change)
-        return Perturbed(self, ops.matmul(x.base, weight.base), change)
+        return Perturbed(self, self._base_product(x.base, weight.base), change)
+
+    def _base_product(self, x: Array, weight: Array) -> Array:
+        """Return the product of two bases; of parameters and data themselves, as it was computed first."""
+        if not self.inputs.issuperset((id(x), id(weight))):
+            return self.ops.matmul(x, weight)
+        key = (id(x), id(weight))
+        if key not in self._shared:  # the operands are kept as well, so that no others get their identities
+            self._shared[key] = (self.ops.matmul(x, weight), x, weight)
+        return self._shared[key][0]
 
     def _moving_product(self, x: Perturbed, weight: Perturbed) -> Array:
         """Return the K products of factors that both move, or of which one has no base."""
         ops = self.ops
-        if x.moves and weight.values is None and (weight.change is None or isinstance(weight.change, LowRank)):
+        change = weight.change.apart(ops) if isinstance(weight.change, Mirrored) else weight.change
+        if x.moves and weight.values is None and (change is None or isinstance(change, LowRank)):
             values = x.whole(len(x.shape))
             product = linear.matmul_population(ops, values, weight.base)
-            if isinstance(weight.change, LowRank):
-                product = product + ops.matmul(
-                    ops.matmul(values, weight.change.left), ops.matrix_transpose(weight.change.right)
-                )
+            if change is not None:
+                product = product + ops.matmul(ops.matmul(values, change.left), ops.matrix_transpose(change.right))
             return product
         rank = max(len(x.shape), len(weight.shape))
         return ops.matmul(x.whole(rank), weight.whole(rank))
 
     def _add_bias(self, product: Perturbed, bias: Perturbed) -> Perturbed:
-        return self.add(product, self.expand_dims(bias, axis=-2))
+        """Return the sum; the product's change, which nobody else holds, may be overwritten."""
+        shift = self.expand_dims(bias, axis=-2)
+        if product.values is None and shift.values is None and product.change is not None:
+            base = product.base + shift.base
+            if tuple(base.shape) == tuple(product.base.shape):
+                change = linear.accumulate_change(self.ops, product.change, shift.change, shape_of(base))
+                return Perturbed(self, base, change)
+        return self.add(product, shift)
 
     def matrix_transpose(self, x: Perturbed) -> Perturbed:
         return self.linear(x, self.ops.matrix_transpose, lambda c: linear.transpose_change(self.ops, c))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -100,9 +101,19 @@ class Directions:
         return tuple(blocks)
 
     def _drawn(self, start: int, stop: int, shapes: Sequence[Shape]) -> list[NDArray[Any]]:
-        """Return contiguous arrays `(K, *shape)` that hold consecutive parts of the directions."""
+        """Return arrays `(K, *shape)` that hold consecutive parts of the directions.
+
+        Short directions are dealt out to contiguous arrays; long ones stay where they are drawn, and each part of each
+        is contiguous.
+        """
         sizes = [math.prod(shape) for shape in shapes]
         streams, total, count = Streams(self._key), sum(sizes), stop - start
+        ends = list(accumulate(sizes))
+        if total > _SCRATCH_ENTRIES:
+            flat = _aligned((count, total), self._dtype)
+            self._fill(streams, start, flat)
+            parts = [flat[:, end - size : end] for end, size in zip(ends, sizes, strict=True)]
+            return [part.reshape(count, *shape) for part, shape in zip(parts, shapes, strict=True)]
         blocks = [_aligned((count, size), self._dtype) for size in sizes]
         # Whole directions are drawn into memory that stays in cache, and dealt out from there.
         rows = max(1, min(count, _SCRATCH_ENTRIES // max(1, total)))
@@ -110,10 +121,8 @@ class Directions:
         for first in range(0, count, rows):
             part = scratch[: min(rows, count - first)]
             self._fill(streams, start + first, part)
-            offset = 0
-            for block, size in zip(blocks, sizes, strict=True):
-                block[first : first + len(part)] = part[:, offset : offset + size]
-                offset += size
+            for block, end, size in zip(blocks, ends, sizes, strict=True):
+                block[first : first + len(part)] = part[:, end - size : end]
         return [block.reshape(count, *shape) for block, shape in zip(blocks, shapes, strict=True)]
 
 

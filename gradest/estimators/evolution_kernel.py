@@ -66,7 +66,9 @@ class EvolutionKernel:
         self._values = bound_step(objective, self._values_step)
         self._slopes = bound_step(objective, self._slopes_step)
         self._combine = bound_step(objective, lambda noise, weights, data: self._sum(as_tangents(noise), weights))
-        self._evaluate = evaluate or partial(evaluate_at, objective)
+        # What blocks have in common is kept within one group; a compiled step has only its own arguments.
+        self._shared: dict[Any, Any] | None = None if "compile" in objective.backend.native else {}
+        self._evaluate = evaluate or partial(evaluate_at, objective, shared=self._shared)
         self._dtype = None if evaluate is None else objective.dtype
         self._source: tuple[Key, Draws] | None = None
         self._kept: tuple[Key, Block, Noise] | None = None
@@ -77,10 +79,11 @@ class EvolutionKernel:
         total: Leaves | None = None
         watched: list[tuple[Array, Array]] = []
         centre = None
+        self._forget()
         for block in group:
             noise, given = self._noise(key, block), () if value is None else value
             part, values, differences, centre = self._slopes(leaves, noise, given)
-            total = add_leaves(total, part)
+            total = add_leaves(total, part, self.objective.ops)
             if self.watches_rounding:
                 watched.append((values, differences))
         return total, centre, tuple(watched)
@@ -89,6 +92,7 @@ class EvolutionKernel:
         """Return values as NumPy `(1 or 2 sides, n)` in float64, and f(x) where differences give it."""
         rows: list[NDArray[np.float64]] = []
         centre = None
+        self._forget()
         for block in group:
             sides, centre = self._values(leaves, self._noise(key, block))
             rows.append(np.stack([np.asarray(self.objective.backend.numpy(f), dtype=np.float64) for f in sides]))
@@ -99,11 +103,17 @@ class EvolutionKernel:
         total: Leaves | None = None
         objective, first = self.objective, group[0][0]
         for start, stop in group:
-            part = weights[start - first : stop - first]
-            placed = objective.backend.array(part, dtype=objective.dtype, device=objective.device)
-            total = add_leaves(total, self._combine(self._noise(key, (start, stop)), placed))
+            placed = objective.backend.array(
+                weights[start - first : stop - first], dtype=objective.dtype, device=objective.device
+            )
+            part = self._combine(self._noise(key, (start, stop)), placed)
+            total = add_leaves(total, part, objective.ops)
         self._kept = None
         return total or ()
+
+    def _forget(self) -> None:
+        if self._shared:
+            self._shared.clear()
 
     def _noise(self, key: Key, block: Block) -> Noise:
         if self._kept is not None and self._kept[:2] == (key, block):
@@ -123,7 +133,7 @@ class EvolutionKernel:
         if antithetic and not self._pairs:
             # An opaque loss is evaluated at whole points: one side at a time takes half the memory.
             return tuple(self._evaluate(leaves, [t.scaled(r) for t in tangents], data) for r in (radius, -radius)), ()
-        moved = [mirrored(ops, t, radius) if antithetic else t.scaled(radius) for t in tangents]
+        moved = [mirrored(t, radius) if antithetic else t.scaled(radius) for t in tangents]
         if self._exact:
             centre, values = objective.evaluate_differences(leaves, moved, data)
         else:
@@ -169,7 +179,7 @@ class EvolutionRun:
         total: Leaves | None = None
         watched: list[tuple[Array, Array]] = []
         for part, centre, seen in self._crew.run("slopes", leaves, self._groups, [(key, value)] * len(self._groups)):
-            total = add_leaves(total, part)
+            total = add_leaves(total, part, self._kernel.objective.ops)
             value = _first(value, centre)
             watched.extend(seen)
         self._warn(watched)
@@ -188,7 +198,7 @@ class EvolutionRun:
         arguments = [(key, weights[group[0][0] : group[-1][1]]) for group in self._groups]
         total: Leaves | None = None
         for part in self._crew.run("combined", leaves, self._groups, arguments):
-            total = add_leaves(total, part)
+            total = add_leaves(total, part, self._kernel.objective.ops)
         return KernelResult(value, total or ())
 
     def _weights(self, fitness: NDArray[np.float64], value: Array | None) -> NDArray[np.float64]:

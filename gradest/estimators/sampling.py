@@ -4,6 +4,7 @@ Blocks depend on the layout and the hyper-parameters alone, and sums run in inde
 not depend on the number of workers. This module knows no particular estimator.
 """
 
+import operator
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,11 +22,11 @@ from gradest.estimate import Cost
 from gradest.estimator import Estimator
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.operations import Array
+from gradest.operations import Array, Operations
 from gradest.tangents import Tangent
 
 _ENTRY_BYTES = 8
-_ACTIVATION_SHARE = 8  # one evaluation is taken to hold at least P / 8 numbers beside its direction
+_ACTIVATION_SHARE = 4  # both evaluations of a pair are taken to hold at least P / 4 numbers beside its direction
 
 
 class Draws(Protocol):
@@ -133,10 +134,15 @@ def bound_step(objective: Objective, step: Callable[..., Any]) -> Callable[..., 
     return objective.scoped(lambda *arrays: step(*arrays, objective.data))
 
 
-def evaluate_at(objective: Objective, leaves: Leaves, tangents: Sequence[Tangent], data: Any) -> Array:
-    """Return the losses `(K,)` at `leaves + tangents`, structured where the loss is written in operations."""
+def evaluate_at(
+    objective: Objective, leaves: Leaves, tangents: Sequence[Tangent], data: Any, *, shared: Any = None
+) -> Array:
+    """Return the losses `(K,)` at `leaves + tangents`, structured where the loss is written in operations.
+
+    `shared` is a dict that keeps what calls with the same leaves and data have in common, or None.
+    """
     if objective.text is not None:
-        return objective.evaluate_perturbed(leaves, tangents, data)
+        return objective.evaluate_perturbed(leaves, tangents, data, shared=shared)
     ops = objective.ops
     population = tuple(
         ops.expand_dims(leaf, axis=0) + tangent.dense(ops) for leaf, tangent in zip(leaves, tangents, strict=True)
@@ -149,6 +155,9 @@ def evaluation_path(objective: Objective) -> str:
     return "structured" if objective.text is not None else objective.population_path
 
 
-def add_leaves(total: Leaves | None, part: Leaves) -> Leaves:
-    """Return the sum of two sets of leaves; the first may be None."""
-    return part if total is None else tuple(a + b for a, b in zip(total, part, strict=True))
+def add_leaves(total: Leaves | None, part: Leaves, ops: Operations | None = None) -> Leaves:
+    """Return the sum of two sets of leaves; the first, which may be None, may be overwritten where `ops` are given."""
+    if total is None:
+        return part
+    add = operator.add if ops is None else ops.accumulate
+    return tuple(add(a, b) for a, b in zip(total, part, strict=True))
