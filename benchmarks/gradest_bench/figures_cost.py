@@ -20,6 +20,7 @@ from gradest_bench.figures_common import (
     variant,
 )
 from gradest_bench.records import Record
+from gradest_bench.svg import COLOURS
 
 _COSTS: tuple[tuple[str, str, Callable[[Record], float]], ...] = (
     ("time", "median time of one estimate, seconds", median),
@@ -52,14 +53,20 @@ def _frontier(problem: str, dtype: str, cost: str, label: str, shown: list[tuple
         if not best or error(record) < _CLEARLY_LESS * error(best[-1][0]):
             best.append((record, value))
     names = list(dict.fromkeys(f"{record.cell.estimator.label} ({variant(record)})" for record, _ in best))
+    labels = {record.cell.estimator.label for record, _ in shown}
+    called = _label if len(labels) <= COLOURS else _name  # a colour each, as long as there are enough
     series = [
         Series(
             name,
             which,
-            tuple(Point(cost, _drawn(record), tip(record)) for record, cost in shown if _is(record, name, which)),
+            tuple(
+                Point(amount, _drawn(record), tip(record))
+                for record, amount in shown
+                if (called(record), variant(record)) == (name, which)
+            ),
             "marks",
         )
-        for name, which in dict.fromkeys((record.cell.estimator.label, variant(record)) for record, _ in shown)
+        for name, which in dict.fromkeys((called(record), variant(record)) for record, _ in shown)
     ]
     return Figure(
         key=f"frontier-{cost}-{problem}-{dtype}",
@@ -82,8 +89,12 @@ def _drawn(record: Record) -> float:
     return max(error(record), 0.1 * rounding_unit(record.cell.dtype))
 
 
-def _is(record: Record, name: str, which: str) -> bool:
-    return record.cell.estimator.label == name and variant(record) == which
+def _label(record: Record) -> str:
+    return record.cell.estimator.label
+
+
+def _name(record: Record) -> str:
+    return record.cell.estimator.name
 
 
 def cost_curves(records: Sequence[Record]) -> Iterator[Figure]:
