@@ -8,7 +8,7 @@ import click
 from gradest.errors import InvalidInputError
 
 
-class CsvOption(click.ParamType):
+class CsvOption(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of click alone
     """Names separated by commas, as a tuple."""
 
     name = "names"

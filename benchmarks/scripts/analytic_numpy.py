@@ -23,6 +23,7 @@ BARS = {("S", "float32"): 1.25, ("L", "float32"): 1.15, ("L", "float64"): 0.75}
 
 
 def measure(size: str, dtype: str, rounds: int) -> None:
+    """Print the ratio for one size and dtype."""
     bound = partial(gradest.bind, problem(size), dtype=dtype)
     prepared = gradest.get_estimator("analytic").prepare(bound(backend="numpy", kernel="native"))
     params = prepared.objective.start_tree
@@ -34,6 +35,7 @@ def measure(size: str, dtype: str, rounds: int) -> None:
 
 
 def main() -> None:
+    """Read the options and measure each case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
