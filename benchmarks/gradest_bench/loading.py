@@ -85,11 +85,11 @@ def load(folder: str | Path) -> Run:
 
 def flat_row(record: Record) -> dict[str, Any]:
     """Return a record as one flat dict of numbers and texts; times in seconds, memory in bytes."""
-    cell, timing, counts, memory = record.cell, record.timing, record.counts, record.memory
-    single = record.accuracy.get("single", {})
-    scatter = record.accuracy.get("replicates", {})
-    smoothed = record.accuracy.get("smoothed", {})
-    predicted = record.accuracy.get("predicted") or {}
+    return {**_asked(record), **_errors(record), **_costs(record)}
+
+
+def _asked(record: Record) -> dict[str, Any]:
+    cell, facts = record.cell, record.facts
     found, reason = verdict(record)
     return {
         "suite": record.suite,
@@ -99,30 +99,39 @@ def flat_row(record: Record) -> dict[str, Any]:
         "backend": cell.worker,
         "dtype": cell.dtype,
         "kernel": cell.kernel,
-        "device": record.facts.get("device", cell.device),
-        "path": record.facts.get("path"),
+        "device": facts.get("device", cell.device),
+        "path": facts.get("path"),
         "outcome": record.outcome,
         "reason": record.reason,
         "verdict": found,
         "verdict_reason": reason,
-        "num_parameters": record.facts.get("num_parameters"),
-        "data_entries": record.facts.get("data_entries"),
-        "value_flops": record.facts.get("value_flops"),
+        **{name: facts.get(name) for name in ("num_parameters", "data_entries", "value_flops")},
         **{f"estimator.{name}": _cell_text(value) for name, value in cell.estimator.fields.items()},
+        **{name: getattr(record, name) for name in ("attempts", "finished", "environment", "key", "identity")},
+    }
+
+
+def _errors(record: Record) -> dict[str, Any]:
+    single = record.accuracy.get("single", {})
+    scatter = record.accuracy.get("replicates", {})
+    smoothed = record.accuracy.get("smoothed", {})
+    predicted = record.accuracy.get("predicted") or {}
+    return {
         **{name: _optional(single, name) for name in _SINGLE},
         **{name: _optional(scatter, name) for name in _SCATTER},
         **{f"smoothed_{name}": _optional(smoothed, name) for name in ("relative_mse", "scale", "distance")},
         "predicted_relative_mse": _optional(predicted, "relative_mse"),
         "reference_uncertainty": _optional(record.accuracy.get("reference", {}), "uncertainty"),
+    }
+
+
+def _costs(record: Record) -> dict[str, Any]:
+    timing, counts, memory = record.timing, record.counts, record.memory
+    return {
         **{name: getattr(timing, name, None) for name in _TIMES},
         "samples": len(timing.wall_seconds) if timing else None,
         **{name: counts.counted[name] if counts else None for name in ("values", "jvps", "vjps")},
         **{name: getattr(memory, name, None) for name in ("peak_extra_bytes", "device_peak_bytes")},
-        "attempts": record.attempts,
-        "finished": record.finished,
-        "environment": record.environment,
-        "key": record.key,
-        "identity": record.identity,
     }
 
 
