@@ -128,7 +128,7 @@ def test_every_figure_has_a_sentence_and_data(run: Run) -> None:
         assert figure.sentence.strip().endswith(".")
         assert any(series.points for series in figure.series)
     kinds = {figure.key.split("-")[0] for figure in figures}
-    assert kinds == {"frontier", "step", "scaling", "time", "blocks"}
+    assert kinds == {"frontier", "step", "scaling", "time", "problems", "blocks"}
 
 
 def test_theory_is_drawn_beside_what_was_measured(run: Run) -> None:

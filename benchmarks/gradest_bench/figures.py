@@ -6,8 +6,9 @@ This module draws nothing.
 from collections.abc import Callable, Iterable, Sequence
 
 from gradest_bench.figure import Figure
-from gradest_bench.figures_accuracy import block_errors, es_scaling, step_curves
+from gradest_bench.figures_accuracy import es_scaling, step_curves
 from gradest_bench.figures_cost import cost_curves, frontiers
+from gradest_bench.figures_problems import block_errors, errors_by_problem
 from gradest_bench.loading import Run
 from gradest_bench.records import Record
 
@@ -16,6 +17,7 @@ _MAKERS: tuple[Callable[[Sequence[Record]], Iterable[Figure]], ...] = (
     es_scaling,
     cost_curves,
     frontiers,
+    errors_by_problem,
     block_errors,
 )
 

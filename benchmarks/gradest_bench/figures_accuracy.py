@@ -1,9 +1,8 @@
-"""Figures of accuracy: error against the step, against N, P and sigma with theory's lines, and by block."""
+"""Figures of accuracy with theory's lines: error against the step, and against N, P and sigma."""
 
 import math
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,6 @@ from gradest_bench.records import Record, number
 
 _LEAST_POINTS = 3
 _THEORY_POINTS = 60
-_MOST_BLOCK_ESTIMATORS = 8
-_MOST_BLOCK_FIGURES = 6
 
 
 def step_curves(records: Sequence[Record]) -> Iterator[Figure]:
@@ -169,42 +166,3 @@ def _ratios(part: list[Record]) -> list[float]:
         number(r.accuracy["replicates"]["relative_mse"]) / number(r.accuracy["predicted"]["relative_mse"])
         for r in found
     ]
-
-
-def block_errors(records: Sequence[Record]) -> Iterator[Figure]:
-    """Yield the error of each parameter block, for the first problems with several blocks and few estimators."""
-    blocked = [
-        r
-        for r in records
-        if len(r.accuracy.get("blocks", {})) > 1 and not r.facts.get("stochastic") and r.cell.estimator.name != "null"
-    ]
-    by_problem = grouped(blocked, lambda r: (r.cell.problem.label, r.cell.dtype))
-    for (problem, dtype), group in islice(by_problem.items(), _MOST_BLOCK_FIGURES):
-        names = list(dict.fromkeys(record.cell.estimator.label for record in group))
-        if len(names) > _MOST_BLOCK_ESTIMATORS:
-            continue
-        blocks = tuple(group[0].accuracy["blocks"])
-        series = [
-            Series(record.cell.estimator.label, variant(record), _block_points(record, blocks), "marks")
-            for record in group
-        ]
-        worst = max((p for s in series for p in s.points if math.isfinite(p.y)), key=lambda p: p.y, default=None)
-        sentence = (
-            f"The largest relative error of any block: {worst.tip.splitlines()[0]}, {worst.y:.1e}." if worst else ""
-        )
-        yield Figure(
-            key=f"blocks-{problem}-{dtype}",
-            title=f"Error of each block of parameters: {problem}, {dtype}",
-            sentence=sentence + " Blocks of exact zeros are not drawn.",
-            x=Axis("block", log=False, categories=blocks),
-            y=Axis("relative error of the block"),
-            series=tuple(series),
-        )
-
-
-def _block_points(record: Record, blocks: tuple[str, ...]) -> tuple[Point, ...]:
-    found = record.accuracy["blocks"]
-    return tuple(
-        Point(float(k), number(found.get(name)), tip(record, f"block {name}: {number(found.get(name)):.2e}"))
-        for k, name in enumerate(blocks)
-    )

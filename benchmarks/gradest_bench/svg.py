@@ -9,8 +9,11 @@ LEFT, RIGHT, TOP, BOTTOM = 74, 18, 14, 56
 COLOURS = 10
 """How many colours the page's style has; more series begin again."""
 _MARK = 4.5
-_CATEGORY_ROOM = 11
-"""The most characters of a category's label."""
+_UPRIGHT_CATEGORIES = 6
+"""More categories than these have slanted labels, and more room below."""
+_CATEGORY_ROOM = {False: 11, True: 26}
+"""The most characters of a category's label, upright and slanted."""
+_SLANTED_BOTTOM = 150
 
 SHAPES = ("circle", "square", "triangle", "diamond", "down", "plus")
 
@@ -21,8 +24,9 @@ def draw(figure: Figure) -> str:
     x = scale_of(figure.x, [point.x for point in points])
     ends = [end for point in points for end in (point.low, point.high) if end is not None]
     y = scale_of(figure.y, [point.y for point in points] + ends)
+    height = HEIGHT - BOTTOM + _bottom(figure)
     parts = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(figure.title)}">',
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(figure.title)}">',
         *_axes(figure, x, y),
         *(part for series in figure.series for part in _series(figure, series, x, y)),
         "</svg>",
@@ -55,23 +59,32 @@ def _down(y: Scale, value: float) -> float:
     return HEIGHT - BOTTOM - y.position(value) * (HEIGHT - TOP - BOTTOM)
 
 
+def _slanted(figure: Figure) -> bool:
+    return len(figure.x.categories) > _UPRIGHT_CATEGORIES
+
+
+def _bottom(figure: Figure) -> int:
+    return _SLANTED_BOTTOM if _slanted(figure) else BOTTOM
+
+
 def _axes(figure: Figure, x: Scale, y: Scale) -> list[str]:
     base, right = HEIGHT - BOTTOM, WIDTH - RIGHT
     parts = [f'<rect class="frame" x="{LEFT}" y="{TOP}" width="{right - LEFT}" height="{base - TOP}"/>']
     for value, label in x.ticks():
         at = _across(x, value)
-        short = label if len(label) <= _CATEGORY_ROOM else label[: _CATEGORY_ROOM - 1] + "…"
+        slanted = _slanted(figure)
+        room = _CATEGORY_ROOM[slanted]
+        short = label if len(label) <= room else label[: room - 1] + "…"
+        turn = f'text-anchor="end" transform="rotate(-35 {at:.1f} {base + 17})"' if slanted else 'text-anchor="middle"'
         parts.append(f'<line class="grid" x1="{at:.1f}" y1="{TOP}" x2="{at:.1f}" y2="{base}"/>')
-        parts.append(f'<text class="tick" x="{at:.1f}" y="{base + 17}" text-anchor="middle">{escape(short)}</text>')
+        parts.append(f'<text class="tick" x="{at:.1f}" y="{base + 17}" {turn}>{escape(short)}</text>')
     for value, label in y.ticks():
         at = _down(y, value)
         parts.append(f'<line class="grid" x1="{LEFT}" y1="{at:.1f}" x2="{right}" y2="{at:.1f}"/>')
         parts.append(f'<text class="tick" x="{LEFT - 7}" y="{at + 4:.1f}" text-anchor="end">{escape(label)}</text>')
     middle = (TOP + base) / 2
-    across = (LEFT + right) / 2
-    parts.append(
-        f'<text class="label" x="{across}" y="{HEIGHT - 12}" text-anchor="middle">{escape(figure.x.label)}</text>'
-    )
+    across, lowest = (LEFT + right) / 2, base + _bottom(figure) - 12
+    parts.append(f'<text class="label" x="{across}" y="{lowest}" text-anchor="middle">{escape(figure.x.label)}</text>')
     turned = f'transform="rotate(-90 16 {middle})"'
     parts.append(
         f'<text class="label" x="16" y="{middle}" text-anchor="middle" {turned}>{escape(figure.y.label)}</text>'
