@@ -117,7 +117,8 @@ class Objective:
         again, (f, params, *rest) = self._recipe
         if params is not None and self._model is None:  # as they were when bound, whatever was written to since
             params = self.start_tree
-        content = pickle.dumps((again, (f, params, *rest)))
+        with self.backend.scope(self.dtype) or nullcontext():
+            content = pickle.dumps((again, (f, params, *rest)))
         return _bound_again, (self.backend, self.dtype, content)
 
     # -- parameters and arguments ------------------------------------------------------------------------
@@ -344,7 +345,7 @@ class Objective:
 
 
 def _bound_again(backend: Backend, dtype: str, content: bytes) -> Objective:
-    """Bind a pickled objective, its arrays read in the backend's scope: JAX would make float32 of float64."""
+    """Bind a pickled objective; outside the backend's scope JAX would make float32 of float64."""
     with backend.scope(dtype) or nullcontext():
         again, given = pickle.loads(content)
     objective: Objective = again(*given)
