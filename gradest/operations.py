@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradest.errors import UnsupportedError
+
 Array = Any
 """An array of whichever framework (or interpreter) the operations belong to."""
 
@@ -124,6 +126,15 @@ class Operations(ABC):
         signs = self.constant(np.array([radius, -radius]).reshape(2, *(1,) * len(shape)), like=change)
         values = function(x + self.expand_dims(change, axis=0) * signs)
         return self.reshape(values, (2 * shape[0], *shape[1:]))
+
+    unpacks_signs = False
+    """Whether there is `unpack_signs`: worth it where arrays cross to the framework by a copy."""
+
+    def unpack_signs(self, words: Array, size: int, *, like: Array) -> Array:
+        """Return `(K, size)` of +1 and -1, of the dtype of `like`, from bits `(K, W)` in 32-bit words."""
+        raise UnsupportedError(
+            f"{size} signs were asked for from bits; {type(self).__name__} unpacks none; draw the directions as numbers"
+        )
 
     def piecewise(
         self, x: Array, far: Array, on_far: Callable[[Array], Array], on_near: Callable[[Array], Array]

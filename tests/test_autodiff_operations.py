@@ -11,7 +11,7 @@ from gradest.tangents import Dense
 
 NUMPY = get_backend("numpy").operations()
 # The first has no derivative, the second computes nothing, the others have their own tests.
-ELSEWHERE = {"greater", "accumulate", "blockwise", "both_sides", "stop_gradient"}
+ELSEWHERE = {"greater", "accumulate", "blockwise", "both_sides", "stop_gradient", "unpack_signs", "unpacks_signs"}
 
 
 def torch_gradient(text, leaves, data):

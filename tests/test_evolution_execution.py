@@ -163,6 +163,16 @@ def test_a_users_function_is_sent_to_processes_where_it_can_be(pools, small_task
 # -- backends and functions -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("shaping", [None, "sign"])  # one pass over the directions, and two
+def test_signs_that_cross_as_bits_are_those_drawn_as_numbers(shaping):
+    pytest.importorskip("jax")
+    estimator = EvolutionStrategy(num_samples=12, distribution="rademacher", shaping=shaping, chunk_size=5)
+    here, there = (gradest.bind(network(), backend=name) for name in ("numpy", "jax"))
+    drawn, unpacked = (flat(o, estimator.prepare(o)(rng=3)) for o in (here, there))
+    assert here.layout.num_parameters % 32
+    assert np.allclose(drawn, unpacked, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("backend", ["torch", "mxnet", "jax"])
 def test_every_backend_perturbs_in_the_same_directions(backend):
     if find_spec(backend) is None:  # not imported here: one of them needs its backend's help for that

@@ -67,6 +67,13 @@ class JaxOperations(Operations):
     def constant(self, values: NDArray[Any], *, like: Array) -> Array:
         return jnp.asarray(np.array(values), dtype=like.dtype)  # a copy: jnp.asarray may share aligned memory
 
+    unpacks_signs = True
+
+    def unpack_signs(self, words: Array, size: int, *, like: Array) -> Array:
+        bits = (words[:, :, None] >> jnp.arange(32, dtype=jnp.uint32)) & jnp.uint32(1)
+        signs: Array = (1 - 2 * bits.astype(like.dtype)).reshape(words.shape[0], -1)
+        return signs[:, :size]
+
     def piecewise(
         self, x: Array, far: Array, on_far: Callable[[Array], Array], on_near: Callable[[Array], Array]
     ) -> Array:

@@ -48,6 +48,12 @@ def fill_rademacher(streams: Streams, start: int, out: NDArray[Any]) -> None:
             out[k, whole * _BYTE_BITS :] = table[used[k, whole], : size % _BYTE_BITS]
 
 
+def packed_signs(streams: Streams, start: int, count: int, size: int) -> NDArray[np.uint32]:
+    """Return `fill_rademacher` as bits `(K, W)`: entry j is -1 where bit j % 32 of word j // 32 is set."""
+    words = streams.words(start, start + count, -(-size // _WORD_BITS)).astype("<u8", copy=False)
+    return words.view("<u4").astype(np.uint32, copy=False)
+
+
 def fill_uniform(streams: Streams, start: int, out: NDArray[Any]) -> None:
     """Fill with the uniform law on [-sqrt 3, sqrt 3), of variance 1."""
     for k in streams.seek(start, start + len(out)):

@@ -205,7 +205,9 @@ class EvolutionStrategy(DirectionSampler):
 
     def parts(self, objective: Objective) -> EvolutionKernel:
         """Return the kernel whose parts workers carry out."""
-        return EvolutionKernel(self.strategy(), objective, partial(self.directions, objective=objective))
+        packed = self.distribution == "rademacher" and objective.ops.unpacks_signs and len(set(objective.dtypes)) == 1
+        draw = partial(self.directions, objective=objective)
+        return EvolutionKernel(self.strategy(), objective, draw, packed=packed)
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         self.directions((0, 0), objective)  # refuses now what would not fit the memory budget later

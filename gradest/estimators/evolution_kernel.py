@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.backend import Leaves
-from gradest.directions import Key, Noise, as_tangents, root_key
+from gradest.directions import Directions, Key, Noise, as_tangents, root_key
 from gradest.estimate import KernelResult
 from gradest.estimators.cancellation import rounding_matters, warn_if_cancelled
 from gradest.estimators.sampling import Draws, add_leaves, bound_step, evaluate_at, place
@@ -47,6 +47,8 @@ class EvolutionKernel:
         From a key to the directions of one estimate.
     evaluate
         `(leaves, tangents, data) -> (K,)`: the losses at perturbed points, where directions are not of parameters.
+    packed
+        Whether directions are signs, drawn as bits and unpacked by the steps.
     """
 
     def __init__(
@@ -55,17 +57,20 @@ class EvolutionKernel:
         objective: Objective,
         draw: Callable[[Key], Draws],
         evaluate: Evaluate | None = None,
+        *,
+        packed: bool = False,
     ) -> None:
         self.strategy = strategy
         self.objective = objective
         self._draw = draw
+        self._packed = packed
         self._exact = strategy.differences == "exact"
         self._pairs = evaluate is None and objective.text is not None
         self.needs_value = strategy.baseline == "value" and not self._exact
         self.watches_rounding = not self._exact and rounding_matters(objective.dtype, strategy.sigma)
         self._values = bound_step(objective, self._values_step)
         self._slopes = bound_step(objective, self._slopes_step)
-        self._combine = bound_step(objective, lambda noise, weights, data: self._sum(as_tangents(noise), weights))
+        self._combine = bound_step(objective, lambda noise, weights, data: self._sum(self._tangents(noise), weights))
         # What blocks have in common is kept within one group; a compiled step has only its own arguments.
         self._shared: dict[Any, Any] | None = None if "compile" in objective.backend.native else {}
         self._evaluate = evaluate or partial(evaluate_at, objective, shared=self._shared)
@@ -120,7 +125,11 @@ class EvolutionKernel:
             return self._kept[2]
         if self._source is None or self._source[0] != key:
             self._source = (key, self._draw(key))
-        noise = place(self.objective, self._source[1].block(*block), dtype=self._dtype)
+        draws = self._source[1]
+        if self._packed and isinstance(draws, Directions):
+            noise = place(self.objective, draws.packed_block(*block), dtype="uint32")
+        else:
+            noise = place(self.objective, draws.block(*block), dtype=self._dtype)
         if block == (0, self.strategy.num_samples):  # the only block: a second pass need not draw it again
             self._kept = (key, block, noise)
         return noise
@@ -129,7 +138,7 @@ class EvolutionKernel:
     def _values_step(self, leaves: Leaves, noise: Noise, data: Any) -> tuple[tuple[Array, ...], Any]:
         """Return the values `(K,)` of each side (differences from f(x) where exact), and f(x) where exact."""
         objective, ops, radius = self.objective, self.objective.ops, self.strategy.sigma
-        tangents, antithetic = as_tangents(noise), self.strategy.antithetic
+        tangents, antithetic = self._tangents(noise), self.strategy.antithetic
         if antithetic and not self._pairs:
             # An opaque loss is evaluated at whole points: one side at a time takes half the memory.
             return tuple(self._evaluate(leaves, [t.scaled(r) for t in tangents], data) for r in (radius, -radius)), ()
@@ -151,7 +160,14 @@ class EvolutionKernel:
         else:
             differences = sides[0] - value if self.needs_value else sides[0]
         slopes = differences * (1.0 / self.strategy.sigma)
-        return self._sum(as_tangents(noise), slopes), sides[0], differences, centre
+        return self._sum(self._tangents(noise), slopes), sides[0], differences, centre
+
+    def _tangents(self, noise: Noise) -> tuple[Tangent, ...]:
+        if not self._packed:
+            return as_tangents(noise)
+        layout = self.objective.layout
+        flat = self.objective.ops.unpack_signs(noise[0], layout.num_parameters, like=self.objective.start[0])
+        return as_tangents(layout.unflatten(flat))
 
     def _sum(self, tangents: Sequence[Tangent], weights: Array) -> Leaves:
         return tuple(tangent.combine(self.objective.ops, weights) for tangent in tangents)
