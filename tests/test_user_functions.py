@@ -120,12 +120,13 @@ def test_numpy_parameters_on_a_named_backend_give_numpy_gradients(name: str) -> 
 def _memories(values: Any) -> dict[str, Any]:
     read_only = values.copy()
     read_only.flags.writeable = False
-    room = np.zeros(values.size + 16)
     views = {}
     for what, offset in (("aligned", 0), ("unaligned", 1)):
+        room = np.zeros(values.size + 16)
         start = (-room.ctypes.data // 8) % 8 + offset
-        views[what] = room.copy()[start : start + values.size].reshape(values.shape)
+        views[what] = room[start : start + values.size].reshape(values.shape)
         views[what][...] = values
+        assert views[what].ctypes.data % 64 == 8 * offset
     strided = np.repeat(values, 2, axis=0)[::2]
     return {
         **views,
