@@ -2,9 +2,11 @@
 
 import copy
 import importlib
+import multiprocessing
 import pickle
 import threading
 import warnings
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +165,28 @@ def test_a_pickled_objective_starts_where_it_was_bound() -> None:
     objective = gradest.bind(sum_of_products, params, x)
     params["w"][...] = 7.0
     assert pickle.loads(pickle.dumps(objective)).start[0].tolist() == [1.0, 1.0]
+
+
+class TwoArgumentsError(Exception):
+    """Cannot be unpickled: it is made again from its message alone."""
+
+    def __init__(self, what: str, where: int) -> None:
+        super().__init__(f"{what} at {where}")
+
+
+def fails(params: Any) -> Any:
+    raise TwoArgumentsError("no convergence", 3)
+
+
+def test_an_exception_that_cannot_be_unpickled_breaks_no_executor() -> None:
+    estimator = gradest.get_estimator("es", num_samples=4)
+    objective = gradest.bind(fails, np.ones(3))
+    with pytest.raises(TwoArgumentsError), ThreadPoolExecutor(1) as threads:
+        estimator.prepare(objective, executor=threads)(rng=0)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as processes:
+        for _ in range(2):  # a broken executor would take no second task
+            with pytest.raises(gradest.GradestError, match="TwoArgumentsError: no convergence at 3"):
+                estimator.prepare(objective, executor=processes)(rng=0)
 
 
 def test_plain_values_survive_pickling() -> None:

@@ -7,7 +7,7 @@ number of workers. Parameters and results travel as NumPy arrays. This module kn
 import pickle
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
@@ -15,7 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from gradest.backend import Leaves
-from gradest.errors import InvalidInputError
+from gradest.errors import GradestError, InvalidInputError
 from gradest.estimate import Cost
 from gradest.objective import Objective
 
@@ -82,9 +82,11 @@ class Crew(Generic[K_co]):
         common = (self._token, self._factory, self._objective, part, sent)
         tasks = iter(zip(groups, arguments, strict=True))
         submit = self._executor.submit
+        here = isinstance(self._executor, ThreadPoolExecutor)
+        work: Callable[..., tuple[Any, Cost]] = _work if here else _work_elsewhere
 
         def submitted(count: int) -> list[Future[Any]]:
-            return [submit(_work, *common, group, _to_numpy(inner, more)) for group, more in islice(tasks, count)]
+            return [submit(work, *common, group, _to_numpy(inner, more)) for group, more in islice(tasks, count)]
 
         waiting = submitted(self._waiting)
         while waiting:
@@ -102,6 +104,27 @@ def _work(
 ) -> tuple[Any, Cost]:
     """Carry out one task on a worker, which keeps the kernel that it made last."""
     return objective.scoped(_carry_out)(token, factory, objective, part, leaves, group, arguments)  # type: ignore[no-any-return]
+
+
+def _work_elsewhere(*task: Any) -> tuple[Any, Cost]:
+    """Carry out one task in another process; what it raises can be sent back, or would break the executor."""
+    try:
+        return _work(*task)
+    except Exception as error:
+        if _survives_pickling(error):
+            raise
+        raise GradestError(
+            f"an evaluation on a worker raised {type(error).__name__}: {error}; this exception cannot be pickled: give "
+            "its class an __init__ of one message, or use a ThreadPoolExecutor"
+        ) from None
+
+
+def _survives_pickling(error: Exception) -> bool:
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001 - the class is a user's, and may raise anything when it is made again
+        return False
+    return True
 
 
 def _carry_out(
