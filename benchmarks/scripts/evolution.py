@@ -111,22 +111,26 @@ def cosines(peer: Callable[[int], npt.NDArray[Any]], backend: str, names: list[s
     objective = gradest.bind(problem("L"), dtype="float32")
     exact = flat(gradest.get_estimator("analytic").prepare(objective)())
 
-    def mean_cosine(estimate: Callable[[int], npt.NDArray[Any]]) -> float:
+    def each_cosine(estimate: Callable[[int], npt.NDArray[Any]]) -> npt.NDArray[Any]:
         found = (estimate(seed) for seed in range(COSINE_SEEDS))
-        return float(np.mean([g @ exact / np.linalg.norm(g) / np.linalg.norm(exact) for g in found]))
+        return np.array([g @ exact / np.linalg.norm(g) / np.linalg.norm(exact) for g in found])
 
-    found = {"evosax": mean_cosine(peer)}
+    found = {"evosax": each_cosine(peer)}
     for name in {"normal": None} | dict.fromkeys(names):
         estimate = ours(name, backend, samples)
-        found[name] = mean_cosine(lambda seed, estimate=estimate: flat(estimate(seed)))  # type: ignore[misc]
-    print(f"cosine to the gradient, {COSINE_SEEDS} seeds:", ", ".join(f"{n} {c:.4f}" for n, c in found.items()))
+        found[name] = each_cosine(lambda seed, estimate=estimate: flat(estimate(seed)))  # type: ignore[misc]
+    listed = ", ".join(f"{name} {each.mean():.4f}" for name, each in found.items())
+    print(f"cosine to the gradient, N={samples}, {COSINE_SEEDS} seeds: {listed}")
     for name, other, bar in (
         ("low rank", "normal", LOW_RANK_COSINE_BAR),
         ("row space", "evosax", ROW_SPACE_COSINE_BAR),
     ):
         if name in found:
-            ratio = found[name] / found[other]
-            print(f"cosine, {name} / {other}: {ratio:.3f}  bar {bar:g}: {'met' if ratio >= bar else 'NOT met'}")
+            ratio = found[name].mean() / found[other].mean()
+            # A random direction's cosine is about 1 / sqrt(P): relative to sqrt(N / P), 1 / sqrt(N seeds) on each side.
+            error = ratio * np.sqrt(2 / (samples * COSINE_SEEDS))
+            verdict = "met" if ratio >= bar else "NOT met"
+            print(f"cosine, {name} / {other}: {ratio:.3f}, standard error {error:.3f}  bar {bar:g}: {verdict}")
 
 
 def speed(names: list[str], backends: list[str], samples: int, rounds: int) -> None:
