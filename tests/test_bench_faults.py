@@ -17,8 +17,8 @@ LIMITED = """
 repetitions = 2
 minimum_samples = 2
 minimum_seconds = 0.02
-timeout_seconds = 3
-memory_limit_mb = 400
+timeout_seconds = 5
+memory_limit_mb = 250
 """
 EXPECTED = {
     "none": (Outcome.OK, ""),
@@ -32,8 +32,8 @@ EXPECTED = {
     "unsupported": (Outcome.UNSUPPORTED, "that can be used"),
     "segfault": (Outcome.CRASHED, "SIGSEGV"),
     "exit": (Outcome.CRASHED, "exit code 3"),
-    "allocate": (Outcome.OUT_OF_MEMORY, "400 MB"),
-    "hang": (Outcome.TIMEOUT, "limit of 3 s"),
+    "allocate": (Outcome.OUT_OF_MEMORY, "250 MB"),
+    "hang": (Outcome.TIMEOUT, "limit of 5 s"),
 }
 
 
@@ -99,5 +99,5 @@ def test_size_above_one_that_timed_out_is_not_tried(tmp_path: Path) -> None:
         r.cell.problem.label: r for r in latest(read_records(tmp_path)).values() if r.cell.estimator.label == "hang"
     }
     assert {label: record.outcome for label, record in found.items()} == dict.fromkeys("345", Outcome.TIMEOUT)
-    assert "limit of 3 s" in found["3"].reason
+    assert "limit of 5 s" in found["3"].reason
     assert all("not tried" in found[label].reason for label in "45")

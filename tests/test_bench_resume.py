@@ -23,7 +23,7 @@ __all__ = ["faults_on_path"]
 COMMAND = "from gradest_bench.cli import main; main()"
 ROOTS = [str(Path(__file__).resolve().parents[1] / name) for name in (".", "backends", "benchmarks", "tests")]
 SUITE = faulty_suite("none", "double", "print", "nan", "unsupported", size=4)
-KILLS = 4
+KILLS = 3
 
 
 def _belongs_to(process: psutil.Process, sweep: int) -> bool:
