@@ -28,6 +28,8 @@ _COSTS: tuple[tuple[str, str, Callable[[Record], float]], ...] = (
     ("memory", "peak extra memory, bytes", peak_bytes),
 )
 _LEAST_SIZES = 3
+_CROSSED = ("time", "num_parameters")
+"""Where forward and reverse mode may change places."""
 _CLEARLY_LESS = 0.9
 """A smaller gain in error is rounding."""
 _LEAST_ESTIMATORS = 2
@@ -142,7 +144,7 @@ def _curves(held: list[Record], named: str, size: str, label: str) -> Iterator[F
             yield Figure(
                 key=f"{what}-{size}-{named}-{held[0].facts.get('data_entries')}",
                 title=f"{what.capitalize()} against {label}: {named}",
-                sentence=_growth(what, series, size) + _crossovers(what, series),
+                sentence=_growth(what, series, size) + (_crossovers(series) if (what, size) == _CROSSED else ""),
                 x=Axis(label),
                 y=Axis(axis),
                 series=tuple(series),
@@ -157,15 +159,15 @@ def _growth(what: str, series: list[Series], size: str) -> str:
         found = slope(one.points[-_LEAST_SIZES:])
         if not math.isnan(found):
             slopes.setdefault(one.name, []).append(found)
-    parts = [f"{name} as {variable}^{sorted(found)[len(found) // 2]:.1f}" for name, found in slopes.items()]
+    parts = [f"{name} as {variable}^{sorted(found)[len(found) // 2]:z.1f}" for name, found in slopes.items()]
     return f"Over the three largest sizes, {what} grows (median over backends): {', '.join(parts)}." if parts else ""
 
 
-def _crossovers(what: str, series: list[Series]) -> str:
+def _crossovers(series: list[Series]) -> str:
     """Return up to how many parameters forward mode is cheaper than reverse mode, on each backend."""
     found = []
     for one in series:
-        if what != "time" or not one.name.startswith("forward") or "gradient" in one.name:
+        if not one.name.startswith("forward") or "gradient" in one.name:
             continue
         reverse = {
             p.x: p.y
