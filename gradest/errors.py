@@ -44,7 +44,7 @@ class StepTooSmallError(InvalidInputError):
     """A finite-difference step vanishes in rounding: x + h == x."""
 
 
-class MemoryBudgetError(GradestError, MemoryError):
+class MemoryBudgetError(MemoryError, GradestError):  # in this order, as `MemoryError` has a constructor of its own
     """The least that an estimator needs exceeds its memory budget."""
 
 
