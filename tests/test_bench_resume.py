@@ -15,8 +15,10 @@ import pytest
 from bench_runs import Silent, faults_on_path, faulty_suite, run_suite
 
 from gradest.outcome import Outcome
+from gradest_bench.outcomes import CellError
 from gradest_bench.records import Record
 from gradest_bench.store import RESULTS, read_records
+from gradest_bench.sweep import Sweep
 
 __all__ = ["faults_on_path"]
 
@@ -134,3 +136,18 @@ def test_stopped_sweep_keeps_what_is_done_and_says_how_to_resume(
     outcomes = [json.loads(line)["outcome"] for line in (folder / RESULTS).read_text(encoding="utf-8").splitlines()]
     assert set(outcomes) <= {"interrupted"}  # none where it was stopped before the first cell began
     assert not [p for p in psutil.process_iter(["environ"]) if _belongs_to(p, process.pid)]
+
+
+def test_a_done_cell_whose_worker_dies_while_it_is_identified_stays_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run_suite(faulty_suite("none"), tmp_path)
+
+    def killed(self: Sweep, cell: object, pool: object) -> dict[str, Any]:
+        raise CellError(Outcome.CRASHED, "the worker was killed by SIGKILL")
+
+    monkeypatch.setattr(Sweep, "_identify", killed)
+    listener = Silent()
+    second = run_suite(faulty_suite("none"), tmp_path, listener)
+    assert listener.ended == []
+    assert {label: lasting(r) for label, r in first.items()} == {label: lasting(r) for label, r in second.items()}

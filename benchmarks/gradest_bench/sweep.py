@@ -99,6 +99,9 @@ class Sweep:
             try:
                 found = self._identify(cell, pool)
             except CellError as failure:
+                if earlier is not None and Outcome(earlier.outcome) in DONE:
+                    self._kept += 1  # nothing says that it changed: the next resume asks again
+                    continue
                 plan = Planned(cell, digest(cell.key), attempts=earlier.attempts if earlier else 0)
                 self._keep(_unmeasured(self.suite, plan, failure.outcome, failure.reason, failure.log_tail))
                 continue
