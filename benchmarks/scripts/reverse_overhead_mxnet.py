@@ -34,8 +34,8 @@ def problem(size: str) -> gradest.Problem:
     return gradest.get_problem("mlp", dataset=samples, widths=(width,), batch=None)
 
 
-def gluon_peer(objective: gradest.Objective) -> tuple[Call, list[Any]]:
-    """Return the call and the parameters, in the order W1, b1, W2, b2."""
+def gluon_peer(objective: gradest.Objective) -> tuple[Call, list[Any], Any, Any]:
+    """Return the call, the parameters in the order W1, b1, W2, b2, the network and its loss of one argument."""
     from mxnet import autograd, gluon
 
     start = {name: objective.backend.numpy(array) for name, array in objective.start_tree.items()}
@@ -59,7 +59,7 @@ def gluon_peer(objective: gradest.Objective) -> tuple[Call, list[Any]]:
         for array in (value, *(parameter.grad() for parameter in parameters)):
             array.wait_to_read()
 
-    return gradient, parameters
+    return gradient, parameters, network, lambda net: loss(net(x), targets).mean()
 
 
 def disagreement(gradient: Mapping[str, Any], parameters: list[Any]) -> float:
@@ -75,7 +75,7 @@ def measure(size: str, rounds: int) -> None:
     objective = gradest.bind(problem(size), backend="mxnet", dtype="float32", kernel="native")
     prepared = gradest.get_estimator("reverse", engine="native").prepare(objective)
     params, wait = objective.start_tree, objective.backend.wait
-    peer, parameters = gluon_peer(objective)
+    peer, parameters, network, loss = gluon_peer(objective)
 
     def ours() -> None:
         estimate = prepared(params)
@@ -85,8 +85,15 @@ def measure(size: str, rounds: int) -> None:
     difference = disagreement(prepared(params).gradient, parameters)
     if not difference <= AGREEMENT:
         raise SystemExit(f"the two gradients differ by {difference:.1e}, more than {AGREEMENT:.0e}")
-    result = interleave({"ours": ours, "peer": peer}, rounds=rounds)
-    print(result.line(f"reverse, mxnet, {size}", "ours", "peer", BARS[size]))
+    block = gradest.get_estimator("reverse", engine="native").prepare(gradest.bind(loss, network, backend="mxnet"))
+
+    def ours_of_block() -> None:
+        estimate = block()
+        wait((estimate.value, *estimate.gradient.values()))
+
+    result = interleave({"ours": ours, "block": ours_of_block, "peer": peer}, rounds=rounds)
+    print(result.line(f"problem, mxnet, {size}", "ours", "peer", BARS[size]))
+    print(result.line(f"user's Block, mxnet, {size}", "block", "peer", BARS[size]))
     print(result.probe_line())
 
 
