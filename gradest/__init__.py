@@ -7,6 +7,7 @@
 Importing gradest imports NumPy and no framework.
 """
 
+from gradest import bench
 from gradest.backend import Backend
 from gradest.binding import bind
 from gradest.errors import (
@@ -57,6 +58,7 @@ __all__ = [
     "Target",
     "UnknownNameError",
     "UnsupportedError",
+    "bench",
     "bind",
     "get_backend",
     "get_estimator",

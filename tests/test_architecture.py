@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FRAMEWORKS = {"jax", "jaxlib", "torch", "mxnet", "sklearn", "mlxtend", "scipy", "matplotlib", "rich", "click"}
 ORDER = [  # each may import only those before it (and its own package)
-    {"errors", "outcome"},
+    {"errors", "outcome", "bench"},
     {"tree", "layout", "operations", "estimate"},
     {"theory", "datasets", "accuracy", "timing", "chunking"},
     {"backend", "problem"},

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from bench_runs import faults_on_path, faulty_suite, run_suite
 
+import gradest
 import gradest_bench
 from gradest.errors import InvalidInputError
 from gradest_bench.export import export
@@ -25,7 +26,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parent))
         run_suite(faulty_suite("none", "double", "nan"), folder)
-    return gradest_bench.load(folder)
+    return gradest.bench.load(folder)
 
 
 def test_csv_has_a_row_for_each_cell(run: Run, tmp_path: Path) -> None:
