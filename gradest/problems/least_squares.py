@@ -1,5 +1,6 @@
 """Mean squared error of models linear in their parameters: linear and polynomial regression. Knows no framework."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,8 +22,9 @@ class _LinearModel(Problem):
         return {"x": design.copy(), "y": response.copy()}
 
     @property
+    @abstractmethod
     def _samples(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        raise NotImplementedError
+        """The design matrix `(N, P)` and the response `(N,)`."""
 
     def loss(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
         residual = ops.matmul(data["x"], ops.expand_dims(params["w"], axis=-1)) - ops.expand_dims(data["y"], axis=-1)
