@@ -4,15 +4,18 @@ Blocks of both kinds work: legacy ones (`mx.nd` arrays, Gluon's default) and tho
 kind a block is, its own parameters say; `f` runs in that kind's semantics, whatever the thread's are.
 """
 
+import operator
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.operations import Array
 from gradest_mxnet.framework import mx
 from gradest_mxnet.hybrid import as_scalar
+
+_NO_PARAMETERS = (("data_indices", "()"), ("param_indices", "()"))
+"""Flags of a compiled graph, which override those that Gluon gives: every input may be another array next time."""
 
 _one_at_a_time = threading.RLock()  # a block holds one set of parameters; two threads would mix theirs
 
@@ -41,47 +44,88 @@ def bind(f: Callable[..., Array], block: Any) -> Callable[..., Array]:
     Parameters without a gradient (running means) are given as copies at each call, so that a layer which updates
     its own in training mode updates the copies.
     """
-    parameters = _initialised(block)
-    numpy_semantics = isinstance(next(iter(parameters.values())).data(), mx.np.ndarray)
-    graphs = [_PrivateGraph(hybrid) for hybrid in _hybrid_blocks(block)]
+    state = _State(block)
+    semantics = (mx.util.np_shape, mx.util.np_array) if state.numpy else (mx.util.np_array, mx.util.np_shape)
+    first, second = semantics  # MXNet refuses np-array without np-shape, on the way in and on the way out
 
     def pure(values: dict[str, Array], *args: Any) -> Array:
-        with _one_at_a_time, _semantics(numpy_semantics), _swapped(parameters, values), ExitStack() as stack:
-            for graph in graphs:
-                stack.enter_context(graph)
+        with _one_at_a_time, first(state.numpy), second(state.numpy), mx.name.NameManager(), _Swapped(state, values):
             value = f(block, *args)
         return as_scalar(value)
 
     return pure
 
 
-class _PrivateGraph:
-    """Gives a `HybridBlock` a compiled graph of ours inside the context, and its own back afterwards.
+class _State:
+    """What of a block is put aside while it computes with other arrays: its parameters' values, its compiled graphs.
 
-    A graph compiled with `static_shape=True` writes gradients to the buffers of its first backward pass for ever
-    (MXNet 1.9.1): run through the user's graph, ours or the user's would be zero from then on. Ours has no
-    static shapes.
+    Attributes
+    ----------
+    numpy
+        Whether the block is of `mx.np` kind; `f` runs in its semantics.
+    graphs
+        What each `HybridBlock` compiles for us. With `static_shape=True` Gluon's own graph takes the block's parameters
+        for arrays that never change place, and writes gradients to the buffers of its first backward pass for ever
+        (MXNet 1.9.1): run through the user's graph, ours or the user's would be zero from then on. Ours is told of no
+        parameter; it is as fast.
     """
 
-    _STATE = ("_cached_graph", "_cached_op", "_cached_op_args", "_in_format", "_out_format", "_flags")
+    GRAPH = ("_cached_graph", "_cached_op", "_cached_op_args", "_in_format", "_out_format", "_flags")
+    _values = staticmethod(operator.itemgetter(*GRAPH))
 
     def __init__(self, block: Any) -> None:
-        self.block = block
-        self.own: dict[str, Any] = {}
-        self.ours = {name: vars(block)[name] for name in self._STATE}
-        self.ours |= {"_cached_op": None, "_cached_op_args": [], "_flags": _without_static_shape(block._flags)}
+        self.parameters = _initialised(block)
+        self.numpy = isinstance(next(iter(self.parameters.values())).data(), mx.np.ndarray)
+        self.blocks = [vars(hybrid) for hybrid in _hybrid_blocks(block)]
+        fresh = {"_cached_graph": (), "_cached_op": None, "_cached_op_args": []}
+        self.graphs = [
+            {**self.graph(attributes), **fresh, "_flags": [*attributes["_flags"], *_NO_PARAMETERS]}
+            for attributes in self.blocks
+        ]
+
+    def graph(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        return dict(zip(self.GRAPH, self._values(attributes), strict=True))
+
+
+class _Swapped:
+    """Inside the context a block computes with other arrays, by graphs of ours; then it has its own back.
+
+    The arrays are put in place themselves, for `set_data` would copy them out of autograd's graph; a parameter that has
+    no other array works on a copy of its own. `.grad()` stays as it is. A name counter of the caller's keeps apart the
+    names that tracing gives out, from which Gluon makes those of the user's next blocks.
+    """
+
+    def __init__(self, state: _State, values: dict[str, Array]) -> None:
+        self.state = state
+        self.values = values
+        self.own: list[Any] = []
+        self.own_graphs: list[dict[str, Any]] = []
 
     def __enter__(self) -> None:
-        self.own = {name: vars(self.block)[name] for name in self._STATE}
-        vars(self.block).update(self.ours)
+        state, values = self.state, self.values
+        arrays = [
+            self._array(values[name]) if name in values else parameter._data[0].copy()
+            for name, parameter in state.parameters.items()
+        ]
+        self.own_graphs = [state.graph(attributes) for attributes in state.blocks]
+        self.own = [parameter._data for parameter in state.parameters.values()]
+        for attributes, graph in zip(state.blocks, state.graphs, strict=True):
+            attributes.update(graph)
+        for parameter, array in zip(state.parameters.values(), arrays, strict=True):
+            parameter._data = [array]
 
     def __exit__(self, *exception: object) -> None:
-        self.ours = {name: vars(self.block)[name] for name in self._STATE}
-        vars(self.block).update(self.own)
+        for parameter, data in zip(self.state.parameters.values(), self.own, strict=True):
+            parameter._data = data
+        for place, attributes in enumerate(self.state.blocks):
+            self.state.graphs[place] = self.state.graph(attributes)
+            attributes.update(self.own_graphs[place])
 
-
-def _without_static_shape(flags: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
-    return [(name, False if name == "static_shape" else value) for name, value in flags]
+    def _array(self, array: Array) -> Array:
+        """Return the array as the block's kind; the same memory, the same place in autograd's graph."""
+        if self.state.numpy:
+            return array.as_np_ndarray()
+        return array.as_nd_ndarray() if isinstance(array, mx.np.ndarray) else array
 
 
 def _hybrid_blocks(block: Any) -> list[Any]:
@@ -115,42 +159,3 @@ def _initialised(block: Any) -> dict[str, Any]:
             f"a Block on one device was asked for; on several are: {', '.join(spread)}; use block.reset_ctx(mx.cpu())"
         )
     return found
-
-
-@contextmanager
-def _swapped(parameters: dict[str, Any], values: dict[str, Array]) -> Iterator[None]:
-    """Let a block's parameters hold other arrays inside the context; `.grad()` and the own arrays stay as they are.
-
-    The arrays are put in place themselves, for `set_data` would copy them out of autograd's graph.
-    """
-    before = {name: parameter._data for name, parameter in parameters.items()}
-    try:
-        for name, parameter in parameters.items():
-            own = parameter.data()
-            parameter._data = [_of_kind(values[name], own) if name in values else own.copy()]
-        yield
-    finally:
-        for name, parameter in parameters.items():
-            parameter._data = before[name]
-
-
-def _of_kind(array: Array, like: Array) -> Array:
-    """Return an array as `mx.np` or as legacy, as `like` is; the same memory, the same place in autograd's graph."""
-    if isinstance(like, mx.np.ndarray):
-        return array.as_np_ndarray()
-    return array.as_nd_ndarray() if isinstance(array, mx.np.ndarray) else array
-
-
-@contextmanager
-def _semantics(numpy_semantics: bool) -> Iterator[None]:
-    """Set np-shape and np-array for this thread inside the context, and a name counter of its own.
-
-    Tracing a block counts names up, from which Gluon makes those of the user's next blocks.
-    """
-    with mx.name.NameManager():
-        if numpy_semantics:
-            with mx.util.np_shape(True), mx.util.np_array(True):
-                yield
-        else:
-            with mx.util.np_array(False), mx.util.np_shape(False):  # in this order: MXNet refuses the other
-                yield

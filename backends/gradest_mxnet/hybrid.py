@@ -1,5 +1,7 @@
 """A loss written in operations as a hybridized Gluon block, and reverse mode by MXNet's autograd."""
 
+import functools
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -119,27 +121,26 @@ def value_and_gradient(function: Function) -> Callable[[Leaves, Data], tuple[Arr
         graph, inputs = function.graph(leaves, data)  # type: ignore[attr-defined]  # a HybridLoss, as tested below
         for k, leaf in enumerate(leaves):
             inputs[k] = leaf.detach()
-        # Backward writes every entry for the leaves that the graph takes; autograd writes nothing for the others.
-        gradient = [_buffer(mx.np.empty if k in graph.places else mx.np.zeros, leaf) for k, leaf in enumerate(leaves)]
         with function.lock:  # type: ignore[attr-defined]
-            return _record(lambda: graph.run(*[inputs[k] for k in graph.places]), inputs[: len(leaves)], gradient)
+            return _record(lambda: graph.run(*[inputs[k] for k in graph.places]), inputs[: len(leaves)])
 
     def pull(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
         inputs = tuple(leaf.detach() for leaf in leaves)
-        gradient = [_buffer(mx.np.zeros, leaf) for leaf in leaves]
-        return _record(lambda: as_scalar(function(inputs, data)), inputs, gradient)
+        return _record(lambda: as_scalar(function(inputs, data)), inputs)
 
     return pull_traced if isinstance(function, HybridLoss) else pull
 
 
-def _record(evaluate: Callable[[], Array], inputs: Sequence[Array], gradient: list[Array]) -> tuple[Array, Leaves]:
-    """Return the value and the gradient, written into the given buffers."""
+def _record(evaluate: Callable[[], Array], inputs: Sequence[Array]) -> tuple[Array, Leaves]:
+    """Return the value and the gradient, in arrays of its own."""
     training = mx.autograd.is_training()
+    device = inputs[0].ctx  # the leaves of one objective are on one device
+    gradient = [mx.np.empty(leaf.shape, dtype=leaf.dtype, ctx=device) for leaf in inputs]
     mx.autograd.mark_variables(inputs, gradient)
     with mx.autograd.record(train_mode=training):
         value = evaluate()
     try:
-        mx.autograd.backward(value, train_mode=training)
+        mx.autograd.backward(getattr(value, "head", value), train_mode=training)
     except mx.MXNetError as error:
         if "not in a computational graph" not in str(error):
             raise
@@ -147,26 +148,31 @@ def _record(evaluate: Callable[[], Array], inputs: Sequence[Array], gradient: li
             "a loss computed by MXNet from the parameters was asked for; the result is not connected to them (a "
             "detach, asnumpy or asscalar on the way?); keep to MXNet operations, or use a black-box estimator"
         ) from error
+    for leaf, slope in zip(inputs, gradient, strict=True):
+        if not leaf._fresh_grad:  # the loss does not depend on it: backward has written nothing there
+            slope[...] = 0
     return value.detach(), tuple(gradient)
 
 
-def _buffer(make: Callable[..., Array], like: Array) -> Array:
-    return make(like.shape, dtype=like.dtype, ctx=like.ctx)
-
-
 def as_scalar(value: Array) -> Array:
-    """Return a loss as an `mx.np` array of shape `()`, still in autograd's graph.
+    """Return a loss as an `mx.np` array of shape `()`; it, or its attribute `head`, is in autograd's graph.
 
     Raises
     ------
     InvalidInputError
         It is not one number: a Gluon loss is one number for each example.
     """
-    if not isinstance(value, mx.nd.NDArray) or value.size != 1:
-        found = f"shape {value.shape}" if isinstance(value, mx.nd.NDArray) else type(value).__name__
+    shape = value.shape if isinstance(value, mx.nd.NDArray) else None
+    if shape is None or math.prod(shape) != 1:
+        found = type(value).__name__ if shape is None else f"shape {shape}"
         raise InvalidInputError(
             f"a function that returns one number as an MXNet array was asked for; found {found}; a Gluon loss gives "
             "one number for each example: return its mean()"
         )
     array = value if isinstance(value, mx.np.ndarray) else value.as_np_ndarray()
-    return array if array.shape == () else array.reshape(())
+    if shape == ():
+        return array
+    with mx.autograd.pause():  # recorded, a change of shape takes as long as a layer of a small network
+        scalar = functools.reduce(lambda view, _: view[0], shape, array)  # the quickest of MXNet's ways
+    scalar.head = array
+    return scalar

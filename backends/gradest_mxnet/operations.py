@@ -16,6 +16,9 @@ Array = Any  # mx.np.ndarray, or mx.sym.numpy._Symbol while Gluon traces
 
 _Symbol = mx.sym.Symbol
 
+OUTER_BIAS = 16_384
+"""Outputs of a layer from which on its bias is added as a product with ones."""
+
 
 def _np(x: Array) -> Any:
     """Return `F.np` for an array or a symbol."""
@@ -118,16 +121,17 @@ class NativeMxnetOperations(MxnetOperations):
     """Composed operations by the kernels of Gluon's `Dense`, `Activation` and `SoftmaxCrossEntropyLoss`."""
 
     def affine(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
-        if bias is None or (len(shape(weight)), len(shape(bias))) != (2, 1):
+        if bias is None or not len(shape(x)) == len(shape(weight)) == len(shape(bias)) + 1 == 2:
             return super().affine(x, weight, bias)
-        # Dense holds its weights (H, D). The legacy transpose is the one with a fast kernel; with it this takes less
-        # than a product and a broadcast sum, whose backward pass adds up the bias's gradient slowly.
+        product, rows, units = self.matmul(x, weight), shape(x)[0], shape(bias)[0]
+        if rows * units < OUTER_BIAS:
+            return product + bias
+        # The backward pass of a broadcast sum adds up the bias's gradient slowly; a product with ones does not.
         legacy = mx.sym if isinstance(x, _Symbol) else mx.nd
-        transposed = legacy.transpose(weight.as_nd_ndarray())
-        units = shape(weight)[1]
-        return legacy.FullyConnected(
-            x.as_nd_ndarray(), transposed, bias.as_nd_ndarray(), num_hidden=units, flatten=False
-        ).as_np_ndarray()
+        column = legacy.slice_axis(x.as_nd_ndarray(), axis=1, begin=0, end=1)
+        ones = legacy.BlockGrad(legacy.ones_like(column)).as_np_ndarray()
+        spread = _np(x).dot(ones, _np(x).expand_dims(bias, axis=0))
+        return legacy.elemwise_add(product.as_nd_ndarray(), spread.as_nd_ndarray()).as_np_ndarray()
 
     def relu(self, x: Array) -> Array:
         return _npx(x).relu(x)
