@@ -77,7 +77,7 @@ class _State:
         self.parameters = _initialised(block)
         self.numpy = isinstance(next(iter(self.parameters.values())).data(), mx.np.ndarray)
         self.blocks = [vars(hybrid) for hybrid in _hybrid_blocks(block)]
-        fresh = {"_cached_graph": (), "_cached_op": None, "_cached_op_args": []}
+        fresh: dict[str, Any] = {"_cached_graph": (), "_cached_op": None, "_cached_op_args": []}
         self.graphs = [
             {**self.graph(attributes), **fresh, "_flags": [*attributes["_flags"], *_NO_PARAMETERS]}
             for attributes in self.blocks

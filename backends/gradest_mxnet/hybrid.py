@@ -3,7 +3,7 @@
 import functools
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,41 +117,67 @@ def value_and_gradient(function: Function) -> Callable[[Leaves, Data], tuple[Arr
     function runs in the mode (training or predicting) that the caller is in, as a plain evaluation does.
     """
 
+    backward = _Backward()
+
     def pull_traced(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
         graph, inputs = function.graph(leaves, data)  # type: ignore[attr-defined]  # a HybridLoss, as tested below
         for k, leaf in enumerate(leaves):
             inputs[k] = leaf.detach()
         with function.lock:  # type: ignore[attr-defined]
-            return _record(lambda: graph.run(*[inputs[k] for k in graph.places]), inputs[: len(leaves)])
+            return backward(lambda: graph.run(*[inputs[k] for k in graph.places]), inputs[: len(leaves)])
 
     def pull(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
-        inputs = tuple(leaf.detach() for leaf in leaves)
-        return _record(lambda: as_scalar(function(inputs, data)), inputs)
+        inputs = [leaf.detach() for leaf in leaves]
+        return backward(lambda: as_scalar(function(tuple(inputs), data)), inputs)
 
     return pull_traced if isinstance(function, HybridLoss) else pull
 
 
-def _record(evaluate: Callable[[], Array], inputs: Sequence[Array]) -> tuple[Array, Leaves]:
-    """Return the value and the gradient, in arrays of its own."""
-    training = mx.autograd.is_training()
-    device = inputs[0].ctx  # the leaves of one objective are on one device
-    gradient = [mx.np.empty(leaf.shape, dtype=leaf.dtype, ctx=device) for leaf in inputs]
-    mx.autograd.mark_variables(inputs, gradient)
-    with mx.autograd.record(train_mode=training):
-        value = evaluate()
-    try:
-        mx.autograd.backward(getattr(value, "head", value), train_mode=training)
-    except mx.MXNetError as error:
-        if "not in a computational graph" not in str(error):
+class _Backward:
+    """Records an evaluation and goes backward: the value and the gradient, in arrays of its own.
+
+    MXNet returns new arrays if the result depends on every leaf, and refuses otherwise. From the first refusal on it
+    fills buffers, and those of leaves without influence are set to zero.
+    """
+
+    def __init__(self) -> None:
+        self.every_leaf_counts = True
+
+    def __call__(self, evaluate: Callable[[], Array], inputs: list[Array]) -> tuple[Array, Leaves]:
+        if self.every_leaf_counts:
+            try:
+                # Autograd asks for buffers here too; they are never written.
+                value, head = self._record(evaluate, inputs, [leaf.detach() for leaf in inputs])
+                gradient = mx.autograd.grad(head, inputs, train_mode=mx.autograd.is_training())
+                return value.detach(), tuple([array.as_np_ndarray() for array in gradient])
+            except mx.MXNetError as error:
+                _refuse_unconnected(error)
+                if "unreachable" not in str(error):
+                    raise
+                self.every_leaf_counts = False
+        buffers = [mx.np.zeros(leaf.shape, dtype=leaf.dtype, ctx=leaf.ctx) for leaf in inputs]
+        value, head = self._record(evaluate, inputs, buffers)
+        try:
+            mx.autograd.backward(head, train_mode=mx.autograd.is_training())
+        except mx.MXNetError as error:
+            _refuse_unconnected(error)
             raise
+        return value.detach(), tuple(buffers)
+
+    def _record(self, evaluate: Callable[[], Array], inputs: list[Array], buffers: list[Array]) -> tuple[Array, Array]:
+        """Return the value, and what of it is in autograd's graph."""
+        mx.autograd.mark_variables(inputs, buffers)
+        with mx.autograd.record(train_mode=mx.autograd.is_training()):
+            value = evaluate()
+        return value, getattr(value, "head", value)
+
+
+def _refuse_unconnected(error: Exception) -> None:
+    if "not in a computational graph" in str(error):
         raise InvalidInputError(
             "a loss computed by MXNet from the parameters was asked for; the result is not connected to them (a "
             "detach, asnumpy or asscalar on the way?); keep to MXNet operations, or use a black-box estimator"
         ) from error
-    for leaf, slope in zip(inputs, gradient, strict=True):
-        if not leaf._fresh_grad:  # the loss does not depend on it: backward has written nothing there
-            slope[...] = 0
-    return value.detach(), tuple(gradient)
 
 
 def as_scalar(value: Array) -> Array:
