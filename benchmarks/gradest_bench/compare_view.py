@@ -19,9 +19,8 @@ _WIDTH = 132
 """Columns that the table needs."""
 
 
-@contextmanager
-def progress_bar(console: Console) -> Iterator[Report]:
-    """Give a function that shows `(what, done, total)` as a progress bar with the time left."""
+def make_progress(console: Console, *, disable: bool = False) -> Progress:
+    """Return a bar with counts, the time spent, the time left and what is being done; it leaves no trace."""
     columns = (
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
@@ -29,7 +28,13 @@ def progress_bar(console: Console) -> Iterator[Report]:
         TimeRemainingColumn(),
         TextColumn("{task.description}"),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    return Progress(*columns, console=console, transient=True, disable=disable)
+
+
+@contextmanager
+def progress_bar(console: Console) -> Iterator[Report]:
+    """Give a function that shows `(what, done, total)` as a progress bar with the time left."""
+    with make_progress(console) as bar:
         task = bar.add_task("starting", total=None)
 
         def report(what: str, done: int, total: int) -> None:

@@ -4,12 +4,11 @@ from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from gradest.outcome import Outcome
 from gradest_bench.cells import Cell
-from gradest_bench.compare_view import seconds
+from gradest_bench.compare_view import make_progress, seconds
 from gradest_bench.groups import steps_of
 from gradest_bench.records import Record, Timing, number
 from gradest_bench.verdict import WRONG, verdict
@@ -29,14 +28,7 @@ class ProgressBar:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        columns = (
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.description}"),
-        )
-        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._progress = make_progress(console, disable=not console.is_terminal)
         self._task = self._progress.add_task("starting workers", total=None)
         self._steps: dict[str, int] = {}
         self._cells = 0
