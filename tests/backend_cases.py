@@ -1,7 +1,7 @@
 """Operations with what NumPy says they are, and a closed-form gradient: what a backend's tests compare with."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -164,6 +164,11 @@ SMOOTH: list[tuple[str, Callable[[Operations, Any], Any], Callable[[Any], Any]]]
 """Elementwise functions with their derivatives."""
 
 
+def dtype_scope(backend: Backend, dtype: str) -> AbstractContextManager[Any]:
+    """Return the context in which a backend's arrays of the dtype can be used, also where it needs none."""
+    return backend.scope(dtype) or nullcontext()
+
+
 @cache
 def evaluated(backend: Backend, kernel: str, dtype: str) -> dict[str, tuple[Any, Any, str]]:
     """Return name -> (found, expected in extended precision, dtype found), all operations compiled as one function.
@@ -177,7 +182,7 @@ def evaluated(backend: Backend, kernel: str, dtype: str) -> dict[str, tuple[Any,
     def all_of_them(given: Any) -> Any:
         return [case.call(ops, *inputs) for case, inputs in zip(OPERATIONS, given, strict=True)]
 
-    with backend.scope(dtype) or nullcontext():
+    with dtype_scope(backend, dtype):
         results = backend.compile(all_of_them)(arrays)
     for inputs, given in zip(arrays, rounded, strict=True):
         for array, x in zip(inputs, given, strict=True):
@@ -223,7 +228,7 @@ COMPLEX_POINTS = np.array([-30.0, -1.5, -0.2, 0.7, 2.0, 30.0])
 def complex_steps(backend: Backend, kernel: str) -> dict[str, Any]:
     """Return the derivatives of `SMOOTH` at `COMPLEX_POINTS` by the complex step on the backend's operations."""
     z, ops = backend.array(COMPLEX_POINTS + 1j * COMPLEX_STEP, dtype="complex128"), backend.operations(kernel)
-    with backend.scope("complex128") or nullcontext():
+    with dtype_scope(backend, "complex128"):
         results = backend.compile(lambda z: [function(ops, z) for _, function, _ in SMOOTH])(z)
         return {
             name: backend.numpy(result).imag / COMPLEX_STEP

@@ -17,7 +17,8 @@ REQUIRED = frozenset(filter(None, os.environ.get("GRADEST_REQUIRED_BACKENDS", ""
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a case whose parameter `backend` names a framework that is not installed, saying which command has it."""
-    backend = getattr(item, "callspec", None) and item.callspec.params.get("backend")  # type: ignore[attr-defined]
+    case = getattr(item, "callspec", None)
+    backend = case and case.params.get("backend")
     if isinstance(backend, str) and backend in gradest.names("backends") and backend not in REQUIRED:
         try:
             gradest.get_backend(backend)

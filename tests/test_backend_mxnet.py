@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from backend_cases import dtype_scope
 
 import gradest
 from gradest.datasets import from_arrays
@@ -74,15 +75,16 @@ def test_native_forward_mode_is_refused() -> None:
 
 def test_value_is_that_of_the_text_evaluated_eagerly() -> None:
     objective = gradest.bind(network(), backend="mxnet")
-    with BACKEND.scope("float64"):  # type: ignore[union-attr]
-        eager = objective.text(objective.ops, objective.start, objective.data)  # type: ignore[misc]
+    assert objective.text is not None
+    with dtype_scope(BACKEND, "float64"):
+        eager = objective.text(objective.ops, objective.start, objective.data)
     assert float(BACKEND.numpy(objective.prepare_value()(objective.start))) == float(BACKEND.numpy(eager))
 
 
 def test_traced_loss_takes_other_shapes_too() -> None:
     ops = BACKEND.operations()
     loss = BACKEND.compile_loss(lambda leaves, data: ops.mean(ops.matmul(data["x"], leaves[0])))
-    with BACKEND.scope("float64"):  # type: ignore[union-attr]
+    with dtype_scope(BACKEND, "float64"):
         for rows in (2, 5, 2):
             x = np.arange(3.0 * rows).reshape(rows, 3)
             weight = (BACKEND.array(np.ones((3, 2)), dtype="float64"),)
@@ -92,7 +94,7 @@ def test_traced_loss_takes_other_shapes_too() -> None:
 def test_data_that_the_loss_does_not_read_are_no_warning() -> None:
     ops = BACKEND.operations()
     loss = BACKEND.compile_loss(lambda leaves, data: ops.sum(leaves[0] * data[1]))
-    with BACKEND.scope("float64"):  # type: ignore[union-attr]
+    with dtype_scope(BACKEND, "float64"):
         one, two = (BACKEND.array(np.array([k, k]), dtype="float64") for k in (1.0, 2.0))
         assert float(BACKEND.numpy(loss((one, two), (one, two)))) == 4.0
 

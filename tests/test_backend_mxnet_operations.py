@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from backend_cases import dtype_scope
 from scipy import special
 
 import gradest
@@ -197,7 +198,7 @@ def test_value_and_gradient_of_operation(row: Row, traced: bool, kernel: str, dt
         return ops.sum(operation(ops, *leaves) * data[0])
 
     arrays = tuple(BACKEND.array(values, dtype=dtype) for values in inputs)
-    with BACKEND.scope(dtype):  # type: ignore[union-attr]  # MXNet's is never None
+    with dtype_scope(BACKEND, dtype):
         found = BACKEND.numpy(operation(ops, *arrays))
         function = BACKEND.compile_loss(loss) if traced else loss
         data = (BACKEND.array(weights, dtype=dtype),)
@@ -223,7 +224,7 @@ def test_derivative_of_relu_at_zero_is_zero(traced: bool, kernel: str) -> None:
     def loss(leaves: Any, data: Any) -> Any:
         return ops.sum(ops.relu(leaves[0]))
 
-    with BACKEND.scope("float64"):  # type: ignore[union-attr]
+    with dtype_scope(BACKEND, "float64"):
         point = (BACKEND.array(np.array([-1.0, 0.0, -0.0, 2.0]), dtype="float64"),)
         _, (gradient,) = BACKEND.value_and_gradient(BACKEND.compile_loss(loss) if traced else loss)(point, ())
     np.testing.assert_array_equal(BACKEND.numpy(gradient), [0.0, 0.0, 0.0, 1.0])
@@ -236,7 +237,7 @@ def test_loss_cut_from_its_parameters_is_refused() -> None:
     def cut(leaves: Any, data: Any) -> Any:
         return mx.np.array(leaves[0].asnumpy(), dtype="float64").sum()
 
-    with BACKEND.scope("float64"), pytest.raises(gradest.InvalidInputError, match="not connected"):  # type: ignore[union-attr]
+    with dtype_scope(BACKEND, "float64"), pytest.raises(gradest.InvalidInputError, match="not connected"):
         BACKEND.value_and_gradient(cut)((BACKEND.array(X, dtype="float64"),), ())
 
 
@@ -246,7 +247,7 @@ def test_leaf_that_the_loss_does_not_use_has_gradient_zero() -> None:
     def loss(leaves: Any, data: Any) -> Any:
         return ops.sum(ops.stop_gradient(leaves[0])) + ops.sum(leaves[1] * leaves[1])
 
-    with BACKEND.scope("float64"):  # type: ignore[union-attr]
+    with dtype_scope(BACKEND, "float64"):
         leaves = tuple(BACKEND.array(np.full(1000, value), dtype="float64") for value in (2.0, 3.0, 4.0))
         pulls = [BACKEND.value_and_gradient(f) for f in (loss, BACKEND.compile_loss(loss))]
         gradients = [pull(leaves, ())[1] for pull in pulls for _ in range(2)]  # the first call learns of it
@@ -257,7 +258,7 @@ def test_leaf_that_the_loss_does_not_use_has_gradient_zero() -> None:
 
 def test_results_of_a_traced_loss_are_not_overwritten_by_the_next_call() -> None:
     ops = BACKEND.operations()
-    with BACKEND.scope("float64"):  # type: ignore[union-attr]
+    with dtype_scope(BACKEND, "float64"):
         pull = BACKEND.value_and_gradient(BACKEND.compile_loss(lambda leaves, data: ops.sum(leaves[0] * leaves[0])))
         results = [pull((BACKEND.array(np.array([k, 2.0 * k]), dtype="float64"),), ()) for k in (1.0, 3.0, 5.0)]
     assert [float(BACKEND.numpy(value)) for value, _ in results] == [5.0, 45.0, 125.0]
@@ -294,7 +295,7 @@ def test_constant_cannot_be_traced() -> None:
     def loss(leaves: Any, data: Any) -> Any:
         return ops.sum(leaves[0] * ops.constant(np.ones(2), like=leaves[0]))
 
-    with BACKEND.scope("float64"), pytest.raises(gradest.UnsupportedError, match="data of the problem"):  # type: ignore[union-attr]
+    with dtype_scope(BACKEND, "float64"), pytest.raises(gradest.UnsupportedError, match="data of the problem"):
         BACKEND.compile_loss(loss)((BACKEND.array(np.ones(2), dtype="float64"),), ())
 
 
@@ -308,7 +309,7 @@ def test_constant_cannot_be_traced() -> None:
     ids=["needs a shape", "constant", "not a scalar"],
 )
 def test_loss_that_cannot_be_traced_says_why(loss: Any, error: type[Exception], message: str) -> None:
-    with BACKEND.scope("float64"), pytest.raises(error, match=message):  # type: ignore[union-attr]
+    with dtype_scope(BACKEND, "float64"), pytest.raises(error, match=message):
         BACKEND.compile_loss(loss)((BACKEND.array(np.ones(2), dtype="float64"),), ())
 
 

@@ -4,15 +4,19 @@ import importlib.metadata
 import os
 import pickle
 import sys
+from collections.abc import Callable, Iterator
 
 import pytest
 
 import gradest
 from gradest import MissingDependencyError, UnknownNameError, errors, registry
 
+Install = Callable[..., None]
+"""Installs entry points of problems for one test: name -> "module:Class"."""
+
 
 @pytest.fixture
-def entry_points(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+def entry_points(monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Give a function that installs entry points for the test."""
 
     def install(**points: str) -> None:
@@ -51,19 +55,19 @@ def test_a_missing_framework_is_an_import_error_with_the_command(monkeypatch: py
     assert caught.value.__cause__ is not None
 
 
-def test_a_plugin_is_found_by_its_entry_point(entry_points) -> None:  # type: ignore[no-untyped-def]
+def test_a_plugin_is_found_by_its_entry_point(entry_points: Install) -> None:
     entry_points(mine="gradest.problems.quadratic:Quadratic")
     assert "mine" in gradest.names("problems")
     assert gradest.get_problem("mine", size=3).size == 3
 
 
-def test_a_plugin_may_not_take_a_built_in_name(entry_points) -> None:  # type: ignore[no-untyped-def]
+def test_a_plugin_may_not_take_a_built_in_name(entry_points: Install) -> None:
     entry_points(mlp="gradest.problems.quadratic:Quadratic")
     assert type(gradest.get_problem("mlp")).__name__ == "MLP"
     assert "built-in name" in registry.broken_plugins()["problems/mlp"]
 
 
-def test_a_broken_plugin_is_reported_and_disturbs_nothing(entry_points) -> None:  # type: ignore[no-untyped-def]
+def test_a_broken_plugin_is_reported_and_disturbs_nothing(entry_points: Install) -> None:
     entry_points(broken="no_such_module_anywhere:Thing")
     assert "ModuleNotFoundError" in registry.broken_plugins()["problems/broken"]
     assert gradest.get_problem("quadratic").size == 20

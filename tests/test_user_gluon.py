@@ -174,7 +174,7 @@ def test_tied_parameters_count_once() -> None:
 
 
 def test_plain_block_that_is_not_hybrid_works() -> None:
-    class Line(mx.gluon.Block):  # type: ignore[misc]
+    class Line(mx.gluon.Block):  # type: ignore[misc]  # MXNet has no annotations: its class is Any
         def __init__(self) -> None:
             super().__init__()
             self.layer = mx.gluon.nn.Dense(1, in_units=2)
