@@ -214,7 +214,9 @@ def _run_cell(
         result = replace(
             result,
             replicates=accuracy_of_replicates(estimates, reference.gradient),
-            predicted=estimator.predict(objective.layout, reference.gradient, value=float(reference.value)),
+            predicted=estimator.predict(
+                objective.layout, reference.gradient, value=float(reference.value), objective=objective
+            ),
         )
     return _Running(result, prepared, objective, reference)
 

@@ -90,11 +90,28 @@ class Estimator(ABC):
         """
 
     def predict(
-        self, layout: Layout, gradient: NDArray[Any], *, value: float | None = None, hessian: NDArray[Any] | None = None
+        self,
+        layout: Layout,
+        gradient: NDArray[Any],
+        *,
+        value: float | None = None,
+        hessian: NDArray[Any] | None = None,
+        objective: Objective | None = None,
     ) -> Prediction | None:
-        """Return the error that theory predicts where the gradient is `gradient` `(P,)`, or None for an exact method.
+        """Return the error that theory predicts where the gradient is `gradient` `(P,)`, or None where it states none.
 
-        `value` is the loss there and `hessian` `(P, P)` its curvature, where known.
+        Parameters
+        ----------
+        value, hessian
+            The loss there and its curvature `(P, P)`, where known.
+        objective
+            The loss, whose start point is that place, where known. An estimator whose error does not follow from the
+            layout (it depends on the batch, on activations) reads it, runs no estimate, and returns None without it.
+
+        Raises
+        ------
+        UnsupportedError
+            The estimator cannot run on the objective.
         """
         return None
 

@@ -79,7 +79,13 @@ class PlainEvolution(Plain):
         return Cost(values=(2 if self.antithetic else 1) * self.num_samples + (self.baseline == "value"))
 
     def predict(
-        self, layout: Layout, gradient: Array, *, value: float | None = None, hessian: Array | None = None
+        self,
+        layout: Layout,
+        gradient: Array,
+        *,
+        value: float | None = None,
+        hessian: Array | None = None,
+        objective: Objective | None = None,
     ) -> Prediction:
         model: LocalModel = local_model(gradient, value=value, hessian=hessian)
         return relative_mse_es(

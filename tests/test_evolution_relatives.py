@@ -198,7 +198,6 @@ class Reused(Penalised):
 @pytest.mark.parametrize("kind", [NodePerturbation, RowSpaceES])
 @pytest.mark.parametrize("backend", ["numpy", "torch"])
 def test_a_penalty_on_weights_is_refused(kind, backend):
-    pytest.importorskip(backend)
     with pytest.raises(UnsupportedError, match="affine"):
         kind()(Penalised(), backend=backend, rng=0)
 

@@ -27,7 +27,6 @@ COMPLEX_STEP = gradest.get_estimator("complex-step")
 def test_it_reaches_rounding_on_backends_with_complex_arrays(
     backend: str, dtype: str, bar: float, activation: str
 ) -> None:
-    pytest.importorskip(backend, reason=f"{backend} is not installed")
     problem = gradest.get_problem("mlp", widths=(4,), batch=8, bias=False, activation=activation)
     objective = gradest.bind(problem, backend=backend, dtype=dtype)
     estimate = COMPLEX_STEP.prepare(objective)()
@@ -62,10 +61,8 @@ def test_a_loss_that_drops_the_imaginary_part_is_refused() -> None:
         COMPLEX_STEP(lambda x: np.abs(x).sum(), np.ones(2))
 
 
-def test_a_backend_without_complex_arrays_is_refused_when_prepared() -> None:
-    try:
-        objective = gradest.bind(gradest.get_problem("rosenbrock"), backend="mxnet")
-    except gradest.MissingDependencyError as error:
-        pytest.skip(str(error))
+@pytest.mark.parametrize("backend", ["mxnet"])
+def test_a_backend_without_complex_arrays_is_refused_when_prepared(backend: str) -> None:
+    objective = gradest.bind(gradest.get_problem("rosenbrock"), backend=backend)
     with pytest.raises(gradest.UnsupportedError, match="complex"):
         COMPLEX_STEP.prepare(objective)

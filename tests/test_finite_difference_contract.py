@@ -167,21 +167,20 @@ def test_what_an_opaque_function_cannot_do_is_refused_when_prepared() -> None:
     assert FiniteDifference().prepare(objective).path == "loop"
 
 
-@pytest.mark.parametrize("framework", ["jax", "torch"])
-def test_functions_of_other_frameworks_are_batched_by_their_vmap(framework: str) -> None:
-    pytest.importorskip(framework, reason=f"{framework} is not installed")
-    backend = gradest.get_backend(framework)
-    arrays = {name: backend.array(values, dtype="float64") for name, values in parameters().items()}
-    x = backend.array(X, dtype="float64")
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_functions_of_other_frameworks_are_batched_by_their_vmap(backend: str) -> None:
+    own = gradest.get_backend(backend)
+    arrays = {name: own.array(values, dtype="float64") for name, values in parameters().items()}
+    x = own.array(X, dtype="float64")
 
     def opaque(params: dict[str, Any], inputs: Any) -> Any:
         hidden = inputs @ params["W"] + params["b"]
-        return ((hidden.tanh() if framework == "torch" else __import__("jax").numpy.tanh(hidden)) ** 2).sum()
+        return ((hidden.tanh() if backend == "torch" else __import__("jax").numpy.tanh(hidden)) ** 2).sum()
 
     objective = gradest.bind(opaque, arrays, x)
     prepared = FiniteDifference().prepare(objective)
     assert prepared.path == "vmap"
     estimate = prepared()
     for name, exact in by_hand(parameters()).items():
-        np.testing.assert_allclose(backend.numpy(estimate.gradient[name]), exact, atol=1e-8)
+        np.testing.assert_allclose(own.numpy(estimate.gradient[name]), exact, atol=1e-8)
     assert objective.counts == gradest.Cost(values=2 * P)

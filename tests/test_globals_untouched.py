@@ -31,14 +31,16 @@ def _numpy_state() -> Any:
 
 
 def _jax_state() -> Any:
-    jax = pytest.importorskip("jax", reason="JAX is not installed")
+    import jax
+
     draw = jax.random.uniform(jax.random.key(0), (3,))
     config = {name: getattr(jax.config, name) for name in ("jax_enable_x64", "jax_default_matmul_precision")}
     return (config, jax.numpy.ones(1).dtype, draw.tolist(), _numpy_state())
 
 
 def _torch_state() -> Any:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    import torch
+
     return (
         torch.get_default_dtype(),
         torch.get_rng_state().tolist(),
@@ -93,7 +95,6 @@ def test_the_snapshots_notice_a_change() -> None:
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_threads_get_what_one_thread_gets(backend: str) -> None:
-    pytest.importorskip(backend, reason=f"{backend} is not installed")
     before, alone = STATES[backend](), _estimate(backend, "reverse")
     prepared = gradest.get_estimator("reverse", engine="native").prepare(
         gradest.bind(PROBLEM, backend=backend, dtype="float64")

@@ -44,7 +44,7 @@ def predicted_error(estimator: Estimator, objective: Objective, reference: Refer
     """Return what theory predicts, as a dict of `gradest.theory.Prediction`; None where it has no formula."""
     gradient = np.asarray(reference.gradient, dtype=np.float64)
     try:
-        found = estimator.predict(objective.layout, gradient, value=float(reference.value))
+        found = estimator.predict(objective.layout, gradient, value=float(reference.value), objective=objective)
     except UnsupportedError:
         return None
     return None if found is None else asdict(found)

@@ -170,7 +170,13 @@ class EvolutionStrategy(DirectionSampler):
         return Cost(values=values + (1 if self.baseline == "value" else 0))
 
     def predict(
-        self, layout: Layout, gradient: NDArray[Any], *, value: float | None = None, hessian: NDArray[Any] | None = None
+        self,
+        layout: Layout,
+        gradient: NDArray[Any],
+        *,
+        value: float | None = None,
+        hessian: NDArray[Any] | None = None,
+        objective: Objective | None = None,
     ) -> Prediction | None:
         """Return the relative mean squared error of `gradest.theory.relative_mse_es`; None without a formula."""
         bare = not self.antithetic and self.baseline == "none"

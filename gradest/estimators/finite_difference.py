@@ -148,7 +148,13 @@ class FiniteDifference(Estimator):
         return self._sweep().kink_crossings(objective, leaves)
 
     def predict(
-        self, layout: Layout, gradient: NDArray[Any], *, value: float | None = None, hessian: NDArray[Any] | None = None
+        self,
+        layout: Layout,
+        gradient: NDArray[Any],
+        *,
+        value: float | None = None,
+        hessian: NDArray[Any] | None = None,
+        objective: Objective | None = None,
     ) -> Prediction | None:
         if not isinstance(self.coordinates, int):
             return None

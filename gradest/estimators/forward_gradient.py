@@ -63,7 +63,13 @@ class ForwardGradient(DirectionSampler):
         return Cost(jvps=self.num_samples)
 
     def predict(
-        self, layout: Layout, gradient: NDArray[Any], *, value: float | None = None, hessian: NDArray[Any] | None = None
+        self,
+        layout: Layout,
+        gradient: NDArray[Any],
+        *,
+        value: float | None = None,
+        hessian: NDArray[Any] | None = None,
+        objective: Objective | None = None,
     ) -> Prediction | None:
         """Return the relative mean squared error, exact for any differentiable loss."""
         if not np.any(gradient):

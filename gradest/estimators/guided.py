@@ -20,6 +20,7 @@ from gradest.estimators.sampling import evaluation_path
 from gradest.estimators.workers import Crew
 from gradest.layout import Layout
 from gradest.objective import Objective
+from gradest.theory import Prediction, predict_guided
 
 _GUIDE = "guide"
 
@@ -31,7 +32,8 @@ class GuidedES(Estimator):
     `v = sqrt(alpha) z + sqrt((1 - alpha) P / k) U w`, z and w normal, U an orthonormal basis `(P, k)` of the guides:
     `E v v^T = alpha I + (1 - alpha) (P / k) U U^T`, and the expectation is that matrix times the gradient, divided by
     its largest eigenvalue. It assumes that the gradient lies near the span of the guides: the part outside is shrunk,
-    so the estimate keeps neither length nor, in general, direction; inside the span it is unbiased.
+    so the estimate keeps neither length nor, in general, direction; inside the span it is unbiased. Relative mean
+    squared error about the gradient, bias included: `gradest.theory.predict_guided`.
 
     Attributes
     ----------
@@ -68,11 +70,38 @@ class GuidedES(Estimator):
 
     @property
     def target(self) -> Target:
-        """A direction near the gradient's; for alpha = 1 the smoothed loss's gradient."""
-        return Target.SMOOTHED if self.alpha == 1.0 else Target.DIRECTION
+        """A direction near the gradient's; for alpha = 1 and scale = 1 the smoothed loss's gradient."""
+        return Target.SMOOTHED if self.alpha == self.scale == 1.0 else Target.DIRECTION
 
     def cost(self, layout: Layout) -> Cost:
         return Cost(values=2 * self.num_samples)
+
+    def predict(
+        self,
+        layout: Layout,
+        gradient: NDArray[Any],
+        *,
+        value: float | None = None,
+        hessian: NDArray[Any] | None = None,
+        objective: Objective | None = None,
+    ) -> Prediction | None:
+        """Return the error about the gradient, bias included, of `predict_guided`; None without an objective.
+
+        The objective says how the guides are laid out.
+        """
+        exact = np.asarray(gradient, dtype=np.float64)
+        if objective is None or not np.any(exact):
+            return None
+        basis = objective.scoped(self._basis)(objective)
+        inside = float(np.sum((basis.T @ exact) ** 2) / np.sum(exact**2))
+        return predict_guided(
+            num_parameters=layout.num_parameters,
+            num_guides=basis.shape[1],
+            num_samples=self.num_samples,
+            alpha=self.alpha,
+            scale=self.scale,
+            share=min(1.0, inside),  # rounding may pass it
+        )
 
     def parts(self, objective: Objective) -> EvolutionKernel:
         """Return the kernel whose parts workers carry out."""

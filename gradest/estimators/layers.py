@@ -92,6 +92,7 @@ def run_intercepted(
     *,
     sealed: Collection[int] | None = None,
     sealed_data: Collection[str] = (),
+    ops: Operations | None = None,
 ) -> Array:
     """Return the loss with every affine operation on a parameter passed through the interceptor.
 
@@ -99,6 +100,8 @@ def run_intercepted(
     ----------
     sealed, sealed_data
         Places of the parameters (all by default) and names of the data that affine operations alone may use.
+    ops
+        The operations in which it runs: the objective's by default, or an interpreter of them.
 
     Raises
     ------
@@ -116,9 +119,9 @@ def run_intercepted(
     places = {id(x): k for k, x in enumerate(leaves) if k not in closed}
     if sealed_data:
         data = {name: Sealed(x, name, None) if name in sealed_data else x for name, x in data.items()}
-    ops = cast(Operations, SealedOperations(objective.ops, intercept, places))
+    own = cast(Operations, SealedOperations(objective.ops if ops is None else ops, intercept, places))
     try:
-        return objective.text(ops, given, data)
+        return objective.text(own, given, data)
     except TypeError as error:
         if Sealed.__name__ not in str(error):
             raise

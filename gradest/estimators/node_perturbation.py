@@ -5,7 +5,11 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
-from gradest.backend import Leaves
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.autodiff import value_and_gradient
+from gradest.backend import Leaves, as_float64
 from gradest.chunking import DEFAULT_MEMORY_BUDGET_BYTES
 from gradest.directions import Directions, Key
 from gradest.estimate import Cost, KernelResult
@@ -16,8 +20,9 @@ from gradest.estimators.layers import Layer, require_layers_alone, run_intercept
 from gradest.estimators.workers import Crew
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.operations import Array
+from gradest.operations import Array, Operations
 from gradest.tangents import Tangent
+from gradest.theory import NodeLayer, Prediction, predict_node_perturbation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +34,9 @@ class NodePerturbation(Estimator):
     place of the number of weights. It assumes that every parameter is the weight or bias of an affine operation and
     nothing else, and refuses losses where it is not so (a penalty on weights, for instance). The expectation is
     the gradient of the loss smoothed over pre-activations.
+
+    Relative mean squared error for normal directions `(|d|^2 |J|_F^2 / |g|^2 + 1) / N`, with d the gradient by the
+    pre-activations and J their Jacobian by the parameters; `gradest.theory.predict_node_perturbation` has the others.
 
     Attributes
     ----------
@@ -59,6 +67,28 @@ class NodePerturbation(Estimator):
 
     def cost(self, layout: Layout) -> Cost:
         return Cost(values=2 * self.num_samples + 1)
+
+    def predict(
+        self,
+        layout: Layout,
+        gradient: NDArray[Any],
+        *,
+        value: float | None = None,
+        hessian: NDArray[Any] | None = None,
+        objective: Objective | None = None,
+    ) -> Prediction | None:
+        """Return the error of `predict_node_perturbation` at the objective's start point; None without an objective.
+
+        Activations and the gradient by pre-activations come from one run of the loss and one of reverse mode.
+        """
+        if objective is None or not np.any(gradient):
+            return None
+        return predict_node_perturbation(
+            self.distribution,
+            layers=objective.scoped(_node_layers)(objective),
+            gradient_norm=float(np.linalg.norm(np.asarray(gradient, dtype=np.float64))),
+            num_samples=self.num_samples,
+        )
 
     def parts(self, objective: Objective) -> EvolutionKernel:
         """Return the kernel whose parts workers carry out: evolution strategies on pre-activations."""
@@ -117,6 +147,27 @@ def _node_layout(objective: Objective) -> Layout:
     outputs = [output for _, _, output in require_layers_alone(objective)]
     names = tuple(f"z{k}" for k in range(1, len(outputs) + 1))
     return Layout(names, tuple(tuple(int(n) for n in output.shape) for output in outputs))
+
+
+def _node_layers(objective: Objective) -> tuple[NodeLayer, ...]:
+    """Return the inputs of all layers and the gradient by their pre-activations, at the start point; counts nothing."""
+    found, backend = require_layers_alone(objective), objective.backend
+
+    def shifted(ops: Operations, shifts: Leaves, bound: Any) -> Array:
+        moves = iter(shifts)
+
+        def move(layer: Layer, inputs: Array, output: Array) -> Array:
+            return output + next(moves)
+
+        leaves, data = bound
+        return run_intercepted(objective, leaves, data, move, ops=ops)
+
+    rest = tuple(objective.ops.zeros_like(output) for _, _, output in found)
+    _, slopes = value_and_gradient(shifted, objective.ops, rest, (objective.start, objective.data))
+    return tuple(
+        NodeLayer(inputs=as_float64(backend, inputs), slopes=as_float64(backend, slope), bias=layer.bias is not None)
+        for (layer, inputs, _), slope in zip(found, slopes, strict=True)
+    )
 
 
 def _value_and_inputs(objective: Objective, leaves: Leaves, data: Any) -> tuple[Array, tuple[Array, ...]]:

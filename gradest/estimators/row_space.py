@@ -24,6 +24,7 @@ from gradest.form import Form
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array
+from gradest.theory import Prediction
 from gradest.tree import flatten_tree
 
 _MATRIX_AXES = 2
@@ -36,7 +37,8 @@ class RowSpaceES(Estimator):
     A weight W `(D, H)` that meets data X `(B, D)` only as `X W` has a gradient in the row space of X. With an
     orthonormal basis Q `(D, r)` of it, the loss is a function of `Q^T W`, with data `X Q`: ES runs on that smaller
     problem, and its estimate is carried back by Q. Unbiased for the gradient of the loss smoothed over those
-    directions; the dimension of each such weight is `r H` in place of `D H`.
+    directions; the dimension of each such weight is `r H` in place of `D H`, and the relative mean squared error that
+    of `EvolutionStrategy` with P so reduced.
 
     It assumes that those weights and data are used in affine operations alone, and refuses losses where it is not
     so. A batch with as many independent rows as columns gains nothing.
@@ -71,6 +73,28 @@ class RowSpaceES(Estimator):
 
     def cost(self, layout: Layout) -> Cost:
         return Cost(values=2 * self.num_samples)
+
+    def predict(
+        self,
+        layout: Layout,
+        gradient: NDArray[Any],
+        *,
+        value: float | None = None,
+        hessian: NDArray[Any] | None = None,
+        objective: Objective | None = None,
+    ) -> Prediction | None:
+        """Return the error of `EvolutionStrategy` in the row space of the objective's batch; None without an objective.
+
+        With the gradient carried there, `Q^T G` for each weight that meets data, whose length is that of G.
+        """
+        if objective is None:
+            return None
+        bases = objective.scoped(_bases)(objective)
+        blocks: list[NDArray[Any]] = list(layout.unflatten(np.asarray(gradient, dtype=np.float64)))
+        for place, (_, basis) in bases.items():
+            blocks[place] = basis.T @ blocks[place]
+        reduced = Layout(layout.names, tuple(block.shape for block in blocks))
+        return self._plain().predict(reduced, reduced.flatten(blocks), value=value)
 
     def parts(self, objective: Objective) -> EvolutionKernel:
         """Return the kernel whose parts workers carry out: evolution strategies on the reduced problem."""

@@ -64,7 +64,13 @@ class SmoothedGradient(DirectionSampler):
         return Cost(vjps=self.num_samples * (2 if self.antithetic else 1))
 
     def predict(
-        self, layout: Layout, gradient: NDArray[Any], *, value: float | None = None, hessian: NDArray[Any] | None = None
+        self,
+        layout: Layout,
+        gradient: NDArray[Any],
+        *,
+        value: float | None = None,
+        hessian: NDArray[Any] | None = None,
+        objective: Objective | None = None,
     ) -> Prediction | None:
         """Return the relative mean squared error, exact for quadratic losses; None where the curvature is not known."""
         if hessian is None or not np.any(gradient):

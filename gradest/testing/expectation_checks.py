@@ -103,12 +103,16 @@ def check_variance(subject: Subject) -> CheckResult:
     return result if low <= ratio else replace(result, passed=False)
 
 
-def _prediction(subject: Subject) -> Prediction | None:
-    """Return what the estimator predicts for the quadratic form, without curvature where that is not derived."""
+def _prediction(subject: Subject, *, by_layout: bool = False) -> Prediction | None:
+    """Return what the estimator predicts for the quadratic form: from the layout alone if asked, else knowing all."""
     form = Form()
     try:
         return subject.statistical.predict(
-            form.layout, form.gradient_at_start, value=form.value_at_start, hessian=form.hessian_at_start
+            form.layout,
+            form.gradient_at_start,
+            value=form.value_at_start,
+            hessian=form.hessian_at_start,
+            objective=None if by_layout else subject.objective(form),
         )
     except UnsupportedError:
         return None
@@ -121,8 +125,8 @@ def check_smoothing(subject: Subject) -> CheckResult:
     """
     law = subject.option("distribution")
     smoothed = subject.estimator.stochastic and subject.estimator.target is Target.SMOOTHED
-    # An estimator that predicts its error draws the law in the parameters; others may smooth over something else.
-    if not smoothed or law not in DISTRIBUTIONS or not subject.has("sigma") or _prediction(subject) is None:
+    # Where the layout alone predicts the error, the law is one of directions of the parameters, not of something else.
+    if not (smoothed and law in DISTRIBUTIONS and subject.has("sigma") and _prediction(subject, by_layout=True)):
         return not_applicable("smoothing", "no smoothing of the parameters by a known law is stated")
     form = Form(cubic=_CUBIC)
     estimator = subject.with_few_samples(sigma=_SMOOTHING_SIGMA)

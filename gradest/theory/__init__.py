@@ -27,7 +27,9 @@ from gradest.theory.direction_only import (
     shaping_scale,
 )
 from gradest.theory.gradients import predict_forward_gradient, predict_pathwise, relative_mse_minibatch
+from gradest.theory.guided import predict_guided
 from gradest.theory.laws import DISTRIBUTIONS, excess, mean_excess, relative_mse_linear
+from gradest.theory.node_perturbation import NodeLayer, predict_node_perturbation
 from gradest.theory.prediction import LocalModel, Prediction, local_model
 from gradest.theory.sampling import relative_mse_bounds, relative_mse_standard_error, squared_error_variation
 from gradest.theory.smoothing import BASELINES, evaluation_noise_mse, relative_mse_es, smoothing_bias_order
@@ -39,6 +41,7 @@ __all__ = [
     "ChiSquareTest",
     "DifferenceRule",
     "LocalModel",
+    "NodeLayer",
     "Prediction",
     "approximate_cosine",
     "central_coefficients",
@@ -60,6 +63,8 @@ __all__ = [
     "normal_quantile",
     "optimal_shrinkage",
     "predict_forward_gradient",
+    "predict_guided",
+    "predict_node_perturbation",
     "predict_pathwise",
     "projection_relative_mse",
     "relative_mse_bounds",

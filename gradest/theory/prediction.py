@@ -13,6 +13,7 @@ from gradest.errors import InvalidInputError
 
 ANY_DIFFERENTIABLE = "any differentiable f"
 QUADRATIC = "quadratic f"
+QUADRATIC_IN_NODES = "f quadratic in shifts of the pre-activations"
 LINEAR = "linear f"
 SMALL_SIGMA = "small sigma limit"
 

@@ -1,0 +1,55 @@
+"""Predicted error of guided evolution strategies, whose directions favour the span of given surrogate gradients.
+
+This module must not know what the guides are: they enter by the share of the gradient that lies in their span.
+"""
+
+from gradest.errors import InvalidInputError
+from gradest.theory.laws import require_positive_integer
+from gradest.theory.prediction import QUADRATIC, SMOOTHED_GRADIENT, Prediction
+
+
+def predict_guided(
+    *, num_parameters: int, num_guides: int, num_samples: int, alpha: float, scale: float, share: float
+) -> Prediction:
+    """Predict guided ES against the gradient itself: the error of its mean, and the scatter around that mean.
+
+    The estimate is (beta / (lam N)) sum_i (g.v_i) v_i, each v_i normal of covariance A = alpha I + (1-alpha) (P/k)
+    U U^T, P times the paper's, with largest eigenvalue lam = alpha + (1-alpha) P/k. The mean is (beta/lam) A g, the
+    covariance (beta/lam)^2 ((g.A g) A + A g g^T A) / N by Wick pairings. With w = |U^T g|^2 / |g|^2 and tr A = P:
+
+    Formula: w (1-beta)^2 + (1-w) (1 - beta alpha/lam)^2 + (beta/lam)^2 (P (alpha + (lam-alpha) w) + w lam^2 +
+    (1-w) alpha^2) / N. It is (P+1)/N for alpha = beta = 1. Exact for quadratic f, whose antithetic differences are
+    g.v_i.
+
+    Parameters
+    ----------
+    num_parameters, num_guides : P and k, the dimension of the guides' span
+    num_samples : N, antithetic pairs
+    alpha : the share of the directions that is not guided, in (0, 1]
+    scale : beta
+    share : w, in [0, 1]
+
+    Raises
+    ------
+    InvalidInputError : a number is out of range.
+
+    Source: derived; Maheswaranathan et al. 2019, arXiv:1806.10230, define the estimator.
+    """
+    for name, count in (("num_parameters", num_parameters), ("num_guides", num_guides), ("num_samples", num_samples)):
+        require_positive_integer(name, count)
+    if not 0.0 < alpha <= 1.0:
+        raise InvalidInputError(f"alpha must be in (0, 1], got {alpha}; try alpha=0.5")
+    if not 0.0 <= share <= 1.0:
+        raise InvalidInputError(f"share must be |U^T g|^2 / |g|^2, in [0, 1]; got {share}")
+    largest = alpha + (1.0 - alpha) * num_parameters / num_guides
+    inside, outside = scale, scale * alpha / largest  # what the mean keeps of g in the span, and of g outside it
+    off = share * (1.0 - inside) ** 2 + (1.0 - share) * (1.0 - outside) ** 2
+    along = alpha + (largest - alpha) * share  # g.A g / |g|^2
+    scatter = (scale / largest) ** 2 * num_parameters * along + share * inside**2 + (1.0 - share) * outside**2
+    return Prediction(
+        target=SMOOTHED_GRADIENT,
+        relative_mse=off + scatter / num_samples,
+        exact_for=QUADRATIC,
+        bias_order=2 if alpha == scale == 1.0 else 0,
+        source="derived: fourth moments of normal directions of a known covariance",
+    )
