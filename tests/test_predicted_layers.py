@@ -164,7 +164,7 @@ def test_compare_states_what_is_predicted(name):
 
 @dataclass(frozen=True, kw_only=True)
 class WrongNodes(NodePerturbation):
-    """Predicts as if all the directions' error reached the weights once."""
+    """Predicts half as much error again."""
 
     def predict(self, *args, **options):
         found = super().predict(*args, **options)
