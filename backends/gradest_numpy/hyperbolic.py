@@ -1,0 +1,51 @@
+"""tanh on both sides of a point at once, in float32: less than half of the time of two calls without AVX-512.
+
+`tanh(x + d) = 1 - 2 / (exp(2 x) exp(2 d) + 1)`: all directions share `exp(2 x)`, and the two sides `exp(2 d)`. Right
+to 3e-7 absolutely beside the rounding of x + d; tanh itself is right relatively, which shows in small results alone.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+
+REACH = 20.0
+"""The largest |x| and |d| for which the exponentials are used: their products are far from overflow."""
+
+BLOCK_ENTRIES = 16_384
+"""Entries of a block: its temporaries stay in the cache."""
+
+
+def tanh_both_sides(x: Float32, change: Float32, radius: float) -> Float32:
+    """Return `tanh(x + radius c_k)` for the K changes and then `tanh(x - radius c_k)`: `(2 K, *x.shape)`.
+
+    Where |x| or |d| exceeds `REACH`, or is NaN, tanh itself is called.
+    """
+    count, entries = len(change), x.size
+    result = np.empty((2, count, entries), np.float32)
+    centre, changes, twice = x.reshape(entries), change.reshape(count, entries), np.float32(2 * radius)
+    near = bool(np.abs(centre).max(initial=0) <= REACH)
+    growth = np.exp(2 * centre) if near else centre
+    room = np.empty(min(BLOCK_ENTRIES, entries), np.float32)
+    for start in range(0, entries, BLOCK_ENTRIES):
+        part = slice(start, start + BLOCK_ENTRIES)
+        at, step = centre[part], room[: len(centre[part])]
+        for k in range(count):
+            above, below = result[:, k, part]
+            np.multiply(changes[k, part], twice, out=step)
+            if near and step.max() <= 2 * REACH and step.min() >= -2 * REACH:
+                np.exp(step, out=step)
+                _tanh_of_growth(np.multiply(growth[part], step, out=above))
+                _tanh_of_growth(np.divide(growth[part], step, out=below))
+            else:
+                step *= np.float32(0.5)
+                np.tanh(np.add(at, step, out=above), out=above)
+                np.tanh(np.subtract(at, step, out=below), out=below)
+    return result.reshape(2 * count, *x.shape)
+
+
+def _tanh_of_growth(growth: Float32) -> None:
+    """Write `1 - 2 / (g + 1)` over g."""
+    growth += np.float32(1)
+    np.divide(np.float32(2), growth, out=growth)
+    np.subtract(np.float32(1), growth, out=growth)

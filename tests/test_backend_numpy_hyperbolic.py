@@ -1,0 +1,61 @@
+"""tanh on both sides of a point agrees with tanh in extended precision, everywhere, NaN and infinity included."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from gradest.operations import Operations
+from gradest_numpy.backend import NumpyBackend
+from gradest_numpy.hyperbolic import BLOCK_ENTRIES, REACH, tanh_both_sides
+
+NATIVE = NumpyBackend().operations("native")
+ABSOLUTE = 3e-7
+"""Three units in the last place of a number just below 1, and one more."""
+
+
+def exact(x: npt.NDArray[np.float32], change: npt.NDArray[np.float32], radius: float) -> npt.NDArray[np.longdouble]:
+    """Return both sides in extended precision."""
+    step = change.astype(np.longdouble) * np.longdouble(radius)
+    return np.tanh(np.concatenate([x + step, x - step]))
+
+
+@pytest.mark.parametrize("reach", [1e-3, 0.3, 3.0, 15.0, 100.0])
+@pytest.mark.parametrize("size", [1.0, 30.0])
+def test_it_is_tanh(size: float, reach: float) -> None:
+    generator = np.random.default_rng(0)
+    x = (size * generator.standard_normal((100, 200))).astype(np.float32)  # more than one block
+    change = generator.standard_normal((3, *x.shape)).astype(np.float32)
+    assert x.size > BLOCK_ENTRIES
+    before = x.copy(), change.copy()
+    with np.errstate(all="raise", under="ignore"):
+        found = tanh_both_sides(x, change, reach)
+    expected = exact(x, change, reach)
+    argument = np.abs(x) + np.abs(np.concatenate([change, change])) * reach  # float32 cannot hold it better than to eps
+    allowed = ABSOLUTE + np.finfo(np.float32).eps * argument * (1 - expected**2)
+    assert np.all(np.abs(found - expected) <= allowed)
+    np.testing.assert_array_equal(x, before[0])
+    np.testing.assert_array_equal(change, before[1])
+
+
+def test_far_points_and_what_is_not_finite_come_out_as_from_tanh() -> None:
+    special = np.array([0.0, 2 * REACH, -2 * REACH, 1e30, np.inf, -np.inf, np.nan], np.float32)
+    x, change = (np.ascontiguousarray(a) for a in np.meshgrid(special, special, indexing="ij"))
+    with np.errstate(invalid="ignore"):
+        found = tanh_both_sides(x, change[None], 1.0)
+        expected = np.concatenate([np.tanh(x + change)[None], np.tanh(x - change)[None]])
+    np.testing.assert_array_equal(found, expected)
+    for place in range(len(special)):  # each alone, so that the others do not decide the path
+        with np.errstate(invalid="ignore"):
+            one = tanh_both_sides(np.zeros(1, np.float32), special[None, place : place + 1], 1.0)
+            np.testing.assert_allclose(one, np.tanh([special[place : place + 1], -special[place : place + 1]]))
+
+
+def test_native_operations_use_it_and_leave_other_functions_and_dtypes_alone() -> None:
+    generator = np.random.default_rng(1)
+    x, change = generator.standard_normal((4, 5)), generator.standard_normal((2, 4, 5))
+    single = NATIVE.both_sides(NATIVE.tanh, x.astype(np.float32), change.astype(np.float32), 0.5)
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, np.tanh(np.concatenate([x + 0.5 * change, x - 0.5 * change])), atol=ABSOLUTE)
+    for function in (NATIVE.tanh, NATIVE.relu):
+        plain = Operations.both_sides(NATIVE, function, x, change, 0.5)
+        np.testing.assert_allclose(NATIVE.both_sides(function, x, change, 0.5), plain, rtol=1e-15, atol=1e-16)
