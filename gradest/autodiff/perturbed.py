@@ -208,10 +208,10 @@ class PerturbedOperations(Interpreter):
         """Return the product of two bases; of parameters and data themselves, as it was computed first."""
         if not self.inputs.issuperset((id(x), id(weight))):
             return self.ops.matmul(x, weight)
-        key = (id(x), id(weight))
-        if key not in self._shared:  # the operands are kept as well, so that no others get their identities
-            self._shared[key] = (self.ops.matmul(x, weight), x, weight)
-        return self._shared[key][0]
+        found = self._shared.get((id(x), id(weight)))
+        if found is None:  # the operands are kept as well, so that no others get their identities
+            found = self._shared[id(x), id(weight)] = (self.ops.matmul(x, weight), x, weight)
+        return found[0]
 
     def _moving_product(self, x: Perturbed, weight: Perturbed) -> Array:
         """Return the K products of factors that both move, or of which one has no base."""

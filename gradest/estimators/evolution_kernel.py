@@ -71,8 +71,10 @@ class EvolutionKernel:
         self._values = bound_step(objective, self._values_step)
         self._slopes = bound_step(objective, self._slopes_step)
         self._combine = bound_step(objective, lambda noise, weights, data: self._sum(self._tangents(noise), weights))
-        # What blocks have in common is kept within one group; a compiled step has only its own arguments.
+        # What blocks have in common is kept within one call, which has a key of its own (or within one group, in
+        # another process); a compiled step has only its own arguments.
         self._shared: dict[Any, Any] | None = None if "compile" in objective.backend.native else {}
+        self._shared_for: Key | None = None
         self._evaluate = evaluate or partial(evaluate_at, objective, shared=self._shared)
         self._dtype = None if evaluate is None else objective.dtype
         self._source: tuple[Key, Draws] | None = None
@@ -84,7 +86,7 @@ class EvolutionKernel:
         total: Leaves | None = None
         watched: list[tuple[Array, Array]] = []
         centre = None
-        self._forget()
+        self._forget(key)
         for block in group:
             noise, given = self._noise(key, block), () if value is None else value
             part, values, differences, centre = self._slopes(leaves, noise, given)
@@ -97,7 +99,7 @@ class EvolutionKernel:
         """Return values as NumPy `(1 or 2 sides, n)` in float64, and f(x) where differences give it."""
         rows: list[NDArray[np.float64]] = []
         centre = None
-        self._forget()
+        self._forget(key)
         for block in group:
             sides, centre = self._values(leaves, self._noise(key, block))
             rows.append(np.stack([np.asarray(self.objective.backend.numpy(f), dtype=np.float64) for f in sides]))
@@ -116,9 +118,11 @@ class EvolutionKernel:
         self._kept = None
         return total or ()
 
-    def _forget(self) -> None:
-        if self._shared:
+    def _forget(self, key: Key) -> None:
+        """Drop what is kept of another call: the caller may have changed parameters in place since."""
+        if self._shared and key is not self._shared_for:
             self._shared.clear()
+        self._shared_for = key
 
     def _noise(self, key: Key, block: Block) -> Noise:
         if self._kept is not None and self._kept[:2] == (key, block):
