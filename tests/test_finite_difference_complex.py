@@ -66,3 +66,13 @@ def test_a_backend_without_complex_arrays_is_refused_when_prepared(backend: str)
     objective = gradest.bind(gradest.get_problem("rosenbrock"), backend=backend)
     with pytest.raises(gradest.UnsupportedError, match="complex"):
         COMPLEX_STEP.prepare(objective)
+
+
+def test_what_a_users_function_cannot_do_with_complex_parameters_is_said() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
+    held = torch.ones((2, 2), dtype=torch.float64)
+    params = torch.tensor([0.5, 0.25], dtype=torch.float64)
+    with pytest.raises(gradest.UnsupportedError, match=r"does not take them .*RuntimeError.*as arguments"):
+        COMPLEX_STEP(lambda p: (held @ p).sum(), params)
+    estimate = COMPLEX_STEP(lambda p, x: ((x @ p) ** 2).sum(), params, held)
+    np.testing.assert_allclose(estimate.gradient.numpy(), [3.0, 3.0], rtol=4e-16)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.backend import Data, Leaves
-from gradest.errors import InvalidInputError, UnsupportedError
+from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel
 from gradest.estimators.coordinates import Chunk, Factors, dense_chunks, gather, pipeline
@@ -66,7 +66,7 @@ class ComplexStep(Estimator):
             step = math.sqrt(np.finfo(objective.dtype).tiny) if isinstance(asked, str) else asked
             losses = pipeline(
                 plan,
-                lambda chunk: losses_at(leaves, chunk, step),
+                lambda chunk: _explained(objective, losses_at, leaves, chunk, step),
                 lambda chunk, found: (chunk, _complex(backend.numpy(found))),
             )
             slopes = [(chunk, found.imag / found.imag.dtype.type(step)) for chunk, found in losses]
@@ -84,11 +84,9 @@ def _population(objective: Objective, plan: Sequence[Chunk]) -> _ComplexLosses:
 
     def make_step(block: int) -> Callable[..., Array]:
         def step(leaves: Leaves, left: Array, right: Array, scale: Array, data: Data) -> Array:
-            whole = tuple(leaf + 0j for leaf in leaves)  # torch multiplies no real matrix by a complex one
-            if objective.text is not None:
-                data = {name: array + 0j for name, array in data.items()}
+            whole = tuple(leaf + 0j for leaf in leaves)
             population = perturbed_copies(objective, whole, block, left, right, scale * 1j)
-            return objective.evaluate_population(population, data)
+            return objective.evaluate_population(population, _complex_data(objective, data))
 
         return objective.compile(step)
 
@@ -113,6 +111,39 @@ def _in_place(objective: Objective) -> _ComplexLosses:
         return np.stack(values)
 
     return losses
+
+
+def _complex_data(objective: Objective, data: Data) -> Data:
+    """Return data with floating-point arrays as complex ones: torch multiplies no real matrix by a complex one."""
+
+    def cast(array: Array) -> Array:
+        return array + 0j if objective.backend.dtype(array).startswith(("float", "bfloat")) else array
+
+    if isinstance(data, dict):
+        return {name: cast(array) for name, array in data.items()}
+    return tuple(cast(array) for array in data)
+
+
+def _explained(objective: Objective, losses_at: _ComplexLosses, *args: Any) -> Array:
+    """Return the losses; where a user's function fails on complex parameters, say so.
+
+    Raises
+    ------
+    UnsupportedError
+        It failed, with whatever error.
+    """
+    if objective.text is not None:
+        return losses_at(*args)
+    try:
+        return losses_at(*args)
+    except GradestError:
+        raise
+    except Exception as error:  # the user's function may raise anything
+        raise UnsupportedError(
+            f"the complex step evaluates the loss at complex parameters, and the function given does not take them "
+            f"({type(error).__name__}: {error}); give its arrays as arguments, which become complex too, or use "
+            "reverse mode or finite differences"
+        ) from error
 
 
 def _complex(losses: NDArray[Any]) -> NDArray[Any]:

@@ -129,9 +129,8 @@ class GuidedES(Estimator):
             raise UnsupportedError(
                 "guided-es was asked for without guides; pass guides=[gradient, ...] in the structure of the parameters"
             )
-        backend, layout = objective.backend, objective.layout
-        rows = [layout.flatten([backend.numpy(x) for x in objective.leaves_of(guide)]) for guide in self.guides]
-        matrix = np.stack(rows).astype(np.float64).T
+        rows = [_flat(guide, objective) for guide in self.guides]
+        matrix = np.stack(rows).T
         rank = int(np.linalg.matrix_rank(matrix))
         if rank < matrix.shape[1]:
             raise InvalidInputError(
@@ -139,6 +138,18 @@ class GuidedES(Estimator):
             )
         basis: NDArray[np.float64] = np.linalg.qr(matrix)[0]
         return basis
+
+
+def _flat(guide: Any, objective: Objective) -> NDArray[np.float64]:
+    """Return a guide `(P,)`, of the framework's arrays or of NumPy's, in any floating-point dtype."""
+    backend, layout = objective.backend, objective.layout
+    leaves, paths, _ = backend.flatten(guide)
+    values = [np.asarray(backend.numpy(x) if backend.owns(x) else x) for x in leaves]
+    shapes = tuple(array.shape for array in values)
+    if (paths, shapes) != (layout.names, layout.shapes):
+        asked, found = (dict(zip(*pair, strict=True)) for pair in ((layout.names, layout.shapes), (paths, shapes)))
+        raise InvalidInputError(f"guides in the structure of the parameters were asked for, {asked}; found {found}")
+    return np.concatenate([array.astype(np.float64).ravel() for array in values])
 
 
 class GuidedDirections:
