@@ -14,6 +14,7 @@ import numpy as np
 
 from gradest import autodiff
 from gradest.arguments import Arguments
+from gradest.autodiff import Shared
 from gradest.backend import Backend, Data, Function, Leaves
 from gradest.errors import (
     InvalidInputError,
@@ -180,21 +181,26 @@ class Objective:
         return "vmap" if "vmap" in self.backend.native else "loop"
 
     def evaluate_perturbed(
-        self, leaves: Leaves, tangents: Sequence[Tangent], data: Data, *, shared: Any = None
+        self, leaves: Leaves, tangents: Sequence[Tangent], data: Data, *, shared: Shared | None = None
     ) -> Array:
         """Return the losses `(K,)` at `leaves + tangents`, using the structure of the tangents; counts K values.
 
-        `shared`, a dict, keeps what calls with the same leaves and data have in common.
+        `shared` keeps what calls with the same leaves and data have in common.
         """
         self._counts[_VALUES] += tangents[0].count
         text = self._require_text("structured evaluation")
         return autodiff.perturbed_values(text, self.ops, leaves, tangents, data, shared=shared)
 
-    def evaluate_differences(self, leaves: Leaves, tangents: Sequence[Tangent], data: Data) -> tuple[Array, Array]:
-        """Return the loss and the exact differences `f(x + tangent_k) - f(x)`, `(K,)`; counts K + 1 values."""
+    def evaluate_differences(
+        self, leaves: Leaves, tangents: Sequence[Tangent], data: Data, *, shared: Shared | None = None
+    ) -> tuple[Array, Array]:
+        """Return the loss and the exact differences `f(x + tangent_k) - f(x)`, `(K,)`; counts K + 1 values.
+
+        `shared` keeps what calls with the same leaves and data have in common.
+        """
         self._counts[_VALUES] += tangents[0].count + 1
         text = self._require_text("cancellation-free differences")
-        return autodiff.value_and_differences(text, self.ops, leaves, tangents, data)
+        return autodiff.value_and_differences(text, self.ops, leaves, tangents, data, shared=shared)
 
     def evaluate_jvps(self, leaves: Leaves, tangents: Sequence[Tangent], data: Data) -> tuple[Array, Array]:
         """Return the loss and the JVPs `(K,)` by gradest's dual numbers; counts K JVPs."""

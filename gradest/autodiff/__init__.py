@@ -6,6 +6,7 @@ Each takes a loss text `text(ops, leaves, data)`, a backend's operations and arr
 from gradest.autodiff.divided_difference import value_and_differences
 from gradest.autodiff.dual import value_and_jvps
 from gradest.autodiff.perturbed import perturbed_values
+from gradest.autodiff.shared import Expressions, Shared
 from gradest.autodiff.tape import value_and_gradient
 
-__all__ = ["perturbed_values", "value_and_differences", "value_and_gradient", "value_and_jvps"]
+__all__ = ["Expressions", "Shared", "perturbed_values", "value_and_differences", "value_and_gradient", "value_and_jvps"]

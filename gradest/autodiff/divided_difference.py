@@ -14,13 +14,20 @@ from gradest.autodiff import linear
 from gradest.autodiff.differences import UNARY, logsumexp_difference, softmax_difference
 from gradest.autodiff.linear import Change
 from gradest.autodiff.pairs import Pair, PairOperations, interpret, primal_of
+from gradest.autodiff.shared import Shared
 from gradest.autodiff.softmax_losses import softmax_loss_difference
 from gradest.operations import Array, Operations
 from gradest.tangents import Dense, Tangent
 
 
 def value_and_differences(
-    text: Callable[..., Any], ops: Operations, leaves: Sequence[Array], tangents: Sequence[Tangent], data: Any
+    text: Callable[..., Any],
+    ops: Operations,
+    leaves: Sequence[Array],
+    tangents: Sequence[Tangent],
+    data: Any,
+    *,
+    shared: Shared | None = None,
 ) -> tuple[Array, Array]:
     """Return the loss and its K differences `f(leaves + tangent_k) - f(leaves)`, `(K,)`, accurate to rounding.
 
@@ -30,8 +37,10 @@ def value_and_differences(
         `text(ops, leaves, data) -> scalar`, written in operations.
     leaves, tangents
         The parameters, and for each its block of K displacements, of any size.
+    shared
+        Where the values of the unperturbed loss are kept between calls at the same parameters and data.
     """
-    return interpret(DifferenceOperations(ops), text, leaves, tangents, data)
+    return interpret(DifferenceOperations(ops, shared), text, leaves, tangents, data)
 
 
 class Comparison:
@@ -124,6 +133,6 @@ class DifferenceOperations(PairOperations):
         if logits.change is None or targets.change is not None or len(logits.shape) != 2:
             portable: Pair = super().softmax_cross_entropy(logits, targets)
             return portable
-        value = self.ops.softmax_cross_entropy(logits.primal, targets.primal)
-        losses = softmax_loss_difference(self.ops, logits.primal, targets.primal, logits.change)
+        value = self.primal("softmax_cross_entropy", self.ops.softmax_cross_entropy, logits, targets)
+        losses = softmax_loss_difference(self.ops, logits.primal, targets.primal, logits.change, self.shared)
         return Pair(self, value, Dense(losses))

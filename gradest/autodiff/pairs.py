@@ -5,14 +5,16 @@ what is not linear. This module knows neither rule.
 """
 
 import math
+import operator
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 
 from gradest.autodiff import linear
 from gradest.autodiff.linear import Change
+from gradest.autodiff.shared import Shared
 from gradest.autodiff.wrapped import Interpreter, Wrapped, axes_from_end, map_data, shape_of
 from gradest.operations import Array, Axis, Operations
 from gradest.tangents import Tangent
@@ -36,8 +38,14 @@ class Pair(Wrapped):
 class PairOperations(Interpreter):
     """Carries out operations on pairs; subclasses state the change of each operation that is not linear."""
 
-    def __init__(self, ops: Operations) -> None:
+    def __init__(self, ops: Operations, shared: Shared | None = None) -> None:
         self.ops = ops
+        self.shared = Shared() if shared is None else shared
+
+    def primal(self, operation: Hashable, function: Callable[..., Array], *operands: Array | float) -> Array:
+        """Return a function of the operands' values, as it was computed first; numbers are values."""
+        primals = [primal_of(x) for x in operands]
+        return self.shared.compute(operation, primals, lambda: function(*primals))
 
     # -- what subclasses state ----------------------------------------------------------------------------
     @abstractmethod
@@ -66,43 +74,45 @@ class PairOperations(Interpreter):
         return Pair(self, value, wrap(rule(*(primal_of(x) for x in operands), *arrays)))
 
     def unary(self, name: str, x: Pair) -> Pair:
-        y = getattr(self.ops, name)(x.primal)
+        y = self.primal(name, getattr(self.ops, name), x)
         return self.elementwise(y, lambda p, dx: self.unary_change(name, p, y, dx), (x,))
 
     def maximum(self, x: Pair, y: Pair | float) -> Pair:
-        value = self.ops.maximum(x.primal, primal_of(y))
+        value = self.primal("maximum", self.ops.maximum, x, y)
         return self.elementwise(value, self.maximum_change, (x, y))
 
     def multiply(self, x: Pair, y: Pair | float) -> Pair:
+        value = self.primal("multiply", operator.mul, x, y)
         if not isinstance(y, Pair):
-            return Pair(self, x.primal * y, None if x.change is None else x.change.scaled(y))
-        return self.elementwise(x.primal * y.primal, self.product_change, (x, y))
+            return Pair(self, value, None if x.change is None else x.change.scaled(y))
+        return self.elementwise(value, self.product_change, (x, y))
 
     def divide(self, x: Pair | float, y: Pair | float) -> Pair:
-        quotient = primal_of(x) / primal_of(y)
+        quotient = self.primal("divide", operator.truediv, x, y)
         rule = self.quotient_change
         return self.elementwise(quotient, lambda p, q, dx, dy: rule(p, q, quotient, dx, dy), (x, y))
 
     def add(self, x: Pair, y: Pair | float) -> Pair:
-        value = x.primal + primal_of(y)
+        value = self.primal("add", operator.add, x, y)
         return Pair(self, value, linear.add_changes(self.ops, x.change, changes_of(y), shape_of(value)))
 
     def subtract(self, x: Pair | float, y: Pair | float) -> Pair:
-        value = primal_of(x) - primal_of(y)
+        value = self.primal("subtract", operator.sub, x, y)
         dy = changes_of(y)
         opposite = None if dy is None else dy.scaled(-1.0)
         return Pair(self, value, linear.add_changes(self.ops, changes_of(x), opposite, shape_of(value)))
 
     def negative(self, x: Pair) -> Pair:
-        return Pair(self, -x.primal, None if x.change is None else x.change.scaled(-1.0))
+        return Pair(self, self.primal("negative", operator.neg, x), None if x.change is None else x.change.scaled(-1.0))
 
     # -- reductions -------------------------------------------------------------------------------------
     def sum(self, x: Pair, *, axis: Axis = None, keepdims: bool = False) -> Pair:
         change = linear.sum_change(self.ops, x.change, axis=axis, keepdims=keepdims)
-        return Pair(self, self.ops.sum(x.primal, axis=axis, keepdims=keepdims), change)
+        value = self.primal(("sum", axis, keepdims), lambda a: self.ops.sum(a, axis=axis, keepdims=keepdims), x)
+        return Pair(self, value, change)
 
     def mean(self, x: Pair, *, axis: Axis = None, keepdims: bool = False) -> Pair:
-        value = self.ops.mean(x.primal, axis=axis, keepdims=keepdims)
+        value = self.primal(("mean", axis, keepdims), lambda a: self.ops.mean(a, axis=axis, keepdims=keepdims), x)
         total = linear.sum_change(self.ops, x.change, axis=axis, keepdims=keepdims)
         if total is None:
             return Pair(self, value)
@@ -111,7 +121,7 @@ class PairOperations(Interpreter):
 
     # -- shapes and products ----------------------------------------------------------------------------
     def matmul(self, x: Pair, y: Pair) -> Pair:
-        value = self.ops.matmul(x.primal, y.primal)
+        value = self.primal("matmul", self.ops.matmul, x, y)
         return Pair(self, value, self.matmul_change(x, y, shape_of(value)))
 
     def matmul_change(self, x: Pair, y: Pair, shape: tuple[int, ...]) -> Change:
@@ -121,7 +131,7 @@ class PairOperations(Interpreter):
         return linear.add_changes(self.ops, by_x, by_y, shape)
 
     def affine(self, x: Pair, weight: Pair, bias: Pair | None = None) -> Pair:
-        value = self.ops.affine(x.primal, weight.primal, None if bias is None else bias.primal)
+        value = self.primal("affine", self.ops.affine, x, weight, *(() if bias is None else (bias,)))
         change = self.matmul_change(x, weight, shape_of(value))
         if bias is not None:
             by_bias = linear.expand_change(self.ops, bias.change, axis=-2)
@@ -129,19 +139,22 @@ class PairOperations(Interpreter):
         return Pair(self, value, change)
 
     def matrix_transpose(self, x: Pair) -> Pair:
-        return Pair(self, self.ops.matrix_transpose(x.primal), linear.transpose_change(self.ops, x.change))
+        value = self.primal("transpose", self.ops.matrix_transpose, x)
+        return Pair(self, value, linear.transpose_change(self.ops, x.change))
 
     def expand_dims(self, x: Pair, *, axis: int) -> Pair:
         from_end = axis if axis < 0 else axis - len(x.shape) - 1
         change = linear.expand_change(self.ops, x.change, axis=from_end)
-        return Pair(self, self.ops.expand_dims(x.primal, axis=axis), change)
+        value = self.primal(("expand", from_end), lambda a: self.ops.expand_dims(a, axis=from_end), x)
+        return Pair(self, value, change)
 
     def reshape(self, x: Pair, shape: tuple[int, ...]) -> Pair:
-        value = self.ops.reshape(x.primal, shape)
+        value = self.primal(("reshape", shape), lambda a: self.ops.reshape(a, shape), x)
         return Pair(self, value, linear.reshape_change(self.ops, x.change, shape_of(value)))
 
     def broadcast_to(self, x: Pair, shape: tuple[int, ...]) -> Pair:
-        return Pair(self, self.ops.broadcast_to(x.primal, shape), linear.broadcast_change(self.ops, x.change, shape))
+        value = self.primal(("broadcast", shape), lambda a: self.ops.broadcast_to(a, shape), x)
+        return Pair(self, value, linear.broadcast_change(self.ops, x.change, shape))
 
     def zeros_like(self, x: Pair) -> Pair:
         return Pair(self, self.ops.zeros_like(x.primal))
@@ -172,6 +185,7 @@ def interpret(
 ) -> tuple[Array, Array]:
     """Return a loss's value and its K changes `(K,)` when the leaves change by the tangents."""
     ops = interpreter.ops
+    interpreter.shared.begin(leaves, data)
     pairs = tuple(Pair(interpreter, x, linear.start_change(t)) for x, t in zip(leaves, tangents, strict=True))
     result = text(interpreter, pairs, map_data(lambda x: Pair(interpreter, x), data))
     change = changes_of(result)

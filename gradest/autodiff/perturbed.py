@@ -5,19 +5,19 @@ one column of a base, or K whole values. Elementwise operations are evaluated di
 that rounding is that of the plain loss. This module knows no framework.
 """
 
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 
 from gradest.autodiff import linear
 from gradest.autodiff.linear import Change
+from gradest.autodiff.shared import Shared
 from gradest.autodiff.softmax_losses import softmax_loss_difference
 from gradest.autodiff.wrapped import Interpreter, Wrapped, axes_from_end, map_data, shape_of
 from gradest.operations import Array, Axis, Operations
 from gradest.tangents import Columns, LowRank, Mirrored, Outer, Rows, Tangent
-
-Shared = dict[tuple[int, int], tuple[Array, Array, Array]]
 
 
 def perturbed_values(
@@ -38,11 +38,10 @@ def perturbed_values(
     leaves, tangents
         The parameters, and for each its block of K displacements.
     shared
-        Where products of parameters and data themselves are kept between calls with the same arrays.
+        Where the values of the unperturbed loss are kept between calls at the same parameters and data.
     """
-    interpreter = PerturbedOperations(ops, shared)
-    interpreter.inputs.update(map(id, leaves))
-    map_data(lambda x: interpreter.inputs.add(id(x)), data)
+    interpreter = PerturbedOperations(ops, Shared() if shared is None else shared)
+    interpreter.shared.begin(leaves, data)
     values = tuple(Perturbed(interpreter, x, linear.start_change(t)) for x, t in zip(leaves, tangents, strict=True))
     result = text(interpreter, values, map_data(lambda x: Perturbed(interpreter, x), data))
     base = result.base if isinstance(result, Perturbed) else result
@@ -87,18 +86,17 @@ class Perturbed(Wrapped):
 class PerturbedOperations(Interpreter):
     """Evaluates linear operations on base and change, and all others at the perturbed values themselves."""
 
-    def __init__(self, ops: Operations, shared: Shared | None = None) -> None:
+    def __init__(self, ops: Operations, shared: Shared) -> None:
         self.ops = ops
-        self.inputs: set[int] = set()
-        self._shared = {} if shared is None else shared
+        self.shared = shared
 
-    def elementwise(self, function: Callable[..., Array], *operands: Any) -> Perturbed:
+    def elementwise(self, name: str, function: Callable[..., Array], *operands: Any) -> Perturbed:
         """Return the function of the operands: on one column where only that moves, else on K whole values."""
         operands = tuple(x if isinstance(x, Perturbed) else Perturbed(self, x) for x in operands)
         if not any(x.moves for x in operands):
-            return Perturbed(self, function(*(x.base for x in operands)))
+            return Perturbed(self, self._base(name, function, *operands))
         if all(x.values is None and _in_columns(x.change) for x in operands):
-            base = function(*(x.base for x in operands))
+            base = self._base(name, function, *operands)
             changes, wrap = linear.frame(self.ops, [x.change for x in operands], shape_of(base))
             if len(operands) == 1:
                 (x,), (d,) = operands, changes
@@ -115,45 +113,58 @@ class PerturbedOperations(Interpreter):
         return Perturbed(self, None, values=function(*(x.whole(rank) for x in operands)))
 
     def linear(
-        self, x: Perturbed, on_array: Callable[[Array], Array], on_change: Callable[[Change], Change]
+        self,
+        operation: Hashable,
+        x: Perturbed,
+        on_array: Callable[[Array], Array],
+        on_change: Callable[[Change], Change],
     ) -> Perturbed:
         """Return a linear operation whose axes count from the end, on base and change or on the K values."""
         if x.values is not None:
             return Perturbed(self, None, values=on_array(x.values))
-        return Perturbed(self, on_array(x.base), on_change(x.change))
+        return Perturbed(self, self._base(operation, on_array, x), on_change(x.change))
+
+    def _base(self, operation: Hashable, function: Callable[..., Array], *operands: Perturbed) -> Array:
+        """Return a function of bases, as it was computed first."""
+        bases = [x.base for x in operands]
+        return self.shared.compute(operation, bases, lambda: function(*bases))
 
     # -- elementwise ------------------------------------------------------------------------------------
     def unary(self, name: str, x: Perturbed) -> Perturbed:
-        return self.elementwise(getattr(self.ops, name), x)
+        return self.elementwise(name, getattr(self.ops, name), x)
 
     def maximum(self, x: Perturbed, y: Perturbed | float) -> Perturbed:
-        return self.elementwise(self.ops.maximum, x, y)
+        return self.elementwise("maximum", self.ops.maximum, x, y)
 
     def greater(self, x: Perturbed, y: Perturbed | float) -> Any:
         return _Comparison(x, y)
 
     def where(self, condition: "_Comparison", x: Perturbed | float, y: Perturbed | float) -> Perturbed:
         ops = self.ops
-        return self.elementwise(lambda a, b, p, q: ops.where(ops.greater(a, b), p, q), condition.x, condition.y, x, y)
+
+        def choose(a: Array, b: Array, p: Array, q: Array) -> Array:
+            return ops.where(ops.greater(a, b), p, q)
+
+        return self.elementwise("where", choose, condition.x, condition.y, x, y)
 
     def multiply(self, x: Perturbed, y: Perturbed | float) -> Perturbed:
         if not isinstance(y, Perturbed):
-            return self.linear(x, lambda a: a * y, lambda c: None if c is None else c.scaled(y))
-        return self.elementwise(lambda a, b: a * b, x, y)
+            return self.linear(("times", y), x, lambda a: a * y, lambda c: None if c is None else c.scaled(y))
+        return self.elementwise("multiply", lambda a, b: a * b, x, y)
 
     def divide(self, x: Perturbed | float, y: Perturbed | float) -> Perturbed:
-        return self.elementwise(lambda a, b: a / b, x, y)
+        return self.elementwise("divide", lambda a, b: a / b, x, y)
 
     def negative(self, x: Perturbed) -> Perturbed:
         return self.multiply(x, -1.0)
 
     def add(self, x: Array, y: Array | float) -> Perturbed:
         if not isinstance(y, Perturbed):
-            return self.linear(x, lambda a: a + y, lambda c: c)
+            return self.linear(("plus", y), x, lambda a: a + y, lambda c: c)
         if x.values is None and y.values is None:
-            base = x.base + y.base
+            base = self._base("add", operator.add, x, y)
             return Perturbed(self, base, linear.add_changes(self.ops, x.change, y.change, shape_of(base)))
-        return self.elementwise(lambda a, b: a + b, x, y)
+        return self.elementwise("add", operator.add, x, y)
 
     def subtract(self, x: Perturbed | float, y: Perturbed | float) -> Perturbed:
         return self.add(self.negative(y), x) if isinstance(y, Perturbed) else self.add(x, -y)
@@ -162,6 +173,7 @@ class PerturbedOperations(Interpreter):
     def sum(self, x: Perturbed, *, axis: Axis = None, keepdims: bool = False) -> Perturbed:
         axes, ops = axes_from_end(axis, len(x.shape)), self.ops
         return self.linear(
+            ("sum", axes, keepdims),
             x,
             lambda a: ops.sum(a, axis=axes, keepdims=keepdims),
             lambda c: linear.sum_change(ops, c, axis=axes, keepdims=keepdims),
@@ -175,12 +187,12 @@ class PerturbedOperations(Interpreter):
 
     def max(self, x: Perturbed, *, axis: int, keepdims: bool = False) -> Perturbed:
         axis = axis if axis < 0 else axis - len(x.shape)
-        return self._whole(x, lambda a: self.ops.max(a, axis=axis, keepdims=keepdims))
+        return self._whole(("max", axis, keepdims), x, lambda a: self.ops.max(a, axis=axis, keepdims=keepdims))
 
-    def _whole(self, x: Perturbed, function: Callable[[Array], Array]) -> Perturbed:
+    def _whole(self, operation: Hashable, x: Perturbed, function: Callable[[Array], Array]) -> Perturbed:
         """Return a function of the K whole values, or of the base where it does not move."""
         if not x.moves:
-            return Perturbed(self, function(x.base))
+            return Perturbed(self, self._base(operation, function, x))
         return Perturbed(self, None, values=function(x.whole(len(x.shape))))
 
     # -- shapes and products ----------------------------------------------------------------------------
@@ -202,16 +214,7 @@ class PerturbedOperations(Interpreter):
             change = linear.matmul_right(ops, x.change, weight.base)
         if weight.change is not None:
             change = linear.matmul_left(ops, x.base, weight.change)
-        return Perturbed(self, self._base_product(x.base, weight.base), change)
-
-    def _base_product(self, x: Array, weight: Array) -> Array:
-        """Return the product of two bases; of parameters and data themselves, as it was computed first."""
-        if not self.inputs.issuperset((id(x), id(weight))):
-            return self.ops.matmul(x, weight)
-        found = self._shared.get((id(x), id(weight)))
-        if found is None:  # the operands are kept as well, so that no others get their identities
-            found = self._shared[id(x), id(weight)] = (self.ops.matmul(x, weight), x, weight)
-        return found[0]
+        return Perturbed(self, self._base("matmul", ops.matmul, x, weight), change)
 
     def _moving_product(self, x: Perturbed, weight: Perturbed) -> Array:
         """Return the K products of factors that both move, or of which one has no base."""
@@ -230,18 +233,19 @@ class PerturbedOperations(Interpreter):
         """Return the sum; the product's change, which nobody else holds, may be overwritten."""
         shift = self.expand_dims(bias, axis=-2)
         if product.values is None and shift.values is None and product.change is not None:
-            base = product.base + shift.base
+            base = self._base("add", operator.add, product, shift)
             if tuple(base.shape) == tuple(product.base.shape):
                 change = linear.accumulate_change(self.ops, product.change, shift.change, shape_of(base))
                 return Perturbed(self, base, change)
         return self.add(product, shift)
 
     def matrix_transpose(self, x: Perturbed) -> Perturbed:
-        return self.linear(x, self.ops.matrix_transpose, lambda c: linear.transpose_change(self.ops, c))
+        return self.linear("transpose", x, self.ops.matrix_transpose, lambda c: linear.transpose_change(self.ops, c))
 
     def expand_dims(self, x: Perturbed, *, axis: int) -> Perturbed:
         from_end = axis if axis < 0 else axis - len(x.shape) - 1
         return self.linear(
+            ("expand", from_end),
             x,
             lambda a: self.ops.expand_dims(a, axis=from_end),
             lambda c: linear.expand_change(self.ops, c, axis=from_end),
@@ -249,13 +253,13 @@ class PerturbedOperations(Interpreter):
 
     def reshape(self, x: Perturbed, shape: tuple[int, ...]) -> Perturbed:
         if x.values is None and x.change is None:
-            return Perturbed(self, self.ops.reshape(x.base, shape))
+            return Perturbed(self, self._base(("reshape", shape), lambda a: self.ops.reshape(a, shape), x))
         values = x.whole(len(x.shape))
         return Perturbed(self, None, values=self.ops.reshape(values, (int(values.shape[0]), *shape)))
 
     def broadcast_to(self, x: Perturbed, shape: tuple[int, ...]) -> Perturbed:
         if x.values is None and x.change is None:
-            return Perturbed(self, self.ops.broadcast_to(x.base, shape))
+            return Perturbed(self, self._base(("broadcast", shape), lambda a: self.ops.broadcast_to(a, shape), x))
         values = x.whole(len(shape))
         return Perturbed(self, None, values=self.ops.broadcast_to(values, (int(values.shape[0]), *shape)))
 
@@ -273,10 +277,10 @@ class PerturbedOperations(Interpreter):
 
     # -- composed ---------------------------------------------------------------------------------------
     def logsumexp(self, x: Perturbed) -> Perturbed:
-        return self._whole(x, self.ops.logsumexp)
+        return self._whole("logsumexp", x, self.ops.logsumexp)
 
     def softmax(self, x: Perturbed) -> Perturbed:
-        return self._whole(x, self.ops.softmax)
+        return self._whole("softmax", x, self.ops.softmax)
 
     def softmax_cross_entropy(self, logits: Perturbed, targets: Perturbed) -> Perturbed:
         ops = self.ops
@@ -284,10 +288,13 @@ class PerturbedOperations(Interpreter):
             portable: Perturbed = super().softmax_cross_entropy(logits, targets)
             return portable
         if isinstance(logits.change, Columns | Outer):
-            value = ops.softmax_cross_entropy(logits.base, targets.base)
-            change = softmax_loss_difference(ops, logits.base, targets.base, logits.change)
+            value = self._base("softmax_cross_entropy", ops.softmax_cross_entropy, logits, targets)
+            change = softmax_loss_difference(ops, logits.base, targets.base, logits.change, self.shared)
             return Perturbed(self, None, values=value + change)
-        return self._whole(logits, lambda a: ops.softmax_cross_entropy(a, targets.base))
+        if not logits.moves:
+            return Perturbed(self, self._base("softmax_cross_entropy", ops.softmax_cross_entropy, logits, targets))
+        values = ops.softmax_cross_entropy(logits.whole(len(logits.shape)), targets.base)
+        return Perturbed(self, None, values=values)
 
 
 class _Comparison:

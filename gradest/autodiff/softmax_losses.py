@@ -8,6 +8,7 @@ the linear part never has to cancel. This module knows no interpreter.
 import numpy as np
 
 from gradest.autodiff.differences import logsumexp_difference
+from gradest.autodiff.shared import Shared
 from gradest.operations import Array, Operations
 from gradest.tangents import Columns, Outer, Tangent
 
@@ -17,12 +18,20 @@ SERIES_ERROR = {6: 4.9e-8, 12: 9.6e-18, 14: 2.9e-21}
 """Degree of the series, and its error up to `SERIES_FAR` relative to its first term: `0.25^k / (k + 1)!`."""
 
 
-def softmax_loss_difference(ops: Operations, logits: Array, targets: Array, change: Tangent) -> Array:
-    """Return the K changes of the mean cross-entropy, `(K,)`, for logits and targets `(N, C)`."""
+def softmax_loss_difference(
+    ops: Operations, logits: Array, targets: Array, change: Tangent, shared: Shared | None = None
+) -> Array:
+    """Return the K changes of the mean cross-entropy, `(K,)`, for logits and targets `(N, C)`.
+
+    `shared` keeps what calls with the same logits and targets have in common.
+    """
+    shared = Shared() if shared is None else shared
     if isinstance(change, Columns):
-        change = Outer(change, ops.constant(np.eye(change.shape[-1]), like=logits))
+        classes = change.shape[-1]
+        identity = shared.compute(("identity", classes), (logits,), lambda: ops.constant(np.eye(classes), like=logits))
+        change = Outer(change, identity)
     if isinstance(change, Outer):
-        return ops.reshape(_outer_difference(ops, logits, targets, change), (-1,))
+        return ops.reshape(_outer_difference(ops, logits, targets, change, shared), (-1,))
 
     def mean_difference(d: Array) -> Array:
         d = d - ops.sum(d * targets, axis=-1, keepdims=True)
@@ -31,26 +40,22 @@ def softmax_loss_difference(ops: Operations, logits: Array, targets: Array, chan
     return ops.blockwise(mean_difference, change.dense(ops))
 
 
-def _outer_difference(ops: Operations, logits: Array, targets: Array, change: Outer) -> Array:
+def _outer_difference(ops: Operations, logits: Array, targets: Array, change: Outer, shared: Shared) -> Array:
     """Return the changes of the mean loss, `(I, n)`, for directions `v_inj w_jc`.
 
     `sum_c p_c expm1(v w_c)` is summed over the classes first: `sum_k v^k m_k`, `m_k = sum_c p_c w_c^k / k!`. One
     polynomial takes the place of C exponentials. Where `v w` is not small, the log-sum-exp is evaluated directly,
     with the class index outermost, so that sums over classes add whole arrays.
     """
-    samples, classes = (int(n) for n in logits.shape)
-    width = int(change.weight.shape[0])
-    weight = ops.matrix_transpose(change.weight)  # (C, n)
-    at_target = ops.reshape(ops.matmul(targets, weight), (1, samples, width))
-    weight = ops.reshape(weight, (classes, 1, width)) - at_target  # (C, N, n)
-    log_p = logits - ops.expand_dims(ops.logsumexp(logits), axis=-1)
-    log_p = ops.reshape(ops.matrix_transpose(log_p), (classes, samples, 1))
-    moments = _moments(ops, ops.exp(log_p), weight, _degree(logits))
+    samples, width = int(logits.shape[0]), int(change.weight.shape[0])
+    operands = (logits, targets, change.weight)
+    log_p, weight, reach, moments = shared.compute("softmax series", operands, lambda: _series(ops, *operands))
 
     def series(v: Array) -> Array:
         total = moments[-1] * v
         for moment in reversed(moments[:-1]):
-            total = (total + moment) * v
+            total += moment  # in place where arrays can be: nobody else holds it
+            total *= v
         return ops.log1p(total)
 
     def direct(v: Array) -> Array:
@@ -60,13 +65,25 @@ def _outer_difference(ops: Operations, logits: Array, targets: Array, change: Ou
 
     values = change.columns.values
     values = ops.broadcast_to(values, (int(values.shape[0]), samples, width))
-    reach = ops.max(ops.abs(weight), axis=0)
 
     def mean_difference(v: Array) -> Array:
         far = ops.greater(ops.abs(v) * reach, SERIES_FAR)
         return ops.mean(ops.piecewise(v, far, direct, series), axis=-2)
 
     return ops.blockwise(mean_difference, values)
+
+
+def _series(
+    ops: Operations, logits: Array, targets: Array, weight: Array
+) -> tuple[Array, Array, Array, tuple[Array, ...]]:
+    """Return log p `(C, N, 1)`, weights less the target's `(C, N, n)`, their largest size, and the moments."""
+    (samples, classes), width = (int(n) for n in logits.shape), int(weight.shape[0])
+    at_target = ops.reshape(ops.matmul(targets, ops.matrix_transpose(weight)), (1, samples, width))
+    weight = ops.reshape(ops.matrix_transpose(weight), (classes, 1, width)) - at_target
+    log_p = logits - ops.expand_dims(ops.logsumexp(logits), axis=-1)
+    log_p = ops.reshape(ops.matrix_transpose(log_p), (classes, samples, 1))
+    reach = ops.max(ops.abs(weight), axis=0)
+    return log_p, weight, reach, tuple(_moments(ops, ops.exp(log_p), weight, _degree(logits)))
 
 
 def _moments(ops: Operations, p: Array, weight: Array, degree: int) -> list[Array]:

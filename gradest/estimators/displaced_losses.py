@@ -5,13 +5,16 @@ a loop in place on a private copy for functions of NumPy arrays, and structured 
 again only what the entry touches. This module knows no scheme.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gradest import autodiff
+from gradest.autodiff import Shared
 from gradest.backend import Data, Leaves
 from gradest.estimators.coordinates import Chunk, Factors, spread
 from gradest.objective import Objective
@@ -19,16 +22,22 @@ from gradest.operations import Array
 
 Floats = NDArray[Any]
 
+MANY_CHUNKS = 8
+"""Chunks of a block from which on it pays to compile a step of its own for what they have in common."""
+
 
 @dataclass(frozen=True, eq=False)
 class Displacement:
     """How far each entry is to be moved: flat NumPy arrays for each block, and arrays like the leaves.
 
-    Both cross to the framework once an estimate, not once a chunk.
+    They cross to the framework once an estimate, not once a chunk; `shared` and `common` (of each block, where steps
+    are compiled) keep what the chunks of an estimate have in common.
     """
 
     flat: tuple[Floats, ...]
     arrays: Leaves
+    shared: Shared = field(default_factory=Shared)
+    common: dict[int, tuple[Any, ...]] = field(default_factory=dict)
 
     def of(self, chunk: Chunk) -> Floats:
         """Return the displacements of a chunk's entries, `(K,)`."""
@@ -57,11 +66,19 @@ def prepare_black_box(objective: Objective, plan: Sequence[Chunk]) -> tuple[Disp
 def _population(objective: Objective, factors: Factors) -> DisplacedLosses:
     """Return the losses of perturbed copies that are made where the framework compiles."""
 
-    def evaluate(leaves: Leaves, block: int, left: Array, right: Array, scale: Array, data: Data) -> Array:
-        population = perturbed_copies(objective, leaves, block, left, right, scale)
-        return objective.evaluate_population(population, data)
+    def make_step(block: int) -> Callable[..., Array]:
+        def step(leaves: Leaves, left: Array, right: Array, scale: Array, data: Data) -> Array:
+            population = perturbed_copies(objective, leaves, block, left, right, scale)
+            return objective.evaluate_population(population, data)
 
-    return _compiled(objective, factors, evaluate)
+        return objective.compile(step)
+
+    steps = [make_step(block) for block in range(len(objective.layout.shapes))]
+
+    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array]:
+        return steps[chunk.block](leaves, *factors(chunk), displacement.arrays[chunk.block]), None
+
+    return losses
 
 
 def _written(objective: Objective) -> DisplacedLosses:
@@ -98,44 +115,92 @@ def _in_place(objective: Objective) -> DisplacedLosses:
 def prepare_structured(objective: Objective, plan: Sequence[Chunk]) -> tuple[DisplacedLosses, str]:
     """Return the losses computed from the unperturbed evaluation and what an entry of a matrix touches."""
     factors = Factors(objective, whole_rows=True, plan=plan)
+    evaluate = _interpreted(objective, factors, plan, objective.evaluate_perturbed, autodiff.perturbed_values)
 
-    def evaluate(leaves: Leaves, block: int, left: Array, right: Array, scale: Array, data: Data) -> Array:
-        return objective.evaluate_perturbed(leaves, factors.tangents(leaves, block, left, right, scale), data)
+    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array]:
+        return evaluate(leaves, chunk, displacement), None
 
-    return _compiled(objective, factors, evaluate), "structured"
+    return losses, "structured"
 
 
 def prepare_exact(objective: Objective, plan: Sequence[Chunk], *, whole_rows: bool) -> tuple[DisplacedLosses, str]:
     """Return the exact differences from the loss, and the loss, by `gradest.autodiff`."""
     factors = Factors(objective, whole_rows=whole_rows, plan=plan)
-
-    def evaluate(leaves: Leaves, block: int, left: Array, right: Array, scale: Array, data: Data) -> Any:
-        return objective.evaluate_differences(leaves, factors.tangents(leaves, block, left, right, scale), data)
-
-    run = _compiled(objective, factors, evaluate)
+    evaluate = _interpreted(objective, factors, plan, objective.evaluate_differences, autodiff.value_and_differences)
 
     def differences(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array]:
-        (value, changes), _ = run(leaves, chunk, displacement)
+        value, changes = evaluate(leaves, chunk, displacement)
         return changes, value
 
     return differences, f"{'structured' if whole_rows else 'batched'}, exact differences"
 
 
-def _compiled(objective: Objective, factors: Factors, evaluate: Callable[..., Any]) -> DisplacedLosses:
-    """Return an evaluation compiled once for each block, in which the others do not move."""
+def _interpreted(
+    objective: Objective,
+    factors: Factors,
+    plan: Sequence[Chunk],
+    evaluate: Callable[..., Any],
+    interpret: Callable[..., Any],
+) -> Callable[[Leaves, Chunk, Displacement], Any]:
+    """Return an evaluation by an interpreter, which computes the unperturbed values once an estimate.
 
-    def make_step(block: int) -> Callable[..., Any]:
-        def step(leaves: Leaves, left: Array, right: Array, scale: Array, data: Data) -> Any:
-            return evaluate(leaves, block, left, right, scale, data)
+    `evaluate` counts, and `interpret` does the same uncounted.
+    """
 
-        return objective.compile(step)
+    def eagerly(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> Any:
+        tangents = factors.tangents(leaves, chunk.block, *factors(chunk), displacement.arrays[chunk.block])
+        return evaluate(leaves, tangents, objective.data, shared=displacement.shared)
 
-    steps = [make_step(block) for block in range(len(objective.layout.shapes))]
+    if "compile" not in objective.backend.native:
+        return objective.scoped(eagerly)
 
-    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Any, Array]:
-        return steps[chunk.block](leaves, *factors(chunk), displacement.arrays[chunk.block]), None
+    many = {block for block, count in Counter(chunk.block for chunk in plan).items() if count >= MANY_CHUNKS}
+    steps = [
+        _CompiledStep(objective, factors, block, evaluate, interpret, shares=block in many)
+        for block in range(len(objective.layout.shapes))
+    ]
+    return lambda leaves, chunk, displacement: steps[chunk.block](leaves, chunk, displacement)
 
-    return losses
+
+class _CompiledStep:
+    """An evaluation compiled for one block; the others do not move.
+
+    Where the block has many chunks, another step computes first what they have in common.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        factors: Factors,
+        block: int,
+        evaluate: Callable[..., Any],
+        interpret: Callable[..., Any],
+        *,
+        shares: bool,
+    ) -> None:
+        self.block, self.factors = block, factors
+        expressions = autodiff.Expressions()
+        numbers: list[int] = []
+
+        def common(leaves: Leaves, left: Array, right: Array, scale: Array, data: Data) -> tuple[Any, ...]:
+            shared, tangents = Shared(expressions), factors.tangents(leaves, block, left, right, scale)
+            interpret(objective.text, objective.ops, leaves, tangents, data, shared=shared)
+            numbers[:] = shared.values
+            return tuple(shared.values.values())
+
+        def step(leaves: Leaves, left: Array, right: Array, scale: Array, given: tuple[Any, ...], data: Data) -> Any:
+            shared = Shared(expressions, dict(zip(numbers, given, strict=True)))
+            return evaluate(leaves, factors.tangents(leaves, block, left, right, scale), data, shared=shared)
+
+        self._common = objective.compile(common) if shares else None
+        self._step = objective.compile(step)
+
+    def __call__(self, leaves: Leaves, chunk: Chunk, displacement: Displacement) -> Any:
+        block, scale = self.block, displacement.arrays[self.block]
+        if block not in displacement.common:
+            first = () if self._common is None else self._common(leaves, *self.factors(chunk), scale)
+            displacement.common[block] = first
+        return self._step(leaves, *self.factors(chunk), scale, displacement.common[block])
 
 
 def perturbed_copies(

@@ -4,14 +4,15 @@ One pass where the weight of a direction depends on its own values alone. Two wh
 (shaping, batch-mean baselines): the first gathers values, the second draws the same directions again.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gradest.autodiff import Shared
 from gradest.backend import Leaves
 from gradest.directions import Directions, Key, Noise, as_tangents, root_key
 from gradest.estimate import KernelResult
@@ -71,11 +72,8 @@ class EvolutionKernel:
         self._values = bound_step(objective, self._values_step)
         self._slopes = bound_step(objective, self._slopes_step)
         self._combine = bound_step(objective, lambda noise, weights, data: self._sum(self._tangents(noise), weights))
-        # What blocks have in common is kept within one call, which has a key of its own (or within one group, in
-        # another process); a compiled step has only its own arguments.
-        self._shared: dict[Any, Any] | None = None if "compile" in objective.backend.native else {}
-        self._shared_for: Key | None = None
-        self._evaluate = evaluate or partial(evaluate_at, objective, shared=self._shared)
+        self._local = threading.local()
+        self._evaluate = evaluate or self._evaluate_at
         self._dtype = None if evaluate is None else objective.dtype
         self._source: tuple[Key, Draws] | None = None
         self._kept: tuple[Key, Block, Noise] | None = None
@@ -86,7 +84,7 @@ class EvolutionKernel:
         total: Leaves | None = None
         watched: list[tuple[Array, Array]] = []
         centre = None
-        self._forget(key)
+        self._share(key)
         for block in group:
             noise, given = self._noise(key, block), () if value is None else value
             part, values, differences, centre = self._slopes(leaves, noise, given)
@@ -99,7 +97,7 @@ class EvolutionKernel:
         """Return values as NumPy `(1 or 2 sides, n)` in float64, and f(x) where differences give it."""
         rows: list[NDArray[np.float64]] = []
         centre = None
-        self._forget(key)
+        self._share(key)
         for block in group:
             sides, centre = self._values(leaves, self._noise(key, block))
             rows.append(np.stack([np.asarray(self.objective.backend.numpy(f), dtype=np.float64) for f in sides]))
@@ -118,11 +116,16 @@ class EvolutionKernel:
         self._kept = None
         return total or ()
 
-    def _forget(self, key: Key) -> None:
-        """Drop what is kept of another call: the caller may have changed parameters in place since."""
-        if self._shared and key is not self._shared_for:
-            self._shared.clear()
-        self._shared_for = key
+    def _share(self, key: Key) -> None:
+        """Keep what blocks have in common within one call, which has a key of its own, in each thread.
+
+        In another process that is one group. A compiled step has only its own arguments.
+        """
+        if "compile" not in self.objective.backend.native and getattr(self._local, "key", None) is not key:
+            self._local.key, self._local.shared = key, Shared()
+
+    def _evaluate_at(self, leaves: Leaves, tangents: Sequence[Tangent], data: Any) -> Array:
+        return evaluate_at(self.objective, leaves, tangents, data, shared=getattr(self._local, "shared", None))
 
     def _noise(self, key: Key, block: Block) -> Noise:
         if self._kept is not None and self._kept[:2] == (key, block):

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gradest.autodiff import Shared
 from gradest.backend import Leaves
 from gradest.chunking import DEFAULT_MEMORY_BUDGET_BYTES, choose_chunk_size, chunks, require_positive
 from gradest.directions import Directions, Key, Noise
@@ -135,11 +136,11 @@ def bound_step(objective: Objective, step: Callable[..., Any]) -> Callable[..., 
 
 
 def evaluate_at(
-    objective: Objective, leaves: Leaves, tangents: Sequence[Tangent], data: Any, *, shared: Any = None
+    objective: Objective, leaves: Leaves, tangents: Sequence[Tangent], data: Any, *, shared: Shared | None = None
 ) -> Array:
     """Return the losses `(K,)` at `leaves + tangents`, structured where the loss is written in operations.
 
-    `shared` is a dict that keeps what calls with the same leaves and data have in common, or None.
+    `shared` keeps what calls with the same leaves and data have in common.
     """
     if objective.text is not None:
         return objective.evaluate_perturbed(leaves, tangents, data, shared=shared)

@@ -1,4 +1,4 @@
-"""tanh on both sides of a point agrees with tanh in extended precision, everywhere, NaN and infinity included."""
+"""NumPy's own replacements of tanh and log1p agree with extended precision, NaN and infinity included."""
 
 import numpy as np
 import numpy.typing as npt
@@ -6,7 +6,7 @@ import pytest
 
 from gradest.operations import Operations
 from gradest_numpy.backend import NumpyBackend
-from gradest_numpy.hyperbolic import BLOCK_ENTRIES, REACH, tanh_both_sides
+from gradest_numpy.elementary import BLOCK_ENTRIES, LOG1P_REACH, REACH, log1p, tanh_both_sides
 
 NATIVE = NumpyBackend().operations("native")
 ABSOLUTE = 3e-7
@@ -23,7 +23,7 @@ def exact(x: npt.NDArray[np.float32], change: npt.NDArray[np.float32], radius: f
 @pytest.mark.parametrize("size", [1.0, 30.0])
 def test_it_is_tanh(size: float, reach: float) -> None:
     generator = np.random.default_rng(0)
-    x = (size * generator.standard_normal((100, 200))).astype(np.float32)  # more than one block
+    x = (size * generator.standard_normal((200, 200))).astype(np.float32)  # more than one block
     change = generator.standard_normal((3, *x.shape)).astype(np.float32)
     assert x.size > BLOCK_ENTRIES
     before = x.copy(), change.copy()
@@ -59,3 +59,25 @@ def test_native_operations_use_it_and_leave_other_functions_and_dtypes_alone() -
     for function in (NATIVE.tanh, NATIVE.relu):
         plain = Operations.both_sides(NATIVE, function, x, change, 0.5)
         np.testing.assert_allclose(NATIVE.both_sides(function, x, change, 0.5), plain, rtol=1e-15, atol=1e-16)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-6, 0.1, 1.0])
+def test_log1p_is_right_relatively(size: float) -> None:
+    low, high = LOG1P_REACH
+    near = (size * np.linspace(low, high, 20001)).astype(np.float32)
+    far = np.linspace(-0.99, 50, 20001, dtype=np.float32)
+    for x in (near, far, near.reshape(3, -1)[:, ::2]):
+        before = x.copy()
+        exact = np.log1p(x.astype(np.longdouble))
+        np.testing.assert_allclose(log1p(x), exact.astype(np.float64), rtol=3e-7)
+        np.testing.assert_array_equal(x, before)
+        assert log1p(x).dtype == np.float32
+
+
+def test_log1p_of_what_is_not_near_or_not_single_is_numpys() -> None:
+    special = np.array([0.0, -0.0, np.nan, np.inf, 1e30], np.float32)
+    np.testing.assert_array_equal(log1p(special), np.log1p(special))
+    np.testing.assert_array_equal(log1p(np.array([np.nan], np.float32)), [np.nan])
+    assert np.signbit(log1p(np.array([-0.0], np.float32)))[0]
+    for value in (0.25, np.float32(0.25), np.array(0.25), np.array([0.25j]), np.zeros(0, np.float32)):
+        np.testing.assert_array_equal(log1p(value), np.log1p(value))

@@ -1,8 +1,12 @@
-"""tanh on both sides of a point at once, in float32: less than half of the time of two calls without AVX-512.
+"""Functions in float32 that NumPy carries out slowly: tanh without AVX-512, log1p one entry at a time.
 
 `tanh(x + d) = 1 - 2 / (exp(2 x) exp(2 d) + 1)`: all directions share `exp(2 x)`, and the two sides `exp(2 d)`. Right
 to 3e-7 absolutely beside the rounding of x + d; tanh itself is right relatively, which shows in small results alone.
+
+`log1p(x) = 2 artanh(x / (2 + x))`, by the series of artanh where it is short. Right relatively to 3e-7.
 """
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +16,10 @@ Float32 = NDArray[np.float32]
 REACH = 20.0
 """The largest |x| and |d| for which the exponentials are used: their products are far from overflow."""
 
-BLOCK_ENTRIES = 16_384
+LOG1P_REACH = (-0.23, 0.29)
+"""Where `z = x / (2 + x)` is at most 0.13 in size, and `z^8 / 9`, the first term left out, below 1e-8."""
+
+BLOCK_ENTRIES = 32_768
 """Entries of a block: its temporaries stay in the cache."""
 
 
@@ -49,3 +56,22 @@ def _tanh_of_growth(growth: Float32) -> None:
     growth += np.float32(1)
     np.divide(np.float32(2), growth, out=growth)
     np.subtract(np.float32(1), growth, out=growth)
+
+
+def log1p(x: Any) -> Any:
+    """Return log(1 + x), of the array's dtype; float32 arrays near zero by a series."""
+    if not isinstance(x, np.ndarray) or x.dtype != np.float32 or x.size == 0:
+        return np.log1p(x)
+    if not (x.min() >= LOG1P_REACH[0] and x.max() <= LOG1P_REACH[1]):  # NaN goes the same way
+        return np.log1p(x)
+    z = x + np.float32(2)
+    np.divide(x, z, out=z)
+    square = z * z
+    total = square * np.float32(1 / 7)
+    for divisor in (5, 3):
+        total += np.float32(1 / divisor)
+        total *= square
+    total += np.float32(1)
+    total *= z
+    total *= np.float32(2)
+    return total
