@@ -254,3 +254,19 @@ def test_integer_parameters_are_refused() -> None:
     """MXNet would give integer gradients."""
     with pytest.raises(gradest.InvalidTypeError, match="int32"):
         gradest.get_estimator("reverse")(lambda x: x.sum(), mx.np.ones((2,), dtype="int32"))
+
+
+def test_a_network_that_is_nothing_but_a_symbol_works_too() -> None:
+    """A `SymbolBlock`, which `import` gives, has its graph from the start and no code to trace."""
+    data = mx.sym.var("data")
+    network = mx.gluon.SymbolBlock(mx.sym.FullyConnected(data, num_hidden=2, name="dense"), data)
+    network.initialize(mx.init.Normal(1.0))
+    x = mx.nd.array([[1.0, 2.0, 3.0], [-1.0, 0.5, 2.0]])
+    network(x)
+    found = gradest.get_estimator("reverse")(lambda net: (net(x) ** 2).sum(), network, backend="mxnet").gradient
+    weight, bias = (network.collect_params()[f"dense_{name}"].data().asnumpy() for name in ("weight", "bias"))
+    slope = 2 * (x.asnumpy() @ weight.T + bias)
+    expected = {"dense_weight": slope.T @ x.asnumpy(), "dense_bias": slope.sum(axis=0)}
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name].asnumpy(), values, rtol=1e-6)

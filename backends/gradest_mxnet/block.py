@@ -47,9 +47,10 @@ def bind(f: Callable[..., Array], block: Any) -> Callable[..., Array]:
     state = _State(block)
     semantics = (mx.util.np_shape, mx.util.np_array) if state.numpy else (mx.util.np_array, mx.util.np_shape)
     first, second = semantics  # MXNet refuses np-array without np-shape, on the way in and on the way out
+    names = mx.name.NameManager  # tracing counts names up, from which Gluon makes those of the user's next blocks
 
     def pure(values: dict[str, Array], *args: Any) -> Array:
-        with _one_at_a_time, first(state.numpy), second(state.numpy), mx.name.NameManager(), _Swapped(state, values):
+        with _one_at_a_time, first(state.numpy), second(state.numpy), names(), _Swapped(state, values):
             value = f(block, *args)
         return as_scalar(value)
 
@@ -77,7 +78,7 @@ class _State:
         self.parameters = _initialised(block)
         self.numpy = isinstance(next(iter(self.parameters.values())).data(), mx.np.ndarray)
         self.blocks = [vars(hybrid) for hybrid in _hybrid_blocks(block)]
-        fresh: dict[str, Any] = {"_cached_graph": (), "_cached_op": None, "_cached_op_args": []}
+        fresh: dict[str, Any] = {"_cached_op": None, "_cached_op_args": []}
         self.graphs = [
             {**self.graph(attributes), **fresh, "_flags": [*attributes["_flags"], *_NO_PARAMETERS]}
             for attributes in self.blocks
@@ -91,8 +92,7 @@ class _Swapped:
     """Inside the context a block computes with other arrays, by graphs of ours; then it has its own back.
 
     The arrays are put in place themselves, for `set_data` would copy them out of autograd's graph; a parameter that has
-    no other array works on a copy of its own. `.grad()` stays as it is. A name counter of the caller's keeps apart the
-    names that tracing gives out, from which Gluon makes those of the user's next blocks.
+    no other array works on a copy of its own. `.grad()` stays as it is.
     """
 
     def __init__(self, state: _State, values: dict[str, Array]) -> None:

@@ -125,7 +125,11 @@ class EvolutionKernel:
             self._local.key, self._local.shared = key, Shared()
 
     def _evaluate_at(self, leaves: Leaves, tangents: Sequence[Tangent], data: Any) -> Array:
-        return evaluate_at(self.objective, leaves, tangents, data, shared=getattr(self._local, "shared", None))
+        return evaluate_at(self.objective, leaves, tangents, data, shared=self._shared)
+
+    @property
+    def _shared(self) -> Shared | None:
+        return getattr(self._local, "shared", None)
 
     def _noise(self, key: Key, block: Block) -> Noise:
         if self._kept is not None and self._kept[:2] == (key, block):
@@ -151,7 +155,7 @@ class EvolutionKernel:
             return tuple(self._evaluate(leaves, [t.scaled(r) for t in tangents], data) for r in (radius, -radius)), ()
         moved = [mirrored(t, radius) if antithetic else t.scaled(radius) for t in tangents]
         if self._exact:
-            centre, values = objective.evaluate_differences(leaves, moved, data)
+            centre, values = objective.evaluate_differences(leaves, moved, data, shared=self._shared)
         else:
             centre, values = (), self._evaluate(leaves, moved, data)
         if not antithetic:
