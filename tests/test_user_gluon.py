@@ -256,13 +256,14 @@ def test_integer_parameters_are_refused() -> None:
         gradest.get_estimator("reverse")(lambda x: x.sum(), mx.np.ones((2,), dtype="int32"))
 
 
+@pytest.mark.filterwarnings("ignore:Please import:DeprecationWarning")  # MXNet's own, of SciPy's old names
 def test_a_network_that_is_nothing_but_a_symbol_works_too() -> None:
     """A `SymbolBlock`, which `import` gives, has its graph from the start and no code to trace."""
-    data = mx.sym.var("data")
-    network = mx.gluon.SymbolBlock(mx.sym.FullyConnected(data, num_hidden=2, name="dense"), data)
+    data = mx.sym.var("data", dtype="float32")
+    held = {name: mx.sym.var(f"dense_{name}", shape=shape) for name, shape in (("weight", (2, 3)), ("bias", (2,)))}
+    network = mx.gluon.SymbolBlock(mx.sym.FullyConnected(data, **held, num_hidden=2), data)
     network.initialize(mx.init.Normal(1.0))
     x = mx.nd.array([[1.0, 2.0, 3.0], [-1.0, 0.5, 2.0]])
-    network(x)
     found = gradest.get_estimator("reverse")(lambda net: (net(x) ** 2).sum(), network, backend="mxnet").gradient
     weight, bias = (network.collect_params()[f"dense_{name}"].data().asnumpy() for name in ("weight", "bias"))
     slope = 2 * (x.asnumpy() @ weight.T + bias)
