@@ -49,7 +49,7 @@ def _outer_difference(ops: Operations, logits: Array, targets: Array, change: Ou
     """
     samples, width = int(logits.shape[0]), int(change.weight.shape[0])
     operands = (logits, targets, change.weight)
-    log_p, weight, reach, moments = shared.compute("softmax series", operands, lambda: _series(ops, *operands))
+    log_p, reach, moments = shared.compute("softmax series", operands, lambda: _series(ops, *operands))
 
     def series(v: Array) -> Array:
         total = moments[-1] * v
@@ -59,6 +59,7 @@ def _outer_difference(ops: Operations, logits: Array, targets: Array, change: Ou
         return ops.log1p(total)
 
     def direct(v: Array) -> Array:
+        weight = _relative_weight(ops, targets, change.weight)
         moved = v * ops.expand_dims(weight, axis=1) + ops.expand_dims(log_p, axis=1)  # (C, I, N, n)
         largest = ops.max(moved, axis=0, keepdims=True)
         return ops.log(ops.sum(ops.exp(moved - largest), axis=0)) + ops.max(largest, axis=0)
@@ -73,24 +74,30 @@ def _outer_difference(ops: Operations, logits: Array, targets: Array, change: Ou
     return ops.blockwise(mean_difference, values)
 
 
-def _series(
-    ops: Operations, logits: Array, targets: Array, weight: Array
-) -> tuple[Array, Array, Array, tuple[Array, ...]]:
-    """Return log p `(C, N, 1)`, weights less the target's `(C, N, n)`, their largest size, and the moments."""
-    (samples, classes), width = (int(n) for n in logits.shape), int(weight.shape[0])
-    at_target = ops.reshape(ops.matmul(targets, ops.matrix_transpose(weight)), (1, samples, width))
-    weight = ops.reshape(ops.matrix_transpose(weight), (classes, 1, width)) - at_target
+def _series(ops: Operations, logits: Array, targets: Array, weight: Array) -> tuple[Array, Array, tuple[Array, ...]]:
+    """Return log p `(C, N, 1)`, the largest size of the weights less the target's `(N, n)`, and the moments."""
+    samples, classes = (int(n) for n in logits.shape)
     log_p = logits - ops.expand_dims(ops.logsumexp(logits), axis=-1)
     log_p = ops.reshape(ops.matrix_transpose(log_p), (classes, samples, 1))
+    weight = _relative_weight(ops, targets, weight)
     reach = ops.max(ops.abs(weight), axis=0)
-    return log_p, weight, reach, tuple(_moments(ops, ops.exp(log_p), weight, _degree(logits)))
+    return log_p, reach, tuple(_moments(ops, ops.exp(log_p), weight, _degree(logits)))
+
+
+def _relative_weight(ops: Operations, targets: Array, weight: Array) -> Array:
+    """Return the weights less the target's, `(C, N, n)`."""
+    (samples, classes), width = (int(n) for n in targets.shape), int(weight.shape[0])
+    at_target = ops.reshape(ops.matmul(targets, ops.matrix_transpose(weight)), (1, samples, width))
+    return ops.reshape(ops.matrix_transpose(weight), (classes, 1, width)) - at_target
 
 
 def _moments(ops: Operations, p: Array, weight: Array, degree: int) -> list[Array]:
     """Return `sum_c p_c w_c^k / k!` for k = 1 .. degree, each `(N, n)`."""
-    power, moments = p, []
-    for k in range(1, degree + 1):
-        power = power * weight * (1.0 / k)
+    power = p * weight
+    moments = [ops.sum(power, axis=0)]
+    for k in range(2, degree + 1):
+        power *= weight  # in place where arrays can be: nobody else holds it
+        power *= 1.0 / k
         moments.append(ops.sum(power, axis=0))
     return moments
 

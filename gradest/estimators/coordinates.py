@@ -31,6 +31,8 @@ KEPT_BYTES = 1 << 22
 
 _ITEMSIZE = 8  # sizes are counted in float64 for every dtype, so that chunks follow from the layout alone
 
+_HOST_DTYPES = frozenset({"float32", "float64", "longdouble", np.dtype(np.longdouble).name})
+
 Positions = NDArray[np.intp]
 Begun = TypeVar("Begun")
 Done = TypeVar("Done")
@@ -200,16 +202,31 @@ def pipeline(
     return done + [finish(chunk, begun) for chunk, begun in queue]
 
 
-def gather(
-    objective: Objective, parts: Sequence[tuple[Chunk, NDArray[Any]]], *, scale: float = 1.0
-) -> tuple[Array, ...]:
-    """Return the gradient leaves with the parts' entries in their places, zeros elsewhere, all times `scale`."""
-    layout, backend = objective.layout, objective.backend
-    wide = np.result_type(np.float64, *(values.dtype for _, values in parts))
-    blocks = [np.zeros(size, dtype=wide) for size in layout.sizes]
+class Gathering:
+    """Puts derivatives into their places in the gradient as they come, times `scale`; other entries are zero."""
+
+    def __init__(self, objective: Objective, *, scale: float = 1.0) -> None:
+        self._objective = objective
+        self._scale = scale
+        sizes = zip(objective.layout.sizes, objective.dtypes, strict=True)
+        self._blocks = [np.zeros(size, dtype=dtype if dtype in _HOST_DTYPES else np.float64) for size, dtype in sizes]
+
+    def add(self, chunk: Chunk, values: NDArray[Any]) -> None:
+        """Put `scale * values` into the places of a chunk."""
+        self._blocks[chunk.block][chunk.positions] = values * self._scale
+
+    def leaves(self) -> tuple[Array, ...]:
+        """Return the gradient's leaves; they may be this object's own memory."""
+        objective, layout = self._objective, self._objective.layout
+        return tuple(
+            objective.backend.array(block.reshape(shape), dtype=dtype, device=objective.device, copy=False)
+            for block, shape, dtype in zip(self._blocks, layout.shapes, objective.dtypes, strict=True)
+        )
+
+
+def gather(objective: Objective, parts: Sequence[tuple[Chunk, NDArray[Any]]]) -> tuple[Array, ...]:
+    """Return the gradient leaves with the parts' entries in their places, zeros elsewhere."""
+    gathering = Gathering(objective)
     for chunk, values in parts:
-        blocks[chunk.block][chunk.positions] = values * scale
-    return tuple(
-        backend.array(block.reshape(shape), dtype=dtype, device=objective.device)
-        for block, shape, dtype in zip(blocks, layout.shapes, objective.dtypes, strict=True)
-    )
+        gathering.add(chunk, values)
+    return gathering.leaves()

@@ -12,7 +12,7 @@ from gradest.backend import Leaves
 from gradest.errors import UnsupportedError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel
-from gradest.estimators.coordinates import Chunk, Factors, Positions, dense_chunks, gather, pipeline, row_chunks
+from gradest.estimators.coordinates import Chunk, Factors, Gathering, Positions, dense_chunks, pipeline, row_chunks
 from gradest.estimators.difference_step import automatic_step, displacement, require_visible, steps_of
 from gradest.estimators.displaced_losses import (
     DisplacedLosses,
@@ -66,7 +66,7 @@ class QuotientSweep:
 
     def prepare(self, objective: Objective) -> PreparedKernel:
         """Return the kernel: host-side steps, displaced losses in chunks, quotients in float64 or wider."""
-        layout, backend, rule = objective.layout, objective.backend, self.rule
+        layout, rule = objective.layout, self.rule
         sampled = isinstance(self.coordinates, int)
         fixed = () if sampled else self._plan(layout, objective)
         evaluate, path = self._prepare_evaluation(objective, fixed)
@@ -75,23 +75,25 @@ class QuotientSweep:
         one_sided_plain = bool(rule.side) and self.differences == "plain"
 
         def kernel(leaves: Leaves, rng: Any) -> KernelResult:
-            points = tuple(backend.numpy(leaf) for leaf in leaves)
-            steps = steps_of(points, self._step(objective, leaves, points, rng), self.step_mode)
-            if self.differences == "plain":
-                require_visible(layout, points, steps, min(rule.multiples))
+            moves, steps = self._displacements(objective, leaves, rng)
             plan = self._draw(layout, rng) if sampled else fixed
-            moves = self._moves(objective, points, steps)
             before = value_of(leaves) if one_sided_plain else None
             at = _wide(objective, before) if one_sided_plain else 0.0
-            done = pipeline(
-                plan,
-                lambda chunk: [_evaluate(evaluate, leaves, chunk, sides) for sides in moves],
-                lambda chunk, quotients: self._combine(objective, chunk, quotients, at, steps),
-            )
-            gradient = gather(objective, [(entry.chunk, entry.slopes) for entry in done], scale=scale)
-            errors = [(entry.chunk, entry.errors) for entry in done if entry.errors is not None]
-            error = gather(objective, errors, scale=scale) if errors else None
-            return KernelResult(before if one_sided_plain else done[0].value, gradient, error)
+            gradient = Gathering(objective, scale=scale)
+            error = None if rule.lower is None else Gathering(objective, scale=scale)
+            values: list[Array] = []  # where differences come with one: each chunk has it, and they are all the same
+
+            def finish(chunk: Chunk, quotients: Sequence[_Quotient]) -> None:
+                slopes, errors = self._combine(objective, chunk, quotients, at, steps)
+                gradient.add(chunk, slopes)
+                if error is not None and errors is not None:
+                    error.add(chunk, errors)
+                if not values:
+                    values.append(quotients[0].value)
+
+            pipeline(plan, lambda chunk: [_evaluate(evaluate, leaves, chunk, sides) for sides in moves], finish)
+            value = before if one_sided_plain else values[0]
+            return KernelResult(value, gradient.leaves(), None if error is None else error.leaves())
 
         return PreparedKernel(kernel, path)
 
@@ -175,6 +177,22 @@ class QuotientSweep:
             dtype, order=rule.order, truncation=rule.truncation, amplification=rule.amplification, noise=noise
         )
 
+    def _displacements(
+        self, objective: Objective, leaves: Leaves, rng: Any
+    ) -> tuple[list[tuple[Displacement, ...]], tuple[Floats, ...]]:
+        """Return the displacements of each quotient, and the steps where the rule's error estimate asks for them.
+
+        Raises
+        ------
+        StepTooSmallError
+            A step vanishes in rounding.
+        """
+        points = tuple(objective.backend.numpy(leaf) for leaf in leaves)
+        steps = steps_of(points, self._step(objective, leaves, points, rng), self.step_mode)
+        if self.differences == "plain":
+            require_visible(objective.layout, points, steps, min(self.rule.multiples))
+        return self._moves(objective, points, steps), steps if self.rule.lower is not None else ()
+
     def _moves(
         self, objective: Objective, points: Sequence[Floats], steps: Sequence[Floats]
     ) -> list[tuple[Displacement, ...]]:
@@ -197,7 +215,7 @@ class QuotientSweep:
         quotients: Sequence["_Quotient"],
         before: Floats | float,
         steps: Sequence[Floats],
-    ) -> "_Slopes":
+    ) -> tuple[Floats, Floats | None]:
         """Return a chunk's weighted sums of quotients, computed in float64 or wider on the host, and their error."""
         rule = self.rule
         values = [quotient.divide(objective, before) for quotient in quotients]
@@ -205,7 +223,7 @@ class QuotientSweep:
         if rule.lower is not None:
             rounding = self._rounding(objective, quotients[0]) / steps[chunk.block][chunk.positions]
             errors = np.abs(slopes - _weighted(rule.lower, values)) + rounding
-        return _Slopes(chunk, quotients[0].value, slopes, errors)
+        return slopes, errors
 
     def _rounding(self, objective: Objective, quotient: "_Quotient") -> float:
         """Return a bound on the rule's rounding error times the step: losses are right to a spacing of the dtype."""
@@ -229,16 +247,6 @@ class _Quotient:
             before = _wide(objective, self.losses[1])
         quotient: Floats = (after - before) / self.distance.astype(after.dtype)
         return quotient
-
-
-@dataclass(frozen=True, eq=False)
-class _Slopes:
-    """Holds the derivatives of a chunk's entries, estimates of their errors, and the loss where it came with them."""
-
-    chunk: Chunk
-    value: Array
-    slopes: Floats
-    errors: Floats | None
 
 
 def _evaluate(evaluate: DisplacedLosses, leaves: Leaves, chunk: Chunk, sides: tuple[Displacement, ...]) -> _Quotient:
