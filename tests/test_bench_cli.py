@@ -98,6 +98,7 @@ def test_disk_that_fills_up_keeps_what_was_done(tmp_path: Path) -> None:
         "from gradest_bench.cli import main; main()"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.environ["PYTHONPATH"], *filter(None, sys.path)])}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"  # the limit is of every file that the process writes
     command = [sys.executable, "-c", code, "bench", "run", str(suite), "--out", str(tmp_path / "run")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == EXIT_STORAGE, done.stderr

@@ -123,7 +123,7 @@ def value_and_gradient(function: Function) -> Callable[[Leaves, Data], tuple[Arr
         graph, inputs = function.graph(leaves, data)  # type: ignore[attr-defined]  # a HybridLoss, as tested below
         for k, leaf in enumerate(leaves):
             inputs[k] = leaf.detach()
-        with function.lock:  # type: ignore[attr-defined]
+        with function.lock:  # type: ignore[attr-defined]  # as above
             return backward(lambda: graph.run(*[inputs[k] for k in graph.places]), inputs[: len(leaves)])
 
     def pull(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:

@@ -78,10 +78,10 @@ def _dask(address: str) -> Iterator[Executor]:
             "install it with: pip install 'gradest[dask]'"
         ) from error
     try:
-        client = Client(address, set_as_default=False)  # type: ignore[no-untyped-call]
+        client = Client(address, set_as_default=False)  # type: ignore[no-untyped-call]  # dask has no annotations
     except OSError as error:
         raise InvalidInputError(f"there is no Dask scheduler at {address!r}: {error}") from error
     # pure=False: equal calls are separate measurements, not one to be remembered
-    executor = client.get_executor(pure=False, retries=DASK_RETRIES)  # type: ignore[no-untyped-call]
+    executor = client.get_executor(pure=False, retries=DASK_RETRIES)  # type: ignore[no-untyped-call]  # as above
     with client, executor:
         yield executor

@@ -118,7 +118,7 @@ def cosines(peer: Callable[[int], npt.NDArray[Any]], backend: str, names: list[s
     found = {"evosax": each_cosine(peer)}
     for name in {"normal": None} | dict.fromkeys(names):
         estimate = ours(name, backend, samples)
-        found[name] = each_cosine(lambda seed, estimate=estimate: flat(estimate(seed)))  # type: ignore[misc]
+        found[name] = each_cosine(lambda seed, estimate=estimate: flat(estimate(seed)))  # type: ignore[misc]  # the default binds it now
     listed = ", ".join(f"{name} {each.mean():.4f}" for name, each in found.items())
     print(f"cosine to the gradient, N={samples}, {COSINE_SEEDS} seeds: {listed}")
     for name, other, bar in (

@@ -103,6 +103,7 @@ def _work(
     token: str, factory: PartsFactory[Any], objective: Objective, part: str, leaves: Any, group: Group, arguments: Any
 ) -> tuple[Any, Cost]:
     """Carry out one task on a worker, which keeps the kernel that it made last."""
+    # `scoped` gives back what it was given, and says so of no type.
     return objective.scoped(_carry_out)(token, factory, objective, part, leaves, group, arguments)  # type: ignore[no-any-return]
 
 

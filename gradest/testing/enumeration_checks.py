@@ -59,4 +59,4 @@ def _fed(estimator: Estimator) -> Estimator:
     """Return the estimator with `directions` replaced by all sign vectors."""
     kind = type(estimator)
     fed: Any = type(kind.__name__, (kind,), {"directions": lambda self, key, objective: AllSigns(objective.layout)})
-    return fed(**{f.name: getattr(estimator, f.name) for f in fields(estimator)})  # type: ignore[no-any-return]
+    return fed(**{f.name: getattr(estimator, f.name) for f in fields(estimator)})  # type: ignore[no-any-return]  # a class made here
