@@ -4,16 +4,17 @@ What they compute stands here; how blocks of directions are walked through stand
 """
 
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gradest.chunking import DEFAULT_MEMORY_BUDGET_BYTES
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimate import Cost
-from gradest.estimator import PreparedKernel, Target
+from gradest.estimator import Estimator, PreparedKernel, Target
 from gradest.estimators.evolution_kernel import EvolutionKernel, EvolutionRun, Strategy
 from gradest.estimators.sampling import DirectionSampler, evaluation_path, require_sigma
 from gradest.estimators.shaping import require_shaping
@@ -219,3 +220,33 @@ class EvolutionStrategy(DirectionSampler):
         self.directions((0, 0), objective)  # refuses now what would not fit the memory budget later
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
         return PreparedKernel(EvolutionRun(crew, self.blocks(objective.layout)), evaluation_path(objective))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AntitheticVariant(Estimator):
+    """Is the base of antithetic evolution strategies on something else than the parameters as they are.
+
+    Attributes
+    ----------
+    num_samples, sigma, chunk_size, memory_budget_bytes
+        As in `EvolutionStrategy`.
+    """
+
+    stochastic = True
+
+    num_samples: int = 100
+    sigma: float = 0.01
+    chunk_size: int | None = None
+    memory_budget_bytes: int = DEFAULT_MEMORY_BUDGET_BYTES
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        self.plain()
+
+    def cost(self, layout: Layout) -> Cost:
+        return Cost(values=2 * self.num_samples)
+
+    def plain(self) -> EvolutionStrategy:
+        """Return the evolution strategy with the hyper-parameters that this one has too."""
+        own = {field.name for field in fields(self)}
+        return EvolutionStrategy(**{f.name: getattr(self, f.name) for f in fields(EvolutionStrategy) if f.name in own})

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from gradest.directions import Directions, Key, Noise
 from gradest.errors import InvalidInputError, UnsupportedError
-from gradest.estimate import Cost
-from gradest.estimator import Estimator, PreparedKernel, Target
-from gradest.estimators.evolution import EvolutionStrategy
+from gradest.estimator import PreparedKernel, Target
+from gradest.estimators.evolution import AntitheticVariant, EvolutionStrategy
 from gradest.estimators.evolution_kernel import EvolutionKernel, EvolutionRun
 from gradest.estimators.sampling import evaluation_path
 from gradest.estimators.workers import Crew
@@ -26,7 +25,7 @@ _GUIDE = "guide"
 
 
 @dataclass(frozen=True, kw_only=True)
-class GuidedES(Estimator):
+class GuidedES(AntitheticVariant):
     """Averages antithetic slopes along directions drawn partly from a subspace of surrogate gradients.
 
     `v = sqrt(alpha) z + sqrt((1 - alpha) P / k) U w`, z and w normal, U an orthonormal basis `(P, k)` of the guides:
@@ -52,19 +51,13 @@ class GuidedES(Estimator):
     source = "Maheswaranathan et al. 2019, arXiv:1806.10230"
     formula = "(beta/N) sum_i (f(x + s v_i) - f(x - s v_i)) / (2 s) v_i / (alpha + (1 - alpha) P/k)"
     cost_formula = "2N values"
-    stochastic = True
 
-    num_samples: int = 100
-    sigma: float = 0.01
     guides: Sequence[Any] | None = field(default=None, compare=False)
     alpha: float = 0.5
     scale: float = 1.0
-    chunk_size: int | None = None
-    memory_budget_bytes: int = EvolutionStrategy.memory_budget_bytes
 
     def __post_init__(self) -> None:
-        """Refuse values out of range."""
-        self._plain()
+        super().__post_init__()
         if not 0.0 < self.alpha <= 1.0:
             raise InvalidInputError(f"alpha must be in (0, 1], the share of unguided directions; found {self.alpha!r}")
 
@@ -72,9 +65,6 @@ class GuidedES(Estimator):
     def target(self) -> Target:
         """A direction near the gradient's; for alpha = 1 and scale = 1 the smoothed loss's gradient."""
         return Target.SMOOTHED if self.alpha == self.scale == 1.0 else Target.DIRECTION
-
-    def cost(self, layout: Layout) -> Cost:
-        return Cost(values=2 * self.num_samples)
 
     def predict(
         self,
@@ -106,22 +96,14 @@ class GuidedES(Estimator):
     def parts(self, objective: Objective) -> EvolutionKernel:
         """Return the kernel whose parts workers carry out."""
         basis = self._basis(objective)
-        draw = partial(GuidedDirections, estimator=self._plain(), objective=objective, basis=basis, alpha=self.alpha)
-        return EvolutionKernel(self._plain().strategy(), objective, draw)
+        draw = partial(GuidedDirections, estimator=self.plain(), objective=objective, basis=basis, alpha=self.alpha)
+        return EvolutionKernel(self.plain().strategy(), objective, draw)
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
         guided = (1.0 - self.alpha) * objective.layout.num_parameters / max(1, len(self.guides or ()))
-        run = EvolutionRun(crew, self._plain().blocks(objective.layout), scale=self.scale / (self.alpha + guided))
+        run = EvolutionRun(crew, self.plain().blocks(objective.layout), scale=self.scale / (self.alpha + guided))
         return PreparedKernel(run, evaluation_path(objective))
-
-    def _plain(self) -> EvolutionStrategy:
-        return EvolutionStrategy(
-            num_samples=self.num_samples,
-            sigma=self.sigma,
-            chunk_size=self.chunk_size,
-            memory_budget_bytes=self.memory_budget_bytes,
-        )
 
     def _basis(self, objective: Objective) -> NDArray[np.float64]:
         """Return U `(P, k)`, orthonormal, of the span of the guides."""

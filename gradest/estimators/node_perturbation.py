@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from gradest.autodiff import value_and_gradient
 from gradest.backend import Leaves, as_float64
-from gradest.chunking import DEFAULT_MEMORY_BUDGET_BYTES
 from gradest.directions import Directions, Key
 from gradest.estimate import Cost, KernelResult
-from gradest.estimator import Estimator, PreparedKernel, Target
-from gradest.estimators.evolution import EvolutionStrategy
+from gradest.estimator import PreparedKernel, Target
+from gradest.estimators.evolution import AntitheticVariant
 from gradest.estimators.evolution_kernel import EvolutionKernel, EvolutionRun
 from gradest.estimators.layers import Layer, require_layers_alone, run_intercepted
 from gradest.estimators.workers import Crew
@@ -26,7 +25,7 @@ from gradest.theory import NodeLayer, Prediction, predict_node_perturbation
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodePerturbation(Estimator):
+class NodePerturbation(AntitheticVariant):
     """Estimates the gradient by the pre-activations of all layers, and carries it to the weights exactly.
 
     With pre-activations `z_l = h_{l-1} W_l + b_l`, the estimate by z is antithetic ES, and then
@@ -48,17 +47,8 @@ class NodePerturbation(Estimator):
     source = "Widrow & Lehr 1990, doi:10.1109/5.58323 (MR III); Ren et al. 2023, arXiv:2210.03310"
     formula = "h^T (1/N) sum_i (f(z + s v_i) - f(z - s v_i)) / (2 s) v_i"
     cost_formula = "2N + 1 values"
-    stochastic = True
 
-    num_samples: int = 100
-    sigma: float = 0.01
     distribution: str = "normal"
-    chunk_size: int | None = None
-    memory_budget_bytes: int = DEFAULT_MEMORY_BUDGET_BYTES
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range."""
-        self._plain()
 
     @property
     def target(self) -> Target:
@@ -92,7 +82,7 @@ class NodePerturbation(Estimator):
 
     def parts(self, objective: Objective) -> EvolutionKernel:
         """Return the kernel whose parts workers carry out: evolution strategies on pre-activations."""
-        plain, nodes = self._plain(), _node_layout(objective)
+        plain, nodes = self.plain(), _node_layout(objective)
 
         def draw(key: Key) -> Directions:
             return Directions(
@@ -122,7 +112,7 @@ class NodePerturbation(Estimator):
 
     def _prepare(self, objective: Objective, executor: Executor | None) -> PreparedKernel:
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
-        run = EvolutionRun(crew, self._plain().blocks(_node_layout(objective)))
+        run = EvolutionRun(crew, self.plain().blocks(_node_layout(objective)))
         forward = objective.compile(lambda leaves, data: _value_and_inputs(objective, leaves, data))
         layers = tuple(layer for layer, _, _ in require_layers_alone(objective))
         carry = objective.compile(lambda inputs, nodes, data: _by_parameters(objective, layers, inputs, nodes))
@@ -132,15 +122,6 @@ class NodePerturbation(Estimator):
             return KernelResult(value, carry(inputs, tuple(run(leaves, rng).gradient)))
 
         return PreparedKernel(kernel, "nodes")
-
-    def _plain(self) -> EvolutionStrategy:
-        return EvolutionStrategy(
-            num_samples=self.num_samples,
-            sigma=self.sigma,
-            distribution=self.distribution,
-            chunk_size=self.chunk_size,
-            memory_budget_bytes=self.memory_budget_bytes,
-        )
 
 
 def _node_layout(objective: Objective) -> Layout:

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.backend import Leaves
-from gradest.chunking import DEFAULT_MEMORY_BUDGET_BYTES
 from gradest.errors import UnsupportedError
-from gradest.estimate import Cost, KernelResult
-from gradest.estimator import Estimator, PreparedKernel, Target
+from gradest.estimate import KernelResult
+from gradest.estimator import PreparedKernel, Target
 from gradest.estimators.cancellation import epsilon
-from gradest.estimators.evolution import EvolutionStrategy
+from gradest.estimators.evolution import AntitheticVariant
 from gradest.estimators.evolution_kernel import EvolutionKernel, EvolutionRun
 from gradest.estimators.layers import find_layers
 from gradest.estimators.sampling import evaluation_path
@@ -31,7 +30,7 @@ _MATRIX_AXES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowSpaceES(Estimator):
+class RowSpaceES(AntitheticVariant):
     """Antithetic ES that perturbs first-layer weights in the row space of the data alone.
 
     A weight W `(D, H)` that meets data X `(B, D)` only as `X W` has a gradient in the row space of X. With an
@@ -53,26 +52,14 @@ class RowSpaceES(Estimator):
     source = "derived: the gradient by W is X^T (gradient by X W); Salimans et al. 2017, arXiv:1703.03864 (ES)"
     formula = "(1/N) sum_i (f(x + s v_i) - f(x - s v_i)) / (2 s) v_i, v_i = Q z_i for first-layer weights"
     cost_formula = "2N values"
-    stochastic = True
 
-    num_samples: int = 100
-    sigma: float = 0.01
     distribution: str = "normal"
     rank: int = 1
-    chunk_size: int | None = None
-    memory_budget_bytes: int = DEFAULT_MEMORY_BUDGET_BYTES
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range."""
-        self._plain()
 
     @property
     def target(self) -> Target:
         """The gradient of the loss smoothed over the row space."""
         return Target.SMOOTHED
-
-    def cost(self, layout: Layout) -> Cost:
-        return Cost(values=2 * self.num_samples)
 
     def predict(
         self,
@@ -94,11 +81,11 @@ class RowSpaceES(Estimator):
         for place, (_, basis) in bases.items():
             blocks[place] = basis.T @ blocks[place]
         reduced = Layout(layout.names, tuple(block.shape for block in blocks))
-        return self._plain().predict(reduced, reduced.flatten(blocks), value=value)
+        return self.plain().predict(reduced, reduced.flatten(blocks), value=value)
 
     def parts(self, objective: Objective) -> EvolutionKernel:
         """Return the kernel whose parts workers carry out: evolution strategies on the reduced problem."""
-        return self._plain().parts(_reduced(objective, _bases(objective)))
+        return self.plain().parts(_reduced(objective, _bases(objective)))
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         return objective.scoped(self._prepare)(objective, executor)  # type: ignore[no-any-return]  # its own result
@@ -106,7 +93,7 @@ class RowSpaceES(Estimator):
     def _prepare(self, objective: Objective, executor: Executor | None) -> PreparedKernel:
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
         inner = crew.kernel.objective
-        run = EvolutionRun(crew, self._plain().blocks(inner.layout))
+        run = EvolutionRun(crew, self.plain().blocks(inner.layout))
         bases = {place: _placed(objective, basis) for place, (_, basis) in _bases(objective).items()}
         matmul, transpose = objective.ops.matmul, objective.ops.matrix_transpose
 
@@ -119,16 +106,6 @@ class RowSpaceES(Estimator):
             return KernelResult(result.value, gradient)
 
         return PreparedKernel(kernel, evaluation_path(inner))
-
-    def _plain(self) -> EvolutionStrategy:
-        return EvolutionStrategy(
-            num_samples=self.num_samples,
-            sigma=self.sigma,
-            distribution=self.distribution,
-            rank=self.rank,
-            chunk_size=self.chunk_size,
-            memory_budget_bytes=self.memory_budget_bytes,
-        )
 
 
 def _bases(objective: Objective) -> dict[int, tuple[str, NDArray[np.float64]]]:
