@@ -18,6 +18,9 @@ if find_spec("mxnet") is None:
     pytest.skip("MXNet is not installed (it needs NumPy 1)", allow_module_level=True)
 
 BACKEND = gradest.get_backend("mxnet")
+
+from gradest_mxnet.operations import OUTER_BIAS  # noqa: E402  # MXNet is imported by the backend, or not at all
+
 EPS = {"float32": 6e-8, "float64": 1.2e-16}
 X = np.array([[0.3, 1.7, 0.9, 2.4], [1.1, 0.2, 3.1, 0.6], [0.8, 1.3, 0.4, 1.9]])
 SIGNED = np.array([[-1.5, 0.7, 2.0], [0.4, -0.3, -2.5]])
@@ -228,6 +231,28 @@ def test_derivative_of_relu_at_zero_is_zero(traced: bool, kernel: str) -> None:
         point = (BACKEND.array(np.array([-1.0, 0.0, -0.0, 2.0]), dtype="float64"),)
         _, (gradient,) = BACKEND.value_and_gradient(BACKEND.compile_loss(loss) if traced else loss)(point, ())
     np.testing.assert_array_equal(BACKEND.numpy(gradient), [0.0, 0.0, 0.0, 1.0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("traced", [False, True])
+def test_layer_large_enough_for_another_kernel_is_the_same_layer(traced: bool, dtype: str) -> None:
+    ops, generator = BACKEND.operations("native"), np.random.default_rng(3)
+    x, weight, bias, slope = (generator.standard_normal(s) for s in ((130, 3), (3, 130), (130,), (130, 130)))
+    assert slope.size >= OUTER_BIAS
+
+    def loss(leaves: Any, data: Any) -> Any:
+        return ops.sum(ops.affine(*leaves) * data[0])
+
+    with dtype_scope(BACKEND, dtype):
+        leaves = tuple(BACKEND.array(values, dtype=dtype) for values in (x, weight, bias))
+        data = (BACKEND.array(slope, dtype=dtype),)
+        pull = BACKEND.value_and_gradient(BACKEND.compile_loss(loss) if traced else loss)
+        value, gradient = pull(leaves, data)
+    exact = (np.sum((x @ weight + bias) * slope), slope @ weight.T, x.T @ slope, slope.sum(axis=0))
+    tolerance = 1e-5 if dtype == "float32" else 1e-13
+    for found, expected in zip((value, *gradient), exact, strict=True):
+        scale = float(np.abs(expected).max())
+        np.testing.assert_allclose(BACKEND.numpy(found), expected, rtol=0, atol=tolerance * max(scale, 1.0) * 3)
 
 
 def test_loss_cut_from_its_parameters_is_refused() -> None:
