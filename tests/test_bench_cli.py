@@ -135,3 +135,14 @@ def test_what_cannot_be_done_is_one_line_and_no_traceback(
 def test_check_suite_counts_cells() -> None:
     assert QUICK_BUDGET
     assert "quick: valid, 48 cells" in gradest("bench", "check-suite", "quick").output
+
+
+def test_compare_shortens_no_figure_whatever_the_width_of_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    chosen = ("--estimators", "fd-exact,es-row-space,node-perturbation", "--backends", "numpy", "--dtypes", "float32")
+    found = gradest("compare", *chosen, "--set", "widths=[4]", "--set", "batch=8")
+    assert found.exit_code == 0, found.output
+    rows = [line for line in found.output.splitlines() if "structured" in line or "nodes" in line]
+    assert len(rows) == 3
+    assert any("structured, exact differences" in row for row in rows)
+    assert not any("…" in row for row in rows)

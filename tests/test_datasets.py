@@ -141,7 +141,7 @@ def test_digits_are_those_of_scikit_learn():
 )
 def test_tables_are_standardized(name, shape, num_classes, checksum):
     preprocessing = pytest.importorskip("sklearn.preprocessing", reason="the table comes with scikit-learn")
-    source = pytest.importorskip("sklearn.datasets")
+    source = pytest.importorskip("sklearn.datasets", reason="the table comes with scikit-learn")
     data = datasets.load(name)
     raw, labels = getattr(source, f"load_{name.replace('-', '_')}")(return_X_y=True)
     assert data.features.shape == shape

@@ -1,12 +1,13 @@
 """The terminal's view of a comparison: a progress bar and one table for each dtype."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -15,8 +16,8 @@ from gradest.compare import Progress as Report
 from gradest.outcome import Outcome
 from gradest.problem import Problem
 
-_WIDTH = 132
-"""Columns that the table needs."""
+_UNBOUNDED = 10_000
+"""More columns than any table has."""
 
 
 def make_progress(console: Console, *, disable: bool = False) -> Progress:
@@ -46,15 +47,18 @@ def progress_bar(console: Console) -> Iterator[Report]:
 def show_comparison(console: Console, problem: Problem, results: Sequence[CellResult]) -> None:
     """Print one table for each dtype, and below it what did not run and why."""
     layout = problem.layout
-    console = Console(file=console.file, width=max(console.width, _WIDTH))  # a narrow screen folds, and loses nothing
+    tables = {
+        dtype: _table(dtype, [r for r in results if r.cell.dtype == dtype and r.accuracy is not None])
+        for dtype in dict.fromkeys(result.cell.dtype for result in results)
+    }
+    console = _wide_enough(console, tables.values())
     title = f"\n[bold]{problem.name}[/]: {layout.num_parameters:,} parameters   "
     console.print(title + escape(repr(problem)), highlight=False)
-    for dtype in dict.fromkeys(result.cell.dtype for result in results):
-        shown = [result for result in results if result.cell.dtype == dtype]
-        console.print(_table(dtype, [result for result in shown if result.accuracy is not None]))
+    for dtype, table in tables.items():
+        console.print(table)
         reasons: dict[str, list[str]] = {}
-        for result in shown:
-            if result.outcome is not Outcome.OK:
+        for result in results:
+            if result.cell.dtype == dtype and result.outcome is not Outcome.OK:
                 cell = f"{result.cell.estimator} on {result.cell.backend}"
                 reasons.setdefault(f"{result.outcome}: {result.reason}", []).append(cell)
         for reason, cells in reasons.items():
@@ -67,6 +71,13 @@ def show_comparison(console: Console, problem: Problem, results: Sequence[CellRe
         highlight=False,
         style="dim",
     )
+
+
+def _wide_enough(console: Console, tables: Iterable[Table]) -> Console:
+    """Return a console as wide as the tables: a narrow screen folds their lines, and no figure loses its digits."""
+    unbounded = console.options.update(width=_UNBOUNDED, max_width=_UNBOUNDED)
+    widest = max((Measurement.get(console, unbounded, table).maximum for table in tables), default=0)
+    return Console(file=console.file, width=max(console.width, widest))
 
 
 def _table(dtype: str, results: Sequence[CellResult]) -> Table:

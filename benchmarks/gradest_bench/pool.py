@@ -75,7 +75,7 @@ class WorkerPool:
         for worker in self._workers.values():
             if not worker.alive:
                 continue
-            with contextlib.suppress(CellError):
+            with contextlib.suppress(CellError):  # it ended meanwhile, and with it what it held
                 worker.request("release", Limits.of(STOP_SECONDS))
             if worker.resident_mb() > LARGE_MB:
                 worker.stop()

@@ -81,7 +81,7 @@ class WorkerProcess:
         """Return the resident memory of the process; 0 if it has died."""
         try:
             return float(psutil.Process(self.pid).memory_info().rss / _MEGABYTE)
-        except psutil.Error:
+        except psutil.Error:  # it has ended, and holds nothing
             return 0.0
 
     def mark_log(self) -> None:
@@ -155,7 +155,7 @@ class WorkerProcess:
             self.kill()
             code = self._process.returncode
         if code < 0:
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError):  # a signal without a name: the exit code is said below
                 name = signal.Signals(-code).name
                 hint = " (perhaps by the system, for memory)" if name == "SIGKILL" else ""
                 return CellError(Outcome.CRASHED, f"the worker was killed by {name}{hint}", self.log_tail())
@@ -167,7 +167,7 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End the process and what it started, at once."""
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError):  # it has ended already, which is what is asked
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
         self._close_pipes()
@@ -175,7 +175,7 @@ class WorkerProcess:
     def stop(self) -> None:
         """Ask the process to end, and kill it if it does not."""
         if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError, ValueError):
+            with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended, or the pipe is closed already
                 self._process.stdin.close()
         try:
             self._process.wait(STOP_SECONDS)
@@ -186,5 +186,5 @@ class WorkerProcess:
     def _close_pipes(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
+                with contextlib.suppress(BrokenPipeError):  # nobody is left to read what was not sent
                     pipe.close()
