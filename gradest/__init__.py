@@ -8,11 +8,12 @@ Importing gradest imports NumPy and no framework.
 """
 
 from gradest import bench
-from gradest.backend import Backend
+from gradest.backend import Backend, get_backend
 from gradest.binding import bind
 from gradest.errors import (
     DatasetError,
     GradestError,
+    InvalidEstimateError,
     InvalidInputError,
     InvalidTypeError,
     MemoryBudgetError,
@@ -25,15 +26,14 @@ from gradest.errors import (
     UnsupportedError,
 )
 from gradest.estimate import Cost, Estimate
-from gradest.estimator import Estimator, Prepared, Target
+from gradest.estimator import Estimator, Prepared, Target, get_estimator
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Operations
-from gradest.problem import Problem
-from gradest.registry import get_backend, get_estimator, get_problem, names
+from gradest.problem import Problem, get_problem
+from gradest.registry import names
 from gradest.transforms import grad, value_and_grad
-
-__version__ = "0.1.0"
+from gradest.version import __version__ as __version__
 
 __all__ = [
     "Backend",
@@ -42,6 +42,7 @@ __all__ = [
     "Estimate",
     "Estimator",
     "GradestError",
+    "InvalidEstimateError",
     "InvalidInputError",
     "InvalidTypeError",
     "Layout",

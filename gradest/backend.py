@@ -8,16 +8,19 @@ is scoped by `scope` and restored.
 This module knows no framework, no problem and no estimator.
 """
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.errors import UnsupportedError
+from gradest.errors import InvalidTypeError, UnsupportedError
 from gradest.operations import Array, Operations
+from gradest.registry import find_class, locate, names
 from gradest.tree import Leaf, Structure, Tree, flatten_tree
 
 Leaves = tuple[Array, ...]
@@ -153,3 +156,43 @@ class Backend(ABC):
 def as_float64(backend: Backend, array: Array) -> NDArray[np.float64]:
     """Return an array's values as float64, for accuracy work outside the clock."""
     return np.asarray(backend.numpy(array), dtype=np.float64)
+
+
+@cache
+def _backend(name: str) -> Backend:
+    backend: Backend = find_class("backends", name, Backend)[0]()
+    return backend
+
+
+def get_backend(backend: str | Backend) -> Backend:
+    """Return the backend of a name or of "module:Class" (one object for each), or the backend itself.
+
+    Raises
+    ------
+    UnknownNameError, MissingDependencyError
+        There is no such backend, or its framework is not installed.
+    """
+    return _backend(backend) if isinstance(backend, str) else backend
+
+
+def infer_backend(params: Any) -> Backend:
+    """Return the backend that owns the arrays of `params`; only frameworks already imported are asked.
+
+    Raises
+    ------
+    InvalidTypeError
+        No known backend owns them all.
+    """
+    candidates = [name for name in names("backends") if (locate("backends", name).package or "numpy") in sys.modules]
+    for name in candidates:
+        backend = get_backend(name)
+        if backend.is_model(params):
+            return backend
+        leaves = backend.flatten(params)[0]
+        if all(backend.owns(leaf) for leaf in leaves):
+            return backend
+    found = sorted({f"{type(leaf).__module__}.{type(leaf).__name__}" for leaf in flatten_tree(params)[0]})
+    raise InvalidTypeError(
+        f"the backend of params was to be inferred; no backend of {candidates} owns all of: {', '.join(found)}; "
+        "pass floating-point arrays of one framework, or name one with backend="
+    )

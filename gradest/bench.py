@@ -9,7 +9,7 @@ from typing import Any
 
 
 def load(folder: str | os.PathLike[str]) -> Any:
-    """Return the run that `gradest bench run` kept in a folder, a `gradest_bench.loading.Run`.
+    """Return the run that `gradest bench run` kept in a folder, a `gradest_bench.results.loading.Run`.
 
     `run.rows()` yields one dict a cell, `run.frame()` the same as a pandas data frame.
 

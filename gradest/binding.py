@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from gradest.arguments import Arguments
-from gradest.backend import Backend, Data, Leaves
+from gradest.backend import Backend, Data, Leaves, get_backend, infer_backend
 from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError, UnsupportedError
 from gradest.form import Form
 from gradest.objective import Objective
 from gradest.operations import Array, Operations
 from gradest.problem import Problem
-from gradest.registry import get_backend, infer_backend
 
 
 def bind(

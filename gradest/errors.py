@@ -44,6 +44,10 @@ class StepTooSmallError(InvalidInputError):
     """A finite-difference step vanishes in rounding: x + h == x."""
 
 
+class InvalidEstimateError(GradestError):
+    """An estimator returned what is no gradient here: another structure, shape or dtype, NaN or infinity."""
+
+
 class MemoryBudgetError(MemoryError, GradestError):  # in this order, as `MemoryError` has a constructor of its own
     """The least that an estimator needs exceeds its memory budget."""
 

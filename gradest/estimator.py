@@ -20,6 +20,7 @@ from gradest.errors import PreparationMismatchError, UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
 from gradest.layout import Layout
 from gradest.objective import Objective
+from gradest.registry import construct
 from gradest.theory import Prediction
 
 Kernel = Callable[[Leaves, Any], KernelResult]
@@ -240,3 +241,17 @@ class Prepared:
         gradient = objective.form.tree_of(result.gradient)
         error = None if result.error is None else objective.form.tree_of(result.error)
         return Estimate(result.value, gradient, self.cost, self.path, error)
+
+
+def get_estimator(name: str, **hyperparameters: Any) -> Estimator:
+    """Return a new estimator of a name, of "module:Class" or of "file.py:Class", with the given hyper-parameters.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such estimator, or no such hyper-parameter beside those that the name fixes.
+    InvalidInputError
+        A hyper-parameter is out of range.
+    """
+    estimator: Estimator = construct("estimators", name, hyperparameters, Estimator)
+    return estimator

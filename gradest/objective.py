@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from gradest import autodiff
 from gradest.arguments import Arguments
-from gradest.autodiff import Shared
+from gradest.autodiff import Shared, perturbed_values, value_and_differences, value_and_gradient, value_and_jvps
 from gradest.backend import Backend, Data, Function, Leaves
 from gradest.errors import (
     InvalidInputError,
@@ -189,7 +188,7 @@ class Objective:
         """
         self._counts[_VALUES] += tangents[0].count
         text = self._require_text("structured evaluation")
-        return autodiff.perturbed_values(text, self.ops, leaves, tangents, data, shared=shared)
+        return perturbed_values(text, self.ops, leaves, tangents, data, shared=shared)
 
     def evaluate_differences(
         self, leaves: Leaves, tangents: Sequence[Tangent], data: Data, *, shared: Shared | None = None
@@ -200,17 +199,17 @@ class Objective:
         """
         self._counts[_VALUES] += tangents[0].count + 1
         text = self._require_text("cancellation-free differences")
-        return autodiff.value_and_differences(text, self.ops, leaves, tangents, data, shared=shared)
+        return value_and_differences(text, self.ops, leaves, tangents, data, shared=shared)
 
     def evaluate_jvps(self, leaves: Leaves, tangents: Sequence[Tangent], data: Data) -> tuple[Array, Array]:
         """Return the loss and the JVPs `(K,)` by gradest's dual numbers; counts K JVPs."""
         self._counts[_JVPS] += tangents[0].count
-        return autodiff.value_and_jvps(self._require_text("engine='gradest'"), self.ops, leaves, tangents, data)
+        return value_and_jvps(self._require_text("engine='gradest'"), self.ops, leaves, tangents, data)
 
     def evaluate_gradient(self, leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
         """Return the loss and its gradient by gradest's tape; counts one VJP."""
         self._counts[_VJPS] += 1
-        return autodiff.value_and_gradient(self._require_text("engine='gradest'"), self.ops, leaves, data)
+        return value_and_gradient(self._require_text("engine='gradest'"), self.ops, leaves, data)
 
     # -- prepared functions -------------------------------------------------------------------------------
     def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:

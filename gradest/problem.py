@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gradest.errors import UnsupportedError
 from gradest.layout import Layout
 from gradest.operations import Array, Operations
+from gradest.registry import construct
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -68,3 +69,9 @@ class Problem(ABC):
         """The names and shapes of the parameters."""
         start = self.parameters()
         return Layout(tuple(start), tuple(block.shape for block in start.values()))
+
+
+def get_problem(name: str, **fields: Any) -> Problem:
+    """Return a new problem of a name or of "module:Class", with the given fields; raises as `get_estimator` does."""
+    problem: Problem = construct("problems", name, fields, Problem)
+    return problem

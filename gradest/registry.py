@@ -1,24 +1,23 @@
-"""Names of backends, estimators and problems: where they are, and what to install.
+"""Names of backends, estimators and problems: where they are, and what to install. Knows no contract.
 
 Built-in ones stand in the tables below; third parties use the entry-point groups `gradest.backends`,
 `gradest.estimators` and `gradest.problems`, and may not take a built-in name. Everything is imported on first
 use; a plug-in that fails to import is reported by `broken_plugins` and disturbs nothing else.
 """
 
+import hashlib
 import importlib
+import importlib.util
 import inspect
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-from gradest.errors import InvalidTypeError, MissingDependencyError, unknown_name
-from gradest.tree import flatten_tree
-
-if TYPE_CHECKING:
-    from gradest.backend import Backend
-    from gradest.estimator import Estimator
-    from gradest.problem import Problem
+from gradest.errors import InvalidInputError, MissingDependencyError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ ESTIMATORS = {
     "guided-es": _entry("gradest.estimators.guided:GuidedES"),
     "node-perturbation": _entry("gradest.estimators.node_perturbation:NodePerturbation"),
     "es-row-space": _entry("gradest.estimators.row_space:RowSpaceES"),
-    "null": _entry("gradest.estimators.controls:Null"),
+    "null": _entry("gradest.estimators.null:Null"),
 }
 
 PROBLEMS = {
@@ -136,72 +135,99 @@ def load_class(group: str, name: str) -> type[Any]:
     return found
 
 
-@cache
-def _backend(name: str) -> "Backend":
-    backend: Backend = load_class("backends", name)()
-    return backend
+def find_class(group: str, name: str, kind: type[Any]) -> tuple[type[Any], dict[str, Any]]:
+    """Return the class of a registered name, of "module:Class" or of "path/file.py:Class", and what the name fixes.
 
-
-def get_backend(backend: "str | Backend") -> "Backend":
-    """Return the backend of a name (one object for each), or the backend itself.
+    Parameters
+    ----------
+    group
+        "backends", "estimators" or "problems".
+    kind
+        The contract that the class has to implement.
 
     Raises
     ------
     UnknownNameError, MissingDependencyError
-        There is no such backend, or its framework is not installed.
+        As `locate` and `load_class` do.
+    InvalidInputError
+        The module cannot be imported, or has no such class.
     """
-    return _backend(backend) if isinstance(backend, str) else backend
+    place, colon, attribute = name.rpartition(":")
+    if not colon:
+        return load_class(group, name), dict(locate(group, name).arguments)
+    module = import_plugin(place)
+    found = getattr(module, attribute, None)
+    if not (inspect.isclass(found) and issubclass(found, kind)):
+        local = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]
+        there = ", ".join(c.__name__ for c in local if issubclass(c, kind)) or "none"
+        raise InvalidInputError(
+            f"{group.removesuffix('s')} {name!r} was asked for: {attribute!r} is no {kind.__name__} in {place}; "
+            f"there are: {there}"
+        )
+    return found, {}
 
 
-def get_estimator(name: str, **hyperparameters: Any) -> "Estimator":
-    """Return a new estimator of a name, with hyper-parameters beside those that the name fixes.
+def construct(group: str, name: str, fields: Mapping[str, Any], kind: type[Any]) -> Any:
+    """Return a new object of a name with the given fields, beside those that the name fixes.
 
     Raises
     ------
     UnknownNameError
-        There is no such estimator.
+        There is no such name, or no such field.
     InvalidInputError
-        A hyper-parameter is unknown or out of range.
+        As `find_class` does, or a field is out of range.
     """
-    return _construct("estimators", name, hyperparameters)  # type: ignore[no-any-return]  # loaded by name
-
-
-def get_problem(name: str, **fields: Any) -> "Problem":
-    """Return a new problem of a name with the given fields; raises as `get_estimator` does."""
-    return _construct("problems", name, fields)  # type: ignore[no-any-return]  # loaded by name
-
-
-def _construct(group: str, name: str, fields: dict[str, Any]) -> Any:
-    found = load_class(group, name)
-    fixed = dict(locate(group, name).arguments)
-    known = [p for p in inspect.signature(found).parameters if p not in fixed]
+    found, fixed = find_class(group, name, kind)
+    known = [parameter for parameter in inspect.signature(found).parameters if parameter not in fixed]
     for field in fields:
         if field not in known:
             raise unknown_name(f"field of {group.removesuffix('s')} {name!r}", field, known)
     return found(**fixed, **fields)
 
 
-def infer_backend(params: Any) -> "Backend":
-    """Return the backend that owns the arrays of `params`; only frameworks already imported are asked.
+def import_plugin(plugin: str) -> ModuleType:
+    """Return the module of a plug-in, given a module's name or the path of a Python file; it may register names.
 
     Raises
     ------
-    InvalidTypeError
-        No known backend owns them all.
+    InvalidInputError
+        It cannot be imported.
     """
-    candidates = [name for name in names("backends") if (locate("backends", name).package or "numpy") in sys.modules]
-    for name in candidates:
-        backend = get_backend(name)
-        if backend.is_model(params):
-            return backend
-        leaves = backend.flatten(params)[0]
-        if all(backend.owns(leaf) for leaf in leaves):
-            return backend
-    found = sorted({f"{type(leaf).__module__}.{type(leaf).__name__}" for leaf in flatten_tree(params)[0]})
-    raise InvalidTypeError(
-        f"the backend of params was to be inferred; no backend of {candidates} owns all of: {', '.join(found)}; "
-        "pass floating-point arrays of one framework, or name one with backend="
-    )
+    try:
+        return _import_file(Path(plugin)) if plugin.endswith(".py") else importlib.import_module(plugin)
+    except Exception as error:  # a plug-in may raise anything at import
+        raise InvalidInputError(
+            f"{plugin!r} was asked for and fails to load: {type(error).__name__}: {error}; give the name of a module "
+            "that can be imported, or the path of a Python file"
+        ) from error
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Import a file once, under its own name: pickle, in a worker too, looks the module of a class up by name."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no Python file {path}")
+    name = path.stem
+    known = sys.modules.get(name)
+    if known is not None and not _is_file_of(known, path):  # `torch.py` may not stand for the framework, or be it
+        name = f"{name}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+        known = sys.modules.get(name)
+    if known is not None:
+        return known
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None  # a file that ends in .py has one
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]  # half a module must not be taken for the whole one at the next try
+        raise
+    return module
+
+
+def _is_file_of(module: ModuleType, path: Path) -> bool:
+    origin = getattr(module, "__file__", None)
+    return origin is not None and Path(origin).resolve() == path.resolve()
 
 
 def entry_points(*, group: str) -> Any:

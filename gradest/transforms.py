@@ -4,8 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gradest.errors import InvalidInputError
-from gradest.estimator import Estimator
-from gradest.registry import get_estimator
+from gradest.estimator import Estimator, get_estimator
 
 _BINDING = ("backend", "dtype", "device", "kernel")
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from gradest_bench.process import Launch
+from gradest_bench.worker.process import Launch
 
 BAR = 1.4
 BACKENDS = ("numpy", "jax", "torch", "mxnet")

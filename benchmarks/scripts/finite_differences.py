@@ -23,9 +23,9 @@ from reverse_overhead import problem as large_problem
 from scipy.optimize import approx_fprime
 
 import gradest
-from gradest.accuracy import compare_gradients
-from gradest.compare import flat
-from gradest.reference import reference_gradient
+from gradest.measurement.accuracy import compare_gradients
+from gradest.measurement.compare import flat
+from gradest.measurement.reference import reference_gradient
 
 BLACK_BOX_BARS = {"numpy": 1 / 3.5, "jax": 1 / 7}
 STRUCTURED_BARS = {"S": 1 / 30, "M": 1 / 200, "L": 1 / 700}

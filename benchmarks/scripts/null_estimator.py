@@ -14,15 +14,15 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from gradest.outcome import Outcome
-from gradest_bench.cell_run import CellRun, Planned
-from gradest_bench.cells import NULL, Cell
-from gradest_bench.compare_view import seconds
-from gradest_bench.launch import Launch
-from gradest_bench.outcomes import CellError
-from gradest_bench.pool import WorkerPool
-from gradest_bench.suite import parse_suite, suite_text
-from gradest_bench.suite_names import chosen_cells
+from gradest.measurement.outcome import Outcome
+from gradest_bench.report.units import seconds
+from gradest_bench.results.outcomes import CellError
+from gradest_bench.run.cell_run import CellRun, Planned
+from gradest_bench.suite.cells import NULL, Cell
+from gradest_bench.suite.schema import parse_suite, suite_text
+from gradest_bench.suite.selection import chosen_cells
+from gradest_bench.worker.launch import Launch
+from gradest_bench.worker.pool import WorkerPool
 
 SUITE = "quick"
 BACKENDS = ("numpy", "jax", "torch", "mxnet")

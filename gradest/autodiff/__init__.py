@@ -3,10 +3,10 @@
 Each takes a loss text `text(ops, leaves, data)`, a backend's operations and arrays; none knows a framework.
 """
 
-from gradest.autodiff.divided_difference import value_and_differences
 from gradest.autodiff.dual import value_and_jvps
+from gradest.autodiff.exact_differences import value_and_differences
 from gradest.autodiff.perturbed import perturbed_values
-from gradest.autodiff.shared import Expressions, Shared
 from gradest.autodiff.tape import value_and_gradient
+from gradest.autodiff.unperturbed import Expressions, Shared
 
 __all__ = ["Expressions", "Shared", "perturbed_values", "value_and_differences", "value_and_gradient", "value_and_jvps"]

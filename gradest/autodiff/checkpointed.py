@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradest.autodiff.interpreter import Interpreter, Wrapped, map_data
 from gradest.autodiff.tape import Node, TapeOperations
-from gradest.autodiff.wrapped import Interpreter, Wrapped, map_data
 from gradest.operations import Array, Axis, Operations
 
 _ARITHMETIC: Mapping[str, Callable[..., Any]] = {

@@ -8,10 +8,11 @@ This module knows no framework.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gradest.autodiff import linear, rules
-from gradest.autodiff.linear import Change
+from gradest.autodiff import derivative_rules as rules
+from gradest.autodiff import linear_rules as linear
+from gradest.autodiff.interpreter import shape_of
+from gradest.autodiff.linear_rules import Change
 from gradest.autodiff.pairs import Pair, PairOperations, interpret, primal_of
-from gradest.autodiff.wrapped import shape_of
 from gradest.operations import Array, Operations
 from gradest.tangents import Dense, Tangent
 

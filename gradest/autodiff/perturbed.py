@@ -11,11 +11,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from gradest.autodiff import linear
-from gradest.autodiff.linear import Change
-from gradest.autodiff.shared import Shared
+from gradest.autodiff import linear_rules as linear
+from gradest.autodiff.interpreter import Interpreter, Wrapped, axes_from_end, map_data, shape_of
+from gradest.autodiff.linear_rules import Change
 from gradest.autodiff.softmax_losses import softmax_loss_difference
-from gradest.autodiff.wrapped import Interpreter, Wrapped, axes_from_end, map_data, shape_of
+from gradest.autodiff.unperturbed import Shared
 from gradest.operations import Array, Axis, Operations
 from gradest.tangents import Columns, LowRank, Mirrored, Outer, Rows, Tangent
 

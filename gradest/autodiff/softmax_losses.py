@@ -7,8 +7,8 @@ the linear part never has to cancel. This module knows no interpreter.
 
 import numpy as np
 
-from gradest.autodiff.differences import logsumexp_difference
-from gradest.autodiff.shared import Shared
+from gradest.autodiff.difference_rules import logsumexp_difference
+from gradest.autodiff.unperturbed import Shared
 from gradest.operations import Array, Operations
 from gradest.tangents import Columns, Outer, Tangent
 

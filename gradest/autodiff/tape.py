@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.autodiff import rules
-from gradest.autodiff.wrapped import Interpreter, Wrapped, axes_from_end, map_data, shape_of
+from gradest.autodiff import derivative_rules as rules
+from gradest.autodiff.interpreter import Interpreter, Wrapped, axes_from_end, map_data, shape_of
 from gradest.operations import Array, Axis, Operations
 
 Pullback = Callable[[Array], Array]

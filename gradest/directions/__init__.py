@@ -5,7 +5,7 @@ drawn by NumPy from a generator keyed by the seed and the index. Every law is sc
 package knows no framework, no objective and no estimator.
 """
 
+from gradest.directions.directions import DISTRIBUTIONS, Directions, Noise, as_tangents
 from gradest.directions.keys import Key, root_key
-from gradest.directions.laws import DISTRIBUTIONS, Directions, Noise, as_tangents
 
 __all__ = ["DISTRIBUTIONS", "Directions", "Key", "Noise", "as_tangents", "root_key"]

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.backend import Data, Leaves
+from gradest.directions.basis import Chunk, Factors, dense_chunks, gather, pipeline
 from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel
-from gradest.estimators.coordinates import Chunk, Factors, dense_chunks, gather, pipeline
-from gradest.estimators.difference_step import check_step
-from gradest.estimators.displaced_losses import perturbed_copies
+from gradest.finite_differences.displaced_losses import perturbed_copies
+from gradest.finite_differences.steps import check_step
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array

@@ -15,12 +15,12 @@ from gradest.chunking import DEFAULT_MEMORY_BUDGET_BYTES
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimate import Cost
 from gradest.estimator import Estimator, PreparedKernel, Target
-from gradest.estimators.evolution_kernel import EvolutionKernel, EvolutionRun, Strategy
-from gradest.estimators.sampling import DirectionSampler, evaluation_path, require_sigma
-from gradest.estimators.shaping import require_shaping
-from gradest.estimators.workers import Crew
 from gradest.layout import Layout
 from gradest.objective import Objective
+from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun, Strategy
+from gradest.sampling.sampler import DirectionSampler, evaluation_path, require_sigma
+from gradest.sampling.shaping import require_shaping
+from gradest.sampling.workers import Crew
 from gradest.theory import Prediction, local_model, mean_excess, relative_mse_es
 
 _GAUSSIAN = "Salimans et al. 2017, arXiv:1703.03864; Nesterov & Spokoiny 2017, doi:10.1007/s10208-015-9296-2"

@@ -8,10 +8,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from gradest.backend import Data, Leaves
+from gradest.directions.basis import Chunk, Factors, dense_chunks, gather, pipeline, row_chunks, spread
 from gradest.errors import InvalidInputError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel
-from gradest.estimators.coordinates import Chunk, Factors, dense_chunks, gather, pipeline, row_chunks, spread
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array

@@ -13,11 +13,11 @@ from gradest.directions import Key, Noise, as_tangents, root_key
 from gradest.errors import InvalidInputError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel, Target
-from gradest.estimators.sampling import DirectionSampler, Draws, add_leaves, bound_step, place
-from gradest.estimators.workers import Crew, Group, task_groups
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array
+from gradest.sampling.sampler import DirectionSampler, Draws, add_leaves, bound_step, place
+from gradest.sampling.workers import Crew, Group, task_groups
 from gradest.theory import Prediction, predict_forward_gradient, projection_relative_mse
 
 

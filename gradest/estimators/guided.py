@@ -14,11 +14,11 @@ from gradest.directions import Directions, Key, Noise
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimator import PreparedKernel, Target
 from gradest.estimators.evolution import AntitheticVariant, EvolutionStrategy
-from gradest.estimators.evolution_kernel import EvolutionKernel, EvolutionRun
-from gradest.estimators.sampling import evaluation_path
-from gradest.estimators.workers import Crew
 from gradest.layout import Layout
 from gradest.objective import Objective
+from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
+from gradest.sampling.sampler import evaluation_path
+from gradest.sampling.workers import Crew
 from gradest.theory import Prediction, predict_guided
 
 _GUIDE = "guide"

@@ -14,12 +14,12 @@ from gradest.directions import Directions, Key
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel, Target
 from gradest.estimators.evolution import AntitheticVariant
-from gradest.estimators.evolution_kernel import EvolutionKernel, EvolutionRun
-from gradest.estimators.layers import Layer, require_layers_alone, run_intercepted
-from gradest.estimators.workers import Crew
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, Operations
+from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
+from gradest.sampling.layers import Layer, require_layers_alone, run_intercepted
+from gradest.sampling.workers import Crew
 from gradest.tangents import Tangent
 from gradest.theory import NodeLayer, Prediction, predict_node_perturbation
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from gradest.errors import InvalidInputError, unknown_name
 from gradest.estimate import Cost
 from gradest.estimator import Estimator, PreparedKernel
-from gradest.estimators.difference_quotients import QuotientSweep
-from gradest.estimators.difference_step import MODES, check_step
-from gradest.estimators.quotient_rules import richardson_rule
+from gradest.finite_differences.rules import richardson_rule
+from gradest.finite_differences.steps import MODES, check_step
+from gradest.finite_differences.sweep import QuotientSweep
 from gradest.layout import Layout
 from gradest.objective import Objective
 

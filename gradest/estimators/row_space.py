@@ -13,16 +13,16 @@ from gradest.backend import Leaves
 from gradest.errors import UnsupportedError
 from gradest.estimate import KernelResult
 from gradest.estimator import PreparedKernel, Target
-from gradest.estimators.cancellation import epsilon
 from gradest.estimators.evolution import AntitheticVariant
-from gradest.estimators.evolution_kernel import EvolutionKernel, EvolutionRun
-from gradest.estimators.layers import find_layers
-from gradest.estimators.sampling import evaluation_path
-from gradest.estimators.workers import Crew
 from gradest.form import Form
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array
+from gradest.sampling.cancellation import epsilon
+from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
+from gradest.sampling.layers import find_layers
+from gradest.sampling.sampler import evaluation_path
+from gradest.sampling.workers import Crew
 from gradest.theory import Prediction
 from gradest.tree import flatten_tree
 

@@ -12,10 +12,10 @@ from gradest.directions import Key, as_tangents, root_key
 from gradest.errors import UnsupportedError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel, Target
-from gradest.estimators.sampling import DirectionSampler, Draws, add_leaves, place, require_sigma
-from gradest.estimators.workers import Crew, Group, task_groups
 from gradest.layout import Layout
 from gradest.objective import Objective
+from gradest.sampling.sampler import DirectionSampler, Draws, add_leaves, place, require_sigma
+from gradest.sampling.workers import Crew, Group, task_groups
 from gradest.theory import Prediction, local_model, predict_pathwise
 
 

@@ -4,14 +4,14 @@ import math
 
 import numpy as np
 
-from gradest.accuracy import compare_gradients
-from gradest.compare import flat
 from gradest.errors import InvalidInputError
 from gradest.estimator import Target
+from gradest.measurement.accuracy import compare_gradients
+from gradest.measurement.compare import flat
+from gradest.measurement.reference import reference_gradient
 from gradest.problems.analytic_functions import LogSumExp
-from gradest.reference import reference_gradient
 from gradest.testing.factors import explain_factor
-from gradest.testing.forms import accuracy_problems
+from gradest.testing.known_problems import accuracy_problems
 from gradest.testing.results import CheckResult, judged, not_applicable
 from gradest.testing.subject import Subject
 from gradest.theory import difference_rule

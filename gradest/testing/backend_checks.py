@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.backend import Backend
-from gradest.registry import get_backend
+from gradest.backend import Backend, get_backend
 from gradest.testing import transformation_checks
 from gradest.testing.operation_table import Trial, trials
 from gradest.testing.results import CheckResult, claimed, judged

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from gradest.compare import flat
 from gradest.errors import NonFiniteError, UnsupportedError
 from gradest.estimator import Estimator, Prepared, Target
+from gradest.measurement.compare import flat
 from gradest.objective import Objective
-from gradest.testing.forms import Form
+from gradest.testing.known_problems import Form
 from gradest.testing.results import CheckResult, claimed, judged, not_applicable
 from gradest.testing.subject import Subject
 

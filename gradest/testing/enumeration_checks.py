@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gradest.estimator import Estimator, Target
 from gradest.layout import Layout
-from gradest.testing.forms import Form
+from gradest.testing.known_problems import Form
 from gradest.testing.results import CheckResult, judged, not_applicable
 from gradest.testing.subject import Subject
 from gradest.theory import smoothing_bias

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
+from gradest.backend import get_backend
 from gradest.errors import InvalidInputError, UnsupportedError, unknown_name
 from gradest.estimator import Estimator
-from gradest.registry import get_backend
 from gradest.testing import (
     accuracy_checks,
     contract_checks,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gradest.errors import UnsupportedError
 from gradest.estimator import Target
 from gradest.testing.factors import explain_factor
-from gradest.testing.forms import Form
+from gradest.testing.known_problems import Form
 from gradest.testing.results import CheckResult, judged, not_applicable
 from gradest.testing.statistics import ROUNDING, deviations_allowed, hotelling_test, lag_correlation, ratio_bounds
 from gradest.testing.subject import REPLICATES, WIDE_SIGMA, Subject

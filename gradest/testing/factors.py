@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from gradest.testing.forms import Form
+from gradest.testing.known_problems import Form
 from gradest.testing.subject import Subject
 
 _TOLERANCE = 0.02

@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.compare import flat
+from gradest.backend import get_backend
 from gradest.errors import UnsupportedError
 from gradest.estimator import Target
-from gradest.registry import get_backend
-from gradest.testing.forms import Form, network
+from gradest.measurement.compare import flat
+from gradest.testing.known_problems import Form, network
 from gradest.testing.results import CheckResult, claimed, judged, not_applicable
 from gradest.testing.subject import WIDE_SIGMA, Subject
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.accuracy import compare_gradients
 from gradest.autodiff import value_and_differences, value_and_gradient
+from gradest.backend import get_backend
 from gradest.binding import bind
+from gradest.measurement.accuracy import compare_gradients
+from gradest.measurement.reference import reference_at
 from gradest.problem import Problem
-from gradest.reference import reference_at
-from gradest.registry import get_backend
 from gradest.tangents import Dense
 from gradest.testing.results import CheckResult, claimed, judged, not_applicable
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.compare import flat
-from gradest.testing.forms import Form
+from gradest.measurement.compare import flat
+from gradest.testing.known_problems import Form
 from gradest.testing.points import Points, record_points, varied_values
 from gradest.testing.results import CheckResult, claimed, judged, not_applicable
 from gradest.testing.subject import Subject

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradest.backend import get_backend
 from gradest.binding import bind
-from gradest.compare import flat
 from gradest.estimator import Estimator, Prepared, Target
+from gradest.measurement.compare import flat
 from gradest.objective import Objective
 from gradest.problem import Problem
-from gradest.registry import get_backend
-from gradest.testing.forms import Form, network
+from gradest.testing.known_problems import Form, network
 
 Floats = NDArray[np.float64]
 

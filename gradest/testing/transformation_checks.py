@@ -12,7 +12,7 @@ from gradest.binding import bind
 from gradest.objective import Objective
 from gradest.problems.mlp import MLP
 from gradest.tangents import Dense
-from gradest.testing.forms import network, samples
+from gradest.testing.known_problems import network, samples
 from gradest.testing.results import CheckResult, claimed, judged, not_applicable
 
 _TRANSFORMATION_ROUNDING = 256  # units of eps

@@ -10,13 +10,6 @@ with chi_P lengths), "low-rank" (A B^T / sqrt(r) per matrix). This package must 
 from gradest.theory.bias import gaussian_bias, low_rank_bias, smoothing_bias, spsa_bias
 from gradest.theory.chi_square import chi2_cdf, chi2_quantile, chi2_sf, normal_quantile
 from gradest.theory.covariance import covariance
-from gradest.theory.differences import (
-    DifferenceRule,
-    central_coefficients,
-    difference_error,
-    difference_optimum,
-    difference_rule,
-)
 from gradest.theory.direction_only import (
     approximate_cosine,
     expected_cosine,
@@ -26,13 +19,20 @@ from gradest.theory.direction_only import (
     shaping_relative_variance,
     shaping_scale,
 )
+from gradest.theory.error_bars import relative_mse_bounds, relative_mse_standard_error, squared_error_variation
 from gradest.theory.gradients import predict_forward_gradient, predict_pathwise, relative_mse_minibatch
 from gradest.theory.guided import predict_guided
-from gradest.theory.laws import DISTRIBUTIONS, excess, mean_excess, relative_mse_linear
+from gradest.theory.moments import DISTRIBUTIONS, excess, mean_excess, relative_mse_linear
 from gradest.theory.node_perturbation import NodeLayer, predict_node_perturbation
 from gradest.theory.prediction import LocalModel, Prediction, local_model
-from gradest.theory.sampling import relative_mse_bounds, relative_mse_standard_error, squared_error_variation
 from gradest.theory.smoothing import BASELINES, evaluation_noise_mse, relative_mse_es, smoothing_bias_order
+from gradest.theory.stencils import (
+    DifferenceRule,
+    central_coefficients,
+    difference_error,
+    difference_optimum,
+    difference_rule,
+)
 from gradest.theory.unbiasedness import ChiSquareTest, unbiasedness_statistic
 
 __all__ = [

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradest.errors import InvalidInputError, UnsupportedError
-from gradest.theory.laws import KURTOSIS, LOW_RANK, marginal
+from gradest.theory.moments import KURTOSIS, LOW_RANK, marginal
 
 Array = NDArray[np.float64]
 

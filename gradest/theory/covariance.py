@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradest.errors import InvalidInputError
-from gradest.theory.laws import KURTOSIS, marginal, orthogonal_pairs, require_positive_integer
+from gradest.theory.moments import KURTOSIS, marginal, orthogonal_pairs, require_positive_integer
 
 Array = NDArray[np.float64]
 

@@ -6,7 +6,7 @@ This module must not know baselines or the number of directions.
 from dataclasses import dataclass
 
 from gradest.errors import InvalidInputError, UnsupportedError
-from gradest.theory.laws import KURTOSIS, SIXTH_MOMENT
+from gradest.theory.moments import KURTOSIS, SIXTH_MOMENT
 from gradest.theory.prediction import LocalModel
 
 

@@ -6,7 +6,7 @@ Shaped evolution strategies, projections, cosines and the best shrinkage. This m
 import math
 
 from gradest.errors import UnsupportedError, unknown_name
-from gradest.theory.laws import orthogonal_pairs, require_positive_integer
+from gradest.theory.moments import orthogonal_pairs, require_positive_integer
 
 EQUAL_LENGTH_FRAMES = ("orthogonal", "coordinates-without-replacement")
 SHAPINGS = ("z-score", "centered-rank", "sign")

@@ -6,7 +6,7 @@ This module must not know function values or baselines: those are in `smoothing`
 from collections.abc import Sequence
 
 from gradest.errors import InvalidInputError
-from gradest.theory.laws import marginal, orthogonal_pairs, relative_mse_linear
+from gradest.theory.moments import marginal, orthogonal_pairs, relative_mse_linear
 from gradest.theory.prediction import (
     ANY_DIFFERENTIABLE,
     GRADIENT,

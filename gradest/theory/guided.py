@@ -4,7 +4,7 @@ This module must not know what the guides are: they enter by the share of the gr
 """
 
 from gradest.errors import InvalidInputError
-from gradest.theory.laws import require_positive_integer
+from gradest.theory.moments import require_positive_integer
 from gradest.theory.prediction import QUADRATIC, SMOOTHED_GRADIENT, Prediction
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.errors import InvalidInputError
-from gradest.theory.laws import KURTOSIS, LOW_RANK, marginal, orthogonal_pairs, require_positive_integer
+from gradest.theory.moments import KURTOSIS, LOW_RANK, marginal, orthogonal_pairs, require_positive_integer
 from gradest.theory.prediction import QUADRATIC_IN_NODES, SMOOTHED_GRADIENT, Prediction
 from gradest.theory.smoothing import smoothing_bias_order
 

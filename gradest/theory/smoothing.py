@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from gradest.errors import InvalidInputError, UnsupportedError, unknown_name
 from gradest.theory.curvature import curvature_moments
-from gradest.theory.laws import (
+from gradest.theory.moments import (
     ORTHOGONAL_MARGINAL,
     linear_part,
     marginal,

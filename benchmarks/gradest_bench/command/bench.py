@@ -1,0 +1,103 @@
+"""The commands of `gradest bench`: they parse, call and print, and compute nothing."""
+
+from pathlib import Path
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from gradest_bench.command.run import run
+from gradest_bench.command.run_comparison_view import show_run_comparison
+from gradest_bench.command.run_view import open_console, show_records
+from gradest_bench.report.figures import figures_of
+from gradest_bench.report.page import report_html
+from gradest_bench.report.paper import write_figures
+from gradest_bench.results.export import FORMATS, export
+from gradest_bench.results.folders import ROOT, latest_run, runs
+from gradest_bench.results.loading import load
+from gradest_bench.results.run_comparison import compare_runs
+from gradest_bench.results.store import latest, read_records
+from gradest_bench.suite.cells import expand
+from gradest_bench.suite.schema import parse_suite, shipped_suites, suite_text
+from gradest_bench.suite.selection import check_names
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.group()
+def bench() -> None:
+    """Sweep suites of problems, estimators and backends; keep, compare and report the results."""
+
+
+bench.add_command(run)
+
+
+@bench.command()
+@click.argument("folder", type=_FOLDER, required=False)
+@click.option("--problem", help="Only problems whose label contains this.")
+def show(folder: Path | None, problem: str | None) -> None:
+    """Print the tables of a run, the latest by default."""
+    records = list(latest(read_records(folder or latest_run())).values())
+    show_records(open_console(), [r for r in records if problem is None or problem in r.cell.problem.label])
+
+
+@bench.command("list")
+def list_runs() -> None:
+    """List the shipped suites, and the runs below results/."""
+    console = open_console()
+    table = Table(title="suites", title_justify="left", title_style="bold")
+    for heading in ("name", "cells", "question"):
+        table.add_column(heading)
+    for name, file in shipped_suites().items():
+        suite = parse_suite(file.read_text(encoding="utf-8"), origin=name)
+        table.add_row(name, str(len(expand(suite))), escape(suite.question))
+    console.print(table)
+    for folder in runs():
+        console.print(str(folder), highlight=False)
+    if not runs():
+        console.print(f"no runs below {ROOT.resolve()}", highlight=False)
+
+
+@bench.command("check-suite")
+@click.argument("suite")
+def check_suite(suite: str) -> None:
+    """Say whether a suite is valid, and how many cells it has."""
+    parsed = parse_suite(suite_text(suite), origin=suite)
+    check_names(parsed)
+    click.echo(f"{parsed.name}: valid, {len(expand(parsed))} cells")
+
+
+@bench.command("compare")
+@click.argument("before", type=_FOLDER)
+@click.argument("after", type=_FOLDER)
+@click.pass_context
+def compare_two(context: click.Context, before: Path, after: Path) -> None:
+    """Compare two runs, cell by cell. Exit code 1 if anything became slower, less accurate, or stopped working."""
+    found = compare_runs(load(before), load(after))
+    show_run_comparison(open_console(), found)
+    context.exit(1 if found.worse else 0)
+
+
+@bench.command("export")
+@click.argument("form", type=click.Choice(FORMATS))
+@click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--run", "folder", type=_FOLDER, help="The latest run by default.")
+def export_run(form: str, target: Path, folder: Path | None) -> None:
+    """Write a run to TARGET as csv, json or pyperf."""
+    count = export(load(folder or latest_run()), form, target)
+    click.echo(f"{count} cells -> {target}")
+
+
+@bench.command()
+@click.argument("folder", type=_FOLDER, required=False)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="By default report.html in the folder.")
+@click.option("--figures", type=_FOLDER, help="Also write every figure as PDF, SVG and CSV into this folder.")
+def report(folder: Path | None, out: Path | None, figures: Path | None) -> None:
+    """Write the report of a run, the latest by default: one HTML file that needs no network."""
+    found = load(folder or latest_run())
+    target = out or found.folder / "report.html"
+    target.write_text(report_html(found), encoding="utf-8")
+    click.echo(f"report: {target.resolve()}")
+    if figures is not None:
+        written = write_figures(figures_of(found), figures)
+        click.echo(f"{len(written)} figures -> {figures}")

@@ -1,0 +1,140 @@
+"""The command `gradest bench run`: from what is asked to a sweep, what it says on the way, and its exit code."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from gradest.errors import InvalidInputError
+from gradest.measurement.outcome import Outcome
+from gradest_bench.command.options import CsvOption
+from gradest_bench.command.run_view import ProgressBar, open_console, show_outcomes, show_records
+from gradest_bench.results.folders import latest_run, new_folder
+from gradest_bench.results.outcomes import EXIT_STORAGE, exit_code
+from gradest_bench.results.records import Record
+from gradest_bench.results.store import RESULTS, StorageError, Store
+from gradest_bench.run.executors import open_executor
+from gradest_bench.run.stopping import stoppable
+from gradest_bench.run.sweep import Sweep
+from gradest_bench.suite.cells import Cell
+from gradest_bench.suite.schema import Suite, parse_suite, suite_text
+from gradest_bench.suite.selection import check_names, chosen_cells, scaled
+from gradest_bench.worker.launch import Launch
+
+_MANY_CELLS = 120
+"""A run of more cells is shown by its outcomes alone."""
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is to be run, and where it is kept."""
+
+    suite: Suite
+    text: str
+    cells: list[Cell]
+    folder: Path
+    pythons: dict[str, str]
+    threads: int
+
+
+@click.command()
+@click.argument("suite")
+@click.option("--backends", type=CsvOption(), default=(), help="Names or patterns; all of the suite by default.")
+@click.option("--estimators", type=CsvOption(), default=(), help="Names or patterns; all of the suite by default.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="By default a new one below results/.")
+@click.option("--resume", is_flag=True, help="Go on in --out, or in the latest run of this suite.")
+@click.option("--python", "pythons", multiple=True, metavar="BACKEND[:VARIANT]=PATH", help="Interpreter of a worker.")
+@click.option("--executor", help="local:N, dask:ADDRESS or module:callable.")
+@click.option("--budget", default=1.0, show_default=True, help="Multiplies repetitions, seconds and seeds.")
+@click.option("--threads", default=1, show_default=True, help="Threads of each library in each worker.")
+@click.pass_context
+def run(
+    context: click.Context,
+    suite: str,
+    backends: tuple[str, ...],
+    estimators: tuple[str, ...],
+    out: Path | None,
+    resume: bool,
+    pythons: tuple[str, ...],
+    executor: str | None,
+    budget: float,
+    threads: int,
+) -> None:
+    """Run a shipped SUITE, or that of a TOML file.
+
+    A cell that fails is an outcome; the run goes on. Exit code: 0, or 1 for an error or an invalid estimate, 3 for a
+    crash, 4 for a limit of time or memory, 74 if results cannot be written, 130 if interrupted.
+    """
+    text = suite_text(suite)
+    parsed = parse_suite(text, origin=suite)
+    check_names(parsed)
+    parsed = scaled(parsed, budget)
+    interpreters = _pythons(pythons)
+    cells = chosen_cells(parsed, backends=backends, estimators=estimators, pythons=interpreters)
+    as_run = text if budget == 1 else f"# run with --budget {budget:g}\n{text}"
+    folder = _folder(parsed.name, as_run, out, resume=resume)
+    request = _Request(parsed, as_run, cells, folder, interpreters, threads)
+    context.exit(_execute(request, executor, open_console()))
+
+
+def _folder(name: str, as_run: str, out: Path | None, *, resume: bool) -> Path:
+    folder = out or (latest_run(as_run) if resume else new_folder(name))
+    if not resume and (folder / RESULTS).exists():
+        raise InvalidInputError(f"{folder} holds results; use --resume to go on there, or another --out")
+    return folder
+
+
+def _execute(request: _Request, executor: str | None, console: Console) -> int:
+    """Carry out a request, say what came of it, and return the exit code."""
+    folder = request.folder
+    console.print(f"{request.suite.name}: {len(request.cells)} cells -> {folder}", highlight=False)
+    try:
+        records = _sweep(request, executor, console)
+    except KeyboardInterrupt:
+        console.print("\ninterrupted; every finished cell is kept. Go on with:", highlight=False)
+        console.print(f"  {_resume_line(folder)}", highlight=False, soft_wrap=True)
+        return exit_code([Outcome.INTERRUPTED])
+    except StorageError as error:
+        click.echo(f"gradest: {error}", err=True)
+        return EXIT_STORAGE
+    if len(records) > _MANY_CELLS:
+        show_outcomes(console, records)
+    else:
+        show_records(console, records)
+    console.print(f"results: {folder}   report: gradest bench report {folder}", highlight=False, soft_wrap=True)
+    return exit_code(Outcome(record.outcome) for record in records if not record.expected)
+
+
+def _sweep(request: _Request, executor: str | None, console: Console) -> list[Record]:
+    suite = request.suite
+    with stoppable(), Store(request.folder) as store, open_executor(executor) as pool, ProgressBar(console) as progress:
+        store.write_suite(request.text)
+        sweep = Sweep(
+            suite=suite.name,
+            cells=request.cells,
+            store=store,
+            launch=Launch(pythons=request.pythons, logs=store.logs, threads=request.threads),
+            listener=progress,
+            seed=suite.seed,
+            plugins=suite.plugins,
+        )
+        return sweep.run(pool)
+
+
+def _resume_line(folder: Path) -> str:
+    arguments = [argument for argument in sys.argv[1:] if argument != "--resume"]
+    if "--out" not in arguments:
+        arguments += ["--out", str(folder)]
+    return " ".join(["gradest", *arguments, "--resume"])
+
+
+def _pythons(texts: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if not equals or not name or not path:
+            raise InvalidInputError(f"--python asks for BACKEND=PATH or BACKEND:VARIANT=PATH; found {text!r}")
+        found[name] = path
+    return found

@@ -1,0 +1,168 @@
+"""Figures of accuracy with theory's lines: error against the step, and against N, P and sigma."""
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gradest.errors import GradestError
+from gradest.estimator import Target
+from gradest.registry import locate
+from gradest.theory import difference_optimum, difference_rule
+from gradest_bench.report.figure import Axis, Figure, Point, Series
+from gradest_bench.report.record_figures import error, grouped, slope, sorted_points, tip, variant
+from gradest_bench.results.records import Record, number
+
+_LEAST_POINTS = 3
+_THEORY_POINTS = 60
+
+
+def step_curves(records: Sequence[Record]) -> Iterator[Figure]:
+    """Yield the error of differences against the step, with theory's curve, for every problem and dtype."""
+    stepped = [r for r in records if _is_number(r.cell.estimator.fields.get("step")) and not math.isnan(error(r))]
+    for (problem, dtype), group in grouped(stepped, lambda r: (r.cell.problem.label, r.cell.dtype)).items():
+        series: list[Series] = []
+        lines: list[Series] = []
+        best: list[str] = []
+        for (name, which), part in grouped(group, lambda r: (r.cell.estimator.name, variant(r))).items():
+            points = sorted_points(
+                Point(r.cell.estimator.fields["step"], error(r), tip(r, f"step {r.cell.estimator.fields['step']:g}"))
+                for r in part
+            )
+            if len(points) < _LEAST_POINTS:
+                continue
+            series.append(Series(name, which, points))
+            if name not in {line.name for line in lines} and (theory := _step_theory(part, points)):
+                lines.append(theory[0])
+                least = min(points, key=lambda point: point.y)
+                best.append(f"{name} is best at {least.x:g} (error {least.y:.1e}), theory says {theory[1]:.1g}")
+        if series:
+            yield Figure(
+                key=f"step-{problem}-{dtype}",
+                title=f"Error against the step: {problem}, {dtype}",
+                sentence=f"{'; '.join(best)}. " * bool(best) + "Right of the best step truncation rules, left of it "
+                "rounding; dashed is theory, its truncation scaled to the largest step.",
+                x=Axis("step (relative to max(1, |x|))"),
+                y=Axis("relative error"),
+                series=(*series, *lines),
+            )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _step_theory(part: list[Record], points: Sequence[Point]) -> tuple[Series, float] | None:
+    """Return theory's curve and best step, with the constant of truncation taken from the largest step."""
+    record = part[0]
+    fields = {**dict(locate("estimators", record.cell.estimator.name).arguments), **record.cell.estimator.fields}
+    reference = record.accuracy.get("reference", {})
+    if fields.get("differences") == "exact" or reference.get("gradient_norm") is None:
+        return None
+    eps = float(np.finfo(record.cell.dtype).eps)
+    noise = eps / 2 * abs(number(reference["value"]))
+    norm = number(reference["gradient_norm"]) / math.sqrt(record.facts["num_parameters"])
+    try:
+        rule = difference_rule(str(fields.get("scheme")), order=fields.get("order"))
+        largest = points[-1]
+        bound = largest.y * norm / (rule.truncation * largest.x**rule.order)
+        best, _ = difference_optimum(
+            str(fields.get("scheme")), noise=noise, derivative_bound=bound, order=fields.get("order"), rms=True
+        )
+    except GradestError:
+        return None
+    steps = np.geomspace(points[0].x, largest.x, _THEORY_POINTS)
+    curve = np.hypot(rule.truncation * bound * steps**rule.order, rule.rms_amplification * noise / steps) / norm
+    line = tuple(Point(float(h), float(e), "") for h, e in zip(steps, curve, strict=True))
+    return Series(record.cell.estimator.name, "theory", line, "theory"), best
+
+
+_SCALED = (
+    ("num_samples", "directions N"),
+    ("num_parameters", "parameters P"),
+    ("sigma", "smoothing radius sigma"),
+)
+
+
+def es_scaling(records: Sequence[Record]) -> Iterator[Figure]:
+    """Yield the relative MSE of stochastic estimators against N, P and sigma, with theory's lines."""
+    scattered = [r for r in records if r.accuracy.get("replicates") and r.facts.get("target") != Target.DIRECTION.value]
+    for variable, label in _SCALED:
+        for group in grouped(scattered, partial(_others, variable=variable)).values():
+            figure = _scaling(group, variable, label)
+            if figure is not None:
+                yield figure
+
+
+def _others(record: Record, variable: str) -> tuple[str, str]:
+    """Return what is held fixed while a variable changes: the problem, or where P changes its family; the dtype."""
+    problem = record.cell.problem
+    return problem.name if variable == "num_parameters" else problem.label, record.cell.dtype
+
+
+def _value(record: Record, variable: str) -> float:
+    if variable == "num_parameters":
+        return float(record.facts["num_parameters"])
+    return float(record.cell.estimator.fields.get(variable, math.nan))
+
+
+def _scaling(group: list[Record], variable: str, label: str) -> Figure | None:
+    series, sentences = [], []
+    for (name, fixed, which), part in grouped(group, lambda r: _series_key(r, variable)).items():
+        shown = ", ".join(filter(None, (name, fixed)))
+        points = sorted_points(_mse_point(record, _value(record, variable)) for record in part)
+        if len({point.x for point in points}) < _LEAST_POINTS:
+            continue
+        series.append(Series(shown, which, points))
+        if shown not in {one.name for one in series[:-1]}:
+            theory = sorted_points(_theory_points(part, variable))
+            if theory:
+                series.append(Series(shown, "theory", theory, "theory"))
+                ratios = _ratios(part)
+                found = f"{shown}: measured / predicted {min(ratios):.2f} to {max(ratios):.2f}"
+                sentences.append(found + (f", slope {slope(points):.2f}" if variable != "sigma" else ""))
+    if not series:
+        return None
+    named = ", ".join(_others(group[0], variable))
+    return Figure(
+        key=f"scaling-{variable}-{named}",
+        title=f"Relative MSE against {label}: {named}",
+        sentence=(". ".join(sentences) + ". " if sentences else "") + "Bars are two standard errors; dashed is theory.",
+        x=Axis(label),
+        y=Axis("E |estimate - gradient|² / |gradient|²"),
+        series=tuple(series),
+    )
+
+
+def _series_key(record: Record, variable: str) -> tuple[str, str, str]:
+    fields = {k: v for k, v in record.cell.estimator.fields.items() if k != variable and k in ("num_samples", "sigma")}
+    fixed = ", ".join(f"{'N' if key == 'num_samples' else key} = {value:g}" for key, value in fields.items())
+    return record.cell.estimator.name, fixed, variant(record)
+
+
+def _mse_point(record: Record, x: float) -> Point:
+    scatter = record.accuracy["replicates"]
+    mse, spread = number(scatter["relative_mse"]), number(scatter["relative_mse_error"])
+    predicted = (record.accuracy.get("predicted") or {}).get("relative_mse")
+    more = [f"relative MSE {mse:.3g} ± {spread:.1g}", f"{scatter['replicates']} seeds"]
+    if predicted is not None:
+        more.append(f"theory {number(predicted):.3g}")
+    low = mse - 2 * spread
+    return Point(x, mse, tip(record, *more), low if low > 0 else None, mse + 2 * spread)
+
+
+def _theory_points(part: list[Record], variable: str) -> Iterator[Point]:
+    for record in part:
+        predicted = (record.accuracy.get("predicted") or {}).get("relative_mse")
+        if predicted is not None:
+            yield Point(_value(record, variable), number(predicted), "")
+
+
+def _ratios(part: list[Record]) -> list[float]:
+    found = [r for r in part if (r.accuracy.get("predicted") or {}).get("relative_mse")]
+    return [
+        number(r.accuracy["replicates"]["relative_mse"]) / number(r.accuracy["predicted"]["relative_mse"])
+        for r in found
+    ]

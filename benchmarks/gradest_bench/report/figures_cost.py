@@ -1,0 +1,181 @@
+"""Figures of cost: the accuracy-cost frontier, and time and memory against the size of the problem."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+from gradest.estimator import Target
+from gradest_bench.report.figure import Axis, Figure, Point, Series
+from gradest_bench.report.record_figures import (
+    error,
+    evaluations,
+    grouped,
+    joined,
+    median,
+    peak_bytes,
+    rounding_unit,
+    slope,
+    sorted_points,
+    tip,
+    variant,
+)
+from gradest_bench.report.svg import COLOURS
+from gradest_bench.report.units import seconds
+from gradest_bench.results.records import Record
+
+_COSTS: tuple[tuple[str, str, Callable[[Record], float]], ...] = (
+    ("time", "median time of one estimate, seconds", median),
+    ("evaluations", "values, JVPs and VJPs of one estimate", evaluations),
+    ("memory", "peak extra memory, bytes", peak_bytes),
+)
+_LEAST_SIZES = 3
+_CROSSED = ("time", "num_parameters")
+"""Where forward and reverse mode may change places."""
+_CLEARLY_LESS = 0.9
+"""A smaller gain in error is rounding."""
+_LEAST_ESTIMATORS = 2
+
+
+def frontiers(records: Sequence[Record]) -> Iterator[Figure]:
+    """Yield error against each cost, for every dtype and problem, the largest of those that differ in size alone."""
+    judged = [r for r in records if not math.isnan(error(r)) and r.facts.get("target") != Target.NOTHING.value]
+    judged = [record for part in grouped(judged, _family).values() for record in _of_largest(part)]
+    for (problem, dtype), group in grouped(judged, lambda r: (r.cell.problem.label, r.cell.dtype)).items():
+        if not any(not math.isnan(median(record)) for record in group):
+            continue
+        for cost, label, measure in _COSTS:
+            points = [(record, measure(record)) for record in group]
+            shown = [(record, value) for record, value in points if value > 0]
+            if len({record.cell.estimator.label for record, _ in shown}) >= _LEAST_ESTIMATORS:
+                yield _frontier(problem, dtype, cost, label, shown)
+
+
+def _frontier(problem: str, dtype: str, cost: str, label: str, shown: list[tuple[Record, float]]) -> Figure:
+    best: list[tuple[Record, float]] = []
+    for record, value in sorted(shown, key=lambda pair: (pair[1], error(pair[0]))):
+        if not best or error(record) < _CLEARLY_LESS * error(best[-1][0]):
+            best.append((record, value))
+    names = list(dict.fromkeys(f"{record.cell.estimator.label} ({variant(record)})" for record, _ in best))
+    labels = {record.cell.estimator.label for record, _ in shown}
+    called = _label if len(labels) <= COLOURS else _name  # a colour each, as long as there are enough
+    series = [
+        Series(
+            name,
+            which,
+            tuple(
+                Point(amount, _drawn(record), tip(record))
+                for record, amount in shown
+                if (called(record), variant(record)) == (name, which)
+            ),
+            "marks",
+        )
+        for name, which in dict.fromkeys((called(record), variant(record)) for record, _ in shown)
+    ]
+    return Figure(
+        key=f"frontier-{cost}-{problem}-{dtype}",
+        title=f"Error against {cost}: {problem}, {dtype}",
+        sentence=f"Nothing here is clearly better in error and better in {cost} at once than {joined(names)}.",
+        x=Axis(label),
+        y=Axis("relative error, root mean square"),
+        series=(*series, Series("frontier", "", tuple(Point(v, _drawn(r), "") for r, v in best), "theory")),
+    )
+
+
+def _of_largest(part: list[Record]) -> list[Record]:
+    """Return all records where few sizes were measured, else those of the largest problem."""
+    sizes = {record.facts["num_parameters"] for record in part}
+    return part if len(sizes) < _LEAST_SIZES else [r for r in part if r.facts["num_parameters"] == max(sizes)]
+
+
+def _drawn(record: Record) -> float:
+    """Return the error as it is drawn: one of nothing at a tenth of the dtype's rounding, as it has no logarithm."""
+    return max(error(record), 0.1 * rounding_unit(record.cell.dtype))
+
+
+def _label(record: Record) -> str:
+    return record.cell.estimator.label
+
+
+def _name(record: Record) -> str:
+    return record.cell.estimator.name
+
+
+def cost_curves(records: Sequence[Record]) -> Iterator[Figure]:
+    """Yield time and memory against parameters and batch, wherever three sizes or more were measured."""
+    for (family, dtype, kernel), group in grouped(records, _family).items():
+        for size, label in (("num_parameters", "parameters P"), ("data_entries", "entries of data")):
+            for held in _held_fixed(group, size):
+                if len({record.facts[size] for record in held}) < _LEAST_SIZES:
+                    continue
+                named = f"{family}, {dtype}" + ("" if kernel == "portable" else f", {kernel} kernels")
+                yield from _curves(held, named, size, label)
+
+
+def _family(record: Record) -> tuple[str, str, str]:
+    return record.cell.problem.name, record.cell.dtype, record.cell.kernel
+
+
+def _held_fixed(group: list[Record], size: str) -> list[list[Record]]:
+    """Return the records in which nothing but one size differs between problems."""
+    other = "data_entries" if size == "num_parameters" else "num_parameters"
+    if group[0].cell.problem.name == "mlp":
+        return list(grouped(group, lambda record: record.facts.get(other)).values())
+    return [group] if size == "num_parameters" else []
+
+
+def _curves(held: list[Record], named: str, size: str, label: str) -> Iterator[Figure]:
+    for what, axis, measure, text in (
+        ("time", "median time of one estimate, seconds", median, seconds),
+        ("memory", "peak extra memory, bytes", peak_bytes, lambda value: f"{value / 1e6:.1f} MB"),
+    ):
+        series = []
+        for (name, which), part in grouped(held, lambda r: (r.cell.estimator.label, variant(r))).items():
+            points = [
+                Point(
+                    record.facts[size],
+                    measure(record),
+                    tip(record, f"P = {record.facts['num_parameters']:,}", text(measure(record))),
+                )
+                for record in part
+                if measure(record) > 0
+            ]
+            if points:
+                series.append(Series(name, which, sorted_points(points)))
+        if any(len(one.points) >= _LEAST_SIZES for one in series):
+            yield Figure(
+                key=f"{what}-{size}-{named}-{held[0].facts.get('data_entries')}",
+                title=f"{what.capitalize()} against {label}: {named}",
+                sentence=_growth(what, series, size) + (_crossovers(series) if (what, size) == _CROSSED else ""),
+                x=Axis(label),
+                y=Axis(axis),
+                series=tuple(series),
+            )
+
+
+def _growth(what: str, series: list[Series], size: str) -> str:
+    """Return how fast each estimator's cost grows at large sizes, over all backends."""
+    variable = "P" if size == "num_parameters" else "n"
+    slopes: dict[str, list[float]] = {}
+    for one in series:
+        found = slope(one.points[-_LEAST_SIZES:])
+        if not math.isnan(found):
+            slopes.setdefault(one.name, []).append(found)
+    parts = [f"{name} as {variable}^{sorted(found)[len(found) // 2]:z.1f}" for name, found in slopes.items()]
+    return f"Over the three largest sizes, {what} grows (median over backends): {', '.join(parts)}." if parts else ""
+
+
+def _crossovers(series: list[Series]) -> str:
+    """Return up to how many parameters forward mode is cheaper than reverse mode, on each backend."""
+    found = []
+    for one in series:
+        if not one.name.startswith("forward") or "gradient" in one.name:
+            continue
+        reverse = {
+            p.x: p.y
+            for other in series
+            if (other.name, other.variant) == ("reverse", one.variant)
+            for p in other.points
+        }
+        cheaper = [point.x for point in one.points if point.y < reverse.get(point.x, -math.inf)]
+        if reverse:
+            found.append(f"{one.variant} {f'up to {max(cheaper):,.0f}' if cheaper else 'never'} ({one.name})")
+    return f" Forward mode costs less than reverse mode: {'; '.join(found)}." if found else ""

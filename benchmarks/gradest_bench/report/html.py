@@ -1,0 +1,80 @@
+"""Pieces of HTML: tables that can be sorted and filtered, figures with legends. Knows no record."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from gradest_bench.report.figure import Figure
+from gradest_bench.report.svg import colour, draw, mark_class, outline, shape
+
+_LEGEND_MIDDLE, _LEGEND_MARK = 7, 4.5
+
+
+@dataclass(frozen=True)
+class TableCell:
+    """One cell of a table: its text, the number it is sorted by, the style class it has."""
+
+    text: str
+    value: float | None = None
+    style: str = ""
+    numeric: bool = False
+
+
+def text_cell(text: object, style: str = "") -> TableCell:
+    """Return a cell of text."""
+    return TableCell("" if text is None else str(text), style=style)
+
+
+def number_cell(value: float | None, shown: str, style: str = "") -> TableCell:
+    """Return a cell of a number, empty where there is none."""
+    missing = value is None or value != value  # NaN
+    return TableCell("" if missing else shown, None if missing else value, style, numeric=True)
+
+
+def table(name: str, headings: Sequence[str], rows: Sequence[Sequence[TableCell]]) -> str:
+    """Return a table with a filter, a count of rows, and headings that sort."""
+    head = "".join(f'<th><button type="button">{escape(heading)}</button></th>' for heading in headings)
+    body = "".join(f"<tr>{''.join(_cell(cell) for cell in row)}</tr>" for row in rows)
+    return (
+        f'<div class="table" data-name="{escape(name)}"><div class="tools">'
+        f'<input type="search" placeholder="filter: words, -word" aria-label="filter {escape(name)}">'
+        f'<output></output><button type="button" class="csv">CSV</button></div>'
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></div>'
+    )
+
+
+def _cell(cell: TableCell) -> str:
+    styles = " ".join(filter(None, (cell.style, "number" if cell.numeric else "")))
+    style = f' class="{styles}"' if styles else ""
+    value = f' data-value="{"" if cell.value is None else repr(float(cell.value))}"' if cell.numeric else ""
+    return f"<td{style}{value}>{escape(cell.text)}</td>"
+
+
+def figure_html(figure: Figure) -> str:
+    """Return a figure with its title, its sentence, and a legend whose entries switch series on and off."""
+    return (
+        f'<figure data-key="{escape(figure.key)}"><h3>{escape(figure.title)}</h3>'
+        f"<figcaption>{escape(figure.sentence)}</figcaption>"
+        f'<div class="plot">{draw(figure)}</div>{_legend(figure)}</figure>'
+    )
+
+
+def _legend(figure: Figure) -> str:
+    entries = []
+    marked = dict.fromkeys(series.name for series in figure.series if series.style != "theory")
+    for name in marked:
+        path = outline("circle", _LEGEND_MIDDLE, _LEGEND_MIDDLE, _LEGEND_MARK)
+        entries.append(_entry("name", name, f"c{colour(figure, name)}", path, ""))
+    if len(figure.variants) > 1:
+        for variant in figure.variants:
+            path = outline(shape(figure, variant), _LEGEND_MIDDLE, _LEGEND_MIDDLE, _LEGEND_MARK)
+            entries.append(_entry("variant", variant, "", path, mark_class(variant).removeprefix("mark").strip()))
+    return f'<div class="legend">{"".join(entries)}</div>'
+
+
+def _entry(kind: str, value: str, style: str, path: str, mark: str) -> str:
+    return (
+        f'<button type="button" data-kind="{kind}" value="{escape(value)}" aria-pressed="true">'
+        f'<svg viewBox="0 0 14 14" class="{style}" aria-hidden="true"><path class="{mark}" d="{path}"/></svg>'
+        f"{escape(value)}</button>"
+    )

@@ -1,0 +1,117 @@
+"""The report of a run: one HTML file that needs nothing else, for laptop and phone, light and dark."""
+
+from html import escape
+from importlib.resources import files
+
+from gradest.measurement.outcome import Outcome
+from gradest_bench.report.figure import Figure
+from gradest_bench.report.figures import figures_of
+from gradest_bench.report.html import figure_html
+from gradest_bench.report.record_figures import error, grouped, median
+from gradest_bench.report.tables import environment_table, failures_table, outcome_matrix, results_table
+from gradest_bench.report.units import seconds
+from gradest_bench.results.loading import Run
+from gradest_bench.results.records import Record
+from gradest_bench.results.verdict import WRONG, verdict
+
+_TOLERABLE_ERROR = 1e-2
+_MOST_PROBLEMS = 6
+_SECTIONS = ("summary", "figures", "results", "outcomes", "environment")
+
+
+def report_html(run: Run) -> str:
+    """Return the whole report as the text of one HTML file."""
+    figures = figures_of(run)
+    style, script = (files("gradest_bench.report").joinpath(name).read_text(encoding="utf-8") for name in _FILES)
+    links = "".join(f'<a href="#{name}">{name}</a>' for name in _SECTIONS)
+    return (
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<link rel="icon" href="data:,"><title>{escape(run.title)}</title><style>{style}</style></head><body>'
+        f"<header><h1>{escape(run.title)}</h1>"
+        f'<p class="question">{escape(run.question)}</p><nav>{links}</nav></header><main>'
+        f"{_summary(run)}{_figures(figures)}{_results(run)}{_outcomes(run)}{_environment(run)}"
+        f'</main><div id="tip" role="tooltip"></div><script>{script}</script></body></html>\n'
+    )
+
+
+_FILES = ("report.css", "report.js")
+
+
+def _section(name: str, content: str) -> str:
+    return f'<section id="{name}"><h2>{name.capitalize()}</h2>{content}</section>'
+
+
+def _summary(run: Run) -> str:
+    measured = len(run.measured)
+    wrong = [record for record in run.records if verdict(record)[0] == WRONG]
+    failed = [r for r in run.records if Outcome(r.outcome).failed and not r.expected]
+    disturbed = sum(1 for r in run.measured if r.timing is not None and r.timing.disturbed)
+    facts = [
+        (f"{measured} of {run.num_cells}", "cells measured"),
+        (str(len(wrong)), "estimates judged wrong"),
+        (str(len(failed)), "errors, crashes and invalid estimates"),
+    ]
+    timed = [r for r in run.measured if median(r) > 0]
+    if timed:
+        facts.append((f"{disturbed} of {len(timed)}", "timed cells disturbed by the machine"))
+    shown = "".join(
+        f'<div class="fact"><b>{escape(value)}</b><span>{escape(text)}</span></div>' for value, text in facts
+    )
+    sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in _sentences(run, wrong))
+    return _section("summary", f'<div class="facts">{shown}</div><ul>{sentences}</ul>{_reading(run)}')
+
+
+def _sentences(run: Run, wrong: list[Record]) -> list[str]:
+    """Return what there is to say of each problem in one sentence, and what is wrong."""
+    found = []
+    for (problem, dtype), part in grouped(run.measured, lambda r: (r.cell.problem.label, r.cell.dtype)).items():
+        good = [r for r in part if error(r) < _TOLERABLE_ERROR and median(r) > 0 and verdict(r)[0] != WRONG]
+        if good:
+            best = min(good, key=median)
+            found.append(
+                f"{problem}, {dtype}: the fastest gradient with an error below {_TOLERABLE_ERROR:.0%} is "
+                f"{best.cell.estimator.label} on {best.cell.worker}: {seconds(median(best))}, error {error(best):.1e}."
+            )
+    more = len(found) - _MOST_PROBLEMS
+    found = [*found[:_MOST_PROBLEMS], f"The same of {more} more problems is in the table below."] if more > 1 else found
+    nulls = [median(r) for r in run.measured if r.cell.estimator.name == "null" and median(r) > 0]
+    if nulls:
+        found.append(
+            f"The null estimator, which computes nothing, takes {seconds(min(nulls))} to {seconds(max(nulls))} a call: "
+            "times near that say nothing about an estimator."
+        )
+    for name, part in grouped(wrong, lambda r: r.cell.estimator.name).items():
+        others = f", and {len(part) - 1} more cells of {name}" if len(part) > 1 else ""
+        found.append(f"Wrong: {part[0].cell.title}: {verdict(part[0])[1]}{others}.")
+    return found
+
+
+def _reading(run: Run) -> str:
+    times = (
+        "Times are medians of calibrated samples, the device awaited, cells interleaved in random order; x loss is in "
+        "units of one evaluation of the loss."
+    )
+    timed = any(median(record) > 0 for record in run.measured)
+    methods = {r.accuracy["reference"]["method"] for r in run.measured if r.accuracy.get("reference")}
+    text = f" Errors are relative L2, against: {'; '.join(sorted(methods))}." if methods else ""
+    return f"<p>{times if timed else ''}{escape(text)}</p>"
+
+
+def _figures(figures: list[Figure]) -> str:
+    if not figures:
+        return _section("figures", "<p>This run has no data that a figure could show.</p>")
+    return _section("figures", f'<div class="figures">{"".join(figure_html(figure) for figure in figures)}</div>')
+
+
+def _results(run: Run) -> str:
+    return _section("results", results_table(run) if run.measured else "<p>Nothing was measured.</p>")
+
+
+def _outcomes(run: Run) -> str:
+    coverage = f"<p>{len(run.records)} of {run.num_cells} cells of the suite have an outcome.</p>"
+    return _section("outcomes", coverage + outcome_matrix(run) + failures_table(run))
+
+
+def _environment(run: Run) -> str:
+    return _section("environment", environment_table(run))

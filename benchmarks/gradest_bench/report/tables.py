@@ -1,0 +1,140 @@
+"""The tables of a report: results, outcomes by estimator and backend, what did not run, environment."""
+
+import math
+from collections.abc import Sequence
+
+from gradest.measurement.outcome import Outcome
+from gradest_bench.report.html import TableCell, number_cell, table, text_cell
+from gradest_bench.report.record_figures import error, evaluations, grouped, median, variant
+from gradest_bench.report.units import bytes_text, seconds
+from gradest_bench.results.loading import Run
+from gradest_bench.results.records import Record, number
+from gradest_bench.results.verdict import WRONG, verdict
+
+_RESULT_HEADINGS = (
+    "problem", "dtype", "estimator", "backend", "P", "relative error", "cosine", "norm ratio", "time", "IQR",
+    "x loss", "preparation", "first call", "to backend", "to NumPy",
+    "loss GFLOP/s", "evaluations", "relative MSE", "theory", "scale", "peak memory",
+    "processor share", "path", "verdict",
+)  # fmt: skip
+
+
+def results_table(run: Run) -> str:
+    """Return the table of everything that was measured; columns without a number are left out."""
+    rows = [_result_row(record) for record in run.measured]
+    used = [k for k in range(len(_RESULT_HEADINGS)) if any(row[k].text for row in rows)]
+    return table("results", [_RESULT_HEADINGS[k] for k in used], [[row[k] for k in used] for row in rows])
+
+
+def _result_row(record: Record) -> list[TableCell]:
+    cell, timing, scatter = record.cell, record.timing, record.accuracy.get("replicates", {})
+    single = record.accuracy.get("single", {})
+    predicted = (record.accuracy.get("predicted") or {}).get("relative_mse")
+    found, reason = verdict(record)
+    disturbed = timing is not None and timing.disturbed
+    return [
+        text_cell(cell.problem.label),
+        text_cell(cell.dtype),
+        text_cell(cell.estimator.label),
+        text_cell(variant(record)),
+        _plain(record.facts.get("num_parameters"), ",.0f"),
+        _plain(error(record), ".2e"),
+        _plain(single.get("cosine"), ".6f"),
+        _plain(single.get("norm_ratio"), ".4g"),
+        _time(median(record), "warn" if disturbed else ""),
+        _time(timing.iqr_seconds if timing else None),
+        _plain(timing.loss_units if timing else None, ",.2f"),
+        _time(timing.preparation_seconds if timing else None),
+        _time(timing.first_call_seconds if timing else None),
+        _time(timing.to_backend_seconds if timing else None),
+        _time(timing.to_numpy_seconds if timing else None),
+        _plain(_loss_rate(record), ",.1f"),
+        _plain(evaluations(record), ",.0f"),
+        _plain(scatter.get("relative_mse"), ".4g"),
+        _plain(predicted, ".4g"),
+        _plain(scatter.get("scale"), ".3f"),
+        _bytes(record.memory.peak_extra_bytes if record.memory else None),
+        _plain(timing.cpu_wall_ratio if timing else None, ".2f", "warn" if disturbed else ""),
+        text_cell(record.facts.get("path")),
+        text_cell(f"{found}: {reason}" if reason else found, "bad" if found == WRONG else "ok" if found != "-" else ""),
+    ]
+
+
+def _loss_rate(record: Record) -> float:
+    """Return the rate of matrix products in one evaluation of the loss, in GFLOP/s; NaN where there are none."""
+    seconds_each = number(record.timing.value_seconds) if record.timing is not None else math.nan
+    return number(record.facts.get("value_flops") or None) / seconds_each / 1e9
+
+
+def _plain(value: object, form: str, style: str = "") -> TableCell:
+    found = number(value)
+    return number_cell(None if math.isnan(found) else found, format(found, form), style)
+
+
+def _time(value: float | None, style: str = "") -> TableCell:
+    missing = value is None or math.isnan(value)
+    return number_cell(value, "" if missing or value is None else seconds(value), style)
+
+
+def _bytes(value: int | None) -> TableCell:
+    return number_cell(value, "" if value is None else bytes_text(value))
+
+
+def outcome_matrix(run: Run) -> str:
+    """Return how many cells of each estimator ended how, on each backend and dtype."""
+    columns = list(dict.fromkeys((variant(record), record.cell.dtype) for record in run.records))
+    rows = []
+    for name, part in grouped(run.records, lambda record: record.cell.estimator.name).items():
+        by_column = grouped(part, lambda record: (variant(record), record.cell.dtype))
+        rows.append([text_cell(name), *(_outcomes(by_column.get(column, [])) for column in columns)])
+    return table("outcomes", ["estimator", *(f"{which} {dtype}" for which, dtype in columns)], rows)
+
+
+def _outcomes(records: Sequence[Record]) -> TableCell:
+    counts: dict[str, int] = {}
+    for record in records:
+        word = WRONG if verdict(record)[0] == WRONG else record.outcome
+        counts[word] = counts.get(word, 0) + 1
+    failed = any(word == WRONG or (word != Outcome.OK and Outcome(word).failed) for word in counts)
+    style = "bad" if failed else "ok" if set(counts) == {Outcome.OK.value} else "warn" if counts else ""
+    return text_cell(", ".join(f"{count} {word}" for word, count in counts.items()), style)
+
+
+def failures_table(run: Run) -> str:
+    """Return what was not measured, and why; empty where everything was."""
+    failed = [record for record in run.records if record.outcome != Outcome.OK]
+    if not failed:
+        return ""
+    rows = [
+        [
+            text_cell(record.cell.problem.label),
+            text_cell(record.cell.dtype),
+            text_cell(record.cell.estimator.label),
+            text_cell(variant(record)),
+            text_cell(record.outcome + (" (expected)" if record.expected else ""), _failure_style(record)),
+            text_cell(record.reason, "wide"),
+        ]
+        for record in failed
+    ]
+    return table("not measured", ("problem", "dtype", "estimator", "backend", "outcome", "reason"), rows)
+
+
+def _failure_style(record: Record) -> str:
+    return "bad" if Outcome(record.outcome).failed and not record.expected else "warn"
+
+
+def environment_table(run: Run) -> str:
+    """Return the machine and the libraries of each worker."""
+    found = [("machine", name, value, "") for name, value in run.environment.get("machine", {}).items()]
+    for worker, libraries in run.environment.get("workers", {}).items():
+        found += [(worker, name, value, "") for name, value in libraries["versions"].items()]
+        found.append((worker, "python", libraries["python"], ""))
+        found.append((worker, "devices", ", ".join(libraries["devices"]), ""))
+        for pool in libraries["pools"]:
+            words = " ".join(str(pool[key]) for key in ("prefix", "version", "architecture") if pool.get(key))
+            found.append((worker, "pool", f"{words}, {pool['num_threads']} threads", ""))
+        pinned = ", ".join(f"{name}={value}" for name, value in libraries["variables"].items())
+        found.append((worker, "variables", pinned, ""))
+        found += [(worker, "warning", text, " warn") for text in libraries["warnings"]]
+    rows = [[text_cell(of), text_cell(what), text_cell(value, f"wide{style}")] for of, what, value, style in found]
+    return table("environment", ("of", "what", "value"), rows)

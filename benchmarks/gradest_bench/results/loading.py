@@ -1,0 +1,159 @@
+"""A finished (or unfinished) run in Python: its records, its environment, its suite, as rows or a data frame.
+
+This module writes nothing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gradest.errors import MissingDependencyError
+from gradest.measurement.outcome import Outcome
+from gradest_bench.results.records import Record, number
+from gradest_bench.results.store import SUITE, latest, read_environment, read_records
+from gradest_bench.results.verdict import verdict
+from gradest_bench.suite.cells import expand
+from gradest_bench.suite.schema import parse_suite
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Holds one run: the last record of each cell, in the order in which the suite states them.
+
+    `num_cells` is how many cells the suite as run has; the records may be fewer (a run that was stopped, or of some
+    backends alone).
+    """
+
+    folder: Path
+    records: tuple[Record, ...]
+    environment: dict[str, Any]
+    title: str
+    question: str
+    num_cells: int
+
+    @property
+    def measured(self) -> tuple[Record, ...]:
+        """The records of the cells that were measured."""
+        return tuple(record for record in self.records if record.outcome == Outcome.OK)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield one flat dict for each record; the same keys for all, None where there is nothing."""
+        return (flat_row(record) for record in self.records)
+
+    def frame(self) -> "pd.DataFrame":
+        """Return the rows as a pandas data frame.
+
+        Raises
+        ------
+        MissingDependencyError
+            pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingDependencyError(
+                "a data frame needs the package 'pandas', which is not installed; "
+                "install it with: pip install 'gradest[report]'"
+            ) from error
+        return pd.DataFrame(list(self.rows()))
+
+
+def load(folder: str | Path) -> Run:
+    """Return the run that a folder holds.
+
+    Raises
+    ------
+    StorageError
+        It holds none, or a damaged one.
+    """
+    path = Path(folder)
+    records = tuple(latest(read_records(path)).values())
+    kept = path / SUITE
+    if not kept.is_file():
+        return Run(path, records, read_environment(path), path.name, "", len(records))
+    suite = parse_suite(kept.read_text(encoding="utf-8"), origin=str(kept))
+    places = {cell.key: place for place, cell in enumerate(expand(suite))}
+    ordered = sorted(records, key=lambda record: places.get(record.key, len(places)))
+    extra = sum(1 for record in records if record.key not in places)
+    title = suite.title or suite.name
+    return Run(path, tuple(ordered), read_environment(path), title, suite.question, len(places) + extra)
+
+
+def flat_row(record: Record) -> dict[str, Any]:
+    """Return a record as one flat dict of numbers and texts; times in seconds, memory in bytes."""
+    return {**_asked(record), **_errors(record), **_costs(record)}
+
+
+def _asked(record: Record) -> dict[str, Any]:
+    cell, facts = record.cell, record.facts
+    found, reason = verdict(record)
+    return {
+        "suite": record.suite,
+        "problem": cell.problem.label,
+        "estimator": cell.estimator.label,
+        "estimator_name": cell.estimator.name,
+        "backend": cell.worker,
+        "dtype": cell.dtype,
+        "kernel": cell.kernel,
+        "device": facts.get("device", cell.device),
+        "path": facts.get("path"),
+        "outcome": record.outcome,
+        "reason": record.reason,
+        "verdict": found,
+        "verdict_reason": reason,
+        **{name: facts.get(name) for name in ("num_parameters", "data_entries", "value_flops")},
+        **{f"estimator.{name}": _cell_text(value) for name, value in cell.estimator.fields.items()},
+        **{name: getattr(record, name) for name in ("attempts", "finished", "environment", "key", "identity")},
+    }
+
+
+def _errors(record: Record) -> dict[str, Any]:
+    single = record.accuracy.get("single", {})
+    scatter = record.accuracy.get("replicates", {})
+    smoothed = record.accuracy.get("smoothed", {})
+    predicted = record.accuracy.get("predicted") or {}
+    return {
+        **{name: _optional(single, name) for name in _SINGLE},
+        **{name: _optional(scatter, name) for name in _SCATTER},
+        **{f"smoothed_{name}": _optional(smoothed, name) for name in ("relative_mse", "scale", "distance")},
+        "predicted_relative_mse": _optional(predicted, "relative_mse"),
+        "reference_uncertainty": _optional(record.accuracy.get("reference", {}), "uncertainty"),
+    }
+
+
+def _costs(record: Record) -> dict[str, Any]:
+    timing, counts, memory = record.timing, record.counts, record.memory
+    return {
+        **{name: getattr(timing, name, None) for name in _TIMES},
+        "samples": len(timing.wall_seconds) if timing else None,
+        **{name: counts.counted[name] if counts else None for name in ("values", "jvps", "vjps")},
+        **{name: getattr(memory, name, None) for name in ("peak_extra_bytes", "device_peak_bytes")},
+    }
+
+
+_SINGLE = ("relative_error", "cosine", "norm_ratio", "max_abs_error", "sign_agreement")
+_SCATTER = ("replicates", "relative_mse", "relative_mse_error", "bias", "bias_noise", "scale", "scale_half_width")
+_TIMES = (
+    "median_seconds",
+    "iqr_seconds",
+    "preparation_seconds",
+    "first_call_seconds",
+    "value_seconds",
+    "loss_units",
+    "cpu_wall_ratio",
+    "disturbed",
+    "to_backend_seconds",
+    "to_numpy_seconds",
+)
+
+
+def _optional(values: dict[str, Any], name: str) -> float | None:
+    return number(values[name]) if values.get(name) is not None else None
+
+
+def _cell_text(value: Any) -> Any:
+    return str(value) if isinstance(value, list | tuple | dict) else value

@@ -1,0 +1,47 @@
+"""What each outcome of a cell means for a resume and for the exit code of a run.
+
+This module knows nothing of cells, workers or files.
+"""
+
+from collections.abc import Iterable
+
+from gradest.errors import GradestError
+from gradest.measurement.outcome import Outcome
+
+DONE = frozenset({Outcome.OK, Outcome.UNSUPPORTED, Outcome.INVALID})
+"""The outcomes that a resume leaves as they are; the others are run again."""
+
+EXIT_STORAGE = 74
+"""The exit code for results that could not be written (EX_IOERR of sysexits.h)."""
+EXIT_CODES = {
+    Outcome.OK: 0,
+    Outcome.UNSUPPORTED: 0,
+    Outcome.MISSING: 0,
+    Outcome.INVALID: 1,
+    Outcome.ERROR: 1,
+    Outcome.CRASHED: 3,
+    Outcome.TIMEOUT: 4,
+    Outcome.OUT_OF_MEMORY: 4,
+    Outcome.INTERRUPTED: 130,
+}
+_SEVERITY = (130, 1, 3, 4, 0)
+
+
+def exit_code(outcomes: Iterable[Outcome]) -> int:
+    """Return the exit code of a run: that of its worst outcome.
+
+    0: all measured, unsupported or not installed; 1: an error or an invalid estimate; 3: a crash; 4: a limit of time
+    or memory; 130: interrupted.
+    """
+    found = {EXIT_CODES[outcome] for outcome in outcomes}
+    return next((code for code in _SEVERITY if code in found), 0)
+
+
+class CellError(GradestError):
+    """A cell has ended with an outcome other than ok. `outcome`, `reason` and `log_tail` say which and why."""
+
+    def __init__(self, outcome: Outcome, reason: str, log_tail: str = "") -> None:
+        super().__init__(outcome, reason, log_tail)
+        self.outcome = outcome
+        self.reason = reason
+        self.log_tail = log_tail

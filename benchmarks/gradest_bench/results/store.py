@@ -1,0 +1,227 @@
+"""The folder of one run: results appended line by line, the environment, the suite as run, logs, and a lock.
+
+    results.jsonl      one record a line, each written with one system call and synchronised
+    environment.json   the machine, and the libraries of each worker
+    suite.toml         the suite as run
+    logs/              what workers printed, one file a worker
+    lock               held by the sweep that writes here
+
+A torn last line, left by a death in the middle of a write, is cut off by the next sweep and ignored by readers. This
+module knows nothing of how results come about.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from gradest.errors import GradestError, InvalidInputError
+from gradest_bench.results.records import COMPARABLE, SCHEMA, Record, plain
+
+RESULTS = "results.jsonl"
+ENVIRONMENT = "environment.json"
+SUITE = "suite.toml"
+LOGS = "logs"
+LOCK = "lock"
+
+
+class StorageError(GradestError):
+    """The folder of a run cannot be written or read; what was written before is kept."""
+
+
+class LockedError(StorageError):
+    """Another sweep writes to the folder."""
+
+
+class Store:
+    """A run's folder, opened for writing by one sweep at a time; use it in a `with` statement."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.logs = folder / LOGS
+        self._results = -1
+        self._lock = -1
+
+    def __enter__(self) -> Self:
+        """Create the folder, lock it, and cut off a torn last line.
+
+        Raises
+        ------
+        LockedError
+            Another sweep holds it.
+        StorageError
+            It cannot be written to.
+        """
+        try:
+            self.logs.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+            self._take_lock()
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+            self._results = os.open(self.folder / RESULTS, flags, 0o644)
+            self._cut_torn_line()
+        except OSError as error:
+            self.close()
+            raise StorageError(
+                f"results were to be kept in {self.folder}; {error.strerror}; choose another folder with --out"
+            ) from error
+        except LockedError:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of the folder."""
+        self.close()
+
+    def _take_lock(self) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(self._lock, 100, 0).decode(errors="replace").strip()
+            raise LockedError(
+                f"{self.folder} is being written to by another sweep ({owner or 'unknown'}); "
+                "wait for it, or choose another folder with --out"
+            ) from None
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, f"process {os.getpid()}\n".encode(), 0)
+
+    def _cut_torn_line(self) -> None:
+        content = (self.folder / RESULTS).read_bytes()
+        if content and not content.endswith(b"\n"):
+            os.ftruncate(self._results, content.rfind(b"\n") + 1)
+
+    def close(self) -> None:
+        """Let go of the folder; it may be called twice."""
+        for descriptor in (self._results, self._lock):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._results = self._lock = -1
+
+    def append(self, record: Record) -> None:
+        """Write one record: when this returns, it is on the disk.
+
+        Raises
+        ------
+        StorageError
+            It could not be written whole; what was written of it is taken back.
+        """
+        line = (
+            json.dumps(
+                plain(msgspec.to_builtins(record, enc_hook=plain)), allow_nan=False, separators=(",", ":")
+            ).encode()
+            + b"\n"
+        )
+        before = os.fstat(self._results).st_size
+        try:
+            written = os.write(self._results, line)
+            if written != len(line):
+                raise OSError(28, "No space left on device")
+            os.fsync(self._results)
+        except OSError as error:
+            os.ftruncate(self._results, before)
+            kept = sum(1 for _ in read_records(self.folder))
+            raise StorageError(
+                f"a result could not be written to {self.folder / RESULTS}: {error.strerror}; {kept} results before it "
+                "are kept; make room and run again with --resume"
+            ) from error
+
+    def write_suite(self, text: str) -> None:
+        """Keep the suite as run; a resumed run must be of the same text.
+
+        Raises
+        ------
+        InvalidInputError
+            The folder holds another suite.
+        """
+        path = self.folder / SUITE
+        if path.exists() and path.read_text(encoding="utf-8") != text:
+            raise InvalidInputError(
+                f"{path} holds another suite than the one asked for; choose another folder with --out"
+            )
+        self._replace(path, text)
+
+    def write_environment(
+        self, machine: dict[str, Any], worker: str, libraries: dict[str, Any], *, elsewhere: bool = False
+    ) -> str:
+        """Add a worker's libraries to the environment; return the name under which records refer to them.
+
+        A worker that an executor runs `elsewhere` may have another machine, which is then kept with its libraries.
+
+        Raises
+        ------
+        InvalidInputError
+            The folder holds results of another machine.
+        """
+        path = self.folder / ENVIRONMENT
+        known = read_environment(self.folder)
+        if not known:
+            known = {"schema": SCHEMA, "machine": machine, "workers": {}}
+        differing = [key for key in COMPARABLE if known["machine"].get(key) != machine.get(key)]
+        if differing and elsewhere:
+            libraries = {**libraries, "machine": machine}
+        elif differing:
+            raise InvalidInputError(
+                f"{self.folder} holds results of another machine ({', '.join(differing)} differ: "
+                f"{known['machine'].get(differing[0])!r} there, {machine.get(differing[0])!r} here); "
+                "choose another folder with --out"
+            )
+        workers: dict[str, Any] = known["workers"]
+        same = next((name for name, found in workers.items() if found == {"worker": worker, **libraries}), None)
+        if same is not None:
+            return same
+        taken = sum(1 for found in workers.values() if found["worker"] == worker)
+        name = worker if not taken else f"{worker}#{taken + 1}"
+        workers[name] = {"worker": worker, **libraries}
+        self._replace(path, json.dumps(plain(known), indent=1))
+        return name
+
+    def _replace(self, path: Path, text: str) -> None:
+        temporary = path.with_suffix(".new")
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
+        except OSError as error:
+            raise StorageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def read_environment(folder: Path) -> dict[str, Any]:
+    """Return the environment of a run, empty where there is none yet."""
+    path = folder / ENVIRONMENT
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
+def read_records(folder: Path) -> Iterator[Record]:
+    """Yield every whole record of a run, in the order written.
+
+    Raises
+    ------
+    StorageError
+        There are no results, or a line other than the last is damaged or of an unknown schema.
+    """
+    path = folder / RESULTS
+    if not path.is_file():
+        raise StorageError(f"{folder} was to hold a run; it has no {RESULTS}; see: gradest bench list runs")
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines[:-1], start=1):  # after the last newline: nothing, or a torn line
+        try:
+            found = json.loads(line)
+            if found.get("schema") != SCHEMA:
+                raise StorageError(f"{path}, line {number}: schema {SCHEMA} was asked for; found {found.get('schema')}")
+            yield msgspec.convert(found, Record)
+        except (ValueError, msgspec.ValidationError) as error:
+            raise StorageError(
+                f"{path}, line {number} is damaged: {error}; remove the line to read the rest"
+            ) from error
+
+
+def latest(records: Iterator[Record]) -> dict[str, Record]:
+    """Return the last record of each cell, by key."""
+    return {record.key: record for record in records}

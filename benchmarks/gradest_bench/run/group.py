@@ -1,0 +1,69 @@
+"""Measures one group of cells: prepared together, timed in interleaved rounds, judged, recorded.
+
+This is the whole of what runs elsewhere when a sweep has an executor. This module knows no results folder.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from gradest_bench.results.outcomes import CellError
+from gradest_bench.results.records import Record
+from gradest_bench.run.cell_run import CellRun, Planned
+from gradest_bench.run.schedule import rounds
+from gradest_bench.suite.cells import Cell
+from gradest_bench.worker.pool import WorkerPool
+
+Step = Callable[[Cell], None]
+"""Called with a cell after each step that was made of it."""
+
+
+def no_step(cell: Cell) -> None:
+    """Take no notice of a step."""
+
+
+def steps_of(cell: Cell) -> int:
+    """Return how many steps a cell has: preparing, timing each round, judging."""
+    return 2 + (cell.budget.repetitions if "time" in cell.measure else 0)
+
+
+@dataclass
+class _Group:
+    """The cells of a group that are still running, and the records of those that are not."""
+
+    suite: str
+    running: dict[str, CellRun]
+    step: Step
+
+    def attempt(self, run: CellRun, action: Callable[[], None]) -> Record | None:
+        """Carry out one action; return the record of a cell that this ended."""
+        try:
+            action()
+        except CellError as failure:
+            del self.running[run.cell.key]
+            return run.record(self.suite, failure)
+        self.step(run.cell)
+        return None
+
+
+def measure_group(
+    planned: Sequence[Planned], pool: WorkerPool, *, suite: str, seed: int, step: Step = no_step
+) -> Iterator[Record]:
+    """Yield the record of each cell when it is done; the order of measuring is drawn from `seed`."""
+    group = _Group(suite, {plan.cell.key: CellRun(plan, pool) for plan in planned}, step)
+    for run in list(group.running.values()):
+        if record := group.attempt(run, run.prepare):
+            yield record
+    timed = [run.cell for run in group.running.values() if "time" in run.cell.measure]
+    for number, cells in rounds(timed, seed=seed):
+        for cell in cells:
+            timed_run = group.running.get(cell.key)
+            if timed_run is not None and (record := group.attempt(timed_run, _measure(timed_run, number))):
+                yield record
+    for run in list(group.running.values()):
+        record = group.attempt(run, run.judge)
+        yield record or run.record(suite, None)
+    pool.release()
+
+
+def _measure(run: CellRun, number: int) -> Callable[[], None]:
+    return lambda: run.measure(number)

@@ -1,0 +1,205 @@
+"""A sweep: every cell of a suite that has no result yet is identified, measured, and kept as soon as it is done.
+
+This module decides what runs and where its record goes; it measures nothing and prints nothing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future, as_completed
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from gradest.measurement.outcome import Outcome
+from gradest_bench.results.outcomes import DONE, CellError
+from gradest_bench.results.records import Record
+from gradest_bench.results.store import Store, latest, read_records
+from gradest_bench.run.cell_run import Planned
+from gradest_bench.run.group import measure_group
+from gradest_bench.run.schedule import Size, TooLarge, groups
+from gradest_bench.run.tasks import run_task, task
+from gradest_bench.suite.cells import Cell, digest
+from gradest_bench.worker.launch import Launch
+from gradest_bench.worker.pool import WorkerPool
+from gradest_bench.worker.process import Limits
+
+IDENTIFY_SECONDS = 300.0
+"""How long reading the data of a problem may take; that is no cell's time."""
+_UNKNOWN_SIZE = Size(0, 0, 0)
+
+
+class Listener(Protocol):
+    """What is told of a sweep's progress."""
+
+    def planned(self, cells: Sequence[Cell], kept: int) -> None:
+        """Learn which cells will run, and how many have a result already."""
+
+    def step(self, cell: Cell) -> None:
+        """Learn that a cell has come one step further."""
+
+    def finished(self, record: Record) -> None:
+        """Learn that a cell has ended, and is on the disk."""
+
+
+@dataclass
+class Sweep:
+    """Runs the cells of one suite and keeps their records in a store."""
+
+    suite: str
+    cells: Sequence[Cell]
+    store: Store
+    launch: Launch
+    listener: Listener
+    seed: int = 0
+    plugins: Sequence[str] = ()
+    _sizes: dict[str, Size] = field(default_factory=dict)
+    _plans: dict[str, Planned] = field(default_factory=dict)
+    _kept: int = 0
+    _too_large: TooLarge = field(default_factory=TooLarge)
+
+    def run(self, executor: Executor | None = None) -> list[Record]:
+        """Return the last record of every cell of the suite; what was done before is not run again.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            The sweep was stopped; cells in work are kept as interrupted.
+        StorageError
+            A record could not be written; those before it are kept.
+        """
+        pool = WorkerPool(self.launch, plugins=self.plugins)
+        before = self._results()
+        try:
+            waiting = self._plan(pool, before)
+            self.listener.planned([plan.cell for plan in waiting], self._kept)
+            parts = groups([(plan.cell, self._sizes[plan.cell.key]) for plan in waiting], seed=self.seed)
+            if executor is None:
+                for part in parts:
+                    self._run_here(part, pool)
+            else:
+                pool.close()
+                self._run_elsewhere(parts, executor)
+        except BaseException:
+            pool.kill()
+            raise
+        pool.close()
+        after = self._results()
+        return [after[cell.key] for cell in self.cells if cell.key in after]
+
+    def _results(self) -> dict[str, Record]:
+        return latest(read_records(self.store.folder))
+
+    # -- planning ---------------------------------------------------------------------------------------
+    def _plan(self, pool: WorkerPool, before: dict[str, Record]) -> list[Planned]:
+        """Return the cells that have to run; those that cannot even be identified are recorded at once."""
+        waiting = []
+        for cell in self.cells:
+            earlier = before.get(cell.key)
+            try:
+                found = self._identify(cell, pool)
+            except CellError as failure:
+                if earlier is not None and Outcome(earlier.outcome) in DONE:
+                    self._kept += 1  # nothing says that it changed: the next resume asks again
+                    continue
+                plan = Planned(cell, digest(cell.key), attempts=earlier.attempts if earlier else 0)
+                self._keep(_unmeasured(self.suite, plan, failure.outcome, failure.reason, failure.log_tail))
+                continue
+            identity = found.pop("identity")
+            if earlier is not None and earlier.identity == identity and Outcome(earlier.outcome) in DONE:
+                self._kept += 1
+                continue
+            self._sizes[cell.key] = Size(found["num_parameters"], found["data_entries"], found["evaluations"])
+            attempts = earlier.attempts if earlier is not None and earlier.identity == identity else 0
+            waiting.append(Planned(cell, identity, found, attempts))
+            self._plans[cell.key] = waiting[-1]
+        return waiting
+
+    def _identify(self, cell: Cell, pool: WorkerPool) -> dict[str, Any]:
+        worker = pool.worker(cell.worker, cell.backend)
+        return worker.request("identify", Limits.of(IDENTIFY_SECONDS), cell=msgspec.to_builtins(cell))
+
+    # -- running ----------------------------------------------------------------------------------------
+    def _run_here(self, part: list[Cell], pool: WorkerPool) -> None:
+        waiting = self._worth_trying(part)
+        records = measure_group(waiting, pool, suite=self.suite, seed=self._group_seed(part), step=self.listener.step)
+        done: set[str] = set()
+        try:
+            for record in records:
+                self._keep(record, pool.environments)
+                done.add(record.key)
+        except KeyboardInterrupt:
+            for plan in waiting:
+                if plan.cell.key not in done:
+                    self._keep(_unmeasured(self.suite, plan, Outcome.INTERRUPTED, "stopped by the keyboard"))
+            raise
+
+    def _run_elsewhere(self, parts: list[list[Cell]], executor: Executor) -> None:
+        futures: dict[Future[Any], list[Planned]] = {}
+        for part in parts:
+            waiting = self._worth_trying(part)
+            if waiting:
+                request = task(waiting, self.launch, self.plugins, suite=self.suite, seed=self._group_seed(part))
+                futures[executor.submit(run_task, request)] = waiting
+        try:
+            for future in as_completed(futures):
+                self._keep_task(future, futures[future])
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
+
+    def _keep_task(self, future: "Future[Any]", waiting: list[Planned]) -> None:
+        """Keep the records of one task; a task that died leaves its cells crashed."""
+        try:
+            result = future.result()
+        except Exception as error:  # noqa: BLE001 - whatever an executor raises for a task that did not come back
+            reason = f"the executor lost the task: {type(error).__name__}: {error}"
+            for plan in waiting:
+                self._keep(_unmeasured(self.suite, plan, Outcome.CRASHED, reason))
+            return
+        for found in result["records"]:
+            self._keep(msgspec.convert(found, Record), result["environments"], elsewhere=True)
+
+    def _worth_trying(self, part: Iterable[Cell]) -> list[Planned]:
+        """Return the plans of the cells, less those that are larger than one that ran out of time or memory."""
+        waiting = []
+        for cell in part:
+            hopeless = self._too_large.reason(cell, self._sizes[cell.key])
+            if hopeless is None:
+                waiting.append(self._plans[cell.key])
+            else:
+                outcome, reason = hopeless
+                self._keep(_unmeasured(self.suite, self._plans[cell.key], Outcome(outcome), reason))
+        return waiting
+
+    def _group_seed(self, part: Sequence[Cell]) -> int:
+        return int(digest([self.seed, sorted(cell.key for cell in part)])[:8], 16)
+
+    def _keep(
+        self, record: Record, environments: Mapping[str, dict[str, Any]] | None = None, *, elsewhere: bool = False
+    ) -> None:
+        found = (environments or {}).get(record.cell.worker)
+        if found is not None:
+            record.environment = self.store.write_environment(
+                found["machine"], record.cell.worker, found["libraries"], elsewhere=elsewhere
+            )
+        self.store.append(record)
+        if record.outcome in (Outcome.TIMEOUT.value, Outcome.OUT_OF_MEMORY.value):
+            self._too_large.add(record.cell, self._sizes.get(record.key, _UNKNOWN_SIZE), record.outcome)
+        self.listener.finished(record)
+
+
+def _unmeasured(suite: str, plan: Planned, outcome: Outcome, reason: str, log_tail: str = "") -> Record:
+    return Record(
+        key=plan.cell.key,
+        identity=plan.identity,
+        suite=suite,
+        cell=plan.cell,
+        outcome=outcome.value,
+        reason=reason,
+        log_tail=log_tail,
+        attempts=plan.attempts + 1,
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        facts=plan.facts,
+    )

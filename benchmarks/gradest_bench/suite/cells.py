@@ -1,0 +1,138 @@
+"""From a suite to its cells, and what makes two cells the same.
+
+A cell is one estimator on one problem, backend, dtype, kernel and device. Its `key` is the hash of what is asked; its
+identity, computed where it runs, is the hash of the key and of all that decides the answer: code, versions, data. This
+module knows no file and no process.
+"""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from gradest_bench.suite.schema import Budget, Grid, Named, Suite
+
+NULL = Named(name="null", label="null")
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """Names one problem or one estimator with the values of its fields."""
+
+    name: str
+    fields: dict[str, Any] = {}
+    label: str = ""
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """States one thing to measure, how, and what ends it.
+
+    `worker` names the process that runs it: the backend, or "backend:variant" where two interpreters hold two versions
+    of one framework. `plugins` are imported there first.
+    """
+
+    problem: Spec
+    estimator: Spec
+    backend: str
+    worker: str
+    dtype: str
+    kernel: str = "portable"
+    device: str = "default"
+    seeds: tuple[int, ...] = (0,)
+    measure: tuple[str, ...] = ("time", "accuracy")
+    plugins: tuple[str, ...] = ()
+    budget: Budget = Budget()
+    expect: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The hash of what is asked; limits and labels are not part of it."""
+        asked = {
+            "problem": [self.problem.name, self.problem.fields],
+            "estimator": [self.estimator.name, self.estimator.fields],
+            "worker": self.worker,
+            "backend": self.backend,
+            "dtype": self.dtype,
+            "kernel": self.kernel,
+            "device": self.device,
+            "seeds": self.seeds,
+            "measure": sorted(self.measure),
+            "effort": [self.budget.repetitions, self.budget.minimum_samples, self.budget.minimum_seconds],
+        }
+        return digest(asked)
+
+    @property
+    def title(self) -> str:
+        """What the cell is called where people read it."""
+        return f"{self.estimator.label} on {self.worker} {self.dtype}, {self.problem.label}"
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256, in hexadecimal, of the canonical JSON of plain data."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def expand(suite: Suite) -> tuple[Cell, ...]:
+    """Return every cell of a suite once, null estimators included, in the order in which the suite states them."""
+    cells: dict[str, Cell] = {}
+    for grid in suite.grid:
+        for cell in _grid_cells(suite, grid):
+            cells.setdefault(cell.key, cell)
+    return tuple(cells.values())
+
+
+def _grid_cells(suite: Suite, grid: Grid) -> Iterator[Cell]:
+    measure = tuple(grid.measure or suite.measure)
+    estimators = [*grid.estimators, NULL] if "time" in measure else grid.estimators
+    problems = [spec for named in grid.problems for spec in specs(named)]
+    choices = (
+        problems,
+        grid.dtypes,
+        grid.kernels,
+        grid.devices,
+        grid.backends,
+        [spec for named in estimators for spec in specs(named)],
+    )
+    for problem, dtype, kernel, device, backend, estimator in itertools.product(*choices):
+        yield Cell(
+            problem=problem,
+            estimator=estimator,
+            backend=backend,
+            worker=backend,
+            dtype=dtype,
+            kernel=kernel,
+            device=device,
+            seeds=tuple(suite.seeds if grid.seeds is None else grid.seeds),
+            measure=measure,
+            plugins=tuple(suite.plugins),
+            budget=suite.budget,
+            expect=tuple(grid.expect),
+        )
+
+
+def specs(named: Named) -> list[Spec]:
+    """Return one spec for each combination of the values that a named thing varies."""
+    names = tuple(named.vary)
+    found = []
+    for values in itertools.product(*named.vary.values()):
+        varied = dict(zip(names, values, strict=True))
+        fields = {**named.fields, **varied}
+        if named.label:
+            label = named.label
+            for field, value in fields.items():
+                label = label.replace("{" + field + "}", _short(value))
+        else:
+            label = " ".join((named.name, *(f"{field}={_short(value)}" for field, value in fields.items())))
+        found.append(Spec(name=named.name, fields=fields, label=label))
+    return found
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return "-".join(_short(item) for item in value)
+    return str(value)

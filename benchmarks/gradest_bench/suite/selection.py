@@ -1,0 +1,142 @@
+"""Whether the names in a suite exist, and what is chosen of a suite by the command line.
+
+Imports the classes of problems and estimators, and no framework.
+"""
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from gradest.errors import GradestError, InvalidInputError, MissingDependencyError, unknown_name
+from gradest.registry import import_plugin, names
+from gradest_bench.suite.cells import NULL, Cell, expand, specs
+from gradest_bench.suite.resolving import make_estimator, make_problem
+from gradest_bench.suite.schema import Suite
+
+DTYPES = ("bfloat16", "float16", "float32", "float64", "longdouble")
+
+
+def suite_errors(suite: Suite) -> list[str]:
+    """Return a sentence for each thing in a suite that does not exist, with the path of its field."""
+    found: list[str] = []
+    for number, plugin in enumerate(suite.plugins):
+        try:
+            import_plugin(plugin)
+        except GradestError as error:
+            found.append(f"plugins[{number}]: {error}")
+    for number, grid in enumerate(suite.grid):
+        where = f"grid[{number}]"
+        found += _name_errors(grid.backends, names("backends"), "backend", f"{where}.backends")
+        found += _name_errors(grid.dtypes, DTYPES, "dtype", f"{where}.dtypes")
+        for group, named_list, make in (
+            ("problems", grid.problems, make_problem),
+            ("estimators", grid.estimators, make_estimator),
+        ):
+            for position, named in enumerate(named_list):
+                path = f"{where}.{group}[{position}]"
+                overlap = sorted(set(named.fields) & set(named.vary))
+                if overlap:
+                    found.append(f"{path}: {overlap[0]!r} stands both in fields and in vary; keep one")
+                for spec in specs(named):
+                    try:
+                        make(spec)
+                    except MissingDependencyError:
+                        break  # an outcome of the run, not a fault of the suite
+                    except (GradestError, ImportError, TypeError, ValueError) as error:
+                        found.append(f"{path}: {spec.label}: {error}")
+                        break
+    return found
+
+
+def _name_errors(asked: Sequence[str], known: Sequence[str], kind: str, path: str) -> list[str]:
+    return [
+        f"{path}[{position}]: {unknown_name(kind, name, known)}"
+        for position, name in enumerate(asked)
+        if name not in known and ":" not in name
+    ]
+
+
+def check_names(suite: Suite) -> None:
+    """Refuse a suite that names what does not exist.
+
+    Raises
+    ------
+    InvalidInputError
+        The message has one line for each.
+    """
+    errors = suite_errors(suite)
+    if errors:
+        raise InvalidInputError(f"suite {suite.name!r}:\n  " + "\n  ".join(errors))
+
+
+def scaled(suite: Suite, factor: float) -> Suite:
+    """Return a suite with its repetitions, seconds and seeds multiplied by a factor, one of each at least.
+
+    Raises
+    ------
+    InvalidInputError
+        The factor is not positive.
+    """
+    if not factor > 0:
+        raise InvalidInputError(f"--budget must be positive; found {factor}")
+    if factor == 1:
+        return suite
+    budget = msgspec.structs.replace(
+        suite.budget,
+        repetitions=max(1, round(suite.budget.repetitions * factor)),
+        minimum_samples=max(1, round(suite.budget.minimum_samples * factor)),
+        minimum_seconds=suite.budget.minimum_seconds * factor,
+    )
+    grids = [
+        grid if grid.seeds is None else msgspec.structs.replace(grid, seeds=_scaled_seeds(grid.seeds, factor))
+        for grid in suite.grid
+    ]
+    return msgspec.structs.replace(suite, budget=budget, grid=grids, seeds=_scaled_seeds(suite.seeds, factor))
+
+
+def _scaled_seeds(seeds: list[int], factor: float) -> list[int]:
+    count = max(min(2, len(seeds)), round(len(seeds) * factor))
+    if count <= len(seeds):
+        return seeds[:count]
+    start = max(seeds) + 1
+    return [*seeds, *range(start, start + count - len(seeds))]
+
+
+def chosen_cells(
+    suite: Suite, *, backends: Sequence[str] = (), estimators: Sequence[str] = (), pythons: Mapping[str, str]
+) -> list[Cell]:
+    """Return the cells of a suite on some backends and estimators (shell patterns; all by default).
+
+    A python named "backend:variant" runs that backend's cells once more, in a worker of that name.
+
+    Raises
+    ------
+    UnknownNameError
+        A pattern matches nothing in the suite.
+    """
+    cells = list(expand(suite))
+    for worker in pythons:
+        backend, colon, _ = worker.partition(":")
+        if colon:
+            cells += [msgspec.structs.replace(cell, worker=worker) for cell in expand(suite) if cell.backend == backend]
+    _require_match(
+        backends, {cell.worker for cell in cells} | {cell.backend for cell in cells}, "backend of this suite"
+    )
+    _require_match(estimators, {cell.estimator.name for cell in cells}, "estimator of this suite")
+    return [
+        cell
+        for cell in cells
+        if (not backends or _matches(cell.worker, backends) or _matches(cell.backend, backends))
+        and (not estimators or _matches(cell.estimator.name, estimators) or cell.estimator.name == NULL.name)
+    ]
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _require_match(patterns: Sequence[str], found: set[str], what: str) -> None:
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in found):
+            raise unknown_name(what, pattern, found)

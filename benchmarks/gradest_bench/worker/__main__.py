@@ -1,0 +1,179 @@
+"""The worker process: measures cells of one backend as it is asked, line by line.
+
+Run as `python -m gradest_bench.worker`. Standard output is kept for the protocol: everything that frameworks print
+there goes to the log. It ends when its standard input does, and with its parent.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+import msgspec
+
+from gradest.backend import get_backend
+from gradest.errors import (
+    GradestError,
+    InvalidEstimateError,
+    MissingDependencyError,
+    StepTooSmallError,
+    UnsupportedError,
+)
+from gradest.measurement.outcome import Outcome
+from gradest.measurement.session import Bound, Session
+from gradest.registry import import_plugin
+from gradest_bench.results.outcomes import CellError
+from gradest_bench.results.records import plain
+from gradest_bench.suite.cells import Cell
+from gradest_bench.suite.resolving import make_estimator, make_problem
+from gradest_bench.worker import protocol
+from gradest_bench.worker.environment import libraries, machine
+from gradest_bench.worker.identity import identify
+from gradest_bench.worker.memory import measure_memory
+
+_PR_SET_PDEATHSIG = 1
+_MEMORY_WORDS = ("out of memory", "resource_exhausted", "can't allocate memory", "cannot allocate memory", "bad_alloc")
+
+
+class Worker:
+    """Holds the prepared cells of one process; each public method is a request."""
+
+    def __init__(self) -> None:
+        self._bound: dict[tuple[Any, ...], Bound] = {}
+        self._sessions: dict[str, Session] = {}
+
+    def hello(self, backend: str, plugins: list[str]) -> dict[str, Any]:
+        """Import plug-ins and the backend; return the environment."""
+        for plugin in plugins:
+            import_plugin(plugin)
+        return {"machine": machine(), "libraries": libraries(get_backend(backend))}
+
+    def identify(self, cell: dict[str, Any]) -> dict[str, Any]:
+        """Return the identity of a cell, and its size."""
+        return identify(_cell(cell))
+
+    def prepare(self, cell: dict[str, Any]) -> dict[str, Any]:
+        """Prepare a cell, make its first call, and return what that showed."""
+        asked = _cell(cell)
+        session = self._open(asked)
+        self._sessions[asked.key] = session
+        return session.facts()
+
+    def block(self, key: str, round_number: int, samples: int, seconds: float) -> dict[str, Any]:
+        """Time one block of calls of a prepared cell."""
+        return self._sessions[key].block(round_number=round_number, samples=samples, seconds=seconds)
+
+    def accuracy(self, key: str) -> dict[str, Any]:
+        """Judge the estimates of a prepared cell."""
+        return self._sessions[key].accuracy()
+
+    def memory(self, cell: dict[str, Any]) -> dict[str, Any]:
+        """Return the peak memory of one call; asked of a fresh process."""
+        asked = _cell(cell)
+        return measure_memory(lambda: self._open(asked), self._bind(asked).objective)
+
+    def release(self) -> dict[str, Any]:
+        """Forget all prepared cells."""
+        self._sessions.clear()
+        self._bound.clear()
+        return {}
+
+    def _open(self, cell: Cell) -> Session:
+        return Session(make_estimator(cell.estimator), self._bind(cell), seeds=cell.seeds)
+
+    def _bind(self, cell: Cell) -> Bound:
+        where = (
+            cell.problem.name,
+            json.dumps(cell.problem.fields, sort_keys=True),
+            cell.dtype,
+            cell.kernel,
+            cell.device,
+        )
+        if where not in self._bound:
+            self._bound[where] = Bound(
+                make_problem(cell.problem),
+                backend=cell.backend,
+                dtype=cell.dtype,
+                device=None if cell.device == "default" else cell.device,
+                kernel=cell.kernel,
+            )
+        return self._bound[where]
+
+
+_OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
+    "hello": Worker.hello,
+    "identify": Worker.identify,
+    "prepare": Worker.prepare,
+    "block": Worker.block,
+    "accuracy": Worker.accuracy,
+    "memory": Worker.memory,
+    "release": Worker.release,
+}
+
+
+def _cell(plain_cell: dict[str, Any]) -> Cell:
+    return msgspec.convert(plain_cell, Cell)
+
+
+def answer(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
+    """Return the reply to one request; whatever is raised becomes an outcome."""
+    arguments = {name: value for name, value in request.items() if name not in ("protocol", "id", "op")}
+    try:
+        result = plain(_OPERATIONS[request["op"]](worker, **arguments))
+    except CellError as failure:
+        return _failed(request, failure.outcome, failure.reason)
+    except InvalidEstimateError as error:
+        return _failed(request, Outcome.INVALID, str(error))
+    except MissingDependencyError as error:
+        return _failed(request, Outcome.MISSING, str(error))
+    except (UnsupportedError, StepTooSmallError) as error:
+        return _failed(request, Outcome.UNSUPPORTED, str(error))
+    except MemoryError as error:
+        return _failed(request, Outcome.OUT_OF_MEMORY, str(error) or "the interpreter had no memory left")
+    except Exception as error:  # noqa: BLE001 - an estimator or a framework may raise anything; it is one cell's outcome
+        ran_out = any(word in str(error).lower() for word in _MEMORY_WORDS)
+        reason = str(error) if isinstance(error, GradestError) else f"{type(error).__name__}: {error}"
+        return _failed(request, Outcome.OUT_OF_MEMORY if ran_out else Outcome.ERROR, reason)
+    return {"id": request["id"], "ok": True, "result": result}
+
+
+def _failed(request: dict[str, Any], outcome: Outcome, reason: str) -> dict[str, Any]:
+    text = traceback.format_exc()
+    sys.stderr.write(text)
+    sys.stderr.flush()
+    return {"id": request["id"], "ok": False, "outcome": outcome.value, "reason": reason, "traceback": text[-2000:]}
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to end this process when its parent ends, however that happens (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.environ.get("GRADEST_BENCH_PARENT", str(os.getppid())) != str(os.getppid()):
+        os._exit(1)  # the parent ended before the request above
+
+
+def serve(requests: BinaryIO, replies: BinaryIO) -> None:
+    """Answer requests until there are no more."""
+    worker = Worker()
+    for line in requests:
+        replies.write(protocol.encode(answer(worker, protocol.decode(line))))
+        replies.flush()
+
+
+def main() -> None:
+    """Keep standard output for the protocol, point it at the log for everyone else, and serve."""
+    _die_with_parent()
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    requests = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, sys.stdin.fileno())
+    serve(requests, replies)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""The identity of a cell where it runs: what is asked, and all that decides the answer.
+
+This module knows no file and no process.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+from gradest.backend import get_backend
+from gradest.problem import Problem
+from gradest_bench.suite.cells import Cell, Spec, digest
+from gradest_bench.suite.resolving import make_estimator, make_problem
+from gradest_bench.worker.versions import code_version, data_checksum
+
+
+def identify(cell: Cell) -> dict[str, Any]:
+    """Return the identity of a cell, what it is made of, and the size of what it computes."""
+    data = _read(json.dumps([cell.problem.name, cell.problem.fields]))
+    problem = data.problem
+    estimator = make_estimator(cell.estimator)
+    backend = get_backend(cell.backend)
+    decided = {
+        "estimator_code": code_version(type(estimator)),
+        "backend_code": code_version(type(backend)),
+        "problem_code": code_version(type(problem)),
+        "versions": backend.versions(),
+        "data": data.checksum,
+    }
+    cost = asdict(estimator.cost(problem.layout))
+    return {
+        "identity": digest({"cell": cell.key, **decided}),
+        "decided": decided,
+        "num_parameters": problem.layout.num_parameters,
+        "data_entries": data.entries,
+        "value_flops": data.flops,
+        "evaluations": sum(cost.values()),
+        "stochastic": estimator.stochastic,
+        "target": estimator.target.value,
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class _Data:
+    """A problem, the checksum of its data, how many entries they have, and what its loss multiplies."""
+
+    problem: Problem
+    checksum: str
+    entries: int
+    flops: int
+
+
+@lru_cache(maxsize=4)
+def _read(spec: str) -> _Data:
+    """Return a problem with what is known of its data; many cells share one."""
+    name, fields = json.loads(spec)
+    problem = make_problem(Spec(name=name, fields=fields))
+    entries = sum(int(values.size) for values in problem.data().values())
+    return _Data(problem, data_checksum(problem), entries, matrix_product_flops(problem))
+
+
+def matrix_product_flops(problem: Problem) -> int:
+    """Return the floating-point operations of all matrix products in one evaluation of a loss, 2 m k n each."""
+    plain = type(get_backend("numpy").operations("portable"))
+    flops = 0
+
+    class Counting(plain):  # type: ignore[misc, valid-type]  # the class is found by name
+        def matmul(self, x: Any, y: Any) -> Any:
+            nonlocal flops
+            product = plain().matmul(x, y)
+            flops += 2 * int(x.shape[-1]) * int(product.size)
+            return product
+
+    problem.loss(Counting(), problem.parameters(), problem.data())
+    return flops

@@ -1,0 +1,49 @@
+"""How worker processes are started: which interpreter, which environment variables, where their logs go.
+
+This module starts nothing.
+"""
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gradest_bench.worker.environment import THREAD_VARIABLES
+
+_SINGLE_THREAD_XLA = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads="
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """How workers are started: interpreter of each worker by name, folder of logs, threads of each library."""
+
+    pythons: Mapping[str, str]
+    logs: Path
+    threads: int = 1
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables of a worker: threads pinned before anything is imported."""
+        pinned = dict.fromkeys(THREAD_VARIABLES, str(self.threads))
+        flags = f"{os.environ.get('XLA_FLAGS', '')} {_SINGLE_THREAD_XLA}{self.threads}".strip()
+        return {
+            **os.environ,
+            **pinned,
+            "OMP_WAIT_POLICY": "PASSIVE",
+            "XLA_FLAGS": flags if self.threads == 1 else os.environ.get("XLA_FLAGS", ""),
+            "PYTHONPATH": os.pathsep.join([*source_roots(), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep),
+            "PYTHONHASHSEED": "0",
+            "GRADEST_BENCH_PARENT": str(os.getpid()),
+        }
+
+
+def source_roots() -> list[str]:
+    """Return the folders of this checkout that workers import from; none where gradest is installed as a wheel."""
+    roots = []
+    for package in ("gradest", "gradest_bench", "gradest_numpy"):
+        spec = importlib.util.find_spec(package)
+        if spec is not None and spec.origin is not None:
+            root = Path(spec.origin).parents[1]
+            if root.name not in ("site-packages", "dist-packages"):
+                roots.append(str(root))
+    return list(dict.fromkeys(roots))

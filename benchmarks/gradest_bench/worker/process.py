@@ -1,0 +1,190 @@
+"""A worker process as the sweep sees it: started, asked, watched, and killed when it exceeds a limit.
+
+It is spawned with a fresh interpreter, which may be another Python than this one. Requests go to its standard input
+and replies come back on its original standard output; what frameworks print goes to the log.
+"""
+
+import contextlib
+import math
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+from gradest.measurement.outcome import Outcome
+from gradest_bench.results.outcomes import CellError
+from gradest_bench.worker import protocol
+from gradest_bench.worker.launch import Launch
+
+_WATCH_SECONDS = 0.05
+_LOG_TAIL_BYTES = 2000
+STOP_SECONDS = 2.0
+_MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What ends a request: the monotonic time at which it must be over, and the resident memory of the worker."""
+
+    deadline: float
+    timeout_seconds: float
+    memory_limit_mb: float = math.inf
+
+    @classmethod
+    def of(cls, seconds: float, *, memory_limit_mb: float = math.inf) -> "Limits":
+        """Return limits that begin now."""
+        return cls(deadline=time.monotonic() + seconds, timeout_seconds=seconds, memory_limit_mb=memory_limit_mb)
+
+
+class WorkerProcess:
+    """One worker; a request is answered, or raises `CellError` and leaves the process dead or usable (`alive`)."""
+
+    def __init__(self, name: str, launch: Launch) -> None:
+        self.name = name
+        self.log_path = launch.logs / f"{name.replace(':', '-')}.log"
+        python = launch.pythons.get(name, sys.executable)
+        with self.log_path.open("ab") as log:
+            try:
+                self._process = subprocess.Popen(
+                    [python, "-m", "gradest_bench.worker"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    env=launch.environment(),
+                    start_new_session=True,  # Ctrl-C reaches the sweep alone, which then ends its workers
+                )
+            except OSError as error:
+                raise CellError(
+                    Outcome.MISSING, f"the interpreter {python!r} of worker {name!r} cannot be started: {error}"
+                ) from error
+        self._log_start = self.log_path.stat().st_size
+        self._buffer = b""
+        self._next_id = 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
+    def resident_mb(self) -> float:
+        """Return the resident memory of the process; 0 if it has died."""
+        try:
+            return float(psutil.Process(self.pid).memory_info().rss / _MEGABYTE)
+        except psutil.Error:  # it has ended, and holds nothing
+            return 0.0
+
+    def mark_log(self) -> None:
+        """Let the tail of the log begin here."""
+        self._log_start = self.log_path.stat().st_size
+
+    def log_tail(self) -> str:
+        """Return what the log has gained since it was marked, its last 2 kB."""
+        with self.log_path.open("rb") as log:
+            end = log.seek(0, os.SEEK_END)
+            log.seek(max(self._log_start, end - _LOG_TAIL_BYTES))
+            return log.read().decode(errors="replace")
+
+    def request(self, op: str, limits: Limits, **arguments: Any) -> dict[str, Any]:
+        """Return the result of a request.
+
+        Raises
+        ------
+        CellError
+            The worker reported a failure, died, or exceeded a limit and was killed.
+        """
+        self._next_id += 1
+        try:
+            self._send(protocol.encode({"id": self._next_id, "op": op, **arguments}))
+            reply = protocol.decode(self._receive(limits))
+        except (BrokenPipeError, EOFError):
+            raise self._death() from None
+        except protocol.ProtocolError as error:
+            self.kill()
+            raise CellError(Outcome.CRASHED, f"worker {self.name!r}: {error}", self.log_tail()) from error
+        if not reply["ok"]:
+            raise CellError(Outcome(reply["outcome"]), reply["reason"], reply.get("traceback", ""))
+        result: dict[str, Any] = reply["result"]
+        return result
+
+    def _send(self, line: bytes) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line)
+        self._process.stdin.flush()
+
+    def _receive(self, limits: Limits) -> bytes:
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        while b"\n" not in self._buffer:
+            ready, _, _ = select.select([descriptor], [], [], _WATCH_SECONDS)
+            if ready:
+                chunk = os.read(descriptor, 1 << 20)
+                if not chunk:
+                    raise EOFError
+                self._buffer += chunk
+            else:
+                self._enforce(limits)
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+    def _enforce(self, limits: Limits) -> None:
+        if time.monotonic() > limits.deadline:
+            self.kill()
+            reason = f"longer than its limit of {limits.timeout_seconds:g} s"
+            raise CellError(Outcome.TIMEOUT, reason, self.log_tail())
+        resident = self.resident_mb()  # 0 if it has died: the pipe says so next
+        if resident > limits.memory_limit_mb:
+            self.kill()
+            reason = f"{resident:.0f} MB resident, more than its limit of {limits.memory_limit_mb:g} MB"
+            raise CellError(Outcome.OUT_OF_MEMORY, reason, self.log_tail())
+
+    def _death(self) -> CellError:
+        try:
+            code = self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            code = self._process.returncode
+        if code < 0:
+            with contextlib.suppress(ValueError):  # a signal without a name: the exit code is said below
+                name = signal.Signals(-code).name
+                hint = " (perhaps by the system, for memory)" if name == "SIGKILL" else ""
+                return CellError(Outcome.CRASHED, f"the worker was killed by {name}{hint}", self.log_tail())
+        tail = self.log_tail()
+        last = tail.strip().rpartition("\n")[2]
+        return CellError(
+            Outcome.CRASHED, f"the worker ended with exit code {code}" + (f": {last}" if last else ""), tail
+        )
+
+    def kill(self) -> None:
+        """End the process and what it started, at once."""
+        with contextlib.suppress(ProcessLookupError):  # it has ended already, which is what is asked
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+        self._close_pipes()
+
+    def stop(self) -> None:
+        """Ask the process to end, and kill it if it does not."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended, or the pipe is closed already
+                self._process.stdin.close()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._close_pipes()
+
+    def _close_pipes(self) -> None:
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):  # nobody is left to read what was not sent
+                    pipe.close()

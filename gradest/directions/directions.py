@@ -1,0 +1,167 @@
+"""The laws of directions by name, and a block of directions in the shapes of the parameters."""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.directions.independent import (
+    fill_coordinates,
+    fill_normal,
+    fill_rademacher,
+    fill_sphere,
+    fill_uniform,
+    packed_signs,
+)
+from gradest.directions.keys import Key
+from gradest.directions.orthogonal import Frames, Permutations
+from gradest.directions.streams import Streams
+from gradest.errors import InvalidInputError, unknown_name
+from gradest.layout import Layout, Shape
+from gradest.tangents import Dense, LowRank, Tangent
+
+Fill = Callable[[Streams, int, NDArray[Any]], None]
+Noise = tuple[Any, ...]
+"""For each parameter an array `(K, *shape)`, or `(left (K, m, r), right (K, n, r))` of a low-rank product."""
+
+COMPONENTS: dict[str, Fill] = {
+    "normal": fill_normal,
+    "rademacher": fill_rademacher,
+    "uniform": fill_uniform,
+    "sphere": fill_sphere,
+    "coordinates": fill_coordinates,
+    "low-rank": fill_normal,
+}
+PERMUTED, ORTHOGONAL, ORTHOGONAL_CHI = "coordinates-without-replacement", "orthogonal", "orthogonal-chi"
+DISTRIBUTIONS = (*COMPONENTS, PERMUTED, ORTHOGONAL, ORTHOGONAL_CHI)
+_MATRIX_AXES = 2
+_SCRATCH_ENTRIES = 1 << 16
+_ALIGNMENT_BYTES = 64
+
+
+class Directions:
+    """The directions of one estimate: E v v^T = I over the whole vector of P entries, for every law.
+
+    "normal"; "rademacher" (+1, -1); "uniform" on [-sqrt 3, sqrt 3); "sphere" (sqrt(P) u); "coordinates" (sqrt(P) e_j,
+    with or "-without-replacement"); "orthogonal" (Haar frames of P, length sqrt(P) each); "orthogonal-chi"
+    (lengths chi_P: each direction alone is normal); "low-rank" (`A B^T / sqrt(r)` for each matrix, A and B
+    normal; other shapes are normal).
+
+    Parameters
+    ----------
+    key
+        See `root_key`.
+    num_samples
+        How many directions there are; orthogonal ones come in blocks of `min(num_samples, P)`.
+    dtype
+        "float32" or "float64": in which precision they are drawn (two streams that differ). Anything else is
+        drawn in float64.
+    """
+
+    def __init__(
+        self,
+        key: Key,
+        layout: Layout,
+        distribution: str = "normal",
+        *,
+        num_samples: int,
+        dtype: str = "float64",
+        rank: int = 1,
+        memory_budget_bytes: int,
+    ) -> None:
+        require_distribution(distribution, rank)
+        self._key = key
+        self._layout = layout
+        self._rank = rank if distribution == "low-rank" else None
+        self._dtype = np.dtype(np.float32 if dtype == "float32" else np.float64)
+        size = layout.num_parameters
+        if distribution in COMPONENTS:
+            self._fill = COMPONENTS[distribution]
+        elif distribution == PERMUTED:
+            self._fill = Permutations(size).fill
+        else:
+            chi = distribution == ORTHOGONAL_CHI
+            self._fill = Frames(num_samples, size, chi=chi, memory_budget_bytes=memory_budget_bytes).fill
+
+    def block(self, start: int, stop: int) -> Noise:
+        """Return the directions start, ..., stop - 1 as new arrays, one entry for each parameter."""
+        if self._rank is None:
+            return tuple(self._drawn(start, stop, self._layout.shapes))
+        drawn = iter(self._drawn(start, stop, factor_shapes(self._layout, self._rank)))
+        blocks: list[Any] = []
+        for shape in self._layout.shapes:
+            block = next(drawn)
+            if len(shape) == _MATRIX_AXES:
+                block /= math.sqrt(self._rank)
+                blocks.append((block, next(drawn)))
+            else:
+                blocks.append(block)
+        return tuple(blocks)
+
+    def packed_block(self, start: int, stop: int) -> Noise:
+        """Return Rademacher directions as one array of bits for `Operations.unpack_signs`, 32 times smaller."""
+        return (packed_signs(Streams(self._key), start, stop - start, self._layout.num_parameters),)
+
+    def _drawn(self, start: int, stop: int, shapes: Sequence[Shape]) -> list[NDArray[Any]]:
+        """Return arrays `(K, *shape)` that hold consecutive parts of the directions.
+
+        Short directions are dealt out to contiguous arrays; long ones stay where they are drawn, and each part of each
+        is contiguous.
+        """
+        sizes = [math.prod(shape) for shape in shapes]
+        streams, total, count = Streams(self._key), sum(sizes), stop - start
+        ends = list(accumulate(sizes))
+        if total > _SCRATCH_ENTRIES:
+            flat = _aligned((count, total), self._dtype)
+            self._fill(streams, start, flat)
+            parts = [flat[:, end - size : end] for end, size in zip(ends, sizes, strict=True)]
+            return [part.reshape(count, *shape) for part, shape in zip(parts, shapes, strict=True)]
+        blocks = [_aligned((count, size), self._dtype) for size in sizes]
+        # Whole directions are drawn into memory that stays in cache, and dealt out from there.
+        rows = max(1, min(count, _SCRATCH_ENTRIES // max(1, total)))
+        scratch = np.empty((rows, total), dtype=self._dtype)
+        for first in range(0, count, rows):
+            part = scratch[: min(rows, count - first)]
+            self._fill(streams, start + first, part)
+            for block, end, size in zip(blocks, ends, sizes, strict=True):
+                block[first : first + len(part)] = part[:, end - size : end]
+        return [block.reshape(count, *shape) for block, shape in zip(blocks, shapes, strict=True)]
+
+
+def _aligned(shape: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return new memory that begins at a multiple of 64 bytes: XLA then takes it as it is, without a copy."""
+    needed = shape[0] * shape[1] * dtype.itemsize
+    memory = np.empty(needed + _ALIGNMENT_BYTES, dtype=np.uint8)
+    first = -memory.ctypes.data % _ALIGNMENT_BYTES
+    return memory[first : first + needed].view(dtype).reshape(shape)
+
+
+def require_distribution(distribution: str, rank: int) -> None:
+    """Refuse a law that does not exist, and a rank that is not a positive integer."""
+    if distribution not in DISTRIBUTIONS:
+        raise unknown_name("distribution of directions", distribution, DISTRIBUTIONS)
+    if isinstance(rank, bool) or not isinstance(rank, int | np.integer) or rank < 1:
+        raise InvalidInputError(f"rank must be a positive integer; found {rank!r}; try rank=1")
+
+
+def factor_shapes(layout: Layout, rank: int) -> list[Shape]:
+    """Return the shapes that a low-rank direction is drawn in: two factors for each matrix, else the parameter's."""
+    shapes: list[Shape] = []
+    for shape in layout.shapes:
+        shapes.extend([(shape[0], rank), (shape[1], rank)] if len(shape) == _MATRIX_AXES else [shape])
+    return shapes
+
+
+def direction_entries(layout: Layout, distribution: str, rank: int) -> int:
+    """Return how many numbers one direction is drawn from: P, or fewer for low rank."""
+    if distribution != "low-rank":
+        return layout.num_parameters
+    return sum(math.prod(shape) for shape in factor_shapes(layout, rank))
+
+
+def as_tangents(noise: Sequence[Any]) -> tuple[Tangent, ...]:
+    """Return a block of directions, on any framework's arrays, as tangents with the structure they have."""
+    return tuple(LowRank(*entry) if isinstance(entry, tuple | list) else Dense(entry) for entry in noise)

@@ -1,0 +1,1 @@
+"""What estimators by finite differences share: rules, steps, the noise level, the sweep along coordinates."""

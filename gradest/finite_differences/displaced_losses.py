@@ -1,0 +1,212 @@
+"""Losses at parameters with single entries displaced, in chunks: the evaluations that finite differences are made of.
+
+Three ways to evaluate them, named in the result: a batch of perturbed copies (or the framework's vmap, or a loop),
+a loop in place on a private copy for functions of NumPy arrays, and structured evaluation, which computes
+again only what the entry touches. This module knows no scheme.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.autodiff import Expressions, Shared, perturbed_values, value_and_differences
+from gradest.backend import Data, Leaves
+from gradest.directions.basis import Chunk, Factors, spread
+from gradest.objective import Objective
+from gradest.operations import Array
+
+Floats = NDArray[Any]
+
+MANY_CHUNKS = 8
+"""Chunks of a block from which on it pays to compile a step of its own for what they have in common."""
+
+
+@dataclass(frozen=True, eq=False)
+class Displacement:
+    """How far each entry is to be moved: flat NumPy arrays for each block, and arrays like the leaves.
+
+    They cross to the framework once an estimate, not once a chunk; `shared` and `common` (of each block, where steps
+    are compiled) keep what the chunks of an estimate have in common.
+    """
+
+    flat: tuple[Floats, ...]
+    arrays: Leaves
+    shared: Shared = field(default_factory=Shared)
+    common: dict[int, tuple[Any, ...]] = field(default_factory=dict)
+
+    def of(self, chunk: Chunk) -> Floats:
+        """Return the displacements of a chunk's entries, `(K,)`."""
+        found: Floats = self.flat[chunk.block][chunk.positions]
+        return found
+
+
+def as_displacement(objective: Objective, flat: Sequence[Floats]) -> Displacement:
+    """Return a displacement from flat NumPy arrays."""
+    shaped = zip(flat, objective.layout.shapes, objective.start, strict=True)
+    return Displacement(tuple(flat), tuple(objective.ops.constant(v.reshape(shape), like=x) for v, shape, x in shaped))
+
+
+DisplacedLosses = Callable[[Leaves, Chunk, Displacement], tuple[Array, Array]]
+"""`(leaves, chunk, displacement) -> (losses (K,), None)`, or `(exact differences (K,), the loss at the leaves)`."""
+
+
+def prepare_black_box(objective: Objective, plan: Sequence[Chunk]) -> tuple[DisplacedLosses, str]:
+    """Return the losses by whole evaluations, and the path: "batched", "vmap" or "loop"."""
+    path = objective.population_path
+    if all(isinstance(leaf, np.ndarray) for leaf in objective.start):
+        return (_in_place(objective) if path == "loop" else _written(objective)), path
+    return _population(objective, Factors(objective, whole_rows=False, plan=plan)), path
+
+
+def _population(objective: Objective, factors: Factors) -> DisplacedLosses:
+    """Return the losses of perturbed copies that are made where the framework compiles."""
+
+    def make_step(block: int) -> Callable[..., Array]:
+        def step(leaves: Leaves, left: Array, right: Array, scale: Array, data: Data) -> Array:
+            population = perturbed_copies(objective, leaves, block, left, right, scale)
+            return objective.evaluate_population(population, data)
+
+        return objective.compile(step)
+
+    steps = [make_step(block) for block in range(len(objective.layout.shapes))]
+
+    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array]:
+        return steps[chunk.block](leaves, *factors(chunk), displacement.arrays[chunk.block]), None
+
+    return losses
+
+
+def _written(objective: Objective) -> DisplacedLosses:
+    """Return the losses of perturbed copies of NumPy arrays: one pass over memory where arithmetic takes three."""
+    shapes = objective.layout.shapes
+
+    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array]:
+        count = chunk.positions.size
+        population = [np.broadcast_to(leaf, (count, *shape)) for leaf, shape in zip(leaves, shapes, strict=True)]
+        moving = np.repeat(np.reshape(leaves[chunk.block], (1, -1)), count, axis=0)
+        moving[np.arange(count), chunk.positions] += displacement.of(chunk)
+        population[chunk.block] = moving.reshape(population[chunk.block].shape)
+        return objective.evaluate_population(tuple(population), objective.data), None
+
+    return losses
+
+
+def _in_place(objective: Objective) -> DisplacedLosses:
+    """Return the losses one by one, each entry moved in a private copy and put back from the original."""
+
+    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array]:
+        copies = tuple(np.array(leaf) for leaf in leaves)  # C order, writeable, the caller's arrays untouched
+        moving, original = copies[chunk.block].reshape(-1), copies[chunk.block].reshape(-1).copy()
+        values = []
+        for position, move in zip(chunk.positions, displacement.of(chunk), strict=True):
+            moving[position] = original[position] + move
+            values.append(np.asarray(objective.evaluate(copies, objective.data)))
+            moving[position] = original[position]  # adding and subtracting again would leave its rounding behind
+        return np.stack(values), None
+
+    return losses
+
+
+def prepare_structured(objective: Objective, plan: Sequence[Chunk]) -> tuple[DisplacedLosses, str]:
+    """Return the losses computed from the unperturbed evaluation and what an entry of a matrix touches."""
+    factors = Factors(objective, whole_rows=True, plan=plan)
+    evaluate = _interpreted(objective, factors, plan, objective.evaluate_perturbed, perturbed_values)
+
+    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array]:
+        return evaluate(leaves, chunk, displacement), None
+
+    return losses, "structured"
+
+
+def prepare_exact(objective: Objective, plan: Sequence[Chunk], *, whole_rows: bool) -> tuple[DisplacedLosses, str]:
+    """Return the exact differences from the loss, and the loss, by `gradest.autodiff`."""
+    factors = Factors(objective, whole_rows=whole_rows, plan=plan)
+    evaluate = _interpreted(objective, factors, plan, objective.evaluate_differences, value_and_differences)
+
+    def differences(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array]:
+        value, changes = evaluate(leaves, chunk, displacement)
+        return changes, value
+
+    return differences, f"{'structured' if whole_rows else 'batched'}, exact differences"
+
+
+def _interpreted(
+    objective: Objective,
+    factors: Factors,
+    plan: Sequence[Chunk],
+    evaluate: Callable[..., Any],
+    interpret: Callable[..., Any],
+) -> Callable[[Leaves, Chunk, Displacement], Any]:
+    """Return an evaluation by an interpreter, which computes the unperturbed values once an estimate.
+
+    `evaluate` counts, and `interpret` does the same uncounted.
+    """
+
+    def eagerly(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> Any:
+        tangents = factors.tangents(leaves, chunk.block, *factors(chunk), displacement.arrays[chunk.block])
+        return evaluate(leaves, tangents, objective.data, shared=displacement.shared)
+
+    if "compile" not in objective.backend.native:
+        return objective.scoped(eagerly)
+
+    many = {block for block, count in Counter(chunk.block for chunk in plan).items() if count >= MANY_CHUNKS}
+    steps = [
+        _CompiledStep(objective, factors, block, evaluate, interpret, shares=block in many)
+        for block in range(len(objective.layout.shapes))
+    ]
+    return lambda leaves, chunk, displacement: steps[chunk.block](leaves, chunk, displacement)
+
+
+class _CompiledStep:
+    """An evaluation compiled for one block; the others do not move.
+
+    Where the block has many chunks, another step computes first what they have in common.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        factors: Factors,
+        block: int,
+        evaluate: Callable[..., Any],
+        interpret: Callable[..., Any],
+        *,
+        shares: bool,
+    ) -> None:
+        self.block, self.factors = block, factors
+        expressions = Expressions()
+        numbers: list[int] = []
+
+        def common(leaves: Leaves, left: Array, right: Array, scale: Array, data: Data) -> tuple[Any, ...]:
+            shared, tangents = Shared(expressions), factors.tangents(leaves, block, left, right, scale)
+            interpret(objective.text, objective.ops, leaves, tangents, data, shared=shared)
+            numbers[:] = shared.values
+            return tuple(shared.values.values())
+
+        def step(leaves: Leaves, left: Array, right: Array, scale: Array, given: tuple[Any, ...], data: Data) -> Any:
+            shared = Shared(expressions, dict(zip(numbers, given, strict=True)))
+            return evaluate(leaves, factors.tangents(leaves, block, left, right, scale), data, shared=shared)
+
+        self._common = objective.compile(common) if shares else None
+        self._step = objective.compile(step)
+
+    def __call__(self, leaves: Leaves, chunk: Chunk, displacement: Displacement) -> Any:
+        block, scale = self.block, displacement.arrays[self.block]
+        if block not in displacement.common:
+            first = () if self._common is None else self._common(leaves, *self.factors(chunk), scale)
+            displacement.common[block] = first
+        return self._step(leaves, *self.factors(chunk), scale, displacement.common[block])
+
+
+def perturbed_copies(
+    objective: Objective, leaves: Leaves, block: int, left: Array, right: Array, scale: Array
+) -> Leaves:
+    """Return the leaves with a leading axis K: a block with an entry displaced in each copy, the others as they are."""
+    ops, shapes = objective.ops, objective.layout.shapes
+    moving = leaves[block] + spread(ops, left, right, shapes[block]) * scale
+    count = int(left.shape[0])
+    return tuple(moving if k == block else ops.broadcast_to(leaf, (count, *shapes[k])) for k, leaf in enumerate(leaves))

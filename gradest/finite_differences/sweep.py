@@ -1,0 +1,266 @@
+"""The sweep of difference quotients along the coordinates, by a rule, in chunks. This module knows no estimator."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.autodiff.kinks import Signs, crossed, signs_at
+from gradest.backend import Leaves
+from gradest.directions.basis import Chunk, Factors, Gathering, Positions, dense_chunks, pipeline, row_chunks
+from gradest.errors import UnsupportedError
+from gradest.estimate import Cost, KernelResult
+from gradest.estimator import PreparedKernel
+from gradest.finite_differences.displaced_losses import (
+    DisplacedLosses,
+    Displacement,
+    as_displacement,
+    perturbed_copies,
+    prepare_black_box,
+    prepare_exact,
+    prepare_structured,
+)
+from gradest.finite_differences.noise_level import EVALUATIONS, measure_noise
+from gradest.finite_differences.rules import QuotientRule
+from gradest.finite_differences.steps import automatic_step, displacement, require_visible, steps_of
+from gradest.layout import Layout
+from gradest.objective import Objective
+from gradest.operations import Array
+
+Floats = NDArray[Any]
+
+STRUCTURED_DISPLACEMENTS = 512
+"""How many structured displacements go together: each has a copy of the logits, and more leave the cache."""
+
+
+@dataclass(frozen=True)
+class QuotientSweep:
+    """Evaluates a rule along all coordinates, or some, of an objective; see `FiniteDifference` for the fields."""
+
+    rule: QuotientRule
+    step: str | float
+    step_mode: str
+    path: str
+    differences: str = "plain"
+    coordinates: tuple[int, ...] | int | None = None
+    chunk_size: int | None = None
+
+    def cost(self, layout: Layout) -> Cost:
+        """Return the evaluations of one sweep: exact differences evaluate the loss itself once a chunk."""
+        count = self.num_coordinates(layout)
+        values = count * self.rule.evaluations
+        if self.differences == "exact":
+            values += len(self._plan(layout, None)) * self.rule.evaluations
+        elif self.rule.side:
+            values += 1
+        return Cost(values=values + (EVALUATIONS if self.step == "noise" else 0))
+
+    def num_coordinates(self, layout: Layout) -> int:
+        """Return how many coordinates have their derivative taken."""
+        if self.coordinates is None:
+            return layout.num_parameters
+        return self.coordinates if isinstance(self.coordinates, int) else len(self.coordinates)
+
+    def prepare(self, objective: Objective) -> PreparedKernel:
+        """Return the kernel: host-side steps, displaced losses in chunks, quotients in float64 or wider."""
+        layout, rule = objective.layout, self.rule
+        sampled = isinstance(self.coordinates, int)
+        fixed = () if sampled else self._plan(layout, objective)
+        evaluate, path = self._prepare_evaluation(objective, fixed)
+        value_of = objective.prepare_value()
+        scale = layout.num_parameters / self.num_coordinates(layout) if sampled else 1.0
+        one_sided_plain = bool(rule.side) and self.differences == "plain"
+
+        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+            moves, steps = self._displacements(objective, leaves, rng)
+            plan = self._draw(layout, rng) if sampled else fixed
+            before = value_of(leaves) if one_sided_plain else None
+            at = _wide(objective, before) if one_sided_plain else 0.0
+            gradient = Gathering(objective, scale=scale)
+            error = None if rule.lower is None else Gathering(objective, scale=scale)
+            values: list[Array] = []  # where differences come with one: each chunk has it, and they are all the same
+
+            def finish(chunk: Chunk, quotients: Sequence[_Quotient]) -> None:
+                slopes, errors = self._combine(objective, chunk, quotients, at, steps)
+                gradient.add(chunk, slopes)
+                if error is not None and errors is not None:
+                    error.add(chunk, errors)
+                if not values:
+                    values.append(quotients[0].value)
+
+            pipeline(plan, lambda chunk: [_evaluate(evaluate, leaves, chunk, sides) for sides in moves], finish)
+            value = before if one_sided_plain else values[0]
+            return KernelResult(value, gradient.leaves(), None if error is None else error.leaves())
+
+        return PreparedKernel(kernel, path)
+
+    def kink_crossings(self, objective: Objective, leaves: Leaves) -> NDArray[np.bool_]:
+        """Return which coordinates have a displacement that crosses a kink, `(P,)`; all coordinates are looked at."""
+        layout, backend, text = objective.layout, objective.backend, objective.text
+        if text is None:
+            raise UnsupportedError(
+                "kink crossings were asked for; they are seen in a loss written in operations, and this objective is "
+                "an opaque function; compare two steps instead"
+            )
+        points = tuple(backend.numpy(leaf) for leaf in leaves)
+        steps = steps_of(points, self._step(objective, leaves, points, None), self.step_mode)
+        found = np.zeros(layout.num_parameters, dtype=np.bool_)
+        factors = Factors(objective, whole_rows=False)
+
+        def signs(at: Leaves, count: int) -> Signs:
+            objective.count(Cost(values=count))
+            return signs_at(backend, objective.ops, lambda ops: text(ops, at, objective.data))
+
+        def look() -> None:
+            here = signs(leaves, 1)
+            moves = [move for sides in self._moves(objective, points, steps) for move in sides]
+            for chunk in dense_chunks(layout, None, self.chunk_size):
+                block, count = chunk.block, chunk.positions.size
+                for move in moves:
+                    copies = perturbed_copies(objective, leaves, block, *factors(chunk), move.arrays[block])
+                    there = signs(tuple(copies[k] if k == block else x for k, x in enumerate(leaves)), count)
+                    found[layout.offsets[block] + chunk.positions] |= crossed(here, there, count)
+
+        objective.scoped(look)()
+        return found
+
+    # -- internals ----------------------------------------------------------------------------------------
+    def _whole_rows(self, objective: Objective | None) -> bool:
+        """Whether chunks are whole rows: structure is used where it can be, unless the black box was asked for."""
+        if self.coordinates is not None or self.path == "black-box":
+            return False
+        return (
+            self.path == "structured"
+            or self.differences == "exact"
+            or (objective is not None and objective.text is not None)
+        )
+
+    def _plan(self, layout: Layout, objective: Objective | None) -> tuple[Chunk, ...]:
+        if self._whole_rows(objective):
+            return row_chunks(layout, self.chunk_size, default=STRUCTURED_DISPLACEMENTS)
+        chosen = self.coordinates if isinstance(self.coordinates, tuple) else None
+        return dense_chunks(
+            layout, None if chosen is None else np.sort(np.array(chosen, dtype=np.intp)), self.chunk_size
+        )
+
+    def _draw(self, layout: Layout, rng: Any) -> tuple[Chunk, ...]:
+        size, count = layout.num_parameters, self.num_coordinates(layout)
+        drawn: Positions = np.random.default_rng(rng).choice(size, count, replace=False, shuffle=False)
+        return dense_chunks(layout, np.sort(drawn), self.chunk_size)
+
+    def _prepare_evaluation(self, objective: Objective, plan: Sequence[Chunk]) -> tuple[DisplacedLosses, str]:
+        whole_rows = self._whole_rows(objective)
+        exact = self.differences == "exact"
+        if (exact or whole_rows) and objective.text is None:
+            asked = "differences='exact'" if exact else "path='structured'"
+            raise UnsupportedError(
+                f"{asked} was asked for; it needs the loss as a gradest Problem written in operations, and this "
+                "objective is an opaque function; use path='black-box' with differences='plain'"
+            )
+        if exact:
+            return prepare_exact(objective, plan, whole_rows=whole_rows)
+        return prepare_structured(objective, plan) if whole_rows else prepare_black_box(objective, plan)
+
+    def _step(self, objective: Objective, leaves: Leaves, points: Sequence[Floats], rng: Any) -> float:
+        """Return the step for parameters of size one."""
+        if not isinstance(self.step, str):
+            return self.step
+        dtype = min((np.dtype(objective.dtypes[k]) for k in range(len(points))), key=lambda d: d.itemsize).name
+        if self.differences == "exact":
+            return float(np.finfo(dtype).eps)  # nothing cancels: truncation is made as small as rounding
+        rule = self.rule
+        noise = measure_noise(objective, leaves, points, rng) if self.step == "noise" else None
+        return automatic_step(
+            dtype, order=rule.order, truncation=rule.truncation, amplification=rule.amplification, noise=noise
+        )
+
+    def _displacements(
+        self, objective: Objective, leaves: Leaves, rng: Any
+    ) -> tuple[list[tuple[Displacement, ...]], tuple[Floats, ...]]:
+        """Return the displacements of each quotient, and the steps where the rule's error estimate asks for them.
+
+        Raises
+        ------
+        StepTooSmallError
+            A step vanishes in rounding.
+        """
+        points = tuple(objective.backend.numpy(leaf) for leaf in leaves)
+        steps = steps_of(points, self._step(objective, leaves, points, rng), self.step_mode)
+        if self.differences == "plain":
+            require_visible(objective.layout, points, steps, min(self.rule.multiples))
+        return self._moves(objective, points, steps), steps if self.rule.lower is not None else ()
+
+    def _moves(
+        self, objective: Objective, points: Sequence[Floats], steps: Sequence[Floats]
+    ) -> list[tuple[Displacement, ...]]:
+        """Return, for each quotient of the rule, the displacements to its sides."""
+        exact = self.differences == "exact"  # takes any displacement; a plain one leads to a number of the dtype
+        sides = (self.rule.side,) if self.rule.side else (1, -1)
+
+        def flat(multiple: float) -> list[Floats]:
+            return [
+                (multiple * step).astype(x.dtype) if exact else displacement(x.reshape(-1), step, multiple)
+                for x, step in zip(points, steps, strict=True)
+            ]
+
+        return [tuple(as_displacement(objective, flat(m * side)) for side in sides) for m in self.rule.multiples]
+
+    def _combine(
+        self,
+        objective: Objective,
+        chunk: Chunk,
+        quotients: Sequence["_Quotient"],
+        before: Floats | float,
+        steps: Sequence[Floats],
+    ) -> tuple[Floats, Floats | None]:
+        """Return a chunk's weighted sums of quotients, computed in float64 or wider on the host, and their error."""
+        rule = self.rule
+        values = [quotient.divide(objective, before) for quotient in quotients]
+        slopes, errors = _weighted(rule.weights, values), None
+        if rule.lower is not None:
+            rounding = self._rounding(objective, quotients[0]) / steps[chunk.block][chunk.positions]
+            errors = np.abs(slopes - _weighted(rule.lower, values)) + rounding
+        return slopes, errors
+
+    def _rounding(self, objective: Objective, quotient: "_Quotient") -> float:
+        """Return a bound on the rule's rounding error times the step: losses are right to a spacing of the dtype."""
+        if self.differences == "exact":
+            return 0.0  # an exact difference is rounded relative to itself
+        size = max(float(np.abs(_wide(objective, losses)).max()) for losses in quotient.losses)
+        return self.rule.amplification * float(np.finfo(objective.dtype).eps) * size
+
+
+@dataclass(frozen=True, eq=False)
+class _Quotient:
+    """Holds the losses (or exact differences) of one quotient after each displacement, and their distance."""
+
+    value: Array
+    losses: tuple[Array, ...]
+    distance: Floats
+
+    def divide(self, objective: Objective, before: Floats | float) -> Floats:
+        after = _wide(objective, self.losses[0])
+        if len(self.losses) == 2:
+            before = _wide(objective, self.losses[1])
+        quotient: Floats = (after - before) / self.distance.astype(after.dtype)
+        return quotient
+
+
+def _evaluate(evaluate: DisplacedLosses, leaves: Leaves, chunk: Chunk, sides: tuple[Displacement, ...]) -> _Quotient:
+    """Return the evaluations of one quotient for each entry of a chunk, not awaited."""
+    found = [evaluate(leaves, chunk, move) for move in sides]
+    moves = [move.of(chunk) for move in sides]
+    distance = moves[0] - moves[1] if len(moves) == 2 else moves[0]
+    return _Quotient(found[0][1], tuple(losses for losses, _ in found), distance)
+
+
+def _wide(objective: Objective, array: Array) -> Floats:
+    values = objective.backend.numpy(array)
+    return values.astype(np.result_type(np.float64, values.dtype) if values.dtype.kind == "f" else np.float64)
+
+
+def _weighted(weights: Sequence[Fraction], values: Sequence[Floats]) -> Floats:
+    return sum((float(w) * v for w, v in zip(weights, values, strict=True)), np.zeros_like(values[0]))

@@ -1,0 +1,1 @@
+"""The one way to measure an estimator: accuracy, time, counts, reference; `compare` and the harness both use it."""

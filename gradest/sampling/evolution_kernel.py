@@ -1,0 +1,254 @@
+"""How an evolution strategy runs: blocks of directions through compiled steps, then weighted sums in index order.
+
+One pass where the weight of a direction depends on its own values alone. Two where it depends on all values
+(shaping, batch-mean baselines): the first gathers values, the second draws the same directions again.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.autodiff import Shared
+from gradest.backend import Leaves
+from gradest.directions import Directions, Key, Noise, as_tangents, root_key
+from gradest.estimate import KernelResult
+from gradest.objective import Objective
+from gradest.operations import Array
+from gradest.sampling.cancellation import rounding_matters, warn_if_cancelled
+from gradest.sampling.sampler import Draws, add_leaves, bound_step, evaluate_at, place
+from gradest.sampling.shaping import centred_weights, shaped_weights
+from gradest.sampling.workers import Block, Crew, Group, task_groups
+from gradest.tangents import Tangent, mirrored
+
+Evaluate = Callable[[Leaves, Sequence[Tangent], Any], Array]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strategy:
+    """The hyper-parameters that the kernel reads; see `EvolutionStrategy`."""
+
+    num_samples: int
+    sigma: float
+    antithetic: bool = True
+    baseline: str = "none"
+    shaping: str | None = None
+    differences: str = "plain"
+
+
+class EvolutionKernel:
+    """The parts of an evolution strategy on one objective that workers carry out, each on a group of blocks.
+
+    Parameters
+    ----------
+    draw
+        From a key to the directions of one estimate.
+    evaluate
+        `(leaves, tangents, data) -> (K,)`: the losses at perturbed points, where directions are not of parameters.
+    packed
+        Whether directions are signs, drawn as bits and unpacked by the steps.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        objective: Objective,
+        draw: Callable[[Key], Draws],
+        evaluate: Evaluate | None = None,
+        *,
+        packed: bool = False,
+    ) -> None:
+        self.strategy = strategy
+        self.objective = objective
+        self._draw = draw
+        self._packed = packed
+        self._exact = strategy.differences == "exact"
+        self._pairs = evaluate is None and objective.text is not None
+        self.needs_value = strategy.baseline == "value" and not self._exact
+        self.watches_rounding = not self._exact and rounding_matters(objective.dtype, strategy.sigma)
+        self._values = bound_step(objective, self._values_step)
+        self._slopes = bound_step(objective, self._slopes_step)
+        self._combine = bound_step(objective, lambda noise, weights, data: self._sum(self._tangents(noise), weights))
+        self._local = threading.local()
+        self._evaluate = evaluate or self._evaluate_at
+        self._dtype = None if evaluate is None else objective.dtype
+        self._source: tuple[Key, Draws] | None = None
+        self._kept: tuple[Key, Block, Noise] | None = None
+
+    # -- parts, each for one group of blocks -----------------------------------------------------------------
+    def slopes(self, leaves: Leaves, group: Group, key: Key, value: Array | None) -> tuple[Any, ...]:
+        """Return `sum_k slope_k v_k`, f(x) where differences give it, and values and differences to be watched."""
+        total: Leaves | None = None
+        watched: list[tuple[Array, Array]] = []
+        centre = None
+        self._share(key)
+        for block in group:
+            noise, given = self._noise(key, block), () if value is None else value
+            part, values, differences, centre = self._slopes(leaves, noise, given)
+            total = add_leaves(total, part, self.objective.ops)
+            if self.watches_rounding:
+                watched.append((values, differences))
+        return total, centre, tuple(watched)
+
+    def values(self, leaves: Leaves, group: Group, key: Key) -> tuple[Any, ...]:
+        """Return values as NumPy `(1 or 2 sides, n)` in float64, and f(x) where differences give it."""
+        rows: list[NDArray[np.float64]] = []
+        centre = None
+        self._share(key)
+        for block in group:
+            sides, centre = self._values(leaves, self._noise(key, block))
+            rows.append(np.stack([np.asarray(self.objective.backend.numpy(f), dtype=np.float64) for f in sides]))
+        return np.concatenate(rows, axis=1), centre
+
+    def combined(self, leaves: Leaves, group: Group, key: Key, weights: NDArray[np.float64]) -> Leaves:
+        """Return `sum_k w_k v_k` for the weights of the group's directions."""
+        total: Leaves | None = None
+        objective, first = self.objective, group[0][0]
+        for start, stop in group:
+            placed = objective.backend.array(
+                weights[start - first : stop - first], dtype=objective.dtype, device=objective.device
+            )
+            part = self._combine(self._noise(key, (start, stop)), placed)
+            total = add_leaves(total, part, objective.ops)
+        self._kept = None
+        return total or ()
+
+    def _share(self, key: Key) -> None:
+        """Keep what blocks have in common within one call, which has a key of its own, in each thread.
+
+        In another process that is one group. A compiled step has only its own arguments.
+        """
+        if "compile" not in self.objective.backend.native and getattr(self._local, "key", None) is not key:
+            self._local.key, self._local.shared = key, Shared()
+
+    def _evaluate_at(self, leaves: Leaves, tangents: Sequence[Tangent], data: Any) -> Array:
+        return evaluate_at(self.objective, leaves, tangents, data, shared=self._shared)
+
+    @property
+    def _shared(self) -> Shared | None:
+        return getattr(self._local, "shared", None)
+
+    def _noise(self, key: Key, block: Block) -> Noise:
+        if self._kept is not None and self._kept[:2] == (key, block):
+            return self._kept[2]
+        if self._source is None or self._source[0] != key:
+            self._source = (key, self._draw(key))
+        draws = self._source[1]
+        if self._packed and isinstance(draws, Directions):
+            noise = place(self.objective, draws.packed_block(*block), dtype="uint32")
+        else:
+            noise = place(self.objective, draws.block(*block), dtype=self._dtype)
+        if block == (0, self.strategy.num_samples):  # the only block: a second pass need not draw it again
+            self._kept = (key, block, noise)
+        return noise
+
+    # -- steps, traced by frameworks that compile ----------------------------------------------------------
+    def _values_step(self, leaves: Leaves, noise: Noise, data: Any) -> tuple[tuple[Array, ...], Any]:
+        """Return the values `(K,)` of each side (differences from f(x) where exact), and f(x) where exact."""
+        objective, ops, radius = self.objective, self.objective.ops, self.strategy.sigma
+        tangents, antithetic = self._tangents(noise), self.strategy.antithetic
+        if antithetic and not self._pairs:
+            # An opaque loss is evaluated at whole points: one side at a time takes half the memory.
+            return tuple(self._evaluate(leaves, [t.scaled(r) for t in tangents], data) for r in (radius, -radius)), ()
+        moved = [mirrored(t, radius) if antithetic else t.scaled(radius) for t in tangents]
+        if self._exact:
+            centre, values = objective.evaluate_differences(leaves, moved, data, shared=self._shared)
+        else:
+            centre, values = (), self._evaluate(leaves, moved, data)
+        if not antithetic:
+            return (values,), centre
+        sides = ops.reshape(values, (2, -1))
+        return (sides[0], sides[1]), centre
+
+    def _slopes_step(self, leaves: Leaves, noise: Noise, value: Any, data: Any) -> tuple[Leaves, Array, Array, Any]:
+        """Return `sum_k slope_k v_k`, values, differences and f(x) where exact; slope = difference / sigma."""
+        sides, centre = self._values_step(leaves, noise, data)
+        if self.strategy.antithetic:
+            differences = (sides[0] - sides[1]) * 0.5
+        else:
+            differences = sides[0] - value if self.needs_value else sides[0]
+        slopes = differences * (1.0 / self.strategy.sigma)
+        return self._sum(self._tangents(noise), slopes), sides[0], differences, centre
+
+    def _tangents(self, noise: Noise) -> tuple[Tangent, ...]:
+        if not self._packed:
+            return as_tangents(noise)
+        layout = self.objective.layout
+        flat = self.objective.ops.unpack_signs(noise[0], layout.num_parameters, like=self.objective.start[0])
+        return as_tangents(layout.unflatten(flat))
+
+    def _sum(self, tangents: Sequence[Tangent], weights: Array) -> Leaves:
+        return tuple(tangent.combine(self.objective.ops, weights) for tangent in tangents)
+
+
+class EvolutionRun:
+    """An evolution strategy bound to a crew, callable with leaves and rng; `scale` multiplies the estimate."""
+
+    def __init__(self, crew: Crew[EvolutionKernel], blocks: Sequence[Block], *, scale: float = 1.0) -> None:
+        self._scale = scale
+        self._crew = crew
+        self._kernel = crew.kernel
+        self._strategy = crew.kernel.strategy
+        self._groups = task_groups(blocks, crew.kernel.objective)
+        self._value = crew.kernel.objective.prepare_value()
+        self._two_passes = self._strategy.shaping is not None or self._strategy.baseline in ("leave-one-out", "mean")
+
+    def __call__(self, leaves: Leaves, rng: Any) -> KernelResult:
+        key = root_key(rng)
+        value = self._value(leaves) if self._kernel.needs_value else None
+        run = self._run_two_passes if self._two_passes else self._run_one_pass
+        return run(leaves, key, value)
+
+    def _run_one_pass(self, leaves: Leaves, key: Key, value: Array | None) -> KernelResult:
+        total: Leaves | None = None
+        watched: list[tuple[Array, Array]] = []
+        for part, centre, seen in self._crew.run("slopes", leaves, self._groups, [(key, value)] * len(self._groups)):
+            total = add_leaves(total, part, self._kernel.objective.ops)
+            value = _first(value, centre)
+            watched.extend(seen)
+        self._warn(watched)
+        scale = self._scale / self._strategy.num_samples
+        return KernelResult(value, tuple(leaf * scale for leaf in total or ()))
+
+    def _run_two_passes(self, leaves: Leaves, key: Key, value: Array | None) -> KernelResult:
+        rows: list[NDArray[np.float64]] = []
+        for part, centre in self._crew.run("values", leaves, self._groups, [(key,)] * len(self._groups)):
+            rows.append(part)
+            value = _first(value, centre)
+        fitness = np.concatenate(rows, axis=1)
+        if self._kernel.watches_rounding:
+            self._warn([(fitness[0], fitness[0] - (fitness[1] if len(fitness) > 1 else fitness[0].mean()))])
+        weights = self._scale * self._weights(fitness, value)
+        arguments = [(key, weights[group[0][0] : group[-1][1]]) for group in self._groups]
+        total: Leaves | None = None
+        for part in self._crew.run("combined", leaves, self._groups, arguments):
+            total = add_leaves(total, part, self._kernel.objective.ops)
+        return KernelResult(value, total or ())
+
+    def _weights(self, fitness: NDArray[np.float64], value: Array | None) -> NDArray[np.float64]:
+        strategy = self._strategy
+        if strategy.shaping is None:
+            return centred_weights(fitness, strategy.baseline, strategy.sigma)
+        centre = float(fitness[0].mean())
+        if strategy.baseline == "value":  # exact differences are from f(x) already
+            centre = float(self._kernel.objective.backend.numpy(value)) if self._kernel.needs_value else 0.0
+        return shaped_weights(fitness, strategy.shaping, centre)
+
+    def _warn(self, watched: Sequence[tuple[Array, Array]]) -> None:
+        if not watched:
+            return
+        backend = self._kernel.objective.backend
+        pairs = [tuple(a if isinstance(a, np.ndarray) else backend.numpy(a) for a in pair) for pair in watched]
+        values, differences = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        if not (self._strategy.antithetic or self._kernel.needs_value or self._two_passes):
+            centre = np.concatenate(values).mean()  # one-sided values without a baseline differ from their mean
+            differences = [difference - centre for difference in differences]
+        warn_if_cancelled(values, differences, self._kernel.objective.dtype, self._strategy.sigma)
+
+
+def _first(value: Array | None, centre: Any) -> Array | None:
+    """Return f(x) as it was known before, or as exact differences give it, or None."""
+    return value if value is not None or centre is None or isinstance(centre, tuple) else centre

@@ -1,0 +1,148 @@
+"""The command line of the harness: exit codes by class of outcome, messages that say what to do, no traceback."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from support.bench_runs import QUICK_BUDGET, faults_on_path, faulty_suite
+
+from gradest.measurement.outcome import Outcome
+from gradest_bench.command.main import main
+from gradest_bench.results.outcomes import EXIT_CODES, EXIT_STORAGE, exit_code
+
+__all__ = ["faults_on_path"]
+
+
+def gradest(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def suite_file(folder: Path, *faults: str, more: str = "") -> Path:
+    path = folder / "suite.toml"
+    path.write_text(faulty_suite(*faults) + more, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("faults", "more", "code"),
+    [
+        (("none", "unsupported"), "", 0),
+        (("none", "nan"), "", 1),
+        (("none", "raise"), "", 1),
+        (("none", "exit"), "", 3),
+        (("nan",), 'expect = ["invalid"]', 0),
+    ],
+)
+def test_run_has_the_exit_code_of_its_worst_outcome(
+    faults: tuple[str, ...], more: str, code: int, tmp_path: Path
+) -> None:
+    found = gradest("bench", "run", suite_file(tmp_path, *faults, more=more), "--out", tmp_path / "run")
+    assert found.exit_code == code, found.output
+    assert "cells measured" in found.output
+
+
+def test_every_outcome_has_an_exit_code_and_the_worst_wins() -> None:
+    assert set(EXIT_CODES) == set(Outcome)
+    assert exit_code([]) == 0
+    assert exit_code([Outcome.OK, Outcome.MISSING, Outcome.UNSUPPORTED]) == 0
+    assert exit_code([Outcome.TIMEOUT, Outcome.ERROR, Outcome.CRASHED]) == 1
+    assert exit_code([Outcome.TIMEOUT, Outcome.CRASHED]) == 3
+    assert exit_code([Outcome.ERROR, Outcome.INTERRUPTED]) == 130
+
+
+def test_run_report_show_export_compare_follow_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    suite = suite_file(tmp_path, "none", "double")
+    first = gradest("bench", "run", suite)
+    assert first.exit_code == 0, first.output
+    (folder,) = (tmp_path / "results").iterdir()
+    assert f"results/{folder.name}" in first.output
+    shown = gradest("bench", "show").output
+    assert "double" in shown
+    assert "wrong" in shown
+    assert gradest("bench", "report").exit_code == 0
+    assert (folder / "report.html").stat().st_size > 10_000
+    assert "3 cells" in gradest("bench", "export", "csv", tmp_path / "run.csv").output
+    compared = gradest("bench", "compare", folder, folder)
+    assert compared.exit_code == 0
+    assert "0 faster, 0 slower" in compared.output
+    assert folder.name in gradest("bench", "list").output
+    resumed = gradest("bench", "run", suite, "--resume")
+    assert "3 cells have a result already; 0 to run" in resumed.output
+
+
+def test_folder_with_results_is_not_written_over(tmp_path: Path) -> None:
+    suite = suite_file(tmp_path, "none")
+    assert gradest("bench", "run", suite, "--out", tmp_path / "run").exit_code == 0
+    again = gradest("bench", "run", suite, "--out", tmp_path / "run")
+    assert again.exit_code == 2
+    assert "use --resume" in again.output
+
+
+def test_folder_that_cannot_be_written_has_its_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    found = gradest("bench", "run", suite_file(tmp_path, "none"), "--out", tmp_path / "file" / "run")
+    assert found.exit_code == EXIT_STORAGE
+    assert "choose another folder with --out" in found.output
+
+
+def test_disk_that_fills_up_keeps_what_was_done(tmp_path: Path) -> None:
+    suite = suite_file(tmp_path, "none", "double", "nan")
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000)); "
+        "from gradest_bench.command.main import main; main()"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.environ["PYTHONPATH"], *filter(None, sys.path)])}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"  # the limit is of every file that the process writes
+    command = [sys.executable, "-c", code, "bench", "run", str(suite), "--out", str(tmp_path / "run")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == EXIT_STORAGE, done.stderr
+    assert "are kept; make room and run again with --resume" in done.stderr
+    lines = (tmp_path / "run" / "results.jsonl").read_text(encoding="utf-8").splitlines()
+    assert 0 < len(lines) < 4
+    assert all(json.loads(line)["outcome"] for line in lines)
+    resumed = gradest("bench", "run", suite, "--out", tmp_path / "run", "--resume")
+    assert f"{len(lines)} cells have a result already; {4 - len(lines)} to run" in resumed.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "quik"), "did you mean 'quick'"),
+        (("run", "quick", "--backends", "nympy"), "did you mean 'numpy'"),
+        (("run", "quick", "--python", "mxnet"), "BACKEND=PATH"),
+        (("run", "quick", "--budget", "-1"), "--budget must be positive"),
+        (("run", "quick", "--executor", "x"), "local:N"),
+        (("check-suite", "quik"), "did you mean 'quick'"),
+        (("report", "."), "no results.jsonl"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_no_traceback(
+    arguments: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = gradest("bench", *arguments)
+    assert found.exit_code == 2, found.output
+    assert message in found.output
+    assert "Traceback" not in found.output
+
+
+def test_check_suite_counts_cells() -> None:
+    assert QUICK_BUDGET
+    assert "quick: valid, 48 cells" in gradest("bench", "check-suite", "quick").output
+
+
+def test_compare_shortens_no_figure_whatever_the_width_of_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    chosen = ("--estimators", "fd-exact,es-row-space,node-perturbation", "--backends", "numpy", "--dtypes", "float32")
+    found = gradest("compare", *chosen, "--set", "widths=[4]", "--set", "batch=8")
+    assert found.exit_code == 0, found.output
+    rows = [line for line in found.output.splitlines() if "structured" in line or "nodes" in line]
+    assert len(rows) == 3
+    assert any("structured, exact differences" in row for row in rows)
+    assert not any("…" in row for row in rows)

@@ -1,0 +1,153 @@
+"""A sweep killed at random moments and resumed ends with every cell exactly once, equal to an undisturbed one."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from support.bench_runs import Silent, faults_on_path, faulty_suite, run_suite
+
+from gradest.measurement.outcome import Outcome
+from gradest_bench.results.outcomes import CellError
+from gradest_bench.results.records import Record
+from gradest_bench.results.store import RESULTS, read_records
+from gradest_bench.run.sweep import Sweep
+
+__all__ = ["faults_on_path"]
+
+COMMAND = "from gradest_bench.command.main import main; main()"
+ROOTS = [str(Path(__file__).resolve().parents[2] / name) for name in (".", "backends", "benchmarks", "tests")]
+SUITE = faulty_suite("none", "double", "print", "nan", "unsupported", size=4)
+KILLS = 3
+
+
+def _belongs_to(process: psutil.Process, sweep: int) -> bool:
+    alive = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return alive and (process.info["environ"] or {}).get("GRADEST_BENCH_PARENT") == str(sweep)
+
+
+def start(suite: Path, folder: Path, *more: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", COMMAND, "bench", "run", str(suite), "--out", str(folder), "--resume", *more]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(ROOTS)}
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+def lasting(record: Record) -> dict[str, Any]:
+    """Return what must not differ between two runs: everything but times."""
+    return {
+        "identity": record.identity,
+        "outcome": record.outcome,
+        "reason": record.reason,
+        "counts": record.counts,
+        "accuracy": record.accuracy,
+        "path": record.facts.get("path"),
+    }
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_and_resumed_sweep_equals_an_undisturbed_one(seed: int, tmp_path: Path) -> None:
+    suite, folder = tmp_path / "suite.toml", tmp_path / "run"
+    suite.write_text(SUITE, encoding="utf-8")
+    moments = random.Random(seed)
+    for kill in range(KILLS):
+        process = start(suite, folder)
+        time.sleep(moments.uniform(0.2, 2.5))
+        victims = [process.pid] if kill % 2 else [child.pid for child in psutil.Process(process.pid).children()]
+        for victim in victims:
+            os.kill(victim, signal.SIGKILL)
+        if not kill % 2:  # the sweep outlives its workers
+            process.wait(timeout=30)
+        else:
+            process.wait()
+        process.communicate()
+    output, _ = start(suite, folder).communicate(timeout=60)
+    undisturbed = run_suite(SUITE, tmp_path / "undisturbed")
+    records = list(read_records(folder))
+    done = [record for record in records if record.outcome in ("ok", "invalid", "unsupported")]
+    assert sorted(r.cell.estimator.label for r in done) == sorted(undisturbed), output
+    assert {r.cell.estimator.label: lasting(r) for r in done} == {k: lasting(r) for k, r in undisturbed.items()}
+    assert all(record.outcome == Outcome.CRASHED for record in records if record not in done)
+
+
+def test_resume_runs_what_failed_and_nothing_else(tmp_path: Path) -> None:
+    first = run_suite(faulty_suite("none", "nan", "raise"), tmp_path)
+    listener = Silent()
+    second = run_suite(faulty_suite("none", "nan", "raise"), tmp_path, listener)
+    assert listener.ended == [first["raise"].key]
+    assert second["raise"].attempts == 2
+    assert second["none"].finished == first["none"].finished
+    assert listener.kept == 3  # none, nan, null
+
+
+def test_torn_last_line_is_cut_off_and_run_again(tmp_path: Path) -> None:
+    first = run_suite(faulty_suite("none"), tmp_path)
+    path = tmp_path / RESULTS
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + lines[1][: len(lines[1]) // 2])
+    assert len(list(read_records(tmp_path))) == 1
+    second = run_suite(faulty_suite("none"), tmp_path)
+    assert {r.key for r in read_records(tmp_path)} == {r.key for r in first.values()}
+    assert {label: lasting(r) for label, r in first.items()} == {label: lasting(r) for label, r in second.items()}
+
+
+def test_changed_code_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / "my_estimator.py"
+    source = (Path(__file__).parents[1] / "support" / "bench_faults.py").read_text(encoding="utf-8")
+    module.write_text(source, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    text = faulty_suite("none").replace("support.bench_faults:", "my_estimator:")
+    first = run_suite(text, tmp_path / "run")
+    module.write_text(
+        source.replace('"none": lambda block: block', '"none": lambda block: 1 * block'), encoding="utf-8"
+    )
+    listener = Silent()
+    second = run_suite(text, tmp_path / "run", listener)
+    assert listener.ended == [first["none"].key]
+    assert first["none"].identity != second["none"].identity
+    assert first["null"].identity == second["null"].identity
+
+
+@pytest.mark.parametrize("executor", [(), ("--executor", "local:2")], ids=["here", "local:2"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_sweep_keeps_what_is_done_and_says_how_to_resume(
+    number: int, executor: tuple[str, ...], tmp_path: Path
+) -> None:
+    suite, folder = tmp_path / "suite.toml", tmp_path / "run"
+    suite.write_text(faulty_suite("none", "hang"), encoding="utf-8")
+    process = start(suite, folder, *executor)
+    until = time.monotonic() + 30
+    while not psutil.Process(process.pid).children() and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(1.5)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, output
+    assert "--resume" in output
+    assert "Traceback" not in output
+    outcomes = [json.loads(line)["outcome"] for line in (folder / RESULTS).read_text(encoding="utf-8").splitlines()]
+    assert set(outcomes) <= {"interrupted"}  # none where it was stopped before the first cell began
+    assert not [p for p in psutil.process_iter(["environ"]) if _belongs_to(p, process.pid)]
+
+
+def test_a_done_cell_whose_worker_dies_while_it_is_identified_stays_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run_suite(faulty_suite("none"), tmp_path)
+
+    def killed(self: Sweep, cell: object, pool: object) -> dict[str, Any]:
+        raise CellError(Outcome.CRASHED, "the worker was killed by SIGKILL")
+
+    monkeypatch.setattr(Sweep, "_identify", killed)
+    listener = Silent()
+    second = run_suite(faulty_suite("none"), tmp_path, listener)
+    assert listener.ended == []
+    assert {label: lasting(r) for label, r in first.items()} == {label: lasting(r) for label, r in second.items()}

@@ -1,0 +1,91 @@
+"""What is judged of accuracy: wrong scales and signs are caught, and theory stands beside the measurement."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.bench_runs import faults_on_path, run_suite
+
+from gradest import get_problem
+from gradest.measurement.smoothed import smoothed_reference
+from gradest_bench.results.records import Record
+from gradest_bench.results.verdict import AGREES, UNJUDGED, WRONG, verdict
+from gradest_bench.worker.identity import matrix_product_flops
+
+__all__ = ["faults_on_path"]
+
+SUITE = """
+name = "stochastic"
+measure = ["accuracy"]
+seeds = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]
+[[grid]]
+backends = ["numpy"]
+problems = [{ name = "quadratic", label = "quadratic", fields = { size = 8 } }]
+estimators = [
+    { name = "support.bench_faults:ScaledES", label = "{factor}", fields = { num_samples = 200 }, vary = { factor = [1.0, 0.5, 2.0, -1.0, 100.0] } },
+    { name = "es-rank", label = "rank" },
+    { name = "forward-gradient", label = "forward gradient" },
+    { name = "fd-forward", label = "absurd step", fields = { step = 3.0 } },
+]
+"""  # noqa: E501 - TOML keeps an inline table on one line
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Record]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+        return run_suite(SUITE, tmp_path_factory.mktemp("stochastic"))
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("1", AGREES),
+        ("0.5", WRONG),
+        ("2", WRONG),
+        ("-1", WRONG),
+        ("100", WRONG),
+        ("rank", UNJUDGED),
+        ("forward gradient", AGREES),
+        ("absurd step", WRONG),
+    ],
+)
+def test_verdict(label: str, expected: str, records: dict[str, Record]) -> None:
+    found, reason = verdict(records[label])
+    assert found == expected, reason
+    assert bool(reason) == (expected == WRONG)
+
+
+def test_prediction_stands_beside_the_measurement(records: dict[str, Record]) -> None:
+    accuracy = records["1"].accuracy
+    assert accuracy["predicted"]["relative_mse"] == pytest.approx((8 + 1) / 200)
+    assert accuracy["replicates"]["relative_mse"] == pytest.approx((8 + 1) / 200, rel=0.5)
+    assert accuracy["replicates"]["replicates"] == 16
+    assert set(accuracy["blocks"]) == {"x"}
+
+
+def test_gradient_of_the_smoothed_quadratic_is_the_gradient() -> None:
+    problem = get_problem("quadratic", size=6)
+    exact = problem.hessian @ problem.parameters()["x"] - problem.data()["b"]
+    found = smoothed_reference(problem, sigma=0.3)
+    assert np.linalg.norm(found.gradient - exact) <= 1e-12 * np.linalg.norm(exact)
+
+
+def test_gradient_of_a_smoothed_quartic_is_the_closed_form() -> None:
+    # Rosenbrock in two variables, f = 100 (y - x^2)^2 + (1 - x)^2, smoothed by N(0, s^2 I): E[(x + s v)^4] adds
+    # 6 x^2 s^2, E[y (x + s v)^2] adds y s^2, so grad f_s = grad f + (100 (12 x) s^2, -200 s^2).
+    problem = get_problem("rosenbrock", size=2)
+    (x, y), sigma = problem.parameters()["x"], 0.05
+    gradient = np.array([-400 * x * (y - x * x) - 2 * (1 - x), 200 * (y - x * x)])
+    smoothed = gradient + sigma**2 * np.array([1200 * x, -200])
+    found = smoothed_reference(problem, sigma=sigma)
+    error = np.linalg.norm(found.gradient - smoothed) / np.linalg.norm(smoothed)
+    assert error <= 5 * found.uncertainty
+    assert np.linalg.norm(smoothed - gradient) > 5 * found.uncertainty * np.linalg.norm(smoothed), "it could not fail"
+
+
+@pytest.mark.parametrize(("widths", "layers"), [((), [(64, 10)]), ((3,), [(64, 3), (3, 10)])])
+def test_flops_are_those_of_the_matrix_products(widths: tuple[int, ...], layers: list[tuple[int, int]]) -> None:
+    pytest.importorskip("sklearn", reason="scikit-learn, which holds the digits, is not installed")
+    problem = get_problem("mlp", widths=widths, batch=7)
+    assert matrix_product_flops(problem) == sum(2 * 7 * m * n for m, n in layers)

@@ -1,0 +1,67 @@
+"""`check_problem` passes the problems that checks are made on, and rejects problems that break one law each."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gradest.problem import Problem
+from gradest.problems.mlp import MLP
+from gradest.problems.quadratic import Quadratic
+from gradest.testing import check_problem, raise_on_failure
+from gradest.testing.known_problems import Form, accuracy_problems
+
+
+@pytest.mark.parametrize("problem", accuracy_problems(), ids=repr)
+def test_a_correct_problem_passes_every_check(problem: Problem) -> None:
+    raise_on_failure(check_problem(problem))
+
+
+class HalvedBias(MLP):
+    def loss_and_gradient(self, ops: Any, params: Any, data: Any) -> Any:
+        value, gradient = super().loss_and_gradient(ops, params, data)
+        return value, {**gradient, "b1": 0.5 * gradient["b1"]}
+
+
+class SumsThePopulation(Quadratic):
+    def loss(self, ops: Any, params: Any, data: Any) -> Any:
+        return ops.sum(params["x"] * params["x"])
+
+
+class SharesItsParameters(Quadratic):
+    _kept = np.ones(20)
+
+    def parameters(self) -> Any:
+        return {"x": self._kept}
+
+
+class LeavesTheVocabulary(Quadratic):
+    def loss(self, ops: Any, params: Any, data: Any) -> Any:
+        return np.sum(np.asarray(params["x"]) ** 2, axis=-1)
+
+
+class SinglePrecisionData(Form):
+    def data(self) -> Any:
+        return {name: values.astype(np.float32) for name, values in super().data().items()}
+
+
+class NewDataEachTime(Quadratic):
+    def data(self) -> Any:
+        return {**super().data(), "b": np.random.default_rng().standard_normal(self.size)}
+
+
+@pytest.mark.parametrize(
+    ("problem", "check"),
+    [
+        (HalvedBias(), "closed form"),
+        (SumsThePopulation(), "population"),
+        (SharesItsParameters(), "arrays"),
+        (LeavesTheVocabulary(), "interpreters"),
+        (SinglePrecisionData(), "arrays"),
+        (NewDataEachTime(), "arrays"),
+    ],
+    ids=lambda x: type(x).__name__ if isinstance(x, Problem) else x,
+)
+def test_a_problem_that_breaks_a_law_is_rejected(problem: Problem, check: str) -> None:
+    failed = {result.name for result in check_problem(problem) if not result.passed}
+    assert check in failed

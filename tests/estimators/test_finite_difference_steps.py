@@ -1,0 +1,148 @@
+"""The step of a finite difference: its order, its optimum, its refusal where it vanishes, measured noise."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import gradest
+from gradest.estimators.finite_difference import FiniteDifference
+from gradest.finite_differences.noise_level import EVALUATIONS, noise_level
+from gradest.finite_differences.steps import displacement, steps_of
+from gradest.theory import difference_optimum
+
+POINTS = np.random.default_rng(3).uniform(0.5, 1.5, 64)
+
+
+def exponential(x: npt.NDArray[Any]) -> Any:
+    """A loss of one parameter, all of whose derivatives are known."""
+    return np.exp(x).sum()
+
+
+def median_error(estimator: FiniteDifference, dtype: str = "float64") -> float:
+    errors = []
+    for point in POINTS.astype(dtype):
+        found = estimator(exponential, np.array([point])).gradient[0]
+        errors.append(abs(float(found) / float(np.exp(np.longdouble(point))) - 1))
+    return float(np.median(errors))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "order", "steps"),
+    [
+        ("forward", None, (1e-2, 1e-4)),
+        ("backward", None, (1e-2, 1e-4)),
+        ("central", 2, (1e-1, 1e-3)),
+        ("central", 4, (2e-1, 2e-2)),
+        ("central", 6, (4e-1, 8e-2)),
+    ],
+)
+def test_the_error_falls_with_the_order_of_the_scheme(
+    scheme: str, order: int | None, steps: tuple[float, float]
+) -> None:
+    errors = [median_error(FiniteDifference(scheme=scheme, order=order, step=s, step_mode="absolute")) for s in steps]
+    slope = np.log(errors[0] / errors[1]) / np.log(steps[0] / steps[1])
+    assert slope == pytest.approx(order or 1, abs=0.1)
+
+
+def test_below_the_optimum_the_error_grows_as_one_over_the_step() -> None:
+    steps = (1e-8, 1e-11)
+    errors = [median_error(FiniteDifference(step=s, step_mode="absolute")) for s in steps]
+    assert np.log(errors[0] / errors[1]) / np.log(steps[0] / steps[1]) == pytest.approx(-1, abs=0.2)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("scheme", "order", "rule"), [("forward", None, "forward"), ("central", 2, "central")])
+def test_the_best_step_is_near_theory_s_and_so_is_the_automatic_one(
+    dtype: str, scheme: str, order: int | None, rule: str
+) -> None:
+    best, predicted = difference_optimum(rule, noise=float(np.finfo(dtype).eps) * np.e / 2, derivative_bound=np.e)
+    curve = {
+        factor: median_error(FiniteDifference(scheme=scheme, order=order, step=best * factor), dtype)
+        for factor in (1e-3, 0.03, 0.3, 1.0, 3.0, 30.0, 1e3)
+    }
+    assert min(curve.values()) <= predicted
+    assert 0.03 < min(curve, key=lambda factor: curve[factor]) < 30
+    assert curve[1e3] > 30 * curve[1.0]
+    assert curve[1e-3] > 30 * curve[1.0]
+    assert median_error(FiniteDifference(scheme=scheme, order=order), dtype) <= 2 * predicted
+
+
+@pytest.mark.parametrize("scheme", ["forward", "backward", "central"])
+@pytest.mark.parametrize(("dtype", "step"), [("float64", 1e-20), ("float32", 1e-9)])
+def test_a_step_that_vanishes_is_refused_before_anything_is_evaluated(scheme: str, dtype: str, step: float) -> None:
+    objective = gradest.bind(gradest.get_problem("quadratic"), dtype=dtype)
+    with pytest.raises(gradest.StepTooSmallError, match="vanishes beside 'x' entry"):
+        FiniteDifference(scheme=scheme, step=step, step_mode="absolute").prepare(objective)()
+    assert objective.counts == gradest.Cost()
+
+
+def test_a_large_parameter_is_what_a_step_vanishes_beside() -> None:
+    params = np.array([1.0, 1e12])
+    with pytest.raises(gradest.StepTooSmallError, match="entry 1"):
+        FiniteDifference(step=1e-6, step_mode="absolute")(exponential_of_small, params)
+    assert FiniteDifference(step=1e-6)(exponential_of_small, params).gradient[1] == pytest.approx(1e-12, rel=1e-3)
+
+
+def exponential_of_small(x: npt.NDArray[Any]) -> Any:
+    return (x * 1e-12).sum()
+
+
+def test_an_exact_difference_takes_a_step_that_vanishes() -> None:
+    objective = gradest.bind(gradest.get_problem("logsumexp"))
+    estimate = FiniteDifference(differences="exact", step=1e-30).prepare(objective)()
+    x = objective.start[0].astype(np.longdouble)
+    np.testing.assert_allclose(estimate.gradient["x"], np.exp(x) / np.exp(x).sum(), rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "longdouble"])
+def test_displacements_are_distances_between_numbers_of_the_dtype(dtype: str) -> None:
+    x = (np.random.default_rng(0).standard_normal(500) * 100).astype(dtype)
+    step = np.asarray(1e-3, dtype=dtype)
+    moved = displacement(x, step, 1.0)
+    assert moved.dtype == x.dtype
+    assert np.array_equal((x + moved) - x, moved)
+    assert not np.array_equal(moved, np.full_like(x, step))
+
+
+def test_step_modes_scale_with_the_entry_with_the_block_or_with_nothing() -> None:
+    blocks = (np.array([3.0, -4.0, 0.0]), np.zeros(2))
+    relative, absolute, block = (steps_of(blocks, 0.1, mode) for mode in ("relative", "absolute", "block"))
+    np.testing.assert_allclose(np.concatenate(relative), [0.3, 0.4, 0.1, 0.1, 0.1])
+    np.testing.assert_allclose(np.concatenate(absolute), 0.1)
+    np.testing.assert_allclose(np.concatenate(block), [0.1 * np.sqrt(25 / 3)] * 3 + [0.1] * 2)
+
+
+@pytest.mark.parametrize("sigma", [1e-10, 1e-4])
+def test_the_noise_of_a_function_is_measured_within_a_factor_of_two(sigma: float) -> None:
+    generator = np.random.default_rng(11)
+    t = np.linspace(0.0, 1e-4 if sigma > 1e-6 else 1e-8, EVALUATIONS)
+    found = [noise_level(np.sin(3 * t) + sigma * generator.standard_normal(EVALUATIONS)) for _ in range(200)]
+    levels = [level for level in found if level is not None]
+    assert len(levels) > 190
+    assert np.median(levels) == pytest.approx(sigma, rel=0.5)
+    assert noise_level(np.exp(np.linspace(0.0, 1.0, EVALUATIONS))) is None
+
+
+def test_a_step_from_measured_noise_serves_a_noisy_loss_where_the_automatic_one_fails() -> None:
+    generator = np.random.default_rng(5)
+
+    def noisy(x: npt.NDArray[Any]) -> Any:
+        return np.exp(x).sum() + 1e-6 * generator.standard_normal()
+
+    params = np.array([0.3, 1.1, -0.4])
+
+    def error(step: str) -> float:
+        estimates = [FiniteDifference(step=step)(noisy, params, rng=0).gradient for _ in range(20)]
+        return float(np.median([np.linalg.norm(g - np.exp(params)) for g in estimates]))
+
+    assert error("noise") < 1e-2 < 0.05 < error("auto")
+
+
+def test_measuring_noise_costs_what_is_stated() -> None:
+    objective = gradest.bind(gradest.get_problem("mlp", batch=8, widths=(4,)), dtype="float32")
+    prepared = FiniteDifference(step="noise").prepare(objective)
+    prepared(rng=0)
+    assert objective.counts == prepared.cost
+    assert prepared.cost.values == 2 * objective.layout.num_parameters + EVALUATIONS

@@ -1,0 +1,69 @@
+"""The reference is better than what it judges, knows how good it is, and sees its inputs as the judged dtype does."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gradest import bind, get_problem
+from gradest.measurement.reference import reference_gradient
+from gradest.problem import Problem
+
+
+def exact_least_squares(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> list[Fraction]:
+    """Return X^T (X w - y) / N in rational arithmetic."""
+    rows = [[Fraction(float(v)) for v in row] for row in x]
+    weights, targets = [Fraction(float(v)) for v in w], [Fraction(float(v)) for v in y]
+    residuals = [
+        sum(a * b for a, b in zip(row, weights, strict=True)) - t for row, t in zip(rows, targets, strict=True)
+    ]
+    return [sum(row[j] * r for row, r in zip(rows, residuals, strict=True)) / len(rows) for j in range(len(weights))]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_agrees_with_rational_arithmetic_at_the_rounded_inputs(dtype: str) -> None:
+    problem = get_problem("least-squares", num_samples=7, num_features=3)
+    objective = bind(problem, dtype=dtype)
+    reference = reference_gradient(objective)
+    exact = exact_least_squares(objective.data["x"], objective.data["y"], objective.start[0])
+    for found, truth in zip(reference.gradient, exact, strict=True):
+        high = float(found)
+        low = float(found - np.longdouble(high))
+        assert abs(Fraction(high) + Fraction(low) - truth) <= Fraction(1e-18) * max(map(abs, exact))
+    assert reference.uncertainty < 1e-17
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax", "torch", "mxnet"])
+def test_is_the_same_whichever_backend_is_judged(backend: str) -> None:
+    problem = get_problem("mlp", dataset="iris", widths=(5,))
+    expected = reference_gradient(bind(problem, dtype="float32")).gradient
+    np.testing.assert_array_equal(
+        reference_gradient(bind(problem, backend=backend, dtype="float32")).gradient, expected
+    )
+
+
+def test_a_problem_without_closed_form_gets_reverse_mode_in_extended_precision() -> None:
+    class Bare(Problem):
+        name = "bare"
+
+        def parameters(self) -> dict[str, np.ndarray]:
+            return {"x": np.linspace(0.1, 1.0, 5)}
+
+        def loss(self, ops: Any, params: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
+            return ops.sum(ops.exp(params["x"]) * params["x"], axis=-1)
+
+    x = np.linspace(0.1, 1.0, 5).astype(np.longdouble)
+    reference = reference_gradient(bind(Bare()))
+    np.testing.assert_allclose(reference.gradient, (1 + x) * np.exp(x), rtol=1e-18)
+    assert reference.method.startswith("reverse mode")
+    assert reference.uncertainty < 1e-17
+
+
+def test_a_users_function_gets_the_best_there_is_with_an_honest_uncertainty() -> None:
+    x = np.linspace(0.1, 1.0, 5)
+    reference = reference_gradient(bind(lambda v: (np.exp(v) * v).sum(), x))
+    error = np.linalg.norm(reference.gradient - (1 + x) * np.exp(x)) / np.linalg.norm((1 + x) * np.exp(x))
+    assert "Richardson" in reference.method
+    assert error <= 4 * reference.uncertainty <= 1e-6

@@ -1,0 +1,137 @@
+"""Estimators whose random numbers are wrong: shared, shifted, cut short, coarse, or not asked for."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from support.reference_estimators import Array, PlainEvolution, Shape
+
+from gradest import Objective
+from gradest.estimator import PreparedKernel
+
+F = Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class SeedPlusWorker(PlainEvolution):
+    """Each worker seeds with seed + index: streams of neighbouring seeds overlap."""
+
+    def draw(self, key: Any, shape: Shape) -> Array:
+        base = sum(key) if isinstance(key, tuple) else key
+        return np.concatenate([super(SeedPlusWorker, self).draw(base + i, (1, shape[1])) for i in range(shape[0])])
+
+
+@dataclass(frozen=True)
+class NoisePerWorker(PlainEvolution):
+    """Draws as many streams as the executor has workers."""
+
+    def estimate(self, f: F, x: Array, rng: Any, executor: Executor | None) -> Array:
+        key = self.key(rng)
+        workers = getattr(executor, "_max_workers", 1)
+        return super().estimate(
+            f, x, key if workers == 1 else np.random.SeedSequence([hash(key) % 2**31, workers]), executor
+        )
+
+
+@dataclass(frozen=True)
+class StreamsByBackend(PlainEvolution):
+    """Draws other directions where the framework is another one."""
+
+    def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
+        other = replace(self, distribution="normal" if objective.backend.name == "numpy" else "sphere")
+        return PlainEvolution.prepare_kernel(PlainEvolution(**vars(other)), objective, executor=executor)
+
+
+@dataclass(frozen=True)
+class HalfPrecisionNoise(PlainEvolution):
+    def draw(self, key: Any, shape: Shape) -> Array:
+        return super().draw(key, shape).astype(np.float16).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class SeedModulo32Bits(PlainEvolution):
+    def key(self, rng: Any) -> Any:
+        key = super().key(rng)
+        return key % 2**32 if isinstance(key, int) else key
+
+
+@dataclass(frozen=True)
+class SeedModulo64Bits(PlainEvolution):
+    def key(self, rng: Any) -> Any:
+        key = super().key(rng)
+        return key % 2**64 if isinstance(key, int) else key
+
+
+@dataclass(frozen=True)
+class ShiftedStream(PlainEvolution):
+    """Seed s + 1 is the stream of seed s, moved on by one number."""
+
+    def draw(self, key: Any, shape: Shape) -> Array:
+        high, shift = divmod(sum(key) if isinstance(key, tuple) else key, 1000)
+        count = shape[0] * shape[1]
+        return np.random.default_rng(high).standard_normal(1000 + count)[shift : shift + count].reshape(shape)
+
+
+@dataclass(frozen=True)
+class IgnoresRng(PlainEvolution):
+    def key(self, rng: Any) -> Any:
+        return 0
+
+
+@dataclass(frozen=True)
+class UsesGlobalRng(PlainEvolution):
+    def key(self, rng: Any) -> Any:
+        np.random.seed(int(rng) % 2**32 if isinstance(rng, int) else 0)  # noqa: NPY002 - the fault
+        return int(np.random.randint(0, 2**31))  # noqa: NPY002 - the fault
+
+
+@dataclass(frozen=True)
+class GeneratorNotAdvanced(PlainEvolution):
+    def key(self, rng: Any) -> Any:
+        if isinstance(rng, np.random.Generator):
+            rng = np.random.default_rng(rng.bit_generator.seed_seq)
+        return super().key(rng)
+
+
+@dataclass(frozen=True)
+class NoneIsZero(PlainEvolution):
+    def key(self, rng: Any) -> Any:
+        return super().key(0 if rng is None else rng)
+
+
+@dataclass(frozen=True)
+class CorrelatedReplicates(PlainEvolution):
+    """Half of the directions of seeds 2k and 2k + 1 are the same."""
+
+    def draw(self, key: Any, shape: Shape) -> Array:
+        found = super().draw(key, shape)
+        if isinstance(key, int):
+            found[::2] = super().draw(key // 2, shape)[::2]
+        return found
+
+
+@dataclass(frozen=True)
+class AlwaysTheSameFirstDirection(PlainEvolution):
+    def draw(self, key: Any, shape: Shape) -> Array:
+        found = super().draw(key, shape)
+        found[0] = super().draw(0, shape)[0]
+        return found
+
+
+@dataclass(frozen=True)
+class RandomSoldAsDeterministic(PlainEvolution):
+    stochastic = False
+
+
+@dataclass(frozen=True)
+class SharedNoiseInChunks(PlainEvolution):
+    def block(self, directions: Array, start: int, stop: int) -> Array:
+        return directions[: stop - start]
+
+
+@dataclass(frozen=True)
+class SharedNoiseInAll(PlainEvolution):
+    def draw(self, key: Any, shape: Shape) -> Array:
+        return np.repeat(super().draw(key, (1, shape[1])), shape[0], axis=0)

@@ -1,0 +1,127 @@
+"""The predicted error of node perturbation agrees with exact expectations of J^T (1/N) sum_i (d.v_i) v_i."""
+
+import itertools
+
+import numpy as np
+import pytest
+from support.theory_ensembles import ensemble, low_rank, mean_and_mse
+
+from gradest import theory
+from gradest.errors import InvalidInputError
+
+GENERATOR = np.random.default_rng(8)
+CASES = [
+    ("normal", 3, 1),
+    ("normal", 2, 2),
+    ("rademacher", 3, 2),
+    ("uniform", 3, 1),
+    ("sphere", 3, 2),
+    ("coordinates", 3, 2),
+    ("coordinates-without-replacement", 3, 2),
+    ("orthogonal", 2, 1),
+    ("orthogonal", 2, 3),
+    ("orthogonal-chi", 2, 2),
+]
+
+
+def layer(samples, units, *, inputs=2, bias=True):
+    return theory.NodeLayer(
+        inputs=GENERATOR.standard_normal((samples, inputs)),
+        slopes=GENERATOR.standard_normal((samples, units)),
+        bias=bias,
+    )
+
+
+def jacobian(one):
+    """Return dz/d(W, b) `(B H, D H + H)`, entry by entry."""
+    samples, units = one.slopes.shape
+    columns = np.hstack([one.inputs, np.ones((samples, 1))]) if one.bias else one.inputs
+    return np.kron(columns, np.eye(units))
+
+
+def stacked(layers, *, tied=False):
+    """Return d `(n,)` and J `(n, P)` of layers of their own parameters, or of the same ones."""
+    blocks = [jacobian(one) for one in layers]
+    width = blocks[0].shape[1] if tied else sum(block.shape[1] for block in blocks)
+    whole = np.zeros((sum(len(block) for block in blocks), width))
+    row = column = 0
+    for block in blocks:
+        whole[row : row + len(block), column : column + block.shape[1]] = block
+        row, column = row + len(block), column if tied else column + block.shape[1]
+    return np.concatenate([one.slopes.ravel() for one in layers]), whole
+
+
+def exact_mse(weights, directions, slopes, whole):
+    estimates = np.einsum("mnp,mn->mp", directions, directions @ slopes) / directions.shape[1]
+    mean, mse = mean_and_mse(weights, estimates @ whole, slopes @ whole)
+    np.testing.assert_allclose(mean, slopes @ whole, atol=1e-11)
+    return mse
+
+
+def predicted(law, layers, count, *, tied=False, rank=1):
+    slopes, whole = stacked(layers, tied=tied)
+    return theory.predict_node_perturbation(
+        law, layers=layers, gradient_norm=np.linalg.norm(slopes @ whole), num_samples=count, rank=rank
+    ).relative_mse
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("law", "size", "count"), CASES)
+def test_the_error_equals_the_exact_expectation(law, size, count, bias):
+    layers = [layer(size, 1, bias=bias)]
+    expected = exact_mse(*ensemble(law, size, count), *stacked(layers))
+    assert predicted(law, layers, count) == pytest.approx(expected, rel=1e-10, abs=1e-12)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_the_error_of_several_layers_equals_the_mean_over_all_signs(tied):
+    layers = [layer(2, 2), layer(1, 2)] if tied else [layer(2, 2), layer(2, 1, inputs=3, bias=False)]
+    signs = np.array(list(itertools.product((-1.0, 1.0), repeat=6)))[:, None]
+    expected = exact_mse(np.full(64, 1 / 64), signs, *stacked(layers, tied=tied))
+    assert predicted("rademacher", layers, 1, tied=tied) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("law", [law for law in theory.DISTRIBUTIONS if law != "low-rank"])
+@pytest.mark.parametrize("count", [1, 4, 8])
+def test_the_error_is_the_trace_of_the_covariance_between_jacobians(law, count):
+    layers = [layer(2, 2), layer(2, 1, inputs=3, bias=False)]
+    slopes, whole = stacked(layers)
+    by_node = theory.covariance(law, slopes, count)
+    expected = np.trace(whole.T @ by_node @ whole) / np.sum((slopes @ whole) ** 2)
+    assert predicted(law, layers, count) == pytest.approx(expected, rel=1e-12, abs=1e-13)
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+def test_low_rank_directions_of_a_layer(rank):
+    layers = [layer(2, 1)] if rank == 2 else [layer(2, 2)]
+    weights, directions = low_rank(layers[0].slopes.shape, rank)
+    expected = exact_mse(weights, directions[:, None], *stacked(layers))
+    assert predicted("low-rank", layers, 1, rank=rank) == pytest.approx(expected, rel=1e-10)
+    assert abs(predicted("normal", layers, 1) - expected) > 0.1
+
+
+@pytest.mark.parametrize("law", ["orthogonal", "coordinates-without-replacement"])
+def test_a_full_frame_of_nodes_leaves_no_error(law):
+    assert predicted(law, [layer(3, 2)], 6) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_wrong_gains_and_laws_are_noticed():
+    one = layer(3, 1)
+    expected = exact_mse(*ensemble("normal", 3, 1), *stacked([one]))
+    without_bias = theory.NodeLayer(inputs=one.inputs, slopes=one.slopes, bias=False)
+    norm = np.linalg.norm(one.slopes.T @ np.hstack([one.inputs, np.ones((3, 1))]))
+    mutants = [
+        theory.predict_node_perturbation("normal", layers=[without_bias], gradient_norm=norm, num_samples=1),
+        theory.predict_node_perturbation("rademacher", layers=[one], gradient_norm=norm, num_samples=1),
+        theory.predict_node_perturbation("normal", layers=[one], gradient_norm=norm, num_samples=2),
+    ]
+    assert all(abs(mutant.relative_mse - expected) > 0.1 * expected for mutant in mutants)
+
+
+def test_what_makes_no_sense_is_refused():
+    with pytest.raises(InvalidInputError, match="one B"):
+        theory.NodeLayer(inputs=np.ones((2, 3)), slopes=np.ones((3, 2)), bias=True)
+    with pytest.raises(InvalidInputError, match="positive gradient norm"):
+        theory.predict_node_perturbation("normal", layers=[layer(2, 2)], gradient_norm=0.0, num_samples=1)
+    with pytest.raises(InvalidInputError, match="0 layers"):
+        theory.predict_node_perturbation("normal", layers=[], gradient_norm=1.0, num_samples=1)
