@@ -3,11 +3,14 @@
     import gradest
     estimate = gradest.get_estimator("fd-central")(f, params)     # f(params) -> scalar, params a pytree of arrays
     gradient = gradest.grad(f, method="reverse")(params)
+    results = gradest.compare(gradest.get_problem("quadratic"), estimators=["reverse", "es"], backends=["numpy"])
 
-Importing gradest imports NumPy and no framework.
+Importing gradest imports NumPy and no framework. The classes of the estimators are in `gradest.estimators`.
 """
 
-from gradest import bench
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from gradest.backend import Backend, get_backend
 from gradest.binding import bind
 from gradest.errors import (
@@ -25,8 +28,8 @@ from gradest.errors import (
     UnknownNameError,
     UnsupportedError,
 )
-from gradest.estimate import Cost, Estimate
-from gradest.estimator import Estimator, Prepared, Target, get_estimator
+from gradest.estimate import Cost, Estimate, KernelResult
+from gradest.estimator import Estimator, Kernel, Prepared, PreparedKernel, Target, get_estimator
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Operations
@@ -34,6 +37,23 @@ from gradest.problem import Problem, get_problem
 from gradest.registry import names
 from gradest.transforms import grad, value_and_grad
 from gradest.version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from gradest import bench, datasets, directions, estimators, problems, testing, theory
+    from gradest.measurement.compare import compare
+
+# Imported when first asked for: a table of strings, so that nothing here makes results depend on their text.
+EXPORTS = {
+    "bench": "gradest.bench",
+    "compare": "gradest.measurement.compare:compare",
+    "datasets": "gradest.datasets",
+    "directions": "gradest.directions",
+    "estimators": "gradest.estimators",
+    "problems": "gradest.problems",
+    "testing": "gradest.testing",
+    "theory": "gradest.theory",
+}
+"""Public names that are imported on first use: a package, or "module:name"."""
 
 __all__ = [
     "Backend",
@@ -45,6 +65,8 @@ __all__ = [
     "InvalidEstimateError",
     "InvalidInputError",
     "InvalidTypeError",
+    "Kernel",
+    "KernelResult",
     "Layout",
     "MemoryBudgetError",
     "MissingDependencyError",
@@ -54,6 +76,7 @@ __all__ = [
     "Operations",
     "PreparationMismatchError",
     "Prepared",
+    "PreparedKernel",
     "Problem",
     "StepTooSmallError",
     "Target",
@@ -61,10 +84,30 @@ __all__ = [
     "UnsupportedError",
     "bench",
     "bind",
+    "compare",
+    "datasets",
+    "directions",
+    "estimators",
     "get_backend",
     "get_estimator",
     "get_problem",
     "grad",
     "names",
+    "problems",
+    "testing",
+    "theory",
     "value_and_grad",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = EXPORTS[name].partition(":")
+    found = importlib.import_module(module)
+    globals()[name] = value = getattr(found, attribute) if attribute else found
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *EXPORTS})

@@ -7,7 +7,6 @@ import, found by reading them. A third party's files count where they stand in t
 import ast
 import hashlib
 import importlib.util
-import inspect
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -55,20 +54,38 @@ def _imports(module: str) -> tuple[str, ...]:
 
 
 def _imported_names(tree: ast.AST, module: str) -> Iterator[str]:
-    for node in ast.walk(tree):
+    """Yield the modules that a text imports when it runs; what stands under TYPE_CHECKING never does."""
+    for node in _running(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             parent = ".".join(module.split(".")[: -node.level]) if node.level else ""
             origin = ".".join(part for part in (parent, node.module or "") if part)
             yield origin
-            # `from package import module` names a module, `from module import name` does not; the latter has no source
-            yield from (f"{origin}.{alias.name}" for alias in node.names if origin in _OWN)
+            for alias in node.names:
+                # `from package import module` names a module; `from module import name` does not, and has no source.
+                # A name that a package exports by its table stands in the module that the table says.
+                yield _exported(origin).get(alias.name, f"{origin}.{alias.name}")
 
 
-def class_file(found: type) -> str:
-    """Return the file that a class stands in, or "" for one made at run time."""
-    return inspect.getsourcefile(found) or ""
+def _running(tree: ast.AST) -> Iterator[ast.AST]:
+    """Walk a syntax tree, leaving out what is under `if TYPE_CHECKING:`."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        typing_only = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        waiting.extend(node.orelse if isinstance(node, ast.If) and typing_only else ast.iter_child_nodes(node))
+
+
+@cache
+def _exported(module: str) -> dict[str, str]:
+    """Return the table `EXPORTS` of a package of this project: name -> module; empty where there is none."""
+    source = _source(module) if module.partition(".")[0] in _OWN else None
+    for node in ast.parse(source or b"").body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "EXPORTS" for t in node.targets):
+            return {name: place.partition(":")[0] for name, place in ast.literal_eval(node.value).items()}
+    return {}
 
 
 def data_checksum(problem: Problem) -> str:
