@@ -35,6 +35,7 @@ from gradest.objective import Objective
 from gradest.operations import Operations
 from gradest.problem import Problem, get_problem
 from gradest.registry import names
+from gradest.situation import Situation
 from gradest.transforms import grad, value_and_grad
 from gradest.version import __version__ as __version__
 
@@ -78,6 +79,7 @@ __all__ = [
     "Prepared",
     "PreparedKernel",
     "Problem",
+    "Situation",
     "StepTooSmallError",
     "Target",
     "UnknownNameError",

@@ -10,9 +10,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
-from typing import Any, ClassVar
-
-from numpy.typing import NDArray
+from typing import Any, ClassVar, NamedTuple
 
 from gradest.backend import Leaves
 from gradest.binding import bind
@@ -20,7 +18,8 @@ from gradest.errors import PreparationMismatchError, UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.registry import construct
+from gradest.registry import construct, registered_name
+from gradest.situation import Situation
 from gradest.theory import Prediction
 
 Kernel = Callable[[Leaves, Any], KernelResult]
@@ -34,6 +33,13 @@ class Target(Enum):
     SMOOTHED = "gradient of the smoothed loss"
     DIRECTION = "direction of the gradient only"
     NOTHING = "nothing (a control)"
+
+
+class Smoothing(NamedTuple):
+    """Says by what a loss is smoothed: the law of the directions, a name in `gradest.laws`, and the radius sigma."""
+
+    law: str
+    sigma: float
 
 
 @dataclass(frozen=True)
@@ -53,8 +59,17 @@ class Estimator(ABC):
     workers; the expectation is `target`.
     """
 
-    name: ClassVar[str]
+    family: ClassVar[str] = ""
+    """What estimators of this class are called, whatever their hyper-parameters."""
     stochastic: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        """The registered name that says most of the hyper-parameters ("spsa", "fd-central"), else the family.
+
+        A class of a plug-in may state `name` itself, as an attribute.
+        """
+        return registered_name(self) or self.family or type(self).__name__
 
     @property
     @abstractmethod
@@ -76,6 +91,11 @@ class Estimator(ABC):
         """What the expectation is; it may depend on the hyper-parameters."""
         return Target.GRADIENT
 
+    @property
+    def smoothing(self) -> "Smoothing | None":
+        """The density that the target is smoothed by, where the target is the gradient of a smoothed loss."""
+        return None
+
     @abstractmethod
     def cost(self, layout: Layout) -> Cost:
         """Return what one estimate costs for parameters of the layout, before anything runs."""
@@ -90,24 +110,11 @@ class Estimator(ABC):
             The backend or the objective lacks what the estimator needs; the message says what can be used.
         """
 
-    def predict(
-        self,
-        layout: Layout,
-        gradient: NDArray[Any],
-        *,
-        value: float | None = None,
-        hessian: NDArray[Any] | None = None,
-        objective: Objective | None = None,
-    ) -> Prediction | None:
-        """Return the error that theory predicts where the gradient is `gradient` `(P,)`, or None where it states none.
+    def predict(self, at: Situation) -> Prediction | None:
+        """Return the error that theory predicts at a point of a loss, or None where it states none.
 
-        Parameters
-        ----------
-        value, hessian
-            The loss there and its curvature `(P, P)`, where known.
-        objective
-            The loss, whose start point is that place, where known. An estimator whose error does not follow from the
-            layout (it depends on the batch, on activations) reads it, runs no estimate, and returns None without it.
+        An estimator whose error does not follow from the layout (it depends on the batch, on activations) reads
+        `at.objective`, runs no estimate, and returns None without it.
 
         Raises
         ------

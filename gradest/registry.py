@@ -230,6 +230,17 @@ def _is_file_of(module: ModuleType, path: Path) -> bool:
     return origin is not None and Path(origin).resolve() == path.resolve()
 
 
+def registered_name(estimator: object) -> str | None:
+    """Return the name whose class is the estimator's and whose fixed fields are most of its own; None without one."""
+    place = f"{type(estimator).__module__}:{type(estimator).__qualname__}"
+    best, most = None, -1
+    for name, entry in {**ESTIMATORS, **_plugins("estimators")}.items():
+        fits = entry.location == place and all(getattr(estimator, k, None) == v for k, v in entry.arguments)
+        if fits and len(entry.arguments) > most:
+            best, most = name, len(entry.arguments)
+    return best
+
+
 def entry_points(*, group: str) -> Any:
     """Return the entry points of a group; their reader is imported here, because it takes as long as the rest."""
     metadata = importlib.import_module("importlib.metadata")

@@ -1,5 +1,6 @@
 """The laws of directions by name, and a block of directions in the shapes of the parameters."""
 
+import importlib
 import math
 from collections.abc import Callable, Sequence
 from itertools import accumulate
@@ -8,18 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.directions.independent import (
-    fill_coordinates,
-    fill_normal,
-    fill_rademacher,
-    fill_sphere,
-    fill_uniform,
-    packed_signs,
-)
+from gradest.directions.independent import packed_signs
 from gradest.directions.keys import Key
-from gradest.directions.orthogonal import Frames, Permutations
 from gradest.directions.streams import Streams
 from gradest.errors import InvalidInputError, unknown_name
+from gradest.laws import LAWS
 from gradest.layout import Layout, Shape
 from gradest.tangents import Dense, LowRank, Tangent
 
@@ -27,16 +21,8 @@ Fill = Callable[[Streams, int, NDArray[Any]], None]
 Noise = tuple[Any, ...]
 """For each parameter an array `(K, *shape)`, or `(left (K, m, r), right (K, n, r))` of a low-rank product."""
 
-COMPONENTS: dict[str, Fill] = {
-    "normal": fill_normal,
-    "rademacher": fill_rademacher,
-    "uniform": fill_uniform,
-    "sphere": fill_sphere,
-    "coordinates": fill_coordinates,
-    "low-rank": fill_normal,
-}
-PERMUTED, ORTHOGONAL, ORTHOGONAL_CHI = "coordinates-without-replacement", "orthogonal", "orthogonal-chi"
-DISTRIBUTIONS = (*COMPONENTS, PERMUTED, ORTHOGONAL, ORTHOGONAL_CHI)
+DISTRIBUTIONS = tuple(LAWS)
+"""The names of the laws; `gradest.laws.LAWS` says what each is."""
 _MATRIX_AXES = 2
 _SCRATCH_ENTRIES = 1 << 16
 _ALIGNMENT_BYTES = 64
@@ -77,14 +63,7 @@ class Directions:
         self._layout = layout
         self._rank = rank if distribution == "low-rank" else None
         self._dtype = np.dtype(np.float32 if dtype == "float32" else np.float64)
-        size = layout.num_parameters
-        if distribution in COMPONENTS:
-            self._fill = COMPONENTS[distribution]
-        elif distribution == PERMUTED:
-            self._fill = Permutations(size).fill
-        else:
-            chi = distribution == ORTHOGONAL_CHI
-            self._fill = Frames(num_samples, size, chi=chi, memory_budget_bytes=memory_budget_bytes).fill
+        self._fill = _fill_of(distribution, num_samples, layout.num_parameters, memory_budget_bytes)
 
     def block(self, start: int, stop: int) -> Noise:
         """Return the directions start, ..., stop - 1 as new arrays, one entry for each parameter."""
@@ -139,10 +118,19 @@ def _aligned(shape: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
     return memory[first : first + needed].view(dtype).reshape(shape)
 
 
+def _fill_of(distribution: str, num_samples: int, size: int, memory_budget_bytes: int) -> Fill:
+    """Return the function that fills arrays with directions of a law."""
+    law = LAWS[distribution]
+    module, _, name = law.drawn_by.partition(":")
+    found = getattr(importlib.import_module(module), name)
+    fill: Fill = found(num_samples, size, memory_budget_bytes) if law.blockwise else found
+    return fill
+
+
 def require_distribution(distribution: str, rank: int) -> None:
     """Refuse a law that does not exist, and a rank that is not a positive integer."""
-    if distribution not in DISTRIBUTIONS:
-        raise unknown_name("distribution of directions", distribution, DISTRIBUTIONS)
+    if distribution not in LAWS:
+        raise unknown_name("distribution of directions", distribution, LAWS)
     if isinstance(rank, bool) or not isinstance(rank, int | np.integer) or rank < 1:
         raise InvalidInputError(f"rank must be a positive integer; found {rank!r}; try rank=1")
 

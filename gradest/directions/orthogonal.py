@@ -4,6 +4,7 @@ A block is drawn whole, because no direction of it can be drawn without those be
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from gradest.directions.independent import fill_normal
 from gradest.directions.streams import LENGTH, PERMUTATION, Streams
 from gradest.errors import MemoryBudgetError
+
+Fill = Callable[[Streams, int, NDArray[Any]], None]
 
 _COPIES = 3  # the normal matrix, LAPACK's copy of it, and the frame
 _ENTRY_BYTES = 8
@@ -82,3 +85,18 @@ class Permutations:
         for _ in streams.seek(block, block + 1, purpose=PERMUTATION):
             self._last = (block, streams.generator.permutation(self._size))
         return self._permutation(streams, block)
+
+
+def frames(num_samples: int, size: int, memory_budget_bytes: int) -> Fill:
+    """Return what fills with directions of length sqrt(P) that are orthogonal within blocks of P."""
+    return Frames(num_samples, size, chi=False, memory_budget_bytes=memory_budget_bytes).fill
+
+
+def frames_of_chi_length(num_samples: int, size: int, memory_budget_bytes: int) -> Fill:
+    """Return what fills with such directions of chi_P length: each by itself is normal."""
+    return Frames(num_samples, size, chi=True, memory_budget_bytes=memory_budget_bytes).fill
+
+
+def permutations(num_samples: int, size: int, memory_budget_bytes: int) -> Fill:
+    """Return what fills with coordinate directions, each coordinate once in a block of P."""
+    return Permutations(size).fill

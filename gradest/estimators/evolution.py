@@ -4,47 +4,26 @@ What they compute stands here; how blocks of directions are walked through stand
 """
 
 from concurrent.futures import Executor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gradest.chunking import DEFAULT_MEMORY_BUDGET_BYTES
-from gradest.errors import InvalidInputError, UnsupportedError
+from gradest.errors import InvalidInputError
 from gradest.estimate import Cost
-from gradest.estimator import Estimator, PreparedKernel, Target
+from gradest.estimator import PreparedKernel, Smoothing, Target
+from gradest.laws import LAWS
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun, Strategy
+from gradest.sampling.evolution_error import predict_evolution
+from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun, parameter_kernel
 from gradest.sampling.sampler import DirectionSampler, evaluation_path, require_sigma
 from gradest.sampling.shaping import require_shaping
 from gradest.sampling.workers import Crew
-from gradest.theory import Prediction, local_model, mean_excess, relative_mse_es
+from gradest.situation import Situation
+from gradest.theory import Prediction
 
 _GAUSSIAN = "Salimans et al. 2017, arXiv:1703.03864; Nesterov & Spokoiny 2017, doi:10.1007/s10208-015-9296-2"
-_ORTHOGONAL = "Choromanski et al. 2018, arXiv:1804.02395"
-_SOURCES = {
-    "rademacher": "Spall 1992, doi:10.1109/9.119632",
-    "sphere": "Flaxman, Kalai & McMahan 2005, arXiv:cs/0408007",
-    "orthogonal": _ORTHOGONAL,
-    "orthogonal-chi": _ORTHOGONAL,
-    "low-rank": "Sarkar et al. 2025, arXiv:2511.16652",
-}
 _SHAPED: dict[str | None, str] = {
     "centered-rank": "centered ranks: Salimans et al. 2017, arXiv:1703.03864",
-}
-_LAWS = {
-    "normal": "~ N(0, I)",
-    "uniform": "uniform in [-sqrt 3, sqrt 3]^P",
-    "rademacher": "of random signs",
-    "sphere": "= sqrt(P) u, u uniform on the sphere",
-    "coordinates": "= sqrt(P) e_j, j drawn with replacement",
-    "coordinates-without-replacement": "= sqrt(P) e_j, j drawn without replacement",
-    "orthogonal": "= sqrt(P) times an orthonormal frame",
-    "orthogonal-chi": "an orthonormal frame with chi_P lengths",
-    "low-rank": "= A B^T / sqrt(r) for each matrix",
 }
 DIFFERENCES = ("auto", "plain", "exact")
 
@@ -77,7 +56,7 @@ class EvolutionStrategy(DirectionSampler):
         needs a loss in gradest's operations; "auto" is plain, and warns where rounding takes over.
     """
 
-    name = "es"
+    family = "es"
     sigma: float = 0.01
     antithetic: bool = True
     baseline: str = "none"
@@ -106,7 +85,7 @@ class EvolutionStrategy(DirectionSampler):
                 "pass antithetic=False, or baseline='none'",
             ),
             (
-                not self.antithetic and self.distribution.startswith("coordinates"),
+                not self.antithetic and not LAWS[self.distribution].centred,
                 f"one-sided values along {self.distribution} directions, whose mean is not zero, were asked for: their "
                 "bias is of order sigma; pass antithetic=True, or use fd-forward",
             ),
@@ -135,7 +114,7 @@ class EvolutionStrategy(DirectionSampler):
     @property
     def source(self) -> str:
         """Of the directions where they have one of their own, and of the shaping."""
-        return "; ".join(filter(None, (_SOURCES.get(self.distribution, _GAUSSIAN), _SHAPED.get(self.shaping))))
+        return "; ".join(filter(None, (LAWS[self.distribution].source or _GAUSSIAN, _SHAPED.get(self.shaping))))
 
     @property
     def formula(self) -> str:
@@ -149,7 +128,7 @@ class EvolutionStrategy(DirectionSampler):
             weight = f"({rise}) / s"
         if self.shaping is not None:
             weight = f"{self.shaping}({rise})"
-        return f"(1/N) sum_i {weight} v_i, v_i {_LAWS[self.distribution]}"
+        return f"(1/N) sum_i {weight} v_i, v_i {LAWS[self.distribution].wording}"
 
     @property
     def cost_formula(self) -> str:
@@ -163,6 +142,11 @@ class EvolutionStrategy(DirectionSampler):
         calibrated = self.shaping is None and self.baseline != "mean"
         return Target.SMOOTHED if calibrated else Target.DIRECTION
 
+    @property
+    def smoothing(self) -> Smoothing | None:
+        """The law and the radius, where the target is the smoothed loss's gradient."""
+        return Smoothing(self.distribution, self.sigma) if self.target is Target.SMOOTHED else None
+
     def cost(self, layout: Layout) -> Cost:
         sides = 2 if self.antithetic else 1
         values = sides * self.num_samples
@@ -170,83 +154,15 @@ class EvolutionStrategy(DirectionSampler):
             return Cost(values=values + len(self.blocks(layout)))
         return Cost(values=values + (1 if self.baseline == "value" else 0))
 
-    def predict(
-        self,
-        layout: Layout,
-        gradient: NDArray[Any],
-        *,
-        value: float | None = None,
-        hessian: NDArray[Any] | None = None,
-        objective: Objective | None = None,
-    ) -> Prediction | None:
-        """Return the relative mean squared error of `gradest.theory.relative_mse_es`; None without a formula."""
-        bare = not self.antithetic and self.baseline == "none"
-        if self.shaping is not None or not np.any(gradient) or (bare and value is None):
-            return None
-        excess = mean_excess(
-            self.distribution, blocks=layout.shapes, shares=self.shares(layout, gradient), rank=self.rank
-        )
-        try:
-            return relative_mse_es(
-                self.distribution,
-                baseline="antithetic" if self.antithetic else self.baseline,
-                num_parameters=layout.num_parameters,
-                num_samples=self.num_samples,
-                sigma=self.sigma,
-                model=local_model(gradient, hessian=hessian, value=value),
-                direction_excess=excess,
-            )
-        except UnsupportedError:  # no formula is derived for this law and baseline, and None says so
-            return None
-
-    def strategy(self) -> Strategy:
-        """Return the hyper-parameters that decide how values become weights."""
-        return Strategy(
-            num_samples=self.num_samples,
-            sigma=self.sigma,
-            antithetic=self.antithetic,
-            baseline=self.baseline,
-            shaping=self.shaping,
-            differences=self.differences,
-        )
+    def predict(self, at: Situation) -> Prediction | None:
+        """Return the relative mean squared error and the cosine; of a shaped estimate the cosine alone."""
+        return predict_evolution(self, self.distribution, self.rank, at)
 
     def parts(self, objective: Objective) -> EvolutionKernel:
         """Return the kernel whose parts workers carry out."""
-        packed = self.distribution == "rademacher" and objective.ops.unpacks_signs and len(set(objective.dtypes)) == 1
-        draw = partial(self.directions, objective=objective)
-        return EvolutionKernel(self.strategy(), objective, draw, packed=packed)
+        return parameter_kernel(self, objective, partial(self.directions, objective=objective), self.distribution)
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         self.directions((0, 0), objective)  # refuses now what would not fit the memory budget later
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
         return PreparedKernel(EvolutionRun(crew, self.blocks(objective.layout)), evaluation_path(objective))
-
-
-@dataclass(frozen=True, kw_only=True)
-class AntitheticVariant(Estimator):
-    """Is the base of antithetic evolution strategies on something else than the parameters as they are.
-
-    Attributes
-    ----------
-    num_samples, sigma, chunk_size, memory_budget_bytes
-        As in `EvolutionStrategy`.
-    """
-
-    stochastic = True
-
-    num_samples: int = 100
-    sigma: float = 0.01
-    chunk_size: int | None = None
-    memory_budget_bytes: int = DEFAULT_MEMORY_BUDGET_BYTES
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range."""
-        self.plain()
-
-    def cost(self, layout: Layout) -> Cost:
-        return Cost(values=2 * self.num_samples)
-
-    def plain(self) -> EvolutionStrategy:
-        """Return the evolution strategy with the hyper-parameters that this one has too."""
-        own = {field.name for field in fields(self)}
-        return EvolutionStrategy(**{f.name: getattr(self, f.name) for f in fields(EvolutionStrategy) if f.name in own})

@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.directions import Directions, Key, Noise
+from gradest.directions import Key, Noise
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimator import PreparedKernel, Target
-from gradest.estimators.evolution import AntitheticVariant, EvolutionStrategy
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
+from gradest.sampling.evolution_kernel import AntitheticVariant, EvolutionKernel, EvolutionRun
 from gradest.sampling.sampler import evaluation_path
 from gradest.sampling.workers import Crew
+from gradest.situation import Situation
 from gradest.theory import Prediction, predict_guided
 
 _GUIDE = "guide"
+_LAW = "normal"  # of the covariance that the paper states
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,7 @@ class GuidedES(AntitheticVariant):
         The factor beta of the estimate, by which the paper multiplies it.
     """
 
-    name = "guided-es"
+    family = "guided-es"
     source = "Maheswaranathan et al. 2019, arXiv:1806.10230"
     formula = "(beta/N) sum_i (f(x + s v_i) - f(x - s v_i)) / (2 s) v_i / (alpha + (1 - alpha) P/k)"
     cost_formula = "2N values"
@@ -66,26 +67,18 @@ class GuidedES(AntitheticVariant):
         """A direction near the gradient's; for alpha = 1 and scale = 1 the smoothed loss's gradient."""
         return Target.SMOOTHED if self.alpha == self.scale == 1.0 else Target.DIRECTION
 
-    def predict(
-        self,
-        layout: Layout,
-        gradient: NDArray[Any],
-        *,
-        value: float | None = None,
-        hessian: NDArray[Any] | None = None,
-        objective: Objective | None = None,
-    ) -> Prediction | None:
+    def predict(self, at: Situation) -> Prediction | None:
         """Return the error about the gradient, bias included, of `predict_guided`; None without an objective.
 
         The objective says how the guides are laid out.
         """
-        exact = np.asarray(gradient, dtype=np.float64)
-        if objective is None or not np.any(exact):
+        exact = np.asarray(at.gradient, dtype=np.float64)
+        if at.objective is None or not np.any(exact):
             return None
-        basis = objective.scoped(self._basis)(objective)
+        basis = at.objective.scoped(self._basis)(at.objective)
         inside = float(np.sum((basis.T @ exact) ** 2) / np.sum(exact**2))
         return predict_guided(
-            num_parameters=layout.num_parameters,
+            num_parameters=at.layout.num_parameters,
             num_guides=basis.shape[1],
             num_samples=self.num_samples,
             alpha=self.alpha,
@@ -96,13 +89,13 @@ class GuidedES(AntitheticVariant):
     def parts(self, objective: Objective) -> EvolutionKernel:
         """Return the kernel whose parts workers carry out."""
         basis = self._basis(objective)
-        draw = partial(GuidedDirections, estimator=self.plain(), objective=objective, basis=basis, alpha=self.alpha)
-        return EvolutionKernel(self.plain().strategy(), objective, draw)
+        draw = partial(GuidedDirections, estimator=self, objective=objective, basis=basis, alpha=self.alpha)
+        return EvolutionKernel(self, objective, draw)
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
         guided = (1.0 - self.alpha) * objective.layout.num_parameters / max(1, len(self.guides or ()))
-        run = EvolutionRun(crew, self.plain().blocks(objective.layout), scale=self.scale / (self.alpha + guided))
+        run = EvolutionRun(crew, self.blocks_of(objective.layout, _LAW, 1), scale=self.scale / (self.alpha + guided))
         return PreparedKernel(run, evaluation_path(objective))
 
     def _basis(self, objective: Objective) -> NDArray[np.float64]:
@@ -138,18 +131,12 @@ class GuidedDirections:
     """Normal directions of P + k numbers, of which the last k are coordinates in the guides' span."""
 
     def __init__(
-        self, key: Key, *, estimator: EvolutionStrategy, objective: Objective, basis: NDArray[np.float64], alpha: float
+        self, key: Key, *, estimator: GuidedES, objective: Objective, basis: NDArray[np.float64], alpha: float
     ) -> None:
         layout = objective.layout
         extended = Layout((*layout.names, _GUIDE), (*layout.shapes, (basis.shape[1],)))
         self._layout = layout
-        self._normal = Directions(
-            key,
-            extended,
-            num_samples=estimator.num_samples,
-            dtype=objective.dtype,
-            memory_budget_bytes=estimator.memory_budget_bytes,
-        )
+        self._normal = estimator.draw(key, extended, _LAW, 1, dtype=objective.dtype)
         self._free = math.sqrt(alpha)
         self._guided = math.sqrt((1.0 - alpha) * layout.num_parameters / basis.shape[1]) * basis.T
 

@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.autodiff import value_and_gradient
 from gradest.backend import Leaves, as_float64
 from gradest.directions import Directions, Key
+from gradest.directions.directions import require_distribution
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel, Target
-from gradest.estimators.evolution import AntitheticVariant
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, Operations
-from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
+from gradest.sampling.evolution_kernel import AntitheticVariant, EvolutionKernel, EvolutionRun
 from gradest.sampling.layers import Layer, require_layers_alone, run_intercepted
 from gradest.sampling.workers import Crew
+from gradest.situation import Situation
 from gradest.tangents import Tangent
 from gradest.theory import NodeLayer, Prediction, predict_node_perturbation
 
@@ -43,12 +43,17 @@ class NodePerturbation(AntitheticVariant):
         As in `EvolutionStrategy`, for antithetic pairs; sigma is in units of the pre-activations.
     """
 
-    name = "node-perturbation"
+    family = "node-perturbation"
     source = "Widrow & Lehr 1990, doi:10.1109/5.58323 (MR III); Ren et al. 2023, arXiv:2210.03310"
     formula = "h^T (1/N) sum_i (f(z + s v_i) - f(z - s v_i)) / (2 s) v_i"
     cost_formula = "2N + 1 values"
 
     distribution: str = "normal"
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range and laws that do not exist."""
+        super().__post_init__()
+        require_distribution(self.distribution, rank=1)
 
     @property
     def target(self) -> Target:
@@ -58,41 +63,26 @@ class NodePerturbation(AntitheticVariant):
     def cost(self, layout: Layout) -> Cost:
         return Cost(values=2 * self.num_samples + 1)
 
-    def predict(
-        self,
-        layout: Layout,
-        gradient: NDArray[Any],
-        *,
-        value: float | None = None,
-        hessian: NDArray[Any] | None = None,
-        objective: Objective | None = None,
-    ) -> Prediction | None:
+    def predict(self, at: Situation) -> Prediction | None:
         """Return the error of `predict_node_perturbation` at the objective's start point; None without an objective.
 
         Activations and the gradient by pre-activations come from one run of the loss and one of reverse mode.
         """
-        if objective is None or not np.any(gradient):
+        if at.objective is None or not np.any(at.gradient):
             return None
         return predict_node_perturbation(
             self.distribution,
-            layers=objective.scoped(_node_layers)(objective),
-            gradient_norm=float(np.linalg.norm(np.asarray(gradient, dtype=np.float64))),
+            layers=at.objective.scoped(_node_layers)(at.objective),
+            gradient_norm=float(np.linalg.norm(np.asarray(at.gradient, dtype=np.float64))),
             num_samples=self.num_samples,
         )
 
     def parts(self, objective: Objective) -> EvolutionKernel:
         """Return the kernel whose parts workers carry out: evolution strategies on pre-activations."""
-        plain, nodes = self.plain(), _node_layout(objective)
+        nodes = _node_layout(objective)
 
         def draw(key: Key) -> Directions:
-            return Directions(
-                key,
-                nodes,
-                plain.distribution,
-                num_samples=plain.num_samples,
-                dtype=objective.dtype,
-                memory_budget_bytes=plain.memory_budget_bytes,
-            )
+            return self.draw(key, nodes, self.distribution, 1, dtype=objective.dtype)
 
         draw((0, 0))  # refuses now what would not fit the memory budget later
 
@@ -105,14 +95,14 @@ class NodePerturbation(AntitheticVariant):
 
             return run_intercepted(objective, leaves, data, move)
 
-        return EvolutionKernel(plain.strategy(), objective, draw, evaluate)
+        return EvolutionKernel(self, objective, draw, evaluate)
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         return objective.scoped(self._prepare)(objective, executor)  # type: ignore[no-any-return]  # its own result
 
     def _prepare(self, objective: Objective, executor: Executor | None) -> PreparedKernel:
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
-        run = EvolutionRun(crew, self.plain().blocks(_node_layout(objective)))
+        run = EvolutionRun(crew, self.blocks_of(_node_layout(objective), self.distribution, 1))
         forward = objective.compile(lambda leaves, data: _value_and_inputs(objective, leaves, data))
         layers = tuple(layer for layer, _, _ in require_layers_alone(objective))
         carry = objective.compile(lambda inputs, nodes, data: _by_parameters(objective, layers, inputs, nodes))

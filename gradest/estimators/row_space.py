@@ -10,19 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.backend import Leaves
+from gradest.directions import Directions, Key
+from gradest.directions.directions import require_distribution
 from gradest.errors import UnsupportedError
 from gradest.estimate import KernelResult
 from gradest.estimator import PreparedKernel, Target
-from gradest.estimators.evolution import AntitheticVariant
 from gradest.form import Form
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array
 from gradest.sampling.cancellation import epsilon
-from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
+from gradest.sampling.evolution_error import predict_evolution
+from gradest.sampling.evolution_kernel import AntitheticVariant, EvolutionKernel, EvolutionRun, parameter_kernel
 from gradest.sampling.layers import find_layers
 from gradest.sampling.sampler import evaluation_path
 from gradest.sampling.workers import Crew
+from gradest.situation import Situation
 from gradest.theory import Prediction
 from gradest.tree import flatten_tree
 
@@ -48,7 +51,7 @@ class RowSpaceES(AntitheticVariant):
         As in `EvolutionStrategy`, for antithetic pairs.
     """
 
-    name = "es-row-space"
+    family = "es-row-space"
     source = "derived: the gradient by W is X^T (gradient by X W); Salimans et al. 2017, arXiv:1703.03864 (ES)"
     formula = "(1/N) sum_i (f(x + s v_i) - f(x - s v_i)) / (2 s) v_i, v_i = Q z_i for first-layer weights"
     cost_formula = "2N values"
@@ -56,36 +59,41 @@ class RowSpaceES(AntitheticVariant):
     distribution: str = "normal"
     rank: int = 1
 
+    def __post_init__(self) -> None:
+        """Refuse values out of range and laws that do not exist."""
+        super().__post_init__()
+        require_distribution(self.distribution, self.rank)
+
     @property
     def target(self) -> Target:
         """The gradient of the loss smoothed over the row space."""
         return Target.SMOOTHED
 
-    def predict(
-        self,
-        layout: Layout,
-        gradient: NDArray[Any],
-        *,
-        value: float | None = None,
-        hessian: NDArray[Any] | None = None,
-        objective: Objective | None = None,
-    ) -> Prediction | None:
+    def predict(self, at: Situation) -> Prediction | None:
         """Return the error of `EvolutionStrategy` in the row space of the objective's batch; None without an objective.
 
         With the gradient carried there, `Q^T G` for each weight that meets data, whose length is that of G.
         """
-        if objective is None:
+        if at.objective is None:
             return None
-        bases = objective.scoped(_bases)(objective)
-        blocks: list[NDArray[Any]] = list(layout.unflatten(np.asarray(gradient, dtype=np.float64)))
+        bases = at.objective.scoped(_bases)(at.objective)
+        blocks: list[NDArray[Any]] = list(at.layout.unflatten(np.asarray(at.gradient, dtype=np.float64)))
         for place, (_, basis) in bases.items():
             blocks[place] = basis.T @ blocks[place]
-        reduced = Layout(layout.names, tuple(block.shape for block in blocks))
-        return self.plain().predict(reduced, reduced.flatten(blocks), value=value)
+        reduced = Layout(at.layout.names, tuple(block.shape for block in blocks))
+        return predict_evolution(
+            self, self.distribution, self.rank, Situation(reduced, reduced.flatten(blocks), value=at.value)
+        )
 
     def parts(self, objective: Objective) -> EvolutionKernel:
         """Return the kernel whose parts workers carry out: evolution strategies on the reduced problem."""
-        return self.plain().parts(_reduced(objective, _bases(objective)))
+        reduced = _reduced(objective, _bases(objective))
+
+        def draw(key: Key) -> Directions:
+            return self.draw(key, reduced.layout, self.distribution, self.rank, dtype=reduced.dtype)
+
+        draw((0, 0))  # refuses now what would not fit the memory budget later
+        return parameter_kernel(self, reduced, draw, self.distribution)
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         return objective.scoped(self._prepare)(objective, executor)  # type: ignore[no-any-return]  # its own result
@@ -93,7 +101,7 @@ class RowSpaceES(AntitheticVariant):
     def _prepare(self, objective: Objective, executor: Executor | None) -> PreparedKernel:
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
         inner = crew.kernel.objective
-        run = EvolutionRun(crew, self.plain().blocks(inner.layout))
+        run = EvolutionRun(crew, self.blocks_of(inner.layout, self.distribution, self.rank))
         bases = {place: _placed(objective, basis) for place, (_, basis) in _bases(objective).items()}
         matmul, transpose = objective.ops.matmul, objective.ops.matrix_transpose
 

@@ -5,17 +5,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.backend import Leaves
 from gradest.directions import Key, as_tangents, root_key
 from gradest.errors import UnsupportedError
 from gradest.estimate import Cost, KernelResult
-from gradest.estimator import PreparedKernel, Target
+from gradest.estimator import PreparedKernel, Smoothing, Target
+from gradest.laws import LAWS
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.sampling.sampler import DirectionSampler, Draws, add_leaves, place, require_sigma
 from gradest.sampling.workers import Crew, Group, task_groups
+from gradest.situation import Situation
 from gradest.theory import Prediction, local_model, predict_pathwise
 
 
@@ -35,7 +36,7 @@ class SmoothedGradient(DirectionSampler):
         Of the gradients: "native", "gradest" or "auto"; see `Reverse`.
     """
 
-    name = "smoothed"
+    family = "smoothed"
     source = "Bonnet 1964, doi:10.1007/BF03014720; Mohamed et al. 2020, arXiv:1906.10652 (pathwise estimators)"
     formula = "(1/N) sum_i grad f(x + s v_i)"
     cost_formula = "N VJPs (2N antithetic)"
@@ -49,7 +50,7 @@ class SmoothedGradient(DirectionSampler):
         """Refuse a radius out of range, and directions whose mean is not zero."""
         super().__post_init__()
         require_sigma(self.sigma)
-        if self.distribution.startswith("coordinates") and not self.antithetic:
+        if not (LAWS[self.distribution].centred or self.antithetic):
             raise UnsupportedError(
                 f"distribution={self.distribution!r} has directions of mean not zero, which would move the points to "
                 "one side; pass antithetic=True, or distribution='normal'"
@@ -60,23 +61,20 @@ class SmoothedGradient(DirectionSampler):
         """The smoothed loss's gradient."""
         return Target.SMOOTHED
 
+    @property
+    def smoothing(self) -> Smoothing:
+        """The law and the radius of the points."""
+        return Smoothing(self.distribution, self.sigma)
+
     def cost(self, layout: Layout) -> Cost:
         return Cost(vjps=self.num_samples * (2 if self.antithetic else 1))
 
-    def predict(
-        self,
-        layout: Layout,
-        gradient: NDArray[Any],
-        *,
-        value: float | None = None,
-        hessian: NDArray[Any] | None = None,
-        objective: Objective | None = None,
-    ) -> Prediction | None:
+    def predict(self, at: Situation) -> Prediction | None:
         """Return the relative mean squared error, exact for quadratic losses; None where the curvature is not known."""
-        if hessian is None or not np.any(gradient):
+        if at.hessian is None or not np.any(at.gradient):
             return None
         law = "normal" if self.antithetic else self.distribution  # in pairs every law is exact for quadratics
-        model = local_model(gradient, hessian=hessian, value=value)
+        model = local_model(at.gradient, hessian=at.hessian, value=at.value)
         plain = predict_pathwise(law, num_samples=self.num_samples, sigma=self.sigma, model=model)
         return replace(plain, relative_mse=0.0) if self.antithetic else plain
 
@@ -92,7 +90,7 @@ class SmoothedGradient(DirectionSampler):
 
         def kernel(leaves: Leaves, rng: Any) -> KernelResult:
             total: Leaves | None = None
-            for part in crew.run("gradients", leaves, groups, [(root_key(rng),)] * len(groups)):
+            for part in crew.run(SmoothedKernel.gradients, leaves, groups, [(root_key(rng),)] * len(groups)):
                 total = add_leaves(total, part)
             return KernelResult(None, tuple(leaf * scale for leaf in total or ()))
 

@@ -7,7 +7,7 @@ One pass where the weight of a direction depends on its own values alone. Two wh
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from gradest.autodiff import Shared
 from gradest.backend import Leaves
 from gradest.directions import Directions, Key, Noise, as_tangents, root_key
-from gradest.estimate import KernelResult
+from gradest.estimate import Cost, KernelResult
+from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array
 from gradest.sampling.cancellation import rounding_matters, warn_if_cancelled
-from gradest.sampling.sampler import Draws, add_leaves, bound_step, evaluate_at, place
+from gradest.sampling.sampler import Draws, Sampler, add_leaves, bound_step, evaluate_at, place, require_sigma
 from gradest.sampling.shaping import centred_weights, shaped_weights
 from gradest.sampling.workers import Block, Crew, Group, task_groups
 from gradest.tangents import Tangent, mirrored
@@ -27,16 +28,63 @@ from gradest.tangents import Tangent, mirrored
 Evaluate = Callable[[Leaves, Sequence[Tangent], Any], Array]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Strategy:
-    """The hyper-parameters that the kernel reads; see `EvolutionStrategy`."""
+class Strategy(Protocol):
+    """What the kernel reads of an evolution strategy; `EvolutionStrategy` says what each means."""
 
-    num_samples: int
-    sigma: float
-    antithetic: bool = True
-    baseline: str = "none"
-    shaping: str | None = None
-    differences: str = "plain"
+    @property
+    def num_samples(self) -> int: ...
+    @property
+    def sigma(self) -> float: ...
+    @property
+    def antithetic(self) -> bool: ...
+    @property
+    def baseline(self) -> str: ...
+    @property
+    def shaping(self) -> str | None: ...
+    @property
+    def differences(self) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class AntitheticVariant(Sampler):
+    """Base of antithetic evolution strategies on something else than the parameters as they are.
+
+    Attributes
+    ----------
+    num_samples, sigma, chunk_size, memory_budget_bytes
+        As in `EvolutionStrategy`.
+    """
+
+    sigma: float = 0.01
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        super().__post_init__()
+        require_sigma(self.sigma)
+
+    # What `Strategy` asks for beside the fields: values in pairs, as they are.
+    @property
+    def antithetic(self) -> bool:
+        """Whether values come in pairs at `x + sigma v` and `x - sigma v`: they do."""
+        return True
+
+    @property
+    def baseline(self) -> str:
+        """What is subtracted from one-sided values: pairs need nothing."""
+        return "none"
+
+    @property
+    def shaping(self) -> str | None:
+        """What values are replaced by: nothing."""
+        return None
+
+    @property
+    def differences(self) -> str:
+        """How differences are taken: by subtracting values."""
+        return "plain"
+
+    def cost(self, layout: Layout) -> Cost:
+        return Cost(values=2 * self.num_samples)
 
 
 class EvolutionKernel:
@@ -205,7 +253,9 @@ class EvolutionRun:
     def _run_one_pass(self, leaves: Leaves, key: Key, value: Array | None) -> KernelResult:
         total: Leaves | None = None
         watched: list[tuple[Array, Array]] = []
-        for part, centre, seen in self._crew.run("slopes", leaves, self._groups, [(key, value)] * len(self._groups)):
+        for part, centre, seen in self._crew.run(
+            EvolutionKernel.slopes, leaves, self._groups, [(key, value)] * len(self._groups)
+        ):
             total = add_leaves(total, part, self._kernel.objective.ops)
             value = _first(value, centre)
             watched.extend(seen)
@@ -215,7 +265,7 @@ class EvolutionRun:
 
     def _run_two_passes(self, leaves: Leaves, key: Key, value: Array | None) -> KernelResult:
         rows: list[NDArray[np.float64]] = []
-        for part, centre in self._crew.run("values", leaves, self._groups, [(key,)] * len(self._groups)):
+        for part, centre in self._crew.run(EvolutionKernel.values, leaves, self._groups, [(key,)] * len(self._groups)):
             rows.append(part)
             value = _first(value, centre)
         fitness = np.concatenate(rows, axis=1)
@@ -224,7 +274,7 @@ class EvolutionRun:
         weights = self._scale * self._weights(fitness, value)
         arguments = [(key, weights[group[0][0] : group[-1][1]]) for group in self._groups]
         total: Leaves | None = None
-        for part in self._crew.run("combined", leaves, self._groups, arguments):
+        for part in self._crew.run(EvolutionKernel.combined, leaves, self._groups, arguments):
             total = add_leaves(total, part, self._kernel.objective.ops)
         return KernelResult(value, total or ())
 
@@ -252,3 +302,15 @@ class EvolutionRun:
 def _first(value: Array | None, centre: Any) -> Array | None:
     """Return f(x) as it was known before, or as exact differences give it, or None."""
     return value if value is not None or centre is None or isinstance(centre, tuple) else centre
+
+
+def parameter_kernel(
+    strategy: Strategy, objective: Objective, draw: Callable[[Key], Draws], law: str
+) -> EvolutionKernel:
+    """Return the kernel of a strategy along directions of the parameters, of a law.
+
+    Random signs cross to the framework as bits, 32 times smaller, where its steps can unpack them.
+    """
+    one_dtype = len(set(objective.dtypes)) == 1
+    packed = law == "rademacher" and objective.ops.unpacks_signs and one_dtype
+    return EvolutionKernel(strategy, objective, draw, packed=packed)

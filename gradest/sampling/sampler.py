@@ -1,7 +1,7 @@
-"""What all estimators that draw directions share: their fields, canonical blocks of directions, sums over blocks.
+"""Base classes of estimators that draw random directions, and what they do with a block of them.
 
-Blocks depend on the layout and the hyper-parameters alone, and sums run in index order, so that an estimate does
-not depend on the number of workers. This module knows no particular estimator.
+Sums over blocks run in index order, so that an estimate does not depend on the number of workers. This module knows
+no particular estimator.
 """
 
 import operator
@@ -38,17 +38,13 @@ class Draws(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DirectionSampler(Estimator):
-    """Is the base of estimators that average over N random directions.
+class Sampler(Estimator):
+    """Base of estimators that average over N random directions, walked through in blocks.
 
     Attributes
     ----------
     num_samples
         N, the number of directions.
-    distribution
-        Their law, one of `gradest.directions.DISTRIBUTIONS`; see `Directions`.
-    rank
-        Of "low-rank" directions.
     chunk_size
         How many directions are held at once; by default as many as fit the cache. It changes an estimate by
         rounding alone.
@@ -59,26 +55,27 @@ class DirectionSampler(Estimator):
     stochastic = True
 
     num_samples: int = 100
-    distribution: str = "normal"
-    rank: int = 1
     chunk_size: int | None = None
     memory_budget_bytes: int = DEFAULT_MEMORY_BUDGET_BYTES
 
     def __post_init__(self) -> None:
-        """Refuse counts that are not positive integers and laws that do not exist."""
+        """Refuse counts that are not positive integers."""
         require_positive("num_samples", self.num_samples)
         require_positive("memory_budget_bytes", self.memory_budget_bytes)
         if self.chunk_size is not None:
             require_positive("chunk_size", self.chunk_size)
-        require_distribution(self.distribution, self.rank)
 
     @abstractmethod
     def cost(self, layout: Layout) -> Cost:
         """Return what one estimate costs."""
 
-    def blocks(self, layout: Layout) -> tuple[tuple[int, int], ...]:
-        """Return `(start, stop)` of the blocks of directions that are evaluated together."""
-        entries = direction_entries(layout, self.distribution, self.rank)
+    def blocks_of(self, layout: Layout, distribution: str, rank: int) -> tuple[tuple[int, int], ...]:
+        """Return `(start, stop)` of the blocks of directions of a law that are evaluated together.
+
+        They depend on the layout and the hyper-parameters alone, so that sums over blocks, and with them estimates, do
+        not depend on the number of workers.
+        """
+        entries = direction_entries(layout, distribution, rank)
         size = choose_chunk_size(
             self.num_samples,
             bytes_per_item=_ENTRY_BYTES * (entries + layout.num_parameters // _ACTIVATION_SHARE),
@@ -87,23 +84,61 @@ class DirectionSampler(Estimator):
         )
         return chunks(self.num_samples, size)
 
-    def shares(self, layout: Layout, gradient: NDArray[Any]) -> list[float]:
-        """Return the share `|G_l|^2 / |g|^2` of each parameter in a gradient `(P,)`."""
-        blocks = layout.unflatten(np.asarray(gradient, dtype=np.float64))
-        squares = [float(np.sum(np.square(block, dtype=np.float64))) for block in blocks]
-        return [square / sum(squares) for square in squares]
+    def draw(self, key: Key, layout: Layout, distribution: str, rank: int, *, dtype: str) -> Directions:
+        """Return the directions of one estimate, of a law, in the precision of a dtype.
+
+        Raises
+        ------
+        MemoryBudgetError
+            The law draws directions together, and they do not fit the budget.
+        """
+        return Directions(
+            key,
+            layout,
+            distribution,
+            num_samples=self.num_samples,
+            dtype=dtype,
+            rank=rank,
+            memory_budget_bytes=self.memory_budget_bytes,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectionSampler(Sampler):
+    """Base of estimators along random directions of the parameters, of a law that can be chosen.
+
+    Attributes
+    ----------
+    num_samples, chunk_size, memory_budget_bytes
+        As in `Sampler`.
+    distribution
+        The law of the directions, one of `gradest.directions.DISTRIBUTIONS`; see `Directions`.
+    rank
+        Of "low-rank" directions.
+    """
+
+    distribution: str = "normal"
+    rank: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse counts that are not positive integers and laws that do not exist."""
+        super().__post_init__()
+        require_distribution(self.distribution, self.rank)
+
+    def blocks(self, layout: Layout) -> tuple[tuple[int, int], ...]:
+        """Return `(start, stop)` of the blocks of directions that are evaluated together."""
+        return self.blocks_of(layout, self.distribution, self.rank)
 
     def directions(self, key: Key, objective: Objective) -> Directions:
         """Return the directions of one estimate, in the precision of the objective."""
-        return Directions(
-            key,
-            objective.layout,
-            self.distribution,
-            num_samples=self.num_samples,
-            dtype=objective.dtype,
-            rank=self.rank,
-            memory_budget_bytes=self.memory_budget_bytes,
-        )
+        return self.draw(key, objective.layout, self.distribution, self.rank, dtype=objective.dtype)
+
+
+def gradient_shares(layout: Layout, gradient: NDArray[Any]) -> list[float]:
+    """Return the share `|G_l|^2 / |g|^2` of each parameter in a gradient `(P,)`."""
+    blocks = layout.unflatten(np.asarray(gradient, dtype=np.float64))
+    squares = [float(np.sum(np.square(block, dtype=np.float64))) for block in blocks]
+    return [square / sum(squares) for square in squares]
 
 
 def require_sigma(sigma: float) -> None:

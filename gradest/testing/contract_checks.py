@@ -10,7 +10,7 @@ import numpy as np
 
 from gradest.errors import NonFiniteError, UnsupportedError
 from gradest.estimator import Estimator, Prepared, Target
-from gradest.measurement.compare import flat
+from gradest.measurement.session import flat
 from gradest.objective import Objective
 from gradest.testing.known_problems import Form
 from gradest.testing.results import CheckResult, claimed, judged, not_applicable

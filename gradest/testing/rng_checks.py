@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.measurement.compare import flat
+from gradest.measurement.session import flat
 from gradest.testing.known_problems import Form
 from gradest.testing.points import Points, record_points, varied_values
 from gradest.testing.results import CheckResult, claimed, judged, not_applicable

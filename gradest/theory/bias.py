@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradest.errors import InvalidInputError, UnsupportedError
-from gradest.theory.moments import KURTOSIS, LOW_RANK, marginal
+from gradest.theory.moments import LOW_RANK, has_independent_entries, kurtosis, marginal
 
 Array = NDArray[np.float64]
 
@@ -31,8 +31,8 @@ def smoothing_bias(distribution: str, third_derivative: ArrayLike, *, sigma: flo
     law, num_parameters = marginal(distribution), tensor.shape[0]
     laplacian = np.einsum("jkk->j", tensor)
     pure = np.einsum("jjj->j", tensor)
-    if law in KURTOSIS:
-        bias = sigma**2 / 6 * (3 * laplacian + (KURTOSIS[law] - 3) * pure)
+    if has_independent_entries(law):
+        bias = sigma**2 / 6 * (3 * laplacian + (kurtosis(law) - 3) * pure)
     elif law == "sphere":
         bias = sigma**2 / 2 * num_parameters / (num_parameters + 2) * laplacian
     elif law == "coordinates":

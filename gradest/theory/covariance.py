@@ -7,7 +7,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradest.errors import InvalidInputError
-from gradest.theory.moments import KURTOSIS, marginal, orthogonal_pairs, require_positive_integer
+from gradest.theory.moments import (
+    has_independent_entries,
+    kurtosis,
+    marginal,
+    orthogonal_pairs,
+    require_positive_integer,
+)
 
 Array = NDArray[np.float64]
 
@@ -16,8 +22,8 @@ def _independent(law: str, gradient: Array) -> Array:
     """Return Cov[(g.v) v], shape (P, P), of one direction whose law is not low-rank."""
     size = gradient.size
     outer, square = np.outer(gradient, gradient), float(gradient @ gradient)
-    if law in KURTOSIS:
-        matrix = square * np.eye(size) + outer + (KURTOSIS[law] - 3) * np.diag(gradient**2)
+    if has_independent_entries(law):
+        matrix = square * np.eye(size) + outer + (kurtosis(law) - 3) * np.diag(gradient**2)
     elif law == "sphere":
         matrix = (size * square * np.eye(size) + (size - 2) * outer) / (size + 2)
     else:

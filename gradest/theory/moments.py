@@ -9,26 +9,41 @@ import math
 from collections.abc import Sequence
 
 from gradest.errors import InvalidInputError, unknown_name
+from gradest.laws import LAWS
 
 LOW_RANK = "low-rank"
-# E v_j^4 of laws with independent components.
-KURTOSIS = {"normal": 3.0, "rademacher": 1.0, "uniform": 9.0 / 5.0}
-# E v_j^6 of the same laws.
-SIXTH_MOMENT = {"normal": 15.0, "rademacher": 1.0, "uniform": 27.0 / 7.0}
-# Laws whose directions within one block of P are mutually orthogonal -> the law of a single direction.
-ORTHOGONAL_MARGINAL = {
-    "orthogonal": "sphere",
-    "orthogonal-chi": "normal",
-    "coordinates-without-replacement": "coordinates",
-}
-DISTRIBUTIONS = (*KURTOSIS, "sphere", "coordinates", *ORTHOGONAL_MARGINAL, LOW_RANK)
+DISTRIBUTIONS = tuple(LAWS)
 
 
 def marginal(distribution: str) -> str:
     """Return the law of one direction alone: "sphere" for "orthogonal", "normal" for "orthogonal-chi"."""
-    if distribution not in DISTRIBUTIONS:
-        raise unknown_name("distribution of directions", distribution, DISTRIBUTIONS)
-    return ORTHOGONAL_MARGINAL.get(distribution, distribution)
+    if distribution not in LAWS:
+        raise unknown_name("distribution of directions", distribution, LAWS)
+    return LAWS[distribution].single or distribution
+
+
+def mutually_orthogonal(distribution: str) -> bool:
+    """Return whether directions of one block of P are orthogonal to each other by construction."""
+    return marginal(distribution) != distribution
+
+
+def has_independent_entries(law: str) -> bool:
+    """Return whether the entries of a direction are independent: then its moments are those of one entry."""
+    return LAWS[law].kurtosis is not None
+
+
+def kurtosis(law: str) -> float:
+    """Return E v_j^4 of a law with independent entries."""
+    found = LAWS[law].kurtosis
+    assert found is not None  # the caller has asked `has_independent_entries`
+    return found
+
+
+def sixth_moment(law: str) -> float:
+    """Return E v_j^6 of a law with independent entries."""
+    found = LAWS[law].sixth_moment
+    assert found is not None  # as above
+    return found
 
 
 def require_positive_integer(name: str, number: int) -> None:
@@ -48,9 +63,9 @@ def excess(distribution: str, shape: Sequence[int] = (), *, rank: int | None = N
     """
     law = marginal(distribution)
     if law != LOW_RANK:
-        return KURTOSIS[law] - 1.0 if law in KURTOSIS else 0.0
+        return kurtosis(law) - 1.0 if has_independent_entries(law) else 0.0
     if len(shape) != 2:
-        return KURTOSIS["normal"] - 1.0
+        return kurtosis("normal") - 1.0
     if rank is None:
         raise InvalidInputError("distribution 'low-rank' was asked for without a rank; give rank=1 or more")
     require_positive_integer("rank", rank)
@@ -104,8 +119,7 @@ def orthogonal_pairs(distribution: str, *, num_parameters: int, num_samples: int
     """
     require_positive_integer("num_parameters", num_parameters)
     require_positive_integer("num_samples", num_samples)
-    if distribution not in ORTHOGONAL_MARGINAL:
-        marginal(distribution)
+    if not mutually_orthogonal(distribution):
         return 0
     full, remainder = divmod(num_samples, num_parameters)
     return full * num_parameters * (num_parameters - 1) + remainder * (remainder - 1)

@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.errors import InvalidInputError
-from gradest.theory.moments import KURTOSIS, LOW_RANK, marginal, orthogonal_pairs, require_positive_integer
+from gradest.theory.moments import (
+    LOW_RANK,
+    kurtosis,
+    marginal,
+    orthogonal_pairs,
+    require_positive_integer,
+)
 from gradest.theory.prediction import QUADRATIC_IN_NODES, SMOOTHED_GRADIENT, Prediction
 from gradest.theory.smoothing import smoothing_bias_order
 
@@ -68,7 +74,7 @@ class _Moments:
         if law == "coordinates":
             return self.nodes * self.weighted - self.gradient
         normal = self.slopes * self.gains + self.gradient
-        return normal + (self.low_rank if law == LOW_RANK else (KURTOSIS[law] - 3.0) * self.weighted)
+        return normal + (self.low_rank if law == LOW_RANK else (kurtosis(law) - 3.0) * self.weighted)
 
 
 def predict_node_perturbation(

@@ -15,7 +15,6 @@ ANY_DIFFERENTIABLE = "any differentiable f"
 QUADRATIC = "quadratic f"
 QUADRATIC_IN_NODES = "f quadratic in shifts of the pre-activations"
 LINEAR = "linear f"
-SMALL_SIGMA = "small sigma limit"
 
 GRADIENT = "gradient"
 SMOOTHED_GRADIENT = "smoothed gradient"
@@ -33,6 +32,8 @@ class Prediction:
     bias_order : the power of sigma in E g_hat - grad f for smooth f; 0 for a bias that stays when sigma
         vanishes; None for no bias at all
     source : author, year, DOI or arXiv id, or "derived" with the statement it follows from
+    cosine : the mean cosine of an estimate with the gradient, exact or in the limit of many parameters and samples;
+        None where none is derived
     """
 
     target: str
@@ -40,6 +41,7 @@ class Prediction:
     exact_for: str
     bias_order: int | None
     source: str
+    cosine: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

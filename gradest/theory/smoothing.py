@@ -10,13 +10,7 @@ from dataclasses import dataclass
 
 from gradest.errors import InvalidInputError, UnsupportedError, unknown_name
 from gradest.theory.curvature import curvature_moments
-from gradest.theory.moments import (
-    ORTHOGONAL_MARGINAL,
-    linear_part,
-    marginal,
-    mean_excess,
-    orthogonal_pairs,
-)
+from gradest.theory.moments import linear_part, marginal, mean_excess, mutually_orthogonal, orthogonal_pairs
 from gradest.theory.prediction import LINEAR, QUADRATIC, SMOOTHED_GRADIENT, LocalModel, Prediction
 
 BASELINES = ("antithetic", "none", "value", "leave-one-out", "mean")
@@ -74,7 +68,7 @@ def _leave_one_out(sampling: _Sampling, model: LocalModel) -> float:
     linear += free * ((samples - 1) ** 2 + 1) / ordered**2
     if model.hessian_trace is None:
         return linear
-    if sampling.distribution in ORTHOGONAL_MARGINAL:
+    if mutually_orthogonal(sampling.distribution):
         raise UnsupportedError(
             f"the curvature term of a centred baseline is not derived for distribution {sampling.distribution!r}; "
             "leave the Hessian out for the linear part, or use baseline='antithetic'"

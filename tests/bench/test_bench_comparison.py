@@ -10,8 +10,9 @@ from scipy import stats
 from support.bench_runs import faulty_suite
 
 from gradest.errors import InvalidInputError
+from gradest.measurement.timing import Timing
 from gradest_bench.results.loading import Run
-from gradest_bench.results.records import Record, Timing
+from gradest_bench.results.records import Record
 from gradest_bench.results.run_comparison import FALSE_ALARM, compare_runs
 from gradest_bench.results.significance import compare_samples, holm, normal_p_value
 from gradest_bench.suite.cells import expand

@@ -5,8 +5,8 @@ import pytest
 
 import gradest
 from gradest.estimators.finite_difference import FiniteDifference
-from gradest.measurement.compare import flat
 from gradest.measurement.reference import reference_gradient
+from gradest.measurement.session import flat
 
 
 def relu_network() -> gradest.Objective:
