@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradest.backend import Backend, get_backend
 from gradest.binding import bind
+from gradest.case import Case
 from gradest.errors import (
     DatasetError,
     GradestError,
@@ -36,6 +37,7 @@ from gradest.operations import Operations
 from gradest.problem import Problem, get_problem
 from gradest.registry import names
 from gradest.situation import Situation
+from gradest.stateful import PreparedRun, StatefulEstimator, state_bytes
 from gradest.transforms import grad, value_and_grad
 from gradest.version import __version__ as __version__
 
@@ -58,6 +60,7 @@ EXPORTS = {
 
 __all__ = [
     "Backend",
+    "Case",
     "Cost",
     "DatasetError",
     "Estimate",
@@ -78,8 +81,10 @@ __all__ = [
     "PreparationMismatchError",
     "Prepared",
     "PreparedKernel",
+    "PreparedRun",
     "Problem",
     "Situation",
+    "StatefulEstimator",
     "StepTooSmallError",
     "Target",
     "UnknownNameError",
@@ -96,6 +101,7 @@ __all__ = [
     "grad",
     "names",
     "problems",
+    "state_bytes",
     "testing",
     "theory",
     "value_and_grad",

@@ -70,6 +70,14 @@ class Backend(ABC):
     def dtype(self, array: Array) -> str:
         """Return the name of the array's dtype, such as "float32"."""
 
+    def is_abstract(self, leaf: Leaf) -> bool:
+        """Return whether an array stands for values that are not there yet: a transformation is being traced."""
+        return False
+
+    def computing_now(self) -> AbstractContextManager[Any] | None:
+        """Return a context in which arrays are made at once, whatever is being traced around, or None."""
+        return None
+
     def device(self, array: Array) -> str:
         """Return the name of the array's device, such as "cpu" or "cuda:0"."""
         return "cpu"
@@ -175,6 +183,11 @@ def get_backend(backend: str | Backend) -> Backend:
     return _backend(backend) if isinstance(backend, str) else backend
 
 
+def known_backends() -> list[Backend]:
+    """Return the backends whose frameworks are imported already."""
+    return [get_backend(n) for n in names("backends") if (locate("backends", n).package or "numpy") in sys.modules]
+
+
 def infer_backend(params: Any) -> Backend:
     """Return the backend that owns the arrays of `params`; only frameworks already imported are asked.
 
@@ -183,16 +196,16 @@ def infer_backend(params: Any) -> Backend:
     InvalidTypeError
         No known backend owns them all.
     """
-    candidates = [name for name in names("backends") if (locate("backends", name).package or "numpy") in sys.modules]
-    for name in candidates:
-        backend = get_backend(name)
+    candidates = known_backends()
+    for backend in candidates:
         if backend.is_model(params):
             return backend
         leaves = backend.flatten(params)[0]
         if all(backend.owns(leaf) for leaf in leaves):
             return backend
+    asked = [backend.name for backend in candidates]
     found = sorted({f"{type(leaf).__module__}.{type(leaf).__name__}" for leaf in flatten_tree(params)[0]})
     raise InvalidTypeError(
-        f"the backend of params was to be inferred; no backend of {candidates} owns all of: {', '.join(found)}; "
+        f"the backend of params was to be inferred; no backend of {asked} owns all of: {', '.join(found)}; "
         "pass floating-point arrays of one framework, or name one with backend="
     )

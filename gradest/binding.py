@@ -6,18 +6,21 @@ same error on each of them. This module knows no framework by name.
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from gradest.arguments import Arguments
-from gradest.backend import Backend, Data, Leaves, get_backend, infer_backend
+from gradest.backend import Backend, Data, Leaves, get_backend, infer_backend, known_backends
+from gradest.case import Case
 from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError, UnsupportedError
 from gradest.form import Form
 from gradest.objective import Objective
 from gradest.operations import Array, Operations
 from gradest.problem import Problem
+from gradest.tree import Structure, flatten_tree
 
 
 def bind(
@@ -34,7 +37,7 @@ def bind(
     Parameters
     ----------
     f
-        A `Problem`, or a function `f(params, *args) -> scalar`.
+        A `Problem`, a function `f(params, *args) -> scalar`, or a `Case`: such a function with where it is asked.
     params
         For a function: a pytree of floating-point arrays, an `nn.Module` or a Gluon `Block`. For a problem: a
         mapping of arrays, its own start point by default.
@@ -57,6 +60,8 @@ def bind(
     """
     if isinstance(f, Objective):
         return f
+    if isinstance(f, Case):
+        f, params, args = f.f, f.params if params is None else params, args or f.args
     if isinstance(f, Problem):
         return _bind_problem(f, params, backend or "numpy", dtype or "float64", device, kernel)
     if not callable(f):
@@ -72,24 +77,9 @@ def _bind_problem(
     problem: Problem, params: Any, backend_name: str | Backend, dtype: str, device: str | None, kernel: str
 ) -> Objective:
     backend = get_backend(backend_name)
-    for asked, known, what in ((dtype, backend.dtypes, "dtype"), (kernel, backend.kernels, "kernel")):
-        if asked not in known:
-            raise UnsupportedError(f"backend {backend.name!r} has no {what} {asked!r}; it has: {', '.join(known)}")
-    where = device or backend.devices()[0]
-    if where not in backend.devices():
-        raise UnsupportedError(
-            f"backend {backend.name!r} has no device {where!r} here; it has: {', '.join(backend.devices())}"
-        )
-    arrays = problem.parameters() if params is None else params
+    where = _require_available(backend, dtype, kernel, device)
     names = problem.layout.names
-    leaves, paths, structure = backend.flatten(arrays)
-    if paths != names:
-        raise InvalidInputError(f"problem {problem.name!r} has parameters {names}; found {paths}")
-    shapes = tuple(np.shape(leaf) for leaf in leaves)
-    if shapes != problem.layout.shapes:
-        raise InvalidInputError(
-            f"problem {problem.name!r} has parameters of shapes {problem.layout.shapes}; found {shapes}"
-        )
+    leaves, structure = _leaves_of_problem(problem, params, backend)
     returns_numpy = params is not None and not all(backend.owns(leaf) for leaf in leaves)
     to_array = partial(backend.array, dtype=dtype, device=where)
     convert = _scoped_call(backend, dtype)
@@ -114,6 +104,32 @@ def _bind_problem(
     )
 
 
+def _require_available(backend: Backend, dtype: str, kernel: str, device: str | None) -> str:
+    """Return the device to run on, refusing a dtype, kernels or a device that the backend does not have."""
+    for asked, known, what in ((dtype, backend.dtypes, "dtype"), (kernel, backend.kernels, "kernel")):
+        if asked not in known:
+            raise UnsupportedError(f"backend {backend.name!r} has no {what} {asked!r}; it has: {', '.join(known)}")
+    devices = backend.devices()
+    where = device or devices[0]
+    if where not in devices:
+        raise UnsupportedError(f"backend {backend.name!r} has no device {where!r} here; it has: {', '.join(devices)}")
+    return where
+
+
+def _leaves_of_problem(problem: Problem, params: Any, backend: Backend) -> tuple[Leaves, Structure]:
+    """Return the start of a problem, or the parameters given in its place, which must be of its layout."""
+    names = problem.layout.names
+    leaves, paths, structure = backend.flatten(problem.parameters() if params is None else params)
+    if paths != names:
+        raise InvalidInputError(f"problem {problem.name!r} has parameters {names}; found {paths}")
+    shapes = tuple(np.shape(leaf) for leaf in leaves)
+    if shapes != problem.layout.shapes:
+        raise InvalidInputError(
+            f"problem {problem.name!r} has parameters of shapes {problem.layout.shapes}; found {shapes}"
+        )
+    return leaves, structure
+
+
 def _bind_function(
     f: Callable[..., Array], params: Any, args: tuple[Any, ...], backend: Backend, device: str | None
 ) -> Objective:
@@ -133,20 +149,43 @@ def _bind_function(
     crosses = returns_numpy or "compile" in backend.native
     arguments = Arguments(backend, args, like=start[0] if crosses else None)
 
+    form = Form(backend, start, paths, structure, returns_numpy=returns_numpy)
+
     def function(values: Leaves, given: Data) -> Array:
-        return _scalar(backend.result(f(structure.rebuild(values), *arguments.rebuild(given))))
+        return _scalar(backend.result(f(form.user_tree_of(values), *arguments.rebuild(given))))
 
     return Objective(
         backend=backend,
         function=function,
         text=None,
         start=start,
-        form=Form(backend, start, paths, structure, returns_numpy=returns_numpy),
+        form=form,
         data=arguments.data,
         arguments=arguments,
         model=model,
         recipe=(_bind_again, (*given, backend.name, None, device, "portable")),
     )
+
+
+def tracing_backend(tree: Any) -> Backend | None:
+    """Return the backend of which a transformation is tracing an array of a pytree; None where none is."""
+    try:
+        leaves = flatten_tree(tree)[0]
+    except InvalidInputError:  # no leaves at all
+        return None
+    return next((backend for backend in known_backends() if any(map(backend.is_abstract, leaves))), None)
+
+
+def with_values(tree: Any, backend: Backend) -> Any:
+    """Return a pytree with arrays of ones in place of those that are being traced."""
+    leaves, _, structure = backend.flatten(tree)
+    return structure.rebuild([_ones(backend, leaf) if backend.is_abstract(leaf) else leaf for leaf in leaves])
+
+
+def _ones(backend: Backend, leaf: Array) -> Array:
+    dtype = backend.dtype(leaf)
+    with backend.scope(dtype) or nullcontext():
+        return backend.array(np.ones(leaf.shape), dtype=dtype, device=backend.devices()[0])
 
 
 def _bind_again(

@@ -7,13 +7,14 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 from gradest.backend import Leaves
-from gradest.binding import bind
+from gradest.binding import bind, tracing_backend, with_values
 from gradest.errors import PreparationMismatchError, UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
 from gradest.layout import Layout
@@ -62,6 +63,8 @@ class Estimator(ABC):
     family: ClassVar[str] = ""
     """What estimators of this class are called, whatever their hyper-parameters."""
     stochastic: ClassVar[bool] = False
+    composable: ClassVar[bool] = False
+    """Whether transformations of the framework around it (JAX's jit, vmap, grad) can trace it: it reads no value."""
 
     @property
     def name(self) -> str:
@@ -146,18 +149,23 @@ class Estimator(ABC):
         NonFiniteError
             The parameters hold NaN or infinity.
         """
-        objective = f if isinstance(f, Objective) else bind(f, params, *args, **binding)
-        at = objective.start_tree if params is None or not isinstance(f, Objective) else params
-        objective.form.require_finite(at)
-        return self.prepare(objective)(at, rng=rng)
+        if not isinstance(f, Objective) or params is None:
+            objective = bind(f, params, *args, **binding)  # which has looked at its start
+            return self.prepare(objective).at(objective.start, rng)
+        leaves = f.form.leaves_of(params)
+        f.form.require_finite(leaves)
+        return self.prepare(f).at(leaves, rng)
 
     def value_and_grad(self, f: Any, **binding: Any) -> Callable[..., tuple[Any, Any]]:
         """Return `g(params, *args, rng=None) -> (value, gradient)`, in the manner of `jax.value_and_grad`.
 
         The value is evaluated where the method does not give it. It prepares at its first call, and again where
-        parameters or arguments change their form; a new batch of the same form is not prepared for again.
+        parameters or arguments change their form; a new batch of the same form is not prepared for again. Whether the
+        numbers are finite is asked when it prepares, and not at later calls: that would wait for the device.
+
+        Of an estimator that says it is `composable`, `g` is a function for JAX's own `jit`, `vmap` and `grad`.
         """
-        latest = self._prepare_once(f, binding)
+        latest = PreparedOnce(self, f, binding)
 
         def value_and_gradient(params: Any = None, *args: Any, rng: Any = None) -> tuple[Any, Any]:
             prepared, estimate = latest(params, args, rng)
@@ -168,30 +176,12 @@ class Estimator(ABC):
 
     def grad(self, f: Any, **binding: Any) -> Callable[..., Any]:
         """Return `g(params, *args, rng=None) -> gradient`; see `value_and_grad`."""
-        latest = self._prepare_once(f, binding)
+        latest = PreparedOnce(self, f, binding)
 
         def gradient(params: Any = None, *args: Any, rng: Any = None) -> Any:
             return latest(params, args, rng)[1].gradient
 
         return gradient
-
-    def _prepare_once(
-        self, f: Any, binding: dict[str, Any]
-    ) -> Callable[[Any, tuple[Any, ...], Any], tuple["Prepared", Estimate]]:
-        kept = threading.local()  # a prepared estimator holds its batch: one for each thread
-
-        def estimate(params: Any, args: tuple[Any, ...], rng: Any) -> tuple[Prepared, Estimate]:
-            prepared: Prepared | None = getattr(kept, "prepared", None)
-            if prepared is not None and prepared.objective.bound_to(params):
-                prepared.objective.form.require_finite(prepared.objective.start_tree if params is None else params)
-                try:
-                    return prepared, prepared(params, *args, rng=rng)
-                except PreparationMismatchError:
-                    kept.prepared = None  # another form: prepare again below
-            fresh = kept.prepared = self.prepare(bind(f, params, *args, **binding))
-            return fresh, fresh(params, rng=rng)
-
-        return estimate
 
 
 class Prepared:
@@ -223,7 +213,7 @@ class Prepared:
 
     def value(self, params: Any = None) -> Any:
         """Return the loss at `params` (the start point by default), with the arguments of the last call."""
-        return self._value(self.objective.start if params is None else self.objective.leaves_of(params))
+        return self._value(self.objective.start if params is None else self.objective.form.leaves_of(params))
 
     def __call__(self, params: Any = None, *args: Any, rng: Any = None) -> Estimate:
         """Return the estimate at `params` (the objective's start point by default).
@@ -243,11 +233,66 @@ class Prepared:
             if self._executor is not None:
                 raise UnsupportedError("new arguments were given with an executor; prepare again with them")
             objective.take_arguments(args)
-        leaves = objective.start if params is None else objective.form.leaves_of(params)
+        return self.at(objective.start if params is None else objective.form.leaves_of(params), rng)
+
+    def at(self, leaves: Leaves, rng: Any = None) -> Estimate:
+        """Return the estimate at leaves of the objective's form, which are not looked at again.
+
+        Raises
+        ------
+        UnsupportedError
+            The leaves are being traced by a transformation of the framework, and the estimator cannot be.
+        """
+        objective = self.objective
+        if not self.estimator.composable and any(map(objective.backend.is_abstract, leaves)):
+            raise UnsupportedError(
+                f"{self.estimator.name!r} was called inside a transformation of {objective.backend.name} (jit, vmap or "
+                "grad), which it cannot be traced by: it reads values of the loss; call it outside, or use 'reverse'"
+            )
         result = self._kernel(leaves, rng)
         gradient = objective.form.tree_of(result.gradient)
         error = None if result.error is None else objective.form.tree_of(result.error)
         return Estimate(result.value, gradient, self.cost, self.path, error)
+
+
+class PreparedOnce:
+    """An estimator of a function that is prepared when it is first called, and again for another form.
+
+    Inside a transformation of the framework there are no values to prepare at: it prepares at ones of the same shapes
+    and dtypes, and keeps nothing of what is being traced.
+    """
+
+    def __init__(self, estimator: Estimator, f: Any, binding: dict[str, Any]) -> None:
+        self._estimator = estimator
+        self._f = f
+        self._binding = binding
+        self._kept = threading.local()  # a prepared estimator holds its batch: one for each thread
+
+    def __call__(self, params: Any, args: tuple[Any, ...], rng: Any) -> tuple[Prepared, Estimate]:
+        """Return the prepared estimator and its estimate."""
+        prepared: Prepared | None = getattr(self._kept, "prepared", None)
+        if prepared is not None and prepared.objective.bound_to(params):
+            try:
+                return prepared, self._estimate(prepared, params, args, rng)
+            except PreparationMismatchError:
+                self._kept.prepared = None  # another form: prepare again below
+        tracing = tracing_backend((params, args))
+        if tracing is None:
+            fresh = self._kept.prepared = self._estimator.prepare(bind(self._f, params, *args, **self._binding))
+            return fresh, self._estimate(fresh, params, (), rng)
+        with tracing.computing_now() or nullcontext():
+            at, given = with_values((params, args), tracing)
+            fresh = self._kept.prepared = self._estimator.prepare(bind(self._f, at, *given, **self._binding))
+        return fresh, self._estimate(fresh, params, args, rng)
+
+    def _estimate(self, prepared: Prepared, params: Any, args: tuple[Any, ...], rng: Any) -> Estimate:
+        objective = prepared.objective
+        before = objective.data
+        try:
+            return prepared(params, *args, rng=rng)
+        finally:
+            if args and any(map(objective.backend.is_abstract, objective.data)):
+                objective.data = before  # what is traced must not outlive the trace
 
 
 def get_estimator(name: str, **hyperparameters: Any) -> Estimator:

@@ -51,6 +51,12 @@ class Form:
             leaves = [self._backend.numpy(leaf) for leaf in leaves]
         return self._structure.rebuild(leaves)
 
+    def user_tree_of(self, leaves: Sequence[Array]) -> Any:
+        """Return leaves in the structure in which a user's function takes them, as arrays of the framework."""
+        if self._keys is not None:  # a flat dict, the commonest structure, needs no recursion
+            return dict(zip(self._keys, leaves, strict=True))
+        return self._structure.rebuild(leaves)
+
     def leaves_of(self, params: Any) -> Leaves:
         """Return the leaves of `params`, refusing names, shapes, dtypes or a device other than those bound.
 
@@ -78,7 +84,10 @@ class Form:
         for leaf, (kind, dtype, shape) in zip(leaves, self._asked, strict=True):
             if not ((type(leaf) is kind or owns(leaf)) and leaf.dtype == dtype and leaf.shape == shape):
                 return False
-        return not self._has_places or all(self._backend.device(leaf) == self.device for leaf in leaves)
+        if not self._has_places:
+            return True
+        backend = self._backend  # inside a transformation of the framework an array is nowhere yet
+        return all(backend.is_abstract(leaf) or backend.device(leaf) == self.device for leaf in leaves)
 
     def _mismatch(self, leaves: Leaves, paths: tuple[str, ...]) -> str:
         found = {
@@ -96,17 +105,16 @@ class Form:
         ]
         return "\n".join(("parameters differ from those prepared for; prepare again for these:", *lines))
 
-    def require_finite(self, params: Any) -> None:
-        """Refuse parameters that hold NaN or infinity.
+    def require_finite(self, leaves: Leaves) -> None:
+        """Refuse leaves that hold NaN or infinity; this waits for the device.
 
         Raises
         ------
         NonFiniteError
             The message names the parameter and how many entries are not finite.
         """
-        leaves, paths = self._flatten(params)
-        for path, leaf in zip(paths, leaves, strict=True):
-            values = np.asarray(self._backend.numpy(leaf) if self._backend.owns(leaf) else leaf)
+        for path, leaf in zip(self.layout.names, leaves, strict=True):
+            values = np.asarray(self._backend.numpy(leaf))
             bad = values.size - int(np.isfinite(values).sum())
             if bad:
                 raise NonFiniteError(

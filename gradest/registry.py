@@ -5,6 +5,7 @@ Built-in ones stand in the tables below; third parties use the entry-point group
 use; a plug-in that fails to import is reported by `broken_plugins` and disturbs nothing else.
 """
 
+import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -165,6 +166,25 @@ def find_class(group: str, name: str, kind: type[Any]) -> tuple[type[Any], dict[
             f"there are: {there}"
         )
     return found, {}
+
+
+def find_object(location: str) -> Any:
+    """Return what stands at "module:name" or "path/file.py:name".
+
+    Raises
+    ------
+    InvalidInputError
+        The module cannot be imported, or has no such name.
+    """
+    place, colon, attribute = location.rpartition(":")
+    if not colon:
+        raise InvalidInputError(f"a place 'module:name' or 'path/file.py:name' was asked for; found {location!r}")
+    module = import_plugin(place)
+    if not hasattr(module, attribute):
+        there = [name for name in vars(module) if not name.startswith("_")]
+        near = difflib.get_close_matches(attribute, there) or there[:10]
+        raise InvalidInputError(f"{place} has no {attribute!r}; it has: {', '.join(near) or 'nothing'}")
+    return getattr(module, attribute)
 
 
 def construct(group: str, name: str, fields: Mapping[str, Any], kind: type[Any]) -> Any:

@@ -57,6 +57,13 @@ class JaxBackend(Backend):
     def owns(self, leaf: Leaf) -> bool:
         return isinstance(leaf, jax.Array)
 
+    def is_abstract(self, leaf: Leaf) -> bool:
+        return isinstance(leaf, jax.core.Tracer)
+
+    def computing_now(self) -> AbstractContextManager[Any]:
+        scope: AbstractContextManager[Any] = jax.ensure_compile_time_eval()
+        return scope
+
     def dtype(self, array: Array) -> str:
         return str(array.dtype)
 

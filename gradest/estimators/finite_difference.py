@@ -145,7 +145,7 @@ class FiniteDifference(Estimator):
         UnsupportedError
             The objective is an opaque function, whose kinks cannot be seen.
         """
-        leaves = objective.start if params is None else objective.leaves_of(params)
+        leaves = objective.start if params is None else objective.form.leaves_of(params)
         return self._sweep().kink_crossings(objective, leaves)
 
     def predict(self, at: Situation) -> Prediction | None:

@@ -161,9 +161,7 @@ def _reduced(objective: Objective, bases: Mapping[int, tuple[str, NDArray[np.flo
     by_name = {name: placed[place] for place, (name, _) in bases.items()}
     data = {name: ops.matmul(x, by_name[name]) if name in by_name else x for name, x in objective.data.items()}
     _, _, structure = flatten_tree(dict(zip(objective.layout.names, start, strict=True)))
-    text = objective.text
-    if text is None:
-        raise UnsupportedError("the row space of the batch needs a loss written in operations; use 'es' instead")
+    text = objective.require_text("the row space of the batch", instead="'es' instead")
     return Objective(
         backend=objective.backend,
         function=partial(text, ops),

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from gradest.autodiff.kinks import Signs, crossed, signs_at
 from gradest.backend import Leaves
 from gradest.directions.basis import Chunk, Factors, Gathering, Positions, dense_chunks, pipeline, row_chunks
-from gradest.errors import UnsupportedError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel
 from gradest.finite_differences.displaced_losses import (
@@ -99,12 +98,8 @@ class QuotientSweep:
 
     def kink_crossings(self, objective: Objective, leaves: Leaves) -> NDArray[np.bool_]:
         """Return which coordinates have a displacement that crosses a kink, `(P,)`; all coordinates are looked at."""
-        layout, backend, text = objective.layout, objective.backend, objective.text
-        if text is None:
-            raise UnsupportedError(
-                "kink crossings were asked for; they are seen in a loss written in operations, and this objective is "
-                "an opaque function; compare two steps instead"
-            )
+        layout, backend = objective.layout, objective.backend
+        text = objective.require_text("kink crossings", instead="two steps, and compare them")
         points = tuple(backend.numpy(leaf) for leaf in leaves)
         steps = steps_of(points, self._step(objective, leaves, points, None), self.step_mode)
         found = np.zeros(layout.num_parameters, dtype=np.bool_)
@@ -154,12 +149,9 @@ class QuotientSweep:
     def _prepare_evaluation(self, objective: Objective, plan: Sequence[Chunk]) -> tuple[DisplacedLosses, str]:
         whole_rows = self._whole_rows(objective)
         exact = self.differences == "exact"
-        if (exact or whole_rows) and objective.text is None:
+        if exact or whole_rows:
             asked = "differences='exact'" if exact else "path='structured'"
-            raise UnsupportedError(
-                f"{asked} was asked for; it needs the loss as a gradest Problem written in operations, and this "
-                "objective is an opaque function; use path='black-box' with differences='plain'"
-            )
+            objective.require_text(asked, instead="path='black-box' with differences='plain'")
         if exact:
             return prepare_exact(objective, plan, whole_rows=whole_rows)
         return prepare_structured(objective, plan) if whole_rows else prepare_black_box(objective, plan)

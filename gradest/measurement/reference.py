@@ -59,7 +59,7 @@ def reference_gradient(objective: Objective, params: Any = None, *, num_checks: 
     UnsupportedError
         None of these can be had for the objective.
     """
-    leaves = objective.start if params is None else objective.leaves_of(params)
+    leaves = objective.start if params is None else objective.form.leaves_of(params)
     if objective.problem is None:
         return _of_function(objective, leaves)
     rounded = [objective.backend.numpy(leaf).astype(np.longdouble) for leaf in leaves]
@@ -125,7 +125,7 @@ def _of_function(objective: Objective, leaves: Any) -> Reference:
         eps = float(np.finfo(objective.dtype).eps)
         return Reference(value, flat, f"{objective.backend.name}'s reverse mode in {objective.dtype}", 16 * eps)
     richardson = get_estimator("fd-richardson").prepare(objective)
-    estimate = richardson(objective.tree_of(leaves))
+    estimate = richardson(objective.form.tree_of(leaves))
     blocks, errors = (
         objective.layout.flatten([np.asarray(leaf, dtype=np.float64) for leaf in objective.backend.flatten(tree)[0]])
         for tree in (estimate.gradient, estimate.error)

@@ -108,11 +108,7 @@ def run_intercepted(
     UnsupportedError
         The loss is not written in operations, or uses what is sealed outside affine operations.
     """
-    if objective.text is None:
-        raise UnsupportedError(
-            "this estimator looks into the layers of the loss; it needs a gradest Problem written in operations, and "
-            "this objective is an opaque function; use 'es' instead"
-        )
+    text = objective.require_text("an estimator that looks into the layers of the loss", instead="'es' instead")
     names = objective.layout.names
     closed = range(len(names)) if sealed is None else sealed
     given = tuple(Sealed(x, names[k], k) if k in closed else x for k, x in enumerate(leaves))
@@ -121,7 +117,7 @@ def run_intercepted(
         data = {name: Sealed(x, name, None) if name in sealed_data else x for name, x in data.items()}
     own = cast(Operations, SealedOperations(objective.ops if ops is None else ops, intercept, places))
     try:
-        return objective.text(own, given, data)
+        return text(own, given, data)
     except TypeError as error:
         if Sealed.__name__ not in str(error):
             raise

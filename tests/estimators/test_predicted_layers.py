@@ -136,7 +136,7 @@ def test_guided_es_errs_as_predicted(alpha, scale):
     gradient = exact(objective)
     generator = np.random.default_rng(1)
     noise = np.linalg.norm(gradient) / np.sqrt(gradient.size) * generator.standard_normal((2, gradient.size))
-    guides = [objective.tree_of(objective.layout.unflatten(rows)) for rows in (gradient + noise[0], noise[1])]
+    guides = [objective.form.tree_of(objective.layout.unflatten(rows)) for rows in (gradient + noise[0], noise[1])]
     estimator = GuidedES(guides=guides, alpha=alpha, scale=scale, **FEW)
     prediction = estimator.predict(Situation(objective.layout, gradient, objective=objective))
     squares = squared_errors(estimator, objective, gradient)
