@@ -21,6 +21,7 @@ from gradest.autodiff.interpreter import Interpreter, Wrapped, map_data
 from gradest.autodiff.tape import Node, TapeOperations
 from gradest.operations import Array, Axis, Operations
 
+# Operators reach an interpreter by these names; a recorded entry is run again by the same name.
 _ARITHMETIC: Mapping[str, Callable[..., Any]] = {
     "add": operator.add,
     "subtract": operator.sub,

@@ -1,4 +1,6 @@
-"""What the values of every interpreter have in common: arithmetic operators that go to the interpreter.
+"""Base of the interpreters: operations on wrapped values, and Python's operators on them.
+
+A loss is written with `+ - * /` and the names of `Operations`; a wrapped value sends each operator to its interpreter.
 
 This module knows no rule of differentiation.
 """
@@ -70,7 +72,8 @@ class Wrapped:
     """A value of an interpreter; subclasses hold what it is made of and say its `shape`."""
 
     __slots__ = ("interpreter",)
-    __array_ufunc__ = None  # a NumPy scalar on the left then leaves the operation to us
+    # NumPy would otherwise take `np.float64(2) * value` apart, entry by entry; None makes it leave the operator to us.
+    __array_ufunc__ = None
     interpreter: Interpreter
 
     def __add__(self, other: Any) -> Any:
@@ -114,6 +117,6 @@ def shape_of(x: Array | float) -> tuple[int, ...]:
 
 
 def axes_from_end(axis: Axis, rank: int) -> tuple[int, ...]:
-    """Return axes of an array of the rank as negative numbers, which leading axes leave as they are."""
+    """Return axes as negative numbers: counted from the end, they are the same with K directions in front."""
     axes = tuple(range(rank)) if axis is None else (axis,) if isinstance(axis, int) else axis
     return tuple(a if a < 0 else a - rank for a in axes)

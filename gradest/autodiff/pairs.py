@@ -1,7 +1,7 @@
-"""Pairs of a value and its change in K directions, and what linear operations do to them.
+"""Base of forward mode and of exact differences: pairs of a value and its change in K directions.
 
-Dual numbers and exact differences are both such pairs: they share everything here and differ in their rules for
-what is not linear. This module knows neither rule.
+A change is a derivative `f'(x) t` for dual numbers and a difference `f(x + t) - f(x)` for exact differences. Linear
+operations do the same to both, and stand here; subclasses state what the others do.
 """
 
 import math
@@ -68,7 +68,7 @@ class PairOperations(Interpreter):
     def elementwise(self, value: Array, rule: Callable[..., Array], operands: Sequence[Array | float]) -> Pair:
         """Return the pair of a value and `rule(*primals, *changes)` in the frame that the operands share."""
         changes = [changes_of(x) for x in operands]
-        if all(c is None for c in changes):
+        if all(c is None for c in changes):  # data and constants: a value without a change
             return Pair(self, value)
         arrays, wrap = linear.frame(self.ops, changes, shape_of(value))
         return Pair(self, value, wrap(rule(*(primal_of(x) for x in operands), *arrays)))

@@ -1,8 +1,9 @@
-"""Losses at K perturbed parameters, `f(x + t_k)`: plain values, without computing what the K have in common.
+"""Evaluates a loss at K perturbed parameters, `f(x + t_k)`, computing once what the K evaluations share.
 
-A value is constant, or a base with a structured change (the linear part of a network: one product for all K), or
-one column of a base, or K whole values. Elementwise operations are evaluated directly at the perturbed arguments, so
-that rounding is that of the plain loss. This module knows no framework.
+The result is what K plain evaluations give, rounding included: nothing is linearised. While a value is still linear in
+the parameters (a product of a weight with data) it is kept as base and change, one product for all K. An elementwise
+function is then evaluated at the perturbed arguments themselves: of one column where only that moves, else of K whole
+arrays. This module knows no framework.
 """
 
 import operator
@@ -93,8 +94,10 @@ class PerturbedOperations(Interpreter):
     def elementwise(self, name: str, function: Callable[..., Array], *operands: Any) -> Perturbed:
         """Return the function of the operands: on one column where only that moves, else on K whole values."""
         operands = tuple(x if isinstance(x, Perturbed) else Perturbed(self, x) for x in operands)
+        # Three ways, the cheapest that holds. 1. Nothing moves: computed once, for all K and all calls.
         if not any(x.moves for x in operands):
             return Perturbed(self, self._base(name, function, *operands))
+        # 2. Each perturbation moves one column: the function is evaluated there, n times less than on whole arrays.
         if all(x.values is None and _in_columns(x.change) for x in operands):
             base = self._base(name, function, *operands)
             changes, wrap = linear.frame(self.ops, [x.change for x in operands], shape_of(base))
@@ -104,6 +107,7 @@ class PerturbedOperations(Interpreter):
                 return Perturbed(self, base, wrap(moved))
             moved = function(*(x.base if d is None else x.base + d for x, d in zip(operands, changes, strict=True)))
             return Perturbed(self, base, wrap(moved - base))
+        # 3. All K arrays; of both sides of a point where directions come in pairs, which can share exponentials.
         if len(operands) == 1 and isinstance(operands[0].change, Mirrored):
             base, change = operands[0].base, operands[0].change
             half = change.half.dense(self.ops)
@@ -200,6 +204,7 @@ class PerturbedOperations(Interpreter):
         return self.affine(x, y)
 
     def affine(self, x: Perturbed, weight: Perturbed, bias: Perturbed | None = None) -> Perturbed:
+        # (x + dx)(W + dW) has a term of second order where both move: only then is it no longer base and change.
         if x.values is None and weight.values is None and (x.change is None or weight.change is None):
             product = self._linear_product(x, weight)
             return product if bias is None else self._add_bias(product, bias)
@@ -287,6 +292,7 @@ class PerturbedOperations(Interpreter):
         if targets.moves or len(logits.shape) != 2:
             portable: Perturbed = super().softmax_cross_entropy(logits, targets)
             return portable
+        # The loss's difference is small beside the loss and computed as such: adding it rounds once, at the end.
         if isinstance(logits.change, Columns | Outer):
             value = self._base("softmax_cross_entropy", ops.softmax_cross_entropy, logits, targets)
             change = softmax_loss_difference(ops, logits.base, targets.base, logits.change, self.shared)
