@@ -1,4 +1,4 @@
-"""Decides what may pass as classification data; every loader and every problem asks here.
+"""Checks of classification data, which every loader and every problem asks for before it uses any.
 
 Frameworks disagree on wrong labels (an error, a wrapped index, a clamped one, a NaN), so the question is settled
 before any of them sees the data. This module knows nothing of files, of data sets by name or of backends.
@@ -22,37 +22,37 @@ _LARGEST_LABEL = np.iinfo(np.int64).max
 
 
 def validate_classification(features: Any, labels: Any, num_classes: int | None = None) -> tuple[Features, Labels, int]:
-    """Return private, canonical copies of classification data, or refuse them.
+    """Check classification data, and return copies in one canonical form: float64 features, int64 labels, classes.
 
     The result is the same, byte for byte, whatever the memory order, strides, byte order or writability of the
     arguments; these are neither changed nor referred to afterwards.
 
     Parameters
     ----------
-    features : array_like, shape (N, D)
-        Real numbers: floating point, integer or boolean; N >= 1 and D >= 1.
-    labels : array_like, shape (N,)
-        Integers in [0, K).
-    num_classes : int, optional
+    features
+        Shape (N, D), or nested lists of it. Real numbers: floating point, integer or boolean; N >= 1 and D >= 1.
+    labels
+        Shape (N,). Integers in [0, K).
+    num_classes
         K. By default the largest label plus one.
 
     Returns
     -------
-    features : numpy.ndarray, shape (N, D), float64
-        C-contiguous, writable, owning its memory.
-    labels : numpy.ndarray, shape (N,), int64
-        C-contiguous, writable, owning its memory.
-    num_classes : int
+    features
+        Shape (N, D), float64, C-contiguous, writable, owning its memory.
+    labels
+        Shape (N,), int64, C-contiguous, writable, owning its memory.
+    num_classes
         K.
 
     Raises
     ------
     InvalidTypeError
-        If the features are not real numbers, the labels are not integers, or ``num_classes`` is not one.
+        The features are not real numbers, the labels are not integers, or `num_classes` is no integer.
     NonFiniteError
-        If a feature is NaN or infinite, also when only after conversion to float64; the message names the row.
+        A feature is NaN or infinite, also when only after conversion to float64; the message names the row.
     InvalidInputError
-        If a shape does not fit, there are no rows, or a label is outside [0, K); the message names the row.
+        A shape does not fit, there are no rows, or a label is outside [0, K); the message names the row.
     """
     raw_features = _as_array(features, "features")
     raw_labels = _as_array(labels, "labels")
@@ -71,15 +71,16 @@ def validate_classification(features: Any, labels: Any, num_classes: int | None 
 
 
 def checked_integer(number: Any, name: str, *, minimum: int) -> int:
-    """Return an argument as a Python integer that is at least ``minimum``.
+    """Return an argument as a Python integer that is at least `minimum`.
 
     Raises
     ------
     InvalidTypeError
-        If it is not an integer (booleans and floats are not).
+        It is not an integer (booleans and floats are not).
     InvalidInputError
-        If it is less than ``minimum``.
+        It is less than `minimum`.
     """
+    # A boolean is an integer to Python, and a seed or a count of True is a mistake.
     if isinstance(number, bool | np.bool_):
         raise InvalidTypeError(f"{name} must be an integer; found the boolean {number}")
     try:

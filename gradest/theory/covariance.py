@@ -37,6 +37,9 @@ def _low_rank(gradient: Array, rank: int | None) -> Array:
         raise InvalidInputError("distribution 'low-rank' was asked for without a rank; give rank=1 or more")
     require_positive_integer("rank", rank)
     rows, columns = gradient.shape
+    # Wick's theorem, over A and over B: where both pair the four factors alike, the normal law's covariance comes out;
+    # where they pair them differently, all four share one of the r columns, and 1/r is left. These are the latter
+    # pairings: three, each of which occurs twice.
     crossed = np.einsum("il,kj->ijkl", gradient, gradient)
     crossed += np.einsum("ik,jl->ijkl", np.eye(rows), gradient.T @ gradient)
     crossed += np.einsum("ik,jl->ijkl", gradient @ gradient.T, np.eye(columns))
@@ -45,7 +48,7 @@ def _low_rank(gradient: Array, rank: int | None) -> Array:
 
 
 def covariance(distribution: str, gradient: ArrayLike, num_samples: int, *, rank: int | None = None) -> Array:
-    """Return the covariance of (1/N) sum_i (g.v_i) v_i, shape (P, P), float64.
+    """Return the predicted covariance of a forward gradient, (1/N) sum_i (g.v_i) v_i, shape (P, P), float64.
 
     Formula, one direction: |g|^2 I + g g^T + (kurtosis - 3) diag(g^2) for independent components; (P |g|^2 I +
     (P-2) g g^T)/(P+2) on the sphere; P diag(g^2) - g g^T along coordinates; low rank adds to the normal one
@@ -55,8 +58,19 @@ def covariance(distribution: str, gradient: ArrayLike, num_samples: int, *, rank
 
     Parameters
     ----------
-    gradient : g, shape (P,), or (m, n) for one matrix under "low-rank"; other shapes are flattened
-    num_samples : N
+    gradient
+        g, shape (P,), or (m, n) for one matrix under "low-rank"; other shapes are flattened.
+    num_samples
+        N, the number of directions.
+    rank
+        Of low-rank directions; other laws have none.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no law of the name.
+    InvalidInputError
+        `num_samples` or `rank` is not a positive integer, or "low-rank" has no rank.
     """
     require_positive_integer("num_samples", num_samples)
     array = np.asarray(gradient, dtype=np.float64)
@@ -68,6 +82,8 @@ def covariance(distribution: str, gradient: ArrayLike, num_samples: int, *, rank
     pairs = orthogonal_pairs(distribution, num_parameters=flat.size, num_samples=num_samples)
     result = _independent(law, flat) / num_samples
     if pairs:
+        # A full frame of P directions gives P g without any scatter: its P variances C_0 and P (P - 1) covariances
+        # cancel, so that each ordered pair contributes -C_0 / (P - 1), in frames that are not full as well.
         fixed_length = "coordinates" if law == "coordinates" else "sphere"
         result = result - pairs / num_samples**2 * _independent(fixed_length, flat) / (flat.size - 1)
     return result

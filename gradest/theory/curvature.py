@@ -21,7 +21,7 @@ class CurvatureMoments:
 
 
 def curvature_moments(law: str, num_parameters: int, model: LocalModel) -> CurvatureMoments:
-    """Return the moments of v^T H v for one direction of a law, all zero where the curvature is not given.
+    """Return the moments of q = v^T H v for one direction v of a law; all are zero where the curvature is not given.
 
     Formula: with d = diag H, k = E v_j^4, s = E v_j^6 and o = (tr H)^2 - |d|^2 + 2 (|H|_F^2 - |d|^2),
     E[q^2 |v|^2] = o (P - 2 + 2 k) + |d|^2 (s + (P - 1) k), E[q |v|^2] = tr H (P + k - 1), E q^2 = o + k |d|^2;
