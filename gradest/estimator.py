@@ -14,7 +14,8 @@ from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 from gradest.backend import Leaves
-from gradest.binding import bind, tracing_backend, with_values
+from gradest.binding import Bindable, bind, tracing_backend, with_values
+from gradest.directions.keys import Rng
 from gradest.errors import PreparationMismatchError, UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
 from gradest.layout import Layout
@@ -22,8 +23,9 @@ from gradest.objective import Objective
 from gradest.registry import construct, registered_name
 from gradest.situation import Situation
 from gradest.theory import Prediction
+from gradest.tree import Tree
 
-Kernel = Callable[[Leaves, Any], KernelResult]
+Kernel = Callable[[Leaves, Rng], KernelResult]
 """`(parameter leaves, rng) -> KernelResult`; deterministic estimators ignore `rng`."""
 
 
@@ -130,7 +132,7 @@ class Estimator(ABC):
         """Return the estimator bound to an objective; everything that can be done once is done here."""
         return Prepared(self, objective, self.prepare_kernel(objective, executor=executor), executor=executor)
 
-    def __call__(self, f: Any, params: Any = None, *args: Any, rng: Any = None, **binding: Any) -> Estimate:
+    def __call__(self, f: Bindable, params: Tree = None, *args: object, rng: Rng = None, **binding: Any) -> Estimate:
         """Return the estimate of the gradient of `f` at `params`.
 
         Parameters
@@ -156,7 +158,7 @@ class Estimator(ABC):
         f.form.require_finite(leaves)
         return self.prepare(f).at(leaves, rng)
 
-    def value_and_grad(self, f: Any, **binding: Any) -> Callable[..., tuple[Any, Any]]:
+    def value_and_grad(self, f: Bindable, **binding: Any) -> Callable[..., tuple[Any, Any]]:
         """Return `g(params, *args, rng=None) -> (value, gradient)`, in the manner of `jax.value_and_grad`.
 
         The value is evaluated where the method does not give it. It prepares at its first call, and again where
@@ -167,18 +169,18 @@ class Estimator(ABC):
         """
         latest = PreparedOnce(self, f, binding)
 
-        def value_and_gradient(params: Any = None, *args: Any, rng: Any = None) -> tuple[Any, Any]:
+        def value_and_gradient(params: Tree = None, *args: object, rng: Rng = None) -> tuple[Any, Any]:
             prepared, estimate = latest(params, args, rng)
             value = prepared.value(params) if estimate.value is None else estimate.value
             return value, estimate.gradient
 
         return value_and_gradient
 
-    def grad(self, f: Any, **binding: Any) -> Callable[..., Any]:
+    def grad(self, f: Bindable, **binding: Any) -> Callable[..., Any]:
         """Return `g(params, *args, rng=None) -> gradient`; see `value_and_grad`."""
         latest = PreparedOnce(self, f, binding)
 
-        def gradient(params: Any = None, *args: Any, rng: Any = None) -> Any:
+        def gradient(params: Tree = None, *args: object, rng: Rng = None) -> Any:
             return latest(params, args, rng)[1].gradient
 
         return gradient
@@ -211,11 +213,11 @@ class Prepared:
     def _value(self) -> Callable[[Leaves], Any]:
         return self.objective.prepare_value()
 
-    def value(self, params: Any = None) -> Any:
+    def value(self, params: Tree = None) -> Any:
         """Return the loss at `params` (the start point by default), with the arguments of the last call."""
         return self._value(self.objective.start if params is None else self.objective.form.leaves_of(params))
 
-    def __call__(self, params: Any = None, *args: Any, rng: Any = None) -> Estimate:
+    def __call__(self, params: Tree = None, *args: object, rng: Rng = None) -> Estimate:
         """Return the estimate at `params` (the objective's start point by default).
 
         `args`, if there are any, replace the arguments that the user's function was bound with, and stay for later
@@ -235,7 +237,7 @@ class Prepared:
             objective.take_arguments(args)
         return self.at(objective.start if params is None else objective.form.leaves_of(params), rng)
 
-    def at(self, leaves: Leaves, rng: Any = None) -> Estimate:
+    def at(self, leaves: Leaves, rng: Rng = None) -> Estimate:
         """Return the estimate at leaves of the objective's form, which are not looked at again.
 
         Raises
@@ -262,13 +264,13 @@ class PreparedOnce:
     and dtypes, and keeps nothing of what is being traced.
     """
 
-    def __init__(self, estimator: Estimator, f: Any, binding: dict[str, Any]) -> None:
+    def __init__(self, estimator: Estimator, f: Bindable, binding: dict[str, Any]) -> None:
         self._estimator = estimator
         self._f = f
         self._binding = binding
         self._kept = threading.local()  # a prepared estimator holds its batch: one for each thread
 
-    def __call__(self, params: Any, args: tuple[Any, ...], rng: Any) -> tuple[Prepared, Estimate]:
+    def __call__(self, params: Tree, args: tuple[object, ...], rng: Rng) -> tuple[Prepared, Estimate]:
         """Return the prepared estimator and its estimate."""
         prepared: Prepared | None = getattr(self._kept, "prepared", None)
         if prepared is not None and prepared.objective.bound_to(params):
@@ -285,7 +287,7 @@ class PreparedOnce:
             fresh = self._kept.prepared = self._estimator.prepare(bind(self._f, at, *given, **self._binding))
         return fresh, self._estimate(fresh, params, args, rng)
 
-    def _estimate(self, prepared: Prepared, params: Any, args: tuple[Any, ...], rng: Any) -> Estimate:
+    def _estimate(self, prepared: Prepared, params: Tree, args: tuple[object, ...], rng: Rng) -> Estimate:
         objective = prepared.objective
         before = objective.data
         try:

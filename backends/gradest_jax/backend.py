@@ -7,11 +7,12 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax import Array
 from numpy.typing import NDArray
 
 from gradest.backend import Backend, Data, Function, Leaves
 from gradest.errors import InvalidTypeError, UnsupportedError
-from gradest.operations import Array, Operations
+from gradest.operations import Operations
 from gradest.tree import Leaf, Structure, Tree
 from gradest_jax.operations import JaxOperations, NativeJaxOperations
 from gradest_jax.pytree import flatten_pytree
@@ -39,6 +40,7 @@ class JaxBackend(Backend):
         # device_put shares NumPy memory where it happens to be 64-byte aligned: a private copy is what it may share.
         host = np.array(values, dtype=dtype, order="C") if copy else _contiguous(values, dtype)
         scope = self.scope(dtype)
+        made: Array
         if scope is None:
             made = jax.device_put(host, _device(device))
         else:
