@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.backend import Data, Leaves
-from gradest.directions.basis import Chunk, Factors, dense_chunks, gather, pipeline
+from gradest.coordinates import Chunk, Factors, dense_chunks, gather, pipeline
 from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel

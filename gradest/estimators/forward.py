@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from gradest.backend import Data, Leaves
-from gradest.directions.basis import Chunk, Factors, dense_chunks, gather, pipeline, row_chunks, spread
+from gradest.coordinates import Chunk, Factors, dense_chunks, gather, pipeline, row_chunks, spread
 from gradest.errors import InvalidInputError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gradest.autodiff import Expressions, Shared, perturbed_values, value_and_differences
 from gradest.backend import Data, Leaves
-from gradest.directions.basis import Chunk, Factors, spread
+from gradest.coordinates import Chunk, Factors, spread
 from gradest.objective import Objective
 from gradest.operations import Array
 

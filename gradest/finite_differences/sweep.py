@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gradest.autodiff.kinks import Signs, crossed, signs_at
 from gradest.backend import Leaves
-from gradest.directions.basis import Chunk, Factors, Gathering, Positions, dense_chunks, pipeline, row_chunks
+from gradest.coordinates import Chunk, Factors, Gathering, Positions, dense_chunks, pipeline, row_chunks
 from gradest.errors import UnsupportedError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel

@@ -18,7 +18,7 @@ ORDER = [  # each may import only those before it (and its own package)
     {"tangents", "arguments"},
     {"problems", "autodiff", "form"},
     {"objective"},
-    {"binding", "directions"},
+    {"binding", "coordinates", "directions"},
     {"estimator"},
     {"finite_differences", "sampling"},
     {"estimators", "transforms", "measurement"},
