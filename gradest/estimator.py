@@ -12,8 +12,6 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, ClassVar
 
-from numpy.typing import NDArray
-
 from gradest.backend import Leaves
 from gradest.binding import bind
 from gradest.errors import PreparationMismatchError, UnsupportedError
@@ -21,6 +19,7 @@ from gradest.estimate import Cost, Estimate, KernelResult
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.registry import construct
+from gradest.situation import Situation
 from gradest.theory import Prediction
 
 Kernel = Callable[[Leaves, Any], KernelResult]
@@ -90,24 +89,8 @@ class Estimator(ABC):
             The backend or the objective lacks what the estimator needs; the message says what can be used.
         """
 
-    def predict(
-        self,
-        layout: Layout,
-        gradient: NDArray[Any],
-        *,
-        value: float | None = None,
-        hessian: NDArray[Any] | None = None,
-        objective: Objective | None = None,
-    ) -> Prediction | None:
-        """Return the error that theory predicts where the gradient is `gradient` `(P,)`, or None where it states none.
-
-        Parameters
-        ----------
-        value, hessian
-            The loss there and its curvature `(P, P)`, where known.
-        objective
-            The loss, whose start point is that place, where known. An estimator whose error does not follow from the
-            layout (it depends on the batch, on activations) reads it, runs no estimate, and returns None without it.
+    def predict(self, at: Situation) -> Prediction | None:
+        """Return the error that theory predicts at one point, or None where it states none; runs no estimate.
 
         Raises
         ------

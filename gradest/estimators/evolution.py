@@ -6,10 +6,8 @@ What they compute stands here; how blocks of directions are walked through stand
 from concurrent.futures import Executor
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.chunking import DEFAULT_MEMORY_BUDGET_BYTES
 from gradest.errors import InvalidInputError, UnsupportedError
@@ -21,6 +19,7 @@ from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun, Str
 from gradest.sampling.sampler import DirectionSampler, evaluation_path, require_sigma
 from gradest.sampling.shaping import require_shaping
 from gradest.sampling.workers import Crew
+from gradest.situation import Situation
 from gradest.theory import Prediction, local_model, mean_excess, relative_mse_es
 
 _GAUSSIAN = "Salimans et al. 2017, arXiv:1703.03864; Nesterov & Spokoiny 2017, doi:10.1007/s10208-015-9296-2"
@@ -170,30 +169,20 @@ class EvolutionStrategy(DirectionSampler):
             return Cost(values=values + len(self.blocks(layout)))
         return Cost(values=values + (1 if self.baseline == "value" else 0))
 
-    def predict(
-        self,
-        layout: Layout,
-        gradient: NDArray[Any],
-        *,
-        value: float | None = None,
-        hessian: NDArray[Any] | None = None,
-        objective: Objective | None = None,
-    ) -> Prediction | None:
+    def predict(self, at: Situation) -> Prediction | None:
         """Return the relative mean squared error of `gradest.theory.relative_mse_es`; None without a formula."""
         bare = not self.antithetic and self.baseline == "none"
-        if self.shaping is not None or not np.any(gradient) or (bare and value is None):
+        if self.shaping is not None or not np.any(at.gradient) or (bare and at.value is None):
             return None
-        excess = mean_excess(
-            self.distribution, blocks=layout.shapes, shares=self.shares(layout, gradient), rank=self.rank
-        )
+        excess = mean_excess(self.distribution, blocks=at.layout.shapes, shares=at.shares, rank=self.rank)
         try:
             return relative_mse_es(
                 self.distribution,
                 baseline="antithetic" if self.antithetic else self.baseline,
-                num_parameters=layout.num_parameters,
+                num_parameters=at.layout.num_parameters,
                 num_samples=self.num_samples,
                 sigma=self.sigma,
-                model=local_model(gradient, hessian=hessian, value=value),
+                model=local_model(at.gradient, hessian=at.hessian, value=at.value),
                 direction_excess=excess,
             )
         except UnsupportedError:  # no formula is derived for this law and baseline, and None says so

@@ -16,6 +16,7 @@ from gradest.finite_differences.steps import MODES, check_step
 from gradest.finite_differences.sweep import QuotientSweep
 from gradest.layout import Layout
 from gradest.objective import Objective
+from gradest.situation import Situation
 from gradest.theory import Prediction
 
 SCHEMES = ("forward", "backward", "central")
@@ -147,20 +148,12 @@ class FiniteDifference(Estimator):
         leaves = objective.start if params is None else objective.leaves_of(params)
         return self._sweep().kink_crossings(objective, leaves)
 
-    def predict(
-        self,
-        layout: Layout,
-        gradient: NDArray[Any],
-        *,
-        value: float | None = None,
-        hessian: NDArray[Any] | None = None,
-        objective: Objective | None = None,
-    ) -> Prediction | None:
+    def predict(self, at: Situation) -> Prediction | None:
         if not isinstance(self.coordinates, int):
             return None
         return Prediction(
             target="gradient",
-            relative_mse=layout.num_parameters / self.coordinates - 1.0,
+            relative_mse=at.layout.num_parameters / self.coordinates - 1.0,
             exact_for="any differentiable f",
             bias_order=None,
             source="derived: sampling coordinates without replacement; the error of the quotients is left out",

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.backend import Leaves
 from gradest.directions import Key, Noise, as_tangents, root_key
@@ -18,6 +17,7 @@ from gradest.objective import Objective
 from gradest.operations import Array
 from gradest.sampling.sampler import DirectionSampler, Draws, add_leaves, bound_step, place
 from gradest.sampling.workers import Crew, Group, task_groups
+from gradest.situation import Situation
 from gradest.theory import Prediction, predict_forward_gradient, projection_relative_mse
 
 
@@ -62,29 +62,21 @@ class ForwardGradient(DirectionSampler):
     def cost(self, layout: Layout) -> Cost:
         return Cost(jvps=self.num_samples)
 
-    def predict(
-        self,
-        layout: Layout,
-        gradient: NDArray[Any],
-        *,
-        value: float | None = None,
-        hessian: NDArray[Any] | None = None,
-        objective: Objective | None = None,
-    ) -> Prediction | None:
+    def predict(self, at: Situation) -> Prediction | None:
         """Return the relative mean squared error, exact for any differentiable loss."""
-        if not np.any(gradient):
+        if not np.any(at.gradient):
             return None
         plain = predict_forward_gradient(
             self.distribution,
-            num_parameters=layout.num_parameters,
+            num_parameters=at.layout.num_parameters,
             num_samples=self.num_samples,
-            blocks=layout.shapes,
-            shares=self.shares(layout, gradient),
+            blocks=at.layout.shapes,
+            shares=at.shares,
             rank=self.rank,
         )
         if not self.projection:
             return plain
-        left = projection_relative_mse(num_parameters=layout.num_parameters, num_samples=self.num_samples)
+        left = projection_relative_mse(num_parameters=at.layout.num_parameters, num_samples=self.num_samples)
         return replace(plain, relative_mse=left, bias_order=0)
 
     def parts(self, objective: Objective) -> "ForwardGradientKernel":

@@ -19,6 +19,7 @@ from gradest.objective import Objective
 from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
 from gradest.sampling.sampler import evaluation_path
 from gradest.sampling.workers import Crew
+from gradest.situation import Situation
 from gradest.theory import Prediction, predict_guided
 
 _GUIDE = "guide"
@@ -66,26 +67,18 @@ class GuidedES(AntitheticVariant):
         """A direction near the gradient's; for alpha = 1 and scale = 1 the smoothed loss's gradient."""
         return Target.SMOOTHED if self.alpha == self.scale == 1.0 else Target.DIRECTION
 
-    def predict(
-        self,
-        layout: Layout,
-        gradient: NDArray[Any],
-        *,
-        value: float | None = None,
-        hessian: NDArray[Any] | None = None,
-        objective: Objective | None = None,
-    ) -> Prediction | None:
+    def predict(self, at: Situation) -> Prediction | None:
         """Return the error about the gradient, bias included, of `predict_guided`; None without an objective.
 
         The objective says how the guides are laid out.
         """
-        exact = np.asarray(gradient, dtype=np.float64)
-        if objective is None or not np.any(exact):
+        exact = np.asarray(at.gradient, dtype=np.float64)
+        if at.objective is None or not np.any(exact):
             return None
-        basis = objective.scoped(self._basis)(objective)
+        basis = at.objective.scoped(self._basis)(at.objective)
         inside = float(np.sum((basis.T @ exact) ** 2) / np.sum(exact**2))
         return predict_guided(
-            num_parameters=layout.num_parameters,
+            num_parameters=at.layout.num_parameters,
             num_guides=basis.shape[1],
             num_samples=self.num_samples,
             alpha=self.alpha,

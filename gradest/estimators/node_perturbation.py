@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.autodiff import value_and_gradient
 from gradest.backend import Leaves, as_float64
@@ -20,6 +19,7 @@ from gradest.operations import Array, Operations
 from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
 from gradest.sampling.layers import Layer, require_layers_alone, run_intercepted
 from gradest.sampling.workers import Crew
+from gradest.situation import Situation
 from gradest.tangents import Tangent
 from gradest.theory import NodeLayer, Prediction, predict_node_perturbation
 
@@ -58,25 +58,17 @@ class NodePerturbation(AntitheticVariant):
     def cost(self, layout: Layout) -> Cost:
         return Cost(values=2 * self.num_samples + 1)
 
-    def predict(
-        self,
-        layout: Layout,
-        gradient: NDArray[Any],
-        *,
-        value: float | None = None,
-        hessian: NDArray[Any] | None = None,
-        objective: Objective | None = None,
-    ) -> Prediction | None:
+    def predict(self, at: Situation) -> Prediction | None:
         """Return the error of `predict_node_perturbation` at the objective's start point; None without an objective.
 
         Activations and the gradient by pre-activations come from one run of the loss and one of reverse mode.
         """
-        if objective is None or not np.any(gradient):
+        if at.objective is None or not np.any(at.gradient):
             return None
         return predict_node_perturbation(
             self.distribution,
-            layers=objective.scoped(_node_layers)(objective),
-            gradient_norm=float(np.linalg.norm(np.asarray(gradient, dtype=np.float64))),
+            layers=at.objective.scoped(_node_layers)(at.objective),
+            gradient_norm=float(np.linalg.norm(np.asarray(at.gradient, dtype=np.float64))),
             num_samples=self.num_samples,
         )
 

@@ -23,6 +23,7 @@ from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
 from gradest.sampling.layers import find_layers
 from gradest.sampling.sampler import evaluation_path
 from gradest.sampling.workers import Crew
+from gradest.situation import Situation
 from gradest.theory import Prediction
 from gradest.tree import flatten_tree
 
@@ -61,27 +62,19 @@ class RowSpaceES(AntitheticVariant):
         """The gradient of the loss smoothed over the row space."""
         return Target.SMOOTHED
 
-    def predict(
-        self,
-        layout: Layout,
-        gradient: NDArray[Any],
-        *,
-        value: float | None = None,
-        hessian: NDArray[Any] | None = None,
-        objective: Objective | None = None,
-    ) -> Prediction | None:
+    def predict(self, at: Situation) -> Prediction | None:
         """Return the error of `EvolutionStrategy` in the row space of the objective's batch; None without an objective.
 
         With the gradient carried there, `Q^T G` for each weight that meets data, whose length is that of G.
         """
-        if objective is None:
+        if at.objective is None:
             return None
-        bases = objective.scoped(_bases)(objective)
-        blocks: list[NDArray[Any]] = list(layout.unflatten(np.asarray(gradient, dtype=np.float64)))
+        bases = at.objective.scoped(_bases)(at.objective)
+        blocks: list[NDArray[Any]] = list(at.layout.unflatten(np.asarray(at.gradient, dtype=np.float64)))
         for place, (_, basis) in bases.items():
             blocks[place] = basis.T @ blocks[place]
-        reduced = Layout(layout.names, tuple(block.shape for block in blocks))
-        return self.plain().predict(reduced, reduced.flatten(blocks), value=value)
+        reduced = Layout(at.layout.names, tuple(block.shape for block in blocks))
+        return self.plain().predict(Situation(reduced, reduced.flatten(blocks), value=at.value))
 
     def parts(self, objective: Objective) -> EvolutionKernel:
         """Return the kernel whose parts workers carry out: evolution strategies on the reduced problem."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.backend import Leaves
 from gradest.directions import Key, as_tangents, root_key
@@ -16,6 +15,7 @@ from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.sampling.sampler import DirectionSampler, Draws, add_leaves, place, require_sigma
 from gradest.sampling.workers import Crew, Group, task_groups
+from gradest.situation import Situation
 from gradest.theory import Prediction, local_model, predict_pathwise
 
 
@@ -63,20 +63,12 @@ class SmoothedGradient(DirectionSampler):
     def cost(self, layout: Layout) -> Cost:
         return Cost(vjps=self.num_samples * (2 if self.antithetic else 1))
 
-    def predict(
-        self,
-        layout: Layout,
-        gradient: NDArray[Any],
-        *,
-        value: float | None = None,
-        hessian: NDArray[Any] | None = None,
-        objective: Objective | None = None,
-    ) -> Prediction | None:
+    def predict(self, at: Situation) -> Prediction | None:
         """Return the relative mean squared error, exact for quadratic losses; None where the curvature is not known."""
-        if hessian is None or not np.any(gradient):
+        if at.hessian is None or not np.any(at.gradient):
             return None
         law = "normal" if self.antithetic else self.distribution  # in pairs every law is exact for quadratics
-        model = local_model(gradient, hessian=hessian, value=value)
+        model = local_model(at.gradient, hessian=at.hessian, value=at.value)
         plain = predict_pathwise(law, num_samples=self.num_samples, sigma=self.sigma, model=model)
         return replace(plain, relative_mse=0.0) if self.antithetic else plain
 

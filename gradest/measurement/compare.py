@@ -19,6 +19,7 @@ from gradest.measurement.reference import Reference, reference_gradient
 from gradest.measurement.timing import Timing, measure, time_once
 from gradest.objective import Objective
 from gradest.problem import Problem
+from gradest.situation import Situation
 from gradest.theory import Prediction
 
 
@@ -214,7 +215,7 @@ def _run_cell(
             result,
             replicates=accuracy_of_replicates(estimates, reference.gradient),
             predicted=estimator.predict(
-                objective.layout, reference.gradient, value=float(reference.value), objective=objective
+                Situation(objective.layout, reference.gradient, value=float(reference.value), objective=objective)
             ),
         )
     return _Running(result, prepared, objective, reference)

@@ -21,6 +21,7 @@ from gradest.measurement.accuracy import accuracy_of_replicates
 from gradest.measurement.reference import Reference
 from gradest.objective import Objective
 from gradest.problem import Problem
+from gradest.situation import Situation
 
 SMOOTHING_PAIRS = 64
 """Pairs of points over which the smoothed gradient is averaged."""
@@ -44,7 +45,9 @@ def predicted_error(estimator: Estimator, objective: Objective, reference: Refer
     """Return what theory predicts, as a dict of `gradest.theory.Prediction`; None where it has no formula."""
     gradient = np.asarray(reference.gradient, dtype=np.float64)
     try:
-        found = estimator.predict(objective.layout, gradient, value=float(reference.value), objective=objective)
+        found = estimator.predict(
+            Situation(objective.layout, gradient, value=float(reference.value), objective=objective)
+        )
     except UnsupportedError:
         return None
     return None if found is None else asdict(found)

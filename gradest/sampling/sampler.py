@@ -10,9 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gradest.autodiff import Shared
 from gradest.backend import Leaves
 from gradest.chunking import DEFAULT_MEMORY_BUDGET_BYTES, choose_chunk_size, chunks, require_positive
@@ -86,12 +83,6 @@ class DirectionSampler(Estimator):
             memory_budget_bytes=self.memory_budget_bytes,
         )
         return chunks(self.num_samples, size)
-
-    def shares(self, layout: Layout, gradient: NDArray[Any]) -> list[float]:
-        """Return the share `|G_l|^2 / |g|^2` of each parameter in a gradient `(P,)`."""
-        blocks = layout.unflatten(np.asarray(gradient, dtype=np.float64))
-        squares = [float(np.sum(np.square(block, dtype=np.float64))) for block in blocks]
-        return [square / sum(squares) for square in squares]
 
     def directions(self, key: Key, objective: Objective) -> Directions:
         """Return the directions of one estimate, in the precision of the objective."""

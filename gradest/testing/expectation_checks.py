@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gradest.errors import UnsupportedError
 from gradest.estimator import Target
+from gradest.situation import Situation
 from gradest.testing.factors import explain_factor
 from gradest.testing.known_problems import Form
 from gradest.testing.results import CheckResult, judged, not_applicable
@@ -108,11 +109,13 @@ def _prediction(subject: Subject, *, by_layout: bool = False) -> Prediction | No
     form = Form()
     try:
         return subject.statistical.predict(
-            form.layout,
-            form.gradient_at_start,
-            value=form.value_at_start,
-            hessian=form.hessian_at_start,
-            objective=None if by_layout else subject.objective(form),
+            Situation(
+                form.layout,
+                form.gradient_at_start,
+                value=form.value_at_start,
+                hessian=form.hessian_at_start,
+                objective=None if by_layout else subject.objective(form),
+            )
         )
     except UnsupportedError:
         return None

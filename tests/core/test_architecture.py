@@ -18,6 +18,7 @@ ORDER = [  # each may import only those before it (and its own package)
     {"tangents", "arguments"},
     {"problems", "autodiff", "form"},
     {"objective"},
+    {"situation"},
     {"binding", "directions"},
     {"estimator"},
     {"finite_differences", "sampling"},
