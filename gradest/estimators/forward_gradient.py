@@ -99,7 +99,7 @@ class ForwardGradient(DirectionSampler):
             key = root_key(rng)
             total: Leaves | None = None
             value = None
-            for loss, part in crew.run("slopes", leaves, groups, [(key,)] * len(groups)):
+            for loss, part in crew.run(ForwardGradientKernel.slopes, leaves, groups, [(key,)] * len(groups)):
                 value, total = loss, add_leaves(total, part)
             return KernelResult(value, tuple(leaf * scale for leaf in total or ()))
 
@@ -117,7 +117,7 @@ class ForwardGradientKernel:
         self._estimator = estimator
         self._source: tuple[Key, Draws] | None = None
 
-    def slopes(self, leaves: Leaves, group: Group, key: Key) -> tuple[Any, Leaves | None]:
+    def slopes(self, leaves: Leaves, group: Group, key: Key) -> tuple[Any, Leaves]:
         """Return the loss and `sum_k (grad f . v_k) v_k` over the group's directions."""
         if self._source is None or self._source[0] != key:
             self._source = (key, self._estimator.directions(key, self.objective))
@@ -126,7 +126,7 @@ class ForwardGradientKernel:
         for block in group:
             value, part = self._step(leaves, place(self.objective, self._source[1].block(*block)))
             total = add_leaves(total, part)
-        return value, total
+        return value, total or ()
 
 
 Step = Callable[..., tuple[Array, Leaves]]

@@ -84,7 +84,7 @@ class SmoothedGradient(DirectionSampler):
 
         def kernel(leaves: Leaves, rng: Any) -> KernelResult:
             total: Leaves | None = None
-            for part in crew.run("gradients", leaves, groups, [(root_key(rng),)] * len(groups)):
+            for part in crew.run(SmoothedKernel.gradients, leaves, groups, [(root_key(rng),)] * len(groups)):
                 total = add_leaves(total, part)
             return KernelResult(None, tuple(leaf * scale for leaf in total or ()))
 

@@ -205,7 +205,9 @@ class EvolutionRun:
     def _run_one_pass(self, leaves: Leaves, key: Key, value: Array | None) -> KernelResult:
         total: Leaves | None = None
         watched: list[tuple[Array, Array]] = []
-        for part, centre, seen in self._crew.run("slopes", leaves, self._groups, [(key, value)] * len(self._groups)):
+        for part, centre, seen in self._crew.run(
+            EvolutionKernel.slopes, leaves, self._groups, [(key, value)] * len(self._groups)
+        ):
             total = add_leaves(total, part, self._kernel.objective.ops)
             value = _first(value, centre)
             watched.extend(seen)
@@ -215,7 +217,7 @@ class EvolutionRun:
 
     def _run_two_passes(self, leaves: Leaves, key: Key, value: Array | None) -> KernelResult:
         rows: list[NDArray[np.float64]] = []
-        for part, centre in self._crew.run("values", leaves, self._groups, [(key,)] * len(self._groups)):
+        for part, centre in self._crew.run(EvolutionKernel.values, leaves, self._groups, [(key,)] * len(self._groups)):
             rows.append(part)
             value = _first(value, centre)
         fitness = np.concatenate(rows, axis=1)
@@ -224,7 +226,7 @@ class EvolutionRun:
         weights = self._scale * self._weights(fitness, value)
         arguments = [(key, weights[group[0][0] : group[-1][1]]) for group in self._groups]
         total: Leaves | None = None
-        for part in self._crew.run("combined", leaves, self._groups, arguments):
+        for part in self._crew.run(EvolutionKernel.combined, leaves, self._groups, arguments):
             total = add_leaves(total, part, self._kernel.objective.ops)
         return KernelResult(value, total or ())
 

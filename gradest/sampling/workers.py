@@ -28,12 +28,13 @@ _DRAWING_ROWS = 20  # drawing a number costs about as much as 20 rows of data th
 
 
 class Parts(Protocol):
-    """A kernel whose work is cut into parts: methods `part(leaves, group, *arguments)` that workers carry out."""
+    """A kernel whose work is cut into parts: methods `part(self, leaves, group, *arguments)` for workers to run."""
 
     objective: Objective
 
 
 K_co = TypeVar("K_co", bound=Parts, covariant=True)
+Result = TypeVar("Result")
 
 
 class PartsFactory(Protocol[K_co]):
@@ -70,12 +71,20 @@ class Crew(Generic[K_co]):
             _require_picklable(factory, objective)
 
     def run(
-        self, part: str, leaves: Leaves, groups: Sequence[Group], arguments: Sequence[tuple[Any, ...]]
-    ) -> Iterator[Any]:
-        """Yield `kernel.part(leaves, group, *arguments[k])` for each group k, in order."""
+        self,
+        part: Callable[..., Result],
+        leaves: Leaves,
+        groups: Sequence[Group],
+        arguments: Sequence[tuple[Any, ...]],
+    ) -> Iterator[Result]:
+        """Yield `part(kernel, leaves, group, *arguments[k])` for each group k, in order.
+
+        `part` is a method taken from the kernel's class, such as `EvolutionKernel.slopes`, and not from the kernel:
+        it travels to another process by its qualified name, and is run there on the kernel made there.
+        """
         if self._executor is None:
             for group, more in zip(groups, arguments, strict=True):
-                yield getattr(self.kernel, part)(leaves, group, *more)
+                yield part(self.kernel, leaves, group, *more)
             return
         inner = self.kernel.objective
         sent = _to_numpy(inner, tuple(leaves))
@@ -100,7 +109,13 @@ _local = threading.local()
 
 
 def _work(
-    token: str, factory: PartsFactory[Any], objective: Objective, part: str, leaves: Any, group: Group, arguments: Any
+    token: str,
+    factory: PartsFactory[Any],
+    objective: Objective,
+    part: Callable[..., Any],
+    leaves: Any,
+    group: Group,
+    arguments: Any,
 ) -> tuple[Any, Cost]:
     """Carry out one task on a worker, which keeps the kernel that it made last."""
     # `scoped` gives back what it was given, and says so of no type.
@@ -129,14 +144,20 @@ def _survives_pickling(error: Exception) -> bool:
 
 
 def _carry_out(
-    token: str, factory: PartsFactory[Any], objective: Objective, part: str, leaves: Any, group: Group, arguments: Any
+    token: str,
+    factory: PartsFactory[Any],
+    objective: Objective,
+    part: Callable[..., Any],
+    leaves: Any,
+    group: Group,
+    arguments: Any,
 ) -> tuple[Any, Cost]:
     if getattr(_local, "token", None) != token:
         _local.token, _local.kernel = token, factory.parts(objective.separate())
     kernel = _local.kernel
     inner: Objective = kernel.objective
     before = inner.counts
-    result = getattr(kernel, part)(_to_arrays(inner, leaves), group, *_to_arrays(inner, arguments))
+    result = part(kernel, _to_arrays(inner, leaves), group, *_to_arrays(inner, arguments))
     return _to_numpy(inner, result), inner.counts - before
 
 
