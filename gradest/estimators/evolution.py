@@ -4,18 +4,16 @@ What they compute stands here; how blocks of directions are walked through stand
 """
 
 from concurrent.futures import Executor
-from dataclasses import dataclass, fields
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 
-from gradest.chunking import DEFAULT_MEMORY_BUDGET_BYTES
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimate import Cost
-from gradest.estimator import Estimator, PreparedKernel, Target
+from gradest.estimator import PreparedKernel, Target
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun, Strategy
+from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun, parameter_kernel
 from gradest.sampling.sampler import DirectionSampler, evaluation_path, require_sigma
 from gradest.sampling.shaping import require_shaping
 from gradest.sampling.workers import Crew
@@ -188,54 +186,11 @@ class EvolutionStrategy(DirectionSampler):
         except UnsupportedError:  # no formula is derived for this law and baseline, and None says so
             return None
 
-    def strategy(self) -> Strategy:
-        """Return the hyper-parameters that decide how values become weights."""
-        return Strategy(
-            num_samples=self.num_samples,
-            sigma=self.sigma,
-            antithetic=self.antithetic,
-            baseline=self.baseline,
-            shaping=self.shaping,
-            differences=self.differences,
-        )
-
     def parts(self, objective: Objective) -> EvolutionKernel:
         """Return the kernel whose parts workers carry out."""
-        packed = self.distribution == "rademacher" and objective.ops.unpacks_signs and len(set(objective.dtypes)) == 1
-        draw = partial(self.directions, objective=objective)
-        return EvolutionKernel(self.strategy(), objective, draw, packed=packed)
+        return parameter_kernel(self, objective)
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         self.directions((0, 0), objective)  # refuses now what would not fit the memory budget later
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
         return PreparedKernel(EvolutionRun(crew, self.blocks(objective.layout)), evaluation_path(objective))
-
-
-@dataclass(frozen=True, kw_only=True)
-class AntitheticVariant(Estimator):
-    """Is the base of antithetic evolution strategies on something else than the parameters as they are.
-
-    Attributes
-    ----------
-    num_samples, sigma, chunk_size, memory_budget_bytes
-        As in `EvolutionStrategy`.
-    """
-
-    stochastic = True
-
-    num_samples: int = 100
-    sigma: float = 0.01
-    chunk_size: int | None = None
-    memory_budget_bytes: int = DEFAULT_MEMORY_BUDGET_BYTES
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range."""
-        self.plain()
-
-    def cost(self, layout: Layout) -> Cost:
-        return Cost(values=2 * self.num_samples)
-
-    def plain(self) -> EvolutionStrategy:
-        """Return the evolution strategy with the hyper-parameters that this one has too."""
-        own = {field.name for field in fields(self)}
-        return EvolutionStrategy(**{f.name: getattr(self, f.name) for f in fields(EvolutionStrategy) if f.name in own})

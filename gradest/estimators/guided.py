@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from gradest.directions import Directions, Key, Noise
 from gradest.errors import InvalidInputError, UnsupportedError
+from gradest.estimate import Cost
 from gradest.estimator import PreparedKernel, Target
-from gradest.estimators.evolution import AntitheticVariant, EvolutionStrategy
 from gradest.layout import Layout
 from gradest.objective import Objective
+from gradest.sampling.antithetic import AntitheticVariant
 from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
-from gradest.sampling.sampler import evaluation_path
+from gradest.sampling.sampler import Sampler, evaluation_path
 from gradest.sampling.workers import Crew
 from gradest.situation import Situation
 from gradest.theory import Prediction, predict_guided
@@ -67,6 +68,9 @@ class GuidedES(AntitheticVariant):
         """A direction near the gradient's; for alpha = 1 and scale = 1 the smoothed loss's gradient."""
         return Target.SMOOTHED if self.alpha == self.scale == 1.0 else Target.DIRECTION
 
+    def cost(self, layout: Layout) -> Cost:
+        return Cost(values=2 * self.num_samples)
+
     def predict(self, at: Situation) -> Prediction | None:
         """Return the error about the gradient, bias included, of `predict_guided`; None without an objective.
 
@@ -89,13 +93,15 @@ class GuidedES(AntitheticVariant):
     def parts(self, objective: Objective) -> EvolutionKernel:
         """Return the kernel whose parts workers carry out."""
         basis = self._basis(objective)
-        draw = partial(GuidedDirections, estimator=self.plain(), objective=objective, basis=basis, alpha=self.alpha)
-        return EvolutionKernel(self.plain().strategy(), objective, draw)
+        draw = partial(GuidedDirections, estimator=self, objective=objective, basis=basis, alpha=self.alpha)
+        return EvolutionKernel(self, objective, draw)
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
-        guided = (1.0 - self.alpha) * objective.layout.num_parameters / max(1, len(self.guides or ()))
-        run = EvolutionRun(crew, self.plain().blocks(objective.layout), scale=self.scale / (self.alpha + guided))
+        size = objective.layout.num_parameters
+        guided = (1.0 - self.alpha) * size / max(1, len(self.guides or ()))
+        blocks = self._blocks(objective.layout, entries=size)
+        run = EvolutionRun(crew, blocks, scale=self.scale / (self.alpha + guided))
         return PreparedKernel(run, evaluation_path(objective))
 
     def _basis(self, objective: Objective) -> NDArray[np.float64]:
@@ -131,7 +137,7 @@ class GuidedDirections:
     """Normal directions of P + k numbers, of which the last k are coordinates in the guides' span."""
 
     def __init__(
-        self, key: Key, *, estimator: EvolutionStrategy, objective: Objective, basis: NDArray[np.float64], alpha: float
+        self, key: Key, *, estimator: Sampler, objective: Objective, basis: NDArray[np.float64], alpha: float
     ) -> None:
         layout = objective.layout
         extended = Layout((*layout.names, _GUIDE), (*layout.shapes, (basis.shape[1],)))

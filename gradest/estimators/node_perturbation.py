@@ -3,21 +3,22 @@
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from gradest.autodiff import value_and_gradient
 from gradest.backend import Leaves, as_float64
-from gradest.directions import Directions, Key
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel, Target
-from gradest.estimators.evolution import AntitheticVariant
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, Operations
+from gradest.sampling.antithetic import AntitheticVariant
 from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
 from gradest.sampling.layers import Layer, require_layers_alone, run_intercepted
+from gradest.sampling.sampler import DirectionSampler
 from gradest.sampling.workers import Crew
 from gradest.situation import Situation
 from gradest.tangents import Tangent
@@ -25,7 +26,7 @@ from gradest.theory import NodeLayer, Prediction, predict_node_perturbation
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodePerturbation(AntitheticVariant):
+class NodePerturbation(AntitheticVariant, DirectionSampler):
     """Estimates the gradient by the pre-activations of all layers, and carries it to the weights exactly.
 
     With pre-activations `z_l = h_{l-1} W_l + b_l`, the estimate by z is antithetic ES, and then
@@ -39,7 +40,7 @@ class NodePerturbation(AntitheticVariant):
 
     Attributes
     ----------
-    num_samples, sigma, distribution, chunk_size, memory_budget_bytes
+    num_samples, sigma, distribution, rank, chunk_size, memory_budget_bytes
         As in `EvolutionStrategy`, for antithetic pairs; sigma is in units of the pre-activations.
     """
 
@@ -47,8 +48,6 @@ class NodePerturbation(AntitheticVariant):
     source = "Widrow & Lehr 1990, doi:10.1109/5.58323 (MR III); Ren et al. 2023, arXiv:2210.03310"
     formula = "h^T (1/N) sum_i (f(z + s v_i) - f(z - s v_i)) / (2 s) v_i"
     cost_formula = "2N + 1 values"
-
-    distribution: str = "normal"
 
     @property
     def target(self) -> Target:
@@ -70,22 +69,12 @@ class NodePerturbation(AntitheticVariant):
             layers=at.objective.scoped(_node_layers)(at.objective),
             gradient_norm=float(np.linalg.norm(np.asarray(at.gradient, dtype=np.float64))),
             num_samples=self.num_samples,
+            rank=self.rank,
         )
 
     def parts(self, objective: Objective) -> EvolutionKernel:
         """Return the kernel whose parts workers carry out: evolution strategies on pre-activations."""
-        plain, nodes = self.plain(), _node_layout(objective)
-
-        def draw(key: Key) -> Directions:
-            return Directions(
-                key,
-                nodes,
-                plain.distribution,
-                num_samples=plain.num_samples,
-                dtype=objective.dtype,
-                memory_budget_bytes=plain.memory_budget_bytes,
-            )
-
+        draw = partial(self.directions, objective=objective, layout=_node_layout(objective))
         draw((0, 0))  # refuses now what would not fit the memory budget later
 
         def evaluate(leaves: Leaves, tangents: Sequence[Tangent], data: Any) -> Array:
@@ -97,14 +86,14 @@ class NodePerturbation(AntitheticVariant):
 
             return run_intercepted(objective, leaves, data, move)
 
-        return EvolutionKernel(plain.strategy(), objective, draw, evaluate)
+        return EvolutionKernel(self, objective, draw, evaluate)
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         return objective.scoped(self._prepare)(objective, executor)  # type: ignore[no-any-return]  # its own result
 
     def _prepare(self, objective: Objective, executor: Executor | None) -> PreparedKernel:
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
-        run = EvolutionRun(crew, self.plain().blocks(_node_layout(objective)))
+        run = EvolutionRun(crew, self.blocks(_node_layout(objective)))
         forward = objective.compile(lambda leaves, data: _value_and_inputs(objective, leaves, data))
         layers = tuple(layer for layer, _, _ in require_layers_alone(objective))
         carry = objective.compile(lambda inputs, nodes, data: _by_parameters(objective, layers, inputs, nodes))

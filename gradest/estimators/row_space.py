@@ -11,27 +11,27 @@ from numpy.typing import NDArray
 
 from gradest.backend import Leaves
 from gradest.errors import UnsupportedError
-from gradest.estimate import KernelResult
+from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel, Target
-from gradest.estimators.evolution import AntitheticVariant
 from gradest.form import Form
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array
+from gradest.sampling.antithetic import AntitheticVariant
 from gradest.sampling.cancellation import epsilon
-from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
+from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun, parameter_kernel
 from gradest.sampling.layers import find_layers
-from gradest.sampling.sampler import evaluation_path
+from gradest.sampling.sampler import DirectionSampler, evaluation_path
 from gradest.sampling.workers import Crew
 from gradest.situation import Situation
-from gradest.theory import Prediction
+from gradest.theory import Prediction, local_model, mean_excess, relative_mse_es
 from gradest.tree import flatten_tree
 
 _MATRIX_AXES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowSpaceES(AntitheticVariant):
+class RowSpaceES(AntitheticVariant, DirectionSampler):
     """Antithetic ES that perturbs first-layer weights in the row space of the data alone.
 
     A weight W `(D, H)` that meets data X `(B, D)` only as `X W` has a gradient in the row space of X. With an
@@ -54,13 +54,13 @@ class RowSpaceES(AntitheticVariant):
     formula = "(1/N) sum_i (f(x + s v_i) - f(x - s v_i)) / (2 s) v_i, v_i = Q z_i for first-layer weights"
     cost_formula = "2N values"
 
-    distribution: str = "normal"
-    rank: int = 1
-
     @property
     def target(self) -> Target:
         """The gradient of the loss smoothed over the row space."""
         return Target.SMOOTHED
+
+    def cost(self, layout: Layout) -> Cost:
+        return Cost(values=2 * self.num_samples)
 
     def predict(self, at: Situation) -> Prediction | None:
         """Return the error of `EvolutionStrategy` in the row space of the objective's batch; None without an objective.
@@ -74,11 +74,22 @@ class RowSpaceES(AntitheticVariant):
         for place, (_, basis) in bases.items():
             blocks[place] = basis.T @ blocks[place]
         reduced = Layout(at.layout.names, tuple(block.shape for block in blocks))
-        return self.plain().predict(Situation(reduced, reduced.flatten(blocks), value=at.value))
+        there = Situation(reduced, reduced.flatten(blocks))
+        if not np.any(there.gradient):
+            return None
+        return relative_mse_es(
+            self.distribution,
+            baseline="antithetic",
+            num_parameters=reduced.num_parameters,
+            num_samples=self.num_samples,
+            sigma=self.sigma,
+            model=local_model(there.gradient),
+            direction_excess=mean_excess(self.distribution, blocks=reduced.shapes, shares=there.shares, rank=self.rank),
+        )
 
     def parts(self, objective: Objective) -> EvolutionKernel:
         """Return the kernel whose parts workers carry out: evolution strategies on the reduced problem."""
-        return self.plain().parts(_reduced(objective, _bases(objective)))
+        return parameter_kernel(self, _reduced(objective, _bases(objective)))
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         return objective.scoped(self._prepare)(objective, executor)  # type: ignore[no-any-return]  # its own result
@@ -86,7 +97,7 @@ class RowSpaceES(AntitheticVariant):
     def _prepare(self, objective: Objective, executor: Executor | None) -> PreparedKernel:
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
         inner = crew.kernel.objective
-        run = EvolutionRun(crew, self.plain().blocks(inner.layout))
+        run = EvolutionRun(crew, self.blocks(inner.layout))
         bases = {place: _placed(objective, basis) for place, (_, basis) in _bases(objective).items()}
         matmul, transpose = objective.ops.matmul, objective.ops.matrix_transpose
 

@@ -6,8 +6,8 @@ One pass where the weight of a direction depends on its own values alone. Two wh
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,16 +27,43 @@ from gradest.tangents import Tangent, mirrored
 Evaluate = Callable[[Leaves, Sequence[Tangent], Any], Array]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Strategy:
-    """The hyper-parameters that the kernel reads; see `EvolutionStrategy`."""
+class Strategy(Protocol):
+    """The hyper-parameters that the kernel reads of an estimator; `EvolutionStrategy` documents each."""
 
-    num_samples: int
-    sigma: float
-    antithetic: bool = True
-    baseline: str = "none"
-    shaping: str | None = None
-    differences: str = "plain"
+    @property
+    def num_samples(self) -> int:
+        """N."""
+
+    @property
+    def sigma(self) -> float:
+        """The smoothing radius."""
+
+    @property
+    def antithetic(self) -> bool:
+        """Whether values come in pairs."""
+
+    @property
+    def baseline(self) -> str:
+        """What one-sided values are compared with."""
+
+    @property
+    def shaping(self) -> str | None:
+        """What utilities replace values, if any."""
+
+    @property
+    def differences(self) -> str:
+        """How the kernel subtracts values: "exact", or any other name for plain subtraction."""
+
+
+class ParameterStrategy(Strategy, Protocol):
+    """A strategy whose directions are of the parameters, such as `EvolutionStrategy`."""
+
+    @property
+    def distribution(self) -> str:
+        """The law of the directions."""
+
+    def directions(self, key: Key, objective: Objective) -> Directions:
+        """Return the directions of one estimate."""
 
 
 class EvolutionKernel:
@@ -182,6 +209,13 @@ class EvolutionKernel:
 
     def _sum(self, tangents: Sequence[Tangent], weights: Array) -> Leaves:
         return tuple(tangent.combine(self.objective.ops, weights) for tangent in tangents)
+
+
+def parameter_kernel(strategy: ParameterStrategy, objective: Objective) -> EvolutionKernel:
+    """Return the kernel of a strategy along directions of the objective's parameters."""
+    # Signs cross to the device as bits, a 32nd of the numbers, where one array of them serves all parameters.
+    packed = strategy.distribution == "rademacher" and objective.ops.unpacks_signs and len(set(objective.dtypes)) == 1
+    return EvolutionKernel(strategy, objective, partial(strategy.directions, objective=objective), packed=packed)
 
 
 class EvolutionRun:

@@ -5,7 +5,6 @@ not depend on the number of workers. This module knows no particular estimator.
 """
 
 import operator
-from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,7 +15,6 @@ from gradest.chunking import DEFAULT_MEMORY_BUDGET_BYTES, choose_chunk_size, chu
 from gradest.directions import Directions, Key, Noise
 from gradest.directions.directions import direction_entries, require_distribution
 from gradest.errors import InvalidInputError
-from gradest.estimate import Cost
 from gradest.estimator import Estimator
 from gradest.layout import Layout
 from gradest.objective import Objective
@@ -35,17 +33,13 @@ class Draws(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DirectionSampler(Estimator):
-    """Is the base of estimators that average over N random directions.
+class Sampler(Estimator):
+    """Base class of estimators that average over N random directions, whatever their law.
 
     Attributes
     ----------
     num_samples
         N, the number of directions.
-    distribution
-        Their law, one of `gradest.directions.DISTRIBUTIONS`; see `Directions`.
-    rank
-        Of "low-rank" directions.
     chunk_size
         How many directions are held at once; by default as many as fit the cache. It changes an estimate by
         rounding alone.
@@ -56,26 +50,18 @@ class DirectionSampler(Estimator):
     stochastic = True
 
     num_samples: int = 100
-    distribution: str = "normal"
-    rank: int = 1
     chunk_size: int | None = None
     memory_budget_bytes: int = DEFAULT_MEMORY_BUDGET_BYTES
 
     def __post_init__(self) -> None:
-        """Refuse counts that are not positive integers and laws that do not exist."""
+        """Refuse counts that are not positive integers."""
         require_positive("num_samples", self.num_samples)
         require_positive("memory_budget_bytes", self.memory_budget_bytes)
         if self.chunk_size is not None:
             require_positive("chunk_size", self.chunk_size)
-        require_distribution(self.distribution, self.rank)
 
-    @abstractmethod
-    def cost(self, layout: Layout) -> Cost:
-        """Return what one estimate costs."""
-
-    def blocks(self, layout: Layout) -> tuple[tuple[int, int], ...]:
-        """Return `(start, stop)` of the blocks of directions that are evaluated together."""
-        entries = direction_entries(layout, self.distribution, self.rank)
+    def _blocks(self, layout: Layout, *, entries: int) -> tuple[tuple[int, int], ...]:
+        """Return `(start, stop)` of the blocks of directions, drawn from so many numbers each, evaluated together."""
         size = choose_chunk_size(
             self.num_samples,
             bytes_per_item=_ENTRY_BYTES * (entries + layout.num_parameters // _ACTIVATION_SHARE),
@@ -84,11 +70,44 @@ class DirectionSampler(Estimator):
         )
         return chunks(self.num_samples, size)
 
-    def directions(self, key: Key, objective: Objective) -> Directions:
-        """Return the directions of one estimate, in the precision of the objective."""
+
+@dataclass(frozen=True, kw_only=True)
+class DirectionSampler(Sampler):
+    """Base class of estimators whose directions follow one of the named laws.
+
+    Attributes
+    ----------
+    distribution
+        The law of the directions, one of `gradest.directions.DISTRIBUTIONS`; see `Directions`.
+    rank
+        The rank of "low-rank" directions.
+    num_samples, chunk_size, memory_budget_bytes
+        As in `Sampler`.
+    """
+
+    distribution: str = "normal"
+    rank: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse laws that do not exist."""
+        super().__post_init__()
+        require_distribution(self.distribution, self.rank)
+
+    def blocks(self, layout: Layout) -> tuple[tuple[int, int], ...]:
+        """Return `(start, stop)` of the blocks of directions that are evaluated together."""
+        return self._blocks(layout, entries=direction_entries(layout, self.distribution, self.rank))
+
+    def directions(self, key: Key, objective: Objective, *, layout: Layout | None = None) -> Directions:
+        """Return the directions of one estimate, in the precision of the objective.
+
+        Parameters
+        ----------
+        layout
+            What the directions move: the objective's parameters by default.
+        """
         return Directions(
             key,
-            objective.layout,
+            objective.layout if layout is None else layout,
             self.distribution,
             num_samples=self.num_samples,
             dtype=objective.dtype,

@@ -130,6 +130,15 @@ def test_node_perturbation_errs_as_predicted(problem, law):
     assert not any(is_as_predicted(squares, mutant) for mutant in (predicted / 2, 2 * predicted, plain / SAMPLES))
 
 
+def test_node_perturbation_of_a_higher_rank_errs_less_as_predicted():
+    predicted, squares = predicted_and_measured(NodePerturbation(distribution="low-rank", rank=8, **FEW), Tied())
+    assert is_as_predicted(squares, predicted)
+    objective = gradest.bind(Tied())
+    at = Situation(objective.layout, exact(objective), objective=objective)
+    of_rank_one = NodePerturbation(distribution="low-rank", **FEW).predict(at).relative_mse
+    assert not is_as_predicted(squares, of_rank_one)
+
+
 @pytest.mark.parametrize(("alpha", "scale"), [(0.5, 1.0), (0.1, 1.5), (1.0, 1.0), (1.0, 0.5)])
 def test_guided_es_errs_as_predicted(alpha, scale):
     objective = gradest.bind(network())
