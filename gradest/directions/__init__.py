@@ -5,7 +5,8 @@ drawn by NumPy from a generator keyed by the seed and the index. Every law is sc
 package knows no framework, no objective and no estimator.
 """
 
-from gradest.directions.directions import DISTRIBUTIONS, Directions, Noise, as_tangents
+from gradest.directions.directions import Directions, Noise, as_tangents
 from gradest.directions.keys import Key, root_key
+from gradest.directions.laws import DISTRIBUTIONS, LAWS, Components, Law
 
-__all__ = ["DISTRIBUTIONS", "Directions", "Key", "Noise", "as_tangents", "root_key"]
+__all__ = ["DISTRIBUTIONS", "LAWS", "Components", "Directions", "Key", "Law", "Noise", "as_tangents", "root_key"]

@@ -1,59 +1,41 @@
-"""The laws of directions by name, and a block of directions in the shapes of the parameters."""
+"""Random directions in the shapes of the parameters, a block at a time, by a law of `laws`."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.directions.independent import (
-    fill_coordinates,
-    fill_normal,
-    fill_rademacher,
-    fill_sphere,
-    fill_uniform,
-    packed_signs,
-)
+from gradest.directions.independent import packed_signs
 from gradest.directions.keys import Key
-from gradest.directions.orthogonal import Frames, Permutations
+from gradest.directions.laws import Extent, law_of
 from gradest.directions.streams import Streams
-from gradest.errors import InvalidInputError, unknown_name
+from gradest.errors import InvalidInputError
 from gradest.layout import Layout, Shape
 from gradest.tangents import Dense, LowRank, Tangent
 
-Fill = Callable[[Streams, int, NDArray[Any]], None]
 Noise = tuple[Any, ...]
 """For each parameter an array `(K, *shape)`, or `(left (K, m, r), right (K, n, r))` of a low-rank product."""
 
-COMPONENTS: dict[str, Fill] = {
-    "normal": fill_normal,
-    "rademacher": fill_rademacher,
-    "uniform": fill_uniform,
-    "sphere": fill_sphere,
-    "coordinates": fill_coordinates,
-    "low-rank": fill_normal,
-}
-PERMUTED, ORTHOGONAL, ORTHOGONAL_CHI = "coordinates-without-replacement", "orthogonal", "orthogonal-chi"
-DISTRIBUTIONS = (*COMPONENTS, PERMUTED, ORTHOGONAL, ORTHOGONAL_CHI)
 _MATRIX_AXES = 2
 _SCRATCH_ENTRIES = 1 << 16
 _ALIGNMENT_BYTES = 64
 
 
 class Directions:
-    """The directions of one estimate: E v v^T = I over the whole vector of P entries, for every law.
-
-    "normal"; "rademacher" (+1, -1); "uniform" on [-sqrt 3, sqrt 3); "sphere" (sqrt(P) u); "coordinates" (sqrt(P) e_j,
-    with or "-without-replacement"); "orthogonal" (Haar frames of P, length sqrt(P) each); "orthogonal-chi"
-    (lengths chi_P: each direction alone is normal); "low-rank" (`A B^T / sqrt(r)` for each matrix, A and B
-    normal; other shapes are normal).
+    """The random directions of one estimate, scaled so that E v v^T = I over all P entries.
 
     Parameters
     ----------
     key
-        See `root_key`.
+        What decides them all; see `root_key`.
+    distribution
+        The name of their law: "normal"; "rademacher" (+1, -1); "uniform" on [-sqrt 3, sqrt 3); "sphere" (sqrt(P) u);
+        "coordinates" (sqrt(P) e_j, with or "-without-replacement"); "orthogonal" (Haar frames of P, length sqrt(P)
+        each); "orthogonal-chi" (lengths chi_P: each direction alone is normal); "low-rank" (`A B^T / sqrt(r)` for
+        each matrix, A and B normal; other shapes are normal); or any other entry of `gradest.directions.LAWS`.
     num_samples
         How many directions there are; orthogonal ones come in blocks of `min(num_samples, P)`.
     dtype
@@ -75,16 +57,10 @@ class Directions:
         require_distribution(distribution, rank)
         self._key = key
         self._layout = layout
-        self._rank = rank if distribution == "low-rank" else None
+        law = law_of(distribution)
+        self._rank = rank if law.factored else None
         self._dtype = np.dtype(np.float32 if dtype == "float32" else np.float64)
-        size = layout.num_parameters
-        if distribution in COMPONENTS:
-            self._fill = COMPONENTS[distribution]
-        elif distribution == PERMUTED:
-            self._fill = Permutations(size).fill
-        else:
-            chi = distribution == ORTHOGONAL_CHI
-            self._fill = Frames(num_samples, size, chi=chi, memory_budget_bytes=memory_budget_bytes).fill
+        self._fill = law.draw(Extent(layout.num_parameters, num_samples, memory_budget_bytes))
 
     def block(self, start: int, stop: int) -> Noise:
         """Return the directions start, ..., stop - 1 as new arrays, one entry for each parameter."""
@@ -141,8 +117,7 @@ def _aligned(shape: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def require_distribution(distribution: str, rank: int) -> None:
     """Refuse a law that does not exist, and a rank that is not a positive integer."""
-    if distribution not in DISTRIBUTIONS:
-        raise unknown_name("distribution of directions", distribution, DISTRIBUTIONS)
+    law_of(distribution)
     if isinstance(rank, bool) or not isinstance(rank, int | np.integer) or rank < 1:
         raise InvalidInputError(f"rank must be a positive integer; found {rank!r}; try rank=1")
 
@@ -157,7 +132,7 @@ def factor_shapes(layout: Layout, rank: int) -> list[Shape]:
 
 def direction_entries(layout: Layout, distribution: str, rank: int) -> int:
     """Return how many numbers one direction is drawn from: P, or fewer for low rank."""
-    if distribution != "low-rank":
+    if not law_of(distribution).factored:
         return layout.num_parameters
     return sum(math.prod(shape) for shape in factor_shapes(layout, rank))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimate import Cost
 from gradest.estimator import PreparedKernel, Target
@@ -21,27 +22,8 @@ from gradest.situation import Situation
 from gradest.theory import Prediction, local_model, mean_excess, relative_mse_es
 
 _GAUSSIAN = "Salimans et al. 2017, arXiv:1703.03864; Nesterov & Spokoiny 2017, doi:10.1007/s10208-015-9296-2"
-_ORTHOGONAL = "Choromanski et al. 2018, arXiv:1804.02395"
-_SOURCES = {
-    "rademacher": "Spall 1992, doi:10.1109/9.119632",
-    "sphere": "Flaxman, Kalai & McMahan 2005, arXiv:cs/0408007",
-    "orthogonal": _ORTHOGONAL,
-    "orthogonal-chi": _ORTHOGONAL,
-    "low-rank": "Sarkar et al. 2025, arXiv:2511.16652",
-}
 _SHAPED: dict[str | None, str] = {
     "centered-rank": "centered ranks: Salimans et al. 2017, arXiv:1703.03864",
-}
-_LAWS = {
-    "normal": "~ N(0, I)",
-    "uniform": "uniform in [-sqrt 3, sqrt 3]^P",
-    "rademacher": "of random signs",
-    "sphere": "= sqrt(P) u, u uniform on the sphere",
-    "coordinates": "= sqrt(P) e_j, j drawn with replacement",
-    "coordinates-without-replacement": "= sqrt(P) e_j, j drawn without replacement",
-    "orthogonal": "= sqrt(P) times an orthonormal frame",
-    "orthogonal-chi": "an orthonormal frame with chi_P lengths",
-    "low-rank": "= A B^T / sqrt(r) for each matrix",
 }
 DIFFERENCES = ("auto", "plain", "exact")
 
@@ -103,7 +85,7 @@ class EvolutionStrategy(DirectionSampler):
                 "pass antithetic=False, or baseline='none'",
             ),
             (
-                not self.antithetic and self.distribution.startswith("coordinates"),
+                not self.antithetic and not law_of(self.distribution).centred,
                 f"one-sided values along {self.distribution} directions, whose mean is not zero, were asked for: their "
                 "bias is of order sigma; pass antithetic=True, or use fd-forward",
             ),
@@ -132,7 +114,7 @@ class EvolutionStrategy(DirectionSampler):
     @property
     def source(self) -> str:
         """Of the directions where they have one of their own, and of the shaping."""
-        return "; ".join(filter(None, (_SOURCES.get(self.distribution, _GAUSSIAN), _SHAPED.get(self.shaping))))
+        return "; ".join(filter(None, (law_of(self.distribution).source or _GAUSSIAN, _SHAPED.get(self.shaping))))
 
     @property
     def formula(self) -> str:
@@ -146,7 +128,7 @@ class EvolutionStrategy(DirectionSampler):
             weight = f"({rise}) / s"
         if self.shaping is not None:
             weight = f"{self.shaping}({rise})"
-        return f"(1/N) sum_i {weight} v_i, v_i {_LAWS[self.distribution]}"
+        return f"(1/N) sum_i {weight} v_i, v_i {law_of(self.distribution).wording}"
 
     @property
     def cost_formula(self) -> str:
@@ -172,7 +154,6 @@ class EvolutionStrategy(DirectionSampler):
         bare = not self.antithetic and self.baseline == "none"
         if self.shaping is not None or not np.any(at.gradient) or (bare and at.value is None):
             return None
-        excess = mean_excess(self.distribution, blocks=at.layout.shapes, shares=at.shares, rank=self.rank)
         try:
             return relative_mse_es(
                 self.distribution,
@@ -181,7 +162,9 @@ class EvolutionStrategy(DirectionSampler):
                 num_samples=self.num_samples,
                 sigma=self.sigma,
                 model=local_model(at.gradient, hessian=at.hessian, value=at.value),
-                direction_excess=excess,
+                direction_excess=mean_excess(
+                    self.distribution, blocks=at.layout.shapes, shares=at.shares, rank=self.rank
+                ),
             )
         except UnsupportedError:  # no formula is derived for this law and baseline, and None says so
             return None

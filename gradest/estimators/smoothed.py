@@ -8,6 +8,7 @@ import numpy as np
 
 from gradest.backend import Leaves
 from gradest.directions import Key, as_tangents, root_key
+from gradest.directions.laws import law_of
 from gradest.errors import UnsupportedError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel, Target
@@ -49,7 +50,7 @@ class SmoothedGradient(DirectionSampler):
         """Refuse a radius out of range, and directions whose mean is not zero."""
         super().__post_init__()
         require_sigma(self.sigma)
-        if self.distribution.startswith("coordinates") and not self.antithetic:
+        if not law_of(self.distribution).centred and not self.antithetic:
             raise UnsupportedError(
                 f"distribution={self.distribution!r} has directions of mean not zero, which would move the points to "
                 "one side; pass antithetic=True, or distribution='normal'"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gradest.autodiff import Shared
 from gradest.backend import Leaves
 from gradest.directions import Directions, Key, Noise, as_tangents, root_key
+from gradest.directions.laws import law_of
 from gradest.estimate import KernelResult
 from gradest.objective import Objective
 from gradest.operations import Array
@@ -214,7 +215,7 @@ class EvolutionKernel:
 def parameter_kernel(strategy: ParameterStrategy, objective: Objective) -> EvolutionKernel:
     """Return the kernel of a strategy along directions of the objective's parameters."""
     # Signs cross to the device as bits, a 32nd of the numbers, where one array of them serves all parameters.
-    packed = strategy.distribution == "rademacher" and objective.ops.unpacks_signs and len(set(objective.dtypes)) == 1
+    packed = law_of(strategy.distribution).signs and objective.ops.unpacks_signs and len(set(objective.dtypes)) == 1
     return EvolutionKernel(strategy, objective, partial(strategy.directions, objective=objective), packed=packed)
 
 

@@ -1,12 +1,11 @@
 """Theory of gradient estimators: the error, bias and covariance that an estimator must show.
 
-Measured figures are printed beside these. Every formula says for which functions it is exact. Direction laws
-are named as in `gradest.directions` and scaled so that E v v^T = I: "normal", "rademacher", "uniform" (on
-[-sqrt 3, sqrt 3]), "sphere" (sqrt(P) u), "coordinates" (sqrt(P) e_j, with replacement),
-"coordinates-without-replacement", "orthogonal" (sqrt(P) times a Haar frame), "orthogonal-chi" (a Haar frame
-with chi_P lengths), "low-rank" (A B^T / sqrt(r) per matrix). This package must not run an estimator.
+Measured figures are printed beside these. Every formula says for which functions it is exact. Laws of directions are
+those of `gradest.directions.LAWS`, scaled so that E v v^T = I; their moments stand there. This package must not draw
+a direction, nor run an estimator.
 """
 
+from gradest.directions.laws import DISTRIBUTIONS
 from gradest.theory.bias import gaussian_bias, low_rank_bias, smoothing_bias, spsa_bias
 from gradest.theory.chi_square import chi2_cdf, chi2_quantile, chi2_sf, normal_quantile
 from gradest.theory.covariance import covariance
@@ -22,7 +21,7 @@ from gradest.theory.direction_only import (
 from gradest.theory.error_bars import relative_mse_bounds, relative_mse_standard_error, squared_error_variation
 from gradest.theory.gradients import predict_forward_gradient, predict_pathwise, relative_mse_minibatch
 from gradest.theory.guided import predict_guided
-from gradest.theory.moments import DISTRIBUTIONS, excess, mean_excess, relative_mse_linear
+from gradest.theory.moments import excess, mean_excess, relative_mse_linear
 from gradest.theory.node_perturbation import NodeLayer, predict_node_perturbation
 from gradest.theory.prediction import LocalModel, Prediction, local_model
 from gradest.theory.smoothing import BASELINES, evaluation_noise_mse, relative_mse_es, smoothing_bias_order

@@ -5,10 +5,10 @@ Shaped evolution strategies, projections, cosines and the best shrinkage. This m
 
 import math
 
+from gradest.directions.laws import law_of
 from gradest.errors import UnsupportedError, unknown_name
 from gradest.theory.moments import orthogonal_pairs, require_positive_integer
 
-EQUAL_LENGTH_FRAMES = ("orthogonal", "coordinates-without-replacement")
 SHAPINGS = ("z-score", "centered-rank", "sign")
 
 
@@ -86,7 +86,8 @@ def expected_squared_cosine(distribution: str, *, num_parameters: int, num_sampl
     orthogonal_pairs(distribution, num_parameters=num_parameters, num_samples=num_samples)
     if distribution == "normal":
         return num_samples / (num_samples + num_parameters - 1)
-    if distribution in EQUAL_LENGTH_FRAMES and num_samples <= num_parameters:
+    law = law_of(distribution)
+    if law.frame_of is not None and law.fixed_length and num_samples <= num_parameters:
         return num_samples / num_parameters
     # |v|^2 cancels from one direction, and E (v.g)^2 / |v|^2 = |g|^2 / P.
     if num_samples == 1 and distribution in ("sphere", "coordinates", "rademacher", "orthogonal-chi"):

@@ -5,8 +5,9 @@ This module must not know function values or baselines: those are in `smoothing`
 
 from collections.abc import Sequence
 
+from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError
-from gradest.theory.moments import marginal, orthogonal_pairs, relative_mse_linear
+from gradest.theory.moments import orthogonal_pairs, relative_mse_linear
 from gradest.theory.prediction import (
     ANY_DIFFERENTIABLE,
     GRADIENT,
@@ -47,7 +48,7 @@ def predict_pathwise(distribution: str, *, num_samples: int, sigma: float, model
 
     Holds for every law with E v = 0, E v v^T = I and uncorrelated directions. Source: derived.
     """
-    if marginal(distribution) == "coordinates":
+    if not law_of(distribution).centred:
         raise InvalidInputError(
             f"pathwise smoothing needs directions of mean zero, which {distribution!r} are not; try 'normal'"
         )
