@@ -19,7 +19,7 @@ from gradest.sampling.sampler import DirectionSampler, evaluation_path, require_
 from gradest.sampling.shaping import require_shaping
 from gradest.sampling.workers import Crew
 from gradest.situation import Situation
-from gradest.theory import Prediction, local_model, mean_excess, relative_mse_es
+from gradest.theory import Prediction, local_model, mean_excess, predict_shaped, relative_mse_es
 
 _GAUSSIAN = "Salimans et al. 2017, arXiv:1703.03864; Nesterov & Spokoiny 2017, doi:10.1007/s10208-015-9296-2"
 _SHAPED: dict[str | None, str] = {
@@ -150,15 +150,28 @@ class EvolutionStrategy(DirectionSampler):
         return Cost(values=values + (1 if self.baseline == "value" else 0))
 
     def predict(self, at: Situation) -> Prediction | None:
-        """Return the relative mean squared error of `gradest.theory.relative_mse_es`; None without a formula."""
-        bare = not self.antithetic and self.baseline == "none"
-        if self.shaping is not None or not np.any(at.gradient) or (bare and at.value is None):
+        """Return the error that theory states: the cosine alone where values are shaped; None without a formula.
+
+        See `gradest.theory.relative_mse_es` and `gradest.theory.predict_shaped`.
+        """
+        bare = not self.antithetic and self.baseline == "none" and self.shaping is None
+        if not np.any(at.gradient) or (bare and at.value is None):
             return None
+        baseline = "antithetic" if self.antithetic else self.baseline
+        size = at.layout.num_parameters
         try:
+            if self.shaping is not None:
+                return predict_shaped(
+                    self.distribution,
+                    shaping=self.shaping,
+                    baseline=baseline,
+                    num_parameters=size,
+                    num_samples=self.num_samples,
+                )
             return relative_mse_es(
                 self.distribution,
-                baseline="antithetic" if self.antithetic else self.baseline,
-                num_parameters=at.layout.num_parameters,
+                baseline=baseline,
+                num_parameters=size,
                 num_samples=self.num_samples,
                 sigma=self.sigma,
                 model=local_model(at.gradient, hessian=at.hessian, value=at.value),

@@ -13,6 +13,7 @@ from gradest.theory.direction_only import (
     approximate_cosine,
     expected_cosine,
     expected_squared_cosine,
+    linear_cosine,
     optimal_shrinkage,
     projection_relative_mse,
     shaping_relative_variance,
@@ -24,6 +25,7 @@ from gradest.theory.guided import predict_guided
 from gradest.theory.moments import excess, mean_excess, relative_mse_linear
 from gradest.theory.node_perturbation import NodeLayer, predict_node_perturbation
 from gradest.theory.prediction import LocalModel, Prediction, local_model
+from gradest.theory.shaped import expected_shaped_cosine, predict_shaped
 from gradest.theory.smoothing import BASELINES, evaluation_noise_mse, relative_mse_es, smoothing_bias_order
 from gradest.theory.stencils import (
     DifferenceRule,
@@ -54,8 +56,10 @@ __all__ = [
     "evaluation_noise_mse",
     "excess",
     "expected_cosine",
+    "expected_shaped_cosine",
     "expected_squared_cosine",
     "gaussian_bias",
+    "linear_cosine",
     "local_model",
     "low_rank_bias",
     "mean_excess",
@@ -65,6 +69,7 @@ __all__ = [
     "predict_guided",
     "predict_node_perturbation",
     "predict_pathwise",
+    "predict_shaped",
     "projection_relative_mse",
     "relative_mse_bounds",
     "relative_mse_es",

@@ -98,6 +98,28 @@ def expected_squared_cosine(distribution: str, *, num_parameters: int, num_sampl
     )
 
 
+def linear_cosine(distribution: str, *, baseline: str, num_parameters: int, num_samples: int) -> float | None:
+    """Return E cos(g_hat, g) of an unshaped evolution strategy for linear f, None where no exact form is known.
+
+    Formula: `expected_cosine` for differences within pairs and from f(x). Values less their mean are along the gradient
+    as N - 1 independent normal directions are, so that cos^2 ~ Beta((N-1)/2, (P-1)/2). With pairs exact for quadratic f
+    as well. Source: derived.
+
+    Parameters
+    ----------
+    baseline
+        "antithetic", "value", "leave-one-out" or "mean"; with "none" the cosine depends on f(x), and None is returned.
+    """
+    centred = baseline in ("leave-one-out", "mean")
+    if baseline == "none" or (centred and (distribution != "normal" or num_samples == 1)):
+        return None
+    used = num_samples - 1 if centred else num_samples
+    try:
+        return expected_cosine(distribution, num_parameters=num_parameters, num_samples=used)
+    except UnsupportedError:  # no exact form, and None says so
+        return None
+
+
 def approximate_cosine(relative_mse: float) -> float:
     """Return 1 / sqrt(1 + V) for an unbiased estimator of relative MSE V; not exact, but the limit for large P and N.
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError
+from gradest.theory.direction_only import linear_cosine
 from gradest.theory.moments import orthogonal_pairs, relative_mse_linear
 from gradest.theory.prediction import (
     ANY_DIFFERENTIABLE,
@@ -40,6 +41,10 @@ def predict_forward_gradient(
         exact_for=ANY_DIFFERENTIABLE,
         bias_order=None,
         source="derived: fourth moments of the directions",
+        # A directional derivative is what a pair's difference is for quadratic f.
+        cosine=linear_cosine(
+            distribution, baseline="antithetic", num_parameters=num_parameters, num_samples=num_samples
+        ),
     )
 
 

@@ -15,24 +15,33 @@ ANY_DIFFERENTIABLE = "any differentiable f"
 QUADRATIC = "quadratic f"
 QUADRATIC_IN_NODES = "f quadratic in shifts of the pre-activations"
 LINEAR = "linear f"
-SMALL_SIGMA = "small sigma limit"
+INCREASING = "any increasing function of a linear f"
 
 GRADIENT = "gradient"
 SMOOTHED_GRADIENT = "smoothed gradient"
+DIRECTION = "direction of the gradient"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """States the error that theory predicts for an estimator, to be printed beside the measured one.
+    """The error that theory predicts for an estimator, to be printed beside the measured one.
 
     Attributes
     ----------
-    target : what the estimator converges to: "gradient" or "smoothed gradient"
-    relative_mse : E|g_hat - g|^2 / |g|^2, dimensionless; None where no formula is known
-    exact_for : the largest class of functions for which ``relative_mse`` is exact
-    bias_order : the power of sigma in E g_hat - grad f for smooth f; 0 for a bias that stays when sigma
-        vanishes; None for no bias at all
-    source : author, year, DOI or arXiv id, or "derived" with the statement it follows from
+    target
+        What the estimator converges to: "gradient", "smoothed gradient", or "direction of the gradient" where the
+        length is lost.
+    relative_mse
+        E|g_hat - g|^2 / |g|^2, dimensionless; None where no formula is known, and for a direction without length.
+    exact_for
+        The largest class of functions for which the figures are exact.
+    bias_order
+        The power of sigma in E g_hat - grad f for smooth f; 0 for a bias that stays when sigma vanishes; None for no
+        bias at all.
+    source
+        Author, year, DOI or arXiv id, or "derived" with the statement it follows from.
+    cosine
+        E cos(g_hat, g), the mean cosine of a single estimate with the gradient; None where no formula is known.
     """
 
     target: str
@@ -40,6 +49,7 @@ class Prediction:
     exact_for: str
     bias_order: int | None
     source: str
+    cosine: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError, UnsupportedError, unknown_name
 from gradest.theory.curvature import curvature_moments
+from gradest.theory.direction_only import linear_cosine
 from gradest.theory.moments import (
     linear_part,
     marginal,
@@ -195,6 +196,9 @@ def relative_mse_es(
         exact_for=QUADRATIC if baseline == "antithetic" or local.curved else LINEAR,
         bias_order=smoothing_bias_order(distribution, baseline=baseline),
         source="derived: fourth moments of the directions" if baseline == "antithetic" else _ONE_SIDED_SOURCE,
+        cosine=None
+        if noise or (local.curved and baseline != "antithetic")
+        else linear_cosine(distribution, baseline=baseline, num_parameters=num_parameters, num_samples=num_samples),
     )
 
 

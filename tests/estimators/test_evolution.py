@@ -86,7 +86,6 @@ def test_the_prediction_is_the_measured_formula():
         estimator = EvolutionStrategy(num_samples=SAMPLES, distribution=distribution)
         prediction = estimator.predict(Situation(objective.layout, problem.gradient))
         assert prediction.relative_mse == pytest.approx(expected, rel=1e-12)
-    assert EvolutionStrategy(shaping="z-score").predict(Situation(objective.layout, problem.gradient)) is None
 
 
 def test_every_sign_vector_of_spsa_gives_the_enumerated_slope():
