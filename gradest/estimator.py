@@ -18,7 +18,7 @@ from gradest.errors import PreparationMismatchError, UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.registry import construct
+from gradest.registry import construct, describe
 from gradest.situation import Situation
 from gradest.theory import Prediction
 
@@ -52,8 +52,16 @@ class Estimator(ABC):
     workers; the expectation is `target`.
     """
 
-    name: ClassVar[str]
+    family: ClassVar[str]
     stochastic: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        """The registered name that says most about this estimator, such as "fd-central"; else its class's `family`.
+
+        `get_estimator(name).name == name` for every built-in name. A class of your own states `name = "..."` instead.
+        """
+        return describe("estimators", self) or self.family
 
     @property
     @abstractmethod

@@ -15,7 +15,7 @@ from gradest.objective import Objective
 class Analytic(Estimator):
     """Evaluates the problem's closed-form gradient on the objective's backend."""
 
-    name = "analytic"
+    family = "analytic"
     source = "Rumelhart, Hinton & Williams 1986, doi:10.1038/323533a0 (for networks)"
     formula = "closed form"
     cost_formula = "1 VJP"

@@ -36,7 +36,7 @@ class ComplexStep(Estimator):
         How many displacements are evaluated together; by default what fits the cache.
     """
 
-    name = "complex-step"
+    family = "complex-step"
     source = "Lyness & Moler 1967, doi:10.1137/0704019; Squire & Trapp 1998, doi:10.1137/S003614459631241X"
     formula = "g_i = Im f(x + i h e_i) / h"
     cost_formula = "P values (complex)"

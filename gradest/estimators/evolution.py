@@ -56,7 +56,7 @@ class EvolutionStrategy(DirectionSampler):
         needs a loss in gradest's operations; "auto" is plain, and warns where rounding takes over.
     """
 
-    name = "es"
+    family = "es"
     sigma: float = 0.01
     antithetic: bool = True
     baseline: str = "none"

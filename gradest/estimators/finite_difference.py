@@ -50,7 +50,7 @@ class FiniteDifference(Estimator):
         How many displacements are evaluated together; by default what fits the cache.
     """
 
-    name = "fd"
+    family = "fd"
     source = (
         "Gill, Murray, Saunders & Wright 1983, doi:10.1137/0904025; "
         "Fornberg 1988, doi:10.1090/S0025-5718-1988-0935077-0"

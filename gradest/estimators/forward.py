@@ -38,7 +38,7 @@ class Forward(Estimator):
         How many directions are pushed together; by default as many as fit the cache.
     """
 
-    name = "forward"
+    family = "forward"
     source = "Wengert 1964, doi:10.1145/355586.364791; Baydin et al. 2018, arXiv:1502.05767"
     formula = "g_i = J e_i, i = 1..P"
     cost_formula = "P JVPs"

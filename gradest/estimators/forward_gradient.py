@@ -37,7 +37,7 @@ class ForwardGradient(DirectionSampler):
         "native" (the framework's own forward mode), "gradest" (dual numbers), or "auto": native where there is one.
     """
 
-    name = "forward-gradient"
+    family = "forward-gradient"
     source = "Baydin et al. 2022, arXiv:2202.08587; Fluegel et al. 2024, arXiv:2410.17764 (projection)"
     formula = "(1/N) sum_i (grad f . v_i) v_i"
     cost_formula = "N JVPs"

@@ -49,7 +49,7 @@ class GuidedES(AntitheticVariant):
         The factor beta of the estimate, by which the paper multiplies it.
     """
 
-    name = "guided-es"
+    family = "guided-es"
     source = "Maheswaranathan et al. 2019, arXiv:1806.10230"
     formula = "(beta/N) sum_i (f(x + s v_i) - f(x - s v_i)) / (2 s) v_i / (alpha + (1 - alpha) P/k)"
     cost_formula = "2N values"

@@ -44,7 +44,7 @@ class NodePerturbation(AntitheticVariant, DirectionSampler):
         As in `EvolutionStrategy`, for antithetic pairs; sigma is in units of the pre-activations.
     """
 
-    name = "node-perturbation"
+    family = "node-perturbation"
     source = "Widrow & Lehr 1990, doi:10.1109/5.58323 (MR III); Ren et al. 2023, arXiv:2210.03310"
     formula = "h^T (1/N) sum_i (f(z + s v_i) - f(z - s v_i)) / (2 s) v_i"
     cost_formula = "2N + 1 values"

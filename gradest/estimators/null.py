@@ -15,7 +15,7 @@ from gradest.objective import Objective
 class Null(Estimator):
     """Returns zeros without an evaluation: the cost of the harness itself, a permanent row of every table."""
 
-    name = "null"
+    family = "null"
     source = "a control"
     formula = "0"
     cost_formula = "nothing"

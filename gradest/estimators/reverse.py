@@ -33,7 +33,7 @@ class Reverse(Estimator):
         merges equal computations would keep the values after all.
     """
 
-    name = "reverse"
+    family = "reverse"
     source = "Linnainmaa 1976, doi:10.1007/BF01931367; Griewank & Walther 2008, doi:10.1137/1.9780898717761"
     formula = "J^T 1"
     cost_formula = "1 VJP (and 1 value with checkpoints)"

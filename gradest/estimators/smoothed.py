@@ -36,7 +36,7 @@ class SmoothedGradient(DirectionSampler):
         Of the gradients: "native", "gradest" or "auto"; see `Reverse`.
     """
 
-    name = "smoothed"
+    family = "smoothed"
     source = "Bonnet 1964, doi:10.1007/BF03014720; Mohamed et al. 2020, arXiv:1906.10652 (pathwise estimators)"
     formula = "(1/N) sum_i grad f(x + s v_i)"
     cost_formula = "N VJPs (2N antithetic)"
