@@ -1,4 +1,4 @@
-"""The basis directions e_1..e_P in chunks: which coordinates stand in each, and how a step names them.
+"""The basis directions e_1, ..., e_P, cut into chunks for finite differences and forward mode.
 
 A chunk lies within one parameter block, so that all other blocks have no direction at all. Directions cross to the
 framework as two thin factors, not as `(K, *shape)`: an entry of an array is a row and a column of it. This module
@@ -40,7 +40,7 @@ Done = TypeVar("Done")
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """States K coordinates of one block, by their places in the flattened block (C order)."""
+    """K coordinates of one parameter block, by their places in the flattened block (C order)."""
 
     block: int
     positions: Positions
@@ -54,6 +54,7 @@ def dense_chunks(layout: Layout, coordinates: Positions | None, chunk_size: int 
     MemoryBudgetError
         The chunk asked for does not fit the budget.
     """
+    # A chunk never spans two blocks: the others then have a symbolic zero for a direction, and cost nothing.
     found: list[Chunk] = []
     for block, (start, size) in enumerate(zip(layout.offsets, layout.sizes, strict=True)):
         if coordinates is None:
@@ -83,6 +84,7 @@ def _binary_chunks(num_items: int, most: int) -> list[tuple[int, int]]:
 
 
 def _dense_size(layout: Layout, num_items: int, chunk_size: int | None) -> int:
+    # Counted as whole copies of the parameters, which is what a displaced point of an opaque loss takes.
     row_bytes = layout.num_parameters * _ITEMSIZE
     asked = _even_size(num_items, DENSE_CHUNK_BYTES // max(1, row_bytes)) if chunk_size is None else chunk_size
     return choose_chunk_size(num_items, bytes_per_item=row_bytes, chunk_size=asked)
@@ -107,7 +109,7 @@ def row_chunks(layout: Layout, chunk_size: int | None, *, default: int) -> tuple
     for block, (shape, start, size) in enumerate(zip(layout.shapes, layout.offsets, layout.sizes, strict=True)):
         if size == 0:
             continue
-        if len(shape) not in (1, 2):
+        if len(shape) not in (1, 2):  # scalars and stacks of matrices have no rows to take whole
             found += dense_chunks(layout, np.arange(start, start + size, dtype=np.intp), chunk_size)
             continue
         row = shape[-1]
@@ -131,6 +133,7 @@ class Factors:
         rows = (math.prod(shape[:-1]) + (shape[-1] if shape else 1) for shape in objective.layout.shapes)
         width = dict(enumerate(rows))
         size = sum(chunk.positions.size * width[chunk.block] * _ITEMSIZE for chunk in plan)
+        # All or nothing: sweeps larger than this make the directions of each chunk when it is its turn.
         self._keeps = size <= KEPT_BYTES
         self._planned = frozenset(plan)
         self._kept: dict[Chunk, tuple[Array, Array]] = {}
@@ -155,6 +158,7 @@ class Factors:
     ) -> tuple[Tangent, ...]:
         """Return the directions of all blocks: symbolic zeros but for one, whose entries are scaled by `scale`."""
         ops, shape = self.objective.ops, self.objective.layout.shapes[block]
+        # The step is multiplied in here, inside what is compiled, so that another step needs no other directions.
         moving: Tangent
         if not self.takes_rows(block):
             directions = spread(ops, left, right, shape)
@@ -168,6 +172,7 @@ class Factors:
 
 def _entry_factors(shape: Shape, chunk: Chunk) -> tuple[NDArray[Any], NDArray[Any]]:
     columns = shape[-1] if shape else 1
+    # e_ij of a matrix is the outer product of a one-hot row and column: (K, D) and (K, H) numbers, not (K, D, H).
     row, column = np.divmod(chunk.positions, columns)
     every = np.arange(chunk.positions.size)
     left, right = np.zeros((every.size, math.prod(shape) // columns)), np.zeros((every.size, columns))
@@ -177,6 +182,7 @@ def _entry_factors(shape: Shape, chunk: Chunk) -> tuple[NDArray[Any], NDArray[An
 
 def _row_factors(shape: Shape, chunk: Chunk) -> tuple[NDArray[Any], NDArray[Any]]:
     rows = chunk.positions[:: shape[-1]] // shape[-1]
+    # All entries of a row are displaced one by one, H directions for each: only which row it is has to be said.
     selector = np.zeros((rows.size, shape[0] if len(shape) == 2 else 1))
     selector[np.arange(rows.size), rows] = 1.0
     return selector, np.ones((rows.size, shape[-1]))
@@ -197,7 +203,7 @@ def pipeline(
     done = []
     for chunk in plan:
         queue.append((chunk, begin(chunk)))
-        if len(queue) > QUEUED_CHUNKS:
+        if len(queue) > QUEUED_CHUNKS:  # frameworks return before they have computed; `finish` waits
             done.append(finish(*queue.popleft()))
     return done + [finish(chunk, begun) for chunk, begun in queue]
 
@@ -209,6 +215,8 @@ class Gathering:
         self._objective = objective
         self._scale = scale
         sizes = zip(objective.layout.sizes, objective.dtypes, strict=True)
+        # On the host, in the parameters' dtypes where NumPy has them (bfloat16 it has not): filled entry by entry, as
+        # immutable arrays cannot be.
         self._blocks = [np.zeros(size, dtype=dtype if dtype in _HOST_DTYPES else np.float64) for size, dtype in sizes]
 
     def add(self, chunk: Chunk, values: NDArray[Any]) -> None:

@@ -59,6 +59,7 @@ class Directions:
         self._layout = layout
         law = law_of(distribution)
         self._rank = rank if law.factored else None
+        # Half precisions draw in float64 too, and are rounded when placed: fewer streams, and no NumPy law in 16 bits.
         self._dtype = np.dtype(np.float32 if dtype == "float32" else np.float64)
         self._fill = law.draw(Extent(layout.num_parameters, num_samples, memory_budget_bytes))
 
@@ -66,6 +67,7 @@ class Directions:
         """Return the directions start, ..., stop - 1 as new arrays, one entry for each parameter."""
         if self._rank is None:
             return tuple(self._drawn(start, stop, self._layout.shapes))
+        # Dividing one factor scales the product: E v v^T = I without touching the larger array.
         drawn = iter(self._drawn(start, stop, factor_shapes(self._layout, self._rank)))
         blocks: list[Any] = []
         for shape in self._layout.shapes:
@@ -90,7 +92,9 @@ class Directions:
         sizes = [math.prod(shape) for shape in shapes]
         streams, total, count = Streams(self._key), sum(sizes), stop - start
         ends = list(accumulate(sizes))
-        if total > _SCRATCH_ENTRIES:
+        if (
+            total > _SCRATCH_ENTRIES
+        ):  # no cache would hold a row: a copy costs more than parts with a stride between rows
             flat = _aligned((count, total), self._dtype)
             self._fill(streams, start, flat)
             parts = [flat[:, end - size : end] for end, size in zip(ends, sizes, strict=True)]

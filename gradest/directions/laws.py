@@ -108,6 +108,7 @@ LAWS: dict[str, Law] = {
         draw=independently(fill_normal),
         components=Components(kurtosis=3.0, sixth=15.0),
     ),
+    # Kurtosis 1 is the least there is: no other law of independent components has less error.
     "rademacher": Law(
         wording="of random signs",
         draw=independently(fill_rademacher),
@@ -127,6 +128,7 @@ LAWS: dict[str, Law] = {
         source="Flaxman, Kalai & McMahan 2005, arXiv:cs/0408007",
         fixed_length=True,
     ),
+    # Only sqrt(P) e_j and never its opposite: pairs need none, and one-sided differences are biased by it.
     "coordinates": Law(
         wording="= sqrt(P) e_j, j drawn with replacement",
         draw=independently(fill_coordinates),
@@ -154,6 +156,7 @@ LAWS: dict[str, Law] = {
         fixed_length=True,
         frame_of="sphere",
     ),
+    # Lengths chi_P make each direction alone normal, so that it smooths as "normal" does.
     "orthogonal-chi": Law(
         wording="an orthonormal frame with chi_P lengths",
         draw=_frames(chi=True),

@@ -58,11 +58,13 @@ class ComplexStep(Estimator):
                 "use backend 'numpy', forward mode, or differences='exact'"
             )
         plan = dense_chunks(objective.layout, None, self.chunk_size)
+        # Where each point is a call of its own, one entry of one copy is moved and moved back: no population is built.
         in_place = objective.population_path == "loop" and all(isinstance(x, np.ndarray) for x in objective.start)
         losses_at = _in_place(objective) if in_place else _population(objective, plan)
         asked = self.step
 
         def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+            # Short, so that h^2 / 2 vanishes beside 1; and not so short that h times a derivative underflows.
             step = math.sqrt(np.finfo(objective.dtype).tiny) if isinstance(asked, str) else asked
             losses = pipeline(
                 plan,
@@ -70,6 +72,7 @@ class ComplexStep(Estimator):
                 lambda chunk, found: (chunk, _complex(backend.numpy(found))),
             )
             slopes = [(chunk, found.imag / found.imag.dtype.type(step)) for chunk, found in losses]
+            # The real part at any displaced point is f(x) to rounding: the change is of order h^2.
             value = backend.array(losses[0][1].real[0], dtype=objective.dtype, device=objective.device)
             return KernelResult(value, gather(objective, slopes))
 
@@ -80,6 +83,7 @@ _ComplexLosses = Callable[[Leaves, Chunk, float], Array]
 
 
 def _population(objective: Objective, plan: Sequence[Chunk]) -> _ComplexLosses:
+    # The step is i h: directions are real, and only their scale is complex.
     factors = Factors(objective, whole_rows=False, plan=plan)
 
     def make_step(block: int) -> Callable[..., Array]:
@@ -106,6 +110,7 @@ def _in_place(objective: Objective) -> _ComplexLosses:
         values = []
         for position in chunk.positions:
             moving.imag[position] = step
+            # `copies` is changed in place; the loss must be done with it when it returns, as NumPy is.
             values.append(np.asarray(objective.evaluate(copies, objective.data)))
             moving.imag[position] = 0.0
         return np.stack(values)

@@ -1,6 +1,7 @@
 """Evolution strategies: the gradient of the smoothed loss from function values at random points.
 
-What they compute stands here; how blocks of directions are walked through stands in `evolution_kernel`.
+This module states what is computed, at what cost and with what error. How it is computed, block by block, on workers or
+here, is in `gradest.sampling.evolution_kernel`.
 """
 
 from concurrent.futures import Executor
@@ -70,11 +71,14 @@ class EvolutionStrategy(DirectionSampler):
         require_shaping(self.shaping, self.baseline)
         if self.differences not in DIFFERENCES:
             raise InvalidInputError(f"differences must be one of {DIFFERENCES}; found {self.differences!r}")
+        # Refused here, not when it runs: a sweep over hyper-parameters should fail before its first hour.
         for wrong, why in self._conflicts():
             if wrong:
                 raise InvalidInputError(why)
 
     def _conflicts(self) -> tuple[tuple[bool, str], ...]:
+        """Return combinations of hyper-parameters that mean nothing, each with why, and whether this is one."""
+        # "value" is not among these: f(x) is known before the values that it is subtracted from.
         centred = self.baseline in ("leave-one-out", "mean")
         bare = not self.antithetic and self.baseline == "none" and self.shaping is None
         one_sided_sign = self.shaping == "sign" and not self.antithetic
@@ -113,12 +117,12 @@ class EvolutionStrategy(DirectionSampler):
 
     @property
     def source(self) -> str:
-        """Of the directions where they have one of their own, and of the shaping."""
+        """Where this law of directions, or else the method, was published; then where the shaping was."""
         return "; ".join(filter(None, (law_of(self.distribution).source or _GAUSSIAN, _SHAPED.get(self.shaping))))
 
     @property
     def formula(self) -> str:
-        """In the words of the hyper-parameters: v_i are the directions, s is sigma."""
+        """The estimate on one line: v_i are the directions, s is sigma, f_i the values."""
         if self.antithetic:
             rise = "f(x + s v_i) - f(x - s v_i)"
             weight = f"({rise}) / 2s"
@@ -127,18 +131,18 @@ class EvolutionStrategy(DirectionSampler):
             rise = f"f(x + s v_i){subtracted.get(self.baseline, '')}"
             weight = f"({rise}) / s"
         if self.shaping is not None:
-            weight = f"{self.shaping}({rise})"
+            weight = f"{self.shaping}({rise})"  # utilities have no unit, so there is no division by s
         return f"(1/N) sum_i {weight} v_i, v_i {law_of(self.distribution).wording}"
 
     @property
     def cost_formula(self) -> str:
-        """In values."""
+        """The cost of one estimate in evaluations of the loss."""
         plain = "2N values" if self.antithetic else "N + 1 values" if self.baseline == "value" else "N values"
         return plain + (" + 1 a block and side" if self.differences == "exact" else "")
 
     @property
     def target(self) -> Target:
-        """The smoothed loss's gradient; its direction alone where values are shaped, or the baseline shrinks it."""
+        """The gradient of the smoothed loss; its direction alone for shaped values and the mean baseline."""
         calibrated = self.shaping is None and self.baseline != "mean"
         return Target.SMOOTHED if calibrated else Target.DIRECTION
 
@@ -147,6 +151,7 @@ class EvolutionStrategy(DirectionSampler):
         values = sides * self.num_samples
         if self.differences == "exact":  # each block evaluates f(x) with the differences from it
             return Cost(values=values + len(self.blocks(layout)))
+        # Leave-one-out and mean baselines are made from the values themselves, and cost nothing.
         return Cost(values=values + (1 if self.baseline == "value" else 0))
 
     def predict(self, at: Situation) -> Prediction | None:

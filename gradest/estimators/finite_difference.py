@@ -80,6 +80,7 @@ class FiniteDifference(Estimator):
                 f"order={self.order} was asked for with scheme={self.scheme!r}, which has order 1; use scheme='central'"
             )
         self._check_combination()
+        # A frozen dataclass has no other way to keep a field in its normal form, or a flag that follows from one.
         object.__setattr__(self, "coordinates", _coordinates(self.coordinates))
         object.__setattr__(self, "stochastic", isinstance(self.coordinates, int))
         self._sweep()  # refuses an order that central differences do not have
@@ -109,7 +110,7 @@ class FiniteDifference(Estimator):
 
     @property
     def formula(self) -> str:
-        """By the scheme; central differences of order 2k have the coefficients of Fornberg 1988."""
+        """The quotient of the scheme on one line; order 2k takes the coefficients of Fornberg 1988."""
         if self.scheme == "forward":
             return "g_i = (f(x + h e_i) - f(x)) / h"
         if self.scheme == "backward":
@@ -120,7 +121,7 @@ class FiniteDifference(Estimator):
 
     @property
     def cost_formula(self) -> str:
-        """In values; P is the number of coordinates."""
+        """The cost of one estimate in evaluations of the loss; P is the number of coordinates asked for."""
         values = f"{self.order or 2} P values" if self.scheme == "central" else "P + 1 values"
         return values + (", + 1 a chunk and point" if self.differences == "exact" else "")
 
@@ -149,6 +150,7 @@ class FiniteDifference(Estimator):
         return self._sweep().kink_crossings(objective, leaves)
 
     def predict(self, at: Situation) -> Prediction | None:
+        """Return P / count - 1, the error of drawing coordinates; None where none are drawn."""
         if not isinstance(self.coordinates, int):
             return None
         return Prediction(

@@ -93,12 +93,14 @@ class ForwardGradient(DirectionSampler):
         self.directions((0, 0), objective)  # refuses now what would not fit the memory budget later
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
         groups = task_groups(self.blocks(objective.layout), objective)
+        # Directions have length sqrt(P): the projection on their span divides by P, the unbiased mean by N.
         scale = 1.0 / (num_parameters if self.projection else self.num_samples)
 
         def kernel(leaves: Leaves, rng: Any) -> KernelResult:
             key = root_key(rng)
             total: Leaves | None = None
             value = None
+            # Each JVP gives the loss too, the same in every block: the last one is as good as any.
             for loss, part in crew.run(ForwardGradientKernel.slopes, leaves, groups, [(key,)] * len(groups)):
                 value, total = loss, add_leaves(total, part)
             return KernelResult(value, tuple(leaf * scale for leaf in total or ()))
@@ -107,7 +109,7 @@ class ForwardGradient(DirectionSampler):
 
 
 class ForwardGradientKernel:
-    """The part of a forward gradient on one objective that workers carry out."""
+    """A forward gradient on one objective, in parts for workers."""
 
     def __init__(self, estimator: ForwardGradient, objective: Objective) -> None:
         self.objective = objective
@@ -119,6 +121,7 @@ class ForwardGradientKernel:
 
     def slopes(self, leaves: Leaves, group: Group, key: Key) -> tuple[Any, Leaves]:
         """Return the loss and `sum_k (grad f . v_k) v_k` over the group's directions."""
+        # Groups of one estimate share a key: orthogonal frames kept by the source are then drawn once.
         if self._source is None or self._source[0] != key:
             self._source = (key, self._estimator.directions(key, self.objective))
         total: Leaves | None = None
@@ -144,7 +147,7 @@ def _interpreted_step(objective: Objective) -> Step:
 
 
 def _native_step(objective: Objective) -> Step:
-    """Return a step by the framework's forward mode, on dense directions."""
+    """Return a step by the framework's own forward mode, which takes dense tangents alone."""
     jvps, ops = objective.prepare_jvps(), objective.ops
 
     def step(leaves: Leaves, noise: Noise) -> tuple[Array, Leaves]:

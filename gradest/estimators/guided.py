@@ -65,7 +65,7 @@ class GuidedES(AntitheticVariant):
 
     @property
     def target(self) -> Target:
-        """A direction near the gradient's; for alpha = 1 and scale = 1 the smoothed loss's gradient."""
+        """A direction near the gradient's; for alpha = 1 and scale = 1 the gradient of the smoothed loss."""
         return Target.SMOOTHED if self.alpha == self.scale == 1.0 else Target.DIRECTION
 
     def cost(self, layout: Layout) -> Cost:
@@ -98,6 +98,8 @@ class GuidedES(AntitheticVariant):
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
+        # The largest eigenvalue of E v v^T, alpha + (1 - alpha) P / k, belongs to the guides' span: divided by it, the
+        # estimate is unbiased inside the span (at scale 1) and shrunk outside.
         size = objective.layout.num_parameters
         guided = (1.0 - self.alpha) * size / max(1, len(self.guides or ()))
         blocks = self._blocks(objective.layout, entries=size)
@@ -110,6 +112,7 @@ class GuidedES(AntitheticVariant):
             raise UnsupportedError(
                 "guided-es was asked for without guides; pass guides=[gradient, ...] in the structure of the parameters"
             )
+        # Checked before QR, which returns a basis of any matrix: of dependent guides one of nothing in particular.
         rows = [_flat(guide, objective) for guide in self.guides]
         matrix = np.stack(rows).T
         rank = int(np.linalg.matrix_rank(matrix))
@@ -140,6 +143,7 @@ class GuidedDirections:
         self, key: Key, *, estimator: Sampler, objective: Objective, basis: NDArray[np.float64], alpha: float
     ) -> None:
         layout = objective.layout
+        # One draw of P + k normal numbers for each direction: index and seed decide both parts together.
         extended = Layout((*layout.names, _GUIDE), (*layout.shapes, (basis.shape[1],)))
         self._layout = layout
         self._normal = Directions(

@@ -51,7 +51,7 @@ class NodePerturbation(AntitheticVariant, DirectionSampler):
 
     @property
     def target(self) -> Target:
-        """The gradient of the loss smoothed over pre-activations."""
+        """The gradient of the loss smoothed over pre-activations, not over weights."""
         return Target.SMOOTHED
 
     def cost(self, layout: Layout) -> Cost:
@@ -78,6 +78,8 @@ class NodePerturbation(AntitheticVariant, DirectionSampler):
         draw((0, 0))  # refuses now what would not fit the memory budget later
 
         def evaluate(leaves: Leaves, tangents: Sequence[Tangent], data: Any) -> Array:
+            # Layers run in the order in which `_node_layout` found them, so the k-th affine operation takes the k-th
+            # direction.
             moves = iter(tangents)
             objective.count(Cost(values=tangents[0].count))
 
@@ -94,6 +96,7 @@ class NodePerturbation(AntitheticVariant, DirectionSampler):
     def _prepare(self, objective: Objective, executor: Executor | None) -> PreparedKernel:
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
         run = EvolutionRun(crew, self.blocks(_node_layout(objective)))
+        # Inputs h and f(x) come from one evaluation without noise; that is the "+ 1" of the cost.
         forward = objective.compile(lambda leaves, data: _value_and_inputs(objective, leaves, data))
         layers = tuple(layer for layer, _, _ in require_layers_alone(objective))
         carry = objective.compile(lambda inputs, nodes, data: _by_parameters(objective, layers, inputs, nodes))
@@ -124,6 +127,7 @@ def _node_layers(objective: Objective) -> tuple[NodeLayer, ...]:
         leaves, data = bound
         return run_intercepted(objective, leaves, data, move, ops=ops)
 
+    # df/dz is the gradient by shifts added to the pre-activations, taken at shift zero.
     rest = tuple(objective.ops.zeros_like(output) for _, _, output in found)
     _, slopes = value_and_gradient(shifted, objective.ops, rest, (objective.start, objective.data))
     return tuple(
@@ -152,6 +156,6 @@ def _by_parameters(objective: Objective, layers: Sequence[Layer], inputs: Leaves
         parts = {layer.weight: ops.matmul(ops.matrix_transpose(values), node)}
         if layer.bias is not None:
             parts[layer.bias] = ops.sum(node, axis=-2)
-        for place, part in parts.items():
+        for place, part in parts.items():  # a tied weight is met several times, and its uses add up
             total[place] = total[place] + part if place in total else part
     return tuple(total[place] for place in range(len(objective.layout.names)))

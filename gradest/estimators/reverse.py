@@ -56,6 +56,7 @@ class Reverse(Estimator):
         return Cost(values=1 if self.checkpoint else 0, vjps=1)
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
+        # Checkpoints are placed between operations, which a framework's own reverse mode does not show.
         if self.checkpoint:
             gradient, path = self._prepare_checkpointed(objective), "gradest, checkpointed"
         else:

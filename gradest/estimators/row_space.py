@@ -56,7 +56,7 @@ class RowSpaceES(AntitheticVariant, DirectionSampler):
 
     @property
     def target(self) -> Target:
-        """The gradient of the loss smoothed over the row space."""
+        """The gradient of the loss smoothed over the directions in the row space."""
         return Target.SMOOTHED
 
     def cost(self, layout: Layout) -> Cost:
@@ -102,7 +102,7 @@ class RowSpaceES(AntitheticVariant, DirectionSampler):
         matmul, transpose = objective.ops.matmul, objective.ops.matrix_transpose
 
         def kernel(leaves: Leaves, rng: Any) -> KernelResult:
-            before = inner.counts
+            before = inner.counts  # the smaller problem counts for itself; its user looks at the one that was bound
             small = tuple(matmul(transpose(bases[k]), w) if k in bases else w for k, w in enumerate(leaves))
             result = run(small, rng)
             gradient = tuple(matmul(bases[k], g) if k in bases else g for k, g in enumerate(result.gradient))
@@ -121,6 +121,7 @@ def _bases(objective: Objective) -> dict[int, tuple[str, NDArray[np.float64]]]:
         )
     matrices = [name for name, values in data.items() if len(values.shape) == _MATRIX_AXES]
     inputs = {id(data[name]): name for name in matrices}
+    # By identity: an array of the data that was changed on its way is another array, of another row space.
     met = [(layer.weight, inputs[id(x)]) for layer, x, _ in find_layers(objective, sealed=()) if id(x) in inputs]
     if not met:
         raise UnsupportedError(
@@ -130,6 +131,7 @@ def _bases(objective: Objective) -> dict[int, tuple[str, NDArray[np.float64]]]:
     uses = {
         (layer.weight, layer.data_name) for layer, _, _ in find_layers(objective, sealed=weights, sealed_data=names)
     }
+    # A weight that also meets something else has a gradient outside the row space, which would be lost silently.
     several = [objective.layout.names[w] for w in weights if len([name for place, name in uses if place == w]) > 1]
     if several:
         raise UnsupportedError(f"weights {several} meet data and something else; use 'es' instead")
@@ -141,6 +143,8 @@ def _row_space(objective: Objective, values: Array) -> NDArray[np.float64]:
     """Return an orthonormal basis `(D, r)` of the row space, by singular values above rounding."""
     matrix = np.asarray(objective.backend.numpy(values), dtype=np.float64)
     _, singular, rows = np.linalg.svd(matrix, full_matrices=False)
+    # A basis from float32 data keeps what float32 rounding adds to zero singular values; the threshold is NumPy's
+    # (`matrix_rank`), at the data's precision though the decomposition is in float64.
     rounding = max(epsilon(objective.dtype), epsilon("float64")) * max(matrix.shape) * singular[0]
     rank = max(1, int((singular > rounding).sum()))
     basis: NDArray[np.float64] = np.ascontiguousarray(rows[:rank].T)

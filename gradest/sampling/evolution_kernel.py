@@ -1,7 +1,9 @@
-"""How an evolution strategy runs: blocks of directions through compiled steps, then weighted sums in index order.
+"""Runs an evolution strategy: evaluates the loss along blocks of directions and sums them by weight, in index order.
 
-One pass where the weight of a direction depends on its own values alone. Two where it depends on all values
-(shaping, batch-mean baselines): the first gathers values, the second draws the same directions again.
+One pass where the weight of a direction depends on its own values alone: each block gives its part of the sum and is
+forgotten. Two passes where it depends on all values (shaping, batch-mean baselines): the first gathers values, the
+second draws the same directions again. They are functions of (key, index), hence the same to the bit, and N directions
+of P numbers never have to be kept.
 """
 
 import threading
@@ -68,7 +70,7 @@ class ParameterStrategy(Strategy, Protocol):
 
 
 class EvolutionKernel:
-    """The parts of an evolution strategy on one objective that workers carry out, each on a group of blocks.
+    """An evolution strategy on one objective, cut into parts that workers carry out, each on a group of blocks.
 
     Parameters
     ----------
@@ -94,13 +96,17 @@ class EvolutionKernel:
         self._draw = draw
         self._packed = packed
         self._exact = strategy.differences == "exact"
+        # Both sides of a pair go through a loss in operations together: linear operations on a direction and its
+        # opposite cost half of what two directions cost.
         self._pairs = evaluate is None and objective.text is not None
+        # Exact differences come from f(x) by themselves, without the baseline's evaluation.
         self.needs_value = strategy.baseline == "value" and not self._exact
         self.watches_rounding = not self._exact and rounding_matters(objective.dtype, strategy.sigma)
+        # Steps are compiled where the framework compiles: their branches may depend on fields, never on a value.
         self._values = bound_step(objective, self._values_step)
         self._slopes = bound_step(objective, self._slopes_step)
         self._combine = bound_step(objective, lambda noise, weights, data: self._sum(self._tangents(noise), weights))
-        self._local = threading.local()
+        self._local = threading.local()  # threads of one executor run parts of one kernel at once
         self._evaluate = evaluate or self._evaluate_at
         self._dtype = None if evaluate is None else objective.dtype
         self._source: tuple[Key, Draws] | None = None
@@ -117,7 +123,7 @@ class EvolutionKernel:
             noise, given = self._noise(key, block), () if value is None else value
             part, values, differences, centre = self._slopes(leaves, noise, given)
             total = add_leaves(total, part, self.objective.ops)
-            if self.watches_rounding:
+            if self.watches_rounding:  # arrays, not numbers: reading one here would wait for the device in every block
                 watched.append((values, differences))
         return total, centre, tuple(watched)
 
@@ -129,6 +135,7 @@ class EvolutionKernel:
         for block in group:
             sides, centre = self._values(leaves, self._noise(key, block))
             rows.append(np.stack([np.asarray(self.objective.backend.numpy(f), dtype=np.float64) for f in sides]))
+        # In float64 on the host: ranks and means over all N must not depend on the dtype or the blocks.
         return np.concatenate(rows, axis=1), centre
 
     def combined(self, leaves: Leaves, group: Group, key: Key, weights: NDArray[np.float64]) -> Leaves:
@@ -141,7 +148,7 @@ class EvolutionKernel:
             )
             part = self._combine(self._noise(key, (start, stop)), placed)
             total = add_leaves(total, part, objective.ops)
-        self._kept = None
+        self._kept = None  # the second pass is over: the next estimate has another key
         return total or ()
 
     def _share(self, key: Key) -> None:
@@ -181,6 +188,7 @@ class EvolutionKernel:
         if antithetic and not self._pairs:
             # An opaque loss is evaluated at whole points: one side at a time takes half the memory.
             return tuple(self._evaluate(leaves, [t.scaled(r) for t in tangents], data) for r in (radius, -radius)), ()
+        # 2 K points from K directions: first all x + r v, then all x - r v; "sides" takes them apart below.
         moved = [mirrored(t, radius) if antithetic else t.scaled(radius) for t in tangents]
         if self._exact:
             centre, values = objective.evaluate_differences(leaves, moved, data, shared=self._shared)
@@ -194,10 +202,14 @@ class EvolutionKernel:
     def _slopes_step(self, leaves: Leaves, noise: Noise, value: Any, data: Any) -> tuple[Leaves, Array, Array, Any]:
         """Return `sum_k slope_k v_k`, values, differences and f(x) where exact; slope = difference / sigma."""
         sides, centre = self._values_step(leaves, noise, data)
+        # Halved before it is divided by sigma: (f+ - f-) / 2 is about sigma |g|, as one-sided differences are, so that
+        # one threshold of rounding watches both.
         if self.strategy.antithetic:
             differences = (sides[0] - sides[1]) * 0.5
         else:
             differences = sides[0] - value if self.needs_value else sides[0]
+        # The tangents again, not kept from above: they wrap the same arrays, or unpack the bits once more, which is one
+        # computation to a compiler, so that K P numbers need not live while the loss is evaluated.
         slopes = differences * (1.0 / self.strategy.sigma)
         return self._sum(self._tangents(noise), slopes), sides[0], differences, centre
 

@@ -1,4 +1,4 @@
-"""What all estimators that draw directions share: their fields, canonical blocks of directions, sums over blocks.
+"""Base classes of estimators that average over random directions: fields, blocks of directions, sums over blocks.
 
 Blocks depend on the layout and the hyper-parameters alone, and sums run in index order, so that an estimate does
 not depend on the number of workers. This module knows no particular estimator.
@@ -62,6 +62,8 @@ class Sampler(Estimator):
 
     def _blocks(self, layout: Layout, *, entries: int) -> tuple[tuple[int, int], ...]:
         """Return `(start, stop)` of the blocks of directions, drawn from so many numbers each, evaluated together."""
+        # Nothing here may depend on the backend, the dtype or the number of workers: sums over blocks run in order, and
+        # other blocks would be another rounding.
         size = choose_chunk_size(
             self.num_samples,
             bytes_per_item=_ENTRY_BYTES * (entries + layout.num_parameters // _ACTIVATION_SHARE),
@@ -127,6 +129,7 @@ def place(objective: Objective, noise: Noise, *, dtype: str | None = None) -> No
 
     Directions of something else than parameters name their one dtype.
     """
+    # They were drawn in one dtype, the objective's; parameters may each have one of their own.
     dtypes = objective.dtypes if dtype is None else (dtype,) * len(noise)
 
     def convert(values: Any, dtype: str) -> Any:
@@ -154,6 +157,7 @@ def evaluate_at(
     """
     if objective.text is not None:
         return objective.evaluate_perturbed(leaves, tangents, data, shared=shared)
+    # An opaque loss sees whole points: K copies of the parameters, each displaced.
     ops = objective.ops
     population = tuple(
         ops.expand_dims(leaf, axis=0) + tangent.dense(ops) for leaf, tangent in zip(leaves, tangents, strict=True)
@@ -170,5 +174,6 @@ def add_leaves(total: Leaves | None, part: Leaves, ops: Operations | None = None
     """Return the sum of two sets of leaves; the first, which may be None, may be overwritten where `ops` are given."""
     if total is None:
         return part
+    # `accumulate` may write into the first, which is a block's own sum and nobody else's.
     add = operator.add if ops is None else ops.accumulate
     return tuple(add(a, b) for a, b in zip(total, part, strict=True))

@@ -3,6 +3,13 @@
 Measured figures are printed beside these. Every formula says for which functions it is exact. Laws of directions are
 those of `gradest.directions.LAWS`, scaled so that E v v^T = I; their moments stand there. This package must not draw
 a direction, nor run an estimator.
+
+Estimators state `relative_mse_es`, `predict_shaped`, `predict_forward_gradient`, `predict_pathwise`, `predict_guided`
+and `predict_node_perturbation`. Called by no estimator, and here for whoever plans a run: `relative_mse_minibatch` (a
+noisy batch), `evaluation_noise_mse` (a noisy loss), `optimal_shrinkage` (how much to shorten an estimate),
+`approximate_cosine` and `expected_squared_cosine`, `shaping_scale` and `shaping_relative_variance` (length and scatter
+of a shaped estimate), `relative_mse_bounds` (how far a measured error may lie from a predicted one), `gaussian_bias`
+and `spsa_bias` (of a known third derivative).
 """
 
 from gradest.directions.laws import DISTRIBUTIONS

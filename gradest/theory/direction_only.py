@@ -61,7 +61,8 @@ def expected_cosine(distribution: str, *, num_parameters: int, num_samples: int)
 
     Raises
     ------
-    UnsupportedError : the law depends on the axes, or no exact form is known; see `approximate_cosine`.
+    UnsupportedError
+        The law depends on the axes, or no exact form is known; see `approximate_cosine`.
 
     Source: derived.
     """

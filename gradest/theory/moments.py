@@ -1,8 +1,8 @@
-"""Second moments of random directions: the error of (1/N) sum_i (g.v_i) v_i for every law of v.
+"""The error of (1/N) sum_i (g.v_i) v_i, the mean of directions weighted by slopes, for every law of v.
 
-All laws are scaled so that E v v^T = I. Everything here holds for any differentiable f when (g.v) is an
-exact directional derivative, and for quadratic f when it is a central difference. This module must not know
-how a direction is drawn, nor what sigma is.
+It follows from fourth moments of the laws, which stand with them in `gradest.directions.laws`. Everything here holds for
+any differentiable f when (g.v) is an exact directional derivative, and for quadratic f when it is a central difference.
+This module must not know how a direction is drawn, nor what sigma is.
 """
 
 import math
@@ -30,7 +30,7 @@ def underived(distribution: str, what: str) -> UnsupportedError:
 def require_positive_integer(name: str, number: int) -> None:
     """Refuse a count that is not a positive integer."""
     if isinstance(number, bool) or int(number) != number or number < 1:
-        raise InvalidInputError(f"{name} must be a positive integer, got {number!r}; try {name}=1 or more")
+        raise InvalidInputError(f"{name} must be a positive integer; found {number!r}; try {name}=1 or more")
 
 
 def excess(distribution: str, shape: Sequence[int] = (), *, rank: int | None = None) -> float:
@@ -69,13 +69,19 @@ def mean_excess(
 
     Parameters
     ----------
-    blocks : shapes of the parameter arrays; only "low-rank" depends on them
-    shares : w_l, one for each block, adding up to 1; needed where the excess differs between blocks
-    rank : rank of a low-rank direction
+    blocks
+        Shapes of the parameter arrays; only "low-rank" depends on them.
+    shares
+        w_l, one for each block, adding up to 1; needed where the excess differs between blocks.
+    rank
+        Rank of a low-rank direction.
 
     Raises
     ------
-    InvalidInputError : blocks or shares are missing where the law needs them, or shares do not add up to 1.
+    InvalidInputError
+        Blocks or shares are missing where the law needs them, or shares do not add up to 1.
+    UnsupportedError
+        No excess is derived for the law.
     """
     if not law_of(distribution).factored:
         return excess(distribution)
@@ -92,7 +98,7 @@ def mean_excess(
     if len(shares) != len(each) or min(shares) < 0 or not math.isclose(math.fsum(shares), 1.0, rel_tol=1e-6):
         raise InvalidInputError(
             f"shares must be {len(each)} nonnegative numbers that add up to 1, "
-            f"got {len(shares)} with sum {math.fsum(shares):g}; give |G_l|^2 / |g|^2"
+            f"found {len(shares)} with sum {math.fsum(shares):g}; give |G_l|^2 / |g|^2"
         )
     return math.fsum(share * c for share, c in zip(shares, each, strict=True))
 

@@ -54,15 +54,20 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class LocalModel:
-    """Holds the scalars of the second-order Taylor expansion of f that predictions depend on.
+    """The scalars of the second-order Taylor expansion of f that predictions depend on.
 
     Attributes
     ----------
-    gradient_norm : |g|, positive
-    value : f(x); None where not known
-    hessian_trace : tr H; None where the curvature is not known
-    hessian_norm : |H|_F; None where the curvature is not known
-    hessian_diagonal_norm : |diag H|_2; needed by laws that are not rotation invariant
+    gradient_norm
+        |g|, positive.
+    value
+        f(x); None where not known.
+    hessian_trace
+        tr H; None where the curvature is not known.
+    hessian_norm
+        |H|_F; None where the curvature is not known.
+    hessian_diagonal_norm
+        |diag H|_2; needed by laws that are not rotation invariant.
     """
 
     gradient_norm: float
@@ -75,12 +80,12 @@ class LocalModel:
         """Refuse a vanishing gradient, against which no relative error can be stated, and half a curvature."""
         if not (math.isfinite(self.gradient_norm) and self.gradient_norm > 0):
             raise InvalidInputError(
-                f"a relative error needs a finite, positive gradient norm, got {self.gradient_norm}; "
+                f"a relative error needs a finite, positive gradient norm; found {self.gradient_norm}; "
                 "evaluate at a point that is not stationary"
             )
         if (self.hessian_trace is None) != (self.hessian_norm is None):
             raise InvalidInputError(
-                "the curvature needs both hessian_trace and hessian_norm, got one of them; "
+                "the curvature needs both hessian_trace and hessian_norm; found one of them; "
                 "give both, or neither for the linear part alone"
             )
 
