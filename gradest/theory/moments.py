@@ -1,7 +1,7 @@
 """The error of (1/N) sum_i (g.v_i) v_i, the mean of directions weighted by slopes, for every law of v.
 
-It follows from fourth moments of the laws, which stand with them in `gradest.directions.laws`. Everything here holds for
-any differentiable f when (g.v) is an exact directional derivative, and for quadratic f when it is a central difference.
+It follows from fourth moments of the laws, which stand with them in `gradest.directions.laws`. All of it holds for any
+differentiable f when (g.v) is an exact directional derivative, and for quadratic f when it is a central difference.
 This module must not know how a direction is drawn, nor what sigma is.
 """
 
