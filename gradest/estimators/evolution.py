@@ -47,11 +47,12 @@ class EvolutionStrategy(DirectionSampler):
     antithetic
         Whether values come in pairs at `x + sigma v` and `x - sigma v`, which cancels even terms.
     baseline
-        Of one-sided values: "none"; "value", f(x); "leave-one-out", the mean of the other values; "mean", that of
-        all, which shrinks the estimate by 1 - 1/N. Antithetic pairs need none.
+        What is subtracted from one-sided values: "none"; "value", f(x); "leave-one-out", the mean of the other values;
+        "mean", that of all, which shrinks the estimate by 1 - 1/N. Antithetic pairs need none.
     shaping
         None, "centered-rank", "z-score" or "sign": replaces values by utilities; the estimate is then a direction
-        without the gradient's length, and is not divided by sigma.
+        without the gradient's length, and is not divided by sigma. `gradest.theory.predict_shaped` has its mean cosine
+        with the gradient, `gradest.theory.shaping_scale` its mean length.
     differences
         "plain" subtracts function values; "exact" carries differences through the loss without cancellation and
         needs a loss in gradest's operations; "auto" is plain, and warns where rounding takes over.
