@@ -12,13 +12,14 @@ from support.imports import ROOT, SOURCES, circles, graph, imported, imported_by
 FRAMEWORKS = {"jax", "jaxlib", "torch", "mxnet", "sklearn", "mlxtend", "scipy", "matplotlib", "rich", "click"}
 ORDER = [  # the rooms of the core: each may import only those before it (and its own package)
     {"version", "errors"},
-    {"tree", "layout", "operations", "estimate", "registry", "laws"},
-    {"theory", "datasets", "chunking"},
+    {"tree", "layout", "operations", "estimate", "registry"},
+    {"datasets", "chunking"},
     {"backend", "problem"},
     {"tangents", "arguments", "counting", "case"},
-    {"problems", "autodiff", "form"},
+    {"problems", "autodiff", "form", "directions"},
+    {"theory"},
     {"objective"},
-    {"binding", "directions", "situation", "coordinates"},
+    {"binding", "situation", "coordinates"},
     {"estimator"},
     {"stateful"},
     {"finite_differences", "sampling"},

@@ -11,6 +11,7 @@ import pytest
 import gradest
 from gradest import Problem, Target, theory
 from gradest.errors import UnsupportedError
+from gradest.estimators.evolution import EvolutionStrategy
 from gradest.estimators.guided import GuidedES
 from gradest.estimators.node_perturbation import NodePerturbation
 from gradest.estimators.row_space import RowSpaceES
@@ -92,9 +93,8 @@ def test_the_row_space_errs_as_predicted(law):
 def test_low_rank_directions_are_those_of_the_reduced_shapes():
     objective = gradest.bind(network())
     gradient = exact(objective)
-    found = RowSpaceES(distribution="low-rank", **FEW).predict(
-        Situation(objective.layout, gradient, objective=objective)
-    )
+    at = Situation(objective.layout, gradient, objective=objective)
+    found = RowSpaceES(distribution="low-rank", **FEW).predict(at)
     basis = np.linalg.svd(objective.data["x"], full_matrices=False)[2].T
     blocks = list(objective.layout.unflatten(gradient))
     blocks[0] = basis.T @ blocks[0]
@@ -128,6 +128,15 @@ def test_node_perturbation_errs_as_predicted(problem, law):
     assert is_as_predicted(squares, predicted)
     plain = sum(values.size for values in problem.parameters().values()) + 1
     assert not any(is_as_predicted(squares, mutant) for mutant in (predicted / 2, 2 * predicted, plain / SAMPLES))
+
+
+def test_node_perturbation_of_a_higher_rank_errs_less_as_predicted():
+    predicted, squares = predicted_and_measured(NodePerturbation(distribution="low-rank", rank=8, **FEW), Tied())
+    assert is_as_predicted(squares, predicted)
+    objective = gradest.bind(Tied())
+    at = Situation(objective.layout, exact(objective), objective=objective)
+    of_rank_one = NodePerturbation(distribution="low-rank", **FEW).predict(at).relative_mse
+    assert not is_as_predicted(squares, of_rank_one)
 
 
 @pytest.mark.parametrize(("alpha", "scale"), [(0.5, 1.0), (0.1, 1.5), (1.0, 1.0), (1.0, 0.5)])
@@ -178,8 +187,8 @@ class WrongNodes(NodePerturbation):
 class WholeSpace(RowSpaceES):
     """Predicts the error of plain ES."""
 
-    def predict(self, layout, gradient, **options):
-        return self._plain().predict(Situation(layout, gradient))
+    def predict(self, at):
+        return EvolutionStrategy(num_samples=self.num_samples, sigma=self.sigma).predict(at)
 
 
 @pytest.mark.parametrize("right", [NodePerturbation(num_samples=11), RowSpaceES(num_samples=11)], ids=lambda e: e.name)
@@ -217,7 +226,8 @@ def test_nothing_is_predicted_from_the_layout_alone(estimator):
 @pytest.mark.parametrize("estimator", [NodePerturbation(), RowSpaceES()], ids=lambda e: e.name)
 def test_no_relative_error_is_predicted_for_no_gradient(estimator):
     objective = gradest.bind(network())
-    assert estimator.predict(Situation(objective.layout, np.zeros_like(exact(objective)), objective=objective)) is None
+    at = Situation(objective.layout, np.zeros_like(exact(objective)), objective=objective)
+    assert estimator.predict(at) is None
 
 
 @pytest.mark.parametrize("estimator", [NodePerturbation(), RowSpaceES(), GuidedES()], ids=lambda e: e.name)
