@@ -22,8 +22,10 @@ def _independent(law: str, gradient: Array) -> Array:
         matrix = square * np.eye(size) + outer + (components.kurtosis - 3) * np.diag(gradient**2)
     elif law == "sphere":
         matrix = (size * square * np.eye(size) + (size - 2) * outer) / (size + 2)
-    else:
+    elif law == "coordinates":
         matrix = size * np.diag(gradient**2) - outer
+    else:
+        raise underived(law, "the covariance")
     return np.asarray(matrix, dtype=np.float64)
 
 
