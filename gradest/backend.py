@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.errors import InvalidTypeError, UnsupportedError
-from gradest.operations import Array, Operations
+from gradest.operations import Array, NumpyArray, Operations
 from gradest.registry import find_class, locate, names
 from gradest.tree import Leaf, Structure, Tree, flatten_tree
 
@@ -55,11 +55,11 @@ class Backend(ABC):
         """Return the operations, with the composed ones portable or the framework's own."""
 
     @abstractmethod
-    def array(self, values: NDArray[Any], *, dtype: str, device: str = "cpu", copy: bool = True) -> Array:
+    def array(self, values: NumpyArray, *, dtype: str, device: str = "cpu", copy: bool = True) -> Array:
         """Return NumPy values as this framework's array; with `copy=False` it may share their memory."""
 
     @abstractmethod
-    def numpy(self, array: Array) -> NDArray[Any]:
+    def numpy(self, array: Array) -> NumpyArray:
         """Return an array's values as a NumPy array that owns its memory, dtype kept; waits for them."""
 
     @abstractmethod
@@ -138,18 +138,18 @@ class Backend(ABC):
         return None
 
     # -- optional: users' own code ----------------------------------------------------------------------
-    def is_model(self, params: Any) -> bool:
+    def is_model(self, params: Tree) -> bool:
         """Return whether `params` is a model object of this framework that holds its own parameters."""
         return False
 
-    def bind_model(self, f: Callable[..., Array], model: Any) -> Callable[..., Array]:
+    def bind_model(self, f: Callable[..., Array], model: object) -> Callable[..., Array]:
         """Return `f(model, *args)` as a pure function `(parameters dict, *args)`.
 
         The model is left as it was, its parameters and their `.grad` included.
         """
         raise UnsupportedError(f"backend {self.name!r} has no model objects; pass a function of a pytree of arrays")
 
-    def model_parameters(self, model: Any) -> dict[str, Array]:
+    def model_parameters(self, model: object) -> dict[str, Array]:
         """Return the trainable parameters of a model by name, as arrays outside any graph."""
         raise UnsupportedError(f"backend {self.name!r} has no model objects; pass a pytree of arrays")
 
@@ -195,7 +195,7 @@ def known_backends() -> list[Backend]:
     return [get_backend(n) for n in names("backends") if (locate("backends", n).package or "numpy") in sys.modules]
 
 
-def infer_backend(params: Any) -> Backend:
+def infer_backend(params: Tree) -> Backend:
     """Return the backend that owns the arrays of `params`; only frameworks already imported are asked.
 
     Raises

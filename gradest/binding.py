@@ -17,15 +17,18 @@ from gradest.case import Case
 from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError, UnsupportedError
 from gradest.form import Form
 from gradest.objective import Objective
-from gradest.operations import Array, Operations
+from gradest.operations import Array, NumpyArray, Operations
 from gradest.problem import Problem
-from gradest.tree import Structure
+from gradest.tree import Leaf, Structure, Tree
+
+Bindable = Objective | Problem | Case | Callable[..., object]
+"""What an objective can be made of; a function is of `(params, *args)` and returns one real number."""
 
 
 def bind(
-    f: Any,
-    params: Any = None,
-    *args: Any,
+    f: Bindable,
+    params: Tree = None,
+    *args: object,
     backend: str | Backend | None = None,
     dtype: str | None = None,
     device: str | None = None,
@@ -73,7 +76,8 @@ def bind(
             raise InvalidInputError(f"{', '.join(extra)} were given with an Objective, which is bound already")
         return f
     if isinstance(f, Case):
-        f, params, args = f.f, f.params if params is None else params, args or f.args
+        case = f
+        f, params, args = case.f, case.params if params is None else params, args or case.args
     if isinstance(f, Problem):
         return _bind_problem(f, params, backend or "numpy", dtype or "float64", device, kernel)
     if not callable(f):
@@ -86,7 +90,7 @@ def bind(
 
 
 def _bind_problem(
-    problem: Problem, params: Any, backend_name: str | Backend, dtype: str, device: str | None, kernel: str
+    problem: Problem, params: Tree, backend_name: str | Backend, dtype: str, device: str | None, kernel: str
 ) -> Objective:
     backend = get_backend(backend_name)
     where = _require_available(backend, dtype, kernel, device)
@@ -129,7 +133,7 @@ def _require_available(backend: Backend, dtype: str, kernel: str, device: str | 
     return where
 
 
-def _leaves_of_problem(problem: Problem, params: Any, backend: Backend) -> tuple[Leaves, Structure]:
+def _leaves_of_problem(problem: Problem, params: Tree, backend: Backend) -> tuple[Leaves, Structure]:
     """Return the start of a problem, or the parameters given in its place, which must be of its layout."""
     names = problem.layout.names
     leaves, paths, structure = backend.flatten(problem.parameters() if params is None else params)
@@ -144,7 +148,7 @@ def _leaves_of_problem(problem: Problem, params: Any, backend: Backend) -> tuple
 
 
 def _bind_function(
-    f: Callable[..., Array], params: Any, args: tuple[Any, ...], backend: Backend, device: str | None
+    f: Callable[..., Any], params: Tree, args: tuple[object, ...], backend: Backend, device: str | None
 ) -> Objective:
     given = (f, params, args)
     model = params if backend.is_model(params) else None
@@ -180,19 +184,19 @@ def _bind_function(
     )
 
 
-def tracing_backend(tree: Any) -> Backend | None:
+def tracing_backend(tree: Tree) -> Backend | None:
     """Return the backend of which a transformation is tracing an array of a pytree; None where none is."""
     return next((backend for backend in known_backends() if _is_traced(backend, tree)), None)
 
 
-def _is_traced(backend: Backend, tree: Any) -> bool:
+def _is_traced(backend: Backend, tree: Tree) -> bool:
     try:
         return any(map(backend.is_abstract, backend.flatten(tree)[0]))
     except InvalidInputError:  # no leaves at all
         return False
 
 
-def _require_values(backend: Backend, tree: Any) -> None:
+def _require_values(backend: Backend, tree: Tree) -> None:
     if _is_traced(backend, tree):
         raise UnsupportedError(
             f"an objective was to be bound inside a transformation of {backend.name} (jit, vmap or grad), where arrays "
@@ -200,20 +204,20 @@ def _require_values(backend: Backend, tree: Any) -> None:
         )
 
 
-def with_values(tree: Any, backend: Backend) -> Any:
+def with_values(tree: Tree, backend: Backend) -> Tree:
     """Return a pytree with stand-ins for the arrays that are being traced, to prepare with."""
     leaves, _, structure = backend.flatten(tree)
     return structure.rebuild([backend.stand_in(leaf) if backend.is_abstract(leaf) else leaf for leaf in leaves])
 
 
 def _bind_again(
-    f: Any, params: Any, args: tuple[Any, ...], backend: str, dtype: str | None, device: str | None, kernel: str
+    f: Any, params: Tree, args: tuple[object, ...], backend: str, dtype: str | None, device: str | None, kernel: str
 ) -> Objective:
     """Bind in another process what was bound in this one."""
     return bind(f, params, *args, backend=backend, dtype=dtype, device=device, kernel=kernel)
 
 
-def _private_copy(backend: Backend, leaf: Any, path: str, device: str) -> Array:
+def _private_copy(backend: Backend, leaf: Leaf, path: str, device: str) -> Array:
     """Return a parameter leaf as an array of the backend that nobody else holds."""
     values = _float_array(backend, leaf, path)
     dtype = backend.dtype(leaf) if backend.owns(leaf) else values.dtype.name  # native byte order
@@ -231,7 +235,7 @@ def _scalar(value: Array) -> Array:
     return value
 
 
-def _float_array(backend: Backend, leaf: Any, path: str) -> np.ndarray[Any, Any]:
+def _float_array(backend: Backend, leaf: Leaf, path: str) -> NumpyArray:
     """Return a parameter leaf as a NumPy array, refusing what is not floating-point or not finite."""
     if not (backend.owns(leaf) or isinstance(leaf, np.ndarray | np.generic | float)):
         raise InvalidTypeError(

@@ -6,6 +6,7 @@ from typing import Any
 
 from gradest.errors import InvalidInputError
 from gradest.registry import find_object
+from gradest.tree import Tree
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +31,8 @@ class Case:
     """
 
     f: Callable[..., Any]
-    params: Any
-    args: tuple[Any, ...] = ()
+    params: Tree
+    args: tuple[object, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what is no function, and arguments that are no tuple."""

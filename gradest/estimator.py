@@ -14,7 +14,8 @@ from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 from gradest.backend import Leaves
-from gradest.binding import bind, tracing_backend, with_values
+from gradest.binding import Bindable, bind, tracing_backend, with_values
+from gradest.directions.keys import Rng
 from gradest.errors import PreparationMismatchError, UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
 from gradest.layout import Layout
@@ -22,8 +23,9 @@ from gradest.objective import Objective
 from gradest.registry import construct, registered_name
 from gradest.situation import Situation
 from gradest.theory import Prediction
+from gradest.tree import Tree
 
-Kernel = Callable[[Leaves, Any], KernelResult]
+Kernel = Callable[[Leaves, Rng], KernelResult]
 """`(parameter leaves, rng) -> KernelResult`; deterministic estimators ignore `rng`."""
 
 
@@ -130,7 +132,7 @@ class Estimator(ABC):
         """Return the estimator bound to an objective; everything that can be done once is done here."""
         return Prepared(self, objective, self.prepare_kernel(objective, executor=executor), executor=executor)
 
-    def __call__(self, f: Any, params: Any = None, *args: Any, rng: Any = None, **binding: Any) -> Estimate:
+    def __call__(self, f: Bindable, params: Tree = None, *args: object, rng: Rng = None, **binding: Any) -> Estimate:
         """Return the estimate of the gradient of `f` at `params`.
 
         Parameters
@@ -156,7 +158,7 @@ class Estimator(ABC):
         """
         return PreparedOnce(self, f, binding)(params, args, rng)[1]
 
-    def value_and_grad(self, f: Any, **binding: Any) -> Callable[..., tuple[Any, Any]]:
+    def value_and_grad(self, f: Bindable, **binding: Any) -> Callable[..., tuple[Any, Any]]:
         """Return `g(params, *args, rng=None) -> (value, gradient)`, in the manner of `jax.value_and_grad`.
 
         The value is evaluated where the method does not give it. It prepares at its first call, and again where
@@ -169,18 +171,18 @@ class Estimator(ABC):
         """
         latest = PreparedOnce(self, f, binding)
 
-        def value_and_gradient(params: Any = None, *args: Any, rng: Any = None) -> tuple[Any, Any]:
+        def value_and_gradient(params: Tree = None, *args: object, rng: Rng = None) -> tuple[Any, Any]:
             prepared, estimate = latest(params, args, rng)
             value = prepared.value(params) if estimate.value is None else estimate.value
             return value, estimate.gradient
 
         return value_and_gradient
 
-    def grad(self, f: Any, **binding: Any) -> Callable[..., Any]:
+    def grad(self, f: Bindable, **binding: Any) -> Callable[..., Any]:
         """Return `g(params, *args, rng=None) -> gradient`; see `value_and_grad`."""
         latest = PreparedOnce(self, f, binding)
 
-        def gradient(params: Any = None, *args: Any, rng: Any = None) -> Any:
+        def gradient(params: Tree = None, *args: object, rng: Rng = None) -> Any:
             return latest(params, args, rng)[1].gradient
 
         return gradient
@@ -213,11 +215,11 @@ class Prepared:
     def _value(self) -> Callable[[Leaves], Any]:
         return self.objective.prepare_value()
 
-    def value(self, params: Any = None) -> Any:
+    def value(self, params: Tree = None) -> Any:
         """Return the loss at `params` (the start point by default), with the arguments of the last call."""
         return self._value(self.objective.leaves_at(params))
 
-    def __call__(self, params: Any = None, *args: Any, rng: Any = None) -> Estimate:
+    def __call__(self, params: Tree = None, *args: object, rng: Rng = None) -> Estimate:
         """Return the estimate at `params` (the objective's start point by default).
 
         `args`, if there are any, replace the arguments that the user's function was bound with, and stay for later
@@ -233,7 +235,7 @@ class Prepared:
         """
         return self.at(self.objective.leaves_at(params), rng, args)
 
-    def at(self, leaves: Leaves, rng: Any = None, args: tuple[Any, ...] = ()) -> Estimate:
+    def at(self, leaves: Leaves, rng: Rng = None, args: tuple[object, ...] = ()) -> Estimate:
         """Return the estimate at leaves of the objective's form, which are not looked at again; raises likewise."""
         if not args:
             return self._estimate(leaves, rng, traced=any(map(self.objective.backend.is_abstract, leaves)))
@@ -246,7 +248,7 @@ class Prepared:
         finally:
             self.objective.forget_traced(before)
 
-    def _estimate(self, leaves: Leaves, rng: Any, *, traced: bool) -> Estimate:
+    def _estimate(self, leaves: Leaves, rng: Rng, *, traced: bool) -> Estimate:
         objective = self.objective
         if traced and not self.estimator.composable:
             raise UnsupportedError(
@@ -266,13 +268,13 @@ class PreparedOnce:
     shapes and dtypes, and keeps nothing of what is being traced.
     """
 
-    def __init__(self, estimator: Estimator, f: Any, binding: dict[str, Any]) -> None:
+    def __init__(self, estimator: Estimator, f: Bindable, binding: dict[str, Any]) -> None:
         self._estimator = estimator
         self._f = f
         self._binding = binding
         self._kept = threading.local()  # a prepared estimator holds its batch: one for each thread
 
-    def __call__(self, params: Any, args: tuple[Any, ...], rng: Any) -> tuple[Prepared, Estimate]:
+    def __call__(self, params: Tree, args: tuple[object, ...], rng: Rng) -> tuple[Prepared, Estimate]:
         """Return the prepared estimator and its estimate."""
         prepared: Prepared | None = getattr(self._kept, "prepared", None)
         if prepared is not None and prepared.objective.bound_to(params):
@@ -284,7 +286,7 @@ class PreparedOnce:
         self._kept.prepared = prepared
         return prepared, prepared.at(leaves, rng, args)
 
-    def _prepare(self, params: Any, args: tuple[Any, ...]) -> tuple[Prepared, Leaves, tuple[Any, ...]]:
+    def _prepare(self, params: Tree, args: tuple[object, ...]) -> tuple[Prepared, Leaves, tuple[object, ...]]:
         """Return the prepared estimator, the leaves to call it at, and those arguments that it does not hold yet."""
         estimator, f = self._estimator, self._f
         if isinstance(f, Objective):

@@ -13,7 +13,7 @@ from gradest.backend import Backend, Leaves
 from gradest.errors import NonFiniteError, PreparationMismatchError
 from gradest.layout import Layout
 from gradest.operations import Array
-from gradest.tree import Structure
+from gradest.tree import Structure, Tree
 
 
 class Form:
@@ -57,7 +57,7 @@ class Form:
             return dict(zip(self._keys, leaves, strict=True))
         return self._structure.rebuild(leaves)
 
-    def leaves_of(self, params: Any) -> Leaves:
+    def leaves_of(self, params: Tree) -> Leaves:
         """Return the leaves of `params`, refusing names, shapes, dtypes or a device other than those bound.
 
         Raises
@@ -126,7 +126,7 @@ class Form:
                     f"parameters must be finite; {path!r} has {bad} of {values.size} entries NaN or infinite"
                 )
 
-    def _flatten(self, params: Any) -> tuple[Leaves, tuple[str, ...]]:
+    def _flatten(self, params: Tree) -> tuple[Leaves, tuple[str, ...]]:
         if self._backend.is_model(params):
             params = self._backend.model_parameters(params)
         leaves, paths, _ = self._backend.flatten(params)

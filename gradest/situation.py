@@ -1,12 +1,10 @@
 """Where an estimator is asked for its predicted error: a point of a loss, and what is known of the loss there."""
 
 from dataclasses import dataclass
-from typing import Any
-
-from numpy.typing import NDArray
 
 from gradest.layout import Layout
 from gradest.objective import Objective
+from gradest.operations import NumpyArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +27,7 @@ class Situation:
     """
 
     layout: Layout
-    gradient: NDArray[Any]
+    gradient: NumpyArray
     value: float | None = None
-    hessian: NDArray[Any] | None = None
+    hessian: NumpyArray | None = None
     objective: Objective | None = None

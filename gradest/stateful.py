@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from gradest.backend import Leaves
+from gradest.directions.keys import Rng
 from gradest.errors import UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
 from gradest.estimator import Estimator, PreparedKernel
 from gradest.layout import Layout
 from gradest.objective import Objective
+from gradest.tree import Tree
 
 State = Any
 """Nested tuples, lists and dicts of numbers, NumPy arrays, leaves and None; never written to."""
@@ -62,7 +64,7 @@ class StatefulEstimator(Estimator):
         """Return a kernel whose every estimate is the first of a run."""
         prepared = self.prepare_stateful_kernel(objective, executor=executor)
 
-        def first(leaves: Leaves, rng: Any) -> KernelResult:
+        def first(leaves: Leaves, rng: Rng) -> KernelResult:
             return prepared.call(leaves, rng, self.init_state(objective))[0]
 
         return PreparedKernel(first, prepared.path)
@@ -90,7 +92,7 @@ class PreparedRun:
         """Return a fresh state."""
         return self.estimator.init_state(self.objective)
 
-    def __call__(self, params: Any = None, *args: Any, state: State, rng: Any = None) -> tuple[Estimate, State]:
+    def __call__(self, params: Tree = None, *args: object, state: State, rng: Rng = None) -> tuple[Estimate, State]:
         """Return the estimate at `params` (the start point by default), and the next state.
 
         Raises

@@ -3,13 +3,16 @@
 from collections.abc import Callable
 from typing import Any
 
+from gradest.binding import Bindable
 from gradest.errors import InvalidInputError
 from gradest.estimator import Estimator, get_estimator
 
 _BINDING = ("backend", "dtype", "device", "kernel")
 
 
-def value_and_grad(f: Any, *, method: str | Estimator = "reverse", **options: Any) -> Callable[..., tuple[Any, Any]]:
+def value_and_grad(
+    f: Bindable, *, method: str | Estimator = "reverse", **options: Any
+) -> Callable[..., tuple[Any, Any]]:
     """Return `g(params, *args, rng=None) -> (value, gradient)` for a function or problem `f`.
 
     Parameters
@@ -46,7 +49,7 @@ def value_and_grad(f: Any, *, method: str | Estimator = "reverse", **options: An
     return estimator.value_and_grad(f, **binding)
 
 
-def grad(f: Any, *, method: str | Estimator = "reverse", **options: Any) -> Callable[..., Any]:
+def grad(f: Bindable, *, method: str | Estimator = "reverse", **options: Any) -> Callable[..., Any]:
     """Return `g(params, *args, rng=None) -> gradient`; parameters, errors and notes as in `value_and_grad`.
 
     Examples

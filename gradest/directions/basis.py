@@ -9,7 +9,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gradest.chunking import choose_chunk_size, chunks
 from gradest.layout import Layout, Shape
 from gradest.objective import Objective
-from gradest.operations import Array, Operations
+from gradest.operations import Array, NumpyArray, Operations
 from gradest.tangents import Dense, Rows, Tangent, Zero
 
 DENSE_CHUNK_BYTES = 1 << 22
@@ -166,7 +166,7 @@ class Factors:
         return tuple(moving if k == block else Zero(moving.count, leaf) for k, leaf in enumerate(leaves))
 
 
-def _entry_factors(shape: Shape, chunk: Chunk) -> tuple[NDArray[Any], NDArray[Any]]:
+def _entry_factors(shape: Shape, chunk: Chunk) -> tuple[NumpyArray, NumpyArray]:
     columns = shape[-1] if shape else 1
     row, column = np.divmod(chunk.positions, columns)
     every = np.arange(chunk.positions.size)
@@ -175,7 +175,7 @@ def _entry_factors(shape: Shape, chunk: Chunk) -> tuple[NDArray[Any], NDArray[An
     return left, right
 
 
-def _row_factors(shape: Shape, chunk: Chunk) -> tuple[NDArray[Any], NDArray[Any]]:
+def _row_factors(shape: Shape, chunk: Chunk) -> tuple[NumpyArray, NumpyArray]:
     rows = chunk.positions[:: shape[-1]] // shape[-1]
     selector = np.zeros((rows.size, shape[0] if len(shape) == 2 else 1))
     selector[np.arange(rows.size), rows] = 1.0
@@ -211,7 +211,7 @@ class Gathering:
         sizes = zip(objective.layout.sizes, objective.dtypes, strict=True)
         self._blocks = [np.zeros(size, dtype=dtype if dtype in _HOST_DTYPES else np.float64) for size, dtype in sizes]
 
-    def add(self, chunk: Chunk, values: NDArray[Any]) -> None:
+    def add(self, chunk: Chunk, values: NumpyArray) -> None:
         """Put `scale * values` into the places of a chunk."""
         self._blocks[chunk.block][chunk.positions] = values * self._scale
 
@@ -224,7 +224,7 @@ class Gathering:
         )
 
 
-def gather(objective: Objective, parts: Sequence[tuple[Chunk, NDArray[Any]]]) -> tuple[Array, ...]:
+def gather(objective: Objective, parts: Sequence[tuple[Chunk, NumpyArray]]) -> tuple[Array, ...]:
     """Return the gradient leaves with the parts' entries in their places, zeros elsewhere."""
     gathering = Gathering(objective)
     for chunk, values in parts:

@@ -7,7 +7,6 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.directions.independent import packed_signs
 from gradest.directions.keys import Key
@@ -15,9 +14,10 @@ from gradest.directions.streams import Streams
 from gradest.errors import InvalidInputError, unknown_name
 from gradest.laws import LAWS
 from gradest.layout import Layout, Shape
+from gradest.operations import NumpyArray
 from gradest.tangents import Dense, LowRank, Tangent
 
-Fill = Callable[[Streams, int, NDArray[Any]], None]
+Fill = Callable[[Streams, int, NumpyArray], None]
 Noise = tuple[Any, ...]
 """For each parameter an array `(K, *shape)`, or `(left (K, m, r), right (K, n, r))` of a low-rank product."""
 
@@ -84,7 +84,7 @@ class Directions:
         """Return Rademacher directions as one array of bits for `Operations.unpack_signs`, 32 times smaller."""
         return (packed_signs(Streams(self._key), start, stop - start, self._layout.num_parameters),)
 
-    def _drawn(self, start: int, stop: int, shapes: Sequence[Shape]) -> list[NDArray[Any]]:
+    def _drawn(self, start: int, stop: int, shapes: Sequence[Shape]) -> list[NumpyArray]:
         """Return arrays `(K, *shape)` that hold consecutive parts of the directions.
 
         Short directions are dealt out to contiguous arrays; long ones stay where they are drawn, and each part of each
@@ -110,7 +110,7 @@ class Directions:
         return [block.reshape(count, *shape) for block, shape in zip(blocks, shapes, strict=True)]
 
 
-def _aligned(shape: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
+def _aligned(shape: tuple[int, int], dtype: np.dtype[Any]) -> NumpyArray:
     """Return new memory that begins at a multiple of 64 bytes: XLA then takes it as it is, without a copy."""
     needed = shape[0] * shape[1] * dtype.itemsize
     memory = np.empty(needed + _ALIGNMENT_BYTES, dtype=np.uint8)

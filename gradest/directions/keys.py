@@ -7,11 +7,14 @@ import numpy as np
 
 from gradest.errors import InvalidInputError, InvalidTypeError
 
+Rng = int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
+"""What a user may pass as `rng`, by SPEC 7; `root_key` says what each means."""
+
 Key = tuple[int, int]
 """128 bits, as two unsigned 64-bit numbers."""
 
 
-def root_key(rng: Any) -> Key:
+def root_key(rng: Rng) -> Key:
     """Return the key of `rng`; all of a seed decides, nothing is reduced modulo 2^32 or 2^64.
 
     Parameters

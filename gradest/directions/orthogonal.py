@@ -5,7 +5,6 @@ A block is drawn whole, because no direction of it can be drawn without those be
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,9 @@ from numpy.typing import NDArray
 from gradest.directions.independent import fill_normal
 from gradest.directions.streams import LENGTH, PERMUTATION, Streams
 from gradest.errors import MemoryBudgetError
+from gradest.operations import NumpyArray
 
-Fill = Callable[[Streams, int, NDArray[Any]], None]
+Fill = Callable[[Streams, int, NumpyArray], None]
 
 _COPIES = 3  # the normal matrix, LAPACK's copy of it, and the frame
 _ENTRY_BYTES = 8
@@ -41,7 +41,7 @@ class Frames:
         self._chi = chi
         self._last: tuple[int, NDArray[np.float64]] | None = None
 
-    def fill(self, streams: Streams, start: int, out: NDArray[Any]) -> None:
+    def fill(self, streams: Streams, start: int, out: NumpyArray) -> None:
         """Fill `(K, P)` with the directions start, ..., start + K - 1."""
         for k in range(len(out)):
             block, row = divmod(start + k, self._size)
@@ -71,7 +71,7 @@ class Permutations:
         self._size = size
         self._last: tuple[int, NDArray[np.int64]] | None = None
 
-    def fill(self, streams: Streams, start: int, out: NDArray[Any]) -> None:
+    def fill(self, streams: Streams, start: int, out: NumpyArray) -> None:
         """Fill `(K, P)` with the directions start, ..., start + K - 1."""
         out.fill(0.0)
         for k in range(len(out)):

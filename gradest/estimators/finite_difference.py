@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.situation import Situation
 from gradest.theory import Prediction
+from gradest.tree import Tree
 
 SCHEMES = ("forward", "backward", "central")
 
@@ -134,7 +134,7 @@ class FiniteDifference(Estimator):
             raise InvalidInputError(f"coordinates={asked} were asked for; the objective has {size} parameters")
         return self._sweep().prepare(objective)
 
-    def kink_crossings(self, objective: Objective, params: Any = None) -> NDArray[np.bool_]:
+    def kink_crossings(self, objective: Objective, params: Tree = None) -> NDArray[np.bool_]:
         """Return which coordinates' displacements carry the loss across a kink of relu, abs or maximum, `(P,)`.
 
         Where one does, the quotient mixes two slopes and its error is not that of a smooth function: its entries

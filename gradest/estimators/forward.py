@@ -3,18 +3,16 @@
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
-
-from numpy.typing import NDArray
 
 from gradest.backend import Data, Leaves
 from gradest.directions.basis import Chunk, Factors, dense_chunks, gather, pipeline, row_chunks, spread
+from gradest.directions.keys import Rng
 from gradest.errors import InvalidInputError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.operations import Array
+from gradest.operations import Array, NumpyArray
 
 STRUCTURED_DIRECTIONS = 2048
 """How many structured directions go together: each carries one column of a layer until the logits."""
@@ -71,10 +69,10 @@ class Forward(Estimator):
         push = _push_native(objective, factors) if engine == "native" else _push_dual(objective, factors)
         backend = objective.backend
 
-        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+        def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             values: list[Array] = []
 
-            def finish(chunk: Chunk, found: tuple[Array, Array]) -> tuple[Chunk, NDArray[Any]]:
+            def finish(chunk: Chunk, found: tuple[Array, Array]) -> tuple[Chunk, NumpyArray]:
                 if not values:  # each chunk has the loss; thousands of scalars on a device are not kept
                     values.append(found[0])
                 return chunk, backend.numpy(found[1])

@@ -9,12 +9,13 @@ import numpy as np
 
 from gradest.backend import Leaves
 from gradest.directions import Key, Noise, as_tangents, root_key
+from gradest.directions.keys import Rng
 from gradest.errors import InvalidInputError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel, Target
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.operations import Array
+from gradest.operations import Array, Data
 from gradest.sampling.sampler import DirectionSampler, Draws, add_leaves, bound_step, gradient_shares, place
 from gradest.sampling.workers import Crew, Group, task_groups
 from gradest.situation import Situation
@@ -95,7 +96,7 @@ class ForwardGradient(DirectionSampler):
         groups = task_groups(self.blocks(objective.layout), objective)
         scale = 1.0 / (num_parameters if self.projection else self.num_samples)
 
-        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+        def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             key = root_key(rng)
             total: Leaves | None = None
             value = None
@@ -135,7 +136,7 @@ Step = Callable[..., tuple[Array, Leaves]]
 def _interpreted_step(objective: Objective) -> Step:
     """Return a step by gradest's dual numbers, which use the structure of the directions."""
 
-    def step(leaves: Leaves, noise: Noise, data: Any) -> tuple[Array, Leaves]:
+    def step(leaves: Leaves, noise: Noise, data: Data) -> tuple[Array, Leaves]:
         tangents = as_tangents(noise)
         value, slopes = objective.evaluate_jvps(leaves, tangents, data)
         return value, tuple(tangent.combine(objective.ops, slopes) for tangent in tangents)

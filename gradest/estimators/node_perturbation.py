@@ -11,11 +11,12 @@ from gradest.autodiff import value_and_gradient
 from gradest.backend import Leaves, as_float64
 from gradest.directions import Directions, Key
 from gradest.directions.directions import require_distribution
+from gradest.directions.keys import Rng
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel, Target
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.operations import Array, Operations
+from gradest.operations import Array, Data, Operations
 from gradest.sampling.evolution_kernel import AntitheticVariant, EvolutionKernel, EvolutionRun
 from gradest.sampling.layers import Layer, require_layers_alone, run_intercepted
 from gradest.sampling.workers import Crew
@@ -86,7 +87,7 @@ class NodePerturbation(AntitheticVariant):
 
         draw((0, 0))  # refuses now what would not fit the memory budget later
 
-        def evaluate(leaves: Leaves, tangents: Sequence[Tangent], data: Any) -> Array:
+        def evaluate(leaves: Leaves, tangents: Sequence[Tangent], data: Data) -> Array:
             moves = iter(tangents)
             objective.count(Cost(values=tangents[0].count))
 
@@ -107,7 +108,7 @@ class NodePerturbation(AntitheticVariant):
         layers = tuple(layer for layer, _, _ in require_layers_alone(objective))
         carry = objective.compile(lambda inputs, nodes, data: _by_parameters(objective, layers, inputs, nodes))
 
-        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+        def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             value, inputs = forward(leaves)
             return KernelResult(value, carry(inputs, tuple(run(leaves, rng).gradient)))
 
@@ -141,7 +142,7 @@ def _node_layers(objective: Objective) -> tuple[NodeLayer, ...]:
     )
 
 
-def _value_and_inputs(objective: Objective, leaves: Leaves, data: Any) -> tuple[Array, tuple[Array, ...]]:
+def _value_and_inputs(objective: Objective, leaves: Leaves, data: Data) -> tuple[Array, tuple[Array, ...]]:
     """Return the loss and the inputs of its layers; counts one value."""
     objective.count(Cost(values=1))
     inputs: list[Array] = []

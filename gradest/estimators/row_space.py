@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +11,14 @@ from numpy.typing import NDArray
 from gradest.backend import Leaves
 from gradest.directions import Directions, Key
 from gradest.directions.directions import require_distribution
+from gradest.directions.keys import Rng
 from gradest.errors import UnsupportedError
 from gradest.estimate import KernelResult
 from gradest.estimator import PreparedKernel, Target
 from gradest.form import Form
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.operations import Array
+from gradest.operations import Array, NumpyArray
 from gradest.sampling.cancellation import epsilon
 from gradest.sampling.evolution_error import predict_evolution
 from gradest.sampling.evolution_kernel import AntitheticVariant, EvolutionKernel, EvolutionRun, parameter_kernel
@@ -77,7 +77,7 @@ class RowSpaceES(AntitheticVariant):
         if at.objective is None:
             return None
         bases = at.objective.scoped(_bases)(at.objective)
-        blocks: list[NDArray[Any]] = list(at.layout.unflatten(np.asarray(at.gradient, dtype=np.float64)))
+        blocks: list[NumpyArray] = list(at.layout.unflatten(np.asarray(at.gradient, dtype=np.float64)))
         for place, (_, basis) in bases.items():
             blocks[place] = basis.T @ blocks[place]
         reduced = Layout(at.layout.names, tuple(block.shape for block in blocks))
@@ -105,7 +105,7 @@ class RowSpaceES(AntitheticVariant):
         bases = {place: _placed(objective, basis) for place, (_, basis) in _bases(objective).items()}
         matmul, transpose = objective.ops.matmul, objective.ops.matrix_transpose
 
-        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+        def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             before = inner.counts
             small = tuple(matmul(transpose(bases[k]), w) if k in bases else w for k, w in enumerate(leaves))
             result = run(small, rng)

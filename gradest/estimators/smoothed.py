@@ -2,12 +2,12 @@
 
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from gradest.backend import Leaves
 from gradest.directions import Key, as_tangents, root_key
+from gradest.directions.keys import Rng
 from gradest.errors import UnsupportedError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel, Smoothing, Target
@@ -88,7 +88,7 @@ class SmoothedGradient(DirectionSampler):
         groups = task_groups(self.blocks(objective.layout), objective)
         scale = 1.0 / self.cost(objective.layout).vjps
 
-        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+        def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             total: Leaves | None = None
             for part in crew.run(SmoothedKernel.gradients, leaves, groups, [(root_key(rng),)] * len(groups)):
                 total = add_leaves(total, part)

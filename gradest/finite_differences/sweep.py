@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from gradest.autodiff.kinks import Signs, crossed, signs_at
 from gradest.backend import Leaves
 from gradest.directions.basis import Chunk, Factors, Gathering, Positions, dense_chunks, pipeline, row_chunks
+from gradest.directions.keys import Rng
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel
 from gradest.finite_differences.displaced_losses import (
@@ -27,9 +27,9 @@ from gradest.finite_differences.rules import QuotientRule
 from gradest.finite_differences.steps import automatic_step, displacement, require_visible, steps_of
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.operations import Array
+from gradest.operations import Array, NumpyArray
 
-Floats = NDArray[Any]
+Floats = NumpyArray
 
 STRUCTURED_DISPLACEMENTS = 512
 """How many structured displacements go together: each has a copy of the logits, and more leave the cache."""
@@ -73,14 +73,14 @@ class QuotientSweep:
         scale = layout.num_parameters / self.num_coordinates(layout) if sampled else 1.0
         one_sided_plain = bool(rule.side) and self.differences == "plain"
 
-        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+        def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             moves, steps = self._displacements(objective, leaves, rng)
             plan = self._draw(layout, rng) if sampled else fixed
             before = value_of(leaves) if one_sided_plain else None
-            at = _wide(objective, before) if one_sided_plain else 0.0
+            at = 0.0 if before is None else _wide(objective, before)
             gradient = Gathering(objective, scale=scale)
             error = None if rule.lower is None else Gathering(objective, scale=scale)
-            values: list[Array] = []  # where differences come with one: each chunk has it, and they are all the same
+            values: list[Array | None] = []  # each chunk has one, where differences come with it: all the same
 
             def finish(chunk: Chunk, quotients: Sequence[_Quotient]) -> None:
                 slopes, errors = self._combine(objective, chunk, quotients, at, steps)
@@ -141,7 +141,7 @@ class QuotientSweep:
             layout, None if chosen is None else np.sort(np.array(chosen, dtype=np.intp)), self.chunk_size
         )
 
-    def _draw(self, layout: Layout, rng: Any) -> tuple[Chunk, ...]:
+    def _draw(self, layout: Layout, rng: Rng) -> tuple[Chunk, ...]:
         size, count = layout.num_parameters, self.num_coordinates(layout)
         drawn: Positions = np.random.default_rng(rng).choice(size, count, replace=False, shuffle=False)
         return dense_chunks(layout, np.sort(drawn), self.chunk_size)
@@ -156,7 +156,7 @@ class QuotientSweep:
             return prepare_exact(objective, plan, whole_rows=whole_rows)
         return prepare_structured(objective, plan) if whole_rows else prepare_black_box(objective, plan)
 
-    def _step(self, objective: Objective, leaves: Leaves, points: Sequence[Floats], rng: Any) -> float:
+    def _step(self, objective: Objective, leaves: Leaves, points: Sequence[Floats], rng: Rng) -> float:
         """Return the step for parameters of size one."""
         if not isinstance(self.step, str):
             return self.step
@@ -170,7 +170,7 @@ class QuotientSweep:
         )
 
     def _displacements(
-        self, objective: Objective, leaves: Leaves, rng: Any
+        self, objective: Objective, leaves: Leaves, rng: Rng
     ) -> tuple[list[tuple[Displacement, ...]], tuple[Floats, ...]]:
         """Return the displacements of each quotient, and the steps where the rule's error estimate asks for them.
 
@@ -229,7 +229,7 @@ class QuotientSweep:
 class _Quotient:
     """Holds the losses (or exact differences) of one quotient after each displacement, and their distance."""
 
-    value: Array
+    value: Array | None
     losses: tuple[Array, ...]
     distance: Floats
 

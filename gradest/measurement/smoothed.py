@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from gradest.estimator import Estimator
 from gradest.laws import LAWS
 from gradest.measurement.accuracy import ReplicateAccuracy, accuracy_of_replicates
 from gradest.measurement.reference import Reference
+from gradest.operations import NumpyArray
 from gradest.problem import Problem
 
 SMOOTHING_PAIRS = 64
@@ -94,7 +94,7 @@ class SmoothedAccuracy(ReplicateAccuracy):
 
 
 def smoothed_accuracy(
-    sigma: float, problem: Problem, reference: Reference, estimates: Iterable[NDArray[Any]]
+    sigma: float, problem: Problem, reference: Reference, estimates: Iterable[NumpyArray]
 ) -> SmoothedAccuracy:
     """Return how estimates scatter around the gradient of the smoothed loss, and how far that is from the gradient."""
     smoothed = smoothed_reference(problem, sigma=sigma)

@@ -2,12 +2,11 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.errors import NoiseWarning
+from gradest.operations import NumpyArray
 
 LARGEST_ROUNDING = 0.05
 """Rounding of a slope, relative to its size, above which `NoiseWarning` is given."""
@@ -21,7 +20,7 @@ def rounding_matters(dtype_name: str, sigma: float) -> bool:
 
 
 def warn_if_cancelled(
-    values: Sequence[NDArray[Any]], differences: Sequence[NDArray[Any]], dtype_name: str, sigma: float
+    values: Sequence[NumpyArray], differences: Sequence[NumpyArray], dtype_name: str, sigma: float
 ) -> None:
     """Warn where the rounding of function values is more than `LARGEST_ROUNDING` of their differences.
 

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from gradest.autodiff import Shared
 from gradest.backend import Leaves
 from gradest.directions import Directions, Key, Noise, as_tangents, root_key
+from gradest.directions.keys import Rng
 from gradest.estimate import Cost, KernelResult
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.operations import Array
+from gradest.operations import Array, Data
 from gradest.sampling.cancellation import rounding_matters, warn_if_cancelled
 from gradest.sampling.sampler import Draws, Sampler, add_leaves, bound_step, evaluate_at, place, require_sigma
 from gradest.sampling.shaping import centred_weights, shaped_weights
@@ -172,7 +173,7 @@ class EvolutionKernel:
         if "compile" not in self.objective.backend.native and getattr(self._local, "key", None) is not key:
             self._local.key, self._local.shared = key, Shared()
 
-    def _evaluate_at(self, leaves: Leaves, tangents: Sequence[Tangent], data: Any) -> Array:
+    def _evaluate_at(self, leaves: Leaves, tangents: Sequence[Tangent], data: Data) -> Array:
         return evaluate_at(self.objective, leaves, tangents, data, shared=self._shared)
 
     @property
@@ -194,7 +195,7 @@ class EvolutionKernel:
         return noise
 
     # -- steps, traced by frameworks that compile ----------------------------------------------------------
-    def _values_step(self, leaves: Leaves, noise: Noise, data: Any) -> tuple[tuple[Array, ...], Any]:
+    def _values_step(self, leaves: Leaves, noise: Noise, data: Data) -> tuple[tuple[Array, ...], Any]:
         """Return the values `(K,)` of each side (differences from f(x) where exact), and f(x) where exact."""
         objective, ops, radius = self.objective, self.objective.ops, self.strategy.sigma
         tangents, antithetic = self._tangents(noise), self.strategy.antithetic
@@ -202,16 +203,17 @@ class EvolutionKernel:
             # An opaque loss is evaluated at whole points: one side at a time takes half the memory.
             return tuple(self._evaluate(leaves, [t.scaled(r) for t in tangents], data) for r in (radius, -radius)), ()
         moved = [mirrored(t, radius) if antithetic else t.scaled(radius) for t in tangents]
+        centre: Any = ()
         if self._exact:
             centre, values = objective.evaluate_differences(leaves, moved, data, shared=self._shared)
         else:
-            centre, values = (), self._evaluate(leaves, moved, data)
+            values = self._evaluate(leaves, moved, data)
         if not antithetic:
             return (values,), centre
         sides = ops.reshape(values, (2, -1))
         return (sides[0], sides[1]), centre
 
-    def _slopes_step(self, leaves: Leaves, noise: Noise, value: Any, data: Any) -> tuple[Leaves, Array, Array, Any]:
+    def _slopes_step(self, leaves: Leaves, noise: Noise, value: Any, data: Data) -> tuple[Leaves, Array, Array, Any]:
         """Return `sum_k slope_k v_k`, values, differences and f(x) where exact; slope = difference / sigma."""
         sides, centre = self._values_step(leaves, noise, data)
         if self.strategy.antithetic:
@@ -225,7 +227,7 @@ class EvolutionKernel:
         if not self._packed:
             return as_tangents(noise)
         layout = self.objective.layout
-        flat = self.objective.ops.unpack_signs(noise[0], layout.num_parameters, like=self.objective.start[0])
+        flat: Any = self.objective.ops.unpack_signs(noise[0], layout.num_parameters, like=self.objective.start[0])
         return as_tangents(layout.unflatten(flat))
 
     def _sum(self, tangents: Sequence[Tangent], weights: Array) -> Leaves:
@@ -244,7 +246,7 @@ class EvolutionRun:
         self._value = crew.kernel.objective.prepare_value()
         self._two_passes = self._strategy.shaping is not None or self._strategy.baseline in ("leave-one-out", "mean")
 
-    def __call__(self, leaves: Leaves, rng: Any) -> KernelResult:
+    def __call__(self, leaves: Leaves, rng: Rng) -> KernelResult:
         key = root_key(rng)
         value = self._value(leaves) if self._kernel.needs_value else None
         run = self._run_two_passes if self._two_passes else self._run_one_pass
@@ -283,9 +285,12 @@ class EvolutionRun:
         if strategy.shaping is None:
             return centred_weights(fitness, strategy.baseline, strategy.sigma)
         centre = float(fitness[0].mean())
-        if strategy.baseline == "value":  # exact differences are from f(x) already
-            centre = float(self._kernel.objective.backend.numpy(value)) if self._kernel.needs_value else 0.0
+        if strategy.baseline == "value":  # exact differences are from f(x) already, and then it is not needed
+            centre = 0.0 if value is None or not self._kernel.needs_value else self._float(value)
         return shaped_weights(fitness, strategy.shaping, centre)
+
+    def _float(self, value: Array) -> float:
+        return float(self._kernel.objective.backend.numpy(value))
 
     def _warn(self, watched: Sequence[tuple[Array, Array]]) -> None:
         if not watched:

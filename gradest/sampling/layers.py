@@ -111,7 +111,7 @@ def run_intercepted(
     text = objective.require_text("an estimator that looks into the layers of the loss", instead="'es' instead")
     names = objective.layout.names
     closed = range(len(names)) if sealed is None else sealed
-    given = tuple(Sealed(x, names[k], k) if k in closed else x for k, x in enumerate(leaves))
+    given: tuple[Any, ...] = tuple(Sealed(x, names[k], k) if k in closed else x for k, x in enumerate(leaves))
     places = {id(x): k for k, x in enumerate(leaves) if k not in closed}
     if sealed_data:
         data = {name: Sealed(x, name, None) if name in sealed_data else x for name, x in data.items()}

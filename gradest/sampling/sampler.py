@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.autodiff import Shared
 from gradest.backend import Leaves
@@ -23,7 +22,7 @@ from gradest.estimate import Cost
 from gradest.estimator import Estimator
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.operations import Array, Operations
+from gradest.operations import Array, Data, NumpyArray, Operations
 from gradest.tangents import Tangent
 
 _ENTRY_BYTES = 8
@@ -134,7 +133,7 @@ class DirectionSampler(Sampler):
         return self.draw(key, objective.layout, self.distribution, self.rank, dtype=objective.dtype)
 
 
-def gradient_shares(layout: Layout, gradient: NDArray[Any]) -> list[float]:
+def gradient_shares(layout: Layout, gradient: NumpyArray) -> list[float]:
     """Return the share `|G_l|^2 / |g|^2` of each parameter in a gradient `(P,)`."""
     blocks = layout.unflatten(np.asarray(gradient, dtype=np.float64))
     squares = [float(np.sum(np.square(block, dtype=np.float64))) for block in blocks]
@@ -171,7 +170,7 @@ def bound_step(objective: Objective, step: Callable[..., Any]) -> Callable[..., 
 
 
 def evaluate_at(
-    objective: Objective, leaves: Leaves, tangents: Sequence[Tangent], data: Any, *, shared: Shared | None = None
+    objective: Objective, leaves: Leaves, tangents: Sequence[Tangent], data: Data, *, shared: Shared | None = None
 ) -> Array:
     """Return the losses `(K,)` at `leaves + tangents`, structured where the loss is written in operations.
 
