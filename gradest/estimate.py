@@ -31,7 +31,8 @@ class Estimate:
     `gradient` has the structure, array type, dtype and device of the parameters it was asked at. `value` is the
     loss there (None where the method does not evaluate it). `error` is the method's own estimate of the error of
     each entry, in the gradient's structure, where it has one. `path` names how it was computed, such as
-    "native", "gradest", "batched" or "structured".
+    "native", "gradest", "batched" or "structured". `state_bytes` is the memory of what a stateful estimator hands
+    from this estimate to the next one; 0 for one that remembers nothing.
     """
 
     value: Any
@@ -39,6 +40,7 @@ class Estimate:
     cost: Cost
     path: str
     error: Any = None
+    state_bytes: int = 0
 
     def __iter__(self) -> Any:
         """Unpack as `value, gradient = estimate`."""
