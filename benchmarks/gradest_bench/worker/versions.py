@@ -64,10 +64,9 @@ def _imported_names(tree: ast.AST, module: str) -> Iterator[str]:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name
-                # `import a.b` binds `a`, `import a.b as c` binds `c` to a.b.
-                bound[alias.asname or alias.name.partition(".")[0]] = (
-                    alias.name if alias.asname else alias.name.partition(".")[0]
-                )
+                # `import a.b as c` binds c to a.b; `import a.b` binds a alone.
+                root = alias.name.partition(".")[0]
+                bound[alias.asname or root] = alias.name if alias.asname else root
         elif isinstance(node, ast.ImportFrom):
             parent = ".".join(module.split(".")[: -node.level]) if node.level else ""
             origin = ".".join(part for part in (parent, node.module or "") if part)
