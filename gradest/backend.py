@@ -11,7 +11,7 @@ This module knows no framework, no problem and no estimator.
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any, ClassVar
 
@@ -70,14 +70,6 @@ class Backend(ABC):
     def dtype(self, array: Array) -> str:
         """Return the name of the array's dtype, such as "float32"."""
 
-    def is_abstract(self, leaf: Leaf) -> bool:
-        """Return whether an array stands for values that are not there yet: a transformation is being traced."""
-        return False
-
-    def computing_now(self) -> AbstractContextManager[Any] | None:
-        """Return a context in which arrays are made at once, whatever is being traced around, or None."""
-        return None
-
     def device(self, array: Array) -> str:
         """Return the name of the array's device, such as "cpu" or "cuda:0"."""
         return "cpu"
@@ -129,6 +121,21 @@ class Backend(ABC):
     def value_and_jvps(self, function: Function) -> Callable[[Leaves, Leaves, Data], tuple[Array, Array]]:
         """Return `(leaves, tangents (K, *shape) each, data) -> (value, jvps (K,))` by the framework's forward mode."""
         raise self._lacks("value_and_jvps")
+
+    # -- optional: being traced by the framework's own transformations, from outside -----------------------
+    def is_abstract(self, leaf: Leaf) -> bool:
+        """Return whether an array stands for values that are not there yet, as an argument of JAX's `jit` does."""
+        return False
+
+    def stand_in(self, leaf: Array) -> Array:
+        """Return an array with values, of the shape and dtype of one that `is_abstract`; for preparing, not results."""
+        dtype = self.dtype(leaf)
+        with self.scope(dtype) or nullcontext():
+            return self.array(np.ones(leaf.shape), dtype=dtype, device=self.devices()[0])
+
+    def computing_now(self) -> AbstractContextManager[Any] | None:
+        """Return a context in which arrays are computed at once, whatever is being traced around it, or None."""
+        return None
 
     # -- optional: users' own code ----------------------------------------------------------------------
     def is_model(self, params: Tree) -> bool:

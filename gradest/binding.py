@@ -6,7 +6,6 @@ same error on each of them. This module knows no framework by name.
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -20,7 +19,7 @@ from gradest.form import Form
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray, Operations
 from gradest.problem import Problem
-from gradest.tree import Leaf, Structure, Tree, flatten_tree
+from gradest.tree import Leaf, Structure, Tree
 
 Bindable = Objective | Problem | Case | Callable[..., object]
 """What an objective can be made of; a function is of `(params, *args)` and returns one real number."""
@@ -60,8 +59,21 @@ def bind(
         A parameter is not a floating-point array.
     InvalidInputError, NonFiniteError, UnsupportedError, MissingDependencyError
         Something cannot be used; nothing has been evaluated.
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> objective = gradest.bind(lambda p, x: np.sum((p["w"] - x) ** 2), {"w": np.zeros(2)}, np.array([1.0, 2.0]))
+    >>> objective.backend.name, objective.dtype, objective.layout.shapes
+    ('numpy', 'float64', ((2,),))
+    >>> gradest.get_estimator("complex-step")(objective).gradient["w"].tolist()
+    [-2.0, -4.0]
     """
     if isinstance(f, Objective):
+        given = {"params": params, "args": args or None, "backend": backend, "dtype": dtype, "device": device}
+        extra = [name for name, value in given.items() if value is not None]
+        if extra:
+            raise InvalidInputError(f"{', '.join(extra)} were given with an Objective, which is bound already")
         return f
     if isinstance(f, Case):
         case = f
@@ -83,6 +95,7 @@ def _bind_problem(
     backend = get_backend(backend_name)
     where = _require_available(backend, dtype, kernel, device)
     names = problem.layout.names
+    _require_values(backend, params)
     leaves, structure = _leaves_of_problem(problem, params, backend)
     returns_numpy = params is not None and not all(backend.owns(leaf) for leaf in leaves)
     to_array = partial(backend.array, dtype=dtype, device=where)
@@ -142,6 +155,7 @@ def _bind_function(
     if model is not None:
         f, params = backend.bind_model(f, model), backend.model_parameters(model)
     leaves, paths, structure = backend.flatten(params)
+    _require_values(backend, (params, args))
     owned = [leaf for leaf in leaves if backend.owns(leaf)]
     returns_numpy = backend.name != "numpy" and not owned
     where = backend.device(owned[0]) if owned else device or backend.devices()[0]
@@ -152,7 +166,6 @@ def _bind_function(
         raise InvalidInputError(f"parameters hold no numbers: {', '.join(paths)} are empty; give at least one entry")
     crosses = returns_numpy or "compile" in backend.native
     arguments = Arguments(backend, args, like=start[0] if crosses else None)
-
     form = Form(backend, start, paths, structure, returns_numpy=returns_numpy)
 
     def function(values: Leaves, given: Data) -> Array:
@@ -173,23 +186,28 @@ def _bind_function(
 
 def tracing_backend(tree: Tree) -> Backend | None:
     """Return the backend of which a transformation is tracing an array of a pytree; None where none is."""
+    return next((backend for backend in known_backends() if _is_traced(backend, tree)), None)
+
+
+def _is_traced(backend: Backend, tree: Tree) -> bool:
     try:
-        leaves = flatten_tree(tree)[0]
+        return any(map(backend.is_abstract, backend.flatten(tree)[0]))
     except InvalidInputError:  # no leaves at all
-        return None
-    return next((backend for backend in known_backends() if any(map(backend.is_abstract, leaves))), None)
+        return False
+
+
+def _require_values(backend: Backend, tree: Tree) -> None:
+    if _is_traced(backend, tree):
+        raise UnsupportedError(
+            f"an objective was to be bound inside a transformation of {backend.name} (jit, vmap or grad), where arrays "
+            "have no values; bind it outside, or call gradest.grad(f, method='reverse') inside"
+        )
 
 
 def with_values(tree: Tree, backend: Backend) -> Tree:
-    """Return a pytree with arrays of ones in place of those that are being traced."""
+    """Return a pytree with stand-ins for the arrays that are being traced, to prepare with."""
     leaves, _, structure = backend.flatten(tree)
-    return structure.rebuild([_ones(backend, leaf) if backend.is_abstract(leaf) else leaf for leaf in leaves])
-
-
-def _ones(backend: Backend, leaf: Array) -> Array:
-    dtype = backend.dtype(leaf)
-    with backend.scope(dtype) or nullcontext():
-        return backend.array(np.ones(leaf.shape), dtype=dtype, device=backend.devices()[0])
+    return structure.rebuild([backend.stand_in(leaf) if backend.is_abstract(leaf) else leaf for leaf in leaves])
 
 
 def _bind_again(

@@ -84,14 +84,15 @@ class Form:
         for leaf, (kind, dtype, shape) in zip(leaves, self._asked, strict=True):
             if not ((type(leaf) is kind or owns(leaf)) and leaf.dtype == dtype and leaf.shape == shape):
                 return False
-        if not self._has_places:
-            return True
-        backend = self._backend  # inside a transformation of the framework an array is nowhere yet
-        return all(backend.is_abstract(leaf) or backend.device(leaf) == self.device for leaf in leaves)
+        return not self._has_places or all(self._place(leaf) == self.device for leaf in leaves)
+
+    def _place(self, leaf: Array) -> str:
+        """Return the device of a leaf; one that a transformation is tracing is nowhere yet, and right anywhere."""
+        return self.device if self._backend.is_abstract(leaf) else self._backend.device(leaf)
 
     def _mismatch(self, leaves: Leaves, paths: tuple[str, ...]) -> str:
         found = {
-            path: (self._backend.dtype(leaf), tuple(leaf.shape), self._backend.device(leaf))
+            path: (self._backend.dtype(leaf), tuple(leaf.shape), self._place(leaf))
             if self._backend.owns(leaf)
             else (type(leaf).__name__,)
             for path, leaf in zip(paths, leaves, strict=True)
@@ -108,12 +109,16 @@ class Form:
     def require_finite(self, leaves: Leaves) -> None:
         """Refuse leaves that hold NaN or infinity; this waits for the device.
 
+        A leaf that a transformation of the framework is tracing has no values to look at, and passes.
+
         Raises
         ------
         NonFiniteError
             The message names the parameter and how many entries are not finite.
         """
         for path, leaf in zip(self.layout.names, leaves, strict=True):
+            if self._backend.is_abstract(leaf):
+                continue
             values = np.asarray(self._backend.numpy(leaf))
             bad = values.size - int(np.isfinite(values).sum())
             if bad:

@@ -110,8 +110,10 @@ class Objective:
         """Return whether `params` is the very model that the objective was bound with, or both are no model."""
         return self._model is (params if self.backend.is_model(params) else None)
 
-    def take_arguments(self, args: tuple[object, ...]) -> None:
-        """Take other arrays in the places of the function's arguments: the next batch.
+    def take_arguments(self, args: tuple[object, ...]) -> Data:
+        """Take other arrays in the places of the function's arguments, the next batch; return the data until now.
+
+        Arrays that a transformation of the framework is tracing are lent for one call; see `forget_traced`.
 
         Raises
         ------
@@ -122,10 +124,31 @@ class Objective:
         """
         if self._arguments is None:
             raise UnsupportedError("arguments were given to a problem, which has its own data; bind another problem")
-        self.data = self._arguments.renewed(args)
-        if self._recipe is not None:
+        before, self.data = self.data, self._arguments.renewed(args)
+        if self._recipe is not None and not self.is_traced:
             again, (f, params, _, *rest) = self._recipe
             self._recipe = (again, (f, params, args, *rest))
+        return before
+
+    def forget_traced(self, before: Data) -> None:
+        """Put earlier data back where those in place are being traced: they mean nothing outside the trace."""
+        if self.is_traced:
+            self.data = before
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether the arguments in place are being traced by a transformation of the framework."""
+        return self._arguments is not None and any(map(self.backend.is_abstract, self.data))
+
+    def leaves_at(self, params: Tree) -> Leaves:
+        """Return the leaves of `params`, or those of the start point for None.
+
+        Raises
+        ------
+        PreparationMismatchError
+            `params` are of another form than those bound.
+        """
+        return self.start if params is None else self.form.leaves_of(params)
 
     # -- evaluation inside steps (counted as they run) ------------------------------------------------------
     def evaluate(self, leaves: Leaves, data: Data) -> Array:

@@ -59,13 +59,6 @@ class JaxBackend(Backend):
     def owns(self, leaf: Leaf) -> bool:
         return isinstance(leaf, jax.Array)
 
-    def is_abstract(self, leaf: Leaf) -> bool:
-        return isinstance(leaf, jax.core.Tracer)
-
-    def computing_now(self) -> AbstractContextManager[Any]:
-        scope: AbstractContextManager[Any] = jax.ensure_compile_time_eval()
-        return scope
-
     def dtype(self, array: Array) -> str:
         return str(array.dtype)
 
@@ -105,6 +98,21 @@ class JaxBackend(Backend):
             return value, jax.vmap(push)(tangents)
 
         return jax.jit(products)
+
+    # -- being traced ---------------------------------------------------------------------------------------
+    def is_abstract(self, leaf: Leaf) -> bool:
+        return isinstance(leaf, jax.core.Tracer)
+
+    def stand_in(self, leaf: Array) -> Array:
+        if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):  # NumPy has no such dtype to make ones of
+            return jax.random.split(jax.random.key(0, impl=jax.random.key_impl(leaf)), leaf.shape)
+        ones: Array = super().stand_in(leaf)  # type: ignore[assignment]  # of this backend
+        return ones
+
+    def computing_now(self) -> AbstractContextManager[Any]:
+        # Inside jit JAX stages everything, even on arrays that have values; what is prepared must be computed.
+        scope: AbstractContextManager[Any] = jax.ensure_compile_time_eval()
+        return scope
 
     # -- users' own code ----------------------------------------------------------------------------------
     def flatten(self, tree: Tree) -> tuple[tuple[Leaf, ...], tuple[str, ...], Structure]:

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError
-from gradest.theory.moments import marginal, orthogonal_pairs, require_positive_integer
+from gradest.theory.moments import marginal, orthogonal_pairs, require_positive_integer, underived
 
 Array = NDArray[np.float64]
 
