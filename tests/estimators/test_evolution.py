@@ -119,7 +119,7 @@ def test_the_bias_is_that_of_the_smoothed_loss() -> None:
 
 # -- baselines --------------------------------------------------------------------------------------------------
 
-ONE_SIDED = {"antithetic": False, "sigma": 0.1, "num_samples": 8}
+ONE_SIDED: dict[str, Any] = {"antithetic": False, "sigma": 0.1, "num_samples": 8}
 
 
 @pytest.mark.parametrize("baseline", ["none", "value", "leave-one-out", "mean"])
@@ -134,7 +134,7 @@ def test_only_the_vanilla_estimate_depends_on_a_constant(baseline: str) -> None:
 
 @pytest.mark.parametrize("samples", [2, 3, 10])
 def test_the_batch_mean_divides_by_n_minus_one(samples: int) -> None:
-    arguments = {**ONE_SIDED, "num_samples": samples}
+    arguments: dict[str, Any] = {**ONE_SIDED, "num_samples": samples}
     unbiased = EvolutionStrategy(baseline="leave-one-out", **arguments)(Quadratic(), rng=1).gradient["x"]
     shrunk = EvolutionStrategy(baseline="mean", **arguments)(Quadratic(), rng=1).gradient["x"]
     assert np.allclose(shrunk, (1 - 1 / samples) * unbiased, rtol=1e-12)
@@ -143,7 +143,7 @@ def test_the_batch_mean_divides_by_n_minus_one(samples: int) -> None:
 def test_two_directions_with_a_leave_one_out_baseline_have_scale_one() -> None:
     problem = Quadratic(curvature=0.0)
     g = problem.gradient
-    arguments = {**ONE_SIDED, "num_samples": 2}
+    arguments: dict[str, Any] = {**ONE_SIDED, "num_samples": 2}
     slopes = {}
     for baseline in ("leave-one-out", "mean"):
         found = estimates(EvolutionStrategy(baseline=baseline, **arguments), problem, 1200) @ g / (g @ g)

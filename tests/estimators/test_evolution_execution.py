@@ -19,7 +19,7 @@ from gradest.estimators.evolution import EvolutionStrategy
 from gradest.problems.mlp import MLP
 from gradest.sampling import workers
 
-KINDS = {
+KINDS: dict[str, Any] = {
     "pairs": {},
     "value": {"antithetic": False, "baseline": "value"},
     "leave-one-out": {"antithetic": False, "baseline": "leave-one-out"},

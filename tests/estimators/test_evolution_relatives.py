@@ -1,5 +1,6 @@
 """Pathwise smoothing, guided ES, node perturbation and ES in the row space: what each assumes, and what it gains."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -182,7 +183,7 @@ class Penalised(Problem):
     def data(self) -> dict[str, np.ndarray]:
         return {"x": np.eye(4)[:2]}
 
-    def loss(self, ops: Any, params: dict[str, Any], data: dict[str, Any]) -> Any:
+    def loss(self, ops: Any, params: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
         outputs = ops.affine(data["x"], params["W"], None)
         return ops.sum(ops.square(outputs), axis=(-2, -1)) + ops.sum(params["W"] * params["W"], axis=(-2, -1))
 
@@ -193,7 +194,7 @@ class Reused(Penalised):
 
     name = "test-reused"
 
-    def loss(self, ops: Any, params: dict[str, Any], data: dict[str, Any]) -> float:
+    def loss(self, ops: Any, params: Mapping[str, Any], data: Mapping[str, Any]) -> float:
         outputs = ops.affine(data["x"], params["W"], None)
         return ops.sum(ops.square(outputs), axis=(-2, -1)) * ops.sum(data["x"], axis=(-2, -1))
 

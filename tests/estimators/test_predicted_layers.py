@@ -3,6 +3,7 @@
 Bounds are those of `ratio_bounds` at the false-alarm probability below, for each test; seeds are fixed.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,7 +26,7 @@ from gradest.theory.prediction import Prediction
 FALSE_ALARM = 1e-5
 REPLICATES = 400
 SAMPLES = 5
-FEW = {"num_samples": SAMPLES, "sigma": 1e-3}
+FEW: dict[str, Any] = {"num_samples": SAMPLES, "sigma": 1e-3}
 
 
 def network(**fields: Any) -> MLP:
@@ -44,7 +45,7 @@ class Tied(Problem):
     def data(self) -> dict[str, np.ndarray]:
         return {"x": np.random.default_rng(5).standard_normal((4, 3))}
 
-    def loss(self, ops: Any, params: dict[str, Any], data: dict[str, Any]) -> Any:
+    def loss(self, ops: Any, params: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
         hidden = ops.tanh(ops.affine(data["x"], params["W"], params["b"]))
         outputs = ops.tanh(ops.affine(hidden, params["W"], None))
         return ops.sum(ops.square(outputs + 0.5), axis=(-2, -1))
@@ -146,7 +147,7 @@ def test_guided_es_errs_as_predicted(alpha: float, scale: float) -> None:
     assert is_as_predicted(squares, prediction.relative_mse)
     span = np.linalg.qr(np.stack([gradient + noise[0], noise[1]]).T)[0]
     share = np.sum((span.T @ gradient) ** 2) / (gradient @ gradient)
-    right = {"num_parameters": gradient.size, "num_guides": 2, "num_samples": SAMPLES, "alpha": alpha}
+    right: dict[str, Any] = {"num_parameters": gradient.size, "num_guides": 2, "num_samples": SAMPLES, "alpha": alpha}
     again = theory.predict_guided(**right, scale=scale, share=share)
     assert prediction.relative_mse == pytest.approx(again.relative_mse, rel=1e-9)
     mutants = [{"num_samples": 1}, {"scale": 2 * scale}, {"num_samples": 1000}]  # the last leaves the bias alone

@@ -1,5 +1,6 @@
 """Losses of a few parameters whose gradients, Hessians and smoothed gradients are known in closed form."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -43,7 +44,7 @@ class Quadratic(Problem):
         # One coefficient for each pair of entries, in the shape of the parameter twice.
         return {"A": matrix.reshape(*self.shape, *self.shape), "b": slope.reshape(self.shape)}
 
-    def loss(self, ops: Any, params: dict[str, Any], data: dict[str, Any]) -> Any:
+    def loss(self, ops: Any, params: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
         x = params["x"]
         axes = tuple(range(-len(self.shape), 0))
         spread = x
@@ -70,7 +71,7 @@ class Steps(Problem):
     def data(self) -> dict[str, np.ndarray]:
         return {"w": self.frequencies}
 
-    def loss(self, ops: Any, params: dict[str, Any], data: dict[str, Any]) -> Any:
+    def loss(self, ops: Any, params: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
         return ops.sum(ops.tanh(data["w"] * params["x"]), axis=-1)
 
     @property

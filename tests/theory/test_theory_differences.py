@@ -85,7 +85,7 @@ def test_amplification_is_the_response_to_the_worst_and_to_random_noise(scheme: 
 @pytest.mark.parametrize("rms", [False, True])
 @pytest.mark.parametrize(("scheme", "order"), REAL_RULES)
 def test_the_best_step_minimises_the_curve(scheme: str, order: int | None, rms: bool) -> None:
-    arguments = {"noise": 3e-12, "derivative_bound": 5.0, "order": order, "rms": rms}
+    arguments: dict[str, Any] = {"noise": 3e-12, "derivative_bound": 5.0, "order": order, "rms": rms}
     step, error = theory.difference_optimum(scheme, **arguments)
     curve = [theory.difference_error(scheme, step * s, **arguments) for s in np.geomspace(0.1, 10, 401)]
     assert error == pytest.approx(min(curve), rel=1e-12)

@@ -5,6 +5,7 @@ Each Monte Carlo check allows 4.9 standard errors, a false-alarm probability of 
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def test_cosine_of_normal_directions(size: int, count: int) -> None:
     directions = np.random.default_rng(1).standard_normal((60_000, count, size))
     gradient = np.linspace(1, 2, size)
     found = cosines(np.einsum("kn,knp->kp", directions @ gradient, directions), gradient)
-    arguments = {"num_parameters": size, "num_samples": count}
+    arguments: dict[str, Any] = {"num_parameters": size, "num_samples": count}
     assert excess_in_standard_errors(found, theory.expected_cosine("normal", **arguments)) < ALLOWED
     assert excess_in_standard_errors(found**2, theory.expected_squared_cosine("normal", **arguments)) < ALLOWED
     # The ratio of expectations is an approximation, and N/(N+P) a mutant.
@@ -46,7 +47,7 @@ def test_cosine_and_error_of_a_projection(count: int) -> None:
     estimates = np.einsum("kpn,kn->kp", frames, np.einsum("kpn,p->kn", frames, gradient))
     found = np.abs(cosines(estimates, gradient))
     errors = np.sum((estimates - gradient) ** 2, axis=1) / (gradient @ gradient)
-    arguments = {"num_parameters": size, "num_samples": count}
+    arguments: dict[str, Any] = {"num_parameters": size, "num_samples": count}
     predictions = (
         theory.expected_cosine("orthogonal", **arguments),
         theory.expected_squared_cosine("orthogonal", **arguments),
@@ -78,7 +79,7 @@ def test_cosine_limits() -> None:
     assert one == pytest.approx(2 / math.pi)
     large = theory.expected_cosine("normal", num_parameters=100_000, num_samples=1)
     assert large == pytest.approx(math.sqrt(2 / (math.pi * 100_000)), rel=1e-5)
-    arguments = {"num_parameters": 5_000, "num_samples": 500}
+    arguments: dict[str, Any] = {"num_parameters": 5_000, "num_samples": 500}
     approximate = theory.approximate_cosine(theory.relative_mse_linear("normal", **arguments))
     assert theory.expected_cosine("normal", **arguments) == pytest.approx(approximate, rel=1e-3)
 

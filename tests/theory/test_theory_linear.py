@@ -80,7 +80,7 @@ def test_low_rank_on_a_layer_with_a_bias() -> None:
     )
     _, mse = mean_and_mse(weights, linear_estimates(directions, gradient), gradient)
     share = float(gradient[:4] @ gradient[:4] / (gradient @ gradient))
-    arguments = {"num_parameters": 6, "num_samples": 1, "blocks": [(2, 2), (2,)], "rank": 1}
+    arguments: dict[str, Any] = {"num_parameters": 6, "num_samples": 1, "blocks": [(2, 2), (2,)], "rank": 1}
     predicted = theory.relative_mse_linear("low-rank", shares=[share, 1 - share], **arguments)
     assert predicted == pytest.approx(mse, rel=1e-11)
     assert theory.relative_mse_linear("low-rank", shares=[1 - share, share], **arguments) != pytest.approx(

@@ -40,7 +40,7 @@ def test_unbiased_estimates_pass_and_mutants_fail(law: str) -> None:
     estimates = forward_gradients(law, 3_000, 4)
 
     def p_value(samples: np.ndarray, **changes: Any) -> float:
-        options = {"target": GRADIENT, "distribution": law, "num_samples": 4} | changes
+        options: dict[str, Any] = {"target": GRADIENT, "distribution": law, "num_samples": 4} | changes
         return theory.unbiasedness_statistic(samples, **options).p_value
 
     assert p_value(estimates) > FALSE_ALARM
@@ -52,7 +52,7 @@ def test_unbiased_estimates_pass_and_mutants_fail(law: str) -> None:
 
 def test_degrees_of_freedom_are_the_rank_of_the_covariance() -> None:
     """Sampled coordinates satisfy sum_j g_hat_j / g_j = P exactly: one degree less."""
-    options = {"target": GRADIENT + 5, "num_samples": 4}
+    options: dict[str, Any] = {"target": GRADIENT + 5, "num_samples": 4}
     coordinates = forward_gradients("coordinates", 50, 4, gradient=GRADIENT + 5)
     test = theory.unbiasedness_statistic(coordinates, distribution="coordinates", **options)
     assert test.degrees_of_freedom == SIZE - 1
@@ -89,7 +89,7 @@ def test_sherman_morrison_equals_the_inverse() -> None:
 
 
 def test_a_full_orthogonal_frame_must_return_the_gradient() -> None:
-    options = {"target": GRADIENT, "distribution": "orthogonal", "num_samples": SIZE}
+    options: dict[str, Any] = {"target": GRADIENT, "distribution": "orthogonal", "num_samples": SIZE}
     right = theory.unbiasedness_statistic(GRADIENT[None, :].astype(np.float32), **options)
     assert (right.degrees_of_freedom, right.p_value) == (0, 1.0)
     wrong = theory.unbiasedness_statistic(1.01 * GRADIENT[None, :], **options)
@@ -138,7 +138,7 @@ def test_bounds_are_cautious_for_laws_that_vary_less(law: str) -> None:
 
 
 def test_refusals() -> None:
-    options = {"target": GRADIENT, "distribution": "normal", "num_samples": 1}
+    options: dict[str, Any] = {"target": GRADIENT, "distribution": "normal", "num_samples": 1}
     with pytest.raises(InvalidInputError, match="shape"):
         theory.unbiasedness_statistic(np.zeros((3, SIZE + 1)), **options)
     with pytest.raises(NonFiniteError, match="NaN"):
