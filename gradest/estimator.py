@@ -258,7 +258,7 @@ class Prepared:
         result = self._kernel(leaves, rng)
         gradient = objective.form.tree_of(result.gradient)
         error = None if result.error is None else objective.form.tree_of(result.error)
-        return Estimate(result.value, gradient, self.cost, self.path, error)
+        return Estimate(result.value, gradient, self.cost, self.path, error, result.crossings)
 
 
 class PreparedOnce:

@@ -132,7 +132,10 @@ class PreparedRun:
             objective.forget_traced(before)
         gradient = objective.form.tree_of(result.gradient)
         error = None if result.error is None else objective.form.tree_of(result.error)
-        return Estimate(result.value, gradient, cost, self.path, error, state_bytes=state_bytes(after)), after
+        found = Estimate(
+            result.value, gradient, cost, self.path, error, result.crossings, state_bytes=state_bytes(after)
+        )
+        return found, after
 
 
 def state_bytes(state: State) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradest.backend import Data, Leaves
-from gradest.directions.basis import Chunk, Factors, dense_chunks, gather, pipeline
+from gradest.coordinates import Chunk, Factors, dense_chunks, gather, pipeline
 from gradest.directions.keys import Rng
 from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.estimate import Cost, KernelResult

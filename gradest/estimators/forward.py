@@ -5,7 +5,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from gradest.backend import Data, Leaves
-from gradest.directions.basis import Chunk, Factors, dense_chunks, gather, pipeline, row_chunks, spread
+from gradest.coordinates import Chunk, Factors, dense_chunks, gather, pipeline, row_chunks, spread
 from gradest.directions.keys import Rng
 from gradest.errors import InvalidInputError
 from gradest.estimate import Cost, KernelResult

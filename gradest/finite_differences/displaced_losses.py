@@ -14,8 +14,7 @@ import numpy as np
 
 from gradest.autodiff import Expressions, Shared, perturbed_values, value_and_differences
 from gradest.backend import Data, Leaves
-from gradest.counting import Step
-from gradest.directions.basis import Chunk, Factors, spread
+from gradest.coordinates import Chunk, Factors, spread
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray
 
@@ -139,8 +138,8 @@ def _interpreted(
     objective: Objective,
     factors: Factors,
     plan: Sequence[Chunk],
-    evaluate: Step,
-    interpret: Step,
+    evaluate: Callable[..., Any],
+    interpret: Callable[..., Any],
 ) -> Callable[[Leaves, Chunk, Displacement], Any]:
     """Return an evaluation by an interpreter, which computes the unperturbed values once an estimate.
 
@@ -173,8 +172,8 @@ class _CompiledStep:
         objective: Objective,
         factors: Factors,
         block: int,
-        evaluate: Step,
-        interpret: Step,
+        evaluate: Callable[..., Any],
+        interpret: Callable[..., Any],
         *,
         shares: bool,
     ) -> None:

@@ -18,7 +18,7 @@ ORDER = [  # the rooms of the core: each may import only those before it (and it
     {"tangents", "arguments", "counting", "case"},
     {"problems", "autodiff", "form"},
     {"objective"},
-    {"binding", "directions", "situation"},
+    {"binding", "directions", "situation", "coordinates"},
     {"estimator"},
     {"stateful"},
     {"finite_differences", "sampling"},
