@@ -66,7 +66,7 @@ class Estimator(ABC):
     """What estimators of this class are called, whatever their hyper-parameters."""
     stochastic: ClassVar[bool] = False
     composable: ClassVar[bool] = False
-    """Whether JAX's own jit, vmap and grad can trace a call of it: it branches on no number, and gives the value too."""
+    """Whether JAX's own jit, vmap and grad can trace a call: it branches on no number, and gives the value too."""
 
     @property
     def name(self) -> str:

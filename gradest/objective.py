@@ -320,6 +320,7 @@ class Objective:
             return self.text(self.ops, population, data)
         if "vmap" in self.backend.native:
             return self.backend.vmap(self._function)(population, data)
+        # One by one, through NumPy: a framework without vmap has no one way to stack its scalars.
         values = [
             self.backend.numpy(self._function(tuple(leaf[k] for leaf in population), data))
             for k in range(int(population[0].shape[0]))
