@@ -5,7 +5,6 @@ is evaluated inside a compiled step is counted each time the step runs.
 """
 
 import pickle
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -15,27 +14,14 @@ import numpy as np
 from gradest.arguments import Arguments
 from gradest.autodiff import Shared, perturbed_values, value_and_differences, value_and_gradient, value_and_jvps
 from gradest.backend import Backend, Data, Function, Leaves
-from gradest.errors import (
-    InvalidInputError,
-    UnsupportedError,
-)
+from gradest.counting import JVPS, VALUES, VJPS, EvaluationCounts, Step
+from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimate import Cost
 from gradest.form import Form
-from gradest.operations import Array, Operations
+from gradest.operations import Array, Text
 from gradest.problem import Problem
 from gradest.tangents import Tangent
-
-_VALUES, _JVPS, _VJPS = range(3)  # places in the counts, in the order of `Cost`
-Text = Callable[[Operations, Leaves, Data], Array]
-"""A loss written in operations, of parameter leaves and data."""
-
-
-class _Counts(threading.local):
-    """Holds what one thread has counted, so that none is lost or seen by another that evaluates at the same time."""
-
-    def __init__(self, threads: list[list[int]]) -> None:  # called in each thread when it counts first
-        self.here = [0, 0, 0]
-        threads.append(self.here)
+from gradest.tree import Tree
 
 
 class Objective:
@@ -82,8 +68,7 @@ class Objective:
         self.dtypes = form.dtypes
         self.dtype = form.dtypes[0]
         self.device = form.device
-        self._threads: list[list[int]] = []
-        self._local = _Counts(self._threads)
+        self._counts = EvaluationCounts()
         self._recipe = recipe
         self._arguments = arguments
         self._model = model
@@ -92,22 +77,16 @@ class Objective:
     @property
     def counts(self) -> Cost:
         """The evaluations made so far, in all threads."""
-        return Cost(*map(sum, zip(*self._threads, strict=True)))
-
-    @property
-    def _counts(self) -> list[int]:
-        return self._local.here
+        return self._counts.total
 
     def count(self, cost: Cost) -> None:
         """Add evaluations that were made elsewhere, by a worker."""
-        for kind, more in enumerate((cost.values, cost.jvps, cost.vjps)):
-            self._counts[kind] += more
+        self._counts.add_all(cost)
 
     def separate(self) -> "Objective":
         """Return the same objective with counts of its own, for another thread."""
         twin = object.__new__(type(self))  # copy.copy would pickle
-        threads: list[list[int]] = []
-        twin.__dict__.update(self.__dict__, _threads=threads, _local=_Counts(threads))
+        twin.__dict__.update(self.__dict__, _counts=EvaluationCounts())
         return twin
 
     def __reduce__(self) -> tuple[Callable[..., "Objective"], tuple[Any, ...]]:
@@ -122,25 +101,19 @@ class Objective:
         return _bound_again, (self.backend, self.dtype, content)
 
     # -- parameters and arguments ------------------------------------------------------------------------
-    def tree_of(self, leaves: Sequence[Array]) -> Any:
-        """Return leaves in the structure (and array type) of the parameters."""
-        return self.form.tree_of(leaves)
-
-    def leaves_of(self, params: Any) -> Leaves:
-        """Return the leaves of `params`; raises `PreparationMismatchError` for another form."""
-        return self.form.leaves_of(params)
-
     @property
     def start_tree(self) -> Any:
         """The start point in the structure in which it was given."""
         return self.form.tree_of(self.start)
 
-    def bound_to(self, params: Any) -> bool:
+    def bound_to(self, params: Tree) -> bool:
         """Return whether `params` is the very model that the objective was bound with, or both are no model."""
         return self._model is (params if self.backend.is_model(params) else None)
 
-    def take_arguments(self, args: tuple[Any, ...]) -> None:
-        """Take other arrays in the places of the function's arguments: the next batch.
+    def take_arguments(self, args: tuple[object, ...]) -> Data:
+        """Take other arrays in the places of the function's arguments, the next batch; return the data until now.
+
+        Arrays that a transformation of the framework is tracing are lent for one call; see `forget_traced`.
 
         Raises
         ------
@@ -151,15 +124,36 @@ class Objective:
         """
         if self._arguments is None:
             raise UnsupportedError("arguments were given to a problem, which has its own data; bind another problem")
-        self.data = self._arguments.renewed(args)
-        if self._recipe is not None:
+        before, self.data = self.data, self._arguments.renewed(args)
+        if self._recipe is not None and not self.is_traced:
             again, (f, params, _, *rest) = self._recipe
             self._recipe = (again, (f, params, args, *rest))
+        return before
+
+    def forget_traced(self, before: Data) -> None:
+        """Put earlier data back where those in place are being traced: they mean nothing outside the trace."""
+        if self.is_traced:
+            self.data = before
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether the arguments in place are being traced by a transformation of the framework."""
+        return self._arguments is not None and any(map(self.backend.is_abstract, self.data))
+
+    def leaves_at(self, params: Tree) -> Leaves:
+        """Return the leaves of `params`, or those of the start point for None.
+
+        Raises
+        ------
+        PreparationMismatchError
+            `params` are of another form than those bound.
+        """
+        return self.start if params is None else self.form.leaves_of(params)
 
     # -- evaluation inside steps (counted as they run) ------------------------------------------------------
     def evaluate(self, leaves: Leaves, data: Data) -> Array:
         """Return the loss; counts one value."""
-        self._counts[_VALUES] += 1
+        self._counts.add(VALUES, 1)
         return self._function(leaves, data)
 
     def evaluate_population(self, population: Leaves, data: Data) -> Array:
@@ -169,7 +163,7 @@ class Objective:
         one, else one by one.
         """
         size = int(population[0].shape[0])
-        self._counts[_VALUES] += size
+        self._counts.add(VALUES, size)
         return self._population(population, data)
 
     @property
@@ -186,8 +180,8 @@ class Objective:
 
         `shared` keeps what calls with the same leaves and data have in common.
         """
-        self._counts[_VALUES] += tangents[0].count
-        text = self._require_text("structured evaluation")
+        self._counts.add(VALUES, tangents[0].count)
+        text = self.require_text("structured evaluation")
         return perturbed_values(text, self.ops, leaves, tangents, data, shared=shared)
 
     def evaluate_differences(
@@ -197,53 +191,34 @@ class Objective:
 
         `shared` keeps what calls with the same leaves and data have in common.
         """
-        self._counts[_VALUES] += tangents[0].count + 1
-        text = self._require_text("cancellation-free differences")
+        self._counts.add(VALUES, tangents[0].count + 1)
+        text = self.require_text("cancellation-free differences")
         return value_and_differences(text, self.ops, leaves, tangents, data, shared=shared)
 
     def evaluate_jvps(self, leaves: Leaves, tangents: Sequence[Tangent], data: Data) -> tuple[Array, Array]:
         """Return the loss and the JVPs `(K,)` by gradest's dual numbers; counts K JVPs."""
-        self._counts[_JVPS] += tangents[0].count
-        return value_and_jvps(self._require_text("engine='gradest'"), self.ops, leaves, tangents, data)
+        self._counts.add(JVPS, tangents[0].count)
+        return value_and_jvps(self.require_text("engine='gradest'"), self.ops, leaves, tangents, data)
 
     def evaluate_gradient(self, leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
         """Return the loss and its gradient by gradest's tape; counts one VJP."""
-        self._counts[_VJPS] += 1
-        return value_and_gradient(self._require_text("engine='gradest'"), self.ops, leaves, data)
+        self._counts.add(VJPS, 1)
+        return value_and_gradient(self.require_text("engine='gradest'"), self.ops, leaves, data)
 
     # -- prepared functions -------------------------------------------------------------------------------
-    def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
+    def compile(self, step: Step) -> Step:
         """Return `step(*arrays, data)` compiled where the backend compiles, with this objective's data bound last.
 
         `step` takes nested tuples of arrays, then the data, and evaluates through the `evaluate_*` methods. What it
         counts while it is traced is added again each time the compiled step runs; steps whose count varies
         with anything but the shapes of their arguments must not be compiled.
         """
-        compiled, first = self.backend.compile(step), threading.Lock()
-        recorded: dict[Any, list[int]] = {}
-
-        def run(*arrays: Any) -> Any:
-            if recorded:
-                return counted(arrays)
-            with first:  # a thread that came second would run what is traced here before its count is known
-                return counted(arrays)
-
-        def counted(arrays: tuple[Any, ...]) -> Any:
-            counts = self._counts
-            before = counts.copy()
-            result = compiled(*arrays, self.data)
-            if counts != before:
-                recorded[_shapes(arrays)] = [now - then for now, then in zip(counts, before, strict=True)]
-            else:
-                for kind, more in enumerate(recorded.setdefault(_shapes(arrays), [0, 0, 0])):
-                    counts[kind] += more
-            return result
-
-        return self.scoped(run)
+        compiled = self.backend.compile(step)
+        return self.scoped(self._counts.counted(lambda *arrays: compiled(*arrays, self.data)))
 
     def prepare_value(self) -> Callable[[Leaves], Array]:
         """Return `leaves -> value`, compiled and counted."""
-        return self._counted(self.backend.compile(self._function), _VALUES)
+        return self._counted(self.backend.compile(self._function), VALUES)
 
     def prepare_gradient(self, engine: str = "auto") -> tuple[Callable[[Leaves], tuple[Array, Leaves]], str]:
         """Return `leaves -> (value, gradient leaves)` by reverse mode, and the engine that it uses.
@@ -254,7 +229,7 @@ class Objective:
             The engine cannot differentiate this objective.
         """
         if self.choose_engine(engine, "value_and_gradient") == "native":
-            return self._counted(self.backend.value_and_gradient(self._function), _VJPS), "native"
+            return self._counted(self.backend.value_and_gradient(self._function), VJPS), "native"
         return self.compile(self.evaluate_gradient), "gradest"
 
     def prepare_jvps(self) -> Callable[[Leaves, Leaves], tuple[Array, Array]]:
@@ -262,7 +237,7 @@ class Objective:
         native = self.scoped(self.backend.value_and_jvps(self._function))
 
         def jvps(leaves: Leaves, tangents: Leaves) -> tuple[Array, Array]:
-            self._counts[_JVPS] += int(tangents[0].shape[0])
+            self._counts.add(JVPS, int(tangents[0].shape[0]))
             value, products = native(leaves, tangents, self.data)
             return value, products
 
@@ -286,7 +261,7 @@ class Objective:
             value, gradient = problem.loss_and_gradient(ops, dict(zip(names, leaves, strict=True)), data)
             return value, tuple(gradient[name] for name in names)
 
-        return self._counted(self.backend.compile(closed_form), _VJPS)
+        return self._counted(self.backend.compile(closed_form), VJPS)
 
     def choose_engine(self, engine: str, transformation: str) -> str:
         """Return "native" or "gradest" for an engine of "auto", "native" or "gradest".
@@ -306,16 +281,31 @@ class Objective:
             )
         chosen = "native" if has_native and engine != "gradest" else "gradest"
         if chosen == "gradest":
-            self._require_text(f"engine='gradest' ({transformation})")
+            self.require_text(f"engine='gradest' ({transformation})")
         return chosen
 
-    def scoped(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def require_text(self, asked: str, *, instead: str = "a native engine or a black-box scheme") -> Text:
+        """Return the loss written in operations, which `asked` needs.
+
+        Raises
+        ------
+        UnsupportedError
+            The loss is an opaque function; the message says what can be used instead.
+        """
+        if self.text is None:
+            raise UnsupportedError(
+                f"{asked} was asked for; it needs the loss as a gradest Problem written in operations, and this "
+                f"objective is an opaque function; use {instead}"
+            )
+        return self.text
+
+    def scoped(self, function: Step) -> Step:
         """Return the function run inside the backend's scope for this dtype; unchanged where none is needed."""
         if self.backend.scope(self.dtype) is None:
             return function
         backend, dtype = self.backend, self.dtype
 
-        def run(*args: Any) -> Any:
+        def run(*args: object) -> object:
             with backend.scope(dtype):  # type: ignore[union-attr]  # not None, as tested above
                 return function(*args)
 
@@ -324,7 +314,7 @@ class Objective:
     # -- internals ----------------------------------------------------------------------------------------
     def _counted(self, function: Callable[[Leaves, Data], Any], kind: int) -> Callable[[Leaves], Any]:
         def call(leaves: Leaves) -> Any:
-            self._counts[kind] += 1
+            self._counts.add(kind, 1)
             return function(leaves, self.data)
 
         return self.scoped(call)
@@ -340,14 +330,6 @@ class Objective:
         ]
         return self.backend.array(np.stack(values), dtype=self.dtype, device=self.device)
 
-    def _require_text(self, asked: str) -> Text:
-        if self.text is None:
-            raise UnsupportedError(
-                f"{asked} was asked for; it needs the loss as a gradest Problem written in operations, and this "
-                "objective is an opaque function; use a native engine or a black-box scheme"
-            )
-        return self.text
-
 
 def _bound_again(backend: Backend, dtype: str, content: bytes) -> Objective:
     """Bind a pickled objective; outside the backend's scope JAX would make float32 of float64."""
@@ -355,8 +337,3 @@ def _bound_again(backend: Backend, dtype: str, content: bytes) -> Objective:
         again, given = pickle.loads(content)
     objective: Objective = again(*given)
     return objective
-
-
-def _shapes(arrays: Any) -> Any:
-    """Return the shapes of nested tuples of arrays, as a key."""
-    return tuple(_shapes(a) for a in arrays) if isinstance(arrays, tuple) else getattr(arrays, "shape", None)

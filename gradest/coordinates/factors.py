@@ -7,15 +7,13 @@ themselves, so that one compilation serves every chunk of a block.
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.coordinates.chunks import ITEMSIZE, Chunk
 from gradest.layout import Shape
 from gradest.objective import Objective
-from gradest.operations import Array, Operations
+from gradest.operations import Array, NumpyArray, Operations
 from gradest.tangents import Dense, Rows, Tangent, Zero
 
 KEPT_BYTES = 1 << 22
@@ -79,7 +77,7 @@ def spread(ops: Operations, left: Array, right: Array, shape: Shape) -> Array:
     return ops.reshape(product, (count, *shape))
 
 
-def _entry_factors(shape: Shape, chunk: Chunk) -> tuple[NDArray[Any], NDArray[Any]]:
+def _entry_factors(shape: Shape, chunk: Chunk) -> tuple[NumpyArray, NumpyArray]:
     columns = shape[-1] if shape else 1  # a block of more axes is a matrix too: all axes but the last are its rows
     row, column = np.divmod(chunk.positions, columns)
     every = np.arange(chunk.positions.size)
@@ -88,7 +86,7 @@ def _entry_factors(shape: Shape, chunk: Chunk) -> tuple[NDArray[Any], NDArray[An
     return left, right
 
 
-def _row_factors(shape: Shape, chunk: Chunk) -> tuple[NDArray[Any], NDArray[Any]]:
+def _row_factors(shape: Shape, chunk: Chunk) -> tuple[NumpyArray, NumpyArray]:
     rows = chunk.positions[:: shape[-1]] // shape[-1]
     selector = np.zeros((rows.size, shape[0] if len(shape) == 2 else 1))
     selector[np.arange(rows.size), rows] = 1.0

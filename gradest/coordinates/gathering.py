@@ -2,14 +2,13 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.coordinates.chunks import Chunk
 from gradest.objective import Objective
-from gradest.operations import Array
+from gradest.operations import Array, NumpyArray
 
 QUEUED_CHUNKS = 4
 """How many chunks are begun before the first is awaited: a device stays busy, and memory does not grow with P."""
@@ -50,7 +49,7 @@ class Gathering:
         # NumPy has no bfloat16 of its own: such blocks are gathered in float64, and rounded once when handed back.
         self._blocks = [np.zeros(size, dtype=dtype if dtype in _HOST_DTYPES else np.float64) for size, dtype in sizes]
 
-    def add(self, chunk: Chunk, values: NDArray[Any]) -> None:
+    def add(self, chunk: Chunk, values: NumpyArray) -> None:
         """Put `scale * values` into the places of a chunk."""
         self._blocks[chunk.block][chunk.positions] = values * self._scale
 
@@ -63,7 +62,7 @@ class Gathering:
         )
 
 
-def gather(objective: Objective, parts: Sequence[tuple[Chunk, NDArray[Any]]]) -> tuple[Array, ...]:
+def gather(objective: Objective, parts: Sequence[tuple[Chunk, NumpyArray]]) -> tuple[Array, ...]:
     """Return the gradient leaves with the parts' entries in their places, zeros elsewhere."""
     gathering = Gathering(objective)
     for chunk, values in parts:

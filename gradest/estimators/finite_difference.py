@@ -2,16 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from numpy.typing import NDArray
 
 from gradest.errors import InvalidInputError, unknown_name
 from gradest.finite_differences.coordinate_differences import CoordinateDifferences
 from gradest.finite_differences.rules import ONE_SIDED, central_rule
 from gradest.finite_differences.sweep import QuotientSweep
-from gradest.layout import Layout
-from gradest.objective import Objective
+from gradest.situation import Situation
 from gradest.theory import Prediction
 
 SCHEMES = ("forward", "backward", "central")
@@ -50,7 +46,7 @@ class FiniteDifference(CoordinateDifferences):
         operations). `kink_crossings` looks once, without an estimate.
     """
 
-    name = "fd"
+    family = "fd"
     source = (
         "Gill, Murray, Saunders & Wright 1983, doi:10.1137/0904025; "
         "Fornberg 1988, doi:10.1090/S0025-5718-1988-0935077-0"
@@ -122,20 +118,12 @@ class FiniteDifference(CoordinateDifferences):
         points = (self.order or 2) if self.scheme == "central" else 1
         return values + ("" if self.kinks == "ignore" else f", + {points} P + 1 to look for kinks")
 
-    def predict(
-        self,
-        layout: Layout,
-        gradient: NDArray[Any],
-        *,
-        value: float | None = None,
-        hessian: NDArray[Any] | None = None,
-        objective: Objective | None = None,
-    ) -> Prediction | None:
+    def predict(self, at: Situation) -> Prediction | None:
         if not isinstance(self.coordinates, int):
             return None
         return Prediction(
             target="gradient",
-            relative_mse=layout.num_parameters / self.coordinates - 1.0,
+            relative_mse=at.layout.num_parameters / self.coordinates - 1.0,
             exact_for="any differentiable f",
             bias_order=None,
             source="derived: sampling coordinates without replacement; the error of the quotients is left out",

@@ -24,7 +24,7 @@ class Richardson(CoordinateDifferences):
         As `FiniteDifference`; the step is the longest one.
     """
 
-    name = "fd-richardson"
+    family = "fd-richardson"
     source = "Richardson 1911, doi:10.1098/rsta.1911.0009; Ridders 1982, doi:10.1016/S0141-1195(82)80057-0"
     formula = "g_i = sum_j w_j D_i(h / 2^j), w_j = prod_(l != j) 4^-l / (4^-l - 4^-j)"
 

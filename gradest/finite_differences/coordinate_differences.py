@@ -3,18 +3,19 @@
 from abc import abstractmethod
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradest.binding import bind
+from gradest.directions.keys import Rng
 from gradest.estimate import Cost
 from gradest.estimator import Estimator, PreparedKernel
 from gradest.finite_differences.sweep import QuotientSweep
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.problem import Problem
+from gradest.tree import Tree
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class CoordinateDifferences(Estimator):
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         return self.sweep().prepare(objective)
 
-    def kink_crossings(self, f: Objective | Problem, params: Any = None, *, rng: Any = None) -> NDArray[np.bool_]:
+    def kink_crossings(self, f: Objective | Problem, params: Tree = None, *, rng: Rng = None) -> NDArray[np.bool_]:
         """Return which coordinates' difference quotients cross a kink of relu, abs or maximum, `(P,)`.
 
         Such a quotient mixes the slopes of two sides, so that its error is not that of a smooth function: leave its

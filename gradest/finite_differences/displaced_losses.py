@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.autodiff import Expressions, Shared, perturbed_values, value_and_differences
 from gradest.backend import Data, Leaves
 from gradest.coordinates import Chunk, Factors, spread
 from gradest.objective import Objective
-from gradest.operations import Array
+from gradest.operations import Array, NumpyArray
 
-Floats = NDArray[Any]
+Floats = NumpyArray
 
 MANY_CHUNKS = 8
 """Chunks of a block from which on it pays to compile a step of its own for what they have in common."""
@@ -51,7 +50,7 @@ def as_displacement(objective: Objective, flat: Sequence[Floats]) -> Displacemen
     return Displacement(tuple(flat), tuple(objective.ops.constant(v.reshape(shape), like=x) for v, shape, x in shaped))
 
 
-DisplacedLosses = Callable[[Leaves, Chunk, Displacement], tuple[Array, Array]]
+DisplacedLosses = Callable[[Leaves, Chunk, Displacement], tuple[Array, Array | None]]
 """`(leaves, chunk, displacement) -> (losses (K,), None)`, or `(exact differences (K,), the loss at the leaves)`."""
 
 
@@ -81,7 +80,7 @@ def _population(objective: Objective, factors: Factors) -> DisplacedLosses:
 
     steps = [make_step(block) for block in range(len(objective.layout.shapes))]
 
-    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array]:
+    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array | None]:
         return steps[chunk.block](leaves, *factors(chunk), displacement.arrays[chunk.block]), None
 
     return losses
@@ -91,11 +90,12 @@ def _written(objective: Objective) -> DisplacedLosses:
     """Return the losses of perturbed copies of NumPy arrays: one pass over memory where arithmetic takes three."""
     shapes = objective.layout.shapes
 
-    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array]:
+    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array | None]:
         count = chunk.positions.size
-        population = [np.broadcast_to(leaf, (count, *shape)) for leaf, shape in zip(leaves, shapes, strict=True)]
+        points = [np.asarray(leaf) for leaf in leaves]
+        population = [np.broadcast_to(leaf, (count, *shape)) for leaf, shape in zip(points, shapes, strict=True)]
         # `broadcast_to` makes views of the other blocks, which cost nothing; one block alone is copied K times.
-        moving = np.repeat(np.reshape(leaves[chunk.block], (1, -1)), count, axis=0)
+        moving = np.repeat(np.reshape(points[chunk.block], (1, -1)), count, axis=0)
         moving[np.arange(count), chunk.positions] += displacement.of(chunk)
         population[chunk.block] = moving.reshape(population[chunk.block].shape)
         return objective.evaluate_population(tuple(population), objective.data), None
@@ -106,7 +106,7 @@ def _written(objective: Objective) -> DisplacedLosses:
 def _in_place(objective: Objective) -> DisplacedLosses:
     """Return the losses one by one, each entry moved in a private copy and put back from the original."""
 
-    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array]:
+    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array | None]:
         copies = tuple(np.array(leaf) for leaf in leaves)  # C order, writeable, the caller's arrays untouched
         moving, original = copies[chunk.block].reshape(-1), copies[chunk.block].reshape(-1).copy()
         values = []
@@ -127,7 +127,7 @@ def prepare_structured(objective: Objective, plan: Sequence[Chunk]) -> tuple[Dis
     factors = Factors(objective, whole_rows=True, plan=plan)
     evaluate = _interpreted(objective, factors, plan, objective.evaluate_perturbed, perturbed_values)
 
-    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array]:
+    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array | None]:
         return evaluate(leaves, chunk, displacement), None
 
     return losses, "structured"
@@ -141,7 +141,7 @@ def prepare_exact(objective: Objective, plan: Sequence[Chunk], *, whole_rows: bo
     factors = Factors(objective, whole_rows=whole_rows, plan=plan)
     evaluate = _interpreted(objective, factors, plan, objective.evaluate_differences, value_and_differences)
 
-    def differences(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array]:
+    def differences(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array | None]:
         value, changes = evaluate(leaves, chunk, displacement)
         return changes, value
 

@@ -7,16 +7,16 @@ what is left is noise. This module knows no scheme.
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.backend import Leaves
+from gradest.directions.keys import Rng
 from gradest.errors import InvalidInputError
 from gradest.objective import Objective
+from gradest.operations import NumpyArray
 
-Floats = NDArray[Any]
+Floats = NumpyArray
 
 EVALUATIONS = 9
 """How many losses one measurement takes: m + 1 points of a line, m = 8 as its authors recommend."""
@@ -50,7 +50,7 @@ def noise_level(values: Floats) -> float | None:
     return None
 
 
-def measure_noise(objective: Objective, leaves: Leaves, points: Sequence[Floats], rng: Any = None) -> float:
+def measure_noise(objective: Objective, leaves: Leaves, points: Sequence[Floats], rng: Rng = None) -> float:
     """Measure the noise of the loss near `leaves`, and return its standard deviation; takes `EVALUATIONS` values.
 
     The line runs along random signs, each entry spaced by `eps^(2/3) / sqrt(P)` (4 eps at least) times max(1, |x|):

@@ -7,15 +7,15 @@ by 19 %. This module evaluates nothing.
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradest.errors import InvalidInputError, StepTooSmallError
 from gradest.layout import Layout
+from gradest.operations import NumpyArray
 
-Floats = NDArray[Any]
+Floats = NumpyArray
 
 MODES = ("relative", "absolute", "block")
 

@@ -7,13 +7,13 @@ chunks ahead), the quotients (on the host, in float64 or wider). This module kno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradest.backend import Leaves
 from gradest.coordinates import Chunk, Gathering, Positions, dense_chunks, pipeline, row_chunks
+from gradest.directions.keys import Rng
 from gradest.errors import InvalidInputError, UnsupportedError, unknown_name
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel
@@ -38,9 +38,9 @@ from gradest.finite_differences.steps import (
 )
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.operations import Array
+from gradest.operations import Array, NumpyArray
 
-Floats = NDArray[Any]
+Floats = NumpyArray
 
 STRUCTURED_DISPLACEMENTS = 512
 """How many structured displacements go together: each has a copy of the logits, and more leave the cache."""
@@ -109,15 +109,15 @@ class QuotientSweep:
         scale = layout.num_parameters / self.num_coordinates(layout) if sampled else 1.0
         one_sided_plain = bool(rule.side) and self.differences == "plain"
 
-        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+        def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             moves, steps = self._displacements(objective, leaves, rng)
             plan = self._draw(layout, rng) if sampled else fixed
             crossings = self._crossings(objective, leaves, moves, plan if sampled else None)
             before = value_of(leaves) if one_sided_plain else None
-            at = _wide(objective, before) if one_sided_plain else 0.0
+            at = 0.0 if before is None else _wide(objective, before)
             gradient = Gathering(objective, scale=scale)
             error = None if rule.lower is None else Gathering(objective, scale=scale)
-            values: list[Array] = []  # where differences come with one: each chunk has it, and they are all the same
+            values: list[Array | None] = []  # each chunk has one, where differences come with it: all the same
 
             def finish(chunk: Chunk, quotients: Sequence[_Quotient]) -> None:
                 slopes, errors = self._combine(objective, chunk, quotients, at, steps)
@@ -133,7 +133,7 @@ class QuotientSweep:
 
         return PreparedKernel(kernel, path)
 
-    def kink_crossings(self, objective: Objective, leaves: Leaves, rng: Any = None) -> NDArray[np.bool_]:
+    def kink_crossings(self, objective: Objective, leaves: Leaves, rng: Rng = None) -> NDArray[np.bool_]:
         """Return which coordinates have a displacement that crosses a kink, `(P,)`.
 
         All are looked at, unless some are named; where some are drawn, those of an estimate are not known here.
@@ -187,7 +187,7 @@ class QuotientSweep:
             layout, None if chosen is None else np.sort(np.array(chosen, dtype=np.intp)), self.chunk_size
         )
 
-    def _draw(self, layout: Layout, rng: Any) -> tuple[Chunk, ...]:
+    def _draw(self, layout: Layout, rng: Rng) -> tuple[Chunk, ...]:
         size, count = layout.num_parameters, self.num_coordinates(layout)
         # Unshuffled: the draw is a set, and chunks want it sorted.
         drawn: Positions = np.random.default_rng(rng).choice(size, count, replace=False, shuffle=False)
@@ -206,7 +206,7 @@ class QuotientSweep:
             return prepare_exact(objective, plan, whole_rows=whole_rows)
         return prepare_structured(objective, plan) if whole_rows else prepare_black_box(objective, plan)
 
-    def _step(self, objective: Objective, leaves: Leaves, points: Sequence[Floats], rng: Any) -> float:
+    def _step(self, objective: Objective, leaves: Leaves, points: Sequence[Floats], rng: Rng) -> float:
         """Return the step for parameters of size one."""
         if not isinstance(self.step, str):
             return self.step
@@ -221,7 +221,7 @@ class QuotientSweep:
         )
 
     def _displacements(
-        self, objective: Objective, leaves: Leaves, rng: Any
+        self, objective: Objective, leaves: Leaves, rng: Rng
     ) -> tuple[list[tuple[Displacement, ...]], tuple[Floats, ...]]:
         """Return the displacements of each quotient, and the steps where the rule's error estimate asks for them.
 
@@ -289,7 +289,7 @@ class _Quotient:
     `value` is the loss at the point itself where exact differences come with it, else None.
     """
 
-    value: Array
+    value: Array | None
     losses: tuple[Array, ...]
     distance: Floats
 

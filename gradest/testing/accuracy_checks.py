@@ -7,8 +7,8 @@ import numpy as np
 from gradest.errors import InvalidInputError
 from gradest.estimator import Target
 from gradest.measurement.accuracy import compare_gradients
-from gradest.measurement.compare import flat
 from gradest.measurement.reference import reference_gradient
+from gradest.measurement.session import flat
 from gradest.problems.analytic_functions import LogSumExp
 from gradest.testing.factors import explain_factor
 from gradest.testing.known_problems import accuracy_problems

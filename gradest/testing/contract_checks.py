@@ -13,7 +13,7 @@ import numpy as np
 
 from gradest.errors import NonFiniteError, UnsupportedError
 from gradest.estimator import Estimator, Prepared, Target
-from gradest.measurement.compare import flat
+from gradest.measurement.session import flat
 from gradest.objective import Objective
 from gradest.testing.known_problems import Cubic
 from gradest.testing.results import CheckResult, claimed, judged, not_applicable
@@ -146,7 +146,7 @@ def check_inputs(subject: Subject) -> CheckResult:
 
 def _input_faults(prepared: Prepared, seed: int) -> Iterator[str]:
     objective = prepared.objective
-    given = objective.tree_of(
+    given = objective.form.tree_of(
         [_private(objective, leaf, dtype) for leaf, dtype in zip(objective.start, objective.dtypes, strict=True)]
     )
     watched = {

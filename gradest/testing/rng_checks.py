@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.measurement.compare import flat
+from gradest.directions.keys import Rng
+from gradest.measurement.session import flat
 from gradest.testing.known_problems import Cubic
 from gradest.testing.points import Points, record_points, varied_values
 from gradest.testing.results import CheckResult, claimed, judged, not_applicable
@@ -32,7 +33,7 @@ def check_rng(subject: Subject) -> CheckResult:
     estimator = subject.with_few_samples(_DIRECTIONS)
     prepared = estimator.prepare(subject.objective(Cubic(cubic=0.3)))
 
-    def estimate(rng: Any) -> Vector:
+    def estimate(rng: Rng) -> Vector:
         return flat(prepared.objective, prepared(rng=rng))
 
     if not estimator.stochastic:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gradest.backend import get_backend
 from gradest.binding import bind
 from gradest.estimator import Estimator, Prepared, Target
-from gradest.measurement.compare import flat
+from gradest.measurement.session import flat
 from gradest.objective import Objective
 from gradest.problem import Problem
 from gradest.testing.known_problems import Cubic, network

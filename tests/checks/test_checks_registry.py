@@ -81,7 +81,7 @@ class Guided(Estimator):
         return self._inner().cost(layout)
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
-        guide = objective.tree_of([leaf * 0.0 + 1.0 for leaf in objective.start])
+        guide = objective.form.tree_of([leaf * 0.0 + 1.0 for leaf in objective.start])
         return self._inner(guide).prepare_kernel(objective, executor=executor)
 
     def _inner(self, *guides: Any) -> Estimator:

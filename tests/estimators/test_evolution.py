@@ -12,6 +12,7 @@ from gradest.errors import InvalidInputError, NoiseWarning, NonFiniteError, Unkn
 from gradest.estimator import Target
 from gradest.estimators.evolution import EvolutionStrategy
 from gradest.sampling.shaping import shaped_weights
+from gradest.situation import Situation
 from gradest.theory import relative_mse_bounds, shaping_scale
 
 FALSE_ALARM = 1e-6
@@ -83,9 +84,8 @@ def test_the_prediction_is_the_measured_formula():
     objective = gradest.bind(problem)
     for distribution, expected in EXPECTED.items():
         estimator = EvolutionStrategy(num_samples=SAMPLES, distribution=distribution)
-        prediction = estimator.predict(objective.layout, problem.gradient)
+        prediction = estimator.predict(Situation(objective.layout, problem.gradient))
         assert prediction.relative_mse == pytest.approx(expected, rel=1e-12)
-    assert EvolutionStrategy(shaping="z-score").predict(objective.layout, problem.gradient) is None
 
 
 def test_every_sign_vector_of_spsa_gives_the_enumerated_slope():
@@ -155,7 +155,7 @@ def test_one_sided_errors_are_the_predicted_ones(baseline):
     objective = gradest.bind(problem)
     estimator = EvolutionStrategy(baseline=baseline, antithetic=False, sigma=0.7, num_samples=SAMPLES)
     value = float(objective.prepare_value()(objective.start))
-    prediction = estimator.predict(objective.layout, problem.gradient, value=value, hessian=matrix)
+    prediction = estimator.predict(Situation(objective.layout, problem.gradient, value=value, hessian=matrix))
     found = estimates(estimator, problem)
     errors = np.sum((found - problem.gradient) ** 2, axis=1) / (problem.gradient @ problem.gradient)
     assert abs(errors.mean() - prediction.relative_mse) <= 5.5 * errors.std() / np.sqrt(len(errors))

@@ -15,6 +15,7 @@ from gradest.estimators.guided import GuidedES
 from gradest.estimators.node_perturbation import NodePerturbation
 from gradest.estimators.row_space import RowSpaceES
 from gradest.estimators.smoothed import SmoothedGradient
+from gradest.situation import Situation
 
 
 def network(**fields):
@@ -54,7 +55,7 @@ def test_pathwise_smoothing_has_the_predicted_error_on_a_quadratic():
     errors = np.sum((found - problem.gradient) ** 2, axis=1) / (problem.gradient @ problem.gradient)
     expected = sigma**2 * np.sum(matrix**2) / (4 * problem.gradient @ problem.gradient)
     assert abs(errors.mean() - expected) <= 5.5 * errors.std() / np.sqrt(len(errors))
-    prediction = estimator.predict(objective.layout, problem.gradient, hessian=matrix)
+    prediction = estimator.predict(Situation(objective.layout, problem.gradient, hessian=matrix))
     assert prediction.relative_mse == pytest.approx(expected)
 
 

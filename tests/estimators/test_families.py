@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import gradest
-from gradest.measurement.compare import flat
 from gradest.measurement.reference import reference_gradient
+from gradest.measurement.session import flat
 
 BACKENDS = ("numpy", "jax", "torch", "mxnet")
 DTYPES = ("float32", "float64")

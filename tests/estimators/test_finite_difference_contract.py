@@ -8,7 +8,8 @@ import pytest
 
 import gradest
 from gradest.estimators.finite_difference import FiniteDifference
-from gradest.measurement.compare import flat
+from gradest.measurement.session import flat
+from gradest.situation import Situation
 
 P = 3 * 4 + 4
 
@@ -122,7 +123,7 @@ def test_drawn_coordinates_average_to_the_gradient() -> None:
     exact = objective.layout.flatten(list(by_hand(parameters()).values()))
     estimates = np.array([flat(objective, prepared(rng=seed)) for seed in range(800)])
     spread = np.sum((estimates - exact) ** 2, axis=1).mean() / np.sum(exact**2)
-    predicted = estimator.predict(objective.layout, np.asarray(exact))
+    predicted = estimator.predict(Situation(objective.layout, np.asarray(exact)))
     assert predicted is not None
     assert spread == pytest.approx(predicted.relative_mse, rel=0.1)
     assert np.linalg.norm(estimates.mean(axis=0) - exact) < 4 * np.sqrt(spread / 800) * np.linalg.norm(exact)

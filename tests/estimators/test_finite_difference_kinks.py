@@ -11,8 +11,8 @@ import gradest
 from gradest.errors import KinkWarning
 from gradest.estimators.finite_difference import FiniteDifference
 from gradest.estimators.richardson import Richardson
-from gradest.measurement.compare import flat
 from gradest.measurement.reference import reference_gradient
+from gradest.measurement.session import flat
 from gradest.problems.mlp import MLP
 from gradest.testing.known_problems import samples
 

@@ -9,6 +9,7 @@ from gradest.errors import InvalidInputError
 from gradest.estimator import Target
 from gradest.estimators.evolution import EvolutionStrategy
 from gradest.estimators.forward_gradient import ForwardGradient
+from gradest.situation import Situation
 
 SIZE = 4
 
@@ -46,7 +47,9 @@ def test_a_projection_keeps_the_part_in_the_span(samples):
     errors = np.sum((found - g) ** 2, axis=1) / (g @ g)
     assert abs(errors.mean() - (1 - samples / SIZE)) <= 5.5 * errors.std() / np.sqrt(len(errors)) + 1e-12
     assert estimator.target is (Target.DIRECTION)
-    assert estimator.predict(gradest.bind(Steps()).layout, g).relative_mse == pytest.approx(1 - samples / SIZE)
+    assert estimator.predict(Situation(gradest.bind(Steps()).layout, g)).relative_mse == pytest.approx(
+        1 - samples / SIZE
+    )
 
 
 def test_projections_need_orthogonal_directions_and_no_more_than_p():

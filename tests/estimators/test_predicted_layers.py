@@ -11,10 +11,12 @@ import pytest
 import gradest
 from gradest import Problem, Target, theory
 from gradest.errors import UnsupportedError
+from gradest.estimators.evolution import EvolutionStrategy
 from gradest.estimators.guided import GuidedES
 from gradest.estimators.node_perturbation import NodePerturbation
 from gradest.estimators.row_space import RowSpaceES
 from gradest.measurement.compare import compare
+from gradest.situation import Situation
 from gradest.testing import check_estimator
 from gradest.testing.statistics import ratio_bounds
 
@@ -66,7 +68,7 @@ def is_as_predicted(squares, predicted):
 def predicted_and_measured(estimator, problem):
     objective = gradest.bind(problem)
     gradient = exact(objective)
-    prediction = estimator.predict(objective.layout, gradient, objective=objective)
+    prediction = estimator.predict(Situation(objective.layout, gradient, objective=objective))
     return prediction.relative_mse, squared_errors(estimator, objective, gradient)
 
 
@@ -91,7 +93,8 @@ def test_the_row_space_errs_as_predicted(law):
 def test_low_rank_directions_are_those_of_the_reduced_shapes():
     objective = gradest.bind(network())
     gradient = exact(objective)
-    found = RowSpaceES(distribution="low-rank", **FEW).predict(objective.layout, gradient, objective=objective)
+    at = Situation(objective.layout, gradient, objective=objective)
+    found = RowSpaceES(distribution="low-rank", **FEW).predict(at)
     basis = np.linalg.svd(objective.data["x"], full_matrices=False)[2].T
     blocks = list(objective.layout.unflatten(gradient))
     blocks[0] = basis.T @ blocks[0]
@@ -127,15 +130,24 @@ def test_node_perturbation_errs_as_predicted(problem, law):
     assert not any(is_as_predicted(squares, mutant) for mutant in (predicted / 2, 2 * predicted, plain / SAMPLES))
 
 
+def test_node_perturbation_of_a_higher_rank_errs_less_as_predicted():
+    predicted, squares = predicted_and_measured(NodePerturbation(distribution="low-rank", rank=8, **FEW), Tied())
+    assert is_as_predicted(squares, predicted)
+    objective = gradest.bind(Tied())
+    at = Situation(objective.layout, exact(objective), objective=objective)
+    of_rank_one = NodePerturbation(distribution="low-rank", **FEW).predict(at).relative_mse
+    assert not is_as_predicted(squares, of_rank_one)
+
+
 @pytest.mark.parametrize(("alpha", "scale"), [(0.5, 1.0), (0.1, 1.5), (1.0, 1.0), (1.0, 0.5)])
 def test_guided_es_errs_as_predicted(alpha, scale):
     objective = gradest.bind(network())
     gradient = exact(objective)
     generator = np.random.default_rng(1)
     noise = np.linalg.norm(gradient) / np.sqrt(gradient.size) * generator.standard_normal((2, gradient.size))
-    guides = [objective.tree_of(objective.layout.unflatten(rows)) for rows in (gradient + noise[0], noise[1])]
+    guides = [objective.form.tree_of(objective.layout.unflatten(rows)) for rows in (gradient + noise[0], noise[1])]
     estimator = GuidedES(guides=guides, alpha=alpha, scale=scale, **FEW)
-    prediction = estimator.predict(objective.layout, gradient, objective=objective)
+    prediction = estimator.predict(Situation(objective.layout, gradient, objective=objective))
     squares = squared_errors(estimator, objective, gradient)
     assert is_as_predicted(squares, prediction.relative_mse)
     span = np.linalg.qr(np.stack([gradient + noise[0], noise[1]]).T)[0]
@@ -166,8 +178,8 @@ def test_compare_states_what_is_predicted(name):
 class WrongNodes(NodePerturbation):
     """Predicts half as much error again."""
 
-    def predict(self, *args, **options):
-        found = super().predict(*args, **options)
+    def predict(self, at):
+        found = super().predict(at)
         return found and replace(found, relative_mse=1.5 * found.relative_mse)
 
 
@@ -175,8 +187,8 @@ class WrongNodes(NodePerturbation):
 class WholeSpace(RowSpaceES):
     """Predicts the error of plain ES."""
 
-    def predict(self, layout, gradient, **options):
-        return self._plain().predict(layout, gradient)
+    def predict(self, at):
+        return EvolutionStrategy(num_samples=self.num_samples, sigma=self.sigma).predict(at)
 
 
 @pytest.mark.parametrize("right", [NodePerturbation(num_samples=11), RowSpaceES(num_samples=11)], ids=lambda e: e.name)
@@ -198,9 +210,9 @@ def test_predictions_run_nothing_that_is_counted_and_agree_between_backends(back
     here = gradest.bind(network())
     there = gradest.bind(network(), backend=backend, dtype="float32")
     gradient = exact(here)
-    expected = estimator.predict(here.layout, gradient, objective=here).relative_mse
+    expected = estimator.predict(Situation(here.layout, gradient, objective=here)).relative_mse
     before = there.counts
-    found = estimator.predict(there.layout, gradient, objective=there)
+    found = estimator.predict(Situation(there.layout, gradient, objective=there))
     assert found.relative_mse == pytest.approx(expected, rel=1e-4)
     assert there.counts == before
 
@@ -208,20 +220,21 @@ def test_predictions_run_nothing_that_is_counted_and_agree_between_backends(back
 @pytest.mark.parametrize("estimator", [NodePerturbation(), RowSpaceES(), GuidedES()], ids=lambda e: e.name)
 def test_nothing_is_predicted_from_the_layout_alone(estimator):
     objective = gradest.bind(network())
-    assert estimator.predict(objective.layout, exact(objective)) is None
+    assert estimator.predict(Situation(objective.layout, exact(objective))) is None
 
 
 @pytest.mark.parametrize("estimator", [NodePerturbation(), RowSpaceES()], ids=lambda e: e.name)
 def test_no_relative_error_is_predicted_for_no_gradient(estimator):
     objective = gradest.bind(network())
-    assert estimator.predict(objective.layout, np.zeros_like(exact(objective)), objective=objective) is None
+    at = Situation(objective.layout, np.zeros_like(exact(objective)), objective=objective)
+    assert estimator.predict(at) is None
 
 
 @pytest.mark.parametrize("estimator", [NodePerturbation(), RowSpaceES(), GuidedES()], ids=lambda e: e.name)
 def test_an_estimator_that_cannot_run_predicts_nothing(estimator):
     objective = gradest.bind(np.sum, np.ones(3))
     with pytest.raises(UnsupportedError):
-        estimator.predict(objective.layout, np.ones(3), objective=objective)
+        estimator.predict(Situation(objective.layout, np.ones(3), objective=objective))
 
 
 def test_a_scaled_estimate_claims_no_length():

@@ -12,8 +12,8 @@ import pytest
 import gradest
 from gradest.estimators.reverse import Reverse
 from gradest.measurement.accuracy import compare_gradients
-from gradest.measurement.compare import flat
 from gradest.measurement.reference import reference_gradient
+from gradest.measurement.session import flat
 
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "requ", "softplus")
 PROBLEMS = ("rosenbrock", "logsumexp", "cubic-graph", "log-graph", "quadratic", "least-squares", "softmax-regression")
