@@ -4,6 +4,7 @@ The statistical tests allow 5 standard errors, a false-alarm probability below 1
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ ALLOWED = 5.0
 SAMPLES, REPLICATES = 5, 2000
 
 
-def fill_triangular(streams, start, out):
+def fill_triangular(streams: Any, start: Any, out: Any) -> Any:
     """Fill with the symmetric triangular law on [-sqrt 6, sqrt 6], of variance 1: a difference of two uniforms."""
     for k in streams.seek(start, start + len(out)):
         first, second = streams.generator.random((2, out.shape[1]))
@@ -37,22 +38,22 @@ TRIANGULAR = Law(
 
 
 @pytest.fixture
-def triangular(monkeypatch):
+def triangular(monkeypatch: Any) -> Any:
     monkeypatch.setitem(LAWS, "triangular", TRIANGULAR)
 
 
-def squared_errors(estimator, problem):
+def squared_errors(estimator: Any, problem: Any) -> Any:
     prepared = estimator.prepare(gradest.bind(problem))
     found = np.stack([prepared(rng=seed).gradient["x"].reshape(-1) for seed in range(REPLICATES)])
     return np.sum((found - problem.gradient) ** 2, axis=1) / (problem.gradient @ problem.gradient)
 
 
-def is_as_predicted(errors, predicted):
+def is_as_predicted(errors: Any, predicted: Any) -> Any:
     return abs(errors.mean() - predicted) <= ALLOWED * errors.std() / np.sqrt(len(errors))
 
 
 @pytest.mark.parametrize("fields", [{}, {"antithetic": False, "baseline": "value", "sigma": 0.7}], ids=str)
-def test_a_new_entry_is_drawn_named_and_predicted(triangular, fields):
+def test_a_new_entry_is_drawn_named_and_predicted(triangular: Any, fields: Any) -> None:
     problem = Quadratic()
     objective = gradest.bind(problem)
     estimator = gradest.get_estimator("es", distribution="triangular", num_samples=SAMPLES, **fields)
@@ -66,7 +67,7 @@ def test_a_new_entry_is_drawn_named_and_predicted(triangular, fields):
         assert predicted == pytest.approx((problem.gradient.size + 12 / 5 - 2) / SAMPLES, rel=1e-12)
 
 
-def test_wrong_moments_of_a_new_entry_show(monkeypatch):
+def test_wrong_moments_of_a_new_entry_show(monkeypatch: Any) -> None:
     wrong = Law(wording="", draw=independently(fill_triangular), components=Components(kurtosis=9.0, sixth=100.0))
     monkeypatch.setitem(LAWS, "triangular", wrong)
     problem = Quadratic()
@@ -75,7 +76,7 @@ def test_wrong_moments_of_a_new_entry_show(monkeypatch):
     assert not is_as_predicted(squared_errors(estimator, problem), predicted)
 
 
-def test_the_checks_know_a_new_entry(triangular):
+def test_the_checks_know_a_new_entry(triangular: Any) -> None:
     estimator = gradest.get_estimator("es", distribution="triangular", num_samples=11)
     results = check_estimator(
         estimator, checks=["variance", "covariance", "smoothing", "streams", "distinct directions"]
@@ -83,7 +84,7 @@ def test_the_checks_know_a_new_entry(triangular):
     assert all(result.applies and result.passed for result in results), [str(result) for result in results]
 
 
-def test_other_estimators_take_a_new_entry(triangular):
+def test_other_estimators_take_a_new_entry(triangular: Any) -> None:
     problem = Quadratic()
     estimator = gradest.get_estimator("forward-gradient", distribution="triangular", num_samples=SAMPLES)
     predicted = estimator.predict(Situation(gradest.bind(problem).layout, problem.gradient)).relative_mse
@@ -93,13 +94,13 @@ def test_other_estimators_take_a_new_entry(triangular):
 
 
 @pytest.mark.parametrize("name", list(LAWS))
-def test_every_entry_is_worded_and_predicted(name):
+def test_every_entry_is_worded_and_predicted(name: Any) -> None:
     assert LAWS[name].wording
     at = {"num_parameters": 12, "num_samples": 3, "blocks": [(3, 4)], "rank": 1}
     assert 0.0 < theory.relative_mse_linear(name, **at) < 12.0
 
 
-def test_a_law_that_theory_cannot_predict_is_not_guessed_at(monkeypatch):
+def test_a_law_that_theory_cannot_predict_is_not_guessed_at(monkeypatch: Any) -> None:
     """Neither independent components nor a formula of its own: every formula says so, in place of another law's."""
     monkeypatch.setitem(LAWS, "new", Law(wording="dependent", draw=independently(fill_triangular)))
     layers = [theory.NodeLayer(inputs=np.ones((2, 3)), slopes=np.ones((2, 4)), bias=True)]
@@ -116,7 +117,7 @@ def test_a_law_that_theory_cannot_predict_is_not_guessed_at(monkeypatch):
     assert estimator.predict(Situation(gradest.bind(problem).layout, problem.gradient)) is None
 
 
-def test_directions_of_another_mean_are_refused_one_sided(monkeypatch):
+def test_directions_of_another_mean_are_refused_one_sided(monkeypatch: Any) -> None:
     monkeypatch.setitem(LAWS, "lopsided", Law(wording="", draw=independently(fill_triangular), centred=False))
     with pytest.raises(InvalidInputError, match="lopsided"):
         gradest.get_estimator("es-forward", distribution="lopsided")

@@ -1,6 +1,7 @@
 """An estimator carries the registered name that says most about it, so that a log can tell its rows apart."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from gradest.registry import names
 
 
 @pytest.mark.parametrize("name", names("estimators"))
-def test_an_estimator_has_the_name_it_was_asked_for_by(name):
+def test_an_estimator_has_the_name_it_was_asked_for_by(name: Any) -> None:
     assert get_estimator(name).name == name
 
 
@@ -37,7 +38,7 @@ def test_an_estimator_has_the_name_it_was_asked_for_by(name):
     ],
     ids=repr,
 )
-def test_the_name_is_that_of_the_row_with_most_fields(estimator, name):
+def test_the_name_is_that_of_the_row_with_most_fields(estimator: Any, name: Any) -> None:
     assert estimator.name == name
 
 
@@ -55,6 +56,6 @@ class Named(EvolutionStrategy):
     name = "my-es"
 
 
-def test_a_subclass_has_its_own_name_or_its_familys():
+def test_a_subclass_has_its_own_name_or_its_familys() -> None:
     assert Doubled().name == "es"
     assert (Named().name, Named.name) == ("my-es", "my-es")

@@ -4,6 +4,7 @@ Each comparison allows 5 standard errors of the measured mean, a false-alarm pro
 """
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ LINEAR, CURVED = Quadratic(curvature=0.0), Quadratic()
 ONE_SIDED = {"antithetic": False}
 
 
-def measured(estimator, problem):
+def measured(estimator: Any, problem: Any) -> Any:
     prepared = estimator.prepare(gradest.bind(problem))
     found = np.stack([prepared(rng=seed).gradient["x"].reshape(-1) for seed in range(REPLICATES)])
     cosines = found @ problem.gradient / np.linalg.norm(found, axis=1) / np.linalg.norm(problem.gradient)
@@ -29,7 +30,7 @@ def measured(estimator, problem):
     return cosines
 
 
-def predicted(estimator, problem):
+def predicted(estimator: Any, problem: Any) -> Any:
     return estimator.predict(Situation(gradest.bind(problem).layout, problem.gradient))
 
 
@@ -51,7 +52,7 @@ def predicted(estimator, problem):
     ],
     ids=str,
 )
-def test_the_cosine_is_the_predicted_one(fields, problem):
+def test_the_cosine_is_the_predicted_one(fields: Any, problem: Any) -> None:
     estimator = EvolutionStrategy(num_samples=SAMPLES, sigma=0.3, **fields)
     prediction = predicted(estimator, problem)
     cosines = measured(estimator, problem)
@@ -64,7 +65,7 @@ def test_the_cosine_is_the_predicted_one(fields, problem):
 
 
 @pytest.mark.parametrize("projection", [False, True])
-def test_forward_gradients_have_the_cosine_of_their_frames(projection):
+def test_forward_gradients_have_the_cosine_of_their_frames(projection: Any) -> None:
     estimator = ForwardGradient(distribution="orthogonal", projection=projection, num_samples=SAMPLES)
     prediction = predicted(estimator, CURVED)
     cosines = measured(estimator, CURVED)
@@ -74,7 +75,7 @@ def test_forward_gradients_have_the_cosine_of_their_frames(projection):
     assert abs(cosines.mean() - mutant) > allowed
 
 
-def test_no_cosine_is_predicted_where_none_is_derived():
+def test_no_cosine_is_predicted_where_none_is_derived() -> None:
     assert predicted(EvolutionStrategy(shaping="sign", distribution="rademacher"), LINEAR) is None
     assert predicted(EvolutionStrategy(distribution="rademacher"), LINEAR).cosine is None
     matrix, _ = CURVED.terms
