@@ -68,6 +68,6 @@ def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
         (lambda: Case.load("gradest.version:__version__"), "found str"),
     ],
 )
-def test_what_is_no_case_is_refused_with_what_was_found(make: Callable[..., Any], message: str) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_no_case_is_refused_with_what_was_found(make: Callable[..., Any], message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         make()

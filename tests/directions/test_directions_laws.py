@@ -46,6 +46,7 @@ def test_a_new_row_is_all_that_an_estimator_needs(sparse: str) -> None:
     gradient = np.asarray(gradest.get_estimator("analytic")(objective).gradient["x"])
     prediction = estimator.predict(Situation(objective.layout, gradient))
     assert prediction is not None
+    assert prediction.relative_mse is not None
     assert prediction.relative_mse == pytest.approx((5 - 1 + 2) / 20)  # (P - 1 + c) / N with c = kurtosis - 1
     prepared = estimator.prepare(objective)
     found = accuracy_of_replicates((flat(objective, prepared(rng=k)) for k in range(2000)), gradient)
