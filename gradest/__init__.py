@@ -30,14 +30,14 @@ from gradest.errors import (
     UnsupportedError,
 )
 from gradest.estimate import Cost, Estimate, KernelResult
-from gradest.estimator import Estimator, Kernel, Prepared, PreparedKernel, Target, get_estimator
+from gradest.estimator import Estimator, Kernel, Prepared, PreparedKernel, Smoothing, Target, get_estimator
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Operations
 from gradest.problem import Problem, get_problem
 from gradest.registry import names
 from gradest.situation import Situation
-from gradest.stateful import PreparedRun, StatefulEstimator, state_bytes
+from gradest.stateful import PreparedRun, PreparedStatefulKernel, State, StatefulEstimator, StatefulKernel, state_bytes
 from gradest.transforms import grad, value_and_grad
 from gradest.version import __version__ as __version__
 
@@ -82,9 +82,13 @@ __all__ = [
     "Prepared",
     "PreparedKernel",
     "PreparedRun",
+    "PreparedStatefulKernel",
     "Problem",
     "Situation",
+    "Smoothing",
+    "State",
     "StatefulEstimator",
+    "StatefulKernel",
     "StepTooSmallError",
     "Target",
     "UnknownNameError",

@@ -6,7 +6,6 @@ same error on each of them. This module knows no framework by name.
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -18,15 +17,18 @@ from gradest.case import Case
 from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError, UnsupportedError
 from gradest.form import Form
 from gradest.objective import Objective
-from gradest.operations import Array, Operations
+from gradest.operations import Array, NumpyArray, Operations
 from gradest.problem import Problem
-from gradest.tree import Structure, flatten_tree
+from gradest.tree import Leaf, Structure, Tree
+
+Bindable = Objective | Problem | Case | Callable[..., object]
+"""What an objective can be made of; a function is of `(params, *args)` and returns one real number."""
 
 
 def bind(
-    f: Any,
-    params: Any = None,
-    *args: Any,
+    f: Bindable,
+    params: Tree = None,
+    *args: object,
     backend: str | Backend | None = None,
     dtype: str | None = None,
     device: str | None = None,
@@ -57,11 +59,25 @@ def bind(
         A parameter is not a floating-point array.
     InvalidInputError, NonFiniteError, UnsupportedError, MissingDependencyError
         Something cannot be used; nothing has been evaluated.
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> objective = gradest.bind(lambda p, x: np.sum((p["w"] - x) ** 2), {"w": np.zeros(2)}, np.array([1.0, 2.0]))
+    >>> objective.backend.name, objective.dtype, objective.layout.shapes
+    ('numpy', 'float64', ((2,),))
+    >>> gradest.get_estimator("complex-step")(objective).gradient["w"].tolist()
+    [-2.0, -4.0]
     """
     if isinstance(f, Objective):
+        given = {"params": params, "args": args or None, "backend": backend, "dtype": dtype, "device": device}
+        extra = [name for name, value in given.items() if value is not None]
+        if extra:
+            raise InvalidInputError(f"{', '.join(extra)} were given with an Objective, which is bound already")
         return f
     if isinstance(f, Case):
-        f, params, args = f.f, f.params if params is None else params, args or f.args
+        case = f
+        f, params, args = case.f, case.params if params is None else params, args or case.args
     if isinstance(f, Problem):
         return _bind_problem(f, params, backend or "numpy", dtype or "float64", device, kernel)
     if not callable(f):
@@ -74,11 +90,12 @@ def bind(
 
 
 def _bind_problem(
-    problem: Problem, params: Any, backend_name: str | Backend, dtype: str, device: str | None, kernel: str
+    problem: Problem, params: Tree, backend_name: str | Backend, dtype: str, device: str | None, kernel: str
 ) -> Objective:
     backend = get_backend(backend_name)
     where = _require_available(backend, dtype, kernel, device)
     names = problem.layout.names
+    _require_values(backend, params)
     leaves, structure = _leaves_of_problem(problem, params, backend)
     returns_numpy = params is not None and not all(backend.owns(leaf) for leaf in leaves)
     to_array = partial(backend.array, dtype=dtype, device=where)
@@ -116,7 +133,7 @@ def _require_available(backend: Backend, dtype: str, kernel: str, device: str | 
     return where
 
 
-def _leaves_of_problem(problem: Problem, params: Any, backend: Backend) -> tuple[Leaves, Structure]:
+def _leaves_of_problem(problem: Problem, params: Tree, backend: Backend) -> tuple[Leaves, Structure]:
     """Return the start of a problem, or the parameters given in its place, which must be of its layout."""
     names = problem.layout.names
     leaves, paths, structure = backend.flatten(problem.parameters() if params is None else params)
@@ -131,13 +148,14 @@ def _leaves_of_problem(problem: Problem, params: Any, backend: Backend) -> tuple
 
 
 def _bind_function(
-    f: Callable[..., Array], params: Any, args: tuple[Any, ...], backend: Backend, device: str | None
+    f: Callable[..., Any], params: Tree, args: tuple[object, ...], backend: Backend, device: str | None
 ) -> Objective:
     given = (f, params, args)
     model = params if backend.is_model(params) else None
     if model is not None:
         f, params = backend.bind_model(f, model), backend.model_parameters(model)
     leaves, paths, structure = backend.flatten(params)
+    _require_values(backend, (params, args))
     owned = [leaf for leaf in leaves if backend.owns(leaf)]
     returns_numpy = backend.name != "numpy" and not owned
     where = backend.device(owned[0]) if owned else device or backend.devices()[0]
@@ -148,7 +166,6 @@ def _bind_function(
         raise InvalidInputError(f"parameters hold no numbers: {', '.join(paths)} are empty; give at least one entry")
     crosses = returns_numpy or "compile" in backend.native
     arguments = Arguments(backend, args, like=start[0] if crosses else None)
-
     form = Form(backend, start, paths, structure, returns_numpy=returns_numpy)
 
     def function(values: Leaves, given: Data) -> Array:
@@ -167,35 +184,40 @@ def _bind_function(
     )
 
 
-def tracing_backend(tree: Any) -> Backend | None:
+def tracing_backend(tree: Tree) -> Backend | None:
     """Return the backend of which a transformation is tracing an array of a pytree; None where none is."""
+    return next((backend for backend in known_backends() if _is_traced(backend, tree)), None)
+
+
+def _is_traced(backend: Backend, tree: Tree) -> bool:
     try:
-        leaves = flatten_tree(tree)[0]
+        return any(map(backend.is_abstract, backend.flatten(tree)[0]))
     except InvalidInputError:  # no leaves at all
-        return None
-    return next((backend for backend in known_backends() if any(map(backend.is_abstract, leaves))), None)
+        return False
 
 
-def with_values(tree: Any, backend: Backend) -> Any:
-    """Return a pytree with arrays of ones in place of those that are being traced."""
+def _require_values(backend: Backend, tree: Tree) -> None:
+    if _is_traced(backend, tree):
+        raise UnsupportedError(
+            f"an objective was to be bound inside a transformation of {backend.name} (jit, vmap or grad), where arrays "
+            "have no values; bind it outside, or call gradest.grad(f, method='reverse') inside"
+        )
+
+
+def with_values(tree: Tree, backend: Backend) -> Tree:
+    """Return a pytree with stand-ins for the arrays that are being traced, to prepare with."""
     leaves, _, structure = backend.flatten(tree)
-    return structure.rebuild([_ones(backend, leaf) if backend.is_abstract(leaf) else leaf for leaf in leaves])
-
-
-def _ones(backend: Backend, leaf: Array) -> Array:
-    dtype = backend.dtype(leaf)
-    with backend.scope(dtype) or nullcontext():
-        return backend.array(np.ones(leaf.shape), dtype=dtype, device=backend.devices()[0])
+    return structure.rebuild([backend.stand_in(leaf) if backend.is_abstract(leaf) else leaf for leaf in leaves])
 
 
 def _bind_again(
-    f: Any, params: Any, args: tuple[Any, ...], backend: str, dtype: str | None, device: str | None, kernel: str
+    f: Any, params: Tree, args: tuple[object, ...], backend: str, dtype: str | None, device: str | None, kernel: str
 ) -> Objective:
     """Bind in another process what was bound in this one."""
     return bind(f, params, *args, backend=backend, dtype=dtype, device=device, kernel=kernel)
 
 
-def _private_copy(backend: Backend, leaf: Any, path: str, device: str) -> Array:
+def _private_copy(backend: Backend, leaf: Leaf, path: str, device: str) -> Array:
     """Return a parameter leaf as an array of the backend that nobody else holds."""
     values = _float_array(backend, leaf, path)
     dtype = backend.dtype(leaf) if backend.owns(leaf) else values.dtype.name  # native byte order
@@ -213,7 +235,7 @@ def _scalar(value: Array) -> Array:
     return value
 
 
-def _float_array(backend: Backend, leaf: Any, path: str) -> np.ndarray[Any, Any]:
+def _float_array(backend: Backend, leaf: Leaf, path: str) -> NumpyArray:
     """Return a parameter leaf as a NumPy array, refusing what is not floating-point or not finite."""
     if not (backend.owns(leaf) or isinstance(leaf, np.ndarray | np.generic | float)):
         raise InvalidTypeError(

@@ -10,6 +10,9 @@ from typing import Any
 
 from gradest.estimate import Cost
 
+Step = Callable[..., Any]
+"""A function of nested tuples of arrays, which a framework may compile."""
+
 VALUES, JVPS, VJPS = range(3)
 """Places in the counts, in the order of `Cost`."""
 
@@ -43,21 +46,21 @@ class EvaluationCounts:
         for kind, more in enumerate((cost.values, cost.jvps, cost.vjps)):
             self.add(kind, more)
 
-    def counted(self, compiled: Callable[..., Any]) -> Callable[..., Any]:
+    def counted(self, compiled: Step) -> Step:
         """Return a compiled step that counts at each call what it counted while it was traced.
 
         Steps whose count varies with anything but the shapes of their arguments must not be compiled.
         """
         first = threading.Lock()
-        recorded: dict[Any, list[int]] = {}
+        recorded: dict[object, list[int]] = {}
 
-        def run(*arrays: Any) -> Any:
+        def run(*arrays: object) -> object:
             if recorded:
                 return count(arrays)
             with first:  # a thread that came second would run what is traced here before its count is known
                 return count(arrays)
 
-        def count(arrays: tuple[Any, ...]) -> Any:
+        def count(arrays: tuple[object, ...]) -> object:
             counts = self._local.here
             before = counts.copy()
             result = compiled(*arrays)
@@ -71,6 +74,6 @@ class EvaluationCounts:
         return run
 
 
-def _shapes(arrays: Any) -> Any:
+def _shapes(arrays: object) -> object:
     """Return the shapes of nested tuples of arrays, as a key: a framework traces anew for other shapes."""
     return tuple(_shapes(a) for a in arrays) if isinstance(arrays, tuple) else getattr(arrays, "shape", None)

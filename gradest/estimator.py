@@ -14,16 +14,18 @@ from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 from gradest.backend import Leaves
-from gradest.binding import bind, tracing_backend, with_values
+from gradest.binding import Bindable, bind, tracing_backend, with_values
+from gradest.directions.keys import Rng
 from gradest.errors import PreparationMismatchError, UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.registry import construct, registered_name
+from gradest.registry import construct, describe
 from gradest.situation import Situation
 from gradest.theory import Prediction
+from gradest.tree import Tree
 
-Kernel = Callable[[Leaves, Any], KernelResult]
+Kernel = Callable[[Leaves, Rng], KernelResult]
 """`(parameter leaves, rng) -> KernelResult`; deterministic estimators ignore `rng`."""
 
 
@@ -37,7 +39,7 @@ class Target(Enum):
 
 
 class Smoothing(NamedTuple):
-    """Says by what a loss is smoothed: the law of the directions, a name in `gradest.laws`, and the radius sigma."""
+    """Says by what a loss is smoothed: the law of the directions, a name in `gradest.directions.laws`, and sigma."""
 
     law: str
     sigma: float
@@ -72,7 +74,7 @@ class Estimator(ABC):
 
         A class of a plug-in may state `name` itself, as an attribute.
         """
-        return registered_name(self) or self.family or type(self).__name__
+        return describe("estimators", self) or self.family or type(self).__name__
 
     @property
     @abstractmethod
@@ -130,15 +132,17 @@ class Estimator(ABC):
         """Return the estimator bound to an objective; everything that can be done once is done here."""
         return Prepared(self, objective, self.prepare_kernel(objective, executor=executor), executor=executor)
 
-    def __call__(self, f: Any, params: Any = None, *args: Any, rng: Any = None, **binding: Any) -> Estimate:
+    def __call__(self, f: Bindable, params: Tree = None, *args: object, rng: Rng = None, **binding: Any) -> Estimate:
         """Return the estimate of the gradient of `f` at `params`.
 
         Parameters
         ----------
         f
-            An `Objective`, a `Problem`, or a function `f(params, *args) -> scalar` of one framework.
+            An `Objective`, a `Problem`, a `Case`, or a function `f(params, *args) -> scalar` of one framework.
         params
-            A pytree of arrays, an `nn.Module` or a Gluon `Block`; the start point of the objective by default.
+            A pytree of arrays, an `nn.Module` or a Gluon `Block`; by default where the objective or case is asked.
+        *args
+            Further arguments of the function, not differentiated.
         rng
             SPEC 7: an int, a `SeedSequence`, a `Generator`, or None for fresh entropy.
         **binding
@@ -148,37 +152,37 @@ class Estimator(ABC):
         ------
         NonFiniteError
             The parameters hold NaN or infinity.
+        UnsupportedError
+            The backend or the objective lacks what the estimator needs, or a transformation of the framework is
+            tracing the call and the estimator is not `composable`.
         """
-        if not isinstance(f, Objective) or params is None:
-            objective = bind(f, params, *args, **binding)  # which has looked at its start
-            return self.prepare(objective).at(objective.start, rng)
-        leaves = f.form.leaves_of(params)
-        f.form.require_finite(leaves)
-        return self.prepare(f).at(leaves, rng)
+        return PreparedOnce(self, f, binding)(params, args, rng)[1]
 
-    def value_and_grad(self, f: Any, **binding: Any) -> Callable[..., tuple[Any, Any]]:
+    def value_and_grad(self, f: Bindable, **binding: Any) -> Callable[..., tuple[Any, Any]]:
         """Return `g(params, *args, rng=None) -> (value, gradient)`, in the manner of `jax.value_and_grad`.
 
         The value is evaluated where the method does not give it. It prepares at its first call, and again where
         parameters or arguments change their form; a new batch of the same form is not prepared for again. Whether the
-        numbers are finite is asked when it prepares, and not at later calls: that would wait for the device.
+        parameters are finite is checked when it prepares, and not at later calls: that would wait for the device.
 
-        Of an estimator that says it is `composable`, `g` is a function for JAX's own `jit`, `vmap` and `grad`.
+        With a `composable` estimator (reverse mode, the closed form) `jax.jit(g)`, `jax.vmap(g)` and `jax.grad` of a
+        function that calls `g` work, the first call included. The others read values of the loss as they go; inside
+        a transformation they raise `UnsupportedError`.
         """
         latest = PreparedOnce(self, f, binding)
 
-        def value_and_gradient(params: Any = None, *args: Any, rng: Any = None) -> tuple[Any, Any]:
+        def value_and_gradient(params: Tree = None, *args: object, rng: Rng = None) -> tuple[Any, Any]:
             prepared, estimate = latest(params, args, rng)
             value = prepared.value(params) if estimate.value is None else estimate.value
             return value, estimate.gradient
 
         return value_and_gradient
 
-    def grad(self, f: Any, **binding: Any) -> Callable[..., Any]:
+    def grad(self, f: Bindable, **binding: Any) -> Callable[..., Any]:
         """Return `g(params, *args, rng=None) -> gradient`; see `value_and_grad`."""
         latest = PreparedOnce(self, f, binding)
 
-        def gradient(params: Any = None, *args: Any, rng: Any = None) -> Any:
+        def gradient(params: Tree = None, *args: object, rng: Rng = None) -> Any:
             return latest(params, args, rng)[1].gradient
 
         return gradient
@@ -211,11 +215,11 @@ class Prepared:
     def _value(self) -> Callable[[Leaves], Any]:
         return self.objective.prepare_value()
 
-    def value(self, params: Any = None) -> Any:
+    def value(self, params: Tree = None) -> Any:
         """Return the loss at `params` (the start point by default), with the arguments of the last call."""
-        return self._value(self.objective.start if params is None else self.objective.form.leaves_of(params))
+        return self._value(self.objective.leaves_at(params))
 
-    def __call__(self, params: Any = None, *args: Any, rng: Any = None) -> Estimate:
+    def __call__(self, params: Tree = None, *args: object, rng: Rng = None) -> Estimate:
         """Return the estimate at `params` (the objective's start point by default).
 
         `args`, if there are any, replace the arguments that the user's function was bound with, and stay for later
@@ -226,25 +230,27 @@ class Prepared:
         PreparationMismatchError
             `params` or `args` differ from what was prepared for in names, shapes, dtype or device.
         UnsupportedError
-            Arguments were given with an executor, whose workers hold those of the binding.
+            Arguments were given with an executor, whose workers hold those of the binding; or a transformation of
+            the framework is tracing the call, and the estimator is not `composable`.
         """
-        objective = self.objective
-        if args:
-            if self._executor is not None:
-                raise UnsupportedError("new arguments were given with an executor; prepare again with them")
-            objective.take_arguments(args)
-        return self.at(objective.start if params is None else objective.form.leaves_of(params), rng)
+        return self.at(self.objective.leaves_at(params), rng, args)
 
-    def at(self, leaves: Leaves, rng: Any = None) -> Estimate:
-        """Return the estimate at leaves of the objective's form, which are not looked at again.
+    def at(self, leaves: Leaves, rng: Rng = None, args: tuple[object, ...] = ()) -> Estimate:
+        """Return the estimate at leaves of the objective's form, which are not looked at again; raises likewise."""
+        if not args:
+            return self._estimate(leaves, rng, traced=any(map(self.objective.backend.is_abstract, leaves)))
+        if self._executor is not None:
+            raise UnsupportedError("new arguments were given with an executor; prepare again with them")
+        before = self.objective.take_arguments(args)
+        try:
+            traced = self.objective.is_traced or any(map(self.objective.backend.is_abstract, leaves))
+            return self._estimate(leaves, rng, traced=traced)
+        finally:
+            self.objective.forget_traced(before)
 
-        Raises
-        ------
-        UnsupportedError
-            The leaves are being traced by a transformation of the framework, and the estimator cannot be.
-        """
+    def _estimate(self, leaves: Leaves, rng: Rng, *, traced: bool) -> Estimate:
         objective = self.objective
-        if not self.estimator.composable and any(map(objective.backend.is_abstract, leaves)):
+        if traced and not self.estimator.composable:
             raise UnsupportedError(
                 f"{self.estimator.name!r} was called inside a transformation of {objective.backend.name} (jit, vmap or "
                 "grad), which it cannot be traced by: it reads values of the loss; call it outside, or use 'reverse'"
@@ -252,47 +258,50 @@ class Prepared:
         result = self._kernel(leaves, rng)
         gradient = objective.form.tree_of(result.gradient)
         error = None if result.error is None else objective.form.tree_of(result.error)
-        return Estimate(result.value, gradient, self.cost, self.path, error)
+        return Estimate(result.value, gradient, self.cost, self.path, error, result.crossings)
 
 
 class PreparedOnce:
     """An estimator of a function that is prepared when it is first called, and again for another form.
 
-    Inside a transformation of the framework there are no values to prepare at: it prepares at ones of the same shapes
-    and dtypes, and keeps nothing of what is being traced.
+    Inside a transformation of the framework arrays have no values to prepare at: it prepares at stand-ins of the same
+    shapes and dtypes, and keeps nothing of what is being traced.
     """
 
-    def __init__(self, estimator: Estimator, f: Any, binding: dict[str, Any]) -> None:
+    def __init__(self, estimator: Estimator, f: Bindable, binding: dict[str, Any]) -> None:
         self._estimator = estimator
         self._f = f
         self._binding = binding
         self._kept = threading.local()  # a prepared estimator holds its batch: one for each thread
 
-    def __call__(self, params: Any, args: tuple[Any, ...], rng: Any) -> tuple[Prepared, Estimate]:
+    def __call__(self, params: Tree, args: tuple[object, ...], rng: Rng) -> tuple[Prepared, Estimate]:
         """Return the prepared estimator and its estimate."""
         prepared: Prepared | None = getattr(self._kept, "prepared", None)
         if prepared is not None and prepared.objective.bound_to(params):
             try:
-                return prepared, self._estimate(prepared, params, args, rng)
+                return prepared, prepared(params, *args, rng=rng)
             except PreparationMismatchError:
                 self._kept.prepared = None  # another form: prepare again below
+        prepared, leaves, args = self._prepare(params, args)
+        self._kept.prepared = prepared
+        return prepared, prepared.at(leaves, rng, args)
+
+    def _prepare(self, params: Tree, args: tuple[object, ...]) -> tuple[Prepared, Leaves, tuple[object, ...]]:
+        """Return the prepared estimator, the leaves to call it at, and those arguments that it does not hold yet."""
+        estimator, f = self._estimator, self._f
+        if isinstance(f, Objective):
+            leaves = f.leaves_at(params)
+            f.form.require_finite(leaves)
+            return estimator.prepare(bind(f, **self._binding)), leaves, args
         tracing = tracing_backend((params, args))
         if tracing is None:
-            fresh = self._kept.prepared = self._estimator.prepare(bind(self._f, params, *args, **self._binding))
-            return fresh, self._estimate(fresh, params, (), rng)
+            objective = bind(f, params, *args, **self._binding)  # which takes `params` apart, and looks at them
+            return estimator.prepare(objective), objective.start, ()
         with tracing.computing_now() or nullcontext():
             at, given = with_values((params, args), tracing)
-            fresh = self._kept.prepared = self._estimator.prepare(bind(self._f, at, *given, **self._binding))
-        return fresh, self._estimate(fresh, params, args, rng)
-
-    def _estimate(self, prepared: Prepared, params: Any, args: tuple[Any, ...], rng: Any) -> Estimate:
-        objective = prepared.objective
-        before = objective.data
-        try:
-            return prepared(params, *args, rng=rng)
-        finally:
-            if args and any(map(objective.backend.is_abstract, objective.data)):
-                objective.data = before  # what is traced must not outlive the trace
+            objective = bind(f, at, *given, **self._binding)
+            prepared = estimator.prepare(objective)
+        return prepared, objective.leaves_at(params), args
 
 
 def get_estimator(name: str, **hyperparameters: Any) -> Estimator:

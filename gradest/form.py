@@ -13,7 +13,7 @@ from gradest.backend import Backend, Leaves
 from gradest.errors import NonFiniteError, PreparationMismatchError
 from gradest.layout import Layout
 from gradest.operations import Array
-from gradest.tree import Structure
+from gradest.tree import Structure, Tree
 
 
 class Form:
@@ -57,7 +57,7 @@ class Form:
             return dict(zip(self._keys, leaves, strict=True))
         return self._structure.rebuild(leaves)
 
-    def leaves_of(self, params: Any) -> Leaves:
+    def leaves_of(self, params: Tree) -> Leaves:
         """Return the leaves of `params`, refusing names, shapes, dtypes or a device other than those bound.
 
         Raises
@@ -84,14 +84,15 @@ class Form:
         for leaf, (kind, dtype, shape) in zip(leaves, self._asked, strict=True):
             if not ((type(leaf) is kind or owns(leaf)) and leaf.dtype == dtype and leaf.shape == shape):
                 return False
-        if not self._has_places:
-            return True
-        backend = self._backend  # inside a transformation of the framework an array is nowhere yet
-        return all(backend.is_abstract(leaf) or backend.device(leaf) == self.device for leaf in leaves)
+        return not self._has_places or all(self._place(leaf) == self.device for leaf in leaves)
+
+    def _place(self, leaf: Array) -> str:
+        """Return the device of a leaf; one that a transformation is tracing is nowhere yet, and right anywhere."""
+        return self.device if self._backend.is_abstract(leaf) else self._backend.device(leaf)
 
     def _mismatch(self, leaves: Leaves, paths: tuple[str, ...]) -> str:
         found = {
-            path: (self._backend.dtype(leaf), tuple(leaf.shape), self._backend.device(leaf))
+            path: (self._backend.dtype(leaf), tuple(leaf.shape), self._place(leaf))
             if self._backend.owns(leaf)
             else (type(leaf).__name__,)
             for path, leaf in zip(paths, leaves, strict=True)
@@ -108,12 +109,16 @@ class Form:
     def require_finite(self, leaves: Leaves) -> None:
         """Refuse leaves that hold NaN or infinity; this waits for the device.
 
+        A leaf that a transformation of the framework is tracing has no values to look at, and passes.
+
         Raises
         ------
         NonFiniteError
             The message names the parameter and how many entries are not finite.
         """
         for path, leaf in zip(self.layout.names, leaves, strict=True):
+            if self._backend.is_abstract(leaf):
+                continue
             values = np.asarray(self._backend.numpy(leaf))
             bad = values.size - int(np.isfinite(values).sum())
             if bad:
@@ -121,7 +126,7 @@ class Form:
                     f"parameters must be finite; {path!r} has {bad} of {values.size} entries NaN or infinite"
                 )
 
-    def _flatten(self, params: Any) -> tuple[Leaves, tuple[str, ...]]:
+    def _flatten(self, params: Tree) -> tuple[Leaves, tuple[str, ...]]:
         if self._backend.is_model(params):
             params = self._backend.model_parameters(params)
         leaves, paths, _ = self._backend.flatten(params)

@@ -14,20 +14,14 @@ import numpy as np
 from gradest.arguments import Arguments
 from gradest.autodiff import Shared, perturbed_values, value_and_differences, value_and_gradient, value_and_jvps
 from gradest.backend import Backend, Data, Function, Leaves
-from gradest.counting import JVPS, VALUES, VJPS, EvaluationCounts
+from gradest.counting import JVPS, VALUES, VJPS, EvaluationCounts, Step
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimate import Cost
 from gradest.form import Form
-from gradest.operations import Array, Operations
+from gradest.operations import Array, Text
 from gradest.problem import Problem
 from gradest.tangents import Tangent
-
-Text = Callable[[Operations, Leaves, Data], Array]
-"""A loss written in operations, of parameter leaves and data.
-
-Called a text because it is read in several ways, as the same lines are by several readers: run by a backend, or
-interpreted by dual numbers, by a tape, by exact differences.
-"""
+from gradest.tree import Tree
 
 
 class Objective:
@@ -112,12 +106,14 @@ class Objective:
         """The start point in the structure in which it was given."""
         return self.form.tree_of(self.start)
 
-    def bound_to(self, params: Any) -> bool:
+    def bound_to(self, params: Tree) -> bool:
         """Return whether `params` is the very model that the objective was bound with, or both are no model."""
         return self._model is (params if self.backend.is_model(params) else None)
 
-    def take_arguments(self, args: tuple[Any, ...]) -> None:
-        """Take other arrays in the places of the function's arguments: the next batch.
+    def take_arguments(self, args: tuple[object, ...]) -> Data:
+        """Take other arrays in the places of the function's arguments, the next batch; return the data until now.
+
+        Arrays that a transformation of the framework is tracing are lent for one call; see `forget_traced`.
 
         Raises
         ------
@@ -128,10 +124,31 @@ class Objective:
         """
         if self._arguments is None:
             raise UnsupportedError("arguments were given to a problem, which has its own data; bind another problem")
-        self.data = self._arguments.renewed(args)
-        if self._recipe is not None:
+        before, self.data = self.data, self._arguments.renewed(args)
+        if self._recipe is not None and not self.is_traced:
             again, (f, params, _, *rest) = self._recipe
             self._recipe = (again, (f, params, args, *rest))
+        return before
+
+    def forget_traced(self, before: Data) -> None:
+        """Put earlier data back where those in place are being traced: they mean nothing outside the trace."""
+        if self.is_traced:
+            self.data = before
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether the arguments in place are being traced by a transformation of the framework."""
+        return self._arguments is not None and any(map(self.backend.is_abstract, self.data))
+
+    def leaves_at(self, params: Tree) -> Leaves:
+        """Return the leaves of `params`, or those of the start point for None.
+
+        Raises
+        ------
+        PreparationMismatchError
+            `params` are of another form than those bound.
+        """
+        return self.start if params is None else self.form.leaves_of(params)
 
     # -- evaluation inside steps (counted as they run) ------------------------------------------------------
     def evaluate(self, leaves: Leaves, data: Data) -> Array:
@@ -189,7 +206,7 @@ class Objective:
         return value_and_gradient(self.require_text("engine='gradest'"), self.ops, leaves, data)
 
     # -- prepared functions -------------------------------------------------------------------------------
-    def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
+    def compile(self, step: Step) -> Step:
         """Return `step(*arrays, data)` compiled where the backend compiles, with this objective's data bound last.
 
         `step` takes nested tuples of arrays, then the data, and evaluates through the `evaluate_*` methods. What it
@@ -282,13 +299,13 @@ class Objective:
             )
         return self.text
 
-    def scoped(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def scoped(self, function: Step) -> Step:
         """Return the function run inside the backend's scope for this dtype; unchanged where none is needed."""
         if self.backend.scope(self.dtype) is None:
             return function
         backend, dtype = self.backend, self.dtype
 
-        def run(*args: Any) -> Any:
+        def run(*args: object) -> object:
             with backend.scope(dtype):  # type: ignore[union-attr]  # not None, as tested above
                 return function(*args)
 

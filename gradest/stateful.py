@@ -13,16 +13,18 @@ from typing import Any
 import numpy as np
 
 from gradest.backend import Leaves
+from gradest.directions.keys import Rng
 from gradest.errors import UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
 from gradest.estimator import Estimator, PreparedKernel
 from gradest.layout import Layout
 from gradest.objective import Objective
+from gradest.tree import Tree
 
 State = Any
 """Nested tuples, lists and dicts of numbers, NumPy arrays, leaves and None; never written to."""
 
-StatefulKernel = Callable[[Leaves, Any, State], tuple[KernelResult, State]]
+StatefulKernel = Callable[[Leaves, Rng, State], tuple[KernelResult, State]]
 """`(parameter leaves, rng, state) -> (KernelResult, the next state)`."""
 
 
@@ -38,15 +40,16 @@ class PreparedStatefulKernel:
 class StatefulEstimator(Estimator):
     """States a way to get a gradient that uses what earlier estimates have found.
 
-    Used as any other estimator, each estimate is the first of a run; `prepare_run` gives the others.
+    Used as any other estimator, each estimate is the first of a run, so that replicates share nothing; `prepare_run`
+    gives the others.
 
     Laws: a state is never written to; equal states, seeds and parameters give equal estimates and equal next states;
-    the cost counted equals `cost(layout)` for the first estimate and `later_cost(layout)` for the others.
+    the cost counted equals `cost_from(layout, state)`, and from the first state `cost(layout)`.
     """
 
     @abstractmethod
-    def later_cost(self, layout: Layout) -> Cost:
-        """Return what each estimate after the first one costs."""
+    def cost_from(self, layout: Layout, state: State) -> Cost:
+        """Return what the estimate that starts from a state costs, before it runs."""
 
     @abstractmethod
     def init_state(self, objective: Objective) -> State:
@@ -62,54 +65,74 @@ class StatefulEstimator(Estimator):
         """Return a kernel whose every estimate is the first of a run."""
         prepared = self.prepare_stateful_kernel(objective, executor=executor)
 
-        def first(leaves: Leaves, rng: Any) -> KernelResult:
+        def first(leaves: Leaves, rng: Rng) -> KernelResult:
             return prepared.call(leaves, rng, self.init_state(objective))[0]
 
         return PreparedKernel(first, prepared.path)
 
     def prepare_run(self, objective: Objective, *, executor: Executor | None = None) -> "PreparedRun":
         """Return the estimator bound to an objective, ready to be called with a state each time."""
-        return PreparedRun(self, objective, self.prepare_stateful_kernel(objective, executor=executor))
+        return PreparedRun(
+            self, objective, self.prepare_stateful_kernel(objective, executor=executor), executor=executor
+        )
 
 
 class PreparedRun:
     """A stateful estimator bound to one objective; holds no state itself.
 
-    Examples
-    --------
-    `estimate, state = run(params, state=state, rng=seed)`, beginning with `state = run.init_state()`.
+    Used as `estimate, state = run(params, state=state, rng=seed)`, beginning with `state = run.init_state()`.
     """
 
-    def __init__(self, estimator: StatefulEstimator, objective: Objective, kernel: PreparedStatefulKernel) -> None:
+    def __init__(
+        self,
+        estimator: StatefulEstimator,
+        objective: Objective,
+        kernel: PreparedStatefulKernel,
+        *,
+        executor: Executor | None = None,
+    ) -> None:
         self.estimator = estimator
         self.objective = objective
         self.path = kernel.path
+        self._executor = executor
         self._kernel = objective.scoped(kernel.call)
 
     def init_state(self) -> State:
-        """Return a fresh state."""
+        """Return the state before the first estimate."""
         return self.estimator.init_state(self.objective)
 
-    def __call__(self, params: Any = None, *args: Any, state: State, rng: Any = None) -> tuple[Estimate, State]:
+    def __call__(self, params: Tree = None, *args: object, state: State, rng: Rng = None) -> tuple[Estimate, State]:
         """Return the estimate at `params` (the start point by default), and the next state.
+
+        `args` replace the function's arguments, and stay, as `Prepared` has it. The estimate says how much memory the
+        next state takes.
 
         Raises
         ------
         PreparationMismatchError
             `params` or `args` differ from what was prepared for.
         UnsupportedError
-            The parameters are being traced by a transformation of the framework.
+            Arguments were given with an executor, or a transformation of the framework is tracing the call: a state
+            is values, which it has none of.
         """
         objective = self.objective
-        if args:
-            objective.take_arguments(args)
-        leaves = objective.start if params is None else objective.form.leaves_of(params)
-        if any(map(objective.backend.is_abstract, leaves)):
-            raise UnsupportedError(f"{self.estimator.name!r} keeps a state, and cannot be traced by a transformation")
-        before = objective.counts
-        result, after = self._kernel(leaves, rng, state)
+        leaves = objective.leaves_at(params)
+        if args and self._executor is not None:
+            raise UnsupportedError("new arguments were given with an executor; prepare again with them")
+        before = objective.take_arguments(args) if args else objective.data
+        try:
+            if objective.is_traced or any(map(objective.backend.is_abstract, leaves)):
+                raise UnsupportedError(
+                    f"{self.estimator.name!r} was called inside a transformation of {objective.backend.name} (jit, "
+                    "vmap or grad), which it cannot be traced by: it keeps a state; call it outside"
+                )
+            cost = self.estimator.cost_from(objective.layout, state)
+            result, after = self._kernel(leaves, rng, state)
+        finally:
+            objective.forget_traced(before)
         gradient = objective.form.tree_of(result.gradient)
-        return Estimate(result.value, gradient, objective.counts - before, self.path), after
+        error = None if result.error is None else objective.form.tree_of(result.error)
+        return Estimate(result.value, gradient, cost, self.path, error, state_bytes=state_bytes(after)), after
 
 
 def state_bytes(state: State) -> int:

@@ -7,11 +7,12 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax import Array
 from numpy.typing import NDArray
 
 from gradest.backend import Backend, Data, Function, Leaves
 from gradest.errors import InvalidTypeError, UnsupportedError
-from gradest.operations import Array, Operations
+from gradest.operations import Operations
 from gradest.tree import Leaf, Structure, Tree
 from gradest_jax.operations import JaxOperations, NativeJaxOperations
 from gradest_jax.pytree import flatten_pytree
@@ -39,6 +40,7 @@ class JaxBackend(Backend):
         # device_put shares NumPy memory where it happens to be 64-byte aligned: a private copy is what it may share.
         host = np.array(values, dtype=dtype, order="C") if copy else _contiguous(values, dtype)
         scope = self.scope(dtype)
+        made: Array
         if scope is None:
             made = jax.device_put(host, _device(device))
         else:
@@ -56,13 +58,6 @@ class JaxBackend(Backend):
 
     def owns(self, leaf: Leaf) -> bool:
         return isinstance(leaf, jax.Array)
-
-    def is_abstract(self, leaf: Leaf) -> bool:
-        return isinstance(leaf, jax.core.Tracer)
-
-    def computing_now(self) -> AbstractContextManager[Any]:
-        scope: AbstractContextManager[Any] = jax.ensure_compile_time_eval()
-        return scope
 
     def dtype(self, array: Array) -> str:
         return str(array.dtype)
@@ -103,6 +98,21 @@ class JaxBackend(Backend):
             return value, jax.vmap(push)(tangents)
 
         return jax.jit(products)
+
+    # -- being traced ---------------------------------------------------------------------------------------
+    def is_abstract(self, leaf: Leaf) -> bool:
+        return isinstance(leaf, jax.core.Tracer)
+
+    def stand_in(self, leaf: Array) -> Array:
+        if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):  # NumPy has no such dtype to make ones of
+            return jax.random.split(jax.random.key(0, impl=jax.random.key_impl(leaf)), leaf.shape)
+        ones: Array = super().stand_in(leaf)  # type: ignore[assignment]  # of this backend
+        return ones
+
+    def computing_now(self) -> AbstractContextManager[Any]:
+        # Inside jit JAX stages everything, even on arrays that have values; what is prepared must be computed.
+        scope: AbstractContextManager[Any] = jax.ensure_compile_time_eval()
+        return scope
 
     # -- users' own code ----------------------------------------------------------------------------------
     def flatten(self, tree: Tree) -> tuple[tuple[Leaf, ...], tuple[str, ...], Structure]:

@@ -3,14 +3,13 @@
 import functools
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gradest.backend import Data, Function, Leaves
 from gradest.errors import InvalidInputError, UnsupportedError
-from gradest.operations import Array
-from gradest_mxnet.framework import mx
+from gradest_mxnet.framework import Array, mx
 
 _Signature = tuple[tuple[int, ...], ...]
 
@@ -122,12 +121,14 @@ def value_and_gradient(function: Function) -> Callable[[Leaves, Data], tuple[Arr
     def pull_traced(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
         graph, inputs = function.graph(leaves, data)  # type: ignore[attr-defined]  # a HybridLoss, as tested below
         for k, leaf in enumerate(leaves):
-            inputs[k] = leaf.detach()
+            array: Array = leaf
+            inputs[k] = array.detach()
         with function.lock:  # type: ignore[attr-defined]  # as above
             return backward(lambda: graph.run(*[inputs[k] for k in graph.places]), inputs[: len(leaves)])
 
     def pull(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
-        inputs = [leaf.detach() for leaf in leaves]
+        arrays: Sequence[Array] = leaves
+        inputs = [leaf.detach() for leaf in arrays]
         return backward(lambda: as_scalar(function(tuple(inputs), data)), inputs)
 
     return pull_traced if isinstance(function, HybridLoss) else pull

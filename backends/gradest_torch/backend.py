@@ -98,11 +98,12 @@ class TorchBackend(Backend):
 
     def value_and_jvps(self, function: Function) -> Callable[[Leaves, Leaves, Data], tuple[Tensor, Tensor]]:
         def push(leaves: Leaves, tangents: Leaves, data: Data) -> tuple[Tensor, Tensor]:
-            def product(*directions: Tensor) -> Any:
-                return torch.func.jvp(lambda *at: function(at, data), leaves, directions)
+            def product(*direction: Tensor) -> Any:
+                return torch.func.jvp(lambda *at: function(at, data), leaves, direction)
 
+            directions: tuple[Any, ...] = tangents
             with _FORWARD_MODE:
-                value, products = torch.func.vmap(product, out_dims=_VALUE_AND_PRODUCTS)(*tangents)
+                value, products = torch.func.vmap(product, out_dims=_VALUE_AND_PRODUCTS)(*directions)
             return value, products
 
         return push

@@ -5,13 +5,12 @@ the point itself is a kink crossed. This module computes no derivative.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradest.backend import Backend
-from gradest.operations import Array, Axis, Operations
+from gradest.operations import Array, Axis, NumpyArray, Operations
 
 Signs = list[NDArray[np.bool_]]
 
@@ -117,7 +116,7 @@ class KinkRecorder(Operations):
     def zeros_like(self, x: Array) -> Array:
         return self.ops.zeros_like(x)
 
-    def constant(self, values: NDArray[Any], *, like: Array) -> Array:
+    def constant(self, values: NumpyArray, *, like: Array) -> Array:
         return self.ops.constant(values, like=like)
 
 

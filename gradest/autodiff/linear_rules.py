@@ -100,7 +100,7 @@ def broadcast_change(ops: Operations, x: Change, shape: Shape) -> Change:
     if isinstance(x, Mirrored):
         return _mirror(x, broadcast_change(ops, x.half, shape))
     (dx,), wrap = frame(ops, (x,), shape)
-    return wrap(dx)
+    return wrap(dx)  # type: ignore[arg-type]  # an array for x, which is not None
 
 
 def sum_change(ops: Operations, x: Change, *, axis: Axis, keepdims: bool) -> Change:

@@ -10,17 +10,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.autodiff import derivative_rules as rules
 from gradest.autodiff.interpreter import Interpreter, Wrapped, axes_from_end, map_data, shape_of
-from gradest.operations import Array, Axis, Operations
+from gradest.operations import Array, Axis, Data, NumpyArray, Operations, Text
 
 Pullback = Callable[[Array], Array]
 
 
 def value_and_gradient(
-    text: Callable[..., Any], ops: Operations, leaves: Sequence[Array], data: Any
+    text: Text, ops: Operations, leaves: Sequence[Array], data: Data
 ) -> tuple[Array, tuple[Array, ...]]:
     """Return the loss and its gradient by each leaf, of the leaf's shape.
 
@@ -53,6 +52,10 @@ class Node(Wrapped):
     @property
     def shape(self) -> tuple[int, ...]:
         return tuple(self.primal.shape)
+
+    @property
+    def array(self) -> Array:
+        return self.primal
 
 
 class TapeOperations(Interpreter):
@@ -105,7 +108,8 @@ class TapeOperations(Interpreter):
         return self._binary(x.primal + _primal(y), x, y, lambda g: g, lambda g: g)
 
     def subtract(self, x: Node | float, y: Node | float) -> Node:
-        return self._binary(_primal(x) - _primal(y), x, y, lambda g: g, lambda g: -g)
+        difference: Array = _primal(x) - _primal(y)  # type: ignore[assignment]  # one of the two is a node
+        return self._binary(difference, x, y, lambda g: g, lambda g: -g)
 
     def multiply(self, x: Node, y: Node | float) -> Node:
         p, q = x.primal, _primal(y)
@@ -113,7 +117,7 @@ class TapeOperations(Interpreter):
 
     def divide(self, x: Node | float, y: Node | float) -> Node:
         q = _primal(y)
-        quotient = _primal(x) / q  # d(x/y)/dy = -(x/y)/y: the quotient is there already
+        quotient: Array = _primal(x) / q  # type: ignore[assignment]  # as above; d(x/y)/dy = -(x/y)/y: the quotient is there already
         return self._binary(quotient, x, y, lambda g: g / q, lambda g: -g * quotient / q)
 
     def negative(self, x: Node) -> Node:
@@ -195,7 +199,7 @@ class TapeOperations(Interpreter):
     def zeros_like(self, x: Node) -> Node:
         return Node(self, self.ops.zeros_like(x.primal))
 
-    def constant(self, values: NDArray[Any], *, like: Node) -> Node:
+    def constant(self, values: NumpyArray, *, like: Node) -> Node:
         return Node(self, self.ops.constant(values, like=like.primal))
 
     # -- composed ---------------------------------------------------------------------------------------
@@ -212,8 +216,7 @@ class TapeOperations(Interpreter):
 
     def softmax_cross_entropy(self, logits: Node, targets: Node) -> Node:
         if not logits.moves or targets.moves:  # the fused form has a derivative by the logits alone
-            portable: Node = super().softmax_cross_entropy(logits, targets)
-            return portable
+            return super().softmax_cross_entropy(logits, targets)  # type: ignore[return-value]  # of nodes, a node
         ops = self.ops
         # (softmax(z) - t) / B comes along with the value: both need the same exponentials.
         value, derivative = ops.softmax_cross_entropy_and_gradient(logits.primal, targets.primal)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from gradest.autodiff.interpreter import map_data
-from gradest.operations import Array
+from gradest.operations import Array, Data
 
 
 class Expressions:
@@ -43,7 +43,7 @@ class Shared:
         self._known: dict[int, tuple[int, Any]] = {}  # the object's identity; the object is kept, and so its identity
         self._inputs: list[Array] = []
 
-    def begin(self, leaves: Sequence[Array], data: Any) -> None:
+    def begin(self, leaves: Sequence[Array], data: Data) -> None:
         """State the parameters and data that an evaluation starts from; what was there of other arrays is dropped.
 
         Arrays that are written to in between are not noticed: there is one of these objects for each call of an

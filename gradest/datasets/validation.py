@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradest.errors import GradestError, InvalidInputError, InvalidTypeError, NonFiniteError
+from gradest.operations import NumpyArray
 
 Features = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -103,7 +104,7 @@ def blamed_on(source: Path) -> Iterator[None]:
         raise type(error)(f"{source}: {error}") from error
 
 
-def _as_array(values: Any, name: str) -> npt.NDArray[Any]:
+def _as_array(values: Any, name: str) -> NumpyArray:
     if isinstance(values, np.ma.MaskedArray):
         raise InvalidTypeError(
             f"{name} must be a plain array; found a masked array, whose mask would be lost: fill it or drop the rows"
@@ -114,7 +115,7 @@ def _as_array(values: Any, name: str) -> npt.NDArray[Any]:
         raise InvalidInputError(f"{name} cannot be made into an array ({error}); give equally long rows") from error
 
 
-def _check_features(features: npt.NDArray[Any]) -> None:
+def _check_features(features: NumpyArray) -> None:
     if features.dtype.kind not in "biuf":
         raise InvalidTypeError(
             f"features must be real numbers; found dtype {features.dtype}: convert them, for example to float64"
@@ -127,7 +128,7 @@ def _check_features(features: npt.NDArray[Any]) -> None:
         raise InvalidInputError(f"features need at least one row and one column; found shape {features.shape}")
 
 
-def _check_labels(labels: npt.NDArray[Any]) -> None:
+def _check_labels(labels: NumpyArray) -> None:
     if labels.size == 0:
         raise InvalidInputError(f"labels must not be empty; found shape {labels.shape}")
     if labels.dtype.kind not in "iu":
@@ -138,7 +139,7 @@ def _check_labels(labels: npt.NDArray[Any]) -> None:
         raise InvalidInputError(f"labels must have shape (N,); found {labels.shape}: use labels.ravel()")
 
 
-def _check_label_range(labels: npt.NDArray[Any], num_classes: int | None) -> int:
+def _check_label_range(labels: NumpyArray, num_classes: int | None) -> int:
     # Compared as Python integers first: an unsigned label above the int64 range would wrap to a negative one.
     smallest, largest = int(labels.min()), int(labels.max())
     known_classes = largest + 1 if num_classes is None else checked_integer(num_classes, "num_classes", minimum=1)

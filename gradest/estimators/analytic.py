@@ -2,9 +2,9 @@
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
 
 from gradest.backend import Leaves
+from gradest.directions.keys import Rng
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel
 from gradest.layout import Layout
@@ -27,7 +27,7 @@ class Analytic(Estimator):
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         closed_form = objective.prepare_closed_form()
 
-        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+        def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             return KernelResult(*closed_form(leaves))
 
         return PreparedKernel(kernel, "closed form")

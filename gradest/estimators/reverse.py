@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
 
 from gradest.autodiff.checkpointed import checkpointed_value_and_gradient
 from gradest.backend import Leaves
+from gradest.directions.keys import Rng
 from gradest.errors import InvalidInputError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel
@@ -62,7 +62,7 @@ class Reverse(Estimator):
         else:
             gradient, path = objective.prepare_gradient(self.engine)
 
-        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+        def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             return KernelResult(*gradient(leaves))
 
         return PreparedKernel(kernel, path)

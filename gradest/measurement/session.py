@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.backend import Backend
 from gradest.binding import bind
@@ -23,6 +22,7 @@ from gradest.measurement.reference import Reference, reference_gradient
 from gradest.measurement.smoothed import smoothed_accuracy, smooths_normally
 from gradest.measurement.timing import Block, Timing, calibrate, time_block, time_once
 from gradest.objective import Objective
+from gradest.operations import NumpyArray
 from gradest.problem import Problem
 
 SAMPLE_SECONDS = 0.01
@@ -186,15 +186,15 @@ class Session:
             found = replace(found, smoothed=around)
         return found
 
-    def _kept_replicates(self) -> list[NDArray[Any]]:
+    def _kept_replicates(self) -> list[NumpyArray]:
         """Return all estimates where they fit a stated memory, so that each is made once; else none."""
         entries = len(self.seeds) * self.bound.objective.layout.num_parameters
         return list(self._replicates()) if entries <= _MOST_KEPT_ENTRIES else []
 
-    def _replicates(self) -> Iterator[NDArray[Any]]:
+    def _replicates(self) -> Iterator[NumpyArray]:
         return (self._vector(self.call(seed)) for seed in self.seeds)
 
-    def _vector(self, estimate: Estimate) -> NDArray[Any]:
+    def _vector(self, estimate: Estimate) -> NumpyArray:
         return flat(self.bound.objective, estimate, dtype=np.longdouble)
 
     def _require_valid(self, estimate: Estimate) -> None:
@@ -214,7 +214,7 @@ class Session:
                 raise InvalidEstimateError(f"block {name!r} has {bad} of {values.size} entries NaN or infinite")
 
 
-def flat(objective: Objective, estimate: Estimate, *, dtype: type[np.floating[Any]] = np.float64) -> NDArray[Any]:
+def flat(objective: Objective, estimate: Estimate, *, dtype: type[np.floating[Any]] = np.float64) -> NumpyArray:
     """Return an estimate's gradient as one vector `(P,)` in the objective's layout, in a precision of NumPy's."""
     backend = objective.backend
     leaves = backend.flatten(estimate.gradient)[0]

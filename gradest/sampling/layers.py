@@ -19,7 +19,11 @@ Intercept = Callable[["Layer", Array, Array], Array]
 
 @dataclass(frozen=True)
 class Layer:
-    """One affine operation: places of its weight and bias among the parameters, the name of its sealed data if any."""
+    """One affine operation of a loss.
+
+    `weight` and `bias` are places among the parameters (None: no bias, or not a parameter); `data_name` is the name of
+    the sealed data that it takes as its input, if any.
+    """
 
     weight: int
     bias: int | None
@@ -31,7 +35,7 @@ class Sealed:
     """An array that only affine operations may use; Python's operators on it raise TypeError."""
 
     __slots__ = ("array", "index", "name")
-    __array_ufunc__ = None  # NumPy then leaves operators to us, and there are none
+    __array_ufunc__ = None  # NumPy then leaves operators to us, and there are none: `array + sealed` is a TypeError
 
     def __init__(self, array: Array, name: str, index: int | None) -> None:
         self.array = array
@@ -68,6 +72,7 @@ class SealedOperations:
 
     def affine(self, x: Any, weight: Any, bias: Any = None) -> Array:
         """Return `x @ weight + bias` as the interceptor has it, where `weight` is a parameter."""
+        # Sealed data may be the input of a layer; a sealed parameter may not, nor may either meet a plain matrix.
         place, sealed_input = self._place(weight), isinstance(x, Sealed)
         if place is None or (sealed_input and x.index is not None):
             for argument in (x, weight, bias):
@@ -109,9 +114,10 @@ def run_intercepted(
         The loss is not written in operations, or uses what is sealed outside affine operations.
     """
     text = objective.require_text("an estimator that looks into the layers of the loss", instead="'es' instead")
+    # Parameters that are not sealed are known again by identity, which holds as long as nothing is computed from them.
     names = objective.layout.names
     closed = range(len(names)) if sealed is None else sealed
-    given = tuple(Sealed(x, names[k], k) if k in closed else x for k, x in enumerate(leaves))
+    given: tuple[Any, ...] = tuple(Sealed(x, names[k], k) if k in closed else x for k, x in enumerate(leaves))
     places = {id(x): k for k, x in enumerate(leaves) if k not in closed}
     if sealed_data:
         data = {name: Sealed(x, name, None) if name in sealed_data else x for name, x in data.items()}
@@ -119,6 +125,7 @@ def run_intercepted(
     try:
         return text(own, given, data)
     except TypeError as error:
+        # Python names the type in "unsupported operand type(s)"; any other TypeError is the loss's own.
         if Sealed.__name__ not in str(error):
             raise
         raise UnsupportedError(

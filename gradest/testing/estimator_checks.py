@@ -12,6 +12,7 @@ from gradest.testing import (
     expectation_checks,
     invariance_checks,
     rng_checks,
+    state_checks,
 )
 from gradest.testing.results import CheckResult, not_applicable
 from gradest.testing.subject import Subject
@@ -24,6 +25,7 @@ CHECKS: dict[str, Callable[[Subject], CheckResult]] = {
     "inputs": contract_checks.check_inputs,
     "fresh results": contract_checks.check_fresh_results,
     "preparation": contract_checks.check_preparation,
+    "state": state_checks.check_state,
     "non-finite": contract_checks.check_non_finite,
     "rng": rng_checks.check_rng,
     "seeds": rng_checks.check_seeds,

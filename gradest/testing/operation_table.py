@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Values = NDArray[Any]
+from gradest.operations import NumpyArray
+
+Values = NumpyArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,13 +5,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.autodiff import value_and_differences, value_and_gradient
 from gradest.backend import get_backend
 from gradest.binding import bind
 from gradest.measurement.accuracy import compare_gradients
 from gradest.measurement.reference import reference_at
+from gradest.operations import NumpyArray
 from gradest.problem import Problem
 from gradest.tangents import Dense
 from gradest.testing.results import CheckResult, claimed, judged, not_applicable
@@ -22,7 +22,7 @@ _ENGINE_ROUNDING = 1e-11
 _BACKEND_ROUNDING = 2e-14
 _SCALES = (1.0, 0.9, 1.1)
 
-Arrays = dict[str, NDArray[Any]]
+Arrays = dict[str, NumpyArray]
 
 
 def check_problem(problem: Problem, *, backends: Sequence[str] = ("numpy",)) -> list[CheckResult]:
@@ -124,7 +124,7 @@ def check_interpreters(problem: Problem) -> CheckResult:
     _, difference = value_and_differences(text, ops, leaves, moved, data)
     slope = float(np.sum(signs * expected))
     scale = float(np.sqrt(np.sum(expected * expected) * expected.size))
-    error = max(error, abs(float(difference[0]) / step - slope) / scale if scale > 0 else 0.0)
+    error = max(error, abs(float(np.asarray(difference)[0]) / step - slope) / scale if scale > 0 else 0.0)
     return judged(
         "interpreters", error, _ENGINE_ROUNDING, f"reverse mode and exact differences are {error:.2g} off at most"
     )
@@ -132,7 +132,7 @@ def check_interpreters(problem: Problem) -> CheckResult:
 
 def check_losses(problem: Problem, backends: Sequence[str]) -> CheckResult:
     """Check that the loss is the same on all backends, in float64, to rounding."""
-    expected = float(problem.loss(get_backend("numpy").operations(), problem.parameters(), problem.data()))
+    expected = float(np.asarray(problem.loss(get_backend("numpy").operations(), problem.parameters(), problem.data())))
     errors = {}
     for name in backends:
         objective = bind(problem, backend=name)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradest.directions.keys import Rng
 from gradest.measurement.session import flat
 from gradest.testing.known_problems import Form
 from gradest.testing.points import Points, record_points, varied_values
@@ -26,7 +27,7 @@ def check_rng(subject: Subject) -> CheckResult:
     estimator = subject.with_few_samples(_DIRECTIONS)
     prepared = estimator.prepare(subject.objective(Form(cubic=0.3)))
 
-    def estimate(rng: Any) -> Vector:
+    def estimate(rng: Rng) -> Vector:
         return flat(prepared.objective, prepared(rng=rng))
 
     if not estimator.stochastic:

@@ -5,11 +5,11 @@ from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.backend import NATIVE, Backend
 from gradest.binding import bind
 from gradest.objective import Objective
+from gradest.operations import NumpyArray
 from gradest.problems.mlp import MLP
 from gradest.tangents import Dense
 from gradest.testing.known_problems import network, samples
@@ -119,7 +119,7 @@ def check_kinks(backend: Backend) -> CheckResult:
     return claimed("kinks", faults, "relu has derivative 0 at 0")
 
 
-def made(backend: Backend, values: NDArray[Any], dtype: str) -> Any:
+def made(backend: Backend, values: NumpyArray, dtype: str) -> Any:
     """Return NumPy values as an array of the backend, inside its scope for the dtype."""
     with backend.scope(dtype) or nullcontext():
         return backend.array(values, dtype=dtype)

@@ -16,7 +16,7 @@ sys.path[:0] = [{root!r}, {root!r} + "/backends", {root!r} + "/benchmarks", {roo
 from gradest.registry import ESTIMATORS, find_class
 from gradest.estimator import Estimator
 from gradest_bench.worker.versions import code_version
-locations = {{entry.location for entry in ESTIMATORS.values()}} | {{"composed:Composed", "plain:Plain"}}
+locations = {{entry.location for entry in ESTIMATORS.values()}} | set({plugins!r})
 for location in sorted(locations):
     print(location, code_version(find_class("estimators", location, Estimator)[0]))
 """
@@ -28,6 +28,20 @@ from gradest.estimators import FiniteDifference
 class Composed(Estimator):
     inner = FiniteDifference()
 """,
+    "reached": """
+import gradest
+import gradest.estimators as those
+
+class Reached(gradest.Estimator):
+    inner = gradest.estimators.FiniteDifference()
+    other = those.Forward()
+""",
+    "by_package": """
+from gradest import Estimator, estimators
+
+class ByPackage(Estimator):
+    inner = estimators.FiniteDifference()
+""",
     "plain": """
 from gradest import Estimator
 
@@ -35,10 +49,11 @@ class Plain(Estimator):
     pass
 """,
 }
+NAMES = {f"{name}:{text.partition('class ')[2].partition('(')[0]}" for name, text in PLUGINS.items()}
 
 
 def versions(root: Path) -> dict[str, str]:
-    code = PRINT_VERSIONS.format(root=str(root))
+    code = PRINT_VERSIONS.format(root=str(root), plugins=sorted(NAMES))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     return dict(line.split() for line in done.stdout.splitlines())
 
@@ -73,7 +88,8 @@ def test_an_edit_of_one_estimator_changes_its_own_version_alone(checkout: Path) 
 
 def test_what_a_plugin_takes_from_a_table_of_exports_counts_for_it(checkout: Path) -> None:
     changed = edited(checkout, "gradest/estimators/finite_difference.py")
-    assert changed == {"FiniteDifference", "Composed"}
+    assert changed == {"FiniteDifference", "Composed", "Reached", "ByPackage"}
+    assert edited(checkout, "gradest/estimators/forward.py") == {"Forward", "Reached"}
 
 
 def test_what_everything_stands_on_changes_everything(checkout: Path) -> None:
@@ -82,7 +98,9 @@ def test_what_everything_stands_on_changes_everything(checkout: Path) -> None:
 
 def test_what_measures_changes_no_estimator(checkout: Path) -> None:
     assert edited(checkout, "gradest/measurement/compare.py") == set()
-    assert edited(checkout, "gradest/transforms.py") <= {"Composed", "Plain"}  # they import the package's face
+    assert edited(checkout, "gradest/transforms.py") <= {
+        name.partition(":")[2] for name in NAMES
+    }  # they import the package's face
 
 
 def test_a_version_is_a_hash() -> None:

@@ -56,6 +56,21 @@ def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def case(p, x):\n    return p", "takes arguments as a loss does"),
+        ("def case():\n    return 1 / 0", "ZeroDivisionError"),
+        ("def case():\n    return [abs, 1.0]", "found list"),
+        ("case = (abs,)", "found tuple"),
+    ],
+)
+def test_what_makes_no_case_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "wrong.py").write_text(text)
+    with pytest.raises(InvalidInputError, match=message):
+        Case.load(f"{tmp_path / 'wrong.py'}:case")
+
+
+@pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: Case(3, POINT), "takes a function"),  # type: ignore[arg-type]  # refused, as it should be

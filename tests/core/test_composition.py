@@ -1,5 +1,6 @@
 """A gradient by reverse mode composes with JAX's own jit, vmap and grad; others say that they stay outside."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,88 @@ def test_estimators_that_read_values_say_that_they_stay_outside(method: str) -> 
     gradient = gradest.grad(loss, method=method)
     with pytest.raises(gradest.UnsupportedError, match=r"inside a transformation of jax.*use 'reverse'"):
         jax.jit(lambda p: gradient(p, X))(P)
+
+
+@pytest.mark.parametrize("method", ["fd-central", "es"])
+def test_a_traced_batch_is_refused_alike(method: str) -> None:
+    gradient = gradest.grad(loss, method=method)
+    for _ in range(2):  # prepared inside, then prepared outside
+        with pytest.raises(gradest.UnsupportedError, match="inside a transformation of jax"):
+            jax.jit(lambda x: gradient(P, x))(X)
+        assert np.isfinite(gradient(P, X, rng=0)["W"]).all()
+
+
+def test_nothing_that_was_traced_is_kept() -> None:
+    gradient = gradest.grad(loss, method="reverse")
+    with jax.checking_leaks():
+        jax.jit(gradient)(P, X)
+    objective = gradest.bind(loss, P, X)
+    prepared = gradest.get_estimator("reverse").prepare(objective)
+    right = prepared(P).gradient["W"]
+    jax.jit(lambda p, x: prepared(p, x).gradient)(P, 2 * X)
+    assert np.array_equal(prepared(P).gradient["W"], right)  # the batch is the one from before
+
+
+def second_moment(p: dict[str, Any], key: Any) -> Any:
+    return jnp.sum(p["W"] ** 2 * jax.random.normal(key, (4, 3)) ** 2)
+
+
+@pytest.mark.parametrize("make", [jax.random.key, jax.random.PRNGKey], ids=["typed key", "raw key"])
+def test_a_random_key_among_the_arguments_is_traced_too(make: Any) -> None:
+    found = jax.jit(gradest.grad(second_moment, method="reverse"))(P, make(3))
+    assert np.allclose(found["W"], jax.grad(second_moment)(P, make(3))["W"], rtol=1e-6)
+
+
+@jax.tree_util.register_dataclass
+@dataclass
+class Weights:
+    """Parameters in a class of the user's own."""
+
+    w: Any
+
+
+def test_parameters_in_a_registered_class_are_traced_too() -> None:
+    def square(p: Weights) -> Any:
+        return jnp.sum(p.w**2)
+
+    assert np.array_equal(jax.jit(gradest.grad(square, method="reverse"))(Weights(jnp.ones(3))).w, 2 * np.ones(3))
+
+
+def test_second_derivatives_by_forward_over_reverse() -> None:
+    def cube(p: Any) -> Any:
+        return jnp.sum(p**3)
+
+    at = jnp.array([1.0, -2.0])
+    assert np.allclose(jax.jacfwd(gradest.grad(cube, method="reverse"))(at), np.diag([6.0, -12.0]))
+
+
+def test_another_form_under_jit_is_prepared_for() -> None:
+    gradient = gradest.grad(loss, method="reverse")
+    for columns in (3, 2):
+        p = {"W": P["W"][:, :columns]}
+        assert np.allclose(jax.jit(gradient)(p, X)["W"], jax.grad(loss)(p, X)["W"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["reverse", "analytic"])
+def test_a_problem_composes(method: str) -> None:
+    problem = gradest.get_problem("quadratic", size=3)
+    gradient = gradest.grad(problem, method=method, backend="jax", dtype="float32")
+    at = {"x": jnp.linspace(0.0, 1.0, 3)}
+    assert np.array_equal(jax.jit(gradient)(at)["x"], gradient(at)["x"])
+
+
+def test_an_estimator_called_at_once_composes() -> None:
+    reverse, objective = gradest.get_estimator("reverse"), gradest.bind(loss, P, X)
+    right = jax.grad(loss)(P, X)["W"]
+    assert np.allclose(jax.jit(lambda p, x: reverse(loss, p, x).gradient)(P, X)["W"], right, rtol=1e-6)
+    assert np.allclose(jax.jit(lambda p: reverse(objective, p).gradient)(P)["W"], right, rtol=1e-6)
+    with pytest.raises(gradest.UnsupportedError, match="inside a transformation of jax"):
+        jax.jit(lambda p: gradest.get_estimator("es")(objective, p).gradient)(P)
+
+
+def test_binding_inside_a_transformation_says_what_to_do() -> None:
+    with pytest.raises(gradest.UnsupportedError, match="bind it outside"):
+        jax.jit(lambda p: gradest.bind(loss, p, X).start)(P)
 
 
 def test_finiteness_is_asked_when_it_prepares_and_not_at_each_call() -> None:

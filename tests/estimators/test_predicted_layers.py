@@ -100,9 +100,8 @@ def test_the_row_space_errs_as_predicted(law: str) -> None:
 def test_low_rank_directions_are_those_of_the_reduced_shapes() -> None:
     objective = gradest.bind(network())
     gradient = exact(objective)
-    found = RowSpaceES(distribution="low-rank", **FEW).predict(
-        Situation(objective.layout, gradient, objective=objective)
-    )
+    at = Situation(objective.layout, gradient, objective=objective)
+    found = RowSpaceES(distribution="low-rank", **FEW).predict(at)
     basis = np.linalg.svd(objective.data["x"], full_matrices=False)[2].T
     blocks: list[np.ndarray] = list(objective.layout.unflatten(gradient))
     blocks[0] = basis.T @ blocks[0]
@@ -136,6 +135,15 @@ def test_node_perturbation_errs_as_predicted(problem: MLP | Tied, law: str) -> N
     assert is_as_predicted(squares, predicted)
     plain = sum(values.size for values in problem.parameters().values()) + 1
     assert not any(is_as_predicted(squares, mutant) for mutant in (predicted / 2, 2 * predicted, plain / SAMPLES))
+
+
+def test_node_perturbation_of_a_higher_rank_errs_less_as_predicted() -> None:
+    predicted, squares = predicted_and_measured(NodePerturbation(distribution="low-rank", rank=8, **FEW), Tied())
+    assert is_as_predicted(squares, predicted)
+    objective = gradest.bind(Tied())
+    at = Situation(objective.layout, exact(objective), objective=objective)
+    of_rank_one = NodePerturbation(distribution="low-rank", **FEW).predict(at).relative_mse
+    assert not is_as_predicted(squares, of_rank_one)
 
 
 @pytest.mark.parametrize(("alpha", "scale"), [(0.5, 1.0), (0.1, 1.5), (1.0, 1.0), (1.0, 0.5)])
@@ -233,7 +241,8 @@ def test_nothing_is_predicted_from_the_layout_alone(estimator: Estimator) -> Non
 @pytest.mark.parametrize("estimator", [NodePerturbation(), RowSpaceES()], ids=lambda e: e.name)
 def test_no_relative_error_is_predicted_for_no_gradient(estimator: Estimator) -> None:
     objective = gradest.bind(network())
-    assert estimator.predict(Situation(objective.layout, np.zeros_like(exact(objective)), objective=objective)) is None
+    at = Situation(objective.layout, np.zeros_like(exact(objective)), objective=objective)
+    assert estimator.predict(at) is None
 
 
 @pytest.mark.parametrize("estimator", [NodePerturbation(), RowSpaceES(), GuidedES()], ids=lambda e: e.name)

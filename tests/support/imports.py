@@ -21,23 +21,32 @@ def modules(package: str) -> dict[str, Path]:
     return found
 
 
-def imported(text: str) -> Iterator[str]:
-    """Yield every name that a text imports: modules, and `module.name` of what is taken from them."""
+def _imports(text: str) -> Iterator[tuple[str, str | None]]:
+    """Yield `(module, None)` for each `import module`, and `(module, name)` for each `from module import name`."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from ((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level or node.module is None:
+                raise AssertionError(f"line {node.lineno}: imports are absolute here, so that they can be followed")
+            yield from ((node.module, alias.name) for alias in node.names)
+
+
+def imported(text: str) -> Iterator[str]:
+    """Yield every name that a text imports: modules, and `module.name` of what is taken from them."""
+    for module, name in _imports(text):
+        yield module
+        if name is not None:
+            yield f"{module}.{name}"
 
 
 def imported_by_name(text: str) -> Iterator[str]:
-    """Yield the modules that a text names in `import_module("...")`."""
+    """Yield the modules that a text names in `import_module("...")`; "" where the name is computed."""
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+        if isinstance(node, ast.Call) and node.args:
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if called == "import_module":
-                yield str(node.args[0].value)
+            if called in ("import_module", "__import__"):
+                yield str(node.args[0].value) if isinstance(node.args[0], ast.Constant) else ""
 
 
 def graph(sources: Mapping[str, str]) -> dict[str, set[str]]:
@@ -47,9 +56,10 @@ def graph(sources: Mapping[str, str]) -> dict[str, set[str]]:
     """
     arrows = {}
     for module, text in sources.items():
-        names = set(imported(text)) | set(imported_by_name(text))
-        parents = {name.rpartition(".")[0] for name in names if name in sources}
-        arrows[module] = {name for name in names - parents if name in sources} - {module}
+        names = set(imported_by_name(text))
+        for origin, name in _imports(text):
+            names.add(f"{origin}.{name}" if f"{origin}.{name}" in sources else origin)
+        arrows[module] = {name for name in names if name in sources} - {module}
     return arrows
 
 

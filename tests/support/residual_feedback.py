@@ -4,9 +4,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
-from gradest import Cost, KernelResult, Layout, Objective, StatefulEstimator
+from gradest import Cost, KernelResult, Layout, Objective, PreparedStatefulKernel, State, StatefulEstimator
 from gradest.directions import Directions, as_tangents, root_key
-from gradest.stateful import PreparedStatefulKernel, State
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,8 @@ class ResidualFeedback(StatefulEstimator):
     def cost(self, layout: Layout) -> Cost:
         return Cost(values=2)
 
-    def later_cost(self, layout: Layout) -> Cost:
-        return Cost(values=1)
+    def cost_from(self, layout: Layout, state: State) -> Cost:
+        return Cost(values=2 if state is None else 1)
 
     def init_state(self, objective: Objective) -> State:
         return None

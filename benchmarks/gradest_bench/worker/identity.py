@@ -68,7 +68,7 @@ def matrix_product_flops(problem: Problem) -> int:
     class Counting(plain):  # type: ignore[misc, valid-type]  # the class is found by name
         def matmul(self, x: Any, y: Any) -> Any:
             nonlocal flops
-            product = plain().matmul(x, y)
+            product: Any = plain().matmul(x, y)
             flops += 2 * int(x.shape[-1]) * int(product.size)
             return product
 

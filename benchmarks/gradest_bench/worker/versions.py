@@ -2,12 +2,15 @@
 
 The code of a class is the file it stands in, the files of its base classes, and every file of this project that those
 import, found by reading them. A third party's files count where they stand in the class's own top-level package.
+Names that a package exports on first use are followed to their modules, as `from gradest.estimators import Reverse`
+and as `gradest.estimators.Reverse`. What is looked up by a string at run time, as by `gradest.get_estimator("es")`,
+cannot be seen here: who composes estimators so, and edits one, runs the cells again.
 """
 
 import ast
 import hashlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -55,17 +58,47 @@ def _imports(module: str) -> tuple[str, ...]:
 
 def _imported_names(tree: ast.AST, module: str) -> Iterator[str]:
     """Yield the modules that a text imports when it runs; what stands under TYPE_CHECKING never does."""
-    for node in _running(tree):
+    nodes = list(_running(tree))
+    bound: dict[str, str] = {}
+    for node in nodes:
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            for alias in node.names:
+                yield alias.name
+                # `import a.b as c` binds c to a.b; `import a.b` binds a alone.
+                root = alias.name.partition(".")[0]
+                bound[alias.asname or root] = alias.name if alias.asname else root
         elif isinstance(node, ast.ImportFrom):
             parent = ".".join(module.split(".")[: -node.level]) if node.level else ""
             origin = ".".join(part for part in (parent, node.module or "") if part)
             yield origin
             for alias in node.names:
-                # `from package import module` names a module; `from module import name` does not, and has no source.
-                # A name that a package exports by its table stands in the module that the table says.
-                yield _exported(origin).get(alias.name, f"{origin}.{alias.name}")
+                place = _place(origin, alias.name)
+                bound[alias.asname or alias.name] = place
+                yield place
+    for node in nodes:
+        if isinstance(node, ast.Attribute):
+            yield from _read_from(node, bound)
+
+
+def _place(origin: str, name: str) -> str:
+    """Return where a name of a module stands: in the module that a table of exports says, or below it.
+
+    `from package import module` names a module; `from module import name` does not, and has no source.
+    """
+    return _exported(origin).get(name, f"{origin}.{name}")
+
+
+def _read_from(node: ast.Attribute, bound: Mapping[str, str]) -> Iterator[str]:
+    """Yield the modules on the way of `package.subpackage.Name`, where the first name is one that was imported."""
+    chain: list[str] = []
+    value: ast.expr = node
+    while isinstance(value, ast.Attribute):
+        chain.append(value.attr)
+        value = value.value
+    place = bound.get(value.id) if isinstance(value, ast.Name) else None
+    while chain and place is not None and place.partition(".")[0] in _OWN:
+        place = _place(place, chain.pop())
+        yield place
 
 
 def _running(tree: ast.AST) -> Iterator[ast.AST]:
