@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from gradest.errors import UnsupportedError
 from gradest import primitives
+from gradest.errors import UnsupportedError
 from gradest_numpy.differentiation import special
 from gradest_numpy.differentiation.rules import Entry, Rule, name_of, zero
 

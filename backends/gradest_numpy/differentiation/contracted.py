@@ -16,13 +16,13 @@ linalg = np.linalg
 
 # -- products ------------------------------------------------------------------------------------------------------------
 @composed(np.einsum)
-def einsum(*operands: Any, optimize: Any = False) -> Any:
+def _einsum(*operands: Any, optimize: Any = False) -> Any:
     subscripts, arrays = lettered(operands)
     return apply(EINSUM, arrays, {"subscripts": subscripts, "optimize": optimize})
 
 
 @composed(np.dot)
-def dot(a: Any, b: Any) -> Any:
+def _dot(a: Any, b: Any) -> Any:
     if np.ndim(a) == 0 or np.ndim(b) == 0:
         return np.multiply(a, b)
     if np.ndim(b) <= 2:
@@ -31,22 +31,22 @@ def dot(a: Any, b: Any) -> Any:
 
 
 @composed(np.inner)
-def inner(a: Any, b: Any) -> Any:
+def _inner(a: Any, b: Any) -> Any:
     return np.multiply(a, b) if np.ndim(a) == 0 or np.ndim(b) == 0 else np.tensordot(a, b, axes=(-1, -1))
 
 
 @composed(np.vdot)
-def vdot(a: Any, b: Any) -> Any:
+def _vdot(a: Any, b: Any) -> Any:
     return np.matmul(np.ravel(a), np.ravel(b))
 
 
 @composed(*found(np, "outer"), *found(linalg, "outer"))
-def outer(a: Any, b: Any) -> Any:
+def _outer(a: Any, b: Any) -> Any:
     return np.multiply(np.reshape(a, (-1, 1)), np.reshape(b, (1, -1)))
 
 
 @composed(*found(np, "tensordot"), *found(linalg, "tensordot"))
-def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     if np.ndim(axes) == 0:
         axes = (list(range(-int(axes), 0)), list(range(int(axes))))
     first, second = (np.atleast_1d(k).astype(int).tolist() for k in axes)
@@ -60,7 +60,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
 
 
 @composed(np.kron)
-def kron(a: Any, b: Any) -> Any:
+def _kron(a: Any, b: Any) -> Any:
     rank = max(np.ndim(a), np.ndim(b))
     sizes_a, sizes_b = ((1,) * (rank - np.ndim(x)) + np.shape(x) for x in (a, b))
     left = np.reshape(a, [n for k in sizes_a for n in (k, 1)])
@@ -69,7 +69,7 @@ def kron(a: Any, b: Any) -> Any:
 
 
 @composed(*found(np, "cross"), *found(linalg, "cross"))
-def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: Any = None) -> Any:
+def _cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: Any = None) -> Any:
     axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
     a, b = np.moveaxis(a, axisa, -1), np.moveaxis(b, axisb, -1)
     if np.shape(a)[-1] != 3 or np.shape(b)[-1] != 3:
@@ -79,37 +79,37 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
 
 
 @composed(np.trace)
-def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+def _trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1)
 
 
 @composed(*found(linalg, "trace"))
-def trace_of_last(x: Any, *, offset: int = 0) -> Any:
+def _trace_of_last(x: Any, *, offset: int = 0) -> Any:
     return np.sum(np.diagonal(x, offset, -2, -1), axis=-1)
 
 
 @composed(*found(np, "vecdot"), *found(linalg, "vecdot"))
-def vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
+def _vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
     return np.sum(x1 * x2, axis=axis)
 
 
 @composed(*found(np, "matvec"))
-def matvec(x1: Any, x2: Any) -> Any:
+def _matvec(x1: Any, x2: Any) -> Any:
     return np.matmul(x1, np.expand_dims(x2, -1))[..., 0]
 
 
 @composed(*found(np, "vecmat"))
-def vecmat(x1: Any, x2: Any) -> Any:
+def _vecmat(x1: Any, x2: Any) -> Any:
     return np.matmul(np.expand_dims(x1, -2), x2)[..., 0, :]
 
 
 @composed(*found(linalg, "matmul"))
-def matmul(x1: Any, x2: Any) -> Any:
+def _matmul(x1: Any, x2: Any) -> Any:
     return np.matmul(x1, x2)
 
 
 @composed(np.convolve)
-def convolve(a: Any, v: Any, mode: str = "full") -> Any:
+def _convolve(a: Any, v: Any, mode: str = "full") -> Any:
     a, v = (v, a) if np.size(v) > np.size(a) else (a, v)
     long, short = np.size(a), np.size(v)
     # The rows of a Toeplitz matrix are windows of the longer one, padded, and meet the shorter one turned around.
@@ -121,14 +121,14 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Any:
 
 
 @composed(np.correlate)
-def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
+def _correlate(a: Any, v: Any, mode: str = "valid") -> Any:
     if mode == "same" and np.size(v) > np.size(a):
         return np.flip(np.convolve(v, np.flip(a), mode))
     return np.convolve(a, np.flip(v), mode)
 
 
 @composed(linalg.multi_dot)
-def multi_dot(arrays: Any) -> Any:
+def _multi_dot(arrays: Any) -> Any:
     product = arrays[0]
     for x in arrays[1:]:
         product = product @ x
@@ -136,7 +136,7 @@ def multi_dot(arrays: Any) -> Any:
 
 
 @composed(linalg.matrix_power)
-def matrix_power(a: Any, n: int) -> Any:
+def _matrix_power(a: Any, n: int) -> Any:
     if n < 0:
         return linalg.matrix_power(linalg.inv(a), -n)
     result = np.broadcast_to(np.eye(np.shape(a)[-1], dtype=a.dtype), np.shape(a))
@@ -150,7 +150,7 @@ def matrix_power(a: Any, n: int) -> Any:
 
 # -- singular values, eigenvalues -----------------------------------------------------------------------------------------
 @composed(linalg.svd)
-def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
+def _svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
     square = np.shape(a)[-1] == np.shape(a)[-2]
     if hermitian or (compute_uv and full_matrices and not square):
         raise UnsupportedError("numpy.linalg.svd has a rule for full_matrices=False, and not for hermitian=True")
@@ -159,12 +159,12 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
 
 
 @composed(*found(linalg, "svdvals"))
-def svdvals(x: Any) -> Any:
+def _svdvals(x: Any) -> Any:
     return linalg.svd(x, full_matrices=False, compute_uv=False)
 
 
 @composed(linalg.eigvalsh)
-def eigvalsh(a: Any, UPLO: str = "L") -> Any:
+def _eigvalsh(a: Any, UPLO: str = "L") -> Any:
     return linalg.eigh(a, UPLO)[0]
 
 
@@ -202,7 +202,7 @@ def _matrix_norm(x: Any, order: Any, axes: tuple[int, int], keepdims: bool) -> A
 
 
 @composed(linalg.norm)
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A002  # NumPy's name
+def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A002  # NumPy's name
     if axis is None:
         if ord is None:
             value = apply(NORM, (np.ravel(x),), {})
@@ -215,7 +215,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
 
 
 @composed(*found(linalg, "vector_norm"))
-def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:  # noqa: A002
+def _vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:  # noqa: A002
     rank = np.ndim(x)
     axes = tuple(range(rank)) if axis is None else tuple(k % rank for k in np.atleast_1d(axis).tolist())
     rest = tuple(k for k in range(rank) if k not in axes)
@@ -225,12 +225,12 @@ def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 
 
 
 @composed(*found(linalg, "matrix_norm"))
-def matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:  # noqa: A002
+def _matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:  # noqa: A002
     return _matrix_norm(x, ord, (-2, -1), keepdims)
 
 
 @composed(linalg.cond)
-def cond(x: Any, p: Any = None) -> Any:
+def _cond(x: Any, p: Any = None) -> Any:
     if p in (None, 2, -2):
         values = linalg.svd(x, full_matrices=False, compute_uv=False)
         return values[..., -1] / values[..., 0] if p == -2 else values[..., 0] / values[..., -1]
@@ -238,16 +238,15 @@ def cond(x: Any, p: Any = None) -> Any:
 
 
 @composed(linalg.tensorsolve)
-def tensorsolve(a: Any, b: Any) -> Any:
+def _tensorsolve(a: Any, b: Any) -> Any:
     rest = np.shape(a)[np.ndim(b) :]
     size = int(np.prod(rest, dtype=int))
     return np.reshape(linalg.solve(np.reshape(a, (-1, size)), np.ravel(b)), rest)
 
 
 @composed(linalg.lstsq)
-def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
+def _lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     raise UnsupportedError(
         "numpy.linalg.lstsq has no rule; where the columns of A are independent, "
         "np.linalg.solve(A.T @ A, A.T @ b) or np.linalg.pinv(A) @ b is the same"
     )
-

@@ -32,35 +32,35 @@ CONCATENATE = Rule("numpy.concatenate", _concatenated, (_share,), (_among_zeros,
 
 
 @composed(np.concatenate)
-def concatenate(arrays: Any, axis: Any = 0) -> Any:
+def _concatenate(arrays: Any, axis: Any = 0) -> Any:
     if axis is None:
         arrays, axis = [np.ravel(x) for x in arrays], 0
     return apply(CONCATENATE, tuple(x if isinstance(x, TracedArray) else np.asarray(x) for x in arrays), {"axis": axis})
 
 
 @composed(np.stack)
-def stack(arrays: Any, axis: int = 0) -> Any:
+def _stack(arrays: Any, axis: int = 0) -> Any:
     return np.concatenate([np.expand_dims(x, axis) for x in arrays], axis=axis)
 
 
 @composed(*found(np, "vstack", "row_stack"))
-def vstack(tup: Any) -> Any:
+def _vstack(tup: Any) -> Any:
     return np.concatenate([np.atleast_2d(x) for x in tup], axis=0)
 
 
 @composed(np.hstack)
-def hstack(tup: Any) -> Any:
+def _hstack(tup: Any) -> Any:
     arrays = [np.atleast_1d(x) for x in tup]
     return np.concatenate(arrays, axis=0 if np.ndim(arrays[0]) == 1 else 1)
 
 
 @composed(np.dstack)
-def dstack(tup: Any) -> Any:
+def _dstack(tup: Any) -> Any:
     return np.concatenate([np.atleast_3d(x) for x in tup], axis=2)
 
 
 @composed(np.column_stack)
-def column_stack(tup: Any) -> Any:
+def _column_stack(tup: Any) -> Any:
     return np.concatenate([x if np.ndim(x) > 1 else np.reshape(x, (-1, 1)) for x in tup], axis=1)
 
 
@@ -73,7 +73,7 @@ def _rank(arrays: Any) -> int:
 
 
 @composed(np.block)
-def block(arrays: Any) -> Any:
+def _block(arrays: Any) -> Any:
     depth = _depth(arrays)
     rank = max(depth, _rank(arrays))
 
@@ -86,7 +86,7 @@ def block(arrays: Any) -> Any:
 
 
 @composed(np.append)
-def append(arr: Any, values: Any, axis: Any = None) -> Any:
+def _append(arr: Any, values: Any, axis: Any = None) -> Any:
     if axis is None:
         arr, values, axis = np.ravel(arr), np.ravel(values), 0
     return np.concatenate((arr, values), axis=axis)
@@ -112,7 +112,7 @@ INSERT = Rule(
 
 
 @composed(np.insert)
-def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
+def _insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     return apply(INSERT, (arr, values), {"obj": plain(obj), "axis": axis})
 
 
@@ -127,7 +127,7 @@ WHERE = Rule(
 
 
 @composed(np.where)
-def where(condition: Any, *choices: Any) -> Any:
+def _where(condition: Any, *choices: Any) -> Any:
     return apply(WHERE, (plain(condition), *choices), {}) if choices else np.nonzero(plain(condition))
 
 
@@ -152,14 +152,14 @@ CLIP = Rule("numpy.clip", np.clip, _CLIPS, _CLIPS, diagonal=True)
 
 
 @composed(np.clip)
-def clip(a: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: Any = None) -> Any:  # noqa: A002  # NumPy's
+def _clip(a: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: Any = None) -> Any:  # noqa: A002  # NumPy's
     bounds = [None if b is np._NoValue else b for b in (a_min, a_max, min, max)]  # type: ignore[attr-defined]
     lo, hi = (short if long is None else long for long, short in zip(bounds[:2], bounds[2:], strict=True))
     return apply(CLIP, (a, lo, hi), {})
 
 
 @composed(np.select)
-def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
+def _select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     result = default
     for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
         result = np.where(condition, choice, result)
@@ -167,7 +167,7 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 
 
 @composed(np.choose)
-def choose(a: Any, choices: Any, mode: str = "raise") -> Any:
+def _choose(a: Any, choices: Any, mode: str = "raise") -> Any:
     index = np.asarray(plain(a))
     if mode != "raise" or (index < 0).any() or (index >= len(choices)).any():
         raise UnsupportedError(f"choose has a rule for indices of 0 to {len(choices) - 1} and mode='raise' alone")
@@ -175,29 +175,29 @@ def choose(a: Any, choices: Any, mode: str = "raise") -> Any:
 
 
 @composed(np.compress)
-def compress(condition: Any, a: Any, axis: Any = None) -> Any:
-    return np.take(np.ravel(a) if axis is None else a, np.flatnonzero(plain(condition)), axis=0 if axis is None else axis)
+def _compress(condition: Any, a: Any, axis: Any = None) -> Any:
+    return np.take(
+        np.ravel(a) if axis is None else a, np.flatnonzero(plain(condition)), axis=0 if axis is None else axis
+    )
 
 
 @composed(np.extract)
-def extract(condition: Any, arr: Any) -> Any:
+def _extract(condition: Any, arr: Any) -> Any:
     return np.ravel(arr)[np.flatnonzero(plain(condition))]
 
 
 @composed(np.take_along_axis)
-def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
+def _take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
     if axis is None:
         return np.ravel(arr)[plain(indices)]
     axis = axis % np.ndim(arr)
     indices = plain(indices)
-    key = [
-        np.arange(n).reshape((1,) * k + (-1,) + (1,) * (np.ndim(arr) - k - 1)) for k, n in enumerate(np.shape(arr))
-    ]
+    key = [np.arange(n).reshape((1,) * k + (-1,) + (1,) * (np.ndim(arr) - k - 1)) for k, n in enumerate(np.shape(arr))]
     return arr[(*key[:axis], indices, *key[axis + 1 :])]
 
 
 @composed(np.trim_zeros)
-def trim_zeros(filt: Any, trim: str = "fb") -> Any:
+def _trim_zeros(filt: Any, trim: str = "fb") -> Any:
     places = np.flatnonzero(plain(filt) != 0)
     if not len(places):
         return filt[:0]
@@ -207,7 +207,7 @@ def trim_zeros(filt: Any, trim: str = "fb") -> Any:
 
 # -- splitting -------------------------------------------------------------------------------------------------------
 @composed(np.array_split)
-def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
+def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     length = np.shape(ary)[axis]
     if np.ndim(indices_or_sections) == 0:
         small, larger = divmod(length, int(indices_or_sections))
@@ -220,27 +220,27 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
 
 
 @composed(np.split)
-def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
+def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     if np.ndim(indices_or_sections) == 0 and np.shape(ary)[axis] % int(indices_or_sections):
         raise ValueError("array split does not result in an equal division")
     return np.array_split(ary, indices_or_sections, axis)
 
 
 @composed(np.hsplit)
-def hsplit(ary: Any, indices_or_sections: Any) -> Any:
+def _hsplit(ary: Any, indices_or_sections: Any) -> Any:
     return np.split(ary, indices_or_sections, 0 if np.ndim(ary) == 1 else 1)
 
 
 @composed(np.vsplit)
-def vsplit(ary: Any, indices_or_sections: Any) -> Any:
+def _vsplit(ary: Any, indices_or_sections: Any) -> Any:
     return np.split(ary, indices_or_sections, 0)
 
 
 @composed(np.dsplit)
-def dsplit(ary: Any, indices_or_sections: Any) -> Any:
+def _dsplit(ary: Any, indices_or_sections: Any) -> Any:
     return np.split(ary, indices_or_sections, 2)
 
 
 @composed(*found(np, "unstack"))
-def unstack(x: Any, axis: int = 0) -> Any:
+def _unstack(x: Any, axis: int = 0) -> Any:
     return tuple(np.moveaxis(x, axis, 0))

@@ -7,7 +7,6 @@ gradient by those is the usual one; the gradient by the matrix itself is what di
 Eigenvectors and singular vectors have a derivative where the values are distinct; the values have one there too.
 """
 
-
 from typing import Any
 
 import numpy as np
@@ -33,6 +32,7 @@ def half_lower(x: Any) -> Any:
 
 
 # -- inverse, determinant -------------------------------------------------------------------------------------------
+
 
 def cofactors(a: Any, y: Any) -> Any:
     """Return the derivative of det(A) by each entry: det(A) A^-T, of a singular matrix by its singular vectors."""
@@ -251,4 +251,3 @@ def _svd_jvp(t: Any, y: Any, a: Any) -> Any:
 
 
 SVD = Rule("numpy.linalg.svd", _svd, (_svd_vjp,), (_svd_jvp,))
-

@@ -14,7 +14,24 @@ from gradest_numpy.differentiation.rules import Rule, add, axes_of, found, itsel
 
 MOVED = found(
     np,
-    *"repeat tile roll rot90 flip fliplr flipud take delete resize diag diagonal diagflat tril triu rollaxis".split(),
+    *[
+        "repeat",
+        "tile",
+        "roll",
+        "rot90",
+        "flip",
+        "fliplr",
+        "flipud",
+        "take",
+        "delete",
+        "resize",
+        "diag",
+        "diagonal",
+        "diagflat",
+        "tril",
+        "triu",
+        "rollaxis",
+    ],
 )
 MOVED_BY_INDEX = found(np.lib.stride_tricks, "sliding_window_view")
 MOVED_IN_LINALG = found(np.linalg, "diagonal")

@@ -39,9 +39,7 @@ general(
             lambda g, y, a, kth=0, axis=-1, kind="introselect": _to_places(
                 g, a, _partitioned(a, kth, axis, kind), axis
             ),
-            lambda t, y, a, kth=0, axis=-1, kind="introselect": _from_places(
-                t, _partitioned(a, kth, axis, kind), axis
-            ),
+            lambda t, y, a, kth=0, axis=-1, kind="introselect": _from_places(t, _partitioned(a, kth, axis, kind), axis),
         ),
     }
 )

@@ -88,7 +88,10 @@ def _einsum_vjp(g: Any, y: Any, *operands: Any, position: int, subscripts: str, 
             factors.append(x)
             names.append(s)
     # An axis that the operand alone has was summed: it gets the same everywhere. One that it has twice is a diagonal.
-    distinct, spare = "", [c for c in "zyxwvutsrqponmlkjihgfedcbaZYXWVUTSRQPONMLKJIHGFEDCBA" if c not in subscripts + out]
+    distinct, spare = (
+        "",
+        [c for c in "zyxwvutsrqponmlkjihgfedcbaZYXWVUTSRQPONMLKJIHGFEDCBA" if c not in subscripts + out],
+    )
     for c, n in zip(own, shape, strict=True):
         if c in distinct:
             other = spare.pop()

@@ -11,19 +11,19 @@ from gradest_numpy.differentiation.traced import apply, plain
 
 
 @composed(np.atleast_1d)
-def atleast_1d(*arys: Any) -> Any:
+def _atleast_1d(*arys: Any) -> Any:
     shaped = [x if np.ndim(x) else np.reshape(x, (1,)) for x in arys]
     return shaped[0] if len(shaped) == 1 else tuple(shaped)
 
 
 @composed(np.atleast_2d)
-def atleast_2d(*arys: Any) -> Any:
+def _atleast_2d(*arys: Any) -> Any:
     shaped = [x if np.ndim(x) > 1 else np.reshape(x, (1, -1)) for x in arys]
     return shaped[0] if len(shaped) == 1 else tuple(shaped)
 
 
 @composed(np.atleast_3d)
-def atleast_3d(*arys: Any) -> Any:
+def _atleast_3d(*arys: Any) -> Any:
     shaped = [
         x if np.ndim(x) > 2 else np.reshape(x, (*np.shape(x), 1) if np.ndim(x) == 2 else (1, -1, 1)) for x in arys
     ]
@@ -31,13 +31,13 @@ def atleast_3d(*arys: Any) -> Any:
 
 
 @composed(np.broadcast_arrays)
-def broadcast_arrays(*args: Any) -> Any:
+def _broadcast_arrays(*args: Any) -> Any:
     shape = np.broadcast_shapes(*map(np.shape, args))
     return [np.broadcast_to(x, shape) for x in args]
 
 
 @composed(np.meshgrid)
-def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> Any:
+def _meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> Any:
     rank = len(xi)
     grids = [np.reshape(x, (1,) * k + (-1,) + (1,) * (rank - k - 1)) for k, x in enumerate(xi)]
     if indexing == "xy" and rank > 1:
@@ -46,12 +46,12 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
 
 
 @composed(np.ix_)
-def ix_(*args: Any) -> Any:
+def _ix(*args: Any) -> Any:
     return np.ix_(*plain(args))  # an index: it has no derivative
 
 
 @composed(np.full_like)
-def full_like(a: Any, fill_value: Any, shape: Any = None) -> Any:
+def _full_like(a: Any, fill_value: Any, shape: Any = None) -> Any:
     return np.broadcast_to(fill_value, np.shape(a) if shape is None else shape)
 
 
@@ -76,7 +76,9 @@ def _widths(pad_width: Any, array: Any) -> Any:
 
 
 @composed(np.pad)
-def pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0, reflect_type: str = "even") -> Any:
+def _pad(
+    array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0, reflect_type: str = "even"
+) -> Any:
     if mode == "constant":
         return apply(PADDED, (array,), {"pad_width": pad_width, "constant_values": plain(constant_values)})
     if mode not in ("edge", "reflect", "symmetric", "wrap") or reflect_type != "even":
@@ -88,7 +90,7 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: Any
 
 
 @composed(np.linspace)
-def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, axis: int = 0) -> Any:
+def _linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, axis: int = 0) -> Any:
     start, stop = np.broadcast_arrays(start, stop)
     step = (stop - start) / max(num - 1 if endpoint else num, 1)
     places = np.arange(num).reshape((-1,) + (1,) * np.ndim(step))
@@ -100,7 +102,7 @@ def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, retste
 
 
 @composed(np.interp)
-def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any:
+def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any:
     at, grid = np.asarray(plain(x)), np.asarray(plain(xp))
     i = np.clip(np.searchsorted(grid, at, side="right") - 1, 0, len(grid) - 2)
     slope = (fp[i + 1] - fp[i]) / (xp[i + 1] - xp[i])
@@ -110,7 +112,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any
 
 
 @composed(np.polyval)
-def polyval(p: Any, x: Any) -> Any:
+def _polyval(p: Any, x: Any) -> Any:
     value = np.zeros_like(plain(x))
     for coefficient in p:
         value = value * x + coefficient
@@ -118,22 +120,22 @@ def polyval(p: Any, x: Any) -> Any:
 
 
 @composed(np.vander)
-def vander(x: Any, N: Any = None, increasing: bool = False) -> Any:
+def _vander(x: Any, N: Any = None, increasing: bool = False) -> Any:
     powers = np.arange(len(x) if N is None else N)
     return np.expand_dims(x, -1) ** (powers if increasing else powers[::-1]).astype(x.dtype)
 
 
 @composed(*found(np, "real_if_close"))
-def real_if_close(a: Any, tol: Any = 100) -> Any:
+def _real_if_close(a: Any, tol: Any = 100) -> Any:
     return a
 
 
 @composed(np.divmod)
-def divmod_(x: Any, y: Any) -> Any:
+def _divmod(x: Any, y: Any) -> Any:
     return np.floor_divide(x, y), np.remainder(x, y)
 
 
 @composed(np.modf)
-def modf(x: Any) -> Any:
+def _modf(x: Any) -> Any:
     whole = np.trunc(x)
     return np.where(np.isinf(whole), np.zeros_like(whole), x - np.where(np.isinf(whole), 0, whole)), whole

@@ -22,7 +22,7 @@ def _given(value: Any, default: Any) -> Any:
 
 
 @composed(np.sum)
-def sum_(
+def _sum(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: Option = False,
     initial: Option = NOT_GIVEN, where: Option = True,
 ) -> Any:  # fmt: skip
@@ -33,7 +33,7 @@ def sum_(
 
 
 @composed(np.prod)
-def prod(
+def _prod(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: Option = False,
     initial: Option = NOT_GIVEN, where: Option = True,
 ) -> Any:  # fmt: skip
@@ -44,7 +44,7 @@ def prod(
 
 
 @composed(np.mean)
-def mean(
+def _mean(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: Option = False, *, where: Option = True
 ) -> Any:
     _no_out("mean", out)
@@ -66,7 +66,7 @@ def _extreme(rule: Any, pair: Any, a: Any, axis: Any, keepdims: Any, initial: An
 
 
 @composed(*found(np, "max", "amax"))
-def max_(
+def _max(
     a: Any, axis: Any = None, out: None = None, keepdims: Option = False, initial: Option = NOT_GIVEN,
     where: Option = True,
 ) -> Any:  # fmt: skip
@@ -75,7 +75,7 @@ def max_(
 
 
 @composed(*found(np, "min", "amin"))
-def min_(
+def _min(
     a: Any, axis: Any = None, out: None = None, keepdims: Option = False, initial: Option = NOT_GIVEN,
     where: Option = True,
 ) -> Any:  # fmt: skip
@@ -84,7 +84,7 @@ def min_(
 
 
 @composed(np.ptp)
-def ptp(a: Any, axis: Any = None, out: None = None, keepdims: Option = False) -> Any:
+def _ptp(a: Any, axis: Any = None, out: None = None, keepdims: Option = False) -> Any:
     _no_out("ptp", out)
     return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
 
@@ -112,7 +112,7 @@ def _no_out(name: str, out: Any) -> None:
 
 
 @composed(np.average)
-def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Option = False) -> Any:
+def _average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Option = False) -> Any:
     keepdims = _given(keepdims, False)
     if weights is None:
         value = np.mean(a, axis=axis, keepdims=keepdims)
@@ -126,32 +126,32 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
 
 # -- without NaN -----------------------------------------------------------------------------------------------------
 @composed(np.nansum)
-def nansum(a: Any, axis: Any = None, keepdims: Option = False) -> Any:
+def _nansum(a: Any, axis: Any = None, keepdims: Option = False) -> Any:
     return np.sum(np.where(np.isnan(a), 0, a), axis=axis, keepdims=keepdims)
 
 
 @composed(np.nanprod)
-def nanprod(a: Any, axis: Any = None, keepdims: Option = False) -> Any:
+def _nanprod(a: Any, axis: Any = None, keepdims: Option = False) -> Any:
     return np.prod(np.where(np.isnan(a), 1, a), axis=axis, keepdims=keepdims)
 
 
 @composed(np.nanmean)
-def nanmean(a: Any, axis: Any = None, keepdims: Option = False) -> Any:
+def _nanmean(a: Any, axis: Any = None, keepdims: Option = False) -> Any:
     return np.mean(a, axis=axis, keepdims=keepdims, where=~np.isnan(a))
 
 
 @composed(np.nanmax)
-def nanmax(a: Any, axis: Any = None, keepdims: Option = False) -> Any:
+def _nanmax(a: Any, axis: Any = None, keepdims: Option = False) -> Any:
     return np.max(np.where(np.isnan(a), -np.inf, a), axis=axis, keepdims=keepdims)
 
 
 @composed(np.nanmin)
-def nanmin(a: Any, axis: Any = None, keepdims: Option = False) -> Any:
+def _nanmin(a: Any, axis: Any = None, keepdims: Option = False) -> Any:
     return np.min(np.where(np.isnan(a), np.inf, a), axis=axis, keepdims=keepdims)
 
 
 @composed(np.nanvar)
-def nanvar(a: Any, axis: Any = None, ddof: Any = 0, keepdims: Option = False) -> Any:
+def _nanvar(a: Any, axis: Any = None, ddof: Any = 0, keepdims: Option = False) -> Any:
     seen = ~np.isnan(a)
     centred = np.where(seen, a - np.nanmean(a, axis=axis, keepdims=True), 0)
     count = np.sum(seen, axis=axis, keepdims=_given(keepdims, False))
@@ -159,17 +159,17 @@ def nanvar(a: Any, axis: Any = None, ddof: Any = 0, keepdims: Option = False) ->
 
 
 @composed(np.nanstd)
-def nanstd(a: Any, axis: Any = None, ddof: Any = 0, keepdims: Option = False) -> Any:
+def _nanstd(a: Any, axis: Any = None, ddof: Any = 0, keepdims: Option = False) -> Any:
     return np.sqrt(np.nanvar(a, axis=axis, ddof=ddof, keepdims=keepdims))
 
 
 @composed(np.nancumsum)
-def nancumsum(a: Any, axis: Any = None) -> Any:
+def _nancumsum(a: Any, axis: Any = None) -> Any:
     return np.cumsum(np.where(np.isnan(a), 0, a), axis=axis)
 
 
 @composed(np.nancumprod)
-def nancumprod(a: Any, axis: Any = None) -> Any:
+def _nancumprod(a: Any, axis: Any = None) -> Any:
     return np.cumprod(np.where(np.isnan(a), 1, a), axis=axis)
 
 
@@ -184,7 +184,7 @@ def _along_last(a: Any, axis: Any) -> tuple[Any, tuple[int, ...]]:
 
 
 @composed(np.quantile)
-def quantile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: Option = False) -> Any:
+def _quantile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: Option = False) -> Any:
     if method != "linear":
         raise UnsupportedError(f"quantile and percentile have a rule for method='linear' alone; found {method!r}")
     flat, kept = _along_last(a, axis)
@@ -201,12 +201,12 @@ def quantile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdi
 
 
 @composed(np.percentile)
-def percentile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: Option = False) -> Any:
+def _percentile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: Option = False) -> Any:
     return np.quantile(a, np.asarray(plain(q)) / 100, axis=axis, method=method, keepdims=keepdims)  # type: ignore[call-overload]
 
 
 @composed(np.median)
-def median(a: Any, axis: Any = None, *, keepdims: Option = False) -> Any:
+def _median(a: Any, axis: Any = None, *, keepdims: Option = False) -> Any:
     flat, kept = _along_last(a, axis)
     ordered, count = np.sort(flat, axis=-1), np.shape(flat)[-1]
     value = np.mean(ordered[..., (count - 1) // 2 : count // 2 + 1], axis=-1)
@@ -215,7 +215,7 @@ def median(a: Any, axis: Any = None, *, keepdims: Option = False) -> Any:
 
 # -- differences, integrals, covariances ---------------------------------------------------------------------------
 @composed(np.diff)
-def diff(a: Any, n: int = 1, axis: int = -1, prepend: Option = NOT_GIVEN, append: Option = NOT_GIVEN) -> Any:
+def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Option = NOT_GIVEN, append: Option = NOT_GIVEN) -> Any:
     axis = axis % np.ndim(a)
     edges = [x for x in (prepend, a, append) if x is not NOT_GIVEN]
     whole = (*np.shape(a)[:axis], 1, *np.shape(a)[axis + 1 :])
@@ -227,14 +227,14 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Option = NOT_GIVEN, append
 
 
 @composed(np.ediff1d)
-def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
+def _ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     parts = [None if to_begin is None else np.ravel(to_begin), np.diff(np.ravel(ary)),
              None if to_end is None else np.ravel(to_end)]  # fmt: skip
     return np.concatenate([part for part in parts if part is not None])
 
 
 @composed(*found(np, "trapezoid", "trapz"))
-def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     axis = axis % np.ndim(y)
     before = (slice(None),) * axis
     width = dx if x is None else np.diff(x, axis=-1 if np.ndim(x) == 1 else axis)
@@ -245,11 +245,13 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
 
 
 @composed(np.gradient)
-def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
+def _gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     axes = tuple(range(np.ndim(f))) if axis is None else tuple(np.atleast_1d(axis).tolist())
     steps = varargs * len(axes) if len(varargs) == 1 else varargs or (1.0,) * len(axes)
     if edge_order != 1 or any(np.ndim(step) for step in steps):
-        raise UnsupportedError("gradient has a rule for evenly spaced points and edge_order=1 alone; write it in slices")
+        raise UnsupportedError(
+            "gradient has a rule for evenly spaced points and edge_order=1 alone; write it in slices"
+        )
     slopes = []
     for k, h in zip(axes, steps, strict=True):
         v = np.moveaxis(f, k, 0)
@@ -259,7 +261,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
 
 
 @composed(np.cov)
-def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: Any = None) -> Any:
+def _cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: Any = None) -> Any:
     rows = np.atleast_2d(m)
     rows = rows.T if not rowvar and np.shape(rows)[0] != 1 else rows
     if y is not None:
@@ -271,7 +273,7 @@ def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: An
 
 
 @composed(np.corrcoef)
-def corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Any:
+def _corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Any:
     c = np.cov(x, y, rowvar)
     if np.ndim(c) == 0:
         return c / c
@@ -280,10 +282,10 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Any:
 
 
 @composed(*found(np, "cumulative_sum"))
-def cumulative_sum(x: Any, axis: Any = None) -> Any:
+def _cumulative_sum(x: Any, axis: Any = None) -> Any:
     return np.cumsum(x, axis=axis)
 
 
 @composed(*found(np, "cumulative_prod"))
-def cumulative_prod(x: Any, axis: Any = None) -> Any:
+def _cumulative_prod(x: Any, axis: Any = None) -> Any:
     return np.cumprod(x, axis=axis)

@@ -25,5 +25,3 @@ def differentiable() -> tuple[str, ...]:
 def without_slope() -> tuple[str, ...]:
     """Return the names of the functions whose value is plain: comparisons, steps, indices, shapes."""
     return tuple(sorted({name_of(function) for function in PLAIN}))
-
-

@@ -98,8 +98,8 @@ class TracedArray:
 
     def __setitem__(self, key: Any, value: Any) -> NoReturn:
         raise UnsupportedError(
-            "an entry of a value that is being differentiated was to be written; such values are read-only: build a new "
-            "one by np.where, np.concatenate or np.stack"
+            "an entry of a value that is being differentiated was to be written; such values are read-only: build a "
+            "new one by np.where, np.concatenate or np.stack"
         )
 
     # -- what it is --------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ class TracedArray:
     dtype = property(lambda self: self.primal.dtype)
     itemsize = property(lambda self: self.primal.dtype.itemsize)
     nbytes = property(lambda self: self.primal.nbytes)
-    T = property(lambda self: np.transpose(self))
+    T = property(np.transpose)
     mT = property(lambda self: np.swapaxes(self, -1, -2))  # noqa: N815  # NumPy's name
     real = property(lambda self: self)
     imag = property(lambda self: np.zeros_like(plain(self)))
@@ -173,7 +173,9 @@ class TracedArray:
 
     def sort(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuse: it would be sorted in place."""
-        raise UnsupportedError("x.sort() sorts in place, and a value that is being differentiated is read-only: np.sort")
+        raise UnsupportedError(
+            "x.sort() sorts in place, and a value that is being differentiated is read-only: np.sort"
+        )
 
     def item(self, *args: int) -> NoReturn:
         """Refuse: a Python number carries no derivative."""
@@ -270,10 +272,37 @@ def _method(name: str) -> Callable[..., Any]:
     return method
 
 
-METHODS = (
-    "all any argmax argmin argpartition argsort choose compress cumprod cumsum diagonal dot max mean min nonzero prod "
-    "ptp ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
-).split()
+METHODS = [
+    "all",
+    "any",
+    "argmax",
+    "argmin",
+    "argpartition",
+    "argsort",
+    "choose",
+    "compress",
+    "cumprod",
+    "cumsum",
+    "diagonal",
+    "dot",
+    "max",
+    "mean",
+    "min",
+    "nonzero",
+    "prod",
+    "ptp",
+    "ravel",
+    "repeat",
+    "round",
+    "searchsorted",
+    "squeeze",
+    "std",
+    "sum",
+    "swapaxes",
+    "take",
+    "trace",
+    "var",
+]
 OPERATORS = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide, "pow": np.power,
     "matmul": np.matmul, "mod": np.remainder,
