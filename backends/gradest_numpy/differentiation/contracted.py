@@ -184,7 +184,7 @@ def _power_norm(x: Any, order: Any, axis: Any, keepdims: bool) -> Any:
     return np.sum(sizes**order, axis=axis, keepdims=keepdims) ** (1 / order)
 
 
-def _matrix_norm(x: Any, order: Any, axes: tuple[int, int], keepdims: bool) -> Any:
+def _norm_of_matrices(x: Any, order: Any, axes: tuple[int, int], keepdims: bool) -> Any:
     rows, columns = (k % np.ndim(x) for k in axes)
     if order in (None, "fro"):
         return apply(NORM, (x,), {"axis": axes, "keepdims": keepdims})
@@ -211,7 +211,7 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
     axes = axis if isinstance(axis, tuple) else (axis,)
     if len(axes) == 1:
         return _power_norm(x, ord, axes[0], keepdims)
-    return _matrix_norm(x, ord, axes, keepdims)
+    return _norm_of_matrices(x, ord, axes, keepdims)
 
 
 @composed(*found(linalg, "vector_norm"))
@@ -226,7 +226,7 @@ def _vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any =
 
 @composed(*found(linalg, "matrix_norm"))
 def _matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:  # noqa: A002
-    return _matrix_norm(x, ord, (-2, -1), keepdims)
+    return _norm_of_matrices(x, ord, (-2, -1), keepdims)
 
 
 @composed(linalg.cond)

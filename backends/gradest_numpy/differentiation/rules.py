@@ -61,9 +61,11 @@ class Rule:
     @cached_property
     def options(self) -> frozenset[str]:
         """The keywords that the entries read; any other is refused by name."""
-        first = next((entry for entry in (*self.vjps, *self.jvps) if entry not in (None, zero)), None)
-        parameters = inspect.signature(first).parameters.values() if first is not None else ()
-        return frozenset(p.name for p in parameters if p.kind is not p.VAR_POSITIONAL)
+        first = next(entry for entry in (*self.vjps, *self.jvps) if entry not in (None, zero))
+        parameters = inspect.signature(first).parameters.values()
+        if any(p.kind is p.VAR_KEYWORD for p in parameters):  # they are handed on to the function itself
+            parameters = inspect.signature(self.function).parameters.values()
+        return frozenset(p.name for p in parameters if p.kind is not p.VAR_POSITIONAL) - {"out"}
 
     def vjp(self, position: int) -> Entry | None:
         """Return the entry that carries a cotangent to the array at a position."""
