@@ -17,7 +17,7 @@ from gradest_numpy.differentiation import special
 from gradest_numpy.differentiation.rules import Entry, Rule, name_of, zero
 
 NEUTRAL: Mapping[str, Callable[[Any], bool]] = {
-    "out": lambda value: value is None or value == (None,),
+    "out": lambda value: value is None or (isinstance(value, tuple) and all(part is None for part in value)),
     "dtype": lambda value: value is None,
     "where": lambda value: value is True or value is np._NoValue,
     "keepdims": lambda value: value is np._NoValue,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradest.errors import InvalidInputError
+from gradest.errors import InvalidInputError, UnsupportedError
 from gradest_numpy.differentiation import tables as tables  # fills the table of rules
 from gradest_numpy.differentiation.forward import Duals
 from gradest_numpy.differentiation.reverse import Tape
@@ -48,7 +48,7 @@ def value_and_gradient(function: Function) -> Callable[[Sequence[Any], Any], tup
         with _level() as level:
             tape = Tape(level)
             nodes = tuple(TracedArray(tape, _read_only(leaf)) for leaf in leaves)
-            result = _connected(function(nodes, data), tape)
+            result = _connected(_evaluated(function, nodes, data), tape)
             value = result.primal
             tape.pull_back(result)
         given: set[int] = set()
@@ -74,10 +74,20 @@ def value_and_jvps(function: Function) -> Callable[[Sequence[Any], Sequence[Any]
             nodes = tuple(
                 TracedArray(duals, _read_only(leaf), tangent) for leaf, tangent in zip(leaves, tangents, strict=True)
             )
-            result = _connected(function(nodes, data), duals)
+            result = _connected(_evaluated(function, nodes, data), duals)
         return result.primal, result.carried
 
     return jvps
+
+
+def _evaluated(function: Function, nodes: tuple[Any, ...], data: Any) -> Any:
+    try:
+        return function(nodes, data)
+    except (TypeError, ValueError) as error:
+        # NumPy covers what `float(value)` raised in `a[i] = value` by "setting an array element with a sequence".
+        if isinstance(error.__cause__, UnsupportedError):
+            raise error.__cause__ from error
+        raise
 
 
 def _read_only(leaf: Any) -> Any:
