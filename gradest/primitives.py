@@ -14,14 +14,20 @@ tracing them calls a primitive as a whole and asks it for its rules. This module
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from gradest.errors import InvalidInputError, InvalidTypeError
+from gradest.operations import Array
 
-MakeVjp = Callable[..., Callable[[Any], Any]]
+R = TypeVar("R")
+
+Function = Callable[..., Array]
+"""Of arrays, and of anything else by keyword."""
+
+MakeVjp = Callable[..., Callable[[Array], Array]]
 """`(ans, *args, **kwargs) -> (g -> cotangent of the argument)`."""
 
-Jvp = Callable[..., Any]
+Jvp = Callable[..., Array]
 """`(g, ans, *args, **kwargs) -> tangent of the result`, for the tangent g of the argument."""
 
 
@@ -36,7 +42,7 @@ class Primitive:
         The rules, by the position of the argument; None where the derivative is 0.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Function) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.vjps: dict[int, MakeVjp | None] = {}
@@ -47,7 +53,7 @@ class Primitive:
         """Its name, for messages."""
         return getattr(self.function, "__name__", repr(self.function))
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> Any:
         """Return the function's value; where an argument is being differentiated, it follows the rules."""
         for x in args:
             traced_call = getattr(type(x), "__gradest_call__", None)
@@ -55,14 +61,14 @@ class Primitive:
                 return traced_call(x, self, args, kwargs)
         return self.function(*args, **kwargs)
 
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
+    def __get__(self, instance: object, owner: type | None = None) -> Callable[..., Any]:
         return self if instance is None else functools.partial(self, instance)
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
 
 
-def primitive(function: Callable[..., Any]) -> Primitive:
+def primitive(function: Function) -> Primitive:
     """Return a function that is differentiated as a whole, by the rules that `defvjp` and `defjvp` give it.
 
     Its arguments with derivatives are positional; keywords are passed on as they are.
@@ -83,7 +89,7 @@ def primitive(function: Callable[..., Any]) -> Primitive:
     return function if isinstance(function, Primitive) else Primitive(function)
 
 
-def defvjp(function: Any, *makers: MakeVjp | None, argnums: tuple[int, ...] | None = None) -> None:
+def defvjp(function: Function, *makers: MakeVjp | None, argnums: tuple[int, ...] | None = None) -> None:
     """Give a primitive the rule of reverse mode: how a cotangent of its value becomes one of each argument.
 
     Parameters
@@ -104,7 +110,7 @@ def defvjp(function: Any, *makers: MakeVjp | None, argnums: tuple[int, ...] | No
     _rules(function).vjps.update(_by_position("defvjp", makers, argnums))
 
 
-def defjvp(function: Any, *jvps: Jvp | str | None, argnums: tuple[int, ...] | None = None) -> None:
+def defjvp(function: Function, *jvps: Jvp | str | None, argnums: tuple[int, ...] | None = None) -> None:
     """Give a primitive the rule of forward mode: how a tangent of each argument becomes one of its value.
 
     Parameters
@@ -127,36 +133,37 @@ def defjvp(function: Any, *jvps: Jvp | str | None, argnums: tuple[int, ...] | No
         if isinstance(jvp, str):
             if jvp != "same":
                 raise InvalidInputError(f"a rule of defjvp is a function, 'same' or None; found {jvp!r}")
-            jvp = _same(given, position)
-        given.jvps[position] = jvp
+            given.jvps[position] = _same(given, position)
+        else:
+            given.jvps[position] = jvp
 
 
 def _same(given: Primitive, position: int) -> Jvp:
     """Return the JVP of a function that is linear in an argument: the function, of the tangent in its place."""
 
-    def jvp(g: Any, ans: Any, *args: Any, **kwargs: Any) -> Any:
+    def jvp(g: Array, ans: Array, *args: object, **kwargs: object) -> Array:
         return given.function(*args[:position], g, *args[position + 1 :], **kwargs)
 
     return jvp
 
 
-def _by_position(name: str, rules: tuple[Any, ...], argnums: tuple[int, ...] | None) -> Mapping[int, Any]:
+def _by_position(name: str, rules: tuple[R, ...], argnums: tuple[int, ...] | None) -> Mapping[int, R]:
     positions = tuple(range(len(rules))) if argnums is None else tuple(argnums)
     if len(positions) != len(rules) or not rules:
         raise InvalidInputError(f"{name} needs a rule for each argument; found {len(rules)} for argnums {positions}")
     return dict(zip(positions, rules, strict=True))
 
 
-_given: dict[Any, Primitive] = {}
+_given: dict[Function, Primitive] = {}
 """Rules for functions that are not ours: a function of a library -> its rules."""
 
 
-def rules_of(function: Any) -> Primitive | None:
+def rules_of(function: Function) -> Primitive | None:
     """Return the rules that a user gave a library's function, None where there are none."""
     return _given.get(function)
 
 
-def _rules(function: Any) -> Primitive:
+def _rules(function: Function) -> Primitive:
     if isinstance(function, Primitive):
         return function
     if not callable(function):

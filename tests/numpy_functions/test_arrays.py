@@ -19,6 +19,10 @@ def numbers(shape: tuple[int, ...], seed: int = 3) -> np.ndarray:
     return np.random.default_rng(seed).uniform(0.5, 1.5, shape)
 
 
+def reverse(function: Any, *leaves: np.ndarray) -> Any:
+    return value_and_gradient(lambda nodes, data: function(*nodes))(leaves, None)
+
+
 def check_linear(function: Any, *arrays: np.ndarray) -> None:
     """Hold a linear function's two modes to its matrix, which is the function of the unit vectors."""
 
@@ -37,8 +41,8 @@ def check_linear(function: Any, *arrays: np.ndarray) -> None:
         np.testing.assert_allclose(g, wanted, rtol=1e-12, atol=1e-14)
     tangents = [np.stack([numbers(x.shape, s) for s in (8, 9)]) for x in arrays]
     _, jvps = value_and_jvps(loss)(arrays, tangents, None)
-    wanted = [sum(np.sum(t[i] * g) for t, g in zip(tangents, gradient, strict=True)) for i in range(2)]
-    np.testing.assert_allclose(jvps, wanted, rtol=1e-11, atol=1e-13)
+    along = [sum(np.sum(t[i] * g) for t, g in zip(tangents, gradient, strict=True)) for i in range(2)]
+    np.testing.assert_allclose(jvps, along, rtol=1e-11, atol=1e-13)
 
 
 @given(st.data())
@@ -74,6 +78,7 @@ def test_mixed_indices(key: Any) -> None:
 def test_broadcasting_is_summed_back(shapes: Any) -> None:
     a, b = (numbers(s) for s in shapes.input_shapes)
     for function in (np.multiply, np.subtract, np.arctan2):
+
         def loss(leaves: Any, data: Any, function: Any = function) -> Any:
             return np.sum(weights(shapes.result_shape) * function(*leaves))
 
@@ -82,7 +87,7 @@ def test_broadcasting_is_summed_back(shapes: Any) -> None:
         _, separate = value_and_gradient(loss)([x.copy() for x in whole], None)
         for g, x, s in zip(gradient, (a, b), separate, strict=True):
             assert g.shape == x.shape
-            _, (summed,) = value_and_gradient(lambda n, d, s=s: np.sum(s * np.broadcast_to(n[0], s.shape)))((x,), None)
+            _, (summed,) = reverse(lambda n, s=s: np.sum(s * np.broadcast_to(n, s.shape)), x)
             np.testing.assert_allclose(g, summed, rtol=1e-12, atol=1e-13)
         tangents = [numbers((2, *x.shape), 6) for x in (a, b)]
         _, jvps = value_and_jvps(loss)((a, b), tangents, None)
@@ -93,9 +98,12 @@ def test_broadcasting_is_summed_back(shapes: Any) -> None:
 @given(st.data())
 def test_reductions_over_any_axes(data: Any) -> None:
     shape = data.draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=3))
-    axes = data.draw(st.none() | hnp.valid_tuple_axes(len(shape), min_size=1) | st.integers(-len(shape), len(shape) - 1))
+    axes = data.draw(
+        st.none() | hnp.valid_tuple_axes(len(shape), min_size=1) | st.integers(-len(shape), len(shape) - 1)
+    )
     keepdims = data.draw(st.booleans())
     for name in ("sum", "mean"):
+
         def reduce(x: Any, name: str = name) -> Any:
             return np.asarray(getattr(np, name)(x, axis=axes, keepdims=keepdims)) if isinstance(x, np.ndarray) else (
                 getattr(x, name)(axis=axes, keepdims=keepdims))  # fmt: skip
@@ -104,7 +112,7 @@ def test_reductions_over_any_axes(data: Any) -> None:
 
 
 @pytest.mark.parametrize("layout", [
-    lambda x: np.asfortranarray(x), lambda x: x[::-1, ::-1], lambda x: np.repeat(x, 2, axis=1)[:, ::2],
+    np.asfortranarray, lambda x: x[::-1, ::-1], lambda x: np.repeat(x, 2, axis=1)[:, ::2],
     lambda x: np.broadcast_to(x[:1], x.shape), lambda x: x.T.copy().T,
 ])  # fmt: skip
 def test_views_and_layouts_give_the_gradient_of_their_values(layout: Any) -> None:
@@ -115,8 +123,8 @@ def test_views_and_layouts_give_the_gradient_of_their_values(layout: Any) -> Non
         lambda x: np.sum(np.cumsum(x.flatten(order="F")) ** 2),
     )  # fmt: skip
     for text in texts:
-        value, (got,) = value_and_gradient(lambda leaves, data, t=text: t(leaves[0]))((x,), None)
-        plain_value, (want,) = value_and_gradient(lambda leaves, data, t=text: t(leaves[0]))((x.copy(order="C"),), None)
+        value, (got,) = reverse(text, x)
+        plain_value, (want,) = reverse(text, x.copy(order="C"))
         assert value == pytest.approx(plain_value, rel=1e-13)
         np.testing.assert_allclose(got, want, rtol=1e-11, atol=1e-12)
         assert got.flags.c_contiguous
@@ -148,19 +156,19 @@ def test_the_gradient_has_the_dtype_of_its_parameter(dtype: Any) -> None:
     mixed = np.arange(4.0)  # float64 data do not make a float32 gradient float64
     for text in (lambda x: np.sum(np.exp(x) * mixed), lambda x: np.sum(x[1:] ** 2), lambda x: np.mean(np.stack([x, x])),
                  lambda x: np.sum(x.astype(np.float64) ** 3)):  # fmt: skip
-        _, (g,) = value_and_gradient(lambda leaves, data, t=text: t(leaves[0]))((x,), None)
+        _, (g,) = reverse(text, x)
         assert g.dtype == dtype
 
 
 def test_extended_precision_is_kept() -> None:
     x = np.linspace(np.longdouble(0.1), np.longdouble(0.9), 7)
     for text, slope in (
-        (lambda x: np.exp2(x), lambda x: np.exp2(x) * np.log(np.longdouble(2))),
-        (lambda x: np.log10(x), lambda x: 1 / (x * np.log(np.longdouble(10)))),
+        (np.exp2, lambda x: np.exp2(x) * np.log(np.longdouble(2))),
+        (np.log10, lambda x: 1 / (x * np.log(np.longdouble(10)))),
         (lambda x: np.repeat(x, 2) / np.longdouble(3), lambda x: 2 / np.longdouble(3) + 0 * x),
-        (lambda x: np.tanh(x), lambda x: 1 / np.cosh(x) ** 2),
+        (np.tanh, lambda x: 1 / np.cosh(x) ** 2),
     ):  # fmt: skip
-        _, (g,) = value_and_gradient(lambda leaves, data, t=text: np.sum(t(leaves[0])))((x,), None)
+        _, (g,) = reverse(lambda x, t=text: np.sum(t(x)), x)
         np.testing.assert_allclose(g, slope(x), rtol=8 * np.finfo(np.longdouble).eps)
 
 

@@ -1,5 +1,6 @@
 """What is chosen at ties and kinks, where several slopes would do: stated in the tables, and held here."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,8 @@ def gradient(function: Any, *arrays: Any) -> list[Any]:
         (np.power, [[0.0], [0.0]], [[0.0], [0.0]]),
         (np.sinc, [[0.0]], [[0.0]]),
         (lambda x: np.where(x > 0, x, 0.1 * x), [[0.0, 1.0]], [[0.1, 1.0]]),
-        (lambda x: np.linalg.det(x), [[[1.0, 2.0], [2.0, 4.0]]], [[[4.0, -2.0], [-2.0, 1.0]]]),
-        (lambda x: np.linalg.cholesky(x), [[[4.0, 9.0], [0.0, 25.0]]], [[[0.25, 0.0], [0.5, 0.1]]]),
+        (np.linalg.det, [[[1.0, 2.0], [2.0, 4.0]]], [[[4.0, -2.0], [-2.0, 1.0]]]),
+        (np.linalg.cholesky, [[[4.0, 9.0], [0.0, 25.0]]], [[[0.25, 0.0], [0.5, 0.1]]]),
     ],
 )  # fmt: skip
 def test_slopes_at_ties_and_kinks(function: Any, arrays: list[Any], wanted: list[Any]) -> None:
@@ -60,12 +61,16 @@ def test_the_slope_of_sqrt_at_0_is_infinite_and_numpy_warns() -> None:
     assert g.tolist() == [np.inf, 0.25]
 
 
+def weighted(function: Any, weights: np.ndarray, leaves: Any, data: Any) -> Any:
+    return np.sum(weights * function(leaves[0]))
+
+
 def test_matrices_of_which_one_triangle_is_read_have_their_slope_there() -> None:
     """`eigvalsh` and `cholesky` do not look at the other triangle: differences of its entries are 0."""
     a = np.array([[2.0, 0.3, 0.1], [0.3, 3.0, -0.4], [0.1, -0.4, 5.0]])
     for function in (np.linalg.eigvalsh, np.linalg.cholesky):
         weights = np.arange(1.0, 4.0) if function is np.linalg.eigvalsh else np.arange(9.0).reshape(3, 3)
-        _, (g,) = value_and_gradient(lambda n, data, f=function, w=weights: np.sum(w * f(n[0])))((a,), None)
+        _, (g,) = value_and_gradient(partial(weighted, function, weights))((a,), None)
         for i in range(3):
             for j in range(3):
                 step = np.zeros((3, 3))

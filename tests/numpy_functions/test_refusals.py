@@ -75,7 +75,7 @@ def test_refused_by_name(function: Any, told: str) -> None:
         differentiate(function)
 
 
-@pytest.mark.parametrize("function", [lambda x: 3.0, lambda x: np.argmax(x), lambda x: np.sum(np.round(x)),
+@pytest.mark.parametrize("function", [lambda x: 3.0, np.argmax, lambda x: np.sum(np.round(x)),
                                       lambda x: x.astype(int).sum(), lambda x: np.sum(x > 1.0)])  # fmt: skip
 def test_a_value_that_depends_on_no_parameter_is_refused(function: Any) -> None:
     with pytest.raises(InvalidInputError, match="does not depend on the parameters"):

@@ -50,6 +50,9 @@ class Case:
         return total
 
 
+Shape = tuple[int, ...]
+
+
 def d(*shape: int, low: float = 0.3, high: float = 1.7) -> Draw:
     return Draw(shape, low, high)
 
@@ -76,10 +79,15 @@ def reach(xp: Any, path: Any) -> Any:
     return xp
 
 
+def trapezoid(xp: Any) -> Any:
+    """Return the function under the name that it has: `trapz` until NumPy 2."""
+    return xp.trapezoid if hasattr(xp, "trapezoid") else xp.trapz
+
+
 M = d(3, 4)
 S = d(low=0.3, high=0.8)
 
-# -- elementwise -----------------------------------------------------------------------------------------------------
+# -- elementwise -----------------------------------------------------------------------------------
 case("negative positive absolute fabs conjugate exp exp2 expm1 log log2 log10 log1p sqrt cbrt square reciprocal", M)
 case("sin cos tan arctan sinh cosh tanh arcsinh degrees rad2deg radians deg2rad sinc nan_to_num real", M)
 case("absolute fabs cbrt reciprocal square tanh arctan sinc", d(3, 4, low=-1.7, high=-0.3))
@@ -104,7 +112,7 @@ case("clip", M, d(4, low=0.4, high=0.7), d(3, 1, low=0.9, high=1.2), text=lambda
 case("where", M, d(4), text=lambda xp, x, y: xp.where(np.arange(12).reshape(3, 4) % 3 == 0, x * x, y))
 case("real_if_close", M, jax=False)
 
-# -- reductions ---------------------------------------------------------------------------------------------------------
+# -- reductions ------------------------------------------------------------------------------------
 for axis, keep in ((None, False), (0, True), (-1, False), ((0, 2), True), ((-1, 0), False)):
     for name in ("sum", "mean", "prod", "max", "min", "amax", "amin", "var", "std", "nansum", "nanmean", "nanprod",
                  "nanmax", "nanmin", "nanvar", "nanstd", "median", "ptp"):  # fmt: skip
@@ -132,8 +140,13 @@ for axis in (None, 0, 1, -1):
     case("cumprod", M, text=lambda xp, x, axis=axis: xp.cumprod(x, axis=axis))
 case("quantile percentile", d(3, 5), text=lambda xp, x: xp.quantile(x, np.array([0.1, 0.37, 1.0]), axis=1))
 case("percentile", d(3, 5), text=lambda xp, x: xp.percentile(x, 30.0), ext=False)
-case("quantile", d(3, 5), text=lambda xp, x: xp.quantile(x, np.array([[0.2], [0.6]]), axis=0, keepdims=True), ext=False,
-     jax=False)  # of its quantiles it takes one axis alone
+case(
+    "quantile",
+    d(3, 5),
+    text=lambda xp, x: xp.quantile(x, np.array([[0.2], [0.6]]), axis=0, keepdims=True),
+    ext=False,
+    jax=False,
+)  # of its quantiles it takes one axis alone
 case("sort", d(3, 5))
 case("sort", d(3, 5), text=lambda xp, x: xp.sort(x, axis=0))
 case("sort", d(3, 5), text=lambda xp, x: xp.sort(x, axis=None))
@@ -143,14 +156,14 @@ case("diff", M, d(3, 1), text=lambda xp, x, y: xp.diff(x, axis=1, prepend=y, app
 case("ediff1d", M)
 case("gradient", d(4, 5), text=lambda xp, x: xp.gradient(x, 0.5))
 case("gradient", d(4, 5), text=lambda xp, x: xp.gradient(x, axis=1))
-case("trapz trapezoid", M, text=lambda xp, x: getattr(xp, "trapezoid", None or getattr(xp, "trapz", None))(x, axis=0))
-case("trapz trapezoid", M, d(4), text=lambda xp, x, t: getattr(xp, "trapezoid", getattr(xp, "trapz", None))(x, t))
+case("trapz trapezoid", M, text=lambda xp, x: trapezoid(xp)(x, axis=0))
+case("trapz trapezoid", M, d(4), text=lambda xp, x, t: trapezoid(xp)(x, t))
 case("cov", M, text=lambda xp, x: xp.cov(x))
 case("cov", M, M, text=lambda xp, x, y: xp.cov(x, y, rowvar=False, bias=True))
 case("corrcoef", d(2, 6))
 case("cumulative_sum cumulative_prod", d(5), text=lambda xp, x: getattr(xp, "cumulative_sum", xp.cumsum)(x), jax=False)
 
-# -- shapes and places -----------------------------------------------------------------------------------------------------
+# -- shapes and places -----------------------------------------------------------------------------
 case("ravel transpose squeeze copy fliplr flipud flip rot90 diagonal tril triu atleast_1d atleast_2d atleast_3d", M)
 case("reshape", M, text=lambda xp, x: xp.reshape(x, (2, -1)))
 case("reshape ravel", M, text=lambda xp, x: xp.reshape(x, (2, 6), order="F") + xp.ravel(x, order="F")[:6])
@@ -212,19 +225,30 @@ case("meshgrid", d(3), d(2), text=lambda xp, x, y: tuple(xp.meshgrid(x, y, index
 case("full_like", M, text=lambda xp, x: xp.full_like(x, x[0, 0]))
 case("linspace", S, d(low=2, high=3), text=lambda xp, x, y: xp.linspace(x, y, 5))
 case("linspace", d(2), d(2), text=lambda xp, x, y: xp.linspace(x, y, 4, endpoint=False, axis=1))
-case("interp", d(5, low=0.1, high=3.0), d(4), ext=False, text=lambda xp, x, f: xp.interp(x, np.array([0.5, 1.1, 2.0, 2.6]), f))
+case(
+    "interp",
+    d(5, low=0.1, high=3.0),
+    d(4),
+    ext=False,
+    text=lambda xp, x, f: xp.interp(x, np.array([0.5, 1.1, 2.0, 2.6]), f),
+)
 case("polyval", d(4), d(3), text=lambda xp, p, x: xp.polyval(p, x))
 case("vander", d(4), text=lambda xp, x: xp.vander(x, 3) + xp.vander(x, 3, increasing=True))
 
-# -- products ----------------------------------------------------------------------------------------------------------------
-for a, b in (((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((2, 3), (3, 4)), ((5, 2, 3), (3, 4)), ((2, 3), (5, 3, 4)),
-             ((5, 1, 2, 3), (4, 3, 2)), ((3,), (5, 3, 2)), ((5, 2, 3), (3,))):  # fmt: skip
+# -- products --------------------------------------------------------------------------------------
+MATMULS: list[tuple[Shape, Shape]] = [
+    ((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((2, 3), (3, 4)), ((5, 2, 3), (3, 4)), ((2, 3), (5, 3, 4)),
+             ((5, 1, 2, 3), (4, 3, 2)), ((3,), (5, 3, 2)), ((5, 2, 3), (3,))]  # fmt: skip
+for a, b in MATMULS:
     case("matmul", d(*a), d(*b))
     case("linalg.matmul", d(*a), d(*b), jax=False, text=lambda xp, x, y: x @ y)
-for a, b in (((), (3,)), ((2, 3), ()), ((3,), (3,)), ((2, 3), (3,)), ((5, 2, 3), (3,)), ((5, 2, 3), (4, 3, 2)),
-             ((3,), (4, 3, 2)), ((5, 2, 3), (3, 4))):  # fmt: skip
+DOTS: list[tuple[Shape, Shape]] = [
+    ((), (3,)), ((2, 3), ()), ((3,), (3,)), ((2, 3), (3,)), ((5, 2, 3), (3,)), ((5, 2, 3), (4, 3, 2)),
+             ((3,), (4, 3, 2)), ((5, 2, 3), (3, 4))]  # fmt: skip
+for a, b in DOTS:
     case("dot", d(*a), d(*b))
-for a, b in (((), (3,)), ((3,), (3,)), ((2, 3), (4, 3)), ((2, 3), (5, 2, 3))):
+INNERS: list[tuple[Shape, Shape]] = [((), (3,)), ((3,), (3,)), ((2, 3), (4, 3)), ((2, 3), (5, 2, 3))]
+for a, b in INNERS:
     case("inner", d(*a), d(*b))
 case("outer vdot", d(2, 2), d(2, 2))
 case("linalg.outer", d(3), d(4), jax=False, text=lambda xp, x, y: xp.outer(x, y))
@@ -258,7 +282,7 @@ for mode in ("full", "same", "valid"):
 case("linalg.multi_dot", d(2, 3), d(3, 4), d(4, 2), text=lambda xp, a, b, c: xp.linalg.multi_dot([a, b, c]), ext=False)
 
 
-# -- linear algebra ---------------------------------------------------------------------------------------------------------
+# -- linear algebra --------------------------------------------------------------------------------
 def spd(xp: Any, x: Any) -> Any:
     """Return a symmetric positive definite matrix that is made of x, with distinct eigenvalues."""
     n = x.shape[-1]
@@ -296,10 +320,12 @@ for a, b in (((3, 3), (3,)), ((3, 3), (3, 2)), ((2, 3, 3), (2, 3, 2)), ((3, 3), 
     case("linalg.solve", d(*a), d(*b), text=lambda xp, x, y: xp.linalg.solve(spd(xp, x) + x, y), ext=False)
 case("linalg.tensorsolve", d(6, 2, 3), d(6), ext=False,
      text=lambda xp, a, b: xp.linalg.tensorsolve(a + np.eye(6).reshape(6, 2, 3) * 3, b))  # fmt: skip
-for order in (None, 1, 2, 3, 0.5, np.inf, -np.inf):
+VECTOR_ORDERS: list[Any] = [None, 1, 2, 3, 0.5, np.inf, -np.inf]
+for order in VECTOR_ORDERS:
     case("linalg.norm linalg.vector_norm", d(4), text=lambda xp, x, o=order: xp.linalg.norm(x, o))
     case("linalg.norm", M, text=lambda xp, x, o=order: xp.linalg.norm(x - 0.9, o, axis=0, keepdims=True))
-for order in (None, "fro", 1, -1, 2, -2, np.inf, -np.inf, "nuc"):
+MATRIX_ORDERS: list[Any] = [None, "fro", 1, -1, 2, -2, np.inf, -np.inf, "nuc"]
+for order in MATRIX_ORDERS:
     case("linalg.norm linalg.matrix_norm linalg.cond", d(3, 3), ext=False,
          text=lambda xp, x, o=order: xp.linalg.norm(spd(xp, x) - 0.5 * x, o))  # fmt: skip
     case("linalg.norm", d(2, 3, 4), ext=False,

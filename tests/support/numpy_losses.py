@@ -18,7 +18,7 @@ def logsumexp(xp: Any, x: Any, axis: int) -> Any:
     return xp.squeeze(largest, axis=axis) + xp.log(xp.sum(xp.exp(x - largest), axis=axis))
 
 
-# -- test functions of optimisation and of the literature on automatic differentiation -----------------------------------
+# -- test functions of optimisation and of the literature on automatic differentiation -------------
 def rosenbrock(xp: Any, params: Any) -> Any:
     (x,) = params
     return xp.sum(100.0 * (x[1:] - x[:-1] ** 2.0) ** 2.0 + (1 - x[:-1]) ** 2.0)
@@ -81,7 +81,7 @@ def broyden(xp: Any, params: Any) -> Any:
     return xp.sum(((3 - 2 * x) * x - padded[:-2] - 2 * padded[2:] + 1) ** 2)
 
 
-# -- the tutorials of HIPS Autograd -----------------------------------------------------------------------------------
+# -- the tutorials of HIPS Autograd ----------------------------------------------------------------
 INPUTS = np.array([[0.52, 1.12, 0.77], [0.88, -1.08, 0.15], [0.52, 0.06, -1.30], [0.74, -2.49, 1.39]])
 TARGETS = np.array([True, True, False, True])
 
@@ -121,18 +121,18 @@ def gaussian_mixture(xp: Any, params: Any) -> Any:
 
 
 def fluid(xp: Any, params: Any) -> Any:
-    """Advects smoke through a velocity field by `roll`, as the fluid simulation of the tutorials does its projections."""
+    """Projects a velocity field by `roll`, as the fluid simulation of the tutorials does."""
     vx, vy = params
     pressure = np.zeros(vx.shape)
     divergence = -0.5 * (xp.roll(vx, -1, axis=0) - xp.roll(vx, 1, axis=0) + xp.roll(vy, -1, 1) - xp.roll(vy, 1, 1))
     for _ in range(5):
-        neighbours = xp.roll(pressure, 1, 0) + xp.roll(pressure, -1, 0) + xp.roll(pressure, 1, 1) + xp.roll(pressure, -1, 1)
+        neighbours = sum(xp.roll(pressure, shift, axis) for shift in (1, -1) for axis in (0, 1))
         pressure = (divergence + neighbours) / 4.0
     vx = vx - 0.5 * (xp.roll(pressure, -1, axis=0) - xp.roll(pressure, 1, axis=0))
     return xp.mean(vx**2) + xp.mean((vy - 0.3) ** 2)
 
 
-# -- models -----------------------------------------------------------------------------------------------------------
+# -- models ----------------------------------------------------------------------------------------
 def gaussian_process(xp: Any, params: Any) -> Any:
     """The negative log marginal likelihood, by Cholesky."""
     (log_parameters,) = params

@@ -11,24 +11,24 @@ from typing import Any
 
 import numpy as np
 
-from gradest import primitives
 from gradest.errors import UnsupportedError
+from gradest.primitives import Primitive, rules_of
 from gradest_numpy.differentiation import special
-from gradest_numpy.differentiation.rules import Entry, Rule, name_of, zero
+from gradest_numpy.differentiation.rules import NOT_GIVEN, Entry, Rule, name_of, zero
 
 NEUTRAL: Mapping[str, Callable[[Any], bool]] = {
     "out": lambda value: value is None or (isinstance(value, tuple) and all(part is None for part in value)),
     "dtype": lambda value: value is None,
-    "where": lambda value: value is True or value is np._NoValue,
-    "keepdims": lambda value: value is np._NoValue,
-    "initial": lambda value: value is np._NoValue,
-    "mean": lambda value: value is np._NoValue,
-    "correction": lambda value: value is np._NoValue,
+    "where": lambda value: value is True or value is NOT_GIVEN,
+    "keepdims": lambda value: value is NOT_GIVEN,
+    "initial": lambda value: value is NOT_GIVEN,
+    "mean": lambda value: value is NOT_GIVEN,
+    "correction": lambda value: value is NOT_GIVEN,
     "order": lambda value: value in (None, "K"),
     "casting": lambda value: value == "same_kind",
     "subok": lambda value: True,
     "like": lambda value: value is None,
-    "stable": lambda value: value in (None, np._NoValue),
+    "stable": lambda value: value in (None, NOT_GIVEN),
 }
 """Keywords that change nothing with the value that they have here."""
 
@@ -79,7 +79,7 @@ def _without_neutral(name: str, options: dict[str, Any], known: frozenset[str]) 
     return kept
 
 
-# -- methods of ufuncs -------------------------------------------------------------------------------------------
+# -- methods of ufuncs -----------------------------------------------------------------------------
 REDUCTIONS = {
     np.add: np.sum,
     np.multiply: np.prod,
@@ -96,15 +96,16 @@ def ufunc_method(ufunc: Any, method: str, inputs: tuple[Any, ...], options: Mapp
     name = name_of(ufunc) if method == "__call__" else f"{name_of(ufunc)}.{method}"
     if method == "__call__":
         return ufunc(*inputs, **_without_neutral(name, dict(options), frozenset()))
-    options = _without_neutral(name, dict(options), frozenset({"axis", "keepdims", "where", "initial"}))
-    if method == "outer" and not options:
+    given = _without_neutral(name, dict(options), frozenset({"axis", "keepdims", "where", "initial"}))
+    if method == "outer" and not given:
         x, y = inputs
         return ufunc(np.reshape(x, np.shape(x) + (1,) * np.ndim(y)), y)
-    table = {"reduce": REDUCTIONS, "accumulate": ACCUMULATIONS}.get(method, {})
+    tables: dict[str, Mapping[Any, Any]] = {"reduce": REDUCTIONS, "accumulate": ACCUMULATIONS}
+    table = tables.get(method, {})
     if ufunc in table:
-        return table[ufunc](*inputs, **{"axis": 0, **options})
+        return table[ufunc](*inputs, **{"axis": 0, **given})
     if ufunc is np.logaddexp and method == "reduce":
-        return _logsumexp(*inputs, **options)
+        return _logsumexp(*inputs, **given)
     raise UnsupportedError(
         f"{name} was called with a value that is being differentiated, and has no rule; use add, multiply, maximum, "
         "minimum or logaddexp .reduce, add or multiply .accumulate, or .outer, or write it in other functions"
@@ -125,7 +126,7 @@ def _detached(x: Any) -> Any:
     return x
 
 
-# -- rules that are found when they are first asked for -----------------------------------------------------------
+# -- rules that are found when they are first asked for --------------------------------------------
 def special_rule(function: Any) -> Rule | None:
     """Return the rule of a ufunc of SciPy's, which whoever calls it has imported."""
     return special.rule_of(function)
@@ -133,11 +134,11 @@ def special_rule(function: Any) -> Rule | None:
 
 def user_rule(function: Any) -> Rule | None:
     """Return the rule that a user gave a function of NumPy's or SciPy's by `gradest.primitives`."""
-    given = primitives.rules_of(function)
+    given = rules_of(function)
     return None if given is None else primitive_rule(given)
 
 
-def primitive_rule(given: primitives.Primitive) -> Rule:
+def primitive_rule(given: Primitive) -> Rule:
     """Return a user's rules in the form of this package's."""
     count = 1 + max((*given.vjps, *given.jvps), default=-1)
 

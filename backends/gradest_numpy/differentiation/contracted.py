@@ -14,7 +14,7 @@ from gradest_numpy.differentiation.traced import apply
 linalg = np.linalg
 
 
-# -- products ------------------------------------------------------------------------------------------------------------
+# -- products --------------------------------------------------------------------------------------
 @composed(np.einsum)
 def _einsum(*operands: Any, optimize: Any = False) -> Any:
     subscripts, arrays = lettered(operands)
@@ -109,7 +109,7 @@ def _matmul(x1: Any, x2: Any) -> Any:
 
 
 @composed(np.convolve)
-def _convolve(a: Any, v: Any, mode: str = "full") -> Any:
+def _convolve(a: Any, v: Any, mode: Any = "full") -> Any:
     a, v = (v, a) if np.size(v) > np.size(a) else (a, v)
     long, short = np.size(a), np.size(v)
     # The rows of a Toeplitz matrix are windows of the longer one, padded, and meet the shorter one turned around.
@@ -121,7 +121,7 @@ def _convolve(a: Any, v: Any, mode: str = "full") -> Any:
 
 
 @composed(np.correlate)
-def _correlate(a: Any, v: Any, mode: str = "valid") -> Any:
+def _correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     if mode == "same" and np.size(v) > np.size(a):
         return np.flip(np.convolve(v, np.flip(a), mode))
     return np.convolve(a, np.flip(v), mode)
@@ -148,7 +148,7 @@ def _matrix_power(a: Any, n: int) -> Any:
     return result
 
 
-# -- singular values, eigenvalues -----------------------------------------------------------------------------------------
+# -- singular values, eigenvalues ------------------------------------------------------------------
 @composed(linalg.svd)
 def _svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
     square = np.shape(a)[-1] == np.shape(a)[-2]
@@ -164,11 +164,11 @@ def _svdvals(x: Any) -> Any:
 
 
 @composed(linalg.eigvalsh)
-def _eigvalsh(a: Any, UPLO: str = "L") -> Any:
+def _eigvalsh(a: Any, UPLO: Any = "L") -> Any:
     return linalg.eigh(a, UPLO)[0]
 
 
-# -- norms ------------------------------------------------------------------------------------------------------------------
+# -- norms -----------------------------------------------------------------------------------------
 def _power_norm(x: Any, order: Any, axis: Any, keepdims: bool) -> Any:
     if order in (None, 2):
         return apply(NORM, (x,), {"axis": axis, "keepdims": keepdims})

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gradest_numpy.differentiation.rules import PLAIN, elementwise, found, over, zero
+from gradest_numpy.differentiation.rules import PLAIN, Entry, elementwise, found, over, zero
 
 LN2, LN10, PI = np.log(np.longdouble(2)), np.log(np.longdouble(10)), np.arctan2(np.longdouble(0), np.longdouble(-1))
 
@@ -21,7 +21,7 @@ def const(value: Any, like: Any) -> Any:
     return np.asarray(value).astype(like.dtype)[()]
 
 
-ONE_ARRAY = {
+ONE_ARRAY: dict[Any, Entry] = {
     np.negative:   lambda g, y, x: -g,
     np.positive:   lambda g, y, x: g,
     np.absolute:   lambda g, y, x: g * np.sign(x),
@@ -60,7 +60,7 @@ ONE_ARRAY = {
 }  # fmt: skip
 
 
-TWO_ARRAYS = {
+TWO_ARRAYS: dict[Any, tuple[Entry, Entry]] = {
     np.add:         (lambda g, z, x, y: g,
                      lambda g, z, x, y: g),
     np.subtract:    (lambda g, z, x, y: g,

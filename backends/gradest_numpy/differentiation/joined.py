@@ -1,15 +1,16 @@
 """Functions that join, choose and split arrays: `concatenate`, `where`, and what is written in them."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from gradest.errors import UnsupportedError
 from gradest_numpy.differentiation.moved import numbered, returned
-from gradest_numpy.differentiation.rules import Rule, composed, found, zero
+from gradest_numpy.differentiation.rules import NOT_GIVEN, Rule, composed, found, zero
 from gradest_numpy.differentiation.traced import TracedArray, apply, plain
 
-# -- joining -------------------------------------------------------------------------------------------------------
+# -- joining ---------------------------------------------------------------------------------------
 
 
 def _concatenated(*arrays: Any, axis: int) -> Any:
@@ -116,7 +117,7 @@ def _insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     return apply(INSERT, (arr, values), {"obj": plain(obj), "axis": axis})
 
 
-# -- choosing ------------------------------------------------------------------------------------------------------
+# -- choosing --------------------------------------------------------------------------------------
 WHERE = Rule(
     "numpy.where",
     np.where,
@@ -153,7 +154,7 @@ CLIP = Rule("numpy.clip", np.clip, _CLIPS, _CLIPS, diagonal=True)
 
 @composed(np.clip)
 def _clip(a: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: Any = None) -> Any:  # noqa: A002  # NumPy's
-    bounds = [None if b is np._NoValue else b for b in (a_min, a_max, min, max)]  # type: ignore[attr-defined]
+    bounds = [None if b is NOT_GIVEN else b for b in (a_min, a_max, min, max)]
     lo, hi = (short if long is None else long for long, short in zip(bounds[:2], bounds[2:], strict=True))
     return apply(CLIP, (a, lo, hi), {})
 
@@ -205,7 +206,7 @@ def _trim_zeros(filt: Any, trim: str = "fb") -> Any:
     return filt[first : places[-1] + 1 if "b" in trim.lower() else len(filt)]
 
 
-# -- splitting -------------------------------------------------------------------------------------------------------
+# -- splitting -------------------------------------------------------------------------------------
 @composed(np.array_split)
 def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     length = np.shape(ary)[axis]
@@ -216,7 +217,7 @@ def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     else:
         bounds = [0, *indices_or_sections, length]
     before = (slice(None),) * (axis % np.ndim(ary))
-    return [ary[(*before, slice(int(i), int(j)))] for i, j in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [ary[(*before, slice(int(i), int(j)))] for i, j in pairwise(bounds)]
 
 
 @composed(np.split)

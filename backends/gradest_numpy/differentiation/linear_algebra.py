@@ -1,4 +1,4 @@
-"""Linear algebra by matrices: inverses, determinants and decompositions (Giles 2008; Seeger et al. 2017; Townsend 2016).
+"""Linear algebra: inverses, determinants and decompositions (Giles 2008; Seeger et al. 2017; Townsend 2016).
 
 Each function is differentiated as NumPy computes it. `cholesky` and `eigh` read one triangle of their matrix alone: the
 derivative is by the entries of that triangle, and 0 by the others. For a symmetric matrix made of parameters the
@@ -31,7 +31,7 @@ def half_lower(x: Any) -> Any:
     return np.tril(x) - _eye(x) * x / 2
 
 
-# -- inverse, determinant -------------------------------------------------------------------------------------------
+# -- inverse, determinant --------------------------------------------------------------------------
 
 
 def cofactors(a: Any, y: Any) -> Any:
@@ -102,7 +102,7 @@ PINV = add(
 )
 
 
-# -- systems ----------------------------------------------------------------------------------------------------------
+# -- systems ---------------------------------------------------------------------------------------
 def _is_vector(a: Any, b: Any) -> bool:
     return np.ndim(b) == 1 or (not NUMPY_2 and np.ndim(b) == np.ndim(a) - 1)
 
@@ -139,7 +139,7 @@ add(
 )
 
 
-# -- Cholesky -------------------------------------------------------------------------------------------------------------
+# -- Cholesky --------------------------------------------------------------------------------------
 def _cholesky_vjp(g: Any, y: Any, a: Any, upper: bool = False) -> Any:
     factor, g = (T(y), T(g)) if upper else (y, g)
     inner = half_lower(T(factor) @ g)
@@ -159,7 +159,7 @@ def _cholesky_jvp(t: Any, y: Any, a: Any, upper: bool = False) -> Any:
 general({np.linalg.cholesky: (_cholesky_vjp, _cholesky_jvp)})
 
 
-# -- eigenvalues -----------------------------------------------------------------------------------------------------------
+# -- eigenvalues -----------------------------------------------------------------------------------
 def _inverse_gaps(values: Any) -> Any:
     """Return 1 / (w_j - w_i) for the pairs of values, 0 on the diagonal."""
     gaps = np.expand_dims(values, -2) - np.expand_dims(values, -1)
@@ -191,7 +191,7 @@ def _eigh_jvp(t: Any, y: Any, a: Any, UPLO: str = "L") -> Any:
 general({np.linalg.eigh: (_eigh_vjp, _eigh_jvp)})
 
 
-# -- QR --------------------------------------------------------------------------------------------------------------------
+# -- QR --------------------------------------------------------------------------------------------
 def _require_tall(a: Any, mode: str) -> None:
     if mode != "reduced" or np.shape(a)[-2] < np.shape(a)[-1]:
         raise UnsupportedError(
@@ -220,7 +220,7 @@ def _qr_jvp(t: Any, y: Any, a: Any, mode: str = "reduced") -> Any:
 general({np.linalg.qr: (_qr_vjp, _qr_jvp)})
 
 
-# -- singular values ------------------------------------------------------------------------------------------------------
+# -- singular values -------------------------------------------------------------------------------
 def _svd(a: Any) -> Any:
     return tuple(np.linalg.svd(a, full_matrices=False))
 

@@ -70,8 +70,8 @@ def _reshaped(g: Any, y: Any, x: Any, **options: Any) -> Any:
     order = options.get("order", "C")
     if order not in ("C", "F"):
         raise UnsupportedError(
-            f"reshape or ravel with order={order!r} was called with a value that is being differentiated; it depends on "
-            "how the value lies in memory: use order='C' or 'F'"
+            f"reshape or ravel with order={order!r} was called with a value that is being differentiated; it depends "
+            "on how the value lies in memory: use order='C' or 'F'"
         )
     return np.reshape(g, np.shape(x), order=order)
 

@@ -25,7 +25,7 @@ def _sorted(x: Any, axis: Any) -> Any:
     return np.argsort(x, axis=axis, kind="stable")
 
 
-def _partitioned(x: Any, kth: Any, axis: Any, kind: str) -> Any:
+def _partitioned(x: Any, kth: Any, axis: Any, kind: Any) -> Any:
     return np.argpartition(x, kth, axis=axis, kind=kind)
 
 

@@ -56,7 +56,7 @@ add(
 )
 
 
-# -- einsum -----------------------------------------------------------------------------------------------------
+# -- einsum ----------------------------------------------------------------------------------------
 def parsed(subscripts: str, ranks: Sequence[int]) -> tuple[list[str], str]:
     """Return the letters of each operand's axes and of the result's, with the ellipses written out."""
     subscripts = subscripts.replace(" ", "")

@@ -95,7 +95,7 @@ NORM = _by_weights("numpy.linalg.norm", np.linalg.norm, lambda y, x, axis: over(
 """The square root of the sum of squares over one or two axes, or over all."""
 
 
-# -- running sums and products ------------------------------------------------------------------------------------
+# -- running sums and products ---------------------------------------------------------------------
 def _flattened(x: Any, axis: Any) -> tuple[Any, int]:
     return (np.ravel(x), 0) if axis is None else (x, axis)
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+NOT_GIVEN: Any = np._NoValue  # type: ignore[attr-defined]  # what NumPy's signatures have for an option left out
+
 Entry = Callable[..., Any]
 """`(g, y, *arrays, **options) -> tangent or cotangent`, linear in g."""
 
@@ -157,7 +159,7 @@ def found(module: Any, *names: str) -> tuple[Any, ...]:
     return tuple({id(f): f for n in names if (f := getattr(module, n, None)) is not None}.values())
 
 
-# -- shapes of what is carried -------------------------------------------------------------------------------
+# -- shapes of what is carried ---------------------------------------------------------------------
 def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     """Return a cotangent summed over the axes along which an array of the shape was broadcast."""
     if g.shape == shape:

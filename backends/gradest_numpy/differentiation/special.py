@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gradest_numpy.differentiation.elementwise import PI, const
-from gradest_numpy.differentiation.rules import Rule, over
+from gradest_numpy.differentiation.rules import Entry, Rule, over
 
 ROOT_PI = np.sqrt(PI)
 
@@ -31,7 +31,7 @@ class _Special:
 
 sp = _Special()
 
-ONE_ARRAY = {
+ONE_ARRAY: dict[str, Entry] = {
     "expit":     lambda g, y, x: g * y * (1 - y),
     "logit":     lambda g, y, x: g / (x * (1 - x)),
     "log_expit": lambda g, y, x: g * sp.expit(-x),
@@ -74,7 +74,7 @@ ONE_ARRAY = {
 }  # fmt: skip
 """By name; `digamma` of negative numbers has its slope by Hurwitz's zeta function too."""
 
-TWO_ARRAYS = {
+TWO_ARRAYS: dict[str, tuple[Entry | None, Entry | None]] = {
     "xlogy":        (lambda g, z, x, y: g * np.log(y),
                      lambda g, z, x, y: g * over(x, y)),
     "xlog1py":      (lambda g, z, x, y: g * np.log1p(y),
@@ -114,7 +114,7 @@ TWO_ARRAYS = {
 def rule_of(function: Any) -> Rule | None:
     """Return the rule of a ufunc of SciPy's; the name alone would not do, as others make ufuncs too."""
     name = getattr(function, "__name__", "")
-    if "scipy.special" not in sys.modules or getattr(scipy_special(), name, None) is not function:
+    if "scipy.special" not in sys.modules or function != getattr(scipy_special(), name, None):
         return None
-    entries = (ONE_ARRAY[name],) if name in ONE_ARRAY else TWO_ARRAYS.get(name)
+    entries: tuple[Entry | None, ...] | None = (ONE_ARRAY[name],) if name in ONE_ARRAY else TWO_ARRAYS.get(name)
     return None if entries is None else Rule(f"scipy.special.{name}", function, entries, entries, diagonal=True)

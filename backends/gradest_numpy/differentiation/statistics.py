@@ -6,10 +6,9 @@ import numpy as np
 
 from gradest.errors import UnsupportedError
 from gradest_numpy.differentiation.reductions import MAX, MEAN, MIN, PROD, STD, SUM, VAR
-from gradest_numpy.differentiation.rules import composed, found, reduced_size
+from gradest_numpy.differentiation.rules import NOT_GIVEN, composed, found, reduced_size
 from gradest_numpy.differentiation.traced import apply, plain
 
-NOT_GIVEN = np._NoValue  # type: ignore[attr-defined]  # what NumPy's own signatures have for an option left out
 Option = Any
 
 
@@ -124,7 +123,7 @@ def _average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fal
     return (value, total) if returned else value
 
 
-# -- without NaN -----------------------------------------------------------------------------------------------------
+# -- without NaN -----------------------------------------------------------------------------------
 @composed(np.nansum)
 def _nansum(a: Any, axis: Any = None, keepdims: Option = False) -> Any:
     return np.sum(np.where(np.isnan(a), 0, a), axis=axis, keepdims=keepdims)
@@ -173,7 +172,7 @@ def _nancumprod(a: Any, axis: Any = None) -> Any:
     return np.cumprod(np.where(np.isnan(a), 1, a), axis=axis)
 
 
-# -- of sorted entries --------------------------------------------------------------------------------------------
+# -- of sorted entries -----------------------------------------------------------------------------
 def _along_last(a: Any, axis: Any) -> tuple[Any, tuple[int, ...]]:
     """Return an array with the axes of a reduction made one, the last; and the shape that keepdims keeps."""
     rank = np.ndim(a)
@@ -213,7 +212,7 @@ def _median(a: Any, axis: Any = None, *, keepdims: Option = False) -> Any:
     return np.reshape(value, kept) if _given(keepdims, False) else value
 
 
-# -- differences, integrals, covariances ---------------------------------------------------------------------------
+# -- differences, integrals, covariances -----------------------------------------------------------
 @composed(np.diff)
 def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Option = NOT_GIVEN, append: Option = NOT_GIVEN) -> Any:
     axis = axis % np.ndim(a)

@@ -143,17 +143,17 @@ class TracedArray:
         return apply(GETITEM, (self,), {"key": plain(key)})
 
     # -- methods that are no function of the same name and order -----------------------------------------------------
-    def reshape(self, *shape: Any, order: str = "C") -> Any:
+    def reshape(self, *shape: Any, order: Any = "C") -> Any:
         """Return it in another shape."""
-        return np.reshape(self, shape[0] if len(shape) == 1 else shape, order)  # type: ignore[call-overload]
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape, order)
 
     def transpose(self, *axes: Any) -> Any:
         """Return it with its axes in another order."""
-        return np.transpose(self, (axes[0] if len(axes) == 1 else axes) if axes else None)  # type: ignore[arg-type]
+        return np.transpose(self, (axes[0] if len(axes) == 1 else axes) if axes else None)
 
-    def flatten(self, order: str = "C") -> Any:
+    def flatten(self, order: Any = "C") -> Any:
         """Return its entries along one axis."""
-        return np.ravel(self, order)  # type: ignore[arg-type]
+        return np.ravel(self, order)
 
     def astype(self, dtype: Any, **options: Any) -> Any:
         """Return it in another floating dtype, or as plain integers or booleans, which have no derivative."""
@@ -179,11 +179,11 @@ class TracedArray:
 
     def item(self, *args: int) -> NoReturn:
         """Refuse: a Python number carries no derivative."""
-        return self.__float__()
+        self.__float__()
 
     def tolist(self) -> NoReturn:
         """Refuse: Python numbers carry no derivative."""
-        return self.__float__()
+        self.__float__()
 
     def copy(self, order: str = "C") -> Any:
         """Return itself: nothing can be written to it."""
@@ -253,7 +253,7 @@ def _full_name(function: Any) -> str:
     return f"scipy.special.{name}" if getattr(special, name, None) is function else name_of(function)
 
 
-# -- operators and methods that are NumPy functions ------------------------------------------------------------------
+# -- operators and methods that are NumPy functions ------------------------------------------------
 def _binary(ufunc: Any, *, swapped: bool = False) -> Callable[[Any, Any], Any]:
     rule = RULES.get(ufunc)
     if rule is None:  # comparisons
