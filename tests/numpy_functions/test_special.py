@@ -24,7 +24,7 @@ POINTS = {
 
 
 COMPLEX = ["erf", "erfc", "erfcx", "erfi", "dawsn", "expm1", "log1p", "gamma", "rgamma", "digamma", "exp1", "iv",
-          , "kv", "spence", "ndtr"]  # fmt: skip
+           "kv", "spence", "ndtr"]  # fmt: skip
 """Functions that SciPy computes of complex numbers too, analytically at the points."""
 
 
