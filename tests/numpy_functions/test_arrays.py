@@ -172,6 +172,14 @@ def test_extended_precision_is_kept() -> None:
         np.testing.assert_allclose(g, slope(x), rtol=8 * np.finfo(np.longdouble).eps)
 
 
+def test_lists_of_numbers_stand_for_arrays() -> None:
+    x = numbers((3,))
+    text = lambda x: np.sum(x * [1.0, 2.0, 3.0] + [2, 3, 4] ** x + np.maximum(x, [1, 1, 1]) + x ** (2, 1, 0))  # noqa: E731
+    _, (g,) = reverse(text, x)
+    wanted = np.array([1.0, 2, 3]) + np.array([2.0, 3, 4]) ** x * np.log([2, 3, 4]) + (x > 1) + [2 * x[0], 1, 0]
+    np.testing.assert_allclose(g, wanted, rtol=1e-14)
+
+
 def test_a_value_used_many_times_gets_the_sum_of_its_uses() -> None:
     def loss(leaves: Any, data: Any) -> Any:
         (x,) = leaves

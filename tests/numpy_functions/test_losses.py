@@ -36,6 +36,28 @@ def test_the_value_is_that_of_plain_numpy(name: str) -> None:
     assert value == pytest.approx(loss(np, params), rel=1e-13)
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_second_derivatives_are_what_differences_of_gradients_give(name: str) -> None:
+    """The inner gradient is followed by an outer trace, forward and reverse: every rule has rules itself."""
+    loss, params = LOSSES[name]
+    generator = np.random.default_rng(2)
+    weights = [generator.standard_normal(p.shape) for p in params]
+    direction = [generator.standard_normal(p.shape) for p in params]
+    gradient = value_and_gradient(lambda leaves, data: loss(np, leaves))
+
+    def along(leaves: Any, data: Any) -> Any:
+        return sum(np.sum(w * g) for w, g in zip(weights, gradient(leaves, None)[1], strict=True))
+
+    _, (jvp,) = value_and_jvps(along)(params, [t[None] for t in direction], None)
+    _, by_reverse = value_and_gradient(along)(params, None)
+    h = 1e-5
+    ahead = along([p + h * t for p, t in zip(params, direction, strict=True)], None)
+    behind = along([p - h * t for p, t in zip(params, direction, strict=True)], None)
+    scale = max(abs(ahead), abs(behind), 1.0)
+    assert jvp == pytest.approx((ahead - behind) / (2 * h), rel=1e-6, abs=1e-7 * scale)
+    assert sum(np.sum(t * g) for t, g in zip(direction, by_reverse, strict=True)) == pytest.approx(jvp, rel=1e-9)
+
+
 def test_a_loop_over_rows_is_linear_in_their_number() -> None:
     """The cotangents of an array's entries are added into one array, not one array each."""
     from gradest_numpy.differentiation import indexing

@@ -102,6 +102,16 @@ def test_float32_stays_float32(case: Case) -> None:
         np.testing.assert_allclose(g, w, rtol=2e-2, atol=2e-3 * float(np.max(np.abs(w), initial=1.0)))
 
 
+@pytest.mark.parametrize("case", [c for c in CASES if c.extended], ids=[c.name for c in CASES if c.extended])
+def test_gradients_are_those_of_extended_precision_to_rounding(case: Case) -> None:
+    arrays = case.arrays()
+    _, gradient = gradient_of(case, arrays)
+    _, exact = gradient_of(case, [x.astype(np.longdouble) for x in arrays])
+    for g, w in zip(gradient, exact, strict=True):
+        assert w.dtype == np.longdouble
+        np.testing.assert_allclose(g, w.astype(float), rtol=1e-12, atol=1e-14 * float(np.max(np.abs(w), initial=1.0)))
+
+
 def test_every_function_of_the_table_has_a_case() -> None:
     covered = {case.name.split(":")[0].replace("lib.stride_tricks.", "") for case in CASES}
     covered |= {name.replace("numpy.conjugate", "numpy.conj") for name in covered}

@@ -149,7 +149,7 @@ def primitive_rule(given: Primitive) -> Rule:
         if maker is None:
             return zero
         # Copied: what a user's rule returns may be an array that is kept elsewhere, and gradients are the caller's own.
-        return lambda g, y, *arrays, **options: np.array(maker(y, *arrays, **options)(g), copy=True)
+        return lambda g, y, *arrays, **options: _own(maker(y, *arrays, **options)(g))
 
     def jvp(position: int) -> Entry | None:
         if position not in given.jvps:
@@ -163,6 +163,10 @@ def primitive_rule(given: Primitive) -> Rule:
         tuple(map(vjp, range(count))),
         tuple(map(jvp, range(count))),
     )
+
+
+def _own(part: Any) -> Any:
+    return part if hasattr(part, "primal") else np.array(part, copy=True)
 
 
 def _as_arrays(value: Any) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from gradest.primitives import defjvp, defvjp, primitive
 from gradest_numpy.differentiation.rules import Rule
 
 BASIC = (int, np.integer, slice, type(None), EllipsisType)
@@ -28,13 +29,26 @@ def _taken(x: Any, key: Any) -> Any:
     return x[key]
 
 
-def _adjoint(g: Any, y: Any, x: Any, key: Any) -> Any:
-    total = np.zeros(np.shape(x), g.dtype)
+@primitive
+def scattered(g: Any, *, key: Any, shape: tuple[int, ...]) -> Any:
+    """Return an array of zeros with g added at an index: the adjoint of taking entries, and linear itself.
+
+    A primitive, so that second derivatives go through it: an outer trace could not see what is written here.
+    """
+    total = np.zeros(shape, g.dtype)
     if is_basic(key) or (isinstance(key, np.ndarray) and key.dtype == bool):
         total[key] = g  # no entry is taken twice
     else:
         np.add.at(total, key, g)
     return total
+
+
+defvjp(scattered, lambda ans, g, key, shape: lambda h: h[key])
+defjvp(scattered, "same")
+
+
+def _adjoint(g: Any, y: Any, x: Any, key: Any) -> Any:
+    return scattered(g, key=key, shape=np.shape(x))
 
 
 def _all_directions(t: Any, y: Any, x: Any, key: Any) -> Any:

@@ -96,7 +96,9 @@ def _append(arr: Any, values: Any, axis: Any = None) -> Any:
 def _inserted(position: int) -> Any:
     def adjoint(g: Any, y: Any, arr: Any, values: Any, obj: Any, axis: Any) -> Any:
         numbers = [numbered(x) if k == position else np.zeros(np.shape(x), int) for k, x in enumerate((arr, values))]
-        return returned(g, np.insert(numbers[0], obj, numbers[1], axis=axis), np.shape((arr, values)[position]))
+        return returned(
+            g, numbers=np.insert(numbers[0], obj, numbers[1], axis=axis), shape=np.shape((arr, values)[position])
+        )
 
     return adjoint
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradest.errors import UnsupportedError
+from gradest.primitives import defjvp, defvjp, primitive
 from gradest_numpy.differentiation.rules import Rule, add, axes_of, found, itself, linear, name_of, unbroadcast
 
 MOVED = found(
@@ -42,7 +43,8 @@ def numbered(x: Any) -> Any:
     return np.arange(1, np.size(x) + 1).reshape(np.shape(x))
 
 
-def returned(g: Any, numbers: Any, shape: tuple[int, ...]) -> Any:
+@primitive
+def returned(g: Any, *, numbers: Any, shape: tuple[int, ...]) -> Any:
     """Return the cotangent of an array of the shape from that of its moved entries, by their numbers."""
     size = int(np.prod(shape, dtype=int))
     if g.dtype.itemsize > 8:  # extended precision, which `bincount` would round to float64
@@ -53,11 +55,17 @@ def returned(g: Any, numbers: Any, shape: tuple[int, ...]) -> Any:
     return total[1:].reshape(shape)
 
 
+defjvp(returned, "same")
+defvjp(
+    returned, lambda ans, g, numbers, shape: lambda h: np.where(numbers > 0, np.ravel(h)[np.maximum(numbers - 1, 0)], 0)
+)
+
+
 def moving(function: Callable[..., Any]) -> Rule:
     """Return the rule of a function that moves the entries of its first array."""
 
     def adjoint(g: Any, y: Any, x: Any, **options: Any) -> Any:
-        return returned(g, function(numbered(x), **options), np.shape(x))
+        return returned(g, numbers=function(numbered(x), **options), shape=np.shape(x))
 
     return Rule(name_of(function), function, (adjoint,), (itself(function),))
 

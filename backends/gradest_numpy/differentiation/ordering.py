@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from gradest_numpy.differentiation.moved import numbered, returned
 from gradest_numpy.differentiation.rules import general
 
 
 def _to_places(g: Any, x: Any, order: Any, axis: Any) -> Any:
-    total = np.zeros_like(np.ravel(x) if axis is None else x, dtype=g.dtype)
-    np.put_along_axis(total, order, g, 0 if axis is None else axis)
-    return np.reshape(total, np.shape(x))
+    numbers = _from_places(numbered(x), order, axis)
+    return returned(g, numbers=numbers, shape=np.shape(x))
 
 
 def _from_places(t: Any, order: Any, axis: Any) -> Any:

@@ -89,7 +89,7 @@ def receive(x: TracedArray, part: Any) -> None:
         part = part.astype(x.dtype)
     if x.carried is None:
         x.carried = part  # perhaps shared with others: not written to
-    elif x.own:
+    elif x.own and type(part) is not TracedArray:  # an outer trace cannot see a write
         x.carried += part
     else:
         x.carried = x.carried + part
@@ -99,7 +99,7 @@ def receive(x: TracedArray, part: Any) -> None:
 def _add_in_place(x: TracedArray, g: Any, step: Step) -> bool:
     """Add a part into a total that is x's own; a loop over the rows of an array is linear in its size so."""
     if type(g) is TracedArray or type(x.primal) is not np.ndarray:
-        return False  # followed by an outer trace, which could not see a write
+        return False  # as above
     if not x.own:
         if type(x.carried) is TracedArray:
             return False

@@ -103,9 +103,9 @@ class TracedArray:
         )
 
     # -- what it is --------------------------------------------------------------------------------------------
-    shape = property(lambda self: np.shape(self.primal))
-    ndim = property(lambda self: np.ndim(self.primal))
-    size = property(lambda self: np.size(self.primal))
+    shape = property(lambda self: self.primal.shape)
+    ndim = property(lambda self: self.primal.ndim)
+    size = property(lambda self: self.primal.size)
     dtype = property(lambda self: self.primal.dtype)
     itemsize = property(lambda self: self.primal.dtype.itemsize)
     nbytes = property(lambda self: self.primal.nbytes)
@@ -205,10 +205,15 @@ def plain(x: Any) -> Any:
 
 def apply(rule: Rule, arrays: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
     """Return the value of a function with a rule, followed by the innermost trace among its arrays."""
-    trace = None
+    trace, listed = None, False
     for x in arrays:
-        if type(x) is TracedArray and (trace is None or x.tracer.level > trace.level):
-            trace = x.tracer
+        if type(x) is TracedArray:
+            if trace is None or x.tracer.level > trace.level:
+                trace = x.tracer
+        elif type(x) is list or type(x) is tuple:
+            listed = True
+    if listed:  # numbers, as NumPy takes them in place of an array
+        arrays = tuple(np.asarray(x) if type(x) in (list, tuple) else x for x in arrays)
     if trace is None:
         return rule.function(*arrays, **options)
     # What an outer trace follows is a constant to the inner one, and followed on by the call that computes the value.
@@ -219,7 +224,7 @@ def apply(rule: Rule, arrays: tuple[Any, ...], options: Mapping[str, Any]) -> An
 
 
 def _require_real(name: str, value: Any) -> None:
-    for part in value if type(value) is tuple or hasattr(value, "_fields") else (value,):
+    for part in value if isinstance(value, tuple) else (value,):
         if part.dtype.kind == "c":
             raise UnsupportedError(
                 f"{name} gave complex numbers; values are differentiated as real ones: compute with real and imaginary "
