@@ -1,24 +1,28 @@
-"""Reverse mode of a plain NumPy function beside the closed form written by hand, and beside HIPS Autograd.
+"""Reverse mode of a plain NumPy function beside closed forms, and beside HIPS Autograd.
 
     python benchmarks/scripts/numpy_functions.py [--rounds 7] [--dtype float32]
 
 S = MLP 64-32-10, batch 64; L = 784-512-10, batch 100; tanh, mean softmax cross-entropy, synthetic data. The loss is
-what a user writes in NumPy, the same text for Autograd with its own `numpy`; the closed form is the shortest that NumPy
-allows, without the checks and conversions of an interface. Autograd is an optional peer (`pip install autograd`).
+what a user writes in NumPy, the same text for Autograd with its own `numpy`. Closed forms: the estimator "analytic" of
+the suite's problem, in NumPy's native kernels; and the same mathematics by hand, without an interface. Autograd is an
+optional peer (`pip install autograd`).
 """
 
 from protocol import Call, interleave  # isort: skip  # states one thread before NumPy is loaded
 
 import argparse
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
+from reverse_overhead import problem as suite_problem
 
+import gradest
 from gradest_numpy.differentiation import value_and_gradient
 
 PROBLEMS = {"S": (64, 32, 10, 64), "L": (784, 512, 10, 100)}
-BARS = {("L", "by hand"): 1.5, ("L", "autograd"): 1.0, ("S", "autograd"): 1.0}
+BARS = {("L", "analytic"): 1.5, ("L", "by hand"): 1.5, ("L", "autograd"): 1.0, ("S", "autograd"): 1.0}
 """Ours / peer's that is to be reached."""
 
 Params = tuple[Any, ...]
@@ -62,6 +66,8 @@ def calls(size: str, dtype: str) -> Mapping[str, Call]:
     params, data = problem(size, dtype)
     ours = value_and_gradient(lambda leaves, given: loss(np, leaves, given))
     timed: dict[str, Call] = {"ours": lambda: ours(params, data), "by hand": lambda: by_hand(params, data)}
+    bound = gradest.bind(suite_problem(size), dtype=dtype, kernel="native")
+    timed["analytic"] = partial(gradest.get_estimator("analytic").prepare(bound), bound.start_tree)
     try:
         import autograd
         import autograd.numpy as anp
@@ -71,8 +77,8 @@ def calls(size: str, dtype: str) -> Mapping[str, Call]:
         theirs = autograd.value_and_grad(lambda leaves: loss(anp, leaves, data))
         timed["autograd"] = lambda: theirs(params)
     wanted = by_hand(params, data)[1]
-    for name, call in timed.items():
-        for got, want in zip(call()[1], wanted, strict=True):  # type: ignore[index]
+    for name in timed.keys() - {"analytic"}:  # whose parameters are the suite's, of the same shapes
+        for got, want in zip(timed[name]()[1], wanted, strict=True):  # type: ignore[index]
             if not np.allclose(got, want, rtol=1e-3, atol=1e-5) or got.dtype != want.dtype:
                 raise AssertionError(f"{name} gives another gradient on {size}, {dtype}")
     return timed
@@ -87,7 +93,7 @@ def main() -> None:
     for dtype in options.dtype or ("float32", "float64"):
         for size in PROBLEMS:
             result = interleave(calls(size, dtype), rounds=options.rounds)
-            for peer in ("by hand", "autograd"):
+            for peer in ("analytic", "by hand", "autograd"):
                 if peer in result.seconds:
                     print(result.line(f"{size}, {dtype}, {peer}", "ours", peer, BARS.get((size, peer))))
             print(result.probe_line())

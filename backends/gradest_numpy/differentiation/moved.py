@@ -14,26 +14,11 @@ from gradest.primitives import defjvp, defvjp, primitive
 from gradest_numpy.differentiation.rules import Rule, add, axes_of, found, itself, linear, name_of, unbroadcast
 
 MOVED = found(
-    np,
-    *[
-        "repeat",
-        "tile",
-        "roll",
-        "rot90",
-        "flip",
-        "fliplr",
-        "flipud",
-        "take",
-        "delete",
-        "resize",
-        "diag",
-        "diagonal",
-        "diagflat",
-        "tril",
-        "triu",
-        "rollaxis",
-    ],
-)
+    np, *[
+        "repeat", "tile", "roll", "rot90", "flip", "fliplr", "flipud", "take", "delete", "resize", "diag",
+        "diagonal", "diagflat", "tril", "triu", "rollaxis",
+    ]
+)  # fmt: skip
 MOVED_BY_INDEX = found(np.lib.stride_tricks, "sliding_window_view")
 MOVED_IN_LINALG = found(np.linalg, "diagonal")
 
