@@ -34,6 +34,7 @@ def gradient(function: Any, *arrays: Any) -> list[Any]:
         (np.linalg.norm, [[0.0, 0.0]], [[0.0, 0.0]]),
         (np.std, [[2.0, 2.0]], [[0.0, 0.0]]),
         (np.hypot, [[0.0], [0.0]], [[0.0], [0.0]]),
+        (np.arctan2, [[0.0], [0.0]], [[0.0], [0.0]]),
         (np.prod, [[0.0, 2.0, 3.0]], [[6.0, 0.0, 0.0]]),
         (np.prod, [[0.0, 0.0, 3.0]], [[0.0, 0.0, 0.0]]),
         (np.cumprod, [[2.0, 0.0, 3.0]], [[1.0, 8.0, 0.0]]),
@@ -77,6 +78,21 @@ def test_matrices_of_which_one_triangle_is_read_have_their_slope_there() -> None
                 step[i, j] = 1e-5
                 wanted = np.sum(weights * (function(a + step) - function(a - step))) / 2e-5
                 assert g[i, j] == pytest.approx(wanted, abs=1e-8)
+
+
+def test_the_upper_triangle_where_it_is_read() -> None:
+    a = np.array([[2.0, 0.3, 0.1], [9.0, 3.0, -0.4], [9.0, 9.0, 5.0]])
+    functions = [lambda x: np.linalg.eigvalsh(x, "U")]
+    if np.lib.NumpyVersion(np.__version__) >= "2.0.0":
+        functions.append(lambda x: np.linalg.cholesky(x, upper=True))
+    for function in functions:
+        weights = np.random.default_rng(0).uniform(0.5, 1.5, np.shape(function(a)))
+        _, (g,) = value_and_gradient(partial(weighted, function, weights))((a,), None)
+        for place in np.ndindex(3, 3):
+            step = np.zeros((3, 3))
+            step[place] = 1e-5
+            wanted = np.sum(weights * (function(a + step) - function(a - step))) / 2e-5
+            assert g[place] == pytest.approx(wanted, abs=1e-8)
 
 
 def test_equal_eigenvalues_have_the_derivative_of_their_sum() -> None:

@@ -61,7 +61,9 @@ def _through(
         whole = (count, *np.shape(value))
         return change if change.shape == whole else np.broadcast_to(change, whole)
     if rule.directions:
-        change = rule.directions[min(position, len(rule.directions) - 1)](tangents, value, *values, **options)
+        where = {"position": position} if rule.variadic else {}
+        together = rule.directions[0 if rule.variadic else position]
+        change = together(tangents, value, *values, **where, **options)
         if change is not NotImplemented:
             return change
     each = [entry(t, value, *values, **options) for t in tangents]

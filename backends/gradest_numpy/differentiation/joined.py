@@ -29,7 +29,19 @@ def _among_zeros(t: Any, y: Any, *arrays: Any, position: int, axis: int) -> Any:
     return np.concatenate(parts, axis=axis)
 
 
-CONCATENATE = Rule("numpy.concatenate", _concatenated, (_share,), (_among_zeros,), variadic=True)
+def _directions_among_zeros(t: Any, y: Any, *arrays: Any, position: int, axis: int) -> Any:
+    parts = [t if k == position else np.zeros((len(t), *np.shape(x)), t.dtype) for k, x in enumerate(arrays)]
+    return np.concatenate(parts, axis=axis % np.ndim(y) + 1)
+
+
+CONCATENATE = Rule(
+    "numpy.concatenate",
+    _concatenated,
+    (_share,),
+    (_among_zeros,),
+    variadic=True,
+    directions=(_directions_among_zeros,),
+)
 
 
 @composed(np.concatenate)

@@ -5,6 +5,7 @@ went; the adjoint adds what comes back from there. The common ones have a shorte
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,11 @@ def numbered(x: Any) -> Any:
     return np.arange(1, np.size(x) + 1).reshape(np.shape(x))
 
 
+def _sent(numbers: Any, h: Any) -> Any:
+    """Return the adjoint of `returned`: each entry where it went, and 0 where none came from."""
+    return np.where(numbers > 0, np.ravel(h)[np.maximum(numbers - 1, 0)], 0)
+
+
 @primitive
 def returned(g: Any, *, numbers: Any, shape: tuple[int, ...]) -> Any:
     """Return the cotangent of an array of the shape from that of its moved entries, by their numbers."""
@@ -41,9 +47,7 @@ def returned(g: Any, *, numbers: Any, shape: tuple[int, ...]) -> Any:
 
 
 defjvp(returned, "same")
-defvjp(
-    returned, lambda ans, g, numbers, shape: lambda h: np.where(numbers > 0, np.ravel(h)[np.maximum(numbers - 1, 0)], 0)
-)
+defvjp(returned, lambda ans, g, numbers, shape: partial(_sent, numbers))
 
 
 def moving(function: Callable[..., Any]) -> Rule:
@@ -73,6 +77,15 @@ def _transposed(g: Any, y: Any, a: Any, axes: Any = None) -> Any:
     return np.transpose(g, None if axes is None else np.argsort(axes_of(axes, np.ndim(a))))
 
 
+def _reshaped_directions(t: Any, y: Any, x: Any, **options: Any) -> Any:
+    return np.reshape(t, (len(t), *np.shape(y))) if options.get("order", "C") == "C" else NotImplemented
+
+
+def _transposed_directions(t: Any, y: Any, a: Any, axes: Any = None) -> Any:
+    order = range(np.ndim(a))[::-1] if axes is None else axes_of(axes, np.ndim(a))
+    return np.transpose(t, (0, *(k + 1 for k in order)))
+
+
 linear(
     {
         np.reshape:      _reshaped,
@@ -84,7 +97,15 @@ linear(
         np.expand_dims:  lambda g, y, a, axis=0: np.reshape(g, np.shape(a)),
         np.broadcast_to: lambda g, y, array, shape=(): unbroadcast(g, np.shape(array)),
         np.copy:         lambda g, y, a, order="K": g,
-    }
+    },
+    directions={
+        np.reshape: _reshaped_directions,
+        np.ravel: _reshaped_directions,
+        np.transpose: _transposed_directions,
+        np.squeeze: _reshaped_directions,
+        np.expand_dims: _reshaped_directions,
+        np.copy: lambda t, y, a, order="K": t,
+    },
 )  # fmt: skip
 for _function in found(np.linalg, "matrix_transpose"):
     linear({_function: lambda g, y, x: np.swapaxes(g, -1, -2)})

@@ -111,7 +111,16 @@ def _einsum_jvp(t: Any, y: Any, *operands: Any, position: int, subscripts: str, 
     return np.einsum(subscripts, *operands[:position], t, *operands[position + 1 :], optimize=optimize)
 
 
-EINSUM = Rule("numpy.einsum", _einsum, (_einsum_vjp,), (_einsum_jvp,), variadic=True)
+def _einsum_directions(t: Any, y: Any, *operands: Any, position: int, subscripts: str, optimize: Any = False) -> Any:
+    letters, out = parsed(subscripts, [np.ndim(x) for x in operands])
+    used = "".join(letters)
+    extra = next(c for c in "zyxwvutsrqponmlkjihgfedcbaZYXWVUTSRQPONMLKJIHGFEDCBA" if c not in used)
+    letters[position] = extra + letters[position]
+    whole = (*operands[:position], t, *operands[position + 1 :])
+    return np.einsum(",".join(letters) + "->" + extra + out, *whole, optimize=optimize)
+
+
+EINSUM = Rule("numpy.einsum", _einsum, (_einsum_vjp,), (_einsum_jvp,), variadic=True, directions=(_einsum_directions,))
 
 
 def lettered(operands: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:

@@ -57,7 +57,11 @@ def _by_weights(name: str, function: Any, weights: Any) -> Rule:
     def jvp(t: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False, **options: Any) -> Any:
         return _total(weights(kept(y, x, axis, keepdims), x, axis, **options), t, axis, keepdims)
 
-    return Rule(name, function, (vjp,), (jvp,))
+    def directions(t: Any, y: Any, x: Any, axis: Any = None, keepdims: bool = False, **options: Any) -> Any:
+        along = _axes_after_directions(x, axis)
+        return np.sum(weights(kept(y, x, axis, keepdims), x, axis, **options) * t, axis=along, keepdims=keepdims)
+
+    return Rule(name, function, (vjp,), (jvp,), directions=(directions,))
 
 
 def shares(y: Any, x: Any, axis: Any) -> Any:

@@ -120,10 +120,11 @@ def elementwise(table: Mapping[Any, tuple[Entry | None, ...] | Entry]) -> None:
         add(function, Rule(name_of(function), function, by_array, by_array, diagonal=True))
 
 
-def linear(table: Mapping[Any, Entry]) -> None:
+def linear(table: Mapping[Any, Entry], directions: Mapping[Any, Entry] | None = None) -> None:
     """Add functions linear in their one array, from their adjoints: the tangent goes through the function itself."""
     for function, adjoint in table.items():
-        add(function, Rule(name_of(function), function, (adjoint,), (itself(function),)))
+        together = (directions[function],) if directions and function in directions else ()
+        add(function, Rule(name_of(function), function, (adjoint,), (itself(function),), directions=together))
 
 
 def itself(function: Callable[..., Any]) -> Entry:
