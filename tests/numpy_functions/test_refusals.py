@@ -75,6 +75,13 @@ def test_refused_by_name(function: Any, told: str) -> None:
         differentiate(function)
 
 
+def test_what_arrays_have_and_traced_ones_do_not_is_named() -> None:
+    with pytest.raises(AttributeError, match=r"differentiated has no 'view'.*gradest\.primitive"):
+        differentiate(lambda x: x.view().sum())
+    with pytest.raises(AttributeError, match="object has no attribute 'nonsense'"):
+        differentiate(lambda x: x.nonsense)
+
+
 @pytest.mark.parametrize("function", [lambda x: 3.0, np.argmax, lambda x: np.sum(np.round(x)),
                                       lambda x: x.astype(int).sum(), lambda x: np.sum(x > 1.0)])  # fmt: skip
 def test_a_value_that_depends_on_no_parameter_is_refused(function: Any) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest_numpy.differentiation import tables as tables  # fills the table of rules
 from gradest_numpy.differentiation.forward import Duals
+from gradest_numpy.differentiation.operators import complete
 from gradest_numpy.differentiation.reverse import Tape
-from gradest_numpy.differentiation.traced import TracedArray, complete, plain
+from gradest_numpy.differentiation.traced import TracedArray, plain
 
 complete()
 

@@ -10,7 +10,7 @@ work as ever, and the derivative is that of the branch taken.
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
@@ -46,6 +46,10 @@ class Trace(ABC):
 
 class TracedArray:
     """A value of the evaluation that is being differentiated; behaves as a read-only array.
+
+    It is no `numpy.ndarray`: `isinstance(x, np.ndarray)` is False of it. `x += y` binds a new value to the name and
+    leaves the old one as it was, wherever else that is known. Its operators, and the methods that are NumPy functions of
+    the same name, are in `operators`.
 
     Attributes
     ----------
@@ -101,6 +105,11 @@ class TracedArray:
             "an entry of a value that is being differentiated was to be written; such values are read-only: build a "
             "new one by np.where, np.concatenate or np.stack"
         )
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if hasattr(np.ndarray, name) and not name.startswith("_"):
+            raise AttributeError(f"a value that is being differentiated has no {name!r} of an array: {INSTEAD}")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # -- what it is --------------------------------------------------------------------------------------------
     shape = property(lambda self: self.primal.shape)
@@ -256,53 +265,3 @@ def _full_name(function: Any) -> str:
     special = sys.modules.get("scipy.special")
     name = getattr(function, "__name__", "")
     return f"scipy.special.{name}" if getattr(special, name, None) is function else name_of(function)
-
-
-# -- operators and methods that are NumPy functions ------------------------------------------------
-def _binary(ufunc: Any, *, swapped: bool = False) -> Callable[[Any, Any], Any]:
-    rule = RULES.get(ufunc)
-    if rule is None:  # comparisons
-        return lambda self, other: ufunc(plain(self), plain(other))
-    if swapped:
-        return lambda self, other: apply(rule, (other, self), {})
-    return lambda self, other: apply(rule, (self, other), {})
-
-
-def _method(name: str) -> Callable[..., Any]:
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return getattr(np, name)(self, *args, **kwargs)
-
-    method.__doc__ = f"Return `numpy.{name}` of it."
-    method.__name__ = name
-    return method
-
-
-METHODS = [
-    "all", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "compress", "cumprod", "cumsum",
-    "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat", "round",
-    "searchsorted", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var",
-]  # fmt: skip
-OPERATORS = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide, "pow": np.power,
-    "matmul": np.matmul, "mod": np.remainder,
-}  # fmt: skip
-COMPARISONS = {
-    "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal,
-}  # fmt: skip
-
-
-def complete() -> None:
-    """Give the class its operators and methods; called once the tables are filled."""
-    for name in METHODS:
-        setattr(TracedArray, name, _method(name))
-    for name, ufunc in OPERATORS.items():
-        setattr(TracedArray, f"__{name}__", _binary(ufunc))
-        setattr(TracedArray, f"__r{name}__", _binary(ufunc, swapped=True))
-    for name, ufunc in COMPARISONS.items():
-        setattr(TracedArray, f"__{name}__", _binary(ufunc))
-    for name, function in {"neg": np.negative, "pos": np.positive, "abs": np.absolute}.items():
-        setattr(TracedArray, f"__{name}__", lambda self, rule=RULES[function]: apply(rule, (self,), {}))
-    for name in ("floordiv", "divmod"):
-        function = {"floordiv": np.floor_divide, "divmod": np.divmod}[name]
-        setattr(TracedArray, f"__{name}__", lambda self, other, f=function: f(self, other))
-        setattr(TracedArray, f"__r{name}__", lambda self, other, f=function: f(other, self))

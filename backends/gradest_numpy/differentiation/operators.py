@@ -1,0 +1,61 @@
+"""The operators of traced arrays, and their methods that are NumPy functions.
+
+Operators find their rule here, once, instead of in NumPy's dispatch at each call.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gradest_numpy.differentiation.rules import RULES
+from gradest_numpy.differentiation.traced import TracedArray, apply, plain
+
+
+def _binary(ufunc: Any, *, swapped: bool = False) -> Callable[[Any, Any], Any]:
+    rule = RULES.get(ufunc)
+    if rule is None:  # comparisons
+        return lambda self, other: ufunc(plain(self), plain(other))
+    if swapped:
+        return lambda self, other: apply(rule, (other, self), {})
+    return lambda self, other: apply(rule, (self, other), {})
+
+
+def _method(name: str) -> Callable[..., Any]:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(np, name)(self, *args, **kwargs)
+
+    method.__doc__ = f"Return `numpy.{name}` of it."
+    method.__name__ = name
+    return method
+
+
+METHODS = [
+    "all", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "compress", "cumprod", "cumsum",
+    "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat", "round",
+    "searchsorted", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var",
+]  # fmt: skip
+OPERATORS = {
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide, "pow": np.power,
+    "matmul": np.matmul, "mod": np.remainder,
+}  # fmt: skip
+COMPARISONS = {
+    "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal,
+}  # fmt: skip
+
+
+def complete() -> None:
+    """Give the class its operators and methods; called once the tables are filled."""
+    for name in METHODS:
+        setattr(TracedArray, name, _method(name))
+    for name, ufunc in OPERATORS.items():
+        setattr(TracedArray, f"__{name}__", _binary(ufunc))
+        setattr(TracedArray, f"__r{name}__", _binary(ufunc, swapped=True))
+    for name, ufunc in COMPARISONS.items():
+        setattr(TracedArray, f"__{name}__", _binary(ufunc))
+    for name, function in {"neg": np.negative, "pos": np.positive, "abs": np.absolute}.items():
+        setattr(TracedArray, f"__{name}__", lambda self, rule=RULES[function]: apply(rule, (self,), {}))
+    for name in ("floordiv", "divmod"):
+        function = {"floordiv": np.floor_divide, "divmod": np.divmod}[name]
+        setattr(TracedArray, f"__{name}__", lambda self, other, f=function: f(self, other))
+        setattr(TracedArray, f"__r{name}__", lambda self, other, f=function: f(other, self))
