@@ -16,7 +16,7 @@ ORDER = [  # the rooms of the core: each may import only those before it (and it
     {"datasets", "chunking"},
     {"backend", "problem"},
     {"tangents", "arguments", "counting", "case"},
-    {"problems", "autodiff", "form", "directions"},
+    {"problems", "autodiff", "form", "directions", "graphs"},
     {"theory"},
     {"objective"},
     {"binding", "situation", "coordinates"},

@@ -46,12 +46,7 @@ def value_and_gradient(function: Function) -> Callable[[Sequence[Any], Any], tup
     """
 
     def gradient(leaves: Sequence[Any], data: Any) -> tuple[Any, tuple[Any, ...]]:
-        with _level() as level:
-            tape = Tape(level)
-            nodes = tuple(TracedArray(tape, _read_only(leaf)) for leaf in leaves)
-            result = _connected(_evaluated(function, nodes, data), tape)
-            value = result.primal
-            tape.pull_back(result)
+        nodes, value, _ = evaluate_reverse(function, leaves, data)
         given: set[int] = set()
         return value, tuple(_private(node, given) for node in nodes)
 
@@ -70,12 +65,7 @@ def value_and_jvps(function: Function) -> Callable[[Sequence[Any], Sequence[Any]
     """
 
     def jvps(leaves: Sequence[Any], tangents: Sequence[Any], data: Any) -> tuple[Any, Any]:
-        with _level() as level:
-            duals = Duals(level)
-            nodes = tuple(
-                TracedArray(duals, _read_only(leaf), tangent) for leaf, tangent in zip(leaves, tangents, strict=True)
-            )
-            result = _connected(_evaluated(function, nodes, data), duals)
+        _, result = evaluate_forward(function, leaves, tangents, data)
         return result.primal, result.carried
 
     return jvps
@@ -89,6 +79,35 @@ def _evaluated(function: Function, nodes: tuple[Any, ...], data: Any) -> Any:
         if isinstance(error.__cause__, UnsupportedError):
             raise error.__cause__ from error
         raise
+
+
+def evaluate_reverse(
+    function: Function, leaves: Sequence[Any], data: Any, *, settled: Callable[..., None] | None = None
+) -> tuple[tuple[TracedArray, ...], Any, Sequence[Any]]:
+    """Return the leaves with their cotangents, the value, and the steps where `settled` asks to be told of them."""
+    with _level() as level:
+        tape = Tape(level, settled=settled)
+        nodes = tuple(TracedArray(tape, _read_only(leaf)) for leaf in leaves)
+        result = _connected(_evaluated(function, nodes, data), tape)
+        value = result.primal
+        steps = () if settled is None else tuple(tape.steps)  # kept for who draws them alone: they hold all values
+        tape.pull_back(result)
+    return nodes, value, steps
+
+
+def evaluate_forward(
+    function: Function,
+    leaves: Sequence[Any],
+    tangents: Sequence[Any],
+    data: Any,
+    *,
+    made: Callable[..., None] | None = None,
+) -> tuple[tuple[TracedArray, ...], TracedArray]:
+    """Return the leaves and the result with its tangents; `made` is told of each call."""
+    with _level() as level:
+        duals = Duals(level, made=made)
+        nodes = tuple(TracedArray(duals, _read_only(x), t) for x, t in zip(leaves, tangents, strict=True))
+        return nodes, _connected(_evaluated(function, nodes, data), duals)
 
 
 def _read_only(leaf: Any) -> Any:

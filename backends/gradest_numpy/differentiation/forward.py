@@ -4,6 +4,7 @@ The value is computed once and shared by all K directions. Where the Jacobian is
 product; elsewhere one by one, unless the rule has a quicker way.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ from gradest_numpy.differentiation.traced import Trace, TracedArray
 
 
 class Duals(Trace):
-    """Carries tangents through calls as they are made."""
+    """Carries tangents through calls as they are made, and tells `made(rule, result, arrays, options)` of each."""
 
-    __slots__ = ()
+    __slots__ = ("_made",)
 
-    def __init__(self, level: int) -> None:
+    def __init__(self, level: int, *, made: Callable[..., None] | None = None) -> None:
         self.level = level
+        self._made = made
 
     def record(self, rule: Rule, value: Any, arrays: tuple[Any, ...], values: tuple[Any, ...], options: Any) -> Any:
         several = isinstance(value, tuple)
@@ -37,10 +39,14 @@ class Duals(Trace):
                         change = tuple(map(np.add, change, part)) if several else change + part
         if change is None:
             return value
-        if not several:
-            return self._traced(value, change)
-        parts = [self._traced(v, c) for v, c in zip(value, change, strict=True)]
-        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+        if several:
+            parts = [self._traced(v, c) for v, c in zip(value, change, strict=True)]
+            result: Any = type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+        else:
+            result = self._traced(value, change)
+        if self._made is not None:
+            self._made(rule, result, arrays, options)
+        return result
 
     def _traced(self, value: Any, change: Any) -> Any:
         if value.dtype.kind != "f":

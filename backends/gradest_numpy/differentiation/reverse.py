@@ -3,6 +3,7 @@
 As `gradest.autodiff.tape`, whose nodes are values of gradest's operations; here they are values of NumPy functions.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,13 +27,20 @@ class Step:
 
 
 class Tape(Trace):
-    """Records the calls that depend on the leaves, in order."""
+    """Records the calls that depend on the leaves, in order.
 
-    __slots__ = ("_steps",)
+    Attributes
+    ----------
+    steps
+        The calls, until they are pulled back. `settled(step, g)` is told each then, with its complete cotangent.
+    """
 
-    def __init__(self, level: int) -> None:
+    __slots__ = ("_settled", "steps")
+
+    def __init__(self, level: int, *, settled: Callable[[Step, Any], None] | None = None) -> None:
         self.level = level
-        self._steps: list[Step] = []
+        self.steps: list[Step] = []
+        self._settled = settled
 
     def record(self, rule: Rule, value: Any, arrays: tuple[Any, ...], values: tuple[Any, ...], options: Any) -> Any:
         links = []
@@ -52,7 +60,7 @@ class Tape(Trace):
             return value  # integers and booleans are locally constant
         else:
             result = TracedArray(self, value)
-        self._steps.append(Step(rule, result, value, values, options, links))
+        self.steps.append(Step(rule, result, value, values, options, links))
         return result
 
     def pull_back(self, result: TracedArray) -> None:
@@ -60,11 +68,13 @@ class Tape(Trace):
         result.carried = np.ones_like(result.primal)
         # A call is recorded after those that made its arrays: backward, when it is reached, every use of its result has
         # sent its part. Popped, so that values are freed as soon as they have been used.
-        while self._steps:
-            step = self._steps.pop()
+        while self.steps:
+            step = self.steps.pop()
             g = _cotangent(step.result, step.value)
             if g is None:
                 continue  # computed and not used
+            if self._settled is not None:
+                self._settled(step, g)
             for x, entry in step.links:
                 if step.rule.adds is not None and _add_in_place(x, g, step):
                     continue

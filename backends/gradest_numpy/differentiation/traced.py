@@ -48,8 +48,8 @@ class TracedArray:
     """A value of the evaluation that is being differentiated; behaves as a read-only array.
 
     It is no `numpy.ndarray`: `isinstance(x, np.ndarray)` is False of it. `x += y` binds a new value to the name and
-    leaves the old one as it was, wherever else that is known. Its operators, and the methods that are NumPy functions of
-    the same name, are in `operators`.
+    leaves the old one as it was, wherever else that is known. Its operators, and the methods that are NumPy functions
+    of the same name, are in `operators`.
 
     Attributes
     ----------
@@ -205,6 +205,8 @@ def plain(x: Any) -> Any:
         x = x.primal
     if type(x) in (tuple, list):
         return type(x)(map(plain, x))
+    if isinstance(x, tuple):  # a named one, as `eigh` returns
+        return type(x)(*map(plain, x))
     if type(x) is dict:
         return {name: plain(item) for name, item in x.items()}
     if type(x) is slice:
