@@ -29,7 +29,7 @@ def test_the_worked_graph_in_reverse_mode() -> None:
     assert table(reverse_graph(worked, AT, None, names=("x", "y"))) == [
         ("x", (), 2.0, 24.0, 4),  # 2 x (x + y) + x^2
         ("y", (), 3.0, 4.0, 5),
-        ("power 2", (0,), 4.0, 5.0, 3),
+        ("power(·, 2)", (0,), 4.0, 5.0, 3),
         ("add", (0, 1), 5.0, 4.0, 2),
         ("multiply", (2, 3), 20.0, 1.0, 1),
     ]
@@ -40,7 +40,7 @@ def test_the_worked_graph_in_forward_mode() -> None:
     assert table(graph) == [
         ("x", (), 2.0, 1.0, 1),
         ("y", (), 3.0, 0.0, 2),
-        ("power 2", (0,), 4.0, 4.0, 3),
+        ("power(·, 2)", (0,), 4.0, 4.0, 3),
         ("add", (0, 1), 5.0, 1.0, 4),
         ("multiply", (2, 3), 20.0, 24.0, 5),
     ]

@@ -11,6 +11,9 @@ from gradest_numpy.differentiation.reverse import Step
 from gradest_numpy.differentiation.rules import Rule
 from gradest_numpy.differentiation.traced import TracedArray, plain
 
+LONGEST_NAME = 22
+"""Characters of a call that fit into a box; of a longer one the function's name is written."""
+
 
 def reverse_graph(function: Function, leaves: Sequence[Any], data: Any, *, names: Sequence[str]) -> Computation:
     """Return the graph of an evaluation with the adjoint of each node, in the order of the backward sweep.
@@ -72,10 +75,11 @@ class _Drawn:
 
     def add(self, rule: Rule, result: Any, parents: Sequence[Any], arrays: Sequence[Any], options: Any) -> None:
         """Enter a call; what it takes besides traced arrays stands in its name, where it is short."""
-        constants = [x for x in (*arrays, *options.values()) if type(x) in (int, float, str, tuple, slice)]
         name = rule.name.rpartition(".")[2]
-        words = f"{name} {', '.join(map(str, constants))}" if constants else name
-        self._enter(result, words if len(words) <= 22 else name, tuple(self._place[id(x)] for x in parents))
+        given = [str(x) if type(x) in (int, float) else "·" for x in arrays]
+        given += [f"{key}={x}" for key, x in options.items() if type(x) in (int, float, str, tuple)]
+        words = f"{name}({', '.join(given)})" if set(given) != {"·"} else name
+        self._enter(result, words if len(words) <= LONGEST_NAME else name, tuple(self._place[id(x)] for x in parents))
 
     def _enter(self, result: Any, name: str, parents: tuple[int, ...]) -> None:
         for part in (result, *(result if isinstance(result, tuple) else ())):
