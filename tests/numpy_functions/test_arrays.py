@@ -172,6 +172,19 @@ def test_extended_precision_is_kept() -> None:
         np.testing.assert_allclose(g, slope(x), rtol=8 * np.finfo(np.longdouble).eps)
 
 
+def test_arrays_given_by_name_are_followed() -> None:
+    x, a = numbers((3,)), numbers((3, 3)) + 3 * np.eye(3)
+    for by_name, by_place in (
+        (lambda x, a: np.sum(a=x, axis=0), lambda x, a: np.sum(x)),
+        (lambda x, a: np.sum(np.linalg.solve(b=x, a=a)), lambda x, a: np.sum(np.linalg.solve(a, x))),
+        (lambda x, a: np.sum(np.clip(a, a_min=x, a_max=4.0)), lambda x, a: np.sum(np.clip(a, x, 4.0))),
+        (lambda x, a: np.sum(np.cumsum(axis=1, a=a) * x), lambda x, a: np.sum(np.cumsum(a, 1) * x)),
+        (lambda x, a: np.max(a=a) + x[0], lambda x, a: np.max(a) + x[0]),
+    ):  # fmt: skip
+        for got, want in zip(reverse(by_name, x, a)[1], reverse(by_place, x, a)[1], strict=True):
+            np.testing.assert_array_equal(got, want)
+
+
 def test_lists_of_numbers_stand_for_arrays() -> None:
     x = numbers((3,))
     text = lambda x: np.sum(x * [1.0, 2.0, 3.0] + [2, 3, 4] ** x + np.maximum(x, [1, 1, 1]) + x ** (2, 1, 0))  # noqa: E731

@@ -45,7 +45,7 @@ def written_into(x: Any) -> Any:
     [
         (assigned, "np.stack"),
         (assigned_slice, "np.concatenate"),
-        (added_in_place, "out="),
+        (added_in_place, r"a = a \+ x in place of a \+= x"),
         (written_into, "read-only"),
         (lambda x: np.add(x, x, out=np.zeros(3)).sum(), "out="),
         (lambda x: np.sum(x, out=np.zeros(())), "out="),
@@ -66,6 +66,7 @@ def written_into(x: Any) -> Any:
         (lambda x: np.quantile(x, 0.3, method="lower"), "method"),
         (lambda x: np.pad(x, 1, mode="mean").sum(), "mode"),
         (lambda x: np.reshape(x, (3, 1), order="A").sum(), "order"),
+        (lambda x: np.ravel(np.stack([x, x]).T, order="K") @ np.arange(6.0), "order"),
         (lambda x: x.sort(), r"np\.sort"),
         (lambda x: np.copyto(np.zeros(3), x), r"numpy\.copyto"),
     ],
@@ -73,6 +74,8 @@ def written_into(x: Any) -> Any:
 def test_refused_by_name(function: Any, told: str) -> None:
     with pytest.raises(UnsupportedError, match=told):
         differentiate(function)
+    with pytest.raises(UnsupportedError, match=told):
+        value_and_jvps(lambda leaves, data: function(leaves[0]))((X,), (np.eye(3),), None)
 
 
 def test_what_arrays_have_and_traced_ones_do_not_is_named() -> None:

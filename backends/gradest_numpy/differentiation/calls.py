@@ -24,13 +24,14 @@ NEUTRAL: Mapping[str, Callable[[Any], bool]] = {
     "initial": lambda value: value is NOT_GIVEN,
     "mean": lambda value: value is NOT_GIVEN,
     "correction": lambda value: value is NOT_GIVEN,
-    "order": lambda value: value in (None, "K"),
     "casting": lambda value: value == "same_kind",
     "subok": lambda value: True,
     "like": lambda value: value is None,
     "stable": lambda value: value in (None, NOT_GIVEN),
 }
 """Keywords that change nothing with the value that they have here."""
+
+IN_PLACE = "such values are not written into arrays: a = a + x in place of a += x, y = f(x) in place of out="
 
 
 @cache
@@ -73,7 +74,7 @@ def _without_neutral(name: str, options: dict[str, Any], known: frozenset[str]) 
         if key not in known:
             raise UnsupportedError(
                 f"{name} was called with {key}= and a value that is being differentiated; its rule has no {key}: "
-                + ("write y = f(x) in place of writing into an array" if key == "out" else "leave it out")
+                + (IN_PLACE if key == "out" else "leave it out")
             )
         kept[key] = value
     return kept
@@ -95,7 +96,8 @@ def ufunc_method(ufunc: Any, method: str, inputs: tuple[Any, ...], options: Mapp
     """Return a ufunc called with keywords, or one of its methods: `reduce`, `accumulate`, `outer`."""
     name = name_of(ufunc) if method == "__call__" else f"{name_of(ufunc)}.{method}"
     if method == "__call__":
-        return ufunc(*inputs, **_without_neutral(name, dict(options), frozenset()))
+        options = {key: value for key, value in options.items() if key != "order"}  # of memory, not of entries
+        return ufunc(*inputs, **_without_neutral(name, options, frozenset()))
     given = _without_neutral(name, dict(options), frozenset({"axis", "keepdims", "where", "initial"}))
     if method == "outer" and not given:
         x, y = inputs

@@ -63,14 +63,18 @@ for _function in (*MOVED, *MOVED_BY_INDEX, *MOVED_IN_LINALG):
     add(_function, moving(_function))
 
 
-def _reshaped(g: Any, y: Any, x: Any, **options: Any) -> Any:
-    order = options.get("order", "C")
+def _order(options: Any) -> str:
+    order: str = options.get("order", "C")
     if order not in ("C", "F"):
         raise UnsupportedError(
             f"reshape or ravel with order={order!r} was called with a value that is being differentiated; it depends "
             "on how the value lies in memory: use order='C' or 'F'"
         )
-    return np.reshape(g, np.shape(x), order=order)
+    return order
+
+
+def _reshaped(g: Any, y: Any, x: Any, **options: Any) -> Any:
+    return np.reshape(g, np.shape(x), order=_order(options))  # type: ignore[call-overload]  # one of its literals
 
 
 def _transposed(g: Any, y: Any, a: Any, axes: Any = None) -> Any:
@@ -78,7 +82,7 @@ def _transposed(g: Any, y: Any, a: Any, axes: Any = None) -> Any:
 
 
 def _reshaped_directions(t: Any, y: Any, x: Any, **options: Any) -> Any:
-    return np.reshape(t, (len(t), *np.shape(y))) if options.get("order", "C") == "C" else NotImplemented
+    return np.reshape(t, (len(t), *np.shape(y))) if _order(options) == "C" else NotImplemented
 
 
 def _transposed_directions(t: Any, y: Any, a: Any, axes: Any = None) -> Any:
