@@ -58,6 +58,12 @@ def arranged(
         args = args[:count]
     if len(args) != count:
         raise TypeError(f"{name_of(function)} takes {count} arrays with a derivative; found {len(args)}")
+    for key, value in options.items():
+        if hasattr(value, "primal"):
+            raise UnsupportedError(
+                f"{name_of(function)} was called with a value that is being differentiated as its {key}, by which it "
+                "has no rule; compute it from data alone"
+            )
     return args, _without_neutral(name_of(function), options, rule.options)
 
 

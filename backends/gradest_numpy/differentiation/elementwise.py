@@ -116,7 +116,7 @@ PLAIN.update(
         "digitize", "shape", "ndim", "size", "zeros_like", "ones_like", "empty_like", "result_type", "can_cast",
         "min_scalar_type", "common_type", "imag", "iterable", "in1d", "isin", "tril_indices_from",
         "triu_indices_from", "diag_indices_from", "may_share_memory", "shares_memory", "array2string",
-        "array_repr", "array_str", "histogram_bin_edges",
+        "array_repr", "array_str",
     ])
 )  # fmt: skip
 

@@ -222,7 +222,7 @@ general({np.linalg.qr: (_qr_vjp, _qr_jvp)})
 
 # -- singular values -------------------------------------------------------------------------------
 def _svd(a: Any) -> Any:
-    return tuple(np.linalg.svd(a, full_matrices=False))
+    return np.linalg.svd(a, full_matrices=False)
 
 
 def _svd_vjp(g: Any, y: Any, a: Any) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 from gradest.errors import UnsupportedError
 from gradest_numpy.differentiation.moved import moving
 from gradest_numpy.differentiation.rules import Rule, composed, found
-from gradest_numpy.differentiation.traced import apply, plain
+from gradest_numpy.differentiation.traced import TracedArray, apply, plain
 
 
 @composed(np.atleast_1d)
@@ -51,8 +51,11 @@ def _ix(*args: Any) -> Any:
 
 
 @composed(np.full_like)
-def _full_like(a: Any, fill_value: Any, shape: Any = None) -> Any:
-    return np.broadcast_to(fill_value, np.shape(a) if shape is None else shape)
+def _full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Any:
+    if type(fill_value) is not TracedArray:
+        return np.full_like(plain(a), fill_value, dtype=dtype, shape=shape)
+    filled: Any = np.broadcast_to(fill_value, np.shape(a) if shape is None else shape)
+    return filled.astype(a.dtype if dtype is None else dtype)
 
 
 PADDED = Rule(
@@ -80,7 +83,9 @@ def _pad(
     array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0, reflect_type: str = "even"
 ) -> Any:
     if mode == "constant":
-        return apply(PADDED, (array,), {"pad_width": pad_width, "constant_values": plain(constant_values)})
+        if type(constant_values) is TracedArray:
+            raise UnsupportedError("pad has no rule by constant_values; np.concatenate takes values with a derivative")
+        return apply(PADDED, (array,), {"pad_width": pad_width, "constant_values": constant_values})
     if mode not in ("edge", "reflect", "symmetric", "wrap") or reflect_type != "even":
         raise UnsupportedError(
             f"pad has no rule with mode={mode!r}, reflect_type={reflect_type!r}; use 'constant', 'edge', 'reflect', "

@@ -188,9 +188,9 @@ def _quantile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepd
         raise UnsupportedError(f"quantile and percentile have a rule for method='linear' alone; found {method!r}")
     flat, kept = _along_last(a, axis)
     ordered = np.sort(flat, axis=-1)
-    level = np.asarray(plain(q), dtype=np.float64)
+    level = q if hasattr(q, "dtype") else np.asarray(q, dtype=np.float64)
     place = level * (np.shape(ordered)[-1] - 1)
-    below = np.floor(place).astype(int)
+    below = np.floor(plain(place)).astype(int)
     above = np.minimum(below + 1, np.shape(ordered)[-1] - 1)
     share = (place - below).astype(a.dtype)
     value = ordered[..., below] * (1 - share) + ordered[..., above] * share
@@ -201,7 +201,9 @@ def _quantile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepd
 
 @composed(np.percentile)
 def _percentile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: Option = False) -> Any:
-    return np.quantile(a, np.asarray(plain(q)) / 100, axis=axis, method=method, keepdims=keepdims)  # type: ignore[call-overload]
+    return np.quantile(
+        a, (q if hasattr(q, "dtype") else np.asarray(q)) / 100, axis=axis, method=method, keepdims=keepdims
+    )  # type: ignore[call-overload]
 
 
 @composed(np.median)
