@@ -14,29 +14,26 @@ from numpy.typing import NDArray
 from gradest.autodiff.kinks import Signs, crossed, signs_at
 from gradest.backend import Leaves
 from gradest.coordinates import Chunk, Factors
-from gradest.errors import KinkWarning, UnsupportedError
+from gradest.errors import KinkWarning
 from gradest.estimate import Cost
 from gradest.finite_differences.displaced_losses import Displacement, perturbed_copies
 from gradest.layout import Layout
 from gradest.objective import Objective
+from gradest.operations import Text
 
 KINKS = ("ignore", "mark", "warn")
 """What to do about kinks: not look for them, mark them in the estimate, or mark them and warn."""
 
 
-def require_visible_kinks(objective: Objective) -> None:
-    """Refuse an opaque function, whose kinks cannot be seen.
+def require_visible_kinks(objective: Objective) -> Text:
+    """Return the loss written in operations, refusing an opaque function, whose kinks cannot be seen.
 
     Raises
     ------
     UnsupportedError
-        The loss is not written in operations.
+        The loss is an opaque function.
     """
-    if objective.text is None:
-        raise UnsupportedError(
-            "kink crossings were asked for; they are seen in a loss written in operations, and this objective is "
-            "an opaque function; compare two steps instead"
-        )
+    return objective.require_text("looking for kinks", instead="two steps instead, and compare")
 
 
 def find_crossings(
@@ -47,14 +44,13 @@ def find_crossings(
     Costs one value at the leaves and one for each displacement; it runs whole evaluations, operation by operation,
     whatever path the estimate itself takes.
     """
-    require_visible_kinks(objective)
-    layout, text = objective.layout, objective.text
+    layout, text = objective.layout, require_visible_kinks(objective)
     factors = Factors(objective, whole_rows=False)
     found = np.zeros(layout.num_parameters, dtype=np.bool_)
 
     def signs(at: Leaves, count: int) -> Signs:
         objective.count(Cost(values=count))
-        return signs_at(objective.backend, objective.ops, lambda ops: text(ops, at, objective.data))  # type: ignore[misc]  # not None, as required above
+        return signs_at(objective.backend, objective.ops, lambda ops: text(ops, at, objective.data))
 
     here = signs(leaves, 1)
     for chunk in plan:

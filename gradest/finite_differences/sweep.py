@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gradest.backend import Leaves
 from gradest.coordinates import Chunk, Gathering, Positions, dense_chunks, pipeline, row_chunks
 from gradest.directions.keys import Rng
-from gradest.errors import InvalidInputError, UnsupportedError, unknown_name
+from gradest.errors import InvalidInputError, unknown_name
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel
 from gradest.finite_differences.crossings import KINKS, find_crossings, require_visible_kinks, warn_of_crossings
@@ -196,12 +196,9 @@ class QuotientSweep:
     def _prepare_evaluation(self, objective: Objective, plan: Sequence[Chunk]) -> tuple[DisplacedLosses, str]:
         whole_rows = self._whole_rows(objective)
         exact = self.differences == "exact"
-        if (exact or whole_rows) and objective.text is None:
+        if exact or whole_rows:
             asked = "differences='exact'" if exact else "path='structured'"
-            raise UnsupportedError(
-                f"{asked} was asked for; it needs the loss as a gradest Problem written in operations, and this "
-                "objective is an opaque function; use path='black-box' with differences='plain'"
-            )
+            objective.require_text(asked, instead="path='black-box' with differences='plain'")
         if exact:
             return prepare_exact(objective, plan, whole_rows=whole_rows)
         return prepare_structured(objective, plan) if whole_rows else prepare_black_box(objective, plan)
