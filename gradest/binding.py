@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from gradest.arguments import Arguments
-from gradest.backend import Backend, Data, Leaves, get_backend, infer_backend, known_backends
+from gradest.backend import Backend, Leaves, get_backend, infer_backend, known_backends
 from gradest.case import Case
 from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError, UnsupportedError
 from gradest.form import Form
 from gradest.objective import Objective
-from gradest.operations import Array, NumpyArray, Operations
+from gradest.operations import Array, Data, NumpyArray, Operations
 from gradest.problem import Problem
 from gradest.tree import Leaf, Structure, Tree
 

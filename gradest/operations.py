@@ -129,7 +129,7 @@ class Operations(ABC):
     def zeros_like(self, x: Array) -> Array: ...
 
     @abstractmethod
-    def constant(self, values: NDArray[Any], *, like: Array) -> Array:
+    def constant(self, values: NumpyArray, *, like: Array) -> Array:
         """Return NumPy values as a constant array of the dtype and on the device of `like`."""
 
     def blockwise(self, function: Callable[[Array], Array], x: Array) -> Array:

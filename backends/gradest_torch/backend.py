@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gradest.backend import Backend, Data, Function, Leaves
+from gradest.backend import Backend, Function, Leaves
 from gradest.errors import InvalidInputError
-from gradest.operations import Operations
+from gradest.operations import Data, Operations
 from gradest.tree import Leaf
 from gradest_torch import module
 from gradest_torch.operations import NativeTorchOperations, TorchOperations
