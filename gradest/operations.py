@@ -171,6 +171,8 @@ class Operations(ABC):
         `on_near` finds 0 in place of the entries of `x` that are far. Both are evaluated, as a traced text must; a
         framework with the values at hand may evaluate only what occurs.
         """
+        # 0 in place of far entries, though their results are thrown away: an overflow there would warn, and in a
+        # derivative the 0 of the branch not taken times its infinity would be NaN.
         return self.where(far, on_far(x), on_near(self.where(far, 0.0, x)))
 
     # -- composed operations: portable here, overridden where a framework has a better kernel --------------
@@ -180,14 +182,18 @@ class Operations(ABC):
 
     def relu(self, x: Array) -> Array:
         """Return `max(x, 0)`, with derivative 0 at 0 on every backend."""
+        # Not `maximum(x, 0)`: JAX and PyTorch split the derivative of a tie between the operands, 1/2 each.
         return self.where(self.greater(x, 0.0), x, self.zeros_like(x))
 
     def sigmoid(self, x: Array) -> Array:
         """Return `1 / (1 + exp(-x))`, without overflow for any finite `x`."""
+        # In float32, exp(-x) overflows below x = -88.7; tanh saturates instead.
         return 0.5 * self.tanh(0.5 * x) + 0.5
 
     def softplus(self, x: Array) -> Array:
         """Return `log(1 + exp(x))` as `relu(x) + log1p(exp(-|x|))`, without overflow."""
+        # log(1 + e^x) = x + log(1 + e^-x): with -|x| in the exponent nothing overflows and small results keep their
+        # digits.
         return self.maximum(x, 0.0) + self.log1p(self.exp(-self.abs(x)))
 
     def affine(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
@@ -197,6 +203,8 @@ class Operations(ABC):
 
     def logsumexp(self, x: Array) -> Array:
         """Return `log(sum(exp(x)))` over the last axis, shifted by its maximum: `(..., C) -> (...)`."""
+        # The result does not depend on the shift, so its derivative by it is 0: held constant, none is computed (and
+        # the kink of the maximum leaves no trace).
         shift = self.stop_gradient(self.max(x, axis=-1, keepdims=True))
         return self.log(self.sum(self.exp(x - shift), axis=-1)) + self.max(shift, axis=-1)
 
