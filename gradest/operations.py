@@ -1,9 +1,9 @@
-"""The vocabulary that losses are written in.
+"""The operations that a loss may be written in: a small NumPy-like namespace, the same on every backend.
 
-A loss is one text, `loss(ops, params, data)`, that runs on every backend and under every interpreter (dual
-numbers, tape, divided differences). It may use Python's arithmetic operators on arrays (`+ - * /` and unary
-minus), Python numbers, and the names of `Operations`: nothing else, in particular no indexing, no `.shape` and
-no branching on values, because some backends trace the text with arrays that have no values or shapes.
+Such a loss, `loss(ops, params, data)` (a "text" in names here), is written once and runs on every backend and under
+every interpreter: forward mode, reverse mode, exact differences. It may use Python's arithmetic operators on arrays
+(`+ - * /` and unary minus), Python numbers, and the names of `Operations`: nothing else, in particular no indexing, no
+`.shape` and no branching on values, because some backends trace it with arrays that have no values or shapes.
 
 Names and axis conventions are the array API standard's where it has one. Losses are population-polymorphic:
 parameters with leading axes `(K, ...)` give a loss of shape `(K,)`, so reductions name their axes from the end.

@@ -84,7 +84,7 @@ class JaxBackend(Backend):
 
     # -- transformations ----------------------------------------------------------------------------------
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        return jax.jit(function)
+        return jax.jit(function)  # data come as arguments: closed over, they would be constants for XLA to fold
 
     def vmap(self, function: Function) -> Function:
         return jax.vmap(function, in_axes=(0, None))
@@ -94,6 +94,7 @@ class JaxBackend(Backend):
 
     def value_and_jvps(self, function: Function) -> Callable[[Leaves, Leaves, Data], tuple[Array, Array]]:
         def products(leaves: Leaves, tangents: Leaves, data: Data) -> tuple[Array, Array]:
+            # The primal is evaluated once and its linear map vmapped over tangents; the residuals are kept for all K.
             value, push = jax.linearize(lambda at: function(at, data), leaves)
             return value, jax.vmap(push)(tangents)
 

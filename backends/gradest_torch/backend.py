@@ -40,6 +40,7 @@ class TorchBackend(Backend):
         return torch.from_numpy(host).to(device=device, dtype=getattr(torch, dtype))
 
     def numpy(self, array: Tensor) -> NDArray[Any]:
+        # Conjugation and negation are flags of a tensor until someone reads it; NumPy has no such flags.
         plain = array.detach().resolve_conj().resolve_neg().cpu()
         return np.array((plain.float() if plain.dtype == torch.bfloat16 else plain).numpy(), copy=True)
 
@@ -56,6 +57,7 @@ class TorchBackend(Backend):
         return ("cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count())))
 
     def wait(self, arrays: Sequence[Tensor]) -> None:
+        # Kernels of a CUDA device are queued; on the CPU a tensor has its values when the call returns.
         for device in {array.device for array in arrays if array.is_cuda}:
             torch.cuda.synchronize(device)
 
