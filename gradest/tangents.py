@@ -2,8 +2,9 @@
 
 Estimators make them (basis vectors, random directions) and combine them into gradients; the interpreters of
 `gradest.autodiff` push them through a loss. The arrays inside belong to any framework; everything goes through
-`Operations`. What each kind becomes under the operations of `gradest.autodiff.linear_rules`, where W is a matrix that
-does not move, "=" means that the kind is kept, and a dash that it does not come there:
+`Operations`. The tables say what directions t of each kind become under the operations of
+`gradest.autodiff.linear_rules`: "=" means that the kind is kept. x, W and G are arrays that do not move, and s is
+another block of K directions:
 
 ============  ==========  ==========  ===========  ============  ==========  ===========  ==============
 kind          add same    x @ t       t @ W        elementwise   sum rows    sum columns  transpose
@@ -17,8 +18,21 @@ kind          add same    x @ t       t @ W        elementwise   sum rows    sum
 `Mirrored`    =           =           =            both sides    =           =            =
 ============  ==========  ==========  ===========  ============  ==========  ===========  ==============
 
-`Mirrored` does to its half what the half's own row says. To add a kind: its five methods here, its row in the rules
-that keep it, and a line of this table, which `tests/autodiff/test_tangents_table.py` holds against the rules.
+============  ===========  =========  ==========  =======  ========  ================================================
+kind          new axis -2  new last   broadcast   reshape  t @ s     inner products <t, G>
+============  ===========  =========  ==========  =======  ========  ================================================
+`Zero`        =            =          =           =        =         0
+`Dense`       =            =          =           =        =         one product (K, S) @ (S, 1)
+`Rows`        `Columns`    `Dense`    `Columns`   `Dense`  `Dense`   rows of G are picked and scaled
+`Columns`     =            `Dense`    =           `Dense`  `Dense`   sums along the columns of G
+`Outer`       `Dense`      `Dense`    `Dense`     `Dense`  `Dense`   as its columns, with G W^T, which all K share
+`LowRank`     `Dense`      `Dense`    `Dense`     `Dense`  `Dense`   <left_k, G right_k>
+`Mirrored`    =            =          =           `Dense`  `Dense`   of its 2 K directions made dense
+============  ===========  =========  ==========  =======  ========  ================================================
+
+Where it is kept, `Mirrored` does to its half what the half's own row says. To add a kind: its four methods here, its
+row in the rules that keep it, and a line of both tables, which `tests/autodiff/test_tangents_table.py` holds against
+the rules.
 """
 
 import math
