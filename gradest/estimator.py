@@ -20,7 +20,7 @@ from gradest.errors import PreparationMismatchError, UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.registry import construct, registered_name
+from gradest.registry import construct, describe
 from gradest.situation import Situation
 from gradest.theory import Prediction
 from gradest.tree import Tree
@@ -39,7 +39,7 @@ class Target(Enum):
 
 
 class Smoothing(NamedTuple):
-    """Says by what a loss is smoothed: the law of the directions, a name in `gradest.laws`, and the radius sigma."""
+    """Says by what a loss is smoothed: the law of the directions, a name in `gradest.directions.laws`, and sigma."""
 
     law: str
     sigma: float
@@ -74,7 +74,7 @@ class Estimator(ABC):
 
         A class of a plug-in may state `name` itself, as an attribute.
         """
-        return registered_name(self) or self.family or type(self).__name__
+        return describe("estimators", self) or self.family or type(self).__name__
 
     @property
     @abstractmethod

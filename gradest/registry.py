@@ -205,6 +205,23 @@ def construct(group: str, name: str, fields: Mapping[str, Any], kind: type[Any])
     return found(**fixed, **fields)
 
 
+def describe(group: str, thing: Any) -> str | None:
+    """Return the built-in name that fixes most of an object's fields as they are, the first of equals.
+
+    None where there is no name for its very class, or its fields differ from what every such name fixes.
+    """
+    best: tuple[int, str | None] = (-1, None)
+    for name, entry in _TABLES[group].items():
+        module, _, attribute = entry.location.partition(":")
+        # Of the very class: a subclass may compute something else. Its module is loaded, or there were no object of it.
+        if attribute != type(thing).__name__ or getattr(sys.modules.get(module), attribute, None) is not type(thing):
+            continue
+        fits = all(getattr(thing, field) == value for field, value in entry.arguments)
+        if fits and len(entry.arguments) > best[0]:
+            best = (len(entry.arguments), name)
+    return best[1]
+
+
 def import_plugin(plugin: str) -> ModuleType:
     """Return the module of a plug-in, given a module's name or the path of a Python file; it may register names.
 
@@ -248,17 +265,6 @@ def _import_file(path: Path) -> ModuleType:
 def _is_file_of(module: ModuleType, path: Path) -> bool:
     origin = getattr(module, "__file__", None)
     return origin is not None and Path(origin).resolve() == path.resolve()
-
-
-def registered_name(estimator: object) -> str | None:
-    """Return the name whose class is the estimator's and whose fixed fields are most of its own; None without one."""
-    place = f"{type(estimator).__module__}:{type(estimator).__qualname__}"
-    best, most = None, -1
-    for name, entry in {**ESTIMATORS, **_plugins("estimators")}.items():
-        fits = entry.location == place and all(getattr(estimator, k, None) == v for k, v in entry.arguments)
-        if fits and len(entry.arguments) > most:
-            best, most = name, len(entry.arguments)
-    return best
 
 
 def entry_points(*, group: str) -> Any:

@@ -28,6 +28,7 @@ def fill_normal(streams: Streams, start: int, out: NumpyArray) -> None:
     if out.dtype == np.float32:
         _fill_box_muller(streams, start, out)
         return
+    # The ziggurat takes a varying number of words, so a row cannot be drawn with its neighbours: each is one call.
     for k in streams.seek(start, start + len(out)):
         streams.generator.standard_normal(out=out[k])
 
@@ -36,7 +37,7 @@ def fill_rademacher(streams: Streams, start: int, out: NumpyArray) -> None:
     """Fill with +1 and -1, equally likely, one random bit each."""
     count, size = out.shape
     words = streams.words(start, start + count, -(-size // _WORD_BITS)).astype("<u8", copy=False)
-    table = _SIGNS.astype(out.dtype)
+    table = _SIGNS.astype(out.dtype)  # a byte of random bits to eight signs at once
     used = words.view(np.uint8)[:, : -(-size // _BYTE_BITS)]
     if size < _LONG_ROW:
         out[:] = np.take(table, used, axis=0).reshape(count, -1)[:, :size]
@@ -84,6 +85,7 @@ def fill_coordinates(streams: Streams, start: int, out: NumpyArray) -> None:
 def _fill_box_muller(streams: Streams, start: int, out: NDArray[np.float32]) -> None:
     """Fill rows from words of two 32-bit numbers, in blocks that stay in cache; a row's blocks depend on n alone."""
     count, size = out.shape
+    # A fixed number of words for each row, unlike the ziggurat's: many short rows go through NumPy at once.
     words = -(-size // 2)
     if words > _BLOCK_WORDS:
         for k in streams.seek(start, start + count):
@@ -102,7 +104,7 @@ def _box_muller(words: NDArray[np.uint64], out: NDArray[np.float32]) -> None:
     bits = words.astype("<u8", copy=False).view(np.uint32)
     half = words.shape[1]
     radius = bits[:, :half].astype(np.float32)
-    radius += np.float32(0.5)
+    radius += np.float32(0.5)  # never log 0: the least uniform is 2^-33, hence |v| < 6.8
     radius *= np.float32(2.0**-32)
     np.log(radius, out=radius)
     radius *= np.float32(-2.0)

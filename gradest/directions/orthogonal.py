@@ -21,7 +21,9 @@ _ENTRY_BYTES = 8
 
 
 class Frames:
-    """Haar-distributed frames: direction i is row `i % P` of frame `i // P`, of length sqrt(P) or chi_P.
+    """Uniformly random orthonormal frames (Haar), of lengths sqrt(P) or chi_P.
+
+    Direction i is row `i % P` of frame `i // P`.
 
     Source: Mezzadri 2007, arXiv:math-ph/0609050 (QR with positive diagonal); Choromanski et al. 2018,
     arXiv:1804.02395 (chi lengths).
@@ -47,6 +49,7 @@ class Frames:
             block, row = divmod(start + k, self._size)
             out[k] = self._frame(streams, block)[row]
         if self._chi:
+            # Lengths have streams of their own: a direction must not change with the law of its length.
             for k in streams.seek(start, start + len(out), purpose=LENGTH):
                 out[k] *= math.sqrt(streams.generator.chisquare(self._size) / self._size)
 
@@ -54,6 +57,7 @@ class Frames:
         last = self._last
         if last is not None and last[0] == block:
             return last[1]
+        # Only as many rows as are asked for: the frame of n normal vectors has the law of n rows of a whole frame.
         first = block * self._size
         normal = np.empty((min(self._size, self._num_samples - first), self._size))
         fill_normal(streams, first, normal)

@@ -22,10 +22,12 @@ from gradest.operations import Array, NumpyArray
 
 @dataclass(frozen=True)
 class ComplexStep(Estimator):
-    """Moves one parameter at a time along the imaginary axis: nothing is subtracted, so nothing cancels.
+    """Moves one parameter at a time along the imaginary axis, where nothing is subtracted, so that nothing cancels.
 
-    The loss must be analytic and take complex parameters. A loss in operations is (kinks are decided by real
-    parts); in a user's own function, conjugates, magnitudes and comparisons of complex numbers give wrong values.
+    `f(x + i h e_i) = f(x) + i h g_i + O(h^2)` for an analytic loss: the derivative is the imaginary part over h,
+    with h so short that the rest vanishes in rounding. The loss must be analytic and take complex parameters. A
+    loss in operations is (kinks are decided by real parts); in a user's own function, conjugates, magnitudes and
+    comparisons of complex numbers give wrong values.
 
     Attributes
     ----------
@@ -62,6 +64,7 @@ class ComplexStep(Estimator):
         asked = self.step
 
         def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
+            # The least step whose square, which the loss may form, is still a normal number.
             step = math.sqrt(np.finfo(objective.dtype).tiny) if isinstance(asked, str) else asked
             losses = pipeline(
                 plan,
@@ -79,6 +82,7 @@ _ComplexLosses = Callable[[Leaves, Chunk, float], Array]
 
 
 def _population(objective: Objective, plan: Sequence[Chunk]) -> _ComplexLosses:
+    """Return the losses of K complex copies of the parameters at once, made inside the framework's compiled step."""
     factors = Factors(objective, whole_rows=False, plan=plan)
 
     def make_step(block: int) -> Callable[..., Array]:
@@ -99,6 +103,8 @@ def _population(objective: Objective, plan: Sequence[Chunk]) -> _ComplexLosses:
 
 
 def _in_place(objective: Objective) -> _ComplexLosses:
+    """Return the losses one by one, each imaginary part set in a private copy and cleared again."""
+
     def losses(leaves: Leaves, chunk: Chunk, step: float) -> Array:
         copies = tuple(np.array(leaf + 0j) for leaf in leaves)
         moving = copies[chunk.block].reshape(-1)

@@ -1,25 +1,26 @@
 """Evolution strategies: the gradient of the smoothed loss from function values at random points.
 
-What they compute stands here; how blocks of directions are walked through stands in `evolution_kernel`.
+This module states what is computed, at what cost and with what error. How it is computed, block by block, on workers or
+here, is in `gradest.sampling.evolution_kernel`.
 """
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 
-from gradest.errors import InvalidInputError
+import numpy as np
+
+from gradest.directions.laws import law_of
+from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimate import Cost
 from gradest.estimator import PreparedKernel, Smoothing, Target
-from gradest.laws import LAWS
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.sampling.evolution_error import predict_evolution
 from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun, parameter_kernel
 from gradest.sampling.sampler import DirectionSampler, evaluation_path, require_sigma
 from gradest.sampling.shaping import require_shaping
 from gradest.sampling.workers import Crew
 from gradest.situation import Situation
-from gradest.theory import Prediction
+from gradest.theory import Prediction, local_model, mean_excess, predict_shaped, relative_mse_es
 
 _GAUSSIAN = "Salimans et al. 2017, arXiv:1703.03864; Nesterov & Spokoiny 2017, doi:10.1007/s10208-015-9296-2"
 _SHAPED: dict[str | None, str] = {
@@ -46,11 +47,12 @@ class EvolutionStrategy(DirectionSampler):
     antithetic
         Whether values come in pairs at `x + sigma v` and `x - sigma v`, which cancels even terms.
     baseline
-        Of one-sided values: "none"; "value", f(x); "leave-one-out", the mean of the other values; "mean", that of
-        all, which shrinks the estimate by 1 - 1/N. Antithetic pairs need none.
+        What is subtracted from one-sided values: "none"; "value", f(x); "leave-one-out", the mean of the other values;
+        "mean", that of all, which shrinks the estimate by 1 - 1/N. Antithetic pairs need none.
     shaping
         None, "centered-rank", "z-score" or "sign": replaces values by utilities; the estimate is then a direction
-        without the gradient's length, and is not divided by sigma.
+        without the gradient's length, and is not divided by sigma. `gradest.theory.predict_shaped` has its mean cosine
+        with the gradient, `gradest.theory.shaping_scale` its mean length.
     differences
         "plain" subtracts function values; "exact" carries differences through the loss without cancellation and
         needs a loss in gradest's operations; "auto" is plain, and warns where rounding takes over.
@@ -70,11 +72,14 @@ class EvolutionStrategy(DirectionSampler):
         require_shaping(self.shaping, self.baseline)
         if self.differences not in DIFFERENCES:
             raise InvalidInputError(f"differences must be one of {DIFFERENCES}; found {self.differences!r}")
+        # Refused here, not when it runs: a sweep over hyper-parameters should fail before its first hour.
         for wrong, why in self._conflicts():
             if wrong:
                 raise InvalidInputError(why)
 
     def _conflicts(self) -> tuple[tuple[bool, str], ...]:
+        """Return combinations of hyper-parameters that mean nothing, each with why, and whether this is one."""
+        # "value" is not among these: f(x) is known before the values that it is subtracted from.
         centred = self.baseline in ("leave-one-out", "mean")
         bare = not self.antithetic and self.baseline == "none" and self.shaping is None
         one_sided_sign = self.shaping == "sign" and not self.antithetic
@@ -85,7 +90,7 @@ class EvolutionStrategy(DirectionSampler):
                 "pass antithetic=False, or baseline='none'",
             ),
             (
-                not self.antithetic and not LAWS[self.distribution].centred,
+                not self.antithetic and not law_of(self.distribution).centred,
                 f"one-sided values along {self.distribution} directions, whose mean is not zero, were asked for: their "
                 "bias is of order sigma; pass antithetic=True, or use fd-forward",
             ),
@@ -113,12 +118,12 @@ class EvolutionStrategy(DirectionSampler):
 
     @property
     def source(self) -> str:
-        """Of the directions where they have one of their own, and of the shaping."""
-        return "; ".join(filter(None, (LAWS[self.distribution].source or _GAUSSIAN, _SHAPED.get(self.shaping))))
+        """Where this law of directions, or else the method, was published; then where the shaping was."""
+        return "; ".join(filter(None, (law_of(self.distribution).source or _GAUSSIAN, _SHAPED.get(self.shaping))))
 
     @property
     def formula(self) -> str:
-        """In the words of the hyper-parameters: v_i are the directions, s is sigma."""
+        """The estimate on one line: v_i are the directions, s is sigma, f_i the values."""
         if self.antithetic:
             rise = "f(x + s v_i) - f(x - s v_i)"
             weight = f"({rise}) / 2s"
@@ -127,18 +132,18 @@ class EvolutionStrategy(DirectionSampler):
             rise = f"f(x + s v_i){subtracted.get(self.baseline, '')}"
             weight = f"({rise}) / s"
         if self.shaping is not None:
-            weight = f"{self.shaping}({rise})"
-        return f"(1/N) sum_i {weight} v_i, v_i {LAWS[self.distribution].wording}"
+            weight = f"{self.shaping}({rise})"  # utilities have no unit, so there is no division by s
+        return f"(1/N) sum_i {weight} v_i, v_i {law_of(self.distribution).wording}"
 
     @property
     def cost_formula(self) -> str:
-        """In values."""
+        """The cost of one estimate in evaluations of the loss."""
         plain = "2N values" if self.antithetic else "N + 1 values" if self.baseline == "value" else "N values"
         return plain + (" + 1 a block and side" if self.differences == "exact" else "")
 
     @property
     def target(self) -> Target:
-        """The smoothed loss's gradient; its direction alone where values are shaped, or the baseline shrinks it."""
+        """The gradient of the smoothed loss; its direction alone for shaped values and the mean baseline."""
         calibrated = self.shaping is None and self.baseline != "mean"
         return Target.SMOOTHED if calibrated else Target.DIRECTION
 
@@ -152,15 +157,45 @@ class EvolutionStrategy(DirectionSampler):
         values = sides * self.num_samples
         if self.differences == "exact":  # each block evaluates f(x) with the differences from it
             return Cost(values=values + len(self.blocks(layout)))
+        # Leave-one-out and mean baselines are made from the values themselves, and cost nothing.
         return Cost(values=values + (1 if self.baseline == "value" else 0))
 
     def predict(self, at: Situation) -> Prediction | None:
-        """Return the relative mean squared error and the cosine; of a shaped estimate the cosine alone."""
-        return predict_evolution(self, self.distribution, self.rank, at)
+        """Return the error that theory states: the cosine alone where values are shaped; None without a formula.
+
+        See `gradest.theory.relative_mse_es` and `gradest.theory.predict_shaped`.
+        """
+        bare = not self.antithetic and self.baseline == "none" and self.shaping is None
+        if not np.any(at.gradient) or (bare and at.value is None):
+            return None
+        baseline = "antithetic" if self.antithetic else self.baseline
+        size = at.layout.num_parameters
+        try:
+            if self.shaping is not None:
+                return predict_shaped(
+                    self.distribution,
+                    shaping=self.shaping,
+                    baseline=baseline,
+                    num_parameters=size,
+                    num_samples=self.num_samples,
+                )
+            return relative_mse_es(
+                self.distribution,
+                baseline=baseline,
+                num_parameters=size,
+                num_samples=self.num_samples,
+                sigma=self.sigma,
+                model=local_model(at.gradient, hessian=at.hessian, value=at.value),
+                direction_excess=mean_excess(
+                    self.distribution, blocks=at.layout.shapes, shares=at.shares, rank=self.rank
+                ),
+            )
+        except UnsupportedError:  # no formula is derived for this law and baseline, and None says so
+            return None
 
     def parts(self, objective: Objective) -> EvolutionKernel:
         """Return the kernel whose parts workers carry out."""
-        return parameter_kernel(self, objective, partial(self.directions, objective=objective), self.distribution)
+        return parameter_kernel(self, objective)
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         self.directions((0, 0), objective)  # refuses now what would not fit the memory budget later

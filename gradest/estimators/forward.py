@@ -61,6 +61,8 @@ class Forward(Estimator):
         structured = self.path == "structured"
         engine = objective.choose_engine("gradest" if structured else self.engine, "value_and_jvps")
         layout = objective.layout
+        # Entries of one row of a weight matrix move the columns of the pre-activations in turn, all by the same input
+        # feature: chunks of whole rows share it.
         if structured:
             plan = row_chunks(layout, self.chunk_size, default=STRUCTURED_DIRECTIONS)
         else:
@@ -86,6 +88,7 @@ class Forward(Estimator):
 def _push_dual(objective: Objective, factors: Factors) -> _Push:
     """Return the JVPs of a chunk by dual numbers; each block has a step of its own, where the others do not move."""
 
+    # One compiled step for each block, not for each chunk: chunks of a block have one shape, or two.
     def make_step(block: int) -> Callable[..., tuple[Array, Array]]:
         def step(leaves: Leaves, left: Array, right: Array, data: Data) -> tuple[Array, Array]:
             return objective.evaluate_jvps(leaves, factors.tangents(leaves, block, left, right), data)
@@ -103,6 +106,7 @@ def _push_dual(objective: Objective, factors: Factors) -> _Push:
 
 def _push_native(objective: Objective, factors: Factors) -> _Push:
     """Return the JVPs of a chunk by the framework's forward mode, which takes a tangent of every block."""
+    # Zeros of blocks that do not move must be real arrays here: frameworks have no symbolic zero to pass in.
     jvps = objective.prepare_jvps()
     ops, shapes = objective.ops, objective.layout.shapes
 

@@ -16,7 +16,7 @@ from gradest.estimator import PreparedKernel, Target
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, Data
-from gradest.sampling.sampler import DirectionSampler, Draws, add_leaves, bound_step, gradient_shares, place
+from gradest.sampling.sampler import DirectionSampler, Draws, add_leaves, bound_step, place
 from gradest.sampling.workers import Crew, Group, task_groups
 from gradest.situation import Situation
 from gradest.theory import Prediction, predict_forward_gradient, projection_relative_mse
@@ -72,7 +72,7 @@ class ForwardGradient(DirectionSampler):
             num_parameters=at.layout.num_parameters,
             num_samples=self.num_samples,
             blocks=at.layout.shapes,
-            shares=gradient_shares(at.layout, at.gradient),
+            shares=at.shares,
             rank=self.rank,
         )
         if not self.projection:
@@ -94,12 +94,14 @@ class ForwardGradient(DirectionSampler):
         self.directions((0, 0), objective)  # refuses now what would not fit the memory budget later
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
         groups = task_groups(self.blocks(objective.layout), objective)
+        # Directions have length sqrt(P): the projection on their span divides by P, the unbiased mean by N.
         scale = 1.0 / (num_parameters if self.projection else self.num_samples)
 
         def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             key = root_key(rng)
             total: Leaves | None = None
             value = None
+            # Each JVP gives the loss too, the same in every block: the last one is as good as any.
             for loss, part in crew.run(ForwardGradientKernel.slopes, leaves, groups, [(key,)] * len(groups)):
                 value, total = loss, add_leaves(total, part)
             return KernelResult(value, tuple(leaf * scale for leaf in total or ()))
@@ -108,7 +110,7 @@ class ForwardGradient(DirectionSampler):
 
 
 class ForwardGradientKernel:
-    """The part of a forward gradient on one objective that workers carry out."""
+    """A forward gradient on one objective, in parts for workers."""
 
     def __init__(self, estimator: ForwardGradient, objective: Objective) -> None:
         self.objective = objective
@@ -118,8 +120,9 @@ class ForwardGradientKernel:
         self._estimator = estimator
         self._source: tuple[Key, Draws] | None = None
 
-    def slopes(self, leaves: Leaves, group: Group, key: Key) -> tuple[Any, Leaves | None]:
+    def slopes(self, leaves: Leaves, group: Group, key: Key) -> tuple[Any, Leaves]:
         """Return the loss and `sum_k (grad f . v_k) v_k` over the group's directions."""
+        # Groups of one estimate share a key: orthogonal frames kept by the source are then drawn once.
         if self._source is None or self._source[0] != key:
             self._source = (key, self._estimator.directions(key, self.objective))
         total: Leaves | None = None
@@ -127,7 +130,7 @@ class ForwardGradientKernel:
         for block in group:
             value, part = self._step(leaves, place(self.objective, self._source[1].block(*block)))
             total = add_leaves(total, part)
-        return value, total
+        return value, total or ()
 
 
 Step = Callable[..., tuple[Array, Leaves]]
@@ -145,7 +148,7 @@ def _interpreted_step(objective: Objective) -> Step:
 
 
 def _native_step(objective: Objective) -> Step:
-    """Return a step by the framework's forward mode, on dense directions."""
+    """Return a step by the framework's own forward mode, which takes dense tangents alone."""
     jvps, ops = objective.prepare_jvps(), objective.ops
 
     def step(leaves: Leaves, noise: Noise) -> tuple[Array, Leaves]:

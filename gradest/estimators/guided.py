@@ -10,19 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.directions import Key, Noise
+from gradest.directions import Directions, Key, Noise
 from gradest.errors import InvalidInputError, UnsupportedError
+from gradest.estimate import Cost
 from gradest.estimator import PreparedKernel, Target
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.sampling.evolution_kernel import AntitheticVariant, EvolutionKernel, EvolutionRun
-from gradest.sampling.sampler import evaluation_path
+from gradest.sampling.antithetic import AntitheticVariant
+from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
+from gradest.sampling.sampler import Sampler, evaluation_path
 from gradest.sampling.workers import Crew
 from gradest.situation import Situation
 from gradest.theory import Prediction, predict_guided
 
 _GUIDE = "guide"
-_LAW = "normal"  # of the covariance that the paper states
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +65,11 @@ class GuidedES(AntitheticVariant):
 
     @property
     def target(self) -> Target:
-        """A direction near the gradient's; for alpha = 1 and scale = 1 the smoothed loss's gradient."""
+        """A direction near the gradient's; for alpha = 1 and scale = 1 the gradient of the smoothed loss."""
         return Target.SMOOTHED if self.alpha == self.scale == 1.0 else Target.DIRECTION
+
+    def cost(self, layout: Layout) -> Cost:
+        return Cost(values=2 * self.num_samples)
 
     def predict(self, at: Situation) -> Prediction | None:
         """Return the error about the gradient, bias included, of `predict_guided`; None without an objective.
@@ -94,8 +98,12 @@ class GuidedES(AntitheticVariant):
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
-        guided = (1.0 - self.alpha) * objective.layout.num_parameters / max(1, len(self.guides or ()))
-        run = EvolutionRun(crew, self.blocks_of(objective.layout, _LAW, 1), scale=self.scale / (self.alpha + guided))
+        # The largest eigenvalue of E v v^T, alpha + (1 - alpha) P / k, belongs to the guides' span: divided by it, the
+        # estimate is unbiased inside the span (at scale 1) and shrunk outside.
+        size = objective.layout.num_parameters
+        guided = (1.0 - self.alpha) * size / max(1, len(self.guides or ()))
+        blocks = self._blocks(objective.layout, entries=size)
+        run = EvolutionRun(crew, blocks, scale=self.scale / (self.alpha + guided))
         return PreparedKernel(run, evaluation_path(objective))
 
     def _basis(self, objective: Objective) -> NDArray[np.float64]:
@@ -104,6 +112,7 @@ class GuidedES(AntitheticVariant):
             raise UnsupportedError(
                 "guided-es was asked for without guides; pass guides=[gradient, ...] in the structure of the parameters"
             )
+        # Checked before QR, which returns a basis of any matrix: of dependent guides one of nothing in particular.
         rows = [_flat(guide, objective) for guide in self.guides]
         matrix = np.stack(rows).T
         rank = int(np.linalg.matrix_rank(matrix))
@@ -131,12 +140,19 @@ class GuidedDirections:
     """Normal directions of P + k numbers, of which the last k are coordinates in the guides' span."""
 
     def __init__(
-        self, key: Key, *, estimator: GuidedES, objective: Objective, basis: NDArray[np.float64], alpha: float
+        self, key: Key, *, estimator: Sampler, objective: Objective, basis: NDArray[np.float64], alpha: float
     ) -> None:
         layout = objective.layout
+        # One draw of P + k normal numbers for each direction: index and seed decide both parts together.
         extended = Layout((*layout.names, _GUIDE), (*layout.shapes, (basis.shape[1],)))
         self._layout = layout
-        self._normal = estimator.draw(key, extended, _LAW, 1, dtype=objective.dtype)
+        self._normal = Directions(
+            key,
+            extended,
+            num_samples=estimator.num_samples,
+            dtype=objective.dtype,
+            memory_budget_bytes=estimator.memory_budget_bytes,
+        )
         self._free = math.sqrt(alpha)
         self._guided = math.sqrt((1.0 - alpha) * layout.num_parameters / basis.shape[1]) * basis.T
 

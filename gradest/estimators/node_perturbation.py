@@ -3,22 +3,23 @@
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from gradest.autodiff import value_and_gradient
 from gradest.backend import Leaves, as_float64
-from gradest.directions import Directions, Key
-from gradest.directions.directions import require_distribution
 from gradest.directions.keys import Rng
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel, Target
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, Data, Operations
-from gradest.sampling.evolution_kernel import AntitheticVariant, EvolutionKernel, EvolutionRun
+from gradest.sampling.antithetic import AntitheticVariant
+from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
 from gradest.sampling.layers import Layer, require_layers_alone, run_intercepted
+from gradest.sampling.sampler import DirectionSampler
 from gradest.sampling.workers import Crew
 from gradest.situation import Situation
 from gradest.tangents import Tangent
@@ -26,7 +27,7 @@ from gradest.theory import NodeLayer, Prediction, predict_node_perturbation
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodePerturbation(AntitheticVariant):
+class NodePerturbation(AntitheticVariant, DirectionSampler):
     """Estimates the gradient by the pre-activations of all layers, and carries it to the weights exactly.
 
     With pre-activations `z_l = h_{l-1} W_l + b_l`, the estimate by z is antithetic ES, and then
@@ -40,7 +41,7 @@ class NodePerturbation(AntitheticVariant):
 
     Attributes
     ----------
-    num_samples, sigma, distribution, chunk_size, memory_budget_bytes
+    num_samples, sigma, distribution, rank, chunk_size, memory_budget_bytes
         As in `EvolutionStrategy`, for antithetic pairs; sigma is in units of the pre-activations.
     """
 
@@ -49,16 +50,9 @@ class NodePerturbation(AntitheticVariant):
     formula = "h^T (1/N) sum_i (f(z + s v_i) - f(z - s v_i)) / (2 s) v_i"
     cost_formula = "2N + 1 values"
 
-    distribution: str = "normal"
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range and laws that do not exist."""
-        super().__post_init__()
-        require_distribution(self.distribution, rank=1)
-
     @property
     def target(self) -> Target:
-        """The gradient of the loss smoothed over pre-activations."""
+        """The gradient of the loss smoothed over pre-activations, not over weights."""
         return Target.SMOOTHED
 
     def cost(self, layout: Layout) -> Cost:
@@ -76,18 +70,17 @@ class NodePerturbation(AntitheticVariant):
             layers=at.objective.scoped(_node_layers)(at.objective),
             gradient_norm=float(np.linalg.norm(np.asarray(at.gradient, dtype=np.float64))),
             num_samples=self.num_samples,
+            rank=self.rank,
         )
 
     def parts(self, objective: Objective) -> EvolutionKernel:
         """Return the kernel whose parts workers carry out: evolution strategies on pre-activations."""
-        nodes = _node_layout(objective)
-
-        def draw(key: Key) -> Directions:
-            return self.draw(key, nodes, self.distribution, 1, dtype=objective.dtype)
-
+        draw = partial(self.directions, objective=objective, layout=_node_layout(objective))
         draw((0, 0))  # refuses now what would not fit the memory budget later
 
         def evaluate(leaves: Leaves, tangents: Sequence[Tangent], data: Data) -> Array:
+            # Layers run in the order in which `_node_layout` found them, so the k-th affine operation takes the k-th
+            # direction.
             moves = iter(tangents)
             objective.count(Cost(values=tangents[0].count))
 
@@ -103,7 +96,8 @@ class NodePerturbation(AntitheticVariant):
 
     def _prepare(self, objective: Objective, executor: Executor | None) -> PreparedKernel:
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
-        run = EvolutionRun(crew, self.blocks_of(_node_layout(objective), self.distribution, 1))
+        run = EvolutionRun(crew, self.blocks(_node_layout(objective)))
+        # Inputs h and f(x) come from one evaluation without noise; that is the "+ 1" of the cost.
         forward = objective.compile(lambda leaves, data: _value_and_inputs(objective, leaves, data))
         layers = tuple(layer for layer, _, _ in require_layers_alone(objective))
         carry = objective.compile(lambda inputs, nodes, data: _by_parameters(objective, layers, inputs, nodes))
@@ -134,6 +128,7 @@ def _node_layers(objective: Objective) -> tuple[NodeLayer, ...]:
         leaves, data = bound
         return run_intercepted(objective, leaves, data, move, ops=ops)
 
+    # df/dz is the gradient by shifts added to the pre-activations, taken at shift zero.
     rest = tuple(objective.ops.zeros_like(output) for _, _, output in found)
     _, slopes = value_and_gradient(shifted, objective.ops, rest, (objective.start, objective.data))
     return tuple(
@@ -162,6 +157,6 @@ def _by_parameters(objective: Objective, layers: Sequence[Layer], inputs: Leaves
         parts = {layer.weight: ops.matmul(ops.matrix_transpose(values), node)}
         if layer.bias is not None:
             parts[layer.bias] = ops.sum(node, axis=-2)
-        for place, part in parts.items():
+        for place, part in parts.items():  # a tied weight is met several times, and its uses add up
             total[place] = total[place] + part if place in total else part
     return tuple(total[place] for place in range(len(objective.layout.names)))

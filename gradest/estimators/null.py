@@ -13,7 +13,7 @@ from gradest.objective import Objective
 
 @dataclass(frozen=True)
 class Null(Estimator):
-    """Returns zeros without an evaluation: the cost of the harness itself, a permanent row of every table."""
+    """Returns zeros and evaluates nothing, so that its time is the cost of the harness itself."""
 
     family = "null"
     source = "a control"
@@ -22,7 +22,7 @@ class Null(Estimator):
 
     @property
     def target(self) -> Target:
-        """Nothing."""
+        """Nothing: zeros are no estimate."""
         return Target.NOTHING
 
     def cost(self, layout: Layout) -> Cost:

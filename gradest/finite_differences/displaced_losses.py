@@ -1,4 +1,4 @@
-"""Losses at parameters with single entries displaced, in chunks: the evaluations that finite differences are made of.
+"""The loss at parameters with one entry moved, for chunks of entries: what finite differences are made of.
 
 Three ways to evaluate them, named in the result: a batch of perturbed copies (or the framework's vmap, or a loop),
 a loop in place on a private copy for functions of NumPy arrays, and structured evaluation, which computes
@@ -26,10 +26,11 @@ MANY_CHUNKS = 8
 
 @dataclass(frozen=True, eq=False)
 class Displacement:
-    """How far each entry is to be moved: flat NumPy arrays for each block, and arrays like the leaves.
+    """How far each entry is to be moved, on the host (`flat`, one array a block) and in the framework (`arrays`).
 
-    They cross to the framework once an estimate, not once a chunk; `shared` and `common` (of each block, where steps
-    are compiled) keep what the chunks of an estimate have in common.
+    They cross to the framework once an estimate, not once a chunk. `shared` and `common` keep what the chunks of one
+    estimate have in common, the values of the unperturbed loss: `shared` where operations run one by one, `common`, for
+    each block, where they are compiled. An estimate makes new displacements, so that neither outlives its parameters.
     """
 
     flat: tuple[Floats, ...]
@@ -44,7 +45,7 @@ class Displacement:
 
 
 def as_displacement(objective: Objective, flat: Sequence[Floats]) -> Displacement:
-    """Return a displacement from flat NumPy arrays."""
+    """Return a displacement from flat NumPy arrays, one a block; it is copied to the objective's device."""
     shaped = zip(flat, objective.layout.shapes, objective.start, strict=True)
     return Displacement(tuple(flat), tuple(objective.ops.constant(v.reshape(shape), like=x) for v, shape, x in shaped))
 
@@ -54,7 +55,10 @@ DisplacedLosses = Callable[[Leaves, Chunk, Displacement], tuple[Array, Array | N
 
 
 def prepare_black_box(objective: Objective, plan: Sequence[Chunk]) -> tuple[DisplacedLosses, str]:
-    """Return the losses by whole evaluations, and the path: "batched", "vmap" or "loop"."""
+    """Return the losses by whole evaluations, and the path: "batched", "vmap" or "loop".
+
+    This takes any function. NumPy arrays have ways of their own: what counts there is how often memory is passed over.
+    """
     path = objective.population_path
     if all(isinstance(leaf, np.ndarray) for leaf in objective.start):
         return (_in_place(objective) if path == "loop" else _written(objective)), path
@@ -62,7 +66,10 @@ def prepare_black_box(objective: Objective, plan: Sequence[Chunk]) -> tuple[Disp
 
 
 def _population(objective: Objective, factors: Factors) -> DisplacedLosses:
-    """Return the losses of perturbed copies that are made where the framework compiles."""
+    """Return the losses of perturbed copies that are made inside the framework's compiled step.
+
+    One step for each block: the block's number decides what is copied and what stays, and must not be traced.
+    """
 
     def make_step(block: int) -> Callable[..., Array]:
         def step(leaves: Leaves, left: Array, right: Array, scale: Array, data: Data) -> Array:
@@ -87,6 +94,7 @@ def _written(objective: Objective) -> DisplacedLosses:
         count = chunk.positions.size
         points = [np.asarray(leaf) for leaf in leaves]
         population = [np.broadcast_to(leaf, (count, *shape)) for leaf, shape in zip(points, shapes, strict=True)]
+        # `broadcast_to` makes views of the other blocks, which cost nothing; one block alone is copied K times.
         moving = np.repeat(np.reshape(points[chunk.block], (1, -1)), count, axis=0)
         moving[np.arange(count), chunk.positions] += displacement.of(chunk)
         population[chunk.block] = moving.reshape(population[chunk.block].shape)
@@ -112,7 +120,10 @@ def _in_place(objective: Objective) -> DisplacedLosses:
 
 
 def prepare_structured(objective: Objective, plan: Sequence[Chunk]) -> tuple[DisplacedLosses, str]:
-    """Return the losses computed from the unperturbed evaluation and what an entry of a matrix touches."""
+    """Return the losses by recomputing only what an entry of a weight matrix touches: one column of a layer's output.
+
+    The rest comes from one unperturbed evaluation, which all chunks of an estimate share.
+    """
     factors = Factors(objective, whole_rows=True, plan=plan)
     evaluate = _interpreted(objective, factors, plan, objective.evaluate_perturbed, perturbed_values)
 
@@ -123,7 +134,10 @@ def prepare_structured(objective: Objective, plan: Sequence[Chunk]) -> tuple[Dis
 
 
 def prepare_exact(objective: Objective, plan: Sequence[Chunk], *, whole_rows: bool) -> tuple[DisplacedLosses, str]:
-    """Return the exact differences from the loss, and the loss, by `gradest.autodiff`."""
+    """Return the differences `f(x + h e_i) - f(x)` free of cancellation, and the loss, by `gradest.autodiff`.
+
+    The change is propagated through each operation, so that no two nearly equal losses are ever subtracted.
+    """
     factors = Factors(objective, whole_rows=whole_rows, plan=plan)
     evaluate = _interpreted(objective, factors, plan, objective.evaluate_differences, value_and_differences)
 
@@ -141,9 +155,9 @@ def _interpreted(
     evaluate: Callable[..., Any],
     interpret: Callable[..., Any],
 ) -> Callable[[Leaves, Chunk, Displacement], Any]:
-    """Return an evaluation by an interpreter, which computes the unperturbed values once an estimate.
+    """Return an evaluation by one of gradest's interpreters, which computes the unperturbed values once an estimate.
 
-    `evaluate` counts, and `interpret` does the same uncounted.
+    `evaluate` counts what it evaluates, and `interpret` does the same uncounted: it fills the shared memory.
     """
 
     def eagerly(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> Any:
@@ -178,6 +192,9 @@ class _CompiledStep:
         shares: bool,
     ) -> None:
         self.block, self.factors = block, factors
+        # Values cannot be handed from one compiled step to another by reference: they go in and out as arguments, and
+        # `expressions`, which both steps number alike, says which is which. `numbers` is filled while `common` is
+        # traced, at its first call, which comes before the first call of `step`.
         expressions = Expressions()
         numbers: list[int] = []
 
@@ -205,7 +222,7 @@ class _CompiledStep:
 def perturbed_copies(
     objective: Objective, leaves: Leaves, block: int, left: Array, right: Array, scale: Array
 ) -> Leaves:
-    """Return the leaves with a leading axis K: a block with an entry displaced in each copy, the others as they are."""
+    """Return K copies of the leaves, each with one entry of a block displaced; the leading axis counts the copies."""
     ops, shapes = objective.ops, objective.layout.shapes
     moving = leaves[block] + spread(ops, left, right, shapes[block]) * scale
     count = int(left.shape[0])

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from gradest.binding import bind
 from gradest.directions import Directions, as_tangents, root_key
 from gradest.estimator import Estimator
-from gradest.laws import LAWS
 from gradest.measurement.accuracy import ReplicateAccuracy, accuracy_of_replicates
 from gradest.measurement.reference import Reference
 from gradest.operations import NumpyArray
 from gradest.problem import Problem
+from gradest.theory.moments import marginal
 
 SMOOTHING_PAIRS = 64
 """Pairs of points over which the smoothed gradient is averaged."""
@@ -73,7 +73,7 @@ def smoothed_reference(problem: Problem, *, sigma: float) -> SmoothedReference:
 
 def smooths_normally(estimator: Estimator) -> bool:
     """Whether the estimator's target is the gradient of the loss smoothed by a normal density."""
-    return estimator.smoothing is not None and LAWS[estimator.smoothing.law].smooths_as_normal
+    return estimator.smoothing is not None and marginal(estimator.smoothing.law) == "normal"
 
 
 @dataclass(frozen=True, kw_only=True)

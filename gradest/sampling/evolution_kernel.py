@@ -1,12 +1,14 @@
-"""How an evolution strategy runs: blocks of directions through compiled steps, then weighted sums in index order.
+"""Runs an evolution strategy: evaluates the loss along blocks of directions and sums them by weight, in index order.
 
-One pass where the weight of a direction depends on its own values alone. Two where it depends on all values
-(shaping, batch-mean baselines): the first gathers values, the second draws the same directions again.
+One pass where the weight of a direction depends on its own values alone: each block gives its part of the sum and is
+forgotten. Two passes where it depends on all values (shaping, batch-mean baselines): the first gathers values, the
+second draws the same directions again. They are functions of (key, index), hence the same to the bit, and N directions
+of P numbers never have to be kept.
 """
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,12 +18,12 @@ from gradest.autodiff import Shared
 from gradest.backend import Leaves
 from gradest.directions import Directions, Key, Noise, as_tangents, root_key
 from gradest.directions.keys import Rng
-from gradest.estimate import Cost, KernelResult
-from gradest.layout import Layout
+from gradest.directions.laws import law_of
+from gradest.estimate import KernelResult
 from gradest.objective import Objective
 from gradest.operations import Array, Data
 from gradest.sampling.cancellation import rounding_matters, warn_if_cancelled
-from gradest.sampling.sampler import Draws, Sampler, add_leaves, bound_step, evaluate_at, place, require_sigma
+from gradest.sampling.sampler import Draws, add_leaves, bound_step, evaluate_at, place
 from gradest.sampling.shaping import centred_weights, shaped_weights
 from gradest.sampling.workers import Block, Crew, Group, task_groups
 from gradest.tangents import Tangent, mirrored
@@ -30,66 +32,46 @@ Evaluate = Callable[[Leaves, Sequence[Tangent], Any], Array]
 
 
 class Strategy(Protocol):
-    """What the kernel reads of an evolution strategy; `EvolutionStrategy` says what each means."""
+    """The hyper-parameters that the kernel reads of an estimator; `EvolutionStrategy` documents each."""
 
     @property
-    def num_samples(self) -> int: ...
+    def num_samples(self) -> int:
+        """N."""
+
     @property
-    def sigma(self) -> float: ...
-    @property
-    def antithetic(self) -> bool: ...
-    @property
-    def baseline(self) -> str: ...
-    @property
-    def shaping(self) -> str | None: ...
-    @property
-    def differences(self) -> str: ...
+    def sigma(self) -> float:
+        """The smoothing radius."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class AntitheticVariant(Sampler):
-    """Base of antithetic evolution strategies on something else than the parameters as they are.
-
-    Attributes
-    ----------
-    num_samples, sigma, chunk_size, memory_budget_bytes
-        As in `EvolutionStrategy`.
-    """
-
-    sigma: float = 0.01
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range."""
-        super().__post_init__()
-        require_sigma(self.sigma)
-
-    # What `Strategy` asks for beside the fields: values in pairs, as they are.
     @property
     def antithetic(self) -> bool:
-        """Whether values come in pairs at `x + sigma v` and `x - sigma v`: they do."""
-        return True
+        """Whether values come in pairs."""
 
     @property
     def baseline(self) -> str:
-        """What is subtracted from one-sided values: pairs need nothing."""
-        return "none"
+        """What one-sided values are compared with."""
 
     @property
     def shaping(self) -> str | None:
-        """What values are replaced by: nothing."""
-        return None
+        """What utilities replace values, if any."""
 
     @property
     def differences(self) -> str:
-        """How differences are taken: by subtracting values."""
-        return "plain"
+        """How the kernel subtracts values: "exact", or any other name for plain subtraction."""
 
-    def cost(self, layout: Layout) -> Cost:
-        return Cost(values=2 * self.num_samples)
+
+class ParameterStrategy(Strategy, Protocol):
+    """A strategy whose directions are of the parameters, such as `EvolutionStrategy`."""
+
+    @property
+    def distribution(self) -> str:
+        """The law of the directions."""
+
+    def directions(self, key: Key, objective: Objective) -> Directions:
+        """Return the directions of one estimate."""
 
 
 class EvolutionKernel:
-    """The parts of an evolution strategy on one objective that workers carry out, each on a group of blocks.
+    """An evolution strategy on one objective, cut into parts that workers carry out, each on a group of blocks.
 
     Parameters
     ----------
@@ -115,13 +97,17 @@ class EvolutionKernel:
         self._draw = draw
         self._packed = packed
         self._exact = strategy.differences == "exact"
+        # Both sides of a pair go through a loss in operations together: linear operations on a direction and its
+        # opposite cost half of what two directions cost.
         self._pairs = evaluate is None and objective.text is not None
+        # Exact differences come from f(x) by themselves, without the baseline's evaluation.
         self.needs_value = strategy.baseline == "value" and not self._exact
         self.watches_rounding = not self._exact and rounding_matters(objective.dtype, strategy.sigma)
+        # Steps are compiled where the framework compiles: their branches may depend on fields, never on a value.
         self._values = bound_step(objective, self._values_step)
         self._slopes = bound_step(objective, self._slopes_step)
         self._combine = bound_step(objective, lambda noise, weights, data: self._sum(self._tangents(noise), weights))
-        self._local = threading.local()
+        self._local = threading.local()  # threads of one executor run parts of one kernel at once
         self._evaluate = evaluate or self._evaluate_at
         self._dtype = None if evaluate is None else objective.dtype
         self._source: tuple[Key, Draws] | None = None
@@ -138,7 +124,7 @@ class EvolutionKernel:
             noise, given = self._noise(key, block), () if value is None else value
             part, values, differences, centre = self._slopes(leaves, noise, given)
             total = add_leaves(total, part, self.objective.ops)
-            if self.watches_rounding:
+            if self.watches_rounding:  # arrays, not numbers: reading one here would wait for the device in every block
                 watched.append((values, differences))
         return total, centre, tuple(watched)
 
@@ -150,6 +136,7 @@ class EvolutionKernel:
         for block in group:
             sides, centre = self._values(leaves, self._noise(key, block))
             rows.append(np.stack([np.asarray(self.objective.backend.numpy(f), dtype=np.float64) for f in sides]))
+        # In float64 on the host: ranks and means over all N must not depend on the dtype or the blocks.
         return np.concatenate(rows, axis=1), centre
 
     def combined(self, leaves: Leaves, group: Group, key: Key, weights: NDArray[np.float64]) -> Leaves:
@@ -162,7 +149,7 @@ class EvolutionKernel:
             )
             part = self._combine(self._noise(key, (start, stop)), placed)
             total = add_leaves(total, part, objective.ops)
-        self._kept = None
+        self._kept = None  # the second pass is over: the next estimate has another key
         return total or ()
 
     def _share(self, key: Key) -> None:
@@ -202,6 +189,7 @@ class EvolutionKernel:
         if antithetic and not self._pairs:
             # An opaque loss is evaluated at whole points: one side at a time takes half the memory.
             return tuple(self._evaluate(leaves, [t.scaled(r) for t in tangents], data) for r in (radius, -radius)), ()
+        # 2 K points from K directions: first all x + r v, then all x - r v; "sides" takes them apart below.
         moved = [mirrored(t, radius) if antithetic else t.scaled(radius) for t in tangents]
         centre: Any = ()
         if self._exact:
@@ -216,10 +204,14 @@ class EvolutionKernel:
     def _slopes_step(self, leaves: Leaves, noise: Noise, value: Any, data: Data) -> tuple[Leaves, Array, Array, Any]:
         """Return `sum_k slope_k v_k`, values, differences and f(x) where exact; slope = difference / sigma."""
         sides, centre = self._values_step(leaves, noise, data)
+        # Halved before it is divided by sigma: (f+ - f-) / 2 is about sigma |g|, as one-sided differences are, so that
+        # one threshold of rounding watches both.
         if self.strategy.antithetic:
             differences = (sides[0] - sides[1]) * 0.5
         else:
             differences = sides[0] - value if self.needs_value else sides[0]
+        # The tangents again, not kept from above: they wrap the same arrays, or unpack the bits once more, which is one
+        # computation to a compiler, so that K P numbers need not live while the loss is evaluated.
         slopes = differences * (1.0 / self.strategy.sigma)
         return self._sum(self._tangents(noise), slopes), sides[0], differences, centre
 
@@ -232,6 +224,13 @@ class EvolutionKernel:
 
     def _sum(self, tangents: Sequence[Tangent], weights: Array) -> Leaves:
         return tuple(tangent.combine(self.objective.ops, weights) for tangent in tangents)
+
+
+def parameter_kernel(strategy: ParameterStrategy, objective: Objective) -> EvolutionKernel:
+    """Return the kernel of a strategy along directions of the objective's parameters."""
+    # Signs cross to the device as bits, a 32nd of the numbers, where one array of them serves all parameters.
+    packed = law_of(strategy.distribution).signs and objective.ops.unpacks_signs and len(set(objective.dtypes)) == 1
+    return EvolutionKernel(strategy, objective, partial(strategy.directions, objective=objective), packed=packed)
 
 
 class EvolutionRun:
@@ -285,12 +284,10 @@ class EvolutionRun:
         if strategy.shaping is None:
             return centred_weights(fitness, strategy.baseline, strategy.sigma)
         centre = float(fitness[0].mean())
-        if strategy.baseline == "value":  # exact differences are from f(x) already, and then it is not needed
-            centre = 0.0 if value is None or not self._kernel.needs_value else self._float(value)
+        if strategy.baseline == "value":  # exact differences are from f(x) already
+            known = value is not None and self._kernel.needs_value
+            centre = float(self._kernel.objective.backend.numpy(value)) if known else 0.0  # type: ignore[arg-type]  # known
         return shaped_weights(fitness, strategy.shaping, centre)
-
-    def _float(self, value: Array) -> float:
-        return float(self._kernel.objective.backend.numpy(value))
 
     def _warn(self, watched: Sequence[tuple[Array, Array]]) -> None:
         if not watched:
@@ -307,15 +304,3 @@ class EvolutionRun:
 def _first(value: Array | None, centre: Any) -> Array | None:
     """Return f(x) as it was known before, or as exact differences give it, or None."""
     return value if value is not None or centre is None or isinstance(centre, tuple) else centre
-
-
-def parameter_kernel(
-    strategy: Strategy, objective: Objective, draw: Callable[[Key], Draws], law: str
-) -> EvolutionKernel:
-    """Return the kernel of a strategy along directions of the parameters, of a law.
-
-    Random signs cross to the framework as bits, 32 times smaller, where its steps can unpack them.
-    """
-    one_dtype = len(set(objective.dtypes)) == 1
-    packed = law == "rademacher" and objective.ops.unpacks_signs and one_dtype
-    return EvolutionKernel(strategy, objective, draw, packed=packed)

@@ -1,16 +1,13 @@
-"""Base classes of estimators that draw random directions, and what they do with a block of them.
+"""Base classes of estimators that average over random directions: fields, blocks of directions, sums over blocks.
 
-Sums over blocks run in index order, so that an estimate does not depend on the number of workers. This module knows
-no particular estimator.
+Blocks depend on the layout and the hyper-parameters alone, and sums run in index order, so that an estimate does
+not depend on the number of workers. This module knows no particular estimator.
 """
 
 import operator
-from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
-
-import numpy as np
 
 from gradest.autodiff import Shared
 from gradest.backend import Leaves
@@ -18,11 +15,10 @@ from gradest.chunking import DEFAULT_MEMORY_BUDGET_BYTES, choose_chunk_size, chu
 from gradest.directions import Directions, Key, Noise
 from gradest.directions.directions import direction_entries, require_distribution
 from gradest.errors import InvalidInputError
-from gradest.estimate import Cost
 from gradest.estimator import Estimator
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.operations import Array, Data, NumpyArray, Operations
+from gradest.operations import Array, Data, Operations
 from gradest.tangents import Tangent
 
 _ENTRY_BYTES = 8
@@ -38,7 +34,7 @@ class Draws(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Sampler(Estimator):
-    """Base of estimators that average over N random directions, walked through in blocks.
+    """Base class of estimators that average over N random directions, whatever their law.
 
     Attributes
     ----------
@@ -64,17 +60,10 @@ class Sampler(Estimator):
         if self.chunk_size is not None:
             require_positive("chunk_size", self.chunk_size)
 
-    @abstractmethod
-    def cost(self, layout: Layout) -> Cost:
-        """Return what one estimate costs."""
-
-    def blocks_of(self, layout: Layout, distribution: str, rank: int) -> tuple[tuple[int, int], ...]:
-        """Return `(start, stop)` of the blocks of directions of a law that are evaluated together.
-
-        They depend on the layout and the hyper-parameters alone, so that sums over blocks, and with them estimates, do
-        not depend on the number of workers.
-        """
-        entries = direction_entries(layout, distribution, rank)
+    def _blocks(self, layout: Layout, *, entries: int) -> tuple[tuple[int, int], ...]:
+        """Return `(start, stop)` of the blocks of directions, drawn from so many numbers each, evaluated together."""
+        # Nothing here may depend on the backend, the dtype or the number of workers: sums over blocks run in order, and
+        # other blocks would be another rounding.
         size = choose_chunk_size(
             self.num_samples,
             bytes_per_item=_ENTRY_BYTES * (entries + layout.num_parameters // _ACTIVATION_SHARE),
@@ -83,61 +72,50 @@ class Sampler(Estimator):
         )
         return chunks(self.num_samples, size)
 
-    def draw(self, key: Key, layout: Layout, distribution: str, rank: int, *, dtype: str) -> Directions:
-        """Return the directions of one estimate, of a law, in the precision of a dtype.
-
-        Raises
-        ------
-        MemoryBudgetError
-            The law draws directions together, and they do not fit the budget.
-        """
-        return Directions(
-            key,
-            layout,
-            distribution,
-            num_samples=self.num_samples,
-            dtype=dtype,
-            rank=rank,
-            memory_budget_bytes=self.memory_budget_bytes,
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
 class DirectionSampler(Sampler):
-    """Base of estimators along random directions of the parameters, of a law that can be chosen.
+    """Base class of estimators whose directions follow one of the named laws.
 
     Attributes
     ----------
-    num_samples, chunk_size, memory_budget_bytes
-        As in `Sampler`.
     distribution
         The law of the directions, one of `gradest.directions.DISTRIBUTIONS`; see `Directions`.
     rank
-        Of "low-rank" directions.
+        The rank of "low-rank" directions.
+    num_samples, chunk_size, memory_budget_bytes
+        As in `Sampler`.
     """
 
     distribution: str = "normal"
     rank: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse counts that are not positive integers and laws that do not exist."""
+        """Refuse laws that do not exist."""
         super().__post_init__()
         require_distribution(self.distribution, self.rank)
 
     def blocks(self, layout: Layout) -> tuple[tuple[int, int], ...]:
         """Return `(start, stop)` of the blocks of directions that are evaluated together."""
-        return self.blocks_of(layout, self.distribution, self.rank)
+        return self._blocks(layout, entries=direction_entries(layout, self.distribution, self.rank))
 
-    def directions(self, key: Key, objective: Objective) -> Directions:
-        """Return the directions of one estimate, in the precision of the objective."""
-        return self.draw(key, objective.layout, self.distribution, self.rank, dtype=objective.dtype)
+    def directions(self, key: Key, objective: Objective, *, layout: Layout | None = None) -> Directions:
+        """Return the directions of one estimate, in the precision of the objective.
 
-
-def gradient_shares(layout: Layout, gradient: NumpyArray) -> list[float]:
-    """Return the share `|G_l|^2 / |g|^2` of each parameter in a gradient `(P,)`."""
-    blocks = layout.unflatten(np.asarray(gradient, dtype=np.float64))
-    squares = [float(np.sum(np.square(block, dtype=np.float64))) for block in blocks]
-    return [square / sum(squares) for square in squares]
+        Parameters
+        ----------
+        layout
+            What the directions move: the objective's parameters by default.
+        """
+        return Directions(
+            key,
+            objective.layout if layout is None else layout,
+            self.distribution,
+            num_samples=self.num_samples,
+            dtype=objective.dtype,
+            rank=self.rank,
+            memory_budget_bytes=self.memory_budget_bytes,
+        )
 
 
 def require_sigma(sigma: float) -> None:
@@ -151,6 +129,7 @@ def place(objective: Objective, noise: Noise, *, dtype: str | None = None) -> No
 
     Directions of something else than parameters name their one dtype.
     """
+    # They were drawn in one dtype, the objective's; parameters may each have one of their own.
     dtypes = objective.dtypes if dtype is None else (dtype,) * len(noise)
 
     def convert(values: Any, dtype: str) -> Any:
@@ -178,6 +157,7 @@ def evaluate_at(
     """
     if objective.text is not None:
         return objective.evaluate_perturbed(leaves, tangents, data, shared=shared)
+    # An opaque loss sees whole points: K copies of the parameters, each displaced.
     ops = objective.ops
     population = tuple(
         ops.expand_dims(leaf, axis=0) + tangent.dense(ops) for leaf, tangent in zip(leaves, tangents, strict=True)
@@ -194,5 +174,6 @@ def add_leaves(total: Leaves | None, part: Leaves, ops: Operations | None = None
     """Return the sum of two sets of leaves; the first, which may be None, may be overwritten where `ops` are given."""
     if total is None:
         return part
+    # `accumulate` may write into the first, which is a block's own sum and nobody else's.
     add = operator.add if ops is None else ops.accumulate
     return tuple(add(a, b) for a, b in zip(total, part, strict=True))

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from gradest.directions import LAWS
 from gradest.errors import UnsupportedError
 from gradest.estimator import Target
 from gradest.situation import Situation
@@ -18,7 +19,6 @@ from gradest.testing.results import CheckResult, judged, not_applicable
 from gradest.testing.statistics import ROUNDING, deviations_allowed, hotelling_test, lag_correlation, ratio_bounds
 from gradest.testing.subject import REPLICATES, WIDE_SIGMA, Subject
 from gradest.theory import (
-    DISTRIBUTIONS,
     Prediction,
     low_rank_bias,
     relative_mse_linear,
@@ -58,7 +58,7 @@ def check_covariance(subject: Subject) -> CheckResult:
     law, number = subject.option("distribution"), subject.option("num_samples")
     target = Form().gradient_at_start
     prediction = _prediction(subject)
-    if law not in DISTRIBUTIONS or law == "low-rank" or prediction is None or prediction.relative_mse is None:
+    if law not in LAWS or law == "low-rank" or prediction is None or prediction.relative_mse is None:
         return not_applicable("covariance", "no covariance is predicted for the estimator")
     number = min(number, subject.statistical.__dict__["num_samples"])
     linear = relative_mse_linear(law, num_parameters=target.size, num_samples=number)
@@ -129,7 +129,7 @@ def check_smoothing(subject: Subject) -> CheckResult:
     law = subject.option("distribution")
     smoothed = subject.estimator.stochastic and subject.estimator.target is Target.SMOOTHED
     # Where the layout alone predicts the error, the law is one of directions of the parameters, not of something else.
-    if not (smoothed and law in DISTRIBUTIONS and subject.has("sigma") and _prediction(subject, by_layout=True)):
+    if not (smoothed and law in LAWS and subject.has("sigma") and _prediction(subject, by_layout=True)):
         return not_applicable("smoothing", "no smoothing of the parameters by a known law is stated")
     form = Form(cubic=_CUBIC)
     estimator = subject.with_few_samples(sigma=_SMOOTHING_SIGMA)

@@ -7,8 +7,9 @@ This module must not know about variance.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError, UnsupportedError
-from gradest.theory.moments import LOW_RANK, has_independent_entries, kurtosis, marginal
+from gradest.theory.moments import marginal, underived
 
 Array = NDArray[np.float64]
 
@@ -33,14 +34,17 @@ def smoothing_bias(distribution: str, third_derivative: ArrayLike, *, sigma: flo
     law, num_parameters = marginal(distribution), tensor.shape[0]
     laplacian = np.einsum("jkk->j", tensor)
     pure = np.einsum("jjj->j", tensor)
-    if has_independent_entries(law):
-        bias = sigma**2 / 6 * (3 * laplacian + (kurtosis(law) - 3) * pure)
+    components = law_of(law).components
+    if components is not None:
+        bias = sigma**2 / 6 * (3 * laplacian + (components.kurtosis - 3) * pure)
     elif law == "sphere":
         bias = sigma**2 / 2 * num_parameters / (num_parameters + 2) * laplacian
     elif law == "coordinates":
         bias = sigma**2 / 6 * num_parameters * pure
+    elif not law_of(law).factored:
+        raise underived(law, "the bias")
     else:
-        raise UnsupportedError(f"distribution {LOW_RANK!r} needs the matrix shape; use low_rank_bias")
+        raise UnsupportedError(f"distribution {law!r} needs the matrix shape; use low_rank_bias")
     return np.asarray(bias, dtype=np.float64)
 
 

@@ -6,14 +6,9 @@ This module must not know how a covariance is tested: see `unbiasedness`.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError
-from gradest.theory.moments import (
-    has_independent_entries,
-    kurtosis,
-    marginal,
-    orthogonal_pairs,
-    require_positive_integer,
-)
+from gradest.theory.moments import marginal, orthogonal_pairs, require_positive_integer, underived
 
 Array = NDArray[np.float64]
 
@@ -22,12 +17,15 @@ def _independent(law: str, gradient: Array) -> Array:
     """Return Cov[(g.v) v], shape (P, P), of one direction whose law is not low-rank."""
     size = gradient.size
     outer, square = np.outer(gradient, gradient), float(gradient @ gradient)
-    if has_independent_entries(law):
-        matrix = square * np.eye(size) + outer + (kurtosis(law) - 3) * np.diag(gradient**2)
+    components = law_of(law).components
+    if components is not None:
+        matrix = square * np.eye(size) + outer + (components.kurtosis - 3) * np.diag(gradient**2)
     elif law == "sphere":
         matrix = (size * square * np.eye(size) + (size - 2) * outer) / (size + 2)
-    else:
+    elif law == "coordinates":
         matrix = size * np.diag(gradient**2) - outer
+    else:
+        raise underived(law, "the covariance")
     return np.asarray(matrix, dtype=np.float64)
 
 

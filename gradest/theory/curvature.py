@@ -5,9 +5,8 @@ This module must not know baselines or the number of directions.
 
 from dataclasses import dataclass
 
+from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError, UnsupportedError
-from gradest.theory import moments
-from gradest.theory.moments import has_independent_entries
 from gradest.theory.prediction import LocalModel
 
 
@@ -33,12 +32,13 @@ def curvature_moments(law: str, num_parameters: int, model: LocalModel) -> Curva
     if law == "sphere":
         squared = num_parameters / (num_parameters + 2) * (trace2 + 2 * norm2)
         return CurvatureMoments(num_parameters * squared, num_parameters * model.hessian_trace, squared)
-    if not has_independent_entries(law):
+    components = law_of(law).components
+    if components is None:
         raise UnsupportedError(
             f"the curvature term of one-sided differences is not derived for distribution {law!r}; "
             "leave the Hessian out for the linear part, or use baseline='antithetic'"
         )
-    kurtosis, sixth = moments.kurtosis(law), moments.sixth_moment(law)
+    kurtosis, sixth = components.kurtosis, components.sixth
     # Normal directions are rotation invariant: the diagonal cancels, and any value of it serves.
     diagonal = 0.0 if law == "normal" else model.hessian_diagonal_norm
     if diagonal is None:

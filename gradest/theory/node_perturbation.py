@@ -10,14 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError
-from gradest.theory.moments import (
-    LOW_RANK,
-    kurtosis,
-    marginal,
-    orthogonal_pairs,
-    require_positive_integer,
-)
+from gradest.theory.moments import marginal, orthogonal_pairs, require_positive_integer, underived
 from gradest.theory.prediction import QUADRATIC_IN_NODES, SMOOTHED_GRADIENT, Prediction
 from gradest.theory.smoothing import smoothing_bias_order
 
@@ -80,7 +75,12 @@ class _Moments:
         if law == "coordinates":
             return self.nodes * self.weighted - self.gradient
         normal = self.slopes * self.gains + self.gradient
-        return normal + (self.low_rank if law == LOW_RANK else (kurtosis(law) - 3.0) * self.weighted)
+        if law_of(law).factored:
+            return normal + self.low_rank
+        components = law_of(law).components
+        if components is None:
+            raise underived(law, "the error of node perturbation")
+        return normal + (components.kurtosis - 3.0) * self.weighted
 
 
 def predict_node_perturbation(

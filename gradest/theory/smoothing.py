@@ -8,9 +8,11 @@ Notation: P parameters, N directions v, q = v^T H v, c the excess of the law.
 
 from dataclasses import dataclass
 
+from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError, UnsupportedError, unknown_name
 from gradest.theory.curvature import curvature_moments
-from gradest.theory.moments import linear_part, marginal, mean_excess, mutually_orthogonal, orthogonal_pairs
+from gradest.theory.direction_only import linear_cosine
+from gradest.theory.moments import linear_part, marginal, mean_excess, orthogonal_pairs
 from gradest.theory.prediction import LINEAR, QUADRATIC, SMOOTHED_GRADIENT, LocalModel, Prediction
 
 BASELINES = ("antithetic", "none", "value", "leave-one-out", "mean")
@@ -71,7 +73,7 @@ def _leave_one_out(sampling: _Sampling, model: LocalModel) -> float:
     linear += free * ((samples - 1) ** 2 + 1) / ordered**2
     if model.hessian_trace is None:
         return linear
-    if mutually_orthogonal(sampling.distribution):
+    if law_of(sampling.distribution).frame_of is not None:
         raise UnsupportedError(
             f"the curvature term of a centred baseline is not derived for distribution {sampling.distribution!r}; "
             "leave the Hessian out for the linear part, or use baseline='antithetic'"
@@ -119,7 +121,7 @@ def _require_predictable(
     if model is None and (noise or baseline == "none"):
         raise InvalidInputError("noise and a missing baseline are measured against |g|; give model=LocalModel(...)")
     linear_value = baseline == "value" and noise == 0 and (model is None or not model.curved)
-    if marginal(distribution) == "coordinates" and baseline != "antithetic" and not linear_value:
+    if not law_of(distribution).centred and baseline != "antithetic" and not linear_value:
         raise UnsupportedError(
             f"distribution {distribution!r} is not symmetric under v -> -v, so baseline {baseline!r} is biased or "
             "its error not derived; use baseline='antithetic', or 'value' without Hessian and noise"
@@ -204,6 +206,9 @@ def relative_mse_es(
         exact_for=QUADRATIC if baseline == "antithetic" or local.curved else LINEAR,
         bias_order=smoothing_bias_order(distribution, baseline=baseline),
         source="derived: fourth moments of the directions" if baseline == "antithetic" else _ONE_SIDED_SOURCE,
+        cosine=None
+        if noise or (local.curved and baseline != "antithetic")
+        else linear_cosine(distribution, baseline=baseline, num_parameters=num_parameters, num_samples=num_samples),
     )
 
 
@@ -218,4 +223,4 @@ def smoothing_bias_order(distribution: str, *, baseline: str) -> int:
         raise unknown_name("baseline", baseline, BASELINES)
     if baseline == "mean":
         return 0
-    return 1 if marginal(distribution) == "coordinates" and baseline != "antithetic" else 2
+    return 1 if not law_of(distribution).centred and baseline != "antithetic" else 2

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from support.bench_runs import Silent, faults_on_path, run_suite
-from test_bench_resume import ROOTS, lasting
+from test_bench_resume import ROOTS, lasting  # type: ignore[import-not-found]  # pytest puts its folder on the path
 
 from gradest.errors import InvalidInputError
 from gradest.measurement.outcome import Outcome

@@ -39,7 +39,7 @@ ELSEWHERE = [
 """A quick selection of estimators on the other backends: compiling takes most of the time."""
 
 
-def small(estimator: Estimator) -> Estimator:
+def small(estimator: Any) -> Any:
     """Return the estimator with few directions, in blocks of which the last is smaller."""
     return replace(estimator, num_samples=11) if hasattr(estimator, "num_samples") else estimator
 
@@ -74,7 +74,7 @@ class Guided(Estimator):
     chunk_size: int | None = None
 
     @property
-    def target(self) -> Target:  # type: ignore[override]  # as GuidedES has it
+    def target(self) -> Target:
         return self._inner().target
 
     def cost(self, layout: Layout) -> Cost:

@@ -1,6 +1,8 @@
 """A case is a loss with where it is asked, bound like a function and found in a module or a file."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,9 +73,9 @@ def test_what_makes_no_case_is_refused(tmp_path: Path, text: str, message: str) 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Case(3, POINT), "takes a function"),  # type: ignore[arg-type]  # refused, as it should be
+        (lambda: Case(3, POINT), "takes a function"),
         (lambda: Case(loss, None), "params"),
-        (lambda: Case(loss, POINT, [TARGET]), "tuple"),  # type: ignore[arg-type]  # likewise
+        (lambda: Case(loss, POINT, [TARGET]), "tuple"),
         (lambda: Case.load("gradest.version"), "module:name"),
         (lambda: Case.load("no_such_module:case"), "no_such_module"),
         (lambda: Case.load("no_such_file.py:case"), "no Python file"),
@@ -81,6 +83,6 @@ def test_what_makes_no_case_is_refused(tmp_path: Path, text: str, message: str) 
         (lambda: Case.load("gradest.version:__version__"), "found str"),
     ],
 )
-def test_what_is_no_case_is_refused_with_what_was_found(make, message: str) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_no_case_is_refused_with_what_was_found(make: Callable[..., Any], message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         make()

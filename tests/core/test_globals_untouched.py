@@ -10,7 +10,7 @@ import pytest
 import gradest
 
 PROBLEM = gradest.get_problem("mlp", dataset="digits", widths=(8,), batch=16)
-ESTIMATORS = {
+ESTIMATORS: dict[str, Any] = {
     "reverse": {"engine": "native"},
     "analytic": {},
     "forward": {"engine": "native"},

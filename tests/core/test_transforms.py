@@ -64,7 +64,7 @@ def test_another_module_of_the_same_form_is_another_model() -> None:
 
     gradient = gradest.grad(module_loss, method="reverse")
     for factor in (1.0, 3.0):
-        module = torch.nn.Linear(3, 1)
+        module: Any = torch.nn.Linear(3, 1)
         module.factor = factor
         found = gradient(module, torch.tensor(X, dtype=torch.float32))
         np.testing.assert_allclose(found["weight"][0], factor * X.sum(axis=0))

@@ -1,67 +1,125 @@
-"""A law of directions is added in one place: a row of the table, and the function that draws it."""
+"""A law of directions is one entry of one table: samplers, formulas, checks and theory read the rest from there.
+
+The statistical tests allow 5 standard errors, a false-alarm probability below 1e-6 each.
+"""
 
 import math
 from typing import Any
 
 import numpy as np
 import pytest
+from support.small_losses import Quadratic
 
 import gradest
-from gradest import Situation, laws
-from gradest.estimators import EvolutionStrategy
-from gradest.measurement.accuracy import accuracy_of_replicates
-from gradest.measurement.session import flat
+from gradest import theory
+from gradest.directions import LAWS, Components, Law
+from gradest.directions.laws import independently
+from gradest.errors import InvalidInputError, UnknownNameError, UnsupportedError
+from gradest.situation import Situation
+from gradest.testing import check_estimator
 
-SIX = 6
+ALLOWED = 5.0
+SAMPLES, REPLICATES = 5, 2000
 
 
-def fill_sparse(streams: Any, start: int, out: Any) -> None:
-    """Fill with 0, or +-sqrt 3 with probability 1/6 each: variance 1, kurtosis 3, sixth moment 9."""
+def fill_triangular(streams: Any, start: Any, out: Any) -> Any:
+    """Fill with the symmetric triangular law on [-sqrt 6, sqrt 6], of variance 1: a difference of two uniforms."""
     for k in streams.seek(start, start + len(out)):
-        drawn = streams.generator.integers(0, SIX, size=out.shape[1])
-        out[k] = math.sqrt(3) * ((drawn == 0).astype(float) - (drawn == 1))
+        first, second = streams.generator.random((2, out.shape[1]))
+        out[k] = math.sqrt(6) * (first - second)
 
 
-SPARSE = laws.Law(
-    drawn_by=f"{__name__}:fill_sparse",
-    wording="sparse, of three values",
-    source="Achlioptas 2003, doi:10.1016/S0022-0000(03)00025-4",
-    kurtosis=3.0,
-    sixth_moment=9.0,
+TRIANGULAR = Law(
+    wording="triangular in [-sqrt 6, sqrt 6]^P",
+    draw=independently(fill_triangular),
+    source="a test",
+    components=Components(kurtosis=12 / 5, sixth=54 / 7),
 )
 
 
 @pytest.fixture
-def sparse(monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setitem(laws.LAWS, "sparse", SPARSE)
-    return "sparse"
+def triangular(monkeypatch: Any) -> Any:
+    monkeypatch.setitem(LAWS, "triangular", TRIANGULAR)
 
 
-def test_a_new_row_is_all_that_an_estimator_needs(sparse: str) -> None:
-    estimator = EvolutionStrategy(num_samples=20, distribution=sparse)
-    assert SPARSE.wording in estimator.formula
-    assert SPARSE.source is not None
-    assert SPARSE.source in estimator.source
-    objective = gradest.bind(gradest.get_problem("quadratic", size=5))
-    gradient = np.asarray(gradest.get_estimator("analytic")(objective).gradient["x"])
-    prediction = estimator.predict(Situation(objective.layout, gradient))
-    assert prediction is not None
-    assert prediction.relative_mse == pytest.approx((5 - 1 + 2) / 20)  # (P - 1 + c) / N with c = kurtosis - 1
-    prepared = estimator.prepare(objective)
-    found = accuracy_of_replicates((flat(objective, prepared(rng=k)) for k in range(2000)), gradient)
-    # 5.5 standard errors: 4e-8 by the normal law, of a mean over 2,000 replicates
-    assert abs(found.relative_mse - prediction.relative_mse) <= 5.5 * found.relative_mse_error
-    assert abs(found.relative_mse - (5 - 1) / 20) > 5.5 * found.relative_mse_error  # what Rademacher's kurtosis gives
+def squared_errors(estimator: Any, problem: Any) -> Any:
+    prepared = estimator.prepare(gradest.bind(problem))
+    found = np.stack([prepared(rng=seed).gradient["x"].reshape(-1) for seed in range(REPLICATES)])
+    return np.sum((found - problem.gradient) ** 2, axis=1) / (problem.gradient @ problem.gradient)
 
 
-def test_a_law_that_is_not_there_is_named_with_those_that_are() -> None:
-    with pytest.raises(gradest.UnknownNameError, match="normal"):
-        EvolutionStrategy(distribution="sparse")
+def is_as_predicted(errors: Any, predicted: Any) -> Any:
+    return abs(errors.mean() - predicted) <= ALLOWED * errors.std() / np.sqrt(len(errors))
 
 
-@pytest.mark.parametrize("name", sorted(laws.LAWS))
-def test_every_row_says_what_draws_it(name: str) -> None:
-    directions = gradest.directions.Directions(
-        (0, 0), gradest.Layout(("x",), ((4,),)), name, num_samples=3, memory_budget_bytes=1 << 20
+@pytest.mark.parametrize("fields", [{}, {"antithetic": False, "baseline": "value", "sigma": 0.7}], ids=str)
+def test_a_new_entry_is_drawn_named_and_predicted(triangular: Any, fields: Any) -> None:
+    problem = Quadratic()
+    objective = gradest.bind(problem)
+    estimator = gradest.get_estimator("es", distribution="triangular", num_samples=SAMPLES, **fields)
+    assert estimator.formula.endswith("v_i triangular in [-sqrt 6, sqrt 6]^P")
+    assert estimator.source == "a test"
+    at = Situation(objective.layout, problem.gradient, hessian=problem.terms[0])
+    predicted = estimator.predict(at).relative_mse
+    errors = squared_errors(estimator, problem)
+    assert is_as_predicted(errors, predicted)
+    if not fields:
+        assert predicted == pytest.approx((problem.gradient.size + 12 / 5 - 2) / SAMPLES, rel=1e-12)
+
+
+def test_wrong_moments_of_a_new_entry_show(monkeypatch: Any) -> None:
+    wrong = Law(wording="", draw=independently(fill_triangular), components=Components(kurtosis=9.0, sixth=100.0))
+    monkeypatch.setitem(LAWS, "triangular", wrong)
+    problem = Quadratic()
+    estimator = gradest.get_estimator("es", distribution="triangular", num_samples=SAMPLES)
+    predicted = estimator.predict(Situation(gradest.bind(problem).layout, problem.gradient)).relative_mse
+    assert not is_as_predicted(squared_errors(estimator, problem), predicted)
+
+
+def test_the_checks_know_a_new_entry(triangular: Any) -> None:
+    estimator = gradest.get_estimator("es", distribution="triangular", num_samples=11)
+    results = check_estimator(
+        estimator, checks=["variance", "covariance", "smoothing", "streams", "distinct directions"]
     )
-    assert np.asarray(directions.block(0, 3)[0]).shape == (3, 4)
+    assert all(result.applies and result.passed for result in results), [str(result) for result in results]
+
+
+def test_other_estimators_take_a_new_entry(triangular: Any) -> None:
+    problem = Quadratic()
+    estimator = gradest.get_estimator("forward-gradient", distribution="triangular", num_samples=SAMPLES)
+    predicted = estimator.predict(Situation(gradest.bind(problem).layout, problem.gradient)).relative_mse
+    assert is_as_predicted(squared_errors(estimator, problem), predicted)
+    with pytest.raises(UnknownNameError, match="'triangular'"):
+        gradest.get_estimator("forward-gradient", distribution="triangula")
+
+
+@pytest.mark.parametrize("name", list(LAWS))
+def test_every_entry_is_worded_and_predicted(name: Any) -> None:
+    assert LAWS[name].wording
+    at = {"num_parameters": 12, "num_samples": 3, "blocks": [(3, 4)], "rank": 1}
+    assert 0.0 < theory.relative_mse_linear(name, **at) < 12.0
+
+
+def test_a_law_that_theory_cannot_predict_is_not_guessed_at(monkeypatch: Any) -> None:
+    """Neither independent components nor a formula of its own: every formula says so, in place of another law's."""
+    monkeypatch.setitem(LAWS, "new", Law(wording="dependent", draw=independently(fill_triangular)))
+    layers = [theory.NodeLayer(inputs=np.ones((2, 3)), slopes=np.ones((2, 4)), bias=True)]
+    for ask in (
+        lambda: theory.relative_mse_linear("new", num_parameters=4, num_samples=2),
+        lambda: theory.covariance("new", np.ones(4), 2),
+        lambda: theory.smoothing_bias("new", np.ones((3, 3, 3)), sigma=0.1),
+        lambda: theory.predict_node_perturbation("new", layers=layers, gradient_norm=1.0, num_samples=2),
+    ):
+        with pytest.raises(UnsupportedError, match="'new'"):
+            ask()
+    problem = Quadratic()
+    estimator = gradest.get_estimator("es", distribution="new")
+    assert estimator.predict(Situation(gradest.bind(problem).layout, problem.gradient)) is None
+
+
+def test_directions_of_another_mean_are_refused_one_sided(monkeypatch: Any) -> None:
+    monkeypatch.setitem(LAWS, "lopsided", Law(wording="", draw=independently(fill_triangular), centred=False))
+    with pytest.raises(InvalidInputError, match="lopsided"):
+        gradest.get_estimator("es-forward", distribution="lopsided")
+    with pytest.raises(UnsupportedError, match="lopsided"):
+        gradest.get_estimator("smoothed", distribution="lopsided")

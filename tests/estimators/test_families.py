@@ -76,7 +76,7 @@ def own_function(backend: str) -> Callable[[Mapping[str, Any], Any], Any]:
 
 def estimator(name: str, guide: Any) -> gradest.Estimator:
     """Return the estimator, with 400 directions, and with the gradient for a guide where it takes guides."""
-    found = gradest.get_estimator(name, **({"guides": [guide]} if name == "guided-es" else {}))
+    found: Any = gradest.get_estimator(name, **({"guides": [guide]} if name == "guided-es" else {}))
     return replace(found, num_samples=400) if hasattr(found, "num_samples") else found
 
 

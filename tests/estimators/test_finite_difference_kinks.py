@@ -11,8 +11,8 @@ import gradest
 from gradest.errors import KinkWarning
 from gradest.estimators.finite_difference import FiniteDifference
 from gradest.estimators.richardson import Richardson
-from gradest.measurement.compare import flat
 from gradest.measurement.reference import reference_gradient
+from gradest.measurement.session import flat
 from gradest.problems.mlp import MLP
 from gradest.testing.known_problems import samples
 
@@ -126,7 +126,7 @@ def test_nothing_is_said_where_no_step_crosses_or_nobody_asked() -> None:
     smooth = gradest.bind(gradest.get_problem("mlp", activation="tanh", widths=(8,), batch=32))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert not FiniteDifference(step=0.1, kinks="warn").prepare(smooth)().crossings.any()  # type: ignore[union-attr]
+        assert not FiniteDifference(step=0.1, kinks="warn").prepare(smooth)().crossings.any()
         FiniteDifference(step=0.1).prepare(relu_network())()
 
 

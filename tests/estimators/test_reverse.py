@@ -90,4 +90,4 @@ def test_what_cannot_be_checkpointed_is_refused() -> None:
         Reverse(checkpoint=True, engine="native")
     for wrong in (-1, 1.5, "all"):
         with pytest.raises(gradest.InvalidInputError, match="checkpoint"):
-            Reverse(checkpoint=wrong)  # type: ignore[arg-type]  # what a user may write
+            Reverse(checkpoint=wrong)

@@ -118,11 +118,11 @@ def test_compare_and_the_worker_find_the_same() -> None:
     assert result.cost is not None
     assert facts["counts"]["counted"] == asdict(result.cost)
     assert facts["path"] == result.path
-    assert judged["replicates"] == asdict(result.replicates)  # type: ignore[call-overload]  # there is one
-    assert judged["predicted"] == asdict(result.predicted)  # type: ignore[call-overload]  # likewise
-    assert {**judged["single"], "blocks": judged["blocks"]} == asdict(result.accuracy)  # type: ignore[call-overload]
+    assert judged["replicates"] == asdict(result.replicates)
+    assert judged["predicted"] == asdict(result.predicted)
+    assert {**judged["single"], "blocks": judged["blocks"]} == asdict(result.accuracy)
     assert type(facts["timing"]) is dict
-    assert set(facts["timing"]) == set(asdict(result.timing))  # type: ignore[call-overload]  # likewise
+    assert set(facts["timing"]) == set(asdict(result.timing))
 
 
 def asdict_of(cell: Any) -> dict[str, Any]:
