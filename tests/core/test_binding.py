@@ -1,5 +1,7 @@
 """What is asked of parameters is asked above the backends: the same error everywhere, before any work."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -97,11 +99,14 @@ def test_the_one_shot_form_refuses_parameters_that_are_not_finite() -> None:
 
 def test_data_cross_to_the_framework_once(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = gradest.get_backend("numpy")
-    crossings = []
-    original = type(backend).array
-    monkeypatch.setattr(
-        type(backend), "array", lambda self, values, **k: crossings.append(1) or original(self, values, **k)
-    )
+    crossings: list[Any] = []
+    original: Any = type(backend).array
+
+    def counted(self: Any, values: Any, **options: Any) -> Any:
+        crossings.append(1)
+        return original(self, values, **options)
+
+    monkeypatch.setattr(type(backend), "array", counted)
     objective = bind(QUADRATIC)
     at_binding = len(crossings)
     prepared = get_estimator("analytic").prepare(objective)
