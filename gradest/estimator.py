@@ -13,7 +13,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
-from gradest.backend import Leaves
+from gradest.backend import Backend, Leaves
 from gradest.binding import Bindable, bind, tracing_backend, with_values
 from gradest.directions.keys import Rng
 from gradest.errors import PreparationMismatchError, UnsupportedError
@@ -288,26 +288,26 @@ class PreparedOnce:
                 return prepared, prepared(params, *args, rng=rng)
             except PreparationMismatchError:
                 self._kept.prepared = None  # another form: prepare again below
-        prepared, leaves, args = self._prepare(params, args)
-        self._kept.prepared = prepared
-        return prepared, prepared.at(leaves, rng, args)
-
-    def _prepare(self, params: Tree, args: tuple[object, ...]) -> tuple[Prepared, Leaves, tuple[object, ...]]:
-        """Return the prepared estimator, the leaves to call it at, and those arguments that it does not hold yet."""
-        estimator, f = self._estimator, self._f
+        f = self._f
+        tracing = None if isinstance(f, Objective) else tracing_backend((params, args))
+        if tracing is not None:
+            return self._traced(tracing, params, args, rng)
         if isinstance(f, Objective):
             leaves = f.leaves_at(params)
             f.form.require_finite(leaves)
-            return estimator.prepare(bind(f, **self._binding)), leaves, args
-        tracing = tracing_backend((params, args))
-        if tracing is None:
+            objective = bind(f, **self._binding)
+        else:
             objective = bind(f, params, *args, **self._binding)  # which takes `params` apart, and looks at them
-            return estimator.prepare(objective), objective.start, ()
-        with tracing.computing_now() or nullcontext():
-            at, given = with_values((params, args), tracing)
-            objective = bind(f, at, *given, **self._binding)
-            prepared = estimator.prepare(objective)
-        return prepared, objective.leaves_at(params), args
+            leaves, args = objective.start, ()
+        prepared = self._kept.prepared = self._estimator.prepare(objective)
+        return prepared, prepared.at(leaves, rng, args)
+
+    def _traced(self, backend: Backend, params: Tree, args: tuple[object, ...], rng: Rng) -> tuple[Prepared, Estimate]:
+        """Return both for one trace; not kept, as a later call without parameters or batch would be at stand-ins."""
+        with backend.computing_now() or nullcontext():
+            at, given = with_values((params, args), backend)
+            prepared = self._estimator.prepare(bind(self._f, at, *given, **self._binding))
+        return prepared, prepared(params, *args, rng=rng)
 
 
 def get_estimator(name: str, **hyperparameters: Any) -> Estimator:
