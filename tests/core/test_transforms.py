@@ -98,10 +98,14 @@ def test_what_is_bound_is_not_bound_otherwise() -> None:
 
 def test_parameters_are_taken_apart_once(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = []
-    flatten = type(gradest.get_backend("numpy")).flatten
-    monkeypatch.setattr(
-        type(gradest.get_backend("numpy")), "flatten", lambda self, tree: taken.append(tree) or flatten(self, tree)
-    )
+    numpy_backend = type(gradest.get_backend("numpy"))
+    flatten = numpy_backend.flatten
+
+    def counted(self: gradest.Backend, tree: Any) -> Any:
+        taken.append(tree)
+        return flatten(self, tree)
+
+    monkeypatch.setattr(numpy_backend, "flatten", counted)
     params = {"nested": {"w": W}}  # a flat dict would need no walk at all
     gradient = gradest.grad(lambda p: (p["nested"]["w"] ** 2).sum(), method="fd-central")
     gradient(params)

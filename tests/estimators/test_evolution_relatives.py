@@ -194,7 +194,7 @@ class Reused(Penalised):
 
     name = "test-reused"
 
-    def loss(self, ops: Any, params: Mapping[str, Any], data: Mapping[str, Any]) -> float:
+    def loss(self, ops: Any, params: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
         outputs = ops.affine(data["x"], params["W"], None)
         return ops.sum(ops.square(outputs), axis=(-2, -1)) * ops.sum(data["x"], axis=(-2, -1))
 
