@@ -56,6 +56,14 @@ class EvolutionStrategy(DirectionSampler):
     differences
         "plain" subtracts function values; "exact" carries differences through the loss without cancellation and
         needs a loss in gradest's operations; "auto" is plain, and warns where rounding takes over.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradest.estimators import EvolutionStrategy
+    >>> es = EvolutionStrategy(num_samples=4000)
+    >>> es(lambda x: (x * x).sum(), np.array([1.0, 2.0]), rng=0).gradient.round().tolist()
+    [2.0, 4.0]
     """
 
     family = "es"

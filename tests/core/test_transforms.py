@@ -19,14 +19,6 @@ W, X = np.array([1.0, -2.0, 0.5]), np.arange(12.0).reshape(4, 3)
 EXACT = 2 * X.T @ X @ W
 
 
-def test_doctests() -> None:
-    import doctest
-
-    from gradest import transforms
-
-    assert doctest.testmod(transforms).failed == 0
-
-
 @pytest.mark.parametrize("method", ["fd-central", "fd-richardson", "complex-step"])
 def test_numpy_functions(method: str) -> None:
     value, gradient = gradest.value_and_grad(loss, method=method)({"w": W}, X)
