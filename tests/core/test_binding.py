@@ -127,3 +127,21 @@ def test_a_function_needs_parameters_and_takes_its_dtype_from_them() -> None:
         bind(lambda x: x)
     with pytest.raises(InvalidInputError, match="dtype"):
         bind(lambda x: (x * x).sum(), np.ones(3), dtype="float32")
+
+
+@pytest.mark.parametrize(
+    ("other", "found"),
+    [
+        ({"a": np.ones(2), "b": np.ones(1)}, r"NO b: prepared for None, found \('float64', \(1,\), 'cpu'\)"),
+        ({"b": np.ones(2)}, "NO a: prepared for .* found None"),
+        ({"a": np.ones(3)}, r"found \('float64', \(3,\), 'cpu'\)"),
+        ({"a": "x"}, r"found \('str',\)"),
+        ({"a": [1.0, 2.0]}, "NO a.0: prepared for None"),
+    ],
+    ids=["one more", "another name", "another shape", "no array", "a list"],
+)
+@pytest.mark.parametrize("backend", ["jax", "torch", "mxnet"])
+def test_numpy_parameters_of_another_form_are_listed(backend: str, other: dict[str, object], found: str) -> None:
+    form = bind(lambda p: (p["a"] ** 2).sum(), {"a": np.ones(2)}, backend=backend).form
+    with pytest.raises(PreparationMismatchError, match=found):
+        form.leaves_of(other)

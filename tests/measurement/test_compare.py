@@ -114,15 +114,14 @@ def test_compare_and_the_worker_find_the_same() -> None:
     worker = Worker()
     facts = worker.prepare(asdict_of(cell))
     judged = worker.accuracy(cell.key)
-    result = compared(es=gradest.get_estimator("es", num_samples=10))["es"]
-    assert result.cost is not None
+    result: Any = compared(es=gradest.get_estimator("es", num_samples=10))["es"]
     assert facts["counts"]["counted"] == asdict(result.cost)
     assert facts["path"] == result.path
-    assert judged["replicates"] == asdict(result.replicates)  # type: ignore[arg-type]  # there is one
-    assert judged["predicted"] == asdict(result.predicted)  # type: ignore[arg-type]  # likewise
-    assert {**judged["single"], "blocks": judged["blocks"]} == asdict(result.accuracy)  # type: ignore[arg-type]
+    assert judged["replicates"] == asdict(result.replicates)
+    assert judged["predicted"] == asdict(result.predicted)
+    assert {**judged["single"], "blocks": judged["blocks"]} == asdict(result.accuracy)
     assert type(facts["timing"]) is dict
-    assert set(facts["timing"]) == set(asdict(result.timing))  # type: ignore[arg-type]  # likewise
+    assert set(facts["timing"]) == set(asdict(result.timing))
 
 
 def asdict_of(cell: Any) -> dict[str, Any]:
