@@ -1,7 +1,8 @@
 """Evolution strategies: the gradient of the smoothed loss from function values at random points.
 
 This module states what is computed, at what cost and with what error. How it is computed, block by block, on workers or
-here, is in `gradest.sampling.evolution_kernel`.
+here, is in `gradest.sampling.evolution_kernel`. To learn the method, read `gradest.testing.plain_estimators` first: the
+same in the fewest lines.
 """
 
 from concurrent.futures import Executor
