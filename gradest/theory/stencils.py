@@ -121,6 +121,7 @@ def difference_rule(scheme: str, *, order: int | None = None) -> DifferenceRule:
     five = _central_rule(4)
     if scheme == "five-point":
         return five
+    # (4 D(h/2) - D(h)) / 3 is the five-point rule at step h/2, written otherwise.
     return DifferenceRule(
         order=4,
         derivative=5,
@@ -189,6 +190,7 @@ def difference_optimum(
     >>> f"{step:.2e} {error:.2e}"
     '6.69e-06 2.24e-11'
     """
+    # Nothing bounds the complex step from below but underflow: its square must still be a normal number.
     if scheme == "complex-step":
         step = math.sqrt(sys.float_info.min)
     else:
