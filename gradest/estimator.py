@@ -30,7 +30,14 @@ Kernel = Callable[[Leaves, Rng], KernelResult]
 
 
 class Target(Enum):
-    """What an estimator's expectation is; the value is the wording for people."""
+    """What an estimator's expectation is; the value is the wording for people.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> gradest.get_estimator("es").target, gradest.Target.DIRECTION.value
+    (<Target.SMOOTHED: 'gradient of the smoothed loss'>, 'direction of the gradient only')
+    """
 
     GRADIENT = "gradient"
     SMOOTHED = "gradient of the smoothed loss"
@@ -39,7 +46,14 @@ class Target(Enum):
 
 
 class Smoothing(NamedTuple):
-    """Says by what a loss is smoothed: the law of the directions, a name in `gradest.directions.laws`, and sigma."""
+    """Says by what a loss is smoothed: the law of the directions, a name in `gradest.directions.laws`, and sigma.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> gradest.get_estimator("es", sigma=0.1).smoothing
+    Smoothing(law='normal', sigma=0.1)
+    """
 
     law: str
     sigma: float
@@ -47,7 +61,16 @@ class Smoothing(NamedTuple):
 
 @dataclass(frozen=True)
 class PreparedKernel:
-    """A kernel, and the path it takes ("native", "gradest", "batched", "loop", "structured", ...)."""
+    """A kernel, and the path it takes ("native", "gradest", "batched", "loop", "structured", ...).
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> double = lambda leaves, rng: gradest.KernelResult(None, [2 * x for x in leaves])  # of f(x) = sum x^2
+    >>> kernel = gradest.PreparedKernel(double, "closed form")
+    >>> kernel.path, kernel.call((np.array([1.0, 2.0]),), None).gradient[0].tolist()
+    ('closed form', [2.0, 4.0])
+    """
 
     call: Kernel
     path: str
@@ -60,6 +83,27 @@ class Estimator(ABC):
     Laws, checked by `gradest.testing.check_estimator`: the cost counted equals `cost(layout)`; inputs are never
     written to; equal `rng` seeds give equal estimates on every backend, for every chunk size and number of
     workers; the expectation is `target`.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> import numpy as np, gradest
+    >>> @dataclass(frozen=True)
+    ... class AlongOnes(gradest.Estimator):
+    ...     family = "along-ones"
+    ...     source, formula, cost_formula = "an example", "(f(x + h 1) - f(x - h 1)) / (2 h P) everywhere", "2 values"
+    ...     step: float = 1e-6
+    ...     def cost(self, layout):
+    ...         return gradest.Cost(values=2)
+    ...     def prepare_kernel(self, objective, *, executor=None):
+    ...         loss = objective.prepare_value()
+    ...         def kernel(leaves, rng):
+    ...             up, down = (loss(tuple(x + h for x in leaves)) for h in (self.step, -self.step))
+    ...             slope = (up - down) / (2 * self.step * objective.layout.num_parameters)
+    ...             return gradest.KernelResult(None, [np.full_like(x, slope) for x in leaves])
+    ...         return gradest.PreparedKernel(kernel, "black-box")
+    >>> AlongOnes()(lambda x: (x * x).sum(), np.array([1.0, 2.0])).gradient.round(6).tolist()
+    [3.0, 3.0]
     """
 
     family: ClassVar[str] = ""
@@ -193,6 +237,14 @@ class Prepared:
 
     It checks names, shapes, dtypes and devices of what it is given, and not whether the numbers are finite:
     that would wait for the device at each call.
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> objective = gradest.bind(lambda x: (x * x).sum(), np.array([1.0, 2.0]))
+    >>> prepared = gradest.get_estimator("fd-central").prepare(objective)
+    >>> prepared(np.array([3.0, 4.0])).gradient.round(6).tolist()
+    [6.0, 8.0]
     """
 
     def __init__(
@@ -319,6 +371,13 @@ def get_estimator(name: str, **hyperparameters: Any) -> Estimator:
         There is no such estimator, or no such hyper-parameter beside those that the name fixes.
     InvalidInputError
         A hyper-parameter is out of range.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> spsa = gradest.get_estimator("spsa", num_samples=20)
+    >>> spsa.name, spsa.cost_formula, spsa.target.value
+    ('spsa', '2N values', 'gradient of the smoothed loss')
     """
     estimator: Estimator = construct("estimators", name, hyperparameters, Estimator)
     return estimator
