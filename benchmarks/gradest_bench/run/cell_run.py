@@ -4,7 +4,7 @@ This module knows requests and replies, and no file.
 """
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +15,8 @@ from gradest.measurement.outcome import Outcome
 from gradest.measurement.timing import Block, Timing
 from gradest_bench.results.outcomes import CellError
 from gradest_bench.results.records import Memory, Record, plain
-from gradest_bench.suite.cells import Cell, digest
+from gradest_bench.run.schedule import PlannedCell
+from gradest_bench.suite.cells import digest
 from gradest_bench.worker.pool import WorkerPool
 from gradest_bench.worker.process import Limits, WorkerProcess
 
@@ -23,20 +24,10 @@ MINIMUM_BLOCK_SECONDS = 0.05
 """Shorter blocks would meet cold caches each time (interleaved single calls inflate small problems 2-3 times)."""
 
 
-@dataclass(frozen=True)
-class Planned:
-    """A cell to run, with its identity, what is known of it before it runs, and how often it was tried before."""
-
-    cell: Cell
-    identity: str
-    facts: dict[str, Any] = field(default_factory=dict)
-    attempts: int = 0
-
-
 class CellRun:
     """Carries out one planned cell, request by request, within its limits."""
 
-    def __init__(self, planned: Planned, pool: WorkerPool) -> None:
+    def __init__(self, planned: PlannedCell, pool: WorkerPool) -> None:
         self.planned = planned
         self.cell = planned.cell
         self.facts = dict(planned.facts)
