@@ -13,8 +13,8 @@ from gradest.measurement.compare import CellResult
 from gradest.measurement.compare import Progress as Report
 from gradest.measurement.outcome import Outcome
 from gradest.problem import Problem
-from gradest_bench.command.terminal import DISTURBED, make_progress, wide_enough
-from gradest_bench.report.units import seconds
+from gradest_bench.command.terminal import make_progress, titled_table, wide_enough
+from gradest_bench.report.units import DISTURBED, DISTURBED_MEANS, mark, seconds
 
 
 @contextmanager
@@ -71,11 +71,11 @@ def _legend(results: Sequence[CellResult]) -> Iterator[str]:
         named = dict.fromkeys(r.cell.estimator for r in results if r.predicted and r.predicted.exact_for == exact_for)
         yield f"Theory is exact for {exact_for}: {', '.join(named)}."
     if any(result.timing is not None and result.timing.disturbed for result in results):
-        yield f"{DISTURBED} the machine was doing something else during this time: measure again before relying on it."
+        yield f"{DISTURBED} {DISTURBED_MEANS}."
 
 
 def _table(dtype: str, results: Sequence[CellResult]) -> Table:
-    table = Table(title=dtype, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD)
+    table = titled_table(dtype, box=box.SIMPLE_HEAD)
     table.add_column("estimator", no_wrap=True)
     table.add_column("backend", no_wrap=True)
     headings = ("rel. error", "cosine", "theory", "evaluations", "time", "x loss", "prepare", "MSE measured", "theory")
@@ -114,6 +114,9 @@ def _times(result: CellResult) -> tuple[str, str, str]:
     timing = result.timing
     if timing is None or timing.median_seconds is None:
         return "", "", ""
-    mark = DISTURBED if timing.disturbed else ""
     once = timing.preparation_seconds + max(0.0, timing.first_call_seconds - timing.median_seconds)
-    return seconds(timing.median_seconds) + mark, f"{result.loss_units:,.1f}{mark}", seconds(once)
+    return (
+        seconds(timing.median_seconds, disturbed=timing.disturbed),
+        f"{result.loss_units:,.1f}{mark(disturbed=timing.disturbed)}",
+        seconds(once),
+    )

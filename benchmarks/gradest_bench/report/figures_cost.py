@@ -1,10 +1,10 @@
-"""Figures of cost: the accuracy-cost frontier, and time and memory against the size of the problem."""
+"""Makes the figures of cost: the accuracy-cost frontier, and time and memory against the size of the problem."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 
 from gradest.estimator import Target
-from gradest_bench.report.figure import Axis, Figure, Point, Series
+from gradest_bench.report.figure import COLOURS, Axis, Figure, Point, Series
 from gradest_bench.report.record_figures import (
     error,
     evaluations,
@@ -18,8 +18,7 @@ from gradest_bench.report.record_figures import (
     tip,
     variant,
 )
-from gradest_bench.report.svg import COLOURS
-from gradest_bench.report.units import seconds
+from gradest_bench.report.units import DISTURBED_LABEL
 from gradest_bench.results.records import Record
 
 _COSTS: tuple[tuple[str, str, Callable[[Record], float]], ...] = (
@@ -62,7 +61,7 @@ def _frontier(problem: str, dtype: str, cost: str, label: str, shown: list[tuple
             name,
             which,
             tuple(
-                Point(amount, _drawn(record), tip(record))
+                Point(amount, _drawn(record), tip(record), pale=cost == "time" and record.disturbed)
                 for record, amount in shown
                 if (called(record), variant(record)) == (name, which)
             ),
@@ -77,6 +76,7 @@ def _frontier(problem: str, dtype: str, cost: str, label: str, shown: list[tuple
         x=Axis(label),
         y=Axis("relative error, root mean square"),
         series=(*series, Series("frontier", "", tuple(Point(v, _drawn(r), "") for r, v in best), "theory")),
+        pale_means=DISTURBED_LABEL,
     )
 
 
@@ -123,9 +123,9 @@ def _held_fixed(group: list[Record], size: str) -> list[list[Record]]:
 
 
 def _curves(held: list[Record], named: str, size: str, label: str) -> Iterator[Figure]:
-    for what, axis, measure, text in (
-        ("time", "median time of one estimate, seconds", median, seconds),
-        ("memory", "peak extra memory, bytes", peak_bytes, lambda value: f"{value / 1e6:.1f} MB"),
+    for what, axis, measure in (
+        ("time", "median time of one estimate, seconds", median),
+        ("memory", "peak extra memory, bytes", peak_bytes),
     ):
         series = []
         for (name, which), part in grouped(held, lambda r: (r.cell.estimator.label, variant(r))).items():
@@ -133,7 +133,8 @@ def _curves(held: list[Record], named: str, size: str, label: str) -> Iterator[F
                 Point(
                     record.facts[size],
                     measure(record),
-                    tip(record, f"P = {record.facts['num_parameters']:,}", text(measure(record))),
+                    tip(record, f"P = {record.facts['num_parameters']:,}"),
+                    pale=what == "time" and record.disturbed,
                 )
                 for record in part
                 if measure(record) > 0
@@ -148,6 +149,7 @@ def _curves(held: list[Record], named: str, size: str, label: str) -> Iterator[F
                 x=Axis(label),
                 y=Axis(axis),
                 series=tuple(series),
+                pale_means=DISTURBED_LABEL,
             )
 
 

@@ -1,4 +1,4 @@
-"""What the makers of figures share: grouping records, errors of either kind, tips, slopes."""
+"""Reads from records what the makers of figures need: groups, errors of either kind, tips, slopes."""
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from gradest_bench.report.figure import Point
-from gradest_bench.report.units import seconds
+from gradest_bench.report.units import bytes_text, seconds
 from gradest_bench.results.records import Record, number
 
 Key = TypeVar("Key", bound=Hashable)
@@ -64,7 +64,9 @@ def tip(record: Record, *more: str) -> str:
     if not math.isnan(error(record)):
         lines.append(f"relative error {error(record):.2e}")
     if not math.isnan(median(record)):
-        lines.append(f"{seconds(median(record))} a call")
+        lines.append(f"{seconds(median(record), disturbed=record.disturbed)} a call")
+    if not math.isnan(peak_bytes(record)):
+        lines.append(f"{bytes_text(peak_bytes(record))} of extra memory")
     return "\n".join((*lines, *more))
 
 

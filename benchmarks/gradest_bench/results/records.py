@@ -56,6 +56,11 @@ class Record(msgspec.Struct, kw_only=True):
         """Whether the suite says that the cell may end so."""
         return self.outcome in self.cell.expect
 
+    @property
+    def disturbed(self) -> bool:
+        """Whether the machine was doing something else while the cell was timed."""
+        return self.timing is not None and self.timing.disturbed
+
 
 def plain(value: Any) -> Any:
     """Return nested data as Python's own numbers and texts; what is not finite becomes a text.

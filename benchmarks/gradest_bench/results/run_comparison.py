@@ -1,6 +1,6 @@
 """Compares two runs cell by cell: times statistically, accuracy exactly or statistically, never across machines.
 
-This module prints nothing.
+This module writes nothing.
 """
 
 import math
@@ -35,11 +35,14 @@ class TimeChange:
         """Return "slower", "faster", "same", or "disturbed" where the machine was busy with something else."""
         if self.disturbed:
             return "disturbed"
-        if not self.adjusted_p < FALSE_ALARM:
+        if not self.adjusted_p < FALSE_ALARM or not self.seems_changed:
             return "same"
-        if self.ratio.low > 1 + MINIMUM_EFFECT:
-            return "slower"
-        return "faster" if self.ratio.high < 1 / (1 + MINIMUM_EFFECT) else "same"
+        return "slower" if self.ratio.low > 1 else "faster"
+
+    @property
+    def seems_changed(self) -> bool:
+        """Whether the whole interval lies beyond the minimum effect; chance and disturbance are not considered here."""
+        return self.ratio.low > 1 + MINIMUM_EFFECT or self.ratio.high < 1 / (1 + MINIMUM_EFFECT)
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class AccuracyChange:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RunComparison:
     """Holds what became of each cell that both runs have, and what only one of them has."""
 
     times: tuple[TimeChange, ...]
@@ -81,7 +84,7 @@ class Comparison:
         )
 
 
-def compare_runs(before: Run, after: Run) -> Comparison:
+def compare_runs(before: Run, after: Run) -> RunComparison:
     """Return how run B differs from run A, paired by what was asked of each cell.
 
     Raises
@@ -95,7 +98,7 @@ def compare_runs(before: Run, after: Run) -> Comparison:
     if not pairs:
         raise InvalidInputError(f"{before.folder} and {after.folder} have no cell in common; compare runs of one suite")
     measured = [(a, b) for a, b in pairs if a.outcome == b.outcome == Outcome.OK]
-    return Comparison(
+    return RunComparison(
         times=_time_changes(measured),
         accuracies=_accuracy_changes(measured),
         outcomes=tuple((b.cell.title, a.outcome, b.outcome) for a, b in pairs if a.outcome != b.outcome),

@@ -1,7 +1,7 @@
-"""What a suite is: data that say which problems, estimators and backends are swept, and for how long.
+"""Reads a suite: data that say which problems, estimators and backends are swept, and for how long.
 
-A suite is a TOML file. Reading it checks its form and says where it is wrong; whether its names exist is
-`suite_names`' work. This module knows no cell, no worker and no result.
+A suite is a TOML file. Reading it checks its form and says where it is wrong; whether its names exist is checked by
+`selection`. This module knows no cell, no worker and no result.
 """
 
 import difflib
@@ -75,7 +75,10 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """States a whole suite; `question` is what its results answer, `plugins` are modules that workers import first."""
+    """States a whole suite; `question` is what its results answer, `plugins` are modules that workers import first.
+
+    `tags` are words by which `gradest bench list --tag` finds it.
+    """
 
     name: str
     grid: Annotated[list[Grid], msgspec.Meta(min_length=1)]
