@@ -1,4 +1,7 @@
-"""Writes a run for other tools: CSV, JSON, and pyperf's JSON, which `python -m pyperf compare_to` reads."""
+"""Writes a run for other tools: CSV, JSON, and pyperf's JSON, which `python -m pyperf compare_to` reads.
+
+This module judges nothing: a disturbed time is exported with a word that says so.
+"""
 
 import csv
 import json
@@ -65,6 +68,7 @@ def _pyperf(run: Run, target: Path) -> int:
             "loops": max(timing.loops),
             "unit": "second",
             "gradest_key": record.key,
+            "gradest_disturbed": str(record.disturbed),
             "date": record.finished.removesuffix("+00:00"),
         }
         runs, start = [], 0
