@@ -164,6 +164,7 @@ def _bind_function(
     start = tuple(_private_copy(backend, leaf, path, where) for leaf, path in zip(leaves, paths, strict=True))
     if not any(math.prod(leaf.shape) for leaf in start):
         raise InvalidInputError(f"parameters hold no numbers: {', '.join(paths)} are empty; give at least one entry")
+    # A compiled function would hold NumPy arguments as constants, and be compiled again for each new batch.
     crosses = returns_numpy or "compile" in backend.native
     arguments = Arguments(backend, args, like=start[0] if crosses else None)
     form = Form(backend, start, paths, structure, returns_numpy=returns_numpy)

@@ -1,6 +1,7 @@
-"""Truthful counts of evaluations: in every thread, and of what runs inside a compiled step.
+"""Counts how often a loss is evaluated, in every thread and inside compiled steps too.
 
-A framework that compiles runs Python once, when it traces; what a step evaluates is counted then, and added again
+A framework that compiles runs the Python of a step once, when it traces it, and never again: a counter in the loss
+would stand still from the second call on. So what a step counts while it is traced is written down, and added again
 each time the compiled step runs.
 """
 

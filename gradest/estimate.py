@@ -36,8 +36,8 @@ class Estimate:
     each entry, in the gradient's structure, where it has one. `path` names how it was computed, such as
     "native", "gradest", "batched" or "structured". `crossings` says which entries are difference quotients across a
     kink, NumPy booleans `(P,)` in the order of the layout, where finite differences were asked to look for them.
-    `state_bytes` is the memory of what a stateful estimator hands
-    from this estimate to the next one; 0 for one that remembers nothing.
+    `state_bytes` is the memory of what a stateful estimator hands from this estimate to the next one; 0 for one that
+    remembers nothing.
     """
 
     value: Any

@@ -66,7 +66,7 @@ class Estimator(ABC):
     """What estimators of this class are called, whatever their hyper-parameters."""
     stochastic: ClassVar[bool] = False
     composable: ClassVar[bool] = False
-    """Whether transformations of the framework around it (JAX's jit, vmap, grad) can trace it: it reads no value."""
+    """Whether JAX's own jit, vmap and grad can trace a call: it branches on no number, and gives the value too."""
 
     @property
     def name(self) -> str:
@@ -204,6 +204,7 @@ class Prepared:
         self.path = kernel.path
         self.cost = estimator.cost(objective.layout)
         self._kernel = objective.scoped(kernel.call)
+        self._composable = estimator.composable
 
     def __reduce__(self) -> tuple[Callable[..., "Prepared"], tuple[Objective]]:
         """Pickle the estimator and the objective; it is prepared again on arrival."""
@@ -238,27 +239,32 @@ class Prepared:
     def at(self, leaves: Leaves, rng: Rng = None, args: tuple[object, ...] = ()) -> Estimate:
         """Return the estimate at leaves of the objective's form, which are not looked at again; raises likewise."""
         if not args:
-            return self._estimate(leaves, rng, traced=any(map(self.objective.backend.is_abstract, leaves)))
+            return self._estimate(leaves, rng)
         if self._executor is not None:
             raise UnsupportedError("new arguments were given with an executor; prepare again with them")
         before = self.objective.take_arguments(args)
+        if before is None:
+            return self._estimate(leaves, rng)
         try:
-            traced = self.objective.is_traced or any(map(self.objective.backend.is_abstract, leaves))
-            return self._estimate(leaves, rng, traced=traced)
+            return self._estimate(leaves, rng, traced=True)
         finally:
-            self.objective.forget_traced(before)
+            self.objective.data = before
 
-    def _estimate(self, leaves: Leaves, rng: Rng, *, traced: bool) -> Estimate:
+    def _estimate(self, leaves: Leaves, rng: Rng, *, traced: bool = False) -> Estimate:
         objective = self.objective
-        if traced and not self.estimator.composable:
+        if not self._composable and (traced or any(map(objective.backend.is_abstract, leaves))):
             raise UnsupportedError(
                 f"{self.estimator.name!r} was called inside a transformation of {objective.backend.name} (jit, vmap or "
                 "grad), which it cannot be traced by: it reads values of the loss; call it outside, or use 'reverse'"
             )
-        result = self._kernel(leaves, rng)
-        gradient = objective.form.tree_of(result.gradient)
-        error = None if result.error is None else objective.form.tree_of(result.error)
-        return Estimate(result.value, gradient, self.cost, self.path, error, result.crossings)
+        return estimate_of(self._kernel(leaves, rng), objective, self.cost, self.path)
+
+
+def estimate_of(result: KernelResult, objective: Objective, cost: Cost, path: str, state_bytes: int = 0) -> Estimate:
+    """Return what a kernel found as a user gets it, in the structure of the parameters."""
+    form = objective.form
+    error = None if result.error is None else form.tree_of(result.error)
+    return Estimate(result.value, form.tree_of(result.gradient), cost, path, error, result.crossings, state_bytes)
 
 
 class PreparedOnce:

@@ -110,10 +110,14 @@ class Objective:
         """Return whether `params` is the very model that the objective was bound with, or both are no model."""
         return self._model is (params if self.backend.is_model(params) else None)
 
-    def take_arguments(self, args: tuple[object, ...]) -> Data:
-        """Take other arrays in the places of the function's arguments, the next batch; return the data until now.
+    def take_arguments(self, args: tuple[object, ...]) -> Data | None:
+        """Take other arrays in the places of the function's arguments: the next batch.
 
-        Arrays that a transformation of the framework is tracing are lent for one call; see `forget_traced`.
+        Returns
+        -------
+        before
+            None where they stay. Where a transformation of the framework is tracing them they mean nothing after this
+            call, and the data to put back then is returned.
 
         Raises
         ------
@@ -125,20 +129,12 @@ class Objective:
         if self._arguments is None:
             raise UnsupportedError("arguments were given to a problem, which has its own data; bind another problem")
         before, self.data = self.data, self._arguments.renewed(args)
-        if self._recipe is not None and not self.is_traced:
+        if any(map(self.backend.is_abstract, self.data)):
+            return before
+        if self._recipe is not None:
             again, (f, params, _, *rest) = self._recipe
             self._recipe = (again, (f, params, args, *rest))
-        return before
-
-    def forget_traced(self, before: Data) -> None:
-        """Put earlier data back where those in place are being traced: they mean nothing outside the trace."""
-        if self.is_traced:
-            self.data = before
-
-    @property
-    def is_traced(self) -> bool:
-        """Whether the arguments in place are being traced by a transformation of the framework."""
-        return self._arguments is not None and any(map(self.backend.is_abstract, self.data))
+        return None
 
     def leaves_at(self, params: Tree) -> Leaves:
         """Return the leaves of `params`, or those of the start point for None.
@@ -324,6 +320,7 @@ class Objective:
             return self.text(self.ops, population, data)
         if "vmap" in self.backend.native:
             return self.backend.vmap(self._function)(population, data)
+        # One by one, through NumPy: a framework without vmap has no one way to stack its scalars.
         values = [
             self.backend.numpy(self._function(tuple(leaf[k] for leaf in population), data))
             for k in range(int(population[0].shape[0]))

@@ -16,7 +16,7 @@ from gradest.backend import Leaves
 from gradest.directions.keys import Rng
 from gradest.errors import UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
-from gradest.estimator import Estimator, PreparedKernel
+from gradest.estimator import Estimator, PreparedKernel, estimate_of
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.tree import Tree
@@ -119,20 +119,16 @@ class PreparedRun:
         leaves = objective.leaves_at(params)
         if args and self._executor is not None:
             raise UnsupportedError("new arguments were given with an executor; prepare again with them")
-        before = objective.take_arguments(args) if args else objective.data
-        try:
-            if objective.is_traced or any(map(objective.backend.is_abstract, leaves)):
-                raise UnsupportedError(
-                    f"{self.estimator.name!r} was called inside a transformation of {objective.backend.name} (jit, "
-                    "vmap or grad), which it cannot be traced by: it keeps a state; call it outside"
-                )
-            cost = self.estimator.cost_from(objective.layout, state)
-            result, after = self._kernel(leaves, rng, state)
-        finally:
-            objective.forget_traced(before)
-        gradient = objective.form.tree_of(result.gradient)
-        error = None if result.error is None else objective.form.tree_of(result.error)
-        return Estimate(result.value, gradient, cost, self.path, error, state_bytes=state_bytes(after)), after
+        before = objective.take_arguments(args) if args else None
+        if before is not None or any(map(objective.backend.is_abstract, leaves)):
+            objective.data = objective.data if before is None else before
+            raise UnsupportedError(
+                f"{self.estimator.name!r} was called inside a transformation of {objective.backend.name} (jit, vmap or "
+                "grad), which it cannot be traced by: it keeps a state; call it outside"
+            )
+        cost = self.estimator.cost_from(objective.layout, state)
+        result, after = self._kernel(leaves, rng, state)
+        return estimate_of(result, objective, cost, self.path, state_bytes(after)), after
 
 
 def state_bytes(state: State) -> int:

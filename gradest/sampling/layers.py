@@ -6,8 +6,9 @@ wrong. This module knows no framework and no estimator.
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
+from gradest.autodiff.forwarding import ForwardingOperations
 from gradest.backend import Data, Leaves
 from gradest.errors import UnsupportedError
 from gradest.objective import Objective
@@ -43,28 +44,22 @@ class Sealed:
         self.index = index
 
 
-class SealedOperations:
+class SealedOperations(ForwardingOperations):
     """A backend's operations, with affine ones on parameters intercepted and every other use of sealed arrays refused.
 
-    Stands in for `Operations` while a loss text runs; every name but two is the backend's own. `places` says which
-    arrays are parameters that are not sealed, by identity.
+    `places` says which arrays are parameters that are not sealed, by identity.
     """
 
     def __init__(self, ops: Operations, intercept: Intercept, places: Mapping[int, int]) -> None:
-        self._ops = ops
+        super().__init__(ops)
         self._intercept = intercept
         self._places = places
 
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._ops, name)
-
-        def call(*arguments: Any, **options: Any) -> Any:
-            for argument in (*arguments, *options.values()):
-                if isinstance(argument, Sealed):
-                    raise _misused(argument, f"operation {name!r}")
-            return method(*arguments, **options)
-
-        return call
+    def forward(self, name: str, *operands: Any, **options: Any) -> Array:
+        for operand in (*operands, *options.values()):
+            if isinstance(operand, Sealed):
+                raise _misused(operand, f"operation {name!r}")
+        return super().forward(name, *operands, **options)
 
     def matmul(self, x: Any, y: Any) -> Array:
         """Return the product; a layer where `y` is a parameter."""
@@ -79,7 +74,7 @@ class SealedOperations:
                 if isinstance(argument, Sealed):
                     raise _misused(argument, "an affine operation, and not as the weight of a layer or its data")
         inputs, matrix, shift = (a.array if isinstance(a, Sealed) else a for a in (x, weight, bias))
-        output = self._ops.affine(inputs, matrix, shift)
+        output = self.ops.affine(inputs, matrix, shift)
         if place is None:
             return output
         layer = Layer(place, self._place(bias), bias is not None, x.name if sealed_input else None)
@@ -121,7 +116,7 @@ def run_intercepted(
     places = {id(x): k for k, x in enumerate(leaves) if k not in closed}
     if sealed_data:
         data = {name: Sealed(x, name, None) if name in sealed_data else x for name, x in data.items()}
-    own = cast(Operations, SealedOperations(objective.ops if ops is None else ops, intercept, places))
+    own = SealedOperations(objective.ops if ops is None else ops, intercept, places)
     try:
         return text(own, given, data)
     except TypeError as error:

@@ -1,4 +1,4 @@
-"""Checks any estimator, ours or a plug-in's, through the public contract alone."""
+"""Checks of an estimator, ours or a plug-in's, through the public contract alone; each check says what it means."""
 
 from collections.abc import Callable, Sequence
 
@@ -62,7 +62,7 @@ def check_estimator(
     seed: int = 0,
     checks: Sequence[str] | None = None,
 ) -> list[CheckResult]:
-    """Return the results of all checks of one estimator; nothing is raised for a fault of the estimator.
+    """Check one estimator in every way that applies to it, and return the results; its faults are results, not errors.
 
     Parameters
     ----------

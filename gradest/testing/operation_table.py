@@ -1,4 +1,4 @@
-"""What each operation means, in NumPy and extended precision, and the numbers it is tried on. Knows no backend.
+"""The meaning of each operation, in NumPy and extended precision, and the numbers it is tried on. Knows no backend.
 
 The meanings are written out here, not taken from `Operations`, so that a wrong portable form shows.
 """

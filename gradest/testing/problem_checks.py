@@ -1,4 +1,4 @@
-"""Checks any problem, ours or a plug-in's: one text for populations and backends, a closed form that is right."""
+"""Checks of a problem, ours or a plug-in's: its loss for populations and on all backends, its closed-form gradient."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -59,7 +59,10 @@ def _carry_out(check: Callable[[], CheckResult]) -> CheckResult:
 
 
 def check_arrays(problem: Problem) -> CheckResult:
-    """Check that parameters and data are finite float64, equal each time, and fresh: nobody else's memory."""
+    """Check that parameters and data are finite float64, equal each time, and fresh: nobody else's memory.
+
+    A failure means that two runs of the problem do not start from the same numbers.
+    """
     return claimed("arrays", _array_faults(problem), "float64, finite, equal and fresh each time")
 
 
@@ -80,7 +83,10 @@ def _array_faults(problem: Problem) -> Iterator[str]:
 
 
 def check_population(problem: Problem) -> CheckResult:
-    """Check that parameters with a leading axis K give the K losses of its members."""
+    """Check that parameters with a leading axis K give the K losses of its members.
+
+    A failure means that the loss mixes members (a sum over all axes, say), so that no batched estimator can use it.
+    """
     ops, start, data = get_backend("numpy").operations(), problem.parameters(), problem.data()
     scales = np.array(_SCALES)
     population = {n: x * scales.reshape((len(scales),) + (1,) * x.ndim) for n, x in start.items()}
@@ -95,7 +101,10 @@ def check_population(problem: Problem) -> CheckResult:
 
 
 def check_closed_form(problem: Problem) -> CheckResult:
-    """Check the closed-form gradient against complex-step differentiation of the loss, in extended precision."""
+    """Check the closed-form gradient against complex-step differentiation of the loss, in extended precision.
+
+    A failure means that the gradient is not that of the loss, and that every accuracy measured against it is wrong.
+    """
     if not problem.has_closed_form:
         return not_applicable("closed form", "the problem has none")
     reference = reference_at(problem, _extended(problem.parameters()), _extended(problem.data()))
@@ -107,7 +116,8 @@ def check_closed_form(problem: Problem) -> CheckResult:
 def check_interpreters(problem: Problem) -> CheckResult:
     """Check that reverse mode and exact differences of the loss's text give the gradient of the closed form.
 
-    So the text keeps to what interpreters carry: operators, Python numbers, and the names of `Operations`.
+    A failure means that the closed form, or an interpreter, is wrong, or that the text does what they cannot follow:
+    it must keep to operators, Python numbers, and the names of `Operations`.
     """
     ops, start, data = get_backend("numpy").operations(), problem.parameters(), problem.data()
     names, leaves = tuple(start), tuple(start.values())
@@ -131,7 +141,10 @@ def check_interpreters(problem: Problem) -> CheckResult:
 
 
 def check_losses(problem: Problem, backends: Sequence[str]) -> CheckResult:
-    """Check that the loss is the same on all backends, in float64, to rounding."""
+    """Check that the loss is the same on all backends, in float64, to rounding.
+
+    A failure means that a comparison between backends compares different problems.
+    """
     expected = float(np.asarray(problem.loss(get_backend("numpy").operations(), problem.parameters(), problem.data())))
     errors = {}
     for name in backends:

@@ -1,4 +1,4 @@
-"""Every stateful estimator must: keep what it remembers in its state alone, and write to no state it is given."""
+"""A check of estimators that remember: all of it is in their state, and a state that is given is not written to."""
 
 import copy
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import numpy as np
 
 from gradest.measurement.session import flat
 from gradest.stateful import PreparedRun, State, StatefulEstimator
-from gradest.testing.known_problems import Form
+from gradest.testing.known_problems import Cubic
 from gradest.testing.results import CheckResult, claimed, not_applicable
 from gradest.testing.subject import Subject
 
@@ -16,11 +16,14 @@ _ESTIMATES = 3  # of a run: the first, one from its state, and one from the stat
 
 
 def check_state(subject: Subject) -> CheckResult:
-    """Check that equal states and seeds give equal estimates, that states are left alone, and what each call costs."""
+    """Check that equal states and seeds give equal estimates, that states are left alone, and what each call costs.
+
+    A failure means that a run cannot be continued, or repeated, from a state that was kept.
+    """
     if not isinstance(subject.estimator, StatefulEstimator):
         return not_applicable("state", "the estimator remembers nothing")
     estimator = cast(StatefulEstimator, subject.with_few_samples())
-    run = estimator.prepare_run(subject.objective(Form(cubic=0.3)))
+    run = estimator.prepare_run(subject.objective(Cubic(cubic=0.3)))
     return claimed("state", dict.fromkeys(_state_faults(run, subject.seed)), "it is a value, handed on and left alone")
 
 

@@ -32,6 +32,8 @@ def smoothing_bias(distribution: str, third_derivative: ArrayLike, *, sigma: flo
     """
     tensor = _third_derivative(third_derivative)
     law, num_parameters = marginal(distribution), tensor.shape[0]
+    # A central difference is g.v + sigma^2/6 T[v, v, v] + O(sigma^4); times v, its mean holds fourth moments of v only:
+    # E v_i v_j v_k v_l is 1 where indices make two pairs, in three ways, and the kurtosis where all four agree.
     laplacian = np.einsum("jkk->j", tensor)
     pure = np.einsum("jjj->j", tensor)
     components = law_of(law).components

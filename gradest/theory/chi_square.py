@@ -19,6 +19,8 @@ _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
 
 def _log_prefactor(a: float, x: float) -> float:
     """Return log(x^a e^-x / Gamma(a + 1)), without the cancellation of large terms where a is large."""
+    # For large a the three terms are each of size a log a, and leave a difference of size one: their leading parts are
+    # cancelled by hand, by Stirling's series for the gamma function.
     if a < _STIRLING_FROM:
         return a * math.log(x) - x - math.lgamma(a + 1)
     correction = sum(term / a ** (2 * i + 1) for i, term in enumerate(_STIRLING))

@@ -84,5 +84,7 @@ def relative_mse_minibatch(
     if shared:
         return relative_noise + linear * (1 + relative_noise)
     pairs = orthogonal_pairs(distribution, num_parameters=num_parameters, num_samples=num_samples)
+    # With a minibatch of its own, each direction adds E (e.v)^2 |v|^2 of the noise e, over N: the second moment of one
+    # direction, (P + c)|e|^2, without what `linear` takes off for orthogonal pairs, whose noises are independent.
     second_moment = linear + 1 / num_samples + pairs / num_samples**2
     return linear + relative_noise * second_moment

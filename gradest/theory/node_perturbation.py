@@ -129,7 +129,7 @@ def predict_node_perturbation(
     moments = _moments(layers, gradient_norm, rank)
     error = moments.error(law) / num_samples
     pairs = orthogonal_pairs(distribution, num_parameters=moments.nodes, num_samples=num_samples)
-    if pairs:
+    if pairs:  # as in `covariance`, with the nodes as the dimensions
         fixed_length = "coordinates" if law == "coordinates" else "sphere"
         error -= pairs / num_samples**2 * moments.error(fixed_length) / (moments.nodes - 1)
     return Prediction(

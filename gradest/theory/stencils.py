@@ -101,6 +101,7 @@ def difference_rule(scheme: str, *, order: int | None = None) -> DifferenceRule:
     five = _central_rule(4)
     if scheme == "five-point":
         return five
+    # (4 D(h/2) - D(h)) / 3 is the five-point rule at step h/2, written otherwise.
     return DifferenceRule(
         order=4,
         derivative=5,
@@ -155,6 +156,7 @@ def difference_optimum(
     Source: Gill, Murray, Saunders & Wright 1983, doi:10.1137/0904025; Moré & Wild 2012,
     doi:10.1145/2168773.2168777, for the root-mean-square version.
     """
+    # Nothing bounds the complex step from below but underflow: its square must still be a normal number.
     if scheme == "complex-step":
         step = math.sqrt(sys.float_info.min)
     else:

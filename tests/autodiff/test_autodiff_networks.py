@@ -1,6 +1,6 @@
 """Networks: reverse and forward mode against PyTorch, and structured directions against dense ones."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ def torch_gradient(
     return float(value.detach()), [g.numpy() for g in torch.autograd.grad(value, tensors)]
 
 
-def blocks_of(leaves: Any, leaf: int, generator: np.random.Generator) -> list[Tangent]:
+def blocks_of(leaves: Any, leaf: int, generator: np.random.Generator) -> Sequence[Rows | LowRank]:
     """Return structured blocks of directions of one leaf."""
     shape = leaves[leaf].shape
     if len(shape) == 1:
@@ -99,6 +99,8 @@ def test_directions_in_all_leaves_at_once(activation: str, structure: str) -> No
 def test_a_wrong_direction_is_noticed() -> None:
     text, leaves, data, _ = network("tanh")
     block = blocks_of(leaves, 0, np.random.default_rng(0))[0]
+    assert isinstance(block, Rows)
+    assert block.selector is not None
     shifted = Rows(np.roll(block.selector, 1, axis=1), block.scale)
     found, other = (value_and_jvps(text, NUMPY, leaves, in_leaf(leaves, 0, b), data)[1] for b in (block, shifted))
     assert np.abs(found - other).max() > 1e-6

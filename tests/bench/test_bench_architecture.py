@@ -1,4 +1,4 @@
-"""The wings of the harness keep to their work: imports run one way, only `command` prints, only `worker` starts processes."""
+"""The wings of the harness keep to their work: imports run one way, `command` prints, `worker` starts processes."""
 
 import ast
 from collections.abc import Iterator

@@ -39,9 +39,10 @@ ELSEWHERE = [
 """A quick selection of estimators on the other backends: compiling takes most of the time."""
 
 
-def small(estimator: Any) -> Any:
+def small(estimator: Any) -> Estimator:
     """Return the estimator with few directions, in blocks of which the last is smaller."""
-    return replace(estimator, num_samples=11) if hasattr(estimator, "num_samples") else estimator
+    found: Estimator = replace(estimator, num_samples=11) if hasattr(estimator, "num_samples") else estimator
+    return found
 
 
 @pytest.mark.parametrize("name", [name for name in names("estimators") if name != "guided-es"])

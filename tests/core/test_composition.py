@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.residual_feedback import ResidualFeedback
 
 import gradest
 
@@ -146,3 +147,12 @@ def test_finiteness_is_asked_when_it_prepares_and_not_at_each_call() -> None:
         gradient(bad, X)
     gradient(P, X)
     assert np.isnan(gradient(bad, X)["W"]).any()
+
+
+def test_a_stateful_estimator_stays_outside() -> None:
+    run = ResidualFeedback().prepare_run(gradest.bind(loss, P, X))
+    state = run.init_state()
+    for traced, at in ((lambda x: run(P, x, state=state), X), (lambda p: run(p, state=state), P)):
+        with pytest.raises(gradest.UnsupportedError, match="it keeps a state"):
+            jax.jit(traced)(at)
+    assert np.isfinite(run(P, state=state, rng=0)[0].gradient["W"]).all()  # at the batch from before

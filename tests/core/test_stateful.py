@@ -2,12 +2,13 @@
 
 import pickle
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from support.residual_feedback import ResidualFeedback
 
 import gradest
-from gradest import Cost, PreparedStatefulKernel, state_bytes
+from gradest import Cost, KernelResult, Objective, PreparedStatefulKernel, state_bytes
 
 OBJECTIVE = gradest.bind(gradest.get_problem("quadratic", size=3))
 GRADIENT = np.asarray(gradest.get_estimator("analytic")(OBJECTIVE).gradient["x"])
@@ -92,10 +93,10 @@ def test_a_run_takes_the_next_batch_and_keeps_it() -> None:
 def test_the_error_of_an_estimate_is_handed_on() -> None:
     @dataclass(frozen=True)
     class WithError(ResidualFeedback):
-        def prepare_stateful_kernel(self, objective, *, executor=None):  # type: ignore[no-untyped-def]
+        def prepare_stateful_kernel(self, objective: Objective, *, executor: Any = None) -> PreparedStatefulKernel:
             kernel = super().prepare_stateful_kernel(objective, executor=executor)
 
-            def call(leaves, rng, state):  # type: ignore[no-untyped-def]
+            def call(leaves: tuple[np.ndarray], rng: int, state: None) -> tuple[KernelResult, float]:
                 result, after = kernel.call(leaves, rng, state)
                 return result._replace(error=result.gradient), after
 

@@ -1,5 +1,6 @@
 """What is not classification data is refused; what is comes out canonical, and the input is left alone."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ GOOD_LABELS = np.array([0, 1, 2, 1])
     ],
 )
 def test_what_is_not_classification_data_is_refused(
-    features: Any, labels: Any, num_classes: bool | float | None, error: type[Exception], words: str
+    features: Any, labels: Any, num_classes: Any, error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
         datasets.validate_classification(features, labels, num_classes)
@@ -95,7 +96,7 @@ def read_only(array: np.ndarray) -> np.ndarray:
     return array
 
 
-MEMORY_LAYOUTS = {
+MEMORY_LAYOUTS: dict[str, Callable[[np.ndarray], Any]] = {
     "Fortran": np.asfortranarray,
     "strided": lambda a: np.repeat(np.repeat(a, 2, axis=0), 3, axis=1)[::2, ::3],
     "reversed": lambda a: np.ascontiguousarray(a[::-1, ::-1])[::-1, ::-1],

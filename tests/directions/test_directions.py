@@ -26,7 +26,7 @@ def drawn(
     layout: Layout = LAYOUT,
     num_samples: int | None = None,
     dtype: str = "float64",
-    rank: bool | float = 1,
+    rank: Any = 1,
 ) -> np.ndarray:
     """Return directions start, ..., stop - 1 as `(K, P)`."""
     directions = Directions(

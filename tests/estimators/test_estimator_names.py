@@ -14,7 +14,7 @@ from gradest.registry import names
 
 
 @pytest.mark.parametrize("name", names("estimators"))
-def test_an_estimator_has_the_name_it_was_asked_for_by(name: Any) -> None:
+def test_an_estimator_has_the_name_it_was_asked_for_by(name: str) -> None:
     assert get_estimator(name).name == name
 
 
@@ -38,7 +38,7 @@ def test_an_estimator_has_the_name_it_was_asked_for_by(name: Any) -> None:
     ],
     ids=repr,
 )
-def test_the_name_is_that_of_the_row_with_most_fields(estimator: Any, name: Any) -> None:
+def test_the_name_is_that_of_the_row_with_most_fields(estimator: Any, name: str) -> None:
     assert estimator.name == name
 
 

@@ -160,6 +160,8 @@ def test_one_sided_errors_are_the_predicted_ones(baseline: str) -> None:
     estimator = EvolutionStrategy(baseline=baseline, antithetic=False, sigma=0.7, num_samples=SAMPLES)
     value = float(objective.prepare_value()(objective.start))
     prediction = estimator.predict(Situation(objective.layout, problem.gradient, value=value, hessian=matrix))
+    assert prediction is not None
+    assert prediction.relative_mse is not None
     found = estimates(estimator, problem)
     errors = np.sum((found - problem.gradient) ** 2, axis=1) / (problem.gradient @ problem.gradient)
     assert abs(errors.mean() - prediction.relative_mse) <= 5.5 * errors.std() / np.sqrt(len(errors))
@@ -291,7 +293,7 @@ def test_combinations_that_mean_nothing_are_refused(options: dict[str, Any], hin
 
 
 @pytest.mark.parametrize("options", [{"distribution": "gauss"}, {"baseline": "median"}, {"shaping": "rank"}])
-def test_unknown_names_are_refused(options: dict[str, str]) -> None:
+def test_unknown_names_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(UnknownNameError):
         EvolutionStrategy(**options)
 

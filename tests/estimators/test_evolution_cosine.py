@@ -11,17 +11,19 @@ import pytest
 from support.small_losses import Quadratic
 
 import gradest
+from gradest import Estimator
 from gradest.estimators.evolution import EvolutionStrategy
 from gradest.estimators.forward_gradient import ForwardGradient
 from gradest.measurement.accuracy import accuracy_of_replicates
 from gradest.situation import Situation
+from gradest.theory.prediction import Prediction
 
 SAMPLES, REPLICATES, ALLOWED = 10, 4000, 5.0
 LINEAR, CURVED = Quadratic(curvature=0.0), Quadratic()
 ONE_SIDED = {"antithetic": False}
 
 
-def measured(estimator: Any, problem: Any) -> Any:
+def measured(estimator: Estimator, problem: Quadratic) -> np.ndarray:
     prepared = estimator.prepare(gradest.bind(problem))
     found = np.stack([prepared(rng=seed).gradient["x"].reshape(-1) for seed in range(REPLICATES)])
     cosines = found @ problem.gradient / np.linalg.norm(found, axis=1) / np.linalg.norm(problem.gradient)
@@ -30,7 +32,7 @@ def measured(estimator: Any, problem: Any) -> Any:
     return cosines
 
 
-def predicted(estimator: Any, problem: Any) -> Any:
+def predicted(estimator: Estimator, problem: Quadratic) -> Prediction:
     return estimator.predict(Situation(gradest.bind(problem).layout, problem.gradient))
 
 
@@ -52,7 +54,7 @@ def predicted(estimator: Any, problem: Any) -> Any:
     ],
     ids=str,
 )
-def test_the_cosine_is_the_predicted_one(fields: Any, problem: Any) -> None:
+def test_the_cosine_is_the_predicted_one(fields: dict[str, Any], problem: Quadratic) -> None:
     estimator = EvolutionStrategy(num_samples=SAMPLES, sigma=0.3, **fields)
     prediction = predicted(estimator, problem)
     cosines = measured(estimator, problem)
@@ -65,7 +67,7 @@ def test_the_cosine_is_the_predicted_one(fields: Any, problem: Any) -> None:
 
 
 @pytest.mark.parametrize("projection", [False, True])
-def test_forward_gradients_have_the_cosine_of_their_frames(projection: Any) -> None:
+def test_forward_gradients_have_the_cosine_of_their_frames(projection: bool) -> None:
     estimator = ForwardGradient(distribution="orthogonal", projection=projection, num_samples=SAMPLES)
     prediction = predicted(estimator, CURVED)
     cosines = measured(estimator, CURVED)

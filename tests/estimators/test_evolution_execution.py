@@ -32,7 +32,7 @@ SAMPLES = 40
 
 
 def network() -> MLP:
-    return gradest.get_problem("mlp", widths=(8,), batch=12)
+    return MLP(widths=(8,), batch=12)
 
 
 def flat(objective: Objective, estimate: Estimate) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Pathwise smoothing, guided ES, node perturbation and ES in the row space: what each assumes, and what it gains."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from gradest.situation import Situation
 
 
 def network(**fields: Any) -> MLP:
-    return gradest.get_problem("mlp", **{"widths": (5,), "batch": 6, **fields})
+    return MLP(**{"widths": (5,), "batch": 6, **fields})
 
 
 def flat(objective: Objective, gradient: dict[str, np.ndarray]) -> np.ndarray:
@@ -132,7 +132,7 @@ def test_guides_must_be_there_and_independent() -> None:
 
 @pytest.mark.parametrize("kind", [NodePerturbation, RowSpaceES])
 @pytest.mark.parametrize("bias", [True, False])
-def test_layerwise_estimates_are_unbiased_for_the_gradient(kind: Any, bias: bool) -> None:
+def test_layerwise_estimates_are_unbiased_for_the_gradient(kind: Callable[..., Estimator], bias: bool) -> None:
     objective = gradest.bind(network(bias=bias))
     g = exact(objective)
     found = replicates(kind(num_samples=10, sigma=1e-3), objective, 250)
@@ -141,7 +141,7 @@ def test_layerwise_estimates_are_unbiased_for_the_gradient(kind: Any, bias: bool
 
 
 @pytest.mark.parametrize(("kind", "least_gain"), [(NodePerturbation, 1.5), (RowSpaceES, 2.0)])
-def test_layerwise_estimates_err_less_than_plain_ones(kind: Any, least_gain: float) -> None:
+def test_layerwise_estimates_err_less_than_plain_ones(kind: Callable[..., Estimator], least_gain: float) -> None:
     objective = gradest.bind(network(batch=3))
     g = exact(objective)
     errors = [
@@ -201,7 +201,7 @@ class Reused(Penalised):
 
 @pytest.mark.parametrize("kind", [NodePerturbation, RowSpaceES])
 @pytest.mark.parametrize("backend", ["numpy", "torch"])
-def test_a_penalty_on_weights_is_refused(kind: type[Estimator], backend: str) -> None:
+def test_a_penalty_on_weights_is_refused(kind: Callable[..., Estimator], backend: str) -> None:
     with pytest.raises(UnsupportedError, match="affine"):
         kind()(Penalised(), backend=backend, rng=0)
 
@@ -212,7 +212,7 @@ def test_data_used_outside_layers_are_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", [NodePerturbation, RowSpaceES])
-def test_losses_without_layers_or_text_are_refused(kind: type[Estimator]) -> None:
+def test_losses_without_layers_or_text_are_refused(kind: Callable[..., Estimator]) -> None:
     with pytest.raises(UnsupportedError):
         kind()(Quadratic(), rng=0)
     with pytest.raises(UnsupportedError, match="'es'"):

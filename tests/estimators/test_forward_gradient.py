@@ -81,8 +81,8 @@ def test_engines_agree(backend: str, distribution: str) -> None:
         for engine in ("native", "gradest")
     ]
     assert [estimate.path for estimate in found] == ["native", "gradest"]
-    one, other = (estimate.gradient["x"].numpy() for estimate in found)
-    assert np.allclose(one, other, rtol=1e-12)
+    native, ours = (estimate.gradient["x"].numpy() for estimate in found)
+    assert np.allclose(native, ours, rtol=1e-12)
     assert float(found[0].value) == pytest.approx(float(found[1].value))
 
 

@@ -14,7 +14,7 @@ SIGMA = 0.7
 
 def symmetric_tensor(size: int) -> np.ndarray:
     raw = np.random.default_rng(5).standard_normal((size, size, size))
-    return sum(raw.transpose(p) for p in itertools.permutations(range(3))) / 6
+    return np.mean([raw.transpose(p) for p in itertools.permutations(range(3))], axis=0)
 
 
 def exact_bias(weights: np.ndarray, points: np.ndarray, tensor: np.ndarray) -> np.ndarray:

@@ -36,6 +36,7 @@ def quotient(scheme: str, order: int | None, f: Callable[..., Any], x: Any, h: A
         return (4 * quotient("central", 2, f, x, h / 2) - quotient("central", 2, f, x, h)) / 3
     if order == 2:
         return (f(x + h) - f(x - h)) / (2 * h)
+    assert order is not None
     return sum(w * f(x + j * h) for j, w in theory.central_coefficients(order).items()) / h
 
 
@@ -75,9 +76,14 @@ def test_amplification_is_the_response_to_the_worst_and_to_random_noise(scheme: 
     """Every evaluation point in turn returns 1, the rest 0: the weights, whatever way the rule is written."""
     rule = theory.difference_rule(scheme, order=order)
     step = Fraction(1)
-    points = []
-    quotient(scheme, order, lambda x: points.append(x) or Fraction(0), Fraction(0), step)
-    weights = [quotient(scheme, order, lambda x, p=p: Fraction(int(x == p)), Fraction(0), step) for p in set(points)]
+    points = set()
+
+    def noted(x: Fraction) -> Fraction:
+        points.add(x)
+        return Fraction(0)
+
+    quotient(scheme, order, noted, Fraction(0), step)
+    weights = [quotient(scheme, order, lambda x, p=p: Fraction(int(x == p)), Fraction(0), step) for p in points]
     assert rule.amplification == pytest.approx(float(sum(abs(w) for w in weights)), rel=1e-14)
     assert rule.rms_amplification == pytest.approx(math.sqrt(sum(w * w for w in weights)), rel=1e-14)
 
@@ -111,7 +117,7 @@ def test_real_rounding_stays_under_the_bound(scheme: str, order: int | None) -> 
     """The exponential in float64, accurate to one unit in the last place: the error curve is an upper bound."""
     points = np.linspace(0.5, 1.5, 101)
     rule = theory.difference_rule(scheme, order=order)
-    noise = np.finfo(np.float64).eps * math.exp(1.6)
+    noise = float(np.finfo(np.float64).eps) * math.exp(1.6)
     best, predicted = theory.difference_optimum(scheme, noise=noise, derivative_bound=math.exp(1.6), order=order)
     worst = {}
     for factor in (1 / 16, 1, 4):
@@ -132,11 +138,12 @@ def test_real_rounding_stays_under_the_bound(scheme: str, order: int | None) -> 
 def test_random_noise_has_the_predicted_root_mean_square() -> None:
     """A linear f with normal noise: 20,000 differences, 5 standard errors (2.5 %); the worst-case sum is told apart."""
     rng, noise, step = np.random.default_rng(4), 0.1, 0.5
-    for scheme, weights in [
-        ("forward", [1, -1]),
-        ("central", [0.5, -0.5]),
-        ("five-point", [2 / 3, -2 / 3, 1 / 12, -1 / 12]),
-    ]:
+    rules: dict[str, list[float]] = {
+        "forward": [1, -1],
+        "central": [0.5, -0.5],
+        "five-point": [2 / 3, -2 / 3, 1 / 12, -1 / 12],
+    }
+    for scheme, weights in rules.items():
         errors = noise * rng.standard_normal((20_000, len(weights))) @ weights / step
         found = math.sqrt(np.mean(errors**2))
         rms = theory.difference_error(scheme, step, noise=noise, derivative_bound=0.0, rms=True)

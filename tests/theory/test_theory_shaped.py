@@ -5,7 +5,6 @@ formula states; N + 1 for N, and the other shapings, must be told apart.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ ALLOWED = 5.0
 KINDS = [("sign", "antithetic"), ("sign", "leave-one-out"), ("centered-rank", "none"), ("centered-rank", "antithetic")]
 
 
-def weights(shaping: Any, baseline: Any, s: Any) -> Any:
+def weights(shaping: str, baseline: str, s: np.ndarray) -> np.ndarray:
     """Return the weights (K, N) of directions with components s (K, N) along the gradient."""
     if shaping == "sign":
         return np.sign(s - s.mean(axis=1, keepdims=True) if baseline == "leave-one-out" else s)
@@ -29,7 +28,7 @@ def weights(shaping: Any, baseline: Any, s: Any) -> Any:
     return ranks[:, : s.shape[1]] - ranks[:, s.shape[1] :]
 
 
-def sampled(shaping: Any, baseline: Any, size: Any, count: Any) -> Any:
+def sampled(shaping: str, baseline: str, size: int, count: int) -> np.ndarray:
     directions = np.random.default_rng(5).standard_normal((REPLICATES, count, size))
     w = weights(shaping, baseline, directions[:, :, 0])
     estimates = np.einsum("kn,knp->kp", w, directions)
@@ -38,14 +37,14 @@ def sampled(shaping: Any, baseline: Any, size: Any, count: Any) -> Any:
 
 @pytest.mark.parametrize(("shaping", "baseline"), KINDS)
 @pytest.mark.parametrize(("size", "count"), [(6, 2), (12, 5), (6, 10), (30, 20)])
-def test_the_cosine_of_ranks_and_signs(shaping: Any, baseline: Any, size: Any, count: Any) -> None:
+def test_the_cosine_of_ranks_and_signs(shaping: str, baseline: str, size: int, count: int) -> None:
     found = sampled(shaping, baseline, size, count)
     stated = 0.0005 if count >= 10 else 0.002
     if baseline == "leave-one-out" and count < 10:
         stated = 0.03
     allowed = ALLOWED * found.std() / math.sqrt(REPLICATES) + stated * found.mean()
 
-    def cosine(shaping: Any, baseline: Any, count: Any) -> Any:
+    def cosine(shaping: str, baseline: str, count: int) -> float:
         return theory.expected_shaped_cosine(shaping, baseline=baseline, num_parameters=size, num_samples=count)
 
     assert abs(found.mean() - cosine(shaping, baseline, count)) < allowed
@@ -57,14 +56,14 @@ def test_the_cosine_of_ranks_and_signs(shaping: Any, baseline: Any, size: Any, c
 
 
 @pytest.mark.parametrize(("size", "count"), [(2, 1), (7, 1), (300, 1)])
-def test_one_sign_has_the_cosine_of_one_direction(size: Any, count: Any) -> None:
+def test_one_sign_has_the_cosine_of_one_direction(size: int, count: int) -> None:
     one = theory.expected_cosine("normal", num_parameters=size, num_samples=count)
     signs = theory.expected_shaped_cosine("sign", baseline="antithetic", num_parameters=size, num_samples=count)
     assert signs == pytest.approx(one, rel=1e-4)
 
 
 @pytest.mark.parametrize("size", [2, 7, 300])
-def test_two_values_have_the_cosine_of_one_direction_however_they_are_shaped(size: Any) -> None:
+def test_two_values_have_the_cosine_of_one_direction_however_they_are_shaped(size: int) -> None:
     one = theory.expected_cosine("normal", num_parameters=size, num_samples=1)
     for shaping, baseline in (("sign", "mean"), ("centered-rank", "none"), ("z-score", "none")):
         found = theory.predict_shaped(
@@ -75,7 +74,7 @@ def test_two_values_have_the_cosine_of_one_direction_however_they_are_shaped(siz
 
 @pytest.mark.parametrize(("shaping", "baseline"), KINDS)
 @pytest.mark.parametrize("size", [1_000, 1_000_000])
-def test_many_directions_have_the_cosine_of_the_relative_variance(shaping: Any, baseline: Any, size: Any) -> None:
+def test_many_directions_have_the_cosine_of_the_relative_variance(shaping: str, baseline: str, size: int) -> None:
     """1 / sqrt(1 + V / N) with V from `shaping_relative_variance`, which pairs and baselines do not change then."""
     count = size
     found = theory.expected_shaped_cosine(shaping, baseline=baseline, num_parameters=size, num_samples=count)

@@ -13,6 +13,7 @@ from gradest.measurement.compare import CellResult
 from gradest.measurement.compare import Progress as Report
 from gradest.measurement.outcome import Outcome
 from gradest.problem import Problem
+from gradest.theory import Prediction
 from gradest_bench.command.terminal import make_progress, titled_table, wide_enough
 from gradest_bench.report.units import DISTURBED, DISTURBED_MEANS, mark, seconds
 
@@ -67,11 +68,21 @@ def _legend(results: Sequence[CellResult]) -> Iterator[str]:
         "units of one loss evaluation;\nMSE is relative, of a stochastic estimate about the gradient: measured ± "
         "standard error, beside what theory predicts; cosines are means."
     )
-    for exact_for in dict.fromkeys(r.predicted.exact_for for r in results if r.predicted is not None):
-        named = dict.fromkeys(r.cell.estimator for r in results if r.predicted and r.predicted.exact_for == exact_for)
-        yield f"Theory is exact for {exact_for}: {', '.join(named)}."
+    said: dict[str, dict[str, None]] = {}
+    for result in results:
+        if result.predicted is not None:
+            said.setdefault(_reach(result.predicted), {})[result.cell.estimator] = None
+    for reach, named in said.items():
+        yield f"Theory of {', '.join(named)}: {reach}."
     if any(result.timing is not None and result.timing.disturbed for result in results):
         yield f"{DISTURBED} {DISTURBED_MEANS}."
+
+
+def _reach(predicted: Prediction) -> str:
+    """Return for which losses a prediction is exact, and what bias it leaves out on others."""
+    order = predicted.bias_order
+    bias = "no bias" if order is None else "a bias that stays" if order == 0 else f"a bias of order sigma^{order}"
+    return f"exact for {predicted.exact_for}; {bias} about the gradient"
 
 
 def _table(dtype: str, results: Sequence[CellResult]) -> Table:
