@@ -1,4 +1,4 @@
-"""The commands of `gradest bench`: they parse, call and print, and compute nothing."""
+"""Runs the commands of `gradest bench`. They parse, call and print, and compute nothing."""
 
 from collections.abc import Iterable
 from pathlib import Path

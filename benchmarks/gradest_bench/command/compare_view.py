@@ -1,4 +1,4 @@
-"""The terminal's view of a comparison of estimators: a progress bar and one table for each dtype."""
+"""Shows a comparison of estimators in a terminal: a progress bar and one table for each dtype."""
 
 import math
 from collections.abc import Iterator, Sequence

@@ -113,6 +113,7 @@ class Scale:
         if self.axis.categories:
             return [(float(k), name) for k, name in enumerate(self.axis.categories)]
         if self.axis.log:
+            # the logarithm of a power of ten may lie a rounding beside its integer
             first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
             step = max(1, -(-(last - first) // _MOST_TICKS))
             return [(10.0**power, power_text(power)) for power in range(first, last + 1, step)]
@@ -146,6 +147,7 @@ def scale_of(axis: Axis, values: list[float]) -> Scale:
     if not axis.log:
         margin = 0.05 * (high - low) or 0.5
         return Scale(axis, low - margin, high + margin)
+    # numbers that are nearly equal are shown as such: an axis has a decade at least
     missing = max(0.0, _LEAST_DECADES - math.log10(high / low)) / 2 + 0.04 * math.log10(max(high / low, 10))
     return Scale(axis, low * 10**-missing, high * 10**missing)
 

@@ -50,7 +50,7 @@ def frontiers(records: Sequence[Record]) -> Iterator[Figure]:
 
 def _frontier(problem: str, dtype: str, cost: str, label: str, shown: list[tuple[Record, float]]) -> Figure:
     best: list[tuple[Record, float]] = []
-    for record, value in sorted(shown, key=lambda pair: (pair[1], error(pair[0]))):
+    for record, value in sorted(shown, key=lambda pair: (pair[1], error(pair[0]))):  # from the cheapest on
         if not best or error(record) < _CLEARLY_LESS * error(best[-1][0]):
             best.append((record, value))
     names = list(dict.fromkeys(f"{record.cell.estimator.label} ({variant(record)})" for record, _ in best))
@@ -117,7 +117,7 @@ def _family(record: Record) -> tuple[str, str, str]:
 def _held_fixed(group: list[Record], size: str) -> list[list[Record]]:
     """Return the records in which nothing but one size differs between problems."""
     other = "data_entries" if size == "num_parameters" else "num_parameters"
-    if group[0].cell.problem.name == "mlp":
+    if group[0].cell.problem.name == "mlp":  # the one problem whose data and parameters grow apart
         return list(grouped(group, lambda record: record.facts.get(other)).values())
     return [group] if size == "num_parameters" else []
 

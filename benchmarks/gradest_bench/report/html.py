@@ -27,7 +27,7 @@ def text_cell(text: object, style: str = "") -> TableCell:
 
 def number_cell(value: float | None, shown: str, style: str = "") -> TableCell:
     """Return a cell of a number, empty where there is none."""
-    missing = value is None or value != value  # NaN
+    missing = value is None or value != value  # NaN: it has no place in an order
     return TableCell("" if missing else shown, None if missing else value, style, numeric=True)
 
 

@@ -22,6 +22,7 @@ _SECTIONS = ("summary", "figures", "results", "outcomes", "environment")
 def report_html(run: Run) -> str:
     """Return the whole report as the text of one HTML file."""
     figures = figures_of(run)
+    # style and script stand in the page: it is read from a mail or a disk, where nothing lies beside it
     style, script = (files("gradest_bench.report").joinpath(name).read_text(encoding="utf-8") for name in _FILES)
     links = "".join(f'<a href="#{name}">{name}</a>' for name in _SECTIONS)
     return (

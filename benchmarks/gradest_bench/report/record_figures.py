@@ -54,6 +54,7 @@ def peak_bytes(record: Record) -> float:
 
 def rounding_unit(dtype: str) -> float:
     """Return half the spacing of numbers at 1 in a dtype."""
+    # NumPy knows no bfloat16, and frameworks are not imported here
     digits = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}
     return float(2.0 ** -digits[dtype]) if dtype in digits else float(np.finfo(dtype).eps / 2)
 
@@ -78,7 +79,7 @@ def sorted_points(points: Iterable[Point]) -> tuple[Point, ...]:
 def slope(points: Sequence[Point]) -> float:
     """Return the slope of log y against log x by least squares, NaN for fewer than three points."""
     kept = [(math.log(p.x), math.log(p.y)) for p in points if p.x > 0 and p.y > 0 and math.isfinite(p.y)]
-    if len({x for x, _ in kept}) < 3:
+    if len({x for x, _ in kept}) < 3:  # a line through two points has no doubt, and says nothing
         return math.nan
     x, y = np.array(kept).T
     return float(np.polyfit(x, y, 1)[0])

@@ -69,7 +69,7 @@ def _pyperf(run: Run, target: Path) -> int:
             "unit": "second",
             "gradest_key": record.key,
             "gradest_disturbed": str(record.disturbed),
-            "date": record.finished.removesuffix("+00:00"),
+            "date": record.finished.removesuffix("+00:00"),  # pyperf knows no time zones
         }
         runs, start = [], 0
         for count in timing.rounds:
@@ -79,6 +79,6 @@ def _pyperf(run: Run, target: Path) -> int:
         benchmarks.append(pyperf.Benchmark(runs))
     if not benchmarks:
         raise InvalidInputError(f"pyperf's format holds times; no cell of {run.folder} has any; use csv or json")
-    target.unlink(missing_ok=True)
+    target.unlink(missing_ok=True)  # pyperf writes over nothing, where the other formats do
     pyperf.BenchmarkSuite(benchmarks).dump(str(target))
     return len(benchmarks)

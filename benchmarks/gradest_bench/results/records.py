@@ -1,4 +1,4 @@
-"""The record of one cell, as it stands on one line of `results.jsonl`. Versioned; plain data only.
+"""Defines the record of one cell: plain data, one line of `results.jsonl`, with the version of its schema.
 
 History of the schema: 1, the first.
 
@@ -45,7 +45,7 @@ class Record(msgspec.Struct, kw_only=True):
     finished: str = ""
     environment: str = ""
     facts: dict[str, Any] = {}
-    """What the worker found: num_parameters, path, stochastic, target, data checksum, versions of code."""
+    """The findings of the worker: num_parameters, path, stochastic, target, data checksum, versions of code."""
     timing: Timing | None = None
     counts: Counts | None = None
     memory: Memory | None = None

@@ -23,7 +23,7 @@ MINIMUM_EFFECT = 0.05
 
 @dataclass(frozen=True)
 class TimeChange:
-    """How the time of one cell differs: B / A, and the p-value adjusted for all cells that were compared."""
+    """States how the time of one cell differs: B / A, and the p-value adjusted for all cells that were compared."""
 
     title: str
     ratio: Ratio
@@ -47,7 +47,7 @@ class TimeChange:
 
 @dataclass(frozen=True)
 class AccuracyChange:
-    """How the error of one cell differs; `measure` names the number that is compared."""
+    """States how the error of one cell differs; `measure` names the number that is compared."""
 
     title: str
     measure: str
@@ -140,6 +140,7 @@ def _time_changes(pairs: Sequence[tuple[Record, Record]]) -> tuple[TimeChange, .
             ratio = compare_samples(_rounds(a.timing), _rounds(b.timing))
             disturbed = a.timing.disturbed or b.timing.disturbed
             found.append(TimeChange(b.cell.title, ratio, ratio.p_value, disturbed))
+    # what is not judged must not take part in the correction either: each test more makes the others less sharp
     judged = [change for change in found if not change.disturbed]
     adjusted = dict(zip(map(id, judged), holm([change.adjusted_p for change in judged]), strict=True))
     return tuple(replace(change, adjusted_p=adjusted.get(id(change), 1.0)) for change in found)
@@ -164,7 +165,7 @@ def _accuracy_changes(pairs: Sequence[tuple[Record, Record]]) -> tuple[AccuracyC
             x, y = (number(scatter["relative_mse"]) for scatter in scatters)
             error = math.hypot(*(number(scatter["relative_mse_error"]) for scatter in scatters))
             found.append(AccuracyChange(b.cell.title, "relative MSE", x, y, normal_p_value(y - x, error)))
-        elif not b.facts.get("stochastic"):
+        elif not b.facts.get("stochastic"):  # any other number is a change: there is no chance in it
             x, y = (number(record.accuracy["single"]["relative_error"]) for record in (a, b))
             found.append(AccuracyChange(b.cell.title, "relative error", x, y, 1.0 if x == y else 0.0))
     adjusted = holm([change.adjusted_p for change in found])

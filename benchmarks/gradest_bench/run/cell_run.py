@@ -1,4 +1,4 @@
-"""One cell on its way: what has been measured of it so far, and the record that comes of it.
+"""Carries one cell through its worker: keeps what has been measured of it so far, and makes its record.
 
 This module knows requests and replies, and no file.
 """
@@ -68,7 +68,7 @@ class CellRun:
             "block",
             key=self.cell.key,
             round_number=round_number,
-            samples=-(-budget.minimum_samples // budget.repetitions),
+            samples=-(-budget.minimum_samples // budget.repetitions),  # rounded up: no round goes without
             seconds=max(MINIMUM_BLOCK_SECONDS, budget.minimum_seconds / budget.repetitions),
         )
         block = msgspec.convert(found["block"], Block)
@@ -91,6 +91,7 @@ class CellRun:
             self.prepare()
             self.accuracy = self._ask(self._worker(), "accuracy", key=self.cell.key)
         if "memory" in self.cell.measure:
+            # the peak of a process is that of all it ever did: only one that did nothing else shows this cell's
             worker = self._pool.fresh(self.cell.worker, self.cell.backend)
             try:
                 found = self._ask(worker, "memory", cell=msgspec.to_builtins(self.cell))
@@ -119,6 +120,7 @@ class CellRun:
 
     def _limits(self) -> Limits:
         budget = self.cell.budget
+        # a cell pays for its own requests alone: others of its group are measured in between
         left = time.monotonic() + budget.timeout_seconds - self._spent
         return Limits(deadline=left, timeout_seconds=budget.timeout_seconds, memory_limit_mb=budget.memory_limit_mb)
 
@@ -126,7 +128,7 @@ class CellRun:
         return self._pool.worker(self.cell.worker, self.cell.backend)
 
     def _ask(self, worker: WorkerProcess, op: str, **arguments: Any) -> dict[str, Any]:
-        worker.mark_log()
+        worker.mark_log()  # what the worker prints from here on belongs to this cell
         start = time.monotonic()
         try:
             return worker.request(op, self._limits(), **arguments)

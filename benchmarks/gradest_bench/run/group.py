@@ -53,6 +53,8 @@ def measure_group(
     for run in list(group.running.values()):
         if record := group.attempt(run, run.prepare):
             yield record
+    # times are taken in turns, so that what disturbs the machine for a while falls on all cells alike; accuracy is
+    # judged after them, so that nobody's replicates run between timed samples
     timed = [run.cell for run in group.running.values() if "time" in run.cell.measure]
     for number, cells in rounds(timed, seed=seed):
         for cell in cells:

@@ -1,4 +1,4 @@
-"""A sweep: every cell of a suite that has no result yet is identified, measured, and kept as soon as it is done.
+"""Runs a suite: every cell that has no result yet is identified, measured, and kept as soon as it is done.
 
 This module decides what runs and where its record goes; it measures nothing and prints nothing.
 """
@@ -28,7 +28,7 @@ IDENTIFY_SECONDS = 300.0
 
 
 class Listener(Protocol):
-    """What is told of a sweep's progress."""
+    """Is told of a sweep's progress."""
 
     def planned(self, cells: Sequence[Cell], kept: int) -> None:
         """Learn which cells will run, and how many have a result already."""
@@ -74,9 +74,9 @@ class Sweep:
                 for part in parts:
                     self._run_here(part, pool)
             else:
-                pool.close()
+                pool.close()  # it has identified the cells; each task starts workers of its own
                 self._run_elsewhere(parts, executor)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: no worker outlives its sweep
             pool.kill()
             raise
         pool.close()
@@ -105,6 +105,7 @@ class Sweep:
             if earlier is not None and earlier.identity == identity and Outcome(earlier.outcome) in DONE:
                 self._kept += 1
                 continue
+            # other code or data is another cell: its attempts begin anew
             attempts = earlier.attempts if earlier is not None and earlier.identity == identity else 0
             waiting.append(PlannedCell(cell, identity, found, attempts))
         return waiting

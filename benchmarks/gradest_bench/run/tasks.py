@@ -1,4 +1,4 @@
-"""A group of cells as plain data that any `concurrent.futures.Executor` can carry to where it is measured.
+"""Packs a group of cells as plain data, which any executor can carry, and measures it where it is unpacked.
 
 What is large stays where it is: problems and data are built again from the cells. This module knows no results folder.
 """
@@ -63,5 +63,5 @@ def run_task(request: dict[str, Any]) -> dict[str, Any]:
         try:
             records = list(measure_group(planned, pool, suite=request["suite"], seed=request["seed"]))
         finally:
-            pool.kill()
+            pool.kill()  # workers belong to one task: a task that is run elsewhere must leave no process there
         return {"records": [msgspec.to_builtins(record) for record in records], "environments": pool.environments}

@@ -24,7 +24,7 @@ Expected = Literal["unsupported", "missing", "invalid", "error", "timeout", "out
 
 
 def _default(*items: Any) -> Any:
-    """Return a field whose default is a new list of the items."""
+    """Return a field whose default is a new list of the items; msgspec takes no list that is not empty as it stands."""
     return msgspec.field(default_factory=lambda: list(items))
 
 
@@ -145,6 +145,7 @@ def parse_suite(text: str, *, origin: str = "suite") -> Suite:
 
 def _explain(message: str) -> str:
     """Return msgspec's message with the field's path in front and the nearest names behind."""
+    # msgspec has no fields in its errors: the path and the name are read off its English
     text, _, where = message.partition(" - at `$")
     path = where.rstrip("`").removeprefix(".")
     unknown = re.fullmatch(r"Object contains unknown field `(.*)`", text)

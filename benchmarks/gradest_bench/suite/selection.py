@@ -1,6 +1,6 @@
-"""Whether the names in a suite exist, and what is chosen of a suite by the command line.
+"""Checks that the names in a suite exist, and chooses of its cells what the command line asks for.
 
-Imports the classes of problems and estimators, and no framework.
+This module imports the classes of problems and estimators, and no framework.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,9 @@ from gradest.errors import GradestError, InvalidInputError, MissingDependencyErr
 from gradest.registry import import_plugin, names
 from gradest_bench.suite.cells import NULL, Cell, expand, specs
 from gradest_bench.suite.resolving import make_estimator, make_problem
-from gradest_bench.suite.schema import Suite
+from gradest_bench.suite.schema import Suite, parse_suite
 
+_SCALED_BY = "# run with --budget "
 DTYPES = ("bfloat16", "float16", "float32", "float64", "longdouble")
 
 
@@ -45,7 +46,7 @@ def suite_errors(suite: Suite) -> list[str]:
                         break  # an outcome of the run, not a fault of the suite
                     except (GradestError, ImportError, TypeError, ValueError) as error:
                         found.append(f"{path}: {spec.label}: {error}")
-                        break
+                        break  # the other values that `vary` names would only say the same again
     return found
 
 
@@ -53,7 +54,7 @@ def _name_errors(asked: Sequence[str], known: Sequence[str], kind: str, path: st
     return [
         f"{path}[{position}]: {unknown_name(kind, name, known)}"
         for position, name in enumerate(asked)
-        if name not in known and ":" not in name
+        if name not in known and ":" not in name  # "module:Class" is found or not where the worker imports it
     ]
 
 
@@ -95,11 +96,23 @@ def scaled(suite: Suite, factor: float) -> Suite:
     return msgspec.structs.replace(suite, budget=budget, grid=grids, seeds=_scaled_seeds(suite.seeds, factor))
 
 
+def text_as_run(text: str, budget: float) -> str:
+    """Return the text of a suite as a run keeps it: where it is scaled, with a first line that says by how much."""
+    return text if budget == 1 else f"{_SCALED_BY}{budget:g}\n{text}"
+
+
+def parse_as_run(text: str, *, origin: str) -> Suite:
+    """Return the suite that the text of a run states, scaled as it was run. Raises as `parse_suite` does."""
+    first, _, _ = text.partition("\n")
+    suite = parse_suite(text, origin=origin)
+    return scaled(suite, float(first.removeprefix(_SCALED_BY))) if first.startswith(_SCALED_BY) else suite
+
+
 def _scaled_seeds(seeds: list[int], factor: float) -> list[int]:
-    count = max(min(2, len(seeds)), round(len(seeds) * factor))
+    count = max(min(2, len(seeds)), round(len(seeds) * factor))  # a scatter needs two
     if count <= len(seeds):
         return seeds[:count]
-    start = max(seeds) + 1
+    start = max(seeds) + 1  # the seeds of the suite stay, so that their estimates are the same
     return [*seeds, *range(start, start + count - len(seeds))]
 
 
@@ -116,6 +129,7 @@ def chosen_cells(
         A pattern matches nothing in the suite.
     """
     cells = list(expand(suite))
+    # the null estimator is kept whatever is chosen: without it no time can be read
     for worker in pythons:
         backend, colon, _ = worker.partition(":")
         if colon:
