@@ -92,7 +92,7 @@ def show_doctor(console: Console) -> None:
         "distributed",
     )
     console.print("packages: " + ", ".join(_version(package) for package in packages), highlight=False)
-    _backends(console)
+    _backends(console)  # imports every framework that is here: only then are its thread pools loaded, and listed
     _thread_pools(console)
     _datasets(console)
     broken = broken_plugins()

@@ -28,7 +28,7 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except GradestError as error:
+        except GradestError as error:  # says itself what to try; a traceback would hide that
             click.echo(f"gradest: {error}", err=True)
             ctx.exit(2)
 

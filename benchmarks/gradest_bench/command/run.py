@@ -25,7 +25,7 @@ from gradest_bench.suite.selection import check_names, chosen_cells, scaled, tex
 from gradest_bench.worker.launch import Launch
 
 _MANY_CELLS = 120
-"""A run of more cells is shown by its outcomes alone."""
+"""A run of more cells is shown by its outcomes alone: its tables would scroll away, and the report has them."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,7 @@ def _sweep(request: _Request, executor: str | None, console: Console) -> list[Re
 
 
 def _resume_line(folder: Path) -> str:
+    # the line is to be copied: it is what was typed, with the folder that was chosen for it
     arguments = [argument for argument in sys.argv[1:] if argument != "--resume"]
     if "--out" not in arguments:
         arguments += ["--out", str(folder)]

@@ -1,7 +1,7 @@
 """Shows a sweep and its results in a terminal: progress, tables by problem, what did not run and why."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,6 +10,7 @@ from rich.table import Table
 from gradest.measurement.outcome import Outcome
 from gradest.measurement.timing import DISTURBED_BELOW, Timing
 from gradest_bench.command.terminal import make_progress, titled_table, wide_enough
+from gradest_bench.report.record_figures import grouped, median, variant
 from gradest_bench.report.units import DISTURBED, bytes_text, mark, seconds
 from gradest_bench.results.records import Record, number
 from gradest_bench.results.verdict import WRONG, verdict
@@ -17,6 +18,7 @@ from gradest_bench.run.group import steps_of
 from gradest_bench.suite.cells import Cell
 
 _PLAIN_EVERY = 10
+"""Where the output is a file, a line for so many cells: a bar there would be a line for every step."""
 _MOST_TITLES = 3
 """More cells with the same reason are counted, not named."""
 
@@ -54,6 +56,7 @@ class ProgressBar:
     def finished(self, record: Record) -> None:
         """Count whatever steps a cell did not come to."""
         self._ended += 1
+        # a cell that failed leaves steps out: the bar would never come to its end without them
         self._progress.update(self._task, advance=steps_of(record.cell) - self._steps.get(record.key, 0))
         if not self._console.is_terminal and (self._ended % _PLAIN_EVERY == 0 or self._ended == self._cells):
             self._console.print(f"{self._ended} of {self._cells} cells", highlight=False)
@@ -62,7 +65,8 @@ class ProgressBar:
 def show_records(console: Console, records: Sequence[Record]) -> None:
     """Print one table for each problem and dtype, then what did not run and why, then the coverage."""
     measured = [record for record in records if record.outcome == Outcome.OK]
-    tables = [_table(f"{problem}, {dtype}", part) for (problem, dtype), part in _by_problem(measured).items()]
+    by_problem = grouped(measured, lambda record: (record.cell.problem.label, record.cell.dtype))
+    tables = [_table(f"{problem}, {dtype}", part) for (problem, dtype), part in by_problem.items()]
     wide = wide_enough(console, tables)
     for table in tables:
         wide.print(table)
@@ -94,17 +98,11 @@ def show_outcomes(console: Console, records: Sequence[Record]) -> None:
     console.print(f"{measured} of {len(records)} cells measured", highlight=False)
 
 
-def _by_problem(records: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
-    groups: dict[tuple[str, str], list[Record]] = {}
-    for record in records:
-        groups.setdefault((record.cell.problem.label, record.cell.dtype), []).append(record)
-    return groups
-
-
 def _table(title: str, records: Sequence[Record]) -> Table:
     parameters = records[0].facts.get("num_parameters")
     table = titled_table(f"{title}, P = {parameters:,}")
-    ordered = sorted(records, key=lambda r: (_median(r), r.cell.estimator.label))
+    untimed = math.inf  # what has no time comes last
+    ordered = sorted(records, key=lambda r: (median(r) if median(r) > 0 else untimed, r.cell.estimator.label))
     rows = [_row(record) for record in ordered]
     shown = [heading for heading in rows[0] if any(row[heading] for row in rows)]
     for heading in shown:
@@ -115,11 +113,6 @@ def _table(title: str, records: Sequence[Record]) -> Table:
     return table
 
 
-def _median(record: Record) -> float:
-    timing = record.timing
-    return timing.median_seconds if timing is not None and timing.median_seconds is not None else float("inf")
-
-
 def _row(record: Record) -> dict[str, str]:
     cell, accuracy = record.cell, record.accuracy
     single, scatter = accuracy.get("single", {}), accuracy.get("replicates", {})
@@ -128,7 +121,7 @@ def _row(record: Record) -> dict[str, str]:
     found, reason = verdict(record)
     return {
         "estimator": escape(cell.estimator.label),
-        "backend": cell.worker if cell.kernel == "portable" else f"{cell.worker} {cell.kernel}",
+        "backend": variant(record),
         "rel. error": f"{number(single['relative_error']):.1e}" if single else "",
         "cosine": "" if math.isnan(cosine) else f"{cosine:.4f}",
         **_times(record.timing),

@@ -34,6 +34,7 @@ def step_curves(records: Sequence[Record]) -> Iterator[Figure]:
             if len(points) < _LEAST_POINTS:
                 continue
             series.append(Series(name, which, points))
+            # theory is the same for every backend: one line for each estimator
             if name not in {line.name for line in lines} and (theory := _step_theory(part, points)):
                 lines.append(theory[0])
                 least = min(points, key=lambda point: point.y)

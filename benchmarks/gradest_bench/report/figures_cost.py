@@ -37,6 +37,7 @@ _LEAST_ESTIMATORS = 2
 def frontiers(records: Sequence[Record]) -> Iterator[Figure]:
     """Yield error against each cost, for every dtype and problem, the largest of those that differ in size alone."""
     judged = [r for r in records if not math.isnan(error(r)) and r.facts.get("target") != Target.NOTHING.value]
+    # a suite of many sizes has its figures of growth; a frontier of each would drown the page
     judged = [record for part in grouped(judged, _family).values() for record in _of_largest(part)]
     for (problem, dtype), group in grouped(judged, lambda r: (r.cell.problem.label, r.cell.dtype)).items():
         if not any(not math.isnan(median(record)) for record in group):

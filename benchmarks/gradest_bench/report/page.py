@@ -75,6 +75,7 @@ def _sentences(run: Run, wrong: list[Record]) -> list[str]:
                 f"{best.cell.estimator.label} on {best.cell.worker}: {_median_text(best)}, error {error(best):.1e}."
             )
     more = len(found) - _MOST_PROBLEMS
+    # a sentence that stands for one other sentence saves nothing
     found = [*found[:_MOST_PROBLEMS], f"The same of {more} more problems is in the table below."] if more > 1 else found
     nulls = sorted((r for r in run.measured if r.cell.estimator.name == "null" and median(r) > 0), key=median)
     if nulls:

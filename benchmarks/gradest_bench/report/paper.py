@@ -97,6 +97,7 @@ def _keys(figures: Sequence[Figure]) -> list[Any]:
 
 def _canvas_class() -> Any:
     try:
+        # not pyplot: it chooses a window system, and keeps every figure open until it is closed
         from matplotlib.figure import Figure as Canvas
     except ImportError as error:
         raise MissingDependencyError(

@@ -31,7 +31,9 @@ def variant(record: Record) -> str:
 def error(record: Record) -> float:
     """Return the relative L2 error: of one estimate, or its root mean square over seeds for a stochastic one."""
     scatter = record.accuracy.get("replicates")
-    if scatter:
+    if (
+        scatter
+    ):  # one draw of a stochastic estimate is chance; its root mean square compares with an error of the others
         return math.sqrt(number(scatter["relative_mse"]))
     single = record.accuracy.get("single")
     return number(single["relative_error"]) if single else math.nan

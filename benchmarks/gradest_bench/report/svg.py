@@ -21,7 +21,7 @@ def draw(figure: Figure) -> str:
     ends = [end for point in points for end in (point.low, point.high) if end is not None]
     y = scale_of(figure.y, [point.y for point in points] + ends)
     height = HEIGHT - BOTTOM + _bottom(figure)
-    parts = [
+    parts = [  # later parts lie above earlier ones: marks must not be hidden by the grid
         f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(figure.title)}">',
         *_axes(figure, x, y),
         *(part for series in figure.series for part in _series(figure, series, x, y)),
@@ -102,6 +102,7 @@ def _mark(figure: Figure, point: Point, kind: str, style: str, x: Scale, y: Scal
         parts.append(f'<line class="bar" x1="{across:.1f}" y1="{low:.1f}" x2="{across:.1f}" y2="{high:.1f}"/>')
     tip = escape(point.tip, quote=True)
     style += " pale" if point.pale else ""
+    # a tabindex lets tips be reached without a mouse
     parts.append(f'<path class="{style}" tabindex="0" data-tip="{tip}" d="{outline(kind, across, down, _MARK)}"/>')
     return parts
 

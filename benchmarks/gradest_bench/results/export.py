@@ -12,7 +12,7 @@ import msgspec
 
 from gradest.errors import InvalidInputError, MissingDependencyError
 from gradest_bench.results.loading import Run
-from gradest_bench.results.records import plain
+from gradest_bench.results.records import plain, rounds_of
 
 FORMATS = ("csv", "json", "pyperf")
 
@@ -71,11 +71,8 @@ def _pyperf(run: Run, target: Path) -> int:
             "gradest_disturbed": str(record.disturbed),
             "date": record.finished.removesuffix("+00:00"),  # pyperf knows no time zones
         }
-        runs, start = [], 0
-        for count in timing.rounds:
-            values = timing.wall_seconds[start : start + count]
-            runs.append(pyperf.Run(values, metadata=metadata, collect_metadata=False))
-            start += count
+        # what pyperf would collect is this process and this machine; the run may be of another
+        runs = [pyperf.Run(part, metadata=metadata, collect_metadata=False) for part in rounds_of(timing)]
         benchmarks.append(pyperf.Benchmark(runs))
     if not benchmarks:
         raise InvalidInputError(f"pyperf's format holds times; no cell of {run.folder} has any; use csv or json")

@@ -62,6 +62,15 @@ class Record(msgspec.Struct, kw_only=True):
         return self.timing is not None and self.timing.disturbed
 
 
+def rounds_of(timing: Timing) -> list[list[float]]:
+    """Return the wall seconds of the samples of a cell, those of one round together."""
+    parts, start = [], 0
+    for count in timing.rounds:
+        parts.append(timing.wall_seconds[start : start + count])
+        start += count
+    return parts
+
+
 def plain(value: Any) -> Any:
     """Return nested data as Python's own numbers and texts; what is not finite becomes a text.
 

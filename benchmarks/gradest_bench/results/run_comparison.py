@@ -10,9 +10,8 @@ from typing import Any
 
 from gradest.errors import InvalidInputError
 from gradest.measurement.outcome import Outcome
-from gradest.measurement.timing import Timing
 from gradest_bench.results.loading import Run
-from gradest_bench.results.records import COMPARABLE, Record, number
+from gradest_bench.results.records import COMPARABLE, Record, number, rounds_of
 from gradest_bench.results.significance import Ratio, compare_samples, holm, normal_p_value
 
 FALSE_ALARM = 0.05
@@ -137,21 +136,13 @@ def _time_changes(pairs: Sequence[tuple[Record, Record]]) -> tuple[TimeChange, .
     found: list[TimeChange] = []
     for a, b in pairs:
         if a.timing is not None and b.timing is not None and a.timing.wall_seconds and b.timing.wall_seconds:
-            ratio = compare_samples(_rounds(a.timing), _rounds(b.timing))
+            ratio = compare_samples(rounds_of(a.timing), rounds_of(b.timing))
             disturbed = a.timing.disturbed or b.timing.disturbed
             found.append(TimeChange(b.cell.title, ratio, ratio.p_value, disturbed))
     # what is not judged must not take part in the correction either: each test more makes the others less sharp
     judged = [change for change in found if not change.disturbed]
     adjusted = dict(zip(map(id, judged), holm([change.adjusted_p for change in judged]), strict=True))
     return tuple(replace(change, adjusted_p=adjusted.get(id(change), 1.0)) for change in found)
-
-
-def _rounds(timing: Timing) -> list[list[float]]:
-    parts, start = [], 0
-    for count in timing.rounds:
-        parts.append(timing.wall_seconds[start : start + count])
-        start += count
-    return parts
 
 
 def _accuracy_changes(pairs: Sequence[tuple[Record, Record]]) -> tuple[AccuracyChange, ...]:
