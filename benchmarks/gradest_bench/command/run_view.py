@@ -10,7 +10,7 @@ from rich.table import Table
 from gradest.measurement.outcome import Outcome
 from gradest.measurement.timing import DISTURBED_BELOW, Timing
 from gradest_bench.command.terminal import make_progress, titled_table, wide_enough
-from gradest_bench.report.record_figures import grouped, median, variant
+from gradest_bench.report.record_numbers import grouped, median, variant
 from gradest_bench.report.units import DISTURBED, bytes_text, mark, seconds
 from gradest_bench.results.records import Record, number
 from gradest_bench.results.verdict import WRONG, verdict
@@ -81,12 +81,14 @@ def show_outcomes(console: Console, records: Sequence[Record]) -> None:
             expected = " (expected)" if record.expected else ""
             found = f"{record.outcome}{expected}: {record.reason}"
             reasons.setdefault((record.outcome, found), []).append(record.cell.title)
-    for (_, reason), titles in reasons.items():
+    explained: set[str] = set()
+    for (outcome, reason), titles in reasons.items():
         shown = "; ".join(titles[:_MOST_TITLES])
         more = f"; and {len(titles) - _MOST_TITLES} more" if len(titles) > _MOST_TITLES else ""
         console.print(f"[bold]{escape(reason)}[/]\n  {escape(shown + more)}", highlight=False)
-    for outcome in dict.fromkeys(outcome for outcome, _ in reasons):
-        console.print(f"{outcome}: {Outcome(outcome).wording}", highlight=False, style="dim")
+        if outcome not in explained:
+            console.print(f"  ({Outcome(outcome).wording})", highlight=False, style="dim")
+            explained.add(outcome)
     disturbed = sum(record.disturbed for record in records)
     if disturbed:
         console.print(

@@ -12,7 +12,7 @@ from gradest.estimator import Target
 from gradest.registry import locate
 from gradest.theory import difference_optimum, difference_rule
 from gradest_bench.report.figure import Axis, Figure, Point, Series
-from gradest_bench.report.record_figures import error, grouped, slope, sorted_points, tip, variant
+from gradest_bench.report.record_numbers import error, grouped, slope, sorted_points, tip, variant
 from gradest_bench.results.records import Record, number
 
 _LEAST_POINTS = 3

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from gradest.estimator import Target
 from gradest_bench.report.figure import COLOURS, Axis, Figure, Point, Series
-from gradest_bench.report.record_figures import (
+from gradest_bench.report.record_numbers import (
     error,
     evaluations,
     grouped,

@@ -7,7 +7,7 @@ from gradest.measurement.outcome import Outcome
 from gradest_bench.report.figure import Figure
 from gradest_bench.report.figures import figures_of
 from gradest_bench.report.html import figure_html
-from gradest_bench.report.record_figures import error, grouped, median
+from gradest_bench.report.record_numbers import error, grouped, median
 from gradest_bench.report.tables import environment_table, failures_table, outcome_matrix, results_table
 from gradest_bench.report.units import DISTURBED, DISTURBED_MEANS, seconds
 from gradest_bench.results.loading import Run

@@ -6,7 +6,7 @@ from html import escape
 
 from gradest.measurement.outcome import Outcome
 from gradest_bench.report.html import TableCell, number_cell, table, text_cell
-from gradest_bench.report.record_figures import error, evaluations, grouped, median, variant
+from gradest_bench.report.record_numbers import error, evaluations, grouped, median, variant
 from gradest_bench.report.units import bytes_text, mark, seconds
 from gradest_bench.results.loading import Run
 from gradest_bench.results.records import Record, number

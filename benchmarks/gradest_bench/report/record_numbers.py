@@ -1,4 +1,4 @@
-"""Reads from records what the makers of figures need: groups, errors of either kind, tips, slopes."""
+"""Reads from records the numbers that tables and figures show: errors of either kind, costs; groups, tips, slopes."""
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -31,9 +31,7 @@ def variant(record: Record) -> str:
 def error(record: Record) -> float:
     """Return the relative L2 error: of one estimate, or its root mean square over seeds for a stochastic one."""
     scatter = record.accuracy.get("replicates")
-    if (
-        scatter
-    ):  # one draw of a stochastic estimate is chance; its root mean square compares with an error of the others
+    if scatter:  # one draw is chance; its root mean square is what compares with the error of the others
         return math.sqrt(number(scatter["relative_mse"]))
     single = record.accuracy.get("single")
     return number(single["relative_error"]) if single else math.nan
