@@ -1,7 +1,7 @@
 """The wings of the harness keep to their work: imports run one way, `command` prints, `worker` starts processes."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import pytest
 from support.imports import circles, graph, imported, imported_by_name, modules
@@ -68,6 +68,24 @@ def test_nothing_imports_the_front_door() -> None:
 
 def test_there_is_no_circle() -> None:
     assert circles(graph(HARNESS)) == []
+
+
+def reached_from(start: str, arrows: Mapping[str, Iterable[str]]) -> set[str]:
+    """Return the modules that importing one loads, itself included."""
+    found, waiting = set(), [start]
+    while waiting:
+        module = waiting.pop()
+        if module not in found:
+            found.add(module)
+            waiting.extend(arrows[module])
+    return found
+
+
+def test_reading_results_needs_no_front_door_of_the_core() -> None:
+    """`gradest.bench` looks this package up: what it reads results with must not import `gradest` back."""
+    read = reached_from("gradest_bench", graph(HARNESS))
+    assert "gradest_bench.results.loading" in read
+    assert not [module for module in read if "gradest" in set(imported(HARNESS[module]))]
 
 
 @pytest.mark.parametrize("module", in_wing("suite", "results", "report", "worker", "run"))

@@ -20,8 +20,9 @@ from gradest_bench.run.executors import open_executor
 from gradest_bench.run.stopping import stoppable
 from gradest_bench.run.sweep import Sweep
 from gradest_bench.suite.cells import Cell
+from gradest_bench.suite.scaling import scaled, text_as_run
 from gradest_bench.suite.schema import Suite, parse_suite, suite_text
-from gradest_bench.suite.selection import check_names, chosen_cells, scaled, text_as_run
+from gradest_bench.suite.selection import check_names, chosen_cells
 from gradest_bench.worker.launch import Launch
 
 _MANY_CELLS = 120

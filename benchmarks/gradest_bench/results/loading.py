@@ -14,7 +14,7 @@ from gradest_bench.results.records import Record, number
 from gradest_bench.results.store import SUITE, latest, read_environment, read_records
 from gradest_bench.results.verdict import verdict
 from gradest_bench.suite.cells import expand
-from gradest_bench.suite.selection import parse_as_run
+from gradest_bench.suite.scaling import parse_as_run
 
 if TYPE_CHECKING:
     import pandas as pd

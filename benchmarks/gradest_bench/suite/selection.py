@@ -12,9 +12,8 @@ from gradest.errors import GradestError, InvalidInputError, MissingDependencyErr
 from gradest.registry import import_plugin, names
 from gradest_bench.suite.cells import NULL, Cell, expand, specs
 from gradest_bench.suite.resolving import make_estimator, make_problem
-from gradest_bench.suite.schema import Suite, parse_suite
+from gradest_bench.suite.schema import Suite
 
-_SCALED_BY = "# run with --budget "
 DTYPES = ("bfloat16", "float16", "float32", "float64", "longdouble")
 
 
@@ -69,51 +68,6 @@ def check_names(suite: Suite) -> None:
     errors = suite_errors(suite)
     if errors:
         raise InvalidInputError(f"suite {suite.name!r}:\n  " + "\n  ".join(errors))
-
-
-def scaled(suite: Suite, factor: float) -> Suite:
-    """Return a suite with its repetitions, seconds and seeds multiplied by a factor, one of each at least.
-
-    Raises
-    ------
-    InvalidInputError
-        The factor is not positive.
-    """
-    if not factor > 0:
-        raise InvalidInputError(f"--budget must be positive; found {factor}")
-    if factor == 1:
-        return suite
-    budget = msgspec.structs.replace(
-        suite.budget,
-        repetitions=max(1, round(suite.budget.repetitions * factor)),
-        minimum_samples=max(1, round(suite.budget.minimum_samples * factor)),
-        minimum_seconds=suite.budget.minimum_seconds * factor,
-    )
-    grids = [
-        grid if grid.seeds is None else msgspec.structs.replace(grid, seeds=_scaled_seeds(grid.seeds, factor))
-        for grid in suite.grid
-    ]
-    return msgspec.structs.replace(suite, budget=budget, grid=grids, seeds=_scaled_seeds(suite.seeds, factor))
-
-
-def text_as_run(text: str, budget: float) -> str:
-    """Return the text of a suite as a run keeps it: where it is scaled, with a first line that says by how much."""
-    return text if budget == 1 else f"{_SCALED_BY}{budget:g}\n{text}"
-
-
-def parse_as_run(text: str, *, origin: str) -> Suite:
-    """Return the suite that the text of a run states, scaled as it was run. Raises as `parse_suite` does."""
-    first, _, _ = text.partition("\n")
-    suite = parse_suite(text, origin=origin)
-    return scaled(suite, float(first.removeprefix(_SCALED_BY))) if first.startswith(_SCALED_BY) else suite
-
-
-def _scaled_seeds(seeds: list[int], factor: float) -> list[int]:
-    count = max(min(2, len(seeds)), round(len(seeds) * factor))  # a scatter needs two
-    if count <= len(seeds):
-        return seeds[:count]
-    start = max(seeds) + 1  # the seeds of the suite stay, so that their estimates are the same
-    return [*seeds, *range(start, start + count - len(seeds))]
 
 
 def chosen_cells(
