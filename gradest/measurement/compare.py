@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gradest.errors import MissingDependencyError, UnsupportedError
+from gradest.errors import InvalidInputError, UnknownNameError
 from gradest.estimate import Cost
 from gradest.estimator import Estimator, get_estimator
 from gradest.measurement.accuracy import Accuracy, ReplicateAccuracy
@@ -132,6 +132,8 @@ def compare(
     ------
     UnknownNameError
         A name is not registered. A cell that cannot run, whatever it raises, is an outcome and not an exception.
+    InvalidInputError
+        A stochastic estimator is to be measured by fewer than 2 replicates.
 
     Examples
     --------
@@ -144,7 +146,13 @@ def compare(
     ('ok', '8 values', True)
     """
     chosen = estimators if isinstance(estimators, Mapping) else {name: get_estimator(name) for name in estimators}
-    seeds = range(seed, seed + replicates)
+    stochastic = [name for name, estimator in chosen.items() if estimator.stochastic]
+    if stochastic and replicates < 2:
+        raise InvalidInputError(
+            f"the scatter of {stochastic[0]!r} asks for at least 2 replicates; found {replicates}; give more, or "
+            "leave stochastic estimators out"
+        )
+    seeds = range(seed, seed + max(replicates, 1))  # a deterministic estimator is called with the first one
     report = _counter(progress, 2 * len(chosen) * len(backends) * len(dtypes))
     results: list[CellResult] = []
     for dtype in dtypes:
@@ -185,11 +193,13 @@ def _run_backend(
     try:
         bound = Bound(problem, backend=where.backend, dtype=where.dtype, kernel=where.kernel)
         _ = bound.reference
-    except (MissingDependencyError, UnsupportedError) as error:
+    except UnknownNameError:
+        raise  # a mistyped backend is a mistake in the call, not something found out about a cell
+    except Exception as error:  # noqa: BLE001  # a problem or a framework may raise anything; it is its cells' outcome
         outcome, reason = outcome_of(error)
-        for cell in cells.values():
+        for name, cell in cells.items():
             report(f"{where.backend} {where.dtype}: {outcome}")
-            yield CellResult(cell, outcome, reason)
+            yield CellResult(cell, outcome, reason, stochastic=estimators[name].stochastic)
         return
     for name, estimator in estimators.items():
         report(f"accuracy: {name} on {where.backend}, {where.dtype}")

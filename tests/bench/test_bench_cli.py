@@ -183,3 +183,24 @@ def test_table_of_a_run_loses_no_digit_on_a_narrow_screen(tmp_path: Path, monkey
     assert not any("…" in row for row in rows)
     assert "agrees" in rows[0] + rows[1]
     assert not any("nan" in row for row in rows)  # the null estimator's zero gradient has no cosine
+
+
+def test_a_prediction_that_failed_is_told_wherever_its_cell_is_shown(tmp_path: Path) -> None:
+    unpredicted = """
+[[grid]]
+backends = ["numpy"]
+seeds = [0, 1, 2]
+problems = [{ name = "quadratic", fields = { size = 3 } }]
+estimators = [{ name = "support.bench_faults:UnpredictedES", vary = { num_samples = [4, 6] } }]
+"""
+    found = gradest("bench", "run", suite_file(tmp_path, "none", more=unpredicted), "--out", tmp_path / "run")
+    assert found.exit_code == 0, found.output
+    fault = "the prediction failed: ZeroDivisionError: no such law"
+    run = load(tmp_path / "run")
+    assert [record.reason for record in run.records if "Unpredicted" in record.cell.estimator.name] == [fault] * 2
+    shown = gradest("bench", "show", tmp_path / "run").output
+    assert f"ok: {fault}" in " ".join(shown.split())
+    assert Outcome.OK.wording not in shown
+    page = report_html(run)
+    assert page.count(fault) == 1
+    assert "and 1 more cells of support.bench_faults:UnpredictedES" in page

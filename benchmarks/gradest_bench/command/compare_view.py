@@ -79,10 +79,10 @@ def _legend(results: Sequence[CellResult]) -> Iterator[str]:
 
 
 def _reach(predicted: Prediction) -> str:
-    """Return for which losses a prediction is exact, and what bias it leaves out on others."""
+    """Return for which losses f a prediction is exact, and how far the mean estimate is from the gradient."""
     order = predicted.bias_order
-    bias = "no bias" if order is None else "a bias that stays" if order == 0 else f"a bias of order sigma^{order}"
-    return f"exact for {predicted.exact_for}; {bias} about the gradient"
+    vanishing = f"of order sigma^{order}" if order else "that stays as sigma vanishes"
+    return f"exact for {predicted.exact_for}; {'no bias' if order is None else f'a bias {vanishing}'}"
 
 
 def _table(dtype: str, results: Sequence[CellResult]) -> Table:

@@ -74,10 +74,10 @@ def show_records(console: Console, records: Sequence[Record]) -> None:
 
 
 def show_outcomes(console: Console, records: Sequence[Record]) -> None:
-    """Print what did not run and why, what is wrong or disturbed, and the coverage."""
+    """Print what did not run and why, what could not be predicted, what is disturbed, and the coverage."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for record in records:
-        if record.outcome != Outcome.OK:
+        if record.outcome != Outcome.OK or record.reason:
             expected = " (expected)" if record.expected else ""
             found = f"{record.outcome}{expected}: {record.reason}"
             reasons.setdefault((record.outcome, found), []).append(record.cell.title)
@@ -86,7 +86,7 @@ def show_outcomes(console: Console, records: Sequence[Record]) -> None:
         shown = "; ".join(titles[:_MOST_TITLES])
         more = f"; and {len(titles) - _MOST_TITLES} more" if len(titles) > _MOST_TITLES else ""
         console.print(f"[bold]{escape(reason)}[/]\n  {escape(shown + more)}", highlight=False)
-        if outcome not in explained:
+        if outcome != Outcome.OK and outcome not in explained:
             console.print(f"  ({Outcome(outcome).wording})", highlight=False, style="dim")
             explained.add(outcome)
     disturbed = sum(record.disturbed for record in records)

@@ -64,7 +64,7 @@ def _summary(run: Run) -> str:
 
 
 def _sentences(run: Run, wrong: list[Record]) -> list[str]:
-    """Return what there is to say of each problem in one sentence, and what is wrong."""
+    """Return what there is to say of each problem in one sentence, what is wrong and what could not be predicted."""
     found = []
     for (problem, dtype), part in grouped(run.measured, lambda r: (r.cell.problem.label, r.cell.dtype)).items():
         good = [r for r in part if error(r) < _TOLERABLE_ERROR and median(r) > 0 and verdict(r)[0] != WRONG]
@@ -84,9 +84,15 @@ def _sentences(run: Run, wrong: list[Record]) -> list[str]:
             "a call: times near that say nothing about an estimator."
         )
     for name, part in grouped(wrong, lambda r: r.cell.estimator.name).items():
-        others = f", and {len(part) - 1} more cells of {name}" if len(part) > 1 else ""
-        found.append(f"Wrong: {part[0].cell.title}: {verdict(part[0])[1]}{others}.")
+        found.append(f"Wrong: {part[0].cell.title}: {verdict(part[0])[1]}{_others(name, part)}.")
+    faults = [record for record in run.measured if record.reason]
+    for name, part in grouped(faults, lambda r: r.cell.estimator.name).items():
+        found.append(f"Not predicted: {part[0].cell.title}: {part[0].reason}{_others(name, part)}.")
     return found
+
+
+def _others(name: str, part: list[Record]) -> str:
+    return f", and {len(part) - 1} more cells of {name}" if len(part) > 1 else ""
 
 
 def _median_text(record: Record) -> str:

@@ -40,6 +40,7 @@ class Record(msgspec.Struct, kw_only=True):
     cell: Cell
     outcome: str
     reason: str = ""
+    """Why it did not run to its end; of a cell that did, what went wrong in its prediction, if anything did."""
     log_tail: str = ""
     attempts: int = 1
     finished: str = ""

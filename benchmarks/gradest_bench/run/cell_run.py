@@ -107,7 +107,7 @@ class CellRun:
             suite=suite,
             cell=self.cell,
             outcome=(failure.outcome if failure else Outcome.OK).value,
-            reason=failure.reason if failure else "",
+            reason=failure.reason if failure else self.accuracy.get("prediction_fault", ""),
             log_tail=failure.log_tail if failure else "",
             attempts=self.planned.attempts + 1,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
