@@ -237,7 +237,8 @@ class Prepared:
                 raise UnsupportedError("new arguments were given with an executor; prepare again with them")
             objective.take_arguments(args)
         leaves = objective.start if params is None else objective.form.leaves_of(params)
-        result = self._kernel(leaves, rng)
+        with objective.one_estimate():
+            result = self._kernel(leaves, rng)
         gradient = objective.form.tree_of(result.gradient)
         error = None if result.error is None else objective.form.tree_of(result.error)
         return Estimate(result.value, gradient, self.cost, self.path, error)

@@ -7,10 +7,8 @@ is evaluated inside a compiled step is counted each time the step runs.
 import pickle
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
-
-import numpy as np
 
 from gradest.arguments import Arguments
 from gradest.autodiff import Shared, perturbed_values, value_and_differences, value_and_gradient, value_and_jvps
@@ -20,6 +18,7 @@ from gradest.errors import (
     UnsupportedError,
 )
 from gradest.estimate import Cost
+from gradest.evaluation import UserFunction, choose_population, stacked
 from gradest.form import Form
 from gradest.operations import Array, Operations
 from gradest.problem import Problem
@@ -69,6 +68,8 @@ class Objective:
         arguments: Arguments | None = None,
         model: Any = None,
         recipe: tuple[Callable[..., "Objective"], tuple[Any, ...]] | None = None,
+        population: str = "auto",
+        verify: bool = True,
     ) -> None:
         self.backend = backend
         self.kernel = kernel
@@ -88,6 +89,11 @@ class Objective:
         self._arguments = arguments
         self._model = model
         self._function = function
+        self._user = function if isinstance(function, UserFunction) else None
+        self._asked_population = population
+        self._verifies = verify
+        self._population_path: str | None = "batched" if text is not None else None
+        self.preparation_cost = Cost()
 
     @property
     def counts(self) -> Cost:
@@ -160,7 +166,7 @@ class Objective:
     def evaluate(self, leaves: Leaves, data: Data) -> Array:
         """Return the loss; counts one value."""
         self._counts[_VALUES] += 1
-        return self._function(leaves, data)
+        return self._single(leaves, data)
 
     def evaluate_population(self, population: Leaves, data: Data) -> Array:
         """Return the losses `(K,)` of leaves with a leading axis K; counts K values.
@@ -174,10 +180,26 @@ class Objective:
 
     @property
     def population_path(self) -> str:
-        """How `evaluate_population` works here: "batched", "vmap" or "loop"."""
-        if self.text is not None:
-            return "batched"
-        return "vmap" if "vmap" in self.backend.native else "loop"
+        """How `evaluate_population` works here: "batched", "vmap" or "loop".
+
+        For a user's function it is found out when it is first asked for, by some evaluations at the start point, which
+        are counted in `preparation_cost`.
+
+        Warns
+        -----
+        NoiseWarning
+            Two evaluations at one point differ.
+
+        Raises
+        ------
+        InvalidInputError
+            The function writes into its inputs, or does not return one real number.
+        UnsupportedError
+            population="vmap" was asked for, and the framework cannot batch the function.
+        """
+        if self._population_path is None:
+            self._population_path = self.scoped(self._choose_population)()
+        return self._population_path
 
     def evaluate_perturbed(
         self, leaves: Leaves, tangents: Sequence[Tangent], data: Data, *, shared: Shared | None = None
@@ -242,7 +264,9 @@ class Objective:
         return self.scoped(run)
 
     def prepare_value(self) -> Callable[[Leaves], Array]:
-        """Return `leaves -> value`, compiled and counted."""
+        """Return `leaves -> value`, compiled where that is right, and counted."""
+        if self._user is not None and ("compile" not in self.backend.native or self.population_path == "loop"):
+            return self._counted(self._user.alone, _VALUES)
         return self._counted(self.backend.compile(self._function), _VALUES)
 
     def prepare_gradient(self, engine: str = "auto") -> tuple[Callable[[Leaves], tuple[Array, Leaves]], str]:
@@ -329,16 +353,34 @@ class Objective:
 
         return self.scoped(call)
 
+    def _single(self, leaves: Leaves, data: Data) -> Array:
+        """Return one loss; of a user's function by itself, but inside a step that the framework compiles."""
+        if self._user is None or ("compile" in self.backend.native and self.population_path != "loop"):
+            return self._function(leaves, data)
+        return self._user.alone(leaves, data)
+
     def _population(self, population: Leaves, data: Data) -> Array:
         if self.text is not None:
             return self.text(self.ops, population, data)
-        if "vmap" in self.backend.native:
-            return self.backend.vmap(self._function)(population, data)
-        values = [
-            self.backend.numpy(self._function(tuple(leaf[k] for leaf in population), data))
-            for k in range(int(population[0].shape[0]))
-        ]
-        return self.backend.array(np.stack(values), dtype=self.dtype, device=self.device)
+        assert self._user is not None
+        size = int(population[0].shape[0])
+        # One point is no population: nothing is batched, which some layers would do slowly, or not at all.
+        if self.population_path == "vmap" and (size > 1 or "compile" in self.backend.native):
+            return self._user.batched(population, data)
+        values = [self._user.alone(tuple(leaf[k] for leaf in population), data) for k in range(size)]
+        return stacked(self.backend, values, like=population[0])
+
+    def _choose_population(self) -> str:
+        assert self._user is not None
+        chosen, cost = choose_population(
+            self._user, self.start, self.data, asked=self._asked_population, verifies=self._verifies
+        )
+        self.preparation_cost = self.preparation_cost + Cost(values=cost)
+        return chosen
+
+    def one_estimate(self) -> AbstractContextManager[None]:
+        """Return a context in which a user's function draws the same random numbers in all evaluations."""
+        return nullcontext() if self._user is None or self._user.draws is False else self._user.one_estimate()
 
     def _require_text(self, asked: str) -> Text:
         if self.text is None:

@@ -6,7 +6,7 @@ from typing import Any
 from gradest.errors import InvalidInputError
 from gradest.estimator import Estimator, get_estimator
 
-_BINDING = ("backend", "dtype", "device", "kernel")
+_BINDING = ("backend", "dtype", "device", "kernel", "population", "verify")
 
 
 def value_and_grad(f: Any, *, method: str | Estimator = "reverse", **options: Any) -> Callable[..., tuple[Any, Any]]:
