@@ -3,19 +3,24 @@
     import gradest
     estimate = gradest.get_estimator("fd-central")(f, params)     # f(params) -> scalar, params a pytree of arrays
     gradient = gradest.grad(f, method="reverse")(params)
+    results = gradest.compare(gradest.get_problem("quadratic"), estimators=["reverse", "es"], backends=["numpy"])
 
-Importing gradest imports NumPy and no framework.
+Importing gradest imports NumPy and no framework. The classes of the estimators are in `gradest.estimators`.
 """
 
-from gradest import bench
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from gradest.backend import Backend, get_backend
 from gradest.binding import bind
+from gradest.case import Case
 from gradest.errors import (
     DatasetError,
     GradestError,
     InvalidEstimateError,
     InvalidInputError,
     InvalidTypeError,
+    KinkWarning,
     MemoryBudgetError,
     MissingDependencyError,
     NoiseWarning,
@@ -25,18 +30,38 @@ from gradest.errors import (
     UnknownNameError,
     UnsupportedError,
 )
-from gradest.estimate import Cost, Estimate
-from gradest.estimator import Estimator, Prepared, Target, get_estimator
+from gradest.estimate import Cost, Estimate, KernelResult
+from gradest.estimator import Estimator, Kernel, Prepared, PreparedKernel, Smoothing, Target, get_estimator
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Operations
 from gradest.problem import Problem, get_problem
 from gradest.registry import names
+from gradest.situation import Situation
+from gradest.stateful import PreparedRun, PreparedStatefulKernel, State, StatefulEstimator, StatefulKernel, state_bytes
 from gradest.transforms import grad, value_and_grad
 from gradest.version import __version__ as __version__
 
+if TYPE_CHECKING:
+    from gradest import bench, datasets, directions, estimators, problems, testing, theory
+    from gradest.measurement.compare import compare
+
+# Imported when first asked for: a table of strings, so that nothing here makes results depend on their text.
+EXPORTS = {
+    "bench": "gradest.bench",
+    "compare": "gradest.measurement.compare:compare",
+    "datasets": "gradest.datasets",
+    "directions": "gradest.directions",
+    "estimators": "gradest.estimators",
+    "problems": "gradest.problems",
+    "testing": "gradest.testing",
+    "theory": "gradest.theory",
+}
+"""Public names that are imported on first use: a package, or "module:name"."""
+
 __all__ = [
     "Backend",
+    "Case",
     "Cost",
     "DatasetError",
     "Estimate",
@@ -45,6 +70,9 @@ __all__ = [
     "InvalidEstimateError",
     "InvalidInputError",
     "InvalidTypeError",
+    "Kernel",
+    "KernelResult",
+    "KinkWarning",
     "Layout",
     "MemoryBudgetError",
     "MissingDependencyError",
@@ -54,17 +82,46 @@ __all__ = [
     "Operations",
     "PreparationMismatchError",
     "Prepared",
+    "PreparedKernel",
+    "PreparedRun",
+    "PreparedStatefulKernel",
     "Problem",
+    "Situation",
+    "Smoothing",
+    "State",
+    "StatefulEstimator",
+    "StatefulKernel",
     "StepTooSmallError",
     "Target",
     "UnknownNameError",
     "UnsupportedError",
     "bench",
     "bind",
+    "compare",
+    "datasets",
+    "directions",
+    "estimators",
     "get_backend",
     "get_estimator",
     "get_problem",
     "grad",
     "names",
+    "problems",
+    "state_bytes",
+    "testing",
+    "theory",
     "value_and_grad",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = EXPORTS[name].partition(":")
+    found = importlib.import_module(module)
+    globals()[name] = value = getattr(found, attribute) if attribute else found
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *EXPORTS})

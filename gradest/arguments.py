@@ -29,7 +29,7 @@ class Arguments:
         device: a compiled function then takes them as arguments, where it would hold them as constants.
     """
 
-    def __init__(self, backend: Backend, args: tuple[Any, ...], *, like: Array | None) -> None:
+    def __init__(self, backend: Backend, args: tuple[object, ...], *, like: Array | None) -> None:
         self._backend = backend
         self._like = like
         self._leaves, self._structure = self._take_apart(args)
@@ -47,7 +47,7 @@ class Arguments:
         arguments: Sequence[Any] = self._structure.rebuild(values)
         return arguments
 
-    def renewed(self, args: tuple[Any, ...]) -> Data:
+    def renewed(self, args: tuple[object, ...]) -> Data:
         """Return other arguments of the same form as data.
 
         Raises
@@ -73,16 +73,21 @@ class Arguments:
         kinds = (f"{type(x).__name__}{tuple(x.shape)}" if self._backend.owns(x) else repr(x) for x in leaves)
         return f"arguments ({', '.join(kinds)})"
 
-    def _take_apart(self, args: tuple[Any, ...]) -> tuple[tuple[Leaf, ...], Structure | None]:
+    def _take_apart(self, args: tuple[object, ...]) -> tuple[tuple[Leaf, ...], Structure | None]:
         try:
             leaves, _, structure = self._backend.flatten(args)
         except InvalidInputError:  # no leaves: nothing, or None and empty containers alone
             return (), None
-        return tuple(leaf if self._like is None else self._crossed(leaf) for leaf in leaves), structure
+        return tuple(map(self._crossed, leaves)), structure
 
     def _crossed(self, leaf: Leaf) -> Leaf:
         backend = self._backend
-        if backend.owns(leaf) or not isinstance(leaf, np.ndarray) or leaf.dtype.kind not in "fiub":
+        if (
+            self._like is None
+            or backend.owns(leaf)
+            or not isinstance(leaf, np.ndarray)
+            or leaf.dtype.kind not in "fiub"
+        ):
             return leaf
         dtype, device = backend.dtype(self._like), backend.device(self._like)
         scope = backend.scope(dtype)

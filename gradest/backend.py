@@ -11,7 +11,7 @@ This module knows no framework, no problem and no estimator.
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.errors import InvalidTypeError, UnsupportedError
-from gradest.operations import Array, Operations
+from gradest.operations import Array, NumpyArray, Operations
 from gradest.registry import find_class, locate, names
 from gradest.tree import Leaf, Structure, Tree, flatten_tree
 
@@ -55,11 +55,11 @@ class Backend(ABC):
         """Return the operations, with the composed ones portable or the framework's own."""
 
     @abstractmethod
-    def array(self, values: NDArray[Any], *, dtype: str, device: str = "cpu", copy: bool = True) -> Array:
+    def array(self, values: NumpyArray, *, dtype: str, device: str = "cpu", copy: bool = True) -> Array:
         """Return NumPy values as this framework's array; with `copy=False` it may share their memory."""
 
     @abstractmethod
-    def numpy(self, array: Array) -> NDArray[Any]:
+    def numpy(self, array: Array) -> NumpyArray:
         """Return an array's values as a NumPy array that owns its memory, dtype kept; waits for them."""
 
     @abstractmethod
@@ -122,19 +122,34 @@ class Backend(ABC):
         """Return `(leaves, tangents (K, *shape) each, data) -> (value, jvps (K,))` by the framework's forward mode."""
         raise self._lacks("value_and_jvps")
 
+    # -- optional: being traced by the framework's own transformations, from outside -----------------------
+    def is_abstract(self, leaf: Leaf) -> bool:
+        """Return whether an array stands for values that are not there yet, as an argument of JAX's `jit` does."""
+        return False
+
+    def stand_in(self, leaf: Array) -> Array:
+        """Return an array with values, of the shape and dtype of one that `is_abstract`; for preparing, not results."""
+        dtype = self.dtype(leaf)
+        with self.scope(dtype) or nullcontext():
+            return self.array(np.ones(leaf.shape), dtype=dtype, device=self.devices()[0])
+
+    def computing_now(self) -> AbstractContextManager[Any] | None:
+        """Return a context in which arrays are computed at once, whatever is being traced around it, or None."""
+        return None
+
     # -- optional: users' own code ----------------------------------------------------------------------
-    def is_model(self, params: Any) -> bool:
+    def is_model(self, params: Tree) -> bool:
         """Return whether `params` is a model object of this framework that holds its own parameters."""
         return False
 
-    def bind_model(self, f: Callable[..., Array], model: Any) -> Callable[..., Array]:
+    def bind_model(self, f: Callable[..., Array], model: object) -> Callable[..., Array]:
         """Return `f(model, *args)` as a pure function `(parameters dict, *args)`.
 
         The model is left as it was, its parameters and their `.grad` included.
         """
         raise UnsupportedError(f"backend {self.name!r} has no model objects; pass a function of a pytree of arrays")
 
-    def model_parameters(self, model: Any) -> dict[str, Array]:
+    def model_parameters(self, model: object) -> dict[str, Array]:
         """Return the trainable parameters of a model by name, as arrays outside any graph."""
         raise UnsupportedError(f"backend {self.name!r} has no model objects; pass a pytree of arrays")
 
@@ -228,7 +243,12 @@ def get_backend(backend: str | Backend) -> Backend:
     return _backend(backend) if isinstance(backend, str) else backend
 
 
-def infer_backend(params: Any) -> Backend:
+def known_backends() -> list[Backend]:
+    """Return the backends whose frameworks are imported already."""
+    return [get_backend(n) for n in names("backends") if (locate("backends", n).package or "numpy") in sys.modules]
+
+
+def infer_backend(params: Tree) -> Backend:
     """Return the backend that owns the arrays of `params`; only frameworks already imported are asked.
 
     Raises
@@ -236,16 +256,16 @@ def infer_backend(params: Any) -> Backend:
     InvalidTypeError
         No known backend owns them all.
     """
-    candidates = [name for name in names("backends") if (locate("backends", name).package or "numpy") in sys.modules]
-    for name in candidates:
-        backend = get_backend(name)
+    candidates = known_backends()
+    for backend in candidates:
         if backend.is_model(params):
             return backend
         leaves = backend.flatten(params)[0]
         if all(backend.owns(leaf) for leaf in leaves):
             return backend
+    asked = [backend.name for backend in candidates]
     found = sorted({f"{type(leaf).__module__}.{type(leaf).__name__}" for leaf in flatten_tree(params)[0]})
     raise InvalidTypeError(
-        f"the backend of params was to be inferred; no backend of {candidates} owns all of: {', '.join(found)}; "
+        f"the backend of params was to be inferred; no backend of {asked} owns all of: {', '.join(found)}; "
         "pass floating-point arrays of one framework, or name one with backend="
     )

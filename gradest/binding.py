@@ -12,19 +12,24 @@ from typing import Any
 import numpy as np
 
 from gradest.arguments import Arguments
-from gradest.backend import Backend, Leaves, get_backend, infer_backend
+from gradest.backend import Backend, Leaves, get_backend, infer_backend, known_backends
+from gradest.case import Case
 from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError, UnsupportedError
 from gradest.evaluation import UserFunction, require_population
 from gradest.form import Form
 from gradest.objective import Objective
-from gradest.operations import Array, Operations
+from gradest.operations import Array, NumpyArray, Operations
 from gradest.problem import Problem
+from gradest.tree import Leaf, Structure, Tree
+
+Bindable = Objective | Problem | Case | Callable[..., object]
+"""What an objective can be made of; a function is of `(params, *args)` and returns one real number."""
 
 
 def bind(
-    f: Any,
-    params: Any = None,
-    *args: Any,
+    f: Bindable,
+    params: Tree = None,
+    *args: object,
     backend: str | Backend | None = None,
     dtype: str | None = None,
     device: str | None = None,
@@ -37,7 +42,7 @@ def bind(
     Parameters
     ----------
     f
-        A `Problem`, or a function `f(params, *args) -> scalar`.
+        A `Problem`, a function `f(params, *args) -> scalar`, or a `Case`: such a function with where it is asked.
     params
         For a function: a pytree of floating-point arrays, an `nn.Module` or a Gluon `Block`. For a problem: a
         mapping of arrays, its own start point by default.
@@ -65,9 +70,25 @@ def bind(
         A parameter is not a floating-point array.
     InvalidInputError, NonFiniteError, UnsupportedError, MissingDependencyError
         Something cannot be used; nothing has been evaluated.
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> objective = gradest.bind(lambda p, x: np.sum((p["w"] - x) ** 2), {"w": np.zeros(2)}, np.array([1.0, 2.0]))
+    >>> objective.backend.name, objective.dtype, objective.layout.shapes
+    ('numpy', 'float64', ((2,),))
+    >>> gradest.get_estimator("complex-step")(objective).gradient["w"].tolist()
+    [-2.0, -4.0]
     """
     if isinstance(f, Objective):
+        given = {"params": params, "args": args or None, "backend": backend, "dtype": dtype, "device": device}
+        extra = [name for name, value in given.items() if value is not None]
+        if extra:
+            raise InvalidInputError(f"{', '.join(extra)} were given with an Objective, which is bound already")
         return f
+    if isinstance(f, Case):
+        case = f
+        f, params, args = case.f, case.params if params is None else params, args or case.args
     if isinstance(f, Problem):
         return _bind_problem(f, params, backend or "numpy", dtype or "float64", device, kernel)
     if not callable(f):
@@ -82,27 +103,13 @@ def bind(
 
 
 def _bind_problem(
-    problem: Problem, params: Any, backend_name: str | Backend, dtype: str, device: str | None, kernel: str
+    problem: Problem, params: Tree, backend_name: str | Backend, dtype: str, device: str | None, kernel: str
 ) -> Objective:
     backend = get_backend(backend_name)
-    for asked, known, what in ((dtype, backend.dtypes, "dtype"), (kernel, backend.kernels, "kernel")):
-        if asked not in known:
-            raise UnsupportedError(f"backend {backend.name!r} has no {what} {asked!r}; it has: {', '.join(known)}")
-    where = device or backend.devices()[0]
-    if where not in backend.devices():
-        raise UnsupportedError(
-            f"backend {backend.name!r} has no device {where!r} here; it has: {', '.join(backend.devices())}"
-        )
-    arrays = problem.parameters() if params is None else params
+    where = _require_available(backend, dtype, kernel, device)
     names = problem.layout.names
-    leaves, paths, structure = backend.flatten(arrays)
-    if paths != names:
-        raise InvalidInputError(f"problem {problem.name!r} has parameters {names}; found {paths}")
-    shapes = tuple(np.shape(leaf) for leaf in leaves)
-    if shapes != problem.layout.shapes:
-        raise InvalidInputError(
-            f"problem {problem.name!r} has parameters of shapes {problem.layout.shapes}; found {shapes}"
-        )
+    _require_values(backend, params)
+    leaves, structure = _leaves_of_problem(problem, params, backend)
     returns_numpy = params is not None and not all(backend.owns(leaf) for leaf in leaves)
     to_array = partial(backend.array, dtype=dtype, device=where)
     convert = _scoped_call(backend, dtype)
@@ -127,10 +134,36 @@ def _bind_problem(
     )
 
 
+def _require_available(backend: Backend, dtype: str, kernel: str, device: str | None) -> str:
+    """Return the device to run on, refusing a dtype, kernels or a device that the backend does not have."""
+    for asked, known, what in ((dtype, backend.dtypes, "dtype"), (kernel, backend.kernels, "kernel")):
+        if asked not in known:
+            raise UnsupportedError(f"backend {backend.name!r} has no {what} {asked!r}; it has: {', '.join(known)}")
+    devices = backend.devices()
+    where = device or devices[0]
+    if where not in devices:
+        raise UnsupportedError(f"backend {backend.name!r} has no device {where!r} here; it has: {', '.join(devices)}")
+    return where
+
+
+def _leaves_of_problem(problem: Problem, params: Tree, backend: Backend) -> tuple[Leaves, Structure]:
+    """Return the start of a problem, or the parameters given in its place, which must be of its layout."""
+    names = problem.layout.names
+    leaves, paths, structure = backend.flatten(problem.parameters() if params is None else params)
+    if paths != names:
+        raise InvalidInputError(f"problem {problem.name!r} has parameters {names}; found {paths}")
+    shapes = tuple(np.shape(leaf) for leaf in leaves)
+    if shapes != problem.layout.shapes:
+        raise InvalidInputError(
+            f"problem {problem.name!r} has parameters of shapes {problem.layout.shapes}; found {shapes}"
+        )
+    return leaves, structure
+
+
 def _bind_function(
-    f: Callable[..., Array],
-    params: Any,
-    args: tuple[Any, ...],
+    f: Callable[..., Any],
+    params: Tree,
+    args: tuple[object, ...],
     backend: Backend,
     device: str | None,
     population: str,
@@ -142,6 +175,7 @@ def _bind_function(
     if model is not None:
         f, params = backend.bind_model(f, model), backend.model_parameters(model)
     leaves, paths, structure = backend.flatten(params)
+    _require_values(backend, (params, args))
     owned = [leaf for leaf in leaves if backend.owns(leaf)]
     returns_numpy = backend.name != "numpy" and not owned
     where = backend.device(owned[0]) if owned else device or backend.devices()[0]
@@ -150,15 +184,17 @@ def _bind_function(
     start = tuple(_private_copy(backend, leaf, path, where) for leaf, path in zip(leaves, paths, strict=True))
     if not any(math.prod(leaf.shape) for leaf in start):
         raise InvalidInputError(f"parameters hold no numbers: {', '.join(paths)} are empty; give at least one entry")
+    # A compiled function would hold NumPy arguments as constants, and be compiled again for each new batch.
     crosses = returns_numpy or "compile" in backend.native
     arguments = Arguments(backend, args, like=start[0] if crosses else None)
+    form = Form(backend, start, paths, structure, returns_numpy=returns_numpy)
 
     return Objective(
         backend=backend,
-        function=UserFunction(f, backend=backend, structure=structure, arguments=arguments),
+        function=UserFunction(f, backend=backend, form=form, arguments=arguments),
         text=None,
         start=start,
-        form=Form(backend, start, paths, structure, returns_numpy=returns_numpy),
+        form=form,
         data=arguments.data,
         arguments=arguments,
         model=model,
@@ -168,10 +204,36 @@ def _bind_function(
     )
 
 
+def tracing_backend(tree: Tree) -> Backend | None:
+    """Return the backend of which a transformation is tracing an array of a pytree; None where none is."""
+    return next((backend for backend in known_backends() if _is_traced(backend, tree)), None)
+
+
+def _is_traced(backend: Backend, tree: Tree) -> bool:
+    try:
+        return any(map(backend.is_abstract, backend.flatten(tree)[0]))
+    except InvalidInputError:  # no leaves at all
+        return False
+
+
+def _require_values(backend: Backend, tree: Tree) -> None:
+    if _is_traced(backend, tree):
+        raise UnsupportedError(
+            f"an objective was to be bound inside a transformation of {backend.name} (jit, vmap or grad), where arrays "
+            "have no values; bind it outside, or call gradest.grad(f, method='reverse') inside"
+        )
+
+
+def with_values(tree: Tree, backend: Backend) -> Tree:
+    """Return a pytree with stand-ins for the arrays that are being traced, to prepare with."""
+    leaves, _, structure = backend.flatten(tree)
+    return structure.rebuild([backend.stand_in(leaf) if backend.is_abstract(leaf) else leaf for leaf in leaves])
+
+
 def _bind_again(
     f: Any,
-    params: Any,
-    args: tuple[Any, ...],
+    params: Tree,
+    args: tuple[object, ...],
     backend: str,
     dtype: str | None,
     device: str | None,
@@ -193,14 +255,14 @@ def _bind_again(
     )
 
 
-def _private_copy(backend: Backend, leaf: Any, path: str, device: str) -> Array:
+def _private_copy(backend: Backend, leaf: Leaf, path: str, device: str) -> Array:
     """Return a parameter leaf as an array of the backend that nobody else holds."""
     values = _float_array(backend, leaf, path)
     dtype = backend.dtype(leaf) if backend.owns(leaf) else values.dtype.name  # native byte order
     return backend.array(values, dtype=dtype, device=device)
 
 
-def _float_array(backend: Backend, leaf: Any, path: str) -> np.ndarray[Any, Any]:
+def _float_array(backend: Backend, leaf: Leaf, path: str) -> NumpyArray:
     """Return a parameter leaf as a NumPy array, refusing what is not floating-point or not finite."""
     if not (backend.owns(leaf) or isinstance(leaf, np.ndarray | np.generic | float)):
         raise InvalidTypeError(

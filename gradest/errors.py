@@ -60,6 +60,10 @@ class NoiseWarning(UserWarning):
     """Differences of function values are mostly rounding; the message has the figures."""
 
 
+class KinkWarning(UserWarning):
+    """Difference quotients mix the slopes of the two sides of a kink; the message says which and how many."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """Return the error for a name that is not registered, with the nearest registered ones."""
     names = sorted(known)

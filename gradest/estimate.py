@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -31,7 +34,10 @@ class Estimate:
     `gradient` has the structure, array type, dtype and device of the parameters it was asked at. `value` is the
     loss there (None where the method does not evaluate it). `error` is the method's own estimate of the error of
     each entry, in the gradient's structure, where it has one. `path` names how it was computed, such as
-    "native", "gradest", "batched" or "structured".
+    "native", "gradest", "batched" or "structured". `crossings` says which entries are difference quotients across a
+    kink, NumPy booleans `(P,)` in the order of the layout, where finite differences were asked to look for them.
+    `state_bytes` is the memory of what a stateful estimator hands from this estimate to the next one; 0 for one that
+    remembers nothing.
     """
 
     value: Any
@@ -39,6 +45,8 @@ class Estimate:
     cost: Cost
     path: str
     error: Any = None
+    crossings: NDArray[np.bool_] | None = None
+    state_bytes: int = 0
 
     def __iter__(self) -> Any:
         """Unpack as `value, gradient = estimate`."""
@@ -54,3 +62,4 @@ class KernelResult(NamedTuple):
     value: Any
     gradient: Sequence[Any]
     error: Sequence[Any] | None = None
+    crossings: NDArray[np.bool_] | None = None

@@ -7,23 +7,25 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
-from typing import Any, ClassVar
-
-from numpy.typing import NDArray
+from typing import Any, ClassVar, NamedTuple
 
 from gradest.backend import Leaves
-from gradest.binding import bind
+from gradest.binding import Bindable, bind, tracing_backend, with_values
+from gradest.directions.keys import Rng
 from gradest.errors import PreparationMismatchError, UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.registry import construct
+from gradest.registry import construct, describe
+from gradest.situation import Situation
 from gradest.theory import Prediction
+from gradest.tree import Tree
 
-Kernel = Callable[[Leaves, Any], KernelResult]
+Kernel = Callable[[Leaves, Rng], KernelResult]
 """`(parameter leaves, rng) -> KernelResult`; deterministic estimators ignore `rng`."""
 
 
@@ -34,6 +36,13 @@ class Target(Enum):
     SMOOTHED = "gradient of the smoothed loss"
     DIRECTION = "direction of the gradient only"
     NOTHING = "nothing (a control)"
+
+
+class Smoothing(NamedTuple):
+    """Says by what a loss is smoothed: the law of the directions, a name in `gradest.directions.laws`, and sigma."""
+
+    law: str
+    sigma: float
 
 
 @dataclass(frozen=True)
@@ -53,8 +62,19 @@ class Estimator(ABC):
     workers; the expectation is `target`.
     """
 
-    name: ClassVar[str]
+    family: ClassVar[str] = ""
+    """What estimators of this class are called, whatever their hyper-parameters."""
     stochastic: ClassVar[bool] = False
+    composable: ClassVar[bool] = False
+    """Whether JAX's own jit, vmap and grad can trace a call: it branches on no number, and gives the value too."""
+
+    @property
+    def name(self) -> str:
+        """The registered name that says most of the hyper-parameters ("spsa", "fd-central"), else the family.
+
+        A class of a plug-in may state `name` itself, as an attribute.
+        """
+        return describe("estimators", self) or self.family or type(self).__name__
 
     @property
     @abstractmethod
@@ -76,6 +96,11 @@ class Estimator(ABC):
         """What the expectation is; it may depend on the hyper-parameters."""
         return Target.GRADIENT
 
+    @property
+    def smoothing(self) -> "Smoothing | None":
+        """The density that the target is smoothed by, where the target is the gradient of a smoothed loss."""
+        return None
+
     @abstractmethod
     def cost(self, layout: Layout) -> Cost:
         """Return what one estimate costs for parameters of the layout, before anything runs."""
@@ -90,24 +115,11 @@ class Estimator(ABC):
             The backend or the objective lacks what the estimator needs; the message says what can be used.
         """
 
-    def predict(
-        self,
-        layout: Layout,
-        gradient: NDArray[Any],
-        *,
-        value: float | None = None,
-        hessian: NDArray[Any] | None = None,
-        objective: Objective | None = None,
-    ) -> Prediction | None:
-        """Return the error that theory predicts where the gradient is `gradient` `(P,)`, or None where it states none.
+    def predict(self, at: Situation) -> Prediction | None:
+        """Return the error that theory predicts at a point of a loss, or None where it states none.
 
-        Parameters
-        ----------
-        value, hessian
-            The loss there and its curvature `(P, P)`, where known.
-        objective
-            The loss, whose start point is that place, where known. An estimator whose error does not follow from the
-            layout (it depends on the batch, on activations) reads it, runs no estimate, and returns None without it.
+        An estimator whose error does not follow from the layout (it depends on the batch, on activations) reads
+        `at.objective`, runs no estimate, and returns None without it.
 
         Raises
         ------
@@ -120,15 +132,17 @@ class Estimator(ABC):
         """Return the estimator bound to an objective; everything that can be done once is done here."""
         return Prepared(self, objective, self.prepare_kernel(objective, executor=executor), executor=executor)
 
-    def __call__(self, f: Any, params: Any = None, *args: Any, rng: Any = None, **binding: Any) -> Estimate:
+    def __call__(self, f: Bindable, params: Tree = None, *args: object, rng: Rng = None, **binding: Any) -> Estimate:
         """Return the estimate of the gradient of `f` at `params`.
 
         Parameters
         ----------
         f
-            An `Objective`, a `Problem`, or a function `f(params, *args) -> scalar` of one framework.
+            An `Objective`, a `Problem`, a `Case`, or a function `f(params, *args) -> scalar` of one framework.
         params
-            A pytree of arrays, an `nn.Module` or a Gluon `Block`; the start point of the objective by default.
+            A pytree of arrays, an `nn.Module` or a Gluon `Block`; by default where the objective or case is asked.
+        *args
+            Further arguments of the function, not differentiated.
         rng
             SPEC 7: an int, a `SeedSequence`, a `Generator`, or None for fresh entropy.
         **binding
@@ -138,53 +152,40 @@ class Estimator(ABC):
         ------
         NonFiniteError
             The parameters hold NaN or infinity.
+        UnsupportedError
+            The backend or the objective lacks what the estimator needs, or a transformation of the framework is
+            tracing the call and the estimator is not `composable`.
         """
-        objective = f if isinstance(f, Objective) else bind(f, params, *args, **binding)
-        at = objective.start_tree if params is None or not isinstance(f, Objective) else params
-        objective.form.require_finite(at)
-        return self.prepare(objective)(at, rng=rng)
+        return PreparedOnce(self, f, binding)(params, args, rng)[1]
 
-    def value_and_grad(self, f: Any, **binding: Any) -> Callable[..., tuple[Any, Any]]:
+    def value_and_grad(self, f: Bindable, **binding: Any) -> Callable[..., tuple[Any, Any]]:
         """Return `g(params, *args, rng=None) -> (value, gradient)`, in the manner of `jax.value_and_grad`.
 
         The value is evaluated where the method does not give it. It prepares at its first call, and again where
-        parameters or arguments change their form; a new batch of the same form is not prepared for again.
-        """
-        latest = self._prepare_once(f, binding)
+        parameters or arguments change their form; a new batch of the same form is not prepared for again. Whether the
+        parameters are finite is checked when it prepares, and not at later calls: that would wait for the device.
 
-        def value_and_gradient(params: Any = None, *args: Any, rng: Any = None) -> tuple[Any, Any]:
+        With a `composable` estimator (reverse mode, the closed form) `jax.jit(g)`, `jax.vmap(g)` and `jax.grad` of a
+        function that calls `g` work, the first call included. The others read values of the loss as they go; inside
+        a transformation they raise `UnsupportedError`.
+        """
+        latest = PreparedOnce(self, f, binding)
+
+        def value_and_gradient(params: Tree = None, *args: object, rng: Rng = None) -> tuple[Any, Any]:
             prepared, estimate = latest(params, args, rng)
             value = prepared.value(params) if estimate.value is None else estimate.value
             return value, estimate.gradient
 
         return value_and_gradient
 
-    def grad(self, f: Any, **binding: Any) -> Callable[..., Any]:
+    def grad(self, f: Bindable, **binding: Any) -> Callable[..., Any]:
         """Return `g(params, *args, rng=None) -> gradient`; see `value_and_grad`."""
-        latest = self._prepare_once(f, binding)
+        latest = PreparedOnce(self, f, binding)
 
-        def gradient(params: Any = None, *args: Any, rng: Any = None) -> Any:
+        def gradient(params: Tree = None, *args: object, rng: Rng = None) -> Any:
             return latest(params, args, rng)[1].gradient
 
         return gradient
-
-    def _prepare_once(
-        self, f: Any, binding: dict[str, Any]
-    ) -> Callable[[Any, tuple[Any, ...], Any], tuple["Prepared", Estimate]]:
-        kept = threading.local()  # a prepared estimator holds its batch: one for each thread
-
-        def estimate(params: Any, args: tuple[Any, ...], rng: Any) -> tuple[Prepared, Estimate]:
-            prepared: Prepared | None = getattr(kept, "prepared", None)
-            if prepared is not None and prepared.objective.bound_to(params):
-                prepared.objective.form.require_finite(prepared.objective.start_tree if params is None else params)
-                try:
-                    return prepared, prepared(params, *args, rng=rng)
-                except PreparationMismatchError:
-                    kept.prepared = None  # another form: prepare again below
-            fresh = kept.prepared = self.prepare(bind(f, params, *args, **binding))
-            return fresh, fresh(params, rng=rng)
-
-        return estimate
 
 
 class Prepared:
@@ -203,6 +204,7 @@ class Prepared:
         self.path = kernel.path
         self.cost = estimator.cost(objective.layout)
         self._kernel = objective.scoped(kernel.call)
+        self._composable = estimator.composable
 
     def __reduce__(self) -> tuple[Callable[..., "Prepared"], tuple[Objective]]:
         """Pickle the estimator and the objective; it is prepared again on arrival."""
@@ -214,11 +216,11 @@ class Prepared:
     def _value(self) -> Callable[[Leaves], Any]:
         return self.objective.prepare_value()
 
-    def value(self, params: Any = None) -> Any:
+    def value(self, params: Tree = None) -> Any:
         """Return the loss at `params` (the start point by default), with the arguments of the last call."""
-        return self._value(self.objective.start if params is None else self.objective.leaves_of(params))
+        return self._value(self.objective.leaves_at(params))
 
-    def __call__(self, params: Any = None, *args: Any, rng: Any = None) -> Estimate:
+    def __call__(self, params: Tree = None, *args: object, rng: Rng = None) -> Estimate:
         """Return the estimate at `params` (the objective's start point by default).
 
         `args`, if there are any, replace the arguments that the user's function was bound with, and stay for later
@@ -229,19 +231,85 @@ class Prepared:
         PreparationMismatchError
             `params` or `args` differ from what was prepared for in names, shapes, dtype or device.
         UnsupportedError
-            Arguments were given with an executor, whose workers hold those of the binding.
+            Arguments were given with an executor, whose workers hold those of the binding; or a transformation of
+            the framework is tracing the call, and the estimator is not `composable`.
         """
+        return self.at(self.objective.leaves_at(params), rng, args)
+
+    def at(self, leaves: Leaves, rng: Rng = None, args: tuple[object, ...] = ()) -> Estimate:
+        """Return the estimate at leaves of the objective's form, which are not looked at again; raises likewise."""
+        if not args:
+            return self._estimate(leaves, rng)
+        if self._executor is not None:
+            raise UnsupportedError("new arguments were given with an executor; prepare again with them")
+        before = self.objective.take_arguments(args)
+        if before is None:
+            return self._estimate(leaves, rng)
+        try:
+            return self._estimate(leaves, rng, traced=True)
+        finally:
+            self.objective.data = before
+
+    def _estimate(self, leaves: Leaves, rng: Rng, *, traced: bool = False) -> Estimate:
         objective = self.objective
-        if args:
-            if self._executor is not None:
-                raise UnsupportedError("new arguments were given with an executor; prepare again with them")
-            objective.take_arguments(args)
-        leaves = objective.start if params is None else objective.form.leaves_of(params)
+        if not self._composable and (traced or any(map(objective.backend.is_abstract, leaves))):
+            raise UnsupportedError(
+                f"{self.estimator.name!r} was called inside a transformation of {objective.backend.name} (jit, vmap or "
+                "grad), which it cannot be traced by: it reads values of the loss; call it outside, or use 'reverse'"
+            )
         with objective.one_estimate():
             result = self._kernel(leaves, rng)
-        gradient = objective.form.tree_of(result.gradient)
-        error = None if result.error is None else objective.form.tree_of(result.error)
-        return Estimate(result.value, gradient, self.cost, self.path, error)
+        return estimate_of(result, objective, self.cost, self.path)
+
+
+def estimate_of(result: KernelResult, objective: Objective, cost: Cost, path: str, state_bytes: int = 0) -> Estimate:
+    """Return what a kernel found as a user gets it, in the structure of the parameters."""
+    form = objective.form
+    error = None if result.error is None else form.tree_of(result.error)
+    return Estimate(result.value, form.tree_of(result.gradient), cost, path, error, result.crossings, state_bytes)
+
+
+class PreparedOnce:
+    """An estimator of a function that is prepared when it is first called, and again for another form.
+
+    Inside a transformation of the framework arrays have no values to prepare at: it prepares at stand-ins of the same
+    shapes and dtypes, and keeps nothing of what is being traced.
+    """
+
+    def __init__(self, estimator: Estimator, f: Bindable, binding: dict[str, Any]) -> None:
+        self._estimator = estimator
+        self._f = f
+        self._binding = binding
+        self._kept = threading.local()  # a prepared estimator holds its batch: one for each thread
+
+    def __call__(self, params: Tree, args: tuple[object, ...], rng: Rng) -> tuple[Prepared, Estimate]:
+        """Return the prepared estimator and its estimate."""
+        prepared: Prepared | None = getattr(self._kept, "prepared", None)
+        if prepared is not None and prepared.objective.bound_to(params):
+            try:
+                return prepared, prepared(params, *args, rng=rng)
+            except PreparationMismatchError:
+                self._kept.prepared = None  # another form: prepare again below
+        prepared, leaves, args = self._prepare(params, args)
+        self._kept.prepared = prepared
+        return prepared, prepared.at(leaves, rng, args)
+
+    def _prepare(self, params: Tree, args: tuple[object, ...]) -> tuple[Prepared, Leaves, tuple[object, ...]]:
+        """Return the prepared estimator, the leaves to call it at, and those arguments that it does not hold yet."""
+        estimator, f = self._estimator, self._f
+        if isinstance(f, Objective):
+            leaves = f.leaves_at(params)
+            f.form.require_finite(leaves)
+            return estimator.prepare(bind(f, **self._binding)), leaves, args
+        tracing = tracing_backend((params, args))
+        if tracing is None:
+            objective = bind(f, params, *args, **self._binding)  # which takes `params` apart, and looks at them
+            return estimator.prepare(objective), objective.start, ()
+        with tracing.computing_now() or nullcontext():
+            at, given = with_values((params, args), tracing)
+            objective = bind(f, at, *given, **self._binding)
+            prepared = estimator.prepare(objective)
+        return prepared, objective.leaves_at(params), args
 
 
 def get_estimator(name: str, **hyperparameters: Any) -> Estimator:

@@ -1,11 +1,10 @@
-"""The form of parameters: their structure, names, shapes, dtypes, device, and the way there and back.
+"""Turns parameters as a user has them (a pytree, a model, NumPy arrays) into a tuple of arrays, and back.
 
-An estimator works on leaves, arrays of one framework in a fixed order; a user has a pytree, a model, or NumPy
-arrays. This module knows no framework by name.
+An estimator works on leaves, arrays of one framework in a fixed order. A `Form` is what leaves do not say: structure,
+names, and what is asked of the next parameters. This module knows no framework by name.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from gradest.backend import Backend, Leaves
 from gradest.errors import NonFiniteError, PreparationMismatchError
 from gradest.layout import Layout
 from gradest.operations import Array
-from gradest.tree import Structure
+from gradest.tree import Leaf, Structure, Tree
 
 
 class Form:
@@ -41,17 +40,21 @@ class Form:
         # What each call is checked against, in the framework's own types: a comparison takes tens of nanoseconds.
         self._asked = tuple((type(leaf), leaf.dtype, leaf.shape) for leaf in leaves)
         self._has_places = len(backend.devices()) > 1  # where there is one device, none is asked for
-        self._keys = structure.keys if _is_flat_dict(structure) and not returns_numpy else None
+        self._keys = structure.keys if _is_flat_dict(structure) else None  # the commonest structure, by far
 
-    def tree_of(self, leaves: Sequence[Array]) -> Any:
+    def tree_of(self, leaves: Sequence[Array]) -> Tree:
         """Return leaves in the structure (and array type) of the parameters."""
-        if self._keys is not None:
-            return dict(zip(self._keys, leaves, strict=True))
         if self._returns_numpy:
             leaves = [self._backend.numpy(leaf) for leaf in leaves]
+        return self.user_tree_of(leaves)
+
+    def user_tree_of(self, leaves: Sequence[Array]) -> Tree:
+        """Return leaves in the structure in which a user's function takes them, as they are."""
+        if self._keys is not None:  # a flat dict needs no recursion
+            return dict(zip(self._keys, leaves, strict=True))
         return self._structure.rebuild(leaves)
 
-    def leaves_of(self, params: Any) -> Leaves:
+    def leaves_of(self, params: Tree) -> Leaves:
         """Return the leaves of `params`, refusing names, shapes, dtypes or a device other than those bound.
 
         Raises
@@ -64,29 +67,31 @@ class Form:
             if self._fits(leaves):
                 return leaves
         leaves, paths = self._flatten(params)
-        if self._returns_numpy:
-            leaves = tuple(
-                self._backend.array(np.asarray(leaf), dtype=dtype, device=self.device)
-                for leaf, dtype in zip(leaves, self.dtypes, strict=False)
-            )
-        if paths == self.layout.names and self._fits(leaves):
-            return leaves
+        if paths == self.layout.names:
+            if self._returns_numpy:
+                leaves = tuple(self._crossed(leaf, dtype) for leaf, dtype in zip(leaves, self.dtypes, strict=True))
+            if self._fits(leaves):
+                return leaves
         raise PreparationMismatchError(self._mismatch(leaves, paths))
+
+    def _crossed(self, leaf: Leaf, dtype: str) -> Leaf:
+        if not isinstance(leaf, np.ndarray | np.generic | float):
+            return leaf  # the framework's own, or no array, which is refused
+        return self._backend.array(np.asarray(leaf), dtype=dtype, device=self.device)
 
     def _fits(self, leaves: Leaves) -> bool:
         owns = self._backend.owns
         for leaf, (kind, dtype, shape) in zip(leaves, self._asked, strict=True):
             if not ((type(leaf) is kind or owns(leaf)) and leaf.dtype == dtype and leaf.shape == shape):
                 return False
-        return not self._has_places or all(self._backend.device(leaf) == self.device for leaf in leaves)
+        return not self._has_places or all(self._place(leaf) == self.device for leaf in leaves)
+
+    def _place(self, leaf: Array) -> str:
+        """Return the device of a leaf; one that a transformation is tracing is nowhere yet, and right anywhere."""
+        return self.device if self._backend.is_abstract(leaf) else self._backend.device(leaf)
 
     def _mismatch(self, leaves: Leaves, paths: tuple[str, ...]) -> str:
-        found = {
-            path: (self._backend.dtype(leaf), tuple(leaf.shape), self._backend.device(leaf))
-            if self._backend.owns(leaf)
-            else (type(leaf).__name__,)
-            for path, leaf in zip(paths, leaves, strict=True)
-        }
+        found = {path: self._described(leaf) for path, leaf in zip(paths, leaves, strict=True)}
         places = (self.device,) * len(self.dtypes)
         asked = dict(zip(self.layout.names, zip(self.dtypes, self.layout.shapes, places, strict=True), strict=True))
         lines = [
@@ -96,24 +101,34 @@ class Form:
         ]
         return "\n".join(("parameters differ from those prepared for; prepare again for these:", *lines))
 
-    def require_finite(self, params: Any) -> None:
-        """Refuse parameters that hold NaN or infinity.
+    def _described(self, leaf: Leaf) -> tuple[object, ...]:
+        if self._backend.owns(leaf):
+            return self._backend.dtype(leaf), tuple(leaf.shape), self._place(leaf)
+        if isinstance(leaf, np.ndarray) and self._returns_numpy:
+            return leaf.dtype.name, leaf.shape, self.device
+        return (type(leaf).__name__,)
+
+    def require_finite(self, leaves: Leaves) -> None:
+        """Refuse leaves that hold NaN or infinity; this waits for the device.
+
+        A leaf that a transformation of the framework is tracing has no values to look at, and passes.
 
         Raises
         ------
         NonFiniteError
             The message names the parameter and how many entries are not finite.
         """
-        leaves, paths = self._flatten(params)
-        for path, leaf in zip(paths, leaves, strict=True):
-            values = np.asarray(self._backend.numpy(leaf) if self._backend.owns(leaf) else leaf)
+        for path, leaf in zip(self.layout.names, leaves, strict=True):
+            if self._backend.is_abstract(leaf):
+                continue
+            values = np.asarray(self._backend.numpy(leaf))
             bad = values.size - int(np.isfinite(values).sum())
             if bad:
                 raise NonFiniteError(
                     f"parameters must be finite; {path!r} has {bad} of {values.size} entries NaN or infinite"
                 )
 
-    def _flatten(self, params: Any) -> tuple[Leaves, tuple[str, ...]]:
+    def _flatten(self, params: Tree) -> tuple[Leaves, tuple[str, ...]]:
         if self._backend.is_model(params):
             params = self._backend.model_parameters(params)
         leaves, paths, _ = self._backend.flatten(params)

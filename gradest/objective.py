@@ -5,36 +5,22 @@ is evaluated inside a compiled step is counted each time the step runs.
 """
 
 import pickle
-import threading
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from gradest.arguments import Arguments
 from gradest.autodiff import Shared, perturbed_values, value_and_differences, value_and_gradient, value_and_jvps
 from gradest.backend import Backend, Data, Function, Leaves
-from gradest.errors import (
-    InvalidInputError,
-    UnsupportedError,
-)
+from gradest.counting import JVPS, VALUES, VJPS, EvaluationCounts, Step
+from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimate import Cost
 from gradest.evaluation import UserFunction, choose_population, stacked
 from gradest.form import Form
-from gradest.operations import Array, Operations
+from gradest.operations import Array, Text
 from gradest.problem import Problem
 from gradest.tangents import Tangent
-
-_VALUES, _JVPS, _VJPS = range(3)  # places in the counts, in the order of `Cost`
-Text = Callable[[Operations, Leaves, Data], Array]
-"""A loss written in operations, of parameter leaves and data."""
-
-
-class _Counts(threading.local):
-    """Holds what one thread has counted, so that none is lost or seen by another that evaluates at the same time."""
-
-    def __init__(self, threads: list[list[int]]) -> None:  # called in each thread when it counts first
-        self.here = [0, 0, 0]
-        threads.append(self.here)
+from gradest.tree import Tree
 
 
 class Objective:
@@ -83,8 +69,7 @@ class Objective:
         self.dtypes = form.dtypes
         self.dtype = form.dtypes[0]
         self.device = form.device
-        self._threads: list[list[int]] = []
-        self._local = _Counts(self._threads)
+        self._counts = EvaluationCounts()
         self._recipe = recipe
         self._arguments = arguments
         self._model = model
@@ -98,22 +83,16 @@ class Objective:
     @property
     def counts(self) -> Cost:
         """The evaluations made so far, in all threads."""
-        return Cost(*map(sum, zip(*self._threads, strict=True)))
-
-    @property
-    def _counts(self) -> list[int]:
-        return self._local.here
+        return self._counts.total
 
     def count(self, cost: Cost) -> None:
         """Add evaluations that were made elsewhere, by a worker."""
-        for kind, more in enumerate((cost.values, cost.jvps, cost.vjps)):
-            self._counts[kind] += more
+        self._counts.add_all(cost)
 
     def separate(self) -> "Objective":
         """Return the same objective with counts of its own, for another thread."""
         twin = object.__new__(type(self))  # copy.copy would pickle
-        threads: list[list[int]] = []
-        twin.__dict__.update(self.__dict__, _threads=threads, _local=_Counts(threads))
+        twin.__dict__.update(self.__dict__, _counts=EvaluationCounts())
         return twin
 
     def __reduce__(self) -> tuple[Callable[..., "Objective"], tuple[Any, ...]]:
@@ -128,25 +107,23 @@ class Objective:
         return _bound_again, (self.backend, self.dtype, content)
 
     # -- parameters and arguments ------------------------------------------------------------------------
-    def tree_of(self, leaves: Sequence[Array]) -> Any:
-        """Return leaves in the structure (and array type) of the parameters."""
-        return self.form.tree_of(leaves)
-
-    def leaves_of(self, params: Any) -> Leaves:
-        """Return the leaves of `params`; raises `PreparationMismatchError` for another form."""
-        return self.form.leaves_of(params)
-
     @property
     def start_tree(self) -> Any:
         """The start point in the structure in which it was given."""
         return self.form.tree_of(self.start)
 
-    def bound_to(self, params: Any) -> bool:
+    def bound_to(self, params: Tree) -> bool:
         """Return whether `params` is the very model that the objective was bound with, or both are no model."""
         return self._model is (params if self.backend.is_model(params) else None)
 
-    def take_arguments(self, args: tuple[Any, ...]) -> None:
+    def take_arguments(self, args: tuple[object, ...]) -> Data | None:
         """Take other arrays in the places of the function's arguments: the next batch.
+
+        Returns
+        -------
+        before
+            None where they stay. Where a transformation of the framework is tracing them they mean nothing after this
+            call, and the data to put back then is returned.
 
         Raises
         ------
@@ -157,15 +134,28 @@ class Objective:
         """
         if self._arguments is None:
             raise UnsupportedError("arguments were given to a problem, which has its own data; bind another problem")
-        self.data = self._arguments.renewed(args)
+        before, self.data = self.data, self._arguments.renewed(args)
+        if any(map(self.backend.is_abstract, self.data)):
+            return before
         if self._recipe is not None:
             again, (f, params, _, *rest) = self._recipe
             self._recipe = (again, (f, params, args, *rest))
+        return None
+
+    def leaves_at(self, params: Tree) -> Leaves:
+        """Return the leaves of `params`, or those of the start point for None.
+
+        Raises
+        ------
+        PreparationMismatchError
+            `params` are of another form than those bound.
+        """
+        return self.start if params is None else self.form.leaves_of(params)
 
     # -- evaluation inside steps (counted as they run) ------------------------------------------------------
     def evaluate(self, leaves: Leaves, data: Data) -> Array:
         """Return the loss; counts one value."""
-        self._counts[_VALUES] += 1
+        self._counts.add(VALUES, 1)
         return self._single(leaves, data)
 
     def evaluate_population(self, population: Leaves, data: Data) -> Array:
@@ -175,7 +165,7 @@ class Objective:
         one, else one by one.
         """
         size = int(population[0].shape[0])
-        self._counts[_VALUES] += size
+        self._counts.add(VALUES, size)
         return self._population(population, data)
 
     @property
@@ -208,8 +198,8 @@ class Objective:
 
         `shared` keeps what calls with the same leaves and data have in common.
         """
-        self._counts[_VALUES] += tangents[0].count
-        text = self._require_text("structured evaluation")
+        self._counts.add(VALUES, tangents[0].count)
+        text = self.require_text("structured evaluation")
         return perturbed_values(text, self.ops, leaves, tangents, data, shared=shared)
 
     def evaluate_differences(
@@ -219,55 +209,45 @@ class Objective:
 
         `shared` keeps what calls with the same leaves and data have in common.
         """
-        self._counts[_VALUES] += tangents[0].count + 1
-        text = self._require_text("cancellation-free differences")
+        self._counts.add(VALUES, tangents[0].count + 1)
+        text = self.require_text("cancellation-free differences")
         return value_and_differences(text, self.ops, leaves, tangents, data, shared=shared)
 
     def evaluate_jvps(self, leaves: Leaves, tangents: Sequence[Tangent], data: Data) -> tuple[Array, Array]:
         """Return the loss and the JVPs `(K,)` by gradest's dual numbers; counts K JVPs."""
-        self._counts[_JVPS] += tangents[0].count
-        return value_and_jvps(self._require_text("engine='gradest'"), self.ops, leaves, tangents, data)
+        self._counts.add(JVPS, tangents[0].count)
+        return value_and_jvps(self.require_text("engine='gradest'"), self.ops, leaves, tangents, data)
 
     def evaluate_gradient(self, leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
         """Return the loss and its gradient by gradest's tape; counts one VJP."""
-        self._counts[_VJPS] += 1
-        return value_and_gradient(self._require_text("engine='gradest'"), self.ops, leaves, data)
+        self._counts.add(VJPS, 1)
+        return value_and_gradient(self.require_text("engine='gradest'"), self.ops, leaves, data)
 
     # -- prepared functions -------------------------------------------------------------------------------
-    def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
+    def compile(self, step: Step) -> Step:
         """Return `step(*arrays, data)` compiled where the backend compiles, with this objective's data bound last.
 
         `step` takes nested tuples of arrays, then the data, and evaluates through the `evaluate_*` methods. What it
         counts while it is traced is added again each time the compiled step runs; steps whose count varies
         with anything but the shapes of their arguments must not be compiled.
         """
-        compiled, first = self.backend.compile(step), threading.Lock()
-        recorded: dict[Any, list[int]] = {}
+        compiled = self.backend.compile(step)
+        return self.scoped(self._counts.counted(lambda *arrays: compiled(*arrays, self.data)))
 
-        def run(*arrays: Any) -> Any:
-            if recorded:
-                return counted(arrays)
-            with first:  # a thread that came second would run what is traced here before its count is known
-                return counted(arrays)
+    def stepped(self, step: Step) -> Step:
+        """Return `step(*arrays, data)` with the data bound: compiled, but where the population is evaluated in a loop.
 
-        def counted(arrays: tuple[Any, ...]) -> Any:
-            counts = self._counts
-            before = counts.copy()
-            result = compiled(*arrays, self.data)
-            if counts != before:
-                recorded[_shapes(arrays)] = [now - then for now, then in zip(counts, before, strict=True)]
-            else:
-                for kind, more in enumerate(recorded.setdefault(_shapes(arrays), [0, 0, 0])):
-                    counts[kind] += more
-            return result
-
-        return self.scoped(run)
+        A loop over a user's function reads values one by one, which no framework can trace.
+        """
+        if self.population_path != "loop":
+            return self.compile(step)
+        return self.scoped(lambda *arrays: step(*arrays, self.data))
 
     def prepare_value(self) -> Callable[[Leaves], Array]:
         """Return `leaves -> value`, compiled where that is right, and counted."""
         if self._user is not None and ("compile" not in self.backend.native or self.population_path == "loop"):
-            return self._counted(self._user.alone, _VALUES)
-        return self._counted(self.backend.compile(self._function), _VALUES)
+            return self._counted(self._user.alone, VALUES)
+        return self._counted(self.backend.compile(self._function), VALUES)
 
     def prepare_gradient(self, engine: str = "auto") -> tuple[Callable[[Leaves], tuple[Array, Leaves]], str]:
         """Return `leaves -> (value, gradient leaves)` by reverse mode, and the engine that it uses.
@@ -278,7 +258,7 @@ class Objective:
             The engine cannot differentiate this objective.
         """
         if self.choose_engine(engine, "value_and_gradient") == "native":
-            return self._counted(self.backend.value_and_gradient(self._function), _VJPS), "native"
+            return self._counted(self.backend.value_and_gradient(self._function), VJPS), "native"
         return self.compile(self.evaluate_gradient), "gradest"
 
     def prepare_jvps(self) -> Callable[[Leaves, Leaves], tuple[Array, Array]]:
@@ -286,8 +266,9 @@ class Objective:
         native = self.scoped(self.backend.value_and_jvps(self._function))
 
         def jvps(leaves: Leaves, tangents: Leaves) -> tuple[Array, Array]:
-            self._counts[_JVPS] += int(tangents[0].shape[0])
-            value, products = native(leaves, tangents, self.data)
+            self._counts.add(JVPS, int(tangents[0].shape[0]))
+            with self._no_graph():
+                value, products = native(leaves, tangents, self.data)
             return value, products
 
         return jvps
@@ -310,7 +291,7 @@ class Objective:
             value, gradient = problem.loss_and_gradient(ops, dict(zip(names, leaves, strict=True)), data)
             return value, tuple(gradient[name] for name in names)
 
-        return self._counted(self.backend.compile(closed_form), _VJPS)
+        return self._counted(self.backend.compile(closed_form), VJPS)
 
     def choose_engine(self, engine: str, transformation: str) -> str:
         """Return "native" or "gradest" for an engine of "auto", "native" or "gradest".
@@ -330,16 +311,31 @@ class Objective:
             )
         chosen = "native" if has_native and engine != "gradest" else "gradest"
         if chosen == "gradest":
-            self._require_text(f"engine='gradest' ({transformation})")
+            self.require_text(f"engine='gradest' ({transformation})")
         return chosen
 
-    def scoped(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def require_text(self, asked: str, *, instead: str = "a native engine or a black-box scheme") -> Text:
+        """Return the loss written in operations, which `asked` needs.
+
+        Raises
+        ------
+        UnsupportedError
+            The loss is an opaque function; the message says what can be used instead.
+        """
+        if self.text is None:
+            raise UnsupportedError(
+                f"{asked} was asked for; it needs the loss as a gradest Problem written in operations, and this "
+                f"objective is an opaque function; use {instead}"
+            )
+        return self.text
+
+    def scoped(self, function: Step) -> Step:
         """Return the function run inside the backend's scope for this dtype; unchanged where none is needed."""
         if self.backend.scope(self.dtype) is None:
             return function
         backend, dtype = self.backend, self.dtype
 
-        def run(*args: Any) -> Any:
+        def run(*args: object) -> object:
             with backend.scope(dtype):  # type: ignore[union-attr]  # not None, as tested above
                 return function(*args)
 
@@ -348,7 +344,7 @@ class Objective:
     # -- internals ----------------------------------------------------------------------------------------
     def _counted(self, function: Callable[[Leaves, Data], Any], kind: int) -> Callable[[Leaves], Any]:
         def call(leaves: Leaves) -> Any:
-            self._counts[kind] += 1
+            self._counts.add(kind, 1)
             return function(leaves, self.data)
 
         return self.scoped(call)
@@ -357,7 +353,8 @@ class Objective:
         """Return one loss; of a user's function by itself, but inside a step that the framework compiles."""
         if self._user is None or ("compile" in self.backend.native and self.population_path != "loop"):
             return self._function(leaves, data)
-        return self._user.alone(leaves, data)
+        value: Array = self._user.alone(leaves, data)
+        return value
 
     def _population(self, population: Leaves, data: Data) -> Array:
         if self.text is not None:
@@ -365,10 +362,14 @@ class Objective:
         assert self._user is not None
         size = int(population[0].shape[0])
         # One point is no population: nothing is batched, which some layers would do slowly, or not at all.
+        losses: Array
         if self.population_path == "vmap" and (size > 1 or "compile" in self.backend.native):
-            return self._user.batched(population, data)
+            losses = self._user.batched(population, data)
+            return losses
         values = [self._user.alone(tuple(leaf[k] for leaf in population), data) for k in range(size)]
-        return stacked(self.backend, values, like=population[0])
+        # As the parameters are: a number of Python's, in double precision, must not meet float32 directions.
+        losses = stacked(self.backend, values, dtype=_at_least_single(self.dtype), device=self.device)
+        return losses
 
     def _choose_population(self) -> str:
         assert self._user is not None
@@ -378,17 +379,21 @@ class Objective:
         self.preparation_cost = self.preparation_cost + Cost(values=cost)
         return chosen
 
+    @contextmanager
+    def _no_graph(self) -> Iterator[None]:
+        """Keep no graph of derivatives, and have a user's function draw what it drew first in this estimate."""
+        draws = nullcontext() if self._user is None else self._user.common_random_numbers()
+        with self.backend.evaluating() or nullcontext(), draws:
+            yield
+
     def one_estimate(self) -> AbstractContextManager[None]:
         """Return a context in which a user's function draws the same random numbers in all evaluations."""
         return nullcontext() if self._user is None or self._user.draws is False else self._user.one_estimate()
 
-    def _require_text(self, asked: str) -> Text:
-        if self.text is None:
-            raise UnsupportedError(
-                f"{asked} was asked for; it needs the loss as a gradest Problem written in operations, and this "
-                "objective is an opaque function; use a native engine or a black-box scheme"
-            )
-        return self.text
+
+def _at_least_single(dtype: str) -> str:
+    """Return the dtype that losses of parameters of a dtype are kept in: half precision has too few digits."""
+    return "float32" if dtype in ("bfloat16", "float16") else dtype
 
 
 def _bound_again(backend: Backend, dtype: str, content: bytes) -> Objective:
@@ -397,8 +402,3 @@ def _bound_again(backend: Backend, dtype: str, content: bytes) -> Objective:
         again, given = pickle.loads(content)
     objective: Objective = again(*given)
     return objective
-
-
-def _shapes(arrays: Any) -> Any:
-    """Return the shapes of nested tuples of arrays, as a key."""
-    return tuple(_shapes(a) for a in arrays) if isinstance(arrays, tuple) else getattr(arrays, "shape", None)

@@ -13,17 +13,44 @@ This module knows no framework and no interpreter.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradest.errors import UnsupportedError
 
-Array = Any
-"""An array of whichever framework (or interpreter) the operations belong to."""
+
+class Array(Protocol):
+    """An array of whichever framework, or a value of whichever interpreter, the operations belong to.
+
+    This is what a loss may do with one: arithmetic with arrays and numbers, which broadcasts, and negation. `shape` and
+    `dtype` and indexing are for the code around a loss, which may itself be traced where none of them is known.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> object: ...
+    def __add__(self, other: Any, /) -> "Array": ...
+    def __radd__(self, other: Any, /) -> "Array": ...
+    def __sub__(self, other: Any, /) -> "Array": ...
+    def __rsub__(self, other: Any, /) -> "Array": ...
+    def __mul__(self, other: Any, /) -> "Array": ...
+    def __rmul__(self, other: Any, /) -> "Array": ...
+    def __truediv__(self, other: Any, /) -> "Array": ...
+    def __rtruediv__(self, other: Any, /) -> "Array": ...
+    def __neg__(self) -> "Array": ...
+    def __getitem__(self, key: Any, /) -> "Array": ...
+
+
+NumpyArray = NDArray[Any]
+"""An array of NumPy's, of any dtype: what crosses between a framework and the host."""
 
 Axis = int | tuple[int, ...] | None
+
+Data = Any
+"""What a loss reads beside its parameters: nested mappings and tuples of arrays."""
 
 
 class Operations(ABC):
@@ -193,3 +220,11 @@ class Operations(ABC):
         """
         value = self.softmax_cross_entropy(logits, targets)
         return value, (self.softmax(logits) - targets) / logits.shape[-2]
+
+
+Text = Callable[[Operations, tuple[Array, ...], Data], Array]
+"""A loss written in operations, of parameter leaves and data.
+
+Called a text because it is read in several ways, as the same lines are by several readers: run by a backend, or
+interpreted by dual numbers, by a tape, by exact differences.
+"""

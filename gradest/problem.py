@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from gradest.errors import UnsupportedError
 from gradest.layout import Layout
-from gradest.operations import Array, Operations
+from gradest.operations import Array, NumpyArray, Operations
 from gradest.registry import construct
 
-Arrays = Mapping[str, NDArray[Any]]
+Arrays = Mapping[str, NumpyArray]
 
 
 class Problem(ABC):

@@ -5,6 +5,7 @@ Built-in ones stand in the tables below; third parties use the entry-point group
 use; a plug-in that fails to import is reported by `broken_plugins` and disturbs nothing else.
 """
 
+import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -167,6 +168,25 @@ def find_class(group: str, name: str, kind: type[Any]) -> tuple[type[Any], dict[
     return found, {}
 
 
+def find_object(location: str) -> Any:
+    """Return what stands at "module:name" or "path/file.py:name".
+
+    Raises
+    ------
+    InvalidInputError
+        The module cannot be imported, or has no such name.
+    """
+    place, colon, attribute = location.rpartition(":")
+    if not colon:
+        raise InvalidInputError(f"a place 'module:name' or 'path/file.py:name' was asked for; found {location!r}")
+    module = import_plugin(place)
+    if not hasattr(module, attribute):
+        there = [name for name in vars(module) if not name.startswith("_")]
+        near = difflib.get_close_matches(attribute, there) or there[:10]
+        raise InvalidInputError(f"{place} has no {attribute!r}; it has: {', '.join(near) or 'nothing'}")
+    return getattr(module, attribute)
+
+
 def construct(group: str, name: str, fields: Mapping[str, Any], kind: type[Any]) -> Any:
     """Return a new object of a name with the given fields, beside those that the name fixes.
 
@@ -183,6 +203,23 @@ def construct(group: str, name: str, fields: Mapping[str, Any], kind: type[Any])
         if field not in known:
             raise unknown_name(f"field of {group.removesuffix('s')} {name!r}", field, known)
     return found(**fixed, **fields)
+
+
+def describe(group: str, thing: Any) -> str | None:
+    """Return the built-in name that fixes most of an object's fields as they are, the first of equals.
+
+    None where there is no name for its very class, or its fields differ from what every such name fixes.
+    """
+    best: tuple[int, str | None] = (-1, None)
+    for name, entry in _TABLES[group].items():
+        module, _, attribute = entry.location.partition(":")
+        # Of the very class: a subclass may compute something else. Its module is loaded, or there were no object of it.
+        if attribute != type(thing).__name__ or getattr(sys.modules.get(module), attribute, None) is not type(thing):
+            continue
+        fits = all(getattr(thing, field) == value for field, value in entry.arguments)
+        if fits and len(entry.arguments) > best[0]:
+            best = (len(entry.arguments), name)
+    return best[1]
 
 
 def import_plugin(plugin: str) -> ModuleType:

@@ -1,8 +1,24 @@
-"""Blocks of K directions of one array, with the structure they have.
+"""K directions of one array, kept in the structure they have instead of as an array `(K, *shape)`.
 
-A `Tangent` stands for an array `(K, *shape)` that need not be materialised: all zeros, a basis of some rows of a
-matrix, a low-rank product, a change of one column. Estimators combine them, interpreters push them through
-operations. The arrays inside belong to any framework; everything goes through `Operations`.
+Estimators make them (basis vectors, random directions) and combine them into gradients; the interpreters of
+`gradest.autodiff` push them through a loss. The arrays inside belong to any framework; everything goes through
+`Operations`. What each kind becomes under the operations of `gradest.autodiff.linear_rules`, where W is a matrix that
+does not move, "=" means that the kind is kept, and a dash that it does not come there:
+
+============  ==========  ==========  ===========  ============  ==========  ===========  ==============
+kind          add same    x @ t       t @ W        elementwise   sum rows    sum columns  transpose
+============  ==========  ==========  ===========  ============  ==========  ===========  ==============
+`Zero`        =           =           =            =             =           =            =
+`Dense`       =           =           =            =             =           =            =
+`Rows`        `Columns`   `Columns`   `Dense`      `Columns`     `Columns`   `Dense`      `Dense`
+`Columns`     =           =           `Outer`      =             =           `Dense`      `Dense`
+`Outer`       `Dense`     `Dense`     `Dense`      `Dense`       `Dense`     `Dense`      `Dense`
+`LowRank`     `Dense`     `Dense`     =            `Dense`       `Dense`     `Dense`      =
+`Mirrored`    =           =           =            both sides    =           =            =
+============  ==========  ==========  ===========  ============  ==========  ===========  ==============
+
+`Mirrored` does to its half what the half's own row says. To add a kind: its five methods here, its row in the rules
+that keep it, and a line of this table, which `tests/autodiff/test_tangents_table.py` holds against the rules.
 """
 
 import math

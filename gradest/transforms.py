@@ -3,19 +3,22 @@
 from collections.abc import Callable
 from typing import Any
 
+from gradest.binding import Bindable
 from gradest.errors import InvalidInputError
 from gradest.estimator import Estimator, get_estimator
 
 _BINDING = ("backend", "dtype", "device", "kernel", "population", "verify")
 
 
-def value_and_grad(f: Any, *, method: str | Estimator = "reverse", **options: Any) -> Callable[..., tuple[Any, Any]]:
+def value_and_grad(
+    f: Bindable, *, method: str | Estimator = "reverse", **options: Any
+) -> Callable[..., tuple[Any, Any]]:
     """Return `g(params, *args, rng=None) -> (value, gradient)` for a function or problem `f`.
 
     Parameters
     ----------
     f
-        A function `f(params, *args) -> scalar` of one framework, or a `Problem`.
+        A function `f(params, *args) -> scalar` of one framework, a `Case`, a `Problem` or an `Objective`.
     method
         A name from `gradest.names("estimators")`, or an estimator.
     **options
@@ -25,6 +28,15 @@ def value_and_grad(f: Any, *, method: str | Estimator = "reverse", **options: An
     ------
     UnknownNameError
         The method, or one of its hyper-parameters, is unknown.
+
+    Notes
+    -----
+    The first call prepares: it compiles, and checks that the parameters are finite. Later calls of the same form, with
+    new parameters and a new batch, do neither, so that they need not wait for the device.
+
+    On JAX, reverse mode composes with JAX's own transformations: `jax.jit(g)(params, *args)`, `jax.vmap(g)`, and
+    `jax.jacfwd(g)` for second derivatives. Methods that read values of the loss (differences, evolution strategies)
+    stay outside of them, and say so.
 
     Examples
     --------
@@ -37,8 +49,8 @@ def value_and_grad(f: Any, *, method: str | Estimator = "reverse", **options: An
     return estimator.value_and_grad(f, **binding)
 
 
-def grad(f: Any, *, method: str | Estimator = "reverse", **options: Any) -> Callable[..., Any]:
-    """Return `g(params, *args, rng=None) -> gradient`; parameters and errors as in `value_and_grad`.
+def grad(f: Bindable, *, method: str | Estimator = "reverse", **options: Any) -> Callable[..., Any]:
+    """Return `g(params, *args, rng=None) -> gradient`; parameters, errors and notes as in `value_and_grad`.
 
     Examples
     --------

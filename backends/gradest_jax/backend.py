@@ -8,11 +8,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from numpy.typing import NDArray
 
 from gradest.backend import Backend, Data, Function, Leaves
 from gradest.errors import InvalidTypeError, UnsupportedError
-from gradest.operations import Array, Operations
+from gradest.operations import Operations
 from gradest.tree import Leaf, Structure, Tree
 from gradest_jax.connection import require_connected
 from gradest_jax.operations import JaxOperations, NativeJaxOperations
@@ -41,6 +42,7 @@ class JaxBackend(Backend):
         # device_put shares NumPy memory where it happens to be 64-byte aligned: a private copy is what it may share.
         host = np.array(values, dtype=dtype, order="C") if copy else _contiguous(values, dtype)
         scope = self.scope(dtype)
+        made: Array
         if scope is None:
             made = jax.device_put(host, _device(device))
         else:
@@ -98,9 +100,7 @@ class JaxBackend(Backend):
             if not connected:  # once: JAX answers zeros, without a word, where the loss does not depend on them
                 require_connected(differentiated.trace(leaves, data).jaxpr.jaxpr, len(leaves))
                 connected = True
-            value, gradient = differentiated(
-                leaves, data
-            )  # jit keeps what was traced: the function runs no second time
+            value, gradient = differentiated(leaves, data)  # jit keeps the trace: the function runs no second time
             return value, gradient
 
         return pull
@@ -118,6 +118,21 @@ class JaxBackend(Backend):
 
     def kept(self, value: Any, *, like: Array) -> Array:
         return jnp.asarray(value)  # immutable: it is its own; a Python float is float32 but in 64-bit mode
+
+    # -- being traced ---------------------------------------------------------------------------------------
+    def is_abstract(self, leaf: Leaf) -> bool:
+        return isinstance(leaf, jax.core.Tracer)
+
+    def stand_in(self, leaf: Array) -> Array:
+        if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):  # NumPy has no such dtype to make ones of
+            return jax.random.split(jax.random.key(0, impl=jax.random.key_impl(leaf)), leaf.shape)
+        ones: Array = super().stand_in(leaf)  # type: ignore[assignment]  # of this backend
+        return ones
+
+    def computing_now(self) -> AbstractContextManager[Any]:
+        # Inside jit JAX stages everything, even on arrays that have values; what is prepared must be computed.
+        scope: AbstractContextManager[Any] = jax.ensure_compile_time_eval()
+        return scope
 
     # -- users' own code ----------------------------------------------------------------------------------
     def flatten(self, tree: Tree) -> tuple[tuple[Leaf, ...], tuple[str, ...], Structure]:

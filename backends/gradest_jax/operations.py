@@ -77,7 +77,7 @@ class JaxOperations(Operations):
     def piecewise(
         self, x: Array, far: Array, on_far: Callable[[Array], Array], on_near: Callable[[Array], Array]
     ) -> Array:
-        both = partial(super().piecewise, x, far, on_far, on_near)
+        both = partial(super().piecewise, x, far, on_far, on_near)  # type: ignore[arg-type]  # functions of JAX's arrays
         result: Array = lax.cond(jnp.any(far), both, lambda: on_near(x))
         return result
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from gradest.backend import Backend, Data, Function, Leaves
 from gradest.errors import UnsupportedError
-from gradest.operations import Array, Operations
+from gradest.operations import Operations
 from gradest.tree import Leaf, Structure, Tree
 from gradest_mxnet import block, hybrid, pytree
-from gradest_mxnet.framework import mx
+from gradest_mxnet.framework import Array, mx
 from gradest_mxnet.operations import MxnetOperations, NativeMxnetOperations
 
 

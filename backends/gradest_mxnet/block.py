@@ -10,8 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gradest.errors import InvalidInputError, UnsupportedError
-from gradest.operations import Array
-from gradest_mxnet.framework import mx
+from gradest_mxnet.framework import Array, mx
 from gradest_mxnet.hybrid import as_scalar
 
 _NO_PARAMETERS = (("data_indices", "()"), ("param_indices", "()"))

@@ -57,3 +57,6 @@ def import_mxnet() -> Any:
 
 
 mx = import_mxnet()
+
+Array = Any
+"""An array or a symbol of MXNet, which ships no annotations."""

@@ -3,15 +3,14 @@
 import functools
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from gradest.backend import Data, Function, Leaves
 from gradest.errors import InvalidInputError, UnsupportedError
-from gradest.operations import Array
-from gradest_mxnet.framework import mx
+from gradest_mxnet.framework import Array, mx
 
 _Signature = tuple[tuple[int, ...], ...]
 
@@ -123,12 +122,14 @@ def value_and_gradient(function: Function) -> Callable[[Leaves, Data], tuple[Arr
     def pull_traced(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
         graph, inputs = function.graph(leaves, data)  # type: ignore[attr-defined]  # a HybridLoss, as tested below
         for k, leaf in enumerate(leaves):
-            inputs[k] = leaf.detach()
+            array: Array = leaf
+            inputs[k] = array.detach()
         with function.lock:  # type: ignore[attr-defined]  # as above
             return backward(lambda: graph.run(*[inputs[k] for k in graph.places]), inputs[: len(leaves)])
 
     def pull(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
-        inputs = [leaf.detach() for leaf in leaves]
+        arrays: Sequence[Array] = leaves
+        inputs = [leaf.detach() for leaf in arrays]
         return backward(lambda: as_scalar(function(tuple(inputs), data)), inputs)
 
     return pull_traced if isinstance(function, HybridLoss) else pull
@@ -174,7 +175,7 @@ class _Backward:
 
     def _require_connected(self, evaluate: Callable[[], Array], inputs: list[Array]) -> None:
         """Refuse a loss that is connected to other arrays and to none of its parameters; MXNet leaves buffers alone."""
-        buffers = self._fill(evaluate, inputs, _UNWRITTEN)[1]
+        buffers: Sequence[Array] = self._fill(evaluate, inputs, _UNWRITTEN)[1]
         if all(bool((buffer == _UNWRITTEN).all()) for buffer in buffers):
             raise InvalidInputError(_UNCONNECTED)
 
@@ -229,8 +230,8 @@ def _refuse_unconnected(error: Exception) -> None:
 
 
 _UNCONNECTED = (
-    "a loss computed by MXNet from the parameters was asked for; the result is connected to other arrays, and to none of "
-    "these (a Block closed over, instead of the one that f is given?); compute the loss from f's first argument"
+    "a loss computed by MXNet from the parameters was asked for; the result is connected to other arrays, and to none "
+    "of these (a Block closed over, instead of the one that f is given?); compute the loss from f's first argument"
 )
 
 

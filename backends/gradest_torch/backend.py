@@ -106,11 +106,12 @@ class TorchBackend(Backend):
 
     def value_and_jvps(self, function: Function) -> Callable[[Leaves, Leaves, Data], tuple[Tensor, Tensor]]:
         def push(leaves: Leaves, tangents: Leaves, data: Data) -> tuple[Tensor, Tensor]:
-            def product(*directions: Tensor) -> Any:
-                return torch.func.jvp(lambda *at: function(at, data), leaves, directions)
+            def product(*direction: Tensor) -> Any:
+                return torch.func.jvp(lambda *at: function(at, data), leaves, direction)
 
+            directions: tuple[Any, ...] = tangents
             with _FORWARD_MODE, _differentiable_kernels():
-                value, products = torch.func.vmap(product, out_dims=_VALUE_AND_PRODUCTS, randomness="same")(*tangents)
+                value, products = torch.func.vmap(product, out_dims=_VALUE_AND_PRODUCTS, randomness="same")(*directions)
             return value, products
 
         return push
@@ -137,7 +138,7 @@ class TorchBackend(Backend):
         return torch.no_grad()
 
     def random_state(self) -> Any:
-        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
         return torch.get_rng_state(), cuda
 
     def set_random_state(self, state: Any) -> None:

@@ -24,8 +24,8 @@ from scipy.optimize import approx_fprime
 
 import gradest
 from gradest.measurement.accuracy import compare_gradients
-from gradest.measurement.compare import flat
 from gradest.measurement.reference import reference_gradient
+from gradest.measurement.session import flat
 
 BLACK_BOX_BARS = {"numpy": 1 / 3.5, "jax": 1 / 7}
 STRUCTURED_BARS = {"S": 1 / 30, "M": 1 / 200, "L": 1 / 700}

@@ -44,9 +44,7 @@ def prepared(cell: Cell, pool: WorkerPool) -> CellRun | None:
 
 def block_seconds(run: CellRun, round_number: int) -> float:
     """Return the seconds per call in one more block of a cell; its samples have equal numbers of calls."""
-    run.measure(round_number)
-    assert run.timing is not None
-    return statistics.fmean(run.timing.wall_seconds[-run.timing.rounds[-1] :])
+    return statistics.fmean(run.measure(round_number).wall_seconds)
 
 
 def label(cell: Cell) -> str:

@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gradest import Cost, Estimator, Layout, Objective
-from gradest.estimate import KernelResult
-from gradest.estimator import PreparedKernel
+from gradest import Cost, Estimator, KernelResult, Layout, Objective, PreparedKernel
 
 ROWS_AT_ONCE = 64
 
@@ -17,7 +15,7 @@ ROWS_AT_ONCE = 64
 class HadamardDifference(Estimator):
     """Central differences along all rows of a Hadamard matrix: each entry averages the noise of all evaluations."""
 
-    name = "fd-hadamard"
+    family = "fd-hadamard"
     source = "Plackett & Burman 1946, doi:10.1093/biomet/33.4.305"
     formula = "(1/M) sum_k (f(x + h H_k) - f(x - h H_k)) / 2h H_k"
     cost_formula = "2 M values, M the least power of 2 from P on"

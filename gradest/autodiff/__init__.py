@@ -1,4 +1,7 @@
-"""Interpreters over any backend's operations: dual numbers, a tape, exact differences, structured perturbation.
+"""Automatic differentiation over any backend's operations, by interpreters of a loss.
+
+Forward mode by dual numbers, reverse mode by a tape, differences without cancellation, and losses at many perturbed
+parameters that compute what they share once.
 
 Each takes a loss text `text(ops, leaves, data)`, a backend's operations and arrays; none knows a framework.
 """

@@ -15,12 +15,12 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.autodiff.interpreter import Interpreter, Wrapped, map_data
 from gradest.autodiff.tape import Node, TapeOperations
-from gradest.operations import Array, Axis, Operations
+from gradest.operations import Array, Axis, Data, NumpyArray, Operations, Text
 
+# Operators reach an interpreter by these names; a recorded entry is run again by the same name.
 _ARITHMETIC: Mapping[str, Callable[..., Any]] = {
     "add": operator.add,
     "subtract": operator.sub,
@@ -31,7 +31,7 @@ _ARITHMETIC: Mapping[str, Callable[..., Any]] = {
 
 
 def checkpointed_value_and_gradient(
-    text: Callable[..., Any], ops: Operations, leaves: Sequence[Array], data: Any, *, places: int
+    text: Text, ops: Operations, leaves: Sequence[Array], data: Data, *, places: int
 ) -> tuple[Array, tuple[Array, ...]]:
     """Return the loss and its gradient by each leaf; values are held at `places` places and within one segment.
 
@@ -45,7 +45,7 @@ def checkpointed_value_and_gradient(
     program = Program(ops, places)
     parameters = [program.input(leaf, moves=True) for leaf in leaves]
     result = text(program, tuple(parameters), map_data(program.input, data))
-    cotangents: dict[int, Array] = {}
+    cotangents: dict[int, Array | None] = {}
     if isinstance(result, Value):
         program.pull_back(result.number, cotangents)
         result = result.primal
@@ -67,6 +67,10 @@ class Value(Wrapped):
     @property
     def shape(self) -> tuple[int, ...]:
         return tuple(self.primal.shape)
+
+    @property
+    def array(self) -> Array:
+        return self.primal
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ class Program(Interpreter):
             self._kept = {place: kept for place, kept in self._kept.items() if place % self._interval == 0}
 
     # -- backward -----------------------------------------------------------------------------------------
-    def pull_back(self, result: int, cotangents: dict[int, Array]) -> None:
+    def pull_back(self, result: int, cotangents: dict[int, Array | None]) -> None:
         """Fill in the cotangents of the inputs, from 1 at the result, segment by segment from the last."""
         places = sorted({0, *self._kept, len(self._entries)})
         cotangents[result] = None
@@ -141,7 +145,7 @@ class Program(Interpreter):
         entries: Sequence[_Entry],
         kept: Mapping[int, tuple[Array, bool]],
         result: int,
-        cotangents: dict[int, Array],
+        cotangents: dict[int, Array | None],
     ) -> None:
         tape = TapeOperations(self.ops)
         start = {n: Node(tape, primal, moves=moves) for n, (primal, moves) in {**self._inputs, **kept}.items()}
@@ -154,7 +158,8 @@ class Program(Interpreter):
         for number in seeds:
             cotangent = cotangents.pop(number)
             node = nodes[number]
-            part = node if number == result else tape.sum(tape.multiply(node, Node(tape, cotangent)))
+            # The result's own cotangent is 1, and `pull_back` begins there: None stands for it.
+            part = node if cotangent is None else tape.sum(tape.multiply(node, Node(tape, cotangent)))
             total = part if total is None else tape.add(total, part)
         if total is None:
             return
@@ -225,7 +230,7 @@ class Program(Interpreter):
     def zeros_like(self, x: Array) -> Value:
         return self.apply("zeros_like", x)
 
-    def constant(self, values: NDArray[Any], *, like: Array) -> Value:
+    def constant(self, values: NumpyArray, *, like: Value) -> Value:
         return self.input(self.ops.constant(np.asarray(values), like=like.primal))
 
     def logsumexp(self, x: Array) -> Value:

@@ -1,4 +1,4 @@
-"""The table of derivatives: what each elementwise operation's derivative is, by its argument x and its value y.
+"""The table of derivatives: dy/dx of each elementwise operation, from its argument x and its value y.
 
 Dual numbers multiply tangents by it, the tape multiplies cotangents by it. This module knows neither.
 """
@@ -13,6 +13,7 @@ Derivative = Callable[[Operations, Array, Array], Array]
 
 def step(ops: Operations, x: Array) -> Array:
     """Return 1 where x > 0 and 0 elsewhere, 0 included."""
+    # Of x's own shape and dtype on every backend: MXNet's `where` gives two numbers no dtype of the array.
     zero = ops.zeros_like(x)
     return ops.where(ops.greater(x, 0.0), zero + 1.0, zero)
 
@@ -22,6 +23,7 @@ def sign(ops: Operations, x: Array) -> Array:
     return step(ops, x) - step(ops, -x)
 
 
+# By the value y where that is cheaper or more accurate than by x: exp, tanh, sqrt and sigmoid cost nothing again.
 UNARY: Mapping[str, Derivative] = {
     "exp": lambda ops, x, y: y,
     "log": lambda ops, x, y: 1.0 / x,
@@ -29,9 +31,9 @@ UNARY: Mapping[str, Derivative] = {
     "log1p": lambda ops, x, y: 1.0 / (1.0 + x),
     "tanh": lambda ops, x, y: 1.0 - y * y,
     "sqrt": lambda ops, x, y: 0.5 / y,
-    "abs": lambda ops, x, y: sign(ops, x),
+    "abs": lambda ops, x, y: sign(ops, x),  # 0 at the kink, the middle of its slopes
     "square": lambda ops, x, y: 2.0 * x,
-    "relu": lambda ops, x, y: step(ops, x),
+    "relu": lambda ops, x, y: step(ops, x),  # 0 at the kink, as in JAX, PyTorch and MXNet
     "sigmoid": lambda ops, x, y: y * (1.0 - y),
     "softplus": lambda ops, x, y: ops.sigmoid(x),
 }

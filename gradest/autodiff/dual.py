@@ -5,20 +5,19 @@ doi:10.1145/355586.364791). The value is computed once and shared by all K tange
 This module knows no framework.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from gradest.autodiff import derivative_rules as rules
 from gradest.autodiff import linear_rules as linear
 from gradest.autodiff.interpreter import shape_of
 from gradest.autodiff.linear_rules import Change
 from gradest.autodiff.pairs import Pair, PairOperations, interpret, primal_of
-from gradest.operations import Array, Operations
+from gradest.operations import Array, Data, Operations, Text
 from gradest.tangents import Dense, Tangent
 
 
 def value_and_jvps(
-    text: Callable[..., Any], ops: Operations, leaves: Sequence[Array], tangents: Sequence[Tangent], data: Any
+    text: Text, ops: Operations, leaves: Sequence[Array], tangents: Sequence[Tangent], data: Data
 ) -> tuple[Array, Array]:
     """Return the loss and its K directional derivatives along the tangents, `(K,)`.
 
@@ -64,14 +63,14 @@ class DualOperations(PairOperations):
         if x.change is None:
             return Pair(self, value)
         shares = Pair(self, rules.max_shares(self.ops, x.primal, axis=axis))
-        moved = self.sum(Pair(self, x.primal, x.change) * shares, axis=axis, keepdims=keepdims)
+        moved = self.sum(self.multiply(x, shares), axis=axis, keepdims=keepdims)
         return Pair(self, value, moved.change)
 
     def logsumexp(self, x: Pair) -> Pair:
         value = self.ops.logsumexp(x.primal)
         if x.change is None:
             return Pair(self, value)
-        weighted = x * Pair(self, self.ops.softmax(x.primal))
+        weighted = self.multiply(x, Pair(self, self.ops.softmax(x.primal)))
         return Pair(self, value, self.sum(weighted, axis=-1).change)
 
     def softmax(self, x: Pair) -> Pair:
@@ -79,14 +78,13 @@ class DualOperations(PairOperations):
         weights = Pair(self, value)
         if x.change is None:
             return weights
-        mean = self.sum(x * weights, axis=-1, keepdims=True).change
+        mean = self.sum(self.multiply(x, weights), axis=-1, keepdims=True).change
         centred = linear.add_changes(self.ops, x.change, _opposite(mean), shape_of(value))
-        return Pair(self, value, (weights * Pair(self, x.primal, centred)).change)
+        return Pair(self, value, self.multiply(weights, Pair(self, x.primal, centred)).change)
 
     def softmax_cross_entropy(self, logits: Pair, targets: Pair) -> Pair:
         if logits.change is None or targets.change is not None or len(logits.shape) != 2:
-            portable: Pair = super().softmax_cross_entropy(logits, targets)
-            return portable
+            return super().softmax_cross_entropy(logits, targets)  # type: ignore[return-value]  # of pairs, a pair
         value, cotangent = self.ops.softmax_cross_entropy_and_gradient(logits.primal, targets.primal)
         return Pair(self, value, Dense(linear.contract(self.ops, logits.change, cotangent)))
 
@@ -97,4 +95,4 @@ def _opposite(x: Change) -> Change:
 
 def _total(x: Array | None, y: Array | None) -> Array:
     """Return the sum of two contributions, of which at least one is there."""
-    return y if x is None else x if y is None else x + y
+    return y if x is None else x if y is None else x + y  # type: ignore[return-value]  # one at least is an array

@@ -7,7 +7,7 @@ Differences stay accurate to rounding however small the step. Across a kink the 
 `stop_gradient` is the identity here: it has no part in the values of a function. This module knows no framework.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from gradest.autodiff import linear_rules as linear
@@ -16,16 +16,16 @@ from gradest.autodiff.linear_rules import Change
 from gradest.autodiff.pairs import Pair, PairOperations, interpret, primal_of
 from gradest.autodiff.softmax_losses import softmax_loss_difference
 from gradest.autodiff.unperturbed import Shared
-from gradest.operations import Array, Operations
+from gradest.operations import Array, Data, Operations, Text
 from gradest.tangents import Dense, Tangent
 
 
 def value_and_differences(
-    text: Callable[..., Any],
+    text: Text,
     ops: Operations,
     leaves: Sequence[Array],
     tangents: Sequence[Tangent],
-    data: Any,
+    data: Data,
     *,
     shared: Shared | None = None,
 ) -> tuple[Array, Array]:
@@ -131,8 +131,7 @@ class DifferenceOperations(PairOperations):
 
     def softmax_cross_entropy(self, logits: Pair, targets: Pair) -> Pair:
         if logits.change is None or targets.change is not None or len(logits.shape) != 2:
-            portable: Pair = super().softmax_cross_entropy(logits, targets)
-            return portable
+            return super().softmax_cross_entropy(logits, targets)  # type: ignore[return-value]  # of pairs, a pair
         value = self.primal("softmax_cross_entropy", self.ops.softmax_cross_entropy, logits, targets)
         losses = softmax_loss_difference(self.ops, logits.primal, targets.primal, logits.change, self.shared)
         return Pair(self, value, Dense(losses))

@@ -1,13 +1,16 @@
-"""What the values of every interpreter have in common: arithmetic operators that go to the interpreter.
+"""Base of the interpreters: operations on wrapped values, and Python's operators on them.
+
+A loss is written with `+ - * /` and the names of `Operations`; a wrapped value sends each operator to its interpreter.
 
 This module knows no rule of differentiation.
 """
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
-from gradest.operations import Array, Axis, Operations
+from gradest.errors import UnsupportedError
+from gradest.operations import Array, Axis, Data, Operations
 
 
 class Interpreter(Operations):
@@ -70,36 +73,58 @@ class Wrapped:
     """A value of an interpreter; subclasses hold what it is made of and say its `shape`."""
 
     __slots__ = ("interpreter",)
-    __array_ufunc__ = None  # a NumPy scalar on the left then leaves the operation to us
+    # NumPy would otherwise take `np.float64(2) * value` apart, entry by entry; None makes it leave the operator to us.
+    __array_ufunc__ = None
     interpreter: Interpreter
 
-    def __add__(self, other: Any) -> Any:
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the value, without axes of directions."""
+
+    @property
+    def dtype(self) -> object:
+        """The dtype of the value: that of the arrays that it is made of, where they have one."""
+        return getattr(self.array, "dtype", None)
+
+    @property
+    @abstractmethod
+    def array(self) -> Array:
+        """One of the arrays that it is made of."""
+
+    def __add__(self, other: Array | float) -> Array:
         return self.interpreter.add(self, other)
 
     __radd__ = __add__
 
-    def __sub__(self, other: Any) -> Any:
+    def __sub__(self, other: Array | float) -> Array:
         return self.interpreter.subtract(self, other)
 
-    def __rsub__(self, other: Any) -> Any:
+    def __rsub__(self, other: Array | float) -> Array:
         return self.interpreter.subtract(other, self)
 
-    def __mul__(self, other: Any) -> Any:
+    def __mul__(self, other: Array | float) -> Array:
         return self.interpreter.multiply(self, other)
 
     __rmul__ = __mul__
 
-    def __truediv__(self, other: Any) -> Any:
+    def __truediv__(self, other: Array | float) -> Array:
         return self.interpreter.divide(self, other)
 
-    def __rtruediv__(self, other: Any) -> Any:
+    def __rtruediv__(self, other: Array | float) -> Array:
         return self.interpreter.divide(other, self)
 
-    def __neg__(self) -> Any:
+    def __neg__(self) -> Array:
         return self.interpreter.negative(self)
 
+    def __getitem__(self, key: object) -> NoReturn:
+        raise UnsupportedError(
+            f"an entry [{key!r}] of a value was asked for; a loss in gradest's operations has no indexing, as some "
+            "backends trace it without shapes; multiply by a constant of zeros and ones, or give a plain function"
+        )
 
-def map_data(function: Callable[[Array], Any], data: Any) -> Any:
+
+def map_data(function: Callable[[Array], Any], data: Data) -> Any:
     """Return data (nested mappings, tuples and lists of arrays) with the function applied to each array."""
     if isinstance(data, Mapping):
         return {name: map_data(function, item) for name, item in data.items()}
@@ -114,6 +139,6 @@ def shape_of(x: Array | float) -> tuple[int, ...]:
 
 
 def axes_from_end(axis: Axis, rank: int) -> tuple[int, ...]:
-    """Return axes of an array of the rank as negative numbers, which leading axes leave as they are."""
+    """Return axes as negative numbers: counted from the end, they are the same with K directions in front."""
     axes = tuple(range(rank)) if axis is None else (axis,) if isinstance(axis, int) else axis
     return tuple(a if a < 0 else a - rank for a in axes)

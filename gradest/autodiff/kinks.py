@@ -5,29 +5,31 @@ the point itself is a kink crossed. This module computes no derivative.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gradest.autodiff.forwarding import ForwardingOperations
 from gradest.backend import Backend
-from gradest.operations import Array, Axis, Operations
+from gradest.operations import Array, Operations
 
 Signs = list[NDArray[np.bool_]]
 
 
-class KinkRecorder(Operations):
-    """Carries out a backend's operations and records on which side of each kink their arguments are."""
+class KinkRecorder(ForwardingOperations):
+    """Carries out a backend's operations and records on which side of each kink their arguments are.
+
+    Operations that are smooth as a whole are handed on: a kink inside one (a shift by a maximum) cancels.
+    """
 
     def __init__(self, backend: Backend, ops: Operations) -> None:
-        self.ops = ops
+        super().__init__(ops)
         self.signs: Signs = []
         self._backend = backend
 
     def _record(self, distance: Array) -> None:
         self.signs.append(self._backend.numpy(distance) > 0)
 
-    # -- kinks --------------------------------------------------------------------------------------------
     def relu(self, x: Array) -> Array:
         self._record(x)
         return self.ops.relu(x)
@@ -43,82 +45,6 @@ class KinkRecorder(Operations):
     def greater(self, x: Array, y: Array | float) -> Array:
         self._record(x - y)
         return self.ops.greater(x, y)
-
-    # -- smooth operations, passed on whole: a kink inside one (a shift by a maximum) cancels ---------------
-    def exp(self, x: Array) -> Array:
-        return self.ops.exp(x)
-
-    def log(self, x: Array) -> Array:
-        return self.ops.log(x)
-
-    def expm1(self, x: Array) -> Array:
-        return self.ops.expm1(x)
-
-    def log1p(self, x: Array) -> Array:
-        return self.ops.log1p(x)
-
-    def tanh(self, x: Array) -> Array:
-        return self.ops.tanh(x)
-
-    def sqrt(self, x: Array) -> Array:
-        return self.ops.sqrt(x)
-
-    def square(self, x: Array) -> Array:
-        return self.ops.square(x)
-
-    def sigmoid(self, x: Array) -> Array:
-        return self.ops.sigmoid(x)
-
-    def softplus(self, x: Array) -> Array:
-        return self.ops.softplus(x)
-
-    def logsumexp(self, x: Array) -> Array:
-        return self.ops.logsumexp(x)
-
-    def softmax(self, x: Array) -> Array:
-        return self.ops.softmax(x)
-
-    def softmax_cross_entropy(self, logits: Array, targets: Array) -> Array:
-        return self.ops.softmax_cross_entropy(logits, targets)
-
-    def where(self, condition: Array, x: Array | float, y: Array | float) -> Array:
-        return self.ops.where(condition, x, y)
-
-    def sum(self, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
-        return self.ops.sum(x, axis=axis, keepdims=keepdims)
-
-    def mean(self, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
-        return self.ops.mean(x, axis=axis, keepdims=keepdims)
-
-    def max(self, x: Array, *, axis: int, keepdims: bool = False) -> Array:
-        return self.ops.max(x, axis=axis, keepdims=keepdims)
-
-    def matmul(self, x: Array, y: Array) -> Array:
-        return self.ops.matmul(x, y)
-
-    def affine(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
-        return self.ops.affine(x, weight, bias)
-
-    def matrix_transpose(self, x: Array) -> Array:
-        return self.ops.matrix_transpose(x)
-
-    def expand_dims(self, x: Array, *, axis: int) -> Array:
-        return self.ops.expand_dims(x, axis=axis)
-
-    def stop_gradient(self, x: Array) -> Array:
-        return self.ops.stop_gradient(x)
-
-    def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
-        return self.ops.reshape(x, shape)
-
-    def broadcast_to(self, x: Array, shape: tuple[int, ...]) -> Array:
-        return self.ops.broadcast_to(x, shape)
-
-    def zeros_like(self, x: Array) -> Array:
-        return self.ops.zeros_like(x)
-
-    def constant(self, values: NDArray[Any], *, like: Array) -> Array:
-        return self.ops.constant(values, like=like)
 
 
 def signs_at(backend: Backend, ops: Operations, loss: Callable[[Operations], Array]) -> Signs:

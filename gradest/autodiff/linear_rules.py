@@ -1,7 +1,10 @@
-"""How blocks of directions go through linear operations, and what frame they share under elementwise ones.
+"""Pushes K directions of an array (a `Tangent`) through linear operations, keeping their structure where it can be.
 
-Structure is kept where the operation keeps it, and given up (`dense`) where it does not. Derivatives and exact
-differences both obey these rules; this module knows neither. None stands for K zero directions.
+A linear operation L maps a direction t to L(t), whether t is a derivative (forward mode) or a difference: both use
+these rules, and this module knows neither. The gain is structure: a basis direction of a weight matrix moves one column
+of the pre-activations, so K of them need one column each and not K whole arrays. Where an operation breaks the
+structure, the directions are made dense. None stands for K zero directions. `gradest.tangents` has the table of what is
+kept.
 """
 
 import math
@@ -31,7 +34,10 @@ def align(ops: Operations, values: Array, rank: int) -> Array:
 def frame(
     ops: Operations, changes: Sequence[Change], shape: Shape
 ) -> tuple[list[Array | None], Callable[[Array], Tangent]]:
-    """Return the changes as arrays that broadcast with each other and with arrays of an elementwise result.
+    """Return the directions of several operands as arrays that an elementwise rule can be applied to as they are.
+
+    An elementwise rule such as `dx * y + dy * x` is written for plain arrays. This finds the smallest arrays that stand
+    for all operands' directions alike ("the frame"), and how to read the rule's result as directions again.
 
     Parameters
     ----------
@@ -44,10 +50,13 @@ def frame(
     -------
     The arrays (None for None), and the function that makes an array so computed a change of the result.
     """
+    # Directions that each move one column stay so under elementwise operations: (I, *B, n) numbers stand for I n
+    # arrays.
     columns = _as_columns(ops, changes, shape)
     if columns is not None:
         arrays = [None if c is None else align(ops, c.values, len(shape)) for c in columns]
         return arrays, lambda values: Columns(values, shape)
+    # Otherwise all K arrays are made. A rule may leave axes of length 1 that the result does not have: they are filled.
     arrays = [None if c is None else align(ops, c.dense(ops), len(shape)) for c in changes]
     full = (next(c for c in changes if c is not None).count, *shape)
     return arrays, lambda values: Dense(values if tuple(values.shape) == full else ops.broadcast_to(values, full))
@@ -58,6 +67,7 @@ def _as_columns(ops: Operations, changes: Sequence[Change], shape: Shape) -> lis
     if not all(isinstance(c, Columns | Rows) for c in changes if c is not None):
         return None
     columns = [c.columns(ops) if isinstance(c, Rows) else c for c in changes]
+    # Direction (i, j) must be the same one in every operand: as many rows I, and columns j of the same axis.
     patterns = {(int(c.values.shape[0]), *c.shape[-1:]) for c in columns if isinstance(c, Columns)}
     if len(patterns) == 1 and next(iter(patterns))[1:] == shape[-1:]:
         return columns  # type: ignore[return-value]  # Columns or None, as tested above
@@ -90,7 +100,7 @@ def broadcast_change(ops: Operations, x: Change, shape: Shape) -> Change:
     if isinstance(x, Mirrored):
         return _mirror(x, broadcast_change(ops, x.half, shape))
     (dx,), wrap = frame(ops, (x,), shape)
-    return wrap(dx)
+    return wrap(dx)  # type: ignore[arg-type]  # an array for x, which is not None
 
 
 def sum_change(ops: Operations, x: Change, *, axis: Axis, keepdims: bool) -> Change:
@@ -123,6 +133,8 @@ def matmul_left(ops: Operations, x: Array, change: Tangent) -> Tangent:
         return Mirrored(matmul_left(ops, x, change.half), change.radius)
     if len(x.shape) == 2:
         if isinstance(change, Rows) and change.selector is not None:
+            # A one-hot row e_d s e_j^T of the weight: x times it is column d of x, put into column j. No product at
+            # all.
             rows, width = (int(n) for n in change.scale.shape)
             picked = ops.matmul(change.selector, ops.matrix_transpose(x))  # (I, N)
             values = ops.expand_dims(picked, axis=-1) * ops.reshape(change.scale, (rows, 1, width))
@@ -130,7 +142,7 @@ def matmul_left(ops: Operations, x: Array, change: Tangent) -> Tangent:
         if isinstance(change, Columns) and len(change.shape) == 2:
             full = ops.broadcast_to(change.values, (int(change.values.shape[0]), *change.shape))
             return Columns(ops.matmul(x, full), (int(x.shape[0]), change.shape[1]))
-        if isinstance(change, LowRank):
+        if isinstance(change, LowRank):  # x (l r^T) = (x l) r^T: two thin products in place of a whole one
             return Dense(_low_rank_product(ops, x, change))
     values = change.dense(ops)
     return Dense(ops.matmul(x, align(ops, values, max(len(x.shape), len(values.shape) - 1))))
@@ -139,6 +151,8 @@ def matmul_left(ops: Operations, x: Array, change: Tangent) -> Tangent:
 def _low_rank_product(ops: Operations, x: Array, change: LowRank) -> Array:
     """Return `(x @ left_k) @ right_k^T`, `(K, N, n)`: one product for all left factors, and for rank 1 no other."""
     count, height, rank = (int(n) for n in change.left.shape)
+    # All K left factors meet x at once, as one matrix (K r, m): one large product runs at the speed of BLAS, K small
+    # ones do not. For rank 1 the second product is an outer one, which broadcasting does without a loop over K.
     left = ops.reshape(ops.matrix_transpose(change.left), (count * rank, height))
     picked = ops.reshape(ops.matmul(left, ops.matrix_transpose(x)), (count, rank, int(x.shape[0])))
     right = ops.matrix_transpose(change.right)  # (K, r, n)
@@ -159,6 +173,7 @@ def matmul_right(ops: Operations, change: Tangent, y: Array) -> Tangent:
 
 def matmul_population(ops: Operations, x: Array, y: Array) -> Array:
     """Return `x @ y` for x `(K, ..., N, D)`, and y `(..., D, H)` that all K share: one product where it can be."""
+    # (K N, D) @ (D, H) is one call of BLAS; a batched product of K would be K calls, several times slower.
     shape = tuple(int(n) for n in x.shape)
     if len(y.shape) != 2:
         return ops.matmul(align(ops, x, len(y.shape)), y)
@@ -209,15 +224,16 @@ def contract(ops: Operations, x: Tangent, cotangent: Array) -> Array:
 
     The products are taken in the order that is cheapest for the structure.
     """
+    # <columns @ W, G> = <columns, G W^T>: G W^T is one product for all K, and `columns @ W` would be K of them.
     if isinstance(x, Outer):
         return contract(ops, x.columns, ops.matmul(cotangent, ops.matrix_transpose(x.weight)))
     if isinstance(x, Columns):
         products = x.values * cotangent
         rows = int(products.shape[0])
         return ops.reshape(ops.sum(ops.reshape(products, (rows, -1, x.shape[-1])), axis=1), (-1,))
-    if isinstance(x, Rows) and x.selector is not None:
+    if isinstance(x, Rows) and x.selector is not None:  # basis directions pick entries out of G
         return ops.reshape(ops.matmul(x.selector, cotangent) * x.scale, (-1,))
-    if isinstance(x, LowRank):
+    if isinstance(x, LowRank):  # <l r^T, G> = <l, G r>
         return ops.sum(ops.matmul(cotangent, x.right) * x.left, axis=(-2, -1))
     flat = ops.reshape(x.dense(ops), (x.count, -1))
     return ops.reshape(ops.matmul(flat, ops.reshape(cotangent, (-1, 1))), (-1,))

@@ -1,7 +1,7 @@
-"""Pairs of a value and its change in K directions, and what linear operations do to them.
+"""Base of forward mode and of exact differences: pairs of a value and its change in K directions.
 
-Dual numbers and exact differences are both such pairs: they share everything here and differ in their rules for
-what is not linear. This module knows neither rule.
+A change is a derivative `f'(x) t` for dual numbers and a difference `f(x + t) - f(x)` for exact differences. Linear
+operations do the same to both, and stand here; subclasses state what the others do.
 """
 
 import math
@@ -10,13 +10,11 @@ from abc import abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from numpy.typing import NDArray
-
 from gradest.autodiff import linear_rules as linear
 from gradest.autodiff.interpreter import Interpreter, Wrapped, axes_from_end, map_data, shape_of
 from gradest.autodiff.linear_rules import Change
 from gradest.autodiff.unperturbed import Shared
-from gradest.operations import Array, Axis, Operations
+from gradest.operations import Array, Axis, Data, NumpyArray, Operations, Text
 from gradest.tangents import Tangent
 
 
@@ -34,6 +32,10 @@ class Pair(Wrapped):
     def shape(self) -> tuple[int, ...]:
         return tuple(self.primal.shape)
 
+    @property
+    def array(self) -> Array:
+        return self.primal
+
 
 class PairOperations(Interpreter):
     """Carries out operations on pairs; subclasses state the change of each operation that is not linear."""
@@ -45,7 +47,8 @@ class PairOperations(Interpreter):
     def primal(self, operation: Hashable, function: Callable[..., Array], *operands: Array | float) -> Array:
         """Return a function of the operands' values, as it was computed first; numbers are values."""
         primals = [primal_of(x) for x in operands]
-        return self.shared.compute(operation, primals, lambda: function(*primals))
+        value: Array = self.shared.compute(operation, primals, lambda: function(*primals))
+        return value
 
     # -- what subclasses state ----------------------------------------------------------------------------
     @abstractmethod
@@ -68,7 +71,7 @@ class PairOperations(Interpreter):
     def elementwise(self, value: Array, rule: Callable[..., Array], operands: Sequence[Array | float]) -> Pair:
         """Return the pair of a value and `rule(*primals, *changes)` in the frame that the operands share."""
         changes = [changes_of(x) for x in operands]
-        if all(c is None for c in changes):
+        if all(c is None for c in changes):  # data and constants: a value without a change
             return Pair(self, value)
         arrays, wrap = linear.frame(self.ops, changes, shape_of(value))
         return Pair(self, value, wrap(rule(*(primal_of(x) for x in operands), *arrays)))
@@ -159,7 +162,7 @@ class PairOperations(Interpreter):
     def zeros_like(self, x: Pair) -> Pair:
         return Pair(self, self.ops.zeros_like(x.primal))
 
-    def constant(self, values: NDArray[Any], *, like: Pair) -> Pair:
+    def constant(self, values: NumpyArray, *, like: Pair) -> Pair:
         return Pair(self, self.ops.constant(values, like=like.primal))
 
     def stop_gradient(self, x: Pair) -> Pair:
@@ -178,18 +181,19 @@ def changes_of(x: Array | float) -> Change:
 
 def interpret(
     interpreter: PairOperations,
-    text: Callable[..., Any],
+    text: Text,
     leaves: Sequence[Array],
     tangents: Sequence[Tangent],
-    data: Any,
+    data: Data,
 ) -> tuple[Array, Array]:
     """Return a loss's value and its K changes `(K,)` when the leaves change by the tangents."""
     ops = interpreter.ops
     interpreter.shared.begin(leaves, data)
     pairs = tuple(Pair(interpreter, x, linear.start_change(t)) for x, t in zip(leaves, tangents, strict=True))
     result = text(interpreter, pairs, map_data(lambda x: Pair(interpreter, x), data))
+    value: Any = primal_of(result)
     change = changes_of(result)
     if change is None:
         zero = ops.reshape(ops.sum(ops.zeros_like(leaves[0])), (1,))
-        return primal_of(result), ops.broadcast_to(zero, (tangents[0].count,))
-    return primal_of(result), change.dense(ops)
+        return value, ops.broadcast_to(zero, (tangents[0].count,))
+    return value, change.dense(ops)

@@ -1,31 +1,30 @@
-"""Losses at K perturbed parameters, `f(x + t_k)`: plain values, without computing what the K have in common.
+"""Evaluates a loss at K perturbed parameters, `f(x + t_k)`, computing once what the K evaluations share.
 
-A value is constant, or a base with a structured change (the linear part of a network: one product for all K), or
-one column of a base, or K whole values. Elementwise operations are evaluated directly at the perturbed arguments, so
-that rounding is that of the plain loss. This module knows no framework.
+The result is what K plain evaluations give, rounding included: nothing is linearised. While a value is still linear in
+the parameters (a product of a weight with data) it is kept as base and change, one product for all K. An elementwise
+function is then evaluated at the perturbed arguments themselves: of one column where only that moves, else of K whole
+arrays. This module knows no framework.
 """
 
 import operator
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from numpy.typing import NDArray
-
 from gradest.autodiff import linear_rules as linear
 from gradest.autodiff.interpreter import Interpreter, Wrapped, axes_from_end, map_data, shape_of
 from gradest.autodiff.linear_rules import Change
 from gradest.autodiff.softmax_losses import softmax_loss_difference
 from gradest.autodiff.unperturbed import Shared
-from gradest.operations import Array, Axis, Operations
+from gradest.operations import Array, Axis, Data, NumpyArray, Operations, Text
 from gradest.tangents import Columns, LowRank, Mirrored, Outer, Rows, Tangent
 
 
 def perturbed_values(
-    text: Callable[..., Any],
+    text: Text,
     ops: Operations,
     leaves: Sequence[Array],
     tangents: Sequence[Tangent],
-    data: Any,
+    data: Data,
     *,
     shared: Shared | None = None,
 ) -> Array:
@@ -57,7 +56,7 @@ class Perturbed(Wrapped):
     __slots__ = ("base", "change", "values")
 
     def __init__(
-        self, interpreter: "PerturbedOperations", base: Array, change: Change = None, values: Array | None = None
+        self, interpreter: "PerturbedOperations", base: Any, change: Change = None, values: Array | None = None
     ) -> None:
         self.interpreter = interpreter
         self.base = base
@@ -69,18 +68,23 @@ class Perturbed(Wrapped):
         return tuple(self.base.shape) if self.values is None else tuple(self.values.shape[1:])
 
     @property
+    def array(self) -> Array:
+        return self.base if self.values is None else self.values
+
+    @property
     def moves(self) -> bool:
         """Whether the K perturbations reach it."""
         return self.change is not None or self.values is not None
 
     def whole(self, rank: int) -> Array:
         """Return the K values, with axes that broadcast with arrays of the rank; the base if it does not move."""
-        ops = self.interpreter.ops  # type: ignore[attr-defined]  # an interpreter of this module
+        ops: Operations = self.interpreter.ops  # type: ignore[attr-defined]  # an interpreter of this module
+        base: Array = self.base
         if self.values is not None:
             return linear.align(ops, self.values, rank)
         if self.change is None:
-            return self.base
-        return linear.align(ops, self.base + self.change.dense(ops), rank)
+            return base
+        return linear.align(ops, base + self.change.dense(ops), rank)
 
 
 class PerturbedOperations(Interpreter):
@@ -93,17 +97,20 @@ class PerturbedOperations(Interpreter):
     def elementwise(self, name: str, function: Callable[..., Array], *operands: Any) -> Perturbed:
         """Return the function of the operands: on one column where only that moves, else on K whole values."""
         operands = tuple(x if isinstance(x, Perturbed) else Perturbed(self, x) for x in operands)
+        # Three ways, the cheapest that holds. 1. Nothing moves: computed once, for all K and all calls.
         if not any(x.moves for x in operands):
             return Perturbed(self, self._base(name, function, *operands))
+        # 2. Each perturbation moves one column: the function is evaluated there, n times less than on whole arrays.
         if all(x.values is None and _in_columns(x.change) for x in operands):
             base = self._base(name, function, *operands)
             changes, wrap = linear.frame(self.ops, [x.change for x in operands], shape_of(base))
             if len(operands) == 1:
                 (x,), (d,) = operands, changes
-                moved = self.ops.blockwise(lambda e: function(x.base + e) - base, d)
+                moved = self.ops.blockwise(lambda e: function(x.base + e) - base, d)  # type: ignore[arg-type]  # x moves
                 return Perturbed(self, base, wrap(moved))
             moved = function(*(x.base if d is None else x.base + d for x, d in zip(operands, changes, strict=True)))
             return Perturbed(self, base, wrap(moved - base))
+        # 3. All K arrays; of both sides of a point where directions come in pairs, which can share exponentials.
         if len(operands) == 1 and isinstance(operands[0].change, Mirrored):
             base, change = operands[0].base, operands[0].change
             half = change.half.dense(self.ops)
@@ -127,7 +134,8 @@ class PerturbedOperations(Interpreter):
     def _base(self, operation: Hashable, function: Callable[..., Array], *operands: Perturbed) -> Array:
         """Return a function of bases, as it was computed first."""
         bases = [x.base for x in operands]
-        return self.shared.compute(operation, bases, lambda: function(*bases))
+        value: Array = self.shared.compute(operation, bases, lambda: function(*bases))
+        return value
 
     # -- elementwise ------------------------------------------------------------------------------------
     def unary(self, name: str, x: Perturbed) -> Perturbed:
@@ -158,7 +166,7 @@ class PerturbedOperations(Interpreter):
     def negative(self, x: Perturbed) -> Perturbed:
         return self.multiply(x, -1.0)
 
-    def add(self, x: Array, y: Array | float) -> Perturbed:
+    def add(self, x: Perturbed, y: Perturbed | float) -> Perturbed:
         if not isinstance(y, Perturbed):
             return self.linear(("plus", y), x, lambda a: a + y, lambda c: c)
         if x.values is None and y.values is None:
@@ -167,7 +175,10 @@ class PerturbedOperations(Interpreter):
         return self.elementwise("add", operator.add, x, y)
 
     def subtract(self, x: Perturbed | float, y: Perturbed | float) -> Perturbed:
-        return self.add(self.negative(y), x) if isinstance(y, Perturbed) else self.add(x, -y)
+        if isinstance(y, Perturbed):
+            return self.add(self.negative(y), x)
+        assert isinstance(x, Perturbed)  # one of the two is
+        return self.add(x, -y)
 
     # -- reductions -------------------------------------------------------------------------------------
     def sum(self, x: Perturbed, *, axis: Axis = None, keepdims: bool = False) -> Perturbed:
@@ -200,6 +211,7 @@ class PerturbedOperations(Interpreter):
         return self.affine(x, y)
 
     def affine(self, x: Perturbed, weight: Perturbed, bias: Perturbed | None = None) -> Perturbed:
+        # (x + dx)(W + dW) has a term of second order where both move: only then is it no longer base and change.
         if x.values is None and weight.values is None and (x.change is None or weight.change is None):
             product = self._linear_product(x, weight)
             return product if bias is None else self._add_bias(product, bias)
@@ -271,7 +283,7 @@ class PerturbedOperations(Interpreter):
             return Perturbed(self, self.ops.zeros_like(x.base))
         return Perturbed(self, None, values=self.ops.zeros_like(x.values))
 
-    def constant(self, values: NDArray[Any], *, like: Perturbed) -> Perturbed:
+    def constant(self, values: NumpyArray, *, like: Perturbed) -> Perturbed:
         reference = like.base if like.values is None else like.values
         return Perturbed(self, self.ops.constant(values, like=reference))
 
@@ -285,8 +297,8 @@ class PerturbedOperations(Interpreter):
     def softmax_cross_entropy(self, logits: Perturbed, targets: Perturbed) -> Perturbed:
         ops = self.ops
         if targets.moves or len(logits.shape) != 2:
-            portable: Perturbed = super().softmax_cross_entropy(logits, targets)
-            return portable
+            return super().softmax_cross_entropy(logits, targets)  # type: ignore[return-value]  # as its operands are
+        # The loss's difference is small beside the loss and computed as such: adding it rounds once, at the end.
         if isinstance(logits.change, Columns | Outer):
             value = self._base("softmax_cross_entropy", ops.softmax_cross_entropy, logits, targets)
             change = softmax_loss_difference(ops, logits.base, targets.base, logits.change, self.shared)

@@ -10,17 +10,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.autodiff import derivative_rules as rules
 from gradest.autodiff.interpreter import Interpreter, Wrapped, axes_from_end, map_data, shape_of
-from gradest.operations import Array, Axis, Operations
+from gradest.operations import Array, Axis, Data, NumpyArray, Operations, Text
 
 Pullback = Callable[[Array], Array]
 
 
 def value_and_gradient(
-    text: Callable[..., Any], ops: Operations, leaves: Sequence[Array], data: Any
+    text: Text, ops: Operations, leaves: Sequence[Array], data: Data
 ) -> tuple[Array, tuple[Array, ...]]:
     """Return the loss and its gradient by each leaf, of the leaf's shape.
 
@@ -54,6 +53,10 @@ class Node(Wrapped):
     def shape(self) -> tuple[int, ...]:
         return tuple(self.primal.shape)
 
+    @property
+    def array(self) -> Array:
+        return self.primal
+
 
 class TapeOperations(Interpreter):
     """Records each operation with its pullbacks, in order."""
@@ -64,6 +67,7 @@ class TapeOperations(Interpreter):
 
     def record(self, value: Array, *links: tuple[Any, Pullback]) -> Node:
         """Return the node of a value, with the pullback to each operand that moves."""
+        # Data and constants do not move: nothing goes back to them, and nothing of them is kept for it.
         active = [(x, pullback) for x, pullback in links if isinstance(x, Node) and x.moves]
         node = Node(self, value, moves=bool(active))
         if active:
@@ -71,14 +75,20 @@ class TapeOperations(Interpreter):
         return node
 
     def pull_back(self, result: Node) -> None:
-        """Give every node that the result depends on its cotangent, from 1 at the result."""
+        """Give every node that the result depends on its cotangent: the derivative of the result by it."""
+        # The derivative of the result by itself is 1: reverse mode starts there and walks back.
         result.cotangent = self.ops.constant(np.ones(shape_of(result.primal)), like=result.primal)
+        # An operation is recorded after those that made its operands. Backward, all uses of a node come before the
+        # operation that made it: when that is reached, its cotangent is complete. No sorting is needed.
         while self._entries:
-            node, links = self._entries.pop()
+            node, links = self._entries.pop()  # popped, so that values are freed as soon as they have been used
             if node.cotangent is None:
-                continue
+                continue  # the result does not depend on it: a value that was computed and not used
             for x, pullback in links:
+                # The chain rule: the derivative by an operand is the derivative by the result of the operation times
+                # the operation's own, which `pullback` multiplies by without ever making a Jacobian.
                 part = pullback(node.cotangent)
+                # A node used twice gets the sum of what comes back from each use.
                 x.cotangent = part if x.cotangent is None else x.cotangent + part
 
     # -- elementwise ------------------------------------------------------------------------------------
@@ -98,7 +108,8 @@ class TapeOperations(Interpreter):
         return self._binary(x.primal + _primal(y), x, y, lambda g: g, lambda g: g)
 
     def subtract(self, x: Node | float, y: Node | float) -> Node:
-        return self._binary(_primal(x) - _primal(y), x, y, lambda g: g, lambda g: -g)
+        difference: Array = _primal(x) - _primal(y)  # type: ignore[assignment]  # one of the two is a node
+        return self._binary(difference, x, y, lambda g: g, lambda g: -g)
 
     def multiply(self, x: Node, y: Node | float) -> Node:
         p, q = x.primal, _primal(y)
@@ -106,7 +117,7 @@ class TapeOperations(Interpreter):
 
     def divide(self, x: Node | float, y: Node | float) -> Node:
         q = _primal(y)
-        quotient = _primal(x) / q
+        quotient: Array = _primal(x) / q  # type: ignore[assignment]  # as above; d(x/y)/dy = -(x/y)/y: the quotient is there already
         return self._binary(quotient, x, y, lambda g: g / q, lambda g: -g * quotient / q)
 
     def negative(self, x: Node) -> Node:
@@ -115,7 +126,7 @@ class TapeOperations(Interpreter):
     def maximum(self, x: Node, y: Node | float) -> Node:
         p, q = x.primal, _primal(y)
 
-        def share() -> Array:
+        def share() -> Array:  # computed backward only: forward evaluations would pay for it in vain
             return rules.maximum_shares(self.ops, p, q)
 
         return self._binary(self.ops.maximum(p, q), x, y, lambda g: g * share(), lambda g: g * (1.0 - share()))
@@ -156,7 +167,7 @@ class TapeOperations(Interpreter):
         if bias is not None:
             rows = bias
 
-            def pullback(g: Array) -> Array:
+            def pullback(g: Array) -> Array:  # the bias was added to every row
                 return self._unbroadcast(self.ops.sum(g, axis=-2), rows.shape)
 
             links = (*links, (rows, pullback))
@@ -164,6 +175,7 @@ class TapeOperations(Interpreter):
 
     def _product_links(self, x: Node, y: Node) -> tuple[tuple[Node, Pullback], ...]:
         ops, p, q = self.ops, x.primal, y.primal
+        # With Z = X Y: dL/dX = G Y^T and dL/dY = X^T G, summed over axes along which a factor was broadcast.
         return (
             (x, lambda g: self._unbroadcast(ops.matmul(g, ops.matrix_transpose(q)), x.shape)),
             (y, lambda g: self._unbroadcast(ops.matmul(ops.matrix_transpose(p), g), y.shape)),
@@ -187,7 +199,7 @@ class TapeOperations(Interpreter):
     def zeros_like(self, x: Node) -> Node:
         return Node(self, self.ops.zeros_like(x.primal))
 
-    def constant(self, values: NDArray[Any], *, like: Node) -> Node:
+    def constant(self, values: NumpyArray, *, like: Node) -> Node:
         return Node(self, self.ops.constant(values, like=like.primal))
 
     # -- composed ---------------------------------------------------------------------------------------
@@ -199,13 +211,14 @@ class TapeOperations(Interpreter):
     def softmax(self, x: Node) -> Node:
         ops = self.ops
         y = ops.softmax(x.primal)
+        # The Jacobian is diag(y) - y y^T, which is never made: its product with g takes one inner product.
         return self.record(y, (x, lambda g: y * (g - ops.sum(g * y, axis=-1, keepdims=True))))
 
     def softmax_cross_entropy(self, logits: Node, targets: Node) -> Node:
-        if not logits.moves or targets.moves:
-            portable: Node = super().softmax_cross_entropy(logits, targets)
-            return portable
+        if not logits.moves or targets.moves:  # the fused form has a derivative by the logits alone
+            return super().softmax_cross_entropy(logits, targets)  # type: ignore[return-value]  # of nodes, a node
         ops = self.ops
+        # (softmax(z) - t) / B comes along with the value: both need the same exponentials.
         value, derivative = ops.softmax_cross_entropy_and_gradient(logits.primal, targets.primal)
 
         def pullback(g: Array) -> Array:
@@ -219,6 +232,8 @@ class TapeOperations(Interpreter):
         found = tuple(int(n) for n in g.shape)
         if found == shape:
             return g
+        # Broadcasting copies, and the derivative of a copy goes back to what was copied: the adjoint of a copy is a
+        # sum.
         leading = len(found) - len(shape)
         if leading > 0:
             g = self.ops.sum(g, axis=tuple(range(leading)))
@@ -227,6 +242,7 @@ class TapeOperations(Interpreter):
 
     def _spread(self, g: Array, shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Array:
         """Return the cotangent of a reduction, at every entry that was reduced."""
+        # The adjoint of a sum is a copy. The axes that were dropped have to be there again to be broadcast along.
         if not keepdims:
             reduced = {a + len(shape) for a in axes_from_end(axis, len(shape))}
             g = self.ops.reshape(g, tuple(1 if k in reduced else int(n) for k, n in enumerate(shape)))

@@ -1,8 +1,9 @@
-"""What many perturbed evaluations have in common: the values of the unperturbed one, each computed once.
+"""Memoises the values of the unperturbed loss, which evaluations at many perturbed parameters have in common.
 
-A value is known by the expression that it is, an operation on other known values; parameters and data are where it
-starts. Evaluations that come to the same expression take the value that is there. Expressions are numbered, so that a
-compiled evaluation can be given the values that another has computed. This module knows no framework.
+This is common subexpression elimination across evaluations. A value is known by its expression, an operation on other
+known values, down to parameters and data; an evaluation that comes to an expression that is there takes its value.
+Expressions are numbered, so that a compiled evaluation can be handed the values that another has computed. This module
+knows no framework.
 """
 
 import itertools
@@ -10,7 +11,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from gradest.autodiff.interpreter import map_data
-from gradest.operations import Array
+from gradest.operations import Array, Data
 
 
 class Expressions:
@@ -42,7 +43,7 @@ class Shared:
         self._known: dict[int, tuple[int, Any]] = {}  # the object's identity; the object is kept, and so its identity
         self._inputs: list[Array] = []
 
-    def begin(self, leaves: Sequence[Array], data: Any) -> None:
+    def begin(self, leaves: Sequence[Array], data: Data) -> None:
         """State the parameters and data that an evaluation starts from; what was there of other arrays is dropped.
 
         Arrays that are written to in between are not noticed: there is one of these objects for each call of an
@@ -50,6 +51,7 @@ class Shared:
         """
         inputs = list(leaves)
         map_data(inputs.append, data)
+        # The same arrays again: all that is known still holds. Others: nothing does.
         if self._inputs and any(a is not b for a, b in zip(inputs, self._inputs, strict=True)):
             self.values.clear()
             self._known.clear()
@@ -62,18 +64,20 @@ class Shared:
 
         `operation` names what the function does to the operands, all that it depends on.
         """
+        # Operands are recognised by identity, not by value: comparing arrays would cost as much as computing them.
         arguments: list[Hashable] = []
         for operand in operands:
             if isinstance(operand, int | float):
                 arguments.append(("number", operand))
                 continue
             found = self._known.get(id(operand))
-            if found is None:
+            if found is None:  # it depends on a perturbation: nobody else has this value
                 return function()
             arguments.append(found[0])
         number = self._expressions.number((operation, *arguments))
         if number not in self.values:
             self.values[number] = function()
         value = self.values[number]
+        # Kept with the object: were it freed, another array could be given its identity and be taken for it.
         self._known[id(value)] = (number, value)
         return value

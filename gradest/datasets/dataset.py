@@ -1,4 +1,6 @@
-"""The value that every loader returns: features, labels, and what is needed to cite them in a result.
+"""One classification data set in memory: features, labels, and what is needed to cite them in a result.
+
+Every loader returns it, and it cannot be changed: a result that names its checksum can be repeated.
 
 This module knows nothing of files, of data sets by name, of problems or of backends.
 """
@@ -25,17 +27,17 @@ class Dataset:
 
     Attributes
     ----------
-    name : str
-        Where the data come from, such as "digits" or "digits/train".
-    features : numpy.ndarray, shape (N, D), float64
-        C-contiguous and read-only.
-    labels : numpy.ndarray, shape (N,), int64
-        Classes in [0, num_classes); C-contiguous and read-only.
-    num_classes : int
+    name
+        Says where the data come from, such as "digits" or "digits/train".
+    features
+        Shape (N, D), float64, C-contiguous and read-only.
+    labels
+        Classes in [0, num_classes), shape (N,), int64, C-contiguous and read-only.
+    num_classes
         Number of classes of the whole set; a part of it need not hold all of them.
-    normalization : str
+    normalization
         What was done to the features, in words, such as "pixel / 16".
-    checksum : str
+    checksum
         SHA-256, in hexadecimal, of the features as little-endian float64 in C order, then of the labels as
         little-endian int64.
     """
@@ -48,7 +50,7 @@ class Dataset:
     checksum: str
 
     def __post_init__(self) -> None:
-        """Refuse arrays that loaders would not make; they stand for validated data from here on."""
+        """Refuse arrays that loaders would not make: whoever is given a `Dataset` need not check it again."""
         for array, dtype in ((self.features, np.float64), (self.labels, np.int64)):
             if not isinstance(array, np.ndarray) or array.dtype != dtype or array.flags.writeable:
                 raise InvalidTypeError(
@@ -66,14 +68,14 @@ class Dataset:
         return len(self.labels)
 
     def take(self, count: int, *, seed: int = 0) -> "Dataset":
-        """Return ``count`` samples: the first ones after a seeded shuffle that takes no account of classes.
+        """Return `count` samples drawn without replacement, by a seeded shuffle that takes no account of classes.
 
         Raises
         ------
         InvalidTypeError
-            If ``count`` or ``seed`` is not an integer.
+            `count` or `seed` is not an integer.
         InvalidInputError
-            If ``count`` is less than 1 or more than N, or ``seed`` is negative.
+            `count` is less than 1 or more than N, or `seed` is negative.
         """
         size = checked_integer(count, "count", minimum=1)
         if size > len(self):
@@ -81,14 +83,14 @@ class Dataset:
         return self._part(shuffled_order(len(self), seed=seed)[:size], f"take{size}-seed{seed}")
 
     def split(self, fraction: float = 0.8, *, seed: int = 0) -> tuple["Dataset", "Dataset"]:
-        """Return (train, test): a seeded shuffle, of which the first round(fraction * N) samples are for training.
+        """Return a random split (train, test): after a seeded shuffle, the first round(fraction * N) are for training.
 
         Raises
         ------
         InvalidTypeError
-            If ``fraction`` is not a number or ``seed`` not an integer.
+            `fraction` is not a number or `seed` not an integer.
         InvalidInputError
-            If ``fraction`` is not between 0 and 1, one of the parts would be empty, or ``seed`` is negative.
+            `fraction` is not between 0 and 1, one of the parts would be empty, or `seed` is negative.
         """
         if not isinstance(fraction, Real):
             raise InvalidTypeError(f"fraction must be a number; found {fraction!r}")
@@ -130,7 +132,7 @@ def from_arrays(
 def scaled_dataset(
     features: Any, labels: Any, divisor: float, *, name: str, num_classes: int | None, normalization: str
 ) -> Dataset:
-    """Return a data set of features divided by ``divisor``, with one float64 copy of them in memory at a time.
+    """Return a data set of features divided by `divisor`, with one float64 copy of them in memory at a time.
 
     Raises
     ------
@@ -144,16 +146,17 @@ def scaled_dataset(
 
 
 def shuffled_order(count: int, *, seed: int) -> npt.NDArray[np.intp]:
-    """Return the permutation of range(count) that belongs to ``seed``, the same with every release of NumPy.
+    """Return the permutation of range(count) that belongs to `seed`, the same with every release of NumPy.
 
     Raises
     ------
     InvalidTypeError
-        If ``seed`` is not an integer.
+        `seed` is not an integer.
     InvalidInputError
-        If ``seed`` is negative.
+        `seed` is negative.
     """
     # NumPy (NEP 19) promises the raw stream of a bit generator for ever, Generator.permutation only per release.
+    # Sorting N random words of 64 bits is a uniform shuffle, but for ties (about N^2 / 2^65), which "stable" settles.
     keys = np.random.PCG64(checked_integer(seed, "seed", minimum=0)).random_raw(count)
     return np.argsort(keys, kind="stable")
 
@@ -165,17 +168,17 @@ def synthetic_classification(num_samples: int, num_features: int, num_classes: i
 
     Parameters
     ----------
-    num_samples, num_features, num_classes : int
+    num_samples, num_features, num_classes
         N, D and K, each at least 1.
-    seed : int
+    seed
         Seed of the NumPy generator; the same seed gives the same data.
 
     Raises
     ------
     InvalidTypeError
-        If an argument is not an integer.
+        An argument is not an integer.
     InvalidInputError
-        If a size is less than 1, or ``seed`` is negative.
+        A size is less than 1, or `seed` is negative.
     """
     size = checked_integer(num_samples, "num_samples", minimum=1)
     dimension = checked_integer(num_features, "num_features", minimum=1)

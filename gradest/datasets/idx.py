@@ -1,4 +1,4 @@
-"""Reads data sets in the IDX format of the MNIST family (LeCun, Cortes & Burges 1998).
+"""A reader of the IDX format, in which the MNIST family of data sets is published (LeCun, Cortes & Burges 1998).
 
 An IDX file is a big-endian header (two zero bytes, a type code, the number of axes, then each axis as uint32)
 followed by the values in C order. Only unsigned bytes are read here, which is what the MNIST family holds.
@@ -33,28 +33,28 @@ _LARGEST_PIXEL = 255.0
 def load_idx(
     folder: str | Path, *, subset: str = "train", name: str | None = None, num_classes: int | None = None
 ) -> Dataset:
-    """Return the images and labels of an IDX folder, one image a row, pixels divided by 255.
+    """Return the images and labels of a folder of MNIST-like IDX files, one image a row, pixels divided by 255.
 
-    The files are named ``train-images-idx3-ubyte`` and so on (``t10k`` for the test set; ``images.idx3`` is also
-    known), raw or gzipped, and lie in ``folder`` (as Debian packages them) or in ``folder/raw`` (as torchvision does).
+    The files are named `train-images-idx3-ubyte` and so on (`t10k` for the test set; `images.idx3` is also
+    known), raw or gzipped, and lie in `folder` (as Debian packages them) or in `folder/raw` (as torchvision does).
 
     Parameters
     ----------
-    folder : str or pathlib.Path
+    folder
         Where the files are.
-    subset : {"train", "test", "all"}
-        Which samples; "all" is the training set followed by the test set.
-    name : str, optional
+    subset
+        Which samples: "train", "test" or "all"; "all" is the training set followed by the test set.
+    name
         Name of the result; by default the name of the folder and the subset.
-    num_classes : int, optional
+    num_classes
         By default the largest label of the subset plus one.
 
     Raises
     ------
     DatasetError
-        If a file is missing, is not IDX data of the right kind, or is too short or too long for its header.
+        A file is missing, is not IDX data of the right kind, or is too short or too long for its header.
     InvalidInputError
-        If ``subset`` is not known, or the contents are refused by `validate_classification`.
+        `subset` is not known, or the contents are refused by `validate_classification`.
     """
     if subset not in SUBSETS:
         raise InvalidInputError(f"no subset is named {subset!r}; use one of: {', '.join(SUBSETS)}")
@@ -112,12 +112,12 @@ def _read_pair(image_file: Path, label_file: Path) -> tuple[npt.NDArray[np.uint8
 
 
 def read_idx(path: Path, *, num_axes: int) -> npt.NDArray[np.uint8]:
-    """Return the array of unsigned bytes, with ``num_axes`` axes, of one IDX file, raw or gzipped.
+    """Return the array of unsigned bytes, with `num_axes` axes, of one IDX file, raw or gzipped.
 
     Raises
     ------
     DatasetError
-        If the file cannot be read, has another magic number, or is too short or too long for its header.
+        The file cannot be read, has another magic number, or is too short or too long for its header.
     """
     try:
         with path.open("rb") as raw:

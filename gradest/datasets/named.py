@@ -1,4 +1,4 @@
-"""Knows the data sets by name: which package or folder holds each, and the command that fetches it.
+"""The data sets that have a name: which package or folder holds each, and the command that fetches it.
 
 Nothing is downloaded, here or anywhere in gradest: a data set that is not on the machine is an error that prints the
 command. The packages that carry data are imported when their data are asked for, not before.
@@ -63,26 +63,27 @@ def load(name: str, *, subset: str | None = None) -> Dataset:
     "fashion-mnist"   (60000 | 10000, 784), 10    IDX files; pixel / 255
     ================  ==========================  =======================================================
 
-    IDX files are sought in ``$GRADEST_DATA/<name>``, then in ``gradest/<name>`` below ``$XDG_CACHE_HOME`` (by default
-    ``~/.cache``), then in the system's folder. The first folder with any of the files counts.
+    IDX files are sought in `$GRADEST_DATA/<name>`, then in `gradest/<name>` below `$XDG_CACHE_HOME` (by default
+    `~/.cache`), then in the system's folder. The first folder with any of the files counts.
 
     Parameters
     ----------
-    name : str
+    name
         One of the names above.
-    subset : {"train", "test", "all"}, optional
-        For "mnist" and "fashion-mnist", the published split; by default "train". The other sets have none.
+    subset
+        For "mnist" and "fashion-mnist", the published split: "train" (by default), "test" or "all". The other sets
+        have none.
 
     Raises
     ------
     UnknownNameError
-        If there is no data set of that name.
+        There is no data set of that name.
     MissingDependencyError
-        If the package that carries the data is not installed; the message has the command.
+        The package that carries the data is not installed; the message has the command.
     DatasetError
-        If the files are not on this machine (the message has the command that fetches them) or are damaged.
+        The files are not on this machine (the message has the command that fetches them) or are damaged.
     InvalidInputError
-        If ``subset`` does not apply.
+        `subset` does not apply.
     """
     if not isinstance(name, str):
         raise InvalidTypeError(f"a data set is asked for by its name; found {name!r}: for arrays use from_arrays")

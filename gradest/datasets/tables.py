@@ -1,4 +1,4 @@
-"""Reads a user's own data set from a CSV or NPZ file.
+"""Readers of a user's own data set, from a CSV or an NPZ file.
 
 Nothing is guessed in silence: a header is skipped only when asked for, and a column of labels must hold integers.
 This module knows nothing of data sets by name.
@@ -33,31 +33,31 @@ def load_csv(
     num_classes: int | None = None,
     name: str | None = None,
 ) -> Dataset:
-    """Return the data set of a text table of numbers (UTF-8, raw or gzipped), one sample a line.
+    """Return the data set in a CSV file: a text table of numbers (UTF-8, raw or gzipped), one sample a line.
 
     Parameters
     ----------
-    path : str or pathlib.Path
+    path
         The file. Blank lines are passed over.
-    label_column : int
+    label_column
         The column of the integer labels; negative ones count from the right. All others are features.
-    delimiter : str
+    delimiter
         The one character between columns.
-    skip_rows : int
+    skip_rows
         How many lines to leave out at the top; 1 for a header.
-    num_classes : int, optional
+    num_classes
         By default the largest label plus one.
-    name : str, optional
+    name
         Name of the result; by default that of the file.
 
     Raises
     ------
     DatasetError
-        If the file cannot be read, is empty, or has rows of different lengths or cells that are not numbers.
+        The file cannot be read, is empty, or has rows of different lengths or cells that are not numbers.
     InvalidTypeError
-        If a label is not an integer.
+        A label is not an integer.
     InvalidInputError
-        If ``label_column`` or ``delimiter`` does not fit, or the contents are refused by `validate_classification`.
+        `label_column` or `delimiter` does not fit, or the contents are refused by `validate_classification`.
     """
     source = Path(path)
     if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
@@ -75,9 +75,7 @@ def load_csv(
     column = _column(label_column, table.shape[1], source)
     labels = _integer_labels(table[:, column], source)
     features = np.delete(table, column, axis=1)
-    title = source.name if name is None else name
-    with blamed_on(source):
-        return from_arrays(features, labels, name=title, num_classes=num_classes)
+    return _named_after(source, features, labels, name, num_classes)
 
 
 def load_npz(
@@ -88,25 +86,25 @@ def load_npz(
     num_classes: int | None = None,
     name: str | None = None,
 ) -> Dataset:
-    """Return the data set of two arrays in a NumPy .npz archive; pickled objects are never opened.
+    """Return the data set in a NumPy .npz archive of features and labels; pickled objects are never opened.
 
     Parameters
     ----------
-    path : str or pathlib.Path
+    path
         The file.
-    features : str, optional
+    features
         Name of the (N, D) array; by default whichever one of "x", "X", "features", "data" is there.
-    labels : str, optional
+    labels
         Name of the (N,) array; by default whichever one of "y", "Y", "labels", "target" is there.
-    num_classes : int, optional
+    num_classes
         By default the largest label plus one.
-    name : str, optional
+    name
         Name of the result; by default that of the file.
 
     Raises
     ------
     DatasetError
-        If the file cannot be read, or an array is missing, ambiguous or holds Python objects.
+        The file cannot be read, or an array is missing, ambiguous or holds Python objects.
     InvalidInputError, InvalidTypeError, NonFiniteError
         As `validate_classification` does.
     """
@@ -119,9 +117,13 @@ def load_npz(
         raise DatasetError(
             f"{source} cannot be read as an .npz archive of plain arrays ({error}); save it with numpy.savez"
         ) from error
-    title = source.name if name is None else name
+    return _named_after(source, feature_array, label_array, name, num_classes)
+
+
+def _named_after(source: Path, features: Any, labels: Any, name: str | None, num_classes: int | None) -> Dataset:
+    """Return the data set of a file's contents, named after the file by default; messages name the file as well."""
     with blamed_on(source):
-        return from_arrays(feature_array, label_array, name=title, num_classes=num_classes)
+        return from_arrays(features, labels, name=source.name if name is None else name, num_classes=num_classes)
 
 
 def _read_lines(source: Path) -> list[str]:
@@ -159,6 +161,7 @@ def _column(label_column: int, width: int, source: Path) -> int:
 
 
 def _integer_labels(column: npt.NDArray[np.float64], source: Path) -> npt.NDArray[np.int64]:
+    # The table was read as float64, in which integers above 2^53 are no longer told apart.
     whole = (np.floor(column) == column) & (np.abs(column) <= _EXACT_INTEGERS)
     if not whole.all():
         row = int(np.argmin(whole))
@@ -172,6 +175,7 @@ def _key(present: Sequence[str], asked: str | None, usual: Sequence[str], role: 
     found = [key for key in ([asked] if asked is not None else usual) if key in present]
     if len(found) == 1:
         return found[0]
+    # None of the usual names is as bad as two: which one was meant is not guessed.
     sought = repr(asked) if asked is not None else f"one of {', '.join(usual)}"
     raise DatasetError(
         f"{source}: {role} were sought under {sought}; the archive has: {', '.join(present) or 'nothing'}. "

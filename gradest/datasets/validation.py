@@ -1,4 +1,4 @@
-"""Decides what may pass as classification data; every loader and every problem asks here.
+"""Checks of classification data, which every loader and every problem asks for before it uses any.
 
 Frameworks disagree on wrong labels (an error, a wrapped index, a clamped one, a NaN), so the question is settled
 before any of them sees the data. This module knows nothing of files, of data sets by name or of backends.
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gradest.errors import GradestError, InvalidInputError, InvalidTypeError, NonFiniteError
+from gradest.operations import NumpyArray
 
 Features = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -22,37 +23,37 @@ _LARGEST_LABEL = np.iinfo(np.int64).max
 
 
 def validate_classification(features: Any, labels: Any, num_classes: int | None = None) -> tuple[Features, Labels, int]:
-    """Return private, canonical copies of classification data, or refuse them.
+    """Check classification data, and return copies in one canonical form: float64 features, int64 labels, classes.
 
     The result is the same, byte for byte, whatever the memory order, strides, byte order or writability of the
     arguments; these are neither changed nor referred to afterwards.
 
     Parameters
     ----------
-    features : array_like, shape (N, D)
-        Real numbers: floating point, integer or boolean; N >= 1 and D >= 1.
-    labels : array_like, shape (N,)
-        Integers in [0, K).
-    num_classes : int, optional
+    features
+        Shape (N, D), or nested lists of it. Real numbers: floating point, integer or boolean; N >= 1 and D >= 1.
+    labels
+        Shape (N,). Integers in [0, K).
+    num_classes
         K. By default the largest label plus one.
 
     Returns
     -------
-    features : numpy.ndarray, shape (N, D), float64
-        C-contiguous, writable, owning its memory.
-    labels : numpy.ndarray, shape (N,), int64
-        C-contiguous, writable, owning its memory.
-    num_classes : int
+    features
+        Shape (N, D), float64, C-contiguous, writable, owning its memory.
+    labels
+        Shape (N,), int64, C-contiguous, writable, owning its memory.
+    num_classes
         K.
 
     Raises
     ------
     InvalidTypeError
-        If the features are not real numbers, the labels are not integers, or ``num_classes`` is not one.
+        The features are not real numbers, the labels are not integers, or `num_classes` is no integer.
     NonFiniteError
-        If a feature is NaN or infinite, also when only after conversion to float64; the message names the row.
+        A feature is NaN or infinite, also when only after conversion to float64; the message names the row.
     InvalidInputError
-        If a shape does not fit, there are no rows, or a label is outside [0, K); the message names the row.
+        A shape does not fit, there are no rows, or a label is outside [0, K); the message names the row.
     """
     raw_features = _as_array(features, "features")
     raw_labels = _as_array(labels, "labels")
@@ -71,15 +72,16 @@ def validate_classification(features: Any, labels: Any, num_classes: int | None 
 
 
 def checked_integer(number: Any, name: str, *, minimum: int) -> int:
-    """Return an argument as a Python integer that is at least ``minimum``.
+    """Return an argument as a Python integer that is at least `minimum`.
 
     Raises
     ------
     InvalidTypeError
-        If it is not an integer (booleans and floats are not).
+        It is not an integer (booleans and floats are not).
     InvalidInputError
-        If it is less than ``minimum``.
+        It is less than `minimum`.
     """
+    # A boolean is an integer to Python, and a seed or a count of True is a mistake.
     if isinstance(number, bool | np.bool_):
         raise InvalidTypeError(f"{name} must be an integer; found the boolean {number}")
     try:
@@ -102,7 +104,7 @@ def blamed_on(source: Path) -> Iterator[None]:
         raise type(error)(f"{source}: {error}") from error
 
 
-def _as_array(values: Any, name: str) -> npt.NDArray[Any]:
+def _as_array(values: Any, name: str) -> NumpyArray:
     if isinstance(values, np.ma.MaskedArray):
         raise InvalidTypeError(
             f"{name} must be a plain array; found a masked array, whose mask would be lost: fill it or drop the rows"
@@ -113,7 +115,7 @@ def _as_array(values: Any, name: str) -> npt.NDArray[Any]:
         raise InvalidInputError(f"{name} cannot be made into an array ({error}); give equally long rows") from error
 
 
-def _check_features(features: npt.NDArray[Any]) -> None:
+def _check_features(features: NumpyArray) -> None:
     if features.dtype.kind not in "biuf":
         raise InvalidTypeError(
             f"features must be real numbers; found dtype {features.dtype}: convert them, for example to float64"
@@ -126,7 +128,7 @@ def _check_features(features: npt.NDArray[Any]) -> None:
         raise InvalidInputError(f"features need at least one row and one column; found shape {features.shape}")
 
 
-def _check_labels(labels: npt.NDArray[Any]) -> None:
+def _check_labels(labels: NumpyArray) -> None:
     if labels.size == 0:
         raise InvalidInputError(f"labels must not be empty; found shape {labels.shape}")
     if labels.dtype.kind not in "iu":
@@ -137,7 +139,7 @@ def _check_labels(labels: npt.NDArray[Any]) -> None:
         raise InvalidInputError(f"labels must have shape (N,); found {labels.shape}: use labels.ravel()")
 
 
-def _check_label_range(labels: npt.NDArray[Any], num_classes: int | None) -> int:
+def _check_label_range(labels: NumpyArray, num_classes: int | None) -> int:
     # Compared as Python integers first: an unsigned label above the int64 range would wrap to a negative one.
     smallest, largest = int(labels.min()), int(labels.max())
     known_classes = largest + 1 if num_classes is None else checked_integer(num_classes, "num_classes", minimum=1)

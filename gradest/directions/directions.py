@@ -1,59 +1,41 @@
-"""The laws of directions by name, and a block of directions in the shapes of the parameters."""
+"""Random directions in the shapes of the parameters, a block at a time, by a law of `laws`."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gradest.directions.independent import (
-    fill_coordinates,
-    fill_normal,
-    fill_rademacher,
-    fill_sphere,
-    fill_uniform,
-    packed_signs,
-)
+from gradest.directions.independent import packed_signs
 from gradest.directions.keys import Key
-from gradest.directions.orthogonal import Frames, Permutations
+from gradest.directions.laws import Extent, law_of
 from gradest.directions.streams import Streams
-from gradest.errors import InvalidInputError, unknown_name
+from gradest.errors import InvalidInputError
 from gradest.layout import Layout, Shape
+from gradest.operations import NumpyArray
 from gradest.tangents import Dense, LowRank, Tangent
 
-Fill = Callable[[Streams, int, NDArray[Any]], None]
 Noise = tuple[Any, ...]
 """For each parameter an array `(K, *shape)`, or `(left (K, m, r), right (K, n, r))` of a low-rank product."""
 
-COMPONENTS: dict[str, Fill] = {
-    "normal": fill_normal,
-    "rademacher": fill_rademacher,
-    "uniform": fill_uniform,
-    "sphere": fill_sphere,
-    "coordinates": fill_coordinates,
-    "low-rank": fill_normal,
-}
-PERMUTED, ORTHOGONAL, ORTHOGONAL_CHI = "coordinates-without-replacement", "orthogonal", "orthogonal-chi"
-DISTRIBUTIONS = (*COMPONENTS, PERMUTED, ORTHOGONAL, ORTHOGONAL_CHI)
 _MATRIX_AXES = 2
 _SCRATCH_ENTRIES = 1 << 16
 _ALIGNMENT_BYTES = 64
 
 
 class Directions:
-    """The directions of one estimate: E v v^T = I over the whole vector of P entries, for every law.
-
-    "normal"; "rademacher" (+1, -1); "uniform" on [-sqrt 3, sqrt 3); "sphere" (sqrt(P) u); "coordinates" (sqrt(P) e_j,
-    with or "-without-replacement"); "orthogonal" (Haar frames of P, length sqrt(P) each); "orthogonal-chi"
-    (lengths chi_P: each direction alone is normal); "low-rank" (`A B^T / sqrt(r)` for each matrix, A and B
-    normal; other shapes are normal).
+    """The random directions of one estimate, scaled so that E v v^T = I over all P entries.
 
     Parameters
     ----------
     key
-        See `root_key`.
+        What decides them all; see `root_key`.
+    distribution
+        The name of their law: "normal"; "rademacher" (+1, -1); "uniform" on [-sqrt 3, sqrt 3); "sphere" (sqrt(P) u);
+        "coordinates" (sqrt(P) e_j, with or "-without-replacement"); "orthogonal" (Haar frames of P, length sqrt(P)
+        each); "orthogonal-chi" (lengths chi_P: each direction alone is normal); "low-rank" (`A B^T / sqrt(r)` for
+        each matrix, A and B normal; other shapes are normal); or any other entry of `gradest.directions.LAWS`.
     num_samples
         How many directions there are; orthogonal ones come in blocks of `min(num_samples, P)`.
     dtype
@@ -75,21 +57,17 @@ class Directions:
         require_distribution(distribution, rank)
         self._key = key
         self._layout = layout
-        self._rank = rank if distribution == "low-rank" else None
+        law = law_of(distribution)
+        self._rank = rank if law.factored else None
+        # Half precisions draw in float64 too, and are rounded when placed: fewer streams, and no NumPy law in 16 bits.
         self._dtype = np.dtype(np.float32 if dtype == "float32" else np.float64)
-        size = layout.num_parameters
-        if distribution in COMPONENTS:
-            self._fill = COMPONENTS[distribution]
-        elif distribution == PERMUTED:
-            self._fill = Permutations(size).fill
-        else:
-            chi = distribution == ORTHOGONAL_CHI
-            self._fill = Frames(num_samples, size, chi=chi, memory_budget_bytes=memory_budget_bytes).fill
+        self._fill = law.draw(Extent(layout.num_parameters, num_samples, memory_budget_bytes))
 
     def block(self, start: int, stop: int) -> Noise:
         """Return the directions start, ..., stop - 1 as new arrays, one entry for each parameter."""
         if self._rank is None:
             return tuple(self._drawn(start, stop, self._layout.shapes))
+        # Dividing one factor scales the product: E v v^T = I without touching the larger array.
         drawn = iter(self._drawn(start, stop, factor_shapes(self._layout, self._rank)))
         blocks: list[Any] = []
         for shape in self._layout.shapes:
@@ -105,7 +83,7 @@ class Directions:
         """Return Rademacher directions as one array of bits for `Operations.unpack_signs`, 32 times smaller."""
         return (packed_signs(Streams(self._key), start, stop - start, self._layout.num_parameters),)
 
-    def _drawn(self, start: int, stop: int, shapes: Sequence[Shape]) -> list[NDArray[Any]]:
+    def _drawn(self, start: int, stop: int, shapes: Sequence[Shape]) -> list[NumpyArray]:
         """Return arrays `(K, *shape)` that hold consecutive parts of the directions.
 
         Short directions are dealt out to contiguous arrays; long ones stay where they are drawn, and each part of each
@@ -114,7 +92,9 @@ class Directions:
         sizes = [math.prod(shape) for shape in shapes]
         streams, total, count = Streams(self._key), sum(sizes), stop - start
         ends = list(accumulate(sizes))
-        if total > _SCRATCH_ENTRIES:
+        if (
+            total > _SCRATCH_ENTRIES
+        ):  # no cache would hold a row: a copy costs more than parts with a stride between rows
             flat = _aligned((count, total), self._dtype)
             self._fill(streams, start, flat)
             parts = [flat[:, end - size : end] for end, size in zip(ends, sizes, strict=True)]
@@ -131,7 +111,7 @@ class Directions:
         return [block.reshape(count, *shape) for block, shape in zip(blocks, shapes, strict=True)]
 
 
-def _aligned(shape: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
+def _aligned(shape: tuple[int, int], dtype: np.dtype[Any]) -> NumpyArray:
     """Return new memory that begins at a multiple of 64 bytes: XLA then takes it as it is, without a copy."""
     needed = shape[0] * shape[1] * dtype.itemsize
     memory = np.empty(needed + _ALIGNMENT_BYTES, dtype=np.uint8)
@@ -141,8 +121,7 @@ def _aligned(shape: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def require_distribution(distribution: str, rank: int) -> None:
     """Refuse a law that does not exist, and a rank that is not a positive integer."""
-    if distribution not in DISTRIBUTIONS:
-        raise unknown_name("distribution of directions", distribution, DISTRIBUTIONS)
+    law_of(distribution)
     if isinstance(rank, bool) or not isinstance(rank, int | np.integer) or rank < 1:
         raise InvalidInputError(f"rank must be a positive integer; found {rank!r}; try rank=1")
 
@@ -157,7 +136,7 @@ def factor_shapes(layout: Layout, rank: int) -> list[Shape]:
 
 def direction_entries(layout: Layout, distribution: str, rank: int) -> int:
     """Return how many numbers one direction is drawn from: P, or fewer for low rank."""
-    if distribution != "low-rank":
+    if not law_of(distribution).factored:
         return layout.num_parameters
     return sum(math.prod(shape) for shape in factor_shapes(layout, rank))
 

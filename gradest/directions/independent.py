@@ -5,12 +5,12 @@ row k depends on the key and start + k alone.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradest.directions.streams import Streams
+from gradest.operations import NumpyArray
 
 _BLOCK_WORDS = 1 << 14  # 128 KiB of bits and as much of normals: stays in a second-level cache
 _WORD_BITS = 64
@@ -20,7 +20,7 @@ _ANGLE = np.float32(math.pi * 2.0**-31)  # a signed 32-bit integer to an angle i
 _SIGNS = 1.0 - 2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
 
 
-def fill_normal(streams: Streams, start: int, out: NDArray[Any]) -> None:
+def fill_normal(streams: Streams, start: int, out: NumpyArray) -> None:
     """Fill with N(0, 1): ziggurat in float64, Box-Muller of 32-bit uniforms in float32 (|v| < 6.8).
 
     Source: Marsaglia & Tsang 2000, doi:10.18637/jss.v005.i08; Box & Muller 1958, doi:10.1214/aoms/1177706645.
@@ -28,15 +28,16 @@ def fill_normal(streams: Streams, start: int, out: NDArray[Any]) -> None:
     if out.dtype == np.float32:
         _fill_box_muller(streams, start, out)
         return
+    # The ziggurat takes a varying number of words, so a row cannot be drawn with its neighbours: each is one call.
     for k in streams.seek(start, start + len(out)):
         streams.generator.standard_normal(out=out[k])
 
 
-def fill_rademacher(streams: Streams, start: int, out: NDArray[Any]) -> None:
+def fill_rademacher(streams: Streams, start: int, out: NumpyArray) -> None:
     """Fill with +1 and -1, equally likely, one random bit each."""
     count, size = out.shape
     words = streams.words(start, start + count, -(-size // _WORD_BITS)).astype("<u8", copy=False)
-    table = _SIGNS.astype(out.dtype)
+    table = _SIGNS.astype(out.dtype)  # a byte of random bits to eight signs at once
     used = words.view(np.uint8)[:, : -(-size // _BYTE_BITS)]
     if size < _LONG_ROW:
         out[:] = np.take(table, used, axis=0).reshape(count, -1)[:, :size]
@@ -54,7 +55,7 @@ def packed_signs(streams: Streams, start: int, count: int, size: int) -> NDArray
     return words.view("<u4").astype(np.uint32, copy=False)
 
 
-def fill_uniform(streams: Streams, start: int, out: NDArray[Any]) -> None:
+def fill_uniform(streams: Streams, start: int, out: NumpyArray) -> None:
     """Fill with the uniform law on [-sqrt 3, sqrt 3), of variance 1."""
     for k in streams.seek(start, start + len(out)):
         streams.generator.random(out=out[k], dtype=out.dtype)
@@ -62,7 +63,7 @@ def fill_uniform(streams: Streams, start: int, out: NDArray[Any]) -> None:
     out -= math.sqrt(3)
 
 
-def fill_sphere(streams: Streams, start: int, out: NDArray[Any]) -> None:
+def fill_sphere(streams: Streams, start: int, out: NumpyArray) -> None:
     """Fill with sqrt(n) times the uniform law on the unit sphere: normal directions, made equally long.
 
     Source: Muller 1959, doi:10.1145/377939.377946.
@@ -72,7 +73,7 @@ def fill_sphere(streams: Streams, start: int, out: NDArray[Any]) -> None:
         row *= math.sqrt(row.size / float(np.sum(np.square(row), dtype=np.float64)))
 
 
-def fill_coordinates(streams: Streams, start: int, out: NDArray[Any]) -> None:
+def fill_coordinates(streams: Streams, start: int, out: NumpyArray) -> None:
     """Fill with sqrt(n) e_j, j uniform, drawn anew for each direction (with replacement)."""
     count, size = out.shape
     drawn = streams.words(start, start + count, 1)[:, 0].tolist()
@@ -84,6 +85,7 @@ def fill_coordinates(streams: Streams, start: int, out: NDArray[Any]) -> None:
 def _fill_box_muller(streams: Streams, start: int, out: NDArray[np.float32]) -> None:
     """Fill rows from words of two 32-bit numbers, in blocks that stay in cache; a row's blocks depend on n alone."""
     count, size = out.shape
+    # A fixed number of words for each row, unlike the ziggurat's: many short rows go through NumPy at once.
     words = -(-size // 2)
     if words > _BLOCK_WORDS:
         for k in streams.seek(start, start + count):
@@ -102,7 +104,7 @@ def _box_muller(words: NDArray[np.uint64], out: NDArray[np.float32]) -> None:
     bits = words.astype("<u8", copy=False).view(np.uint32)
     half = words.shape[1]
     radius = bits[:, :half].astype(np.float32)
-    radius += np.float32(0.5)
+    radius += np.float32(0.5)  # never log 0: the least uniform is 2^-33, hence |v| < 6.8
     radius *= np.float32(2.0**-32)
     np.log(radius, out=radius)
     radius *= np.float32(-2.0)

@@ -7,11 +7,14 @@ import numpy as np
 
 from gradest.errors import InvalidInputError, InvalidTypeError
 
+Rng = int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | None
+"""What a user may pass as `rng`, by SPEC 7; `root_key` says what each means."""
+
 Key = tuple[int, int]
 """128 bits, as two unsigned 64-bit numbers."""
 
 
-def root_key(rng: Any) -> Key:
+def root_key(rng: Rng) -> Key:
     """Return the key of `rng`; all of a seed decides, nothing is reduced modulo 2^32 or 2^64.
 
     Parameters
@@ -30,6 +33,7 @@ def root_key(rng: Any) -> Key:
 
     Source: Scientific Python Ecosystem Coordination 7; Salmon et al. 2011, doi:10.1145/2063384.2063405 (keys).
     """
+    # A generator has a state that moves on, so that a second estimate differs; seeds and sequences are values.
     if isinstance(rng, np.random.Generator):
         rng = rng.bit_generator
     if isinstance(rng, np.random.BitGenerator):
@@ -37,6 +41,7 @@ def root_key(rng: Any) -> Key:
     if not (rng is None or isinstance(rng, np.random.SeedSequence)):
         rng = np.random.SeedSequence(_entropy(rng))
     sequence = np.random.SeedSequence() if rng is None else rng
+    # `generate_state` hashes and does not spawn: the caller's sequence is as it was.
     first, second = sequence.generate_state(2, np.uint64)
     return int(first), int(second)
 
@@ -56,6 +61,7 @@ def _entropy(rng: Any) -> int | list[int]:
 
 
 def _seed(rng: Any) -> int:
+    # True is an int to Python; as a seed it is a mistake, and 1.0 may be a rounded one.
     if isinstance(rng, bool | np.bool_) or not isinstance(rng, int | np.integer):
         raise InvalidTypeError(
             f"rng must be a nonnegative integer, a SeedSequence, a Generator or None; found {rng!r} of type "

@@ -4,7 +4,7 @@ A block is drawn whole, because no direction of it can be drawn without those be
 """
 
 import math
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +12,18 @@ from numpy.typing import NDArray
 from gradest.directions.independent import fill_normal
 from gradest.directions.streams import LENGTH, PERMUTATION, Streams
 from gradest.errors import MemoryBudgetError
+from gradest.operations import NumpyArray
+
+Fill = Callable[[Streams, int, NumpyArray], None]
 
 _COPIES = 3  # the normal matrix, LAPACK's copy of it, and the frame
 _ENTRY_BYTES = 8
 
 
 class Frames:
-    """Haar-distributed frames: direction i is row `i % P` of frame `i // P`, of length sqrt(P) or chi_P.
+    """Uniformly random orthonormal frames (Haar), of lengths sqrt(P) or chi_P.
+
+    Direction i is row `i % P` of frame `i // P`.
 
     Source: Mezzadri 2007, arXiv:math-ph/0609050 (QR with positive diagonal); Choromanski et al. 2018,
     arXiv:1804.02395 (chi lengths).
@@ -38,12 +43,13 @@ class Frames:
         self._chi = chi
         self._last: tuple[int, NDArray[np.float64]] | None = None
 
-    def fill(self, streams: Streams, start: int, out: NDArray[Any]) -> None:
+    def fill(self, streams: Streams, start: int, out: NumpyArray) -> None:
         """Fill `(K, P)` with the directions start, ..., start + K - 1."""
         for k in range(len(out)):
             block, row = divmod(start + k, self._size)
             out[k] = self._frame(streams, block)[row]
         if self._chi:
+            # Lengths have streams of their own: a direction must not change with the law of its length.
             for k in streams.seek(start, start + len(out), purpose=LENGTH):
                 out[k] *= math.sqrt(streams.generator.chisquare(self._size) / self._size)
 
@@ -51,6 +57,7 @@ class Frames:
         last = self._last
         if last is not None and last[0] == block:
             return last[1]
+        # Only as many rows as are asked for: the frame of n normal vectors has the law of n rows of a whole frame.
         first = block * self._size
         normal = np.empty((min(self._size, self._num_samples - first), self._size))
         fill_normal(streams, first, normal)
@@ -68,7 +75,7 @@ class Permutations:
         self._size = size
         self._last: tuple[int, NDArray[np.int64]] | None = None
 
-    def fill(self, streams: Streams, start: int, out: NDArray[Any]) -> None:
+    def fill(self, streams: Streams, start: int, out: NumpyArray) -> None:
         """Fill `(K, P)` with the directions start, ..., start + K - 1."""
         out.fill(0.0)
         for k in range(len(out)):
@@ -82,3 +89,18 @@ class Permutations:
         for _ in streams.seek(block, block + 1, purpose=PERMUTATION):
             self._last = (block, streams.generator.permutation(self._size))
         return self._permutation(streams, block)
+
+
+def frames(num_samples: int, size: int, memory_budget_bytes: int) -> Fill:
+    """Return what fills with directions of length sqrt(P) that are orthogonal within blocks of P."""
+    return Frames(num_samples, size, chi=False, memory_budget_bytes=memory_budget_bytes).fill
+
+
+def frames_of_chi_length(num_samples: int, size: int, memory_budget_bytes: int) -> Fill:
+    """Return what fills with such directions of chi_P length: each by itself is normal."""
+    return Frames(num_samples, size, chi=True, memory_budget_bytes=memory_budget_bytes).fill
+
+
+def permutations(num_samples: int, size: int, memory_budget_bytes: int) -> Fill:
+    """Return what fills with coordinate directions, each coordinate once in a block of P."""
+    return Permutations(size).fill

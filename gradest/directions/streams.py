@@ -1,4 +1,4 @@
-"""Random streams by index: stream i of a key can be read without reading those before it.
+"""Random numbers by index: stream i of a key can be read without reading those before it.
 
 A counter-based generator (Philox) hashes (key, purpose, i) to 256 bits, and these are the state of a fast
 sequential one (SFC64), from which the numbers of direction i are drawn. This module knows no distribution.
@@ -32,6 +32,7 @@ class Streams:
 
     def seek(self, start: int, stop: int, *, purpose: int = DIRECTION) -> Iterator[int]:
         """Yield 0, ..., stop - start - 1, with `bits` and `generator` set to the beginning of streams start, ...."""
+        # To make a Philox takes 20 times as long as to read four words of it: one for the states of the whole block.
         counter = (purpose << _PURPOSE_SHIFT) + start
         hashed = np.random.Philox(key=self._key, counter=counter).random_raw(_STATE_WORDS * (stop - start))
         inner: dict[str, Any] = {}

@@ -2,9 +2,9 @@
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
 
 from gradest.backend import Leaves
+from gradest.directions.keys import Rng
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel
 from gradest.layout import Layout
@@ -15,7 +15,8 @@ from gradest.objective import Objective
 class Analytic(Estimator):
     """Evaluates the problem's closed-form gradient on the objective's backend."""
 
-    name = "analytic"
+    family = "analytic"
+    composable = True
     source = "Rumelhart, Hinton & Williams 1986, doi:10.1038/323533a0 (for networks)"
     formula = "closed form"
     cost_formula = "1 VJP"
@@ -26,7 +27,7 @@ class Analytic(Estimator):
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         closed_form = objective.prepare_closed_form()
 
-        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+        def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             return KernelResult(*closed_form(leaves))
 
         return PreparedKernel(kernel, "closed form")

@@ -4,13 +4,12 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.backend import Data, Leaves
-from gradest.directions.basis import Chunk, Factors, dense_chunks, gather, pipeline
+from gradest.coordinates import Chunk, Factors, dense_chunks, gather, pipeline
+from gradest.directions.keys import Rng
 from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel
@@ -18,15 +17,17 @@ from gradest.finite_differences.displaced_losses import perturbed_copies
 from gradest.finite_differences.steps import check_step
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.operations import Array
+from gradest.operations import Array, NumpyArray
 
 
 @dataclass(frozen=True)
 class ComplexStep(Estimator):
-    """Moves one parameter at a time along the imaginary axis: nothing is subtracted, so nothing cancels.
+    """Moves one parameter at a time along the imaginary axis, where nothing is subtracted, so that nothing cancels.
 
-    The loss must be analytic and take complex parameters. A loss in operations is (kinks are decided by real
-    parts); in a user's own function, conjugates, magnitudes and comparisons of complex numbers give wrong values.
+    `f(x + i h e_i) = f(x) + i h g_i + O(h^2)` for an analytic loss: the derivative is the imaginary part over h,
+    with h so short that the rest vanishes in rounding. The loss must be analytic and take complex parameters. A
+    loss in operations is (kinks are decided by real parts); in a user's own function, conjugates, magnitudes and
+    comparisons of complex numbers give wrong values.
 
     Attributes
     ----------
@@ -36,7 +37,7 @@ class ComplexStep(Estimator):
         How many displacements are evaluated together; by default what fits the cache.
     """
 
-    name = "complex-step"
+    family = "complex-step"
     source = "Lyness & Moler 1967, doi:10.1137/0704019; Squire & Trapp 1998, doi:10.1137/S003614459631241X"
     formula = "g_i = Im f(x + i h e_i) / h"
     cost_formula = "P values (complex)"
@@ -62,7 +63,8 @@ class ComplexStep(Estimator):
         losses_at = _in_place(objective) if in_place else _population(objective, plan)
         asked = self.step
 
-        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+        def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
+            # The least step whose square, which the loss may form, is still a normal number.
             step = math.sqrt(np.finfo(objective.dtype).tiny) if isinstance(asked, str) else asked
             losses = pipeline(
                 plan,
@@ -80,6 +82,7 @@ _ComplexLosses = Callable[[Leaves, Chunk, float], Array]
 
 
 def _population(objective: Objective, plan: Sequence[Chunk]) -> _ComplexLosses:
+    """Return the losses of K complex copies of the parameters at once, made inside the framework's compiled step."""
     factors = Factors(objective, whole_rows=False, plan=plan)
 
     def make_step(block: int) -> Callable[..., Array]:
@@ -88,7 +91,7 @@ def _population(objective: Objective, plan: Sequence[Chunk]) -> _ComplexLosses:
             population = perturbed_copies(objective, whole, block, left, right, scale * 1j)
             return objective.evaluate_population(population, _complex_data(objective, data))
 
-        return objective.compile(step)
+        return objective.stepped(step)
 
     steps = [make_step(block) for block in range(len(objective.layout.shapes))]
 
@@ -100,6 +103,8 @@ def _population(objective: Objective, plan: Sequence[Chunk]) -> _ComplexLosses:
 
 
 def _in_place(objective: Objective) -> _ComplexLosses:
+    """Return the losses one by one, each imaginary part set in a private copy and cleared again."""
+
     def losses(leaves: Leaves, chunk: Chunk, step: float) -> Array:
         copies = tuple(np.array(leaf + 0j) for leaf in leaves)
         moving = copies[chunk.block].reshape(-1)
@@ -108,7 +113,8 @@ def _in_place(objective: Objective) -> _ComplexLosses:
             moving.imag[position] = step
             values.append(np.asarray(objective.evaluate(copies, objective.data)))
             moving.imag[position] = 0.0
-        return np.stack(values)
+        stacked: Array = np.stack(values)
+        return stacked
 
     return losses
 
@@ -124,7 +130,7 @@ def _complex_data(objective: Objective, data: Data) -> Data:
     return tuple(cast(array) for array in data)
 
 
-def _explained(objective: Objective, losses_at: _ComplexLosses, *args: Any) -> Array:
+def _explained(objective: Objective, losses_at: _ComplexLosses, leaves: Leaves, chunk: Chunk, step: float) -> Array:
     """Return the losses; where a user's function fails on complex parameters, say so.
 
     Raises
@@ -133,9 +139,9 @@ def _explained(objective: Objective, losses_at: _ComplexLosses, *args: Any) -> A
         It failed, with whatever error.
     """
     if objective.text is not None:
-        return losses_at(*args)
+        return losses_at(leaves, chunk, step)
     try:
-        return losses_at(*args)
+        return losses_at(leaves, chunk, step)
     except GradestError:
         raise
     except Exception as error:  # the user's function may raise anything
@@ -146,7 +152,7 @@ def _explained(objective: Objective, losses_at: _ComplexLosses, *args: Any) -> A
         ) from error
 
 
-def _complex(losses: NDArray[Any]) -> NDArray[Any]:
+def _complex(losses: NumpyArray) -> NumpyArray:
     """Return losses that are complex, refusing others: a real loss has lost the derivative on its way."""
     if not np.iscomplexobj(losses):
         raise InvalidInputError(

@@ -1,50 +1,30 @@
 """Evolution strategies: the gradient of the smoothed loss from function values at random points.
 
-What they compute stands here; how blocks of directions are walked through stands in `evolution_kernel`.
+This module states what is computed, at what cost and with what error. How it is computed, block by block, on workers or
+here, is in `gradest.sampling.evolution_kernel`.
 """
 
 from concurrent.futures import Executor
-from dataclasses import dataclass, fields
-from functools import partial
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gradest.chunking import DEFAULT_MEMORY_BUDGET_BYTES
+from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimate import Cost
-from gradest.estimator import Estimator, PreparedKernel, Target
+from gradest.estimator import PreparedKernel, Smoothing, Target
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun, Strategy
+from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun, parameter_kernel
 from gradest.sampling.sampler import DirectionSampler, evaluation_path, require_sigma
 from gradest.sampling.shaping import require_shaping
 from gradest.sampling.workers import Crew
-from gradest.theory import Prediction, local_model, mean_excess, relative_mse_es
+from gradest.situation import Situation
+from gradest.theory import Prediction, local_model, mean_excess, predict_shaped, relative_mse_es
 
 _GAUSSIAN = "Salimans et al. 2017, arXiv:1703.03864; Nesterov & Spokoiny 2017, doi:10.1007/s10208-015-9296-2"
-_ORTHOGONAL = "Choromanski et al. 2018, arXiv:1804.02395"
-_SOURCES = {
-    "rademacher": "Spall 1992, doi:10.1109/9.119632",
-    "sphere": "Flaxman, Kalai & McMahan 2005, arXiv:cs/0408007",
-    "orthogonal": _ORTHOGONAL,
-    "orthogonal-chi": _ORTHOGONAL,
-    "low-rank": "Sarkar et al. 2025, arXiv:2511.16652",
-}
 _SHAPED: dict[str | None, str] = {
     "centered-rank": "centered ranks: Salimans et al. 2017, arXiv:1703.03864",
-}
-_LAWS = {
-    "normal": "~ N(0, I)",
-    "uniform": "uniform in [-sqrt 3, sqrt 3]^P",
-    "rademacher": "of random signs",
-    "sphere": "= sqrt(P) u, u uniform on the sphere",
-    "coordinates": "= sqrt(P) e_j, j drawn with replacement",
-    "coordinates-without-replacement": "= sqrt(P) e_j, j drawn without replacement",
-    "orthogonal": "= sqrt(P) times an orthonormal frame",
-    "orthogonal-chi": "an orthonormal frame with chi_P lengths",
-    "low-rank": "= A B^T / sqrt(r) for each matrix",
 }
 DIFFERENCES = ("auto", "plain", "exact")
 
@@ -67,17 +47,18 @@ class EvolutionStrategy(DirectionSampler):
     antithetic
         Whether values come in pairs at `x + sigma v` and `x - sigma v`, which cancels even terms.
     baseline
-        Of one-sided values: "none"; "value", f(x); "leave-one-out", the mean of the other values; "mean", that of
-        all, which shrinks the estimate by 1 - 1/N. Antithetic pairs need none.
+        What is subtracted from one-sided values: "none"; "value", f(x); "leave-one-out", the mean of the other values;
+        "mean", that of all, which shrinks the estimate by 1 - 1/N. Antithetic pairs need none.
     shaping
         None, "centered-rank", "z-score" or "sign": replaces values by utilities; the estimate is then a direction
-        without the gradient's length, and is not divided by sigma.
+        without the gradient's length, and is not divided by sigma. `gradest.theory.predict_shaped` has its mean cosine
+        with the gradient, `gradest.theory.shaping_scale` its mean length.
     differences
         "plain" subtracts function values; "exact" carries differences through the loss without cancellation and
         needs a loss in gradest's operations; "auto" is plain, and warns where rounding takes over.
     """
 
-    name = "es"
+    family = "es"
     sigma: float = 0.01
     antithetic: bool = True
     baseline: str = "none"
@@ -91,11 +72,14 @@ class EvolutionStrategy(DirectionSampler):
         require_shaping(self.shaping, self.baseline)
         if self.differences not in DIFFERENCES:
             raise InvalidInputError(f"differences must be one of {DIFFERENCES}; found {self.differences!r}")
+        # Refused here, not when it runs: a sweep over hyper-parameters should fail before its first hour.
         for wrong, why in self._conflicts():
             if wrong:
                 raise InvalidInputError(why)
 
     def _conflicts(self) -> tuple[tuple[bool, str], ...]:
+        """Return combinations of hyper-parameters that mean nothing, each with why, and whether this is one."""
+        # "value" is not among these: f(x) is known before the values that it is subtracted from.
         centred = self.baseline in ("leave-one-out", "mean")
         bare = not self.antithetic and self.baseline == "none" and self.shaping is None
         one_sided_sign = self.shaping == "sign" and not self.antithetic
@@ -106,7 +90,7 @@ class EvolutionStrategy(DirectionSampler):
                 "pass antithetic=False, or baseline='none'",
             ),
             (
-                not self.antithetic and self.distribution.startswith("coordinates"),
+                not self.antithetic and not law_of(self.distribution).centred,
                 f"one-sided values along {self.distribution} directions, whose mean is not zero, were asked for: their "
                 "bias is of order sigma; pass antithetic=True, or use fd-forward",
             ),
@@ -134,12 +118,12 @@ class EvolutionStrategy(DirectionSampler):
 
     @property
     def source(self) -> str:
-        """Of the directions where they have one of their own, and of the shaping."""
-        return "; ".join(filter(None, (_SOURCES.get(self.distribution, _GAUSSIAN), _SHAPED.get(self.shaping))))
+        """Where this law of directions, or else the method, was published; then where the shaping was."""
+        return "; ".join(filter(None, (law_of(self.distribution).source or _GAUSSIAN, _SHAPED.get(self.shaping))))
 
     @property
     def formula(self) -> str:
-        """In the words of the hyper-parameters: v_i are the directions, s is sigma."""
+        """The estimate on one line: v_i are the directions, s is sigma, f_i the values."""
         if self.antithetic:
             rise = "f(x + s v_i) - f(x - s v_i)"
             weight = f"({rise}) / 2s"
@@ -148,105 +132,72 @@ class EvolutionStrategy(DirectionSampler):
             rise = f"f(x + s v_i){subtracted.get(self.baseline, '')}"
             weight = f"({rise}) / s"
         if self.shaping is not None:
-            weight = f"{self.shaping}({rise})"
-        return f"(1/N) sum_i {weight} v_i, v_i {_LAWS[self.distribution]}"
+            weight = f"{self.shaping}({rise})"  # utilities have no unit, so there is no division by s
+        return f"(1/N) sum_i {weight} v_i, v_i {law_of(self.distribution).wording}"
 
     @property
     def cost_formula(self) -> str:
-        """In values."""
+        """The cost of one estimate in evaluations of the loss."""
         plain = "2N values" if self.antithetic else "N + 1 values" if self.baseline == "value" else "N values"
         return plain + (" + 1 a block and side" if self.differences == "exact" else "")
 
     @property
     def target(self) -> Target:
-        """The smoothed loss's gradient; its direction alone where values are shaped, or the baseline shrinks it."""
+        """The gradient of the smoothed loss; its direction alone for shaped values and the mean baseline."""
         calibrated = self.shaping is None and self.baseline != "mean"
         return Target.SMOOTHED if calibrated else Target.DIRECTION
+
+    @property
+    def smoothing(self) -> Smoothing | None:
+        """The law and the radius, where the target is the smoothed loss's gradient."""
+        return Smoothing(self.distribution, self.sigma) if self.target is Target.SMOOTHED else None
 
     def cost(self, layout: Layout) -> Cost:
         sides = 2 if self.antithetic else 1
         values = sides * self.num_samples
         if self.differences == "exact":  # each block evaluates f(x) with the differences from it
             return Cost(values=values + len(self.blocks(layout)))
+        # Leave-one-out and mean baselines are made from the values themselves, and cost nothing.
         return Cost(values=values + (1 if self.baseline == "value" else 0))
 
-    def predict(
-        self,
-        layout: Layout,
-        gradient: NDArray[Any],
-        *,
-        value: float | None = None,
-        hessian: NDArray[Any] | None = None,
-        objective: Objective | None = None,
-    ) -> Prediction | None:
-        """Return the relative mean squared error of `gradest.theory.relative_mse_es`; None without a formula."""
-        bare = not self.antithetic and self.baseline == "none"
-        if self.shaping is not None or not np.any(gradient) or (bare and value is None):
+    def predict(self, at: Situation) -> Prediction | None:
+        """Return the error that theory states: the cosine alone where values are shaped; None without a formula.
+
+        See `gradest.theory.relative_mse_es` and `gradest.theory.predict_shaped`.
+        """
+        bare = not self.antithetic and self.baseline == "none" and self.shaping is None
+        if not np.any(at.gradient) or (bare and at.value is None):
             return None
-        excess = mean_excess(
-            self.distribution, blocks=layout.shapes, shares=self.shares(layout, gradient), rank=self.rank
-        )
+        baseline = "antithetic" if self.antithetic else self.baseline
+        size = at.layout.num_parameters
         try:
+            if self.shaping is not None:
+                return predict_shaped(
+                    self.distribution,
+                    shaping=self.shaping,
+                    baseline=baseline,
+                    num_parameters=size,
+                    num_samples=self.num_samples,
+                )
             return relative_mse_es(
                 self.distribution,
-                baseline="antithetic" if self.antithetic else self.baseline,
-                num_parameters=layout.num_parameters,
+                baseline=baseline,
+                num_parameters=size,
                 num_samples=self.num_samples,
                 sigma=self.sigma,
-                model=local_model(gradient, hessian=hessian, value=value),
-                direction_excess=excess,
+                model=local_model(at.gradient, hessian=at.hessian, value=at.value),
+                direction_excess=mean_excess(
+                    self.distribution, blocks=at.layout.shapes, shares=at.shares, rank=self.rank
+                ),
             )
         except UnsupportedError:  # no formula is derived for this law and baseline, and None says so
             return None
 
-    def strategy(self) -> Strategy:
-        """Return the hyper-parameters that decide how values become weights."""
-        return Strategy(
-            num_samples=self.num_samples,
-            sigma=self.sigma,
-            antithetic=self.antithetic,
-            baseline=self.baseline,
-            shaping=self.shaping,
-            differences=self.differences,
-        )
-
     def parts(self, objective: Objective) -> EvolutionKernel:
         """Return the kernel whose parts workers carry out."""
-        packed = self.distribution == "rademacher" and objective.ops.unpacks_signs and len(set(objective.dtypes)) == 1
-        draw = partial(self.directions, objective=objective)
-        return EvolutionKernel(self.strategy(), objective, draw, packed=packed)
+        return parameter_kernel(self, objective)
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         self.directions((0, 0), objective)  # refuses now what would not fit the memory budget later
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
         return PreparedKernel(EvolutionRun(crew, self.blocks(objective.layout)), evaluation_path(objective))
-
-
-@dataclass(frozen=True, kw_only=True)
-class AntitheticVariant(Estimator):
-    """Is the base of antithetic evolution strategies on something else than the parameters as they are.
-
-    Attributes
-    ----------
-    num_samples, sigma, chunk_size, memory_budget_bytes
-        As in `EvolutionStrategy`.
-    """
-
-    stochastic = True
-
-    num_samples: int = 100
-    sigma: float = 0.01
-    chunk_size: int | None = None
-    memory_budget_bytes: int = DEFAULT_MEMORY_BUDGET_BYTES
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range."""
-        self.plain()
-
-    def cost(self, layout: Layout) -> Cost:
-        return Cost(values=2 * self.num_samples)
-
-    def plain(self) -> EvolutionStrategy:
-        """Return the evolution strategy with the hyper-parameters that this one has too."""
-        own = {field.name for field in fields(self)}
-        return EvolutionStrategy(**{f.name: getattr(self, f.name) for f in fields(EvolutionStrategy) if f.name in own})

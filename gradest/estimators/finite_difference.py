@@ -1,28 +1,20 @@
 """The gradient by finite differences along the coordinates: one-sided, or central of any even order."""
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from gradest.errors import InvalidInputError, unknown_name
-from gradest.estimate import Cost
-from gradest.estimator import Estimator, PreparedKernel
+from gradest.finite_differences.coordinate_differences import CoordinateDifferences
 from gradest.finite_differences.rules import ONE_SIDED, central_rule
-from gradest.finite_differences.steps import MODES, check_step
 from gradest.finite_differences.sweep import QuotientSweep
-from gradest.layout import Layout
-from gradest.objective import Objective
+from gradest.situation import Situation
 from gradest.theory import Prediction
 
 SCHEMES = ("forward", "backward", "central")
 
 
 @dataclass(frozen=True)
-class FiniteDifference(Estimator):
+class FiniteDifference(CoordinateDifferences):
     """Moves one parameter at a time and divides the change of the loss by the step.
 
     Attributes
@@ -47,9 +39,14 @@ class FiniteDifference(Estimator):
         and the step may be as small as one likes (losses written in operations).
     chunk_size
         How many displacements are evaluated together; by default what fits the cache.
+    kinks
+        Whether to look for displacements that carry the loss across a kink of relu, abs or maximum, where a quotient
+        mixes two slopes: "ignore" does not look; "mark" has them as `Estimate.crossings`; "warn" marks them and gives
+        a `KinkWarning` with their number. Looking takes about as long as path "black-box" (losses written in
+        operations). `kink_crossings` looks once, without an estimate.
     """
 
-    name = "fd"
+    family = "fd"
     source = (
         "Gill, Murray, Saunders & Wright 1983, doi:10.1137/0904025; "
         "Fornberg 1988, doi:10.1090/S0025-5718-1988-0935077-0"
@@ -63,25 +60,20 @@ class FiniteDifference(Estimator):
     path: str = "auto"
     differences: str = "plain"
     chunk_size: int | None = None
+    kinks: str = "ignore"
 
     def __post_init__(self) -> None:
-        check_step(self.step, ("auto", "noise"))
-        for asked, known, what in (
-            (self.scheme, SCHEMES, "difference scheme"),
-            (self.step_mode, MODES, "step_mode"),
-            (self.path, ("auto", "black-box", "structured"), "path"),
-            (self.differences, ("plain", "exact"), "kind of differences"),
-        ):
-            if asked not in known:
-                raise unknown_name(what, asked, known)
+        if self.scheme not in SCHEMES:
+            raise unknown_name("difference scheme", self.scheme, SCHEMES)
         if self.scheme != "central" and self.order not in (None, 1):
             raise InvalidInputError(
                 f"order={self.order} was asked for with scheme={self.scheme!r}, which has order 1; use scheme='central'"
             )
         self._check_combination()
+        # A frozen dataclass is set up through `object`: coordinates as given may be a list or hold NumPy integers.
         object.__setattr__(self, "coordinates", _coordinates(self.coordinates))
         object.__setattr__(self, "stochastic", isinstance(self.coordinates, int))
-        self._sweep()  # refuses an order that central differences do not have
+        self.sweep()  # refuses what a sweep cannot have, an order that central differences lack among it
 
     def _check_combination(self) -> None:
         clash = None
@@ -94,7 +86,7 @@ class FiniteDifference(Estimator):
         if clash is not None:
             raise InvalidInputError(f"these do not go together: {clash}")
 
-    def _sweep(self) -> QuotientSweep:
+    def sweep(self) -> QuotientSweep:
         order = 2 if self.order is None else self.order
         return QuotientSweep(
             rule=central_rule(order) if self.scheme == "central" else ONE_SIDED[self.scheme],
@@ -104,6 +96,7 @@ class FiniteDifference(Estimator):
             differences=self.differences,
             coordinates=self.coordinates,
             chunk_size=self.chunk_size,
+            kinks=self.kinks,
         )
 
     @property
@@ -121,46 +114,16 @@ class FiniteDifference(Estimator):
     def cost_formula(self) -> str:
         """In values; P is the number of coordinates."""
         values = f"{self.order or 2} P values" if self.scheme == "central" else "P + 1 values"
-        return values + (", + 1 a chunk and point" if self.differences == "exact" else "")
+        values += ", + 1 a chunk and point" if self.differences == "exact" else ""
+        points = (self.order or 2) if self.scheme == "central" else 1
+        return values + ("" if self.kinks == "ignore" else f", + {points} P + 1 to look for kinks")
 
-    def cost(self, layout: Layout) -> Cost:
-        return self._sweep().cost(layout)
-
-    def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
-        size = objective.layout.num_parameters
-        asked = self.coordinates
-        if asked is not None and (asked if isinstance(asked, int) else max(asked) + 1) > size:
-            raise InvalidInputError(f"coordinates={asked} were asked for; the objective has {size} parameters")
-        return self._sweep().prepare(objective)
-
-    def kink_crossings(self, objective: Objective, params: Any = None) -> NDArray[np.bool_]:
-        """Return which coordinates' displacements carry the loss across a kink of relu, abs or maximum, `(P,)`.
-
-        Where one does, the quotient mixes two slopes and its error is not that of a smooth function: its entries
-        are best left out of a table of accuracy. Costs as many values as the quotients, and one more.
-
-        Raises
-        ------
-        UnsupportedError
-            The objective is an opaque function, whose kinks cannot be seen.
-        """
-        leaves = objective.start if params is None else objective.leaves_of(params)
-        return self._sweep().kink_crossings(objective, leaves)
-
-    def predict(
-        self,
-        layout: Layout,
-        gradient: NDArray[Any],
-        *,
-        value: float | None = None,
-        hessian: NDArray[Any] | None = None,
-        objective: Objective | None = None,
-    ) -> Prediction | None:
+    def predict(self, at: Situation) -> Prediction | None:
         if not isinstance(self.coordinates, int):
             return None
         return Prediction(
             target="gradient",
-            relative_mse=layout.num_parameters / self.coordinates - 1.0,
+            relative_mse=at.layout.num_parameters / self.coordinates - 1.0,
             exact_for="any differentiable f",
             bias_order=None,
             source="derived: sampling coordinates without replacement; the error of the quotients is left out",

@@ -3,18 +3,16 @@
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
-
-from numpy.typing import NDArray
 
 from gradest.backend import Data, Leaves
-from gradest.directions.basis import Chunk, Factors, dense_chunks, gather, pipeline, row_chunks, spread
+from gradest.coordinates import Chunk, Factors, dense_chunks, gather, pipeline, row_chunks, spread
+from gradest.directions.keys import Rng
 from gradest.errors import InvalidInputError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.operations import Array
+from gradest.operations import Array, NumpyArray
 
 STRUCTURED_DIRECTIONS = 2048
 """How many structured directions go together: each carries one column of a layer until the logits."""
@@ -38,7 +36,7 @@ class Forward(Estimator):
         How many directions are pushed together; by default as many as fit the cache.
     """
 
-    name = "forward"
+    family = "forward"
     source = "Wengert 1964, doi:10.1145/355586.364791; Baydin et al. 2018, arXiv:1502.05767"
     formula = "g_i = J e_i, i = 1..P"
     cost_formula = "P JVPs"
@@ -63,6 +61,8 @@ class Forward(Estimator):
         structured = self.path == "structured"
         engine = objective.choose_engine("gradest" if structured else self.engine, "value_and_jvps")
         layout = objective.layout
+        # Entries of one row of a weight matrix move the columns of the pre-activations in turn, all by the same input
+        # feature: chunks of whole rows share it.
         if structured:
             plan = row_chunks(layout, self.chunk_size, default=STRUCTURED_DIRECTIONS)
         else:
@@ -71,10 +71,10 @@ class Forward(Estimator):
         push = _push_native(objective, factors) if engine == "native" else _push_dual(objective, factors)
         backend = objective.backend
 
-        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+        def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             values: list[Array] = []
 
-            def finish(chunk: Chunk, found: tuple[Array, Array]) -> tuple[Chunk, NDArray[Any]]:
+            def finish(chunk: Chunk, found: tuple[Array, Array]) -> tuple[Chunk, NumpyArray]:
                 if not values:  # each chunk has the loss; thousands of scalars on a device are not kept
                     values.append(found[0])
                 return chunk, backend.numpy(found[1])
@@ -88,6 +88,7 @@ class Forward(Estimator):
 def _push_dual(objective: Objective, factors: Factors) -> _Push:
     """Return the JVPs of a chunk by dual numbers; each block has a step of its own, where the others do not move."""
 
+    # One compiled step for each block, not for each chunk: chunks of a block have one shape, or two.
     def make_step(block: int) -> Callable[..., tuple[Array, Array]]:
         def step(leaves: Leaves, left: Array, right: Array, data: Data) -> tuple[Array, Array]:
             return objective.evaluate_jvps(leaves, factors.tangents(leaves, block, left, right), data)
@@ -105,6 +106,7 @@ def _push_dual(objective: Objective, factors: Factors) -> _Push:
 
 def _push_native(objective: Objective, factors: Factors) -> _Push:
     """Return the JVPs of a chunk by the framework's forward mode, which takes a tangent of every block."""
+    # Zeros of blocks that do not move must be real arrays here: frameworks have no symbolic zero to pass in.
     jvps = objective.prepare_jvps()
     ops, shapes = objective.ops, objective.layout.shapes
 

@@ -6,18 +6,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.backend import Leaves
 from gradest.directions import Key, Noise, as_tangents, root_key
+from gradest.directions.keys import Rng
 from gradest.errors import InvalidInputError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel, Target
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.operations import Array
-from gradest.sampling.sampler import DirectionSampler, Draws, add_leaves, bound_step, place
+from gradest.operations import Array, Data
+from gradest.sampling.sampler import DirectionSampler, Draws, add_leaves, place
 from gradest.sampling.workers import Crew, Group, task_groups
+from gradest.situation import Situation
 from gradest.theory import Prediction, predict_forward_gradient, projection_relative_mse
 
 
@@ -37,7 +38,7 @@ class ForwardGradient(DirectionSampler):
         "native" (the framework's own forward mode), "gradest" (dual numbers), or "auto": native where there is one.
     """
 
-    name = "forward-gradient"
+    family = "forward-gradient"
     source = "Baydin et al. 2022, arXiv:2202.08587; Fluegel et al. 2024, arXiv:2410.17764 (projection)"
     formula = "(1/N) sum_i (grad f . v_i) v_i"
     cost_formula = "N JVPs"
@@ -62,29 +63,21 @@ class ForwardGradient(DirectionSampler):
     def cost(self, layout: Layout) -> Cost:
         return Cost(jvps=self.num_samples)
 
-    def predict(
-        self,
-        layout: Layout,
-        gradient: NDArray[Any],
-        *,
-        value: float | None = None,
-        hessian: NDArray[Any] | None = None,
-        objective: Objective | None = None,
-    ) -> Prediction | None:
+    def predict(self, at: Situation) -> Prediction | None:
         """Return the relative mean squared error, exact for any differentiable loss."""
-        if not np.any(gradient):
+        if not np.any(at.gradient):
             return None
         plain = predict_forward_gradient(
             self.distribution,
-            num_parameters=layout.num_parameters,
+            num_parameters=at.layout.num_parameters,
             num_samples=self.num_samples,
-            blocks=layout.shapes,
-            shares=self.shares(layout, gradient),
+            blocks=at.layout.shapes,
+            shares=at.shares,
             rank=self.rank,
         )
         if not self.projection:
             return plain
-        left = projection_relative_mse(num_parameters=layout.num_parameters, num_samples=self.num_samples)
+        left = projection_relative_mse(num_parameters=at.layout.num_parameters, num_samples=self.num_samples)
         return replace(plain, relative_mse=left, bias_order=0)
 
     def parts(self, objective: Objective) -> "ForwardGradientKernel":
@@ -101,13 +94,15 @@ class ForwardGradient(DirectionSampler):
         self.directions((0, 0), objective)  # refuses now what would not fit the memory budget later
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
         groups = task_groups(self.blocks(objective.layout), objective)
+        # Directions have length sqrt(P): the projection on their span divides by P, the unbiased mean by N.
         scale = 1.0 / (num_parameters if self.projection else self.num_samples)
 
-        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+        def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             key = root_key(rng)
             total: Leaves | None = None
             value = None
-            for loss, part in crew.run("slopes", leaves, groups, [(key,)] * len(groups)):
+            # Each JVP gives the loss too, the same in every block: the last one is as good as any.
+            for loss, part in crew.run(ForwardGradientKernel.slopes, leaves, groups, [(key,)] * len(groups)):
                 value, total = loss, add_leaves(total, part)
             return KernelResult(value, tuple(leaf * scale for leaf in total or ()))
 
@@ -115,18 +110,19 @@ class ForwardGradient(DirectionSampler):
 
 
 class ForwardGradientKernel:
-    """The part of a forward gradient on one objective that workers carry out."""
+    """A forward gradient on one objective, in parts for workers."""
 
     def __init__(self, estimator: ForwardGradient, objective: Objective) -> None:
         self.objective = objective
         self.path = objective.choose_engine(estimator.engine, "value_and_jvps")
         native = self.path == "native"
-        self._step = _native_step(objective) if native else bound_step(objective, _interpreted_step(objective))
+        self._step = _native_step(objective) if native else objective.stepped(_interpreted_step(objective))
         self._estimator = estimator
         self._source: tuple[Key, Draws] | None = None
 
-    def slopes(self, leaves: Leaves, group: Group, key: Key) -> tuple[Any, Leaves | None]:
+    def slopes(self, leaves: Leaves, group: Group, key: Key) -> tuple[Any, Leaves]:
         """Return the loss and `sum_k (grad f . v_k) v_k` over the group's directions."""
+        # Groups of one estimate share a key: orthogonal frames kept by the source are then drawn once.
         if self._source is None or self._source[0] != key:
             self._source = (key, self._estimator.directions(key, self.objective))
         total: Leaves | None = None
@@ -134,7 +130,7 @@ class ForwardGradientKernel:
         for block in group:
             value, part = self._step(leaves, place(self.objective, self._source[1].block(*block)))
             total = add_leaves(total, part)
-        return value, total
+        return value, total or ()
 
 
 Step = Callable[..., tuple[Array, Leaves]]
@@ -143,7 +139,7 @@ Step = Callable[..., tuple[Array, Leaves]]
 def _interpreted_step(objective: Objective) -> Step:
     """Return a step by gradest's dual numbers, which use the structure of the directions."""
 
-    def step(leaves: Leaves, noise: Noise, data: Any) -> tuple[Array, Leaves]:
+    def step(leaves: Leaves, noise: Noise, data: Data) -> tuple[Array, Leaves]:
         tangents = as_tangents(noise)
         value, slopes = objective.evaluate_jvps(leaves, tangents, data)
         return value, tuple(tangent.combine(objective.ops, slopes) for tangent in tangents)
@@ -152,7 +148,7 @@ def _interpreted_step(objective: Objective) -> Step:
 
 
 def _native_step(objective: Objective) -> Step:
-    """Return a step by the framework's forward mode, on dense directions."""
+    """Return a step by the framework's own forward mode, which takes dense tangents alone."""
     jvps, ops = objective.prepare_jvps(), objective.ops
 
     def step(leaves: Leaves, noise: Noise) -> tuple[Array, Leaves]:

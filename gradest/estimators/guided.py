@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from gradest.directions import Directions, Key, Noise
 from gradest.errors import InvalidInputError, UnsupportedError
+from gradest.estimate import Cost
 from gradest.estimator import PreparedKernel, Target
-from gradest.estimators.evolution import AntitheticVariant, EvolutionStrategy
 from gradest.layout import Layout
 from gradest.objective import Objective
+from gradest.sampling.antithetic import AntitheticVariant
 from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
-from gradest.sampling.sampler import evaluation_path
+from gradest.sampling.sampler import Sampler, evaluation_path
 from gradest.sampling.workers import Crew
+from gradest.situation import Situation
 from gradest.theory import Prediction, predict_guided
 
 _GUIDE = "guide"
@@ -47,7 +49,7 @@ class GuidedES(AntitheticVariant):
         The factor beta of the estimate, by which the paper multiplies it.
     """
 
-    name = "guided-es"
+    family = "guided-es"
     source = "Maheswaranathan et al. 2019, arXiv:1806.10230"
     formula = "(beta/N) sum_i (f(x + s v_i) - f(x - s v_i)) / (2 s) v_i / (alpha + (1 - alpha) P/k)"
     cost_formula = "2N values"
@@ -63,29 +65,24 @@ class GuidedES(AntitheticVariant):
 
     @property
     def target(self) -> Target:
-        """A direction near the gradient's; for alpha = 1 and scale = 1 the smoothed loss's gradient."""
+        """A direction near the gradient's; for alpha = 1 and scale = 1 the gradient of the smoothed loss."""
         return Target.SMOOTHED if self.alpha == self.scale == 1.0 else Target.DIRECTION
 
-    def predict(
-        self,
-        layout: Layout,
-        gradient: NDArray[Any],
-        *,
-        value: float | None = None,
-        hessian: NDArray[Any] | None = None,
-        objective: Objective | None = None,
-    ) -> Prediction | None:
+    def cost(self, layout: Layout) -> Cost:
+        return Cost(values=2 * self.num_samples)
+
+    def predict(self, at: Situation) -> Prediction | None:
         """Return the error about the gradient, bias included, of `predict_guided`; None without an objective.
 
         The objective says how the guides are laid out.
         """
-        exact = np.asarray(gradient, dtype=np.float64)
-        if objective is None or not np.any(exact):
+        exact = np.asarray(at.gradient, dtype=np.float64)
+        if at.objective is None or not np.any(exact):
             return None
-        basis = objective.scoped(self._basis)(objective)
+        basis = at.objective.scoped(self._basis)(at.objective)
         inside = float(np.sum((basis.T @ exact) ** 2) / np.sum(exact**2))
         return predict_guided(
-            num_parameters=layout.num_parameters,
+            num_parameters=at.layout.num_parameters,
             num_guides=basis.shape[1],
             num_samples=self.num_samples,
             alpha=self.alpha,
@@ -96,13 +93,17 @@ class GuidedES(AntitheticVariant):
     def parts(self, objective: Objective) -> EvolutionKernel:
         """Return the kernel whose parts workers carry out."""
         basis = self._basis(objective)
-        draw = partial(GuidedDirections, estimator=self.plain(), objective=objective, basis=basis, alpha=self.alpha)
-        return EvolutionKernel(self.plain().strategy(), objective, draw)
+        draw = partial(GuidedDirections, estimator=self, objective=objective, basis=basis, alpha=self.alpha)
+        return EvolutionKernel(self, objective, draw)
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
-        guided = (1.0 - self.alpha) * objective.layout.num_parameters / max(1, len(self.guides or ()))
-        run = EvolutionRun(crew, self.plain().blocks(objective.layout), scale=self.scale / (self.alpha + guided))
+        # The largest eigenvalue of E v v^T, alpha + (1 - alpha) P / k, belongs to the guides' span: divided by it, the
+        # estimate is unbiased inside the span (at scale 1) and shrunk outside.
+        size = objective.layout.num_parameters
+        guided = (1.0 - self.alpha) * size / max(1, len(self.guides or ()))
+        blocks = self._blocks(objective.layout, entries=size)
+        run = EvolutionRun(crew, blocks, scale=self.scale / (self.alpha + guided))
         return PreparedKernel(run, evaluation_path(objective))
 
     def _basis(self, objective: Objective) -> NDArray[np.float64]:
@@ -111,6 +112,7 @@ class GuidedES(AntitheticVariant):
             raise UnsupportedError(
                 "guided-es was asked for without guides; pass guides=[gradient, ...] in the structure of the parameters"
             )
+        # Checked before QR, which returns a basis of any matrix: of dependent guides one of nothing in particular.
         rows = [_flat(guide, objective) for guide in self.guides]
         matrix = np.stack(rows).T
         rank = int(np.linalg.matrix_rank(matrix))
@@ -138,9 +140,10 @@ class GuidedDirections:
     """Normal directions of P + k numbers, of which the last k are coordinates in the guides' span."""
 
     def __init__(
-        self, key: Key, *, estimator: EvolutionStrategy, objective: Objective, basis: NDArray[np.float64], alpha: float
+        self, key: Key, *, estimator: Sampler, objective: Objective, basis: NDArray[np.float64], alpha: float
     ) -> None:
         layout = objective.layout
+        # One draw of P + k normal numbers for each direction: index and seed decide both parts together.
         extended = Layout((*layout.names, _GUIDE), (*layout.shapes, (basis.shape[1],)))
         self._layout = layout
         self._normal = Directions(

@@ -3,29 +3,31 @@
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.autodiff import value_and_gradient
 from gradest.backend import Leaves, as_float64
-from gradest.directions import Directions, Key
+from gradest.directions.keys import Rng
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel, Target
-from gradest.estimators.evolution import AntitheticVariant
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.operations import Array, Operations
+from gradest.operations import Array, Data, Operations
+from gradest.sampling.antithetic import AntitheticVariant
 from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
 from gradest.sampling.layers import Layer, require_layers_alone, run_intercepted
+from gradest.sampling.sampler import DirectionSampler
 from gradest.sampling.workers import Crew
+from gradest.situation import Situation
 from gradest.tangents import Tangent
 from gradest.theory import NodeLayer, Prediction, predict_node_perturbation
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodePerturbation(AntitheticVariant):
+class NodePerturbation(AntitheticVariant, DirectionSampler):
     """Estimates the gradient by the pre-activations of all layers, and carries it to the weights exactly.
 
     With pre-activations `z_l = h_{l-1} W_l + b_l`, the estimate by z is antithetic ES, and then
@@ -39,64 +41,46 @@ class NodePerturbation(AntitheticVariant):
 
     Attributes
     ----------
-    num_samples, sigma, distribution, chunk_size, memory_budget_bytes
+    num_samples, sigma, distribution, rank, chunk_size, memory_budget_bytes
         As in `EvolutionStrategy`, for antithetic pairs; sigma is in units of the pre-activations.
     """
 
-    name = "node-perturbation"
+    family = "node-perturbation"
     source = "Widrow & Lehr 1990, doi:10.1109/5.58323 (MR III); Ren et al. 2023, arXiv:2210.03310"
     formula = "h^T (1/N) sum_i (f(z + s v_i) - f(z - s v_i)) / (2 s) v_i"
     cost_formula = "2N + 1 values"
 
-    distribution: str = "normal"
-
     @property
     def target(self) -> Target:
-        """The gradient of the loss smoothed over pre-activations."""
+        """The gradient of the loss smoothed over pre-activations, not over weights."""
         return Target.SMOOTHED
 
     def cost(self, layout: Layout) -> Cost:
         return Cost(values=2 * self.num_samples + 1)
 
-    def predict(
-        self,
-        layout: Layout,
-        gradient: NDArray[Any],
-        *,
-        value: float | None = None,
-        hessian: NDArray[Any] | None = None,
-        objective: Objective | None = None,
-    ) -> Prediction | None:
+    def predict(self, at: Situation) -> Prediction | None:
         """Return the error of `predict_node_perturbation` at the objective's start point; None without an objective.
 
         Activations and the gradient by pre-activations come from one run of the loss and one of reverse mode.
         """
-        if objective is None or not np.any(gradient):
+        if at.objective is None or not np.any(at.gradient):
             return None
         return predict_node_perturbation(
             self.distribution,
-            layers=objective.scoped(_node_layers)(objective),
-            gradient_norm=float(np.linalg.norm(np.asarray(gradient, dtype=np.float64))),
+            layers=at.objective.scoped(_node_layers)(at.objective),
+            gradient_norm=float(np.linalg.norm(np.asarray(at.gradient, dtype=np.float64))),
             num_samples=self.num_samples,
+            rank=self.rank,
         )
 
     def parts(self, objective: Objective) -> EvolutionKernel:
         """Return the kernel whose parts workers carry out: evolution strategies on pre-activations."""
-        plain, nodes = self.plain(), _node_layout(objective)
-
-        def draw(key: Key) -> Directions:
-            return Directions(
-                key,
-                nodes,
-                plain.distribution,
-                num_samples=plain.num_samples,
-                dtype=objective.dtype,
-                memory_budget_bytes=plain.memory_budget_bytes,
-            )
-
+        draw = partial(self.directions, objective=objective, layout=_node_layout(objective))
         draw((0, 0))  # refuses now what would not fit the memory budget later
 
-        def evaluate(leaves: Leaves, tangents: Sequence[Tangent], data: Any) -> Array:
+        def evaluate(leaves: Leaves, tangents: Sequence[Tangent], data: Data) -> Array:
+            # Layers run in the order in which `_node_layout` found them, so the k-th affine operation takes the k-th
+            # direction.
             moves = iter(tangents)
             objective.count(Cost(values=tangents[0].count))
 
@@ -105,19 +89,20 @@ class NodePerturbation(AntitheticVariant):
 
             return run_intercepted(objective, leaves, data, move)
 
-        return EvolutionKernel(plain.strategy(), objective, draw, evaluate)
+        return EvolutionKernel(self, objective, draw, evaluate)
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         return objective.scoped(self._prepare)(objective, executor)  # type: ignore[no-any-return]  # its own result
 
     def _prepare(self, objective: Objective, executor: Executor | None) -> PreparedKernel:
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
-        run = EvolutionRun(crew, self.plain().blocks(_node_layout(objective)))
+        run = EvolutionRun(crew, self.blocks(_node_layout(objective)))
+        # Inputs h and f(x) come from one evaluation without noise; that is the "+ 1" of the cost.
         forward = objective.compile(lambda leaves, data: _value_and_inputs(objective, leaves, data))
         layers = tuple(layer for layer, _, _ in require_layers_alone(objective))
         carry = objective.compile(lambda inputs, nodes, data: _by_parameters(objective, layers, inputs, nodes))
 
-        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+        def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             value, inputs = forward(leaves)
             return KernelResult(value, carry(inputs, tuple(run(leaves, rng).gradient)))
 
@@ -143,6 +128,7 @@ def _node_layers(objective: Objective) -> tuple[NodeLayer, ...]:
         leaves, data = bound
         return run_intercepted(objective, leaves, data, move, ops=ops)
 
+    # df/dz is the gradient by shifts added to the pre-activations, taken at shift zero.
     rest = tuple(objective.ops.zeros_like(output) for _, _, output in found)
     _, slopes = value_and_gradient(shifted, objective.ops, rest, (objective.start, objective.data))
     return tuple(
@@ -151,7 +137,7 @@ def _node_layers(objective: Objective) -> tuple[NodeLayer, ...]:
     )
 
 
-def _value_and_inputs(objective: Objective, leaves: Leaves, data: Any) -> tuple[Array, tuple[Array, ...]]:
+def _value_and_inputs(objective: Objective, leaves: Leaves, data: Data) -> tuple[Array, tuple[Array, ...]]:
     """Return the loss and the inputs of its layers; counts one value."""
     objective.count(Cost(values=1))
     inputs: list[Array] = []
@@ -171,6 +157,6 @@ def _by_parameters(objective: Objective, layers: Sequence[Layer], inputs: Leaves
         parts = {layer.weight: ops.matmul(ops.matrix_transpose(values), node)}
         if layer.bias is not None:
             parts[layer.bias] = ops.sum(node, axis=-2)
-        for place, part in parts.items():
+        for place, part in parts.items():  # a tied weight is met several times, and its uses add up
             total[place] = total[place] + part if place in total else part
     return tuple(total[place] for place in range(len(objective.layout.names)))

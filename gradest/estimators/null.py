@@ -2,9 +2,9 @@
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
 
 from gradest.backend import Leaves
+from gradest.directions.keys import Rng
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel, Target
 from gradest.layout import Layout
@@ -13,16 +13,16 @@ from gradest.objective import Objective
 
 @dataclass(frozen=True)
 class Null(Estimator):
-    """Returns zeros without an evaluation: the cost of the harness itself, a permanent row of every table."""
+    """Returns zeros and evaluates nothing, so that its time is the cost of the harness itself."""
 
-    name = "null"
+    family = "null"
     source = "a control"
     formula = "0"
     cost_formula = "nothing"
 
     @property
     def target(self) -> Target:
-        """Nothing."""
+        """Nothing: zeros are no estimate."""
         return Target.NOTHING
 
     def cost(self, layout: Layout) -> Cost:
@@ -32,7 +32,7 @@ class Null(Estimator):
         make_zeros = objective.scoped(lambda: tuple(objective.ops.zeros_like(leaf) for leaf in objective.start))
         zeros = make_zeros()  # once: making arrays costs a framework more than all that surrounds an estimate
 
-        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+        def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             return KernelResult(None, zeros)
 
         return PreparedKernel(kernel, "zeros")

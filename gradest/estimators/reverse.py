@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
 
 from gradest.autodiff.checkpointed import checkpointed_value_and_gradient
 from gradest.backend import Leaves
-from gradest.errors import InvalidInputError, UnsupportedError
+from gradest.directions.keys import Rng
+from gradest.errors import InvalidInputError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel
 from gradest.layout import Layout
@@ -33,7 +33,8 @@ class Reverse(Estimator):
         merges equal computations would keep the values after all.
     """
 
-    name = "reverse"
+    family = "reverse"
+    composable = True
     source = "Linnainmaa 1976, doi:10.1007/BF01931367; Griewank & Walther 2008, doi:10.1137/1.9780898717761"
     formula = "J^T 1"
     cost_formula = "1 VJP (and 1 value with checkpoints)"
@@ -61,18 +62,14 @@ class Reverse(Estimator):
         else:
             gradient, path = objective.prepare_gradient(self.engine)
 
-        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+        def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             return KernelResult(*gradient(leaves))
 
         return PreparedKernel(kernel, path)
 
     def _prepare_checkpointed(self, objective: Objective) -> Callable[[Leaves], tuple[Array, Leaves]]:
-        text, ops, cost = objective.text, objective.ops, self.cost(objective.layout)
-        if text is None:
-            raise UnsupportedError(
-                "checkpoint was asked for; it needs the loss as a gradest Problem written in operations, and this "
-                "objective is an opaque function; use the framework's own checkpointing inside it"
-            )
+        text = objective.require_text("checkpoint", instead="the framework's own checkpointing inside it")
+        ops, cost = objective.ops, self.cost(objective.layout)
         places = DEFAULT_PLACES if self.checkpoint is True else int(self.checkpoint)
 
         def gradient(leaves: Leaves) -> tuple[Array, Leaves]:

@@ -2,26 +2,27 @@
 
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.backend import Leaves
 from gradest.directions import Key, as_tangents, root_key
+from gradest.directions.keys import Rng
+from gradest.directions.laws import law_of
 from gradest.errors import UnsupportedError
 from gradest.estimate import Cost, KernelResult
-from gradest.estimator import PreparedKernel, Target
+from gradest.estimator import PreparedKernel, Smoothing, Target
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.sampling.sampler import DirectionSampler, Draws, add_leaves, place, require_sigma
 from gradest.sampling.workers import Crew, Group, task_groups
+from gradest.situation import Situation
 from gradest.theory import Prediction, local_model, predict_pathwise
 
 
 @dataclass(frozen=True, kw_only=True)
 class SmoothedGradient(DirectionSampler):
-    """Averages exact gradients at `x + sigma v_i`: the pathwise estimate of the smoothed loss's gradient.
+    """Averages exact gradients at random points `x + sigma v_i` (the pathwise, or reparametrised, estimate).
 
     Relative mean squared error `sigma^2 |H|_F^2 / (N |g|^2)`, exact for quadratic losses; zero for linear ones.
 
@@ -32,10 +33,10 @@ class SmoothedGradient(DirectionSampler):
     antithetic
         Whether gradients come in pairs at `x + sigma v` and `x - sigma v`: exact for quadratic losses.
     engine
-        Of the gradients: "native", "gradest" or "auto"; see `Reverse`.
+        What computes each gradient: "native", "gradest" or "auto"; see `Reverse`.
     """
 
-    name = "smoothed"
+    family = "smoothed"
     source = "Bonnet 1964, doi:10.1007/BF03014720; Mohamed et al. 2020, arXiv:1906.10652 (pathwise estimators)"
     formula = "(1/N) sum_i grad f(x + s v_i)"
     cost_formula = "N VJPs (2N antithetic)"
@@ -49,7 +50,7 @@ class SmoothedGradient(DirectionSampler):
         """Refuse a radius out of range, and directions whose mean is not zero."""
         super().__post_init__()
         require_sigma(self.sigma)
-        if self.distribution.startswith("coordinates") and not self.antithetic:
+        if not law_of(self.distribution).centred and not self.antithetic:
             raise UnsupportedError(
                 f"distribution={self.distribution!r} has directions of mean not zero, which would move the points to "
                 "one side; pass antithetic=True, or distribution='normal'"
@@ -57,26 +58,24 @@ class SmoothedGradient(DirectionSampler):
 
     @property
     def target(self) -> Target:
-        """The smoothed loss's gradient."""
+        """The gradient of the smoothed loss."""
         return Target.SMOOTHED
+
+    @property
+    def smoothing(self) -> Smoothing:
+        """The law and the radius of the points."""
+        return Smoothing(self.distribution, self.sigma)
 
     def cost(self, layout: Layout) -> Cost:
         return Cost(vjps=self.num_samples * (2 if self.antithetic else 1))
 
-    def predict(
-        self,
-        layout: Layout,
-        gradient: NDArray[Any],
-        *,
-        value: float | None = None,
-        hessian: NDArray[Any] | None = None,
-        objective: Objective | None = None,
-    ) -> Prediction | None:
-        """Return the relative mean squared error, exact for quadratic losses; None where the curvature is not known."""
-        if hessian is None or not np.any(gradient):
+    def predict(self, at: Situation) -> Prediction | None:
+        """Return the error that theory states, exact for quadratic losses; None where the curvature is not known."""
+        if at.hessian is None or not np.any(at.gradient):
             return None
-        law = "normal" if self.antithetic else self.distribution  # in pairs every law is exact for quadratics
-        model = local_model(gradient, hessian=hessian, value=value)
+        # In a pair H v cancels: grad f(x + s v) + grad f(x - s v) = 2 grad f(x) for quadratic f, whatever the law.
+        law = "normal" if self.antithetic else self.distribution
+        model = local_model(at.gradient, hessian=at.hessian, value=at.value)
         plain = predict_pathwise(law, num_samples=self.num_samples, sigma=self.sigma, model=model)
         return replace(plain, relative_mse=0.0) if self.antithetic else plain
 
@@ -90,9 +89,9 @@ class SmoothedGradient(DirectionSampler):
         groups = task_groups(self.blocks(objective.layout), objective)
         scale = 1.0 / self.cost(objective.layout).vjps
 
-        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+        def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             total: Leaves | None = None
-            for part in crew.run("gradients", leaves, groups, [(root_key(rng),)] * len(groups)):
+            for part in crew.run(SmoothedKernel.gradients, leaves, groups, [(root_key(rng),)] * len(groups)):
                 total = add_leaves(total, part)
             return KernelResult(None, tuple(leaf * scale for leaf in total or ()))
 
@@ -100,7 +99,7 @@ class SmoothedGradient(DirectionSampler):
 
 
 class SmoothedKernel:
-    """The part of a pathwise estimate on one objective that workers carry out."""
+    """A pathwise estimate on one objective, in parts for workers."""
 
     def __init__(self, estimator: SmoothedGradient, objective: Objective) -> None:
         self.objective = objective
@@ -112,10 +111,12 @@ class SmoothedKernel:
 
     def gradients(self, leaves: Leaves, group: Group, key: Key) -> Leaves:
         """Return the sum of the gradients at the points of the group's directions."""
+        # Groups of one estimate share a key: orthogonal frames kept by the source are then drawn once.
         if self._source is None or self._source[0] != key:
             self._source = (key, self._estimator.directions(key, self.objective))
         objective, ops = self.objective, self.objective.ops
         total: Leaves | None = None
+        # One point at a time: reverse mode is not mapped over points, and each gradient is as large as a direction.
         for index in range(group[0][0], group[-1][1]):
             tangents = as_tangents(place(objective, self._source[1].block(index, index + 1)))
             direction = [ops.reshape(t.dense(ops), s) for t, s in zip(tangents, objective.layout.shapes, strict=True)]

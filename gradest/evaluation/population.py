@@ -49,7 +49,16 @@ def choose_population(
     backend = function.backend
     if asked == "vmap" and "vmap" not in backend.native:
         raise UnsupportedError(f"population='vmap' was asked for; backend {backend.name!r} has no vmap; use 'loop'")
-    cost, noise = 0, 0.0
+    entry = backend.random_state() if backend.reads_random_state else None
+    try:
+        return _choose(function, leaves, data, asked=asked, verifies=verifies)
+    finally:
+        if entry is not None:  # preparation draws nothing that the user would have drawn
+            backend.set_random_state(entry)
+
+
+def _choose(function: UserFunction, leaves: Leaves, data: Data, *, asked: str, verifies: bool) -> tuple[str, int]:
+    backend, cost, noise = function.backend, 0, 0.0
     if verifies:
         found = verify(function, leaves, data)
         cost, noise = found.evaluations, found.noise
@@ -65,11 +74,11 @@ def choose_population(
     return ("vmap" if batched else "loop"), cost + (4 if asked == "auto" else 2)
 
 
-def stacked(backend: Backend, values: Sequence[Any], *, like: Any) -> Any:
-    """Return values `()` of single evaluations as one array `(K,)`, in their own precision, on the device of `like`."""
-    dtype = backend.dtype(values[0])
+def stacked(backend: Backend, values: Sequence[Any], *, dtype: str, device: str) -> Any:
+    """Return values `()` of single evaluations as one array `(K,)`; in NumPy, which mixes dtypes, in their own."""
     rows = np.stack([backend.numpy(value) for value in values])
-    return backend.array(rows, dtype=dtype, device=backend.device(like))
+    kept = rows.dtype.name if np.iscomplexobj(rows) or backend.name == "numpy" else dtype
+    return rows if backend.name == "numpy" else backend.array(rows, dtype=kept, device=device)
 
 
 def _batches(function: UserFunction, leaves: Leaves, data: Data, *, compares: bool) -> tuple[bool, str]:
@@ -78,7 +87,10 @@ def _batches(function: UserFunction, leaves: Leaves, data: Data, *, compares: bo
     A pair of points is tried: the start, and one a little apart. Costs two single evaluations and one batched pair.
     """
     backend, points = function.backend, (leaves, displaced(leaves))
-    pair = tuple(stacked(backend, both, like=both[0]) for both in zip(*points, strict=True))
+    pair = tuple(
+        stacked(backend, both, dtype=backend.dtype(both[0]), device=backend.device(both[0]))
+        for both in zip(*points, strict=True)
+    )
     try:
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")

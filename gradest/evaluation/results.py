@@ -6,7 +6,7 @@ import numpy as np
 
 from gradest.errors import InvalidInputError
 
-_HINTS = {
+_HINTS: dict[type, str] = {
     type(None): "None; is a `return` missing?",
     str: "a string; return the number itself",
     bytes: "bytes; return the number itself",

@@ -9,11 +9,11 @@ from gradest.arguments import Arguments
 from gradest.backend import Backend, Data, Leaves
 from gradest.errors import GradestError, InvalidInputError
 from gradest.evaluation.results import as_scalar
-from gradest.tree import Structure
+from gradest.form import Form
 
 _WRITES = (
-    "a loss that leaves its inputs as they are was asked for; this one writes into its parameters or arguments; work on a copy, such as "
-    "`p = p.copy()` in NumPy or `p = p.clone()` in PyTorch, and not in place"
+    "a loss that leaves its inputs as they are was asked for; this one writes into its parameters or arguments; work "
+    "on a copy, such as `p = p.copy()` in NumPy or `p = p.clone()` in PyTorch, and not in place"
 )
 
 
@@ -32,21 +32,18 @@ class UserFunction:
         Whether it draws random numbers from the framework's own generator: None until an evaluation has shown it.
     """
 
-    def __init__(
-        self, f: Callable[..., Any], *, backend: Backend, structure: Structure, arguments: Arguments, keys: Any = None
-    ) -> None:
+    def __init__(self, f: Callable[..., Any], *, backend: Backend, form: Form, arguments: Arguments) -> None:
         self.backend = backend
         self.trusted = False
         self.draws: bool | None = None
         self._f = f
-        self._structure = structure
+        self._form = form
         self._arguments = arguments
-        self._keys = keys
         self._estimate = threading.local()
 
     def __call__(self, leaves: Leaves, data: Data) -> Any:
         """Return the loss where a transformation of the framework is under way."""
-        value = self.backend.result(self._f(self._params(leaves), *self._arguments.rebuild(data)))
+        value = self.backend.result(self._f(self._form.user_tree_of(leaves), *self._arguments.rebuild(data)))
         return as_scalar(value, complex_parameters=_complex(leaves))
 
     def alone(self, leaves: Leaves, data: Data) -> Any:
@@ -95,11 +92,6 @@ class UserFunction:
         """Return a context in which evaluations draw what the first one of this estimate drew."""
         draws: _Draws | None = getattr(self._estimate, "draws", None)
         return nullcontext() if draws is None or self.draws is False else draws.evaluation()
-
-    def _params(self, leaves: Leaves) -> Any:
-        if self._keys is not None:  # a flat dict, the commonest structure, needs no recursion
-            return dict(zip(self._keys, leaves, strict=True))
-        return self._structure.rebuild(leaves)
 
 
 class _Draws:

@@ -50,16 +50,6 @@ def verify(function: UserFunction, leaves: Leaves, data: Data) -> Verification:
         Two evaluations at one point differ; the message has the difference and what can be done.
     """
     backend = function.backend
-    entry = backend.random_state() if backend.reads_random_state else None
-    try:
-        return _verify(function, leaves, data)
-    finally:
-        if entry is not None:
-            backend.set_random_state(entry)
-
-
-def _verify(function: UserFunction, leaves: Leaves, data: Data) -> Verification:
-    backend = function.backend
     function.draws = False
     first = function.alone(leaves, data)
     function.trusted = True

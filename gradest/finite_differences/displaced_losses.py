@@ -1,4 +1,4 @@
-"""Losses at parameters with single entries displaced, in chunks: the evaluations that finite differences are made of.
+"""The loss at parameters with one entry moved, for chunks of entries: what finite differences are made of.
 
 Three ways to evaluate them, named in the result: a batch of perturbed copies (or the framework's vmap, or a loop),
 a loop in place on a private copy for functions of NumPy arrays, and structured evaluation, which computes
@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.autodiff import Expressions, Shared, perturbed_values, value_and_differences
 from gradest.backend import Data, Leaves
-from gradest.directions.basis import Chunk, Factors, spread
+from gradest.coordinates import Chunk, Factors, spread
 from gradest.objective import Objective
-from gradest.operations import Array
+from gradest.operations import Array, NumpyArray
 
-Floats = NDArray[Any]
+Floats = NumpyArray
 
 MANY_CHUNKS = 8
 """Chunks of a block from which on it pays to compile a step of its own for what they have in common."""
@@ -27,10 +26,11 @@ MANY_CHUNKS = 8
 
 @dataclass(frozen=True, eq=False)
 class Displacement:
-    """How far each entry is to be moved: flat NumPy arrays for each block, and arrays like the leaves.
+    """How far each entry is to be moved, on the host (`flat`, one array a block) and in the framework (`arrays`).
 
-    They cross to the framework once an estimate, not once a chunk; `shared` and `common` (of each block, where steps
-    are compiled) keep what the chunks of an estimate have in common.
+    They cross to the framework once an estimate, not once a chunk. `shared` and `common` keep what the chunks of one
+    estimate have in common, the values of the unperturbed loss: `shared` where operations run one by one, `common`, for
+    each block, where they are compiled. An estimate makes new displacements, so that neither outlives its parameters.
     """
 
     flat: tuple[Floats, ...]
@@ -45,17 +45,20 @@ class Displacement:
 
 
 def as_displacement(objective: Objective, flat: Sequence[Floats]) -> Displacement:
-    """Return a displacement from flat NumPy arrays."""
+    """Return a displacement from flat NumPy arrays, one a block; it is copied to the objective's device."""
     shaped = zip(flat, objective.layout.shapes, objective.start, strict=True)
     return Displacement(tuple(flat), tuple(objective.ops.constant(v.reshape(shape), like=x) for v, shape, x in shaped))
 
 
-DisplacedLosses = Callable[[Leaves, Chunk, Displacement], tuple[Array, Array]]
+DisplacedLosses = Callable[[Leaves, Chunk, Displacement], tuple[Array, Array | None]]
 """`(leaves, chunk, displacement) -> (losses (K,), None)`, or `(exact differences (K,), the loss at the leaves)`."""
 
 
 def prepare_black_box(objective: Objective, plan: Sequence[Chunk]) -> tuple[DisplacedLosses, str]:
-    """Return the losses by whole evaluations, and the path: "batched", "vmap" or "loop"."""
+    """Return the losses by whole evaluations, and the path: "batched", "vmap" or "loop".
+
+    This takes any function. NumPy arrays have ways of their own: what counts there is how often memory is passed over.
+    """
     path = objective.population_path
     if all(isinstance(leaf, np.ndarray) for leaf in objective.start):
         return (_in_place(objective) if path == "loop" else _written(objective)), path
@@ -63,18 +66,21 @@ def prepare_black_box(objective: Objective, plan: Sequence[Chunk]) -> tuple[Disp
 
 
 def _population(objective: Objective, factors: Factors) -> DisplacedLosses:
-    """Return the losses of perturbed copies that are made where the framework compiles."""
+    """Return the losses of perturbed copies that are made inside the framework's compiled step.
+
+    One step for each block: the block's number decides what is copied and what stays, and must not be traced.
+    """
 
     def make_step(block: int) -> Callable[..., Array]:
         def step(leaves: Leaves, left: Array, right: Array, scale: Array, data: Data) -> Array:
             population = perturbed_copies(objective, leaves, block, left, right, scale)
             return objective.evaluate_population(population, data)
 
-        return objective.compile(step)
+        return objective.stepped(step)
 
     steps = [make_step(block) for block in range(len(objective.layout.shapes))]
 
-    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array]:
+    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array | None]:
         return steps[chunk.block](leaves, *factors(chunk), displacement.arrays[chunk.block]), None
 
     return losses
@@ -84,10 +90,12 @@ def _written(objective: Objective) -> DisplacedLosses:
     """Return the losses of perturbed copies of NumPy arrays: one pass over memory where arithmetic takes three."""
     shapes = objective.layout.shapes
 
-    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array]:
+    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array | None]:
         count = chunk.positions.size
-        population = [np.broadcast_to(leaf, (count, *shape)) for leaf, shape in zip(leaves, shapes, strict=True)]
-        moving = np.repeat(np.reshape(leaves[chunk.block], (1, -1)), count, axis=0)
+        points = [np.asarray(leaf) for leaf in leaves]
+        population = [np.broadcast_to(leaf, (count, *shape)) for leaf, shape in zip(points, shapes, strict=True)]
+        # `broadcast_to` makes views of the other blocks, which cost nothing; one block alone is copied K times.
+        moving = np.repeat(np.reshape(points[chunk.block], (1, -1)), count, axis=0)
         moving[np.arange(count), chunk.positions] += displacement.of(chunk)
         population[chunk.block] = moving.reshape(population[chunk.block].shape)
         return objective.evaluate_population(tuple(population), objective.data), None
@@ -98,7 +106,7 @@ def _written(objective: Objective) -> DisplacedLosses:
 def _in_place(objective: Objective) -> DisplacedLosses:
     """Return the losses one by one, each entry moved in a private copy and put back from the original."""
 
-    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array]:
+    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array | None]:
         copies = tuple(np.array(leaf) for leaf in leaves)  # C order, writeable, the caller's arrays untouched
         moving, original = copies[chunk.block].reshape(-1), copies[chunk.block].reshape(-1).copy()
         values = []
@@ -112,22 +120,28 @@ def _in_place(objective: Objective) -> DisplacedLosses:
 
 
 def prepare_structured(objective: Objective, plan: Sequence[Chunk]) -> tuple[DisplacedLosses, str]:
-    """Return the losses computed from the unperturbed evaluation and what an entry of a matrix touches."""
+    """Return the losses by recomputing only what an entry of a weight matrix touches: one column of a layer's output.
+
+    The rest comes from one unperturbed evaluation, which all chunks of an estimate share.
+    """
     factors = Factors(objective, whole_rows=True, plan=plan)
     evaluate = _interpreted(objective, factors, plan, objective.evaluate_perturbed, perturbed_values)
 
-    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array]:
+    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array | None]:
         return evaluate(leaves, chunk, displacement), None
 
     return losses, "structured"
 
 
 def prepare_exact(objective: Objective, plan: Sequence[Chunk], *, whole_rows: bool) -> tuple[DisplacedLosses, str]:
-    """Return the exact differences from the loss, and the loss, by `gradest.autodiff`."""
+    """Return the differences `f(x + h e_i) - f(x)` free of cancellation, and the loss, by `gradest.autodiff`.
+
+    The change is propagated through each operation, so that no two nearly equal losses are ever subtracted.
+    """
     factors = Factors(objective, whole_rows=whole_rows, plan=plan)
     evaluate = _interpreted(objective, factors, plan, objective.evaluate_differences, value_and_differences)
 
-    def differences(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array]:
+    def differences(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array | None]:
         value, changes = evaluate(leaves, chunk, displacement)
         return changes, value
 
@@ -141,9 +155,9 @@ def _interpreted(
     evaluate: Callable[..., Any],
     interpret: Callable[..., Any],
 ) -> Callable[[Leaves, Chunk, Displacement], Any]:
-    """Return an evaluation by an interpreter, which computes the unperturbed values once an estimate.
+    """Return an evaluation by one of gradest's interpreters, which computes the unperturbed values once an estimate.
 
-    `evaluate` counts, and `interpret` does the same uncounted.
+    `evaluate` counts what it evaluates, and `interpret` does the same uncounted: it fills the shared memory.
     """
 
     def eagerly(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> Any:
@@ -178,6 +192,9 @@ class _CompiledStep:
         shares: bool,
     ) -> None:
         self.block, self.factors = block, factors
+        # Values cannot be handed from one compiled step to another by reference: they go in and out as arguments, and
+        # `expressions`, which both steps number alike, says which is which. `numbers` is filled while `common` is
+        # traced, at its first call, which comes before the first call of `step`.
         expressions = Expressions()
         numbers: list[int] = []
 
@@ -205,7 +222,7 @@ class _CompiledStep:
 def perturbed_copies(
     objective: Objective, leaves: Leaves, block: int, left: Array, right: Array, scale: Array
 ) -> Leaves:
-    """Return the leaves with a leading axis K: a block with an entry displaced in each copy, the others as they are."""
+    """Return K copies of the leaves, each with one entry of a block displaced; the leading axis counts the copies."""
     ops, shapes = objective.ops, objective.layout.shapes
     moving = leaves[block] + spread(ops, left, right, shapes[block]) * scale
     count = int(left.shape[0])

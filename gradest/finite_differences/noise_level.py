@@ -1,21 +1,22 @@
-"""How noisy a loss is: rounding measured from its values along a short line, not assumed.
+"""How noisy a loss is: its rounding measured from its values along a short line, rather than assumed.
 
-Differences of high order of a smooth function vanish on a line short enough; what is left is noise. This module
-knows no scheme.
+A loss that sums a million terms, or runs in float32 inside, is rounded more than the spacing of its dtype tells, and a
+step chosen from the spacing is then too short. Repeated differences of a smooth function vanish on a line short enough;
+what is left is noise. This module knows no scheme.
 """
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.backend import Leaves
+from gradest.directions.keys import Rng
 from gradest.errors import InvalidInputError
 from gradest.objective import Objective
+from gradest.operations import NumpyArray
 
-Floats = NDArray[Any]
+Floats = NumpyArray
 
 EVALUATIONS = 9
 """How many losses one measurement takes: m + 1 points of a line, m = 8 as its authors recommend."""
@@ -26,7 +27,7 @@ _LEAST_SPACING = 4.0  # in eps: every entry of size one takes another value at e
 
 
 def noise_level(values: Floats) -> float | None:
-    """Return the standard deviation of the noise in m + 1 equally spaced values of a smooth function, or None.
+    """Return the noise in equally spaced values of a smooth function: its standard deviation, or None if none shows.
 
     `sigma_k^2 = (k!)^2 / (2k)! * mean_i (Delta^k f_i)^2`; the first order k counts from which three levels agree within
     a factor of four and whose differences change sign. None says that no such order was found.
@@ -36,10 +37,12 @@ def noise_level(values: Floats) -> float | None:
     table = np.asarray(values, dtype=np.result_type(np.float64, values.dtype))
     levels, changes_sign = [], []
     for order in range(1, values.size):
+        # Independent noise of deviation s gives k-th differences of variance s^2 (2k)! / (k!)^2: the weight undoes it.
         table = np.diff(table)
         weight = math.factorial(order) ** 2 / math.factorial(2 * order)
         levels.append(math.sqrt(weight * float(np.mean(table * table))))
         changes_sign.append(bool(table.min() < 0 < table.max()))
+    # A smooth part still in the differences makes levels fall with the order, and gives all of them one sign.
     for k in range(len(levels) - 2):
         three = levels[k : k + 3]
         if changes_sign[k] and 0 < max(three) <= _AGREEMENT * min(three):
@@ -47,8 +50,8 @@ def noise_level(values: Floats) -> float | None:
     return None
 
 
-def measure_noise(objective: Objective, leaves: Leaves, points: Sequence[Floats], rng: Any = None) -> float:
-    """Return the standard deviation of the noise of the loss near `leaves`; evaluates it `EVALUATIONS` times.
+def measure_noise(objective: Objective, leaves: Leaves, points: Sequence[Floats], rng: Rng = None) -> float:
+    """Measure the noise of the loss near `leaves`, and return its standard deviation; takes `EVALUATIONS` values.
 
     The line runs along random signs, each entry spaced by `eps^(2/3) / sqrt(P)` (4 eps at least) times max(1, |x|):
     wide enough to change the rounding of every entry, so short that second differences of the smooth part lie
@@ -62,6 +65,7 @@ def measure_noise(objective: Objective, leaves: Leaves, points: Sequence[Floats]
     generator = np.random.default_rng(rng)
     lines = []
     for x in points:
+        # Random signs move every entry and favour none; along an axis most of a loss would not be rounded anew.
         eps = np.finfo(x.dtype).eps
         spacing = max(eps ** (2 / 3) / math.sqrt(objective.layout.num_parameters), _LEAST_SPACING * eps)
         signs = generator.integers(0, 2, x.shape) * 2 - 1
@@ -76,6 +80,8 @@ def measure_noise(objective: Objective, leaves: Leaves, points: Sequence[Floats]
         )
         values.append(backend.numpy(value_of(at)).reshape(()))
     losses = np.stack(values)
+    # Where all values agree no noise shows, yet each is rounded to the spacing there: a uniform error, whose standard
+    # deviation is its width over sqrt(12).
     own_rounding = float(np.spacing(np.abs(losses).max())) / math.sqrt(12.0)
     if losses.min() == losses.max():
         return own_rounding

@@ -1,7 +1,9 @@
-"""Rules of numerical differentiation, as weighted sums of difference quotients at multiples of one step.
+"""Finite-difference rules (stencils), as weighted sums of difference quotients at multiples of one step.
 
 Every central rule, Richardson's included, is a sum of central quotients; one-sided rules have a single quotient from
-the point itself. Weights are exact fractions. This module evaluates nothing.
+the point itself. Quotients rather than single losses are weighed because each has an error of its own: a quotient of
+losses that are near each other loses little to rounding, whatever the loss's size. Weights are exact fractions, so
+that a sum of weights which should be 1 is. This module evaluates nothing.
 """
 
 import math
@@ -14,7 +16,7 @@ from gradest.theory import central_coefficients
 
 @dataclass(frozen=True)
 class QuotientRule:
-    """States a derivative as `sum_j weights[j] D(multiples[j] h)`.
+    """A finite-difference rule: `f'(x) ~ sum_j weights[j] D(multiples[j] h)`, with D a difference quotient.
 
     `D(h)` is `(f(x + h e) - f(x - h e)) / 2h` where `side` is 0, else `(f(x + side h e) - f(x)) / (side h)`.
     `lower` are the weights of a rule two orders lower on the same quotients: the distance of the two tells the
@@ -41,7 +43,8 @@ class QuotientRule:
 
     @property
     def amplification(self) -> float:
-        """A in `A e / h`, for an error of at most e in each evaluation."""
+        """A in `A e / h`, the rounding error for an error of at most e in each evaluation."""
+        # A central quotient is two evaluations over two steps; a one-sided one is two over one step.
         terms = (abs(w) / Fraction(m) for w, m in zip(self.weights, self.multiples, strict=True))
         return float(sum(terms, Fraction())) * (2.0 if self.side else 1.0)
 
@@ -61,6 +64,7 @@ def central_rule(order: int) -> QuotientRule:
     """
 
     def weights(order: int) -> tuple[Any, ...]:
+        # Fornberg's weights are of losses; w_j (f_j - f_-j) / h is 2 j w_j times the quotient over the distance 2 j h.
         return tuple(2 * j * w for j, w in central_coefficients(order).items() if j > 0)
 
     best = weights(order)
@@ -75,7 +79,10 @@ ONE_SIDED = {
 
 
 def richardson_rule(levels: int) -> QuotientRule:
-    """Return the extrapolation of `levels` central quotients, each at half the step of the one before."""
+    """Return Richardson's extrapolation of `levels` central quotients, each at half the step of the one before.
+
+    Halves, and not other fractions, because a step halved is exact in binary.
+    """
     multiples = tuple(0.5**level for level in range(levels))
     lower = (Fraction(0), *_extrapolation(multiples[1:]))
     return QuotientRule(0, multiples, _extrapolation(multiples), lower)

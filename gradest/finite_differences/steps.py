@@ -1,20 +1,21 @@
 """How long a finite-difference step is: from the dtype, the size of the parameters and the order of the scheme.
 
-A step is always the distance between two numbers that the dtype has, `h = (x + h) - x`, because that is what the
-loss is told to move by. This module evaluates nothing.
+A step is always the distance between two numbers that the dtype has, `h = (x + h) - x`. The loss is evaluated at the
+rounded `x + h`, and dividing by the `h` that was meant would be wrong by the rounding: at x = 1 and h = 1e-7 in float32
+by 19 %. This module evaluates nothing.
 """
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradest.errors import InvalidInputError, StepTooSmallError
 from gradest.layout import Layout
+from gradest.operations import NumpyArray
 
-Floats = NDArray[Any]
+Floats = NumpyArray
 
 MODES = ("relative", "absolute", "block")
 
@@ -23,6 +24,8 @@ def automatic_step(
     dtype: str, *, order: int, truncation: float, amplification: float, noise: float | None = None
 ) -> float:
     """Return the step that balances truncation and rounding, for parameters of size one.
+
+    Too long a step, and the rule's truncation error dominates; too short, and the losses differ by their rounding.
 
     `h = (A e / (p C M))^(1/(p+1))`, the minimum of `C M h^p + A e / h`. The loss is taken to be of size one with a
     Taylor series of radius one, as log(1 + x): `M = |f^(p+1)| = p!`; an evaluation's error `noise` is e, the spacing
@@ -35,10 +38,10 @@ def automatic_step(
 
 
 def steps_of(leaves: Sequence[Floats], step: float, mode: str) -> tuple[Floats, ...]:
-    """Return the step of each parameter, a flat array for each block in the block's dtype, not yet representable.
+    """Return the step that each parameter should take, a flat array for each block in the block's dtype.
 
-    mode "relative" takes `step * max(1, |x|)`, "absolute" takes `step`, "block" takes `step` times the root mean
-    square of the block (1 for a block of zeros).
+    `displacement` makes them representable. mode "relative" takes `step * max(1, |x|)`, "absolute" takes `step`,
+    "block" takes `step` times the root mean square of the block (1 for a block of zeros).
     """
     return tuple((step * _scale(leaf.reshape(-1), mode)).astype(leaf.dtype) for leaf in leaves)
 
@@ -48,6 +51,7 @@ def _scale(x: Floats, mode: str) -> Floats:
         return np.ones_like(x)
     if mode == "relative":
         return np.maximum(np.ones_like(x), np.abs(x))
+    # Squares in float64: float32 squares overflow from 2e19 on and vanish below 4e-23.
     size = np.sqrt(np.mean(np.square(x, dtype=np.result_type(x.dtype, np.float64))))
     return np.full_like(x, size if size > 0 else 1.0)
 
@@ -58,7 +62,7 @@ def displacement(x: Floats, step: Floats, multiple: float) -> Floats:
 
 
 def require_visible(layout: Layout, leaves: Sequence[Floats], steps: Sequence[Floats], multiple: float) -> None:
-    """Refuse steps that vanish in rounding, `x + h == x`, before anything is evaluated.
+    """Refuse steps that vanish in rounding, `x + h == x`, before anything is evaluated: the quotient would be 0 / 0.
 
     `multiple` is the shortest distance of a stencil, in steps.
 
@@ -80,13 +84,20 @@ def require_visible(layout: Layout, leaves: Sequence[Floats], steps: Sequence[Fl
 
 
 def _moves(x: Floats, step: Floats, multiple: float) -> NDArray[np.bool_]:
+    # Next to the largest number x + h is infinite: a displacement, but one whose loss shows what is wrong.
     with np.errstate(over="ignore", invalid="ignore"):
         moved: NDArray[np.bool_] = displacement(x, step, multiple) != 0
     return moved
 
 
 def check_step(step: object, words: Sequence[str]) -> None:
-    """Refuse a step that is neither a positive finite number nor one of the words."""
+    """Refuse a step that is neither a positive finite number nor one of the words.
+
+    Raises
+    ------
+    InvalidInputError
+        The message lists the words.
+    """
     if isinstance(step, str):
         if step not in words:
             raise InvalidInputError(f"step must be a positive number or one of {', '.join(words)}; found {step!r}")

@@ -1,36 +1,46 @@
-"""The sweep of difference quotients along the coordinates, by a rule, in chunks. This module knows no estimator."""
+"""Difference quotients along the coordinates by a rule: chunks of displaced losses in, derivatives out.
+
+One estimate runs: the steps (on the host, in the parameters' own dtypes), the displaced losses (in the framework, a few
+chunks ahead), the quotients (on the host, in float64 or wider). This module knows no estimator.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.autodiff.kinks import Signs, crossed, signs_at
 from gradest.backend import Leaves
-from gradest.directions.basis import Chunk, Factors, Gathering, Positions, dense_chunks, pipeline, row_chunks
-from gradest.errors import UnsupportedError
+from gradest.coordinates import Chunk, Gathering, Positions, dense_chunks, pipeline, row_chunks
+from gradest.directions.keys import Rng
+from gradest.errors import InvalidInputError, UnsupportedError, unknown_name
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel
+from gradest.finite_differences.crossings import KINKS, find_crossings, require_visible_kinks, warn_of_crossings
 from gradest.finite_differences.displaced_losses import (
     DisplacedLosses,
     Displacement,
     as_displacement,
-    perturbed_copies,
     prepare_black_box,
     prepare_exact,
     prepare_structured,
 )
 from gradest.finite_differences.noise_level import EVALUATIONS, measure_noise
 from gradest.finite_differences.rules import QuotientRule
-from gradest.finite_differences.steps import automatic_step, displacement, require_visible, steps_of
+from gradest.finite_differences.steps import (
+    MODES,
+    automatic_step,
+    check_step,
+    displacement,
+    require_visible,
+    steps_of,
+)
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.operations import Array
+from gradest.operations import Array, NumpyArray
 
-Floats = NDArray[Any]
+Floats = NumpyArray
 
 STRUCTURED_DISPLACEMENTS = 512
 """How many structured displacements go together: each has a copy of the logits, and more leave the cache."""
@@ -38,7 +48,7 @@ STRUCTURED_DISPLACEMENTS = 512
 
 @dataclass(frozen=True)
 class QuotientSweep:
-    """Evaluates a rule along all coordinates, or some, of an objective; see `FiniteDifference` for the fields."""
+    """A rule with its step and its coordinates, ready to run on an objective; see `FiniteDifference` for the fields."""
 
     rule: QuotientRule
     step: str | float
@@ -47,15 +57,29 @@ class QuotientSweep:
     differences: str = "plain"
     coordinates: tuple[int, ...] | int | None = None
     chunk_size: int | None = None
+    kinks: str = "ignore"
+
+    def __post_init__(self) -> None:
+        check_step(self.step, ("auto", "noise"))
+        for asked, known, what in (
+            (self.step_mode, MODES, "step_mode"),
+            (self.path, ("auto", "black-box", "structured"), "path"),
+            (self.differences, ("plain", "exact"), "kind of differences"),
+            (self.kinks, KINKS, "answer to kinks"),
+        ):
+            if asked not in known:
+                raise unknown_name(what, asked, known)
 
     def cost(self, layout: Layout) -> Cost:
         """Return the evaluations of one sweep: exact differences evaluate the loss itself once a chunk."""
-        count = self.num_coordinates(layout)
-        values = count * self.rule.evaluations
+        displaced = self.num_coordinates(layout) * self.rule.evaluations
+        values = displaced
         if self.differences == "exact":
             values += len(self._plan(layout, None)) * self.rule.evaluations
         elif self.rule.side:
             values += 1
+        if self.kinks != "ignore":
+            values += displaced + 1
         return Cost(values=values + (EVALUATIONS if self.step == "noise" else 0))
 
     def num_coordinates(self, layout: Layout) -> int:
@@ -65,8 +89,19 @@ class QuotientSweep:
         return self.coordinates if isinstance(self.coordinates, int) else len(self.coordinates)
 
     def prepare(self, objective: Objective) -> PreparedKernel:
-        """Return the kernel: host-side steps, displaced losses in chunks, quotients in float64 or wider."""
+        """Return the kernel for an objective; the module says what it runs.
+
+        Raises
+        ------
+        InvalidInputError
+            There are fewer parameters than the coordinates asked for.
+        UnsupportedError
+            Structure, exact differences or kinks were asked for of an opaque function.
+        """
         layout, rule = objective.layout, self.rule
+        self._check_coordinates(layout)
+        if self.kinks != "ignore":
+            require_visible_kinks(objective)
         sampled = isinstance(self.coordinates, int)
         fixed = () if sampled else self._plan(layout, objective)
         evaluate, path = self._prepare_evaluation(objective, fixed)
@@ -74,14 +109,15 @@ class QuotientSweep:
         scale = layout.num_parameters / self.num_coordinates(layout) if sampled else 1.0
         one_sided_plain = bool(rule.side) and self.differences == "plain"
 
-        def kernel(leaves: Leaves, rng: Any) -> KernelResult:
+        def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             moves, steps = self._displacements(objective, leaves, rng)
             plan = self._draw(layout, rng) if sampled else fixed
+            crossings = self._crossings(objective, leaves, moves, plan if sampled else None)
             before = value_of(leaves) if one_sided_plain else None
-            at = _wide(objective, before) if one_sided_plain else 0.0
+            at = 0.0 if before is None else _wide(objective, before)
             gradient = Gathering(objective, scale=scale)
             error = None if rule.lower is None else Gathering(objective, scale=scale)
-            values: list[Array] = []  # where differences come with one: each chunk has it, and they are all the same
+            values: list[Array | None] = []  # each chunk has one, where differences come with it: all the same
 
             def finish(chunk: Chunk, quotients: Sequence[_Quotient]) -> None:
                 slopes, errors = self._combine(objective, chunk, quotients, at, steps)
@@ -93,41 +129,42 @@ class QuotientSweep:
 
             pipeline(plan, lambda chunk: [_evaluate(evaluate, leaves, chunk, sides) for sides in moves], finish)
             value = before if one_sided_plain else values[0]
-            return KernelResult(value, gradient.leaves(), None if error is None else error.leaves())
+            return KernelResult(value, gradient.leaves(), None if error is None else error.leaves(), crossings)
 
         return PreparedKernel(kernel, path)
 
-    def kink_crossings(self, objective: Objective, leaves: Leaves) -> NDArray[np.bool_]:
-        """Return which coordinates have a displacement that crosses a kink, `(P,)`; all coordinates are looked at."""
-        layout, backend, text = objective.layout, objective.backend, objective.text
-        if text is None:
-            raise UnsupportedError(
-                "kink crossings were asked for; they are seen in a loss written in operations, and this objective is "
-                "an opaque function; compare two steps instead"
-            )
-        points = tuple(backend.numpy(leaf) for leaf in leaves)
-        steps = steps_of(points, self._step(objective, leaves, points, None), self.step_mode)
-        found = np.zeros(layout.num_parameters, dtype=np.bool_)
-        factors = Factors(objective, whole_rows=False)
+    def kink_crossings(self, objective: Objective, leaves: Leaves, rng: Rng = None) -> NDArray[np.bool_]:
+        """Return which coordinates have a displacement that crosses a kink, `(P,)`.
 
-        def signs(at: Leaves, count: int) -> Signs:
-            objective.count(Cost(values=count))
-            return signs_at(backend, objective.ops, lambda ops: text(ops, at, objective.data))
-
-        def look() -> None:
-            here = signs(leaves, 1)
-            moves = [move for sides in self._moves(objective, points, steps) for move in sides]
-            for chunk in dense_chunks(layout, None, self.chunk_size):
-                block, count = chunk.block, chunk.positions.size
-                for move in moves:
-                    copies = perturbed_copies(objective, leaves, block, *factors(chunk), move.arrays[block])
-                    there = signs(tuple(copies[k] if k == block else x for k, x in enumerate(leaves)), count)
-                    found[layout.offsets[block] + chunk.positions] |= crossed(here, there, count)
-
-        objective.scoped(look)()
-        return found
+        All are looked at, unless some are named; where some are drawn, those of an estimate are not known here.
+        """
+        require_visible_kinks(objective)
+        self._check_coordinates(objective.layout)
+        moves, _ = self._displacements(objective, leaves, rng)
+        return find_crossings(objective, leaves, self._dense_plan(objective.layout), [m for s in moves for m in s])
 
     # -- internals ----------------------------------------------------------------------------------------
+    def _check_coordinates(self, layout: Layout) -> None:
+        size, asked = layout.num_parameters, self.coordinates
+        if asked is not None and (asked if isinstance(asked, int) else max(asked) + 1) > size:
+            raise InvalidInputError(f"coordinates={asked} were asked for; the objective has {size} parameters")
+
+    def _crossings(
+        self,
+        objective: Objective,
+        leaves: Leaves,
+        moves: Sequence[tuple[Displacement, ...]],
+        drawn: Sequence[Chunk] | None,
+    ) -> NDArray[np.bool_] | None:
+        """Return the kinks crossed by an estimate's own displacements, warning of them if asked; None if not asked."""
+        if self.kinks == "ignore":
+            return None
+        plan = self._dense_plan(objective.layout) if drawn is None else drawn
+        found = find_crossings(objective, leaves, plan, [move for sides in moves for move in sides])
+        if self.kinks == "warn":
+            warn_of_crossings(objective.layout, found)
+        return found
+
     def _whole_rows(self, objective: Objective | None) -> bool:
         """Whether chunks are whole rows: structure is used where it can be, unless the black box was asked for."""
         if self.coordinates is not None or self.path == "black-box":
@@ -141,13 +178,18 @@ class QuotientSweep:
     def _plan(self, layout: Layout, objective: Objective | None) -> tuple[Chunk, ...]:
         if self._whole_rows(objective):
             return row_chunks(layout, self.chunk_size, default=STRUCTURED_DISPLACEMENTS)
+        return self._dense_plan(layout)
+
+    def _dense_plan(self, layout: Layout) -> tuple[Chunk, ...]:
+        """Return chunks of single entries: of those that are named, else of all."""
         chosen = self.coordinates if isinstance(self.coordinates, tuple) else None
         return dense_chunks(
             layout, None if chosen is None else np.sort(np.array(chosen, dtype=np.intp)), self.chunk_size
         )
 
-    def _draw(self, layout: Layout, rng: Any) -> tuple[Chunk, ...]:
+    def _draw(self, layout: Layout, rng: Rng) -> tuple[Chunk, ...]:
         size, count = layout.num_parameters, self.num_coordinates(layout)
+        # Unshuffled: the draw is a set, and chunks want it sorted.
         drawn: Positions = np.random.default_rng(rng).choice(size, count, replace=False, shuffle=False)
         return dense_chunks(layout, np.sort(drawn), self.chunk_size)
 
@@ -164,13 +206,14 @@ class QuotientSweep:
             return prepare_exact(objective, plan, whole_rows=whole_rows)
         return prepare_structured(objective, plan) if whole_rows else prepare_black_box(objective, plan)
 
-    def _step(self, objective: Objective, leaves: Leaves, points: Sequence[Floats], rng: Any) -> float:
+    def _step(self, objective: Objective, leaves: Leaves, points: Sequence[Floats], rng: Rng) -> float:
         """Return the step for parameters of size one."""
         if not isinstance(self.step, str):
             return self.step
+        # With blocks of several dtypes the narrowest one decides: its entries must feel the step as well.
         dtype = min((np.dtype(objective.dtypes[k]) for k in range(len(points))), key=lambda d: d.itemsize).name
         if self.differences == "exact":
-            return float(np.finfo(dtype).eps)  # nothing cancels: truncation is made as small as rounding
+            return float(np.finfo(dtype).eps)  # nothing cancels: truncation may be made as small as rounding
         rule = self.rule
         noise = measure_noise(objective, leaves, points, rng) if self.step == "noise" else None
         return automatic_step(
@@ -178,7 +221,7 @@ class QuotientSweep:
         )
 
     def _displacements(
-        self, objective: Objective, leaves: Leaves, rng: Any
+        self, objective: Objective, leaves: Leaves, rng: Rng
     ) -> tuple[list[tuple[Displacement, ...]], tuple[Floats, ...]]:
         """Return the displacements of each quotient, and the steps where the rule's error estimate asks for them.
 
@@ -216,12 +259,18 @@ class QuotientSweep:
         before: Floats | float,
         steps: Sequence[Floats],
     ) -> tuple[Floats, Floats | None]:
-        """Return a chunk's weighted sums of quotients, computed in float64 or wider on the host, and their error."""
+        """Return a chunk's weighted sums of quotients, computed in float64 or wider on the host, and their error.
+
+        Float32 losses that are near each other subtract without rounding; dividing and weighing them in float32 would
+        round again, and framework by framework in its own way.
+        """
         rule = self.rule
         values = [quotient.divide(objective, before) for quotient in quotients]
         slopes, errors = _weighted(rule.weights, values), None
         if rule.lower is not None:
             rounding = self._rounding(objective, quotients[0]) / steps[chunk.block][chunk.positions]
+            # The truncation error of the lower rule, which is more than this one's; rounding hides from a difference
+            # of two rules that use the same losses, and is added.
             errors = np.abs(slopes - _weighted(rule.lower, values)) + rounding
         return slopes, errors
 
@@ -235,13 +284,17 @@ class QuotientSweep:
 
 @dataclass(frozen=True, eq=False)
 class _Quotient:
-    """Holds the losses (or exact differences) of one quotient after each displacement, and their distance."""
+    """What one quotient is made of: the losses (or exact differences) after each displacement, and their distance.
 
-    value: Array
+    `value` is the loss at the point itself where exact differences come with it, else None.
+    """
+
+    value: Array | None
     losses: tuple[Array, ...]
     distance: Floats
 
     def divide(self, objective: Objective, before: Floats | float) -> Floats:
+        """Return the quotients `(K,)`; `before` is what a one-sided one subtracts. This waits for the device."""
         after = _wide(objective, self.losses[0])
         if len(self.losses) == 2:
             before = _wide(objective, self.losses[1])
@@ -258,6 +311,7 @@ def _evaluate(evaluate: DisplacedLosses, leaves: Leaves, chunk: Chunk, sides: tu
 
 
 def _wide(objective: Objective, array: Array) -> Floats:
+    """Return an array on the host in float64, or wider where it is."""
     values = objective.backend.numpy(array)
     return values.astype(np.result_type(np.float64, values.dtype) if values.dtype.kind == "f" else np.float64)
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.errors import InvalidInputError
 from gradest.layout import Layout
+from gradest.operations import NumpyArray
 
-Vector = NDArray[Any]
+Vector = NumpyArray
 
 
 @dataclass(frozen=True)

@@ -1,30 +1,29 @@
 """One call: estimators x backends x dtypes on one problem -> accuracy and cost, as data. Prints nothing."""
 
+import itertools
 import math
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gradest.backend import as_float64
-from gradest.binding import bind
 from gradest.errors import MissingDependencyError, UnsupportedError
-from gradest.estimate import Cost, Estimate
-from gradest.estimator import Estimator, Prepared, get_estimator
-from gradest.measurement.accuracy import Accuracy, ReplicateAccuracy, accuracy_of_replicates, compare_gradients
-from gradest.measurement.outcome import Outcome
-from gradest.measurement.reference import Reference, reference_gradient
-from gradest.measurement.timing import Timing, measure, time_once
-from gradest.objective import Objective
+from gradest.estimate import Cost
+from gradest.estimator import Estimator, get_estimator
+from gradest.measurement.accuracy import Accuracy, ReplicateAccuracy
+from gradest.measurement.outcome import Outcome, outcome_of
+from gradest.measurement.session import Bound, Session
+from gradest.measurement.timing import Block, Timing
 from gradest.problem import Problem
 from gradest.theory import Prediction
 
+BLOCK_SECONDS = 0.02
+"""How long the samples of one round last at least."""
+LEAST_ROUNDS = 3
+
 
 @dataclass(frozen=True)
-class Cell:
-    """Names one combination: which estimator, on which backend, in which dtype and with which kernels."""
+class Combination:
+    """Names one cell of a comparison: which estimator, on which backend, in which dtype and with which kernels."""
 
     estimator: str
     backend: str
@@ -39,7 +38,8 @@ class CellResult:
     Attributes
     ----------
     cell, outcome, reason
-        Which combination, how it ended, and why if it did not run.
+        Which combination, how it ended, and why if it did not run to the end. Of a cell that ran, the reason says
+        what went wrong in its prediction, if anything did.
     path
         How the estimate was computed: "native", "gradest", "batched", "structured", ...
     cost
@@ -48,15 +48,14 @@ class CellResult:
         Of one estimate against the reference.
     replicates, predicted
         Of a stochastic estimator: how independent estimates scatter, and what theory predicts.
-    preparation_seconds, first_call_seconds, timing
-        Binding the estimator; its first call, which may compile; its steady time.
-    value_seconds
-        The steady time of one loss evaluation on the same backend and dtype.
+    timing
+        Binding the estimator, its first call, which may compile, and its steady time, beside that of one loss
+        evaluation on the same backend and dtype.
     reference_uncertainty
         Relative error that the reference may have itself.
     """
 
-    cell: Cell
+    cell: Combination
     outcome: Outcome
     reason: str = ""
     path: str = ""
@@ -65,16 +64,13 @@ class CellResult:
     accuracy: Accuracy | None = None
     replicates: ReplicateAccuracy | None = None
     predicted: Prediction | None = None
-    preparation_seconds: float = math.nan
-    first_call_seconds: float = math.nan
     timing: Timing | None = None
-    value_seconds: float = math.nan
     reference_uncertainty: float = math.nan
 
     @property
     def loss_units(self) -> float:
         """The steady time in units of one loss evaluation."""
-        return self.timing.median_seconds / self.value_seconds if self.timing else math.nan
+        return math.nan if self.timing is None or self.timing.loss_units is None else self.timing.loss_units
 
 
 Progress = Callable[[str, int, int], None]
@@ -83,12 +79,24 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass
 class _Running:
-    """A cell that ran once and goes on to be timed."""
+    """A cell that ran and goes on to be timed."""
 
     result: CellResult
-    prepared: Prepared
-    objective: Objective
-    reference: Reference
+    session: Session
+    blocks: list[Block] = field(default_factory=list)
+    error: Exception | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long its samples have lasted."""
+        return sum(sum(block.wall_seconds) * block.loops for block in self.blocks)
+
+    def finished(self) -> CellResult:
+        """Return the result with its times, or the outcome of an error that the timing met."""
+        if self.error is not None:
+            outcome, reason = outcome_of(self.error)
+            return replace(self.result, outcome=outcome, reason=reason)
+        return replace(self.result, timing=self.session.timing(self.blocks, conversions=False))
 
 
 def compare(
@@ -123,21 +131,32 @@ def compare(
     Raises
     ------
     UnknownNameError
-        A name is not registered. A cell that cannot run is an outcome, not an exception.
+        A name is not registered. A cell that cannot run, whatever it raises, is an outcome and not an exception.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> quadratic = gradest.get_problem("quadratic", size=4)
+    >>> (result,) = gradest.compare(
+    ...     quadratic, estimators=["fd-central"], backends=["numpy"], dtypes=["float64"], budget_seconds=0.01
+    ... )
+    >>> result.outcome.value, str(result.cost), result.accuracy.relative_error < 1e-8
+    ('ok', '8 values', True)
     """
     chosen = estimators if isinstance(estimators, Mapping) else {name: get_estimator(name) for name in estimators}
-    steps = 2 * len(chosen) * len(backends) * len(dtypes)
-    report = _counter(progress, steps)
+    seeds = range(seed, seed + replicates)
+    report = _counter(progress, 2 * len(chosen) * len(backends) * len(dtypes))
     results: list[CellResult] = []
     for dtype in dtypes:
-        running: list[_Running] = []
-        for backend in backends:
-            for found in _run_backend(problem, chosen, backend, dtype, kernel, replicates, seed, report):
-                if isinstance(found, _Running):
-                    running.append(found)
-                else:
-                    results.append(found)
-        results += _time(running, budget_seconds, seed, report)
+        found = [
+            item
+            for backend in backends
+            for item in _run_backend(problem, chosen, Combination("", backend, dtype, kernel), seeds, report)
+        ]
+        running = [item for item in found if isinstance(item, _Running)]
+        results += [item for item in found if isinstance(item, CellResult)]
+        _time(running, budget_seconds, seed, report)
+        results += [item.finished() for item in running]
     place = {name: k for k, name in enumerate(chosen)}
     results.sort(key=lambda r: (dtypes.index(r.cell.dtype), place[r.cell.estimator], backends.index(r.cell.backend)))
     return results
@@ -158,102 +177,67 @@ def _counter(progress: Progress | None, steps: int) -> Callable[[str], None]:
 def _run_backend(
     problem: Problem,
     estimators: Mapping[str, Estimator],
-    backend: str,
-    dtype: str,
-    kernel: str,
-    replicates: int,
-    seed: int,
+    where: Combination,
+    seeds: Sequence[int],
     report: Callable[[str], None],
 ) -> Iterator[CellResult | _Running]:
-    cells = {name: Cell(name, backend, dtype, kernel) for name in estimators}
+    cells = {name: replace(where, estimator=name) for name in estimators}
     try:
-        objective = bind(problem, backend=backend, dtype=dtype, kernel=kernel)
-        reference = reference_gradient(objective)
+        bound = Bound(problem, backend=where.backend, dtype=where.dtype, kernel=where.kernel)
+        _ = bound.reference
     except (MissingDependencyError, UnsupportedError) as error:
-        outcome = Outcome.MISSING if isinstance(error, MissingDependencyError) else Outcome.UNSUPPORTED
-        for name in estimators:
-            report(f"{backend} {dtype}: {outcome}")
-            yield CellResult(cells[name], outcome, str(error))
+        outcome, reason = outcome_of(error)
+        for cell in cells.values():
+            report(f"{where.backend} {where.dtype}: {outcome}")
+            yield CellResult(cell, outcome, reason)
         return
     for name, estimator in estimators.items():
-        report(f"accuracy: {name} on {backend}, {dtype}")
+        report(f"accuracy: {name} on {where.backend}, {where.dtype}")
         try:
-            yield _run_cell(cells[name], estimator, objective, reference, replicates, seed)
-        except UnsupportedError as error:
-            yield CellResult(cells[name], Outcome.UNSUPPORTED, str(error))
+            yield _run_cell(cells[name], Session(estimator, bound, seeds=seeds))
+        except Exception as error:  # noqa: BLE001  # an estimator may raise anything; it is one cell's outcome
+            yield CellResult(cells[name], *outcome_of(error), stochastic=estimator.stochastic)
 
 
-def _run_cell(
-    cell: Cell, estimator: Estimator, objective: Objective, reference: Reference, replicates: int, seed: int
-) -> CellResult | _Running:
-    def await_gradient(estimate: Estimate) -> None:
-        objective.backend.wait(objective.backend.flatten(estimate.gradient)[0])
-
-    preparation, prepared = time_once(lambda: estimator.prepare(objective), lambda _: None)
-    before = objective.counts
-    first_call, estimate = time_once(lambda: prepared(rng=seed), await_gradient)
-    cost = objective.counts - before
-    accuracy = compare_gradients(flat(objective, estimate), reference.gradient, layout=objective.layout)
+def _run_cell(cell: Combination, session: Session) -> _Running:
+    accuracy = session.accuracy(smoothed=False)
     result = CellResult(
         cell=cell,
-        outcome=Outcome.INVALID if accuracy.nonfinite else Outcome.OK,
-        reason=f"{accuracy.nonfinite} entries are NaN or infinite" if accuracy.nonfinite else "",
-        path=prepared.path,
-        stochastic=estimator.stochastic,
-        cost=cost,
-        accuracy=accuracy,
-        preparation_seconds=preparation,
-        first_call_seconds=first_call,
-        reference_uncertainty=reference.uncertainty,
+        outcome=Outcome.OK,
+        reason=accuracy.prediction_fault,
+        path=session.path,
+        stochastic=session.estimator.stochastic,
+        cost=session.counts.counted,
+        accuracy=accuracy.single,
+        replicates=accuracy.replicates,
+        predicted=accuracy.predicted,
+        reference_uncertainty=accuracy.reference.uncertainty,
     )
-    if accuracy.nonfinite:
-        return result
-    if estimator.stochastic:
-        estimates = (flat(objective, prepared(rng=seed + k)) for k in range(replicates))
-        result = replace(
-            result,
-            replicates=accuracy_of_replicates(estimates, reference.gradient),
-            predicted=estimator.predict(
-                objective.layout, reference.gradient, value=float(reference.value), objective=objective
-            ),
-        )
-    return _Running(result, prepared, objective, reference)
+    return _Running(result, session)
 
 
-def flat(objective: Objective, estimate: Estimate) -> NDArray[np.float64]:
-    """Return an estimate's gradient as one float64 vector `(P,)` in the objective's layout."""
-    leaves = objective.backend.flatten(estimate.gradient)[0]
-    blocks = [as_float64(objective.backend, leaf) if objective.backend.owns(leaf) else leaf for leaf in leaves]
-    return np.asarray(objective.layout.flatten(blocks), dtype=np.float64)
+def _time(running: Sequence[_Running], budget_seconds: float, seed: int, report: Callable[[str], None]) -> None:
+    """Time all cells side by side: blocks alternate, in an order drawn anew each round from `seed`.
 
-
-def _time(running: list[_Running], budget_seconds: float, seed: int, report: Callable[[str], None]) -> list[CellResult]:
-    """Return the results with their steady times, all cells and each backend's loss timed side by side."""
-    calls: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {}
-    for item in running:
-        objective, backend, cell = item.objective, item.objective.backend, item.result.cell
-        loss = f"loss on {cell.backend}"
-        if loss not in calls:
-            calls[loss] = _value_call(objective)
-        calls[f"{cell.estimator} on {cell.backend}"] = (
-            lambda prepared=item.prepared: prepared(rng=seed),  # type: ignore[misc]  # bound now, not at the call
-            lambda e, backend=backend: backend.wait(backend.flatten(e.gradient)[0]),  # type: ignore[misc]  # likewise
-        )
-    timings = measure(calls, budget_seconds=budget_seconds, seed=seed)
-    results = []
-    for item in running:
-        cell = item.result.cell
-        report(f"cost: {cell.estimator} on {cell.backend}, {cell.dtype}")
-        results.append(
-            replace(
-                item.result,
-                timing=timings[f"{cell.estimator} on {cell.backend}"],
-                value_seconds=timings[f"loss on {cell.backend}"].median_seconds,
-            )
-        )
-    return results
-
-
-def _value_call(objective: Objective) -> tuple[Callable[[], Any], Callable[[Any], None]]:
-    value = objective.prepare_value()
-    return lambda: value(objective.start), lambda result: objective.backend.wait([result])
+    A drift of the machine then meets all alike. A cell takes part until its samples have lasted `budget_seconds`,
+    and in `LEAST_ROUNDS` rounds at least.
+    """
+    order = random.Random(seed)
+    left = list(running)
+    for round_number in itertools.count():
+        if not left:
+            return
+        order.shuffle(left)
+        for item in left:
+            if round_number == 0:
+                cell = item.result.cell
+                report(f"cost: {cell.estimator} on {cell.backend}, {cell.dtype}")
+            try:
+                item.blocks.append(item.session.block(round_number=round_number, samples=1, seconds=BLOCK_SECONDS))
+            except Exception as error:  # noqa: BLE001  # as above
+                item.error = error
+        left = [
+            item
+            for item in left
+            if item.error is None and (len(item.blocks) < LEAST_ROUNDS or item.seconds < budget_seconds)
+        ]

@@ -2,6 +2,16 @@
 
 from enum import StrEnum
 
+from gradest.errors import (
+    GradestError,
+    InvalidEstimateError,
+    MissingDependencyError,
+    StepTooSmallError,
+    UnsupportedError,
+)
+
+_MEMORY_WORDS = ("out of memory", "resource_exhausted", "can't allocate memory", "cannot allocate memory", "bad_alloc")
+
 
 class Outcome(StrEnum):
     """How a cell ended. `wording` is the message; the reason of a cell says the particulars."""
@@ -32,9 +42,28 @@ _WORDINGS = {
     Outcome.UNSUPPORTED: "this combination cannot be carried out; the reason says which one can",
     Outcome.MISSING: "a package is not installed; the reason has the command that installs it",
     Outcome.INVALID: "the result has NaN, infinity, or the wrong shape or dtype; look at the inputs and the dtype",
-    Outcome.ERROR: "an exception was raised; its traceback is in the log",
+    Outcome.ERROR: "an exception was raised; a run keeps its traceback in the log",
     Outcome.TIMEOUT: "the time limit passed; raise the limit or shrink the cell",
     Outcome.OUT_OF_MEMORY: "the memory limit passed; lower chunk_size or the memory budget, or raise the limit",
     Outcome.CRASHED: "the worker process died; the end of its log is kept",
     Outcome.INTERRUPTED: "the run was stopped before this cell ended; resume it",
 }
+
+
+def outcome_of(error: Exception) -> tuple[Outcome, str]:
+    """Return how a cell ends in which an exception was raised, and the reason for people.
+
+    Memory that ran out is told by the words of the message: each framework has an exception of its own for it.
+    """
+    if isinstance(error, MemoryError):
+        return Outcome.OUT_OF_MEMORY, str(error) or "the interpreter had no memory left"
+    reason = str(error) if isinstance(error, GradestError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, InvalidEstimateError):
+        return Outcome.INVALID, reason
+    if isinstance(error, MissingDependencyError):
+        return Outcome.MISSING, reason
+    if isinstance(error, UnsupportedError | StepTooSmallError):
+        return Outcome.UNSUPPORTED, reason
+    if any(word in str(error).lower() for word in _MEMORY_WORDS):
+        return Outcome.OUT_OF_MEMORY, reason
+    return Outcome.ERROR, reason

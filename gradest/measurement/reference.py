@@ -13,13 +13,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.autodiff import value_and_gradient
 from gradest.backend import as_float64, get_backend
 from gradest.estimator import get_estimator
 from gradest.objective import Objective
+from gradest.operations import Data, NumpyArray
 from gradest.problem import Problem
+from gradest.tree import Tree
 
 _STEP = np.longdouble("1e-1000") if np.finfo(np.longdouble).tiny < 1e-4000 else np.longdouble("1e-150")
 """Complex step: any step whose square vanishes beside 1 serves, if products with it stay normal numbers."""
@@ -42,12 +43,12 @@ class Reference:
     """
 
     value: Any
-    gradient: NDArray[Any]
+    gradient: NumpyArray
     method: str
     uncertainty: float
 
 
-def reference_gradient(objective: Objective, params: Any = None, *, num_checks: int = 4) -> Reference:
+def reference_gradient(objective: Objective, params: Tree = None, *, num_checks: int = 4) -> Reference:
     """Return the reference gradient of an objective at `params`, its start point by default.
 
     A problem's is its closed form in extended precision, or reverse mode in extended precision where it has none;
@@ -59,7 +60,7 @@ def reference_gradient(objective: Objective, params: Any = None, *, num_checks: 
     UnsupportedError
         None of these can be had for the objective.
     """
-    leaves = objective.start if params is None else objective.leaves_of(params)
+    leaves = objective.start if params is None else objective.form.leaves_of(params)
     if objective.problem is None:
         return _of_function(objective, leaves)
     rounded = [objective.backend.numpy(leaf).astype(np.longdouble) for leaf in leaves]
@@ -68,7 +69,7 @@ def reference_gradient(objective: Objective, params: Any = None, *, num_checks: 
 
 
 def reference_at(
-    problem: Problem, params: Mapping[str, NDArray[Any]], data: Mapping[str, NDArray[Any]], num_checks: int = 4
+    problem: Problem, params: Mapping[str, NumpyArray], data: Mapping[str, NumpyArray], num_checks: int = 4
 ) -> Reference:
     """Return the reference gradient of a problem at given parameters and data, all `np.longdouble`."""
     ops = get_backend("numpy").operations("portable")
@@ -86,15 +87,15 @@ def reference_at(
     return Reference(value, flat, words, uncertainty)
 
 
-def _text(problem: Problem, names: tuple[str, ...], ops: Any, leaves: Any, data: Any) -> Any:
+def _text(problem: Problem, names: tuple[str, ...], ops: Any, leaves: Any, data: Data) -> Any:
     return problem.loss(ops, dict(zip(names, leaves, strict=True)), data)
 
 
 def _disagreement(
     problem: Problem,
-    params: Mapping[str, NDArray[Any]],
-    data: Mapping[str, NDArray[Any]],
-    gradient: NDArray[Any],
+    params: Mapping[str, NumpyArray],
+    data: Mapping[str, NumpyArray],
+    gradient: NumpyArray,
     num_checks: int,
 ) -> float:
     """Return an estimate of `||error|| / ||gradient||` from directional derivatives along random signs.
@@ -109,7 +110,7 @@ def _disagreement(
         signs = generator.integers(0, 2, gradient.size).astype(np.longdouble) * 2 - 1
         steps: tuple[Any, ...] = problem.layout.unflatten(signs)
         shifted = {n: x + 1j * _STEP * d for (n, x), d in zip(params.items(), steps, strict=True)}
-        slope = np.imag(problem.loss(ops, shifted, data)) / _STEP
+        slope = np.imag(np.asarray(problem.loss(ops, shifted, data))) / _STEP
         mismatches.append(slope - np.sum(gradient * signs))
     scale = np.sqrt(np.sum(gradient * gradient))
     error = np.sqrt(np.mean(np.square(mismatches)))
@@ -125,7 +126,7 @@ def _of_function(objective: Objective, leaves: Any) -> Reference:
         eps = float(np.finfo(objective.dtype).eps)
         return Reference(value, flat, f"{objective.backend.name}'s reverse mode in {objective.dtype}", 16 * eps)
     richardson = get_estimator("fd-richardson").prepare(objective)
-    estimate = richardson(objective.tree_of(leaves))
+    estimate = richardson(objective.form.tree_of(leaves))
     blocks, errors = (
         objective.layout.flatten([np.asarray(leaf, dtype=np.float64) for leaf in objective.backend.flatten(tree)[0]])
         for tree in (estimate.gradient, estimate.error)

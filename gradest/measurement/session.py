@@ -5,11 +5,10 @@ other session and no process.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.backend import Backend
 from gradest.binding import bind
@@ -17,10 +16,13 @@ from gradest.errors import InvalidEstimateError
 from gradest.estimate import Estimate
 from gradest.estimator import Estimator
 from gradest.measurement.accuracy import accuracy_of_replicates, compare_gradients
+from gradest.measurement.findings import Counts, EstimateAccuracy, ReferenceFacts
+from gradest.measurement.prediction import predicted_error
 from gradest.measurement.reference import Reference, reference_gradient
-from gradest.measurement.smoothed import predicted_error, smoothed_accuracy, smooths_normally
-from gradest.measurement.timing import calibrate, time_block, time_once
+from gradest.measurement.smoothed import smoothed_accuracy, smooths_normally
+from gradest.measurement.timing import Block, Timing, calibrate, time_block, time_once
 from gradest.objective import Objective
+from gradest.operations import NumpyArray
 from gradest.problem import Problem
 
 SAMPLE_SECONDS = 0.01
@@ -92,12 +94,12 @@ class Bound:
 
 
 class Session:
-    """An estimator prepared on one objective, called once, ready to be timed in blocks and judged.
+    """An estimator prepared on one objective, called twice, ready to be timed in blocks and judged.
 
     Raises
     ------
     InvalidEstimateError
-        What it returned is no gradient here.
+        What it returned is no gradient here: another structure, shape or dtype, NaN or infinity.
     """
 
     def __init__(self, estimator: Estimator, bound: Bound, *, seeds: Sequence[int]) -> None:
@@ -105,16 +107,20 @@ class Session:
         self.bound = bound
         self.seeds = seeds
         objective = bound.objective
-        self.preparation_seconds, self._prepared = time_once(
-            lambda: self.estimator.prepare(objective), lambda result: None
-        )
+        self.preparation_seconds, self._prepared = time_once(lambda: estimator.prepare(objective), lambda result: None)
         self.first_call_seconds, self._estimate = time_once(lambda: self.call(seeds[0]), self.wait)
         self._require_valid(self._estimate)
-        before = objective.counts
+        before = objective.counts  # of the second call: the first may count what it traces
         second_call_seconds, _ = time_once(lambda: self.call(seeds[0]), self.wait)
-        self.counted = objective.counts - before
-        # What is slow is warm after two calls and needs no calibration: a third would be paid in vain.
+        self.counts = Counts(stated=self._prepared.cost, counted=objective.counts - before)
+        # What is slow is warm after two calls and needs no calibration, which would call it once more.
         self._loops = 1 if second_call_seconds > SAMPLE_SECONDS else 0
+
+    @property
+    def path(self) -> str:
+        """How the estimate is computed: "native", "gradest", "batched", "structured", ..."""
+        path: str = self._prepared.path
+        return path
 
     def call(self, seed: int) -> Estimate:
         """Return one estimate; a deterministic estimator is given no randomness."""
@@ -129,23 +135,8 @@ class Session:
             leaves.append(estimate.value)
         objective.backend.wait(leaves)
 
-    def facts(self) -> dict[str, Any]:
-        """Return what there is to know of the prepared cell beside its measurements."""
-        return {
-            "path": self._prepared.path,
-            "stochastic": self.estimator.stochastic,
-            "target": self.estimator.target.value,
-            "num_parameters": self.bound.objective.layout.num_parameters,
-            "dtype": self.bound.objective.dtype,
-            "device": self.bound.objective.device,
-            "preparation_seconds": self.preparation_seconds,
-            "first_call_seconds": self.first_call_seconds,
-            "stated": asdict(self._prepared.cost),
-            "counted": asdict(self.counted),
-        }
-
-    def block(self, *, round_number: int, samples: int, seconds: float) -> dict[str, Any]:
-        """Return wall and processor seconds a call of at least so many samples, lasting at least so long together."""
+    def block(self, *, round_number: int, samples: int, seconds: float) -> Block:
+        """Return the times of at least so many samples, which last at least so long together."""
         seed = self.seeds[0]
         if not self._loops:
             self._loops = calibrate(lambda: self.call(seed), self.wait, SAMPLE_SECONDS)
@@ -155,52 +146,56 @@ class Session:
             wall, processor = time_block(lambda: self.call(seed), self.wait, self._loops)
             walls.append(wall / self._loops)
             processors.append(processor / self._loops)
-        return {
-            "wall_seconds": walls,
-            "cpu_seconds": processors,
-            "loops": self._loops,
-            "value_seconds": self.bound.value_seconds(round_number),
-            "conversion_seconds": self.bound.conversion_seconds(),
-        }
+        return Block(
+            wall_seconds=tuple(walls),
+            cpu_seconds=tuple(processors),
+            loops=self._loops,
+            value_seconds=self.bound.value_seconds(round_number),
+        )
 
-    def accuracy(self) -> dict[str, Any]:
-        """Return how the estimates differ from the reference, measured and predicted."""
+    def timing(self, blocks: Sequence[Block], *, conversions: bool = True) -> Timing:
+        """Return all times, from the blocks that were taken; with what conversions take, where asked."""
+        first = Timing(preparation_seconds=self.preparation_seconds, first_call_seconds=self.first_call_seconds)
+        if conversions:
+            forth, back = self.bound.conversion_seconds()
+            first = replace(first, to_backend_seconds=forth, to_numpy_seconds=back)
+        return first.with_blocks(blocks, on_processor=self.bound.objective.device == "cpu")
+
+    def accuracy(self, *, smoothed: bool = True) -> EstimateAccuracy:
+        """Return how the estimates differ from the reference, measured and predicted.
+
+        `smoothed` says whether an estimator of a smoothed gradient is judged by that too, which costs as many exact
+        gradients as the smoothed reference is the mean of.
+        """
         reference = self.bound.reference
-        layout = self.bound.objective.layout
-        single = asdict(compare_gradients(self._vector(self._estimate), reference.gradient, layout=layout))
-        found: dict[str, Any] = {
-            "reference": {
-                "method": reference.method,
-                "uncertainty": reference.uncertainty,
-                "value": float(reference.value),
-                "gradient_norm": float(np.sqrt(np.sum(reference.gradient * reference.gradient))),
-            },
-            "blocks": single.pop("blocks"),
-            "single": single,
-        }
-        if self.estimator.stochastic and len(self.seeds) > 1:
-            estimates = self._kept_replicates()
-            found["replicates"] = asdict(accuracy_of_replicates(estimates or self._replicates(), reference.gradient))
-            found["predicted"] = predicted_error(self.estimator, self.bound.objective, reference)
-            if smooths_normally(self.estimator):
-                sigma = float(self.estimator.sigma)  # type: ignore[attr-defined]  # as was tested
-                found["smoothed"] = smoothed_accuracy(
-                    sigma, self.bound.problem, reference, estimates or self._replicates()
-                )
+        single = compare_gradients(self._vector(self._estimate), reference.gradient, layout=self.bound.objective.layout)
+        found = EstimateAccuracy(reference=ReferenceFacts.of(reference), single=single)
+        if not (self.estimator.stochastic and len(self.seeds) > 1):
+            return found
+        estimates = self._kept_replicates()
+        predicted, fault = predicted_error(self.estimator, self.bound.objective, reference)
+        found = replace(
+            found,
+            replicates=accuracy_of_replicates(estimates or self._replicates(), reference.gradient),
+            predicted=predicted,
+            prediction_fault=fault,
+        )
+        smoothing = self.estimator.smoothing
+        if smoothed and smoothing is not None and smooths_normally(self.estimator):
+            around = smoothed_accuracy(smoothing.sigma, self.bound.problem, reference, estimates or self._replicates())
+            found = replace(found, smoothed=around)
         return found
 
-    def _kept_replicates(self) -> list[NDArray[Any]]:
+    def _kept_replicates(self) -> list[NumpyArray]:
         """Return all estimates where they fit a stated memory, so that each is made once; else none."""
         entries = len(self.seeds) * self.bound.objective.layout.num_parameters
         return list(self._replicates()) if entries <= _MOST_KEPT_ENTRIES else []
 
-    def _replicates(self) -> Iterator[NDArray[Any]]:
+    def _replicates(self) -> Iterator[NumpyArray]:
         return (self._vector(self.call(seed)) for seed in self.seeds)
 
-    def _vector(self, estimate: Estimate) -> NDArray[Any]:
-        objective = self.bound.objective
-        blocks = [objective.backend.numpy(leaf) for leaf in objective.backend.flatten(estimate.gradient)[0]]
-        return objective.layout.flatten([np.asarray(block).astype(np.longdouble) for block in blocks])
+    def _vector(self, estimate: Estimate) -> NumpyArray:
+        return flat(self.bound.objective, estimate, dtype=np.longdouble)
 
     def _require_valid(self, estimate: Estimate) -> None:
         """Refuse an estimate of another structure, shape or dtype than the parameters, or one that is not finite."""
@@ -210,13 +205,21 @@ class Session:
         if paths != layout.names:
             raise InvalidEstimateError(f"a gradient of {layout.names} was asked for; found {paths}")
         for name, shape, dtype, leaf in zip(layout.names, layout.shapes, objective.dtypes, leaves, strict=True):
-            found_shape, found_dtype = tuple(int(n) for n in leaf.shape), backend.dtype(leaf)
-            if (found_shape, found_dtype) != (shape, dtype):
-                raise InvalidEstimateError(f"block {name!r} must be {dtype} {shape}; found {found_dtype} {found_shape}")
+            found = backend.dtype(leaf), tuple(int(n) for n in leaf.shape)
+            if found != (dtype, shape):
+                raise InvalidEstimateError(f"block {name!r} must be {dtype} {shape}; found {found[0]} {found[1]}")
             values = np.asarray(backend.numpy(leaf), dtype=np.longdouble)
             bad = values.size - int(np.isfinite(values).sum())
             if bad:
                 raise InvalidEstimateError(f"block {name!r} has {bad} of {values.size} entries NaN or infinite")
+
+
+def flat(objective: Objective, estimate: Estimate, *, dtype: type[np.floating[Any]] = np.float64) -> NumpyArray:
+    """Return an estimate's gradient as one vector `(P,)` in the objective's layout, in a precision of NumPy's."""
+    backend = objective.backend
+    leaves = backend.flatten(estimate.gradient)[0]
+    blocks = [np.asarray(backend.numpy(leaf) if backend.owns(leaf) else leaf) for leaf in leaves]
+    return objective.layout.flatten([block.astype(dtype) for block in blocks])
 
 
 def _median_seconds(call: Any, wait: Any) -> float:

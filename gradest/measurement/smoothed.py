@@ -1,33 +1,26 @@
-"""What theory predicts for an estimator on one objective, and the gradient of the smoothed loss that some estimate.
-
-This module knows no file and no process.
-"""
+"""The gradient of the smoothed loss, which some estimators estimate, and how estimates scatter around it."""
 
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradest.binding import bind
 from gradest.directions import Directions, as_tangents, root_key
-from gradest.errors import UnsupportedError
-from gradest.estimator import Estimator, Target
-from gradest.estimators.evolution import EvolutionStrategy
-from gradest.estimators.smoothed import SmoothedGradient
-from gradest.measurement.accuracy import accuracy_of_replicates
+from gradest.estimator import Estimator
+from gradest.measurement.accuracy import ReplicateAccuracy, accuracy_of_replicates
 from gradest.measurement.reference import Reference
-from gradest.objective import Objective
+from gradest.operations import NumpyArray
 from gradest.problem import Problem
+from gradest.theory.moments import marginal
 
 SMOOTHING_PAIRS = 64
 """Pairs of points over which the smoothed gradient is averaged."""
 _SMOOTHING_SEED = 918_273_645
 """Of the points of the smoothed reference: another stream than any estimate's."""
 _BLOCK_PAIRS = 8
-_LAWS = ("normal", "orthogonal-chi")
 _MEMORY_BUDGET_BYTES = 1 << 28
 
 
@@ -38,16 +31,6 @@ class SmoothedReference:
     gradient: NDArray[np.float64]
     uncertainty: float
     method: str
-
-
-def predicted_error(estimator: Estimator, objective: Objective, reference: Reference) -> dict[str, Any] | None:
-    """Return what theory predicts, as a dict of `gradest.theory.Prediction`; None where it has no formula."""
-    gradient = np.asarray(reference.gradient, dtype=np.float64)
-    try:
-        found = estimator.predict(objective.layout, gradient, value=float(reference.value), objective=objective)
-    except UnsupportedError:
-        return None
-    return None if found is None else asdict(found)
 
 
 def smoothed_reference(problem: Problem, *, sigma: float) -> SmoothedReference:
@@ -90,19 +73,35 @@ def smoothed_reference(problem: Problem, *, sigma: float) -> SmoothedReference:
 
 def smooths_normally(estimator: Estimator) -> bool:
     """Whether the estimator's target is the gradient of the loss smoothed by a normal density."""
-    families = (EvolutionStrategy, SmoothedGradient)  # the others smooth along some directions alone
-    return estimator.target is Target.SMOOTHED and isinstance(estimator, families) and estimator.distribution in _LAWS
+    return estimator.smoothing is not None and marginal(estimator.smoothing.law) == "normal"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmoothedAccuracy(ReplicateAccuracy):
+    """How estimates scatter around the gradient of the smoothed loss.
+
+    Attributes
+    ----------
+    method, uncertainty
+        How the smoothed gradient was found, and its own relative standard error.
+    distance
+        How far it is from the gradient, relative to the gradient's length.
+    """
+
+    method: str
+    uncertainty: float
+    distance: float
 
 
 def smoothed_accuracy(
-    sigma: float, problem: Problem, reference: Reference, estimates: Iterable[NDArray[Any]]
-) -> dict[str, Any]:
+    sigma: float, problem: Problem, reference: Reference, estimates: Iterable[NumpyArray]
+) -> SmoothedAccuracy:
     """Return how estimates scatter around the gradient of the smoothed loss, and how far that is from the gradient."""
     smoothed = smoothed_reference(problem, sigma=sigma)
     exact = np.asarray(reference.gradient, dtype=np.float64)
-    return {
+    return SmoothedAccuracy(
         **asdict(accuracy_of_replicates(estimates, smoothed.gradient)),
-        "method": smoothed.method,
-        "uncertainty": smoothed.uncertainty,
-        "distance": float(np.linalg.norm(smoothed.gradient - exact) / np.linalg.norm(exact)),
-    }
+        method=smoothed.method,
+        uncertainty=smoothed.uncertainty,
+        distance=float(np.linalg.norm(smoothed.gradient - exact) / np.linalg.norm(exact)),
+    )

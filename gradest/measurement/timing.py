@@ -1,51 +1,112 @@
-"""The one clock of gradest: warm-up, calibrated repetitions, waiting for the device.
+"""The one clock of gradest: warm-up, calibrated repetitions, waiting for the device; and what a timed cell holds.
 
 No backend and no estimator times itself. Times are seconds of `time.perf_counter`; processor time is recorded
 beside them, because on a shared machine the two differ and a disturbed measurement should say so.
 """
 
-import random
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import median, quantiles
 from typing import Any
 
 Call = Callable[[], Any]
 Wait = Callable[[Any], None]
 
+DISTURBED_BELOW = 0.8
+"""A cell whose processor time is less than this share of its wall time was disturbed by the machine."""
 
-@dataclass(frozen=True)
-class Timing:
-    """Repeated measurements of one call.
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Repeated samples of one call, taken without a pause.
 
     Attributes
     ----------
-    samples_seconds
-        Seconds a call in each block of calls.
-    calls_per_block
-        How many calls a block has, calibrated to last long enough to be measured.
-    processor_share
-        Processor seconds per second of the process while measuring; well below 1 (on one thread), the machine
-        was doing something else.
+    wall_seconds, cpu_seconds
+        Wall and processor seconds a call, one number for each sample.
+    loops
+        How many calls a sample has, calibrated to last long enough to be measured.
+    value_seconds
+        The seconds of one evaluation of the loss, measured beside it.
     """
 
-    samples_seconds: tuple[float, ...]
-    calls_per_block: int
-    processor_share: float
+    wall_seconds: tuple[float, ...]
+    cpu_seconds: tuple[float, ...]
+    loops: int
+    value_seconds: float
 
-    @property
-    def median_seconds(self) -> float:
-        """The median of the samples."""
-        return median(self.samples_seconds)
 
-    @property
-    def spread(self) -> float:
-        """The interquartile range of the samples relative to their median; 0 for fewer than two samples."""
-        if len(self.samples_seconds) < 2:
-            return 0.0
-        low, _, high = quantiles(self.samples_seconds, n=4, method="inclusive")
-        return (high - low) / self.median_seconds
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """The times of one cell, in seconds a call unless said otherwise; samples are in the order they were taken.
+
+    Attributes
+    ----------
+    preparation_seconds, first_call_seconds
+        Binding the estimator; its first call, which may compile.
+    wall_seconds, cpu_seconds, loops
+        For each sample: wall and processor seconds a call, and how many calls it has.
+    rounds
+        The number of samples of each round.
+    median_seconds, iqr_seconds
+        Of the wall seconds; the interquartile range is None for fewer than two samples.
+    cpu_wall_ratio, disturbed
+        Processor seconds per wall second, and whether that is so low that the machine was doing something else.
+    value_seconds, loss_units
+        One evaluation of the loss, and the median in units of it.
+    to_backend_seconds, to_numpy_seconds
+        What all parameters take from NumPy to the backend, and back.
+    """
+
+    preparation_seconds: float
+    first_call_seconds: float
+    wall_seconds: list[float] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
+    loops: list[int] = field(default_factory=list)
+    rounds: list[int] = field(default_factory=list)
+    median_seconds: float | None = None
+    iqr_seconds: float | None = None
+    cpu_wall_ratio: float | None = None
+    disturbed: bool = False
+    value_seconds: float | None = None
+    loss_units: float | None = None
+    to_backend_seconds: float | None = None
+    to_numpy_seconds: float | None = None
+
+    def with_blocks(self, blocks: Sequence[Block], *, on_processor: bool) -> "Timing":
+        """Return the times with all that follows from the blocks, one a round.
+
+        `on_processor` says that the work is done by the processor: only then is waiting a sign of disturbance.
+        """
+        if not blocks:
+            return self
+        walls = [seconds for block in blocks for seconds in block.wall_seconds]
+        cpus = [seconds for block in blocks for seconds in block.cpu_seconds]
+        loops = [block.loops for block in blocks for _ in block.wall_seconds]
+        wall = sum(w * n for w, n in zip(walls, loops, strict=True))
+        ratio = sum(p * n for p, n in zip(cpus, loops, strict=True)) / wall if wall > 0 else None
+        middle, value = median(walls), median(block.value_seconds for block in blocks)
+        return replace(
+            self,
+            wall_seconds=walls,
+            cpu_seconds=cpus,
+            loops=loops,
+            rounds=[len(block.wall_seconds) for block in blocks],
+            median_seconds=middle,
+            iqr_seconds=_interquartile_range(walls),
+            cpu_wall_ratio=ratio,
+            disturbed=on_processor and ratio is not None and ratio < DISTURBED_BELOW,
+            value_seconds=value,
+            loss_units=middle / value,
+        )
+
+
+def _interquartile_range(samples: Sequence[float]) -> float | None:
+    if len(samples) < 2:
+        return None
+    low, _, high = quantiles(samples, n=4, method="inclusive")
+    return high - low
 
 
 def time_once(call: Call, wait: Wait) -> tuple[float, Any]:
@@ -56,44 +117,11 @@ def time_once(call: Call, wait: Wait) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
-def measure(
-    calls: Mapping[str, tuple[Call, Wait]],
-    *,
-    block_seconds: float = 0.02,
-    budget_seconds: float = 0.3,
-    minimum_blocks: int = 3,
-    seed: int = 0,
-    after_block: Callable[[], None] | None = None,
-) -> dict[str, Timing]:
-    """Return the steady time of each call, measured side by side.
-
-    Each is warmed up once and calibrated to blocks of at least `block_seconds`; then blocks of all calls
-    alternate, in an order drawn anew each round from `seed`, so that a drift of the machine meets all alike. A call
-    takes part until its blocks have lasted `budget_seconds`, and in `minimum_blocks` at least. Results are
-    awaited within the clock, once a block for the calls in it, as a queue of a device is drained.
-    """
-    lengths = {name: calibrate(call, wait, block_seconds) for name, (call, wait) in calls.items()}
-    samples: dict[str, list[float]] = {name: [] for name in calls}
-    used = dict.fromkeys(calls, 0.0)
-    processor = dict.fromkeys(calls, 0.0)
-    order = random.Random(seed)
-    running = list(calls)
-    while running:
-        order.shuffle(running)
-        for name in running:
-            call, wait = calls[name]
-            seconds, processor_seconds = time_block(call, wait, lengths[name])
-            samples[name].append(seconds / lengths[name])
-            used[name] += seconds
-            processor[name] += processor_seconds
-            if after_block is not None:
-                after_block()
-        running = [n for n in running if len(samples[n]) < minimum_blocks or used[n] < budget_seconds]
-    return {name: Timing(tuple(samples[name]), lengths[name], processor[name] / used[name]) for name in calls}
-
-
 def time_block(call: Call, wait: Wait, count: int) -> tuple[float, float]:
-    """Return the wall and the processor seconds of `count` calls, of which the last result is awaited."""
+    """Return the wall and the processor seconds of `count` calls, of which the last result is awaited.
+
+    It is awaited within the clock, once for all of them, as a queue of a device is drained.
+    """
     processor, start = time.process_time(), time.perf_counter()
     for _ in range(count):
         result = call()

@@ -1,13 +1,12 @@
-"""Says when a sampled slope drowns in the rounding of the function values it is the difference of."""
+"""Warns where rounding of the function values spoils the difference that a sampled slope is made from."""
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.errors import NoiseWarning
+from gradest.operations import NumpyArray
 
 LARGEST_ROUNDING = 0.05
 """Rounding of a slope, relative to its size, above which `NoiseWarning` is given."""
@@ -21,7 +20,7 @@ def rounding_matters(dtype_name: str, sigma: float) -> bool:
 
 
 def warn_if_cancelled(
-    values: Sequence[NDArray[Any]], differences: Sequence[NDArray[Any]], dtype_name: str, sigma: float
+    values: Sequence[NumpyArray], differences: Sequence[NumpyArray], dtype_name: str, sigma: float
 ) -> None:
     """Warn where the rounding of function values is more than `LARGEST_ROUNDING` of their differences.
 
@@ -37,6 +36,7 @@ def warn_if_cancelled(
     """
     rounding = epsilon(dtype_name) * max(float(np.max(np.abs(v))) for v in values)
     squares = np.concatenate([np.square(np.asarray(d, dtype=np.float64)).reshape(-1) for d in differences])
+    # Root mean square, not the smallest: some directions are nearly level by chance, and their slopes matter least.
     size = float(np.sqrt(squares.mean()))
     if rounding > LARGEST_ROUNDING * size:
         share = f"{rounding / size:.2g} of it" if size else "all there is: the difference is zero"
@@ -50,6 +50,6 @@ def warn_if_cancelled(
 
 def epsilon(dtype_name: str) -> float:
     """Return the distance from 1 to the next number of a dtype."""
-    if dtype_name == "bfloat16":
+    if dtype_name == "bfloat16":  # NumPy has no such dtype, and `finfo` no such entry
         return 2.0**-7
     return float(np.finfo(np.dtype(dtype_name)).eps)

@@ -1,13 +1,15 @@
-"""How an evolution strategy runs: blocks of directions through compiled steps, then weighted sums in index order.
+"""Runs an evolution strategy: evaluates the loss along blocks of directions and sums them by weight, in index order.
 
-One pass where the weight of a direction depends on its own values alone. Two where it depends on all values
-(shaping, batch-mean baselines): the first gathers values, the second draws the same directions again.
+One pass where the weight of a direction depends on its own values alone: each block gives its part of the sum and is
+forgotten. Two passes where it depends on all values (shaping, batch-mean baselines): the first gathers values, the
+second draws the same directions again. They are functions of (key, index), hence the same to the bit, and N directions
+of P numbers never have to be kept.
 """
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +17,13 @@ from numpy.typing import NDArray
 from gradest.autodiff import Shared
 from gradest.backend import Leaves
 from gradest.directions import Directions, Key, Noise, as_tangents, root_key
+from gradest.directions.keys import Rng
+from gradest.directions.laws import law_of
 from gradest.estimate import KernelResult
 from gradest.objective import Objective
-from gradest.operations import Array
+from gradest.operations import Array, Data
 from gradest.sampling.cancellation import rounding_matters, warn_if_cancelled
-from gradest.sampling.sampler import Draws, add_leaves, bound_step, evaluate_at, place
+from gradest.sampling.sampler import Draws, add_leaves, evaluate_at, place
 from gradest.sampling.shaping import centred_weights, shaped_weights
 from gradest.sampling.workers import Block, Crew, Group, task_groups
 from gradest.tangents import Tangent, mirrored
@@ -27,20 +31,47 @@ from gradest.tangents import Tangent, mirrored
 Evaluate = Callable[[Leaves, Sequence[Tangent], Any], Array]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Strategy:
-    """The hyper-parameters that the kernel reads; see `EvolutionStrategy`."""
+class Strategy(Protocol):
+    """The hyper-parameters that the kernel reads of an estimator; `EvolutionStrategy` documents each."""
 
-    num_samples: int
-    sigma: float
-    antithetic: bool = True
-    baseline: str = "none"
-    shaping: str | None = None
-    differences: str = "plain"
+    @property
+    def num_samples(self) -> int:
+        """N."""
+
+    @property
+    def sigma(self) -> float:
+        """The smoothing radius."""
+
+    @property
+    def antithetic(self) -> bool:
+        """Whether values come in pairs."""
+
+    @property
+    def baseline(self) -> str:
+        """What one-sided values are compared with."""
+
+    @property
+    def shaping(self) -> str | None:
+        """What utilities replace values, if any."""
+
+    @property
+    def differences(self) -> str:
+        """How the kernel subtracts values: "exact", or any other name for plain subtraction."""
+
+
+class ParameterStrategy(Strategy, Protocol):
+    """A strategy whose directions are of the parameters, such as `EvolutionStrategy`."""
+
+    @property
+    def distribution(self) -> str:
+        """The law of the directions."""
+
+    def directions(self, key: Key, objective: Objective) -> Directions:
+        """Return the directions of one estimate."""
 
 
 class EvolutionKernel:
-    """The parts of an evolution strategy on one objective that workers carry out, each on a group of blocks.
+    """An evolution strategy on one objective, cut into parts that workers carry out, each on a group of blocks.
 
     Parameters
     ----------
@@ -66,13 +97,17 @@ class EvolutionKernel:
         self._draw = draw
         self._packed = packed
         self._exact = strategy.differences == "exact"
+        # Both sides of a pair go through a loss in operations together: linear operations on a direction and its
+        # opposite cost half of what two directions cost.
         self._pairs = evaluate is None and objective.text is not None
+        # Exact differences come from f(x) by themselves, without the baseline's evaluation.
         self.needs_value = strategy.baseline == "value" and not self._exact
         self.watches_rounding = not self._exact and rounding_matters(objective.dtype, strategy.sigma)
-        self._values = bound_step(objective, self._values_step)
-        self._slopes = bound_step(objective, self._slopes_step)
-        self._combine = bound_step(objective, lambda noise, weights, data: self._sum(self._tangents(noise), weights))
-        self._local = threading.local()
+        # Steps are compiled where the framework compiles: their branches may depend on fields, never on a value.
+        self._values = objective.stepped(self._values_step)
+        self._slopes = objective.stepped(self._slopes_step)
+        self._combine = objective.stepped(lambda noise, weights, data: self._sum(self._tangents(noise), weights))
+        self._local = threading.local()  # threads of one executor run parts of one kernel at once
         self._evaluate = evaluate or self._evaluate_at
         self._dtype = None if evaluate is None else objective.dtype
         self._source: tuple[Key, Draws] | None = None
@@ -89,7 +124,7 @@ class EvolutionKernel:
             noise, given = self._noise(key, block), () if value is None else value
             part, values, differences, centre = self._slopes(leaves, noise, given)
             total = add_leaves(total, part, self.objective.ops)
-            if self.watches_rounding:
+            if self.watches_rounding:  # arrays, not numbers: reading one here would wait for the device in every block
                 watched.append((values, differences))
         return total, centre, tuple(watched)
 
@@ -101,6 +136,7 @@ class EvolutionKernel:
         for block in group:
             sides, centre = self._values(leaves, self._noise(key, block))
             rows.append(np.stack([np.asarray(self.objective.backend.numpy(f), dtype=np.float64) for f in sides]))
+        # In float64 on the host: ranks and means over all N must not depend on the dtype or the blocks.
         return np.concatenate(rows, axis=1), centre
 
     def combined(self, leaves: Leaves, group: Group, key: Key, weights: NDArray[np.float64]) -> Leaves:
@@ -113,7 +149,7 @@ class EvolutionKernel:
             )
             part = self._combine(self._noise(key, (start, stop)), placed)
             total = add_leaves(total, part, objective.ops)
-        self._kept = None
+        self._kept = None  # the second pass is over: the next estimate has another key
         return total or ()
 
     def _share(self, key: Key) -> None:
@@ -124,7 +160,7 @@ class EvolutionKernel:
         if "compile" not in self.objective.backend.native and getattr(self._local, "key", None) is not key:
             self._local.key, self._local.shared = key, Shared()
 
-    def _evaluate_at(self, leaves: Leaves, tangents: Sequence[Tangent], data: Any) -> Array:
+    def _evaluate_at(self, leaves: Leaves, tangents: Sequence[Tangent], data: Data) -> Array:
         return evaluate_at(self.objective, leaves, tangents, data, shared=self._shared)
 
     @property
@@ -146,30 +182,36 @@ class EvolutionKernel:
         return noise
 
     # -- steps, traced by frameworks that compile ----------------------------------------------------------
-    def _values_step(self, leaves: Leaves, noise: Noise, data: Any) -> tuple[tuple[Array, ...], Any]:
+    def _values_step(self, leaves: Leaves, noise: Noise, data: Data) -> tuple[tuple[Array, ...], Any]:
         """Return the values `(K,)` of each side (differences from f(x) where exact), and f(x) where exact."""
         objective, ops, radius = self.objective, self.objective.ops, self.strategy.sigma
         tangents, antithetic = self._tangents(noise), self.strategy.antithetic
         if antithetic and not self._pairs:
             # An opaque loss is evaluated at whole points: one side at a time takes half the memory.
             return tuple(self._evaluate(leaves, [t.scaled(r) for t in tangents], data) for r in (radius, -radius)), ()
+        # 2 K points from K directions: first all x + r v, then all x - r v; "sides" takes them apart below.
         moved = [mirrored(t, radius) if antithetic else t.scaled(radius) for t in tangents]
+        centre: Any = ()
         if self._exact:
             centre, values = objective.evaluate_differences(leaves, moved, data, shared=self._shared)
         else:
-            centre, values = (), self._evaluate(leaves, moved, data)
+            values = self._evaluate(leaves, moved, data)
         if not antithetic:
             return (values,), centre
         sides = ops.reshape(values, (2, -1))
         return (sides[0], sides[1]), centre
 
-    def _slopes_step(self, leaves: Leaves, noise: Noise, value: Any, data: Any) -> tuple[Leaves, Array, Array, Any]:
+    def _slopes_step(self, leaves: Leaves, noise: Noise, value: Any, data: Data) -> tuple[Leaves, Array, Array, Any]:
         """Return `sum_k slope_k v_k`, values, differences and f(x) where exact; slope = difference / sigma."""
         sides, centre = self._values_step(leaves, noise, data)
+        # Halved before it is divided by sigma: (f+ - f-) / 2 is about sigma |g|, as one-sided differences are, so that
+        # one threshold of rounding watches both.
         if self.strategy.antithetic:
             differences = (sides[0] - sides[1]) * 0.5
         else:
             differences = sides[0] - value if self.needs_value else sides[0]
+        # The tangents again, not kept from above: they wrap the same arrays, or unpack the bits once more, which is one
+        # computation to a compiler, so that K P numbers need not live while the loss is evaluated.
         slopes = differences * (1.0 / self.strategy.sigma)
         return self._sum(self._tangents(noise), slopes), sides[0], differences, centre
 
@@ -177,11 +219,18 @@ class EvolutionKernel:
         if not self._packed:
             return as_tangents(noise)
         layout = self.objective.layout
-        flat = self.objective.ops.unpack_signs(noise[0], layout.num_parameters, like=self.objective.start[0])
+        flat: Any = self.objective.ops.unpack_signs(noise[0], layout.num_parameters, like=self.objective.start[0])
         return as_tangents(layout.unflatten(flat))
 
     def _sum(self, tangents: Sequence[Tangent], weights: Array) -> Leaves:
         return tuple(tangent.combine(self.objective.ops, weights) for tangent in tangents)
+
+
+def parameter_kernel(strategy: ParameterStrategy, objective: Objective) -> EvolutionKernel:
+    """Return the kernel of a strategy along directions of the objective's parameters."""
+    # Signs cross to the device as bits, a 32nd of the numbers, where one array of them serves all parameters.
+    packed = law_of(strategy.distribution).signs and objective.ops.unpacks_signs and len(set(objective.dtypes)) == 1
+    return EvolutionKernel(strategy, objective, partial(strategy.directions, objective=objective), packed=packed)
 
 
 class EvolutionRun:
@@ -196,7 +245,7 @@ class EvolutionRun:
         self._value = crew.kernel.objective.prepare_value()
         self._two_passes = self._strategy.shaping is not None or self._strategy.baseline in ("leave-one-out", "mean")
 
-    def __call__(self, leaves: Leaves, rng: Any) -> KernelResult:
+    def __call__(self, leaves: Leaves, rng: Rng) -> KernelResult:
         key = root_key(rng)
         value = self._value(leaves) if self._kernel.needs_value else None
         run = self._run_two_passes if self._two_passes else self._run_one_pass
@@ -205,7 +254,9 @@ class EvolutionRun:
     def _run_one_pass(self, leaves: Leaves, key: Key, value: Array | None) -> KernelResult:
         total: Leaves | None = None
         watched: list[tuple[Array, Array]] = []
-        for part, centre, seen in self._crew.run("slopes", leaves, self._groups, [(key, value)] * len(self._groups)):
+        for part, centre, seen in self._crew.run(
+            EvolutionKernel.slopes, leaves, self._groups, [(key, value)] * len(self._groups)
+        ):
             total = add_leaves(total, part, self._kernel.objective.ops)
             value = _first(value, centre)
             watched.extend(seen)
@@ -215,7 +266,7 @@ class EvolutionRun:
 
     def _run_two_passes(self, leaves: Leaves, key: Key, value: Array | None) -> KernelResult:
         rows: list[NDArray[np.float64]] = []
-        for part, centre in self._crew.run("values", leaves, self._groups, [(key,)] * len(self._groups)):
+        for part, centre in self._crew.run(EvolutionKernel.values, leaves, self._groups, [(key,)] * len(self._groups)):
             rows.append(part)
             value = _first(value, centre)
         fitness = np.concatenate(rows, axis=1)
@@ -224,7 +275,7 @@ class EvolutionRun:
         weights = self._scale * self._weights(fitness, value)
         arguments = [(key, weights[group[0][0] : group[-1][1]]) for group in self._groups]
         total: Leaves | None = None
-        for part in self._crew.run("combined", leaves, self._groups, arguments):
+        for part in self._crew.run(EvolutionKernel.combined, leaves, self._groups, arguments):
             total = add_leaves(total, part, self._kernel.objective.ops)
         return KernelResult(value, total or ())
 
@@ -234,7 +285,8 @@ class EvolutionRun:
             return centred_weights(fitness, strategy.baseline, strategy.sigma)
         centre = float(fitness[0].mean())
         if strategy.baseline == "value":  # exact differences are from f(x) already
-            centre = float(self._kernel.objective.backend.numpy(value)) if self._kernel.needs_value else 0.0
+            known = value is not None and self._kernel.needs_value
+            centre = float(self._kernel.objective.backend.numpy(value)) if known else 0.0  # type: ignore[arg-type]  # known
         return shaped_weights(fitness, strategy.shaping, centre)
 
     def _warn(self, watched: Sequence[tuple[Array, Array]]) -> None:

@@ -6,8 +6,9 @@ wrong. This module knows no framework and no estimator.
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
+from gradest.autodiff.forwarding import ForwardingOperations
 from gradest.backend import Data, Leaves
 from gradest.errors import UnsupportedError
 from gradest.objective import Objective
@@ -19,7 +20,11 @@ Intercept = Callable[["Layer", Array, Array], Array]
 
 @dataclass(frozen=True)
 class Layer:
-    """One affine operation: places of its weight and bias among the parameters, the name of its sealed data if any."""
+    """One affine operation of a loss.
+
+    `weight` and `bias` are places among the parameters (None: no bias, or not a parameter); `data_name` is the name of
+    the sealed data that it takes as its input, if any.
+    """
 
     weight: int
     bias: int | None
@@ -31,7 +36,7 @@ class Sealed:
     """An array that only affine operations may use; Python's operators on it raise TypeError."""
 
     __slots__ = ("array", "index", "name")
-    __array_ufunc__ = None  # NumPy then leaves operators to us, and there are none
+    __array_ufunc__ = None  # NumPy then leaves operators to us, and there are none: `array + sealed` is a TypeError
 
     def __init__(self, array: Array, name: str, index: int | None) -> None:
         self.array = array
@@ -39,28 +44,22 @@ class Sealed:
         self.index = index
 
 
-class SealedOperations:
+class SealedOperations(ForwardingOperations):
     """A backend's operations, with affine ones on parameters intercepted and every other use of sealed arrays refused.
 
-    Stands in for `Operations` while a loss text runs; every name but two is the backend's own. `places` says which
-    arrays are parameters that are not sealed, by identity.
+    `places` says which arrays are parameters that are not sealed, by identity.
     """
 
     def __init__(self, ops: Operations, intercept: Intercept, places: Mapping[int, int]) -> None:
-        self._ops = ops
+        super().__init__(ops)
         self._intercept = intercept
         self._places = places
 
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._ops, name)
-
-        def call(*arguments: Any, **options: Any) -> Any:
-            for argument in (*arguments, *options.values()):
-                if isinstance(argument, Sealed):
-                    raise _misused(argument, f"operation {name!r}")
-            return method(*arguments, **options)
-
-        return call
+    def forward(self, name: str, *operands: Any, **options: Any) -> Array:
+        for operand in (*operands, *options.values()):
+            if isinstance(operand, Sealed):
+                raise _misused(operand, f"operation {name!r}")
+        return super().forward(name, *operands, **options)
 
     def matmul(self, x: Any, y: Any) -> Array:
         """Return the product; a layer where `y` is a parameter."""
@@ -68,13 +67,14 @@ class SealedOperations:
 
     def affine(self, x: Any, weight: Any, bias: Any = None) -> Array:
         """Return `x @ weight + bias` as the interceptor has it, where `weight` is a parameter."""
+        # Sealed data may be the input of a layer; a sealed parameter may not, nor may either meet a plain matrix.
         place, sealed_input = self._place(weight), isinstance(x, Sealed)
         if place is None or (sealed_input and x.index is not None):
             for argument in (x, weight, bias):
                 if isinstance(argument, Sealed):
                     raise _misused(argument, "an affine operation, and not as the weight of a layer or its data")
         inputs, matrix, shift = (a.array if isinstance(a, Sealed) else a for a in (x, weight, bias))
-        output = self._ops.affine(inputs, matrix, shift)
+        output = self.ops.affine(inputs, matrix, shift)
         if place is None:
             return output
         layer = Layer(place, self._place(bias), bias is not None, x.name if sealed_input else None)
@@ -108,21 +108,19 @@ def run_intercepted(
     UnsupportedError
         The loss is not written in operations, or uses what is sealed outside affine operations.
     """
-    if objective.text is None:
-        raise UnsupportedError(
-            "this estimator looks into the layers of the loss; it needs a gradest Problem written in operations, and "
-            "this objective is an opaque function; use 'es' instead"
-        )
+    text = objective.require_text("an estimator that looks into the layers of the loss", instead="'es' instead")
+    # Parameters that are not sealed are known again by identity, which holds as long as nothing is computed from them.
     names = objective.layout.names
     closed = range(len(names)) if sealed is None else sealed
-    given = tuple(Sealed(x, names[k], k) if k in closed else x for k, x in enumerate(leaves))
+    given: tuple[Any, ...] = tuple(Sealed(x, names[k], k) if k in closed else x for k, x in enumerate(leaves))
     places = {id(x): k for k, x in enumerate(leaves) if k not in closed}
     if sealed_data:
         data = {name: Sealed(x, name, None) if name in sealed_data else x for name, x in data.items()}
-    own = cast(Operations, SealedOperations(objective.ops if ops is None else ops, intercept, places))
+    own = SealedOperations(objective.ops if ops is None else ops, intercept, places)
     try:
-        return objective.text(own, given, data)
+        return text(own, given, data)
     except TypeError as error:
+        # Python names the type in "unsupported operand type(s)"; any other TypeError is the loss's own.
         if Sealed.__name__ not in str(error):
             raise
         raise UnsupportedError(

@@ -1,17 +1,13 @@
-"""What all estimators that draw directions share: their fields, canonical blocks of directions, sums over blocks.
+"""Base classes of estimators that average over random directions: fields, blocks of directions, sums over blocks.
 
 Blocks depend on the layout and the hyper-parameters alone, and sums run in index order, so that an estimate does
 not depend on the number of workers. This module knows no particular estimator.
 """
 
 import operator
-from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from gradest.autodiff import Shared
 from gradest.backend import Leaves
@@ -19,11 +15,10 @@ from gradest.chunking import DEFAULT_MEMORY_BUDGET_BYTES, choose_chunk_size, chu
 from gradest.directions import Directions, Key, Noise
 from gradest.directions.directions import direction_entries, require_distribution
 from gradest.errors import InvalidInputError
-from gradest.estimate import Cost
 from gradest.estimator import Estimator
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.operations import Array, Operations
+from gradest.operations import Array, Data, Operations
 from gradest.tangents import Tangent
 
 _ENTRY_BYTES = 8
@@ -38,17 +33,13 @@ class Draws(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DirectionSampler(Estimator):
-    """Is the base of estimators that average over N random directions.
+class Sampler(Estimator):
+    """Base class of estimators that average over N random directions, whatever their law.
 
     Attributes
     ----------
     num_samples
         N, the number of directions.
-    distribution
-        Their law, one of `gradest.directions.DISTRIBUTIONS`; see `Directions`.
-    rank
-        Of "low-rank" directions.
     chunk_size
         How many directions are held at once; by default as many as fit the cache. It changes an estimate by
         rounding alone.
@@ -59,26 +50,20 @@ class DirectionSampler(Estimator):
     stochastic = True
 
     num_samples: int = 100
-    distribution: str = "normal"
-    rank: int = 1
     chunk_size: int | None = None
     memory_budget_bytes: int = DEFAULT_MEMORY_BUDGET_BYTES
 
     def __post_init__(self) -> None:
-        """Refuse counts that are not positive integers and laws that do not exist."""
+        """Refuse counts that are not positive integers."""
         require_positive("num_samples", self.num_samples)
         require_positive("memory_budget_bytes", self.memory_budget_bytes)
         if self.chunk_size is not None:
             require_positive("chunk_size", self.chunk_size)
-        require_distribution(self.distribution, self.rank)
 
-    @abstractmethod
-    def cost(self, layout: Layout) -> Cost:
-        """Return what one estimate costs."""
-
-    def blocks(self, layout: Layout) -> tuple[tuple[int, int], ...]:
-        """Return `(start, stop)` of the blocks of directions that are evaluated together."""
-        entries = direction_entries(layout, self.distribution, self.rank)
+    def _blocks(self, layout: Layout, *, entries: int) -> tuple[tuple[int, int], ...]:
+        """Return `(start, stop)` of the blocks of directions, drawn from so many numbers each, evaluated together."""
+        # Nothing here may depend on the backend, the dtype or the number of workers: sums over blocks run in order, and
+        # other blocks would be another rounding.
         size = choose_chunk_size(
             self.num_samples,
             bytes_per_item=_ENTRY_BYTES * (entries + layout.num_parameters // _ACTIVATION_SHARE),
@@ -87,17 +72,44 @@ class DirectionSampler(Estimator):
         )
         return chunks(self.num_samples, size)
 
-    def shares(self, layout: Layout, gradient: NDArray[Any]) -> list[float]:
-        """Return the share `|G_l|^2 / |g|^2` of each parameter in a gradient `(P,)`."""
-        blocks = layout.unflatten(np.asarray(gradient, dtype=np.float64))
-        squares = [float(np.sum(np.square(block, dtype=np.float64))) for block in blocks]
-        return [square / sum(squares) for square in squares]
 
-    def directions(self, key: Key, objective: Objective) -> Directions:
-        """Return the directions of one estimate, in the precision of the objective."""
+@dataclass(frozen=True, kw_only=True)
+class DirectionSampler(Sampler):
+    """Base class of estimators whose directions follow one of the named laws.
+
+    Attributes
+    ----------
+    distribution
+        The law of the directions, one of `gradest.directions.DISTRIBUTIONS`; see `Directions`.
+    rank
+        The rank of "low-rank" directions.
+    num_samples, chunk_size, memory_budget_bytes
+        As in `Sampler`.
+    """
+
+    distribution: str = "normal"
+    rank: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse laws that do not exist."""
+        super().__post_init__()
+        require_distribution(self.distribution, self.rank)
+
+    def blocks(self, layout: Layout) -> tuple[tuple[int, int], ...]:
+        """Return `(start, stop)` of the blocks of directions that are evaluated together."""
+        return self._blocks(layout, entries=direction_entries(layout, self.distribution, self.rank))
+
+    def directions(self, key: Key, objective: Objective, *, layout: Layout | None = None) -> Directions:
+        """Return the directions of one estimate, in the precision of the objective.
+
+        Parameters
+        ----------
+        layout
+            What the directions move: the objective's parameters by default.
+        """
         return Directions(
             key,
-            objective.layout,
+            objective.layout if layout is None else layout,
             self.distribution,
             num_samples=self.num_samples,
             dtype=objective.dtype,
@@ -117,6 +129,7 @@ def place(objective: Objective, noise: Noise, *, dtype: str | None = None) -> No
 
     Directions of something else than parameters name their one dtype.
     """
+    # They were drawn in one dtype, the objective's; parameters may each have one of their own.
     dtypes = objective.dtypes if dtype is None else (dtype,) * len(noise)
 
     def convert(values: Any, dtype: str) -> Any:
@@ -127,16 +140,8 @@ def place(objective: Objective, noise: Noise, *, dtype: str | None = None) -> No
     return tuple(convert(entry, each) for entry, each in zip(noise, dtypes, strict=True))
 
 
-def bound_step(objective: Objective, step: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `step(*arrays, data)` with the data bound, compiled unless the population is evaluated in a loop."""
-    if objective.population_path != "loop":
-        return objective.compile(step)
-    # A loop over directions reads values one by one, which no framework can trace.
-    return objective.scoped(lambda *arrays: step(*arrays, objective.data))
-
-
 def evaluate_at(
-    objective: Objective, leaves: Leaves, tangents: Sequence[Tangent], data: Any, *, shared: Shared | None = None
+    objective: Objective, leaves: Leaves, tangents: Sequence[Tangent], data: Data, *, shared: Shared | None = None
 ) -> Array:
     """Return the losses `(K,)` at `leaves + tangents`, structured where the loss is written in operations.
 
@@ -144,6 +149,7 @@ def evaluate_at(
     """
     if objective.text is not None:
         return objective.evaluate_perturbed(leaves, tangents, data, shared=shared)
+    # An opaque loss sees whole points: K copies of the parameters, each displaced.
     ops = objective.ops
     population = tuple(
         ops.expand_dims(leaf, axis=0) + tangent.dense(ops) for leaf, tangent in zip(leaves, tangents, strict=True)
@@ -160,5 +166,6 @@ def add_leaves(total: Leaves | None, part: Leaves, ops: Operations | None = None
     """Return the sum of two sets of leaves; the first, which may be None, may be overwritten where `ops` are given."""
     if total is None:
         return part
+    # `accumulate` may write into the first, which is a block's own sum and nobody else's.
     add = operator.add if ops is None else ops.accumulate
     return tuple(add(a, b) for a, b in zip(total, part, strict=True))

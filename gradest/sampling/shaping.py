@@ -23,6 +23,7 @@ def centred_weights(fitness: Values, baseline: str, sigma: float) -> Values:
 
     Source: Kool, van Hoof & Welling 2019, ICLR workshop (leave-one-out); derived (the two are proportional).
     """
+    # One formula for both: f_i less the mean of the others is N / (N - 1) times f_i less the mean of all.
     count = fitness.shape[1] - (1 if baseline == "leave-one-out" else 0)
     weights: Values = (fitness[0] - fitness[0].mean()) / (count * sigma)
     return weights
@@ -48,6 +49,7 @@ def shaped_weights(fitness: Values, shaping: str, centre: float) -> Values:
 
     Source: Wierstra et al. 2014, JMLR 15:949-980 (ranks); Salimans et al. 2017, arXiv:1703.03864.
     """
+    # Sorting puts NaN last and calls it the best or the worst; a direction would be made from it without a word.
     bad = fitness.size - int(np.isfinite(fitness).sum())
     if bad:
         raise NonFiniteError(
@@ -59,7 +61,9 @@ def shaped_weights(fitness: Values, shaping: str, centre: float) -> Values:
         difference: Values = fitness[0] - (fitness[1] if len(fitness) > 1 else centre)
         weights: Values = np.sign(difference) / count
         return weights
+    # Both sides are shaped together: ranked apart, f(x + s v) and f(x - s v) would lose how they compare.
     utilities = _UTILITIES[shaping](fitness.reshape(-1)).reshape(fitness.shape)
+    # One-sided utilities are doubled, so that "/ (2 N)" serves both.
     both: Values = utilities[0] - utilities[1] if len(fitness) > 1 else 2 * utilities[0]
     return both / (2 * count)
 
@@ -82,6 +86,7 @@ def _centred_ranks(values: Values) -> Values:
 
 def _z_scores(values: Values) -> Values:
     centred: Values = values - values.mean()
+    # All values equal: no direction is better than another, and the estimate is zero.
     deviation = float(np.sqrt(np.square(centred).mean()))
     if deviation > 0.0:
         centred /= deviation

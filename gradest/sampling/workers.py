@@ -1,4 +1,4 @@
-"""Blocks of directions on the workers of an executor, or here: the same sums in the same order either way.
+"""Runs blocks of directions on the workers of an executor, or here, with the same sums in the same order either way.
 
 Tasks are groups of blocks, large enough to be worth sending, fixed by the sizes of the objective and never by the
 number of workers. Parameters and results travel as NumPy arrays. This module knows no particular estimator.
@@ -28,12 +28,13 @@ _DRAWING_ROWS = 20  # drawing a number costs about as much as 20 rows of data th
 
 
 class Parts(Protocol):
-    """A kernel whose work is cut into parts: methods `part(leaves, group, *arguments)` that workers carry out."""
+    """A kernel whose work is cut into parts: methods `part(self, leaves, group, *arguments)` for workers to run."""
 
     objective: Objective
 
 
 K_co = TypeVar("K_co", bound=Parts, covariant=True)
+Result = TypeVar("Result")
 
 
 class PartsFactory(Protocol[K_co]):
@@ -63,6 +64,7 @@ class Crew(Generic[K_co]):
         self._factory = factory
         self._objective = objective
         self._executor = executor
+        # Names this crew among all that a long-lived worker meets: it keeps the kernel of the latest.
         self._token = uuid.uuid4().hex
         # Results wait for those before them; no more of them than the budget holds.
         self._waiting = max(2, budget_bytes // (16 * max(1, objective.layout.num_parameters)))
@@ -70,12 +72,20 @@ class Crew(Generic[K_co]):
             _require_picklable(factory, objective)
 
     def run(
-        self, part: str, leaves: Leaves, groups: Sequence[Group], arguments: Sequence[tuple[Any, ...]]
-    ) -> Iterator[Any]:
-        """Yield `kernel.part(leaves, group, *arguments[k])` for each group k, in order."""
-        if self._executor is None:
+        self,
+        part: Callable[..., Result],
+        leaves: Leaves,
+        groups: Sequence[Group],
+        arguments: Sequence[tuple[Any, ...]],
+    ) -> Iterator[Result]:
+        """Yield `part(kernel, leaves, group, *arguments[k])` for each group k, in order.
+
+        `part` is a method taken from the kernel's class, such as `EvolutionKernel.slopes`, and not from the kernel:
+        it travels to another process by its qualified name, and is run there on the kernel made there.
+        """
+        if self._executor is None:  # no copies, no groups in flight: the kernel itself, on the framework's own arrays
             for group, more in zip(groups, arguments, strict=True):
-                yield getattr(self.kernel, part)(leaves, group, *more)
+                yield part(self.kernel, leaves, group, *more)
             return
         inner = self.kernel.objective
         sent = _to_numpy(inner, tuple(leaves))
@@ -90,9 +100,9 @@ class Crew(Generic[K_co]):
 
         waiting = submitted(self._waiting)
         while waiting:
-            result, counted = waiting.pop(0).result()
+            result, counted = waiting.pop(0).result()  # the oldest, though others may be done: sums run in order
             waiting.extend(submitted(1))
-            inner.count(counted)
+            inner.count(counted)  # a worker counts on an objective of its own
             yield _to_arrays(inner, result)
 
 
@@ -100,7 +110,13 @@ _local = threading.local()
 
 
 def _work(
-    token: str, factory: PartsFactory[Any], objective: Objective, part: str, leaves: Any, group: Group, arguments: Any
+    token: str,
+    factory: PartsFactory[Any],
+    objective: Objective,
+    part: Callable[..., Any],
+    leaves: Any,
+    group: Group,
+    arguments: Any,
 ) -> tuple[Any, Cost]:
     """Carry out one task on a worker, which keeps the kernel that it made last."""
     # `scoped` gives back what it was given, and says so of no type.
@@ -129,18 +145,27 @@ def _survives_pickling(error: Exception) -> bool:
 
 
 def _carry_out(
-    token: str, factory: PartsFactory[Any], objective: Objective, part: str, leaves: Any, group: Group, arguments: Any
+    token: str,
+    factory: PartsFactory[Any],
+    objective: Objective,
+    part: Callable[..., Any],
+    leaves: Any,
+    group: Group,
+    arguments: Any,
 ) -> tuple[Any, Cost]:
+    # A kernel holds compiled steps and scratch memory: made once for each thread of a worker, not for each task.
     if getattr(_local, "token", None) != token:
+        # Counts of its own: what one task evaluates must be told from what other threads do meanwhile.
         _local.token, _local.kernel = token, factory.parts(objective.separate())
     kernel = _local.kernel
     inner: Objective = kernel.objective
     before = inner.counts
-    result = getattr(kernel, part)(_to_arrays(inner, leaves), group, *_to_arrays(inner, arguments))
+    result = part(kernel, _to_arrays(inner, leaves), group, *_to_arrays(inner, arguments))
     return _to_numpy(inner, result), inner.counts - before
 
 
 def _to_numpy(objective: Objective, nested: Any) -> Any:
+    # A framework's array lives on a device, which another process may not reach; NumPy's travels anywhere.
     if isinstance(nested, tuple | list):
         return tuple(_to_numpy(objective, item) for item in nested)
     if not hasattr(nested, "shape") or isinstance(nested, np.ndarray) or not objective.backend.owns(nested):

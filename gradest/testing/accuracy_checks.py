@@ -1,4 +1,4 @@
-"""Every deterministic estimator must be right: against extended precision, and with the order it states."""
+"""Checks of what a deterministic estimator returns: against extended precision, and with the order it states."""
 
 import math
 
@@ -7,8 +7,8 @@ import numpy as np
 from gradest.errors import InvalidInputError
 from gradest.estimator import Target
 from gradest.measurement.accuracy import compare_gradients
-from gradest.measurement.compare import flat
 from gradest.measurement.reference import reference_gradient
+from gradest.measurement.session import flat
 from gradest.problems.analytic_functions import LogSumExp
 from gradest.testing.factors import explain_factor
 from gradest.testing.known_problems import accuracy_problems
@@ -23,7 +23,11 @@ _ORDER_TOLERANCE = 0.3
 
 
 def check_accuracy(subject: Subject) -> CheckResult:
-    """Check a deterministic estimator against references in extended precision, in float64 and float32."""
+    """Check a deterministic estimator against references in extended precision, in float64 and float32.
+
+    A failure means that the gradient is wrong by more than rounding and the step account for; the detail names the
+    problem, and the forgotten factor where the numbers tell it.
+    """
     estimator = subject.estimator
     if estimator.stochastic or not subject.judged_by_length:
         return not_applicable("accuracy", "the estimator is stochastic, or does not claim the gradient")
@@ -56,7 +60,11 @@ def _tolerance(subject: Subject, dtype: str) -> float:
 
 
 def check_order(subject: Subject) -> CheckResult:
-    """Check that halving the step of a difference scheme divides its error by 2^order."""
+    """Check that halving the step of a difference scheme divides its error by 2^order.
+
+    A failure means that the scheme is not the one stated: its weights do not cancel what they should. Steps are long
+    enough that rounding does not show.
+    """
     order = _order(subject)
     if order is None or not subject.has("step") or subject.estimator.target is not Target.GRADIENT:
         return not_applicable("order", "the estimator has no difference scheme with a step")

@@ -1,4 +1,4 @@
-"""Checks any backend, ours or a plug-in's: arrays, operations, native transformations, nothing global moved."""
+"""Checks of a backend, ours or a plug-in's: arrays, operations, native transformations, no global setting moved."""
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -55,7 +55,10 @@ def _global_state(state: State | None) -> dict[str, Any]:
 
 # -- arrays ---------------------------------------------------------------------------------------------------
 def check_round_trip(backend: Backend) -> CheckResult:
-    """Check that arrays keep every bit on the way to the framework and back, and know their dtype and device."""
+    """Check that arrays keep every bit on the way to the framework and back, and know their dtype and device.
+
+    A failure means that parameters or gradients change by being handed over, or end up where nobody asked.
+    """
     return claimed("round trip", _round_trip_faults(backend), f"bit for bit in {', '.join(backend.dtypes)}")
 
 
@@ -82,8 +85,12 @@ def _round_trip_faults(backend: Backend) -> Iterator[str]:
 
 
 def check_aliasing(backend: Backend) -> CheckResult:
-    """Check that arrays own their memory: writing to NumPy's side does not show in the framework's, nor the reverse."""
+    """Check that arrays own their memory: writing to NumPy's side does not show in the framework's, nor the reverse.
+
+    A failure means that a buffer which is used again would change parameters that are in use.
+    """
     faults = []
+    # Whether a framework copies may depend on alignment: each one is tried.
     for shift in range(0, _ALIGNMENT_BYTES, 8):
         source = _aligned(shift)
         array = made(backend, source, "float64" if "float64" in backend.dtypes else backend.dtypes[0])
@@ -106,7 +113,10 @@ def _aligned(shift: int) -> NDArray[np.float64]:
 
 # -- operations -------------------------------------------------------------------------------------------------
 def check_operations(backend: Backend) -> CheckResult:
-    """Check each operation, of each kernel, against NumPy in extended precision; operands must stay as they are."""
+    """Check each operation, of each kernel, against NumPy in extended precision; operands must stay as they are.
+
+    A failure means that a loss has another value, or another gradient, on this backend than elsewhere.
+    """
     worst, where, faults = 0.0, "", []
     for dtype in ("float64", "float32"):
         if dtype not in backend.dtypes:

@@ -1,4 +1,7 @@
-"""Every estimator must: be a frozen value, return what was asked, count what it costs, leave its inputs alone."""
+"""Checks of the contract that every estimator signs: a frozen value, an honest cost, the form of the result, inputs.
+
+None of them is statistical: they hold for each single estimate.
+"""
 
 import math
 import pickle
@@ -10,9 +13,9 @@ import numpy as np
 
 from gradest.errors import NonFiniteError, UnsupportedError
 from gradest.estimator import Estimator, Prepared, Target
-from gradest.measurement.compare import flat
+from gradest.measurement.session import flat
 from gradest.objective import Objective
-from gradest.testing.known_problems import Form
+from gradest.testing.known_problems import Cubic
 from gradest.testing.results import CheckResult, claimed, judged, not_applicable
 from gradest.testing.subject import Subject
 
@@ -20,7 +23,10 @@ _LOSS_ROUNDING = 64  # units of the dtype's eps: what a loss of a few sums and e
 
 
 def check_configuration(subject: Subject) -> CheckResult:
-    """Check that the estimator is a frozen dataclass that survives pickling and prints its hyper-parameters."""
+    """Check that the estimator is a frozen dataclass that survives pickling and prints its hyper-parameters.
+
+    A failure means that a result cannot be traced to its hyper-parameters, or that it cannot run in a process pool.
+    """
     return claimed("configuration", _configuration_faults(subject.estimator), "frozen, pickles, prints its fields")
 
 
@@ -29,7 +35,7 @@ def _configuration_faults(estimator: Estimator) -> Iterator[str]:
         yield "it is no dataclass: write @dataclass(frozen=True) above the class"
         return
     names = [f.name for f in fields(estimator)]
-    for name in names[:1]:
+    for name in names[:1]:  # frozen is a property of the class: one field tells
         try:
             setattr(estimator, name, getattr(estimator, name))
         except FrozenInstanceError:
@@ -47,7 +53,10 @@ def _configuration_faults(estimator: Estimator) -> Iterator[str]:
 
 
 def check_result(subject: Subject) -> CheckResult:
-    """Check structure, names, shapes, dtype and array type of the gradient, on each backend in each dtype."""
+    """Check structure, names, shapes, dtype and array type of the gradient, on each backend in each dtype.
+
+    A failure means that an optimizer could not apply the gradient to the parameters as it is.
+    """
     faults: list[str] = []
     done: list[str] = []
     for backend, dtype in subject.settings():
@@ -82,7 +91,10 @@ def _result_faults(prepared: Prepared, seed: int) -> Iterator[str]:
 
 
 def check_value(subject: Subject) -> CheckResult:
-    """Check that the value, where one is returned, is the loss at the parameters."""
+    """Check that the value, where one is returned, is the loss at the parameters.
+
+    A failure means that `value_and_grad` reports the loss of another point, such as a perturbed one.
+    """
     worst, seen = 0.0, 0
     for backend, dtype in _supported(subject):
         prepared = subject.prepared(backend, dtype)
@@ -100,7 +112,10 @@ def check_value(subject: Subject) -> CheckResult:
 
 
 def check_cost(subject: Subject) -> CheckResult:
-    """Check that evaluations counted are those declared, at the first call and the next."""
+    """Check that evaluations counted are those declared, at the first call and the next.
+
+    A failure means that comparisons at equal cost are unfair: the estimator does more, or less, than it says.
+    """
     faults = []
     declared = ""
     for backend, dtype in _supported(subject):
@@ -118,7 +133,10 @@ def check_cost(subject: Subject) -> CheckResult:
 
 
 def check_inputs(subject: Subject) -> CheckResult:
-    """Check that parameters and data are the same bytes after an estimate, and need not be writable."""
+    """Check that parameters and data are the same bytes after an estimate, and need not be writable.
+
+    A failure means that an estimate changes the model that it is asked about.
+    """
     faults = []
     for backend, dtype in _supported(subject):
         prepared = subject.prepared(backend, dtype)
@@ -128,7 +146,7 @@ def check_inputs(subject: Subject) -> CheckResult:
 
 def _input_faults(prepared: Prepared, seed: int) -> Iterator[str]:
     objective = prepared.objective
-    given = objective.tree_of(
+    given = objective.form.tree_of(
         [_private(objective, leaf, dtype) for leaf, dtype in zip(objective.start, objective.dtypes, strict=True)]
     )
     watched = {
@@ -137,6 +155,7 @@ def _input_faults(prepared: Prepared, seed: int) -> Iterator[str]:
     }
     watched |= {f"start {n!r}": leaf for n, leaf in zip(objective.layout.names, objective.start, strict=True)}
     before = {name: objective.backend.numpy(array).tobytes() for name, array in watched.items()}
+    # Only NumPy can refuse a write; the other frameworks' arrays are compared afterwards.
     frozen = [leaf for leaf in given.values() if isinstance(leaf, np.ndarray)]
     for leaf in frozen:
         leaf.flags.writeable = False
@@ -156,7 +175,10 @@ def _private(objective: Objective, leaf: Any, dtype: str) -> Any:
 
 
 def check_fresh_results(subject: Subject) -> CheckResult:
-    """Check that a gradient is neither overwritten by the next call nor a view of the parameters."""
+    """Check that a gradient is neither overwritten by the next call nor a view of the parameters.
+
+    A failure means that gradients kept for later (momentum, averages over replicates) change behind one's back.
+    """
     prepared = subject.prepared(subject.backends[0], "float64")
     objective = prepared.objective
     first = prepared(rng=subject.seed)
@@ -170,8 +192,11 @@ def check_fresh_results(subject: Subject) -> CheckResult:
 
 
 def check_preparation(subject: Subject) -> CheckResult:
-    """Check that an estimate depends on its arguments alone: not on earlier calls, nor on which preparation made it."""
-    problem = Form(cubic=0.3)
+    """Check that an estimate depends on its arguments alone: not on earlier calls, nor on which preparation made it.
+
+    A failure means that something is kept between calls, so that a result cannot be repeated from its seed.
+    """
+    problem = Cubic(cubic=0.3)
     one = subject.estimator.prepare(subject.objective(problem))
     other = subject.estimator.prepare(subject.objective(problem))
     seeds = (subject.seed, subject.seed + 1, subject.seed, subject.seed)
@@ -186,10 +211,13 @@ def check_preparation(subject: Subject) -> CheckResult:
 
 
 def check_non_finite(subject: Subject) -> CheckResult:
-    """Check that a loss that is NaN shows: as NaN in the gradient, or as NonFiniteError."""
+    """Check that a loss that is NaN shows: as NaN in the gradient, or as NonFiniteError.
+
+    A failure means that training would go on with plausible numbers after the loss has broken down.
+    """
     if subject.estimator.target is Target.NOTHING:
         return not_applicable("non-finite", "the estimator is a control that evaluates nothing")
-    objective = subject.objective(Form(factor=math.nan))
+    objective = subject.objective(Cubic(factor=math.nan))
     prepared = subject.estimator.prepare(objective)
     try:
         with np.errstate(invalid="ignore"):

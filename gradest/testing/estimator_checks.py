@@ -1,4 +1,4 @@
-"""Checks any estimator, ours or a plug-in's, through the public contract alone."""
+"""Checks of an estimator, ours or a plug-in's, through the public contract alone; each check says what it means."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,6 +12,7 @@ from gradest.testing import (
     expectation_checks,
     invariance_checks,
     rng_checks,
+    state_checks,
 )
 from gradest.testing.results import CheckResult, not_applicable
 from gradest.testing.subject import Subject
@@ -24,6 +25,7 @@ CHECKS: dict[str, Callable[[Subject], CheckResult]] = {
     "inputs": contract_checks.check_inputs,
     "fresh results": contract_checks.check_fresh_results,
     "preparation": contract_checks.check_preparation,
+    "state": state_checks.check_state,
     "non-finite": contract_checks.check_non_finite,
     "rng": rng_checks.check_rng,
     "seeds": rng_checks.check_seeds,
@@ -60,7 +62,7 @@ def check_estimator(
     seed: int = 0,
     checks: Sequence[str] | None = None,
 ) -> list[CheckResult]:
-    """Return the results of all checks of one estimator; nothing is raised for a fault of the estimator.
+    """Check one estimator in every way that applies to it, and return the results; its faults are results, not errors.
 
     Parameters
     ----------

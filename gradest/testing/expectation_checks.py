@@ -1,6 +1,7 @@
-"""Every stochastic estimator must have the expectation and the variance that it states, its scale included.
+"""Checks of what a stochastic estimator does on average: its expectation, its scale, its variance.
 
-The tests are made on forms whose gradient, Hessian and third derivative are known; see `Form`.
+Figures of what a check can see are for 1000 replicates of 5 directions on 8 parameters, at the default false-alarm
+probability. The tests are made on problems whose gradient, Hessian and third derivative are known; see `Cubic`.
 """
 
 import math
@@ -9,15 +10,16 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from gradest.directions import LAWS
 from gradest.errors import UnsupportedError
 from gradest.estimator import Target
+from gradest.situation import Situation
 from gradest.testing.factors import explain_factor
-from gradest.testing.known_problems import Form
+from gradest.testing.known_problems import Cubic
 from gradest.testing.results import CheckResult, judged, not_applicable
 from gradest.testing.statistics import ROUNDING, deviations_allowed, hotelling_test, lag_correlation, ratio_bounds
 from gradest.testing.subject import REPLICATES, WIDE_SIGMA, Subject
 from gradest.theory import (
-    DISTRIBUTIONS,
     Prediction,
     low_rank_bias,
     relative_mse_linear,
@@ -34,10 +36,14 @@ _LEAST_COSINE = 0.9
 
 
 def check_unbiasedness(subject: Subject) -> CheckResult:
-    """Check that the mean of many estimates is the gradient of a quadratic, by Hotelling's test."""
+    """Check that the mean of many estimates is the gradient of a quadratic, by Hotelling's test.
+
+    A failure means that the estimator is biased where it claims not to be. It sees a mean that is off, in any
+    direction, by about a fifth of the standard deviation of one estimate; not a wrong variance.
+    """
     if not (subject.estimator.stochastic and subject.judged_by_length):
         return not_applicable("unbiasedness", "the estimator is deterministic, or does not claim the gradient's length")
-    return _mean_test("unbiasedness", subject, subject.quadratic_estimates, Form().gradient_at_start)
+    return _mean_test("unbiasedness", subject, subject.quadratic_estimates, Cubic().gradient_at_start)
 
 
 def _mean_test(name: str, subject: Subject, estimates: Floats, target: Floats) -> CheckResult:
@@ -53,11 +59,15 @@ def _mean_test(name: str, subject: Subject, estimates: Floats, target: Floats) -
 
 
 def check_covariance(subject: Subject) -> CheckResult:
-    """Check the mean against the covariance that theory predicts, where the law of the directions is known."""
+    """Check the mean against the covariance that theory predicts, where the law of the directions is known.
+
+    A failure means a bias or a wrong scale. It sees what "unbiasedness" sees, is not misled by a spread that is wrong
+    as well, and in directions that should not scatter at all sees anything beyond rounding.
+    """
     law, number = subject.option("distribution"), subject.option("num_samples")
-    target = Form().gradient_at_start
+    target = Cubic().gradient_at_start
     prediction = _prediction(subject)
-    if law not in DISTRIBUTIONS or law == "low-rank" or prediction is None or prediction.relative_mse is None:
+    if law not in LAWS or law == "low-rank" or prediction is None or prediction.relative_mse is None:
         return not_applicable("covariance", "no covariance is predicted for the estimator")
     number = min(number, subject.statistical.__dict__["num_samples"])
     linear = relative_mse_linear(law, num_parameters=target.size, num_samples=number)
@@ -71,10 +81,14 @@ def check_covariance(subject: Subject) -> CheckResult:
 
 
 def check_scale(subject: Subject) -> CheckResult:
-    """Check that the mean of many estimates is 1 times the gradient, not sigma times it or 1/N of it."""
+    """Check that the mean of many estimates is 1 times the gradient, not sigma times it or 1/N of it.
+
+    A failure means a forgotten or a superfluous factor; the detail names the likeliest. It sees a scale that is wrong
+    by 10 to 15 %; "enumeration" sees smaller factors where it applies.
+    """
     if not (subject.estimator.stochastic and subject.judged_by_length):
         return not_applicable("scale", "the estimator is deterministic, or does not claim the gradient's length")
-    target = Form().gradient_at_start
+    target = Cubic().gradient_at_start
     slopes = subject.quadratic_estimates @ target / float(target @ target)
     found, error = float(np.mean(slopes)), float(np.std(slopes, ddof=1) / math.sqrt(len(slopes)))
     bound = max(deviations_allowed(subject.false_alarm) * error, ROUNDING)
@@ -85,11 +99,16 @@ def check_scale(subject: Subject) -> CheckResult:
 
 
 def check_variance(subject: Subject) -> CheckResult:
-    """Check that the mean squared error is what `predict` says, on a quadratic whose curvature it is told."""
+    """Check that the mean squared error is what `predict` says, on a quadratic whose curvature it is told.
+
+    A failure means that the directions are of another law or number than stated, that they depend on each other, or
+    that the prediction is wrong. It sees an error that is 11 % (Rademacher) to 16 % (normal) off, and only one about
+    half as large again for low-rank directions of rank 1, whose tails are heavy.
+    """
     prediction = _prediction(subject) if subject.estimator.stochastic else None
     if prediction is None or prediction.relative_mse is None or not subject.judged_by_length:
         return not_applicable("variance", "the estimator predicts no mean squared error here")
-    target = Form().gradient_at_start
+    target = Cubic().gradient_at_start
     squares = np.sum((subject.quadratic_estimates - target) ** 2, axis=1) / float(target @ target)
     measured, predicted = float(squares.mean()), float(prediction.relative_mse)
     if predicted < ROUNDING:
@@ -104,15 +123,17 @@ def check_variance(subject: Subject) -> CheckResult:
 
 
 def _prediction(subject: Subject, *, by_layout: bool = False) -> Prediction | None:
-    """Return what the estimator predicts for the quadratic form: from the layout alone if asked, else knowing all."""
-    form = Form()
+    """Return what the estimator predicts for the quadratic: from the layout alone if asked, else knowing all."""
+    form = Cubic()
     try:
         return subject.statistical.predict(
-            form.layout,
-            form.gradient_at_start,
-            value=form.value_at_start,
-            hessian=form.hessian_at_start,
-            objective=None if by_layout else subject.objective(form),
+            Situation(
+                form.layout,
+                form.gradient_at_start,
+                value=form.value_at_start,
+                hessian=form.hessian_at_start,
+                objective=None if by_layout else subject.objective(form),
+            )
         )
     except UnsupportedError:
         return None
@@ -121,30 +142,32 @@ def _prediction(subject: Subject, *, by_layout: bool = False) -> Prediction | No
 def check_smoothing(subject: Subject) -> CheckResult:
     """Check on a cubic that the mean is the gradient of the loss smoothed by the law of the directions.
 
-    The bias of each law differs in order sigma^2 by fourth moments, so that it tells normal from Rademacher.
+    A failure means that the loss is smoothed by another law, or at another radius, than the one stated. The bias of
+    each law differs in order sigma^2 by fourth moments, so that it tells normal from Rademacher. It sees a mean
+    that is off by about a fifth of the standard deviation of one estimate.
     """
     law = subject.option("distribution")
     smoothed = subject.estimator.stochastic and subject.estimator.target is Target.SMOOTHED
     # Where the layout alone predicts the error, the law is one of directions of the parameters, not of something else.
-    if not (smoothed and law in DISTRIBUTIONS and subject.has("sigma") and _prediction(subject, by_layout=True)):
+    if not (smoothed and law in LAWS and subject.has("sigma") and _prediction(subject, by_layout=True)):
         return not_applicable("smoothing", "no smoothing of the parameters by a known law is stated")
-    form = Form(cubic=_CUBIC)
+    problem = Cubic(cubic=_CUBIC)
     estimator = subject.with_few_samples(sigma=_SMOOTHING_SIGMA)
-    estimates = subject.estimates(estimator, form, range(subject.seed, subject.seed + REPLICATES))
-    target = form.gradient_at_start + _bias(subject, form, law)
+    estimates = subject.estimates(estimator, problem, range(subject.seed, subject.seed + REPLICATES))
+    target = problem.gradient_at_start + _bias(subject, problem, law)
     return _mean_test("smoothing", subject, estimates, target)
 
 
-def _bias(subject: Subject, form: Form, law: str) -> Floats:
-    """Return E g_hat - g on a cubic form."""
-    third = form.third_derivative
-    if subject.estimator.cost(form.layout).values == 0:
+def _bias(subject: Subject, problem: Cubic, law: str) -> Floats:
+    """Return the bias that theory predicts on a cubic, E g_hat - g."""
+    third = problem.third_derivative
+    if subject.estimator.cost(problem.layout).values == 0:
         # A mean of gradients at x + sigma v sees second moments of v alone, which all laws share.
         return smoothing_bias("normal", third, sigma=_SMOOTHING_SIGMA)
     if law != "low-rank":
         return smoothing_bias(law, third, sigma=_SMOOTHING_SIGMA)
     bias = smoothing_bias("normal", third, sigma=_SMOOTHING_SIGMA)
-    shape, size = form.layout.shapes[0], form.layout.sizes[0]
+    shape, size = problem.layout.shapes[0], problem.layout.sizes[0]
     within = third[:size, :size, :size]
     extra = low_rank_bias(within, sigma=_SMOOTHING_SIGMA, shape=(shape[0], shape[1]), rank=subject.option("rank", 1))
     bias[:size] += extra - smoothing_bias("normal", within, sigma=_SMOOTHING_SIGMA)
@@ -152,7 +175,11 @@ def _bias(subject: Subject, form: Form, law: str) -> Floats:
 
 
 def check_independence(subject: Subject) -> CheckResult:
-    """Check that estimates of successive seeds are uncorrelated, at distances 1, 2 and 3."""
+    """Check that estimates of successive seeds are uncorrelated, at distances 1, 2 and 3.
+
+    A failure means that seeds s and s + 1 share random numbers, so that averages over seeds are less accurate than
+    they look. It sees a correlation of 0.1 or more; not one between seeds further apart.
+    """
     if not subject.estimator.stochastic:
         return not_applicable("independence", "the estimator is deterministic")
     found = {lag: lag_correlation(subject.quadratic_estimates, lag) for lag in _LAGS}
@@ -163,13 +190,17 @@ def check_independence(subject: Subject) -> CheckResult:
 
 
 def check_direction(subject: Subject) -> CheckResult:
-    """Check that the mean of direction-only estimates of a linear function points along its gradient."""
+    """Check that the mean of direction-only estimates of a linear function points along its gradient.
+
+    A failure means that following the estimate does not lead along the gradient: the mean has a cosine below 0.9 with
+    it. This is not a test at a stated probability, but a bound that a working estimator keeps by far.
+    """
     if subject.estimator.target is not Target.DIRECTION:
         return not_applicable("direction", "the estimator claims more than a direction")
-    form = Form(quadratic=0.0)
-    target = form.gradient_at_start
+    problem = Cubic(quadratic=0.0)
+    target = problem.gradient_at_start
     seeds = range(subject.seed, subject.seed + REPLICATES)
-    mean = subject.estimates(subject.statistical, form, seeds).mean(axis=0)
+    mean = subject.estimates(subject.statistical, problem, seeds).mean(axis=0)
     length = float(np.linalg.norm(mean))
     cosine = float(mean @ target) / (length * float(np.linalg.norm(target))) if length > 0 else math.nan
     hint = "; the sign is wrong" if cosine < -_LEAST_COSINE else ""

@@ -1,9 +1,9 @@
-"""What a wrong scale suggests: the usual forgotten factors of gradient estimators, by their numbers."""
+"""Guesses at what makes a wrong scale: the factors that gradient estimators usually forget, by their numbers."""
 
 import math
 from collections.abc import Iterator
 
-from gradest.testing.known_problems import Form
+from gradest.testing.known_problems import Cubic
 from gradest.testing.subject import Subject
 
 _TOLERANCE = 0.02
@@ -28,7 +28,7 @@ def _factors(subject: Subject, sigma: float | None) -> Iterator[tuple[float, str
         yield sigma**2, "two divisions by sigma are missing, or one multiplication is too many"
         yield 1 / sigma, "it divides by sigma once too often"
         yield 1 / sigma**2, "it divides by sigma^3 in place of sigma"
-    size = Form().layout.num_parameters
+    size = Cubic().layout.num_parameters
     number = subject.with_few_samples().__dict__.get("num_samples")
     if isinstance(number, int) and number > 1:
         yield (number - 1) / number, "it divides by N where the baseline asks for N - 1"

@@ -1,4 +1,4 @@
-"""Every estimator must give the same whatever the chunk size, the number of workers, the backend, a constant in f."""
+"""Checks that an estimate does not depend on how it is computed: chunks, workers, backend, a constant in the loss."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from gradest.backend import get_backend
 from gradest.errors import UnsupportedError
 from gradest.estimator import Target
-from gradest.measurement.compare import flat
-from gradest.testing.known_problems import Form, network
+from gradest.measurement.session import flat
+from gradest.testing.known_problems import Cubic, network
 from gradest.testing.results import CheckResult, claimed, judged, not_applicable
 from gradest.testing.subject import WIDE_SIGMA, Subject
 
@@ -22,7 +22,10 @@ _OFFSET_FELT = 1e-2  # relative; a loss of a thousand, divided by a radius, woul
 
 
 def check_chunks(subject: Subject) -> CheckResult:
-    """Check that an estimate does not depend on `chunk_size`, with chunks of unequal size too."""
+    """Check that an estimate does not depend on `chunk_size`, with chunks of unequal size too.
+
+    A failure means that memory decides results: directions are dropped, repeated, or weighted by their chunk.
+    """
     if not subject.has("chunk_size"):
         return not_applicable("chunks", "the estimator has no chunk_size")
     problem, worst, where = network(), 0.0, 0
@@ -37,7 +40,10 @@ def check_chunks(subject: Subject) -> CheckResult:
 
 
 def check_workers(subject: Subject) -> CheckResult:
-    """Check that an estimate is the same, bit for bit, with an executor of 1, 2 or 3 workers and without one."""
+    """Check that an estimate is the same, bit for bit, with an executor of 1, 2 or 3 workers and without one.
+
+    A failure means that a result cannot be repeated on a machine with another number of cores.
+    """
     estimator = subject.with_few_samples(_SAMPLES, chunk_size=2)
     objective = subject.objective(network())
     serial = flat(objective, estimator.prepare(objective)(rng=subject.seed))
@@ -53,7 +59,10 @@ def check_workers(subject: Subject) -> CheckResult:
 
 
 def check_backends(subject: Subject) -> CheckResult:
-    """Check that float64 estimates of one seed agree on all backends: the directions are the same there."""
+    """Check that float64 estimates of one seed agree on all backends: the directions are the same there.
+
+    A failure means that frameworks cannot be compared by this estimator: each draws, or computes, something else.
+    """
     if len(subject.backends) < 2:
         return not_applicable("backends", "one backend was asked for")
     expected, worst, done = None, 0.0, []
@@ -74,14 +83,17 @@ def check_backends(subject: Subject) -> CheckResult:
 
 
 def check_offset(subject: Subject) -> CheckResult:
-    """Check that a constant added to the loss does not change the estimate, where differences should cancel it."""
+    """Check that a constant added to the loss does not change the estimate, where differences should cancel it.
+
+    A failure means that the loss itself, divided by the radius, is in the estimate: a baseline or a pair is missing.
+    """
     estimator = subject.estimator
     cancels = subject.option("antithetic") is True or subject.option("baseline", "none") != "none"
-    cancels |= subject.option("shaping") is not None or estimator.cost(Form().layout).values == 0
+    cancels |= subject.option("shaping") is not None or estimator.cost(Cubic().layout).values == 0
     if estimator.stochastic and not cancels:
         return not_applicable("offset", "values without a baseline carry the loss itself into the variance")
     varied = subject.with_few_samples(sigma=WIDE_SIGMA)
-    plain, shifted = (subject.estimates(varied, Form(offset=offset), [subject.seed])[0] for offset in (0.0, _OFFSET))
+    plain, shifted = (subject.estimates(varied, Cubic(offset=offset), [subject.seed])[0] for offset in (0.0, _OFFSET))
     felt = _relative(shifted, plain)
     detail = f"adding {_OFFSET:g} to the loss changes the estimate by {felt:.2g} of its length"
     return judged("offset", felt, _OFFSET_FELT, detail)
@@ -94,6 +106,6 @@ def _relative(found: NDArray[np.float64], expected: NDArray[np.float64]) -> floa
 
 def _difference_rounding(subject: Subject) -> float:
     """Return what rounding in the loss may change: much where differences of values are divided by a small step."""
-    values = subject.estimator.cost(Form().layout).values
+    values = subject.estimator.cost(Cubic().layout).values
     exact = values == 0 or subject.estimator.target is Target.NOTHING or subject.has("sigma")
     return _ROUNDING if exact else float(np.finfo(np.float64).eps) ** 0.5 * 100

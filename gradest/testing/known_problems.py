@@ -1,4 +1,7 @@
-"""Small problems on which what an estimator must give is known exactly. Knows no framework and no estimator."""
+"""Small problems on which what an estimator must return is known exactly, bias and variance included.
+
+This module knows no framework and no estimator.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,8 +26,10 @@ _SAMPLES, _INPUTS, _OUTPUTS = 2, 3, 2
 
 
 @dataclass(frozen=True, eq=False)
-class Form(Problem):
-    """`f = offset + sum_nc [first t + quadratic second t^2 / 2 + cubic third t^3 / 6]_nc`, `t = X W + b`.
+class Cubic(Problem):
+    """A cubic polynomial of affine functions of the parameters; it is quadratic by default.
+
+    `f = offset + sum_nc [first t + quadratic second t^2 / 2 + cubic third t^3 / 6]_nc`, `t = X W + b`.
 
     Parameters W `(3, 2)` and b `(2,)`, P = 8; data X `(2, 3)`. Gradient, Hessian and third derivative are known, so
     that bias and variance of an estimator are: with `cubic=0` f is quadratic, with `quadratic=0` linear as well.
@@ -37,7 +42,7 @@ class Form(Problem):
         Multiplies the whole loss; NaN makes loss and gradient NaN.
     """
 
-    name: ClassVar[str] = "check-form"
+    name: ClassVar[str] = "check-cubic"
 
     quadratic: float = 1.0
     cubic: float = 0.0
@@ -123,7 +128,7 @@ def network() -> Problem:
 def accuracy_problems() -> tuple[Problem, ...]:
     """Return smooth problems, of scalars, vectors and matrices, with closed-form gradients."""
     return (
-        Form(cubic=1.0),
+        Cubic(cubic=1.0),
         Quadratic(size=5),
         LogSumExp(size=5),
         LeastSquares(num_samples=9, num_features=4),

@@ -1,4 +1,4 @@
-"""What each operation means, in NumPy and extended precision, and the numbers it is tried on. Knows no backend.
+"""The meaning of each operation, in NumPy and extended precision, and the numbers it is tried on. Knows no backend.
 
 The meanings are written out here, not taken from `Operations`, so that a wrong portable form shows.
 """
@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Values = NDArray[Any]
+from gradest.operations import NumpyArray
+
+Values = NumpyArray
 
 
 @dataclass(frozen=True, eq=False)

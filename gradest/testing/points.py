@@ -1,4 +1,4 @@
-"""Where an estimator evaluates the loss, seen from outside: a user's NumPy function that writes down its arguments."""
+"""Where an estimator evaluates the loss, seen from outside: through a NumPy function that records its arguments."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ _FEW_VALUES = 16
 
 
 def record_points(estimator: Estimator, seed: int) -> Points | None:
-    """Return the points at which an estimate evaluates a function at 0, or None where it cannot use plain values."""
+    """Return the points that an estimate at 0 evaluates a function at, or None where it cannot use plain values."""
     seen: list[NDArray[np.float64]] = []
     slopes = {name: np.linspace(1.0, 2.0, int(np.prod(shape))).reshape(shape) for name, shape in _SHAPES.items()}
 

@@ -1,17 +1,17 @@
-"""Checks any problem, ours or a plug-in's: one text for populations and backends, a closed form that is right."""
+"""Checks of a problem, ours or a plug-in's: its loss for populations and on all backends, its closed-form gradient."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.autodiff import value_and_differences, value_and_gradient
 from gradest.backend import get_backend
 from gradest.binding import bind
 from gradest.measurement.accuracy import compare_gradients
 from gradest.measurement.reference import reference_at
+from gradest.operations import NumpyArray
 from gradest.problem import Problem
 from gradest.tangents import Dense
 from gradest.testing.results import CheckResult, claimed, judged, not_applicable
@@ -22,7 +22,7 @@ _ENGINE_ROUNDING = 1e-11
 _BACKEND_ROUNDING = 2e-14
 _SCALES = (1.0, 0.9, 1.1)
 
-Arrays = dict[str, NDArray[Any]]
+Arrays = dict[str, NumpyArray]
 
 
 def check_problem(problem: Problem, *, backends: Sequence[str] = ("numpy",)) -> list[CheckResult]:
@@ -59,7 +59,10 @@ def _carry_out(check: Callable[[], CheckResult]) -> CheckResult:
 
 
 def check_arrays(problem: Problem) -> CheckResult:
-    """Check that parameters and data are finite float64, equal each time, and fresh: nobody else's memory."""
+    """Check that parameters and data are finite float64, equal each time, and fresh: nobody else's memory.
+
+    A failure means that two runs of the problem do not start from the same numbers.
+    """
     return claimed("arrays", _array_faults(problem), "float64, finite, equal and fresh each time")
 
 
@@ -80,7 +83,10 @@ def _array_faults(problem: Problem) -> Iterator[str]:
 
 
 def check_population(problem: Problem) -> CheckResult:
-    """Check that parameters with a leading axis K give the K losses of its members."""
+    """Check that parameters with a leading axis K give the K losses of its members.
+
+    A failure means that the loss mixes members (a sum over all axes, say), so that no batched estimator can use it.
+    """
     ops, start, data = get_backend("numpy").operations(), problem.parameters(), problem.data()
     scales = np.array(_SCALES)
     population = {n: x * scales.reshape((len(scales),) + (1,) * x.ndim) for n, x in start.items()}
@@ -95,7 +101,10 @@ def check_population(problem: Problem) -> CheckResult:
 
 
 def check_closed_form(problem: Problem) -> CheckResult:
-    """Check the closed-form gradient against complex-step differentiation of the loss, in extended precision."""
+    """Check the closed-form gradient against complex-step differentiation of the loss, in extended precision.
+
+    A failure means that the gradient is not that of the loss, and that every accuracy measured against it is wrong.
+    """
     if not problem.has_closed_form:
         return not_applicable("closed form", "the problem has none")
     reference = reference_at(problem, _extended(problem.parameters()), _extended(problem.data()))
@@ -107,7 +116,8 @@ def check_closed_form(problem: Problem) -> CheckResult:
 def check_interpreters(problem: Problem) -> CheckResult:
     """Check that reverse mode and exact differences of the loss's text give the gradient of the closed form.
 
-    So the text keeps to what interpreters carry: operators, Python numbers, and the names of `Operations`.
+    A failure means that the closed form, or an interpreter, is wrong, or that the text does what they cannot follow:
+    it must keep to operators, Python numbers, and the names of `Operations`.
     """
     ops, start, data = get_backend("numpy").operations(), problem.parameters(), problem.data()
     names, leaves = tuple(start), tuple(start.values())
@@ -124,15 +134,18 @@ def check_interpreters(problem: Problem) -> CheckResult:
     _, difference = value_and_differences(text, ops, leaves, moved, data)
     slope = float(np.sum(signs * expected))
     scale = float(np.sqrt(np.sum(expected * expected) * expected.size))
-    error = max(error, abs(float(difference[0]) / step - slope) / scale if scale > 0 else 0.0)
+    error = max(error, abs(float(np.asarray(difference)[0]) / step - slope) / scale if scale > 0 else 0.0)
     return judged(
         "interpreters", error, _ENGINE_ROUNDING, f"reverse mode and exact differences are {error:.2g} off at most"
     )
 
 
 def check_losses(problem: Problem, backends: Sequence[str]) -> CheckResult:
-    """Check that the loss is the same on all backends, in float64, to rounding."""
-    expected = float(problem.loss(get_backend("numpy").operations(), problem.parameters(), problem.data()))
+    """Check that the loss is the same on all backends, in float64, to rounding.
+
+    A failure means that a comparison between backends compares different problems.
+    """
+    expected = float(np.asarray(problem.loss(get_backend("numpy").operations(), problem.parameters(), problem.data())))
     errors = {}
     for name in backends:
         objective = bind(problem, backend=name)

@@ -1,4 +1,4 @@
-"""What a check found: a figure beside its bound, in words as well. This module knows no check."""
+"""The result of a check: a figure beside its bound, and the same in words. This module knows no check."""
 
 import math
 from collections.abc import Iterable

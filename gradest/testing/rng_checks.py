@@ -1,4 +1,7 @@
-"""Every stochastic estimator must take `rng` by SPEC 7, keep seeds whole, and draw streams that do not overlap."""
+"""Checks of randomness: `rng` by SPEC 7, seeds kept whole, streams and directions that do not repeat.
+
+Points of evaluation are recorded from outside (`points`), so that nothing needs to be known of how they are drawn.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -6,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.measurement.compare import flat
-from gradest.testing.known_problems import Form
+from gradest.directions.keys import Rng
+from gradest.measurement.session import flat
+from gradest.testing.known_problems import Cubic
 from gradest.testing.points import Points, record_points, varied_values
 from gradest.testing.results import CheckResult, claimed, judged, not_applicable
 from gradest.testing.subject import Subject
@@ -22,17 +26,21 @@ Vector = NDArray[np.float64]
 
 
 def check_rng(subject: Subject) -> CheckResult:
-    """Check integers, SeedSequence, Generator and None as `rng`; a deterministic estimator ignores it."""
-    estimator = subject.with_few_samples(_DIRECTIONS)
-    prepared = estimator.prepare(subject.objective(Form(cubic=0.3)))
+    """Check integers, SeedSequence, Generator and None as `rng`; a deterministic estimator ignores it.
 
-    def estimate(rng: Any) -> Vector:
+    A failure means that a run cannot be repeated from its seed, or repeats where it should not.
+    """
+    estimator = subject.with_few_samples(_DIRECTIONS)
+    prepared = estimator.prepare(subject.objective(Cubic(cubic=0.3)))
+
+    def estimate(rng: Rng) -> Vector:
         return flat(prepared.objective, prepared(rng=rng))
 
     if not estimator.stochastic:
         same = all(np.array_equal(estimate(subject.seed), estimate(rng)) for rng in (None, 1, 2))
         faults = [] if same else ["it is declared deterministic and gives estimates that differ with rng"]
         return claimed("rng", faults, "a deterministic estimator ignores rng")
+    # A library that draws from the global generator changes a user's own random numbers.
     state = _global_state()
     faults = list(_rng_faults(estimate, subject.seed))
     if state != _global_state():
@@ -60,10 +68,13 @@ def _rng_faults(estimate: Callable[[Any], Vector], seed: int) -> Iterator[str]:
 
 
 def check_seeds(subject: Subject) -> CheckResult:
-    """Check that a seed decides by all of its bits: s, s + 2^32 and s + 2^64 differ."""
+    """Check that a seed decides by all of its bits: s, s + 2^32 and s + 2^64 differ.
+
+    A failure means that seeds are cut short, so that runs with different seeds may be the same run.
+    """
     if not subject.estimator.stochastic:
         return not_applicable("seeds", "the estimator is deterministic")
-    estimator, problem = subject.with_few_samples(_DIRECTIONS), Form(cubic=0.3)
+    estimator, problem = subject.with_few_samples(_DIRECTIONS), Cubic(cubic=0.3)
     seeds = range(subject.seed, subject.seed + _PAIRS)
     small = subject.estimates(estimator, problem, seeds)
     faults = []
@@ -75,7 +86,11 @@ def check_seeds(subject: Subject) -> CheckResult:
 
 
 def check_streams(subject: Subject) -> CheckResult:
-    """Check that the perturbations of seeds s and s + 1 share no numbers: one stream is not the other, shifted."""
+    """Check that the perturbations of seeds s and s + 1 share no numbers: one stream is not the other, shifted.
+
+    A failure means that replicates with successive seeds are not independent. It sees shared numbers (or, of laws of
+    few values, shared directions) above 1 %.
+    """
     recorded = _recorded(subject, "streams")
     if isinstance(recorded, CheckResult):
         return recorded
@@ -95,7 +110,10 @@ def check_streams(subject: Subject) -> CheckResult:
 
 
 def check_resolution(subject: Subject) -> CheckResult:
-    """Check that continuous perturbations are drawn with more bits than a float16 has."""
+    """Check that continuous perturbations are drawn with more bits than a float16 has.
+
+    A failure means that directions come from a coarse grid: their moments, and so the variance, are not the law's.
+    """
     recorded = _recorded(subject, "resolution")
     if isinstance(recorded, CheckResult):
         return recorded
@@ -110,7 +128,10 @@ def check_resolution(subject: Subject) -> CheckResult:
 
 
 def check_distinct_directions(subject: Subject) -> CheckResult:
-    """Check that no direction is evaluated twice in one estimate, in chunks too: noise is not shared between them."""
+    """Check that no direction is evaluated twice in one estimate, in chunks too: noise is not shared between them.
+
+    A failure means that the estimate has fewer directions than it says, and a larger variance.
+    """
     recorded = _recorded(subject, "distinct directions", chunk_size=2)
     if isinstance(recorded, CheckResult):
         return recorded
@@ -123,7 +144,10 @@ def check_distinct_directions(subject: Subject) -> CheckResult:
 
 
 def check_pairs(subject: Subject) -> CheckResult:
-    """Check that an antithetic estimator evaluates x + d and x - d for each d."""
+    """Check that an antithetic estimator evaluates x + d and x - d for each d.
+
+    A failure means that even terms of the loss, its value first of all, do not cancel.
+    """
     if subject.option("antithetic") is not True:
         return not_applicable("pairs", "the estimator is not antithetic")
     recorded = _recorded(subject, "pairs")

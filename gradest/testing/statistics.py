@@ -1,4 +1,4 @@
-"""The statistical tests that checks are made of: p-values of a mean, of a correlation, bounds on a ratio.
+"""The statistical tests that checks use: p-values of a mean and of a correlation, bounds on a ratio.
 
 Each holds in the limit of many replicates. With 1000 replicates of 5 directions, a test at 10^-3 raises a false alarm
 with probability 0.001 to 0.002 for normal directions and 0.004 at most for low-rank ones of rank 1, whose tails are
@@ -43,6 +43,7 @@ def hotelling_test(estimates: Vectors, target: Vectors) -> MeanTest:
     norm = float(np.linalg.norm(target)) or 1.0
     deviation = (estimates.mean(axis=0) - target) / norm
     scatter = np.atleast_2d(np.cov(estimates / norm, rowvar=False))
+    # A pseudo-inverse by hand: a mean that moved where the estimates do not scatter must fail, and pinv drops it.
     eigenvalues, vectors = np.linalg.eigh(scatter)
     coordinates = vectors.T @ deviation
     kept = eigenvalues > max(ROUNDING**2, len(target) * _EPSILON * float(eigenvalues[-1]))
@@ -63,6 +64,7 @@ def log10_beta_tail(x: float, a: float, b: float) -> float:
     """
     if x >= 1.0:
         return 0.0
+    # The continued fraction converges fast below the mean only; above it, the other tail is computed.
     if x > (a + 1) / (a + b + 2):
         return math.log10(max(1.0 - 10.0 ** log10_beta_tail(1.0 - x, b, a), _TINY))
     front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
@@ -100,15 +102,16 @@ def lag_correlation(estimates: Vectors, lag: int) -> float:
 
 
 def deviations_allowed(false_alarm: float) -> float:
-    """Return how many standard deviations a normal number is off, either way, with the probability."""
+    """Return how many standard deviations a normal number stays within, but for the probability of a false alarm."""
     return -normal_quantile(false_alarm / 2)
 
 
 def ratio_bounds(squares: Vectors, false_alarm: float) -> tuple[float, float]:
-    """Return the bounds on measured / predicted mean of K squared errors `(K,)`, left with the probability.
+    """Return the range of measured / predicted mean of K squared errors `(K,)`, but for the probability.
 
     Quantiles of chi2(d)/d with d = 2 K / CV^2 and CV^2 measured (Satterthwaite 1946, doi:10.2307/3002019).
     """
+    # The mean of heavy-tailed squares scatters more than that of normal ones: by how much is measured, not supposed.
     variation = float(np.var(squares, ddof=1) / np.mean(squares) ** 2)
     degrees = 2 * len(squares) / max(variation, _EPSILON)
     low, high = (chi2_quantile(false_alarm / 2, degrees_of_freedom=degrees, upper=up) for up in (False, True))

@@ -1,4 +1,4 @@
-"""The estimator that is checked, and the runs that several checks share. This module judges nothing."""
+"""The estimator under checks, and the runs that several checks share. This module judges nothing."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from gradest.backend import get_backend
 from gradest.binding import bind
 from gradest.estimator import Estimator, Prepared, Target
-from gradest.measurement.compare import flat
+from gradest.measurement.session import flat
 from gradest.objective import Objective
 from gradest.problem import Problem
-from gradest.testing.known_problems import Form, network
+from gradest.testing.known_problems import Cubic, network
 
 Floats = NDArray[np.float64]
 
@@ -61,7 +61,7 @@ class Subject:
         return getattr(self.estimator, name) if self.has(name) else default
 
     def varied(self, **values: Any) -> Estimator:
-        """Return the estimator with other values of those hyper-parameters that it has."""
+        """Return the estimator with some hyper-parameters changed; names that it does not have are passed over."""
         return replace(self.estimator, **{name: value for name, value in values.items() if self.has(name)})
 
     def with_few_samples(self, most: int = FEW_SAMPLES, **values: Any) -> Estimator:
@@ -107,5 +107,5 @@ class Subject:
 
     @cached_property
     def quadratic_estimates(self) -> Floats:
-        """Independent estimates on the quadratic `Form()`, `(K, P)`."""
-        return self.estimates(self.statistical, Form(), range(self.seed, self.seed + REPLICATES))
+        """Independent estimates on the quadratic `Cubic()`, `(K, P)`."""
+        return self.estimates(self.statistical, Cubic(), range(self.seed, self.seed + REPLICATES))

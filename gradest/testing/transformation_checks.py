@@ -1,15 +1,15 @@
-"""A backend's native transformations must agree with gradest's own interpreters, which share no code with them."""
+"""Checks of a backend's native transformations against gradest's own interpreters, which share no code with them."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.backend import NATIVE, Backend
 from gradest.binding import bind
 from gradest.objective import Objective
+from gradest.operations import NumpyArray
 from gradest.problems.mlp import MLP
 from gradest.tangents import Dense
 from gradest.testing.known_problems import network, samples
@@ -20,7 +20,10 @@ _POPULATION = 3
 
 
 def check_declaration(backend: Backend) -> CheckResult:
-    """Check that the native transformations stated are those overridden."""
+    """Check that the native transformations stated are those overridden.
+
+    A failure means that engine "native" is offered where there is none, or hidden where there is one.
+    """
     known = ", ".join(sorted(NATIVE))
     faults = [f"{name!r} is no native transformation; there are: {known}" for name in backend.native - NATIVE]
     for name in sorted(NATIVE - {"complex"}):
@@ -31,14 +34,20 @@ def check_declaration(backend: Backend) -> CheckResult:
 
 
 def check_gradient(backend: Backend) -> CheckResult:
-    """Check the native gradient of a small network against gradest's tape, in each dtype."""
+    """Check the native gradient of a small network against gradest's tape, in each dtype.
+
+    A failure means that one of the two is wrong; "operations" and `check_problem` tell which.
+    """
     if "value_and_gradient" not in backend.native:
         return not_applicable("gradient", "the backend has no native reverse mode")
     return _agreement("gradient", backend, lambda o, engine: o.prepare_gradient(engine)[0](o.start)[1])
 
 
 def check_population(backend: Backend) -> CheckResult:
-    """Check a loss that the framework maps over a population against single losses, where it has a native vmap."""
+    """Check a loss that the framework maps over a population against single losses, where it has a native vmap.
+
+    A failure means that evolution strategies get the losses of other members than they asked for.
+    """
     if "vmap" not in backend.native:
         return not_applicable("population", "the backend has no native vmap")
 
@@ -50,7 +59,10 @@ def check_population(backend: Backend) -> CheckResult:
 
 
 def check_jvps(backend: Backend) -> CheckResult:
-    """Check native directional derivatives of a small network against gradest's dual numbers, in each dtype."""
+    """Check native directional derivatives of a small network against gradest's dual numbers, in each dtype.
+
+    A failure means that forward mode, and every forward gradient, is wrong on this backend.
+    """
     if "value_and_jvps" not in backend.native:
         return not_applicable("jvps", "the backend has no native forward mode")
 
@@ -67,7 +79,10 @@ def check_jvps(backend: Backend) -> CheckResult:
 
 
 def check_compilation(backend: Backend) -> CheckResult:
-    """Check that a compiled loss gives the value of the loss that is not compiled."""
+    """Check that a compiled loss gives the value of the loss that is not compiled.
+
+    A failure means that what is timed, compiled, is not what was checked.
+    """
     if "compile" not in backend.native:
         return not_applicable("compilation", "the backend compiles nothing")
 
@@ -105,7 +120,10 @@ def _population(objective: Objective) -> tuple[Any, ...]:
 
 
 def check_kinks(backend: Backend) -> CheckResult:
-    """Check that relu has derivative 0 at 0 in every reverse mode: behind it, the gradient vanishes."""
+    """Check that relu has derivative 0 at 0 in every reverse mode: behind it, the gradient vanishes.
+
+    A failure means that gradients at a kink differ between backends, which frameworks settle by convention.
+    """
     problem = MLP(dataset=samples(), widths=(2,), activation="relu", batch=None)
     start = problem.parameters()
     at = {**start, "W1": np.zeros_like(start["W1"]), "b1": np.zeros_like(start["b1"])}
@@ -119,7 +137,7 @@ def check_kinks(backend: Backend) -> CheckResult:
     return claimed("kinks", faults, "relu has derivative 0 at 0")
 
 
-def made(backend: Backend, values: NDArray[Any], dtype: str) -> Any:
+def made(backend: Backend, values: NumpyArray, dtype: str) -> Any:
     """Return NumPy values as an array of the backend, inside its scope for the dtype."""
     with backend.scope(dtype) or nullcontext():
         return backend.array(values, dtype=dtype)

@@ -7,8 +7,9 @@ This module must not know about variance.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError, UnsupportedError
-from gradest.theory.moments import KURTOSIS, LOW_RANK, marginal
+from gradest.theory.moments import marginal, underived
 
 Array = NDArray[np.float64]
 
@@ -16,12 +17,14 @@ Array = NDArray[np.float64]
 def _third_derivative(third_derivative: ArrayLike) -> Array:
     tensor = np.asarray(third_derivative, dtype=np.float64)
     if tensor.ndim != 3 or len(set(tensor.shape)) != 1:
-        raise InvalidInputError(f"the third derivative must have shape (P, P, P), got {tensor.shape}")
+        raise InvalidInputError(f"the third derivative must have shape (P, P, P); found {tensor.shape}")
     return tensor
 
 
 def smoothing_bias(distribution: str, third_derivative: ArrayLike, *, sigma: float) -> Array:
-    """Return E g_hat - g of central differences at radius sigma, shape (P,), from the symmetric T = D^3 f (P, P, P).
+    """Return the bias E g_hat - g of central differences along random directions, shape (P,), to order sigma^2.
+
+    `third_derivative` is the symmetric tensor T = D^3 f, shape (P, P, P); `sigma` is the radius.
 
     Formula: sigma^2/6 (3 sum_k T_jkk + (kurtosis - 3) T_jjj) for independent components; sigma^2/2 P/(P+2)
     sum_k T_jkk on the sphere of radius sqrt(P); sigma^2 P/6 T_jjj along coordinates. Exact for cubic f; also of
@@ -31,19 +34,22 @@ def smoothing_bias(distribution: str, third_derivative: ArrayLike, *, sigma: flo
     law, num_parameters = marginal(distribution), tensor.shape[0]
     laplacian = np.einsum("jkk->j", tensor)
     pure = np.einsum("jjj->j", tensor)
-    if law in KURTOSIS:
-        bias = sigma**2 / 6 * (3 * laplacian + (KURTOSIS[law] - 3) * pure)
+    components = law_of(law).components
+    if components is not None:
+        bias = sigma**2 / 6 * (3 * laplacian + (components.kurtosis - 3) * pure)
     elif law == "sphere":
         bias = sigma**2 / 2 * num_parameters / (num_parameters + 2) * laplacian
     elif law == "coordinates":
         bias = sigma**2 / 6 * num_parameters * pure
+    elif not law_of(law).factored:
+        raise underived(law, "the bias")
     else:
-        raise UnsupportedError(f"distribution {LOW_RANK!r} needs the matrix shape; use low_rank_bias")
+        raise UnsupportedError(f"distribution {law!r} needs the matrix shape; use low_rank_bias")
     return np.asarray(bias, dtype=np.float64)
 
 
 def gaussian_bias(third_derivative: ArrayLike, sigma: float) -> Array:
-    """Return the leading bias of Gaussian smoothing, sigma^2/2 sum_k T_jkk, shape (P,); exact for cubic f.
+    """Return the bias of Gaussian smoothing to order sigma^2, shape (P,): sigma^2/2 sum_k T_jkk, exact for cubic f.
 
     Source: heat semigroup f_sigma = exp(sigma^2 Laplacian / 2) f.
     """
@@ -51,7 +57,7 @@ def gaussian_bias(third_derivative: ArrayLike, sigma: float) -> Array:
 
 
 def spsa_bias(third_derivative: ArrayLike, c: float) -> Array:
-    """Return the leading bias of SPSA, c^2/6 (3 sum_k T_jkk - 2 T_jjj), shape (P,); exact for cubic f.
+    """Return the bias of SPSA to order c^2, shape (P,): c^2/6 (3 sum_k T_jkk - 2 T_jjj), exact for cubic f.
 
     Source: derived; Spall 1992, doi:10.1109/9.119632, defines the estimator.
     """
@@ -59,7 +65,9 @@ def spsa_bias(third_derivative: ArrayLike, c: float) -> Array:
 
 
 def low_rank_bias(third_derivative: ArrayLike, *, sigma: float, shape: tuple[int, int], rank: int) -> Array:
-    """Return the leading bias for v = vec(A B^T) / sqrt(r) on an (m, n) matrix, shape (m n,), row-major.
+    """Return the bias of low-rank directions to order sigma^2, shape (m n,), row-major.
+
+    The directions of an (m, n) matrix are v = vec(A B^T) / sqrt(r) with normal A and B.
 
     Formula: sigma^2/2 sum_k T_jkk + (sigma^2/r) sum_{p,q} T_{(i q),(p j),(p q)} at entry (i, j). Exact for
     cubic f. Source: derived, Wick pairings of A and of B.
@@ -67,7 +75,9 @@ def low_rank_bias(third_derivative: ArrayLike, *, sigma: float, shape: tuple[int
     tensor = _third_derivative(third_derivative)
     rows, columns = shape
     if rows * columns != tensor.shape[0]:
-        raise InvalidInputError(f"shape {shape} has {rows * columns} entries, the third derivative {tensor.shape[0]}")
+        raise InvalidInputError(
+            f"shape {shape} has {rows * columns} entries; found a third derivative of {tensor.shape[0]}"
+        )
     indexed = tensor.reshape(rows, columns, rows, columns, rows, columns)
     crossed = np.einsum("iqpjpq->ij", indexed).ravel()
     full_rank = smoothing_bias("normal", tensor, sigma=sigma)

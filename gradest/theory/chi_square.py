@@ -57,9 +57,11 @@ def _upper_fraction(a: float, x: float) -> float:
 def _tails(statistic: float, degrees_of_freedom: float) -> tuple[float, float]:
     """Return lower and upper tail; the smaller one carries full relative accuracy."""
     if not degrees_of_freedom > 0:
-        raise InvalidInputError(f"degrees_of_freedom must be positive, got {degrees_of_freedom}")
+        raise InvalidInputError(f"degrees_of_freedom must be positive; found {degrees_of_freedom}; give 1 or more")
     if math.isnan(statistic):
-        raise InvalidInputError("a chi-square statistic must be a number, got NaN; check the estimates for NaN")
+        raise InvalidInputError("a chi-square statistic must be a number; found NaN; check the estimates for NaN")
+    # Series and fraction each converge fast on their own side of the mean, and compute the smaller tail there; the
+    # larger one, from 1, loses nothing.
     a, x = degrees_of_freedom / 2, statistic / 2
     if x <= 0:
         return 0.0, 1.0
@@ -73,15 +75,15 @@ def _tails(statistic: float, degrees_of_freedom: float) -> tuple[float, float]:
 
 
 def chi2_cdf(statistic: float, *, degrees_of_freedom: float) -> float:
-    """Return P(X <= statistic) for X chi-square, by the regularised lower incomplete gamma function.
+    """Return the probability that a chi-square variable is at most `statistic`.
 
-    Source: DLMF 8.11.4, https://dlmf.nist.gov/8.11.
+    Formula: the regularised lower incomplete gamma function P(degrees/2, statistic/2). Source: DLMF 8.11.4, https://dlmf.nist.gov/8.11.
     """
     return _tails(statistic, degrees_of_freedom)[0]
 
 
 def chi2_sf(statistic: float, *, degrees_of_freedom: float) -> float:
-    """Return P(X > statistic) for X chi-square, the p-value of a test, accurate far into the tail.
+    """Return the p-value of a chi-square test, P(X > statistic), accurate far into the tail.
 
     Source: DLMF 8.9.2, https://dlmf.nist.gov/8.9, evaluated by Lentz's method.
     """
@@ -89,13 +91,18 @@ def chi2_sf(statistic: float, *, degrees_of_freedom: float) -> float:
 
 
 def chi2_quantile(probability: float, *, degrees_of_freedom: float, upper: bool = False) -> float:
-    """Return t with P(X <= t) = probability, or P(X > t) = probability where ``upper`` is set.
+    """Return the chi-square quantile: t with P(X <= t) = probability, or P(X > t) = probability where `upper` is set.
 
-    Bisection on log t, so that small quantiles keep their relative accuracy. Raises InvalidInputError for a
-    probability outside (0, 1).
+    By bisection of an interval found by doubling, to rounding.
+
+    Raises
+    ------
+    InvalidInputError
+        The probability is not in (0, 1), or the degrees of freedom are not positive.
     """
     if not 0 < probability < 1:
-        raise InvalidInputError(f"a probability must lie strictly between 0 and 1, got {probability}")
+        raise InvalidInputError(f"a probability must lie strictly between 0 and 1; found {probability}; try 0.05")
+    # The tail asked for is the one computed: 1 - tail would lose a probability of 1e-20 to rounding.
     side = 1 if upper else 0
 
     def too_small(statistic: float) -> bool:
@@ -116,10 +123,10 @@ def chi2_quantile(probability: float, *, degrees_of_freedom: float, upper: bool 
 
 
 def normal_quantile(probability: float) -> float:
-    """Return z with P(Z <= z) = probability for a standard normal Z.
+    """Return the quantile of the standard normal distribution: z with P(Z <= z) = probability.
 
     Source: Wichura 1988, algorithm AS 241, doi:10.2307/2347330, in Python's statistics module.
     """
     if not 0 < probability < 1:
-        raise InvalidInputError(f"a probability must lie strictly between 0 and 1, got {probability}")
+        raise InvalidInputError(f"a probability must lie strictly between 0 and 1; found {probability}; try 0.05")
     return NormalDist().inv_cdf(probability)

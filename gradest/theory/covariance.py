@@ -6,8 +6,9 @@ This module must not know how a covariance is tested: see `unbiasedness`.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError
-from gradest.theory.moments import KURTOSIS, marginal, orthogonal_pairs, require_positive_integer
+from gradest.theory.moments import marginal, orthogonal_pairs, require_positive_integer, underived
 
 Array = NDArray[np.float64]
 
@@ -16,12 +17,15 @@ def _independent(law: str, gradient: Array) -> Array:
     """Return Cov[(g.v) v], shape (P, P), of one direction whose law is not low-rank."""
     size = gradient.size
     outer, square = np.outer(gradient, gradient), float(gradient @ gradient)
-    if law in KURTOSIS:
-        matrix = square * np.eye(size) + outer + (KURTOSIS[law] - 3) * np.diag(gradient**2)
+    components = law_of(law).components
+    if components is not None:
+        matrix = square * np.eye(size) + outer + (components.kurtosis - 3) * np.diag(gradient**2)
     elif law == "sphere":
         matrix = (size * square * np.eye(size) + (size - 2) * outer) / (size + 2)
-    else:
+    elif law == "coordinates":
         matrix = size * np.diag(gradient**2) - outer
+    else:
+        raise underived(law, "the covariance")
     return np.asarray(matrix, dtype=np.float64)
 
 
@@ -31,6 +35,9 @@ def _low_rank(gradient: Array, rank: int | None) -> Array:
         raise InvalidInputError("distribution 'low-rank' was asked for without a rank; give rank=1 or more")
     require_positive_integer("rank", rank)
     rows, columns = gradient.shape
+    # Wick's theorem, over A and over B: where both pair the four factors alike, the normal law's covariance comes out;
+    # where they pair them differently, all four share one of the r columns, and 1/r is left. These are the latter
+    # pairings: three, each of which occurs twice.
     crossed = np.einsum("il,kj->ijkl", gradient, gradient)
     crossed += np.einsum("ik,jl->ijkl", np.eye(rows), gradient.T @ gradient)
     crossed += np.einsum("ik,jl->ijkl", gradient @ gradient.T, np.eye(columns))
@@ -39,7 +46,7 @@ def _low_rank(gradient: Array, rank: int | None) -> Array:
 
 
 def covariance(distribution: str, gradient: ArrayLike, num_samples: int, *, rank: int | None = None) -> Array:
-    """Return the covariance of (1/N) sum_i (g.v_i) v_i, shape (P, P), float64.
+    """Return the predicted covariance of a forward gradient, (1/N) sum_i (g.v_i) v_i, shape (P, P), float64.
 
     Formula, one direction: |g|^2 I + g g^T + (kurtosis - 3) diag(g^2) for independent components; (P |g|^2 I +
     (P-2) g g^T)/(P+2) on the sphere; P diag(g^2) - g g^T along coordinates; low rank adds to the normal one
@@ -49,8 +56,19 @@ def covariance(distribution: str, gradient: ArrayLike, num_samples: int, *, rank
 
     Parameters
     ----------
-    gradient : g, shape (P,), or (m, n) for one matrix under "low-rank"; other shapes are flattened
-    num_samples : N
+    gradient
+        g, shape (P,), or (m, n) for one matrix under "low-rank"; other shapes are flattened.
+    num_samples
+        N, the number of directions.
+    rank
+        Of low-rank directions; other laws have none.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no law of the name.
+    InvalidInputError
+        `num_samples` or `rank` is not a positive integer, or "low-rank" has no rank.
     """
     require_positive_integer("num_samples", num_samples)
     array = np.asarray(gradient, dtype=np.float64)
@@ -62,6 +80,8 @@ def covariance(distribution: str, gradient: ArrayLike, num_samples: int, *, rank
     pairs = orthogonal_pairs(distribution, num_parameters=flat.size, num_samples=num_samples)
     result = _independent(law, flat) / num_samples
     if pairs:
+        # A full frame of P directions gives P g without any scatter: its P variances C_0 and P (P - 1) covariances
+        # cancel, so that each ordered pair contributes -C_0 / (P - 1), in frames that are not full as well.
         fixed_length = "coordinates" if law == "coordinates" else "sphere"
         result = result - pairs / num_samples**2 * _independent(fixed_length, flat) / (flat.size - 1)
     return result

@@ -5,8 +5,8 @@ This module must not know baselines or the number of directions.
 
 from dataclasses import dataclass
 
+from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError, UnsupportedError
-from gradest.theory.moments import KURTOSIS, SIXTH_MOMENT
 from gradest.theory.prediction import LocalModel
 
 
@@ -20,7 +20,7 @@ class CurvatureMoments:
 
 
 def curvature_moments(law: str, num_parameters: int, model: LocalModel) -> CurvatureMoments:
-    """Return the moments of v^T H v for one direction of a law, all zero where the curvature is not given.
+    """Return the moments of q = v^T H v for one direction v of a law; all are zero where the curvature is not given.
 
     Formula: with d = diag H, k = E v_j^4, s = E v_j^6 and o = (tr H)^2 - |d|^2 + 2 (|H|_F^2 - |d|^2),
     E[q^2 |v|^2] = o (P - 2 + 2 k) + |d|^2 (s + (P - 1) k), E[q |v|^2] = tr H (P + k - 1), E q^2 = o + k |d|^2;
@@ -32,12 +32,13 @@ def curvature_moments(law: str, num_parameters: int, model: LocalModel) -> Curva
     if law == "sphere":
         squared = num_parameters / (num_parameters + 2) * (trace2 + 2 * norm2)
         return CurvatureMoments(num_parameters * squared, num_parameters * model.hessian_trace, squared)
-    if law not in KURTOSIS:
+    components = law_of(law).components
+    if components is None:
         raise UnsupportedError(
             f"the curvature term of one-sided differences is not derived for distribution {law!r}; "
             "leave the Hessian out for the linear part, or use baseline='antithetic'"
         )
-    kurtosis, sixth = KURTOSIS[law], SIXTH_MOMENT[law]
+    kurtosis, sixth = components.kurtosis, components.sixth
     # Normal directions are rotation invariant: the diagonal cancels, and any value of it serves.
     diagonal = 0.0 if law == "normal" else model.hessian_diagonal_norm
     if diagonal is None:

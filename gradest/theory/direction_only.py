@@ -5,10 +5,10 @@ Shaped evolution strategies, projections, cosines and the best shrinkage. This m
 
 import math
 
+from gradest.directions.laws import law_of
 from gradest.errors import UnsupportedError, unknown_name
 from gradest.theory.moments import orthogonal_pairs, require_positive_integer
 
-EQUAL_LENGTH_FRAMES = ("orthogonal", "coordinates-without-replacement")
 SHAPINGS = ("z-score", "centered-rank", "sign")
 
 
@@ -61,7 +61,8 @@ def expected_cosine(distribution: str, *, num_parameters: int, num_samples: int)
 
     Raises
     ------
-    UnsupportedError : the law depends on the axes, or no exact form is known; see `approximate_cosine`.
+    UnsupportedError
+        The law depends on the axes, or no exact form is known; see `approximate_cosine`.
 
     Source: derived.
     """
@@ -86,7 +87,8 @@ def expected_squared_cosine(distribution: str, *, num_parameters: int, num_sampl
     orthogonal_pairs(distribution, num_parameters=num_parameters, num_samples=num_samples)
     if distribution == "normal":
         return num_samples / (num_samples + num_parameters - 1)
-    if distribution in EQUAL_LENGTH_FRAMES and num_samples <= num_parameters:
+    law = law_of(distribution)
+    if law.frame_of is not None and law.fixed_length and num_samples <= num_parameters:
         return num_samples / num_parameters
     # |v|^2 cancels from one direction, and E (v.g)^2 / |v|^2 = |g|^2 / P.
     if num_samples == 1 and distribution in ("sphere", "coordinates", "rademacher", "orthogonal-chi"):
@@ -95,6 +97,28 @@ def expected_squared_cosine(distribution: str, *, num_parameters: int, num_sampl
         f"the mean squared cosine has no exact form for distribution {distribution!r} at num_samples={num_samples}; "
         "use approximate_cosine(relative_mse) ** 2"
     )
+
+
+def linear_cosine(distribution: str, *, baseline: str, num_parameters: int, num_samples: int) -> float | None:
+    """Return E cos(g_hat, g) of an unshaped evolution strategy for linear f, None where no exact form is known.
+
+    Formula: `expected_cosine` for differences within pairs and from f(x). Values less their mean are along the gradient
+    as N - 1 independent normal directions are, so that cos^2 ~ Beta((N-1)/2, (P-1)/2). With pairs exact for quadratic f
+    as well. Source: derived.
+
+    Parameters
+    ----------
+    baseline
+        "antithetic", "value", "leave-one-out" or "mean"; with "none" the cosine depends on f(x), and None is returned.
+    """
+    centred = baseline in ("leave-one-out", "mean")
+    if baseline == "none" or (centred and (distribution != "normal" or num_samples == 1)):
+        return None
+    used = num_samples - 1 if centred else num_samples
+    try:
+        return expected_cosine(distribution, num_parameters=num_parameters, num_samples=used)
+    except UnsupportedError:  # no exact form, and None says so
+        return None
 
 
 def approximate_cosine(relative_mse: float) -> float:

@@ -11,7 +11,9 @@ from gradest.theory.moments import require_positive_integer
 
 
 def squared_error_variation(*, num_parameters: int, num_samples: int) -> float:
-    """Return Var(|g_hat - g|^2) / (E|g_hat - g|^2)^2 of a forward gradient with normal directions.
+    """Return how much the squared error of one estimate scatters: its variance over its squared mean.
+
+    It is Var(|g_hat - g|^2) / (E|g_hat - g|^2)^2 of a forward gradient with normal directions.
 
     Formula: |g_hat - g|^2 / |g|^2 = (W/N - 1)^2 + W Q / N^2 with W chi-square of N and Q of P - 1 degrees.
     Exact for any differentiable f, any N and P (quadratic f under antithetic ES). About 2 at N = 1 and large P,
@@ -22,7 +24,8 @@ def squared_error_variation(*, num_parameters: int, num_samples: int) -> float:
     require_positive_integer("num_parameters", num_parameters)
     require_positive_integer("num_samples", num_samples)
     n = float(num_samples)
-    # Raw moments of a = W/N.
+    # Normal directions may be turned so that g is the first axis. Then a = W/N is the estimate along g, which should be
+    # 1, and W Q / N^2 its squared length across; W and Q are independent. Raw moments of a, then of Q.
     a2, a3 = (n + 2) / n, (n + 2) * (n + 4) / n**2
     a4 = a3 * (n + 6) / n
     q1 = num_parameters - 1.0
@@ -45,7 +48,7 @@ def relative_mse_standard_error(replicates: int, *, num_samples: int, num_parame
 def relative_mse_bounds(
     replicates: int, *, num_samples: int, num_parameters: int, false_alarm: float
 ) -> tuple[float, float]:
-    """Return the two-sided bounds on measured / predicted relative MSE that are left with a stated probability.
+    """Return the range within which measured / predicted relative MSE stays, but for a stated probability.
 
     Formula: quantiles of chi2(d)/d, d = 2 K / CV^2, whose mean and variance are those of the measured ratio
     (Satterthwaite). Mean and variance are exact for normal directions; the tail is an approximation that
@@ -53,13 +56,15 @@ def relative_mse_bounds(
 
     Parameters
     ----------
-    replicates : K
-    false_alarm : probability of lying outside, both sides together, in (0, 1)
+    replicates
+        K, the number of independent estimates that were averaged.
+    false_alarm
+        Probability of lying outside, both sides together, in (0, 1).
 
     Source: Satterthwaite 1946, doi:10.2307/3002019.
     """
     if not 0 < false_alarm < 1:
-        raise InvalidInputError(f"false_alarm must lie strictly between 0 and 1, got {false_alarm}; try 1e-3")
+        raise InvalidInputError(f"false_alarm must lie strictly between 0 and 1; found {false_alarm}; try 1e-3")
     error = relative_mse_standard_error(replicates, num_samples=num_samples, num_parameters=num_parameters)
     degrees = 2 / error**2
     low = chi2_quantile(false_alarm / 2, degrees_of_freedom=degrees)

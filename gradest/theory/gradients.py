@@ -5,8 +5,10 @@ This module must not know function values or baselines: those are in `smoothing`
 
 from collections.abc import Sequence
 
+from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError
-from gradest.theory.moments import marginal, orthogonal_pairs, relative_mse_linear
+from gradest.theory.direction_only import linear_cosine
+from gradest.theory.moments import orthogonal_pairs, relative_mse_linear
 from gradest.theory.prediction import (
     ANY_DIFFERENTIABLE,
     GRADIENT,
@@ -39,6 +41,10 @@ def predict_forward_gradient(
         exact_for=ANY_DIFFERENTIABLE,
         bias_order=None,
         source="derived: fourth moments of the directions",
+        # A directional derivative is what a pair's difference is for quadratic f.
+        cosine=linear_cosine(
+            distribution, baseline="antithetic", num_parameters=num_parameters, num_samples=num_samples
+        ),
     )
 
 
@@ -47,7 +53,7 @@ def predict_pathwise(distribution: str, *, num_samples: int, sigma: float, model
 
     Holds for every law with E v = 0, E v v^T = I and uncorrelated directions. Source: derived.
     """
-    if marginal(distribution) == "coordinates":
+    if not law_of(distribution).centred:
         raise InvalidInputError(
             f"pathwise smoothing needs directions of mean zero, which {distribution!r} are not; try 'normal'"
         )

@@ -11,11 +11,12 @@ from gradest.theory.prediction import QUADRATIC, SMOOTHED_GRADIENT, Prediction
 def predict_guided(
     *, num_parameters: int, num_guides: int, num_samples: int, alpha: float, scale: float, share: float
 ) -> Prediction:
-    """Predict guided ES against the gradient itself: the error of its mean, and the scatter around that mean.
+    """Predict the relative MSE of guided evolution strategies against the gradient itself, bias included.
 
-    The estimate is (beta / (lam N)) sum_i (g.v_i) v_i, each v_i normal of covariance A = alpha I + (1-alpha) (P/k)
-    U U^T, P times the paper's, with largest eigenvalue lam = alpha + (1-alpha) P/k. The mean is (beta/lam) A g, the
-    covariance (beta/lam)^2 ((g.A g) A + A g g^T A) / N by Wick pairings. With w = |U^T g|^2 / |g|^2 and tr A = P:
+    It is the squared error of the mean plus the scatter around it. The estimate is (beta / (lam N)) sum_i (g.v_i)
+    v_i, each v_i normal of covariance A = alpha I + (1-alpha) (P/k) U U^T, P times the paper's, with largest
+    eigenvalue lam = alpha + (1-alpha) P/k. The mean is (beta/lam) A g, the covariance (beta/lam)^2 ((g.A g) A + A g
+    g^T A) / N by Wick pairings. With w = |U^T g|^2 / |g|^2 and tr A = P:
 
     Formula: w (1-beta)^2 + (1-w) (1 - beta alpha/lam)^2 + (beta/lam)^2 (P (alpha + (lam-alpha) w) + w lam^2 +
     (1-w) alpha^2) / N. It is (P+1)/N for alpha = beta = 1. Exact for quadratic f, whose antithetic differences are
@@ -23,24 +24,30 @@ def predict_guided(
 
     Parameters
     ----------
-    num_parameters, num_guides : P and k, the dimension of the guides' span
-    num_samples : N, antithetic pairs
-    alpha : the share of the directions that is not guided, in (0, 1]
-    scale : beta
-    share : w, in [0, 1]
+    num_parameters, num_guides
+        P and k, the dimension of the guides' span.
+    num_samples
+        N, antithetic pairs.
+    alpha
+        The share of the directions that is not guided, in (0, 1].
+    scale
+        beta, what the estimate is multiplied by.
+    share
+        w = |U^T g|^2 / |g|^2, the share of the squared gradient in the guides' span, in [0, 1].
 
     Raises
     ------
-    InvalidInputError : a number is out of range.
+    InvalidInputError
+        A number is out of range.
 
     Source: derived; Maheswaranathan et al. 2019, arXiv:1806.10230, define the estimator.
     """
     for name, count in (("num_parameters", num_parameters), ("num_guides", num_guides), ("num_samples", num_samples)):
         require_positive_integer(name, count)
     if not 0.0 < alpha <= 1.0:
-        raise InvalidInputError(f"alpha must be in (0, 1], got {alpha}; try alpha=0.5")
+        raise InvalidInputError(f"alpha must be in (0, 1]; found {alpha}; try alpha=0.5")
     if not 0.0 <= share <= 1.0:
-        raise InvalidInputError(f"share must be |U^T g|^2 / |g|^2, in [0, 1]; got {share}")
+        raise InvalidInputError(f"share must be |U^T g|^2 / |g|^2, in [0, 1]; found {share}")
     largest = alpha + (1.0 - alpha) * num_parameters / num_guides
     inside, outside = scale, scale * alpha / largest  # what the mean keeps of g in the span, and of g outside it
     off = share * (1.0 - inside) ** 2 + (1.0 - share) * (1.0 - outside) ** 2

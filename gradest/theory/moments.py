@@ -1,40 +1,36 @@
-"""Second moments of random directions: the error of (1/N) sum_i (g.v_i) v_i for every law of v.
+"""The error of (1/N) sum_i (g.v_i) v_i, the mean of directions weighted by slopes, for every law of v.
 
-All laws are scaled so that E v v^T = I. Everything here holds for any differentiable f when (g.v) is an
-exact directional derivative, and for quadratic f when it is a central difference. This module must not know
-how a direction is drawn, nor what sigma is.
+It follows from fourth moments of the laws, which stand with them in `gradest.directions.laws`. All of it holds for any
+differentiable f when (g.v) is an exact directional derivative, and for quadratic f when it is a central difference.
+This module must not know how a direction is drawn, nor what sigma is.
 """
 
 import math
 from collections.abc import Sequence
 
-from gradest.errors import InvalidInputError, unknown_name
+from gradest.directions.laws import law_of
+from gradest.errors import InvalidInputError, UnsupportedError
 
-LOW_RANK = "low-rank"
-# E v_j^4 of laws with independent components.
-KURTOSIS = {"normal": 3.0, "rademacher": 1.0, "uniform": 9.0 / 5.0}
-# E v_j^6 of the same laws.
-SIXTH_MOMENT = {"normal": 15.0, "rademacher": 1.0, "uniform": 27.0 / 7.0}
-# Laws whose directions within one block of P are mutually orthogonal -> the law of a single direction.
-ORTHOGONAL_MARGINAL = {
-    "orthogonal": "sphere",
-    "orthogonal-chi": "normal",
-    "coordinates-without-replacement": "coordinates",
-}
-DISTRIBUTIONS = (*KURTOSIS, "sphere", "coordinates", *ORTHOGONAL_MARGINAL, LOW_RANK)
+_MATRIX_AXES = 2
 
 
 def marginal(distribution: str) -> str:
     """Return the law of one direction alone: "sphere" for "orthogonal", "normal" for "orthogonal-chi"."""
-    if distribution not in DISTRIBUTIONS:
-        raise unknown_name("distribution of directions", distribution, DISTRIBUTIONS)
-    return ORTHOGONAL_MARGINAL.get(distribution, distribution)
+    return law_of(distribution).frame_of or distribution
+
+
+def underived(distribution: str, what: str) -> UnsupportedError:
+    """Return the error that says that theory has no formula for a law."""
+    return UnsupportedError(
+        f"{what} is not derived for distribution {distribution!r}, whose components are not independent; give its "
+        "Law components=Components(...) if they are, or use distribution='normal'"
+    )
 
 
 def require_positive_integer(name: str, number: int) -> None:
     """Refuse a count that is not a positive integer."""
     if isinstance(number, bool) or int(number) != number or number < 1:
-        raise InvalidInputError(f"{name} must be a positive integer, got {number!r}; try {name}=1 or more")
+        raise InvalidInputError(f"{name} must be a positive integer; found {number!r}; try {name}=1 or more")
 
 
 def excess(distribution: str, shape: Sequence[int] = (), *, rank: int | None = None) -> float:
@@ -46,11 +42,15 @@ def excess(distribution: str, shape: Sequence[int] = (), *, rank: int | None = N
 
     Source: derived from fourth moments; low rank, Sarkar et al. 2025, arXiv:2511.16652 (the law, not the formula).
     """
-    law = marginal(distribution)
-    if law != LOW_RANK:
-        return KURTOSIS[law] - 1.0 if law in KURTOSIS else 0.0
-    if len(shape) != 2:
-        return KURTOSIS["normal"] - 1.0
+    law = law_of(marginal(distribution))
+    if law.fixed_length:
+        return 0.0
+    if law.components is not None:
+        return law.components.kurtosis - 1.0
+    if not law.factored:
+        raise underived(distribution, "the error")
+    if len(shape) != _MATRIX_AXES:
+        return excess("normal")
     if rank is None:
         raise InvalidInputError("distribution 'low-rank' was asked for without a rank; give rank=1 or more")
     require_positive_integer("rank", rank)
@@ -69,15 +69,21 @@ def mean_excess(
 
     Parameters
     ----------
-    blocks : shapes of the parameter arrays; only "low-rank" depends on them
-    shares : w_l, one for each block, adding up to 1; needed where the excess differs between blocks
-    rank : rank of a low-rank direction
+    blocks
+        Shapes of the parameter arrays; only "low-rank" depends on them.
+    shares
+        w_l, one for each block, adding up to 1; needed where the excess differs between blocks.
+    rank
+        Rank of a low-rank direction.
 
     Raises
     ------
-    InvalidInputError : blocks or shares are missing where the law needs them, or shares do not add up to 1.
+    InvalidInputError
+        Blocks or shares are missing where the law needs them, or shares do not add up to 1.
+    UnsupportedError
+        No excess is derived for the law.
     """
-    if marginal(distribution) != LOW_RANK:
+    if not law_of(distribution).factored:
         return excess(distribution)
     if not blocks:
         raise InvalidInputError("the excess of 'low-rank' depends on the array shapes; give blocks=[(m, n), ...]")
@@ -92,7 +98,7 @@ def mean_excess(
     if len(shares) != len(each) or min(shares) < 0 or not math.isclose(math.fsum(shares), 1.0, rel_tol=1e-6):
         raise InvalidInputError(
             f"shares must be {len(each)} nonnegative numbers that add up to 1, "
-            f"got {len(shares)} with sum {math.fsum(shares):g}; give |G_l|^2 / |g|^2"
+            f"found {len(shares)} with sum {math.fsum(shares):g}; give |G_l|^2 / |g|^2"
         )
     return math.fsum(share * c for share, c in zip(shares, each, strict=True))
 
@@ -104,8 +110,7 @@ def orthogonal_pairs(distribution: str, *, num_parameters: int, num_samples: int
     """
     require_positive_integer("num_parameters", num_parameters)
     require_positive_integer("num_samples", num_samples)
-    if distribution not in ORTHOGONAL_MARGINAL:
-        marginal(distribution)
+    if law_of(distribution).frame_of is None:
         return 0
     full, remainder = divmod(num_samples, num_parameters)
     return full * num_parameters * (num_parameters - 1) + remainder * (remainder - 1)

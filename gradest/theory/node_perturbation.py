@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError
-from gradest.theory.moments import KURTOSIS, LOW_RANK, marginal, orthogonal_pairs, require_positive_integer
+from gradest.theory.moments import marginal, orthogonal_pairs, require_positive_integer, underived
 from gradest.theory.prediction import QUADRATIC_IN_NODES, SMOOTHED_GRADIENT, Prediction
 from gradest.theory.smoothing import smoothing_bias_order
 
@@ -22,9 +23,12 @@ class NodeLayer:
 
     Attributes
     ----------
-    inputs : h, shape (B, D), float64
-    slopes : the gradient of the loss by a shift of z, shape (B, H), float64
-    bias : whether b is a parameter
+    inputs
+        h, shape (B, D), float64.
+    slopes
+        The gradient of the loss by a shift of z, shape (B, H), float64.
+    bias
+        Whether b is a parameter.
     """
 
     inputs: NDArray[np.float64]
@@ -35,23 +39,26 @@ class NodeLayer:
         """Refuse arrays that are not of one batch."""
         shapes = self.inputs.shape, self.slopes.shape
         if not (len(shapes[0]) == len(shapes[1]) == 2 and shapes[0][0] == shapes[1][0]):
-            raise InvalidInputError(f"a layer needs inputs (B, D) and slopes (B, H) of one B; got {shapes}")
+            raise InvalidInputError(f"a layer needs inputs (B, D) and slopes (B, H) of one B; found {shapes}")
 
     @property
     def gains(self) -> NDArray[np.float64]:
-        """|dz/d(W, b)|^2 of a unit for each sample, |h_n|^2 + 1 with a bias, shape (B,)."""
+        """How strongly a unit feels its own parameters: |dz/d(W, b)|^2 = |h_n|^2 + 1 with a bias, shape (B,)."""
         return np.asarray(np.sum(self.inputs**2, axis=1) + float(self.bias), dtype=np.float64)
 
     @property
     def squared_gradient(self) -> float:
-        """|h^T slopes|^2, plus |sum_n slopes_n|^2 with a bias."""
+        """The squared norm of the gradient by W and b: |h^T slopes|^2, plus |sum_n slopes_n|^2 with a bias."""
         by_bias = np.sum(self.slopes.sum(axis=0) ** 2) if self.bias else 0.0
         return float(np.sum((self.inputs.T @ self.slopes) ** 2) + by_bias)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Moments:
-    """n nodes, s = |d|^2, t = tr J J^T, w = sum_z d_z^2 (J J^T)_zz, g = |J^T d|^2, and the low-rank term."""
+    """The sums that the error is made of, over all layers.
+
+    In order: n nodes, s = |d|^2, t = tr J J^T, w = sum_z d_z^2 (J J^T)_zz, g = |J^T d|^2, and the low-rank term.
+    """
 
     nodes: int
     slopes: float
@@ -68,18 +75,24 @@ class _Moments:
         if law == "coordinates":
             return self.nodes * self.weighted - self.gradient
         normal = self.slopes * self.gains + self.gradient
-        return normal + (self.low_rank if law == LOW_RANK else (KURTOSIS[law] - 3.0) * self.weighted)
+        if law_of(law).factored:
+            return normal + self.low_rank
+        components = law_of(law).components
+        if components is None:
+            raise underived(law, "the error of node perturbation")
+        return normal + (components.kurtosis - 3.0) * self.weighted
 
 
 def predict_node_perturbation(
     distribution: str, *, layers: Sequence[NodeLayer], gradient_norm: float, num_samples: int, rank: int = 1
 ) -> Prediction:
-    """Predict the error of J^T (1/N) sum_i (d.v_i) v_i, with d the gradient by all n pre-activations and J = dz/dx.
+    """Predict the relative MSE of node perturbation, from what goes into each layer and the slopes by its outputs.
 
-    The inputs h are those of the unperturbed loss, so J is known exactly and the error is J^T times that of d:
-    E|g_hat - g|^2 = tr(C J J^T), with C from `covariance` in n dimensions and g = J^T d. Within a layer J J^T is
-    (h_m.h_n + 1) I_H between samples m and n, the 1 for a bias. Let s = |d|^2, t = tr J J^T = sum_l H_l sum_n k_ln
-    with k_ln = |h_ln|^2 + 1, w = sum_ln k_ln |d_ln|^2.
+    The estimate is J^T (1/N) sum_i (d.v_i) v_i, with d the gradient by all n pre-activations z and J = dz/dx.
+    Inputs h are those of the unperturbed loss, so J is known exactly and the error is J^T times that of d: E|g_hat
+    - g|^2 = tr(C J J^T), with C from `covariance` in n dimensions and g = J^T d. Within a layer J J^T is (h_m.h_n +
+    1) I_H between samples m and n, the 1 for a bias. Let s = |d|^2, t = tr J J^T = sum_l H_l sum_n k_ln with k_ln =
+    |h_ln|^2 + 1, w = sum_ln k_ln |d_ln|^2.
 
     Formula, one direction, in units of |g|^2: s t / |g|^2 + 1 for normal ones, plus (kurtosis - 3) w / |g|^2 for
     other independent components; (n s t / |g|^2 + n - 2) / (n + 2) on the sphere; n w / |g|^2 - 1 along
@@ -89,14 +102,19 @@ def predict_node_perturbation(
 
     Parameters
     ----------
-    layers : every affine operation on parameters, in any order; tied weights come once for each use
-    gradient_norm : |g|, of the gradient by all parameters
-    num_samples : N, antithetic pairs
-    rank : of low-rank directions
+    layers
+        Every affine operation on parameters, in any order; tied weights come once for each use.
+    gradient_norm
+        |g|, the norm of the gradient by all parameters.
+    num_samples
+        N, antithetic pairs.
+    rank
+        Of low-rank directions.
 
     Raises
     ------
-    InvalidInputError : there is no layer, or the gradient vanishes.
+    InvalidInputError
+        There is no layer, or the gradient vanishes.
 
     Source: derived. Widrow & Lehr 1990, doi:10.1109/5.58323 (MR III), define the estimator for one layer.
     """
@@ -105,7 +123,8 @@ def predict_node_perturbation(
     require_positive_integer("rank", rank)
     if not layers or not gradient_norm > 0:
         raise InvalidInputError(
-            f"a relative error needs layers and a positive gradient norm, got {len(layers)} layers and {gradient_norm}"
+            f"a relative error needs layers and a positive gradient norm; found {len(layers)} layers "
+            f"and the norm {gradient_norm}; evaluate where the gradient does not vanish"
         )
     moments = _moments(layers, gradient_norm, rank)
     error = moments.error(law) / num_samples

@@ -15,24 +15,33 @@ ANY_DIFFERENTIABLE = "any differentiable f"
 QUADRATIC = "quadratic f"
 QUADRATIC_IN_NODES = "f quadratic in shifts of the pre-activations"
 LINEAR = "linear f"
-SMALL_SIGMA = "small sigma limit"
+INCREASING = "any increasing function of a linear f"
 
 GRADIENT = "gradient"
 SMOOTHED_GRADIENT = "smoothed gradient"
+DIRECTION = "direction of the gradient"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """States the error that theory predicts for an estimator, to be printed beside the measured one.
+    """The error that theory predicts for an estimator, to be printed beside the measured one.
 
     Attributes
     ----------
-    target : what the estimator converges to: "gradient" or "smoothed gradient"
-    relative_mse : E|g_hat - g|^2 / |g|^2, dimensionless; None where no formula is known
-    exact_for : the largest class of functions for which ``relative_mse`` is exact
-    bias_order : the power of sigma in E g_hat - grad f for smooth f; 0 for a bias that stays when sigma
-        vanishes; None for no bias at all
-    source : author, year, DOI or arXiv id, or "derived" with the statement it follows from
+    target
+        What the estimator converges to: "gradient", "smoothed gradient", or "direction of the gradient" where the
+        length is lost.
+    relative_mse
+        E|g_hat - g|^2 / |g|^2, dimensionless; None where no formula is known, and for a direction without length.
+    exact_for
+        The largest class of functions for which the figures are exact.
+    bias_order
+        The power of sigma in E g_hat - grad f for smooth f; 0 for a bias that stays when sigma vanishes; None for no
+        bias at all.
+    source
+        Author, year, DOI or arXiv id, or "derived" with the statement it follows from.
+    cosine
+        E cos(g_hat, g), the mean cosine of a single estimate with the gradient; None where no formula is known.
     """
 
     target: str
@@ -40,19 +49,25 @@ class Prediction:
     exact_for: str
     bias_order: int | None
     source: str
+    cosine: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class LocalModel:
-    """Holds the scalars of the second-order Taylor expansion of f that predictions depend on.
+    """The scalars of the second-order Taylor expansion of f that predictions depend on.
 
     Attributes
     ----------
-    gradient_norm : |g|, positive
-    value : f(x); None where not known
-    hessian_trace : tr H; None where the curvature is not known
-    hessian_norm : |H|_F; None where the curvature is not known
-    hessian_diagonal_norm : |diag H|_2; needed by laws that are not rotation invariant
+    gradient_norm
+        |g|, positive.
+    value
+        f(x); None where not known.
+    hessian_trace
+        tr H; None where the curvature is not known.
+    hessian_norm
+        |H|_F; None where the curvature is not known.
+    hessian_diagonal_norm
+        |diag H|_2; needed by laws that are not rotation invariant.
     """
 
     gradient_norm: float
@@ -65,12 +80,12 @@ class LocalModel:
         """Refuse a vanishing gradient, against which no relative error can be stated, and half a curvature."""
         if not (math.isfinite(self.gradient_norm) and self.gradient_norm > 0):
             raise InvalidInputError(
-                f"a relative error needs a finite, positive gradient norm, got {self.gradient_norm}; "
+                f"a relative error needs a finite, positive gradient norm; found {self.gradient_norm}; "
                 "evaluate at a point that is not stationary"
             )
         if (self.hessian_trace is None) != (self.hessian_norm is None):
             raise InvalidInputError(
-                "the curvature needs both hessian_trace and hessian_norm, got one of them; "
+                "the curvature needs both hessian_trace and hessian_norm; found one of them; "
                 "give both, or neither for the linear part alone"
             )
 

@@ -8,15 +8,11 @@ Notation: P parameters, N directions v, q = v^T H v, c the excess of the law.
 
 from dataclasses import dataclass
 
+from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError, UnsupportedError, unknown_name
 from gradest.theory.curvature import curvature_moments
-from gradest.theory.moments import (
-    ORTHOGONAL_MARGINAL,
-    linear_part,
-    marginal,
-    mean_excess,
-    orthogonal_pairs,
-)
+from gradest.theory.direction_only import linear_cosine
+from gradest.theory.moments import linear_part, marginal, mean_excess, orthogonal_pairs
 from gradest.theory.prediction import LINEAR, QUADRATIC, SMOOTHED_GRADIENT, LocalModel, Prediction
 
 BASELINES = ("antithetic", "none", "value", "leave-one-out", "mean")
@@ -45,6 +41,7 @@ def _uncentred(baseline: str, sampling: _Sampling, model: LocalModel) -> float:
     q = curvature_moments(marginal(sampling.distribution), sampling.num_parameters, model)
     extra = sampling.sigma**2 / 4 * q.squared_weighted
     if baseline == "none":
+        # f(x) v / sigma has mean zero and is pure scatter: it grows without bound as sigma shrinks.
         value = _known_value(model)
         extra += sampling.num_parameters * value**2 / sampling.sigma**2 + value * q.weighted
     return linear_part(
@@ -57,7 +54,7 @@ def _uncentred(baseline: str, sampling: _Sampling, model: LocalModel) -> float:
 
 def _require_two(num_samples: int) -> None:
     if num_samples < 2:
-        raise InvalidInputError("a leave-one-out or mean baseline needs two directions or more; got num_samples=1")
+        raise InvalidInputError("a leave-one-out or mean baseline needs two directions or more; found num_samples=1")
 
 
 def _leave_one_out(sampling: _Sampling, model: LocalModel) -> float:
@@ -68,17 +65,20 @@ def _leave_one_out(sampling: _Sampling, model: LocalModel) -> float:
     """
     parameters, samples = sampling.num_parameters, sampling.num_samples
     _require_two(samples)
+    # Written out, the estimate is (1/N) sum_i (g.v_i) v_i less (1/(N(N-1))) sum_{i != j} (g.v_j) v_i. The second sum
+    # scatters by P / (N(N-1)); E (g.v_i)(g.v_j) v_i.v_j enters both squares, and is 0 for pairs that are orthogonal.
     ordered = samples * (samples - 1)
     free = ordered - orthogonal_pairs(sampling.distribution, num_parameters=parameters, num_samples=samples)
     linear = (parameters + sampling.excess) / samples + parameters / ordered - 1
     linear += free * ((samples - 1) ** 2 + 1) / ordered**2
     if model.hessian_trace is None:
         return linear
-    if sampling.distribution in ORTHOGONAL_MARGINAL:
+    if law_of(sampling.distribution).frame_of is not None:
         raise UnsupportedError(
             f"the curvature term of a centred baseline is not derived for distribution {sampling.distribution!r}; "
             "leave the Hessian out for the linear part, or use baseline='antithetic'"
         )
+    # Only q's departure from its mean tr H matters here: the baseline takes out what all directions share.
     q, trace = curvature_moments(sampling.distribution, parameters, model), model.hessian_trace
     weighted = q.squared_weighted - 2 * trace * q.weighted + parameters * trace**2
     variance = q.squared - trace**2
@@ -87,11 +87,14 @@ def _leave_one_out(sampling: _Sampling, model: LocalModel) -> float:
 
 
 def evaluation_noise_mse(baseline: str, *, num_parameters: int, num_samples: int, sigma: float, noise: float) -> float:
-    """Return what independent noise of standard deviation s in every evaluation adds to E|g_hat - g|^2.
+    """Return the mean squared error that noise in the evaluations adds to an evolution strategy's estimate.
+
+    Every evaluation has independent noise of standard deviation `noise` (s). The result is an absolute squared error,
+    in the units of |g|^2; divide by |g|^2 for a relative one.
 
     Formula: P s^2 / (N sigma^2) times 1/2 (antithetic), 1 (none), 2 (value, one noisy baseline shared by all
-    directions), N / (N - 1) (leave-one-out), (N - 1) / N (mean). In units of |g|^2. Exact for any f and any
-    law with E v = 0, antithetic for any law.
+    directions), N / (N - 1) (leave-one-out), (N - 1) / N (mean). Exact for any f and any law with E v = 0,
+    antithetic for any law.
 
     Source: derived.
     """
@@ -114,11 +117,11 @@ def _require_predictable(
     if baseline not in BASELINES:
         raise unknown_name("baseline", baseline, BASELINES)
     if not sigma > 0:
-        raise InvalidInputError(f"sigma must be positive, got {sigma}; try 0.1")
+        raise InvalidInputError(f"sigma must be positive; found {sigma}; try 0.1")
     if model is None and (noise or baseline == "none"):
         raise InvalidInputError("noise and a missing baseline are measured against |g|; give model=LocalModel(...)")
     linear_value = baseline == "value" and noise == 0 and (model is None or not model.curved)
-    if marginal(distribution) == "coordinates" and baseline != "antithetic" and not linear_value:
+    if not law_of(distribution).centred and baseline != "antithetic" and not linear_value:
         raise UnsupportedError(
             f"distribution {distribution!r} is not symmetric under v -> -v, so baseline {baseline!r} is biased or "
             "its error not derived; use baseline='antithetic', or 'value' without Hessian and noise"
@@ -161,15 +164,22 @@ def relative_mse_es(
 
     Parameters
     ----------
-    baseline : "antithetic" (N pairs), "none", "value" (f(x)), "leave-one-out", "mean" (the 1/N form)
-    sigma : smoothing radius, in units of the parameters
-    model : |g|, f(x), curvature. Without curvature the linear part is predicted, and ``exact_for`` says so
-    noise : standard deviation of independent additive noise of one evaluation, in units of f
-    direction_excess : c of the law, from `mean_excess`; only "low-rank" needs it
+    baseline
+        "antithetic" (N pairs), "none", "value" (f(x)), "leave-one-out", "mean" (the 1/N form).
+    sigma
+        Smoothing radius, in units of the parameters.
+    model
+        |g|, f(x) and curvature at the point. Without curvature the linear part is predicted, and `exact_for` of the
+        result says so.
+    noise
+        Standard deviation of independent additive noise of one evaluation, in units of f.
+    direction_excess
+        c of the law, from `mean_excess`; only "low-rank" needs it.
 
     Raises
     ------
-    UnsupportedError : the term asked for is not derived for this law.
+    UnsupportedError
+        The term asked for is not derived for this law.
 
     Source: derived; Salimans et al. 2017, arXiv:1703.03864, and Nesterov & Spokoiny 2017,
     doi:10.1007/s10208-015-9296-2, define the estimators.
@@ -182,6 +192,7 @@ def relative_mse_es(
         sigma=sigma,
         excess=mean_excess(distribution) if direction_excess is None else direction_excess,
     )
+    # Without a model nothing below depends on |g|: the linear part is relative to it already.
     local = LocalModel(gradient_norm=1.0) if model is None else model
     mse = _noiseless(baseline, sampling, local)
     if noise:
@@ -195,16 +206,21 @@ def relative_mse_es(
         exact_for=QUADRATIC if baseline == "antithetic" or local.curved else LINEAR,
         bias_order=smoothing_bias_order(distribution, baseline=baseline),
         source="derived: fourth moments of the directions" if baseline == "antithetic" else _ONE_SIDED_SOURCE,
+        cosine=None
+        if noise or (local.curved and baseline != "antithetic")
+        else linear_cosine(distribution, baseline=baseline, num_parameters=num_parameters, num_samples=num_samples),
     )
 
 
 def smoothing_bias_order(distribution: str, *, baseline: str) -> int:
-    """Return the power of sigma in E g_hat - grad f: 2, but 0 for the mean baseline and 1 for one-sided coordinates.
+    """Return the power of sigma with which an evolution strategy's bias against the gradient vanishes.
 
-    Exact for three times differentiable f. Source: derived, Taylor expansion and odd moments.
+    It is 2 for most, 0 for the mean baseline (whose factor 1 - 1/N stays whatever sigma is), and 1 for one-sided
+    differences along coordinates, whose first-order error no symmetry cancels. Exact for three times differentiable
+    f. Source: derived, Taylor expansion and odd moments.
     """
     if baseline not in BASELINES:
         raise unknown_name("baseline", baseline, BASELINES)
     if baseline == "mean":
         return 0
-    return 1 if marginal(distribution) == "coordinates" and baseline != "antithetic" else 2
+    return 1 if not law_of(distribution).centred and baseline != "antithetic" else 2

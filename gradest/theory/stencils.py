@@ -23,11 +23,16 @@ class DifferenceRule:
 
     Attributes
     ----------
-    order : power of the step in the truncation error
-    derivative : order of the derivative that M bounds
-    truncation : its factor, sign dropped
-    amplification : sum of |weights|, for a bound on each evaluation's error
-    rms_amplification : root of the sum of squared weights, for independent noise of a standard deviation
+    order
+        Power of the step in the truncation error.
+    derivative
+        Order of the derivative that M bounds.
+    truncation
+        Its factor, sign dropped.
+    amplification
+        Sum of |weights|: what a bound on each evaluation's error is multiplied by, over h.
+    rms_amplification
+        Root of the sum of squared weights: the same for independent noise of a standard deviation.
     """
 
     order: int
@@ -38,13 +43,15 @@ class DifferenceRule:
 
 
 def central_coefficients(order: int) -> dict[int, Fraction]:
-    """Return the weights w_j of f'(x) ~ (1/h) sum_j w_j f(x + j h), j = -k..k without 0, at even order 2k, exactly.
+    """Return the weights of the central difference of an even order 2k, as exact fractions, keyed by j.
+
+    They are those of f'(x) ~ (1/h) sum_j w_j f(x + j h), j = -k..k without 0.
 
     Formula: w_j = (-1)^(j+1) (k!)^2 / (j (k-j)! (k+j)!), w_-j = -w_j. Exact for polynomials of degree 2k.
     Source: Fornberg 1988, doi:10.1090/S0025-5718-1988-0935077-0.
     """
     if order < 2 or order % 2:
-        raise InvalidInputError(f"central differences have an even order of 2 or more, got {order}; try order=4")
+        raise InvalidInputError(f"central differences have an even order of 2 or more; found {order}; try order=4")
     k = order // 2
     square = math.factorial(k) ** 2
     positive = {
@@ -67,11 +74,12 @@ def _central_rule(order: int) -> DifferenceRule:
 
 
 def difference_rule(scheme: str, *, order: int | None = None) -> DifferenceRule:
-    """Return the constants of a scheme: forward h M2/2 + 2 e/h, central h^2 M3/6 + e/h, five-point h^4 M5/30 + 3e/(2h).
+    """Return the constants of a difference scheme's error bound: order, truncation and amplification of rounding.
 
-    Richardson's (4 D(h/2) - D(h))/3 is h^4 M5/480 + 3 e/h, the five-point rule at h/2; order 2k central has
-    (k!)^2/(2k+1)! h^(2k) M_(2k+1); the complex step Im f(x + i h)/h has h^2 M3/6 and no rounding term, as it
-    subtracts nothing: the unit roundoff of f' itself is not counted.
+    Bounds: forward h M2/2 + 2 e/h, central h^2 M3/6 + e/h, five-point h^4 M5/30 + 3e/(2h). Richardson's (4 D(h/2) -
+    D(h))/3 is h^4 M5/480 + 3 e/h, the five-point rule at h/2; order 2k central has (k!)^2/(2k+1)! h^(2k) M_(2k+1);
+    the complex step Im f(x + i h)/h has h^2 M3/6 and no rounding term, as it subtracts nothing: the unit roundoff
+    of f' itself is not counted.
 
     Source: Taylor's theorem; Squire & Trapp 1998, doi:10.1137/S003614459631241X, for the complex step.
     """
@@ -81,7 +89,7 @@ def difference_rule(scheme: str, *, order: int | None = None) -> DifferenceRule:
         return _central_rule(CENTRAL_DEFAULT_ORDER if order is None else order)
     if order not in (None, FIXED_ORDER[scheme]):
         raise InvalidInputError(
-            f"scheme {scheme!r} has order {FIXED_ORDER[scheme]}, asked for {order}; "
+            f"scheme {scheme!r} has order {FIXED_ORDER[scheme]}, and order {order} was asked for; "
             "use scheme='central' for other even orders"
         )
     if scheme in ("forward", "backward"):
@@ -107,19 +115,22 @@ def difference_error(
 ) -> float:
     """Return the predicted error of one component at a step, to draw the V-shaped curve.
 
-    Formula: C M h^p + A e / h, a bound on the worst case; with ``rms``, sqrt((C M h^p)^2 + (A2 s / h)^2).
+    Formula: C M h^p + A e / h, a bound on the worst case; with `rms`, sqrt((C M h^p)^2 + (A2 s / h)^2).
 
     Parameters
     ----------
-    noise : bound e on the absolute error of one evaluation; with ``rms``, its standard deviation s
-    derivative_bound : M, a bound on |f^(p+1)| near x, where ``DifferenceRule.derivative`` tells which one
+    noise
+        Bound e on the absolute error of one evaluation; with `rms`, its standard deviation s.
+    derivative_bound
+        M, a bound on |f^(p+1)| near x, where `DifferenceRule.derivative` tells which one.
 
     Raises
     ------
-    InvalidInputError : the step is not positive.
+    InvalidInputError
+        The step is not positive.
     """
     if not step > 0:
-        raise InvalidInputError(f"a difference step must be positive, got {step}; try difference_optimum")
+        raise InvalidInputError(f"a difference step must be positive; found {step}; try difference_optimum")
     rule = difference_rule(scheme, order=order)
     truncation = rule.truncation * derivative_bound * step**rule.order
     if rms:
@@ -132,13 +143,14 @@ def difference_optimum(
 ) -> tuple[float, float]:
     """Return the step that minimises `difference_error`, in units of x, and the error there.
 
-    Formula: h* = (A e / (p C M))^(1/(p+1)), error (1 + p) C M h*^p; with ``rms``, h* = (A2 s / (sqrt(p) C M))^(1/(p+1))
+    Formula: h* = (A e / (p C M))^(1/(p+1)), error (1 + p) C M h*^p; with `rms`, h* = (A2 s / (sqrt(p) C M))^(1/(p+1))
     and error sqrt(1 + p) C M h*^p, whose forward case is h* = 8^(1/4) sqrt(s / M2). The complex step has no
     optimum: the root of the smallest normal number is returned, where its truncation vanishes.
 
     Raises
     ------
-    InvalidInputError : noise or derivative_bound is not positive: the best step would be 0 or infinite.
+    InvalidInputError
+        `noise` or `derivative_bound` is not positive: the best step would be 0 or infinite.
 
     Source: Gill, Murray, Saunders & Wright 1983, doi:10.1137/0904025; Moré & Wild 2012,
     doi:10.1145/2168773.2168777, for the root-mean-square version.
@@ -149,7 +161,7 @@ def difference_optimum(
         rule = difference_rule(scheme, order=order)
         if not (noise > 0 and derivative_bound > 0):
             raise InvalidInputError(
-                f"the best step needs noise > 0 and derivative_bound > 0, got {noise} and {derivative_bound}; "
+                f"the best step needs noise > 0 and derivative_bound > 0; found {noise} and {derivative_bound}; "
                 "try unit roundoff times |f| and the size of f over a natural scale of x"
             )
         amplification = rule.rms_amplification / math.sqrt(rule.order) if rms else rule.amplification / rule.order

@@ -24,9 +24,12 @@ class ChiSquareTest:
 
     Attributes
     ----------
-    statistic : T, dimensionless; infinite where the mean moved along a direction of predicted variance zero
-    degrees_of_freedom : rank of the predicted covariance
-    p_value : P(chi-square > T); 1 where there is no degree of freedom left and nothing moved
+    statistic
+        T, dimensionless; infinite where the mean moved along a direction of predicted variance zero.
+    degrees_of_freedom
+        Rank of the predicted covariance.
+    p_value
+        P(chi-square > T); 1 where there is no degree of freedom left and nothing moved.
     """
 
     statistic: float
@@ -43,6 +46,7 @@ def _normal_quadratic_form(deviation: Array, gradient: Array, num_samples: int) 
 
 def _general_quadratic_form(deviation: Array, matrix: Array, norm: float, unit: float) -> tuple[float, int]:
     """Return d^T C^+ d and the rank of C; infinity where d leaves the range of C by more than rounding."""
+    # A pseudo-inverse by hand: what C does not reach is not left out, as pinv would, but must not have moved.
     eigenvalues, vectors = np.linalg.eigh(matrix)
     floor = len(matrix) * float(np.finfo(np.float64).eps) * max(float(eigenvalues[-1]), norm**2)
     kept = eigenvalues > floor
@@ -58,7 +62,7 @@ def _checked(estimates: ArrayLike, target: ArrayLike) -> tuple[Array, Array]:
     samples, gradient = np.asarray(estimates, dtype=np.float64), np.asarray(target, dtype=np.float64)
     if samples.ndim != 2 or samples.shape[0] < 1 or samples.shape[1] != gradient.size:
         raise InvalidInputError(
-            f"estimates must have shape (K, {gradient.size}) to match the target, got {samples.shape}; "
+            f"estimates must have shape (K, {gradient.size}) to match the target; found {samples.shape}; "
             "flatten each estimate in the order of the target"
         )
     if not (np.isfinite(samples).all() and np.isfinite(gradient).all()):
@@ -71,21 +75,32 @@ def _checked(estimates: ArrayLike, target: ArrayLike) -> tuple[Array, Array]:
 def unbiasedness_statistic(
     estimates: ArrayLike, *, target: ArrayLike, distribution: str, num_samples: int, rank: int | None = None
 ) -> ChiSquareTest:
-    """Return T = K (m - g)^T C^+ (m - g) of the mean m of K replicates, chi-square distributed for large K.
+    """Test that the mean of K estimates is the target, against the covariance that theory predicts.
 
-    C is `covariance` of the law, so that T is exact in its mean for any differentiable f (forward gradient)
+    Formula: T = K (m - g)^T C^+ (m - g) with m the mean of the estimates, chi-square distributed for large K. C is
+    `covariance` of the law, so that T is exact in its mean for any differentiable f (forward gradient)
     and for quadratic f (antithetic); its distribution is a limit for many replicates. Directions in which C
     vanishes (Rademacher at P = 1, full orthogonal frames) must not move at all, beyond rounding of the dtype.
 
     Parameters
     ----------
-    estimates : shape (K, P); the dtype sets the rounding allowed where no variance is predicted
-    target : g, shape (P,), or (m, n) under "low-rank"
-    num_samples : N of each replicate
+    estimates
+        Shape (K, P); the dtype sets the rounding allowed where no variance is predicted.
+    target
+        g, shape (P,), or (m, n) under "low-rank".
+    distribution
+        The law of the directions.
+    num_samples
+        N of each replicate.
+    rank
+        Of low-rank directions.
 
     Raises
     ------
-    NonFiniteError : NaN or infinity in the estimates or the target.
+    NonFiniteError
+        The estimates or the target hold NaN or infinity.
+    InvalidInputError
+        Shapes do not fit, or the target is zero.
 
     Source: derived; Sherman & Morrison 1950, doi:10.1214/aoms/1177729893, for the normal law.
     """
@@ -94,6 +109,7 @@ def unbiasedness_statistic(
     deviation = samples.mean(axis=0) - flat
     replicates = samples.shape[0]
     if distribution == "normal":
+        # The one law whose covariance is a rank-one update of the identity: no (P, P) matrix has to be made.
         form, degrees = _normal_quadratic_form(deviation, flat, num_samples), flat.size
     else:
         dtype = np.asarray(estimates).dtype
@@ -101,6 +117,7 @@ def unbiasedness_statistic(
         matrix = covariance(distribution, gradient, num_samples, rank=rank)
         form, degrees = _general_quadratic_form(deviation, matrix, float(np.linalg.norm(flat)), float(unit))
     statistic = replicates * form
+    # No direction is left to test (Rademacher at P = 1, a full frame): any movement at all is a failure.
     if degrees == 0:
         return ChiSquareTest(statistic=statistic, degrees_of_freedom=0, p_value=0.0 if statistic else 1.0)
     p_value = chi2_sf(statistic, degrees_of_freedom=degrees)

@@ -1,5 +1,8 @@
 """Conventions and limits of the interpreters: kinks, ties, constants, hard inputs, known values, traced arrays."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from support.autodiff_texts import network
@@ -12,7 +15,9 @@ from gradest.tangents import Dense, Rows, Zero
 NUMPY = get_backend("numpy").operations()
 
 
-def gradient_both_ways(text, leaves, data=()):
+def gradient_both_ways(
+    text: Callable[..., Any], leaves: tuple[np.ndarray, ...], data: tuple[()] = ()
+) -> tuple[np.ndarray, ...]:
     """Return the gradient of leaves of one axis by the tape and by dual numbers, after comparing them."""
     _, reverse = value_and_gradient(text, NUMPY, leaves, data)
     forward = []
@@ -24,12 +29,12 @@ def gradient_both_ways(text, leaves, data=()):
     return reverse
 
 
-def test_known_gradients_of_scalar_graphs():
-    def cubic(ops, leaves, data):
+def test_known_gradients_of_scalar_graphs() -> None:
+    def cubic(ops: Any, leaves: tuple[Any, Any], data: tuple[()]) -> Any:
         x, y = leaves
         return ops.sum(x * x * (x + y))
 
-    def mixed(ops, leaves, data):
+    def mixed(ops: Any, leaves: tuple[Any, Any], data: tuple[()]) -> Any:
         x, y = leaves
         return ops.sum(ops.log(x) + ops.square(x) * y + ops.square(y))
 
@@ -52,15 +57,15 @@ def test_known_gradients_of_scalar_graphs():
         ("stop_gradient", lambda ops, x: x * ops.stop_gradient(x), [-1.0, 0.0, 1.0]),
     ],
 )
-def test_kinks_ties_and_constants(name, function, slopes):
-    def text(ops, leaves, data):
+def test_kinks_ties_and_constants(name: str, function: Callable[..., Any], slopes: list[float]) -> None:
+    def text(ops: Any, leaves: tuple[Any], data: tuple[()]) -> Any:
         return ops.sum(function(ops, leaves[0]))
 
     (gradient,) = gradient_both_ways(text, (np.array([-1.0, 0.0, 1.0]),))
     assert gradient.tolist() == slopes
 
 
-def test_a_relu_network_at_zero_has_gradient_zero_in_its_hidden_layer():
+def test_a_relu_network_at_zero_has_gradient_zero_in_its_hidden_layer() -> None:
     text, leaves, data, _ = network("relu", (6,))
     gradient = value_and_gradient(text, NUMPY, tuple(np.zeros_like(x) for x in leaves), data)[1]
     assert not gradient[0].any()
@@ -68,8 +73,8 @@ def test_a_relu_network_at_zero_has_gradient_zero_in_its_hidden_layer():
     assert gradient[3].any()
 
 
-def test_what_does_not_depend_on_the_leaves_has_derivative_zero():
-    def text(ops, leaves, data):
+def test_what_does_not_depend_on_the_leaves_has_derivative_zero() -> None:
+    def text(ops: Any, leaves: tuple[Any], data: tuple[Any]) -> Any:
         return ops.sum(data[0])
 
     x, tangents = np.ones(3), [Dense(np.ones((2, 3)))]
@@ -81,7 +86,7 @@ def test_what_does_not_depend_on_the_leaves_has_derivative_zero():
 
 @pytest.mark.parametrize("scale", [1.0, 1e3, 1e6])
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "softplus"])
-def test_saturated_networks_stay_finite(activation, scale):
+def test_saturated_networks_stay_finite(activation: str, scale: float) -> None:
     text, leaves, data, _ = network(activation, (6,))
     hard = tuple(scale * x for x in leaves)
     rows = Rows(np.eye(64)[20:22], np.full((2, 6), scale))
@@ -96,8 +101,8 @@ def test_saturated_networks_stay_finite(activation, scale):
     assert all(np.isfinite(r).all() for r in results)
 
 
-def test_a_logit_of_800_gives_loss_800_and_derivative_one():
-    def text(ops, leaves, data):
+def test_a_logit_of_800_gives_loss_800_and_derivative_one() -> None:
+    def text(ops: Any, leaves: tuple[Any], data: tuple[Any]) -> Any:
         return ops.softmax_cross_entropy(leaves[0], data[0])
 
     logits, targets = np.array([[800.0, 0.0]]), np.array([[0.0, 1.0]])
@@ -106,7 +111,7 @@ def test_a_logit_of_800_gives_loss_800_and_derivative_one():
     assert gradient.tolist() == [[1.0, -1.0]]
 
 
-def test_the_tape_and_the_changes_do_not_write_to_their_inputs():
+def test_the_tape_and_the_changes_do_not_write_to_their_inputs() -> None:
     text, leaves, data, _ = network("tanh", (6,))
     tangents = [Dense(np.ones((2, *x.shape))) for x in leaves]
     frozen = [*leaves, *data.values(), *(t.values for t in tangents)]
@@ -120,12 +125,12 @@ def test_the_tape_and_the_changes_do_not_write_to_their_inputs():
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch", "mxnet"])
-def test_other_frameworks_give_the_same_numbers(backend):
+def test_other_frameworks_give_the_same_numbers(backend: str) -> None:
     other = get_backend(backend)
     text, leaves, data, _ = network("tanh", (6,))
     rows, scale = np.eye(64)[20:22], np.full((2, 6), 1e-3)
 
-    def all_of(ops, selector, factors, params, given):
+    def all_of(ops: Any, selector: Any, factors: Any, params: Any, given: dict[str, Any]) -> Any:
         block = Rows(selector, factors)
         tangents = [block if k == 0 else Zero(block.count, x) for k, x in enumerate(params)]
         return (
@@ -137,10 +142,10 @@ def test_other_frameworks_give_the_same_numbers(backend):
 
     expected = all_of(NUMPY, rows, scale, leaves, data)
 
-    def convert(x):
+    def convert(x: np.ndarray) -> Any:
         return other.array(x, dtype="float64")
 
-    def run():
+    def run() -> list[np.ndarray]:
         step = other.compile(lambda *arrays: all_of(other.operations(), *arrays))
         given = {k: convert(v) for k, v in data.items()}
         found = step(convert(rows), convert(scale), tuple(convert(x) for x in leaves), given)

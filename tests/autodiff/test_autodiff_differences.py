@@ -1,5 +1,8 @@
 """Exact differences: accurate to rounding at every step size, on both sides of kinks, without false overflow."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from support.autodiff_texts import direct_differences, network
@@ -27,16 +30,18 @@ POINTS = {
 STEPS = (1e-12, 1e-8, 1e-4, 0.03, 0.4, 1.5, 10.0)
 
 
-def difference_of(text, x, d, dtype=np.float64):
+def difference_of(
+    text: Callable[..., Any], x: list[float] | np.ndarray, d: np.ndarray, dtype: type[Any] = np.float64
+) -> np.ndarray:
     leaves, tangents = (np.asarray(x, dtype),), [Dense(np.asarray(d, dtype))]
     return value_and_differences(text, NUMPY, leaves, tangents, ())[1]
 
 
 @pytest.mark.parametrize("name", POINTS)
-def test_elementwise_differences_equal_extended_precision(name):
+def test_elementwise_differences_equal_extended_precision(name: str) -> None:
     assert set(POINTS) == set(differences.UNARY)
 
-    def text(ops, leaves, data):
+    def text(ops: Any, leaves: Any, data: tuple[()]) -> Any:
         return ops.sum(getattr(ops, name)(leaves[0]))
 
     for x in POINTS[name]:
@@ -54,7 +59,7 @@ def test_elementwise_differences_equal_extended_precision(name):
 
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu", "requ", "softplus"])
 @pytest.mark.parametrize("size", [1e-12, 1e-6, 1e-3, 1.0, 10.0])
-def test_networks_have_accurate_differences_at_every_step(activation, size):
+def test_networks_have_accurate_differences_at_every_step(activation: str, size: float) -> None:
     text, leaves, data, _ = network(activation, (6,))
     generator = np.random.default_rng(3)
     steps = [size * generator.standard_normal((4, *x.shape)) for x in leaves]
@@ -64,7 +69,7 @@ def test_networks_have_accurate_differences_at_every_step(activation, size):
 
 
 @pytest.mark.parametrize("leaf", range(4))
-def test_structured_float32_differences_at_a_tiny_step(leaf):
+def test_structured_float32_differences_at_a_tiny_step(leaf: int) -> None:
     text, leaves, data, _ = network("tanh", (6,))
     step, shape = np.float32(1e-6), leaves[leaf].shape
     rows = None if len(shape) == 1 else np.eye(shape[0])[20:24] if shape[0] > 24 else np.eye(shape[0])
@@ -86,8 +91,8 @@ def test_structured_float32_differences_at_a_tiny_step(leaf):
     assert np.linalg.norm(plain - wanted) > 1e-2 * np.linalg.norm(wanted)
 
 
-def test_a_kink_is_crossed_exactly():
-    def text(ops, leaves, data):
+def test_a_kink_is_crossed_exactly() -> None:
+    def text(ops: Any, leaves: Any, data: tuple[()]) -> Any:
         x = leaves[0]
         chosen = ops.where(ops.greater(x, 0.25), 2.0 * x, x * x)
         return ops.sum(ops.relu(x) + ops.abs(x) + ops.maximum(x, -1.0) + chosen) + ops.max(x, axis=-1)
@@ -98,8 +103,8 @@ def test_a_kink_is_crossed_exactly():
     assert np.abs(difference_of(text, x, steps) - wanted).max() <= 1e-15
 
 
-def test_large_steps_overflow_no_sooner_than_the_function():
-    def text(ops, leaves, data):
+def test_large_steps_overflow_no_sooner_than_the_function() -> None:
+    def text(ops: Any, leaves: Any, data: Any) -> Any:
         x = leaves[0]
         logits = ops.expand_dims(x, axis=0)
         losses = ops.softmax_cross_entropy(logits, ops.expand_dims(data[0], axis=0)) + ops.logsumexp(x)
@@ -115,10 +120,10 @@ def test_large_steps_overflow_no_sooner_than_the_function():
     assert np.abs(found - wanted).max() <= 1e-13 * np.abs(wanted).max()
 
 
-def test_a_cancelling_rule_is_rejected(monkeypatch):
+def test_a_cancelling_rule_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(differences.UNARY, "tanh", lambda ops, x, y, d: ops.tanh(x + d) - y)
 
-    def text(ops, leaves, data):
+    def text(ops: Any, leaves: Any, data: tuple[()]) -> Any:
         return ops.sum(ops.tanh(leaves[0]))
 
     x, steps = np.array([0.7]), np.array([[1e-8]])

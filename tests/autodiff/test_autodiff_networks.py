@@ -1,5 +1,8 @@
 """Networks: reverse and forward mode against PyTorch, and structured directions against dense ones."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 from support.autodiff_texts import direct_differences, network
@@ -7,19 +10,21 @@ from support.autodiff_texts import direct_differences, network
 from gradest.autodiff import perturbed_values, value_and_differences, value_and_gradient, value_and_jvps
 from gradest.backend import get_backend
 from gradest.problems.mlp import ACTIVATIONS
-from gradest.tangents import Dense, LowRank, Rows, Zero
+from gradest.tangents import Dense, LowRank, Rows, Tangent, Zero
 
 NUMPY = get_backend("numpy").operations()
 
 
-def torch_gradient(text, leaves, data):
+def torch_gradient(
+    text: Callable[..., Any], leaves: Any, data: dict[str, np.ndarray]
+) -> tuple[float, list[np.ndarray]]:
     torch = pytest.importorskip("torch", reason="PyTorch's autograd is the independent evidence")
     tensors = tuple(torch.tensor(x, requires_grad=True) for x in leaves)
     value = text(get_backend("torch").operations(), tensors, {k: torch.tensor(v) for k, v in data.items()})
     return float(value.detach()), [g.numpy() for g in torch.autograd.grad(value, tensors)]
 
 
-def blocks_of(leaves, leaf, generator):
+def blocks_of(leaves: Any, leaf: int, generator: np.random.Generator) -> Sequence[Rows | LowRank]:
     """Return structured blocks of directions of one leaf."""
     shape = leaves[leaf].shape
     if len(shape) == 1:
@@ -33,12 +38,12 @@ def blocks_of(leaves, leaf, generator):
     ]
 
 
-def in_leaf(leaves, leaf, block):
+def in_leaf(leaves: Any, leaf: int, block: Tangent) -> list[Tangent]:
     return [block if k == leaf else Zero(block.count, x) for k, x in enumerate(leaves)]
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_the_tape_equals_torch(activation):
+def test_the_tape_equals_torch(activation: str) -> None:
     text, leaves, data, _ = network(activation)
     expected_value, expected = torch_gradient(text, leaves, data)
     value, gradient = value_and_gradient(text, NUMPY, leaves, data)
@@ -49,7 +54,7 @@ def test_the_tape_equals_torch(activation):
 
 @pytest.mark.parametrize("widths", [(), (5,), (6, 5)])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_structured_directions_are_right_in_every_leaf(activation, widths):
+def test_structured_directions_are_right_in_every_leaf(activation: str, widths: Any) -> None:
     text, leaves, data, _ = network(activation, widths)
     expected = torch_gradient(text, leaves, data)[1]
     generator = np.random.default_rng(0)
@@ -71,7 +76,7 @@ def test_structured_directions_are_right_in_every_leaf(activation, widths):
 
 @pytest.mark.parametrize("structure", ["dense", "low rank"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_directions_in_all_leaves_at_once(activation, structure):
+def test_directions_in_all_leaves_at_once(activation: str, structure: str) -> None:
     text, leaves, data, _ = network(activation)
     expected = torch_gradient(text, leaves, data)[1]
     generator = np.random.default_rng(0)
@@ -91,9 +96,11 @@ def test_directions_in_all_leaves_at_once(activation, structure):
     assert np.abs(perturbed_values(text, NUMPY, leaves, tangents, data) - value - changes).max() <= 1e-13 * scale
 
 
-def test_a_wrong_direction_is_noticed():
+def test_a_wrong_direction_is_noticed() -> None:
     text, leaves, data, _ = network("tanh")
     block = blocks_of(leaves, 0, np.random.default_rng(0))[0]
+    assert isinstance(block, Rows)
+    assert block.selector is not None
     shifted = Rows(np.roll(block.selector, 1, axis=1), block.scale)
     found, other = (value_and_jvps(text, NUMPY, leaves, in_leaf(leaves, 0, b), data)[1] for b in (block, shifted))
     assert np.abs(found - other).max() > 1e-6

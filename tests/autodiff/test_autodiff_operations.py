@@ -1,5 +1,8 @@
 """Each operation's derivative and difference, against PyTorch's autograd and extended-precision subtraction."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from support.autodiff_texts import OPERATIONS, direct_differences, operands, scalar_text
@@ -15,7 +18,9 @@ NUMPY = get_backend("numpy").operations()
 ELSEWHERE = {"greater", "accumulate", "blockwise", "both_sides", "stop_gradient", "unpack_signs", "unpacks_signs"}
 
 
-def torch_gradient(text, leaves, data):
+def torch_gradient(
+    text: Callable[..., Any], leaves: tuple[np.ndarray, np.ndarray], data: tuple[np.ndarray]
+) -> tuple[float, list[np.ndarray]]:
     torch = pytest.importorskip("torch", reason="PyTorch's autograd is the independent evidence")
     tensors = tuple(torch.tensor(x, requires_grad=True) for x in leaves)
     value = text(get_backend("torch").operations(), tensors, tuple(torch.tensor(d) for d in data))
@@ -24,13 +29,13 @@ def torch_gradient(text, leaves, data):
     return float(value.detach()), filled
 
 
-def test_every_operation_has_a_text():
+def test_every_operation_has_a_text() -> None:
     public = {name for name in vars(Operations) if not name.startswith("_")}
     assert public - ELSEWHERE == {name for name in OPERATIONS if name in public}
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_reverse_and_forward_mode_equal_torch(name):
+def test_reverse_and_forward_mode_equal_torch(name: str) -> None:
     leaves, data = operands()
     text = scalar_text(OPERATIONS[name])
     expected_value, expected = torch_gradient(text, leaves, data)
@@ -50,7 +55,7 @@ def test_reverse_and_forward_mode_equal_torch(name):
 
 @pytest.mark.parametrize("size", [1e-9, 1e-4, 0.15])
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_differences_and_perturbed_values_equal_extended_precision(name, size):
+def test_differences_and_perturbed_values_equal_extended_precision(name: str, size: float) -> None:
     leaves, data = operands()
     text = scalar_text(OPERATIONS[name])
     steps = size * np.random.default_rng(2).uniform(-1.0, 1.0, (2, 5, 3, 4))
@@ -64,7 +69,7 @@ def test_differences_and_perturbed_values_equal_extended_precision(name, size):
     assert np.abs(values - value - expected).max() <= 1e-13 * (1.0 + abs(value))
 
 
-def test_a_wrong_rule_is_rejected(monkeypatch):
+def test_a_wrong_rule_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     leaves, data = operands()
     text = scalar_text(OPERATIONS["tanh"])
     expected = torch_gradient(text, leaves, data)[1]
@@ -76,7 +81,7 @@ def test_a_wrong_rule_is_rejected(monkeypatch):
 @pytest.mark.parametrize("backend", ["numpy", "jax", "torch"])
 @pytest.mark.parametrize("name", ["tanh", "sigmoid"])  # on NumPy the first is one ufunc, the second is not
 @pytest.mark.parametrize("shape", [(3, 4), (700, 40), (2, 200, 100)])  # below a block, several rows, more than a block
-def test_both_sides_are_the_function_at_either_point(backend, name, shape):
+def test_both_sides_are_the_function_at_either_point(backend: str, name: str, shape: tuple[int, ...]) -> None:
     found = get_backend(backend)
     ops, generator = found.operations(), np.random.default_rng(0)
     base, change = generator.standard_normal(shape[1:]), generator.standard_normal(shape)
@@ -89,7 +94,7 @@ def test_both_sides_are_the_function_at_either_point(backend, name, shape):
     assert np.array_equal(found.numpy(d), change.astype("float32"))
 
 
-def test_accumulating_gives_the_sum_in_the_wider_dtype():
+def test_accumulating_gives_the_sum_in_the_wider_dtype() -> None:
     for total, x in ((np.ones(3, "float32"), np.full(3, 2.0)), (np.ones(3), np.full(3, 2.0, "float32"))):
         found = NUMPY.accumulate(total, x)
         assert found.dtype == np.float64

@@ -35,14 +35,14 @@ BLOCKS = {
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_dense_form(name):
+def test_dense_form(name: str) -> None:
     block, expected = BLOCKS[name]
     assert block.count == len(expected)
     assert np.allclose(block.dense(NUMPY), expected, rtol=1e-13, atol=1e-15)
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_weighted_sum_and_scaling(name):
+def test_weighted_sum_and_scaling(name: str) -> None:
     block, expected = BLOCKS[name]
     weights = np.random.default_rng(1).standard_normal(len(expected))
     wanted = np.tensordot(weights, expected, axes=1)
@@ -51,7 +51,7 @@ def test_weighted_sum_and_scaling(name):
 
 
 @pytest.mark.parametrize("name", [name for name in BLOCKS if name != "zero"])
-def test_inner_products(name):
+def test_inner_products(name: str) -> None:
     block, expected = BLOCKS[name]
     cotangent = np.random.default_rng(2).standard_normal(expected.shape[1:])
     wanted = (expected * cotangent).reshape(len(expected), -1).sum(axis=1)
@@ -61,7 +61,7 @@ def test_inner_products(name):
 @pytest.mark.parametrize("axis", [None, 0, 1, -1, -2, (0, 1)])
 @pytest.mark.parametrize("keepdims", [False, True])
 @pytest.mark.parametrize("name", ["dense", "rows", "low rank", "mirrored", "mirrored low rank", "columns", "outer"])
-def test_sums(name, keepdims, axis):
+def test_sums(name: str, keepdims: bool, axis: int | tuple[int, int] | None) -> None:
     block, expected = BLOCKS[name]
     axes = (0, 1) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     wanted = expected.sum(axis=tuple(a if a < 0 else a + 1 for a in axes), keepdims=keepdims)
@@ -70,7 +70,7 @@ def test_sums(name, keepdims, axis):
 
 
 @pytest.mark.parametrize("name", ["dense", "rows", "low rank", "mirrored", "mirrored low rank", "columns", "outer"])
-def test_products_with_a_constant_on_either_side(name):
+def test_products_with_a_constant_on_either_side(name: str) -> None:
     block, expected = BLOCKS[name]
     before = np.random.default_rng(3).standard_normal((7, 4))
     after = np.random.default_rng(4).standard_normal((expected.shape[-1], 2))
@@ -78,7 +78,7 @@ def test_products_with_a_constant_on_either_side(name):
     assert np.allclose(linear.matmul_right(NUMPY, block, after).dense(NUMPY), expected @ after, rtol=1e-12, atol=1e-13)
 
 
-def test_columns_that_broadcast_over_samples_are_counted_for_each():
+def test_columns_that_broadcast_over_samples_are_counted_for_each() -> None:
     block = linear.expand_change(NUMPY, Rows(None, SCALE[:1]), axis=-2)
     spread = linear.broadcast_change(NUMPY, block, (4, 3))
     total = linear.sum_change(NUMPY, spread, axis=-2, keepdims=False)

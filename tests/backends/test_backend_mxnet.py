@@ -102,7 +102,7 @@ def test_data_that_the_loss_does_not_read_are_no_warning() -> None:
 def state() -> tuple[Any, ...]:
     import mxnet as mx
 
-    stream = np.random.get_state()  # noqa: NPY002  # the process-wide stream is what a library could disturb
+    stream: Any = np.random.get_state()  # noqa: NPY002  # the process-wide stream is what a library could disturb
     return (
         "bool" in vars(np),
         mx.util.is_np_shape(),

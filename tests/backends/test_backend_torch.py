@@ -62,7 +62,7 @@ def test_a_loss_that_leaves_the_graph_is_refused() -> None:
         REVERSE(lambda p: torch.sum(p.detach() ** 2), torch.ones(2))
 
 
-class Network(nn.Module):
+class Network(nn.Module):  # type: ignore[misc, name-defined]  # imported where it is installed: of type Any
     """Has a frozen parameter, a tied one, dropout-free batch normalisation and buffers."""
 
     def __init__(self) -> None:

@@ -5,8 +5,8 @@ import pytest
 from gradest import InvalidInputError, UnsupportedError, bind, get_backend, get_estimator, get_problem
 from gradest.errors import MissingDependencyError
 from gradest.measurement.accuracy import compare_gradients
-from gradest.measurement.compare import flat
 from gradest.measurement.reference import reference_gradient
+from gradest.measurement.session import flat
 
 BACKENDS = ("numpy", "jax", "torch", "mxnet")
 

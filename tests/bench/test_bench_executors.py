@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.bench_runs import Silent, faults_on_path, run_suite
-from test_bench_resume import ROOTS, lasting
+from support.bench_runs import ROOTS, Silent, faults_on_path, lasting, run_suite
 
 from gradest.errors import InvalidInputError
 from gradest.measurement.outcome import Outcome

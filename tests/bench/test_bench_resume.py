@@ -12,18 +12,16 @@ from typing import Any
 
 import psutil
 import pytest
-from support.bench_runs import Silent, faults_on_path, faulty_suite, run_suite
+from support.bench_runs import ROOTS, Silent, faults_on_path, faulty_suite, lasting, run_suite
 
 from gradest.measurement.outcome import Outcome
 from gradest_bench.results.outcomes import CellError
-from gradest_bench.results.records import Record
 from gradest_bench.results.store import RESULTS, read_records
 from gradest_bench.run.sweep import Sweep
 
 __all__ = ["faults_on_path"]
 
 COMMAND = "from gradest_bench.command.main import main; main()"
-ROOTS = [str(Path(__file__).resolve().parents[2] / name) for name in (".", "backends", "benchmarks", "tests")]
 SUITE = faulty_suite("none", "double", "print", "nan", "unsupported", size=4)
 KILLS = 3
 
@@ -39,18 +37,6 @@ def start(suite: Path, folder: Path, *more: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
-
-
-def lasting(record: Record) -> dict[str, Any]:
-    """Return what must not differ between two runs: everything but times."""
-    return {
-        "identity": record.identity,
-        "outcome": record.outcome,
-        "reason": record.reason,
-        "counts": record.counts,
-        "accuracy": record.accuracy,
-        "path": record.facts.get("path"),
-    }
 
 
 @pytest.mark.parametrize("seed", range(3))

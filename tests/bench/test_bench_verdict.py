@@ -8,6 +8,7 @@ from support.bench_runs import faults_on_path, run_suite
 
 from gradest import get_problem
 from gradest.measurement.smoothed import smoothed_reference
+from gradest.problems.quadratic import Quadratic
 from gradest_bench.results.records import Record
 from gradest_bench.results.verdict import AGREES, UNJUDGED, WRONG, verdict
 from gradest_bench.worker.identity import matrix_product_flops
@@ -65,7 +66,7 @@ def test_prediction_stands_beside_the_measurement(records: dict[str, Record]) ->
 
 
 def test_gradient_of_the_smoothed_quadratic_is_the_gradient() -> None:
-    problem = get_problem("quadratic", size=6)
+    problem = Quadratic(size=6)
     exact = problem.hessian @ problem.parameters()["x"] - problem.data()["b"]
     found = smoothed_reference(problem, sigma=0.3)
     assert np.linalg.norm(found.gradient - exact) <= 1e-12 * np.linalg.norm(exact)

@@ -35,7 +35,7 @@ def test_a_wrong_estimator_in_a_file_ends_in_one_and_says_what_the_scale_suggest
 
 def test_an_estimator_of_a_module_takes_hyperparameters() -> None:
     estimator = get_estimator("gradest.estimators.evolution:EvolutionStrategy", num_samples=3)
-    assert estimator.num_samples == 3  # type: ignore[attr-defined]  # a field of evolution strategies
+    assert estimator.num_samples == 3
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import pytest
 from support.mutants import MUTANTS
 from support.mutants_of_streams import StreamsByBackend
 from support.reference_estimators import PlainDifference, PlainEvolution
+from support.residual_feedback import ResidualFeedback
 
 from gradest.testing import CHECKS, check_estimator
 
@@ -17,6 +18,7 @@ CONTROLS = {
     "central": PlainDifference(),
     "forward": PlainDifference(scheme="forward"),
     "backward": PlainDifference(scheme="backward", step=1e-6),
+    "residual feedback": ResidualFeedback(),
 }
 
 

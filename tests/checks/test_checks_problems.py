@@ -9,7 +9,7 @@ from gradest.problem import Problem
 from gradest.problems.mlp import MLP
 from gradest.problems.quadratic import Quadratic
 from gradest.testing import check_problem, raise_on_failure
-from gradest.testing.known_problems import Form, accuracy_problems
+from gradest.testing.known_problems import Cubic, accuracy_problems
 
 
 @pytest.mark.parametrize("problem", accuracy_problems(), ids=repr)
@@ -40,7 +40,7 @@ class LeavesTheVocabulary(Quadratic):
         return np.sum(np.asarray(params["x"]) ** 2, axis=-1)
 
 
-class SinglePrecisionData(Form):
+class SinglePrecisionData(Cubic):
     def data(self) -> Any:
         return {name: values.astype(np.float32) for name, values in super().data().items()}
 

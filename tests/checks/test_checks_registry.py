@@ -39,9 +39,10 @@ ELSEWHERE = [
 """A quick selection of estimators on the other backends: compiling takes most of the time."""
 
 
-def small(estimator: Estimator) -> Estimator:
+def small(estimator: Any) -> Estimator:
     """Return the estimator with few directions, in blocks of which the last is smaller."""
-    return replace(estimator, num_samples=11) if hasattr(estimator, "num_samples") else estimator
+    found: Estimator = replace(estimator, num_samples=11) if hasattr(estimator, "num_samples") else estimator
+    return found
 
 
 @pytest.mark.parametrize("name", [name for name in names("estimators") if name != "guided-es"])
@@ -74,14 +75,14 @@ class Guided(Estimator):
     chunk_size: int | None = None
 
     @property
-    def target(self) -> Target:  # type: ignore[override]  # as GuidedES has it
+    def target(self) -> Target:
         return self._inner().target
 
     def cost(self, layout: Layout) -> Cost:
         return self._inner().cost(layout)
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
-        guide = objective.tree_of([leaf * 0.0 + 1.0 for leaf in objective.start])
+        guide = objective.form.tree_of([leaf * 0.0 + 1.0 for leaf in objective.start])
         return self._inner(guide).prepare_kernel(objective, executor=executor)
 
     def _inner(self, *guides: Any) -> Estimator:

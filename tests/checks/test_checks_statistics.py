@@ -9,7 +9,7 @@ from support.reference_estimators import PlainEvolution
 
 from gradest import UnknownNameError, get_estimator
 from gradest.testing import STATISTICAL, CheckFailedError, CheckResult, check_estimator, raise_on_failure
-from gradest.testing.known_problems import Form
+from gradest.testing.known_problems import Cubic
 from gradest.testing.results import judged
 from gradest.testing.statistics import (
     deviations_allowed,
@@ -50,7 +50,7 @@ def test_where_estimates_do_not_scatter_the_mean_must_not_move() -> None:
 
 def test_p_values_of_the_mean_of_few_directions_are_uniform() -> None:
     """Estimates are products of normal numbers, far from normal: the stated probability must hold nevertheless."""
-    target, generator = Form().gradient_at_start, np.random.default_rng(1)
+    target, generator = Cubic().gradient_at_start, np.random.default_rng(1)
     values = []
     for _ in range(300):
         directions = generator.standard_normal((1000, 5, target.size))

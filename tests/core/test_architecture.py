@@ -1,4 +1,4 @@
-"""The arrows run one way: who may import whom, and what importing gradest loads."""
+"""The arrows run one way, in no circle: who may import whom, and what importing gradest loads."""
 
 import ast
 import importlib
@@ -7,75 +7,137 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.imports import ROOT, SOURCES, circles, graph, imported, imported_by_name, modules
 
-ROOT = Path(__file__).resolve().parents[2]
 FRAMEWORKS = {"jax", "jaxlib", "torch", "mxnet", "sklearn", "mlxtend", "scipy", "matplotlib", "rich", "click"}
-ORDER = [  # each may import only those before it (and its own package)
-    {"version", "errors", "bench"},
+ORDER = [  # the rooms of the core: each may import only those before it (and its own package)
+    {"version", "errors"},
     {"tree", "layout", "operations", "estimate", "registry"},
-    {"theory", "datasets", "chunking"},
+    {"datasets", "chunking"},
     {"backend", "problem"},
-    {"tangents", "arguments"},
-    {"problems", "autodiff", "form"},
+    {"tangents", "arguments", "counting", "case"},
+    {"problems", "autodiff", "form", "directions"},
+    {"theory", "evaluation"},
     {"objective"},
-    {"binding", "directions"},
+    {"binding", "situation", "coordinates"},
     {"estimator"},
+    {"stateful"},
     {"finite_differences", "sampling"},
     {"estimators", "transforms", "measurement"},
     {"testing"},
+    {"bench"},  # looks the harness up by name, and is looked up itself
 ]
+BACK = {("gradest.bench", "gradest_bench")}
+"""The arrows that run back up, each by name alone: the harness stands on the core, and `gradest.bench` finds it."""
+LOOK_UP = {
+    "gradest",
+    "gradest.estimators",
+    "gradest.registry",
+    "gradest.datasets.named",
+    "gradest.directions.directions",
+}
+"""The modules of the core that import what a table of strings, or a user, names: these arrows are data, not code."""
+WINGS = {  # of the harness: each may import those named, and the core
+    "suite": set(),
+    "results": {"suite"},
+    "worker": {"suite", "results"},
+    "report": {"suite", "results"},
+    "run": {"suite", "results", "worker"},
+    "command": {"suite", "results", "worker", "report", "run"},
+}
+LINES_OF_A_FILE = 400
+LINES_OF_A_FUNCTION = 40
+LONG_FUNCTIONS: dict[str, str] = {}
+"""Functions that may be longer, with the reason."""
 
 
-def imports(path: Path) -> set[str]:
-    """Return every module that a file imports at its top level or inside functions, by full name."""
-    found: set[str] = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    typing_only = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-        for inner in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        if id(node) in typing_only:
-            continue
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+def texts(package: str) -> dict[str, str]:
+    return {module: path.read_text(encoding="utf-8") for module, path in modules(package).items()}
 
 
-def core_files() -> list[Path]:
-    return sorted((ROOT / "gradest").rglob("*.py"))
+EVERYTHING = {module: text for package in SOURCES for module, text in texts(package).items()}
+CORE = sorted(module for module in EVERYTHING if module.split(".")[0] == "gradest")
 
 
-@pytest.mark.parametrize("path", core_files(), ids=lambda p: str(p.relative_to(ROOT)))
-def test_core_imports_numpy_and_the_standard_library_alone(path: Path) -> None:
+@pytest.mark.parametrize("module", CORE)
+def test_core_imports_numpy_and_the_standard_library_alone(module: str) -> None:
     allowed = set(sys.stdlib_module_names) | {"numpy", "gradest"}
-    assert {name.split(".")[0] for name in imports(path)} <= allowed
+    assert {name.split(".")[0] for name in imported(EVERYTHING[module])} <= allowed
 
 
-@pytest.mark.parametrize("path", core_files(), ids=lambda p: str(p.relative_to(ROOT)))
-def test_core_arrows_run_one_way(path: Path) -> None:
-    parts = path.relative_to(ROOT / "gradest").with_suffix("").parts
-    own = parts[0]
-    if own == "__init__":
-        return  # the front door imports every room
+@pytest.mark.parametrize("module", [module for module in CORE if module != "gradest"])
+def test_core_arrows_run_one_way(module: str) -> None:
+    own = module.split(".")[1]
     level = next((k for k, rooms in enumerate(ORDER) if own in rooms), None)
     assert level is not None, f"gradest/{own} has no place in ORDER: decide which rooms it may import"
-    reachable = set().union(*ORDER[: level + 1])
-    used = {name.split(".")[1] for name in imports(path) if name.startswith("gradest.")}
-    assert used <= reachable, f"{path.name} imports {sorted(used - reachable)}, which lie above it"
+    reachable = set().union(*ORDER[:level]) | {own}
+    used = {name.split(".")[1] for name in imported(EVERYTHING[module]) if name.startswith("gradest.")}
+    beside = used & ORDER[level] - {own}
+    assert used - beside <= reachable, f"{module} imports {sorted(used - reachable)}, which lie above it"
+
+
+def test_every_room_of_the_order_is_there() -> None:
+    rooms = {module.split(".")[1] for module in CORE if "." in module}
+    assert set().union(*ORDER) == rooms
+
+
+def test_no_module_of_the_core_imports_the_front_door() -> None:
+    """Who imports `gradest` itself depends on all that it exports, and makes a circle with it."""
+    assert not [m for m in CORE if m != "gradest" and "gradest" in set(imported(EVERYTHING[m]))]
+
+
+def test_there_is_no_circle() -> None:
+    arrows = graph(EVERYTHING)
+    for module, target in BACK:
+        assert target in set(imported_by_name(EVERYTHING[module])), "an arrow in BACK is no longer there"
+        arrows[module].discard(target)
+    assert circles(arrows) == []
+
+
+def test_only_tables_are_imported_by_a_computed_name() -> None:
+    assert {module for module in CORE if "" in set(imported_by_name(EVERYTHING[module]))} <= LOOK_UP
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from a import x",
+        "def f():\n    import a",
+        "import importlib\nimportlib.import_module('a')",
+        "from a import x\nfrom a.inner import y",
+    ],
+    ids=["for types alone", "inside a function", "by name", "beside a module of it"],
+)
+def test_a_planted_circle_is_seen(back: str) -> None:
+    assert circles(graph({"a": "import b", "a.inner": "", "b": back, "c": "import a"})) == [["a", "b"]]
+    assert circles(graph({"a": "import b", "b": "import c", "c": ""})) == []
+
+
+@pytest.mark.parametrize("module", sorted(modules("gradest_bench")))
+def test_wings_of_the_harness_import_one_way(module: str) -> None:
+    wing = module.split(".")[1] if "." in module else None
+    if wing is None:
+        return  # the package hands on `Run` and `load`
+    used = {name.split(".")[1] for name in imported(EVERYTHING[module]) if name.startswith("gradest_bench.")}
+    assert used <= WINGS[wing] | {wing}
+
+
+@pytest.mark.parametrize(
+    ("wing", "libraries"),
+    [("report", {"rich", "click"}), ("results", {"rich", "click", "subprocess"}), ("suite", {"rich", "click"})],
+)
+def test_a_wing_that_shows_nothing_needs_no_terminal(wing: str, libraries: set[str]) -> None:
+    for module in modules("gradest_bench"):
+        if module.startswith(f"gradest_bench.{wing}"):
+            assert not libraries & {name.split(".")[0] for name in imported(EVERYTHING[module])}, module
 
 
 @pytest.mark.parametrize("backend", ["numpy", "jax", "torch", "mxnet"])
 def test_a_backend_imports_gradest_and_its_own_framework(backend: str) -> None:
     package = f"gradest_{backend}"
     own = {"numpy", "gradest", package, backend, *({"jaxlib"} if backend == "jax" else ())}
-    for path in sorted((ROOT / "backends" / package).rglob("*.py")):
-        assert {n.split(".")[0] for n in imports(path)} <= own | set(sys.stdlib_module_names), path.name
+    for module, text in texts(package).items():
+        assert {n.split(".")[0] for n in imported(text)} <= own | set(sys.stdlib_module_names), module
 
 
 def test_importing_gradest_loads_no_framework() -> None:
@@ -84,15 +146,79 @@ def test_importing_gradest_loads_no_framework() -> None:
     assert not FRAMEWORKS & set(output.stdout.split())
 
 
-def test_public_names_are_there_and_sorted() -> None:
-    gradest = importlib.import_module("gradest")
-    assert gradest.__all__ == sorted(gradest.__all__)
-    assert all(hasattr(gradest, name) for name in gradest.__all__)
-
-
 def test_only_the_clock_measures_time() -> None:
     clocks = {"perf_counter", "process_time", "monotonic", "perf_counter_ns", "time_ns"}
-    for path in core_files():
-        if path.name != "timing.py":
-            attributes = {n.attr for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Attribute)}
-            assert not clocks & attributes, path
+    for module in CORE:
+        if module != "gradest.measurement.timing":
+            attributes = {n.attr for n in ast.walk(ast.parse(EVERYTHING[module])) if isinstance(n, ast.Attribute)}
+            assert not clocks & attributes, module
+
+
+def test_files_are_short() -> None:
+    files = [path for package in SOURCES for path in modules(package).values()]
+    files += sorted((ROOT / "tests").rglob("*.py"))
+    assert not [str(path) for path in files if len(path.read_text(encoding="utf-8").splitlines()) > LINES_OF_A_FILE]
+
+
+def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Return the lines of a function without its docstring."""
+    whole = (function.end_lineno or 0) - function.lineno + 1
+    first = function.body[0]
+    documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    return whole - ((first.end_lineno or 0) - first.lineno + 1 if documented else 0)
+
+
+def long_functions(texts_of: dict[str, str]) -> dict[str, int]:
+    found = {}
+    for module, text in texts_of.items():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and code_lines(node) > LINES_OF_A_FUNCTION:
+                found[f"{module}.{node.name}"] = code_lines(node)
+    return found
+
+
+def test_functions_are_short_or_have_a_reason() -> None:
+    assert set(long_functions(EVERYTHING)) == set(LONG_FUNCTIONS), long_functions(EVERYTHING)
+
+
+def test_a_long_function_is_seen() -> None:
+    body = "\n".join(f"    x = {k}" for k in range(LINES_OF_A_FUNCTION))
+    assert long_functions({"m": f"def f():\n    '''Say.\n\n\n    '''\n{body}"}) == {"m.f": LINES_OF_A_FUNCTION + 1}
+
+
+def test_public_names_are_there_and_sorted() -> None:
+    for package in ("gradest", "gradest.estimators"):
+        module = importlib.import_module(package)
+        assert module.__all__ == sorted(module.__all__)
+        assert all(hasattr(module, name) for name in module.__all__)
+
+
+@pytest.mark.parametrize("package", ["gradest", "gradest.estimators"])
+def test_names_exported_on_first_use_are_those_that_checkers_see(package: str) -> None:
+    """The table of strings and the imports under TYPE_CHECKING name the same things."""
+    module = importlib.import_module(package)
+    blocks = [node for node in ast.parse(EVERYTHING[package]).body if isinstance(node, ast.If)]
+    seen = {alias.name for block in blocks for node in ast.walk(block) if isinstance(node, ast.ImportFrom)
+            for alias in node.names}  # fmt: skip
+    assert seen == set(module.EXPORTS)
+    assert set(module.EXPORTS) <= set(module.__all__)
+
+
+def test_compare_is_a_function_whatever_was_imported_before() -> None:
+    code = "import gradest, gradest.measurement.compare; print(callable(gradest.compare))"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert output.stdout.strip() == "True"
+
+
+def test_every_estimator_of_the_registry_is_exported() -> None:
+    registry = importlib.import_module("gradest.registry")
+    classes = {entry.location.partition(":")[2] for entry in registry.ESTIMATORS.values()}
+    assert classes == set(importlib.import_module("gradest.estimators").EXPORTS)
+
+
+def test_the_example_plugin_uses_public_names_alone() -> None:
+    public = {"gradest", *(f"gradest.{name}" for name in importlib.import_module("gradest").__all__)}
+    for path in sorted((ROOT / "examples").rglob("*.py")):
+        names = {name for name in imported(path.read_text(encoding="utf-8")) if name.split(".")[0] == "gradest"}
+        allowed = {name for name in names if name in public or name.rpartition(".")[0] in public}
+        assert names == allowed, f"{Path(path).name}: {sorted(names - allowed)}"

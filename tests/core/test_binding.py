@@ -1,5 +1,7 @@
 """What is asked of parameters is asked above the backends: the same error everywhere, before any work."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -97,11 +99,14 @@ def test_the_one_shot_form_refuses_parameters_that_are_not_finite() -> None:
 
 def test_data_cross_to_the_framework_once(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = gradest.get_backend("numpy")
-    crossings = []
-    original = type(backend).array
-    monkeypatch.setattr(
-        type(backend), "array", lambda self, values, **k: crossings.append(1) or original(self, values, **k)
-    )
+    crossings: list[Any] = []
+    original: Any = type(backend).array
+
+    def counted(self: Any, values: Any, **options: Any) -> Any:
+        crossings.append(1)
+        return original(self, values, **options)
+
+    monkeypatch.setattr(type(backend), "array", counted)
     objective = bind(QUADRATIC)
     at_binding = len(crossings)
     prepared = get_estimator("analytic").prepare(objective)
@@ -122,3 +127,21 @@ def test_a_function_needs_parameters_and_takes_its_dtype_from_them() -> None:
         bind(lambda x: x)
     with pytest.raises(InvalidInputError, match="dtype"):
         bind(lambda x: (x * x).sum(), np.ones(3), dtype="float32")
+
+
+@pytest.mark.parametrize(
+    ("other", "found"),
+    [
+        ({"a": np.ones(2), "b": np.ones(1)}, r"NO b: prepared for None, found \('float64', \(1,\), 'cpu'\)"),
+        ({"b": np.ones(2)}, "NO a: prepared for .* found None"),
+        ({"a": np.ones(3)}, r"found \('float64', \(3,\), 'cpu'\)"),
+        ({"a": "x"}, r"found \('str',\)"),
+        ({"a": [1.0, 2.0]}, "NO a.0: prepared for None"),
+    ],
+    ids=["one more", "another name", "another shape", "no array", "a list"],
+)
+@pytest.mark.parametrize("backend", ["jax", "torch", "mxnet"])
+def test_numpy_parameters_of_another_form_are_listed(backend: str, other: dict[str, object], found: str) -> None:
+    form = bind(lambda p: (p["a"] ** 2).sum(), {"a": np.ones(2)}, backend=backend).form
+    with pytest.raises(PreparationMismatchError, match=found):
+        form.leaves_of(other)

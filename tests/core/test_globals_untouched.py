@@ -10,7 +10,7 @@ import pytest
 import gradest
 
 PROBLEM = gradest.get_problem("mlp", dataset="digits", widths=(8,), batch=16)
-ESTIMATORS = {
+ESTIMATORS: dict[str, Any] = {
     "reverse": {"engine": "native"},
     "analytic": {},
     "forward": {"engine": "native"},
@@ -26,7 +26,8 @@ def _estimate(backend: str, name: str) -> Any:
 
 
 def _numpy_state() -> Any:
-    kind, keys, *rest = np.random.get_state()  # noqa: NPY002  # the global generator is what must not move
+    state: Any = np.random.get_state()  # noqa: NPY002  # the global generator is what must not move
+    kind, keys, *rest = state
     return (kind, keys.tolist(), *rest, np.geterr(), np.get_printoptions())
 
 

@@ -16,6 +16,7 @@ from gradest import (
 from gradest.datasets import from_arrays
 from gradest.problem import Problem
 from gradest.problems.mlp import ACTIVATIONS, MLP
+from gradest.problems.quadratic import Quadratic
 from gradest.testing import check_problem, raise_on_failure
 
 PROBLEMS: list[Problem] = [
@@ -59,7 +60,7 @@ def test_scalar_graphs_have_the_known_gradients() -> None:
 
 
 def test_quadratic_has_the_conditioning_it_states() -> None:
-    eigenvalues = np.linalg.eigvalsh(get_problem("quadratic", size=30, condition=1000.0).hessian)
+    eigenvalues = np.linalg.eigvalsh(Quadratic(size=30, condition=1000.0).hessian)
     assert eigenvalues[0] == pytest.approx(1.0)
     assert eigenvalues[-1] == pytest.approx(1000.0)
 

@@ -64,17 +64,50 @@ def test_another_module_of_the_same_form_is_another_model() -> None:
 
     gradient = gradest.grad(module_loss, method="reverse")
     for factor in (1.0, 3.0):
-        module = torch.nn.Linear(3, 1)
+        module: Any = torch.nn.Linear(3, 1)
         module.factor = factor
         found = gradient(module, torch.tensor(X, dtype=torch.float32))
         np.testing.assert_allclose(found["weight"][0], factor * X.sum(axis=0))
 
 
-def test_parameters_are_asked_to_be_finite_at_each_call() -> None:
+def test_parameters_are_asked_to_be_finite_when_it_prepares() -> None:
+    bad = {"w": np.array([1.0, np.nan, 0.0])}
     gradient = gradest.grad(loss, method="fd-central")
-    gradient({"w": W}, X)
     with pytest.raises(NonFiniteError):
-        gradient({"w": np.array([1.0, np.nan, 0.0])}, X)
+        gradient(bad, X)
+    gradient({"w": W}, X)
+    assert np.isnan(gradient(bad, X)["w"]).any()
+    with pytest.raises(NonFiniteError):
+        gradest.grad(gradest.bind(loss, {"w": W}, X), method="fd-central")(bad)
+
+
+def test_an_objective_takes_the_arguments_of_the_first_call_too() -> None:
+    gradient = gradest.grad(gradest.bind(loss, {"w": W}, X), method="fd-central")
+    for factor in (2.0, 3.0):
+        np.testing.assert_allclose(gradient({"w": W}, factor * X)["w"], factor**2 * EXACT, rtol=1e-7)
+    estimate = gradest.get_estimator("fd-central")(gradest.bind(loss, {"w": W}, X), {"w": W}, 2.0 * X)
+    np.testing.assert_allclose(estimate.gradient["w"], 4 * EXACT, rtol=1e-7)
+
+
+def test_what_is_bound_is_not_bound_otherwise() -> None:
+    objective = gradest.bind(loss, {"w": W}, X)
+    assert gradest.bind(objective) is objective
+    with pytest.raises(InvalidInputError, match="params, dtype were given with an Objective"):
+        gradest.bind(objective, {"w": W}, dtype="float32")
+
+
+def test_parameters_are_taken_apart_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+    flatten = type(gradest.get_backend("numpy")).flatten
+    monkeypatch.setattr(
+        type(gradest.get_backend("numpy")), "flatten", lambda self, tree: taken.append(tree) or flatten(self, tree)
+    )
+    params = {"nested": {"w": W}}  # a flat dict would need no walk at all
+    gradient = gradest.grad(lambda p: (p["nested"]["w"] ** 2).sum(), method="fd-central")
+    gradient(params)
+    taken.clear()
+    gradient(params)
+    assert len(taken) == 1
 
 
 def test_problems_and_estimators() -> None:

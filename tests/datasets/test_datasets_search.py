@@ -4,6 +4,7 @@ import gzip
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 
 @pytest.fixture
-def empty_machine(tmp_path, monkeypatch):
+def empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A search path that leads nowhere but below tmp_path, whatever is installed on this machine."""
     monkeypatch.setenv("GRADEST_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -41,7 +42,7 @@ def empty_machine(tmp_path, monkeypatch):
         ("fashion-mnist", "cache/gradest/fashion-mnist/usr/share/datasets/fashion-mnist"),
     ],
 )
-def test_named_idx_sets_are_found_where_their_commands_leave_them(empty_machine, name, folder):
+def test_named_idx_sets_are_found_where_their_commands_leave_them(empty_machine: Path, name: str, folder: str) -> None:
     assert datasets.available()[name] != "ok"
     written = write_idx(empty_machine / folder, zipped=True)
     data = datasets.load(name)
@@ -51,7 +52,7 @@ def test_named_idx_sets_are_found_where_their_commands_leave_them(empty_machine,
     assert datasets.available()[name] == "ok"
 
 
-def test_the_data_variable_goes_before_the_cache(empty_machine):
+def test_the_data_variable_goes_before_the_cache(empty_machine: Path) -> None:
     write_idx(empty_machine / "cache/gradest/mnist", counts=(5, 5))
     assert len(datasets.load("mnist")) == 5
     write_idx(empty_machine / "data/mnist", counts=(7, 7))
@@ -59,7 +60,9 @@ def test_the_data_variable_goes_before_the_cache(empty_machine):
 
 
 @pytest.mark.parametrize("value", ["", "relative/cache", None])
-def test_without_a_usable_cache_variable_the_home_cache_counts(empty_machine, monkeypatch, value):
+def test_without_a_usable_cache_variable_the_home_cache_counts(
+    empty_machine: Path, monkeypatch: pytest.MonkeyPatch, value: str | None
+) -> None:
     monkeypatch.setenv("HOME", str(empty_machine / "home"))
     if value is None:
         monkeypatch.delenv("XDG_CACHE_HOME")
@@ -77,7 +80,7 @@ def test_without_a_usable_cache_variable_the_home_cache_counts(empty_machine, mo
         ("fashion-mnist", ["apt-get install dataset-fashion-mnist", "dpkg -x dataset-fashion-mnist_*.deb {cache}"]),
     ],
 )
-def test_a_missing_set_prints_the_command_that_fetches_it(empty_machine, name, commands):
+def test_a_missing_set_prints_the_command_that_fetches_it(empty_machine: Path, name: str, commands: list[str]) -> None:
     with pytest.raises(DatasetError) as caught:
         datasets.load(name)
     for command in commands:
@@ -85,7 +88,7 @@ def test_a_missing_set_prints_the_command_that_fetches_it(empty_machine, name, c
     assert datasets.available()[name] == str(caught.value)
 
 
-def test_a_folder_with_half_the_files_is_no_reason_to_look_elsewhere(empty_machine):
+def test_a_folder_with_half_the_files_is_no_reason_to_look_elsewhere(empty_machine: Path) -> None:
     write_idx(empty_machine / "cache/gradest/mnist")
     write_idx(empty_machine / "data/mnist")
     (empty_machine / "data/mnist/t10k-labels-idx1-ubyte").unlink()
@@ -95,7 +98,7 @@ def test_a_folder_with_half_the_files_is_no_reason_to_look_elsewhere(empty_machi
     assert "t10k-labels" in datasets.available()["mnist"]
 
 
-def test_available_opens_no_file_and_imports_no_package(empty_machine):
+def test_available_opens_no_file_and_imports_no_package(empty_machine: Path) -> None:
     write_idx(empty_machine / "data/mnist")
     for path in (empty_machine / "data/mnist").iterdir():
         path.write_bytes(b"damaged, and nobody looks")
@@ -110,7 +113,7 @@ def test_available_opens_no_file_and_imports_no_package(empty_machine):
 
 
 @pytest.mark.skipif(not DEBIAN_FASHION.is_dir(), reason="the package dataset-fashion-mnist is not installed")
-def test_the_real_fashion_mnist(monkeypatch, tmp_path):
+def test_the_real_fashion_mnist(monkeypatch: Any, tmp_path: Any) -> None:
     monkeypatch.delenv("GRADEST_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     data = datasets.load("fashion-mnist", subset="test")

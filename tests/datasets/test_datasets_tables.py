@@ -1,6 +1,9 @@
 """CSV and NPZ files are read without guessing, and refused by name when damaged."""
 
 import gzip
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ GOOD_FEATURES = np.arange(12.0).reshape(4, 3)
 GOOD_LABELS = np.array([0, 1, 2, 1])
 
 
-def test_csv_columns_headers_and_spellings(tmp_path):
+def test_csv_columns_headers_and_spellings(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(b'\xef\xbb\xbfa,b,class\r\n1.5,2,0\r\n"-3e-1",4,1\r\n\r\n')
     data = datasets.load_csv(path, skip_rows=1)
@@ -46,7 +49,9 @@ def test_csv_columns_headers_and_spellings(tmp_path):
         (b"1,2,0\n1,2,-1\n", InvalidInputError, "found -1 in row 1"),
     ],
 )
-def test_damaged_csv_files_are_refused_by_name(tmp_path, content, error, words):
+def test_damaged_csv_files_are_refused_by_name(
+    tmp_path: Path, content: bytes, error: type[Exception], words: str
+) -> None:
     path = tmp_path / "bad.csv"
     path.write_bytes(content)
     with pytest.raises(error, match=words) as caught:
@@ -54,7 +59,7 @@ def test_damaged_csv_files_are_refused_by_name(tmp_path, content, error, words):
     assert "bad.csv" in str(caught.value)
 
 
-def test_csv_arguments_that_do_not_fit(tmp_path):
+def test_csv_arguments_that_do_not_fit(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("1,2,0\n")
     for column in (3, -4):
@@ -71,14 +76,14 @@ def test_csv_arguments_that_do_not_fit(tmp_path):
 
 
 @pytest.mark.parametrize(("x", "y"), [("x", "y"), ("X", "y"), ("features", "labels"), ("data", "target")])
-def test_npz_arrays_are_found_under_their_usual_names(tmp_path, x, y):
+def test_npz_arrays_are_found_under_their_usual_names(tmp_path: Path, x: str, y: str) -> None:
     np.savez_compressed(tmp_path / "set.npz", **{x: GOOD_FEATURES.astype(">f4"), y: GOOD_LABELS.astype(np.uint8)})
     data = datasets.load_npz(tmp_path / "set.npz")
     assert data.checksum == datasets.from_arrays(GOOD_FEATURES, GOOD_LABELS).checksum
     assert datasets.load_npz(tmp_path / "set.npz", features=x, labels=y).checksum == data.checksum
 
 
-def test_npz_names_that_are_missing_or_ambiguous(tmp_path):
+def test_npz_names_that_are_missing_or_ambiguous(tmp_path: Path) -> None:
     path = tmp_path / "set.npz"
     np.savez(path, x=GOOD_FEATURES, X=GOOD_FEATURES + 1, y=GOOD_LABELS)
     with pytest.raises(DatasetError, match=r"features=\.\.\."):
@@ -88,7 +93,7 @@ def test_npz_names_that_are_missing_or_ambiguous(tmp_path):
         datasets.load_npz(path, features="x_train")
 
 
-def npz_of(tmp_path, features, labels):
+def npz_of(tmp_path: Path, features: np.ndarray, labels: np.ndarray) -> bytes:
     np.savez(tmp_path / "made.npz", x=features, y=labels)
     return (tmp_path / "made.npz").read_bytes()
 
@@ -106,7 +111,9 @@ def npz_of(tmp_path, features, labels):
         (lambda t: npz_of(t, GOOD_FEATURES[:0], GOOD_LABELS[:0]), InvalidInputError, "at least one row"),
     ],
 )
-def test_damaged_npz_files_are_refused_by_name(tmp_path, make, error, words):
+def test_damaged_npz_files_are_refused_by_name(
+    tmp_path: Path, make: Callable[..., Any], error: type[Exception], words: str
+) -> None:
     path = tmp_path / "bad.npz"
     path.write_bytes(make(tmp_path))
     with pytest.raises(error, match=words) as caught:
@@ -114,7 +121,7 @@ def test_damaged_npz_files_are_refused_by_name(tmp_path, make, error, words):
     assert "bad.npz" in str(caught.value)
 
 
-def test_a_single_array_file_is_no_npz(tmp_path):
+def test_a_single_array_file_is_no_npz(tmp_path: Path) -> None:
     np.save(tmp_path / "one.npy", GOOD_FEATURES)
     with pytest.raises(DatasetError, match="single array"):
         datasets.load_npz(tmp_path / "one.npy")

@@ -1,5 +1,8 @@
 """What is not classification data is refused; what is comes out canonical, and the input is left alone."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -45,13 +48,15 @@ GOOD_LABELS = np.array([0, 1, 2, 1])
         (np.ma.masked_equal(GOOD_FEATURES, 3.0), GOOD_LABELS, None, InvalidTypeError, "mask"),
     ],
 )
-def test_what_is_not_classification_data_is_refused(features, labels, num_classes, error, words):
+def test_what_is_not_classification_data_is_refused(
+    features: Any, labels: Any, num_classes: Any, error: type[Exception], words: str
+) -> None:
     with pytest.raises(error, match=words):
         datasets.validate_classification(features, labels, num_classes)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_feature_that_is_not_finite_is_named_by_row_and_column(bad):
+def test_a_feature_that_is_not_finite_is_named_by_row_and_column(bad: float) -> None:
     features = GOOD_FEATURES.copy()
     features[2, 1] = bad
     with pytest.raises(NonFiniteError, match="in row 2, column 1"):
@@ -59,7 +64,7 @@ def test_a_feature_that_is_not_finite_is_named_by_row_and_column(bad):
 
 
 @pytest.mark.skipif(np.finfo(np.longdouble).max == np.finfo(float).max, reason="longdouble is float64 here")
-def test_a_longdouble_beyond_float64_is_refused():
+def test_a_longdouble_beyond_float64_is_refused() -> None:
     features = GOOD_FEATURES.astype(np.longdouble)
     features[1, 2] = np.longdouble(np.finfo(float).max) * 2
     with pytest.raises(NonFiniteError, match="row 1, column 2"):
@@ -67,7 +72,7 @@ def test_a_longdouble_beyond_float64_is_refused():
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "<i2", ">i4", "<u4", ">i8", "<u8", "i8"])
-def test_every_integer_label_dtype_gives_the_same_int64(dtype):
+def test_every_integer_label_dtype_gives_the_same_int64(dtype: str) -> None:
     labels = GOOD_LABELS.astype(dtype)
     _, clean, num_classes = datasets.validate_classification(GOOD_FEATURES, labels)
     assert clean.dtype == np.int64
@@ -77,7 +82,7 @@ def test_every_integer_label_dtype_gives_the_same_int64(dtype):
 
 
 @pytest.mark.parametrize("dtype", ["?", "u1", "i1", ">i4", "<i8", "f2", ">f4", "<f8", ">f8", "g"])
-def test_every_real_feature_dtype_becomes_native_float64(dtype):
+def test_every_real_feature_dtype_becomes_native_float64(dtype: str) -> None:
     features = np.array([[0, 1], [1, 1], [1, 0]]).astype(dtype)
     clean, _, _ = datasets.validate_classification(features, [0, 1, 0])
     assert clean.dtype == np.float64
@@ -85,13 +90,13 @@ def test_every_real_feature_dtype_becomes_native_float64(dtype):
     assert clean.tolist() == [[0.0, 1.0], [1.0, 1.0], [1.0, 0.0]]
 
 
-def read_only(array):
+def read_only(array: np.ndarray) -> np.ndarray:
     array = array.copy()
     array.setflags(write=False)
     return array
 
 
-MEMORY_LAYOUTS = {
+MEMORY_LAYOUTS: dict[str, Callable[[np.ndarray], Any]] = {
     "Fortran": np.asfortranarray,
     "strided": lambda a: np.repeat(np.repeat(a, 2, axis=0), 3, axis=1)[::2, ::3],
     "reversed": lambda a: np.ascontiguousarray(a[::-1, ::-1])[::-1, ::-1],
@@ -103,7 +108,7 @@ MEMORY_LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", MEMORY_LAYOUTS)
-def test_the_memory_layout_leaves_no_trace(layout):
+def test_the_memory_layout_leaves_no_trace(layout: str) -> None:
     original = np.random.default_rng(3).standard_normal((5, 4))
     features = MEMORY_LAYOUTS[layout](original)
     labels = np.array([0, 9, 1, 9, 2, 9, 1, 9, 0, 9])[::2]
@@ -121,7 +126,7 @@ def test_the_memory_layout_leaves_no_trace(layout):
     assert labels.tolist() == [0, 1, 2, 1, 0]
 
 
-def test_a_broadcast_view_becomes_ordinary_memory():
+def test_a_broadcast_view_becomes_ordinary_memory() -> None:
     view = np.broadcast_to(np.array([1.0, 2.0]), (3, 2))
     clean, labels, _ = datasets.validate_classification(view, np.broadcast_to(np.int8(1), (3,)))
     clean[0, 0] = 7.0
@@ -129,7 +134,7 @@ def test_a_broadcast_view_becomes_ordinary_memory():
     assert labels.tolist() == [1, 1, 1]
 
 
-def test_canonical_input_is_copied_and_stays_writable():
+def test_canonical_input_is_copied_and_stays_writable() -> None:
     features, labels = GOOD_FEATURES.copy(), GOOD_LABELS.copy()
     data = datasets.from_arrays(features, labels)
     features[:] = -1.0

@@ -1,5 +1,7 @@
 """Directions: a function of (seed, index) alone, of the law they are named after, scaled so that E v v^T = I."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -7,7 +9,6 @@ from scipy import stats
 from gradest.directions import DISTRIBUTIONS, Directions, root_key
 from gradest.errors import InvalidInputError, InvalidTypeError, MemoryBudgetError, UnknownNameError
 from gradest.layout import Layout
-from gradest.theory import DISTRIBUTIONS as PREDICTED
 
 BUDGET = 1 << 26
 LAYOUT = Layout(("W", "b"), ((3, 4), (5,)))
@@ -16,7 +17,17 @@ BLOCKWISE = ("orthogonal", "orthogonal-chi", "coordinates-without-replacement")
 FALSE_ALARM = 1e-6
 
 
-def drawn(seed, start, stop, distribution="normal", *, layout=LAYOUT, num_samples=None, dtype="float64", rank=1):
+def drawn(
+    seed: int,
+    start: int,
+    stop: int,
+    distribution: str = "normal",
+    *,
+    layout: Layout = LAYOUT,
+    num_samples: int | None = None,
+    dtype: str = "float64",
+    rank: Any = 1,
+) -> np.ndarray:
     """Return directions start, ..., stop - 1 as `(K, P)`."""
     directions = Directions(
         root_key(seed),
@@ -32,7 +43,7 @@ def drawn(seed, start, stop, distribution="normal", *, layout=LAYOUT, num_sample
     return layout.flatten(dense, leading=1)
 
 
-def one_of_each_frame(distribution, count, seed=11):
+def one_of_each_frame(distribution: str, count: int, seed: int = 11) -> np.ndarray:
     """Return independent directions: of laws that come in frames, one of each frame, in changing places."""
     if distribution not in BLOCKWISE:
         return drawn(seed, 0, count, distribution)
@@ -45,7 +56,7 @@ def one_of_each_frame(distribution, count, seed=11):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
-def test_chunks_change_no_bit(distribution, dtype):
+def test_chunks_change_no_bit(distribution: str, dtype: str) -> None:
     whole = drawn(4, 0, 40, distribution, dtype=dtype)
     assert whole.dtype == dtype
     for size in (1, 7, 16):
@@ -55,7 +66,7 @@ def test_chunks_change_no_bit(distribution, dtype):
 
 @pytest.mark.parametrize("size", [1, 2, 4095, 32768, 32769, 70001])
 @pytest.mark.parametrize("distribution", ["normal", "rademacher"])
-def test_long_directions_do_not_depend_on_their_neighbours(distribution, size):
+def test_long_directions_do_not_depend_on_their_neighbours(distribution: str, size: int) -> None:
     layout = Layout(("x",), ((size,),))
     whole = drawn(1, 0, 3, distribution, layout=layout, dtype="float32")
     alone = drawn(1, 2, 3, distribution, layout=layout, dtype="float32")
@@ -66,11 +77,11 @@ def test_long_directions_do_not_depend_on_their_neighbours(distribution, size):
 
 
 @pytest.mark.parametrize("distribution", [d for d in DISTRIBUTIONS if d not in BLOCKWISE])
-def test_the_number_of_directions_does_not_matter(distribution):
+def test_the_number_of_directions_does_not_matter(distribution: str) -> None:
     assert np.array_equal(drawn(0, 3, 5, distribution, num_samples=5), drawn(0, 3, 5, distribution, num_samples=99))
 
 
-def test_the_streams_stay_what_they_are():
+def test_the_streams_stay_what_they_are() -> None:
     signs = drawn(0, 0, 1, "rademacher")[0]
     assert signs.tolist() == KNOWN_SIGNS
     assert np.allclose(drawn(0, 0, 1)[0, :4], KNOWN_NORMALS, rtol=1e-12)
@@ -85,7 +96,7 @@ KNOWN_NORMALS_FLOAT32 = [0.8579481, 0.1535368, 3.2155807, 0.8896885]
 # -- seeds ------------------------------------------------------------------------------------------------------
 
 
-def test_near_seeds_share_no_values():
+def test_near_seeds_share_no_values() -> None:
     layout = Layout(("x",), ((200_000,),))
     first, second = (drawn(seed, 0, 1, layout=layout)[0] for seed in (0, 1))
     shared = np.intersect1d(first, second).size / first.size
@@ -93,26 +104,26 @@ def test_near_seeds_share_no_values():
     assert abs(np.corrcoef(first, second)[0, 1]) * np.sqrt(first.size) < stats.norm.isf(FALSE_ALARM / 2)
 
 
-def test_neighbouring_directions_are_not_shifted_copies():
+def test_neighbouring_directions_are_not_shifted_copies() -> None:
     layout = Layout(("x",), ((100_000,),))
     first, second = drawn(0, 0, 2, layout=layout)
     assert np.intersect1d(first, second).size < 100
 
 
 @pytest.mark.parametrize("other", [2**32, 2**64, 2**128, 1])
-def test_all_of_a_seed_decides(other):
+def test_all_of_a_seed_decides(other: int) -> None:
     assert root_key(0) != root_key(other)
     assert not np.array_equal(drawn(0, 0, 1), drawn(other, 0, 1))
 
 
-def test_equal_seeds_in_any_form_give_equal_keys():
+def test_equal_seeds_in_any_form_give_equal_keys() -> None:
     key = root_key(7)
     assert key == root_key(np.int64(7)) == root_key(np.uint8(7)) == root_key(np.random.SeedSequence(7)) == root_key([7])
     assert root_key([1, 2]) == root_key(np.array([1, 2], dtype=np.uint32))  # the words of a JAX key
     assert root_key(None) != root_key(None)
 
 
-def test_a_seed_sequence_is_left_and_a_generator_is_advanced():
+def test_a_seed_sequence_is_left_and_a_generator_is_advanced() -> None:
     sequence = np.random.SeedSequence(5)
     assert root_key(sequence) == root_key(sequence)
     assert sequence.n_children_spawned == 0
@@ -123,13 +134,13 @@ def test_a_seed_sequence_is_left_and_a_generator_is_advanced():
 
 
 @pytest.mark.parametrize("wrong", [True, np.True_, 1.0, "1", b"1", [], [0.5], {}, np.random.RandomState(0)])
-def test_what_is_no_seed_is_refused(wrong):
+def test_what_is_no_seed_is_refused(wrong: Any) -> None:
     with pytest.raises(InvalidTypeError, match="rng"):
         root_key(wrong)
 
 
 @pytest.mark.parametrize("wrong", [-1, np.int64(-3), [1, -1]])
-def test_negative_seeds_are_refused(wrong):
+def test_negative_seeds_are_refused(wrong: int | list[int]) -> None:
     with pytest.raises(InvalidInputError, match="negative"):
         root_key(wrong)
 
@@ -137,7 +148,7 @@ def test_negative_seeds_are_refused(wrong):
 # -- laws -------------------------------------------------------------------------------------------------------
 
 
-def second_moment_scores(v):
+def second_moment_scores(v: np.ndarray) -> np.ndarray:
     """Return standard scores of the entries of mean v v^T - I; 0 or infinite where they are the same for every v."""
     count, size = v.shape
     upper = np.triu_indices(size)
@@ -150,7 +161,7 @@ def second_moment_scores(v):
 
 
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
-def test_the_second_moment_is_the_identity(distribution):
+def test_the_second_moment_is_the_identity(distribution: str) -> None:
     v = one_of_each_frame(distribution, 1500)
     scores = second_moment_scores(v)
     bound = stats.norm.isf(FALSE_ALARM / 2 / SIZE**2)
@@ -161,7 +172,7 @@ def test_the_second_moment_is_the_identity(distribution):
 @pytest.mark.parametrize(
     ("distribution", "kurtosis"), [("normal", 3.0), ("rademacher", 1.0), ("uniform", 1.8), ("orthogonal-chi", 3.0)]
 )
-def test_the_fourth_moment_is_that_of_the_law(distribution, kurtosis):
+def test_the_fourth_moment_is_that_of_the_law(distribution: str, kurtosis: float) -> None:
     fourth = one_of_each_frame(distribution, 1000).reshape(-1) ** 4
     error = fourth.std() / np.sqrt(fourth.size)
     assert abs(fourth.mean() - kurtosis) <= 6 * error + 1e-12
@@ -169,7 +180,7 @@ def test_the_fourth_moment_is_that_of_the_law(distribution, kurtosis):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("size", [17, 50_001])
-def test_normal_directions_are_normal(size, dtype):
+def test_normal_directions_are_normal(size: int, dtype: str) -> None:
     layout = Layout(("x",), ((size,),))
     values = drawn(3, 0, -(-150_000 // size), layout=layout, dtype=dtype).reshape(-1).astype(np.float64)
     assert stats.kstest(values, "norm").pvalue > FALSE_ALARM
@@ -178,7 +189,7 @@ def test_normal_directions_are_normal(size, dtype):
     assert abs(stats.spearmanr(values[:half] ** 2, values[half : 2 * half] ** 2).statistic) < 6 / np.sqrt(half)
 
 
-def test_pairs_of_one_radius_are_independent():
+def test_pairs_of_one_radius_are_independent() -> None:
     layout = Layout(("x",), ((20_000,),))
     values = drawn(3, 0, 4, layout=layout, dtype="float32").astype(np.float64)
     first, second = values[:, :10_000].reshape(-1), values[:, 10_000:].reshape(-1)
@@ -186,29 +197,29 @@ def test_pairs_of_one_radius_are_independent():
         assert abs(np.corrcoef(first**power, second**power)[0, 1]) < 6 / np.sqrt(first.size)
 
 
-def test_uniform_directions_are_uniform():
+def test_uniform_directions_are_uniform() -> None:
     values = drawn(3, 0, 6000, "uniform").reshape(-1)
     assert stats.kstest(values, "uniform", args=(-np.sqrt(3), 2 * np.sqrt(3))).pvalue > FALSE_ALARM
 
 
 @pytest.mark.parametrize("distribution", ["sphere", "orthogonal", "coordinates", "coordinates-without-replacement"])
-def test_equally_long_laws_have_length_root_p(distribution):
+def test_equally_long_laws_have_length_root_p(distribution: str) -> None:
     assert np.allclose(np.sum(drawn(0, 0, 50, distribution) ** 2, axis=1), SIZE, rtol=1e-12)
 
 
 @pytest.mark.parametrize("distribution", ["sphere", "orthogonal"])
-def test_spherical_entries_have_the_beta_law(distribution):
+def test_spherical_entries_have_the_beta_law(distribution: str) -> None:
     squares = one_of_each_frame(distribution, 1000)[:, 4] ** 2 / SIZE
     assert stats.kstest(squares, "beta", args=(0.5, (SIZE - 1) / 2)).pvalue > FALSE_ALARM
 
 
-def test_chi_lengths_have_the_chi_law():
+def test_chi_lengths_have_the_chi_law() -> None:
     lengths = np.sum(drawn(0, 0, 3000, "orthogonal-chi") ** 2, axis=1)
     assert stats.kstest(lengths, "chi2", args=(SIZE,)).pvalue > FALSE_ALARM
 
 
 @pytest.mark.parametrize("distribution", BLOCKWISE)
-def test_frames_are_orthogonal_and_follow_each_other_independently(distribution):
+def test_frames_are_orthogonal_and_follow_each_other_independently(distribution: str) -> None:
     v = drawn(2, 0, 2 * SIZE + 5, distribution)
     for first in (0, SIZE, 2 * SIZE):
         gram = v[first : first + SIZE] @ v[first : first + SIZE].T
@@ -216,7 +227,7 @@ def test_frames_are_orthogonal_and_follow_each_other_independently(distribution)
     assert not np.allclose(v[:SIZE], v[SIZE : 2 * SIZE])
 
 
-def test_frames_have_no_preferred_sign():
+def test_frames_have_no_preferred_sign() -> None:
     # Without the sign correction LAPACK's frames of normal matrices have a biased determinant or diagonal.
     layout = Layout(("x",), ((2,),))
     frames = drawn(8, 0, 2 * 1000, "orthogonal", layout=layout).reshape(-1, 2, 2)
@@ -224,7 +235,7 @@ def test_frames_have_no_preferred_sign():
     assert stats.binomtest(positive, len(frames)).pvalue > FALSE_ALARM
 
 
-def test_coordinates_are_drawn_with_and_without_replacement():
+def test_coordinates_are_drawn_with_and_without_replacement() -> None:
     with_replacement = np.argmax(drawn(0, 0, 3400, "coordinates"), axis=1)
     assert stats.chisquare(np.bincount(with_replacement, minlength=SIZE)).pvalue > FALSE_ALARM
     without = np.argmax(drawn(0, 0, 2 * SIZE, "coordinates-without-replacement"), axis=1)
@@ -232,7 +243,7 @@ def test_coordinates_are_drawn_with_and_without_replacement():
 
 
 @pytest.mark.parametrize("rank", [1, 2])
-def test_low_rank_directions_have_the_rank_and_are_never_materialised(rank):
+def test_low_rank_directions_have_the_rank_and_are_never_materialised(rank: int) -> None:
     directions = Directions(root_key(0), LAYOUT, "low-rank", num_samples=3, rank=rank, memory_budget_bytes=BUDGET)
     (left, right), vector = directions.block(0, 3)
     assert (left.shape, right.shape, vector.shape) == ((3, 3, rank), (3, 4, rank), (3, 5))
@@ -243,22 +254,18 @@ def test_low_rank_directions_have_the_rank_and_are_never_materialised(rank):
 # -- refusals -----------------------------------------------------------------------------------------------------
 
 
-def test_laws_are_those_that_theory_knows():
-    assert set(DISTRIBUTIONS) == set(PREDICTED)
-
-
-def test_an_unknown_law_is_named_with_near_ones():
+def test_an_unknown_law_is_named_with_near_ones() -> None:
     with pytest.raises(UnknownNameError, match="'rademacher'"):
         drawn(0, 0, 1, "rademacer")
 
 
 @pytest.mark.parametrize("rank", [0, -1, 1.5, True])
-def test_a_rank_must_be_a_positive_integer(rank):
+def test_a_rank_must_be_a_positive_integer(rank: bool | float) -> None:
     with pytest.raises(InvalidInputError, match="rank"):
         drawn(0, 0, 1, "low-rank", rank=rank)
 
 
-def test_frames_that_do_not_fit_the_budget_are_refused_before_they_are_drawn():
+def test_frames_that_do_not_fit_the_budget_are_refused_before_they_are_drawn() -> None:
     layout = Layout(("x",), ((50_000,),))
     with pytest.raises(MemoryBudgetError, match="50000"):
         Directions(root_key(0), layout, "orthogonal", num_samples=50_000, memory_budget_bytes=BUDGET)

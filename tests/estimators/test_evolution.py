@@ -2,16 +2,19 @@
 
 import itertools
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
 from support.small_losses import Quadratic, Steps
 
 import gradest
+from gradest import Estimate, Estimator
 from gradest.errors import InvalidInputError, NoiseWarning, NonFiniteError, UnknownNameError
 from gradest.estimator import Target
 from gradest.estimators.evolution import EvolutionStrategy
 from gradest.sampling.shaping import shaped_weights
+from gradest.situation import Situation
 from gradest.theory import relative_mse_bounds, shaping_scale
 
 FALSE_ALARM = 1e-6
@@ -34,18 +37,18 @@ EXPECTED = {
 }
 
 
-def estimates(estimator, problem, replicates=REPLICATES):
+def estimates(estimator: Estimator, problem: Quadratic | Steps, replicates: int = REPLICATES) -> np.ndarray:
     """Return replicates of an estimate, `(R, P)`, by seeds 0, 1, ...."""
     prepared = estimator.prepare(gradest.bind(problem))
     return np.stack([prepared(rng=seed).gradient["x"].reshape(-1) for seed in range(replicates)])
 
 
-def relative_mse(found, gradient):
+def relative_mse(found: np.ndarray, gradient: np.ndarray) -> float:
     return float(np.mean(np.sum((found - gradient) ** 2, axis=1)) / (gradient @ gradient))
 
 
 @pytest.fixture(scope="module")
-def gaussian():
+def gaussian() -> tuple[Quadratic, np.ndarray]:
     problem = Quadratic()
     return problem, estimates(EvolutionStrategy(num_samples=SAMPLES, sigma=0.5), problem)
 
@@ -54,7 +57,7 @@ def gaussian():
 
 
 @pytest.mark.parametrize("distribution", EXPECTED)
-def test_the_error_on_a_quadratic_is_the_predicted_one(distribution):
+def test_the_error_on_a_quadratic_is_the_predicted_one(distribution: str) -> None:
     problem = Quadratic()
     found = estimates(EvolutionStrategy(num_samples=SAMPLES, sigma=0.5, distribution=distribution), problem)
     errors = np.sum((found - problem.gradient) ** 2, axis=1) / (problem.gradient @ problem.gradient)
@@ -62,7 +65,9 @@ def test_the_error_on_a_quadratic_is_the_predicted_one(distribution):
     assert abs(errors.mean() - EXPECTED[distribution]) <= allowed + 1e-12
 
 
-def test_gaussian_pairs_err_by_p_plus_one_over_n_and_wrong_scales_do_not(gaussian):
+def test_gaussian_pairs_err_by_p_plus_one_over_n_and_wrong_scales_do_not(
+    gaussian: tuple[Quadratic, np.ndarray],
+) -> None:
     problem, found = gaussian
     low, high = relative_mse_bounds(REPLICATES, num_samples=SAMPLES, num_parameters=SIZE, false_alarm=FALSE_ALARM)
     expected = (SIZE + 1) / SAMPLES
@@ -71,24 +76,23 @@ def test_gaussian_pairs_err_by_p_plus_one_over_n_and_wrong_scales_do_not(gaussia
         assert not low * expected <= relative_mse(found * factor, problem.gradient) <= high * expected
 
 
-def test_the_estimate_is_unbiased_and_has_the_gradients_length(gaussian):
+def test_the_estimate_is_unbiased_and_has_the_gradients_length(gaussian: tuple[Quadratic, np.ndarray]) -> None:
     problem, found = gaussian
     g = problem.gradient
     slopes = found @ g / (g @ g)
     assert abs(slopes.mean() - 1.0) <= 5.5 * np.sqrt(2 / SAMPLES / REPLICATES)
 
 
-def test_the_prediction_is_the_measured_formula():
+def test_the_prediction_is_the_measured_formula() -> None:
     problem = Quadratic()
     objective = gradest.bind(problem)
     for distribution, expected in EXPECTED.items():
         estimator = EvolutionStrategy(num_samples=SAMPLES, distribution=distribution)
-        prediction = estimator.predict(objective.layout, problem.gradient)
+        prediction = estimator.predict(Situation(objective.layout, problem.gradient))
         assert prediction.relative_mse == pytest.approx(expected, rel=1e-12)
-    assert EvolutionStrategy(shaping="z-score").predict(objective.layout, problem.gradient) is None
 
 
-def test_every_sign_vector_of_spsa_gives_the_enumerated_slope():
+def test_every_sign_vector_of_spsa_gives_the_enumerated_slope() -> None:
     problem = Quadratic(shape=(5,), offset=0.3)
     objective = gradest.bind(problem)
     prepared = EvolutionStrategy(num_samples=1, sigma=0.1, distribution="rademacher").prepare(objective)
@@ -104,7 +108,7 @@ def test_every_sign_vector_of_spsa_gives_the_enumerated_slope():
     assert len(met) == 16  # v and -v give the same estimate
 
 
-def test_the_bias_is_that_of_the_smoothed_loss():
+def test_the_bias_is_that_of_the_smoothed_loss() -> None:
     problem, sigma = Steps(), 0.8
     found = estimates(EvolutionStrategy(num_samples=40, sigma=sigma), problem, 500)
     smoothed = problem.smoothed_gradient(sigma)
@@ -115,11 +119,11 @@ def test_the_bias_is_that_of_the_smoothed_loss():
 
 # -- baselines --------------------------------------------------------------------------------------------------
 
-ONE_SIDED = {"antithetic": False, "sigma": 0.1, "num_samples": 8}
+ONE_SIDED: dict[str, Any] = {"antithetic": False, "sigma": 0.1, "num_samples": 8}
 
 
 @pytest.mark.parametrize("baseline", ["none", "value", "leave-one-out", "mean"])
-def test_only_the_vanilla_estimate_depends_on_a_constant(baseline):
+def test_only_the_vanilla_estimate_depends_on_a_constant(baseline: str) -> None:
     estimator = EvolutionStrategy(baseline=baseline, **ONE_SIDED)
     low, high = (estimator(Quadratic(offset=offset), rng=0).gradient["x"] for offset in (0.0, 1000.0))
     assert np.allclose(low, high, rtol=1e-6, atol=1e-8) == (baseline != "none")
@@ -129,17 +133,17 @@ def test_only_the_vanilla_estimate_depends_on_a_constant(baseline):
 
 
 @pytest.mark.parametrize("samples", [2, 3, 10])
-def test_the_batch_mean_divides_by_n_minus_one(samples):
-    arguments = {**ONE_SIDED, "num_samples": samples}
+def test_the_batch_mean_divides_by_n_minus_one(samples: int) -> None:
+    arguments: dict[str, Any] = {**ONE_SIDED, "num_samples": samples}
     unbiased = EvolutionStrategy(baseline="leave-one-out", **arguments)(Quadratic(), rng=1).gradient["x"]
     shrunk = EvolutionStrategy(baseline="mean", **arguments)(Quadratic(), rng=1).gradient["x"]
     assert np.allclose(shrunk, (1 - 1 / samples) * unbiased, rtol=1e-12)
 
 
-def test_two_directions_with_a_leave_one_out_baseline_have_scale_one():
+def test_two_directions_with_a_leave_one_out_baseline_have_scale_one() -> None:
     problem = Quadratic(curvature=0.0)
     g = problem.gradient
-    arguments = {**ONE_SIDED, "num_samples": 2}
+    arguments: dict[str, Any] = {**ONE_SIDED, "num_samples": 2}
     slopes = {}
     for baseline in ("leave-one-out", "mean"):
         found = estimates(EvolutionStrategy(baseline=baseline, **arguments), problem, 1200) @ g / (g @ g)
@@ -149,20 +153,22 @@ def test_two_directions_with_a_leave_one_out_baseline_have_scale_one():
 
 
 @pytest.mark.parametrize("baseline", ["none", "value", "leave-one-out"])
-def test_one_sided_errors_are_the_predicted_ones(baseline):
+def test_one_sided_errors_are_the_predicted_ones(baseline: str) -> None:
     problem = Quadratic()
     matrix, _ = problem.terms
     objective = gradest.bind(problem)
     estimator = EvolutionStrategy(baseline=baseline, antithetic=False, sigma=0.7, num_samples=SAMPLES)
     value = float(objective.prepare_value()(objective.start))
-    prediction = estimator.predict(objective.layout, problem.gradient, value=value, hessian=matrix)
+    prediction = estimator.predict(Situation(objective.layout, problem.gradient, value=value, hessian=matrix))
+    assert prediction is not None
+    assert prediction.relative_mse is not None
     found = estimates(estimator, problem)
     errors = np.sum((found - problem.gradient) ** 2, axis=1) / (problem.gradient @ problem.gradient)
     assert abs(errors.mean() - prediction.relative_mse) <= 5.5 * errors.std() / np.sqrt(len(errors))
     assert prediction.relative_mse > (SIZE + 1) / SAMPLES
 
 
-def test_value_baseline_returns_the_value():
+def test_value_baseline_returns_the_value() -> None:
     objective = gradest.bind(Quadratic())
     estimate = EvolutionStrategy(baseline="value", **ONE_SIDED)(objective, rng=0)
     assert estimate.value == pytest.approx(float(objective.prepare_value()(objective.start)))
@@ -184,7 +190,9 @@ def test_value_baseline_returns_the_value():
         ("sign", False, "leave-one-out"),
     ],
 )
-def test_shaped_estimates_keep_the_direction_and_have_the_known_length(shaping, antithetic, baseline):
+def test_shaped_estimates_keep_the_direction_and_have_the_known_length(
+    shaping: str, antithetic: bool, baseline: str
+) -> None:
     lengths = []
     for offset in (0.7, 50.0):
         problem = Quadratic(curvature=0.0, offset=offset)
@@ -199,7 +207,7 @@ def test_shaped_estimates_keep_the_direction_and_have_the_known_length(shaping, 
     assert abs(lengths[0] / shaping_scale(shaping) - 1.0) <= allowed
 
 
-def test_ranks_ignore_any_increasing_function_and_share_ties():
+def test_ranks_ignore_any_increasing_function_and_share_ties() -> None:
     fitness = np.array([[0.3, -1.0, 2.0, 0.3]])
     weights = shaped_weights(fitness, "centered-rank", 0.0)
     assert np.allclose(weights * 4, [0.0, -0.5, 0.5, 0.0])
@@ -207,7 +215,7 @@ def test_ranks_ignore_any_increasing_function_and_share_ties():
     assert np.array_equal(shaped_weights(np.ones((2, 3)), "z-score", 0.0), np.zeros(3))
 
 
-def test_values_that_have_no_rank_are_refused():
+def test_values_that_have_no_rank_are_refused() -> None:
     with pytest.raises(NonFiniteError, match="1 of 3"):
         shaped_weights(np.array([[1.0, np.nan, 2.0]]), "centered-rank", 0.0)
 
@@ -218,12 +226,12 @@ def test_values_that_have_no_rank_are_refused():
 LARGE = Quadratic(offset=10.0)
 
 
-def float32_estimate(sigma, **options):
+def float32_estimate(sigma: float, **options: Any) -> Estimate:
     return EvolutionStrategy(sigma=sigma, num_samples=20, **options)(LARGE, dtype="float32", rng=0)
 
 
 @pytest.mark.parametrize("options", [{}, {"antithetic": False, "baseline": "value"}, {"shaping": "centered-rank"}])
-def test_a_radius_that_drowns_in_rounding_is_warned_of(options):
+def test_a_radius_that_drowns_in_rounding_is_warned_of(options: dict[str, Any]) -> None:
     with pytest.warns(NoiseWarning, match="float32"):
         float32_estimate(1e-7, **options)
     with warnings.catch_warnings():
@@ -232,7 +240,7 @@ def test_a_radius_that_drowns_in_rounding_is_warned_of(options):
         EvolutionStrategy(sigma=1e-7, num_samples=20, **options)(LARGE, rng=0)
 
 
-def test_exact_differences_do_not_cancel():
+def test_exact_differences_do_not_cancel() -> None:
     forward = gradest.get_estimator("forward-gradient", num_samples=20)(LARGE, dtype="float32", rng=0)
     exact = float32_estimate(1e-7, differences="exact")
     with pytest.warns(NoiseWarning):
@@ -246,7 +254,7 @@ def test_exact_differences_do_not_cancel():
 @pytest.mark.parametrize(
     "options", [{}, {"antithetic": False, "baseline": "value"}, {"antithetic": False, "baseline": "leave-one-out"}]
 )
-def test_exact_and_plain_differences_agree_where_rounding_is_small(options):
+def test_exact_and_plain_differences_agree_where_rounding_is_small(options: dict[str, Any]) -> None:
     objective = gradest.bind(Steps())
     found = [
         EvolutionStrategy(num_samples=9, chunk_size=4, sigma=0.1, differences=kind, **options)(objective, rng=0)
@@ -279,13 +287,13 @@ def test_exact_and_plain_differences_agree_where_rounding_is_small(options):
         ({"memory_budget_bytes": -1}, "memory_budget_bytes"),
     ],
 )
-def test_combinations_that_mean_nothing_are_refused(options, hint):
+def test_combinations_that_mean_nothing_are_refused(options: dict[str, Any], hint: str) -> None:
     with pytest.raises(InvalidInputError, match=hint):
         EvolutionStrategy(**options)
 
 
 @pytest.mark.parametrize("options", [{"distribution": "gauss"}, {"baseline": "median"}, {"shaping": "rank"}])
-def test_unknown_names_are_refused(options):
+def test_unknown_names_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(UnknownNameError):
         EvolutionStrategy(**options)
 

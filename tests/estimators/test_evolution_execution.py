@@ -2,20 +2,24 @@
 
 import multiprocessing
 import tracemalloc
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from support.small_losses import Quadratic
 
 import gradest
+from gradest import Estimate, Objective
 from gradest.chunking import choose_chunk_size, chunks
 from gradest.errors import InvalidInputError, MemoryBudgetError
 from gradest.estimators.evolution import EvolutionStrategy
+from gradest.problems.mlp import MLP
 from gradest.sampling import workers
 
-KINDS = {
+KINDS: dict[str, Any] = {
     "pairs": {},
     "value": {"antithetic": False, "baseline": "value"},
     "leave-one-out": {"antithetic": False, "baseline": "leave-one-out"},
@@ -27,15 +31,15 @@ KINDS = {
 SAMPLES = 40
 
 
-def network():
-    return gradest.get_problem("mlp", widths=(8,), batch=12)
+def network() -> MLP:
+    return MLP(widths=(8,), batch=12)
 
 
-def flat(objective, estimate):
+def flat(objective: Objective, estimate: Estimate) -> np.ndarray:
     return np.concatenate([objective.backend.numpy(g).reshape(-1) for g in estimate.gradient.values()])
 
 
-def sum_of_sines(x):
+def sum_of_sines(x: dict[str, Any]) -> float:
     return np.sum(np.sin(x["a"])) * x["b"]
 
 
@@ -46,7 +50,7 @@ POINT = {"a": np.linspace(0.0, 1.0, 6), "b": np.array(0.5)}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_chunks_change_an_estimate_by_rounding_alone(kind):
+def test_chunks_change_an_estimate_by_rounding_alone(kind: str) -> None:
     objective = gradest.bind(network())
     estimator = EvolutionStrategy(num_samples=SAMPLES, **KINDS[kind])
     whole = flat(objective, estimator(objective, rng=3))
@@ -56,7 +60,7 @@ def test_chunks_change_an_estimate_by_rounding_alone(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_cost_is_counted_as_stated_for_every_chunk_size(kind):
+def test_the_cost_is_counted_as_stated_for_every_chunk_size(kind: str) -> None:
     objective = gradest.bind(network())
     for size in (None, 1, 7, SAMPLES):
         estimator = EvolutionStrategy(num_samples=SAMPLES, chunk_size=size, **KINDS[kind])
@@ -65,7 +69,7 @@ def test_the_cost_is_counted_as_stated_for_every_chunk_size(kind):
         assert objective.counts - before == estimate.cost == estimator.cost(objective.layout)
 
 
-def test_chunks_cover_everything_once_and_are_balanced():
+def test_chunks_cover_everything_once_and_are_balanced() -> None:
     for items, per_item in ((1, 8), (1000, 1 << 20), (999, 1 << 21), (7, 1 << 30)):
         size = choose_chunk_size(items, bytes_per_item=per_item, memory_budget_bytes=1 << 31)
         pieces = chunks(items, size)
@@ -75,7 +79,7 @@ def test_chunks_cover_everything_once_and_are_balanced():
         assert max(lengths[:-1], default=size) == size
 
 
-def test_sizes_beyond_32_bits_are_no_trouble():
+def test_sizes_beyond_32_bits_are_no_trouble() -> None:
     count = 50_000
     size = choose_chunk_size(count, bytes_per_item=8 * count)
     assert 0 < size * 8 * count <= 1 << 28
@@ -83,7 +87,7 @@ def test_sizes_beyond_32_bits_are_no_trouble():
         choose_chunk_size(count, bytes_per_item=8 * count, chunk_size=count)
 
 
-def test_what_does_not_fit_the_budget_is_refused():
+def test_what_does_not_fit_the_budget_is_refused() -> None:
     objective = gradest.bind(network())
     with pytest.raises(MemoryBudgetError, match="memory_budget_bytes="):
         EvolutionStrategy(memory_budget_bytes=1000)(objective, rng=0)
@@ -91,8 +95,8 @@ def test_what_does_not_fit_the_budget_is_refused():
         EvolutionStrategy(memory_budget_bytes=100_000, distribution="orthogonal").prepare(objective)
 
 
-def test_memory_does_not_grow_with_the_number_of_directions():
-    def f(x):
+def test_memory_does_not_grow_with_the_number_of_directions() -> None:
+    def f(x: np.ndarray) -> float:
         return x @ x
 
     point = np.ones(100_000)
@@ -112,19 +116,19 @@ def test_memory_does_not_grow_with_the_number_of_directions():
 
 
 @pytest.fixture(scope="module")
-def pools():
+def pools() -> Iterator[tuple[Any, Any]]:
     context = multiprocessing.get_context("spawn")
     with ThreadPoolExecutor(3) as threads, ProcessPoolExecutor(2, mp_context=context) as processes:
         yield threads, processes
 
 
 @pytest.fixture
-def small_tasks(monkeypatch):
+def small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_TASK_WORK", 100_000)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_workers_change_no_bit(kind, pools, small_tasks):
+def test_workers_change_no_bit(kind: str, pools: tuple[Any, Any], small_tasks: None) -> None:
     objective = gradest.bind(network(), dtype="float32")
     estimator = EvolutionStrategy(num_samples=SAMPLES, chunk_size=4, sigma=0.05, **KINDS[kind])
     assert len(workers.task_groups(estimator.blocks(objective.layout), objective)) > 3
@@ -137,7 +141,7 @@ def test_workers_change_no_bit(kind, pools, small_tasks):
 
 
 @pytest.mark.parametrize("name", ["forward-gradient", "smoothed", "node-perturbation", "es-row-space"])
-def test_workers_change_no_bit_of_other_estimators(name, pools, small_tasks):
+def test_workers_change_no_bit_of_other_estimators(name: str, pools: tuple[Any, Any], small_tasks: None) -> None:
     objective = gradest.bind(network())
     estimator = gradest.get_estimator(name, num_samples=12, chunk_size=2)
     alone = flat(objective, estimator.prepare(objective)(rng=3))
@@ -148,7 +152,7 @@ def test_workers_change_no_bit_of_other_estimators(name, pools, small_tasks):
         assert objective.counts - before == estimator.cost(objective.layout)
 
 
-def test_a_users_function_is_sent_to_processes_where_it_can_be(pools, small_tasks):
+def test_a_users_function_is_sent_to_processes_where_it_can_be(pools: tuple[Any, Any], small_tasks: None) -> None:
     _, processes = pools
     objective = gradest.bind(sum_of_sines, POINT)
     estimator = EvolutionStrategy(num_samples=6)
@@ -164,7 +168,7 @@ def test_a_users_function_is_sent_to_processes_where_it_can_be(pools, small_task
 
 @pytest.mark.parametrize("backend", ["jax"])
 @pytest.mark.parametrize("shaping", [None, "sign"])  # one pass over the directions, and two
-def test_signs_that_cross_as_bits_are_those_drawn_as_numbers(shaping, backend):
+def test_signs_that_cross_as_bits_are_those_drawn_as_numbers(shaping: str | None, backend: str) -> None:
     estimator = EvolutionStrategy(num_samples=12, distribution="rademacher", shaping=shaping, chunk_size=5)
     here, there = (gradest.bind(network(), backend=name) for name in ("numpy", backend))
     drawn, unpacked = (flat(o, estimator.prepare(o)(rng=3)) for o in (here, there))
@@ -173,7 +177,7 @@ def test_signs_that_cross_as_bits_are_those_drawn_as_numbers(shaping, backend):
 
 
 @pytest.mark.parametrize("backend", ["torch", "mxnet", "jax"])
-def test_every_backend_perturbs_in_the_same_directions(backend):
+def test_every_backend_perturbs_in_the_same_directions(backend: str) -> None:
     kinds = ("pairs", "low rank") if backend != "jax" else ("pairs",)  # each costs a compilation there
     for kind in kinds:
         estimator = EvolutionStrategy(num_samples=6, **KINDS[kind])
@@ -182,11 +186,11 @@ def test_every_backend_perturbs_in_the_same_directions(backend):
         assert np.linalg.norm(one - other) <= 1e-10 * np.linalg.norm(one)
 
 
-def test_structured_evaluation_is_the_plain_one():
+def test_structured_evaluation_is_the_plain_one() -> None:
     problem = Quadratic()
     matrix, slope = (term.copy() for term in problem.terms)
 
-    def f(x):
+    def f(x: np.ndarray) -> float:
         v = x.reshape(-1)
         return problem.offset + slope @ v + 0.5 * v @ matrix @ v
 
@@ -197,7 +201,7 @@ def test_structured_evaluation_is_the_plain_one():
         assert np.allclose(structured.gradient["x"], plain.gradient, rtol=1e-9, atol=1e-10)
 
 
-def test_scalars_and_several_parameters_are_estimated_together():
+def test_scalars_and_several_parameters_are_estimated_together() -> None:
     estimate = EvolutionStrategy(num_samples=7, distribution="orthogonal", sigma=1e-4)(sum_of_sines, POINT, rng=0)
     assert estimate.gradient["b"].shape == ()
     assert np.allclose(estimate.gradient["b"], np.sum(np.sin(POINT["a"])), rtol=1e-6)

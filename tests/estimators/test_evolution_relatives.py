@@ -1,13 +1,15 @@
 """Pathwise smoothing, guided ES, node perturbation and ES in the row space: what each assumes, and what it gains."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 from support.small_losses import Quadratic, Steps
 
 import gradest
-from gradest import Problem
+from gradest import Estimator, Objective, Problem
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimator import Target
 from gradest.estimators.evolution import EvolutionStrategy
@@ -15,26 +17,28 @@ from gradest.estimators.guided import GuidedES
 from gradest.estimators.node_perturbation import NodePerturbation
 from gradest.estimators.row_space import RowSpaceES
 from gradest.estimators.smoothed import SmoothedGradient
+from gradest.problems.mlp import MLP
+from gradest.situation import Situation
 
 
-def network(**fields):
-    return gradest.get_problem("mlp", **{"widths": (5,), "batch": 6, **fields})
+def network(**fields: Any) -> MLP:
+    return MLP(**{"widths": (5,), "batch": 6, **fields})
 
 
-def flat(objective, gradient):
+def flat(objective: Objective, gradient: dict[str, np.ndarray]) -> np.ndarray:
     return objective.layout.flatten([objective.backend.numpy(g) for g in gradient.values()])
 
 
-def replicates(estimator, objective, count):
+def replicates(estimator: Estimator, objective: Objective, count: int) -> np.ndarray:
     prepared = estimator.prepare(objective)
     return np.stack([flat(objective, prepared(rng=seed).gradient) for seed in range(count)])
 
 
-def exact(objective):
+def exact(objective: Objective) -> np.ndarray:
     return flat(objective, gradest.get_estimator("analytic")(objective).gradient)
 
 
-def is_unbiased(found, target, standard_errors=5.5):
+def is_unbiased(found: np.ndarray, target: np.ndarray, standard_errors: float = 5.5) -> bool:
     """Return whether no entry of the mean, nor its slope along the target, is off by more than so many errors."""
     slopes = found @ target / (target @ target) - 1.0
     deviations = np.column_stack([found - target, slopes])
@@ -45,7 +49,7 @@ def is_unbiased(found, target, standard_errors=5.5):
 # -- pathwise -------------------------------------------------------------------------------------------------------
 
 
-def test_pathwise_smoothing_has_the_predicted_error_on_a_quadratic():
+def test_pathwise_smoothing_has_the_predicted_error_on_a_quadratic() -> None:
     problem, sigma = Quadratic(), 0.7
     matrix, _ = problem.terms
     objective = gradest.bind(problem)
@@ -54,25 +58,25 @@ def test_pathwise_smoothing_has_the_predicted_error_on_a_quadratic():
     errors = np.sum((found - problem.gradient) ** 2, axis=1) / (problem.gradient @ problem.gradient)
     expected = sigma**2 * np.sum(matrix**2) / (4 * problem.gradient @ problem.gradient)
     assert abs(errors.mean() - expected) <= 5.5 * errors.std() / np.sqrt(len(errors))
-    prediction = estimator.predict(objective.layout, problem.gradient, hessian=matrix)
+    prediction = estimator.predict(Situation(objective.layout, problem.gradient, hessian=matrix))
     assert prediction.relative_mse == pytest.approx(expected)
 
 
-def test_pathwise_pairs_are_exact_on_a_quadratic():
+def test_pathwise_pairs_are_exact_on_a_quadratic() -> None:
     problem = Quadratic()
     found = SmoothedGradient(num_samples=2, sigma=0.7, antithetic=True)(problem, rng=0)
     assert np.allclose(found.gradient["x"].reshape(-1), problem.gradient, rtol=1e-12)
     assert found.cost == gradest.Cost(vjps=4)
 
 
-def test_pathwise_estimates_have_the_smoothed_gradient_as_mean():
+def test_pathwise_estimates_have_the_smoothed_gradient_as_mean() -> None:
     problem, sigma = Steps(), 0.8
     found = SmoothedGradient(num_samples=4000, sigma=sigma)(problem, rng=0).gradient["x"]
     assert np.allclose(found, problem.smoothed_gradient(sigma), atol=0.03)
     assert not np.allclose(found, problem.gradient, atol=0.03)
 
 
-def test_pathwise_smoothing_refuses_directions_to_one_side():
+def test_pathwise_smoothing_refuses_directions_to_one_side() -> None:
     with pytest.raises(UnsupportedError, match="antithetic=True"):
         SmoothedGradient(distribution="coordinates")
 
@@ -80,7 +84,7 @@ def test_pathwise_smoothing_refuses_directions_to_one_side():
 # -- guided ---------------------------------------------------------------------------------------------------------
 
 
-def test_guides_that_hold_the_gradient_make_it_unbiased_and_sharper():
+def test_guides_that_hold_the_gradient_make_it_unbiased_and_sharper() -> None:
     problem = Quadratic()
     objective = gradest.bind(problem)
     g = problem.gradient
@@ -92,7 +96,7 @@ def test_guides_that_hold_the_gradient_make_it_unbiased_and_sharper():
     assert np.sum(np.var(guided, axis=0)) < 0.5 * np.sum(np.var(plain, axis=0))
 
 
-def test_the_expectation_of_guided_es_is_the_stated_matrix_times_the_gradient():
+def test_the_expectation_of_guided_es_is_the_stated_matrix_times_the_gradient() -> None:
     problem = Quadratic()
     objective = gradest.bind(problem)
     generator = np.random.default_rng(0)
@@ -104,7 +108,7 @@ def test_the_expectation_of_guided_es_is_the_stated_matrix_times_the_gradient():
     assert is_unbiased(found, (alpha * g + share * basis @ (basis.T @ g)) / (alpha + share))
 
 
-def test_guided_es_without_guidance_is_plain_and_says_so():
+def test_guided_es_without_guidance_is_plain_and_says_so() -> None:
     problem = Quadratic()
     guide = {"x": np.ones(problem.shape)}
     estimator = GuidedES(num_samples=4, guides=[guide], alpha=1.0)
@@ -113,7 +117,7 @@ def test_guided_es_without_guidance_is_plain_and_says_so():
     assert GuidedES(guides=[guide]).target is Target.DIRECTION
 
 
-def test_guides_must_be_there_and_independent():
+def test_guides_must_be_there_and_independent() -> None:
     with pytest.raises(UnsupportedError, match="guides="):
         GuidedES()(Quadratic(), rng=0)
     ones = {"x": np.ones((3, 4))}
@@ -128,7 +132,7 @@ def test_guides_must_be_there_and_independent():
 
 @pytest.mark.parametrize("kind", [NodePerturbation, RowSpaceES])
 @pytest.mark.parametrize("bias", [True, False])
-def test_layerwise_estimates_are_unbiased_for_the_gradient(kind, bias):
+def test_layerwise_estimates_are_unbiased_for_the_gradient(kind: Callable[..., Estimator], bias: bool) -> None:
     objective = gradest.bind(network(bias=bias))
     g = exact(objective)
     found = replicates(kind(num_samples=10, sigma=1e-3), objective, 250)
@@ -137,7 +141,7 @@ def test_layerwise_estimates_are_unbiased_for_the_gradient(kind, bias):
 
 
 @pytest.mark.parametrize(("kind", "least_gain"), [(NodePerturbation, 1.5), (RowSpaceES, 2.0)])
-def test_layerwise_estimates_err_less_than_plain_ones(kind, least_gain):
+def test_layerwise_estimates_err_less_than_plain_ones(kind: Callable[..., Estimator], least_gain: float) -> None:
     objective = gradest.bind(network(batch=3))
     g = exact(objective)
     errors = [
@@ -147,7 +151,7 @@ def test_layerwise_estimates_err_less_than_plain_ones(kind, least_gain):
     assert errors[0] / errors[1] > least_gain
 
 
-def test_the_error_in_the_row_space_is_that_of_its_dimension():
+def test_the_error_in_the_row_space_is_that_of_its_dimension() -> None:
     problem = network(batch=3)
     objective = gradest.bind(problem)
     g = exact(objective)
@@ -158,7 +162,7 @@ def test_the_error_in_the_row_space_is_that_of_its_dimension():
     assert abs(errors.mean() - (dimension + 1) / 5) <= 5.5 * errors.std() / np.sqrt(len(errors))
 
 
-def test_as_many_node_directions_as_nodes_give_the_gradient():
+def test_as_many_node_directions_as_nodes_give_the_gradient() -> None:
     objective = gradest.bind(network(batch=2))
     nodes = 2 * 5 + 2 * 10
     found = NodePerturbation(num_samples=nodes, distribution="orthogonal", sigma=1e-4)(objective, rng=0)
@@ -173,13 +177,13 @@ class Penalised(Problem):
 
     name = "test-penalised"
 
-    def parameters(self):
+    def parameters(self) -> dict[str, np.ndarray]:
         return {"W": np.ones((4, 2))}
 
-    def data(self):
+    def data(self) -> dict[str, np.ndarray]:
         return {"x": np.eye(4)[:2]}
 
-    def loss(self, ops, params, data):
+    def loss(self, ops: Any, params: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
         outputs = ops.affine(data["x"], params["W"], None)
         return ops.sum(ops.square(outputs), axis=(-2, -1)) + ops.sum(params["W"] * params["W"], axis=(-2, -1))
 
@@ -190,25 +194,25 @@ class Reused(Penalised):
 
     name = "test-reused"
 
-    def loss(self, ops, params, data):
+    def loss(self, ops: Any, params: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
         outputs = ops.affine(data["x"], params["W"], None)
         return ops.sum(ops.square(outputs), axis=(-2, -1)) * ops.sum(data["x"], axis=(-2, -1))
 
 
 @pytest.mark.parametrize("kind", [NodePerturbation, RowSpaceES])
 @pytest.mark.parametrize("backend", ["numpy", "torch"])
-def test_a_penalty_on_weights_is_refused(kind, backend):
+def test_a_penalty_on_weights_is_refused(kind: Callable[..., Estimator], backend: str) -> None:
     with pytest.raises(UnsupportedError, match="affine"):
         kind()(Penalised(), backend=backend, rng=0)
 
 
-def test_data_used_outside_layers_are_refused():
+def test_data_used_outside_layers_are_refused() -> None:
     with pytest.raises(UnsupportedError, match="'x'"):
         RowSpaceES()(Reused(), rng=0)
 
 
 @pytest.mark.parametrize("kind", [NodePerturbation, RowSpaceES])
-def test_losses_without_layers_or_text_are_refused(kind):
+def test_losses_without_layers_or_text_are_refused(kind: Callable[..., Estimator]) -> None:
     with pytest.raises(UnsupportedError):
         kind()(Quadratic(), rng=0)
     with pytest.raises(UnsupportedError, match="'es'"):

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import gradest
-from gradest.measurement.compare import flat
 from gradest.measurement.reference import reference_gradient
+from gradest.measurement.session import flat
 
 BACKENDS = ("numpy", "jax", "torch", "mxnet")
 DTYPES = ("float32", "float64")
@@ -76,7 +76,7 @@ def own_function(backend: str) -> Callable[[Mapping[str, Any], Any], Any]:
 
 def estimator(name: str, guide: Any) -> gradest.Estimator:
     """Return the estimator, with 400 directions, and with the gradient for a guide where it takes guides."""
-    found = gradest.get_estimator(name, **({"guides": [guide]} if name == "guided-es" else {}))
+    found: Any = gradest.get_estimator(name, **({"guides": [guide]} if name == "guided-es" else {}))
     return replace(found, num_samples=400) if hasattr(found, "num_samples") else found
 
 

@@ -10,8 +10,8 @@ from scipy.optimize import approx_fprime
 import gradest
 from gradest.estimators.finite_difference import FiniteDifference
 from gradest.measurement.accuracy import compare_gradients
-from gradest.measurement.compare import flat
 from gradest.measurement.reference import reference_gradient
+from gradest.measurement.session import flat
 
 SMOOTH = ("tanh", "sigmoid", "softplus", "requ")
 BACKENDS = ("numpy", "jax", "torch", "mxnet")

@@ -8,8 +8,8 @@ import pytest
 
 import gradest
 from gradest.measurement.accuracy import compare_gradients
-from gradest.measurement.compare import flat
 from gradest.measurement.reference import reference_gradient
+from gradest.measurement.session import flat
 
 COMPLEX_STEP = gradest.get_estimator("complex-step")
 

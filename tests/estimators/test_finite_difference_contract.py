@@ -8,7 +8,8 @@ import pytest
 
 import gradest
 from gradest.estimators.finite_difference import FiniteDifference
-from gradest.measurement.compare import flat
+from gradest.measurement.session import flat
+from gradest.situation import Situation
 
 P = 3 * 4 + 4
 
@@ -106,9 +107,9 @@ def test_no_chunk_size_shows(chunk_size: int, differences: str) -> None:
 def test_chosen_coordinates_have_their_derivatives_and_the_others_zeros() -> None:
     objective = gradest.bind(gradest.get_problem("mlp", widths=(5,), batch=4))
     chosen = (3, 330, 0, 341)
-    for options in ({}, {"differences": "exact"}):
-        whole = flat(objective, FiniteDifference(path="auto", **options).prepare(objective)())
-        some = flat(objective, FiniteDifference(coordinates=chosen, **options).prepare(objective)())
+    for differences in ("plain", "exact"):
+        whole = flat(objective, FiniteDifference(path="auto", differences=differences).prepare(objective)())
+        some = flat(objective, FiniteDifference(coordinates=chosen, differences=differences).prepare(objective)())
         np.testing.assert_allclose(some[list(chosen)], whole[list(chosen)], rtol=1e-7, atol=1e-10)
         assert np.count_nonzero(some) <= len(chosen)
 
@@ -119,10 +120,10 @@ def test_drawn_coordinates_average_to_the_gradient() -> None:
     assert estimator.stochastic
     assert not FiniteDifference().stochastic
     prepared = estimator.prepare(objective)
-    exact = objective.layout.flatten(list(by_hand(parameters()).values()))
+    exact = np.asarray(objective.layout.flatten(list(by_hand(parameters()).values())), dtype=np.float64)
     estimates = np.array([flat(objective, prepared(rng=seed)) for seed in range(800)])
     spread = np.sum((estimates - exact) ** 2, axis=1).mean() / np.sum(exact**2)
-    predicted = estimator.predict(objective.layout, np.asarray(exact))
+    predicted = estimator.predict(Situation(objective.layout, exact))
     assert predicted is not None
     assert spread == pytest.approx(predicted.relative_mse, rel=0.1)
     assert np.linalg.norm(estimates.mean(axis=0) - exact) < 4 * np.sqrt(spread / 800) * np.linalg.norm(exact)

@@ -11,8 +11,8 @@ import gradest
 from gradest.datasets import Dataset, from_arrays
 from gradest.estimators.forward import Forward
 from gradest.measurement.accuracy import compare_gradients
-from gradest.measurement.compare import flat
 from gradest.measurement.reference import reference_gradient
+from gradest.measurement.session import flat
 
 SMALL: dict[str, Any] = {"widths": (6,), "batch": 8}
 NATIVE = ("jax", "torch")

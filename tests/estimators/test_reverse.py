@@ -12,8 +12,8 @@ import pytest
 import gradest
 from gradest.estimators.reverse import Reverse
 from gradest.measurement.accuracy import compare_gradients
-from gradest.measurement.compare import flat
 from gradest.measurement.reference import reference_gradient
+from gradest.measurement.session import flat
 
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "requ", "softplus")
 PROBLEMS = ("rosenbrock", "logsumexp", "cubic-graph", "log-graph", "quadratic", "least-squares", "softmax-regression")
@@ -90,4 +90,4 @@ def test_what_cannot_be_checkpointed_is_refused() -> None:
         Reverse(checkpoint=True, engine="native")
     for wrong in (-1, 1.5, "all"):
         with pytest.raises(gradest.InvalidInputError, match="checkpoint"):
-            Reverse(checkpoint=wrong)  # type: ignore[arg-type]  # what a user may write
+            Reverse(checkpoint=wrong)

@@ -17,9 +17,11 @@ def exact_least_squares(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> list[Fra
     rows = [[Fraction(float(v)) for v in row] for row in x]
     weights, targets = [Fraction(float(v)) for v in w], [Fraction(float(v)) for v in y]
     residuals = [
-        sum(a * b for a, b in zip(row, weights, strict=True)) - t for row, t in zip(rows, targets, strict=True)
+        sum((a * b for a, b in zip(row, weights, strict=True)), Fraction()) - t
+        for row, t in zip(rows, targets, strict=True)
     ]
-    return [sum(row[j] * r for row, r in zip(rows, residuals, strict=True)) / len(rows) for j in range(len(weights))]
+    columns = zip(*rows, strict=True)
+    return [sum((x * r for x, r in zip(c, residuals, strict=True)), Fraction()) / len(rows) for c in columns]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -1,6 +1,8 @@
-"""The clock counts, calibrates, interleaves and waits; nothing here asserts how long anything takes."""
+"""The clock counts, calibrates and waits; a cell's times follow from its blocks. Nothing asserts how long it takes."""
 
-from gradest.measurement.timing import Timing, measure, time_once
+import pytest
+
+from gradest.measurement.timing import Block, Timing, calibrate, time_block, time_once
 
 
 class Probe:
@@ -17,6 +19,14 @@ class Probe:
         self.events.append(f"wait {result}")
 
 
+def block(*walls: float, cpu: float = 1.0, loops: int = 1, value: float = 1.0) -> Block:
+    return Block(wall_seconds=walls, cpu_seconds=tuple(cpu * w for w in walls), loops=loops, value_seconds=value)
+
+
+def timing(*blocks: Block, on_processor: bool = True) -> Timing:
+    return Timing(preparation_seconds=0.0, first_call_seconds=0.0).with_blocks(blocks, on_processor=on_processor)
+
+
 def test_a_single_call_is_awaited_inside_the_clock() -> None:
     probe = Probe()
     seconds, result = time_once(lambda: probe.call("a"), probe.wait)
@@ -25,30 +35,38 @@ def test_a_single_call_is_awaited_inside_the_clock() -> None:
     assert probe.events == ["a", "wait a"]
 
 
-def test_blocks_of_all_calls_alternate_and_each_block_is_awaited() -> None:
-    probe, ends = Probe(), []
-    calls = {name: ((lambda name=name: probe.call(name)), probe.wait) for name in ("a", "b", "c")}
-    timings = measure(
-        calls,
-        block_seconds=1e-5,
-        budget_seconds=0.0,
-        minimum_blocks=4,
-        after_block=lambda: ends.append(probe.events[-1]),
-    )
-    assert all(len(timing.samples_seconds) == 4 for timing in timings.values())
-    assert all(event.startswith("wait") for event in ends)
-    rounds = [ends[k : k + 3] for k in range(0, 12, 3)]
-    assert all(sorted(each) == ["wait a", "wait b", "wait c"] for each in rounds)
-    assert len({tuple(each) for each in rounds}) > 1  # the order is drawn anew
+def test_a_block_is_awaited_once_at_its_end() -> None:
+    probe = Probe()
+    time_block(lambda: probe.call("a"), probe.wait, 3)
+    assert probe.events == ["a", "a", "a", "wait a"]
 
 
 def test_calibration_reaches_the_block_length() -> None:
-    timing = measure({"pass": ((lambda: None), (lambda _: None))}, block_seconds=1e-3, budget_seconds=0.0)["pass"]
-    assert timing.calls_per_block > 10
+    assert calibrate(lambda: None, lambda _: None, 1e-3) > 10
 
 
-def test_median_and_spread() -> None:
-    timing = Timing((1.0, 2.0, 3.0, 4.0, 100.0), 1, 1.0)
-    assert timing.median_seconds == 3.0
-    assert timing.spread == (4.0 - 2.0) / 3.0
-    assert Timing((1.0,), 1, 1.0).spread == 0.0
+def test_median_spread_and_units_follow_from_the_blocks() -> None:
+    found = timing(block(1.0, 2.0, 3.0, value=2.0), block(4.0, 100.0, value=2.0))
+    assert found.median_seconds == 3.0
+    assert found.iqr_seconds == 4.0 - 2.0
+    assert found.loss_units == 1.5
+    assert found.rounds == [3, 2]
+    assert timing(block(1.0)).iqr_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("share", "on_processor", "disturbed"), [(1.0, True, False), (0.5, True, True), (0.5, False, False)]
+)
+def test_waiting_is_disturbance_where_the_processor_does_the_work(
+    share: float, on_processor: bool, disturbed: bool
+) -> None:
+    assert timing(block(1.0, 1.0, cpu=share), on_processor=on_processor).disturbed is disturbed
+
+
+def test_long_samples_weigh_more_in_the_share_of_the_processor() -> None:
+    found = timing(block(1.0, cpu=1.0, loops=9), block(1.0, cpu=0.0, loops=1))
+    assert found.cpu_wall_ratio == pytest.approx(0.9)
+
+
+def test_without_blocks_nothing_is_said_of_steady_time() -> None:
+    assert timing().median_seconds is None

@@ -211,7 +211,7 @@ def slopes_at_zero(backend: Backend, kernel: str) -> dict[str, float]:
     ops = backend.operations(kernel)
 
     def loss(leaves: Any, data: Any) -> Any:
-        total = 0.0
+        total: Any = 0.0
         for (_, function, _), leaf in zip(KINKS, leaves, strict=True):
             total = total + ops.sum(function(ops, leaf))
         return total

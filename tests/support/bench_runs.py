@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from gradest_bench.suite.schema import parse_suite
 from gradest_bench.worker.launch import Launch
 
 TESTS = Path(__file__).resolve().parents[1]
+ROOTS = [str(TESTS.parent / name) for name in (".", "backends", "benchmarks", "tests")]
 QUICK_BUDGET = "[budget]\nrepetitions = 2\nminimum_samples = 2\nminimum_seconds = 0.02\n"
 
 
@@ -69,3 +71,15 @@ def run_suite(text: str, folder: Path, listener: Silent | None = None) -> dict[s
             plugins=suite.plugins,
         ).run()
     return {record.cell.estimator.label: record for record in records}
+
+
+def lasting(record: Record) -> dict[str, Any]:
+    """Return what must not differ between two runs: everything but times."""
+    return {
+        "identity": record.identity,
+        "outcome": record.outcome,
+        "reason": record.reason,
+        "counts": record.counts,
+        "accuracy": record.accuracy,
+        "path": record.facts.get("path"),
+    }

@@ -2,6 +2,7 @@
 
 import support.mutants_of_contract as contract
 import support.mutants_of_scale as scale
+import support.mutants_of_state as state
 import support.mutants_of_streams as streams
 
 from gradest import Estimator
@@ -62,5 +63,8 @@ MUTANTS: dict[str, tuple[Estimator, str]] = {
     "a direction that leads away": (scale.WrongDirection(), "direction"),
     "a lambda among the hyper-parameters": (contract.KeepsALambda(), "configuration"),
     "one buffer for all results": (contract.ReusesItsResult(), "fresh results"),
+    "writes to its state": (state.WritesToItsState(), "state"),
+    "remembers outside its state": (state.RemembersElsewhere(), "state"),
+    "cost of the first estimate for all": (state.CostOfTheFirstAlone(), "state"),
 }
 """What is wrong -> the wrong estimator, and the name of a check that must reject it."""

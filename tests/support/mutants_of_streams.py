@@ -91,7 +91,8 @@ class UsesGlobalRng(PlainEvolution):
 class GeneratorNotAdvanced(PlainEvolution):
     def key(self, rng: Any) -> Any:
         if isinstance(rng, np.random.Generator):
-            rng = np.random.default_rng(rng.bit_generator.seed_seq)
+            seeds: Any = rng.bit_generator.seed_seq
+            rng = np.random.default_rng(seeds)
         return super().key(rng)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from gradest import Cost, Estimator, Layout, Objective, Target
 from gradest.estimate import KernelResult
 from gradest.estimator import PreparedKernel
+from gradest.situation import Situation
 from gradest.theory import LocalModel, Prediction, local_model, mean_excess, relative_mse_es
 
 Array = np.ndarray
@@ -78,20 +79,12 @@ class PlainEvolution(Plain):
     def cost(self, layout: Layout) -> Cost:
         return Cost(values=(2 if self.antithetic else 1) * self.num_samples + (self.baseline == "value"))
 
-    def predict(
-        self,
-        layout: Layout,
-        gradient: Array,
-        *,
-        value: float | None = None,
-        hessian: Array | None = None,
-        objective: Objective | None = None,
-    ) -> Prediction:
-        model: LocalModel = local_model(gradient, value=value, hessian=hessian)
+    def predict(self, at: Situation) -> Prediction:
+        model: LocalModel = local_model(at.gradient, value=at.value, hessian=at.hessian)
         return relative_mse_es(
             self.distribution,
             baseline="antithetic" if self.antithetic else self.baseline,
-            num_parameters=layout.num_parameters,
+            num_parameters=at.layout.num_parameters,
             num_samples=self.num_samples,
             sigma=self.sigma,
             model=model,

@@ -1,7 +1,9 @@
 """Losses of a few parameters whose gradients, Hessians and smoothed gradients are known in closed form."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -19,30 +21,30 @@ class Quadratic(Problem):
     seed: int = 3
 
     @cached_property
-    def terms(self):
+    def terms(self) -> tuple[np.ndarray, np.ndarray]:
         generator = np.random.default_rng(self.seed)
         size = int(np.prod(self.shape))
         matrix = generator.standard_normal((size, size))
         return self.curvature * (matrix + matrix.T) / 4, generator.standard_normal(size)
 
     @property
-    def start(self):
+    def start(self) -> np.ndarray:
         return np.linspace(-1.0, 1.5, int(np.prod(self.shape)))
 
     @property
-    def gradient(self):
+    def gradient(self) -> np.ndarray:
         matrix, slope = self.terms
         return matrix @ self.start + slope
 
-    def parameters(self):
+    def parameters(self) -> dict[str, np.ndarray]:
         return {"x": self.start.reshape(self.shape)}
 
-    def data(self):
+    def data(self) -> dict[str, np.ndarray]:
         matrix, slope = self.terms
         # One coefficient for each pair of entries, in the shape of the parameter twice.
         return {"A": matrix.reshape(*self.shape, *self.shape), "b": slope.reshape(self.shape)}
 
-    def loss(self, ops, params, data):
+    def loss(self, ops: Any, params: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
         x = params["x"]
         axes = tuple(range(-len(self.shape), 0))
         spread = x
@@ -60,24 +62,24 @@ class Steps(Problem):
     size: int = 4
 
     @property
-    def frequencies(self):
+    def frequencies(self) -> np.ndarray:
         return np.linspace(0.5, 1.5, self.size)
 
-    def parameters(self):
+    def parameters(self) -> dict[str, np.ndarray]:
         return {"x": np.linspace(-0.8, 0.9, self.size)}
 
-    def data(self):
+    def data(self) -> dict[str, np.ndarray]:
         return {"w": self.frequencies}
 
-    def loss(self, ops, params, data):
+    def loss(self, ops: Any, params: Mapping[str, Any], data: Mapping[str, Any]) -> Any:
         return ops.sum(ops.tanh(data["w"] * params["x"]), axis=-1)
 
     @property
-    def gradient(self):
+    def gradient(self) -> np.ndarray:
         w, x = self.frequencies, self.parameters()["x"]
         return w / np.cosh(w * x) ** 2
 
-    def smoothed_gradient(self, sigma):
+    def smoothed_gradient(self, sigma: float) -> np.ndarray:
         w, x = self.frequencies, self.parameters()["x"]
         points, weights = np.polynomial.hermite_e.hermegauss(60)
         at = w[:, None] * (x[:, None] + sigma * points)

@@ -11,14 +11,14 @@ import numpy as np
 NODES = 4
 
 
-def product(single, copies):
+def product(single: tuple[np.ndarray, np.ndarray], copies: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the ensemble of independent copies of (weights (M,), points (M, ...)): points (M^copies, copies, ...)."""
     weights, points = single
     picks = np.array(list(itertools.product(range(len(weights)), repeat=copies)))
     return weights[picks].prod(axis=1), points[picks]
 
 
-def scalar(law, nodes=NODES):
+def scalar(law: str, nodes: int = NODES) -> tuple[np.ndarray, np.ndarray]:
     if law == "normal":
         points, weights = np.polynomial.hermite_e.hermegauss(nodes)
     elif law == "uniform":
@@ -29,7 +29,7 @@ def scalar(law, nodes=NODES):
     return weights / weights.sum(), points
 
 
-def circle(size):
+def circle(size: int) -> tuple[np.ndarray, np.ndarray]:
     angles = 2 * np.pi * np.arange(12) / 12 + 0.1
     if size == 2:
         points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -42,7 +42,7 @@ def circle(size):
     return np.repeat(weights / 24, 12), points.reshape(-1, 3) * np.sqrt(3)
 
 
-def frames(size, chi):
+def frames(size: int, chi: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return full orthogonal frames of the plane: points (M, 2, 2), with chi_2 lengths where asked."""
     assert size == 2
     _, first = circle(2)
@@ -57,12 +57,12 @@ def frames(size, chi):
     return np.tile(length_weights / len(pairs), len(pairs)), points.reshape(-1, 2, 2)
 
 
-def permutations(size, count):
+def permutations(size: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     points = np.array([np.sqrt(size) * np.eye(size)[list(p)] for p in itertools.permutations(range(size), count)])
     return np.full(len(points), 1 / len(points)), points
 
 
-def joined(one, other):
+def joined(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Return the ensemble of two independent blocks of directions, side by side."""
     weights = np.multiply.outer(one[0], other[0]).ravel()
     left = np.repeat(one[1], len(other[0]), axis=0)
@@ -70,7 +70,7 @@ def joined(one, other):
     return weights, np.concatenate([left, right], axis=1)
 
 
-def low_rank(shape, rank, nodes=3):
+def low_rank(shape: tuple[int, int], rank: int, nodes: int = 3) -> tuple[np.ndarray, np.ndarray]:
     """Return one direction vec(A B^T) / sqrt(r): points (M, m n). Three nodes: exact to degree 5 in A and in B."""
     rows, columns = shape
     weights, entries = product(scalar("normal", nodes), (rows + columns) * rank)
@@ -79,7 +79,7 @@ def low_rank(shape, rank, nodes=3):
     return weights, (left @ right.transpose(0, 2, 1) / np.sqrt(rank)).reshape(-1, rows * columns)
 
 
-def single(law, size):
+def single(law: str, size: int) -> tuple[np.ndarray, np.ndarray]:
     if law in ("normal", "uniform", "rademacher"):
         return product(scalar(law), size)
     if law == "sphere":
@@ -87,12 +87,12 @@ def single(law, size):
     return np.full(size, 1 / size), np.sqrt(size) * np.eye(size)
 
 
-def ensemble(law, size, count):
+def ensemble(law: str, size: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return weights (M,) and directions (M, N, P) of a law."""
     if law not in ("orthogonal", "orthogonal-chi", "coordinates-without-replacement"):
         return product(single(law, size), count)
 
-    def block(length):
+    def block(length: int) -> tuple[np.ndarray, np.ndarray]:
         if law == "coordinates-without-replacement":
             return permutations(size, length)
         weights, points = frames(size, law == "orthogonal-chi")
@@ -104,7 +104,7 @@ def ensemble(law, size, count):
     return result
 
 
-def mean_and_mse(weights, estimates, target):
+def mean_and_mse(weights: np.ndarray, estimates: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, float]:
     """Return E g_hat (P,), E|g_hat - g|^2 / |g|^2."""
     assert abs(weights.sum() - 1) < 1e-12
     return weights @ estimates, weights @ np.sum((estimates - target) ** 2, axis=1) / (target @ target)

@@ -13,7 +13,7 @@ DEGREES = [0.5, 1, 2, 3, 7, 30, 39.9, 40, 41, 200, 1_000, 20_000, 1_000_000]
 
 
 @pytest.mark.parametrize("degrees", DEGREES)
-def test_tails_agree_with_scipy(degrees):
+def test_tails_agree_with_scipy(degrees: float) -> None:
     spread = math.sqrt(2 * degrees)
     centres = [degrees * share for share in (1e-3, 0.1, 0.5)] + [degrees + spread * z for z in (-3, -1, 0, 1, 3, 6, 12)]
     for statistic in (x for x in centres if x > 0):
@@ -24,40 +24,40 @@ def test_tails_agree_with_scipy(degrees):
 
 
 @pytest.mark.parametrize("statistic", [1e-3, 0.5, 2.0, 30.0, 900.0])
-def test_closed_form_at_two_and_four_degrees(statistic):
+def test_closed_form_at_two_and_four_degrees(statistic: float) -> None:
     half = statistic / 2
     assert theory.chi2_sf(statistic, degrees_of_freedom=2) == pytest.approx(math.exp(-half), rel=1e-13)
     assert theory.chi2_sf(statistic, degrees_of_freedom=4) == pytest.approx((1 + half) * math.exp(-half), rel=1e-13)
 
 
 @pytest.mark.parametrize("statistic", [1e-4, 0.3, 4.0, 60.0])
-def test_closed_form_at_one_degree(statistic):
+def test_closed_form_at_one_degree(statistic: float) -> None:
     exact = math.erfc(math.sqrt(statistic / 2))
     assert theory.chi2_sf(statistic, degrees_of_freedom=1) == pytest.approx(exact, rel=1e-13)
 
 
 @pytest.mark.parametrize("probability", [1e-12, 1e-4, 0.1, 0.5, 0.9])
 @pytest.mark.parametrize("degrees", [1, 2, 7, 40, 1_000, 20_000])
-def test_quantiles_agree_with_scipy(degrees, probability):
+def test_quantiles_agree_with_scipy(degrees: int, probability: float) -> None:
     lower = theory.chi2_quantile(probability, degrees_of_freedom=degrees)
     upper = theory.chi2_quantile(probability, degrees_of_freedom=degrees, upper=True)
     assert lower == pytest.approx(stats.chi2.ppf(probability, degrees), rel=1e-9)
     assert upper == pytest.approx(stats.chi2.isf(probability, degrees), rel=1e-9)
 
 
-def test_the_wilson_hilferty_approximation_would_not_pass():
+def test_the_wilson_hilferty_approximation_would_not_pass() -> None:
     degrees, probability = 7, 1e-4
     cube = 1 - 2 / (9 * degrees) + theory.normal_quantile(1 - probability) * math.sqrt(2 / (9 * degrees))
     exact = theory.chi2_quantile(probability, degrees_of_freedom=degrees, upper=True)
     assert abs(degrees * cube**3 / exact - 1) > 1e-4
 
 
-def test_normal_quantiles_agree_with_scipy():
+def test_normal_quantiles_agree_with_scipy() -> None:
     for probability in (1e-12, 1e-3, 0.2, 0.5, 0.975, 1 - 1e-9):
         assert theory.normal_quantile(probability) == pytest.approx(stats.norm.ppf(probability), rel=1e-12, abs=1e-15)
 
 
-def test_ends_and_refusals():
+def test_ends_and_refusals() -> None:
     assert theory.chi2_sf(0.0, degrees_of_freedom=3) == 1.0
     assert theory.chi2_sf(math.inf, degrees_of_freedom=3) == 0.0
     with pytest.raises(InvalidInputError, match="NaN"):

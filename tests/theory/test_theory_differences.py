@@ -2,7 +2,9 @@
 
 import math
 import sys
+from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ REAL_RULES = [
 ]
 
 
-def quotient(scheme, order, f, x, h):
+def quotient(scheme: str, order: int | None, f: Callable[..., Any], x: Any, h: Any) -> Any:
     """Return the rule written out from its definition, for floats and for exact fractions."""
     if scheme == "forward":
         return (f(x + h) - f(x)) / h
@@ -34,18 +36,19 @@ def quotient(scheme, order, f, x, h):
         return (4 * quotient("central", 2, f, x, h / 2) - quotient("central", 2, f, x, h)) / 3
     if order == 2:
         return (f(x + h) - f(x - h)) / (2 * h)
+    assert order is not None
     return sum(w * f(x + j * h) for j, w in theory.central_coefficients(order).items()) / h
 
 
 @pytest.mark.parametrize("order", [2, 4, 6, 8, 12])
-def test_central_weights_are_exact_on_polynomials(order):
+def test_central_weights_are_exact_on_polynomials(order: int) -> None:
     weights = theory.central_coefficients(order)
     for power in range(order + 1):
         assert sum(w * Fraction(j) ** power for j, w in weights.items()) == (1 if power == 1 else 0)
     assert sum(w * Fraction(j) ** (order + 1) for j, w in weights.items()) != 0
 
 
-def test_central_weights_of_the_tables():
+def test_central_weights_of_the_tables() -> None:
     assert theory.central_coefficients(4) == {
         -2: Fraction(1, 12),
         -1: Fraction(-2, 3),
@@ -56,7 +59,7 @@ def test_central_weights_of_the_tables():
 
 
 @pytest.mark.parametrize(("scheme", "order"), REAL_RULES)
-def test_truncation_is_exact_on_the_first_polynomial_it_misses(scheme, order):
+def test_truncation_is_exact_on_the_first_polynomial_it_misses(scheme: str, order: int | None) -> None:
     """For f = x^(p+1) the (p+1)-th derivative is constant, so that the error is C M h^p in exact fractions."""
     rule = theory.difference_rule(scheme, order=order)
     step = Fraction(1, 10)
@@ -69,21 +72,26 @@ def test_truncation_is_exact_on_the_first_polynomial_it_misses(scheme, order):
 
 
 @pytest.mark.parametrize(("scheme", "order"), REAL_RULES)
-def test_amplification_is_the_response_to_the_worst_and_to_random_noise(scheme, order):
+def test_amplification_is_the_response_to_the_worst_and_to_random_noise(scheme: str, order: int | None) -> None:
     """Every evaluation point in turn returns 1, the rest 0: the weights, whatever way the rule is written."""
     rule = theory.difference_rule(scheme, order=order)
     step = Fraction(1)
-    points = []
-    quotient(scheme, order, lambda x: points.append(x) or Fraction(0), Fraction(0), step)
-    weights = [quotient(scheme, order, lambda x, p=p: Fraction(int(x == p)), Fraction(0), step) for p in set(points)]
+    points = set()
+
+    def noted(x: Fraction) -> Fraction:
+        points.add(x)
+        return Fraction(0)
+
+    quotient(scheme, order, noted, Fraction(0), step)
+    weights = [quotient(scheme, order, lambda x, p=p: Fraction(int(x == p)), Fraction(0), step) for p in points]
     assert rule.amplification == pytest.approx(float(sum(abs(w) for w in weights)), rel=1e-14)
     assert rule.rms_amplification == pytest.approx(math.sqrt(sum(w * w for w in weights)), rel=1e-14)
 
 
 @pytest.mark.parametrize("rms", [False, True])
 @pytest.mark.parametrize(("scheme", "order"), REAL_RULES)
-def test_the_best_step_minimises_the_curve(scheme, order, rms):
-    arguments = {"noise": 3e-12, "derivative_bound": 5.0, "order": order, "rms": rms}
+def test_the_best_step_minimises_the_curve(scheme: str, order: int | None, rms: bool) -> None:
+    arguments: dict[str, Any] = {"noise": 3e-12, "derivative_bound": 5.0, "order": order, "rms": rms}
     step, error = theory.difference_optimum(scheme, **arguments)
     curve = [theory.difference_error(scheme, step * s, **arguments) for s in np.geomspace(0.1, 10, 401)]
     assert error == pytest.approx(min(curve), rel=1e-12)
@@ -91,8 +99,8 @@ def test_the_best_step_minimises_the_curve(scheme, order, rms):
     assert curve[210] > error
 
 
-def test_closed_forms_of_the_best_step():
-    def best(scheme, **options):
+def test_closed_forms_of_the_best_step() -> None:
+    def best(scheme: str, **options: Any) -> tuple[float, float]:
         return theory.difference_optimum(scheme, noise=1e-15, derivative_bound=2.0, **options)
 
     assert best("forward") == pytest.approx((2 * math.sqrt(1e-15 / 2), 2 * math.sqrt(2e-15)))
@@ -105,11 +113,11 @@ def test_closed_forms_of_the_best_step():
 
 
 @pytest.mark.parametrize(("scheme", "order"), [("forward", None), ("central", 2), ("five-point", None), ("central", 6)])
-def test_real_rounding_stays_under_the_bound(scheme, order):
+def test_real_rounding_stays_under_the_bound(scheme: str, order: int | None) -> None:
     """The exponential in float64, accurate to one unit in the last place: the error curve is an upper bound."""
     points = np.linspace(0.5, 1.5, 101)
     rule = theory.difference_rule(scheme, order=order)
-    noise = np.finfo(np.float64).eps * math.exp(1.6)
+    noise = float(np.finfo(np.float64).eps) * math.exp(1.6)
     best, predicted = theory.difference_optimum(scheme, noise=noise, derivative_bound=math.exp(1.6), order=order)
     worst = {}
     for factor in (1 / 16, 1, 4):
@@ -127,14 +135,15 @@ def test_real_rounding_stays_under_the_bound(scheme, order):
     assert worst[4] > worst[1]
 
 
-def test_random_noise_has_the_predicted_root_mean_square():
+def test_random_noise_has_the_predicted_root_mean_square() -> None:
     """A linear f with normal noise: 20,000 differences, 5 standard errors (2.5 %); the worst-case sum is told apart."""
     rng, noise, step = np.random.default_rng(4), 0.1, 0.5
-    for scheme, weights in [
-        ("forward", [1, -1]),
-        ("central", [0.5, -0.5]),
-        ("five-point", [2 / 3, -2 / 3, 1 / 12, -1 / 12]),
-    ]:
+    rules: dict[str, list[float]] = {
+        "forward": [1, -1],
+        "central": [0.5, -0.5],
+        "five-point": [2 / 3, -2 / 3, 1 / 12, -1 / 12],
+    }
+    for scheme, weights in rules.items():
         errors = noise * rng.standard_normal((20_000, len(weights))) @ weights / step
         found = math.sqrt(np.mean(errors**2))
         rms = theory.difference_error(scheme, step, noise=noise, derivative_bound=0.0, rms=True)
@@ -142,7 +151,7 @@ def test_random_noise_has_the_predicted_root_mean_square():
         assert found != pytest.approx(theory.difference_error(scheme, step, noise=noise, derivative_bound=0.0), rel=0.1)
 
 
-def test_complex_step_has_truncation_only():
+def test_complex_step_has_truncation_only() -> None:
     step, error = theory.difference_optimum("complex-step", noise=1e-16, derivative_bound=1.0)
     assert error < sys.float_info.epsilon**2
     assert abs(np.exp(complex(1.0, step)).imag / step - math.e) < 4 * sys.float_info.epsilon
@@ -151,7 +160,7 @@ def test_complex_step_has_truncation_only():
     assert coarse == pytest.approx(predicted, rel=1e-4)
 
 
-def test_refusals():
+def test_refusals() -> None:
     with pytest.raises(UnknownNameError, match="central"):
         theory.difference_rule("centered")
     with pytest.raises(InvalidInputError, match="even order"):

@@ -5,6 +5,7 @@ Each Monte Carlo check allows 4.9 standard errors, a false-alarm probability of 
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,20 +17,20 @@ from gradest.errors import UnknownNameError, UnsupportedError
 ALLOWED = 4.9
 
 
-def excess_in_standard_errors(samples, predicted):
+def excess_in_standard_errors(samples: np.ndarray, predicted: float) -> float:
     return abs(samples.mean() - predicted) / (samples.std() / math.sqrt(len(samples)))
 
 
-def cosines(estimates, gradient):
+def cosines(estimates: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     return estimates @ gradient / np.linalg.norm(estimates, axis=1) / np.linalg.norm(gradient)
 
 
 @pytest.mark.parametrize(("size", "count"), [(6, 1), (6, 4), (3, 10)])
-def test_cosine_of_normal_directions(size, count):
+def test_cosine_of_normal_directions(size: int, count: int) -> None:
     directions = np.random.default_rng(1).standard_normal((60_000, count, size))
     gradient = np.linspace(1, 2, size)
     found = cosines(np.einsum("kn,knp->kp", directions @ gradient, directions), gradient)
-    arguments = {"num_parameters": size, "num_samples": count}
+    arguments: dict[str, Any] = {"num_parameters": size, "num_samples": count}
     assert excess_in_standard_errors(found, theory.expected_cosine("normal", **arguments)) < ALLOWED
     assert excess_in_standard_errors(found**2, theory.expected_squared_cosine("normal", **arguments)) < ALLOWED
     # The ratio of expectations is an approximation, and N/(N+P) a mutant.
@@ -39,14 +40,14 @@ def test_cosine_of_normal_directions(size, count):
 
 
 @pytest.mark.parametrize("count", [1, 3, 6])
-def test_cosine_and_error_of_a_projection(count):
+def test_cosine_and_error_of_a_projection(count: int) -> None:
     size = 6
     gradient = np.linspace(1, 2, size)
     frames, _ = np.linalg.qr(np.random.default_rng(2).standard_normal((40_000, size, count)))
     estimates = np.einsum("kpn,kn->kp", frames, np.einsum("kpn,p->kn", frames, gradient))
     found = np.abs(cosines(estimates, gradient))
     errors = np.sum((estimates - gradient) ** 2, axis=1) / (gradient @ gradient)
-    arguments = {"num_parameters": size, "num_samples": count}
+    arguments: dict[str, Any] = {"num_parameters": size, "num_samples": count}
     predictions = (
         theory.expected_cosine("orthogonal", **arguments),
         theory.expected_squared_cosine("orthogonal", **arguments),
@@ -61,7 +62,7 @@ def test_cosine_and_error_of_a_projection(count):
         assert excess_in_standard_errors(errors, 1 - count / (size + 1)) > ALLOWED
 
 
-def test_squared_cosine_over_every_sign_vector_and_coordinate():
+def test_squared_cosine_over_every_sign_vector_and_coordinate() -> None:
     gradient = np.array([0.3, -1.2, 2.0, 0.8])
     signs = np.array(list(itertools.product([-1.0, 1.0], repeat=4)))
     exact = np.mean(cosines((signs @ gradient)[:, None] * signs, gradient) ** 2)
@@ -73,17 +74,17 @@ def test_squared_cosine_over_every_sign_vector_and_coordinate():
     assert predicted == pytest.approx(exact)
 
 
-def test_cosine_limits():
+def test_cosine_limits() -> None:
     one = theory.expected_cosine("sphere", num_parameters=2, num_samples=1)
     assert one == pytest.approx(2 / math.pi)
     large = theory.expected_cosine("normal", num_parameters=100_000, num_samples=1)
     assert large == pytest.approx(math.sqrt(2 / (math.pi * 100_000)), rel=1e-5)
-    arguments = {"num_parameters": 5_000, "num_samples": 500}
+    arguments: dict[str, Any] = {"num_parameters": 5_000, "num_samples": 500}
     approximate = theory.approximate_cosine(theory.relative_mse_linear("normal", **arguments))
     assert theory.expected_cosine("normal", **arguments) == pytest.approx(approximate, rel=1e-3)
 
 
-def shaped(shaping, slopes):
+def shaped(shaping: str, slopes: np.ndarray) -> np.ndarray:
     """Return the fitness (K, N) of slopes s = v.g/|g| after shaping; the sign is that of antithetic differences."""
     if shaping == "z-score":
         centred = slopes - slopes.mean(axis=1, keepdims=True)
@@ -94,7 +95,7 @@ def shaped(shaping, slopes):
 
 
 @pytest.mark.parametrize("shaping", ["z-score", "centered-rank", "sign"])
-def test_shaped_fitness(shaping):
+def test_shaped_fitness(shaping: str) -> None:
     """The mean within 1 % and the variance within 4 %: 2/N of a finite population and five standard errors."""
     size, count, replicates = 6, 400, 6_000
     rng = np.random.default_rng(3)
@@ -118,7 +119,7 @@ def test_shaped_fitness(shaping):
     assert variance != pytest.approx(size + 1, rel=0.04)
 
 
-def test_optimal_shrinkage_minimises_the_error():
+def test_optimal_shrinkage_minimises_the_error() -> None:
     """The MSE of alpha g_hat is alpha^2 V + (1 - alpha)^2: no other alpha does better."""
     mse = theory.relative_mse_linear("normal", num_parameters=20, num_samples=7)
     alpha, left = theory.optimal_shrinkage(mse)
@@ -129,7 +130,7 @@ def test_optimal_shrinkage_minimises_the_error():
     assert left == pytest.approx(21 / 28)
 
 
-def test_what_is_not_known_is_refused():
+def test_what_is_not_known_is_refused() -> None:
     with pytest.raises(UnsupportedError, match="approximate_cosine"):
         theory.expected_cosine("rademacher", num_parameters=4, num_samples=2)
     with pytest.raises(UnsupportedError, match="approximate_cosine"):

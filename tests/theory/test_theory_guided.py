@@ -1,22 +1,25 @@
 """The predicted error of guided ES agrees with exact Gaussian moments of its directions."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from support.theory_ensembles import product, scalar
 
 from gradest import theory
 from gradest.errors import InvalidInputError
+from gradest.theory.prediction import Prediction
 
 GENERATOR = np.random.default_rng(9)
 GRADIENT = GENERATOR.standard_normal(3)
 SETTINGS = [(0.5, 1.0), (0.1, 1.0), (0.3, 2.0), (1.0, 1.0), (1.0, 0.5)]
 
 
-def basis(size, guides):
+def basis(size: int, guides: int) -> np.ndarray:
     return np.linalg.qr(GENERATOR.standard_normal((size, guides)))[0]
 
 
-def predicted(gradient, span, *, count=1, alpha, scale):
+def predicted(gradient: np.ndarray, span: np.ndarray, *, count: int = 1, alpha: float, scale: float) -> Prediction:
     return theory.predict_guided(
         num_parameters=gradient.size,
         num_guides=span.shape[1],
@@ -29,7 +32,7 @@ def predicted(gradient, span, *, count=1, alpha, scale):
 
 @pytest.mark.parametrize(("alpha", "scale"), SETTINGS)
 @pytest.mark.parametrize("count", [1, 2])
-def test_the_error_equals_the_exact_expectation(alpha, scale, count):
+def test_the_error_equals_the_exact_expectation(alpha: float, scale: float, count: int) -> None:
     span = basis(3, 1)
     weights, normal = product(scalar("normal", 3), 4)  # of degree 4 in each number: three nodes are exact
     directions = np.sqrt(alpha) * normal[:, :3] + np.sqrt((1 - alpha) * 3) * normal[:, 3:] @ span.T
@@ -42,7 +45,7 @@ def test_the_error_equals_the_exact_expectation(alpha, scale, count):
 
 
 @pytest.mark.parametrize(("alpha", "scale"), SETTINGS)
-def test_the_error_is_bias_and_trace_of_the_covariance(alpha, scale):
+def test_the_error_is_bias_and_trace_of_the_covariance(alpha: float, scale: float) -> None:
     gradient, span = GENERATOR.standard_normal(7), basis(7, 2)
     matrix = alpha * np.eye(7) + (1 - alpha) * 7 / 2 * span @ span.T
     factor = scale / np.linalg.eigvalsh(matrix)[-1]
@@ -54,13 +57,13 @@ def test_the_error_is_bias_and_trace_of_the_covariance(alpha, scale):
     assert abs(found - np.trace(covariance) / (gradient @ gradient)) > 1e-3 or alpha == scale == 1
 
 
-def test_without_guidance_it_is_the_error_of_normal_directions():
+def test_without_guidance_it_is_the_error_of_normal_directions() -> None:
     plain = theory.relative_mse_linear("normal", num_parameters=7, num_samples=5)
     assert predicted(np.ones(7), basis(7, 2), count=5, alpha=1.0, scale=1.0).relative_mse == pytest.approx(plain)
 
 
 @pytest.mark.parametrize("wrong", [{"alpha": 0.0}, {"share": 1.5}, {"num_samples": 0}, {"num_guides": 0}])
-def test_what_makes_no_sense_is_refused(wrong):
+def test_what_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     fine = {"num_parameters": 3, "num_guides": 1, "num_samples": 1, "alpha": 0.5, "scale": 1.0, "share": 0.5}
     with pytest.raises(InvalidInputError, match=next(iter(wrong))):
         theory.predict_guided(**{**fine, **wrong})

@@ -1,5 +1,7 @@
 """The predicted error and covariance of (1/N) sum (g.v) v agree with exact expectations, for every law."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from support.theory_ensembles import ensemble, joined, low_rank, mean_and_mse, single
@@ -26,12 +28,12 @@ CASES = [
 ]
 
 
-def linear_estimates(directions, gradient):
+def linear_estimates(directions: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     return np.einsum("mnp,mn->mp", directions, directions @ gradient) / directions.shape[1]
 
 
 @pytest.mark.parametrize(("law", "size", "count"), CASES)
-def test_error_and_covariance_equal_the_exact_expectation(law, size, count):
+def test_error_and_covariance_equal_the_exact_expectation(law: str, size: int, count: int) -> None:
     gradient = GRADIENT[:size]
     weights, directions = ensemble(law, size, count)
     estimates = linear_estimates(directions, gradient)
@@ -44,7 +46,7 @@ def test_error_and_covariance_equal_the_exact_expectation(law, size, count):
     np.testing.assert_allclose(theory.covariance(law, gradient, count), exact, atol=1e-11)
 
 
-def test_a_wrong_excess_is_noticed():
+def test_a_wrong_excess_is_noticed() -> None:
     weights, directions = ensemble("normal", 3, 1)
     _, mse = mean_and_mse(weights, linear_estimates(directions, GRADIENT), GRADIENT)
     for mutant in ("rademacher", "uniform", "sphere"):
@@ -52,7 +54,7 @@ def test_a_wrong_excess_is_noticed():
 
 
 @pytest.mark.parametrize(("shape", "rank"), [((2, 2), 1), ((3, 1), 1), ((2, 1), 2), ((2, 2), 2)])
-def test_low_rank_on_one_matrix(shape, rank):
+def test_low_rank_on_one_matrix(shape: tuple[int, int], rank: int) -> None:
     gradient = np.array([0.7, -1.9, 0.4, 1.1])[: shape[0] * shape[1]]
     weights, directions = low_rank(shape, rank)
     estimates = linear_estimates(directions[:, None], gradient)
@@ -68,7 +70,7 @@ def test_low_rank_on_one_matrix(shape, rank):
     assert np.abs(theory.covariance("normal", gradient, 1) - exact).max() > 0.1
 
 
-def test_low_rank_on_a_layer_with_a_bias():
+def test_low_rank_on_a_layer_with_a_bias() -> None:
     gradient = np.array([0.7, -1.9, 0.4, 1.1, 0.8, -0.3])
     matrix, vector = low_rank((2, 2), 1), single("normal", 2)
     one, other = (matrix[0], matrix[1][:, None]), (vector[0], vector[1][:, None])
@@ -78,7 +80,7 @@ def test_low_rank_on_a_layer_with_a_bias():
     )
     _, mse = mean_and_mse(weights, linear_estimates(directions, gradient), gradient)
     share = float(gradient[:4] @ gradient[:4] / (gradient @ gradient))
-    arguments = {"num_parameters": 6, "num_samples": 1, "blocks": [(2, 2), (2,)], "rank": 1}
+    arguments: dict[str, Any] = {"num_parameters": 6, "num_samples": 1, "blocks": [(2, 2), (2,)], "rank": 1}
     predicted = theory.relative_mse_linear("low-rank", shares=[share, 1 - share], **arguments)
     assert predicted == pytest.approx(mse, rel=1e-11)
     assert theory.relative_mse_linear("low-rank", shares=[1 - share, share], **arguments) != pytest.approx(
@@ -86,7 +88,9 @@ def test_low_rank_on_a_layer_with_a_bias():
     )
 
 
-def haar_estimates(rng, replicates, size, count, chi):
+def haar_estimates(
+    rng: np.random.Generator, replicates: int, size: int, count: int, chi: bool
+) -> tuple[np.ndarray, np.ndarray]:
     estimates = np.zeros((replicates, size))
     gradient = np.arange(1.0, size + 1)
     for start in range(0, count, size):
@@ -101,7 +105,7 @@ def haar_estimates(rng, replicates, size, count, chi):
 @pytest.mark.parametrize(
     ("law", "count"), [("orthogonal", 3), ("orthogonal", 7), ("orthogonal-chi", 5), ("orthogonal-chi", 8)]
 )
-def test_haar_frames_by_monte_carlo(law, count):
+def test_haar_frames_by_monte_carlo(law: str, count: int) -> None:
     """At most 1e-6 false alarms a case (4.9 standard errors); N > P in blocks of P and a remainder."""
     size, replicates = 5, 20_000
     estimates, gradient = haar_estimates(np.random.default_rng(1), replicates, size, count, law == "orthogonal-chi")
@@ -118,8 +122,8 @@ def test_haar_frames_by_monte_carlo(law, count):
     assert np.any(np.abs(products.mean(axis=0) - theory.covariance("normal", gradient, count)) > 2 * allowed_entries)
 
 
-def test_closed_forms_of_the_literature():
-    def error(law, count, **options):
+def test_closed_forms_of_the_literature() -> None:
+    def error(law: str, count: int, **options: Any) -> float:
         return theory.relative_mse_linear(law, num_parameters=35, num_samples=count, **options)
 
     assert error("normal", 4) == 36 / 4
@@ -131,7 +135,7 @@ def test_closed_forms_of_the_literature():
     assert error("low-rank", 1, blocks=[(7, 5)], rank=1) == pytest.approx(9 * 7 - 1)
 
 
-def test_what_cannot_be_predicted_is_refused():
+def test_what_cannot_be_predicted_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="normal"):
         theory.relative_mse_linear("gaussian", num_parameters=3, num_samples=1)
     with pytest.raises(InvalidInputError, match="shares"):
@@ -144,7 +148,7 @@ def test_what_cannot_be_predicted_is_refused():
         theory.relative_mse_linear("normal", num_parameters=3, num_samples=0)
 
 
-def test_joined_blocks_are_independent():
+def test_joined_blocks_are_independent() -> None:
     weights, directions = joined(ensemble("orthogonal", 2, 2), ensemble("orthogonal", 2, 1))
     crossed = np.einsum("m,mi,mj->ij", weights, directions[:, 0], directions[:, 2])
     np.testing.assert_allclose(crossed, 0, atol=1e-14)

@@ -1,6 +1,7 @@
 """The tests that theory offers hold their stated false-alarm rate on right estimators and reject wrong ones."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ GRADIENT = np.linspace(-1.0, 2.0, SIZE)
 FALSE_ALARM = 1e-6
 
 
-def draw(law, rng, shape):
+def draw(law: str, rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
     if law == "normal":
         return rng.standard_normal(shape)
     if law == "rademacher":
@@ -27,17 +28,19 @@ def draw(law, rng, shape):
     return points * math.sqrt(shape[-1]) / np.linalg.norm(points, axis=-1, keepdims=True)
 
 
-def forward_gradients(law, replicates, count, seed=0, gradient=GRADIENT):
+def forward_gradients(
+    law: str, replicates: int, count: int, seed: int = 0, gradient: np.ndarray = GRADIENT
+) -> np.ndarray:
     directions = draw(law, np.random.default_rng(seed), (replicates, count, gradient.size))
     return np.einsum("kn,knp->kp", directions @ gradient, directions) / count
 
 
 @pytest.mark.parametrize("law", ["normal", "rademacher", "uniform", "sphere", "coordinates"])
-def test_unbiased_estimates_pass_and_mutants_fail(law):
+def test_unbiased_estimates_pass_and_mutants_fail(law: str) -> None:
     estimates = forward_gradients(law, 3_000, 4)
 
-    def p_value(samples, **changes):
-        options = {"target": GRADIENT, "distribution": law, "num_samples": 4} | changes
+    def p_value(samples: np.ndarray, **changes: Any) -> float:
+        options: dict[str, Any] = {"target": GRADIENT, "distribution": law, "num_samples": 4} | changes
         return theory.unbiasedness_statistic(samples, **options).p_value
 
     assert p_value(estimates) > FALSE_ALARM
@@ -47,9 +50,9 @@ def test_unbiased_estimates_pass_and_mutants_fail(law):
     assert p_value(moved) < FALSE_ALARM
 
 
-def test_degrees_of_freedom_are_the_rank_of_the_covariance():
+def test_degrees_of_freedom_are_the_rank_of_the_covariance() -> None:
     """Sampled coordinates satisfy sum_j g_hat_j / g_j = P exactly: one degree less."""
-    options = {"target": GRADIENT + 5, "num_samples": 4}
+    options: dict[str, Any] = {"target": GRADIENT + 5, "num_samples": 4}
     coordinates = forward_gradients("coordinates", 50, 4, gradient=GRADIENT + 5)
     test = theory.unbiasedness_statistic(coordinates, distribution="coordinates", **options)
     assert test.degrees_of_freedom == SIZE - 1
@@ -59,7 +62,7 @@ def test_degrees_of_freedom_are_the_rank_of_the_covariance():
     assert broken.statistic == math.inf
 
 
-def test_the_statistic_is_chi_square_distributed():
+def test_the_statistic_is_chi_square_distributed() -> None:
     """Mean P and variance 2P over 2,000 repetitions, each within 5 standard errors (under 1e-6 false alarms)."""
     repetitions, replicates = 2_000, 60
     all_estimates = forward_gradients("normal", repetitions * replicates, 2, seed=2)
@@ -76,7 +79,7 @@ def test_the_statistic_is_chi_square_distributed():
     assert abs(mutant.mean() - SIZE) > 50 * error
 
 
-def test_sherman_morrison_equals_the_inverse():
+def test_sherman_morrison_equals_the_inverse() -> None:
     estimates = forward_gradients("normal", 7, 3)
     deviation = estimates.mean(axis=0) - GRADIENT
     matrix = (GRADIENT @ GRADIENT * np.eye(SIZE) + np.outer(GRADIENT, GRADIENT)) / 3
@@ -85,8 +88,8 @@ def test_sherman_morrison_equals_the_inverse():
     assert test.statistic == pytest.approx(exact, rel=1e-12)
 
 
-def test_a_full_orthogonal_frame_must_return_the_gradient():
-    options = {"target": GRADIENT, "distribution": "orthogonal", "num_samples": SIZE}
+def test_a_full_orthogonal_frame_must_return_the_gradient() -> None:
+    options: dict[str, Any] = {"target": GRADIENT, "distribution": "orthogonal", "num_samples": SIZE}
     right = theory.unbiasedness_statistic(GRADIENT[None, :].astype(np.float32), **options)
     assert (right.degrees_of_freedom, right.p_value) == (0, 1.0)
     wrong = theory.unbiasedness_statistic(1.01 * GRADIENT[None, :], **options)
@@ -94,7 +97,7 @@ def test_a_full_orthogonal_frame_must_return_the_gradient():
 
 
 @pytest.mark.parametrize(("size", "count"), [(12, 1), (12, 5), (3, 1), (5, 40)])
-def test_variation_of_the_squared_error(size, count):
+def test_variation_of_the_squared_error(size: int, count: int) -> None:
     """The exact CV^2 for normal directions, within 5 standard errors by batches; 2/N alone is told apart."""
     gradient = np.linspace(0.5, 1.5, size)
     batches = []
@@ -107,14 +110,14 @@ def test_variation_of_the_squared_error(size, count):
     assert abs(np.mean(batches) - 2 / count) > allowed
 
 
-def test_variation_has_the_closed_form_of_one_direction():
+def test_variation_has_the_closed_form_of_one_direction() -> None:
     for size in (2, 50):
         closed = (3 * (size + 4) * (size + 6) - 12 * (size + 4) + 2 * size + 13 - (size + 1) ** 2) / (size + 1) ** 2
         predicted = theory.squared_error_variation(num_parameters=size, num_samples=1)
         assert predicted == pytest.approx(closed, rel=1e-12)
 
 
-def test_bounds_hold_their_false_alarm_rate():
+def test_bounds_hold_their_false_alarm_rate() -> None:
     """At 5 %, 400 measurements lie outside 20 times on average, and 3 or fewer or 45 or more with probability 3e-6."""
     repetitions, replicates, false_alarm = 400, 200, 0.05
     estimates = forward_gradients("normal", repetitions * replicates, 2, seed=8)
@@ -129,13 +132,13 @@ def test_bounds_hold_their_false_alarm_rate():
 
 
 @pytest.mark.parametrize("law", ["rademacher", "sphere"])
-def test_bounds_are_cautious_for_laws_that_vary_less(law):
+def test_bounds_are_cautious_for_laws_that_vary_less(law: str) -> None:
     errors = np.sum((forward_gradients(law, 20_000, 2) - GRADIENT) ** 2, axis=1)
     assert errors.var() / errors.mean() ** 2 < theory.squared_error_variation(num_parameters=SIZE, num_samples=2)
 
 
-def test_refusals():
-    options = {"target": GRADIENT, "distribution": "normal", "num_samples": 1}
+def test_refusals() -> None:
+    options: dict[str, Any] = {"target": GRADIENT, "distribution": "normal", "num_samples": 1}
     with pytest.raises(InvalidInputError, match="shape"):
         theory.unbiasedness_statistic(np.zeros((3, SIZE + 1)), **options)
     with pytest.raises(NonFiniteError, match="NaN"):

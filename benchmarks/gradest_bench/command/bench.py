@@ -8,7 +8,8 @@ from rich.table import Table
 
 from gradest_bench.command.run import run
 from gradest_bench.command.run_comparison_view import show_run_comparison
-from gradest_bench.command.run_view import open_console, show_records
+from gradest_bench.command.run_view import show_records
+from gradest_bench.command.terminal import open_console
 from gradest_bench.report.figures import figures_of
 from gradest_bench.report.page import report_html
 from gradest_bench.report.paper import write_figures

@@ -1,36 +1,21 @@
-"""The terminal's view of a comparison: a progress bar and one table for each dtype."""
+"""The terminal's view of a comparison of estimators: a progress bar and one table for each dtype."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.measure import Measurement
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from gradest.measurement.compare import CellResult
 from gradest.measurement.compare import Progress as Report
 from gradest.measurement.outcome import Outcome
 from gradest.problem import Problem
+from gradest.theory import Prediction
+from gradest_bench.command.terminal import DISTURBED, make_progress, wide_enough
 from gradest_bench.report.units import seconds
-
-_UNBOUNDED = 10_000
-"""More columns than any table has."""
-
-
-def make_progress(console: Console, *, disable: bool = False) -> Progress:
-    """Return a bar with counts, the time spent, the time left and what is being done; it leaves no trace."""
-    columns = (
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    return Progress(*columns, console=console, transient=True, disable=disable)
 
 
 @contextmanager
@@ -46,46 +31,66 @@ def progress_bar(console: Console) -> Iterator[Report]:
 
 
 def show_comparison(console: Console, problem: Problem, results: Sequence[CellResult]) -> None:
-    """Print one table for each dtype, and below it what did not run and why."""
+    """Print one table for each dtype, below it what did not run and why, and what the columns mean."""
     layout = problem.layout
     tables = {
         dtype: _table(dtype, [r for r in results if r.cell.dtype == dtype and r.accuracy is not None])
         for dtype in dict.fromkeys(result.cell.dtype for result in results)
     }
-    console = _wide_enough(console, tables.values())
+    console = wide_enough(console, tables.values())
     title = f"\n[bold]{problem.name}[/]: {layout.num_parameters:,} parameters   "
     console.print(title + escape(repr(problem)), highlight=False)
     for dtype, table in tables.items():
         console.print(table)
-        reasons: dict[str, list[str]] = {}
-        for result in results:
-            if result.cell.dtype == dtype and result.outcome is not Outcome.OK:
-                cell = f"{result.cell.estimator} on {result.cell.backend}"
-                reasons.setdefault(f"{result.outcome}: {result.reason}", []).append(cell)
-        for reason, cells in reasons.items():
-            console.print(f"  {', '.join(cells)}\n    {reason}", highlight=False)
+        _show_reasons(console, [result for result in results if result.cell.dtype == dtype and result.reason])
+    for line in _legend(results):
+        console.print(line, highlight=False, style="dim")
+
+
+def _show_reasons(console: Console, results: Sequence[CellResult]) -> None:
+    """Print the cells that have something to say, those with the same words together."""
+    cells: dict[tuple[Outcome, str], list[str]] = {}
+    for result in results:
+        cells.setdefault((result.outcome, result.reason), []).append(
+            f"{result.cell.estimator} on {result.cell.backend}"
+        )
+    for (outcome, reason), named in cells.items():
+        console.print(f"  {', '.join(named)}\n    {outcome}: {escape(reason)}", highlight=False)
+        if outcome.failed:
+            console.print(f"    ({outcome.wording})", highlight=False, style="dim")
+
+
+def _legend(results: Sequence[CellResult]) -> Iterator[str]:
+    """Yield what the columns mean, as far as they are there."""
     uncertainty = max((r.reference_uncertainty for r in results if r.accuracy is not None), default=math.nan)
-    console.print(
+    yield (
         f"Errors are relative L2, against a reference whose own uncertainty is {uncertainty:.0e}; x loss is time in "
         "units of one loss evaluation;\nMSE is relative, of a stochastic estimate about the gradient: measured ± "
-        "standard error, beside what theory predicts.",
-        highlight=False,
-        style="dim",
+        "standard error, beside what theory predicts; cosines are means."
     )
+    said: dict[str, dict[str, None]] = {}
+    for result in results:
+        if result.predicted is not None:
+            said.setdefault(_reach(result.predicted), {})[result.cell.estimator] = None
+    for reach, named in said.items():
+        yield f"Theory of {', '.join(named)}: {reach}."
+    if any(result.timing is not None and result.timing.disturbed for result in results):
+        yield f"{DISTURBED} the machine was doing something else during this time: measure again before relying on it."
 
 
-def _wide_enough(console: Console, tables: Iterable[Table]) -> Console:
-    """Return a console as wide as the tables: a narrow screen folds their lines, and no figure loses its digits."""
-    unbounded = console.options.update(width=_UNBOUNDED, max_width=_UNBOUNDED)
-    widest = max((Measurement.get(console, unbounded, table).maximum for table in tables), default=0)
-    return Console(file=console.file, width=max(console.width, widest))
+def _reach(predicted: Prediction) -> str:
+    """Return for which losses a prediction is exact, and what bias it leaves out on others."""
+    order = predicted.bias_order
+    bias = "no bias" if order is None else "a bias that stays" if order == 0 else f"a bias of order sigma^{order}"
+    return f"exact for {predicted.exact_for}; {bias} about the gradient"
 
 
 def _table(dtype: str, results: Sequence[CellResult]) -> Table:
     table = Table(title=dtype, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD)
     table.add_column("estimator", no_wrap=True)
     table.add_column("backend", no_wrap=True)
-    for heading in ("rel. error", "cosine", "evaluations", "time", "x loss", "prepare", "MSE measured", "theory"):
+    headings = ("rel. error", "cosine", "theory", "evaluations", "time", "x loss", "prepare", "MSE measured", "theory")
+    for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("path", no_wrap=True)
     previous = ""
@@ -100,21 +105,26 @@ def _table(dtype: str, results: Sequence[CellResult]) -> Table:
 def _row(result: CellResult) -> tuple[str, ...]:
     accuracy, scatter, predicted = result.accuracy, result.replicates, result.predicted
     error = accuracy.relative_error if accuracy else math.nan
+    cosine = scatter.cosine if scatter else accuracy.cosine if accuracy else math.nan
     mse = f"{scatter.relative_mse:.4g} ± {scatter.relative_mse_error:.2g}" if scatter else ""
-    theory = f"{predicted.relative_mse:.4g}" if predicted and predicted.relative_mse is not None else ""
     return (
         result.cell.backend,
         f"{error:.1e}" if result.outcome is Outcome.OK else str(result.outcome),
-        f"{accuracy.cosine:.4f}" if accuracy else "",
+        "" if math.isnan(cosine) else f"{cosine:.4f}",
+        f"{predicted.cosine:.4f}" if predicted and predicted.cosine is not None else "",
         str(result.cost),
-        seconds(result.timing.median_seconds) if result.timing else "",
-        f"{result.loss_units:,.1f}" if result.timing else "",
-        seconds(result.preparation_seconds + max(0.0, result.first_call_seconds - _steady(result))),
+        *_times(result),
         mse,
-        theory,
+        f"{predicted.relative_mse:.4g}" if predicted and predicted.relative_mse is not None else "",
         result.path,
     )
 
 
-def _steady(result: CellResult) -> float:
-    return result.timing.median_seconds if result.timing else 0.0
+def _times(result: CellResult) -> tuple[str, str, str]:
+    """Return the steady time, the same in losses, and what preparation and the first call took beyond it."""
+    timing = result.timing
+    if timing is None or timing.median_seconds is None:
+        return "", "", ""
+    mark = DISTURBED if timing.disturbed else ""
+    once = timing.preparation_seconds + max(0.0, timing.first_call_seconds - timing.median_seconds)
+    return seconds(timing.median_seconds) + mark, f"{result.loss_units:,.1f}{mark}", seconds(once)

@@ -13,6 +13,8 @@ from gradest_bench.command.check import check
 from gradest_bench.command.compare_view import progress_bar, show_comparison
 from gradest_bench.command.listing import list_group, show_doctor
 from gradest_bench.command.options import CsvOption, parse_fields
+from gradest_bench.report.compare_figure import TITLE, comparison_figures
+from gradest_bench.report.paper import write_panels
 
 DEMO_ESTIMATORS = "analytic,reverse,forward,fd-central,es"
 
@@ -88,9 +90,7 @@ def compare(
     show_comparison(console, chosen, results)
     target = plot or (Path("gradest-demo.png") if demo else None)
     if target is not None:
-        from gradest_bench.report.compare_figure import plot_comparison  # imports matplotlib, only when it is asked for
-
-        plot_comparison(results, target)
+        write_panels(comparison_figures(results), target, title=TITLE)
         console.print(f"plot: {target.resolve()}")
     sys.exit(1 if any(result.outcome.failed for result in results) else 0)
 

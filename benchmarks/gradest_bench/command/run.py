@@ -10,7 +10,8 @@ from rich.console import Console
 from gradest.errors import InvalidInputError
 from gradest.measurement.outcome import Outcome
 from gradest_bench.command.options import CsvOption
-from gradest_bench.command.run_view import ProgressBar, open_console, show_outcomes, show_records
+from gradest_bench.command.run_view import ProgressBar, show_outcomes, show_records
+from gradest_bench.command.terminal import open_console
 from gradest_bench.results.folders import latest_run, new_folder
 from gradest_bench.results.outcomes import EXIT_STORAGE, exit_code
 from gradest_bench.results.records import Record

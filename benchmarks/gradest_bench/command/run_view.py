@@ -7,21 +7,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from gradest.measurement.outcome import Outcome
-from gradest_bench.command.compare_view import make_progress
+from gradest.measurement.timing import DISTURBED_BELOW, Timing
+from gradest_bench.command.terminal import DISTURBED, make_progress
 from gradest_bench.report.units import bytes_text, seconds
-from gradest_bench.results.records import Record, Timing, number
+from gradest_bench.results.records import Record, number
 from gradest_bench.results.verdict import WRONG, verdict
 from gradest_bench.run.group import steps_of
 from gradest_bench.suite.cells import Cell
 
 _PLAIN_EVERY = 10
-_PLAIN_WIDTH = 150
-
-
-def open_console() -> Console:
-    """Return a console as wide as the terminal, or wide enough for tables where the output goes to a file."""
-    console = Console()
-    return console if console.is_terminal else Console(width=_PLAIN_WIDTH)
 
 
 class ProgressBar:
@@ -84,7 +78,8 @@ def show_outcomes(console: Console, records: Sequence[Record]) -> None:
     disturbed = sum(1 for record in records if record.timing is not None and record.timing.disturbed)
     if disturbed:
         console.print(
-            f"{disturbed} cells were disturbed: the machine gave them less than 80 % of its processor (marked ~)",
+            f"{disturbed} cells were disturbed: the machine gave them less than {DISTURBED_BELOW:.0%} of its processor "
+            f"(marked {DISTURBED})",
             highlight=False,
         )
     measured = sum(1 for record in records if record.outcome == Outcome.OK)
@@ -145,7 +140,7 @@ def _times(timing: Timing | None) -> dict[str, str]:
     if timing is None or timing.median_seconds is None:
         return {"time": "", "± IQR": "", "x loss": "", "first call": ""}
     return {
-        "time": seconds(timing.median_seconds) + ("~" if timing.disturbed else ""),
+        "time": seconds(timing.median_seconds) + (DISTURBED if timing.disturbed else ""),
         "± IQR": "" if timing.iqr_seconds is None else seconds(timing.iqr_seconds),
         "x loss": "" if timing.loss_units is None else f"{timing.loss_units:,.2f}",
         "first call": seconds(timing.first_call_seconds),

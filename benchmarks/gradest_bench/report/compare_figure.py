@@ -1,59 +1,53 @@
-"""The plot of a comparison: error against cost, one panel for each dtype."""
+"""The figures of a comparison of estimators: error against cost, one for each dtype, as data for any drawer."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from gradest.errors import InvalidInputError, MissingDependencyError
 from gradest.measurement.compare import CellResult
+from gradest_bench.report.figure import Axis, Figure, Point, Series
+from gradest_bench.report.units import seconds
 
-_MARKERS = {"numpy": "o", "jax": "s", "torch": "^", "mxnet": "D"}
+TITLE = "Which gradient, how right, at what cost: lower left is better"
 
 
-def plot_comparison(results: Sequence[CellResult], path: Path) -> None:
-    """Write the plot to `path`; its ending (.png, .pdf, .svg) says the format.
+def comparison_figures(results: Sequence[CellResult]) -> list[Figure]:
+    """Return a figure for each dtype: a mark for each cell that ran, coloured by estimator, shaped by backend.
 
-    Raises
-    ------
-    MissingDependencyError
-        Matplotlib is not installed.
-    InvalidInputError
-        No cell ran, so there is nothing to plot.
+    An error below the reference's own uncertainty is drawn there: nothing smaller can be told.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError(
-            "the plot needs matplotlib, which is not installed; install it with: pip install 'gradest[report]'"
-        ) from error
     shown = [result for result in results if result.timing is not None and result.accuracy is not None]
-    if not shown:
-        raise InvalidInputError("a plot was asked for; no cell ran, so there is nothing to plot")
-    dtypes = list(dict.fromkeys(result.cell.dtype for result in shown))
-    names = list(dict.fromkeys(result.cell.estimator for result in shown))
-    figure = Figure(figsize=(5.4 * len(dtypes), 4.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(dtypes), sharex=True, sharey=True, squeeze=False)[0]
-    for panel, dtype in zip(panels, dtypes, strict=True):
-        for result in shown:
-            if result.cell.dtype != dtype or result.timing is None or result.accuracy is None:
-                continue
-            panel.loglog(
-                result.timing.median_seconds * 1e3,
-                max(result.accuracy.relative_error, result.reference_uncertainty),
-                _MARKERS.get(result.cell.backend, "x"),
-                color=f"C{names.index(result.cell.estimator)}",
-                markersize=8,
-                markeredgecolor="white",
+    names = dict.fromkeys(result.cell.estimator for result in shown)
+    backends = dict.fromkeys(result.cell.backend for result in shown)
+    figures = []
+    for dtype in dict.fromkeys(result.cell.dtype for result in shown):
+        series = (
+            Series(name, backend, points, style="marks")
+            for name in names
+            for backend in backends
+            if (points := tuple(_point(r) for r in shown if _cell(r) == (name, backend, dtype)))
+        )
+        figures.append(
+            Figure(
+                key=f"compare-{dtype}",
+                title=dtype,
+                sentence=TITLE,
+                x=Axis("time for one gradient, ms"),
+                y=Axis("relative L2 error against the extended-precision gradient"),
+                series=tuple(series),
             )
-        panel.set_title(dtype)
-        panel.set_xlabel("time for one gradient, ms")
-        panel.grid(visible=True, which="major", alpha=0.3)
-    panels[0].set_ylabel("relative L2 error against the extended-precision gradient")
-    for k, name in enumerate(names):
-        panels[0].plot([], [], "o", color=f"C{k}", label=name)
-    for backend in dict.fromkeys(result.cell.backend for result in shown):
-        panels[0].plot([], [], _MARKERS.get(backend, "x"), color="0.4", label=backend)
-    figure.legend(loc="outside right upper", frameon=False)
-    figure.suptitle("Which gradient, how right, at what cost: lower left is better")
-    figure.savefig(path, dpi=150)
+        )
+    return figures
+
+
+def _cell(result: CellResult) -> tuple[str, str, str]:
+    return result.cell.estimator, result.cell.backend, result.cell.dtype
+
+
+def _point(result: CellResult) -> Point:
+    assert result.timing is not None
+    assert result.timing.median_seconds is not None
+    assert result.accuracy is not None  # of those that are shown
+    taken, error = result.timing.median_seconds, max(result.accuracy.relative_error, result.reference_uncertainty)
+    mark = "~" if result.timing.disturbed else ""
+    return Point(
+        taken * 1e3, error, f"{result.cell.estimator} on {result.cell.backend}: {error:.1e}, {seconds(taken)}{mark}"
+    )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import astuple
 from typing import TypeVar
 
 import numpy as np
@@ -43,7 +44,7 @@ def median(record: Record) -> float:
 
 def evaluations(record: Record) -> float:
     """Return how many values, JVPs and VJPs one estimate took, counted alike."""
-    return float(sum(record.counts.counted.values())) if record.counts is not None else math.nan
+    return float(sum(astuple(record.counts.counted))) if record.counts is not None else math.nan
 
 
 def peak_bytes(record: Record) -> float:

@@ -14,7 +14,7 @@ from gradest_bench.results.verdict import WRONG, verdict
 _RESULT_HEADINGS = (
     "problem", "dtype", "estimator", "backend", "P", "relative error", "cosine", "norm ratio", "time", "IQR",
     "x loss", "preparation", "first call", "to backend", "to NumPy",
-    "loss GFLOP/s", "evaluations", "relative MSE", "theory", "scale", "peak memory",
+    "loss GFLOP/s", "evaluations", "relative MSE", "theory", "mean cosine", "cosine by theory", "scale", "peak memory",
     "processor share", "path", "verdict",
 )  # fmt: skip
 
@@ -29,7 +29,7 @@ def results_table(run: Run) -> str:
 def _result_row(record: Record) -> list[TableCell]:
     cell, timing, scatter = record.cell, record.timing, record.accuracy.get("replicates", {})
     single = record.accuracy.get("single", {})
-    predicted = (record.accuracy.get("predicted") or {}).get("relative_mse")
+    predicted = record.accuracy.get("predicted") or {}
     found, reason = verdict(record)
     disturbed = timing is not None and timing.disturbed
     return [
@@ -51,7 +51,9 @@ def _result_row(record: Record) -> list[TableCell]:
         _plain(_loss_rate(record), ",.1f"),
         _plain(evaluations(record), ",.0f"),
         _plain(scatter.get("relative_mse"), ".4g"),
-        _plain(predicted, ".4g"),
+        _plain(predicted.get("relative_mse"), ".4g"),
+        _plain(scatter.get("cosine"), ".4f"),
+        _plain(predicted.get("cosine"), ".4f"),
         _plain(scatter.get("scale"), ".3f"),
         _bytes(record.memory.peak_extra_bytes if record.memory else None),
         _plain(timing.cpu_wall_ratio if timing else None, ".2f", "warn" if disturbed else ""),

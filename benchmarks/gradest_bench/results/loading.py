@@ -130,7 +130,7 @@ def _costs(record: Record) -> dict[str, Any]:
     return {
         **{name: getattr(timing, name, None) for name in _TIMES},
         "samples": len(timing.wall_seconds) if timing else None,
-        **{name: counts.counted[name] if counts else None for name in ("values", "jvps", "vjps")},
+        **{name: getattr(counts.counted, name) if counts else None for name in ("values", "jvps", "vjps")},
         **{name: getattr(memory, name, None) for name in ("peak_extra_bytes", "device_peak_bytes")},
     }
 

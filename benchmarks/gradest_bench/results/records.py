@@ -12,45 +12,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from gradest.measurement.findings import Counts
+from gradest.measurement.timing import Timing
 from gradest_bench.suite.cells import Cell
 
 SCHEMA = 1
 
-Number = float | str
-"""A float, or "nan", "inf", "-inf"."""
-
 COMPARABLE = ("machine", "processor", "cores", "system")
 """The keys of a machine that must agree for two times to be compared."""
-
-
-class Timing(msgspec.Struct, kw_only=True):
-    """Holds the times of one cell, in seconds a call unless said otherwise; samples are in the order they were taken.
-
-    `loops` are the calls in each sample, `rounds` the number of samples of each round. `loss_units` is the median in
-    units of one evaluation of the loss (`value_seconds`).
-    """
-
-    preparation_seconds: float
-    first_call_seconds: float
-    wall_seconds: list[float] = []
-    cpu_seconds: list[float] = []
-    loops: list[int] = []
-    rounds: list[int] = []
-    median_seconds: float | None = None
-    iqr_seconds: float | None = None
-    cpu_wall_ratio: float | None = None
-    disturbed: bool = False
-    value_seconds: float | None = None
-    loss_units: float | None = None
-    to_backend_seconds: float | None = None
-    to_numpy_seconds: float | None = None
-
-
-class Counts(msgspec.Struct, kw_only=True):
-    """Holds evaluations: what the estimator states before it runs, and what one call was counted to make."""
-
-    stated: dict[str, int]
-    counted: dict[str, int]
 
 
 class Memory(msgspec.Struct, kw_only=True):

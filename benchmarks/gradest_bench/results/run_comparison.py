@@ -10,8 +10,9 @@ from typing import Any
 
 from gradest.errors import InvalidInputError
 from gradest.measurement.outcome import Outcome
+from gradest.measurement.timing import Timing
 from gradest_bench.results.loading import Run
-from gradest_bench.results.records import COMPARABLE, Record, Timing, number
+from gradest_bench.results.records import COMPARABLE, Record, number
 from gradest_bench.results.significance import Ratio, compare_samples, holm, normal_p_value
 
 FALSE_ALARM = 0.05

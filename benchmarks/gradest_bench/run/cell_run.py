@@ -4,22 +4,21 @@ This module knows requests and replies, and no file.
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from statistics import median, quantiles
 from typing import Any
 
 import msgspec
 
+from gradest.measurement.findings import Counts
 from gradest.measurement.outcome import Outcome
+from gradest.measurement.timing import Block, Timing
 from gradest_bench.results.outcomes import CellError
-from gradest_bench.results.records import Counts, Memory, Record, Timing, plain
+from gradest_bench.results.records import Memory, Record, plain
 from gradest_bench.suite.cells import Cell, digest
 from gradest_bench.worker.pool import WorkerPool
 from gradest_bench.worker.process import Limits, WorkerProcess
 
-DISTURBED_BELOW = 0.8
-"""A cell whose processor time is less than this share of its wall time was disturbed by the machine."""
 MINIMUM_BLOCK_SECONDS = 0.05
 """Shorter blocks would meet cold caches each time (interleaved single calls inflate small problems 2-3 times)."""
 
@@ -41,11 +40,12 @@ class CellRun:
         self.planned = planned
         self.cell = planned.cell
         self.facts = dict(planned.facts)
-        self.timing: Timing | None = None
         self.counts: Counts | None = None
         self.memory: Memory | None = None
         self.accuracy: dict[str, Any] = {}
-        self._value_seconds: list[float] = []
+        self._first: Timing | None = None
+        self._blocks: list[Block] = []
+        self._conversions: tuple[float | None, float | None] = (None, None)
         self._pool = pool
         self._spent = 0.0
         self._prepared_by = 0
@@ -63,17 +63,15 @@ class CellRun:
             return
         facts = self._ask(worker, "prepare", cell=msgspec.to_builtins(self.cell))
         self._prepared_by = worker.pid
-        times = {name: facts.pop(name) for name in ("preparation_seconds", "first_call_seconds")}
-        counts = Counts(stated=facts.pop("stated"), counted=facts.pop("counted"))
-        if self.timing is None:  # after the death of a worker, the first measurement stands
-            self.timing, self.counts = Timing(**times), counts
+        timing, counts = msgspec.convert(facts.pop("timing"), Timing), msgspec.convert(facts.pop("counts"), Counts)
+        if self._first is None:  # after the death of a worker, the first measurement stands
+            self._first, self.counts = timing, counts
             self.facts.update(facts)
 
-    def measure(self, round_number: int) -> None:
-        """Time one block of the cell."""
+    def measure(self, round_number: int) -> Block:
+        """Time one block of the cell, and return it."""
         self.prepare()
-        budget, timing = self.cell.budget, self.timing
-        assert timing is not None
+        budget = self.cell.budget
         found = self._ask(
             self._worker(),
             "block",
@@ -82,12 +80,19 @@ class CellRun:
             samples=-(-budget.minimum_samples // budget.repetitions),
             seconds=max(MINIMUM_BLOCK_SECONDS, budget.minimum_seconds / budget.repetitions),
         )
-        timing.wall_seconds += found["wall_seconds"]
-        timing.cpu_seconds += found["cpu_seconds"]
-        timing.loops += [found["loops"]] * len(found["wall_seconds"])
-        timing.rounds.append(len(found["wall_seconds"]))
-        timing.to_backend_seconds, timing.to_numpy_seconds = found["conversion_seconds"]
-        self._value_seconds.append(found["value_seconds"])
+        block = msgspec.convert(found["block"], Block)
+        self._blocks.append(block)
+        self._conversions = found["conversion_seconds"]
+        return block
+
+    @property
+    def timing(self) -> Timing | None:
+        """What was timed so far; None where the cell was not prepared."""
+        if self._first is None:
+            return None
+        forth, back = self._conversions
+        first = replace(self._first, to_backend_seconds=forth, to_numpy_seconds=back)
+        return first.with_blocks(self._blocks, on_processor=self.facts.get("device", "cpu") == "cpu")
 
     def judge(self) -> None:
         """Measure accuracy, and memory in a process of its own, where asked."""
@@ -104,8 +109,6 @@ class CellRun:
 
     def record(self, suite: str, failure: CellError | None) -> Record:
         """Return what came of the cell."""
-        if self.timing is not None:
-            summarise(self.timing, self._value_seconds, on_processor=self.facts.get("device", "cpu") == "cpu")
         return Record(
             key=self.cell.key,
             identity=self.planned.identity or digest(self.cell.key),
@@ -138,20 +141,3 @@ class CellRun:
             return worker.request(op, self._limits(), **arguments)
         finally:
             self._spent += time.monotonic() - start
-
-
-def summarise(timing: Timing, value_seconds: list[float], *, on_processor: bool) -> None:
-    """Fill in median, spread, processor share and units of one loss from the samples."""
-    if not timing.wall_seconds:
-        return
-    timing.median_seconds = median(timing.wall_seconds)
-    if len(timing.wall_seconds) > 1:
-        low, _, high = quantiles(timing.wall_seconds, n=4, method="inclusive")
-        timing.iqr_seconds = high - low
-    wall = sum(w * n for w, n in zip(timing.wall_seconds, timing.loops, strict=True))
-    processor = sum(p * n for p, n in zip(timing.cpu_seconds, timing.loops, strict=True))
-    timing.cpu_wall_ratio = processor / wall if wall > 0 else None
-    timing.disturbed = on_processor and timing.cpu_wall_ratio is not None and timing.cpu_wall_ratio < DISTURBED_BELOW
-    if value_seconds:
-        timing.value_seconds = median(value_seconds)
-        timing.loss_units = timing.median_seconds / timing.value_seconds

@@ -34,7 +34,7 @@ class _Group:
     running: dict[str, CellRun]
     step: Step
 
-    def attempt(self, run: CellRun, action: Callable[[], None]) -> Record | None:
+    def attempt(self, run: CellRun, action: Callable[[], object]) -> Record | None:
         """Carry out one action; return the record of a cell that this ended."""
         try:
             action()
@@ -65,5 +65,5 @@ def measure_group(
     pool.release()
 
 
-def _measure(run: CellRun, number: int) -> Callable[[], None]:
+def _measure(run: CellRun, number: int) -> Callable[[], object]:
     return lambda: run.measure(number)

@@ -11,22 +11,15 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, BinaryIO
 
 import msgspec
 
 from gradest.backend import get_backend
-from gradest.errors import (
-    GradestError,
-    InvalidEstimateError,
-    MissingDependencyError,
-    StepTooSmallError,
-    UnsupportedError,
-)
-from gradest.measurement.outcome import Outcome
+from gradest.measurement.outcome import Outcome, outcome_of
 from gradest.measurement.session import Bound, Session
 from gradest.registry import import_plugin
-from gradest_bench.results.outcomes import CellError
 from gradest_bench.results.records import plain
 from gradest_bench.suite.cells import Cell
 from gradest_bench.suite.resolving import make_estimator, make_problem
@@ -36,7 +29,6 @@ from gradest_bench.worker.identity import identify
 from gradest_bench.worker.memory import measure_memory
 
 _PR_SET_PDEATHSIG = 1
-_MEMORY_WORDS = ("out of memory", "resource_exhausted", "can't allocate memory", "cannot allocate memory", "bad_alloc")
 
 
 class Worker:
@@ -57,19 +49,39 @@ class Worker:
         return identify(_cell(cell))
 
     def prepare(self, cell: dict[str, Any]) -> dict[str, Any]:
-        """Prepare a cell, make its first call, and return what that showed."""
+        """Prepare a cell, make its first calls, and return what they showed."""
         asked = _cell(cell)
         session = self._open(asked)
         self._sessions[asked.key] = session
-        return session.facts()
+        objective, estimator = session.bound.objective, session.estimator
+        return {
+            "path": session.path,
+            "stochastic": estimator.stochastic,
+            "target": estimator.target.value,
+            "num_parameters": objective.layout.num_parameters,
+            "dtype": objective.dtype,
+            "device": objective.device,
+            "timing": asdict(session.timing((), conversions=False)),
+            "counts": asdict(session.counts),
+        }
 
     def block(self, key: str, round_number: int, samples: int, seconds: float) -> dict[str, Any]:
         """Time one block of calls of a prepared cell."""
-        return self._sessions[key].block(round_number=round_number, samples=samples, seconds=seconds)
+        session = self._sessions[key]
+        block = session.block(round_number=round_number, samples=samples, seconds=seconds)
+        return {"block": asdict(block), "conversion_seconds": session.bound.conversion_seconds()}
 
     def accuracy(self, key: str) -> dict[str, Any]:
-        """Judge the estimates of a prepared cell."""
-        return self._sessions[key].accuracy()
+        """Judge the estimates of a prepared cell; what does not apply is left out."""
+        found = asdict(self._sessions[key].accuracy())
+        found["blocks"] = found["single"].pop("blocks")
+        stochastic = found["replicates"] is not None
+        left_out = (
+            {"smoothed", "prediction_fault"}
+            if stochastic
+            else {"replicates", "predicted", "smoothed", "prediction_fault"}
+        )
+        return {name: value for name, value in found.items() if value or name not in left_out}
 
     def memory(self, cell: dict[str, Any]) -> dict[str, Any]:
         """Return the peak memory of one call; asked of a fresh process."""
@@ -124,20 +136,8 @@ def answer(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
     arguments = {name: value for name, value in request.items() if name not in ("protocol", "id", "op")}
     try:
         result = plain(_OPERATIONS[request["op"]](worker, **arguments))
-    except CellError as failure:
-        return _failed(request, failure.outcome, failure.reason)
-    except InvalidEstimateError as error:
-        return _failed(request, Outcome.INVALID, str(error))
-    except MissingDependencyError as error:
-        return _failed(request, Outcome.MISSING, str(error))
-    except (UnsupportedError, StepTooSmallError) as error:
-        return _failed(request, Outcome.UNSUPPORTED, str(error))
-    except MemoryError as error:
-        return _failed(request, Outcome.OUT_OF_MEMORY, str(error) or "the interpreter had no memory left")
-    except Exception as error:  # noqa: BLE001 - an estimator or a framework may raise anything; it is one cell's outcome
-        ran_out = any(word in str(error).lower() for word in _MEMORY_WORDS)
-        reason = str(error) if isinstance(error, GradestError) else f"{type(error).__name__}: {error}"
-        return _failed(request, Outcome.OUT_OF_MEMORY if ran_out else Outcome.ERROR, reason)
+    except Exception as error:  # noqa: BLE001  # an estimator or a framework may raise anything; it is one cell's outcome
+        return _failed(request, *outcome_of(error))
     return {"id": request["id"], "ok": True, "result": result}
 
 

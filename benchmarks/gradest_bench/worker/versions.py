@@ -2,13 +2,15 @@
 
 The code of a class is the file it stands in, the files of its base classes, and every file of this project that those
 import, found by reading them. A third party's files count where they stand in the class's own top-level package.
+Names that a package exports on first use are followed to their modules, as `from gradest.estimators import Reverse`
+and as `gradest.estimators.Reverse`. What is looked up by a string at run time, as by `gradest.get_estimator("es")`,
+cannot be seen here: who composes estimators so, and edits one, runs the cells again.
 """
 
 import ast
 import hashlib
 import importlib.util
-import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -55,20 +57,68 @@ def _imports(module: str) -> tuple[str, ...]:
 
 
 def _imported_names(tree: ast.AST, module: str) -> Iterator[str]:
-    for node in ast.walk(tree):
+    """Yield the modules that a text imports when it runs; what stands under TYPE_CHECKING never does."""
+    nodes = list(_running(tree))
+    bound: dict[str, str] = {}
+    for node in nodes:
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            for alias in node.names:
+                yield alias.name
+                # `import a.b as c` binds c to a.b; `import a.b` binds a alone.
+                root = alias.name.partition(".")[0]
+                bound[alias.asname or root] = alias.name if alias.asname else root
         elif isinstance(node, ast.ImportFrom):
             parent = ".".join(module.split(".")[: -node.level]) if node.level else ""
             origin = ".".join(part for part in (parent, node.module or "") if part)
             yield origin
-            # `from package import module` names a module, `from module import name` does not; the latter has no source
-            yield from (f"{origin}.{alias.name}" for alias in node.names if origin in _OWN)
+            for alias in node.names:
+                place = _place(origin, alias.name)
+                bound[alias.asname or alias.name] = place
+                yield place
+    for node in nodes:
+        if isinstance(node, ast.Attribute):
+            yield from _read_from(node, bound)
 
 
-def class_file(found: type) -> str:
-    """Return the file that a class stands in, or "" for one made at run time."""
-    return inspect.getsourcefile(found) or ""
+def _place(origin: str, name: str) -> str:
+    """Return where a name of a module stands: in the module that a table of exports says, or below it.
+
+    `from package import module` names a module; `from module import name` does not, and has no source.
+    """
+    return _exported(origin).get(name, f"{origin}.{name}")
+
+
+def _read_from(node: ast.Attribute, bound: Mapping[str, str]) -> Iterator[str]:
+    """Yield the modules on the way of `package.subpackage.Name`, where the first name is one that was imported."""
+    chain: list[str] = []
+    value: ast.expr = node
+    while isinstance(value, ast.Attribute):
+        chain.append(value.attr)
+        value = value.value
+    place = bound.get(value.id) if isinstance(value, ast.Name) else None
+    while chain and place is not None and place.partition(".")[0] in _OWN:
+        place = _place(place, chain.pop())
+        yield place
+
+
+def _running(tree: ast.AST) -> Iterator[ast.AST]:
+    """Walk a syntax tree, leaving out what is under `if TYPE_CHECKING:`."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        typing_only = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        waiting.extend(node.orelse if isinstance(node, ast.If) and typing_only else ast.iter_child_nodes(node))
+
+
+@cache
+def _exported(module: str) -> dict[str, str]:
+    """Return the table `EXPORTS` of a package of this project: name -> module; empty where there is none."""
+    source = _source(module) if module.partition(".")[0] in _OWN else None
+    for node in ast.parse(source or b"").body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "EXPORTS" for t in node.targets):
+            return {name: place.partition(":")[0] for name, place in ast.literal_eval(node.value).items()}
+    return {}
 
 
 def data_checksum(problem: Problem) -> str:

@@ -1,0 +1,86 @@
+"""A user's loss with where it is asked: one object for binding, comparing, checking and training."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gradest.errors import InvalidInputError
+from gradest.registry import find_object
+from gradest.tree import Tree
+
+
+@dataclass(frozen=True, eq=False)  # arrays have no single answer to ==: two cases are equal if they are one object
+class Case:
+    """A loss function together with the parameters and arguments at which its gradient is wanted.
+
+    Attributes
+    ----------
+    f
+        A function `f(params, *args) -> scalar` of one framework.
+    params
+        Where it is asked: a pytree of arrays, an `nn.Module` or a Gluon `Block`.
+    args
+        The function's further arguments, not differentiated.
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> case = gradest.Case(lambda p, x: float(np.sum((p - x) ** 2)), np.zeros(2), (np.array([1.0, 2.0]),))
+    >>> gradest.get_estimator("fd-central")(case).gradient.round(6).tolist()
+    [-2.0, -4.0]
+    """
+
+    f: Callable[..., Any]
+    params: Tree
+    args: tuple[object, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what is no function, and arguments that are no tuple."""
+        if not callable(self.f):
+            raise InvalidInputError(f"a case takes a function f(params, *args); found {type(self.f).__name__}")
+        if self.params is None:
+            raise InvalidInputError("a case takes the params at which its function is asked; found None")
+        if not isinstance(self.args, tuple):
+            raise InvalidInputError(f"args must be a tuple of arguments; found {type(self.args).__name__}: write (x,)")
+
+    @classmethod
+    def load(cls, location: str) -> "Case":
+        """Return the case at "module:name" or "path/file.py:name".
+
+        The name is that of a `Case`, of a tuple `(f, params, *args)`, or of a function without arguments that returns
+        either.
+
+        Raises
+        ------
+        InvalidInputError
+            It cannot be imported, has no such name, the name is of something else, or its function raises.
+        """
+        found = find_object(location)
+        if callable(found) and not isinstance(found, cls):
+            found = _made(found, location)
+        if isinstance(found, tuple) and len(found) > 1:
+            f, params, *args = found
+            found = cls(f, params, tuple(args))
+        if not isinstance(found, cls):
+            raise InvalidInputError(
+                f"{location!r} was asked for as a case: a gradest.Case, a tuple (f, params, *args), or a function "
+                f"without arguments that returns one; found {type(found).__name__}"
+            )
+        return found
+
+
+def _made(make: Callable[..., object], location: str) -> object:
+    """Return what a function without arguments makes; a loss in its place, the likeliest mistake, is told so."""
+    try:
+        inspect.signature(make).bind()
+    except (TypeError, ValueError):  # it takes arguments, or is a builtin that does not say
+        raise InvalidInputError(
+            f"{location!r} was asked for as a case; found {getattr(make, '__name__', 'something')!r}, which takes "
+            "arguments as a loss does: name a gradest.Case(loss, params, args), or a function without arguments that "
+            "returns one"
+        ) from None
+    try:
+        return make()
+    except Exception as error:  # a user's function may raise anything
+        raise InvalidInputError(f"{location!r} fails to make its case: {type(error).__name__}: {error}") from error

@@ -1,0 +1,21 @@
+"""Walking along the coordinates, e_1..e_P: chunks of them, how they reach the framework, how derivatives come back.
+
+What forward mode, finite differences and the complex step have in common. Random directions are in
+`gradest.directions`. This package knows no estimator.
+"""
+
+from gradest.coordinates.chunks import Chunk, Positions, dense_chunks, row_chunks
+from gradest.coordinates.factors import Factors, spread
+from gradest.coordinates.gathering import Gathering, gather, pipeline
+
+__all__ = [
+    "Chunk",
+    "Factors",
+    "Gathering",
+    "Positions",
+    "dense_chunks",
+    "gather",
+    "pipeline",
+    "row_chunks",
+    "spread",
+]

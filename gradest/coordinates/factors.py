@@ -1,0 +1,93 @@
+"""How the basis directions of a chunk reach the framework: as two thin arrays, not as one of `(K, *shape)`.
+
+An entry of a matrix is a row and a column of it, so that K directions of an `(m, n)` block are K rows and K columns,
+`K (m + n)` numbers in place of `K m n`. Compiled steps take these factors as arguments and multiply them out
+themselves, so that one compilation serves every chunk of a block.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from gradest.coordinates.chunks import ITEMSIZE, Chunk
+from gradest.layout import Shape
+from gradest.objective import Objective
+from gradest.operations import Array, NumpyArray, Operations
+from gradest.tangents import Dense, Rows, Tangent, Zero
+
+KEPT_BYTES = 1 << 22
+"""How large the directions of a whole sweep may be to be kept from one estimate to the next (4 MiB)."""
+
+
+class Factors:
+    """Makes the directions of a chunk as two thin arrays of the framework, and keeps those of a plan if they are small.
+
+    Of single entries: rows `(K, rows)` and columns `(K, columns)`, one-hot, whose outer products are the directions.
+    Of whole rows: the selector `(I, m)` of the rows, one-hot (`(1, 1)` for a vector), and ones `(I, n)`.
+    """
+
+    def __init__(self, objective: Objective, *, whole_rows: bool, plan: Sequence[Chunk] = ()) -> None:
+        self.objective = objective
+        self.whole_rows = whole_rows
+        rows = (math.prod(shape[:-1]) + (shape[-1] if shape else 1) for shape in objective.layout.shapes)
+        width = dict(enumerate(rows))
+        size = sum(chunk.positions.size * width[chunk.block] * ITEMSIZE for chunk in plan)
+        # All or none: a cache of the first few chunks would be refilled by each sweep and never be read.
+        self._keeps = size <= KEPT_BYTES
+        self._planned = frozenset(plan)  # drawn coordinates differ each time, and are not kept
+        self._kept: dict[Chunk, tuple[Array, Array]] = {}
+
+    def __call__(self, chunk: Chunk) -> tuple[Array, Array]:
+        """Return the factors of a chunk, of the dtype and on the device of its block."""
+        if chunk in self._kept:
+            return self._kept[chunk]
+        layout, like = self.objective.layout, self.objective.start[chunk.block]
+        make = _row_factors if self.takes_rows(chunk.block) else _entry_factors
+        left, right = (self.objective.ops.constant(v, like=like) for v in make(layout.shapes[chunk.block], chunk))
+        if self._keeps and chunk in self._planned:
+            self._kept[chunk] = left, right
+        return left, right
+
+    def takes_rows(self, block: int) -> bool:
+        """Whether chunks of the block are whole rows."""
+        return self.whole_rows and len(self.objective.layout.shapes[block]) in (1, 2)
+
+    def tangents(
+        self, leaves: Sequence[Array], block: int, left: Array, right: Array, scale: Array | None = None
+    ) -> tuple[Tangent, ...]:
+        """Return the directions of all blocks: symbolic zeros but for one, whose entries are scaled by `scale`."""
+        ops, shape = self.objective.ops, self.objective.layout.shapes[block]
+        moving: Tangent
+        if not self.takes_rows(block):
+            directions = spread(ops, left, right, shape)
+            moving = Dense(directions if scale is None else directions * scale)
+        elif len(shape) == 1:
+            moving = Rows(None, right if scale is None else ops.reshape(scale, (1, shape[0])))
+        else:
+            # The selector times the scales picks the rows' own scales: `(I, m) @ (m, n)`, one for each entry moved.
+            moving = Rows(left, right if scale is None else ops.matmul(left, scale))
+        return tuple(moving if k == block else Zero(moving.count, leaf) for k, leaf in enumerate(leaves))
+
+
+def spread(ops: Operations, left: Array, right: Array, shape: Shape) -> Array:
+    """Return the directions of two factors as one array `(K, *shape)`."""
+    (count, rows), columns = (int(n) for n in left.shape), int(right.shape[1])
+    product = ops.reshape(left, (count, rows, 1)) * ops.reshape(right, (count, 1, columns))
+    return ops.reshape(product, (count, *shape))
+
+
+def _entry_factors(shape: Shape, chunk: Chunk) -> tuple[NumpyArray, NumpyArray]:
+    columns = shape[-1] if shape else 1  # a block of more axes is a matrix too: all axes but the last are its rows
+    row, column = np.divmod(chunk.positions, columns)
+    every = np.arange(chunk.positions.size)
+    left, right = np.zeros((every.size, math.prod(shape) // columns)), np.zeros((every.size, columns))
+    left[every, row] = right[every, column] = 1.0
+    return left, right
+
+
+def _row_factors(shape: Shape, chunk: Chunk) -> tuple[NumpyArray, NumpyArray]:
+    rows = chunk.positions[:: shape[-1]] // shape[-1]
+    selector = np.zeros((rows.size, shape[0] if len(shape) == 2 else 1))
+    selector[np.arange(rows.size), rows] = 1.0
+    return selector, np.ones((rows.size, shape[-1]))

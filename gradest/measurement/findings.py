@@ -1,0 +1,74 @@
+"""What was found of one estimator on one objective beside its times: evaluations, errors, predictions."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradest.estimate import Cost
+from gradest.measurement.accuracy import Accuracy, ReplicateAccuracy
+from gradest.measurement.reference import Reference
+from gradest.measurement.smoothed import SmoothedAccuracy
+from gradest.theory import Prediction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Evaluations: what the estimator states before it runs, and what one call was counted to make."""
+
+    stated: Cost
+    counted: Cost
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceFacts:
+    """What estimates were judged by.
+
+    Attributes
+    ----------
+    method
+        How the reference gradient was found.
+    uncertainty
+        The relative error that it may have itself.
+    value, gradient_norm
+        The loss there, and the length of its gradient.
+    """
+
+    method: str
+    uncertainty: float
+    value: float
+    gradient_norm: float
+
+    @classmethod
+    def of(cls, reference: Reference) -> "ReferenceFacts":
+        """Return the facts of a reference."""
+        norm = float(np.sqrt(np.sum(reference.gradient * reference.gradient)))
+        return cls(
+            method=reference.method,
+            uncertainty=reference.uncertainty,
+            value=float(reference.value),
+            gradient_norm=norm,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EstimateAccuracy:
+    """How estimates differ from the reference; what does not apply is None.
+
+    Attributes
+    ----------
+    single
+        Of one estimate.
+    replicates, predicted
+        Of a stochastic estimator: how independent estimates scatter, and what theory predicts.
+    prediction_fault
+        What went wrong in the estimator's `predict`, or "".
+    smoothed
+        How the estimates scatter around the gradient of the smoothed loss, where that is the target.
+    """
+
+    reference: ReferenceFacts
+    single: Accuracy
+    replicates: ReplicateAccuracy | None = None
+    predicted: Prediction | None = None
+    prediction_fault: str = ""
+    smoothed: SmoothedAccuracy | None = None

@@ -1,0 +1,41 @@
+"""Where an error is asked for: what is known of the loss at one point. Knows no formula and no estimator."""
+
+from dataclasses import KW_ONLY, dataclass
+
+import numpy as np
+
+from gradest.layout import Layout
+from gradest.objective import Objective
+from gradest.operations import NumpyArray
+
+
+@dataclass(frozen=True, eq=False)
+class Situation:
+    """What is known of the loss at the point where `Estimator.predict` is asked for the error of an estimate.
+
+    Attributes
+    ----------
+    layout
+        Names and shapes of the parameters, P entries in all.
+    gradient
+        The exact gradient there, flat `(P,)`.
+    value, hessian
+        The loss there and its curvature `(P, P)`, where known.
+    objective
+        The loss, whose start point is that place, where known. An estimator whose error does not follow from the
+        layout (it depends on the batch, on activations) reads it, and predicts nothing without it.
+    """
+
+    layout: Layout
+    gradient: NumpyArray
+    _: KW_ONLY
+    value: float | None = None
+    hessian: NumpyArray | None = None
+    objective: Objective | None = None
+
+    @property
+    def shares(self) -> list[float]:
+        """The share `|G_l|^2 / |g|^2` of each parameter array in the gradient, which must not vanish."""
+        blocks = self.layout.unflatten(np.asarray(self.gradient, dtype=np.float64))
+        squares = [float(np.sum(np.square(block))) for block in blocks]
+        return [square / sum(squares) for square in squares]

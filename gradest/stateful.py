@@ -1,0 +1,143 @@
+"""The contract of an estimator that remembers: what it keeps between estimates goes in and comes out with each call.
+
+Nothing is remembered behind the caller's back: a state is a value, so that a run can be kept, resumed and replicated.
+Whoever replicates starts each replicate from a fresh state.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradest.backend import Leaves
+from gradest.directions.keys import Rng
+from gradest.errors import UnsupportedError
+from gradest.estimate import Cost, Estimate, KernelResult
+from gradest.estimator import Estimator, PreparedKernel, estimate_of
+from gradest.layout import Layout
+from gradest.objective import Objective
+from gradest.tree import Tree
+
+State = Any
+"""Nested tuples, lists and dicts of numbers, NumPy arrays, leaves and None; never written to."""
+
+StatefulKernel = Callable[[Leaves, Rng, State], tuple[KernelResult, State]]
+"""`(parameter leaves, rng, state) -> (KernelResult, the next state)`."""
+
+
+@dataclass(frozen=True)
+class PreparedStatefulKernel:
+    """A stateful kernel, and the path it takes."""
+
+    call: StatefulKernel
+    path: str
+
+
+@dataclass(frozen=True)
+class StatefulEstimator(Estimator):
+    """States a way to get a gradient that uses what earlier estimates have found.
+
+    Used as any other estimator, each estimate is the first of a run, so that replicates share nothing; `prepare_run`
+    gives the others.
+
+    Laws: a state is never written to; equal states, seeds and parameters give equal estimates and equal next states;
+    the cost counted equals `cost_from(layout, state)`, and from the first state `cost(layout)`.
+    """
+
+    @abstractmethod
+    def cost_from(self, layout: Layout, state: State) -> Cost:
+        """Return what the estimate that starts from a state costs, before it runs."""
+
+    @abstractmethod
+    def init_state(self, objective: Objective) -> State:
+        """Return the state before the first estimate; evaluates nothing."""
+
+    @abstractmethod
+    def prepare_stateful_kernel(
+        self, objective: Objective, *, executor: Executor | None = None
+    ) -> PreparedStatefulKernel:
+        """Return the kernel for one objective, as `Estimator.prepare_kernel` does."""
+
+    def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
+        """Return a kernel whose every estimate is the first of a run."""
+        prepared = self.prepare_stateful_kernel(objective, executor=executor)
+
+        def first(leaves: Leaves, rng: Rng) -> KernelResult:
+            return prepared.call(leaves, rng, self.init_state(objective))[0]
+
+        return PreparedKernel(first, prepared.path)
+
+    def prepare_run(self, objective: Objective, *, executor: Executor | None = None) -> "PreparedRun":
+        """Return the estimator bound to an objective, ready to be called with a state each time."""
+        return PreparedRun(
+            self, objective, self.prepare_stateful_kernel(objective, executor=executor), executor=executor
+        )
+
+
+class PreparedRun:
+    """A stateful estimator bound to one objective; holds no state itself.
+
+    Used as `estimate, state = run(params, state=state, rng=seed)`, beginning with `state = run.init_state()`.
+    """
+
+    def __init__(
+        self,
+        estimator: StatefulEstimator,
+        objective: Objective,
+        kernel: PreparedStatefulKernel,
+        *,
+        executor: Executor | None = None,
+    ) -> None:
+        self.estimator = estimator
+        self.objective = objective
+        self.path = kernel.path
+        self._executor = executor
+        self._kernel = objective.scoped(kernel.call)
+
+    def init_state(self) -> State:
+        """Return the state before the first estimate."""
+        return self.estimator.init_state(self.objective)
+
+    def __call__(self, params: Tree = None, *args: object, state: State, rng: Rng = None) -> tuple[Estimate, State]:
+        """Return the estimate at `params` (the start point by default), and the next state.
+
+        `args` replace the function's arguments, and stay, as `Prepared` has it. The estimate says how much memory the
+        next state takes.
+
+        Raises
+        ------
+        PreparationMismatchError
+            `params` or `args` differ from what was prepared for.
+        UnsupportedError
+            Arguments were given with an executor, or a transformation of the framework is tracing the call: a state
+            is values, which it has none of.
+        """
+        objective = self.objective
+        leaves = objective.leaves_at(params)
+        if args and self._executor is not None:
+            raise UnsupportedError("new arguments were given with an executor; prepare again with them")
+        before = objective.take_arguments(args) if args else None
+        if before is not None or any(map(objective.backend.is_abstract, leaves)):
+            objective.data = objective.data if before is None else before
+            raise UnsupportedError(
+                f"{self.estimator.name!r} was called inside a transformation of {objective.backend.name} (jit, vmap or "
+                "grad), which it cannot be traced by: it keeps a state; call it outside"
+            )
+        cost = self.estimator.cost_from(objective.layout, state)
+        result, after = self._kernel(leaves, rng, state)
+        return estimate_of(result, objective, cost, self.path, state_bytes(after)), after
+
+
+def state_bytes(state: State) -> int:
+    """Return the memory that a state takes: its arrays and numbers, in bytes."""
+    if isinstance(state, dict):
+        return sum(state_bytes(item) for item in state.values())
+    if isinstance(state, tuple | list):
+        return sum(state_bytes(item) for item in state)
+    if state is None:
+        return 0
+    nbytes = getattr(state, "nbytes", None)
+    return int(np.asarray(state).nbytes if nbytes is None else nbytes)

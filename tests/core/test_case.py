@@ -1,0 +1,88 @@
+"""A case is a loss with where it is asked, bound like a function and found in a module or a file."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradest
+from gradest import Case, InvalidInputError
+
+
+def loss(p: np.ndarray, x: np.ndarray) -> float:
+    return float(np.sum((p - x) ** 2))
+
+
+POINT, TARGET = np.zeros(2), np.array([1.0, 2.0])
+CASE = Case(loss, POINT, (TARGET,))
+RIGHT = [-2.0, -4.0]
+
+
+def test_binding_and_every_way_to_ask_take_a_case() -> None:
+    central = gradest.get_estimator("fd-central")
+    assert central(CASE).gradient.round(6).tolist() == RIGHT
+    assert central.prepare(gradest.bind(CASE))().gradient.round(6).tolist() == RIGHT
+    assert gradest.grad(CASE, method="fd-central")().round(6).tolist() == RIGHT
+
+
+def test_other_parameters_and_arguments_may_be_given_with_a_case() -> None:
+    assert gradest.get_estimator("fd-central")(CASE, np.ones(2)).gradient.round(6).tolist() == [0.0, -2.0]
+    assert gradest.get_estimator("fd-central")(CASE, np.ones(2), np.zeros(2)).gradient.round(6).tolist() == [2.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from gradest import Case\ncase = Case(loss, np.zeros(2), (np.array([1.0, 2.0]),))",
+        "case = (loss, np.zeros(2), np.array([1.0, 2.0]))",
+        "def case():\n    return loss, np.zeros(2), np.array([1.0, 2.0])",
+    ],
+    ids=["a case", "a tuple", "a function"],
+)
+def test_a_case_is_found_in_a_file(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "my_loss.py"
+    file.write_text(f"import numpy as np\n\ndef loss(p, x):\n    return np.sum((p - x) ** 2)\n\n{text}\n")
+    found = Case.load(f"{file}:case")
+    assert gradest.get_estimator("fd-central")(found).gradient.round(6).tolist() == RIGHT
+
+
+def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for folder, number in (("a", 1), ("b", 2)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "twin.py").write_text(f"import numpy as np\ncase = (abs, np.ones({number}))\n")
+    assert [Case.load(f"{tmp_path / f / 'twin.py'}:case").params.size for f in "ab"] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def case(p, x):\n    return p", "takes arguments as a loss does"),
+        ("def case():\n    return 1 / 0", "ZeroDivisionError"),
+        ("def case():\n    return [abs, 1.0]", "found list"),
+        ("case = (abs,)", "found tuple"),
+    ],
+)
+def test_what_makes_no_case_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "wrong.py").write_text(text)
+    with pytest.raises(InvalidInputError, match=message):
+        Case.load(f"{tmp_path / 'wrong.py'}:case")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Case(3, POINT), "takes a function"),
+        (lambda: Case(loss, None), "params"),
+        (lambda: Case(loss, POINT, [TARGET]), "tuple"),
+        (lambda: Case.load("gradest.version"), "module:name"),
+        (lambda: Case.load("no_such_module:case"), "no_such_module"),
+        (lambda: Case.load("no_such_file.py:case"), "no Python file"),
+        (lambda: Case.load("gradest.version:versoin"), "it has"),
+        (lambda: Case.load("gradest.version:__version__"), "found str"),
+    ],
+)
+def test_what_is_no_case_is_refused_with_what_was_found(make: Callable[..., Any], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        make()
