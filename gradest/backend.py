@@ -39,6 +39,14 @@ class Backend(ABC):
     Laws, checked by `gradest.testing.check_backend`: `numpy(array(x)) == x` bit for bit in every dtype of
     `dtypes`; neither aliases its argument; `wait` returns only when the values are there; the native
     transformations agree with `gradest.autodiff` to rounding; no global setting differs after a call.
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> backend = gradest.get_backend("numpy")
+    >>> array = backend.array(np.ones(2), dtype="float32", device="cpu")
+    >>> backend.dtype(array), backend.device(array), backend.owns(array)
+    ('float32', 'cpu', True)
     """
 
     name: ClassVar[str]
@@ -239,6 +247,13 @@ def get_backend(backend: str | Backend) -> Backend:
     ------
     UnknownNameError, MissingDependencyError
         There is no such backend, or its framework is not installed.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> backend = gradest.get_backend("numpy")
+    >>> backend.name, backend.devices()
+    ('numpy', ('cpu',))
     """
     return _backend(backend) if isinstance(backend, str) else backend
 

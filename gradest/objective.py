@@ -38,6 +38,14 @@ class Objective:
         The loss in operations, where there is one: then `gradest.autodiff` can interpret it.
     problem
         The problem it was bound from, or None for a user's function.
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> objective = gradest.bind(lambda x: (x * x).sum(), np.array([1.0, 2.0]))
+    >>> loss = objective.prepare_value()
+    >>> float(loss(objective.start)), str(objective.counts)
+    (5.0, '1 value')
     """
 
     def __init__(

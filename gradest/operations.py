@@ -59,6 +59,13 @@ class Operations(ABC):
     Laws, checked by `gradest.testing`: each operation equals NumPy's on the same numbers to rounding; the
     composed operations equal their portable form, here written in the others, to rounding; `relu` has
     derivative 0 at 0; operands are never written to.
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> ops = gradest.get_backend("numpy").operations()
+    >>> ops.relu(np.array([-1.0, 2.0])).tolist(), float(ops.sum(np.array([1.0, 2.0]), axis=-1))
+    ([0.0, 2.0], 3.0)
     """
 
     # -- elementwise ------------------------------------------------------------------------------------

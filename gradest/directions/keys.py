@@ -32,6 +32,12 @@ def root_key(rng: Rng) -> Key:
         A seed is negative.
 
     Source: Scientific Python Ecosystem Coordination 7; Salmon et al. 2011, doi:10.1145/2063384.2063405 (keys).
+
+    Examples
+    --------
+    >>> from gradest.directions import root_key
+    >>> root_key(0) == root_key(0), root_key(0) == root_key(1)
+    (True, False)
     """
     # A generator has a state that moves on, so that a second estimate differs; seeds and sequences are values.
     if isinstance(rng, np.random.Generator):

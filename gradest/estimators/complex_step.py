@@ -35,6 +35,13 @@ class ComplexStep(Estimator):
         "auto", the root of the dtype's smallest normal number, or a number; its square should vanish beside 1.
     chunk_size
         How many displacements are evaluated together; by default what fits the cache.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradest.estimators import ComplexStep
+    >>> ComplexStep()(lambda x: np.exp(x).sum(), np.array([0.0, 1.0])).gradient.round(12).tolist()
+    [1.0, 2.718281828459]
     """
 
     family = "complex-step"

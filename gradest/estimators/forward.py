@@ -34,6 +34,15 @@ class Forward(Estimator):
         the pre-activations that it moves, which needs gradest's engine. "auto" is "dense".
     chunk_size
         How many directions are pushed together; by default as many as fit the cache.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> from gradest.estimators import Forward
+    >>> quadratic = gradest.get_problem("quadratic", size=3)
+    >>> estimate = Forward()(quadratic)
+    >>> estimate.path, str(estimate.cost)
+    ('gradest', '3 JVPs')
     """
 
     family = "forward"

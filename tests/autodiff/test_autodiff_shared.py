@@ -9,9 +9,11 @@ import pytest
 
 import gradest
 from gradest.autodiff import Expressions, Shared, perturbed_values, value_and_differences
+from gradest.datasets import synthetic_classification
 from gradest.tangents import Rows, Zero
 
-OBJECTIVE = gradest.bind(gradest.get_problem("mlp", dataset="iris", widths=(5,), batch=12))
+DATA = synthetic_classification(30, 4, 3, seed=0)
+OBJECTIVE = gradest.bind(gradest.get_problem("mlp", dataset=DATA, widths=(5,), batch=12))
 METHODS: list[tuple[str, dict[str, Any]]] = [
     ("fd-forward", {}),
     ("fd-exact", {"step": 1e-6}),

@@ -33,6 +33,7 @@ MAKE: dict[str, Callable[[], Tangent]] = {
 
 def elementwise(t: Tangent) -> Tangent | None:
     (array,), wrap = linear.frame(OPS, (t,), (SIZE, SIZE))
+    assert array is not None  # None has no array
     return wrap(array * 2.0)
 
 

@@ -117,7 +117,7 @@ def test_data_cross_to_the_framework_once(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("f", [3, "loss", None])
-def test_what_is_no_function_is_refused(f: object) -> None:
+def test_what_is_no_function_is_refused(f: Any) -> None:
     with pytest.raises(InvalidTypeError):
         bind(f, {"x": np.zeros(2)})
 

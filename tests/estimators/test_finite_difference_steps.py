@@ -92,7 +92,7 @@ def exponential_of_small(x: npt.NDArray[Any]) -> Any:
 def test_an_exact_difference_takes_a_step_that_vanishes() -> None:
     objective = gradest.bind(gradest.get_problem("logsumexp"))
     estimate = FiniteDifference(differences="exact", step=1e-30).prepare(objective)()
-    x = objective.start[0].astype(np.longdouble)
+    x = np.asarray(objective.start[0], dtype=np.longdouble)
     np.testing.assert_allclose(estimate.gradient["x"], np.exp(x) / np.exp(x).sum(), rtol=1e-14)
 
 

@@ -1,4 +1,4 @@
-"""The terminal's view of a comparison of estimators: a progress bar and one table for each dtype."""
+"""Shows a comparison of estimators in a terminal: a progress bar and one table for each dtype."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,8 +14,8 @@ from gradest.measurement.compare import Progress as Report
 from gradest.measurement.outcome import Outcome
 from gradest.problem import Problem
 from gradest.theory import Prediction
-from gradest_bench.command.terminal import DISTURBED, make_progress, wide_enough
-from gradest_bench.report.units import seconds
+from gradest_bench.command.terminal import make_progress, titled_table, wide_enough
+from gradest_bench.report.units import DISTURBED, DISTURBED_MEANS, mark, seconds
 
 
 @contextmanager
@@ -75,7 +75,7 @@ def _legend(results: Sequence[CellResult]) -> Iterator[str]:
     for reach, named in said.items():
         yield f"Theory of {', '.join(named)}: {reach}."
     if any(result.timing is not None and result.timing.disturbed for result in results):
-        yield f"{DISTURBED} the machine was doing something else during this time: measure again before relying on it."
+        yield f"{DISTURBED} {DISTURBED_MEANS}."
 
 
 def _reach(predicted: Prediction) -> str:
@@ -86,7 +86,7 @@ def _reach(predicted: Prediction) -> str:
 
 
 def _table(dtype: str, results: Sequence[CellResult]) -> Table:
-    table = Table(title=dtype, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD)
+    table = titled_table(dtype, box=box.SIMPLE_HEAD)
     table.add_column("estimator", no_wrap=True)
     table.add_column("backend", no_wrap=True)
     headings = ("rel. error", "cosine", "theory", "evaluations", "time", "x loss", "prepare", "MSE measured", "theory")
@@ -125,6 +125,9 @@ def _times(result: CellResult) -> tuple[str, str, str]:
     timing = result.timing
     if timing is None or timing.median_seconds is None:
         return "", "", ""
-    mark = DISTURBED if timing.disturbed else ""
     once = timing.preparation_seconds + max(0.0, timing.first_call_seconds - timing.median_seconds)
-    return seconds(timing.median_seconds) + mark, f"{result.loss_units:,.1f}{mark}", seconds(once)
+    return (
+        seconds(timing.median_seconds, disturbed=timing.disturbed),
+        f"{result.loss_units:,.1f}{mark(disturbed=timing.disturbed)}",
+        seconds(once),
+    )
