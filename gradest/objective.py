@@ -15,7 +15,7 @@ from gradest.backend import Backend, Data, Function, Leaves
 from gradest.counting import JVPS, VALUES, VJPS, EvaluationCounts, Step
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimate import Cost
-from gradest.evaluation import UserFunction, choose_population, stacked
+from gradest.evaluation import UserFunction, choose_population, one_by_one
 from gradest.form import Form
 from gradest.operations import Array, Text
 from gradest.problem import Problem
@@ -374,9 +374,7 @@ class Objective:
         if self.population_path == "vmap" and (size > 1 or "compile" in self.backend.native):
             losses = self._user.batched(population, data)
             return losses
-        values = [self._user.alone(tuple(leaf[k] for leaf in population), data) for k in range(size)]
-        # As the parameters are: a number of Python's, in double precision, must not meet float32 directions.
-        losses = stacked(self.backend, values, dtype=_at_least_single(self.dtype), device=self.device)
+        losses = one_by_one(self._user, population, data, dtype=self.dtype, device=self.device)
         return losses
 
     def _choose_population(self) -> str:
@@ -397,11 +395,6 @@ class Objective:
     def one_estimate(self) -> AbstractContextManager[None]:
         """Return a context in which a user's function draws the same random numbers in all evaluations."""
         return nullcontext() if self._user is None or self._user.draws is False else self._user.one_estimate()
-
-
-def _at_least_single(dtype: str) -> str:
-    """Return the dtype that losses of parameters of a dtype are kept in: half precision has too few digits."""
-    return "float32" if dtype in ("bfloat16", "float16") else dtype
 
 
 def _bound_again(backend: Backend, dtype: str, content: bytes) -> Objective:

@@ -5,8 +5,8 @@ random layers see the same random numbers in all evaluations of one estimate; no
 asked for. This package knows no framework: what differs between them is asked of the backend.
 """
 
-from gradest.evaluation.population import POPULATIONS, choose_population, require_population, stacked
+from gradest.evaluation.population import POPULATIONS, choose_population, one_by_one, require_population
 from gradest.evaluation.results import as_scalar
 from gradest.evaluation.user_function import UserFunction
 
-__all__ = ["POPULATIONS", "UserFunction", "as_scalar", "choose_population", "require_population", "stacked"]
+__all__ = ["POPULATIONS", "UserFunction", "as_scalar", "choose_population", "one_by_one", "require_population"]

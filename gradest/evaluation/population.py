@@ -74,6 +74,17 @@ def _choose(function: UserFunction, leaves: Leaves, data: Data, *, asked: str, v
     return ("vmap" if batched else "loop"), cost + (4 if asked == "auto" else 2)
 
 
+def one_by_one(function: UserFunction, population: Leaves, data: Data, *, dtype: str, device: str) -> Any:
+    """Return the losses `(K,)` of leaves with a leading axis K, one evaluation after another.
+
+    They are kept in the dtype of the parameters: a number of Python's, in double precision, must not meet float32
+    directions. Half precision has too few digits for losses, which are float32 then.
+    """
+    values = [function.alone(tuple(leaf[k] for leaf in population), data) for k in range(int(population[0].shape[0]))]
+    kept = "float32" if dtype in ("bfloat16", "float16") else dtype
+    return stacked(function.backend, values, dtype=kept, device=device)
+
+
 def stacked(backend: Backend, values: Sequence[Any], *, dtype: str, device: str) -> Any:
     """Return values `()` of single evaluations as one array `(K,)`; in NumPy, which mixes dtypes, in their own."""
     rows = np.stack([backend.numpy(value) for value in values])

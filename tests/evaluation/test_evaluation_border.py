@@ -9,19 +9,20 @@ import pytest
 
 import gradest
 from gradest import InvalidInputError, NoiseWarning, UnsupportedError
+from gradest.operations import NumpyArray
 
 BLACK_BOX = ["fd-forward", "fd-central", "es", "es-rank", "spsa", "es-low-rank"]
 FRAMEWORKS = ["numpy", "jax", "torch", "mxnet"]
 POINT = np.array([1.0, 2.0])
 
 
-def array(framework: str, values: np.ndarray, dtype: str = "float64") -> Any:
+def array(framework: str, values: NumpyArray, dtype: str = "float64") -> Any:
     backend = gradest.get_backend(framework)
     with backend.scope(dtype) or warnings.catch_warnings():
         return backend.array(np.asarray(values), dtype=dtype)
 
 
-def numbers(framework: str, value: Any) -> np.ndarray:
+def numbers(framework: str, value: Any) -> NumpyArray:
     return np.asarray(gradest.get_backend(framework).numpy(value), dtype=np.float64)
 
 
@@ -31,7 +32,7 @@ def gradient(loss: Callable[..., Any], method: str, params: Any, *args: Any, **o
     return estimator(loss, params, *args, **rng, **options)
 
 
-def plain(framework: str, method: str) -> np.ndarray:
+def plain(framework: str, method: str) -> NumpyArray:
     """Return the estimate of the same method for the same loss in plain operations of the framework."""
     return numbers(framework, gradient(lambda p: (p * p).sum(), method, array(framework, POINT)).gradient)
 
@@ -106,7 +107,7 @@ def test_a_loss_that_writes_into_its_arguments_is_refused(backend: str) -> None:
 def test_a_loss_that_fills_and_returns_one_buffer_is_right() -> None:
     out = np.zeros(())
 
-    def loss(p: np.ndarray) -> np.ndarray:
+    def loss(p: NumpyArray) -> NumpyArray:
         out[...] = np.sum(p**2)
         return out
 
