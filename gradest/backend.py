@@ -19,13 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.errors import InvalidTypeError, UnsupportedError
-from gradest.operations import Array, NumpyArray, Operations
+from gradest.operations import Array, Data, NumpyArray, Operations
 from gradest.registry import find_class, locate, names
 from gradest.tree import Leaf, Structure, Tree, flatten_tree
 
 Leaves = tuple[Array, ...]
-Data = Any
-"""A tuple or dict of arrays that is not differentiated."""
 Function = Callable[[Leaves, Data], Array]
 """A scalar loss of parameter leaves and data, on the arrays of one framework."""
 
@@ -90,7 +88,7 @@ class Backend(ABC):
         """Return when the values of all arrays are there; nothing to do for a framework without a queue."""
         return None
 
-    def scope(self, dtype: str) -> AbstractContextManager[Any] | None:
+    def scope(self, dtype: str) -> AbstractContextManager[object] | None:
         """Return a context in which arrays of the dtype can be used, or None where no switch is needed."""
         return None
 
@@ -141,7 +139,7 @@ class Backend(ABC):
         with self.scope(dtype) or nullcontext():
             return self.array(np.ones(leaf.shape), dtype=dtype, device=self.devices()[0])
 
-    def computing_now(self) -> AbstractContextManager[Any] | None:
+    def computing_now(self) -> AbstractContextManager[object] | None:
         """Return a context in which arrays are computed at once, whatever is being traced around it, or None."""
         return None
 

@@ -18,7 +18,7 @@ from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError, 
 from gradest.evaluation import UserFunction, require_population
 from gradest.form import Form
 from gradest.objective import Objective
-from gradest.operations import Array, NumpyArray, Operations
+from gradest.operations import Array, Data, NumpyArray, Operations
 from gradest.problem import Problem
 from gradest.tree import Leaf, Structure, Tree
 

@@ -11,13 +11,13 @@ from typing import Any
 
 from gradest.arguments import Arguments
 from gradest.autodiff import Shared, perturbed_values, value_and_differences, value_and_gradient, value_and_jvps
-from gradest.backend import Backend, Data, Function, Leaves
+from gradest.backend import Backend, Function, Leaves
 from gradest.counting import JVPS, VALUES, VJPS, EvaluationCounts, Step
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimate import Cost
 from gradest.evaluation import UserFunction, choose_population, one_by_one
 from gradest.form import Form
-from gradest.operations import Array, Text
+from gradest.operations import Array, Data, Text
 from gradest.problem import Problem
 from gradest.tangents import Tangent
 from gradest.tree import Tree

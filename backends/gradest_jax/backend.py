@@ -11,9 +11,9 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from gradest.backend import Backend, Data, Function, Leaves
+from gradest.backend import Backend, Function, Leaves
 from gradest.errors import InvalidTypeError, UnsupportedError
-from gradest.operations import Operations
+from gradest.operations import Data, Operations
 from gradest.tree import Leaf, Structure, Tree
 from gradest_jax.connection import require_connected
 from gradest_jax.operations import JaxOperations, NativeJaxOperations
@@ -77,7 +77,7 @@ class JaxBackend(Backend):
         for array in arrays:
             array.block_until_ready()
 
-    def scope(self, dtype: str) -> AbstractContextManager[Any] | None:
+    def scope(self, dtype: str) -> AbstractContextManager[object] | None:
         """Return a context with 64-bit mode on for float64, or None: JAX would make float32 of it without a word."""
         return _wide_mode() if dtype in _WIDE else None
 
@@ -86,7 +86,7 @@ class JaxBackend(Backend):
 
     # -- transformations ----------------------------------------------------------------------------------
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        return jax.jit(function)
+        return jax.jit(function)  # data come as arguments: closed over, they would be constants for XLA to fold
 
     def vmap(self, function: Function) -> Function:
         return jax.vmap(function, in_axes=(0, None))
@@ -107,6 +107,7 @@ class JaxBackend(Backend):
 
     def value_and_jvps(self, function: Function) -> Callable[[Leaves, Leaves, Data], tuple[Array, Array]]:
         def products(leaves: Leaves, tangents: Leaves, data: Data) -> tuple[Array, Array]:
+            # The primal is evaluated once and its linear map vmapped over tangents; the residuals are kept for all K.
             value, push = jax.linearize(lambda at: function(at, data), leaves)
             return value, jax.vmap(push)(tangents)
 
@@ -129,9 +130,9 @@ class JaxBackend(Backend):
         ones: Array = super().stand_in(leaf)  # type: ignore[assignment]  # of this backend
         return ones
 
-    def computing_now(self) -> AbstractContextManager[Any]:
+    def computing_now(self) -> AbstractContextManager[object]:
         # Inside jit JAX stages everything, even on arrays that have values; what is prepared must be computed.
-        scope: AbstractContextManager[Any] = jax.ensure_compile_time_eval()
+        scope: AbstractContextManager[object] = jax.ensure_compile_time_eval()
         return scope
 
     # -- users' own code ----------------------------------------------------------------------------------

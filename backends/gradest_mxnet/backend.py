@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.backend import Backend, Data, Function, Leaves
+from gradest.backend import Backend, Function, Leaves
 from gradest.errors import UnsupportedError
-from gradest.operations import Operations
+from gradest.operations import Data, Operations
 from gradest.tree import Leaf, Structure, Tree
 from gradest_mxnet import block, hybrid, pytree
 from gradest_mxnet.framework import Array, mx
@@ -62,9 +62,9 @@ class MxnetBackend(Backend):
         for array in arrays:
             array.wait_to_read()
 
-    def scope(self, dtype: str) -> AbstractContextManager[Any] | None:
+    def scope(self, dtype: str) -> AbstractContextManager[object] | None:
         """Return a context with np-shape semantics, in which `()` is a shape; np-array stays as the caller has it."""
-        scope: AbstractContextManager[Any] = mx.util.np_shape(True)
+        scope: AbstractContextManager[object] = mx.util.np_shape(True)
         return scope
 
     def versions(self) -> dict[str, str]:

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from gradest.backend import Data, Function, Leaves
+from gradest.backend import Function, Leaves
 from gradest.errors import InvalidInputError, UnsupportedError
+from gradest.operations import Data
 from gradest_mxnet.framework import Array, mx
 
 _Signature = tuple[tuple[int, ...], ...]

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from gradest.backend import Backend, Data, Function, Leaves
+from gradest.backend import Backend, Function, Leaves
 from gradest.errors import InvalidInputError
-from gradest.operations import Operations
+from gradest.operations import Data, Operations
 from gradest.tree import Leaf
 from gradest_torch import module
 from gradest_torch.operations import NativeTorchOperations, TorchOperations
@@ -43,6 +43,7 @@ class TorchBackend(Backend):
         return torch.from_numpy(host).to(device=device, dtype=getattr(torch, dtype))
 
     def numpy(self, array: Tensor) -> NDArray[Any]:
+        # Conjugation and negation are flags of a tensor until someone reads it; NumPy has no such flags.
         plain = array.detach().resolve_conj().resolve_neg().cpu()
         return np.array((plain.float() if plain.dtype == torch.bfloat16 else plain).numpy(), copy=True)
 
@@ -59,6 +60,7 @@ class TorchBackend(Backend):
         return ("cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count())))
 
     def wait(self, arrays: Sequence[Tensor]) -> None:
+        # Kernels of a CUDA device are queued; on the CPU a tensor has its values when the call returns.
         for device in {array.device for array in arrays if array.is_cuda}:
             torch.cuda.synchronize(device)
 

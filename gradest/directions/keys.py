@@ -1,7 +1,6 @@
 """From what a user passes as `rng` (SPEC 7) to the key of one estimate's directions. Knows no distribution."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -58,7 +57,7 @@ def _drawn(bit_generator: np.random.BitGenerator) -> Key:
     return int(first), int(second)
 
 
-def _entropy(rng: Any) -> int | list[int]:
+def _entropy(rng: object) -> int | list[int]:
     if isinstance(rng, np.ndarray) or hasattr(rng, "__array__"):
         rng = np.asarray(rng).tolist()
     if isinstance(rng, Sequence) and not isinstance(rng, str | bytes) and rng:
@@ -66,7 +65,7 @@ def _entropy(rng: Any) -> int | list[int]:
     return _seed(rng)
 
 
-def _seed(rng: Any) -> int:
+def _seed(rng: object) -> int:
     # True is an int to Python; as a seed it is a mistake, and 1.0 may be a rounded one.
     if isinstance(rng, bool | np.bool_) or not isinstance(rng, int | np.integer):
         raise InvalidTypeError(

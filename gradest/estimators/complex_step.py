@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradest.backend import Data, Leaves
+from gradest.backend import Leaves
 from gradest.coordinates import Chunk, Factors, dense_chunks, gather, pipeline
 from gradest.directions.keys import Rng
 from gradest.errors import GradestError, InvalidInputError, UnsupportedError
@@ -17,7 +17,7 @@ from gradest.finite_differences.displaced_losses import perturbed_copies
 from gradest.finite_differences.steps import check_step
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.operations import Array, NumpyArray
+from gradest.operations import Array, Data, NumpyArray
 
 
 @dataclass(frozen=True)

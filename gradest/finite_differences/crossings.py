@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.autodiff.kinks import crossed, distances_from_kinks
-from gradest.backend import Data, Leaves
+from gradest.backend import Leaves
 from gradest.coordinates import Chunk, Factors
 from gradest.errors import KinkWarning
 from gradest.estimate import Cost
 from gradest.finite_differences.displaced_losses import Displacement, perturbed_copies
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.operations import Array
+from gradest.operations import Array, Data
 
 KINKS = ("ignore", "mark", "warn")
 """What to do about kinks: not look for them, mark them in the estimate, or mark them and warn."""
