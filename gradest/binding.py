@@ -18,7 +18,7 @@ from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError, 
 from gradest.evaluation import UserFunction, require_population
 from gradest.form import Form
 from gradest.objective import Objective
-from gradest.operations import Array, Data, NumpyArray, Operations
+from gradest.operations import Array, NumpyArray, Operations
 from gradest.problem import Problem
 from gradest.tree import Leaf, Structure, Tree
 
@@ -176,19 +176,11 @@ def _bind_function(
         f, params = backend.bind_model(f, model), backend.model_parameters(model)
     leaves, paths, structure = backend.flatten(params)
     _require_values(backend, (params, args))
-    owned = [leaf for leaf in leaves if backend.owns(leaf)]
-    returns_numpy = backend.name != "numpy" and not owned
-    where = backend.device(owned[0]) if owned else device or backend.devices()[0]
-    if device not in (None, where):
-        raise InvalidInputError(f"device={device!r} was given; the parameters are on {where!r}: move them there first")
-    start = tuple(_private_copy(backend, leaf, path, where) for leaf, path in zip(leaves, paths, strict=True))
-    if not any(math.prod(leaf.shape) for leaf in start):
-        raise InvalidInputError(f"parameters hold no numbers: {', '.join(paths)} are empty; give at least one entry")
+    start, returns_numpy = _start_of(leaves, paths, backend, device)
     # A compiled function would hold NumPy arguments as constants, and be compiled again for each new batch.
     crosses = returns_numpy or "compile" in backend.native
     arguments = Arguments(backend, args, like=start[0] if crosses else None)
     form = Form(backend, start, paths, structure, returns_numpy=returns_numpy)
-
     return Objective(
         backend=backend,
         function=UserFunction(f, backend=backend, form=form, arguments=arguments),
@@ -202,6 +194,20 @@ def _bind_function(
         population=population,
         verify=verify,
     )
+
+
+def _start_of(
+    leaves: tuple[Any, ...], paths: tuple[str, ...], backend: Backend, device: str | None
+) -> tuple[Leaves, bool]:
+    """Return private copies of the parameters on their device, and whether they were NumPy's for another backend."""
+    owned = [leaf for leaf in leaves if backend.owns(leaf)]
+    where = backend.device(owned[0]) if owned else device or backend.devices()[0]
+    if device not in (None, where):
+        raise InvalidInputError(f"device={device!r} was given; the parameters are on {where!r}: move them there first")
+    start = tuple(_private_copy(backend, leaf, path, where) for leaf, path in zip(leaves, paths, strict=True))
+    if not any(math.prod(leaf.shape) for leaf in start):
+        raise InvalidInputError(f"parameters hold no numbers: {', '.join(paths)} are empty; give at least one entry")
+    return start, backend.name != "numpy" and not owned
 
 
 def tracing_backend(tree: Tree) -> Backend | None:

@@ -83,8 +83,8 @@ class Objective:
         self._model = model
         self._function = function
         self._user = function if isinstance(function, UserFunction) else None
-        self._asked_population = population
-        self._verifies = verify
+        self._asked = population
+        self._verify = verify
         self._population_path: str | None = "batched" if text is not None else None
         self.preparation_cost = Cost()
 
@@ -361,8 +361,7 @@ class Objective:
         """Return one loss; of a user's function by itself, but inside a step that the framework compiles."""
         if self._user is None or ("compile" in self.backend.native and self.population_path != "loop"):
             return self._function(leaves, data)
-        value: Array = self._user.alone(leaves, data)
-        return value
+        return self._user.alone(leaves, data)
 
     def _population(self, population: Leaves, data: Data) -> Array:
         if self.text is not None:
@@ -370,18 +369,16 @@ class Objective:
         assert self._user is not None
         size = int(population[0].shape[0])
         # One point is no population: nothing is batched, which some layers would do slowly, or not at all.
-        losses: Array
         if self.population_path == "vmap" and (size > 1 or "compile" in self.backend.native):
-            losses = self._user.batched(population, data)
-            return losses
-        losses = one_by_one(self._user, population, data, dtype=self.dtype, device=self.device)
-        return losses
+            return self._user.batched(population, data)
+        return one_by_one(self._user, population, data, dtype=self.dtype, device=self.device)
 
     def _choose_population(self) -> str:
         assert self._user is not None
-        chosen, cost = choose_population(
-            self._user, self.start, self.data, asked=self._asked_population, verifies=self._verifies
-        )
+        with self.backend.computing_now() or nullcontext():
+            chosen, cost = choose_population(
+                self._user, self.start, self.data, asked=self._asked, verifies=self._verify
+            )
         self.preparation_cost = self.preparation_cost + Cost(values=cost)
         return chosen
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from gradest.backend import Backend, Data, Leaves
+from gradest.backend import Backend, Leaves
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.evaluation.user_function import UserFunction
 from gradest.evaluation.verification import number_of, verify
+from gradest.operations import Array, Data
 
 POPULATIONS = ("auto", "vmap", "loop")
 """What may be asked for; "auto" compares one batched pair with single evaluations when it prepares."""
@@ -74,7 +75,7 @@ def _choose(function: UserFunction, leaves: Leaves, data: Data, *, asked: str, v
     return ("vmap" if batched else "loop"), cost + (4 if asked == "auto" else 2)
 
 
-def one_by_one(function: UserFunction, population: Leaves, data: Data, *, dtype: str, device: str) -> Any:
+def one_by_one(function: UserFunction, population: Leaves, data: Data, *, dtype: str, device: str) -> Array:
     """Return the losses `(K,)` of leaves with a leading axis K, one evaluation after another.
 
     They are kept in the dtype of the parameters: a number of Python's, in double precision, must not meet float32
@@ -82,7 +83,8 @@ def one_by_one(function: UserFunction, population: Leaves, data: Data, *, dtype:
     """
     values = [function.alone(tuple(leaf[k] for leaf in population), data) for k in range(int(population[0].shape[0]))]
     kept = "float32" if dtype in ("bfloat16", "float16") else dtype
-    return stacked(function.backend, values, dtype=kept, device=device)
+    losses: Array = stacked(function.backend, values, dtype=kept, device=device)
+    return losses
 
 
 def stacked(backend: Backend, values: Sequence[Any], *, dtype: str, device: str) -> Any:

@@ -6,10 +6,11 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from gradest.arguments import Arguments
-from gradest.backend import Backend, Data, Leaves
+from gradest.backend import Backend, Leaves
 from gradest.errors import GradestError, InvalidInputError
 from gradest.evaluation.results import as_scalar
 from gradest.form import Form
+from gradest.operations import Array, Data
 
 _WRITES = (
     "a loss that leaves its inputs as they are was asked for; this one writes into its parameters or arguments; work "
@@ -46,7 +47,7 @@ class UserFunction:
         value = self.backend.result(self._f(self._form.user_tree_of(leaves), *self._arguments.rebuild(data)))
         return as_scalar(value, complex_parameters=_complex(leaves))
 
-    def alone(self, leaves: Leaves, data: Data) -> Any:
+    def alone(self, leaves: Leaves, data: Data) -> Array:
         """Return the loss of one plain evaluation, as an answer of its own that no later evaluation changes.
 
         Raises
@@ -70,9 +71,10 @@ class UserFunction:
                 raise InvalidInputError(_WRITES) from error
         if backend.marks((*lent, *given)) != marks:
             raise InvalidInputError(_WRITES)
-        return backend.kept(value, like=leaves[0])
+        answer: Array = backend.kept(value, like=leaves[0])
+        return answer
 
-    def batched(self, population: Leaves, data: Data) -> Any:
+    def batched(self, population: Leaves, data: Data) -> Array:
         """Return the losses `(K,)` of leaves with a leading axis K by the framework's vmap."""
         with self.backend.evaluating() or nullcontext(), self.common_random_numbers():
             return self.backend.vmap(self)(population, data)

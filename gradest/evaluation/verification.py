@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from gradest.backend import Data, Leaves
+from gradest.backend import Leaves
 from gradest.errors import NoiseWarning
 from gradest.evaluation.results import is_integer
 from gradest.evaluation.user_function import UserFunction
+from gradest.operations import Data
 
 
 @dataclass(frozen=True)
