@@ -376,11 +376,9 @@ class Objective:
     def _choose_population(self) -> str:
         assert self._user is not None
         with self.backend.computing_now() or nullcontext():
-            chosen, cost = choose_population(
-                self._user, self.start, self.data, asked=self._asked, verifies=self._verify
-            )
+            way, cost = choose_population(self._user, self.start, self.data, asked=self._asked, verifies=self._verify)
         self.preparation_cost = self.preparation_cost + Cost(values=cost)
-        return chosen
+        return way
 
     @contextmanager
     def _no_graph(self) -> Iterator[None]:
