@@ -1,5 +1,6 @@
 """The step of a finite difference: its order, its optimum, its refusal where it vanishes, measured noise."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def test_below_the_optimum_the_error_grows_as_one_over_the_step() -> None:
 def test_the_best_step_is_near_theory_s_and_so_is_the_automatic_one(
     dtype: str, scheme: str, order: int | None, rule: str
 ) -> None:
-    best, predicted = difference_optimum(rule, noise=float(np.finfo(dtype).eps) * np.e / 2, derivative_bound=np.e)
+    best, predicted = difference_optimum(rule, noise=float(np.finfo(dtype).eps) * math.e / 2, derivative_bound=math.e)
     curve = {
         factor: median_error(FiniteDifference(scheme=scheme, order=order, step=best * factor), dtype)
         for factor in (1e-3, 0.03, 0.3, 1.0, 3.0, 30.0, 1e3)
