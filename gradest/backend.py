@@ -167,6 +167,59 @@ class Backend(ABC):
         """Return leaves, paths and structure of a user's pytree; see `gradest.tree.flatten_tree`."""
         return flatten_tree(tree)
 
+    # -- optional: one plain evaluation of a user's function ---------------------------------------------
+    def lend(self, arrays: Leaves, *, private: bool) -> Leaves:
+        """Return arrays as a user's function is given them: as copies where `private`, else as they are.
+
+        A framework whose arrays can be marked read-only or watched (`marks`) lends those; one whose arrays cannot be
+        written to lends the arrays themselves.
+        """
+        if not private:
+            return arrays
+        return tuple(self.array(self.numpy(a), dtype=self.dtype(a), device=self.device(a)) for a in arrays)
+
+    def marks(self, arrays: Leaves) -> object:
+        """Return what is another afterwards if one of the arrays has been written to; here, nothing is seen."""
+        return None
+
+    def refused_writing(self, error: Exception) -> bool:
+        """Return whether an error says that a read-only array was to be written to."""
+        return False
+
+    def kept(self, value: Any, *, like: Array) -> Array:
+        """Return what a user's function returned as an array of its own, which no later evaluation changes.
+
+        A number of Python's or NumPy's becomes an array beside `like`, in double precision where that can be.
+        """
+        values = self.numpy(value) if self.owns(value) else np.asarray(value)
+        dtype = self.dtype(value) if self.owns(value) else "float64"
+        return self.array(values, dtype=dtype, device=self.device(like))
+
+    def evaluating(self) -> AbstractContextManager[Any] | None:
+        """Return a context in which no graph of derivatives is made, or None where none ever is."""
+        return None
+
+    def epsilon(self, array: Array) -> float:
+        """Return the distance from 1 to the next number of an array's dtype."""
+        dtype = self.dtype(array)
+        return 2.0**-7 if dtype == "bfloat16" else float(np.finfo(np.dtype(dtype)).eps)
+
+    reads_random_state: ClassVar[bool] = True
+    """Whether `random_state` leaves the generator as it was; a framework that cannot tell draws a seed and sets it."""
+
+    def random_state(self) -> Any:
+        """Return where the framework's own random generator stands, or None where it has none of its own."""
+        return None
+
+    def set_random_state(self, state: Any) -> None:
+        """Put the framework's random generator back to where `random_state` found it."""
+        return None
+
+    def explain(self, error: Exception) -> str:
+        """Return the first line of a framework's error, which is long and speaks of the framework's own options."""
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
     def _lacks(self, transformation: str) -> UnsupportedError:
         return UnsupportedError(
             f"backend {self.name!r} has no native {transformation}; it has: {', '.join(sorted(self.native))}; "

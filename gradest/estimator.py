@@ -309,7 +309,9 @@ class Prepared:
                 f"{self.estimator.name!r} was called inside a transformation of {objective.backend.name} (jit, vmap or "
                 "grad), which it cannot be traced by: it reads values of the loss; call it outside, or use 'reverse'"
             )
-        return estimate_of(self._kernel(leaves, rng), objective, self.cost, self.path)
+        with objective.one_estimate():
+            result = self._kernel(leaves, rng)
+        return estimate_of(result, objective, self.cost, self.path)
 
 
 def estimate_of(result: KernelResult, objective: Objective, cost: Cost, path: str, state_bytes: int = 0) -> Estimate:

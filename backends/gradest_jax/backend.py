@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from gradest.backend import Backend, Function, Leaves
 from gradest.errors import InvalidTypeError, UnsupportedError
 from gradest.operations import Data, Operations
 from gradest.tree import Leaf, Structure, Tree
+from gradest_jax.connection import require_connected
 from gradest_jax.operations import JaxOperations, NativeJaxOperations
 from gradest_jax.pytree import flatten_pytree
 
@@ -90,7 +92,18 @@ class JaxBackend(Backend):
         return jax.vmap(function, in_axes=(0, None))
 
     def value_and_gradient(self, function: Function) -> Callable[[Leaves, Data], tuple[Array, Leaves]]:
-        return jax.jit(jax.value_and_grad(function))
+        differentiated = jax.jit(jax.value_and_grad(function))
+        connected = False
+
+        def pull(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
+            nonlocal connected
+            if not connected:  # once: JAX answers zeros, without a word, where the loss does not depend on them
+                require_connected(differentiated.trace(leaves, data).jaxpr.jaxpr, len(leaves))
+                connected = True
+            value, gradient = differentiated(leaves, data)  # jit keeps the trace: the function runs no second time
+            return value, gradient
+
+        return pull
 
     def value_and_jvps(self, function: Function) -> Callable[[Leaves, Leaves, Data], tuple[Array, Array]]:
         def products(leaves: Leaves, tangents: Leaves, data: Data) -> tuple[Array, Array]:
@@ -99,6 +112,13 @@ class JaxBackend(Backend):
             return value, jax.vmap(push)(tangents)
 
         return jax.jit(products)
+
+    # -- one plain evaluation of a user's function ---------------------------------------------------------
+    def lend(self, arrays: Leaves, *, private: bool) -> Leaves:
+        return arrays  # nothing can be written into an array of JAX
+
+    def kept(self, value: Any, *, like: Array) -> Array:
+        return jnp.asarray(value)  # immutable: it is its own; a Python float is float32 but in 64-bit mode
 
     # -- being traced ---------------------------------------------------------------------------------------
     def is_abstract(self, leaf: Leaf) -> bool:

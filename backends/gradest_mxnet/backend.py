@@ -27,6 +27,7 @@ class MxnetBackend(Backend):
     dtypes = ("float32", "float64")
     kernels = ("portable", "native")
     native = frozenset({"value_and_gradient"})
+    reads_random_state = False
 
     def __init__(self) -> None:
         self._operations = {"portable": MxnetOperations(), "native": NativeMxnetOperations()}
@@ -76,6 +77,30 @@ class MxnetBackend(Backend):
 
     def value_and_gradient(self, function: Function) -> Callable[[Leaves, Data], tuple[Array, Leaves]]:
         return hybrid.value_and_gradient(function)
+
+    # -- one plain evaluation of a user's function ---------------------------------------------------------
+    def lend(self, arrays: Leaves, *, private: bool) -> Leaves:
+        """Return arrays as they are, or copies where `private`: MXNet does not tell whether an array was written to."""
+        return tuple([a.copy() if private and isinstance(a, mx.nd.NDArray) else a for a in arrays])
+
+    def kept(self, value: Any, *, like: Array) -> Array:
+        if isinstance(value, mx.nd.NDArray):
+            return value.detach().copy()
+        with mx.util.np_shape(True):
+            return mx.np.array(np.asarray(value), dtype="float64", ctx=like.ctx)
+
+    def evaluating(self) -> AbstractContextManager[Any]:
+        scope: AbstractContextManager[Any] = mx.autograd.pause(train_mode=mx.autograd.is_training())
+        return scope
+
+    def random_state(self) -> Any:
+        """Return a seed drawn from MXNet's generator, and begin from it: where it stands, MXNet does not tell."""
+        seed = int(mx.nd.random.randint(0, 2**31 - 1, shape=(1,)).asscalar())
+        mx.random.seed(seed)
+        return seed
+
+    def set_random_state(self, state: Any) -> None:
+        mx.random.seed(state)
 
     # -- users' own code ----------------------------------------------------------------------------------
     def is_model(self, params: Any) -> bool:

@@ -98,7 +98,7 @@ def _population(objective: Objective, plan: Sequence[Chunk]) -> _ComplexLosses:
             population = perturbed_copies(objective, whole, block, left, right, scale * 1j)
             return objective.evaluate_population(population, _complex_data(objective, data))
 
-        return objective.compile(step)
+        return objective.stepped(step)
 
     steps = [make_step(block) for block in range(len(objective.layout.shapes))]
 

@@ -16,7 +16,7 @@ from gradest.estimator import PreparedKernel, Target
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, Data
-from gradest.sampling.sampler import DirectionSampler, Draws, add_leaves, bound_step, place
+from gradest.sampling.sampler import DirectionSampler, Draws, add_leaves, place
 from gradest.sampling.workers import Crew, Group, task_groups
 from gradest.situation import Situation
 from gradest.theory import Prediction, predict_forward_gradient, projection_relative_mse
@@ -126,7 +126,7 @@ class ForwardGradientKernel:
         self.objective = objective
         self.path = objective.choose_engine(estimator.engine, "value_and_jvps")
         native = self.path == "native"
-        self._step = _native_step(objective) if native else bound_step(objective, _interpreted_step(objective))
+        self._step = _native_step(objective) if native else objective.stepped(_interpreted_step(objective))
         self._estimator = estimator
         self._source: tuple[Key, Draws] | None = None
 

@@ -76,7 +76,7 @@ def _population(objective: Objective, factors: Factors) -> DisplacedLosses:
             population = perturbed_copies(objective, leaves, block, left, right, scale)
             return objective.evaluate_population(population, data)
 
-        return objective.compile(step)
+        return objective.stepped(step)
 
     steps = [make_step(block) for block in range(len(objective.layout.shapes))]
 

@@ -47,7 +47,7 @@ def test_bad_parameters_of_a_problem_are_refused(backend: str, x: object, error:
         ({"backend": "tensorflow"}, InvalidInputError),
     ],
 )
-def test_bad_options_are_refused(options: dict[str, str], error: type[Exception]) -> None:
+def test_bad_options_are_refused(options: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
         bind(QUADRATIC, **options)
 
