@@ -1,10 +1,8 @@
 """One call: estimators x backends x dtypes on one problem -> accuracy and cost, as data. Prints nothing."""
 
-import itertools
 import math
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from gradest.errors import InvalidInputError, UnknownNameError
 from gradest.estimate import Cost
@@ -12,13 +10,10 @@ from gradest.estimator import Estimator, get_estimator
 from gradest.measurement.accuracy import Accuracy, ReplicateAccuracy
 from gradest.measurement.outcome import Outcome, outcome_of
 from gradest.measurement.session import Bound, Session
-from gradest.measurement.timing import Block, Timing
+from gradest.measurement.side_by_side import time_side_by_side
+from gradest.measurement.timing import Timing
 from gradest.problem import Problem
 from gradest.theory import Prediction
-
-BLOCK_SECONDS = 0.02
-"""How long the samples of one round last at least."""
-LEAST_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -75,28 +70,6 @@ class CellResult:
 
 Progress = Callable[[str, int, int], None]
 """`(what is done now, steps done, steps in all)`."""
-
-
-@dataclass
-class _Running:
-    """A cell that ran and goes on to be timed."""
-
-    result: CellResult
-    session: Session
-    blocks: list[Block] = field(default_factory=list)
-    error: Exception | None = None
-
-    @property
-    def seconds(self) -> float:
-        """How long its samples have lasted."""
-        return sum(sum(block.wall_seconds) * block.loops for block in self.blocks)
-
-    def finished(self) -> CellResult:
-        """Return the result with its times, or the outcome of an error that the timing met."""
-        if self.error is not None:
-            outcome, reason = outcome_of(self.error)
-            return replace(self.result, outcome=outcome, reason=reason)
-        return replace(self.result, timing=self.session.timing(self.blocks, conversions=False))
 
 
 def compare(
@@ -161,10 +134,7 @@ def compare(
             for backend in backends
             for item in _run_backend(problem, chosen, Combination("", backend, dtype, kernel), seeds, report)
         ]
-        running = [item for item in found if isinstance(item, _Running)]
-        results += [item for item in found if isinstance(item, CellResult)]
-        _time(running, budget_seconds, seed, report)
-        results += [item.finished() for item in running]
+        results += _timed(found, budget_seconds, seed, report)
     place = {name: k for k, name in enumerate(chosen)}
     results.sort(key=lambda r: (dtypes.index(r.cell.dtype), place[r.cell.estimator], backends.index(r.cell.backend)))
     return results
@@ -188,7 +158,8 @@ def _run_backend(
     where: Combination,
     seeds: Sequence[int],
     report: Callable[[str], None],
-) -> Iterator[CellResult | _Running]:
+) -> Iterator[tuple[CellResult, Session | None]]:
+    """Yield what was found of each cell, and the session of those that go on to be timed."""
     cells = {name: replace(where, estimator=name) for name in estimators}
     try:
         bound = Bound(problem, backend=where.backend, dtype=where.dtype, kernel=where.kernel)
@@ -199,19 +170,20 @@ def _run_backend(
         outcome, reason = outcome_of(error)
         for name, cell in cells.items():
             report(f"{where.backend} {where.dtype}: {outcome}")
-            yield CellResult(cell, outcome, reason, stochastic=estimators[name].stochastic)
+            yield CellResult(cell, outcome, reason, stochastic=estimators[name].stochastic), None
         return
     for name, estimator in estimators.items():
         report(f"accuracy: {name} on {where.backend}, {where.dtype}")
         try:
-            yield _run_cell(cells[name], Session(estimator, bound, seeds=seeds))
+            session = Session(estimator, bound, seeds=seeds)
+            yield _judged(cells[name], session), session
         except Exception as error:  # noqa: BLE001  # an estimator may raise anything; it is one cell's outcome
-            yield CellResult(cells[name], *outcome_of(error), stochastic=estimator.stochastic)
+            yield CellResult(cells[name], *outcome_of(error), stochastic=estimator.stochastic), None
 
 
-def _run_cell(cell: Combination, session: Session) -> _Running:
+def _judged(cell: Combination, session: Session) -> CellResult:
     accuracy = session.accuracy(smoothed=False)
-    result = CellResult(
+    return CellResult(
         cell=cell,
         outcome=Outcome.OK,
         reason=accuracy.prediction_fault,
@@ -223,31 +195,24 @@ def _run_cell(cell: Combination, session: Session) -> _Running:
         predicted=accuracy.predicted,
         reference_uncertainty=accuracy.reference.uncertainty,
     )
-    return _Running(result, session)
 
 
-def _time(running: Sequence[_Running], budget_seconds: float, seed: int, report: Callable[[str], None]) -> None:
-    """Time all cells side by side: blocks alternate, in an order drawn anew each round from `seed`.
+def _timed(
+    found: Sequence[tuple[CellResult, Session | None]], budget_seconds: float, seed: int, report: Callable[[str], None]
+) -> Iterator[CellResult]:
+    """Yield the results, those of sessions with their times, or with what ended them while they were timed."""
+    yield from (result for result, session in found if session is None)
+    running = [(result, session) for result, session in found if session is not None]
 
-    A drift of the machine then meets all alike. A cell takes part until its samples have lasted `budget_seconds`,
-    and in `LEAST_ROUNDS` rounds at least.
-    """
-    order = random.Random(seed)
-    left = list(running)
-    for round_number in itertools.count():
-        if not left:
-            return
-        order.shuffle(left)
-        for item in left:
-            if round_number == 0:
-                cell = item.result.cell
-                report(f"cost: {cell.estimator} on {cell.backend}, {cell.dtype}")
-            try:
-                item.blocks.append(item.session.block(round_number=round_number, samples=1, seconds=BLOCK_SECONDS))
-            except Exception as error:  # noqa: BLE001  # as above
-                item.error = error
-        left = [
-            item
-            for item in left
-            if item.error is None and (len(item.blocks) < LEAST_ROUNDS or item.seconds < budget_seconds)
-        ]
+    def begin(number: int) -> None:
+        cell = running[number][0].cell
+        report(f"cost: {cell.estimator} on {cell.backend}, {cell.dtype}")
+
+    sessions = [session for _, session in running]
+    times = time_side_by_side(sessions, budget_seconds=budget_seconds, seed=seed, begin=begin)
+    for (result, _), timing in zip(running, times, strict=True):
+        if isinstance(timing, Exception):
+            outcome, reason = outcome_of(timing)
+            yield replace(result, outcome=outcome, reason=reason)
+        else:
+            yield replace(result, timing=timing)

@@ -224,8 +224,6 @@ def test_a_disturbed_time_is_marked_in_the_table(capsys: pytest.CaptureFixture[s
 
 def test_the_command_ends_in_one_where_an_estimator_failed_and_shows_the_others() -> None:
     options = ["compare", "--problem", "quadratic", "--backends", "numpy", "--dtypes", "float64", "--budget", "0.01"]
-    failing = f"{__name__.split('.')[-1]}"
-    assert failing  # the module that holds Failing is found by its file
     result = CliRunner().invoke(main, [*options, "--estimators", f"reverse,{__file__}:Failing"])
     assert result.exit_code == 1
     assert "RuntimeError: boom" in result.output
