@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gradest.errors import MissingDependencyError, UnsupportedError
+from gradest.errors import InvalidTypeError, MissingDependencyError, UnsupportedError
 from gradest.estimate import Cost
 from gradest.estimator import Estimator, get_estimator
 from gradest.measurement.accuracy import Accuracy, ReplicateAccuracy
@@ -130,6 +130,8 @@ def compare(
 
     Raises
     ------
+    InvalidTypeError
+        `problem` is no `Problem`, or `estimators` is a string.
     UnknownNameError
         A name is not registered. A cell that cannot run, whatever it raises, is an outcome and not an exception.
 
@@ -143,6 +145,13 @@ def compare(
     >>> result.outcome.value, str(result.cost), result.accuracy.relative_error < 1e-8
     ('ok', '8 values', True)
     """
+    if not isinstance(problem, Problem):
+        raise InvalidTypeError(
+            f"compare takes a Problem, whose loss is written in operations; found {type(problem).__name__}; "
+            "get_problem makes one, and a subclass of Problem puts a loss of your own in operations"
+        )
+    if isinstance(estimators, str):
+        raise InvalidTypeError(f"estimators must be a sequence of names; found a string: write [{estimators!r}]")
     chosen = estimators if isinstance(estimators, Mapping) else {name: get_estimator(name) for name in estimators}
     seeds = range(seed, seed + replicates)
     report = _counter(progress, 2 * len(chosen) * len(backends) * len(dtypes))
