@@ -319,10 +319,10 @@ class Objective:
             )
         chosen = "native" if has_native and engine != "gradest" else "gradest"
         if chosen == "gradest":
-            self.require_text(f"engine='gradest' ({transformation})")
+            self.require_text(transformation if engine == "auto" else f"engine='gradest' ({transformation})")
         return chosen
 
-    def require_text(self, asked: str, *, instead: str = "a native engine or a black-box scheme") -> Text:
+    def require_text(self, asked: str, *, instead: str = "an estimator of values ('fd-central', 'es', 'spsa')") -> Text:
         """Return the loss written in operations, which `asked` needs.
 
         Raises

@@ -37,8 +37,8 @@ class NumpyBackend(Backend):
         return isinstance(leaf, np.ndarray | np.floating | float)
 
     def dtype(self, array: NDArray[Any]) -> str:
-        name = np.asarray(array).dtype.name
-        return "longdouble" if array.dtype == np.longdouble else name
+        dtype = np.asarray(array).dtype  # a number of Python's is a leaf too
+        return "longdouble" if dtype == np.longdouble else dtype.name
 
     def versions(self) -> dict[str, str]:
         return {"numpy": np.__version__}

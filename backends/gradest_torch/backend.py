@@ -108,8 +108,14 @@ class TorchBackend(Backend):
 
     def value_and_jvps(self, function: Function) -> Callable[[Leaves, Leaves, Data], tuple[Tensor, Tensor]]:
         def push(leaves: Leaves, tangents: Leaves, data: Data) -> tuple[Tensor, Tensor]:
+            def value_at(*at: Tensor) -> Any:
+                value = function(at, data)
+                if not isinstance(value, Tensor):
+                    raise InvalidInputError(_DETACHED)
+                return value
+
             def product(*direction: Tensor) -> Any:
-                return torch.func.jvp(lambda *at: function(at, data), leaves, direction)
+                return torch.func.jvp(value_at, leaves, direction)
 
             directions: tuple[Any, ...] = tangents
             with _FORWARD_MODE, _differentiable_kernels():

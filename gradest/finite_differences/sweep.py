@@ -198,7 +198,7 @@ class QuotientSweep:
         exact = self.differences == "exact"
         if exact or whole_rows:
             asked = "differences='exact'" if exact else "path='structured'"
-            objective.require_text(asked, instead="path='black-box' with differences='plain'")
+            objective.require_text(asked, instead="'fd-central', or path='black-box' with differences='plain'")
         if exact:
             return prepare_exact(objective, plan, whole_rows=whole_rows)
         return prepare_structured(objective, plan) if whole_rows else prepare_black_box(objective, plan)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gradest.errors import InvalidInputError, UnknownNameError
+from gradest.errors import InvalidInputError, InvalidTypeError, UnknownNameError
 from gradest.estimate import Cost
 from gradest.estimator import Estimator, get_estimator
 from gradest.measurement.accuracy import Accuracy, ReplicateAccuracy
@@ -103,6 +103,8 @@ def compare(
 
     Raises
     ------
+    InvalidTypeError
+        `problem` is no `Problem`, or `estimators` is a string.
     UnknownNameError
         A name is not registered. A cell that cannot run, whatever it raises, is an outcome and not an exception.
     InvalidInputError
@@ -118,13 +120,7 @@ def compare(
     >>> result.outcome.value, str(result.cost), result.accuracy.relative_error < 1e-8
     ('ok', '8 values', True)
     """
-    chosen = estimators if isinstance(estimators, Mapping) else {name: get_estimator(name) for name in estimators}
-    stochastic = [name for name, estimator in chosen.items() if estimator.stochastic]
-    if stochastic and replicates < 2:
-        raise InvalidInputError(
-            f"the scatter of {stochastic[0]!r} asks for at least 2 replicates; found {replicates}; give more, or "
-            "leave stochastic estimators out"
-        )
+    chosen = _chosen(problem, estimators, replicates)
     seeds = range(seed, seed + max(replicates, 1))  # a deterministic estimator is called with the first one
     report = _counter(progress, 2 * len(chosen) * len(backends) * len(dtypes))
     results: list[CellResult] = []
@@ -138,6 +134,27 @@ def compare(
     place = {name: k for k, name in enumerate(chosen)}
     results.sort(key=lambda r: (dtypes.index(r.cell.dtype), place[r.cell.estimator], backends.index(r.cell.backend)))
     return results
+
+
+def _chosen(
+    problem: Problem, estimators: Mapping[str, Estimator] | Sequence[str], replicates: int
+) -> Mapping[str, Estimator]:
+    """Return the estimators by their labels; refuse what would fail in every cell."""
+    if not isinstance(problem, Problem):
+        raise InvalidTypeError(
+            f"compare takes a Problem, whose loss is written in operations; found {type(problem).__name__}; "
+            "get_problem makes one, and a subclass of Problem puts a loss of your own in operations"
+        )
+    if isinstance(estimators, str):
+        raise InvalidTypeError(f"estimators must be a sequence of names; found a string: write [{estimators!r}]")
+    chosen = estimators if isinstance(estimators, Mapping) else {name: get_estimator(name) for name in estimators}
+    stochastic = [name for name, estimator in chosen.items() if estimator.stochastic]
+    if stochastic and replicates < 2:
+        raise InvalidInputError(
+            f"the scatter of {stochastic[0]!r} asks for at least 2 replicates; found {replicates}; give more, or "
+            "leave stochastic estimators out"
+        )
+    return chosen
 
 
 def _counter(progress: Progress | None, steps: int) -> Callable[[str], None]:
