@@ -40,19 +40,22 @@ class Form:
         self._returns_numpy = returns_numpy
         # What each call is checked against, in the framework's own types: a comparison takes tens of nanoseconds.
         self._asked = tuple((type(leaf), leaf.dtype, leaf.shape) for leaf in leaves)
-        # NumPy alone makes float64 of float32 directions and a float64 loss, and a scalar of a sum of arrays `()`.
-        self._promotes = backend.name == "numpy"
+        self._makes_scalars = backend.name == "numpy"
         self._has_places = len(backend.devices()) > 1  # where there is one device, none is asked for
         self._keys = structure.keys if _is_flat_dict(structure) else None  # the commonest structure, by far
 
     def tree_of(self, leaves: Sequence[Array]) -> Tree:
-        """Return leaves in the structure, array type and dtype of the parameters."""
-        if self._promotes:
-            asked: Any = self._asked
-            leaves = [np.asarray(leaf, dtype=dtype) for leaf, (_, dtype, _) in zip(leaves, asked, strict=True)]
+        """Return leaves in the structure (and array type) of the parameters."""
+        if self._makes_scalars:
+            leaves = [self._as_array(leaf, k) for k, leaf in enumerate(leaves)]
         elif self._returns_numpy:
             leaves = [self._backend.numpy(leaf) for leaf in leaves]
         return self.user_tree_of(leaves)
+
+    def _as_array(self, leaf: Array, k: int) -> Array:
+        """Return a leaf of NumPy, which makes scalars of arrays `()`, and float64 of such a scalar times a number."""
+        dtype: Any = self._asked[k][1]
+        return np.asarray(leaf, dtype=dtype) if isinstance(leaf, np.generic) else leaf
 
     def user_tree_of(self, leaves: Sequence[Array]) -> Tree:
         """Return leaves in the structure in which a user's function takes them, as they are."""
@@ -74,7 +77,7 @@ class Form:
                 return leaves
         leaves, paths = self._flatten(params)
         if paths == self.layout.names:
-            if self._returns_numpy or self._promotes:
+            if self._returns_numpy or self._makes_scalars:
                 leaves = tuple(self._crossed(leaf, dtype) for leaf, dtype in zip(leaves, self.dtypes, strict=True))
             if self._fits(leaves):
                 return leaves

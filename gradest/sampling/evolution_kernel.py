@@ -23,7 +23,7 @@ from gradest.estimate import KernelResult
 from gradest.objective import Objective
 from gradest.operations import Array, Data
 from gradest.sampling.cancellation import rounding_matters, warn_if_cancelled
-from gradest.sampling.sampler import Draws, add_leaves, evaluate_at, place
+from gradest.sampling.sampler import Draws, add_leaves, evaluate_at, evaluation_path, place
 from gradest.sampling.shaping import centred_weights, shaped_weights
 from gradest.sampling.workers import Block, Crew, Group, task_groups
 from gradest.tangents import Tangent, mirrored
@@ -96,6 +96,7 @@ class EvolutionKernel:
         self.objective = objective
         self._draw = draw
         self._packed = packed
+        self._loops = evaluate is None and evaluation_path(objective) == "loop"
         self._exact = strategy.differences == "exact"
         # Both sides of a pair go through a loss in operations together: linear operations on a direction and its
         # opposite cost half of what two directions cost.
@@ -223,6 +224,10 @@ class EvolutionKernel:
         return as_tangents(layout.unflatten(flat))
 
     def _sum(self, tangents: Sequence[Tangent], weights: Array) -> Leaves:
+        backend, dtype = self.objective.backend, self.objective.dtype
+        if self._loops and backend.dtype(weights) != dtype:
+            # A loss that computes in double precision must not make float64 of float32 directions, as NumPy would.
+            weights = backend.array(backend.numpy(weights), dtype=dtype, device=self.objective.device)
         return tuple(tangent.combine(self.objective.ops, weights) for tangent in tangents)
 
 
