@@ -1,0 +1,141 @@
+"""Shapes, padding, grids and polynomials, written in functions that have rules."""
+
+from typing import Any
+
+import numpy as np
+
+from gradest.errors import UnsupportedError
+from gradest_numpy.differentiation.moved import moving
+from gradest_numpy.differentiation.rules import Rule, composed, found
+from gradest_numpy.differentiation.traced import apply, plain
+
+
+@composed(np.atleast_1d)
+def _atleast_1d(*arys: Any) -> Any:
+    shaped = [x if np.ndim(x) else np.reshape(x, (1,)) for x in arys]
+    return shaped[0] if len(shaped) == 1 else tuple(shaped)
+
+
+@composed(np.atleast_2d)
+def _atleast_2d(*arys: Any) -> Any:
+    shaped = [x if np.ndim(x) > 1 else np.reshape(x, (1, -1)) for x in arys]
+    return shaped[0] if len(shaped) == 1 else tuple(shaped)
+
+
+@composed(np.atleast_3d)
+def _atleast_3d(*arys: Any) -> Any:
+    shaped = [
+        x if np.ndim(x) > 2 else np.reshape(x, (*np.shape(x), 1) if np.ndim(x) == 2 else (1, -1, 1)) for x in arys
+    ]
+    return shaped[0] if len(shaped) == 1 else tuple(shaped)
+
+
+@composed(np.broadcast_arrays)
+def _broadcast_arrays(*args: Any) -> Any:
+    shape = np.broadcast_shapes(*map(np.shape, args))
+    return [np.broadcast_to(x, shape) for x in args]
+
+
+@composed(np.meshgrid)
+def _meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> Any:
+    rank = len(xi)
+    grids = [np.reshape(x, (1,) * k + (-1,) + (1,) * (rank - k - 1)) for k, x in enumerate(xi)]
+    if indexing == "xy" and rank > 1:
+        grids = [np.swapaxes(x, 0, 1) for x in grids]
+    return grids if sparse else np.broadcast_arrays(*grids)
+
+
+@composed(np.ix_)
+def _ix(*args: Any) -> Any:
+    return np.ix_(*plain(args))  # an index: it has no derivative
+
+
+@composed(np.full_like)
+def _full_like(a: Any, fill_value: Any, shape: Any = None) -> Any:
+    return np.broadcast_to(fill_value, np.shape(a) if shape is None else shape)
+
+
+PADDED = Rule(
+    "numpy.pad",
+    np.pad,
+    (
+        lambda g, y, array, pad_width, constant_values: g[
+            tuple(
+                slice(before, before + n)
+                for (before, _), n in zip(_widths(pad_width, array), np.shape(array), strict=True)
+            )
+        ],
+    ),
+    (lambda t, y, array, pad_width, constant_values: np.pad(t, pad_width),),
+)
+PADDED_BY_ENTRIES = moving(np.pad)
+
+
+def _widths(pad_width: Any, array: Any) -> Any:
+    return np.broadcast_to(np.asarray(pad_width), (np.ndim(array), 2)).tolist()
+
+
+@composed(np.pad)
+def _pad(
+    array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0, reflect_type: str = "even"
+) -> Any:
+    if mode == "constant":
+        return apply(PADDED, (array,), {"pad_width": pad_width, "constant_values": plain(constant_values)})
+    if mode not in ("edge", "reflect", "symmetric", "wrap") or reflect_type != "even":
+        raise UnsupportedError(
+            f"pad has no rule with mode={mode!r}, reflect_type={reflect_type!r}; use 'constant', 'edge', 'reflect', "
+            "'symmetric' or 'wrap'"
+        )
+    return apply(PADDED_BY_ENTRIES, (array,), {"pad_width": pad_width, "mode": mode})
+
+
+@composed(np.linspace)
+def _linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, axis: int = 0) -> Any:
+    start, stop = np.broadcast_arrays(start, stop)
+    step = (stop - start) / max(num - 1 if endpoint else num, 1)
+    places = np.arange(num).reshape((-1,) + (1,) * np.ndim(step))
+    points = start + places * step
+    if endpoint and num > 1:
+        points = np.concatenate([points[:-1], np.expand_dims(stop, 0)], axis=0)  # exactly, as NumPy does
+    points = np.moveaxis(points, 0, axis)
+    return (points, step) if retstep else points
+
+
+@composed(np.interp)
+def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any:
+    at, grid = np.asarray(plain(x)), np.asarray(plain(xp))
+    i = np.clip(np.searchsorted(grid, at, side="right") - 1, 0, len(grid) - 2)
+    slope = (fp[i + 1] - fp[i]) / (xp[i + 1] - xp[i])
+    inside = fp[i] + slope * (x - xp[i])
+    inside = np.where(at < grid[0], fp[0] if left is None else left, inside)
+    return np.where(at > grid[-1], fp[-1] if right is None else right, inside)
+
+
+@composed(np.polyval)
+def _polyval(p: Any, x: Any) -> Any:
+    value = np.zeros_like(plain(x))
+    for coefficient in p:
+        value = value * x + coefficient
+    return value
+
+
+@composed(np.vander)
+def _vander(x: Any, N: Any = None, increasing: bool = False) -> Any:
+    powers = np.arange(len(x) if N is None else N)
+    return np.expand_dims(x, -1) ** (powers if increasing else powers[::-1]).astype(x.dtype)
+
+
+@composed(*found(np, "real_if_close"))
+def _real_if_close(a: Any, tol: Any = 100) -> Any:
+    return a
+
+
+@composed(np.divmod)
+def _divmod(x: Any, y: Any) -> Any:
+    return np.floor_divide(x, y), np.remainder(x, y)
+
+
+@composed(np.modf)
+def _modf(x: Any) -> Any:
+    whole = np.trunc(x)
+    return np.where(np.isinf(whole), np.zeros_like(whole), x - np.where(np.isinf(whole), 0, whole)), whole

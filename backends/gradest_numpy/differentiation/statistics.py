@@ -1,0 +1,290 @@
+"""Reductions as NumPy spells them, with `where=` and `initial=`, and the statistics that are written in them."""
+
+from typing import Any
+
+import numpy as np
+
+from gradest.errors import UnsupportedError
+from gradest_numpy.differentiation.reductions import MAX, MEAN, MIN, PROD, STD, SUM, VAR
+from gradest_numpy.differentiation.rules import NOT_GIVEN, composed, found, reduced_size
+from gradest_numpy.differentiation.traced import apply, plain
+
+Option = Any
+
+
+def _chosen(a: Any, where: Any, neutral: Any) -> Any:
+    return a if where is True or where is NOT_GIVEN else np.where(where, a, neutral)
+
+
+def _given(value: Any, default: Any) -> Any:
+    return default if value is NOT_GIVEN or value is None else value
+
+
+@composed(np.sum)
+def _sum(
+    a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: Option = False,
+    initial: Option = NOT_GIVEN, where: Option = True,
+) -> Any:  # fmt: skip
+    _no_out("sum", out)
+    a = _chosen(a if dtype is None else a.astype(dtype), where, 0)
+    total = apply(SUM, (a,), {"axis": axis, "keepdims": _given(keepdims, False)})
+    return total if initial is NOT_GIVEN else total + initial
+
+
+@composed(np.prod)
+def _prod(
+    a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: Option = False,
+    initial: Option = NOT_GIVEN, where: Option = True,
+) -> Any:  # fmt: skip
+    _no_out("prod", out)
+    a = _chosen(a if dtype is None else a.astype(dtype), where, 1)
+    total = apply(PROD, (a,), {"axis": axis, "keepdims": _given(keepdims, False)})
+    return total if initial is NOT_GIVEN else total * initial
+
+
+@composed(np.mean)
+def _mean(
+    a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: Option = False, *, where: Option = True
+) -> Any:
+    _no_out("mean", out)
+    a = a if dtype is None else a.astype(dtype)
+    keepdims = _given(keepdims, False)
+    if where is True or where is NOT_GIVEN:
+        return apply(MEAN, (a,), {"axis": axis, "keepdims": keepdims})
+    count = np.sum(np.broadcast_to(plain(where), np.shape(a)), axis=axis, keepdims=keepdims)
+    return np.sum(np.where(where, a, 0), axis=axis, keepdims=keepdims) / count
+
+
+def _extreme(rule: Any, pair: Any, a: Any, axis: Any, keepdims: Any, initial: Any, where: Any) -> Any:
+    if where is not True and where is not NOT_GIVEN:
+        if initial is NOT_GIVEN:
+            raise ValueError(f"{rule.name} with where= needs initial=, as NumPy's does")
+        a = np.where(where, a, initial)
+    extreme = apply(rule, (a,), {"axis": axis, "keepdims": _given(keepdims, False)})
+    return extreme if initial is NOT_GIVEN else pair(extreme, initial)
+
+
+@composed(*found(np, "max", "amax"))
+def _max(
+    a: Any, axis: Any = None, out: None = None, keepdims: Option = False, initial: Option = NOT_GIVEN,
+    where: Option = True,
+) -> Any:  # fmt: skip
+    _no_out("max", out)
+    return _extreme(MAX, np.maximum, a, axis, keepdims, initial, where)
+
+
+@composed(*found(np, "min", "amin"))
+def _min(
+    a: Any, axis: Any = None, out: None = None, keepdims: Option = False, initial: Option = NOT_GIVEN,
+    where: Option = True,
+) -> Any:  # fmt: skip
+    _no_out("min", out)
+    return _extreme(MIN, np.minimum, a, axis, keepdims, initial, where)
+
+
+@composed(np.ptp)
+def _ptp(a: Any, axis: Any = None, out: None = None, keepdims: Option = False) -> Any:
+    _no_out("ptp", out)
+    return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
+
+
+def _spread_of(rule: Any) -> Any:
+    def text(
+        a: Any, axis: Any = None, dtype: Any = None, out: None = None, ddof: Any = 0, keepdims: Option = False,
+        *, correction: Option = NOT_GIVEN,
+    ) -> Any:  # fmt: skip
+        _no_out(rule.name, out)
+        a = a if dtype is None else a.astype(dtype)
+        options = {"axis": axis, "ddof": _given(correction, ddof), "keepdims": _given(keepdims, False)}
+        return apply(rule, (a,), options)
+
+    return text
+
+
+composed(np.var)(_spread_of(VAR))
+composed(np.std)(_spread_of(STD))
+
+
+def _no_out(name: str, out: Any) -> None:
+    if out is not None:
+        raise UnsupportedError(f"{name} was called with out= and a value that is being differentiated: write y = f(x)")
+
+
+@composed(np.average)
+def _average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Option = False) -> Any:
+    keepdims = _given(keepdims, False)
+    if weights is None:
+        value = np.mean(a, axis=axis, keepdims=keepdims)
+        return (value, np.broadcast_to(float(reduced_size(a, axis)), np.shape(value))) if returned else value
+    if np.shape(weights) != np.shape(a):
+        weights = np.reshape(weights, (-1,) + (1,) * (np.ndim(a) - 1 - int(axis) % np.ndim(a)))
+    total = np.sum(np.broadcast_to(weights, np.shape(a)), axis=axis, keepdims=keepdims)
+    value = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
+    return (value, total) if returned else value
+
+
+# -- without NaN -----------------------------------------------------------------------------------
+@composed(np.nansum)
+def _nansum(a: Any, axis: Any = None, keepdims: Option = False) -> Any:
+    return np.sum(np.where(np.isnan(a), 0, a), axis=axis, keepdims=keepdims)
+
+
+@composed(np.nanprod)
+def _nanprod(a: Any, axis: Any = None, keepdims: Option = False) -> Any:
+    return np.prod(np.where(np.isnan(a), 1, a), axis=axis, keepdims=keepdims)
+
+
+@composed(np.nanmean)
+def _nanmean(a: Any, axis: Any = None, keepdims: Option = False) -> Any:
+    return np.mean(a, axis=axis, keepdims=keepdims, where=~np.isnan(a))
+
+
+@composed(np.nanmax)
+def _nanmax(a: Any, axis: Any = None, keepdims: Option = False) -> Any:
+    return np.max(np.where(np.isnan(a), -np.inf, a), axis=axis, keepdims=keepdims)
+
+
+@composed(np.nanmin)
+def _nanmin(a: Any, axis: Any = None, keepdims: Option = False) -> Any:
+    return np.min(np.where(np.isnan(a), np.inf, a), axis=axis, keepdims=keepdims)
+
+
+@composed(np.nanvar)
+def _nanvar(a: Any, axis: Any = None, ddof: Any = 0, keepdims: Option = False) -> Any:
+    seen = ~np.isnan(a)
+    centred = np.where(seen, a - np.nanmean(a, axis=axis, keepdims=True), 0)
+    count = np.sum(seen, axis=axis, keepdims=_given(keepdims, False))
+    return np.sum(np.square(centred), axis=axis, keepdims=keepdims) / (count - ddof)
+
+
+@composed(np.nanstd)
+def _nanstd(a: Any, axis: Any = None, ddof: Any = 0, keepdims: Option = False) -> Any:
+    return np.sqrt(np.nanvar(a, axis=axis, ddof=ddof, keepdims=keepdims))
+
+
+@composed(np.nancumsum)
+def _nancumsum(a: Any, axis: Any = None) -> Any:
+    return np.cumsum(np.where(np.isnan(a), 0, a), axis=axis)
+
+
+@composed(np.nancumprod)
+def _nancumprod(a: Any, axis: Any = None) -> Any:
+    return np.cumprod(np.where(np.isnan(a), 1, a), axis=axis)
+
+
+# -- of sorted entries -----------------------------------------------------------------------------
+def _along_last(a: Any, axis: Any) -> tuple[Any, tuple[int, ...]]:
+    """Return an array with the axes of a reduction made one, the last; and the shape that keepdims keeps."""
+    rank = np.ndim(a)
+    axes = tuple(range(rank)) if axis is None else tuple(k % rank for k in np.atleast_1d(axis).tolist())
+    rest = tuple(k for k in range(rank) if k not in axes)
+    flat = np.reshape(np.transpose(a, (*rest, *axes)), (*(np.shape(a)[k] for k in rest), -1))
+    return flat, tuple(1 if k in axes else n for k, n in enumerate(np.shape(a)))
+
+
+@composed(np.quantile)
+def _quantile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: Option = False) -> Any:
+    if method != "linear":
+        raise UnsupportedError(f"quantile and percentile have a rule for method='linear' alone; found {method!r}")
+    flat, kept = _along_last(a, axis)
+    ordered = np.sort(flat, axis=-1)
+    level = np.asarray(plain(q), dtype=np.float64)
+    place = level * (np.shape(ordered)[-1] - 1)
+    below = np.floor(place).astype(int)
+    above = np.minimum(below + 1, np.shape(ordered)[-1] - 1)
+    share = (place - below).astype(a.dtype)
+    value = ordered[..., below] * (1 - share) + ordered[..., above] * share
+    if np.ndim(level):
+        value = np.moveaxis(value, tuple(range(-np.ndim(level), 0)), tuple(range(np.ndim(level))))
+    return np.reshape(value, (*np.shape(level), *kept)) if _given(keepdims, False) else value
+
+
+@composed(np.percentile)
+def _percentile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: Option = False) -> Any:
+    return np.quantile(a, np.asarray(plain(q)) / 100, axis=axis, method=method, keepdims=keepdims)  # type: ignore[call-overload]
+
+
+@composed(np.median)
+def _median(a: Any, axis: Any = None, *, keepdims: Option = False) -> Any:
+    flat, kept = _along_last(a, axis)
+    ordered, count = np.sort(flat, axis=-1), np.shape(flat)[-1]
+    value = np.mean(ordered[..., (count - 1) // 2 : count // 2 + 1], axis=-1)
+    return np.reshape(value, kept) if _given(keepdims, False) else value
+
+
+# -- differences, integrals, covariances -----------------------------------------------------------
+@composed(np.diff)
+def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Option = NOT_GIVEN, append: Option = NOT_GIVEN) -> Any:
+    axis = axis % np.ndim(a)
+    edges = [x for x in (prepend, a, append) if x is not NOT_GIVEN]
+    whole = (*np.shape(a)[:axis], 1, *np.shape(a)[axis + 1 :])
+    a = np.concatenate([x if np.ndim(x) else np.broadcast_to(x, whole) for x in edges], axis=axis)
+    before = (slice(None),) * axis
+    for _ in range(n):
+        a = a[(*before, slice(1, None))] - a[(*before, slice(None, -1))]
+    return a
+
+
+@composed(np.ediff1d)
+def _ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
+    parts = [None if to_begin is None else np.ravel(to_begin), np.diff(np.ravel(ary)),
+             None if to_end is None else np.ravel(to_end)]  # fmt: skip
+    return np.concatenate([part for part in parts if part is not None])
+
+
+@composed(*found(np, "trapezoid", "trapz"))
+def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+    axis = axis % np.ndim(y)
+    before = (slice(None),) * axis
+    width = dx if x is None else np.diff(x, axis=-1 if np.ndim(x) == 1 else axis)
+    if np.ndim(width) == 1:
+        width = np.reshape(width, (-1,) + (1,) * (np.ndim(y) - axis - 1))
+    heights = y[(*before, slice(1, None))] + y[(*before, slice(None, -1))]
+    return np.sum(width * heights / 2, axis=axis)
+
+
+@composed(np.gradient)
+def _gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
+    axes = tuple(range(np.ndim(f))) if axis is None else tuple(np.atleast_1d(axis).tolist())
+    steps = varargs * len(axes) if len(varargs) == 1 else varargs or (1.0,) * len(axes)
+    if edge_order != 1 or any(np.ndim(step) for step in steps):
+        raise UnsupportedError(
+            "gradient has a rule for evenly spaced points and edge_order=1 alone; write it in slices"
+        )
+    slopes = []
+    for k, h in zip(axes, steps, strict=True):
+        v = np.moveaxis(f, k, 0)
+        inner = (v[2:] - v[:-2]) / (2.0 * h)
+        slopes.append(np.moveaxis(np.concatenate([(v[1:2] - v[:1]) / h, inner, (v[-1:] - v[-2:-1]) / h]), 0, k))
+    return slopes[0] if len(axes) == 1 else tuple(slopes) if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else slopes
+
+
+@composed(np.cov)
+def _cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: Any = None) -> Any:
+    rows = np.atleast_2d(m)
+    rows = rows.T if not rowvar and np.shape(rows)[0] != 1 else rows
+    if y is not None:
+        more = np.atleast_2d(y)
+        rows = np.concatenate([rows, more.T if not rowvar and np.shape(more)[0] != 1 else more], axis=0)
+    freedom = int(not bias) if ddof is None else ddof
+    centred = rows - np.mean(rows, axis=1, keepdims=True)
+    return np.squeeze(centred @ centred.T / (np.shape(rows)[1] - freedom))
+
+
+@composed(np.corrcoef)
+def _corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Any:
+    c = np.cov(x, y, rowvar)
+    if np.ndim(c) == 0:
+        return c / c
+    scale = np.sqrt(np.diagonal(c))
+    return np.clip(c / scale[:, None] / scale[None, :], -1, 1)
+
+
+@composed(*found(np, "cumulative_sum"))
+def _cumulative_sum(x: Any, axis: Any = None) -> Any:
+    return np.cumsum(x, axis=axis)
+
+
+@composed(*found(np, "cumulative_prod"))
+def _cumulative_prod(x: Any, axis: Any = None) -> Any:
+    return np.cumprod(x, axis=axis)

@@ -1,0 +1,308 @@
+"""The array that a user's NumPy function is called with while it is differentiated.
+
+NumPy hands every function of such an array to it (`__array_ufunc__`, NEP 13; `__array_function__`, NEP 18). It looks
+the function up in the tables, computes the value with NumPy, and lets its trace note how derivatives go through. What
+has no rule is refused by name: nothing is ever computed on as if it were constant.
+
+What a function decides from values (comparisons, `argmax`, `len`, `shape`) is plain: `if`, `while` and indexing by it
+work as ever, and the derivative is that of the branch taken.
+"""
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NoReturn
+
+import numpy as np
+
+from gradest.errors import UnsupportedError
+from gradest.primitives import Primitive
+from gradest_numpy.differentiation import calls
+from gradest_numpy.differentiation.indexing import ASTYPE, GETITEM
+from gradest_numpy.differentiation.rules import COMPOSED, PLAIN, RULES, Rule, name_of
+
+INSTEAD = (
+    "write it in NumPy functions that have a rule, or give it one by gradest.primitive; any other method than "
+    "'reverse' and 'forward' takes the function as it is"
+)
+
+
+class Trace(ABC):
+    """Follows derivatives through the calls of one evaluation."""
+
+    __slots__ = ("level",)
+    level: int
+
+    @abstractmethod
+    def record(self, rule: Rule, value: Any, arrays: tuple[Any, ...], values: tuple[Any, ...], options: Any) -> Any:
+        """Return the traced value of a call.
+
+        Parameters
+        ----------
+        arrays, values
+            The arrays as they were given, some of them traced by this trace; the same with values in their place.
+        """
+
+
+class TracedArray:
+    """A value of the evaluation that is being differentiated; behaves as a read-only array.
+
+    Attributes
+    ----------
+    tracer
+        What follows it.
+    primal
+        Its value.
+    carried
+        Its cotangent (reverse mode, once known) or its tangents `(K, *shape)` (forward mode).
+    """
+
+    __slots__ = ("carried", "own", "primal", "tracer")
+    __hash__ = None  # type: ignore[assignment]  # as an array's: `==` compares entries
+
+    def __init__(self, trace: Trace, primal: Any, carried: Any = None) -> None:
+        self.tracer = trace
+        self.primal = primal
+        self.carried = carried
+        self.own = False
+
+    # -- NumPy's protocols ------------------------------------------------------------------------------------
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if method == "__call__" and not options:
+            return call(ufunc, inputs, options)
+        return calls.ufunc_method(ufunc, method, inputs, options)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return call(function, args, kwargs)
+
+    def __gradest_call__(self, primitive: Primitive, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Carry out a `gradest.primitive`, which NumPy does not know."""
+        return apply(calls.primitive_rule(primitive), args, kwargs)
+
+    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise UnsupportedError(
+            "a plain array was to be made of a value that is being differentiated, by np.array, np.asarray, an "
+            "assignment into a plain array, or a function that NumPy does not let us intercept (SciPy's compiled "
+            "routines, np.r_, scipy.special.softmax); its derivative would be lost. Join values by np.stack or "
+            f"np.concatenate, choose them by np.where, leave np.asarray out; or {INSTEAD}"
+        )
+
+    def __float__(self) -> NoReturn:
+        raise UnsupportedError(
+            "float() was asked of a value that is being differentiated, by float, math.*, item(), or an assignment "
+            "`a[i] = value` into a plain array; its derivative would be lost. Keep it an array: use np.exp for "
+            "math.exp, and np.stack, np.concatenate or np.where in place of the assignment"
+        )
+
+    __complex__ = __float__
+
+    def __setitem__(self, key: Any, value: Any) -> NoReturn:
+        raise UnsupportedError(
+            "an entry of a value that is being differentiated was to be written; such values are read-only: build a "
+            "new one by np.where, np.concatenate or np.stack"
+        )
+
+    # -- what it is --------------------------------------------------------------------------------------------
+    shape = property(lambda self: self.primal.shape)
+    ndim = property(lambda self: self.primal.ndim)
+    size = property(lambda self: self.primal.size)
+    dtype = property(lambda self: self.primal.dtype)
+    itemsize = property(lambda self: self.primal.dtype.itemsize)
+    nbytes = property(lambda self: self.primal.nbytes)
+    T = property(np.transpose)
+    mT = property(lambda self: np.swapaxes(self, -1, -2))  # noqa: N815  # NumPy's name
+    real = property(lambda self: self)
+    imag = property(lambda self: np.zeros_like(plain(self)))
+    flat = property(lambda self: iter(np.ravel(self)))
+
+    def __len__(self) -> int:
+        return len(self.primal)
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.ndim == 0:
+            raise TypeError("iteration over a 0-d array")
+        return (self[k] for k in range(len(self)))
+
+    def __bool__(self) -> bool:
+        return bool(plain(self))
+
+    def __int__(self) -> int:  # locally constant, as np.trunc is
+        return int(plain(self))
+
+    def __contains__(self, item: Any) -> bool:
+        return bool(np.any(plain(self) == plain(item)))
+
+    def __repr__(self) -> str:
+        return f"TracedArray({plain(self)!r})"
+
+    def __format__(self, spec: str) -> str:
+        return format(plain(self), spec)
+
+    # -- indexing ------------------------------------------------------------------------------------------------
+    def __getitem__(self, key: Any) -> Any:
+        return apply(GETITEM, (self,), {"key": plain(key)})
+
+    # -- methods that are no function of the same name and order -----------------------------------------------------
+    def reshape(self, *shape: Any, order: Any = "C") -> Any:
+        """Return it in another shape."""
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape, order)
+
+    def transpose(self, *axes: Any) -> Any:
+        """Return it with its axes in another order."""
+        return np.transpose(self, (axes[0] if len(axes) == 1 else axes) if axes else None)
+
+    def flatten(self, order: Any = "C") -> Any:
+        """Return its entries along one axis."""
+        return np.ravel(self, order)
+
+    def astype(self, dtype: Any, **options: Any) -> Any:
+        """Return it in another floating dtype, or as plain integers or booleans, which have no derivative."""
+        if np.dtype(dtype).kind in "biu":
+            return plain(self).astype(dtype)
+        return apply(ASTYPE, (self,), {"dtype": np.dtype(dtype)})
+
+    def conj(self) -> Any:
+        """Return itself: it is real."""
+        return self
+
+    conjugate = conj
+
+    def clip(self, min: Any = None, max: Any = None, **options: Any) -> Any:  # noqa: A002  # NumPy's names
+        """Return it with its entries limited."""
+        return np.clip(self, min, max, **options)
+
+    def sort(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse: it would be sorted in place."""
+        raise UnsupportedError(
+            "x.sort() sorts in place, and a value that is being differentiated is read-only: np.sort"
+        )
+
+    def item(self, *args: int) -> NoReturn:
+        """Refuse: a Python number carries no derivative."""
+        self.__float__()
+
+    def tolist(self) -> NoReturn:
+        """Refuse: Python numbers carry no derivative."""
+        self.__float__()
+
+    def copy(self, order: str = "C") -> Any:
+        """Return itself: nothing can be written to it."""
+        return self
+
+
+def plain(x: Any) -> Any:
+    """Return values in place of what is traced, at every level, inside tuples, lists and dicts too."""
+    while type(x) is TracedArray:
+        x = x.primal
+    if type(x) in (tuple, list):
+        return type(x)(map(plain, x))
+    if type(x) is dict:
+        return {name: plain(item) for name, item in x.items()}
+    if type(x) is slice:
+        return slice(plain(x.start), plain(x.stop), plain(x.step))
+    return x
+
+
+def apply(rule: Rule, arrays: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
+    """Return the value of a function with a rule, followed by the innermost trace among its arrays."""
+    trace, listed = None, False
+    for x in arrays:
+        if type(x) is TracedArray:
+            if trace is None or x.tracer.level > trace.level:
+                trace = x.tracer
+        elif type(x) is list or type(x) is tuple:
+            listed = True
+    if listed:  # numbers, as NumPy takes them in place of an array
+        arrays = tuple(np.asarray(x) if type(x) in (list, tuple) else x for x in arrays)
+    if trace is None:
+        return rule.function(*arrays, **options)
+    # What an outer trace follows is a constant to the inner one, and followed on by the call that computes the value.
+    values = tuple([x.primal if type(x) is TracedArray and x.tracer is trace else x for x in arrays])
+    value = rule.function(*values, **options)
+    _require_real(rule.name, value)
+    return trace.record(rule, value, arrays, values, options)
+
+
+def _require_real(name: str, value: Any) -> None:
+    for part in value if isinstance(value, tuple) else (value,):
+        if part.dtype.kind == "c":
+            raise UnsupportedError(
+                f"{name} gave complex numbers; values are differentiated as real ones: compute with real and imaginary "
+                "parts apart, or use another method than 'reverse' and 'forward'"
+            )
+
+
+def call(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Return a NumPy function of arrays of which some are traced."""
+    rule = RULES.get(function)
+    if rule is not None:
+        if kwargs or len(args) != len(rule.vjps):
+            args, kwargs = calls.arranged(function, rule, args, kwargs)
+        return apply(rule, args, kwargs)
+    text = COMPOSED.get(function)
+    if text is not None:
+        return text(*args, **calls.accepted(function, text, kwargs))
+    if function in PLAIN:
+        return function(*plain(args), **plain(dict(kwargs)))
+    rule = calls.special_rule(function) or calls.user_rule(function)
+    if rule is None:
+        raise UnsupportedError(
+            f"{_full_name(function)} was called with a value that is being differentiated, and has no rule; {INSTEAD}"
+        )
+    return apply(rule, *calls.arranged(function, rule, args, kwargs))
+
+
+def _full_name(function: Any) -> str:
+    special = sys.modules.get("scipy.special")
+    name = getattr(function, "__name__", "")
+    return f"scipy.special.{name}" if getattr(special, name, None) is function else name_of(function)
+
+
+# -- operators and methods that are NumPy functions ------------------------------------------------
+def _binary(ufunc: Any, *, swapped: bool = False) -> Callable[[Any, Any], Any]:
+    rule = RULES.get(ufunc)
+    if rule is None:  # comparisons
+        return lambda self, other: ufunc(plain(self), plain(other))
+    if swapped:
+        return lambda self, other: apply(rule, (other, self), {})
+    return lambda self, other: apply(rule, (self, other), {})
+
+
+def _method(name: str) -> Callable[..., Any]:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(np, name)(self, *args, **kwargs)
+
+    method.__doc__ = f"Return `numpy.{name}` of it."
+    method.__name__ = name
+    return method
+
+
+METHODS = [
+    "all", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "compress", "cumprod", "cumsum",
+    "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat", "round",
+    "searchsorted", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var",
+]  # fmt: skip
+OPERATORS = {
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide, "pow": np.power,
+    "matmul": np.matmul, "mod": np.remainder,
+}  # fmt: skip
+COMPARISONS = {
+    "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal,
+}  # fmt: skip
+
+
+def complete() -> None:
+    """Give the class its operators and methods; called once the tables are filled."""
+    for name in METHODS:
+        setattr(TracedArray, name, _method(name))
+    for name, ufunc in OPERATORS.items():
+        setattr(TracedArray, f"__{name}__", _binary(ufunc))
+        setattr(TracedArray, f"__r{name}__", _binary(ufunc, swapped=True))
+    for name, ufunc in COMPARISONS.items():
+        setattr(TracedArray, f"__{name}__", _binary(ufunc))
+    for name, function in {"neg": np.negative, "pos": np.positive, "abs": np.absolute}.items():
+        setattr(TracedArray, f"__{name}__", lambda self, rule=RULES[function]: apply(rule, (self,), {}))
+    for name in ("floordiv", "divmod"):
+        function = {"floordiv": np.floor_divide, "divmod": np.divmod}[name]
+        setattr(TracedArray, f"__{name}__", lambda self, other, f=function: f(self, other))
+        setattr(TracedArray, f"__r{name}__", lambda self, other, f=function: f(other, self))

@@ -1,0 +1,84 @@
+"""What is chosen at ties and kinks, where several slopes would do: stated in the tables, and held here."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gradest_numpy.differentiation import value_and_gradient, value_and_jvps
+
+
+def gradient(function: Any, *arrays: Any) -> list[Any]:
+    leaves = [np.asarray(x, dtype=np.float64) for x in arrays]
+    _, reverse = value_and_gradient(lambda nodes, data: np.sum(function(*nodes)))(leaves, None)
+    for k, g in enumerate(reverse):  # forward mode makes the same choice
+        basis = [np.zeros((max(g.size, 1), *x.shape)) for x in leaves]
+        basis[k] = np.eye(g.size).reshape(g.size, *g.shape)
+        _, forward = value_and_jvps(lambda nodes, data: np.sum(function(*nodes)))(leaves, basis, None)
+        np.testing.assert_allclose(forward, g.ravel(), rtol=1e-13)
+    return [g.tolist() for g in reverse]
+
+
+@pytest.mark.parametrize(
+    ("function", "arrays", "wanted"),
+    [
+        (np.abs, [[0.0]], [[0.0]]),
+        (np.maximum, [[1.0, 2.0], [1.0, 1.0]], [[0.5, 1.0], [0.5, 0.0]]),
+        (np.minimum, [[1.0, 2.0], [1.0, 1.0]], [[0.5, 0.0], [0.5, 1.0]]),
+        (lambda x: np.fmax(x, np.array([np.nan, 3.0])), [[1.0, 2.0]], [[1.0, 0.0]]),
+        (np.max, [[1.0, 3.0, 3.0]], [[0.0, 0.5, 0.5]]),
+        (lambda x: np.min(x, axis=0), [[[1.0, 2.0], [1.0, 3.0]]], [[[0.5, 1.0], [0.5, 0.0]]]),
+        (lambda x: np.clip(x, -1.0, 1.0), [[-1.0, 1.0, -2.0, 2.0]], [[1.0, 1.0, 0.0, 0.0]]),
+        (np.clip, [[3.0], [0.0], [1.0]], [[0.0], [0.0], [1.0]]),
+        (np.linalg.norm, [[0.0, 0.0]], [[0.0, 0.0]]),
+        (np.std, [[2.0, 2.0]], [[0.0, 0.0]]),
+        (np.hypot, [[0.0], [0.0]], [[0.0], [0.0]]),
+        (np.prod, [[0.0, 2.0, 3.0]], [[6.0, 0.0, 0.0]]),
+        (np.prod, [[0.0, 0.0, 3.0]], [[0.0, 0.0, 0.0]]),
+        (np.cumprod, [[2.0, 0.0, 3.0]], [[1.0, 8.0, 0.0]]),
+        (lambda x: np.sort(x) @ np.array([1.0, 2.0, 4.0]), [[5.0, 5.0, 1.0]], [[2.0, 4.0, 1.0]]),
+        (np.median, [[1.0, 2.0, 2.0, 7.0]], [[0.0, 0.5, 0.5, 0.0]]),
+        (lambda x: np.quantile(x, 0.25), [[1.0, 2.0, 3.0]], [[0.5, 0.5, 0.0]]),
+        (lambda x: x**2, [[0.0]], [[0.0]]),
+        (lambda x: x**0, [[0.0]], [[0.0]]),
+        (np.power, [[0.0], [2.0]], [[0.0], [0.0]]),
+        (np.power, [[0.0], [0.0]], [[0.0], [0.0]]),
+        (np.sinc, [[0.0]], [[0.0]]),
+        (lambda x: np.where(x > 0, x, 0.1 * x), [[0.0, 1.0]], [[0.1, 1.0]]),
+        (np.linalg.det, [[[1.0, 2.0], [2.0, 4.0]]], [[[4.0, -2.0], [-2.0, 1.0]]]),
+        (np.linalg.cholesky, [[[4.0, 9.0], [0.0, 25.0]]], [[[0.25, 0.0], [0.5, 0.1]]]),
+    ],
+)  # fmt: skip
+def test_slopes_at_ties_and_kinks(function: Any, arrays: list[Any], wanted: list[Any]) -> None:
+    for got, want in zip(gradient(function, *arrays), wanted, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-12)
+
+
+def test_the_slope_of_sqrt_at_0_is_infinite_and_numpy_warns() -> None:
+    with pytest.warns(RuntimeWarning, match="divide by zero"):
+        _, (g,) = value_and_gradient(lambda nodes, data: np.sum(np.sqrt(nodes[0])))((np.array([0.0, 4.0]),), None)
+    assert g.tolist() == [np.inf, 0.25]
+
+
+def weighted(function: Any, weights: np.ndarray, leaves: Any, data: Any) -> Any:
+    return np.sum(weights * function(leaves[0]))
+
+
+def test_matrices_of_which_one_triangle_is_read_have_their_slope_there() -> None:
+    """`eigvalsh` and `cholesky` do not look at the other triangle: differences of its entries are 0."""
+    a = np.array([[2.0, 0.3, 0.1], [0.3, 3.0, -0.4], [0.1, -0.4, 5.0]])
+    for function in (np.linalg.eigvalsh, np.linalg.cholesky):
+        weights = np.arange(1.0, 4.0) if function is np.linalg.eigvalsh else np.arange(9.0).reshape(3, 3)
+        _, (g,) = value_and_gradient(partial(weighted, function, weights))((a,), None)
+        for i in range(3):
+            for j in range(3):
+                step = np.zeros((3, 3))
+                step[i, j] = 1e-5
+                wanted = np.sum(weights * (function(a + step) - function(a - step))) / 2e-5
+                assert g[i, j] == pytest.approx(wanted, abs=1e-8)
+
+
+def test_equal_eigenvalues_have_the_derivative_of_their_sum() -> None:
+    _, (g,) = value_and_gradient(lambda n, data: np.sum(np.linalg.eigvalsh(n[0])))((2.0 * np.eye(3),), None)
+    np.testing.assert_allclose(g, np.eye(3), atol=1e-14)

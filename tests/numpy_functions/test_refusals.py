@@ -1,0 +1,146 @@
+"""What cannot be followed is refused by name, with what to write instead: no derivative is lost in silence."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gradest import InvalidInputError, UnsupportedError
+from gradest_numpy.differentiation import value_and_gradient, value_and_jvps
+
+X = np.array([0.5, 1.5, 2.5])
+
+
+def differentiate(function: Any, x: np.ndarray = X) -> Any:
+    return value_and_gradient(lambda leaves, data: function(leaves[0]))((x,), None)[1][0]
+
+
+def assigned(x: Any) -> Any:
+    a = np.zeros(3)
+    a[0] = x[0]
+    return np.sum(a)
+
+
+def assigned_slice(x: Any) -> Any:
+    a = np.zeros(3)
+    a[:] = x
+    return np.sum(a)
+
+
+def added_in_place(x: Any) -> Any:
+    a = np.zeros(3)
+    a += x
+    return np.sum(a)
+
+
+def written_into(x: Any) -> Any:
+    y = x * 2
+    y[0] = 0.0
+    return np.sum(y)
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (assigned, "np.stack"),
+        (assigned_slice, "np.concatenate"),
+        (added_in_place, "out="),
+        (written_into, "read-only"),
+        (lambda x: np.add(x, x, out=np.zeros(3)).sum(), "out="),
+        (lambda x: np.sum(x, out=np.zeros(())), "out="),
+        (lambda x: np.array([x[0], x[1]]).sum(), "np.stack"),
+        (lambda x: np.asarray(x).sum(), "np.asarray"),
+        (lambda x: math.exp(x[0]), "np.exp for math.exp"),
+        (lambda x: float(x[0]) ** 2, "float"),
+        (lambda x: x[0].item(), "item"),
+        (lambda x: np.abs(np.fft.fft(x)).sum(), r"numpy\.fft"),
+        (lambda x: np.abs(x * 1j).sum(), "complex"),
+        (lambda x: np.linalg.lstsq(np.ones((3, 1)), x, rcond=None)[0].sum(), r"linalg\.pinv"),
+        (lambda x: np.unique(x).sum(), r"numpy\.unique"),
+        (lambda x: np.exp(x, where=np.array([True, False, True])).sum(), "where="),
+        (lambda x: np.maximum.accumulate(x).sum(), r"maximum\.accumulate"),
+        (lambda x: np.add.reduceat(x, [0, 1]).sum(), r"add\.reduceat"),
+        (lambda x: np.linalg.qr(np.outer(x, x[:2]).T)[1].sum(), "as many rows"),
+        (lambda x: np.linalg.svd(np.outer(x, x[:2]))[1].sum(), "full_matrices"),
+        (lambda x: np.quantile(x, 0.3, method="lower"), "method"),
+        (lambda x: np.pad(x, 1, mode="mean").sum(), "mode"),
+        (lambda x: np.reshape(x, (3, 1), order="A").sum(), "order"),
+        (lambda x: x.sort(), r"np\.sort"),
+        (lambda x: np.copyto(np.zeros(3), x), r"numpy\.copyto"),
+    ],
+)
+def test_refused_by_name(function: Any, told: str) -> None:
+    with pytest.raises(UnsupportedError, match=told):
+        differentiate(function)
+
+
+@pytest.mark.parametrize("function", [lambda x: 3.0, np.argmax, lambda x: np.sum(np.round(x)),
+                                      lambda x: x.astype(int).sum(), lambda x: np.sum(x > 1.0)])  # fmt: skip
+def test_a_value_that_depends_on_no_parameter_is_refused(function: Any) -> None:
+    with pytest.raises(InvalidInputError, match="does not depend on the parameters"):
+        differentiate(function)
+    with pytest.raises(InvalidInputError, match="does not depend on the parameters"):
+        value_and_jvps(lambda leaves, data: function(leaves[0]))((X,), (np.eye(3),), None)
+
+
+def test_a_value_that_is_no_scalar_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match=r"scalar.*\(3,\)"):
+        differentiate(lambda x: x * x)
+
+
+def test_a_parameter_that_is_not_used_has_gradient_0() -> None:
+    _, gradient = value_and_gradient(lambda leaves, data: np.sum(leaves[0]))((X, np.ones((2, 2), np.float32)), None)
+    np.testing.assert_array_equal(gradient[1], np.zeros((2, 2)))
+    assert gradient[1].dtype == np.float32
+
+
+def test_rebinding_operators_work_and_leave_the_parameters_alone() -> None:
+    def loss(x: Any) -> Any:
+        y = x
+        y += 1.0
+        y *= x
+        return np.sum(y)
+
+    x = X.copy()
+    np.testing.assert_allclose(differentiate(loss, x), 2 * X + 1)
+    np.testing.assert_array_equal(x, X)
+
+
+def test_parameters_cannot_be_written_to() -> None:
+    def loss(x: Any) -> Any:
+        x.primal[0] = 5.0
+        return np.sum(x)
+
+    with pytest.raises(ValueError, match="read-only"):
+        differentiate(loss)
+
+
+def test_control_flow_by_values() -> None:
+    def loss(x: Any) -> Any:
+        total = 0.0
+        for entry in x:
+            if entry > 1:
+                total = total + entry**2
+            elif entry == 0.5 and len(x) == 3 and 2.5 in x:
+                total = total - entry
+        while total < 100:
+            total = total * 2
+        return total * (1 if x.any() else 0) + x[int(x[0])] * 0 + x[np.argmin(x)]
+
+    value, factor = sum(X[1:] ** 2) - 0.5, 1
+    while value < 100:
+        value, factor = value * 2, factor * 2
+    np.testing.assert_allclose(differentiate(loss), factor * np.array([-1, 3.0, 5.0]) + [1, 0, 0])
+
+
+def test_a_derivative_inside_a_function_that_is_differentiated() -> None:
+    """d/dx of (d/dy of x y^2 at y = x) = d/dx of 2 x^2: the two are not confused."""
+
+    def outer(x: Any) -> Any:
+        _, (inner,) = value_and_gradient(lambda leaves, data: np.sum(x * leaves[0] ** 2))((x,), None)
+        return np.sum(inner)
+
+    np.testing.assert_allclose(differentiate(outer), 4 * X)
+    _, jvps = value_and_jvps(lambda leaves, data: outer(leaves[0]))((X,), (np.eye(3),), None)
+    np.testing.assert_allclose(jvps, 4 * X)
