@@ -42,8 +42,12 @@ def returned(g: Any, *, numbers: Any, shape: tuple[int, ...]) -> Any:
 
 defjvp(returned, "same")
 defvjp(
-    returned, lambda ans, g, numbers, shape: lambda h: np.where(numbers > 0, np.ravel(h)[np.maximum(numbers - 1, 0)], 0)
+    returned, lambda ans, g, numbers, shape: lambda h: np.where(numbers > 0, _flat(h)[np.maximum(numbers - 1, 0)], 0)
 )
+
+
+def _flat(h: Any) -> Any:
+    return np.ravel(h)
 
 
 def moving(function: Callable[..., Any]) -> Rule:
