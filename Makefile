@@ -40,7 +40,7 @@ format: $(ENV)/.stamp  ## write the format and the safe fixes
 	$(ENV)/bin/ruff format .
 	$(ENV)/bin/ruff check --fix .
 
-types: $(ENV)/.stamp  ## mypy, strict, over the packages
+types: $(ENV)/.stamp  ## mypy, strict, over the packages and their tests
 	$(ENV)/bin/mypy
 
 wheel: $(ENV)/.stamp  ## dist/*.whl

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from gradest.backend import Backend, Data
+from gradest.backend import Backend
 from gradest.errors import InvalidInputError, PreparationMismatchError
-from gradest.operations import Array
+from gradest.operations import Array, Data
 from gradest.tree import Leaf, Structure
 
 

@@ -19,13 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.errors import InvalidTypeError, UnsupportedError
-from gradest.operations import Array, NumpyArray, Operations
+from gradest.operations import Array, Data, NumpyArray, Operations
 from gradest.registry import find_class, locate, names
 from gradest.tree import Leaf, Structure, Tree, flatten_tree
 
 Leaves = tuple[Array, ...]
-Data = Any
-"""A tuple or dict of arrays that is not differentiated."""
 Function = Callable[[Leaves, Data], Array]
 """A scalar loss of parameter leaves and data, on the arrays of one framework."""
 
@@ -39,6 +37,14 @@ class Backend(ABC):
     Laws, checked by `gradest.testing.check_backend`: `numpy(array(x)) == x` bit for bit in every dtype of
     `dtypes`; neither aliases its argument; `wait` returns only when the values are there; the native
     transformations agree with `gradest.autodiff` to rounding; no global setting differs after a call.
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> backend = gradest.get_backend("numpy")
+    >>> array = backend.array(np.ones(2), dtype="float32", device="cpu")
+    >>> backend.dtype(array), backend.device(array), backend.owns(array)
+    ('float32', 'cpu', True)
     """
 
     name: ClassVar[str]
@@ -82,7 +88,7 @@ class Backend(ABC):
         """Return when the values of all arrays are there; nothing to do for a framework without a queue."""
         return None
 
-    def scope(self, dtype: str) -> AbstractContextManager[Any] | None:
+    def scope(self, dtype: str) -> AbstractContextManager[object] | None:
         """Return a context in which arrays of the dtype can be used, or None where no switch is needed."""
         return None
 
@@ -133,7 +139,7 @@ class Backend(ABC):
         with self.scope(dtype) or nullcontext():
             return self.array(np.ones(leaf.shape), dtype=dtype, device=self.devices()[0])
 
-    def computing_now(self) -> AbstractContextManager[Any] | None:
+    def computing_now(self) -> AbstractContextManager[object] | None:
         """Return a context in which arrays are computed at once, whatever is being traced around it, or None."""
         return None
 
@@ -161,6 +167,59 @@ class Backend(ABC):
         """Return leaves, paths and structure of a user's pytree; see `gradest.tree.flatten_tree`."""
         return flatten_tree(tree)
 
+    # -- optional: one plain evaluation of a user's function ---------------------------------------------
+    def lend(self, arrays: Leaves, *, private: bool) -> Leaves:
+        """Return arrays as a user's function is given them: as copies where `private`, else as they are.
+
+        A framework whose arrays can be marked read-only or watched (`marks`) lends those; one whose arrays cannot be
+        written to lends the arrays themselves.
+        """
+        if not private:
+            return arrays
+        return tuple(self.array(self.numpy(a), dtype=self.dtype(a), device=self.device(a)) for a in arrays)
+
+    def marks(self, arrays: Leaves) -> object:
+        """Return what is another afterwards if one of the arrays has been written to; here, nothing is seen."""
+        return None
+
+    def refused_writing(self, error: Exception) -> bool:
+        """Return whether an error says that a read-only array was to be written to."""
+        return False
+
+    def kept(self, value: Any, *, like: Array) -> Array:
+        """Return what a user's function returned as an array of its own, which no later evaluation changes.
+
+        A number of Python's or NumPy's becomes an array beside `like`, in double precision where that can be.
+        """
+        values = self.numpy(value) if self.owns(value) else np.asarray(value)
+        dtype = self.dtype(value) if self.owns(value) else "float64"
+        return self.array(values, dtype=dtype, device=self.device(like))
+
+    def evaluating(self) -> AbstractContextManager[Any] | None:
+        """Return a context in which no graph of derivatives is made, or None where none ever is."""
+        return None
+
+    def epsilon(self, array: Array) -> float:
+        """Return the distance from 1 to the next number of an array's dtype."""
+        dtype = self.dtype(array)
+        return 2.0**-7 if dtype == "bfloat16" else float(np.finfo(np.dtype(dtype)).eps)
+
+    reads_random_state: ClassVar[bool] = True
+    """Whether `random_state` leaves the generator as it was; a framework that cannot tell draws a seed and sets it."""
+
+    def random_state(self) -> Any:
+        """Return where the framework's own random generator stands, or None where it has none of its own."""
+        return None
+
+    def set_random_state(self, state: Any) -> None:
+        """Put the framework's random generator back to where `random_state` found it."""
+        return None
+
+    def explain(self, error: Exception) -> str:
+        """Return the first line of a framework's error, which is long and speaks of the framework's own options."""
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
     def _lacks(self, transformation: str) -> UnsupportedError:
         return UnsupportedError(
             f"backend {self.name!r} has no native {transformation}; it has: {', '.join(sorted(self.native))}; "
@@ -186,6 +245,13 @@ def get_backend(backend: str | Backend) -> Backend:
     ------
     UnknownNameError, MissingDependencyError
         There is no such backend, or its framework is not installed.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> backend = gradest.get_backend("numpy")
+    >>> backend.name, backend.devices()
+    ('numpy', ('cpu',))
     """
     return _backend(backend) if isinstance(backend, str) else backend
 

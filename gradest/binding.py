@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from gradest.arguments import Arguments
-from gradest.backend import Backend, Data, Leaves, get_backend, infer_backend, known_backends
+from gradest.backend import Backend, Leaves, get_backend, infer_backend, known_backends
 from gradest.case import Case
 from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError, UnsupportedError
+from gradest.evaluation import UserFunction, require_population
 from gradest.form import Form
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray, Operations
@@ -33,6 +34,8 @@ def bind(
     dtype: str | None = None,
     device: str | None = None,
     kernel: str = "portable",
+    population: str = "auto",
+    verify: bool = True,
 ) -> Objective:
     """Return the objective of a problem, or of a user's function, on one backend.
 
@@ -52,6 +55,14 @@ def bind(
         dtype of its parameters.
     kernel
         "portable" or "native": which composed operations a problem's loss uses.
+    population
+        How estimators that only evaluate a user's function do so at many points: "vmap", by the framework's batching;
+        "loop", one evaluation after another, which any function that returns a number can carry out (values read,
+        branches on them, NumPy or a simulator inside); "auto" compares one batched pair with single evaluations when
+        such an estimator is prepared, and takes the loop where batching is refused or disagrees.
+    verify
+        Whether some evaluations at the start point may be spent, in preparation, on finding out whether the function
+        is noisy, writes into its inputs, or can be batched. Without them "auto" is the loop.
 
     Raises
     ------
@@ -86,7 +97,9 @@ def bind(
         raise InvalidInputError("a function needs params: a pytree of arrays, an nn.Module or a Gluon Block")
     if dtype is not None:
         raise InvalidInputError(f"dtype={dtype!r} was given with a function; it computes in its parameters' dtype")
-    return _bind_function(f, params, args, get_backend(backend) if backend else infer_backend(params), device)
+    return _bind_function(
+        f, params, args, get_backend(backend) if backend else infer_backend(params), device, population, verify
+    )
 
 
 def _bind_problem(
@@ -148,41 +161,53 @@ def _leaves_of_problem(problem: Problem, params: Tree, backend: Backend) -> tupl
 
 
 def _bind_function(
-    f: Callable[..., Any], params: Tree, args: tuple[object, ...], backend: Backend, device: str | None
+    f: Callable[..., Any],
+    params: Tree,
+    args: tuple[object, ...],
+    backend: Backend,
+    device: str | None,
+    population: str,
+    verify: bool,
 ) -> Objective:
+    require_population(population)
     given = (f, params, args)
     model = params if backend.is_model(params) else None
     if model is not None:
         f, params = backend.bind_model(f, model), backend.model_parameters(model)
     leaves, paths, structure = backend.flatten(params)
     _require_values(backend, (params, args))
-    owned = [leaf for leaf in leaves if backend.owns(leaf)]
-    returns_numpy = backend.name != "numpy" and not owned
-    where = backend.device(owned[0]) if owned else device or backend.devices()[0]
-    if device not in (None, where):
-        raise InvalidInputError(f"device={device!r} was given; the parameters are on {where!r}: move them there first")
-    start = tuple(_private_copy(backend, leaf, path, where) for leaf, path in zip(leaves, paths, strict=True))
-    if not any(math.prod(leaf.shape) for leaf in start):
-        raise InvalidInputError(f"parameters hold no numbers: {', '.join(paths)} are empty; give at least one entry")
+    start, returns_numpy = _start_of(leaves, paths, backend, device)
     # A compiled function would hold NumPy arguments as constants, and be compiled again for each new batch.
     crosses = returns_numpy or "compile" in backend.native
     arguments = Arguments(backend, args, like=start[0] if crosses else None)
     form = Form(backend, start, paths, structure, returns_numpy=returns_numpy)
-
-    def function(values: Leaves, given: Data) -> Array:
-        return _scalar(backend.result(f(form.user_tree_of(values), *arguments.rebuild(given))))
-
     return Objective(
         backend=backend,
-        function=function,
+        function=UserFunction(f, backend=backend, form=form, arguments=arguments),
         text=None,
         start=start,
         form=form,
         data=arguments.data,
         arguments=arguments,
         model=model,
-        recipe=(_bind_again, (*given, backend.name, None, device, "portable")),
+        recipe=(_bind_again, (*given, backend.name, None, device, "portable", population, verify)),
+        population=population,
+        verify=verify,
     )
+
+
+def _start_of(
+    leaves: tuple[Any, ...], paths: tuple[str, ...], backend: Backend, device: str | None
+) -> tuple[Leaves, bool]:
+    """Return private copies of the parameters on their device, and whether they were NumPy's for another backend."""
+    owned = [leaf for leaf in leaves if backend.owns(leaf)]
+    where = backend.device(owned[0]) if owned else device or backend.devices()[0]
+    if device not in (None, where):
+        raise InvalidInputError(f"device={device!r} was given; the parameters are on {where!r}: move them there first")
+    start = tuple(_private_copy(backend, leaf, path, where) for leaf, path in zip(leaves, paths, strict=True))
+    if not any(math.prod(leaf.shape) for leaf in start):
+        raise InvalidInputError(f"parameters hold no numbers: {', '.join(paths)} are empty; give at least one entry")
+    return start, backend.name != "numpy" and not owned
 
 
 def tracing_backend(tree: Tree) -> Backend | None:
@@ -212,10 +237,28 @@ def with_values(tree: Tree, backend: Backend) -> Tree:
 
 
 def _bind_again(
-    f: Any, params: Tree, args: tuple[object, ...], backend: str, dtype: str | None, device: str | None, kernel: str
+    f: Any,
+    params: Tree,
+    args: tuple[object, ...],
+    backend: str,
+    dtype: str | None,
+    device: str | None,
+    kernel: str,
+    population: str = "auto",
+    verify: bool = True,
 ) -> Objective:
     """Bind in another process what was bound in this one."""
-    return bind(f, params, *args, backend=backend, dtype=dtype, device=device, kernel=kernel)
+    return bind(
+        f,
+        params,
+        *args,
+        backend=backend,
+        dtype=dtype,
+        device=device,
+        kernel=kernel,
+        population=population,
+        verify=verify,
+    )
 
 
 def _private_copy(backend: Backend, leaf: Leaf, path: str, device: str) -> Array:
@@ -223,17 +266,6 @@ def _private_copy(backend: Backend, leaf: Leaf, path: str, device: str) -> Array
     values = _float_array(backend, leaf, path)
     dtype = backend.dtype(leaf) if backend.owns(leaf) else values.dtype.name  # native byte order
     return backend.array(values, dtype=dtype, device=device)
-
-
-def _scalar(value: Array) -> Array:
-    """Return a function's result, refusing one that is not a scalar; a compiled function asks once, when traced."""
-    shape = getattr(value, "shape", None if isinstance(value, tuple | list | dict) else ())
-    if shape is None or tuple(shape) != ():
-        found = type(value).__name__ if shape is None else f"an array of shape {tuple(shape)}"
-        raise InvalidInputError(
-            f"f must return a scalar, an array of shape (); found {found}; reduce it, e.g. by a mean"
-        )
-    return value
 
 
 def _float_array(backend: Backend, leaf: Leaf, path: str) -> NumpyArray:

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Counts evaluations: plain values, JVPs and VJPs (each of the latter two includes its primal value)."""
+    """Counts evaluations: plain values, JVPs and VJPs (each of the latter two includes its primal value).
+
+    Examples
+    --------
+    >>> from gradest import Cost
+    >>> cost = Cost(values=20) + Cost(values=1, vjps=1)
+    >>> cost.values, str(cost)
+    (21, '21 values + 1 VJP')
+    """
 
     values: int = 0
     jvps: int = 0
@@ -38,6 +46,14 @@ class Estimate:
     kink, NumPy booleans `(P,)` in the order of the layout, where finite differences were asked to look for them.
     `state_bytes` is the memory of what a stateful estimator hands from this estimate to the next one; 0 for one that
     remembers nothing.
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> estimate = gradest.get_estimator("fd-richardson")(lambda x: (x * x).sum(), np.array([1.0, 2.0]))
+    >>> value, gradient = estimate  # value is None: this method does not evaluate at x itself
+    >>> gradient.round(6).tolist(), str(estimate.cost), bool(np.all(estimate.error < 1e-6))
+    ([2.0, 4.0], '12 values', True)
     """
 
     value: Any
@@ -57,6 +73,13 @@ class KernelResult(NamedTuple):
     """What an estimator's kernel hands back: leaves instead of the user's structure.
 
     A named tuple: it is made at each call, in a third of a frozen dataclass's time.
+
+    Examples
+    --------
+    >>> from gradest import KernelResult
+    >>> result = KernelResult(value=3.0, gradient=[1.0, 2.0])
+    >>> result.value, result.error is None
+    (3.0, True)
     """
 
     value: Any

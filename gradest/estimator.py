@@ -13,7 +13,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
-from gradest.backend import Leaves
+from gradest.backend import Backend, Leaves
 from gradest.binding import Bindable, bind, tracing_backend, with_values
 from gradest.directions.keys import Rng
 from gradest.errors import PreparationMismatchError, UnsupportedError
@@ -30,7 +30,14 @@ Kernel = Callable[[Leaves, Rng], KernelResult]
 
 
 class Target(Enum):
-    """What an estimator's expectation is; the value is the wording for people."""
+    """What an estimator's expectation is; the value is the wording for people.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> gradest.get_estimator("es").target, gradest.Target.DIRECTION.value
+    (<Target.SMOOTHED: 'gradient of the smoothed loss'>, 'direction of the gradient only')
+    """
 
     GRADIENT = "gradient"
     SMOOTHED = "gradient of the smoothed loss"
@@ -39,7 +46,14 @@ class Target(Enum):
 
 
 class Smoothing(NamedTuple):
-    """Says by what a loss is smoothed: the law of the directions, a name in `gradest.directions.laws`, and sigma."""
+    """Says by what a loss is smoothed: the law of the directions, a name in `gradest.directions.laws`, and sigma.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> gradest.get_estimator("es", sigma=0.1).smoothing
+    Smoothing(law='normal', sigma=0.1)
+    """
 
     law: str
     sigma: float
@@ -47,7 +61,16 @@ class Smoothing(NamedTuple):
 
 @dataclass(frozen=True)
 class PreparedKernel:
-    """A kernel, and the path it takes ("native", "gradest", "batched", "loop", "structured", ...)."""
+    """A kernel, and the path it takes ("native", "gradest", "batched", "loop", "structured", ...).
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> double = lambda leaves, rng: gradest.KernelResult(None, [2 * x for x in leaves])  # of f(x) = sum x^2
+    >>> kernel = gradest.PreparedKernel(double, "closed form")
+    >>> kernel.path, kernel.call((np.array([1.0, 2.0]),), None).gradient[0].tolist()
+    ('closed form', [2.0, 4.0])
+    """
 
     call: Kernel
     path: str
@@ -60,6 +83,27 @@ class Estimator(ABC):
     Laws, checked by `gradest.testing.check_estimator`: the cost counted equals `cost(layout)`; inputs are never
     written to; equal `rng` seeds give equal estimates on every backend, for every chunk size and number of
     workers; the expectation is `target`.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> import numpy as np, gradest
+    >>> @dataclass(frozen=True)
+    ... class AlongOnes(gradest.Estimator):
+    ...     family = "along-ones"
+    ...     source, formula, cost_formula = "an example", "(f(x + h 1) - f(x - h 1)) / (2 h P) everywhere", "2 values"
+    ...     step: float = 1e-6
+    ...     def cost(self, layout):
+    ...         return gradest.Cost(values=2)
+    ...     def prepare_kernel(self, objective, *, executor=None):
+    ...         loss = objective.prepare_value()
+    ...         def kernel(leaves, rng):
+    ...             up, down = (loss(tuple(x + h for x in leaves)) for h in (self.step, -self.step))
+    ...             slope = (up - down) / (2 * self.step * objective.layout.num_parameters)
+    ...             return gradest.KernelResult(None, [np.full_like(x, slope) for x in leaves])
+    ...         return gradest.PreparedKernel(kernel, "black-box")
+    >>> AlongOnes()(lambda x: (x * x).sum(), np.array([1.0, 2.0])).gradient.round(6).tolist()
+    [3.0, 3.0]
     """
 
     family: ClassVar[str] = ""
@@ -193,6 +237,14 @@ class Prepared:
 
     It checks names, shapes, dtypes and devices of what it is given, and not whether the numbers are finite:
     that would wait for the device at each call.
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> objective = gradest.bind(lambda x: (x * x).sum(), np.array([1.0, 2.0]))
+    >>> prepared = gradest.get_estimator("fd-central").prepare(objective)
+    >>> prepared(np.array([3.0, 4.0])).gradient.round(6).tolist()
+    [6.0, 8.0]
     """
 
     def __init__(
@@ -257,7 +309,9 @@ class Prepared:
                 f"{self.estimator.name!r} was called inside a transformation of {objective.backend.name} (jit, vmap or "
                 "grad), which it cannot be traced by: it reads values of the loss; call it outside, or use 'reverse'"
             )
-        return estimate_of(self._kernel(leaves, rng), objective, self.cost, self.path)
+        with objective.one_estimate():
+            result = self._kernel(leaves, rng)
+        return estimate_of(result, objective, self.cost, self.path)
 
 
 def estimate_of(result: KernelResult, objective: Objective, cost: Cost, path: str, state_bytes: int = 0) -> Estimate:
@@ -288,26 +342,26 @@ class PreparedOnce:
                 return prepared, prepared(params, *args, rng=rng)
             except PreparationMismatchError:
                 self._kept.prepared = None  # another form: prepare again below
-        prepared, leaves, args = self._prepare(params, args)
-        self._kept.prepared = prepared
-        return prepared, prepared.at(leaves, rng, args)
-
-    def _prepare(self, params: Tree, args: tuple[object, ...]) -> tuple[Prepared, Leaves, tuple[object, ...]]:
-        """Return the prepared estimator, the leaves to call it at, and those arguments that it does not hold yet."""
-        estimator, f = self._estimator, self._f
+        f = self._f
+        tracing = None if isinstance(f, Objective) else tracing_backend((params, args))
+        if tracing is not None:
+            return self._traced(tracing, params, args, rng)
         if isinstance(f, Objective):
             leaves = f.leaves_at(params)
             f.form.require_finite(leaves)
-            return estimator.prepare(bind(f, **self._binding)), leaves, args
-        tracing = tracing_backend((params, args))
-        if tracing is None:
+            objective = bind(f, **self._binding)
+        else:
             objective = bind(f, params, *args, **self._binding)  # which takes `params` apart, and looks at them
-            return estimator.prepare(objective), objective.start, ()
-        with tracing.computing_now() or nullcontext():
-            at, given = with_values((params, args), tracing)
-            objective = bind(f, at, *given, **self._binding)
-            prepared = estimator.prepare(objective)
-        return prepared, objective.leaves_at(params), args
+            leaves, args = objective.start, ()
+        prepared = self._kept.prepared = self._estimator.prepare(objective)
+        return prepared, prepared.at(leaves, rng, args)
+
+    def _traced(self, backend: Backend, params: Tree, args: tuple[object, ...], rng: Rng) -> tuple[Prepared, Estimate]:
+        """Return both for one trace; not kept, as a later call without parameters or batch would be at stand-ins."""
+        with backend.computing_now() or nullcontext():
+            at, given = with_values((params, args), backend)
+            prepared = self._estimator.prepare(bind(self._f, at, *given, **self._binding))
+        return prepared, prepared(params, *args, rng=rng)
 
 
 def get_estimator(name: str, **hyperparameters: Any) -> Estimator:
@@ -319,6 +373,13 @@ def get_estimator(name: str, **hyperparameters: Any) -> Estimator:
         There is no such estimator, or no such hyper-parameter beside those that the name fixes.
     InvalidInputError
         A hyper-parameter is out of range.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> spsa = gradest.get_estimator("spsa", num_samples=20)
+    >>> spsa.name, spsa.cost_formula, spsa.target.value
+    ('spsa', '2N values', 'gradient of the smoothed loss')
     """
     estimator: Estimator = construct("estimators", name, hyperparameters, Estimator)
     return estimator

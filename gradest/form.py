@@ -5,6 +5,7 @@ names, and what is asked of the next parameters. This module knows no framework 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -39,14 +40,22 @@ class Form:
         self._returns_numpy = returns_numpy
         # What each call is checked against, in the framework's own types: a comparison takes tens of nanoseconds.
         self._asked = tuple((type(leaf), leaf.dtype, leaf.shape) for leaf in leaves)
+        self._makes_scalars = backend.name == "numpy"
         self._has_places = len(backend.devices()) > 1  # where there is one device, none is asked for
         self._keys = structure.keys if _is_flat_dict(structure) else None  # the commonest structure, by far
 
     def tree_of(self, leaves: Sequence[Array]) -> Tree:
         """Return leaves in the structure (and array type) of the parameters."""
-        if self._returns_numpy:
+        if self._makes_scalars:
+            leaves = [self._as_array(leaf, k) for k, leaf in enumerate(leaves)]
+        elif self._returns_numpy:
             leaves = [self._backend.numpy(leaf) for leaf in leaves]
         return self.user_tree_of(leaves)
+
+    def _as_array(self, leaf: Array, k: int) -> Array:
+        """Return a leaf of NumPy, which makes scalars of arrays `()`, and float64 of such a scalar times a number."""
+        dtype: Any = self._asked[k][1]
+        return np.asarray(leaf, dtype=dtype) if isinstance(leaf, np.generic) else leaf
 
     def user_tree_of(self, leaves: Sequence[Array]) -> Tree:
         """Return leaves in the structure in which a user's function takes them, as they are."""
@@ -68,21 +77,23 @@ class Form:
                 return leaves
         leaves, paths = self._flatten(params)
         if paths == self.layout.names:
-            if self._returns_numpy:
+            if self._returns_numpy or self._makes_scalars:
                 leaves = tuple(self._crossed(leaf, dtype) for leaf, dtype in zip(leaves, self.dtypes, strict=True))
             if self._fits(leaves):
                 return leaves
         raise PreparationMismatchError(self._mismatch(leaves, paths))
 
     def _crossed(self, leaf: Leaf, dtype: str) -> Leaf:
-        if not isinstance(leaf, np.ndarray | np.generic | float):
+        if not (type(leaf) is float or (self._returns_numpy and isinstance(leaf, np.ndarray | np.generic))):
             return leaf  # the framework's own, or no array, which is refused
         return self._backend.array(np.asarray(leaf), dtype=dtype, device=self.device)
 
     def _fits(self, leaves: Leaves) -> bool:
         owns = self._backend.owns
         for leaf, (kind, dtype, shape) in zip(leaves, self._asked, strict=True):
-            if not ((type(leaf) is kind or owns(leaf)) and leaf.dtype == dtype and leaf.shape == shape):
+            if not (type(leaf) is kind or (owns(leaf) and hasattr(leaf, "dtype"))):  # not a number of Python's
+                return False
+            if leaf.dtype != dtype or leaf.shape != shape:
                 return False
         return not self._has_places or all(self._place(leaf) == self.device for leaf in leaves)
 

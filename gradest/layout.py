@@ -18,7 +18,18 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Layout:
-    """States the names and shapes of parameter blocks, in their declared order."""
+    """States the names and shapes of parameter blocks, in their declared order.
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> layout = gradest.Layout(names=("w", "b"), shapes=((2, 3), (3,)))
+    >>> layout.num_parameters, layout.sizes, layout.offsets
+    (9, (6, 3), (0, 6))
+    >>> w, b = layout.unflatten(np.arange(9.0))
+    >>> w.shape, b.tolist()
+    ((2, 3), [6.0, 7.0, 8.0])
+    """
 
     names: tuple[str, ...]
     shapes: tuple[Shape, ...]

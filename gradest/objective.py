@@ -5,20 +5,19 @@ is evaluated inside a compiled step is counted each time the step runs.
 """
 
 import pickle
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
-
-import numpy as np
 
 from gradest.arguments import Arguments
 from gradest.autodiff import Shared, perturbed_values, value_and_differences, value_and_gradient, value_and_jvps
-from gradest.backend import Backend, Data, Function, Leaves
+from gradest.backend import Backend, Function, Leaves
 from gradest.counting import JVPS, VALUES, VJPS, EvaluationCounts, Step
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimate import Cost
+from gradest.evaluation import UserFunction, choose_population, one_by_one
 from gradest.form import Form
-from gradest.operations import Array, Text
+from gradest.operations import Array, Data, Text
 from gradest.problem import Problem
 from gradest.tangents import Tangent
 from gradest.tree import Tree
@@ -39,6 +38,14 @@ class Objective:
         The loss in operations, where there is one: then `gradest.autodiff` can interpret it.
     problem
         The problem it was bound from, or None for a user's function.
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> objective = gradest.bind(lambda x: (x * x).sum(), np.array([1.0, 2.0]))
+    >>> loss = objective.prepare_value()
+    >>> float(loss(objective.start)), str(objective.counts)
+    (5.0, '1 value')
     """
 
     def __init__(
@@ -55,6 +62,8 @@ class Objective:
         arguments: Arguments | None = None,
         model: Any = None,
         recipe: tuple[Callable[..., "Objective"], tuple[Any, ...]] | None = None,
+        population: str = "auto",
+        verify: bool = True,
     ) -> None:
         self.backend = backend
         self.kernel = kernel
@@ -73,6 +82,11 @@ class Objective:
         self._arguments = arguments
         self._model = model
         self._function = function
+        self._user = function if isinstance(function, UserFunction) else None
+        self._asked = population
+        self._verify = verify
+        self._population_path: str | None = "batched" if text is not None else None
+        self.preparation_cost = Cost()
 
     @property
     def counts(self) -> Cost:
@@ -150,7 +164,7 @@ class Objective:
     def evaluate(self, leaves: Leaves, data: Data) -> Array:
         """Return the loss; counts one value."""
         self._counts.add(VALUES, 1)
-        return self._function(leaves, data)
+        return self._single(leaves, data)
 
     def evaluate_population(self, population: Leaves, data: Data) -> Array:
         """Return the losses `(K,)` of leaves with a leading axis K; counts K values.
@@ -164,10 +178,26 @@ class Objective:
 
     @property
     def population_path(self) -> str:
-        """How `evaluate_population` works here: "batched", "vmap" or "loop"."""
-        if self.text is not None:
-            return "batched"
-        return "vmap" if "vmap" in self.backend.native else "loop"
+        """How `evaluate_population` works here: "batched", "vmap" or "loop".
+
+        For a user's function it is found out when it is first asked for, by some evaluations at the start point, which
+        are counted in `preparation_cost`.
+
+        Warns
+        -----
+        NoiseWarning
+            Two evaluations at one point differ.
+
+        Raises
+        ------
+        InvalidInputError
+            The function writes into its inputs, or does not return one real number.
+        UnsupportedError
+            population="vmap" was asked for, and the framework cannot batch the function.
+        """
+        if self._population_path is None:
+            self._population_path = self.scoped(self._choose_population)()
+        return self._population_path
 
     def evaluate_perturbed(
         self, leaves: Leaves, tangents: Sequence[Tangent], data: Data, *, shared: Shared | None = None
@@ -212,8 +242,19 @@ class Objective:
         compiled = self.backend.compile(step)
         return self.scoped(self._counts.counted(lambda *arrays: compiled(*arrays, self.data)))
 
+    def stepped(self, step: Step) -> Step:
+        """Return `step(*arrays, data)` with the data bound: compiled, but where the population is evaluated in a loop.
+
+        A loop over a user's function reads values one by one, which no framework can trace.
+        """
+        if self.population_path != "loop":
+            return self.compile(step)
+        return self.scoped(lambda *arrays: step(*arrays, self.data))
+
     def prepare_value(self) -> Callable[[Leaves], Array]:
-        """Return `leaves -> value`, compiled and counted."""
+        """Return `leaves -> value`, compiled where that is right, and counted."""
+        if self._user is not None and ("compile" not in self.backend.native or self.population_path == "loop"):
+            return self._counted(self._user.alone, VALUES)
         return self._counted(self.backend.compile(self._function), VALUES)
 
     def prepare_gradient(self, engine: str = "auto") -> tuple[Callable[[Leaves], tuple[Array, Leaves]], str]:
@@ -234,7 +275,8 @@ class Objective:
 
         def jvps(leaves: Leaves, tangents: Leaves) -> tuple[Array, Array]:
             self._counts.add(JVPS, int(tangents[0].shape[0]))
-            value, products = native(leaves, tangents, self.data)
+            with self._no_graph():
+                value, products = native(leaves, tangents, self.data)
             return value, products
 
         return jvps
@@ -277,10 +319,10 @@ class Objective:
             )
         chosen = "native" if has_native and engine != "gradest" else "gradest"
         if chosen == "gradest":
-            self.require_text(f"engine='gradest' ({transformation})")
+            self.require_text(transformation if engine == "auto" else f"engine='gradest' ({transformation})")
         return chosen
 
-    def require_text(self, asked: str, *, instead: str = "a native engine or a black-box scheme") -> Text:
+    def require_text(self, asked: str, *, instead: str = "an estimator of values ('fd-central', 'es', 'spsa')") -> Text:
         """Return the loss written in operations, which `asked` needs.
 
         Raises
@@ -315,17 +357,39 @@ class Objective:
 
         return self.scoped(call)
 
+    def _single(self, leaves: Leaves, data: Data) -> Array:
+        """Return one loss; of a user's function by itself, but inside a step that the framework compiles."""
+        if self._user is None or ("compile" in self.backend.native and self.population_path != "loop"):
+            return self._function(leaves, data)
+        return self._user.alone(leaves, data)
+
     def _population(self, population: Leaves, data: Data) -> Array:
         if self.text is not None:
             return self.text(self.ops, population, data)
-        if "vmap" in self.backend.native:
-            return self.backend.vmap(self._function)(population, data)
-        # One by one, through NumPy: a framework without vmap has no one way to stack its scalars.
-        values = [
-            self.backend.numpy(self._function(tuple(leaf[k] for leaf in population), data))
-            for k in range(int(population[0].shape[0]))
-        ]
-        return self.backend.array(np.stack(values), dtype=self.dtype, device=self.device)
+        assert self._user is not None
+        size = int(population[0].shape[0])
+        # One point is no population: nothing is batched, which some layers would do slowly, or not at all.
+        if self.population_path == "vmap" and (size > 1 or "compile" in self.backend.native):
+            return self._user.batched(population, data)
+        return one_by_one(self._user, population, data, dtype=self.dtype, device=self.device)
+
+    def _choose_population(self) -> str:
+        assert self._user is not None
+        with self.backend.computing_now() or nullcontext():
+            way, cost = choose_population(self._user, self.start, self.data, asked=self._asked, verifies=self._verify)
+        self.preparation_cost = self.preparation_cost + Cost(values=cost)
+        return way
+
+    @contextmanager
+    def _no_graph(self) -> Iterator[None]:
+        """Keep no graph of derivatives, and have a user's function draw what it drew first in this estimate."""
+        draws = nullcontext() if self._user is None else self._user.common_random_numbers()
+        with self.backend.evaluating() or nullcontext(), draws:
+            yield
+
+    def one_estimate(self) -> AbstractContextManager[None]:
+        """Return a context in which a user's function draws the same random numbers in all evaluations."""
+        return nullcontext() if self._user is None or self._user.draws is False else self._user.one_estimate()
 
 
 def _bound_again(backend: Backend, dtype: str, content: bytes) -> Objective:

@@ -1,9 +1,9 @@
-"""The vocabulary that losses are written in.
+"""The operations that a loss may be written in: a small NumPy-like namespace, the same on every backend.
 
-A loss is one text, `loss(ops, params, data)`, that runs on every backend and under every interpreter (dual
-numbers, tape, divided differences). It may use Python's arithmetic operators on arrays (`+ - * /` and unary
-minus), Python numbers, and the names of `Operations`: nothing else, in particular no indexing, no `.shape` and
-no branching on values, because some backends trace the text with arrays that have no values or shapes.
+Such a loss, `loss(ops, params, data)` (a "text" in names here), is written once and runs on every backend and under
+every interpreter: forward mode, reverse mode, exact differences. It may use Python's arithmetic operators on arrays
+(`+ - * /` and unary minus), Python numbers, and the names of `Operations`: nothing else, in particular no indexing, no
+`.shape` and no branching on values, because some backends trace it with arrays that have no values or shapes.
 
 Names and axis conventions are the array API standard's where it has one. Losses are population-polymorphic:
 parameters with leading axes `(K, ...)` give a loss of shape `(K,)`, so reductions name their axes from the end.
@@ -59,6 +59,13 @@ class Operations(ABC):
     Laws, checked by `gradest.testing`: each operation equals NumPy's on the same numbers to rounding; the
     composed operations equal their portable form, here written in the others, to rounding; `relu` has
     derivative 0 at 0; operands are never written to.
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> ops = gradest.get_backend("numpy").operations()
+    >>> ops.relu(np.array([-1.0, 2.0])).tolist(), float(ops.sum(np.array([1.0, 2.0]), axis=-1))
+    ([0.0, 2.0], 3.0)
     """
 
     # -- elementwise ------------------------------------------------------------------------------------
@@ -129,7 +136,7 @@ class Operations(ABC):
     def zeros_like(self, x: Array) -> Array: ...
 
     @abstractmethod
-    def constant(self, values: NDArray[Any], *, like: Array) -> Array:
+    def constant(self, values: NumpyArray, *, like: Array) -> Array:
         """Return NumPy values as a constant array of the dtype and on the device of `like`."""
 
     def blockwise(self, function: Callable[[Array], Array], x: Array) -> Array:
@@ -171,6 +178,8 @@ class Operations(ABC):
         `on_near` finds 0 in place of the entries of `x` that are far. Both are evaluated, as a traced text must; a
         framework with the values at hand may evaluate only what occurs.
         """
+        # 0 in place of far entries, though their results are thrown away: an overflow there would warn, and in a
+        # derivative the 0 of the branch not taken times its infinity would be NaN.
         return self.where(far, on_far(x), on_near(self.where(far, 0.0, x)))
 
     # -- composed operations: portable here, overridden where a framework has a better kernel --------------
@@ -180,14 +189,18 @@ class Operations(ABC):
 
     def relu(self, x: Array) -> Array:
         """Return `max(x, 0)`, with derivative 0 at 0 on every backend."""
+        # Not `maximum(x, 0)`: JAX and PyTorch split the derivative of a tie between the operands, 1/2 each.
         return self.where(self.greater(x, 0.0), x, self.zeros_like(x))
 
     def sigmoid(self, x: Array) -> Array:
         """Return `1 / (1 + exp(-x))`, without overflow for any finite `x`."""
+        # In float32, exp(-x) overflows below x = -88.7; tanh saturates instead.
         return 0.5 * self.tanh(0.5 * x) + 0.5
 
     def softplus(self, x: Array) -> Array:
         """Return `log(1 + exp(x))` as `relu(x) + log1p(exp(-|x|))`, without overflow."""
+        # log(1 + e^x) = x + log(1 + e^-x): with -|x| in the exponent nothing overflows and small results keep their
+        # digits.
         return self.maximum(x, 0.0) + self.log1p(self.exp(-self.abs(x)))
 
     def affine(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
@@ -197,6 +210,8 @@ class Operations(ABC):
 
     def logsumexp(self, x: Array) -> Array:
         """Return `log(sum(exp(x)))` over the last axis, shifted by its maximum: `(..., C) -> (...)`."""
+        # The result does not depend on the shift, so its derivative by it is 0: held constant, none is computed (and
+        # the kink of the maximum leaves no trace).
         shift = self.stop_gradient(self.max(x, axis=-1, keepdims=True))
         return self.log(self.sum(self.exp(x - shift), axis=-1)) + self.max(shift, axis=-1)
 

@@ -26,6 +26,18 @@ class Problem(ABC):
     Laws, checked by `gradest.testing.check_problem`: `loss` is population-polymorphic (parameters with a leading
     axis K give a loss `(K,)` equal to K single losses); the closed form equals AD and extended-precision
     differences; `parameters()` and `data()` give equal, fresh arrays each time.
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> class Bowl(gradest.Problem):
+    ...     name = "bowl"
+    ...     def parameters(self):
+    ...         return {"x": np.array([1.0, 2.0])}
+    ...     def loss(self, ops, params, data):
+    ...         return ops.sum(params["x"] * params["x"], axis=-1)
+    >>> gradest.get_estimator("reverse")(Bowl()).gradient
+    {'x': array([2., 4.])}
     """
 
     name: ClassVar[str]
@@ -72,6 +84,14 @@ class Problem(ABC):
 
 
 def get_problem(name: str, **fields: Any) -> Problem:
-    """Return a new problem of a name or of "module:Class", with the given fields; raises as `get_estimator` does."""
+    """Return a new problem of a name or of "module:Class", with the given fields; raises as `get_estimator` does.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> problem = gradest.get_problem("rosenbrock", size=4)
+    >>> problem.layout.num_parameters, problem.has_closed_form
+    (4, True)
+    """
     problem: Problem = construct("problems", name, fields, Problem)
     return problem

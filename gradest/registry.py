@@ -94,7 +94,16 @@ _TABLES = {"backends": BACKENDS, "estimators": ESTIMATORS, "problems": PROBLEMS}
 
 
 def names(group: str) -> tuple[str, ...]:
-    """Return the registered names of "backends", "estimators" or "problems": built-in ones, then plug-ins."""
+    """Return the registered names of "backends", "estimators" or "problems": built-in ones, then plug-ins.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> gradest.names("backends")[:4]
+    ('numpy', 'jax', 'torch', 'mxnet')
+    >>> "es" in gradest.names("estimators"), "mlp" in gradest.names("problems")
+    (True, True)
+    """
     return (*_TABLES[group], *_plugins(group))
 
 

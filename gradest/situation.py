@@ -24,6 +24,13 @@ class Situation:
     objective
         The loss, whose start point is that place, where known. An estimator whose error does not follow from the
         layout (it depends on the batch, on activations) reads it, and predicts nothing without it.
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> at = gradest.Situation(gradest.Layout(("x",), ((50,),)), gradient=np.ones(50))
+    >>> float(gradest.get_estimator("forward-gradient", num_samples=17).predict(at).relative_mse)
+    3.0
     """
 
     layout: Layout

@@ -30,7 +30,17 @@ StatefulKernel = Callable[[Leaves, Rng, State], tuple[KernelResult, State]]
 
 @dataclass(frozen=True)
 class PreparedStatefulKernel:
-    """A stateful kernel, and the path it takes."""
+    """A stateful kernel, and the path it takes.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> count = lambda leaves, rng, state: (gradest.KernelResult(None, leaves), state + 1)
+    >>> kernel = gradest.PreparedStatefulKernel(count, "counting")
+    >>> result, state = kernel.call((), None, 0)
+    >>> kernel.path, state
+    ('counting', 1)
+    """
 
     call: StatefulKernel
     path: str
@@ -45,6 +55,33 @@ class StatefulEstimator(Estimator):
 
     Laws: a state is never written to; equal states, seeds and parameters give equal estimates and equal next states;
     the cost counted equals `cost_from(layout, state)`, and from the first state `cost(layout)`.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> import numpy as np, gradest
+    >>> @dataclass(frozen=True)
+    ... class Averaged(gradest.StatefulEstimator):
+    ...     family, source, formula, cost_formula = "averaged", "an example", "mean of the gradients so far", "1 VJP"
+    ...     def cost(self, layout):
+    ...         return gradest.Cost(vjps=1)
+    ...     def cost_from(self, layout, state):
+    ...         return self.cost(layout)
+    ...     def init_state(self, objective):
+    ...         return 0, 0.0
+    ...     def prepare_stateful_kernel(self, objective, *, executor=None):
+    ...         gradient, path = objective.prepare_gradient("auto")
+    ...         def kernel(leaves, rng, state):
+    ...             value, (block,) = gradient(leaves)
+    ...             count, total = state[0] + 1, state[1] + block
+    ...             return gradest.KernelResult(value, [total / count]), (count, total)
+    ...         return gradest.PreparedStatefulKernel(kernel, path)
+    >>> run = Averaged().prepare_run(gradest.bind(gradest.get_problem("quadratic", size=3)))
+    >>> state = run.init_state()
+    >>> estimate, state = run({"x": np.ones(3)}, state=state)
+    >>> estimate, state = run({"x": np.zeros(3)}, state=state)
+    >>> state[0], str(estimate.cost)
+    (2, '1 VJP')
     """
 
     @abstractmethod
@@ -132,7 +169,14 @@ class PreparedRun:
 
 
 def state_bytes(state: State) -> int:
-    """Return the memory that a state takes: its arrays and numbers, in bytes."""
+    """Return the memory that a state takes: its arrays and numbers, in bytes.
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> gradest.state_bytes({"last gradient": np.zeros(100), "last value": None})
+    800
+    """
     if isinstance(state, dict):
         return sum(state_bytes(item) for item in state.values())
     if isinstance(state, tuple | list):

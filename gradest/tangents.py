@@ -2,8 +2,9 @@
 
 Estimators make them (basis vectors, random directions) and combine them into gradients; the interpreters of
 `gradest.autodiff` push them through a loss. The arrays inside belong to any framework; everything goes through
-`Operations`. What each kind becomes under the operations of `gradest.autodiff.linear_rules`, where W is a matrix that
-does not move, "=" means that the kind is kept, and a dash that it does not come there:
+`Operations`. The tables say what directions t of each kind become under the operations of
+`gradest.autodiff.linear_rules`: "=" means that the kind is kept. x, W and G are arrays that do not move, and s is
+another block of K directions:
 
 ============  ==========  ==========  ===========  ============  ==========  ===========  ==============
 kind          add same    x @ t       t @ W        elementwise   sum rows    sum columns  transpose
@@ -17,8 +18,21 @@ kind          add same    x @ t       t @ W        elementwise   sum rows    sum
 `Mirrored`    =           =           =            both sides    =           =            =
 ============  ==========  ==========  ===========  ============  ==========  ===========  ==============
 
-`Mirrored` does to its half what the half's own row says. To add a kind: its five methods here, its row in the rules
-that keep it, and a line of this table, which `tests/autodiff/test_tangents_table.py` holds against the rules.
+============  ===========  =========  ==========  =======  ========  ================================================
+kind          new axis -2  new last   broadcast   reshape  t @ s     inner products <t, G>
+============  ===========  =========  ==========  =======  ========  ================================================
+`Zero`        =            =          =           =        =         0
+`Dense`       =            =          =           =        =         one product (K, S) @ (S, 1)
+`Rows`        `Columns`    `Dense`    `Columns`   `Dense`  `Dense`   rows of G are picked and scaled
+`Columns`     =            `Dense`    =           `Dense`  `Dense`   sums along the columns of G
+`Outer`       `Dense`      `Dense`    `Dense`     `Dense`  `Dense`   as its columns, with G W^T, which all K share
+`LowRank`     `Dense`      `Dense`    `Dense`     `Dense`  `Dense`   <left_k, G right_k>
+`Mirrored`    =            =          =           `Dense`  `Dense`   of its 2 K directions made dense
+============  ===========  =========  ==========  =======  ========  ================================================
+
+Where it is kept, `Mirrored` does to its half what the half's own row says. To add a kind: its four methods here, its
+row in the rules that keep it, and a line of both tables, which `tests/autodiff/test_tangents_table.py` holds against
+the rules.
 """
 
 import math
@@ -87,6 +101,7 @@ class Dense(Tangent):
 
     def combine(self, ops: Operations, weights: Array) -> Array:
         shape = tuple(int(n) for n in self.values.shape[1:])
+        # A vector times a matrix (K, S): BLAS reads the directions once and makes no weighted copy of them.
         flat = ops.reshape(self.values, (self.count, -1))
         return ops.reshape(ops.matmul(ops.reshape(weights, (1, -1)), flat), shape)
 
@@ -113,6 +128,7 @@ class Mirrored(Tangent):
         half = self.half
         if not isinstance(half, LowRank):
             return Dense(_both_signs(ops, half.dense(ops), self.radius))
+        # +-(l r^T) = (+-l) r^T: the sign goes to one factor, and the other is the same on both sides.
         right = ops.broadcast_to(half.right, (2, *(int(n) for n in half.right.shape)))
         right = ops.reshape(right, (self.count, *(int(n) for n in half.right.shape[1:])))
         return LowRank(_both_signs(ops, half.left, self.radius), right)
@@ -121,6 +137,8 @@ class Mirrored(Tangent):
         return self.apart(ops).dense(ops)
 
     def combine(self, ops: Operations, weights: Array) -> Array:
+        # sum_k (w_k r t_k - w_(K+k) r t_k): the two weights of a pair are subtracted first, then K are combined, not 2
+        # K.
         halves = ops.reshape(weights, (2, -1))
         signs = ops.constant(np.array([[self.radius], [-self.radius]]), like=weights)
         return self.half.combine(ops, ops.sum(halves * signs, axis=0))
@@ -158,6 +176,7 @@ class Rows(Tangent):
 
     def combine(self, ops: Operations, weights: Array) -> Array:
         rows, columns = (int(n) for n in self.scale.shape)
+        # Each weight goes to an entry of its own, w_ij s_ij e_d(i) e_j^T: they are put in place, and nothing is summed.
         values = ops.reshape(weights, (rows, columns)) * self.scale
         if self.selector is None:
             return ops.reshape(values, (columns,))
@@ -211,6 +230,7 @@ class Columns(Tangent):
     def moved(self, ops: Operations) -> Array:
         """Return what each direction does in its column, as one array `(K, *B)`."""
         rows, width = int(self.values.shape[0]), self.shape[-1]
+        # (I, B, n) -> (I, n, B) -> (I n, B): direction (i, j) in C order is row i n + j.
         full = ops.broadcast_to(self.values, (rows, *self.shape))
         flat = ops.reshape(full, (rows, math.prod(self.shape[:-1]), width))
         return ops.reshape(ops.matrix_transpose(flat), (rows * width, *self.shape[:-1]))
@@ -218,11 +238,13 @@ class Columns(Tangent):
     def dense(self, ops: Operations) -> Array:
         rows, width = int(self.values.shape[0]), self.shape[-1]
         moved = ops.reshape(self.moved(ops), (rows, width, math.prod(self.shape[:-1]), 1))
+        # Row j of the identity puts a column in place j and zeros elsewhere: `Operations` have no scatter.
         identity = ops.constant(np.eye(width).reshape(width, 1, width), like=self.values)
         return ops.reshape(moved * identity, (rows * width, *self.shape))
 
     def combine(self, ops: Operations, weights: Array) -> Array:
         rows, width = int(self.values.shape[0]), self.shape[-1]
+        # Directions (i, j) of one j share column j and meet no other: a sum over I alone.
         spread = ops.reshape(weights, (rows, *(1 for _ in self.shape[:-1]), width))
         return ops.broadcast_to(ops.sum(self.values * spread, axis=0), self.shape)
 
@@ -251,6 +273,7 @@ class Outer(Tangent):
         return ops.reshape(moved * ops.reshape(self.weight, (width, 1, outputs)), (-1, samples, outputs))
 
     def combine(self, ops: Operations, weights: Array) -> Array:
+        # Linear: sum_k w_k (c_k @ W) = (sum_k w_k c_k) @ W, one product and not K.
         return ops.matmul(self.columns.combine(ops, weights), self.weight)
 
     def scaled(self, factor: Array | float) -> Tangent:

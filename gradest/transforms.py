@@ -7,7 +7,7 @@ from gradest.binding import Bindable
 from gradest.errors import InvalidInputError
 from gradest.estimator import Estimator, get_estimator
 
-_BINDING = ("backend", "dtype", "device", "kernel")
+_BINDING = ("backend", "dtype", "device", "kernel", "population", "verify")
 
 
 def value_and_grad(

@@ -23,7 +23,7 @@ class Structure:
     """
 
     kind: type | None
-    keys: tuple[Any, ...] = ()
+    keys: tuple[object, ...] = ()
     children: tuple["Structure", ...] = ()
 
     def rebuild(self, leaves: Sequence[Leaf]) -> Tree:
@@ -80,7 +80,7 @@ def _walk(node: Tree, path: tuple[str, ...], leaves: list[Leaf], paths: list[str
     if node is None:
         return Structure(type(None))
     if isinstance(node, dict):
-        keys: tuple[Any, ...] = tuple(node)
+        keys: tuple[object, ...] = tuple(node)
         items: Sequence[Tree] = tuple(node.values())
     elif isinstance(node, list | tuple):
         keys, items = tuple(range(len(node))), node

@@ -6,14 +6,16 @@ from importlib.metadata import version
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from gradest.backend import Backend, Data, Function, Leaves
+from gradest.backend import Backend, Function, Leaves
 from gradest.errors import InvalidTypeError, UnsupportedError
-from gradest.operations import Operations
+from gradest.operations import Data, Operations
 from gradest.tree import Leaf, Structure, Tree
+from gradest_jax.connection import require_connected
 from gradest_jax.operations import JaxOperations, NativeJaxOperations
 from gradest_jax.pytree import flatten_pytree
 
@@ -75,7 +77,7 @@ class JaxBackend(Backend):
         for array in arrays:
             array.block_until_ready()
 
-    def scope(self, dtype: str) -> AbstractContextManager[Any] | None:
+    def scope(self, dtype: str) -> AbstractContextManager[object] | None:
         """Return a context with 64-bit mode on for float64, or None: JAX would make float32 of it without a word."""
         return _wide_mode() if dtype in _WIDE else None
 
@@ -84,20 +86,39 @@ class JaxBackend(Backend):
 
     # -- transformations ----------------------------------------------------------------------------------
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        return jax.jit(function)
+        return jax.jit(function)  # data come as arguments: closed over, they would be constants for XLA to fold
 
     def vmap(self, function: Function) -> Function:
         return jax.vmap(function, in_axes=(0, None))
 
     def value_and_gradient(self, function: Function) -> Callable[[Leaves, Data], tuple[Array, Leaves]]:
-        return jax.jit(jax.value_and_grad(function))
+        differentiated = jax.jit(jax.value_and_grad(function))
+        connected = False
+
+        def pull(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
+            nonlocal connected
+            if not connected:  # once: JAX answers zeros, without a word, where the loss does not depend on them
+                require_connected(differentiated.trace(leaves, data).jaxpr.jaxpr, len(leaves))
+                connected = True
+            value, gradient = differentiated(leaves, data)  # jit keeps the trace: the function runs no second time
+            return value, gradient
+
+        return pull
 
     def value_and_jvps(self, function: Function) -> Callable[[Leaves, Leaves, Data], tuple[Array, Array]]:
         def products(leaves: Leaves, tangents: Leaves, data: Data) -> tuple[Array, Array]:
+            # The primal is evaluated once and its linear map vmapped over tangents; the residuals are kept for all K.
             value, push = jax.linearize(lambda at: function(at, data), leaves)
             return value, jax.vmap(push)(tangents)
 
         return jax.jit(products)
+
+    # -- one plain evaluation of a user's function ---------------------------------------------------------
+    def lend(self, arrays: Leaves, *, private: bool) -> Leaves:
+        return arrays  # nothing can be written into an array of JAX
+
+    def kept(self, value: Any, *, like: Array) -> Array:
+        return jnp.asarray(value)  # immutable: it is its own; a Python float is float32 but in 64-bit mode
 
     # -- being traced ---------------------------------------------------------------------------------------
     def is_abstract(self, leaf: Leaf) -> bool:
@@ -109,9 +130,9 @@ class JaxBackend(Backend):
         ones: Array = super().stand_in(leaf)  # type: ignore[assignment]  # of this backend
         return ones
 
-    def computing_now(self) -> AbstractContextManager[Any]:
+    def computing_now(self) -> AbstractContextManager[object]:
         # Inside jit JAX stages everything, even on arrays that have values; what is prepared must be computed.
-        scope: AbstractContextManager[Any] = jax.ensure_compile_time_eval()
+        scope: AbstractContextManager[object] = jax.ensure_compile_time_eval()
         return scope
 
     # -- users' own code ----------------------------------------------------------------------------------

@@ -55,6 +55,7 @@ class JaxOperations(Operations):
         return jnp.maximum(x, y)
 
     def greater(self, x: Array, y: Array | float) -> Array:
+        # jnp.greater decides between equal real parts by the imaginary ones, which hold the complex step alone.
         return jnp.greater(jnp.real(x), jnp.real(y))
 
     def max(self, x: Array, *, axis: int, keepdims: bool = False) -> Array:
@@ -70,6 +71,7 @@ class JaxOperations(Operations):
     unpacks_signs = True
 
     def unpack_signs(self, words: Array, size: int, *, like: Array) -> Array:
+        # Made on the device of one bit each: a 32nd of the bytes cross to it.
         bits = (words[:, :, None] >> jnp.arange(32, dtype=jnp.uint32)) & jnp.uint32(1)
         signs: Array = (1 - 2 * bits.astype(like.dtype)).reshape(words.shape[0], -1)
         return signs[:, :size]
@@ -77,6 +79,7 @@ class JaxOperations(Operations):
     def piecewise(
         self, x: Array, far: Array, on_far: Callable[[Array], Array], on_near: Callable[[Array], Array]
     ) -> Array:
+        # `cond` runs one branch. Under vmap it becomes a select that runs both, which is right too.
         both = partial(super().piecewise, x, far, on_far, on_near)  # type: ignore[arg-type]  # functions of JAX's arrays
         result: Array = lax.cond(jnp.any(far), both, lambda: on_near(x))
         return result

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.backend import Backend, Data, Function, Leaves
+from gradest.backend import Backend, Function, Leaves
 from gradest.errors import UnsupportedError
-from gradest.operations import Operations
+from gradest.operations import Data, Operations
 from gradest.tree import Leaf, Structure, Tree
 from gradest_mxnet import block, hybrid, pytree
 from gradest_mxnet.framework import Array, mx
@@ -27,6 +27,7 @@ class MxnetBackend(Backend):
     dtypes = ("float32", "float64")
     kernels = ("portable", "native")
     native = frozenset({"value_and_gradient"})
+    reads_random_state = False
 
     def __init__(self) -> None:
         self._operations = {"portable": MxnetOperations(), "native": NativeMxnetOperations()}
@@ -61,9 +62,9 @@ class MxnetBackend(Backend):
         for array in arrays:
             array.wait_to_read()
 
-    def scope(self, dtype: str) -> AbstractContextManager[Any] | None:
+    def scope(self, dtype: str) -> AbstractContextManager[object] | None:
         """Return a context with np-shape semantics, in which `()` is a shape; np-array stays as the caller has it."""
-        scope: AbstractContextManager[Any] = mx.util.np_shape(True)
+        scope: AbstractContextManager[object] = mx.util.np_shape(True)
         return scope
 
     def versions(self) -> dict[str, str]:
@@ -76,6 +77,30 @@ class MxnetBackend(Backend):
 
     def value_and_gradient(self, function: Function) -> Callable[[Leaves, Data], tuple[Array, Leaves]]:
         return hybrid.value_and_gradient(function)
+
+    # -- one plain evaluation of a user's function ---------------------------------------------------------
+    def lend(self, arrays: Leaves, *, private: bool) -> Leaves:
+        """Return arrays as they are, or copies where `private`: MXNet does not tell whether an array was written to."""
+        return tuple([a.copy() if private and isinstance(a, mx.nd.NDArray) else a for a in arrays])
+
+    def kept(self, value: Any, *, like: Array) -> Array:
+        if isinstance(value, mx.nd.NDArray):
+            return value.detach().copy()
+        with mx.util.np_shape(True):
+            return mx.np.array(np.asarray(value), dtype="float64", ctx=like.ctx)
+
+    def evaluating(self) -> AbstractContextManager[Any]:
+        scope: AbstractContextManager[Any] = mx.autograd.pause(train_mode=mx.autograd.is_training())
+        return scope
+
+    def random_state(self) -> Any:
+        """Return a seed drawn from MXNet's generator, and begin from it: where it stands, MXNet does not tell."""
+        seed = int(mx.nd.random.randint(0, 2**31 - 1, shape=(1,)).asscalar())
+        mx.random.seed(seed)
+        return seed
+
+    def set_random_state(self, state: Any) -> None:
+        mx.random.seed(state)
 
     # -- users' own code ----------------------------------------------------------------------------------
     def is_model(self, params: Any) -> bool:

@@ -3,12 +3,14 @@
 import functools
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from gradest.backend import Data, Function, Leaves
+from gradest.backend import Function, Leaves
 from gradest.errors import InvalidInputError, UnsupportedError
+from gradest.operations import Data
 from gradest_mxnet.framework import Array, mx
 
 _Signature = tuple[tuple[int, ...], ...]
@@ -138,39 +140,86 @@ class _Backward:
     """Records an evaluation and goes backward: the value and the gradient, in arrays of its own.
 
     MXNet returns new arrays if the result depends on every leaf, and refuses otherwise. From the first refusal on it
-    fills buffers, and those of leaves without influence are set to zero.
+    fills buffers, and those of leaves without influence stay zero.
     """
 
     def __init__(self) -> None:
         self.every_leaf_counts = True
+        self.some_leaf_counts = False
 
     def __call__(self, evaluate: Callable[[], Array], inputs: list[Array]) -> tuple[Array, Leaves]:
         if self.every_leaf_counts:
             try:
                 # Autograd asks for buffers here too; they are never written.
-                value, head = self._record(evaluate, inputs, [leaf.detach() for leaf in inputs])
-                gradient = mx.autograd.grad(head, inputs, train_mode=mx.autograd.is_training())
+                value, head, training = _record(evaluate, inputs, [leaf.detach() for leaf in inputs])
+                gradient = mx.autograd.grad(head, inputs, train_mode=training)
                 return value.detach(), tuple([array.as_np_ndarray() for array in gradient])
             except mx.MXNetError as error:
                 _refuse_unconnected(error)
                 if "unreachable" not in str(error):
                     raise
                 self.every_leaf_counts = False
-        buffers = [mx.np.zeros(leaf.shape, dtype=leaf.dtype, ctx=leaf.ctx) for leaf in inputs]
-        value, head = self._record(evaluate, inputs, buffers)
+        if not self.some_leaf_counts:  # once: it waits for the device
+            self._require_connected(evaluate, inputs)
+            self.some_leaf_counts = True
+        return self._fill(evaluate, inputs, 0.0)
+
+    def _fill(self, evaluate: Callable[[], Array], inputs: list[Array], unwritten: float) -> tuple[Array, Leaves]:
+        buffers = [mx.np.full(leaf.shape, unwritten, dtype=leaf.dtype, ctx=leaf.ctx) for leaf in inputs]
+        value, head, training = _record(evaluate, inputs, buffers)
         try:
-            mx.autograd.backward(head, train_mode=mx.autograd.is_training())
+            mx.autograd.backward(head, train_mode=training)
         except mx.MXNetError as error:
             _refuse_unconnected(error)
             raise
         return value.detach(), tuple(buffers)
 
-    def _record(self, evaluate: Callable[[], Array], inputs: list[Array], buffers: list[Array]) -> tuple[Array, Array]:
-        """Return the value, and what of it is in autograd's graph."""
-        mx.autograd.mark_variables(inputs, buffers)
-        with mx.autograd.record(train_mode=mx.autograd.is_training()):
-            value = evaluate()
-        return value, getattr(value, "head", value)
+    def _require_connected(self, evaluate: Callable[[], Array], inputs: list[Array]) -> None:
+        """Refuse a loss that is connected to other arrays and to none of its parameters; MXNet leaves buffers alone."""
+        buffers: Sequence[Array] = self._fill(evaluate, inputs, _UNWRITTEN)[1]
+        if all(bool((buffer == _UNWRITTEN).all()) for buffer in buffers):
+            raise InvalidInputError(_UNCONNECTED)
+
+
+_UNWRITTEN = 2.0**-99
+"""What buffers hold before autograd writes: no gradient has it in every entry."""
+
+
+def _record(evaluate: Callable[[], Array], inputs: list[Array], buffers: list[Array]) -> tuple[Array, Array, bool]:
+    """Return the value, what of it is in autograd's graph, and whether it was computed in training mode.
+
+    The mode of the backward pass is an argument of MXNet's own, and another than the forward pass's gives the gradient
+    of neither (BatchNorm's formulas differ). A loss that sets the mode inside, by `train_mode()` or `record()`, is
+    therefore watched as it does so.
+    """
+    mx.autograd.mark_variables(inputs, buffers)
+    training = mx.autograd.is_training()
+    with mx.autograd.record(train_mode=training), _watched_mode() as entered:
+        value = evaluate()
+    return value, getattr(value, "head", value), training if not entered else any(entered)
+
+
+@contextmanager
+def _watched_mode() -> Iterator[list[bool]]:
+    """List the modes that recorded code enters by a scope of its own. MXNet 1.9.1 tells of no mode but the present."""
+    scope, entered, here = mx.autograd._RecordingStateScope, list[bool](), threading.get_ident()
+    original = scope.__enter__
+
+    def enter(self: Any) -> Any:
+        recorded = self._enter_is_record is not False  # what runs in pause() is no part of the backward pass
+        if threading.get_ident() == here and recorded and self._enter_train_mode is not None:
+            entered.append(bool(self._enter_train_mode))
+        return original(self)
+
+    with _MODE:
+        scope.__enter__ = enter
+        try:
+            yield entered
+        finally:
+            scope.__enter__ = original
+
+
+_MODE = threading.RLock()
 
 
 def _refuse_unconnected(error: Exception) -> None:
@@ -179,6 +228,12 @@ def _refuse_unconnected(error: Exception) -> None:
             "a loss computed by MXNet from the parameters was asked for; the result is not connected to them (a "
             "detach, asnumpy or asscalar on the way?); keep to MXNet operations, or use a black-box estimator"
         ) from error
+
+
+_UNCONNECTED = (
+    "a loss computed by MXNet from the parameters was asked for; the result is connected to other arrays, and to none "
+    "of these (a Block closed over, instead of the one that f is given?); compute the loss from f's first argument"
+)
 
 
 def as_scalar(value: Array) -> Array:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.backend import Backend
+from gradest.backend import Backend, Leaves
 from gradest.operations import Operations
 from gradest.tree import Leaf
 from gradest_numpy.operations import NativeNumpyOperations, NumpyOperations
@@ -37,8 +37,25 @@ class NumpyBackend(Backend):
         return isinstance(leaf, np.ndarray | np.floating | float)
 
     def dtype(self, array: NDArray[Any]) -> str:
-        name = np.asarray(array).dtype.name
-        return "longdouble" if array.dtype == np.longdouble else name
+        dtype = np.asarray(array).dtype  # a number of Python's is a leaf too
+        return "longdouble" if dtype == np.longdouble else dtype.name
 
     def versions(self) -> dict[str, str]:
         return {"numpy": np.__version__}
+
+    # -- one plain evaluation of a user's function ---------------------------------------------------------
+    def lend(self, arrays: Leaves, *, private: bool) -> Leaves:
+        """Return read-only views: NumPy itself then refuses what is written into them, and nothing is copied."""
+        return tuple([_read_only(array) for array in arrays])
+
+    def refused_writing(self, error: Exception) -> bool:
+        return isinstance(error, ValueError) and "read-only" in str(error)
+
+    def kept(self, value: Any, *, like: NDArray[Any]) -> NDArray[Any]:
+        return np.array(value)  # a copy: the function may fill and return the same buffer each time
+
+
+def _read_only(array: Any) -> NDArray[Any]:
+    view: NDArray[Any] = np.asarray(array).view()
+    view.flags.writeable = False
+    return view

@@ -60,10 +60,11 @@ class NumpyOperations(Operations):
         return np.asarray(values, dtype=like.dtype)
 
     def blockwise(self, function: Callable[[Array], Array], x: Array) -> Array:
+        # NumPy fuses nothing: each step of the function writes a whole temporary, which had better stay in the cache.
         rows = max(1, BLOCK_ENTRIES * len(x) // max(1, x.size))
         if rows >= len(x):
             return function(x)
-        first = function(x[:rows])
+        first = function(x[:rows])  # says what shape and dtype the result has
         result = np.empty((len(x), *first.shape[1:]), first.dtype)
         result[:rows] = first
         for start in range(rows, len(x), rows):
@@ -71,6 +72,7 @@ class NumpyOperations(Operations):
         return result
 
     def accumulate(self, total: Array, x: Array) -> Array:
+        # In place only where the sum has the total's dtype: writing it there would round it otherwise.
         fits = isinstance(total, np.ndarray) and np.result_type(total, x) == total.dtype
         return np.add(total, x, out=total) if fits else total + x
 
@@ -83,7 +85,7 @@ class NumpyOperations(Operations):
             np.add(x, step, out=above)
             np.subtract(x, step, out=below)
             for side in (above, below):
-                if isinstance(function, np.ufunc):
+                if isinstance(function, np.ufunc):  # others would need a temporary: they have no `out`
                     function(side, out=side)
                 else:
                     side[...] = function(side)
@@ -92,6 +94,7 @@ class NumpyOperations(Operations):
     def piecewise(
         self, x: Array, far: Array, on_far: Callable[[Array], Array], on_near: Callable[[Array], Array]
     ) -> Array:
+        # The values are there and can be looked at: where nothing is far, the far form is not evaluated in vain.
         if not far.any():
             return on_near(x)
         return super().piecewise(x, far, on_far, on_near)
@@ -110,6 +113,7 @@ class NativeNumpyOperations(NumpyOperations):
         return np.maximum(x, 0)
 
     def both_sides(self, function: Callable[[Array], Array], x: Array, change: Array, radius: float) -> Array:
+        # The two sides share their exponentials, which tanh by itself cannot; `elementary` states the error.
         if function is np.tanh and x.dtype == change.dtype == np.float32 and change.shape[1:] == x.shape:
             return tanh_both_sides(x, change, radius)
         return super().both_sides(function, x, change, radius)

@@ -1,6 +1,8 @@
 """PyTorch as a backend: eager tensors, `torch.autograd.grad`, `torch.func`; no global setting is touched."""
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from threading import Lock
 from typing import Any
 
@@ -8,10 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from gradest.backend import Backend, Data, Function, Leaves
+from gradest.backend import Backend, Function, Leaves
 from gradest.errors import InvalidInputError
-from gradest.operations import Operations
+from gradest.operations import Data, Operations
 from gradest.tree import Leaf
 from gradest_torch import module
 from gradest_torch.operations import NativeTorchOperations, TorchOperations
@@ -40,6 +43,7 @@ class TorchBackend(Backend):
         return torch.from_numpy(host).to(device=device, dtype=getattr(torch, dtype))
 
     def numpy(self, array: Tensor) -> NDArray[Any]:
+        # Conjugation and negation are flags of a tensor until someone reads it; NumPy has no such flags.
         plain = array.detach().resolve_conj().resolve_neg().cpu()
         return np.array((plain.float() if plain.dtype == torch.bfloat16 else plain).numpy(), copy=True)
 
@@ -56,6 +60,7 @@ class TorchBackend(Backend):
         return ("cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count())))
 
     def wait(self, arrays: Sequence[Tensor]) -> None:
+        # Kernels of a CUDA device are queued; on the CPU a tensor has its values when the call returns.
         for device in {array.device for array in arrays if array.is_cuda}:
             torch.cuda.synchronize(device)
 
@@ -77,7 +82,8 @@ class TorchBackend(Backend):
 
     # -- transformations ----------------------------------------------------------------------------------
     def vmap(self, function: Function) -> Function:
-        return torch.func.vmap(function, in_dims=(0, None))
+        # "same": random layers draw one set of numbers for the whole population, as common random numbers ask for.
+        return torch.func.vmap(function, in_dims=(0, None), randomness="same")
 
     def value_and_gradient(self, function: Function) -> Callable[[Leaves, Data], tuple[Tensor, Leaves]]:
         def record(leaves: Leaves, data: Data) -> tuple[Tensor, Leaves]:
@@ -85,7 +91,11 @@ class TorchBackend(Backend):
             value = function(inputs, _recordable(data))
             if not (isinstance(value, Tensor) and value.requires_grad):
                 raise InvalidInputError(_DETACHED)
-            return value.detach(), torch.autograd.grad(value, inputs, materialize_grads=True)
+            found = torch.autograd.grad(value, inputs, allow_unused=True)
+            if all(gradient is None for gradient in found):  # a graph there is, of other tensors: a model closed over
+                raise InvalidInputError(_UNCONNECTED)
+            given = zip(found, inputs, strict=True)
+            return value.detach(), tuple([torch.zeros_like(x) if g is None else g for g, x in given])
 
         def pull(leaves: Leaves, data: Data) -> tuple[Tensor, Leaves]:
             # Entering two contexts costs microseconds: only where the caller has switched recording off.
@@ -98,15 +108,52 @@ class TorchBackend(Backend):
 
     def value_and_jvps(self, function: Function) -> Callable[[Leaves, Leaves, Data], tuple[Tensor, Tensor]]:
         def push(leaves: Leaves, tangents: Leaves, data: Data) -> tuple[Tensor, Tensor]:
+            def value_at(*at: Tensor) -> Any:
+                value = function(at, data)
+                if not isinstance(value, Tensor):
+                    raise InvalidInputError(_DETACHED)
+                return value
+
             def product(*direction: Tensor) -> Any:
-                return torch.func.jvp(lambda *at: function(at, data), leaves, direction)
+                return torch.func.jvp(value_at, leaves, direction)
 
             directions: tuple[Any, ...] = tangents
-            with _FORWARD_MODE:
-                value, products = torch.func.vmap(product, out_dims=_VALUE_AND_PRODUCTS)(*directions)
+            with _FORWARD_MODE, _differentiable_kernels():
+                value, products = torch.func.vmap(product, out_dims=_VALUE_AND_PRODUCTS, randomness="same")(*directions)
             return value, products
 
         return push
+
+    # -- one plain evaluation of a user's function ---------------------------------------------------------
+    def lend(self, arrays: Leaves, *, private: bool) -> Leaves:
+        """Return tensors outside any graph, of the same memory and version counter, or copies where `private`."""
+        if private:
+            return tuple([a.detach().clone() if isinstance(a, Tensor) else a for a in arrays])
+        return tuple([a.detach() if isinstance(a, Tensor) else a for a in arrays])
+
+    def marks(self, arrays: Leaves) -> object:
+        """Return the version counters, which count writing in place; a tensor made in inference mode has none."""
+        return [a._version for a in arrays if isinstance(a, Tensor) and not a.is_inference()]
+
+    def kept(self, value: Any, *, like: Tensor) -> Tensor:
+        if isinstance(value, Tensor):
+            return value.detach().clone()
+        return torch.tensor(value, dtype=torch.complex128 if isinstance(value, complex) else torch.float64).to(
+            like.device
+        )
+
+    def evaluating(self) -> AbstractContextManager[Any]:
+        return torch.no_grad()
+
+    def random_state(self) -> Any:
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
+        return torch.get_rng_state(), cuda
+
+    def set_random_state(self, state: Any) -> None:
+        cpu, cuda = state
+        torch.set_rng_state(cpu)
+        if cuda:
+            torch.cuda.set_rng_state_all(cuda)
 
     # -- users' own code ----------------------------------------------------------------------------------
     def is_model(self, params: Any) -> bool:
@@ -119,9 +166,31 @@ class TorchBackend(Backend):
         return module.trainable_parameters(model)
 
 
+@contextmanager
+def _differentiable_kernels() -> Iterator[None]:
+    """Have attention computed by operations that forward mode knows: the fused kernels have no rule for it (2.13).
+
+    The first forward-mode derivative of a process also loads rules that PyTorch scripts with its own deprecated
+    compiler; that warning is not the user's.
+    """
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="`torch.jit.script`", category=DeprecationWarning)
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
 _FORWARD_MODE = Lock()
 """torch.func.jvp keeps its levels of forward mode for the whole process (2.13): two threads in it raise an error."""
 _VALUE_AND_PRODUCTS: Any = (None, 0)  # the value is the same for all directions
+_UNCONNECTED = (
+    "a loss computed from the parameters was asked for; the result is connected to other tensors that require a "
+    "gradient, and to none of these (a model closed over, instead of the one that f is given?); compute the loss from "
+    "f's first argument, e.g. torch.func.functional_call(model, params, (x,)), or pass the model itself as params"
+)
 _DETACHED = (
     "a loss computed by PyTorch from the parameters was asked for; the result is not connected to them "
     "(a detach, .item() or a NumPy call on the way?); keep to PyTorch operations, or use a black-box estimator"

@@ -41,6 +41,7 @@ class TorchOperations(Operations):
         return torch.where(x.real < 0, -x, x) if x.is_complex() else torch.abs(x)
 
     def maximum(self, x: Tensor, y: Tensor | float) -> Tensor:
+        # torch.maximum takes no numbers, and has no order for complex tensors.
         other = y if isinstance(y, Tensor) else torch.as_tensor(y, dtype=x.dtype, device=x.device)
         return torch.where(other.real > x.real, other, x) if x.is_complex() else torch.maximum(x, other)
 
@@ -58,6 +59,7 @@ class TorchOperations(Operations):
         if x.is_complex():
             largest = torch.take_along_dim(x, torch.argmax(x.real, dim=axis, keepdim=True), dim=axis)
             return largest if keepdims else largest.squeeze(axis)
+        # Not torch.max: it gives the whole derivative to one of several equal entries, amax an equal share to each.
         return torch.amax(x, dim=axis, keepdim=keepdims)
 
     def matrix_transpose(self, x: Tensor) -> Tensor:
@@ -105,6 +107,6 @@ class NativeTorchOperations(TorchOperations):
     def softmax_cross_entropy(self, logits: Tensor, targets: Tensor) -> Any:
         if logits.is_complex():
             return super().softmax_cross_entropy(logits, targets)
-        if logits.dim() == 2:
+        if logits.dim() == 2:  # the fused one takes classes on axis 1 alone, and a population has another axis in front
             return functional.cross_entropy(logits, targets)
         return -torch.sum(torch.log_softmax(logits, dim=-1) * targets, dim=-1).mean(dim=-1)

@@ -17,7 +17,8 @@ from pathlib import Path
 from gradest.measurement.outcome import Outcome
 from gradest_bench.report.units import seconds
 from gradest_bench.results.outcomes import CellError
-from gradest_bench.run.cell_run import CellRun, Planned
+from gradest_bench.run.cell_run import CellRun
+from gradest_bench.run.schedule import PlannedCell
 from gradest_bench.suite.cells import NULL, Cell
 from gradest_bench.suite.schema import parse_suite, suite_text
 from gradest_bench.suite.selection import chosen_cells
@@ -31,7 +32,7 @@ BAR_SECONDS = 20e-6
 
 def prepared(cell: Cell, pool: WorkerPool) -> CellRun | None:
     """Return a cell prepared in its worker; None, and a line that says why, where something is not installed."""
-    run = CellRun(Planned(cell, identity=""), pool)
+    run = CellRun(PlannedCell(cell, identity=""), pool)
     try:
         run.prepare()
     except CellError as failure:

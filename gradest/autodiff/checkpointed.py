@@ -1,10 +1,10 @@
 """Reverse mode that keeps few intermediate values: the others are computed again, segment by segment.
 
-The text runs once without a tape. What is kept is the list of operations and, at a few places between them, the values
-that are still in use. Backward, each segment runs again from its first place with a tape, which is pulled back and
-dropped (Griewank & Walther 2000, doi:10.1145/347837.347846). The number of operations is not known beforehand: when
-there are too many places, every other one is dropped (Stumm & Walther 2010, doi:10.1137/080742439). This module
-knows no framework.
+This trades time for memory, as `jax.checkpoint` does. The loss runs once without a tape. What is kept is the list of
+operations and, at a few places between them, the values that are still in use. Backward, each segment runs again from
+its first place with a tape, which is pulled back and dropped (Griewank & Walther 2000, doi:10.1145/347837.347846). The
+number of operations is not known beforehand: when there are too many places, every other one is dropped (Stumm &
+Walther 2010, doi:10.1137/080742439). This module knows no framework.
 """
 
 import operator
@@ -99,6 +99,8 @@ class Program(Interpreter):
         self._interval = 1
         self._inputs: dict[int, tuple[Array, bool]] = {}
         self._entries: list[_Entry] = []
+        # Which values are still in use is what Python's reference counts know: those that the loss has let go of leave
+        # this set, and their arrays are freed, before the next place is kept.
         self._alive: weakref.WeakSet[Value] = weakref.WeakSet()
         self._kept: dict[int, dict[int, tuple[Array, bool]]] = {}
         self._count = 0
@@ -128,6 +130,8 @@ class Program(Interpreter):
 
     def _keep(self, place: int) -> None:
         self._kept[place] = {v.number: (v.primal, v.moves) for v in self._alive}
+        # How many operations follow is not known. With twice the interval the places stay evenly spread, and about half
+        # of the allowed ones are still in use.
         if len(self._kept) > self._most:
             self._interval *= 2
             self._kept = {place: kept for place, kept in self._kept.items() if place % self._interval == 0}
@@ -135,6 +139,7 @@ class Program(Interpreter):
     # -- backward -----------------------------------------------------------------------------------------
     def pull_back(self, result: int, cotangents: dict[int, Array | None]) -> None:
         """Fill in the cotangents of the inputs, from 1 at the result, segment by segment from the last."""
+        # Place 0 keeps nothing: the inputs, which are always there, are all that is in use.
         places = sorted({0, *self._kept, len(self._entries)})
         cotangents[result] = None
         for first, stop in reversed(list(pairwise(places))):
@@ -153,18 +158,21 @@ class Program(Interpreter):
         for entry in entries:
             arguments = (nodes[x.number] if isinstance(x, _Reference) else x for x in entry.arguments)
             nodes[entry.number] = getattr(tape, entry.name)(*arguments, **entry.options)
+        # What later segments use of this one has its cotangent from them, and is now an end of the segment's own graph.
         seeds = [entry.number for entry in entries if entry.number in cotangents and nodes[entry.number].moves]
         total = None
         for number in seeds:
             cotangent = cotangents.pop(number)
             node = nodes[number]
-            # The result's own cotangent is 1, and `pull_back` begins there: None stands for it.
+            # Pulling 1 back through sum_n <node_n, cotangent_n> pulls all cotangents back at once: its derivative by
+            # node_n is cotangent_n. The result's own cotangent is 1, and `pull_back` begins there: None stands for it.
             part = node if cotangent is None else tape.sum(tape.multiply(node, Node(tape, cotangent)))
             total = part if total is None else tape.add(total, part)
         if total is None:
             return
         tape.pull_back(total)
         for number, node in start.items():
+            # Of values that earlier segments made: those carry them on. A value used by several segments adds them up.
             if node.moves and node.cotangent is not None:
                 before = cotangents.get(number)
                 cotangents[number] = node.cotangent if before is None else before + node.cotangent
@@ -231,6 +239,7 @@ class Program(Interpreter):
         return self.apply("zeros_like", x)
 
     def constant(self, values: NumpyArray, *, like: Value) -> Value:
+        # An input, and not an operation: it depends on nothing that moves, and is there for every segment.
         return self.input(self.ops.constant(np.asarray(values), like=like.primal))
 
     def logsumexp(self, x: Array) -> Value:

@@ -1,6 +1,8 @@
 """The table of derivatives: dy/dx of each elementwise operation, from its argument x and its value y.
 
-Dual numbers multiply tangents by it, the tape multiplies cotangents by it. This module knows neither.
+Forward mode multiplies tangents by it (a Jacobian-vector product), reverse mode multiplies cotangents by it (a
+pullback): the Jacobian of an elementwise operation is diagonal, so that one table serves both. This module knows
+neither mode.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,19 +26,22 @@ def sign(ops: Operations, x: Array) -> Array:
 
 
 # By the value y where that is cheaper or more accurate than by x: exp, tanh, sqrt and sigmoid cost nothing again.
+# fmt: off
 UNARY: Mapping[str, Derivative] = {
-    "exp": lambda ops, x, y: y,
-    "log": lambda ops, x, y: 1.0 / x,
-    "expm1": lambda ops, x, y: y + 1.0,
-    "log1p": lambda ops, x, y: 1.0 / (1.0 + x),
-    "tanh": lambda ops, x, y: 1.0 - y * y,
-    "sqrt": lambda ops, x, y: 0.5 / y,
-    "abs": lambda ops, x, y: sign(ops, x),  # 0 at the kink, the middle of its slopes
-    "square": lambda ops, x, y: 2.0 * x,
-    "relu": lambda ops, x, y: step(ops, x),  # 0 at the kink, as in JAX, PyTorch and MXNet
-    "sigmoid": lambda ops, x, y: y * (1.0 - y),
-    "softplus": lambda ops, x, y: ops.sigmoid(x),
+    # y = g(x)    dy/dx
+    "exp":        lambda ops, x, y: y,
+    "expm1":      lambda ops, x, y: y + 1.0,
+    "log":        lambda ops, x, y: 1.0 / x,
+    "log1p":      lambda ops, x, y: 1.0 / (1.0 + x),
+    "tanh":       lambda ops, x, y: 1.0 - y * y,
+    "sigmoid":    lambda ops, x, y: y * (1.0 - y),
+    "softplus":   lambda ops, x, y: ops.sigmoid(x),
+    "sqrt":       lambda ops, x, y: 0.5 / y,
+    "square":     lambda ops, x, y: 2.0 * x,
+    "abs":        lambda ops, x, y: sign(ops, x),  # 0 at the kink, the middle of its slopes
+    "relu":       lambda ops, x, y: step(ops, x),  # 0 at the kink, as in JAX, PyTorch and MXNet
 }
+# fmt: on
 
 
 def maximum_shares(ops: Operations, x: Array, y: Array | float) -> Array:

@@ -1,7 +1,8 @@
 """The table of exact differences: `g(x + d) - g(x)` of each elementwise operation g, by x, its value y, and d.
 
-Each entry is accurate to rounding for small d and holds for every d: where the short form would overflow or cancel,
-the direct subtraction is chosen, which is accurate there.
+`g(x + d) - g(x)` as it stands cancels when d is small: most digits of the two values are the same. Each entry is
+written so that nothing cancels, and is accurate to rounding for small d. It holds for every d: where the short form
+would overflow or cancel itself, d is large and the direct subtraction is chosen, right to a rounding of the values.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,11 +22,14 @@ TANH_FAR = 0.9
 
 def exp_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
     """Return `exp(x) expm1(d)`, or the direct difference where d is large."""
+    # For x = -800 and d = 800, `y * expm1(d)` is 0 times infinity. Only upward: downward, expm1 ends at -1.
     return ops.piecewise(d, ops.greater(d, FAR), lambda e: ops.exp(x + e) - y, lambda e: y * ops.expm1(e))
 
 
 def log_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
     """Return `log1p(d / x)`, or the direct difference where d is no small part of x."""
+    # log(x + d) - log(x) = log((x + d) / x). As d nears -x, 1 + d/x cancels and brings out the rounding of the
+    # quotient; the sum x + d is exact there (Sterbenz's lemma), and its logarithm right.
     far = ops.greater(ops.abs(d), RATIO_FAR * x)
     return ops.piecewise(d, far, lambda e: ops.log(x + e) - y, lambda e: ops.log1p(e / x))
 
@@ -42,21 +46,27 @@ def tanh_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
 
     `1 - y^2` comes from exponentials, which are exact where tanh saturates.
     """
-    decay = ops.exp(-2.0 * ops.abs(x))
+    # From the addition theorem: tanh(x + d) - y = (y + u) / (1 + y u) - y = u (1 - y^2) / (1 + y u).
+    # y rounds to 1 where |x| > 19 (float64), and 1 - y^2 would be 0 there; this form keeps every digit of sech^2:
+    decay = ops.exp(-2.0 * ops.abs(x))  # at most 1: nothing overflows
     slope = 4.0 * decay / ops.square(1.0 + decay)
     u = ops.tanh(d)
+    # 1 + y u cancels where a step leads back from far out. |d| is then more than 1.4, and the direct difference right
+    # to a rounding of tanh.
     far = ops.greater(-y * u, TANH_FAR)
     return ops.piecewise(u, far, lambda e: ops.tanh(x + d) - y, lambda e: e * slope / (1.0 + y * e))
 
 
 def sigmoid_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
     """Return the difference of `tanh(x / 2) / 2`."""
+    # sigmoid(x) = 1/2 + tanh(x / 2) / 2, and the 1/2 leaves a difference. y is not used: it holds that 1/2.
     half = 0.5 * x
     return 0.5 * tanh_difference(ops, half, ops.tanh(half), 0.5 * d)
 
 
 def softplus_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
     """Return `log1p(sigmoid(x) expm1(d))`, or the direct difference where d is large."""
+    # log((1 + e^x e^d) / (1 + e^x)) = log(1 + e^x / (1 + e^x) (e^d - 1)), and e^x / (1 + e^x) is the sigmoid.
     weight = ops.sigmoid(x)
     far = ops.greater(ops.abs(d), FAR)
     return ops.piecewise(d, far, lambda e: ops.softplus(x + e) - y, lambda e: ops.log1p(weight * ops.expm1(e)))
@@ -64,6 +74,7 @@ def softplus_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
 
 def sqrt_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
     """Return `d / (sqrt(x + d) + sqrt(x))`, 0 from 0 to 0."""
+    # Multiplied by the conjugate: (a - b) (a + b) = a^2 - b^2, which is d exactly.
     total = ops.sqrt(x + d) + y
     positive = ops.greater(total, 0.0)  # 0 only from 0 to 0
     return ops.where(positive, d, 0.0) / ops.where(positive, total, 1.0)
@@ -71,32 +82,38 @@ def sqrt_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
 
 def abs_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
     """Return `max(d, -2|x| - d)` for d counted outward from 0, which holds across the kink."""
+    # On the same side of 0, |x + d| - |x| is the outward step; across it, |x + d| = -(|x| + outward). The larger holds.
     outward = ops.where(ops.greater(-x, 0.0), -d, d)
     return ops.maximum(outward, -2.0 * y - outward)
 
 
 def relu_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
     """Return the difference of `max(x, 0)`, which holds across the kink."""
+    # From above 0 the value falls by x at most; from below, nothing is left but what reaches beyond 0.
     return ops.where(ops.greater(x, 0.0), ops.maximum(d, -x), ops.maximum(x + d, 0.0))
 
 
+# fmt: off
 UNARY: Mapping[str, Difference] = {
-    "exp": exp_difference,
-    "log": log_difference,
-    "expm1": lambda ops, x, y, d: exp_difference(ops, x, ops.exp(x), d),
-    "log1p": log1p_difference,
-    "tanh": tanh_difference,
-    "sqrt": sqrt_difference,
-    "abs": abs_difference,
-    "square": lambda ops, x, y, d: d * (2.0 * x + d),
-    "relu": relu_difference,
-    "sigmoid": sigmoid_difference,
-    "softplus": softplus_difference,
+    # y = g(x)    g(x + d) - y
+    "exp":        exp_difference,                                         # y expm1(d)
+    "expm1":      lambda ops, x, y, d: exp_difference(ops, x, ops.exp(x), d),  # the same: the 1 leaves a difference
+    "log":        log_difference,                                         # log1p(d / x)
+    "log1p":      log1p_difference,                                       # log1p(d / (1 + x))
+    "tanh":       tanh_difference,                                        # u (1 - y^2) / (1 + y u), u = tanh(d)
+    "sigmoid":    sigmoid_difference,                                     # half of tanh's at x / 2
+    "softplus":   softplus_difference,                                    # log1p(sigmoid(x) expm1(d))
+    "sqrt":       sqrt_difference,                                        # d / (sqrt(x + d) + y)
+    "square":     lambda ops, x, y, d: d * (2.0 * x + d),
+    "abs":        abs_difference,
+    "relu":       relu_difference,
 }
+# fmt: on
 
 
 def logsumexp_difference(ops: Operations, x: Array, d: Array) -> Array:
     """Return the difference of `log(sum(exp(x)))` over the last axis, for x `(..., C)` and d `(K, ..., C)`."""
+    # log(sum e^(x + d) / sum e^x) = log(sum p e^d) = log(1 + sum p (e^d - 1)) for p = softmax(x), which sums to 1.
     weights, y = ops.softmax(x), ops.logsumexp(x)
     difference = ops.piecewise(
         d,
@@ -111,6 +128,7 @@ def softmax_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
     """Return the difference of softmax over the last axis, `(p expm1(d) - p s) / (1 + s)`, `s = sum p expm1(d)`."""
 
     def near(e: Array) -> Array:
+        # p e^d / (1 + s) - p, brought to one denominator: each term is of the size of d, none of the size of p.
         growth = y * ops.expm1(e)
         total = ops.sum(growth, axis=-1, keepdims=True)
         return (growth - y * total) / (1.0 + total)

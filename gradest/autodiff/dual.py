@@ -1,8 +1,8 @@
-"""Forward mode: dual numbers that carry K tangents, over any backend's operations.
+"""Forward mode: Jacobian-vector products along K tangents at once, by dual numbers over any backend's operations.
 
-`f(x + e t) = f(x) + e f'(x) t` with `e^2 = 0` (Clifford 1873, doi:10.1112/plms/s1-4.1.381; Wengert 1964,
-doi:10.1145/355586.364791). The value is computed once and shared by all K tangents; what does not move has no tangent.
-This module knows no framework.
+A dual number is a value (the primal) and its derivatives along the tangents: `f(x + e t) = f(x) + e f'(x) t` with
+`e^2 = 0` (Clifford 1873, doi:10.1112/plms/s1-4.1.381; Wengert 1964, doi:10.1145/355586.364791). The primal is computed
+once and shared by all K tangents; what does not move has no tangent. This module knows no framework.
 """
 
 from collections.abc import Sequence
@@ -34,6 +34,7 @@ def value_and_jvps(
 class DualOperations(PairOperations):
     """The rules of differentiation for pairs of value and tangents."""
 
+    # In all rules dx has an axis of directions in front, and the derivative has none: to broadcast is the vmap.
     def unary_change(self, name: str, x: Array, y: Array, dx: Array) -> Array:
         return dx * rules.UNARY[name](self.ops, x, y)
 
@@ -41,6 +42,7 @@ class DualOperations(PairOperations):
         return _total(None if dx is None else dx * y, None if dy is None else dy * x)
 
     def quotient_change(self, x: Array, y: Array, quotient: Array, dx: Array | None, dy: Array | None) -> Array:
+        # d(x/y) = dx / y - (x/y) dy / y: the quotient is there already.
         return _total(None if dx is None else dx / y, None if dy is None else dy * (-quotient / y))
 
     def maximum_change(self, x: Array, y: Array, dx: Array | None, dy: Array | None) -> Array:
@@ -62,6 +64,8 @@ class DualOperations(PairOperations):
         value = self.ops.max(x.primal, axis=axis, keepdims=keepdims)
         if x.change is None:
             return Pair(self, value)
+        # The derivative is a weighted sum of tangents. Written as operations on pairs, it keeps the tangents'
+        # structure.
         shares = Pair(self, rules.max_shares(self.ops, x.primal, axis=axis))
         moved = self.sum(self.multiply(x, shares), axis=axis, keepdims=keepdims)
         return Pair(self, value, moved.change)
@@ -70,6 +74,7 @@ class DualOperations(PairOperations):
         value = self.ops.logsumexp(x.primal)
         if x.change is None:
             return Pair(self, value)
+        # d lse(x) = sum(softmax(x) dx). The portable form would push K tangents through an exp and a log instead.
         weighted = self.multiply(x, Pair(self, self.ops.softmax(x.primal)))
         return Pair(self, value, self.sum(weighted, axis=-1).change)
 
@@ -78,6 +83,7 @@ class DualOperations(PairOperations):
         weights = Pair(self, value)
         if x.change is None:
             return weights
+        # dy = y (dx - sum(y dx)): the Jacobian diag(y) - y y^T, applied and never made.
         mean = self.sum(self.multiply(x, weights), axis=-1, keepdims=True).change
         centred = linear.add_changes(self.ops, x.change, _opposite(mean), shape_of(value))
         return Pair(self, value, self.multiply(weights, Pair(self, x.primal, centred)).change)
@@ -85,6 +91,8 @@ class DualOperations(PairOperations):
     def softmax_cross_entropy(self, logits: Pair, targets: Pair) -> Pair:
         if logits.change is None or targets.change is not None or len(logits.shape) != 2:
             return super().softmax_cross_entropy(logits, targets)  # type: ignore[return-value]  # of pairs, a pair
+        # A step of reverse mode inside forward mode: the loss is one number, so its derivative by the logits is one
+        # array for all K tangents, and each tangent costs an inner product with it.
         value, cotangent = self.ops.softmax_cross_entropy_and_gradient(logits.primal, targets.primal)
         return Pair(self, value, Dense(linear.contract(self.ops, logits.change, cotangent)))
 

@@ -60,17 +60,21 @@ class DifferenceOperations(PairOperations):
         return self.ops.blockwise(lambda d: UNARY[name](self.ops, x, y, d), dx)
 
     def product_change(self, x: Array, y: Array, dx: Array | None, dy: Array | None) -> Array:
+        # (x + dx) (y + dy) - x y, multiplied out before it is computed: x y is never there to be subtracted.
         if dx is None:
             return x * dy
         return dx * y if dy is None else dx * (y + dy) + x * dy
 
     def quotient_change(self, x: Array, y: Array, quotient: Array, dx: Array | None, dy: Array | None) -> Array:
+        # (x + dx) / (y + dy) - q = (x + dx - q y - q dy) / (y + dy), where x = q y falls out.
         if dy is None:
             return dx / y
         return (-quotient * dy if dx is None else dx - quotient * dy) / (y + dy)
 
     def maximum_change(self, x: Array, y: Array, dx: Array | None, dy: Array | None) -> Array:
         ops = self.ops
+        # Counted from the operand that was the larger, x or y: max(x + dx, y + dy) - x = max(dx, dy - gap), and alike
+        # for y. Small steps stay small numbers, whichever side of the kink they end on.
         gap = x - y
         dx, dy = (0.0 * gap if d is None else d for d in (dx, dy))
         return ops.where(ops.greater(gap, 0.0), ops.maximum(dx, dy - gap), ops.maximum(gap + dx, dy))
@@ -87,7 +91,10 @@ class DifferenceOperations(PairOperations):
 
         def rule(a: Array, b: Array, p: Array, q: Array, *changes: Array | None) -> Array:
             da, db, dx, dy = changes
+            # The condition may turn out otherwise after the change. Where it does, the result jumps from one branch to
+            # the other, by their difference; where it does not, it changes as its branch does.
             after = ops.greater(moved(a, da), moved(b, db))
+            # Zeros made of the branches have their shape and dtype on every backend; the number 0 has neither.
             stays_x, stays_y = (0.0 * (p - q) if d is None else d for d in (dx, dy))
             onto_x = ops.where(before, stays_x, moved(p - q, dx))
             onto_y = ops.where(before, moved(q - p, dy), stays_y)
@@ -101,16 +108,18 @@ class DifferenceOperations(PairOperations):
         value = ops.max(x.primal, axis=axis, keepdims=keepdims)
         if x.change is None:
             return Pair(self, value)
+        # max(x + d) - max(x) = max(x - max(x) + d): whoever wins afterwards, no two maxima are subtracted.
         below = x.primal - ops.max(x.primal, axis=axis, keepdims=True)
         return Pair(self, value, Dense(ops.max(below + x.change.dense(ops), axis=axis, keepdims=keepdims)))
 
     def stop_gradient(self, x: Pair) -> Pair:
-        return x
+        return x  # a difference of values: what is held constant for derivatives moves all the same
 
     def matmul_change(self, x: Pair, y: Pair, shape: tuple[int, ...]) -> Change:
         change = super().matmul_change(x, y, shape)
         if x.change is None or y.change is None:
             return change
+        # The second-order term, which a derivative drops: (x + dx) (y + dy) - x y = dx y + x dy + dx dy.
         return linear.add_changes(self.ops, change, linear.matmul_both(self.ops, x.change, y.change), shape)
 
     def logsumexp(self, x: Pair) -> Pair:

@@ -6,9 +6,7 @@ A subclass says what it does otherwise; everything else, composed operations inc
 from collections.abc import Callable
 from typing import Any
 
-from numpy.typing import NDArray
-
-from gradest.operations import Array, Axis, Operations
+from gradest.operations import Array, Axis, NumpyArray, Operations
 
 
 class ForwardingOperations(Operations):
@@ -16,6 +14,7 @@ class ForwardingOperations(Operations):
 
     def __init__(self, ops: Operations) -> None:
         self.ops = ops
+        self.unpacks_signs = ops.unpacks_signs
 
     def forward(self, name: str, *operands: Any, **options: Any) -> Array:
         """Carry out the operation of a name; a subclass may look at the operands first."""
@@ -82,7 +81,7 @@ class ForwardingOperations(Operations):
     def zeros_like(self, x: Array) -> Array:
         return self.forward("zeros_like", x)
 
-    def constant(self, values: NDArray[Any], *, like: Array) -> Array:
+    def constant(self, values: NumpyArray, *, like: Array) -> Array:
         return self.forward("constant", values, like=like)
 
     def blockwise(self, function: Callable[[Array], Array], x: Array) -> Array:

@@ -1,6 +1,7 @@
-"""Base of the interpreters: operations on wrapped values, and Python's operators on them.
+"""Base of the interpreters: they run a loss on wrapped values, as JAX's tracers do, and see each operation of it.
 
-A loss is written with `+ - * /` and the names of `Operations`; a wrapped value sends each operator to its interpreter.
+A loss is written with `+ - * /` and the names of `Operations`. Forward mode, reverse mode and the others each give it
+values of their own and operations on those; a wrapped value sends Python's operators to its interpreter.
 
 This module knows no rule of differentiation.
 """
@@ -69,6 +70,8 @@ class Interpreter(Operations):
         return self.unary("softplus", x)
 
 
+# Not an ABC, though it has abstract members: `isinstance` of one takes three times as long where the answer is no, and
+# interpreters ask it of every operand.
 class Wrapped:
     """A value of an interpreter; subclasses hold what it is made of and say its `shape`."""
 
@@ -95,7 +98,7 @@ class Wrapped:
     def __add__(self, other: Array | float) -> Array:
         return self.interpreter.add(self, other)
 
-    __radd__ = __add__
+    __radd__ = __add__  # commutative to the last bit, as floating-point addition and multiplication are
 
     def __sub__(self, other: Array | float) -> Array:
         return self.interpreter.subtract(self, other)

@@ -1,7 +1,7 @@
-"""Base of forward mode and of exact differences: pairs of a value and its change in K directions.
+"""Base of forward mode and of exact differences: pairs of a value (the primal) and its change in K directions.
 
-A change is a derivative `f'(x) t` for dual numbers and a difference `f(x + t) - f(x)` for exact differences. Linear
-operations do the same to both, and stand here; subclasses state what the others do.
+A change is a derivative `f'(x) t` for dual numbers (the tangent) and a difference `f(x + t) - f(x)` for exact
+differences. Linear operations do the same to both, and stand here; subclasses state what the others do.
 """
 
 import math
@@ -46,6 +46,7 @@ class PairOperations(Interpreter):
 
     def primal(self, operation: Hashable, function: Callable[..., Array], *operands: Array | float) -> Array:
         """Return a function of the operands' values, as it was computed first; numbers are values."""
+        # Estimators evaluate the same loss at the same point in many chunks of directions: primals are memoised.
         primals = [primal_of(x) for x in operands]
         value: Array = self.shared.compute(operation, primals, lambda: function(*primals))
         return value
@@ -86,7 +87,7 @@ class PairOperations(Interpreter):
 
     def multiply(self, x: Pair, y: Pair | float) -> Pair:
         value = self.primal("multiply", operator.mul, x, y)
-        if not isinstance(y, Pair):
+        if not isinstance(y, Pair):  # a number scales each kind of directions as it is: no frame, no dense array
             return Pair(self, value, None if x.change is None else x.change.scaled(y))
         return self.elementwise(value, self.product_change, (x, y))
 
@@ -102,6 +103,7 @@ class PairOperations(Interpreter):
     def subtract(self, x: Pair | float, y: Pair | float) -> Pair:
         value = self.primal("subtract", operator.sub, x, y)
         dy = changes_of(y)
+        # As a sum with the opposite: `add_changes` is the one place that knows which structures can be added.
         opposite = None if dy is None else dy.scaled(-1.0)
         return Pair(self, value, linear.add_changes(self.ops, changes_of(x), opposite, shape_of(value)))
 
@@ -119,6 +121,7 @@ class PairOperations(Interpreter):
         total = linear.sum_change(self.ops, x.change, axis=axis, keepdims=keepdims)
         if total is None:
             return Pair(self, value)
+        # Scaled after it is summed, when there are fewest entries.
         count = math.prod(int(x.shape[a]) for a in axes_from_end(axis, len(x.shape)))
         return Pair(self, value, total.scaled(1.0 / count))
 
@@ -146,6 +149,7 @@ class PairOperations(Interpreter):
         return Pair(self, value, linear.transpose_change(self.ops, x.change))
 
     def expand_dims(self, x: Pair, *, axis: int) -> Pair:
+        # Counted from the end, the axis is the same for the primal `(*S)` and the change `(K, *S)`.
         from_end = axis if axis < 0 else axis - len(x.shape) - 1
         change = linear.expand_change(self.ops, x.change, axis=from_end)
         value = self.primal(("expand", from_end), lambda a: self.ops.expand_dims(a, axis=from_end), x)
@@ -193,6 +197,7 @@ def interpret(
     result = text(interpreter, pairs, map_data(lambda x: Pair(interpreter, x), data))
     value: Any = primal_of(result)
     change = changes_of(result)
+    # A loss that the moving parameters do not reach. The zeros are made of a leaf, which has the dtype and the device.
     if change is None:
         zero = ops.reshape(ops.sum(ops.zeros_like(leaves[0])), (1,))
         return value, ops.broadcast_to(zero, (tangents[0].count,))

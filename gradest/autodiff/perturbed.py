@@ -1,9 +1,9 @@
 """Evaluates a loss at K perturbed parameters, `f(x + t_k)`, computing once what the K evaluations share.
 
-The result is what K plain evaluations give, rounding included: nothing is linearised. While a value is still linear in
-the parameters (a product of a weight with data) it is kept as base and change, one product for all K. An elementwise
-function is then evaluated at the perturbed arguments themselves: of one column where only that moves, else of K whole
-arrays. This module knows no framework.
+Nothing is linearised: the losses are those of K plain evaluations (a vmap over the perturbed parameters), with rounding
+of the same size. While a value is still linear in the parameters (a product of a weight with data) it is kept as base
+and change, one product for all K. An elementwise function is then evaluated at the perturbed arguments themselves: of
+one column where only that moves, else of K whole arrays. This module knows no framework.
 """
 
 import operator
@@ -46,6 +46,7 @@ def perturbed_values(
     base = result.base if isinstance(result, Perturbed) else result
     if isinstance(result, Perturbed) and result.moves:
         return result.whole(0)
+    # The parameters that move do not reach the loss: K times the same. A leaf gives the dtype and the device.
     zero = ops.reshape(ops.sum(ops.zeros_like(leaves[0])), (1,))
     return ops.broadcast_to(zero + base, (tangents[0].count,))
 
@@ -106,6 +107,8 @@ class PerturbedOperations(Interpreter):
             changes, wrap = linear.frame(self.ops, [x.change for x in operands], shape_of(base))
             if len(operands) == 1:
                 (x,), (d,) = operands, changes
+                # base + (moved - base) gives moved back: two numbers within a factor of two have an exact difference
+                # (Sterbenz's lemma), and beyond that the sum rounds once, as an evaluation does.
                 moved = self.ops.blockwise(lambda e: function(x.base + e) - base, d)  # type: ignore[arg-type]  # x moves
                 return Perturbed(self, base, wrap(moved))
             moved = function(*(x.base if d is None else x.base + d for x, d in zip(operands, changes, strict=True)))
@@ -145,6 +148,7 @@ class PerturbedOperations(Interpreter):
         return self.elementwise("maximum", self.ops.maximum, x, y)
 
     def greater(self, x: Perturbed, y: Perturbed | float) -> Any:
+        # Booleans are no base and change, and may differ between the K. `where` asks for them when it knows the frame.
         return _Comparison(x, y)
 
     def where(self, condition: "_Comparison", x: Perturbed | float, y: Perturbed | float) -> Perturbed:
@@ -157,6 +161,7 @@ class PerturbedOperations(Interpreter):
 
     def multiply(self, x: Perturbed, y: Perturbed | float) -> Perturbed:
         if not isinstance(y, Perturbed):
+            # The number is part of the operation's name: what is shared between evaluations depends on it.
             return self.linear(("times", y), x, lambda a: a * y, lambda c: None if c is None else c.scaled(y))
         return self.elementwise("multiply", lambda a, b: a * b, x, y)
 
@@ -176,7 +181,7 @@ class PerturbedOperations(Interpreter):
 
     def subtract(self, x: Perturbed | float, y: Perturbed | float) -> Perturbed:
         if isinstance(y, Perturbed):
-            return self.add(self.negative(y), x)
+            return self.add(self.negative(y), x)  # a sign changes without rounding
         assert isinstance(x, Perturbed)  # one of the two is
         return self.add(x, -y)
 
@@ -197,6 +202,7 @@ class PerturbedOperations(Interpreter):
         return self.multiply(self.sum(x, axis=axis, keepdims=keepdims), 1.0 / count)
 
     def max(self, x: Perturbed, *, axis: int, keepdims: bool = False) -> Perturbed:
+        # Which entry is the largest may differ between the K: not linear, and not of one column alone.
         axis = axis if axis < 0 else axis - len(x.shape)
         return self._whole(("max", axis, keepdims), x, lambda a: self.ops.max(a, axis=axis, keepdims=keepdims))
 
@@ -231,6 +237,7 @@ class PerturbedOperations(Interpreter):
     def _moving_product(self, x: Perturbed, weight: Perturbed) -> Array:
         """Return the K products of factors that both move, or of which one has no base."""
         ops = self.ops
+        # x_k (W + l_k r_k^T) = x_k W + (x_k l_k) r_k^T: the large product shares W, and the K weights are never made.
         change = weight.change.apart(ops) if isinstance(weight.change, Mirrored) else weight.change
         if x.moves and weight.values is None and (change is None or isinstance(change, LowRank)):
             values = x.whole(len(x.shape))
@@ -246,7 +253,7 @@ class PerturbedOperations(Interpreter):
         shift = self.expand_dims(bias, axis=-2)
         if product.values is None and shift.values is None and product.change is not None:
             base = self._base("add", operator.add, product, shift)
-            if tuple(base.shape) == tuple(product.base.shape):
+            if tuple(base.shape) == tuple(product.base.shape):  # else the product's memory would be too small
                 change = linear.accumulate_change(self.ops, product.change, shift.change, shape_of(base))
                 return Perturbed(self, base, change)
         return self.add(product, shift)
@@ -276,7 +283,7 @@ class PerturbedOperations(Interpreter):
         return Perturbed(self, None, values=self.ops.broadcast_to(values, (int(values.shape[0]), *shape)))
 
     def stop_gradient(self, x: Perturbed) -> Perturbed:
-        return x
+        return x  # values are asked for, and it changes none
 
     def zeros_like(self, x: Perturbed) -> Perturbed:
         if x.values is None:
@@ -305,6 +312,7 @@ class PerturbedOperations(Interpreter):
             return Perturbed(self, None, values=value + change)
         if not logits.moves:
             return Perturbed(self, self._base("softmax_cross_entropy", ops.softmax_cross_entropy, logits, targets))
+        # K whole arrays of logits: the framework's own kernel is the quickest.
         values = ops.softmax_cross_entropy(logits.whole(len(logits.shape)), targets.base)
         return Perturbed(self, None, values=values)
 

@@ -7,7 +7,6 @@ depend on the leaves leaves nothing. This module knows no framework.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -65,7 +64,7 @@ class TapeOperations(Interpreter):
         self.ops = ops
         self._entries: list[tuple[Node, list[tuple[Node, Pullback]]]] = []
 
-    def record(self, value: Array, *links: tuple[Any, Pullback]) -> Node:
+    def record(self, value: Array, *links: tuple[Array | float, Pullback]) -> Node:
         """Return the node of a value, with the pullback to each operand that moves."""
         # Data and constants do not move: nothing goes back to them, and nothing of them is kept for it.
         active = [(x, pullback) for x, pullback in links if isinstance(x, Node) and x.moves]
@@ -96,7 +95,7 @@ class TapeOperations(Interpreter):
         y = getattr(self.ops, name)(x.primal)
         return self.record(y, (x, lambda g: g * rules.UNARY[name](self.ops, x.primal, y)))
 
-    def _binary(self, value: Array, x: Any, y: Any, by_x: Pullback, by_y: Pullback) -> Node:
+    def _binary(self, value: Array, x: Array | float, y: Array | float, by_x: Pullback, by_y: Pullback) -> Node:
         """Record an elementwise operation of two operands that may have been broadcast."""
         return self.record(
             value,

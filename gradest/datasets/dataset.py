@@ -40,6 +40,16 @@ class Dataset:
     checksum
         SHA-256, in hexadecimal, of the features as little-endian float64 in C order, then of the labels as
         little-endian int64.
+
+    Examples
+    --------
+    >>> from gradest import datasets
+    >>> blobs = datasets.synthetic_classification(100, 3, 2, seed=0)
+    >>> len(blobs), blobs.features.shape, blobs.num_classes
+    (100, (100, 3), 2)
+    >>> train, test = blobs.split(0.8, seed=0)
+    >>> len(train), test.name
+    (80, 'synthetic-100x3x2-seed0/test')
     """
 
     name: str
@@ -125,6 +135,13 @@ def from_arrays(
     ------
     InvalidInputError, InvalidTypeError, NonFiniteError
         As `validate_classification` does.
+
+    Examples
+    --------
+    >>> from gradest import datasets
+    >>> tiny = datasets.from_arrays([[0.0, 1.0], [1.0, 0.0]], [0, 1], name="tiny")
+    >>> tiny.features.shape, tiny.num_classes
+    ((2, 2), 2)
     """
     return scaled_dataset(features, labels, 1.0, name=name, num_classes=num_classes, normalization=normalization)
 
@@ -179,6 +196,12 @@ def synthetic_classification(num_samples: int, num_features: int, num_classes: i
         An argument is not an integer.
     InvalidInputError
         A size is less than 1, or `seed` is negative.
+
+    Examples
+    --------
+    >>> from gradest import datasets
+    >>> datasets.synthetic_classification(100, 3, 2, seed=0).name
+    'synthetic-100x3x2-seed0'
     """
     size = checked_integer(num_samples, "num_samples", minimum=1)
     dimension = checked_integer(num_features, "num_features", minimum=1)

@@ -55,6 +55,19 @@ def load_idx(
         A file is missing, is not IDX data of the right kind, or is too short or too long for its header.
     InvalidInputError
         `subset` is not known, or the contents are refused by `validate_classification`.
+
+    Examples
+    --------
+    >>> import pathlib, struct, tempfile
+    >>> from gradest import datasets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     images = struct.pack(">4B3I", 0, 0, 8, 3, 2, 1, 2) + bytes([0, 255, 255, 0])  # 2 images of 1 x 2 pixels
+    ...     labels = struct.pack(">4BI", 0, 0, 8, 1, 2) + bytes([0, 1])
+    ...     _ = pathlib.Path(folder, "train-images-idx3-ubyte").write_bytes(images)
+    ...     _ = pathlib.Path(folder, "train-labels-idx1-ubyte").write_bytes(labels)
+    ...     tiny = datasets.load_idx(folder)
+    >>> tiny.features.tolist(), tiny.labels.tolist()
+    ([[0.0, 1.0], [1.0, 0.0]], [0, 1])
     """
     if subset not in SUBSETS:
         raise InvalidInputError(f"no subset is named {subset!r}; use one of: {', '.join(SUBSETS)}")

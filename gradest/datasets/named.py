@@ -84,6 +84,13 @@ def load(name: str, *, subset: str | None = None) -> Dataset:
         The files are not on this machine (the message has the command that fetches them) or are damaged.
     InvalidInputError
         `subset` does not apply.
+
+    Examples
+    --------
+    >>> from gradest import datasets
+    >>> iris = datasets.load("iris")
+    >>> iris.features.shape, iris.num_classes
+    ((150, 4), 3)
     """
     if not isinstance(name, str):
         raise InvalidTypeError(f"a data set is asked for by its name; found {name!r}: for arrays use from_arrays")
@@ -105,6 +112,12 @@ def available() -> dict[str, str]:
     """Return, for each data set by name, "ok" or what is missing and the command that fetches it.
 
     Looks for packages and files only: imports no package and opens no file.
+
+    Examples
+    --------
+    >>> from gradest import datasets
+    >>> sorted(datasets.available())[:3]
+    ['breast-cancer', 'digits', 'fashion-mnist']
     """
     states = {}
     for name, source in _PACKAGED.items():

@@ -58,6 +58,17 @@ def load_csv(
         A label is not an integer.
     InvalidInputError
         `label_column` or `delimiter` does not fit, or the contents are refused by `validate_classification`.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from gradest import datasets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "tiny.csv")
+    ...     _ = path.write_text("0.0,1.0,0\\n1.0,0.0,1\\n")
+    ...     tiny = datasets.load_csv(path)
+    >>> tiny.name, tiny.features.shape, tiny.labels.tolist()
+    ('tiny.csv', (2, 2), [0, 1])
     """
     source = Path(path)
     if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
@@ -107,6 +118,18 @@ def load_npz(
         The file cannot be read, or an array is missing, ambiguous or holds Python objects.
     InvalidInputError, InvalidTypeError, NonFiniteError
         As `validate_classification` does.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from gradest import datasets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "tiny.npz")
+    ...     np.savez(path, x=np.eye(2), y=np.array([0, 1]))
+    ...     tiny = datasets.load_npz(path, features="x", labels="y")
+    >>> tiny.features.shape, tiny.labels.tolist()
+    ((2, 2), [0, 1])
     """
     source = Path(path)
     try:

@@ -54,6 +54,13 @@ def validate_classification(features: Any, labels: Any, num_classes: int | None 
         A feature is NaN or infinite, also when only after conversion to float64; the message names the row.
     InvalidInputError
         A shape does not fit, there are no rows, or a label is outside [0, K); the message names the row.
+
+    Examples
+    --------
+    >>> from gradest import datasets
+    >>> features, labels, num_classes = datasets.validate_classification([[0.0, 1.0], [1.0, 0.0]], [0, 1])
+    >>> features.dtype.name, labels.dtype.name, num_classes
+    ('float64', 'int64', 2)
     """
     raw_features = _as_array(features, "features")
     raw_labels = _as_array(labels, "labels")

@@ -7,7 +7,7 @@ knows an objective.
 """
 
 from gradest.directions.directions import Directions, Noise, as_tangents
-from gradest.directions.keys import Key, root_key
+from gradest.directions.keys import Key, Rng, root_key
 from gradest.directions.laws import DISTRIBUTIONS, LAWS, Components, Law
 
-__all__ = ["DISTRIBUTIONS", "LAWS", "Components", "Directions", "Key", "Law", "Noise", "as_tangents", "root_key"]
+__all__ = ["DISTRIBUTIONS", "LAWS", "Components", "Directions", "Key", "Law", "Noise", "Rng", "as_tangents", "root_key"]

@@ -41,6 +41,16 @@ class Directions:
     dtype
         "float32" or "float64": in which precision they are drawn (two streams that differ). Anything else is
         drawn in float64.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> from gradest.directions import Directions, root_key
+    >>> layout = gradest.Layout(("w", "b"), ((2, 3), (3,)))
+    >>> drawn = Directions(root_key(0), layout, "rademacher", num_samples=8, memory_budget_bytes=2**20)
+    >>> w, b = drawn.block(0, 8)
+    >>> w.shape, b.shape, bool((drawn.block(4, 8)[1] == b[4:]).all())
+    ((8, 2, 3), (8, 3), True)
     """
 
     def __init__(
@@ -142,5 +152,14 @@ def direction_entries(layout: Layout, distribution: str, rank: int) -> int:
 
 
 def as_tangents(noise: Sequence[Any]) -> tuple[Tangent, ...]:
-    """Return a block of directions, on any framework's arrays, as tangents with the structure they have."""
+    """Return a block of directions, on any framework's arrays, as tangents with the structure they have.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradest.directions import as_tangents
+    >>> (tangent,) = as_tangents([np.ones((8, 3))])
+    >>> type(tangent).__name__
+    'Dense'
+    """
     return tuple(LowRank(*entry) if isinstance(entry, tuple | list) else Dense(entry) for entry in noise)

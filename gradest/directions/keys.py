@@ -1,7 +1,6 @@
 """From what a user passes as `rng` (SPEC 7) to the key of one estimate's directions. Knows no distribution."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -32,6 +31,12 @@ def root_key(rng: Rng) -> Key:
         A seed is negative.
 
     Source: Scientific Python Ecosystem Coordination 7; Salmon et al. 2011, doi:10.1145/2063384.2063405 (keys).
+
+    Examples
+    --------
+    >>> from gradest.directions import root_key
+    >>> root_key(0) == root_key(0), root_key(0) == root_key(1)
+    (True, False)
     """
     # A generator has a state that moves on, so that a second estimate differs; seeds and sequences are values.
     if isinstance(rng, np.random.Generator):
@@ -52,7 +57,7 @@ def _drawn(bit_generator: np.random.BitGenerator) -> Key:
     return int(first), int(second)
 
 
-def _entropy(rng: Any) -> int | list[int]:
+def _entropy(rng: object) -> int | list[int]:
     if isinstance(rng, np.ndarray) or hasattr(rng, "__array__"):
         rng = np.asarray(rng).tolist()
     if isinstance(rng, Sequence) and not isinstance(rng, str | bytes) and rng:
@@ -60,7 +65,7 @@ def _entropy(rng: Any) -> int | list[int]:
     return _seed(rng)
 
 
-def _seed(rng: Any) -> int:
+def _seed(rng: object) -> int:
     # True is an int to Python; as a seed it is a mistake, and 1.0 may be a rounded one.
     if isinstance(rng, bool | np.bool_) or not isinstance(rng, int | np.integer):
         raise InvalidTypeError(

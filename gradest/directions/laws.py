@@ -42,6 +42,12 @@ class Components:
         E v_j^4.
     sixth
         E v_j^6.
+
+    Examples
+    --------
+    >>> from gradest.directions import Components
+    >>> Components(kurtosis=1.0, sixth=1.0)  # of random signs
+    Components(kurtosis=1.0, sixth=1.0)
     """
 
     kurtosis: float
@@ -73,6 +79,13 @@ class Law:
         Whether entries are random signs, which `Directions.packed_block` draws as bits.
     factored
         Whether a direction is drawn as two factors for each matrix; see `factor_shapes`.
+
+    Examples
+    --------
+    >>> from gradest.directions import LAWS
+    >>> law = LAWS["rademacher"]
+    >>> law.wording, law.components.kurtosis, law.fixed_length
+    ('of random signs', 1.0, True)
     """
 
     wording: str

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradest.backend import Data, Leaves
+from gradest.backend import Leaves
 from gradest.coordinates import Chunk, Factors, dense_chunks, gather, pipeline
 from gradest.directions.keys import Rng
 from gradest.errors import GradestError, InvalidInputError, UnsupportedError
@@ -17,7 +17,7 @@ from gradest.finite_differences.displaced_losses import perturbed_copies
 from gradest.finite_differences.steps import check_step
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.operations import Array, NumpyArray
+from gradest.operations import Array, Data, NumpyArray
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,13 @@ class ComplexStep(Estimator):
         "auto", the root of the dtype's smallest normal number, or a number; its square should vanish beside 1.
     chunk_size
         How many displacements are evaluated together; by default what fits the cache.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradest.estimators import ComplexStep
+    >>> ComplexStep()(lambda x: np.exp(x).sum(), np.array([0.0, 1.0])).gradient.round(12).tolist()
+    [1.0, 2.718281828459]
     """
 
     family = "complex-step"
@@ -91,7 +98,7 @@ def _population(objective: Objective, plan: Sequence[Chunk]) -> _ComplexLosses:
             population = perturbed_copies(objective, whole, block, left, right, scale * 1j)
             return objective.evaluate_population(population, _complex_data(objective, data))
 
-        return objective.compile(step)
+        return objective.stepped(step)
 
     steps = [make_step(block) for block in range(len(objective.layout.shapes))]
 

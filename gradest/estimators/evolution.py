@@ -1,7 +1,8 @@
 """Evolution strategies: the gradient of the smoothed loss from function values at random points.
 
 This module states what is computed, at what cost and with what error. How it is computed, block by block, on workers or
-here, is in `gradest.sampling.evolution_kernel`.
+here, is in `gradest.sampling.evolution_kernel`. To learn the method, read `gradest.testing.plain_estimators` first: the
+same in the fewest lines.
 """
 
 from concurrent.futures import Executor
@@ -56,6 +57,14 @@ class EvolutionStrategy(DirectionSampler):
     differences
         "plain" subtracts function values; "exact" carries differences through the loss without cancellation and
         needs a loss in gradest's operations; "auto" is plain, and warns where rounding takes over.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradest.estimators import EvolutionStrategy
+    >>> es = EvolutionStrategy(num_samples=4000)
+    >>> es(lambda x: (x * x).sum(), np.array([1.0, 2.0]), rng=0).gradient.round().tolist()
+    [2.0, 4.0]
     """
 
     family = "es"

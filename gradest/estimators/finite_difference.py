@@ -44,6 +44,14 @@ class FiniteDifference(CoordinateDifferences):
         mixes two slopes: "ignore" does not look; "mark" has them as `Estimate.crossings`; "warn" marks them and gives
         a `KinkWarning` with their number. Looking takes about as long as path "black-box" (losses written in
         operations). `kink_crossings` looks once, without an estimate.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradest.estimators import FiniteDifference
+    >>> estimate = FiniteDifference(scheme="central", order=4)(lambda x: np.sin(x).sum(), np.array([0.0, 1.0]))
+    >>> estimate.gradient.round(9).tolist(), str(estimate.cost)
+    ([1.0, 0.540302306], '8 values')
     """
 
     family = "fd"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from gradest.backend import Data, Leaves
+from gradest.backend import Leaves
 from gradest.coordinates import Chunk, Factors, dense_chunks, gather, pipeline, row_chunks, spread
 from gradest.directions.keys import Rng
 from gradest.errors import InvalidInputError
@@ -12,7 +12,7 @@ from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.operations import Array, NumpyArray
+from gradest.operations import Array, Data, NumpyArray
 
 STRUCTURED_DIRECTIONS = 2048
 """How many structured directions go together: each carries one column of a layer until the logits."""
@@ -34,6 +34,15 @@ class Forward(Estimator):
         the pre-activations that it moves, which needs gradest's engine. "auto" is "dense".
     chunk_size
         How many directions are pushed together; by default as many as fit the cache.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> from gradest.estimators import Forward
+    >>> quadratic = gradest.get_problem("quadratic", size=3)
+    >>> estimate = Forward()(quadratic)
+    >>> estimate.path, str(estimate.cost)
+    ('gradest', '3 JVPs')
     """
 
     family = "forward"

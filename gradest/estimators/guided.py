@@ -47,6 +47,15 @@ class GuidedES(AntitheticVariant):
         The share of directions that is not guided, in (0, 1].
     scale
         The factor beta of the estimate, by which the paper multiplies it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradest.estimators import GuidedES
+    >>> past = np.array([1.0, 1.0, 0.0])  # where the gradient is believed to point
+    >>> guided = GuidedES(guides=[past], alpha=0.1, num_samples=2000)
+    >>> guided(lambda x: x[0] + x[1], np.zeros(3), rng=0).gradient.round(1).tolist()
+    [1.0, 1.0, 0.0]
     """
 
     family = "guided-es"

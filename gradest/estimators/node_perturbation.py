@@ -43,6 +43,15 @@ class NodePerturbation(AntitheticVariant, DirectionSampler):
     ----------
     num_samples, sigma, distribution, rank, chunk_size, memory_budget_bytes
         As in `EvolutionStrategy`, for antithetic pairs; sigma is in units of the pre-activations.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> from gradest.estimators import NodePerturbation
+    >>> mlp = gradest.get_problem("mlp", dataset="iris", widths=(5,), batch=12)
+    >>> estimate = NodePerturbation(num_samples=10)(mlp, rng=0)
+    >>> str(estimate.cost)
+    '21 values'
     """
 
     family = "node-perturbation"

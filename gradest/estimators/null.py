@@ -13,7 +13,16 @@ from gradest.objective import Objective
 
 @dataclass(frozen=True)
 class Null(Estimator):
-    """Returns zeros and evaluates nothing, so that its time is the cost of the harness itself."""
+    """Returns zeros and evaluates nothing, so that its time is the cost of the harness itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradest.estimators import Null
+    >>> estimate = Null()(lambda x: (x * x).sum(), np.array([1.0, 2.0]))
+    >>> estimate.gradient.tolist(), str(estimate.cost)
+    ([0.0, 0.0], 'nothing')
+    """
 
     family = "null"
     source = "a control"

@@ -31,6 +31,15 @@ class Reverse(Estimator):
         At how many places between operations values are kept (True: 8); what lies between is computed again, for
         one evaluation more. For losses written in operations, by gradest's tape, uncompiled: a compiler that
         merges equal computations would keep the values after all.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> from gradest.estimators import Reverse
+    >>> quadratic = gradest.get_problem("quadratic", size=3)
+    >>> estimate = Reverse()(quadratic)
+    >>> estimate.path, str(estimate.cost), estimate.gradient["x"].shape
+    ('gradest', '1 VJP', (3,))
     """
 
     family = "reverse"

@@ -22,6 +22,14 @@ class Richardson(CoordinateDifferences):
         L, 2 or more: the order is 2L. `(4 D(h/2) - D(h)) / 3` for L = 2.
     step, step_mode, path, chunk_size, kinks
         As `FiniteDifference`; the step is the longest one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradest.estimators import Richardson
+    >>> estimate = Richardson(levels=3)(lambda x: np.exp(x).sum(), np.array([0.0, 1.0]))
+    >>> bool((abs(estimate.gradient - np.exp([0.0, 1.0])) <= estimate.error).all())
+    True
     """
 
     family = "fd-richardson"

@@ -47,6 +47,15 @@ class RowSpaceES(AntitheticVariant, DirectionSampler):
     ----------
     num_samples, sigma, distribution, rank, chunk_size, memory_budget_bytes
         As in `EvolutionStrategy`, for antithetic pairs.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> from gradest.estimators import RowSpaceES
+    >>> mlp = gradest.get_problem("mlp", dataset="digits", widths=(8,), batch=4)  # 4 rows of 64 pixels
+    >>> estimate = RowSpaceES(num_samples=10)(mlp, rng=0)
+    >>> str(estimate.cost)
+    '20 values'
     """
 
     family = "es-row-space"

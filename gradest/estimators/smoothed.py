@@ -34,6 +34,16 @@ class SmoothedGradient(DirectionSampler):
         Whether gradients come in pairs at `x + sigma v` and `x - sigma v`: exact for quadratic losses.
     engine
         What computes each gradient: "native", "gradest" or "auto"; see `Reverse`.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> from gradest.estimators import SmoothedGradient
+    >>> quadratic = gradest.get_problem("quadratic", size=3)
+    >>> estimate = SmoothedGradient(num_samples=4, antithetic=True)(quadratic, rng=0)
+    >>> exact = gradest.get_estimator("analytic")(quadratic)
+    >>> bool(abs(estimate.gradient["x"] - exact.gradient["x"]).max() < 1e-12), str(estimate.cost)
+    (True, '8 VJPs')
     """
 
     family = "smoothed"

@@ -53,6 +53,16 @@ class CoordinateDifferences(Estimator):
         ------
         UnsupportedError
             The loss is an opaque function, whose kinks cannot be seen.
+
+        Examples
+        --------
+        >>> import gradest
+        >>> from gradest.datasets import synthetic_classification
+        >>> data = synthetic_classification(32, 4, 3, seed=0)
+        >>> problem = gradest.get_problem("mlp", dataset=data, activation="relu", widths=(8,), batch=None)
+        >>> crossings = gradest.get_estimator("fd-central", step=1e-2).kink_crossings(problem)
+        >>> f"{crossings.sum()} of {crossings.size} difference quotients cross a kink"
+        '2 of 67 difference quotients cross a kink'
         """
         objective = f if isinstance(f, Objective) else bind(f, params)
         here = params is None or objective is not f

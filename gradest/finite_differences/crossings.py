@@ -6,65 +6,70 @@ knows no rule and no estimator.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.autodiff.kinks import Signs, crossed, signs_at
+from gradest.autodiff.kinks import crossed, distances_from_kinks
 from gradest.backend import Leaves
 from gradest.coordinates import Chunk, Factors
-from gradest.errors import KinkWarning, UnsupportedError
+from gradest.errors import KinkWarning
 from gradest.estimate import Cost
 from gradest.finite_differences.displaced_losses import Displacement, perturbed_copies
 from gradest.layout import Layout
 from gradest.objective import Objective
+from gradest.operations import Array, Data
 
 KINKS = ("ignore", "mark", "warn")
 """What to do about kinks: not look for them, mark them in the estimate, or mark them and warn."""
 
 
-def require_visible_kinks(objective: Objective) -> None:
-    """Refuse an opaque function, whose kinks cannot be seen.
+Crossings = Callable[[Leaves, Sequence[Chunk], Sequence[Displacement]], NDArray[np.bool_]]
+"""`(leaves, plan, displacements) -> which coordinates of the plan cross a kink, (P,)`; False for all others."""
+
+
+def prepare_crossings(objective: Objective) -> Crossings:
+    """Return the look for kinks, which costs one value at the leaves and one for each displacement of a coordinate.
+
+    It runs whole evaluations, in steps that are compiled once, whatever path the estimate itself takes.
 
     Raises
     ------
     UnsupportedError
-        The loss is not written in operations.
+        The loss is an opaque function, whose kinks cannot be seen.
     """
-    if objective.text is None:
-        raise UnsupportedError(
-            "kink crossings were asked for; they are seen in a loss written in operations, and this objective is "
-            "an opaque function; compare two steps instead"
-        )
-
-
-def find_crossings(
-    objective: Objective, leaves: Leaves, plan: Sequence[Chunk], moves: Sequence[Displacement]
-) -> NDArray[np.bool_]:
-    """Return which coordinates of a plan have a displacement that crosses a kink, `(P,)`; False for all others.
-
-    Costs one value at the leaves and one for each displacement; it runs whole evaluations, operation by operation,
-    whatever path the estimate itself takes.
-    """
-    require_visible_kinks(objective)
-    layout, text = objective.layout, objective.text
+    text = objective.require_text("looking for kinks", instead="two steps instead, and compare")
+    layout, ops, numpy = objective.layout, objective.ops, objective.backend.numpy
     factors = Factors(objective, whole_rows=False)
-    found = np.zeros(layout.num_parameters, dtype=np.bool_)
 
-    def signs(at: Leaves, count: int) -> Signs:
-        objective.count(Cost(values=count))
-        return signs_at(objective.backend, objective.ops, lambda ops: text(ops, at, objective.data))  # type: ignore[misc]  # not None, as required above
+    def at_leaves(leaves: Leaves, data: Data) -> tuple[Array, ...]:
+        return distances_from_kinks(ops, lambda watched: text(watched, leaves, data))
 
-    here = signs(leaves, 1)
-    for chunk in plan:
-        block, count = chunk.block, chunk.positions.size
-        for move in moves:
-            copies = perturbed_copies(objective, leaves, block, *factors(chunk), move.arrays[block])
+    def make_step(block: int) -> Callable[..., tuple[Array, ...]]:
+        def step(leaves: Leaves, left: Array, right: Array, scale: Array, data: Data) -> tuple[Array, ...]:
+            copies = perturbed_copies(objective, leaves, block, left, right, scale)
             # Other blocks stay without a leading axis: what they alone lead to is computed, and compared, once.
-            there = signs(tuple(copies[k] if k == block else x for k, x in enumerate(leaves)), count)
-            found[layout.offsets[block] + chunk.positions] |= crossed(here, there, count)
-    return found
+            moved = tuple(copies[k] if k == block else leaf for k, leaf in enumerate(leaves))
+            return at_leaves(moved, data)
+
+        return objective.compile(step)
+
+    start = objective.compile(at_leaves)
+    steps = [make_step(block) for block in range(len(layout.shapes))]
+
+    def crossings(leaves: Leaves, plan: Sequence[Chunk], moves: Sequence[Displacement]) -> NDArray[np.bool_]:
+        found = np.zeros(layout.num_parameters, dtype=np.bool_)
+        objective.count(Cost(values=1 + len(moves) * sum(chunk.positions.size for chunk in plan)))
+        here = [numpy(distance) for distance in start(leaves)]
+        for chunk in plan:
+            places = layout.offsets[chunk.block] + chunk.positions
+            for move in moves:
+                there = steps[chunk.block](leaves, *factors(chunk), move.arrays[chunk.block])
+                found[places] |= crossed(here, [numpy(distance) for distance in there], places.size)
+        return found
+
+    return crossings
 
 
 def warn_of_crossings(layout: Layout, crossings: NDArray[np.bool_]) -> None:

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from gradest.autodiff import Expressions, Shared, perturbed_values, value_and_differences
-from gradest.backend import Data, Leaves
+from gradest.backend import Leaves
 from gradest.coordinates import Chunk, Factors, spread
 from gradest.objective import Objective
-from gradest.operations import Array, NumpyArray
+from gradest.operations import Array, Data, NumpyArray
 
 Floats = NumpyArray
 
@@ -76,7 +76,7 @@ def _population(objective: Objective, factors: Factors) -> DisplacedLosses:
             population = perturbed_copies(objective, leaves, block, left, right, scale)
             return objective.evaluate_population(population, data)
 
-        return objective.compile(step)
+        return objective.stepped(step)
 
     steps = [make_step(block) for block in range(len(objective.layout.shapes))]
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from gradest.backend import Leaves
 from gradest.coordinates import Chunk, Gathering, Positions, dense_chunks, pipeline, row_chunks
 from gradest.directions.keys import Rng
-from gradest.errors import InvalidInputError, UnsupportedError, unknown_name
+from gradest.errors import InvalidInputError, unknown_name
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel
-from gradest.finite_differences.crossings import KINKS, find_crossings, require_visible_kinks, warn_of_crossings
+from gradest.finite_differences.crossings import KINKS, Crossings, prepare_crossings, warn_of_crossings
 from gradest.finite_differences.displaced_losses import (
     DisplacedLosses,
     Displacement,
@@ -100,8 +100,7 @@ class QuotientSweep:
         """
         layout, rule = objective.layout, self.rule
         self._check_coordinates(layout)
-        if self.kinks != "ignore":
-            require_visible_kinks(objective)
+        look = None if self.kinks == "ignore" else prepare_crossings(objective)
         sampled = isinstance(self.coordinates, int)
         fixed = () if sampled else self._plan(layout, objective)
         evaluate, path = self._prepare_evaluation(objective, fixed)
@@ -112,7 +111,9 @@ class QuotientSweep:
         def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             moves, steps = self._displacements(objective, leaves, rng)
             plan = self._draw(layout, rng) if sampled else fixed
-            crossings = self._crossings(objective, leaves, moves, plan if sampled else None)
+            crossings = (
+                None if look is None else self._crossings(layout, look, leaves, moves, plan if sampled else None)
+            )
             before = value_of(leaves) if one_sided_plain else None
             at = 0.0 if before is None else _wide(objective, before)
             gradient = Gathering(objective, scale=scale)
@@ -138,10 +139,10 @@ class QuotientSweep:
 
         All are looked at, unless some are named; where some are drawn, those of an estimate are not known here.
         """
-        require_visible_kinks(objective)
+        look = prepare_crossings(objective)
         self._check_coordinates(objective.layout)
         moves, _ = self._displacements(objective, leaves, rng)
-        return find_crossings(objective, leaves, self._dense_plan(objective.layout), [m for s in moves for m in s])
+        return look(leaves, self._dense_plan(objective.layout), [move for sides in moves for move in sides])
 
     # -- internals ----------------------------------------------------------------------------------------
     def _check_coordinates(self, layout: Layout) -> None:
@@ -151,18 +152,17 @@ class QuotientSweep:
 
     def _crossings(
         self,
-        objective: Objective,
+        layout: Layout,
+        look: Crossings,
         leaves: Leaves,
         moves: Sequence[tuple[Displacement, ...]],
         drawn: Sequence[Chunk] | None,
-    ) -> NDArray[np.bool_] | None:
-        """Return the kinks crossed by an estimate's own displacements, warning of them if asked; None if not asked."""
-        if self.kinks == "ignore":
-            return None
-        plan = self._dense_plan(objective.layout) if drawn is None else drawn
-        found = find_crossings(objective, leaves, plan, [move for sides in moves for move in sides])
+    ) -> NDArray[np.bool_]:
+        """Return the kinks that an estimate's own displacements cross, and warn of them if asked."""
+        plan = self._dense_plan(layout) if drawn is None else drawn
+        found = look(leaves, plan, [move for sides in moves for move in sides])
         if self.kinks == "warn":
-            warn_of_crossings(objective.layout, found)
+            warn_of_crossings(layout, found)
         return found
 
     def _whole_rows(self, objective: Objective | None) -> bool:
@@ -196,12 +196,9 @@ class QuotientSweep:
     def _prepare_evaluation(self, objective: Objective, plan: Sequence[Chunk]) -> tuple[DisplacedLosses, str]:
         whole_rows = self._whole_rows(objective)
         exact = self.differences == "exact"
-        if (exact or whole_rows) and objective.text is None:
+        if exact or whole_rows:
             asked = "differences='exact'" if exact else "path='structured'"
-            raise UnsupportedError(
-                f"{asked} was asked for; it needs the loss as a gradest Problem written in operations, and this "
-                "objective is an opaque function; use path='black-box' with differences='plain'"
-            )
+            objective.require_text(asked, instead="'fd-central', or path='black-box' with differences='plain'")
         if exact:
             return prepare_exact(objective, plan, whole_rows=whole_rows)
         return prepare_structured(objective, plan) if whole_rows else prepare_black_box(objective, plan)

@@ -1,24 +1,19 @@
 """One call: estimators x backends x dtypes on one problem -> accuracy and cost, as data. Prints nothing."""
 
-import itertools
 import math
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from gradest.errors import MissingDependencyError, UnsupportedError
+from gradest.errors import InvalidInputError, InvalidTypeError, UnknownNameError
 from gradest.estimate import Cost
 from gradest.estimator import Estimator, get_estimator
 from gradest.measurement.accuracy import Accuracy, ReplicateAccuracy
 from gradest.measurement.outcome import Outcome, outcome_of
 from gradest.measurement.session import Bound, Session
-from gradest.measurement.timing import Block, Timing
+from gradest.measurement.side_by_side import time_side_by_side
+from gradest.measurement.timing import Timing
 from gradest.problem import Problem
 from gradest.theory import Prediction
-
-BLOCK_SECONDS = 0.02
-"""How long the samples of one round last at least."""
-LEAST_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -77,28 +72,6 @@ Progress = Callable[[str, int, int], None]
 """`(what is done now, steps done, steps in all)`."""
 
 
-@dataclass
-class _Running:
-    """A cell that ran and goes on to be timed."""
-
-    result: CellResult
-    session: Session
-    blocks: list[Block] = field(default_factory=list)
-    error: Exception | None = None
-
-    @property
-    def seconds(self) -> float:
-        """How long its samples have lasted."""
-        return sum(sum(block.wall_seconds) * block.loops for block in self.blocks)
-
-    def finished(self) -> CellResult:
-        """Return the result with its times, or the outcome of an error that the timing met."""
-        if self.error is not None:
-            outcome, reason = outcome_of(self.error)
-            return replace(self.result, outcome=outcome, reason=reason)
-        return replace(self.result, timing=self.session.timing(self.blocks, conversions=False))
-
-
 def compare(
     problem: Problem,
     *,
@@ -130,8 +103,12 @@ def compare(
 
     Raises
     ------
+    InvalidTypeError
+        `problem` is no `Problem`, or `estimators` is a string.
     UnknownNameError
         A name is not registered. A cell that cannot run, whatever it raises, is an outcome and not an exception.
+    InvalidInputError
+        A stochastic estimator is to be measured by fewer than 2 replicates.
 
     Examples
     --------
@@ -143,8 +120,8 @@ def compare(
     >>> result.outcome.value, str(result.cost), result.accuracy.relative_error < 1e-8
     ('ok', '8 values', True)
     """
-    chosen = estimators if isinstance(estimators, Mapping) else {name: get_estimator(name) for name in estimators}
-    seeds = range(seed, seed + replicates)
+    chosen = _chosen(problem, estimators, replicates)
+    seeds = range(seed, seed + max(replicates, 1))  # a deterministic estimator is called with the first one
     report = _counter(progress, 2 * len(chosen) * len(backends) * len(dtypes))
     results: list[CellResult] = []
     for dtype in dtypes:
@@ -153,13 +130,31 @@ def compare(
             for backend in backends
             for item in _run_backend(problem, chosen, Combination("", backend, dtype, kernel), seeds, report)
         ]
-        running = [item for item in found if isinstance(item, _Running)]
-        results += [item for item in found if isinstance(item, CellResult)]
-        _time(running, budget_seconds, seed, report)
-        results += [item.finished() for item in running]
+        results += _timed(found, budget_seconds, seed, report)
     place = {name: k for k, name in enumerate(chosen)}
     results.sort(key=lambda r: (dtypes.index(r.cell.dtype), place[r.cell.estimator], backends.index(r.cell.backend)))
     return results
+
+
+def _chosen(
+    problem: Problem, estimators: Mapping[str, Estimator] | Sequence[str], replicates: int
+) -> Mapping[str, Estimator]:
+    """Return the estimators by their labels; refuse what would fail in every cell."""
+    if not isinstance(problem, Problem):
+        raise InvalidTypeError(
+            f"compare takes a Problem, whose loss is written in operations; found {type(problem).__name__}; "
+            "get_problem makes one, and a subclass of Problem puts a loss of your own in operations"
+        )
+    if isinstance(estimators, str):
+        raise InvalidTypeError(f"estimators must be a sequence of names; found a string: write [{estimators!r}]")
+    chosen = estimators if isinstance(estimators, Mapping) else {name: get_estimator(name) for name in estimators}
+    stochastic = [name for name, estimator in chosen.items() if estimator.stochastic]
+    if stochastic and replicates < 2:
+        raise InvalidInputError(
+            f"the scatter of {stochastic[0]!r} asks for at least 2 replicates; found {replicates}; give more, or "
+            "leave stochastic estimators out"
+        )
+    return chosen
 
 
 def _counter(progress: Progress | None, steps: int) -> Callable[[str], None]:
@@ -180,28 +175,32 @@ def _run_backend(
     where: Combination,
     seeds: Sequence[int],
     report: Callable[[str], None],
-) -> Iterator[CellResult | _Running]:
+) -> Iterator[tuple[CellResult, Session | None]]:
+    """Yield what was found of each cell, and the session of those that go on to be timed."""
     cells = {name: replace(where, estimator=name) for name in estimators}
     try:
         bound = Bound(problem, backend=where.backend, dtype=where.dtype, kernel=where.kernel)
         _ = bound.reference
-    except (MissingDependencyError, UnsupportedError) as error:
+    except UnknownNameError:
+        raise  # a mistyped backend is a mistake in the call, not something found out about a cell
+    except Exception as error:  # noqa: BLE001  # a problem or a framework may raise anything; it is its cells' outcome
         outcome, reason = outcome_of(error)
-        for cell in cells.values():
+        for name, cell in cells.items():
             report(f"{where.backend} {where.dtype}: {outcome}")
-            yield CellResult(cell, outcome, reason)
+            yield CellResult(cell, outcome, reason, stochastic=estimators[name].stochastic), None
         return
     for name, estimator in estimators.items():
         report(f"accuracy: {name} on {where.backend}, {where.dtype}")
         try:
-            yield _run_cell(cells[name], Session(estimator, bound, seeds=seeds))
+            session = Session(estimator, bound, seeds=seeds)
+            yield _judged(cells[name], session), session
         except Exception as error:  # noqa: BLE001  # an estimator may raise anything; it is one cell's outcome
-            yield CellResult(cells[name], *outcome_of(error), stochastic=estimator.stochastic)
+            yield CellResult(cells[name], *outcome_of(error), stochastic=estimator.stochastic), None
 
 
-def _run_cell(cell: Combination, session: Session) -> _Running:
+def _judged(cell: Combination, session: Session) -> CellResult:
     accuracy = session.accuracy(smoothed=False)
-    result = CellResult(
+    return CellResult(
         cell=cell,
         outcome=Outcome.OK,
         reason=accuracy.prediction_fault,
@@ -213,31 +212,24 @@ def _run_cell(cell: Combination, session: Session) -> _Running:
         predicted=accuracy.predicted,
         reference_uncertainty=accuracy.reference.uncertainty,
     )
-    return _Running(result, session)
 
 
-def _time(running: Sequence[_Running], budget_seconds: float, seed: int, report: Callable[[str], None]) -> None:
-    """Time all cells side by side: blocks alternate, in an order drawn anew each round from `seed`.
+def _timed(
+    found: Sequence[tuple[CellResult, Session | None]], budget_seconds: float, seed: int, report: Callable[[str], None]
+) -> Iterator[CellResult]:
+    """Yield the results, those of sessions with their times, or with what ended them while they were timed."""
+    yield from (result for result, session in found if session is None)
+    running = [(result, session) for result, session in found if session is not None]
 
-    A drift of the machine then meets all alike. A cell takes part until its samples have lasted `budget_seconds`,
-    and in `LEAST_ROUNDS` rounds at least.
-    """
-    order = random.Random(seed)
-    left = list(running)
-    for round_number in itertools.count():
-        if not left:
-            return
-        order.shuffle(left)
-        for item in left:
-            if round_number == 0:
-                cell = item.result.cell
-                report(f"cost: {cell.estimator} on {cell.backend}, {cell.dtype}")
-            try:
-                item.blocks.append(item.session.block(round_number=round_number, samples=1, seconds=BLOCK_SECONDS))
-            except Exception as error:  # noqa: BLE001  # as above
-                item.error = error
-        left = [
-            item
-            for item in left
-            if item.error is None and (len(item.blocks) < LEAST_ROUNDS or item.seconds < budget_seconds)
-        ]
+    def begin(number: int) -> None:
+        cell = running[number][0].cell
+        report(f"cost: {cell.estimator} on {cell.backend}, {cell.dtype}")
+
+    sessions = [session for _, session in running]
+    times = time_side_by_side(sessions, budget_seconds=budget_seconds, seed=seed, begin=begin)
+    for (result, _), timing in zip(running, times, strict=True):
+        if isinstance(timing, Exception):
+            outcome, reason = outcome_of(timing)
+            yield replace(result, outcome=outcome, reason=reason)
+        else:
+            yield replace(result, timing=timing)

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from gradest.autodiff import value_and_gradient
-from gradest.backend import as_float64, get_backend
+from gradest.backend import Leaves, as_float64, get_backend
 from gradest.estimator import get_estimator
 from gradest.objective import Objective
-from gradest.operations import Data, NumpyArray
+from gradest.operations import Array, Data, NumpyArray, Operations
 from gradest.problem import Problem
 from gradest.tree import Tree
 
@@ -87,7 +87,7 @@ def reference_at(
     return Reference(value, flat, words, uncertainty)
 
 
-def _text(problem: Problem, names: tuple[str, ...], ops: Any, leaves: Any, data: Data) -> Any:
+def _text(problem: Problem, names: tuple[str, ...], ops: Operations, leaves: Leaves, data: Data) -> Array:
     return problem.loss(ops, dict(zip(names, leaves, strict=True)), data)
 
 
@@ -108,7 +108,7 @@ def _disagreement(
     mismatches = []
     for _ in range(num_checks):
         signs = generator.integers(0, 2, gradient.size).astype(np.longdouble) * 2 - 1
-        steps: tuple[Any, ...] = problem.layout.unflatten(signs)
+        steps: tuple[NumpyArray, ...] = problem.layout.unflatten(signs)
         shifted = {n: x + 1j * _STEP * d for (n, x), d in zip(params.items(), steps, strict=True)}
         slope = np.imag(np.asarray(problem.loss(ops, shifted, data))) / _STEP
         mismatches.append(slope - np.sum(gradient * signs))
@@ -118,7 +118,7 @@ def _disagreement(
     return max(float(error / scale) if scale > 0 else float(error), floor)
 
 
-def _of_function(objective: Objective, leaves: Any) -> Reference:
+def _of_function(objective: Objective, leaves: Leaves) -> Reference:
     """Return the best that can be had for an opaque function, with an uncertainty from its dtype."""
     if "value_and_gradient" in objective.backend.native:
         value, gradient = objective.prepare_gradient("native")[0](leaves)

@@ -4,13 +4,13 @@
 other session and no process.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from gradest.backend import Backend
+from gradest.backend import Backend, Leaves
 from gradest.binding import bind
 from gradest.errors import InvalidEstimateError
 from gradest.estimate import Estimate
@@ -20,9 +20,9 @@ from gradest.measurement.findings import Counts, EstimateAccuracy, ReferenceFact
 from gradest.measurement.prediction import predicted_error
 from gradest.measurement.reference import Reference, reference_gradient
 from gradest.measurement.smoothed import smoothed_accuracy, smooths_normally
-from gradest.measurement.timing import Block, Timing, calibrate, time_block, time_once
+from gradest.measurement.timing import Block, Call, Timing, Wait, calibrate, time_block, time_once
 from gradest.objective import Objective
-from gradest.operations import NumpyArray
+from gradest.operations import Array, NumpyArray
 from gradest.problem import Problem
 
 SAMPLE_SECONDS = 0.01
@@ -45,7 +45,7 @@ class Bound:
     ) -> None:
         self.problem = problem
         self.objective: Objective = bind(problem, backend=backend, dtype=dtype, device=device, kernel=kernel)
-        self._value: tuple[Any, int] | None = None
+        self._value: tuple[Callable[[Leaves], Array], int] | None = None
         self._value_seconds: dict[int, float] = {}
         self._conversions: tuple[float, float] | None = None
         self._reference: Reference | None = None
@@ -75,7 +75,7 @@ class Bound:
             objective, backend = self.objective, self.objective.backend
             arrays = [backend.numpy(leaf) for leaf in objective.start]
 
-            def to_backend() -> list[Any]:
+            def to_backend() -> list[Array]:
                 return [backend.array(a, dtype=objective.dtype, device=objective.device) for a in arrays]
 
             def to_numpy() -> None:
@@ -89,7 +89,7 @@ class Bound:
             )
         return self._conversions
 
-    def _wait(self, value: Any) -> None:
+    def _wait(self, value: Array) -> None:
         self.objective.backend.wait([value])
 
 
@@ -222,7 +222,7 @@ def flat(objective: Objective, estimate: Estimate, *, dtype: type[np.floating[An
     return objective.layout.flatten([block.astype(dtype) for block in blocks])
 
 
-def _median_seconds(call: Any, wait: Any) -> float:
+def _median_seconds(call: Call, wait: Wait) -> float:
     loops = calibrate(call, wait, SAMPLE_SECONDS)
     samples = sorted(time_block(call, wait, loops)[0] / loops for _ in range(_CONVERSION_SAMPLES))
     return samples[_CONVERSION_SAMPLES // 2]

@@ -17,6 +17,13 @@ class Rosenbrock(Problem):
     """`f(x) = sum_i 100 (x_{i+1} - x_i^2)^2 + (1 - x_i)^2` (Rosenbrock 1960, doi:10.1093/comjnl/3.3.175).
 
     The start point alternates -1.2 and 1. Shifts of x are products with constant matrices, as losses do not index.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> estimate = gradest.get_estimator("analytic")(gradest.get_problem("rosenbrock", size=2))
+    >>> round(float(estimate.value), 6), estimate.gradient["x"].round(6).tolist()
+    (24.2, [-215.6, -88.0])
     """
 
     name: ClassVar[str] = "rosenbrock"
@@ -56,7 +63,15 @@ def _split(ops: Operations, x: Array, data: Mapping[str, Array]) -> tuple[Array,
 
 @dataclass(frozen=True, eq=False)
 class LogSumExp(Problem):
-    """`f(x) = log sum_i exp(x_i)`, gradient softmax(x); the start point is N(0, scale^2)."""
+    """`f(x) = log sum_i exp(x_i)`, gradient softmax(x); the start point is N(0, scale^2).
+
+    Examples
+    --------
+    >>> import gradest
+    >>> gradient = gradest.get_estimator("analytic")(gradest.get_problem("logsumexp", size=4)).gradient["x"]
+    >>> round(float(gradient.sum()), 6)  # softmax adds up to 1
+    1.0
+    """
 
     name: ClassVar[str] = "logsumexp"
 
@@ -92,7 +107,15 @@ class _TwoScalars(Problem):
 
 @dataclass(frozen=True, eq=False)
 class CubicGraph(_TwoScalars):
-    """`F(x, y) = x^2 (x + y)`, gradient `(3 x^2 + 2 x y, x^2)`: (24, 4) at (2, 3)."""
+    """`F(x, y) = x^2 (x + y)`, gradient `(3 x^2 + 2 x y, x^2)`: (24, 4) at (2, 3).
+
+    Examples
+    --------
+    >>> import gradest
+    >>> cubic = gradest.get_problem("cubic-graph")
+    >>> cubic.layout.num_parameters
+    2
+    """
 
     name: ClassVar[str] = "cubic-graph"
 
@@ -112,7 +135,15 @@ class CubicGraph(_TwoScalars):
 
 @dataclass(frozen=True, eq=False)
 class LogGraph(_TwoScalars):
-    """`F(x, y) = log x + x^2 y + y^2`, gradient `(1/x + 2 x y, x^2 + 2 y)`: (12.5, 10) at (2, 3)."""
+    """`F(x, y) = log x + x^2 y + y^2`, gradient `(1/x + 2 x y, x^2 + 2 y)`: (12.5, 10) at (2, 3).
+
+    Examples
+    --------
+    >>> import gradest
+    >>> log = gradest.get_problem("log-graph")
+    >>> log.layout.num_parameters
+    2
+    """
 
     name: ClassVar[str] = "log-graph"
 

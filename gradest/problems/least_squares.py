@@ -44,6 +44,13 @@ class LeastSquares(_LinearModel):
 
     X is `(num_samples, num_features)`, N(0, 1); y is a linear function of it with noise of standard deviation
     `noise`; the start point is N(0, 1).
+
+    Examples
+    --------
+    >>> import gradest
+    >>> problem = gradest.get_problem("least-squares")
+    >>> problem.layout.names, problem.has_closed_form
+    (('w',), True)
     """
 
     name: ClassVar[str] = "least-squares"
@@ -76,6 +83,13 @@ class PolynomialRegression(_LinearModel):
     """Least squares in the monomials 1, t, ..., t^degree of points t in [-1, 1]: ill-conditioned as it grows.
 
     The response is sin(pi t) with noise of standard deviation `noise`; the start point is N(0, 1).
+
+    Examples
+    --------
+    >>> import gradest
+    >>> problem = gradest.get_problem("polynomial-regression")
+    >>> problem.layout.num_parameters
+    6
     """
 
     name: ClassVar[str] = "polynomial-regression"

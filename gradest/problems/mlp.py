@@ -54,6 +54,15 @@ class MLP(Problem):
         Whether layers have biases.
     seed
         Of the start point: W ~ N(0, 1/fan_in), b ~ N(0, 0.01).
+
+    Examples
+    --------
+    >>> import gradest
+    >>> mlp = gradest.get_problem("mlp", dataset="iris", widths=(8,), batch=32)
+    >>> mlp.layout.num_parameters
+    67
+    >>> gradest.get_estimator("reverse")(mlp).gradient[mlp.layout.names[0]].shape
+    (4, 8)
     """
 
     name: ClassVar[str] = "mlp"

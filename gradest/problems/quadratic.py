@@ -20,6 +20,13 @@ class Quadratic(Problem):
     H is symmetric positive definite `(P, P)` with eigenvalues spaced geometrically from 1 to `condition` in a random
     orthonormal basis; b and the start point are N(0, 1). `condition=0` gives H = 0, a linear function. `offset`
     is a constant that no difference should feel.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> quadratic = gradest.get_problem("quadratic", size=3)
+    >>> gradest.get_estimator("analytic")(quadratic).cost
+    Cost(values=0, jvps=0, vjps=1)
     """
 
     name: ClassVar[str] = "quadratic"

@@ -12,6 +12,13 @@ class SoftmaxRegression(MLP):
     """Mean softmax cross-entropy of `z = x W + b`: gradient `X^T (softmax(z) - targets) / N`.
 
     Fields as `MLP`, with no hidden layers.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> problem = gradest.get_problem("softmax-regression", dataset="iris")
+    >>> problem.layout.shapes
+    ((4, 3), (3,))
     """
 
     name: ClassVar[str] = "softmax-regression"

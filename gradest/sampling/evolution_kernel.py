@@ -23,7 +23,7 @@ from gradest.estimate import KernelResult
 from gradest.objective import Objective
 from gradest.operations import Array, Data
 from gradest.sampling.cancellation import rounding_matters, warn_if_cancelled
-from gradest.sampling.sampler import Draws, add_leaves, bound_step, evaluate_at, place
+from gradest.sampling.sampler import Draws, add_leaves, evaluate_at, evaluation_path, place
 from gradest.sampling.shaping import centred_weights, shaped_weights
 from gradest.sampling.workers import Block, Crew, Group, task_groups
 from gradest.tangents import Tangent, mirrored
@@ -96,6 +96,7 @@ class EvolutionKernel:
         self.objective = objective
         self._draw = draw
         self._packed = packed
+        self._loops = evaluate is None and evaluation_path(objective) == "loop"
         self._exact = strategy.differences == "exact"
         # Both sides of a pair go through a loss in operations together: linear operations on a direction and its
         # opposite cost half of what two directions cost.
@@ -104,9 +105,9 @@ class EvolutionKernel:
         self.needs_value = strategy.baseline == "value" and not self._exact
         self.watches_rounding = not self._exact and rounding_matters(objective.dtype, strategy.sigma)
         # Steps are compiled where the framework compiles: their branches may depend on fields, never on a value.
-        self._values = bound_step(objective, self._values_step)
-        self._slopes = bound_step(objective, self._slopes_step)
-        self._combine = bound_step(objective, lambda noise, weights, data: self._sum(self._tangents(noise), weights))
+        self._values = objective.stepped(self._values_step)
+        self._slopes = objective.stepped(self._slopes_step)
+        self._combine = objective.stepped(lambda noise, weights, data: self._sum(self._tangents(noise), weights))
         self._local = threading.local()  # threads of one executor run parts of one kernel at once
         self._evaluate = evaluate or self._evaluate_at
         self._dtype = None if evaluate is None else objective.dtype
@@ -223,6 +224,10 @@ class EvolutionKernel:
         return as_tangents(layout.unflatten(flat))
 
     def _sum(self, tangents: Sequence[Tangent], weights: Array) -> Leaves:
+        backend, dtype = self.objective.backend, self.objective.dtype
+        if self._loops and backend.dtype(weights) != dtype:
+            # A loss that computes in double precision must not make float64 of float32 directions, as NumPy would.
+            weights = backend.array(backend.numpy(weights), dtype=dtype, device=self.objective.device)
         return tuple(tangent.combine(self.objective.ops, weights) for tangent in tangents)
 
 

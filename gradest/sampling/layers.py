@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradest.autodiff.forwarding import ForwardingOperations
-from gradest.backend import Data, Leaves
+from gradest.backend import Leaves
 from gradest.errors import UnsupportedError
 from gradest.objective import Objective
-from gradest.operations import Array, Operations
+from gradest.operations import Array, Data, Operations
 
 Intercept = Callable[["Layer", Array, Array], Array]
 """`(layer, input, pre-activation) -> pre-activation`, called at each affine operation."""

@@ -5,7 +5,7 @@ not depend on the number of workers. This module knows no particular estimator.
 """
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -138,14 +138,6 @@ def place(objective: Objective, noise: Noise, *, dtype: str | None = None) -> No
         return objective.backend.array(values, dtype=dtype, device=objective.device, copy=False)
 
     return tuple(convert(entry, each) for entry, each in zip(noise, dtypes, strict=True))
-
-
-def bound_step(objective: Objective, step: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `step(*arrays, data)` with the data bound, compiled unless the population is evaluated in a loop."""
-    if objective.population_path != "loop":
-        return objective.compile(step)
-    # A loop over directions reads values one by one, which no framework can trace.
-    return objective.scoped(lambda *arrays: step(*arrays, objective.data))
 
 
 def evaluate_at(

@@ -4,9 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.errors import NonFiniteError, unknown_name
+from gradest.theory.direction_only import SHAPINGS
 
 BASELINES = ("none", "value", "leave-one-out", "mean")
-SHAPINGS = ("centered-rank", "z-score", "sign")
 
 Values = NDArray[np.float64]
 

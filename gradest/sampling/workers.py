@@ -18,6 +18,7 @@ from gradest.backend import Leaves
 from gradest.errors import GradestError, InvalidInputError
 from gradest.estimate import Cost
 from gradest.objective import Objective
+from gradest.operations import NumpyArray
 
 Block = tuple[int, int]
 Group = tuple[Block, ...]
@@ -187,7 +188,7 @@ class _Sent:
 
     __slots__ = ("dtype", "values")
 
-    def __init__(self, values: Any, dtype: str) -> None:
+    def __init__(self, values: NumpyArray, dtype: str) -> None:
         self.values = values
         self.dtype = dtype
 

@@ -28,6 +28,13 @@ def check_backend(backend: str | Backend, *, state: State | None = None) -> list
     state
         Returns the framework's global settings (dtype, threads, generators) in a form that can be compared: it is
         called before and after all checks. NumPy's own are compared in any case.
+
+    Examples
+    --------
+    >>> from gradest.testing import check_backend
+    >>> results = check_backend("numpy")
+    >>> [result.name for result in results][:3], [str(result) for result in results if result.passed is False]
+    (['round trip', 'aliasing', 'operations'], [])
     """
     chosen = get_backend(backend)
     before = _global_state(state)

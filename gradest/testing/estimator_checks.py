@@ -82,6 +82,14 @@ def check_estimator(
         There is no check, or no backend, of a name.
     MissingDependencyError
         A backend's framework is not installed.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> from gradest.testing import check_estimator
+    >>> results = check_estimator(gradest.get_estimator("fd-central"), checks=["cost", "inputs"])
+    >>> [(result.name, result.passed) for result in results]
+    [('cost', True), ('inputs', True)]
     """
     chosen = tuple(CHECKS) if checks is None else tuple(checks)
     for name in chosen:

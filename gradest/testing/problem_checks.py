@@ -37,6 +37,14 @@ def check_problem(problem: Problem, *, backends: Sequence[str] = ("numpy",)) -> 
     ------
     UnknownNameError, MissingDependencyError
         There is no backend of a name, or its framework is not installed.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> from gradest.testing import check_problem
+    >>> results = check_problem(gradest.get_problem("quadratic", size=3))
+    >>> [result.name for result in results if result.passed]
+    ['arrays', 'population', 'closed form', 'interpreters', 'losses']
     """
     for backend in backends:
         get_backend(backend)

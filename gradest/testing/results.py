@@ -29,6 +29,13 @@ class CheckResult:
         The probability that a faultless subject fails this check; 0 for a check that is not statistical.
     applies
         Whether the check could be made; where not, `detail` says why and `passed` is true.
+
+    Examples
+    --------
+    >>> from gradest.testing import CheckResult
+    >>> result = CheckResult("cost", True, "8 values")
+    >>> result.name, result.passed
+    ('cost', True)
     """
 
     name: str
@@ -67,6 +74,16 @@ def raise_on_failure(results: Iterable[CheckResult]) -> None:
     ------
     CheckFailedError
         It is an AssertionError, so that test runners count it as a failure.
+
+    Examples
+    --------
+    >>> from gradest.testing import CheckFailedError, CheckResult, raise_on_failure
+    >>> raise_on_failure([CheckResult("cost", True, "8 values")])
+    >>> try:
+    ...     raise_on_failure([CheckResult("cost", False, "counted 9 values, declared 8")])
+    ... except CheckFailedError as error:
+    ...     print("refused:", "counted 9 values" in str(error))
+    refused: True
     """
     failed = [str(result) for result in results if not result.passed]
     if failed:

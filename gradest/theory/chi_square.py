@@ -19,6 +19,8 @@ _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
 
 def _log_prefactor(a: float, x: float) -> float:
     """Return log(x^a e^-x / Gamma(a + 1)), without the cancellation of large terms where a is large."""
+    # For large a the three terms are each of size a log a, and leave a difference of size one: their leading parts are
+    # cancelled by hand, by Stirling's series for the gamma function.
     if a < _STIRLING_FROM:
         return a * math.log(x) - x - math.lgamma(a + 1)
     correction = sum(term / a ** (2 * i + 1) for i, term in enumerate(_STIRLING))
@@ -78,6 +80,12 @@ def chi2_cdf(statistic: float, *, degrees_of_freedom: float) -> float:
     """Return the probability that a chi-square variable is at most `statistic`.
 
     Formula: the regularised lower incomplete gamma function P(degrees/2, statistic/2). Source: DLMF 8.11.4, https://dlmf.nist.gov/8.11.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> round(theory.chi2_cdf(3.841459, degrees_of_freedom=1), 4)
+    0.95
     """
     return _tails(statistic, degrees_of_freedom)[0]
 
@@ -86,6 +94,12 @@ def chi2_sf(statistic: float, *, degrees_of_freedom: float) -> float:
     """Return the p-value of a chi-square test, P(X > statistic), accurate far into the tail.
 
     Source: DLMF 8.9.2, https://dlmf.nist.gov/8.9, evaluated by Lentz's method.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> f"{theory.chi2_sf(100.0, degrees_of_freedom=2):.4e}"
+    '1.9287e-22'
     """
     return _tails(statistic, degrees_of_freedom)[1]
 
@@ -99,6 +113,12 @@ def chi2_quantile(probability: float, *, degrees_of_freedom: float, upper: bool 
     ------
     InvalidInputError
         The probability is not in (0, 1), or the degrees of freedom are not positive.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> round(theory.chi2_quantile(0.95, degrees_of_freedom=1), 4)
+    3.8415
     """
     if not 0 < probability < 1:
         raise InvalidInputError(f"a probability must lie strictly between 0 and 1; found {probability}; try 0.05")
@@ -126,6 +146,12 @@ def normal_quantile(probability: float) -> float:
     """Return the quantile of the standard normal distribution: z with P(Z <= z) = probability.
 
     Source: Wichura 1988, algorithm AS 241, doi:10.2307/2347330, in Python's statistics module.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> round(theory.normal_quantile(0.975), 4)
+    1.96
     """
     if not 0 < probability < 1:
         raise InvalidInputError(f"a probability must lie strictly between 0 and 1; found {probability}; try 0.05")

@@ -69,6 +69,12 @@ def covariance(distribution: str, gradient: ArrayLike, num_samples: int, *, rank
         There is no law of the name.
     InvalidInputError
         `num_samples` or `rank` is not a positive integer, or "low-rank" has no rank.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> theory.covariance("normal", [3.0, 4.0], num_samples=1).round(6).tolist()
+    [[34.0, 12.0], [12.0, 41.0]]
     """
     require_positive_integer("num_samples", num_samples)
     array = np.asarray(gradient, dtype=np.float64)

@@ -23,6 +23,12 @@ def shaping_scale(shaping: str) -> float:
     Formula: 1 for z-score, 1/(2 sqrt(pi)) = 0.2821 for centred ranks in [-1/2, 1/2], sqrt(2/pi) for the sign of
     antithetic differences. Exact for linear f, z-score and rank in the limit of many directions; rank and sign also
     for any increasing function of a linear f. Source: derived; Wierstra et al. 2014, JMLR 15:949-980, for ranks.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> round(theory.shaping_scale("centered-rank"), 4)
+    0.2821
     """
     _require_shaping(shaping)
     scales = {"z-score": 1.0, "centered-rank": 1 / (2 * math.sqrt(math.pi)), "sign": math.sqrt(2 / math.pi)}
@@ -35,6 +41,12 @@ def shaping_relative_variance(shaping: str, *, num_parameters: int) -> float:
     Formula: P - 1/2 for z-score; pi P/3 + 2 sqrt(3) - 4 for centred ranks, by the variance of Gini's mean
     difference; pi P/2 - 1 for the sign (N pairs). Linear f; z-score and rank in the limit of many directions,
     sign exact for every N. Source: derived; Nair 1936, Biometrika 28:428-436, for Gini's difference.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> theory.shaping_relative_variance("z-score", num_parameters=100)
+    99.5
     """
     _require_shaping(shaping)
     require_positive_integer("num_parameters", num_parameters)
@@ -65,6 +77,14 @@ def expected_cosine(distribution: str, *, num_parameters: int, num_samples: int)
         The law depends on the axes, or no exact form is known; see `approximate_cosine`.
 
     Source: derived.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> round(theory.expected_cosine("normal", num_parameters=100, num_samples=1), 4)
+    0.08
+    >>> round(theory.expected_cosine("orthogonal", num_parameters=100, num_samples=100), 4)
+    1.0
     """
     orthogonal_pairs(distribution, num_parameters=num_parameters, num_samples=num_samples)
     if distribution == "normal" or (num_samples == 1 and distribution in ("sphere", "orthogonal", "orthogonal-chi")):
@@ -83,6 +103,12 @@ def expected_squared_cosine(distribution: str, *, num_parameters: int, num_sampl
     Exact for any differentiable f (forward gradient), and for quadratic f under antithetic ES.
 
     Source: derived.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> theory.expected_squared_cosine("orthogonal", num_parameters=100, num_samples=25)
+    0.25
     """
     orthogonal_pairs(distribution, num_parameters=num_parameters, num_samples=num_samples)
     if distribution == "normal":
@@ -110,6 +136,15 @@ def linear_cosine(distribution: str, *, baseline: str, num_parameters: int, num_
     ----------
     baseline
         "antithetic", "value", "leave-one-out" or "mean"; with "none" the cosine depends on f(x), and None is returned.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> asked = {"num_parameters": 100, "num_samples": 10}
+    >>> round(theory.linear_cosine("normal", baseline="antithetic", **asked), 3)
+    0.296
+    >>> theory.linear_cosine("normal", baseline="none", **asked) is None
+    True
     """
     centred = baseline in ("leave-one-out", "mean")
     if baseline == "none" or (centred and (distribution != "normal" or num_samples == 1)):
@@ -125,6 +160,12 @@ def approximate_cosine(relative_mse: float) -> float:
     """Return 1 / sqrt(1 + V) for an unbiased estimator of relative MSE V; not exact, but the limit for large P and N.
 
     For normal directions it is sqrt(N/(N+P+1)). Source: derived, ratio of expectations.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> round(theory.approximate_cosine(relative_mse=3.0), 6)
+    0.5
     """
     return 1 / math.sqrt(1 + relative_mse)
 
@@ -134,6 +175,12 @@ def projection_relative_mse(*, num_parameters: int, num_samples: int) -> float:
 
     It is 0 from N = P on. Exact for any differentiable f, also for least squares in the span of N normal
     directions. Source: derived; Fluegel et al. 2024, arXiv:2410.17764, for the estimator.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> theory.projection_relative_mse(num_parameters=100, num_samples=25)
+    0.75
     """
     require_positive_integer("num_parameters", num_parameters)
     require_positive_integer("num_samples", num_samples)
@@ -144,5 +191,12 @@ def optimal_shrinkage(relative_mse: float) -> tuple[float, float]:
     """Return alpha = 1/(1+V) that minimises the MSE of alpha g_hat, and the relative MSE V/(1+V) it leaves.
 
     Exact for any unbiased estimator of relative MSE V. Source: derived.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> alpha, left = theory.optimal_shrinkage(relative_mse=3.0)
+    >>> alpha, left
+    (0.25, 0.75)
     """
     return 1 / (1 + relative_mse), relative_mse / (1 + relative_mse)

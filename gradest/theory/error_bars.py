@@ -20,6 +20,12 @@ def squared_error_variation(*, num_parameters: int, num_samples: int) -> float:
     2/N + O(1/P) beyond. Laws with lighter tails of (g.v)^2, such as Rademacher and the sphere, vary less.
 
     Source: derived.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> round(theory.squared_error_variation(num_parameters=1000, num_samples=100), 4)
+    0.0221
     """
     require_positive_integer("num_parameters", num_parameters)
     require_positive_integer("num_samples", num_samples)
@@ -40,6 +46,12 @@ def relative_mse_standard_error(replicates: int, *, num_samples: int, num_parame
 
     Formula: sqrt(CV^2 / K) with CV^2 from `squared_error_variation`. Exact for normal directions, any N; used
     for other laws it is an approximation. Source: derived.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> round(theory.relative_mse_standard_error(32, num_samples=100, num_parameters=1000), 4)
+    0.0263
     """
     require_positive_integer("replicates", replicates)
     return math.sqrt(squared_error_variation(num_parameters=num_parameters, num_samples=num_samples) / replicates)
@@ -62,6 +74,13 @@ def relative_mse_bounds(
         Probability of lying outside, both sides together, in (0, 1).
 
     Source: Satterthwaite 1946, doi:10.2307/3002019.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> low, high = theory.relative_mse_bounds(32, num_samples=100, num_parameters=1000, false_alarm=0.01)
+    >>> round(low, 3), round(high, 3)
+    (0.934, 1.069)
     """
     if not 0 < false_alarm < 1:
         raise InvalidInputError(f"false_alarm must lie strictly between 0 and 1; found {false_alarm}; try 1e-3")

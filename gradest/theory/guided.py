@@ -41,16 +41,24 @@ def predict_guided(
         A number is out of range.
 
     Source: derived; Maheswaranathan et al. 2019, arXiv:1806.10230, define the estimator.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> found = theory.predict_guided(num_parameters=99, num_guides=2, num_samples=10, alpha=1.0, scale=1.0, share=0.5)
+    >>> round(found.relative_mse, 6)  # unguided: (P + 1) / N
+    10.0
     """
     for name, count in (("num_parameters", num_parameters), ("num_guides", num_guides), ("num_samples", num_samples)):
         require_positive_integer(name, count)
     if not 0.0 < alpha <= 1.0:
         raise InvalidInputError(f"alpha must be in (0, 1]; found {alpha}; try alpha=0.5")
     if not 0.0 <= share <= 1.0:
-        raise InvalidInputError(f"share must be |U^T g|^2 / |g|^2, in [0, 1]; found {share}")
+        raise InvalidInputError(f"share must be |U^T g|^2 / |g|^2, in [0, 1]; found {share}; try share=0.5")
     largest = alpha + (1.0 - alpha) * num_parameters / num_guides
     inside, outside = scale, scale * alpha / largest  # what the mean keeps of g in the span, and of g outside it
     off = share * (1.0 - inside) ** 2 + (1.0 - share) * (1.0 - outside) ** 2
+    # Wick's theorem for normal v of covariance A: Cov[(g.v) v] has the trace (g.A g) tr A + |A g|^2, with tr A = P.
     along = alpha + (largest - alpha) * share  # g.A g / |g|^2
     scatter = (scale / largest) ** 2 * num_parameters * along + share * inside**2 + (1.0 - share) * outside**2
     return Prediction(

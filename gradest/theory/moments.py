@@ -41,6 +41,12 @@ def excess(distribution: str, shape: Sequence[int] = (), *, rank: int | None = N
     has plain normal directions under "low-rank". Exact for every g.
 
     Source: derived from fourth moments; low rank, Sarkar et al. 2025, arXiv:2511.16652 (the law, not the formula).
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> theory.excess("normal"), theory.excess("rademacher"), theory.excess("low-rank", (10, 5), rank=2)
+    (2.0, 0.0, 18.0)
     """
     law = law_of(marginal(distribution))
     if law.fixed_length:
@@ -82,6 +88,12 @@ def mean_excess(
         Blocks or shares are missing where the law needs them, or shares do not add up to 1.
     UnsupportedError
         No excess is derived for the law.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> theory.mean_excess("low-rank", blocks=[(10, 5), (5,)], shares=[0.5, 0.5], rank=2)
+    10.0
     """
     if not law_of(distribution).factored:
         return excess(distribution)
@@ -133,6 +145,14 @@ def relative_mse_linear(
     (antithetic evolution strategies, SPSA).
 
     Source: derived; Belouze 2022, arXiv:2209.06302, states that Rademacher is the best independent law.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> theory.relative_mse_linear("normal", num_parameters=99, num_samples=10)
+    10.0
+    >>> theory.relative_mse_linear("orthogonal", num_parameters=100, num_samples=100)
+    0.0
     """
     c = mean_excess(distribution, blocks=blocks, shares=shares, rank=rank)
     return linear_part(distribution, num_parameters=num_parameters, num_samples=num_samples, excess=c)

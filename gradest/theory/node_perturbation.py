@@ -29,6 +29,14 @@ class NodeLayer:
         The gradient of the loss by a shift of z, shape (B, H), float64.
     bias
         Whether b is a parameter.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradest import theory
+    >>> layer = theory.NodeLayer(inputs=np.ones((4, 3)), slopes=np.ones((4, 2)), bias=True)
+    >>> layer.gains.tolist(), layer.squared_gradient
+    ([4.0, 4.0, 4.0, 4.0], 128.0)
     """
 
     inputs: NDArray[np.float64]
@@ -117,6 +125,16 @@ def predict_node_perturbation(
         There is no layer, or the gradient vanishes.
 
     Source: derived. Widrow & Lehr 1990, doi:10.1109/5.58323 (MR III), define the estimator for one layer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradest import theory
+    >>> layer = theory.NodeLayer(inputs=np.ones((4, 3)), slopes=np.ones((4, 2)), bias=True)
+    >>> norm = float(np.sqrt(layer.squared_gradient))
+    >>> found = theory.predict_node_perturbation("normal", layers=[layer], gradient_norm=norm, num_samples=10)
+    >>> round(found.relative_mse, 6)
+    0.3
     """
     law = marginal(distribution)
     require_positive_integer("num_samples", num_samples)
@@ -129,7 +147,7 @@ def predict_node_perturbation(
     moments = _moments(layers, gradient_norm, rank)
     error = moments.error(law) / num_samples
     pairs = orthogonal_pairs(distribution, num_parameters=moments.nodes, num_samples=num_samples)
-    if pairs:
+    if pairs:  # as in `covariance`, with the nodes as the dimensions
         fixed_length = "coordinates" if law == "coordinates" else "sphere"
         error -= pairs / num_samples**2 * moments.error(fixed_length) / (moments.nodes - 1)
     return Prediction(

@@ -42,6 +42,13 @@ class Prediction:
         Author, year, DOI or arXiv id, or "derived" with the statement it follows from.
     cosine
         E cos(g_hat, g), the mean cosine of a single estimate with the gradient; None where no formula is known.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> predicted = theory.predict_forward_gradient("normal", num_parameters=99, num_samples=10)
+    >>> predicted.target, predicted.relative_mse, predicted.bias_order is None
+    ('gradient', 10.0, True)
     """
 
     target: str
@@ -68,6 +75,13 @@ class LocalModel:
         |H|_F; None where the curvature is not known.
     hessian_diagonal_norm
         |diag H|_2; needed by laws that are not rotation invariant.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> model = theory.LocalModel(gradient_norm=5.0, value=7.0)
+    >>> model.curved, model.value
+    (False, 7.0)
     """
 
     gradient_norm: float
@@ -96,7 +110,15 @@ class LocalModel:
 
 
 def local_model(gradient: ArrayLike, *, hessian: ArrayLike | None = None, value: float | None = None) -> LocalModel:
-    """Return the scalars of a gradient (P,) and, where given, a symmetric Hessian (P, P), in float64."""
+    """Return the scalars of a gradient (P,) and, where given, a symmetric Hessian (P, P), in float64.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> model = theory.local_model([3.0, 4.0], hessian=[[2.0, 0.0], [0.0, 1.0]], value=7.0)
+    >>> model.gradient_norm, model.hessian_trace, model.value
+    (5.0, 3.0, 7.0)
+    """
     norm = float(np.linalg.norm(np.asarray(gradient, dtype=np.float64)))
     if hessian is None:
         return LocalModel(gradient_norm=norm, value=value)

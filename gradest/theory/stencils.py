@@ -33,6 +33,13 @@ class DifferenceRule:
         Sum of |weights|: what a bound on each evaluation's error is multiplied by, over h.
     rms_amplification
         Root of the sum of squared weights: the same for independent noise of a standard deviation.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> forward = theory.difference_rule("forward")
+    >>> forward.order, forward.truncation, forward.amplification
+    (1, 0.5, 2.0)
     """
 
     order: int
@@ -49,6 +56,12 @@ def central_coefficients(order: int) -> dict[int, Fraction]:
 
     Formula: w_j = (-1)^(j+1) (k!)^2 / (j (k-j)! (k+j)!), w_-j = -w_j. Exact for polynomials of degree 2k.
     Source: Fornberg 1988, doi:10.1090/S0025-5718-1988-0935077-0.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> {j: str(weight) for j, weight in theory.central_coefficients(4).items()}
+    {-2: '1/12', -1: '-2/3', 1: '2/3', 2: '-1/12'}
     """
     if order < 2 or order % 2:
         raise InvalidInputError(f"central differences have an even order of 2 or more; found {order}; try order=4")
@@ -82,6 +95,13 @@ def difference_rule(scheme: str, *, order: int | None = None) -> DifferenceRule:
     of f' itself is not counted.
 
     Source: Taylor's theorem; Squire & Trapp 1998, doi:10.1137/S003614459631241X, for the complex step.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> rule = theory.difference_rule("five-point")
+    >>> rule.order, round(1 / rule.truncation), rule.amplification
+    (4, 30, 1.5)
     """
     if scheme not in SCHEMES:
         raise unknown_name("difference scheme", scheme, SCHEMES)
@@ -101,6 +121,7 @@ def difference_rule(scheme: str, *, order: int | None = None) -> DifferenceRule:
     five = _central_rule(4)
     if scheme == "five-point":
         return five
+    # (4 D(h/2) - D(h)) / 3 is the five-point rule at step h/2, written otherwise.
     return DifferenceRule(
         order=4,
         derivative=5,
@@ -128,6 +149,13 @@ def difference_error(
     ------
     InvalidInputError
         The step is not positive.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> error = theory.difference_error("central", 1e-5, noise=1e-16, derivative_bound=1.0)
+    >>> f"{error:.2e}"
+    '2.67e-11'
     """
     if not step > 0:
         raise InvalidInputError(f"a difference step must be positive; found {step}; try difference_optimum")
@@ -154,7 +182,15 @@ def difference_optimum(
 
     Source: Gill, Murray, Saunders & Wright 1983, doi:10.1137/0904025; Moré & Wild 2012,
     doi:10.1145/2168773.2168777, for the root-mean-square version.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> step, error = theory.difference_optimum("central", noise=1e-16, derivative_bound=1.0)
+    >>> f"{step:.2e} {error:.2e}"
+    '6.69e-06 2.24e-11'
     """
+    # Nothing bounds the complex step from below but underflow: its square must still be a normal number.
     if scheme == "complex-step":
         step = math.sqrt(sys.float_info.min)
     else:

@@ -30,6 +30,13 @@ class ChiSquareTest:
         Rank of the predicted covariance.
     p_value
         P(chi-square > T); 1 where there is no degree of freedom left and nothing moved.
+
+    Examples
+    --------
+    >>> from gradest import theory
+    >>> test = theory.unbiasedness_statistic([[3.0, 4.0]], target=[3.0, 4.0], distribution="normal", num_samples=1)
+    >>> test.statistic, test.degrees_of_freedom, test.p_value
+    (0.0, 2, 1.0)
     """
 
     statistic: float
@@ -103,6 +110,16 @@ def unbiasedness_statistic(
         Shapes do not fit, or the target is zero.
 
     Source: derived; Sherman & Morrison 1950, doi:10.1214/aoms/1177729893, for the normal law.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradest import theory
+    >>> v = np.random.default_rng(0).standard_normal((1000, 2))
+    >>> estimates, gradient = (v @ [3.0, 4.0])[:, None] * v, [3.0, 4.0]
+    >>> test = theory.unbiasedness_statistic(estimates, target=gradient, distribution="normal", num_samples=1)
+    >>> test.degrees_of_freedom, test.p_value > 1e-6
+    (2, True)
     """
     samples, gradient = _checked(estimates, target)
     flat = gradient.ravel()

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pytest
 
 import gradest
 from gradest.autodiff.forwarding import ForwardingOperations
@@ -16,6 +17,16 @@ def test_every_operation_is_handed_on() -> None:
     assert len(names) > 25
     assert not ForwardingOperations.__abstractmethods__
     assert all(getattr(ForwardingOperations, name) is not getattr(Operations, name) for name in names)
+
+
+@pytest.mark.parametrize("unpacks", [False, True])
+def test_what_is_stated_beside_the_operations_is_the_other_s_own(unpacks: bool) -> None:
+    class Stating(ForwardingOperations):
+        def __init__(self) -> None:
+            super().__init__(OPS)
+            self.unpacks_signs = unpacks
+
+    assert ForwardingOperations(Stating()).unpacks_signs is unpacks
 
 
 def test_a_loss_is_the_same_through_it_and_each_call_is_seen() -> None:

@@ -9,9 +9,13 @@ import pytest
 
 import gradest
 from gradest.autodiff import Expressions, Shared, perturbed_values, value_and_differences
+from gradest.autodiff.forwarding import ForwardingOperations
+from gradest.datasets import synthetic_classification
+from gradest.operations import Operations
 from gradest.tangents import Rows, Zero
 
-OBJECTIVE = gradest.bind(gradest.get_problem("mlp", dataset="iris", widths=(5,), batch=12))
+DATA = synthetic_classification(30, 4, 3, seed=0)
+OBJECTIVE = gradest.bind(gradest.get_problem("mlp", dataset=DATA, widths=(5,), batch=12))
 METHODS: list[tuple[str, dict[str, Any]]] = [
     ("fd-forward", {}),
     ("fd-exact", {"step": 1e-6}),
@@ -21,21 +25,16 @@ METHODS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-class Counted:
+class Counted(ForwardingOperations):
     """Operations that count what they are asked for."""
 
-    def __init__(self, ops: Any) -> None:
-        self.ops = ops
+    def __init__(self, ops: Operations) -> None:
+        super().__init__(ops)
         self.calls: Counter[str] = Counter()
 
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self.ops, name)
-
-        def call(*args: Any, **keywords: Any) -> Any:
-            self.calls[name] += 1
-            return found(*args, **keywords)
-
-        return call
+    def forward(self, name: str, *operands: Any, **options: Any) -> Any:
+        self.calls[name] += 1
+        return super().forward(name, *operands, **options)
 
 
 def tangents(row: int) -> tuple[Any, ...]:

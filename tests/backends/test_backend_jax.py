@@ -24,7 +24,7 @@ def test_float64_that_jax_would_round_to_float32_is_refused(monkeypatch: pytest.
 
 
 def test_integers_that_jax_would_wrap_are_refused() -> None:
-    assert BACKEND.array(np.array([3, -1]), dtype="int64").tolist() == [3, -1]
+    assert np.array_equal(BACKEND.numpy(BACKEND.array(np.array([3, -1]), dtype="int64")), [3, -1])
     with pytest.raises(gradest.UnsupportedError, match="int64"):
         BACKEND.array(np.array([2**40]), dtype="int64")
 
@@ -38,8 +38,8 @@ def test_data_are_arguments_of_the_compiled_function() -> None:
 
     gradient = BACKEND.value_and_gradient(loss)
     leaves = (jnp.ones(2),)
-    assert gradient(leaves, {"x": jnp.array([1.0, 2.0])})[1][0].tolist() == [1.0, 2.0]
-    assert gradient(leaves, {"x": jnp.array([3.0, 4.0])})[1][0].tolist() == [3.0, 4.0]
+    for x in ([1.0, 2.0], [3.0, 4.0]):
+        assert np.array_equal(BACKEND.numpy(gradient(leaves, {"x": jnp.array(x)})[1][0]), x)
     assert len(traces) == 1
 
 

@@ -11,7 +11,10 @@ from click.testing import CliRunner, Result
 from support.bench_runs import QUICK_BUDGET, faults_on_path, faulty_suite
 
 from gradest.measurement.outcome import Outcome
+from gradest_bench.command import terminal
 from gradest_bench.command.main import main
+from gradest_bench.report.page import report_html
+from gradest_bench.results.loading import load
 from gradest_bench.results.outcomes import EXIT_CODES, EXIT_STORAGE, exit_code
 
 __all__ = ["faults_on_path"]
@@ -146,3 +149,58 @@ def test_compare_shortens_no_figure_whatever_the_width_of_the_screen(monkeypatch
     assert len(rows) == 3
     assert any("structured, exact differences" in row for row in rows)
     assert not any("…" in row for row in rows)
+
+
+def test_a_scaled_run_has_the_cells_of_its_suite_and_no_more(tmp_path: Path) -> None:
+    found = gradest("bench", "run", suite_file(tmp_path, "none", "double"), "--budget", 0.5, "--out", tmp_path / "run")
+    assert found.exit_code == 0, found.output
+    run = load(tmp_path / "run")
+    assert run.num_cells == len(run.records) == 3
+
+
+def test_suites_are_found_by_their_tags() -> None:
+    found = gradest("bench", "list", "--tag", "theory").output
+    assert "es-scaling" in found
+    assert "low-precision" not in found
+    unknown = gradest("bench", "list", "--tag", "theori")
+    assert unknown.exit_code == 2
+    assert "did you mean 'theory'" in unknown.output
+
+
+def test_an_outcome_is_explained_where_it_is_listed(tmp_path: Path) -> None:
+    found = gradest("bench", "run", suite_file(tmp_path, "none", "raise"), "--out", tmp_path / "run")
+    assert " ".join(found.output.split()).count(Outcome.ERROR.wording) == 1
+    assert Outcome.ERROR.wording in report_html(load(tmp_path / "run"))
+    assert Outcome.CRASHED.wording not in found.output
+
+
+def test_table_of_a_run_loses_no_digit_on_a_narrow_screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = ("bench", "run", suite_file(tmp_path, "none"), "--out", tmp_path / "run")
+    assert gradest(*run).exit_code == 0
+    monkeypatch.setattr(terminal, "_PLAIN_WIDTH", 40)
+    rows = [line for line in gradest("bench", "show", tmp_path / "run").output.splitlines() if "│" in line]
+    assert len(rows) == 2
+    assert not any("…" in row for row in rows)
+    assert "agrees" in rows[0] + rows[1]
+    assert not any("nan" in row for row in rows)  # the null estimator's zero gradient has no cosine
+
+
+def test_a_prediction_that_failed_is_told_wherever_its_cell_is_shown(tmp_path: Path) -> None:
+    unpredicted = """
+[[grid]]
+backends = ["numpy"]
+seeds = [0, 1, 2]
+problems = [{ name = "quadratic", fields = { size = 3 } }]
+estimators = [{ name = "support.bench_faults:UnpredictedES", vary = { num_samples = [4, 6] } }]
+"""
+    found = gradest("bench", "run", suite_file(tmp_path, "none", more=unpredicted), "--out", tmp_path / "run")
+    assert found.exit_code == 0, found.output
+    fault = "the prediction failed: ZeroDivisionError: no such law"
+    run = load(tmp_path / "run")
+    assert [record.reason for record in run.records if "Unpredicted" in record.cell.estimator.name] == [fault] * 2
+    shown = gradest("bench", "show", tmp_path / "run").output
+    assert f"ok: {fault}" in " ".join(shown.split())
+    assert Outcome.OK.wording not in shown
+    page = report_html(run)
+    assert page.count(fault) == 1
+    assert "and 1 more cells of support.bench_faults:UnpredictedES" in page

@@ -6,8 +6,9 @@ import pytest
 
 from gradest.errors import InvalidInputError, UnknownNameError
 from gradest_bench.suite.cells import expand
+from gradest_bench.suite.scaling import parse_as_run, scaled, text_as_run
 from gradest_bench.suite.schema import parse_suite, shipped_suites, suite_text
-from gradest_bench.suite.selection import check_names, chosen_cells, scaled, suite_errors
+from gradest_bench.suite.selection import check_names, chosen_cells, suite_errors
 
 GOOD = """
 name = "small"
@@ -153,3 +154,14 @@ def test_suite_of_the_documentation_is_well_formed() -> None:
     readme = Path(__file__).resolve().parents[2] / "benchmarks" / "suites" / "README.md"
     text = readme.read_text(encoding="utf-8").partition("```toml\n")[2].partition("```")[0]
     assert len(expand(parse_suite(text))) == 2 * 2 * 2 * 2 * (2 + 1 + 1)
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 3.0])
+def test_text_of_a_run_says_by_how_much_its_suite_was_scaled(factor: float) -> None:
+    text = suite_text("quick")
+    assert parse_as_run(text_as_run(text, factor), origin="quick") == scaled(parse_suite(text), factor)
+
+
+def test_comment_that_opens_a_suite_scales_nothing() -> None:
+    text = "# run with --budget 0.5 at first\n" + suite_text("quick")
+    assert parse_as_run(text, origin="mine") == parse_suite(text)

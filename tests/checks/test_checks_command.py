@@ -1,6 +1,7 @@
 """`gradest check` loads an estimator by name, module or file, prints a line a check and fails where one fails."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -34,7 +35,7 @@ def test_a_wrong_estimator_in_a_file_ends_in_one_and_says_what_the_scale_suggest
 
 
 def test_an_estimator_of_a_module_takes_hyperparameters() -> None:
-    estimator = get_estimator("gradest.estimators.evolution:EvolutionStrategy", num_samples=3)
+    estimator: Any = get_estimator("gradest.estimators.evolution:EvolutionStrategy", num_samples=3)
     assert estimator.num_samples == 3
 
 

@@ -3,10 +3,10 @@
 import pytest
 from support.mutants import MUTANTS
 from support.mutants_of_streams import StreamsByBackend
-from support.reference_estimators import PlainDifference, PlainEvolution
 from support.residual_feedback import ResidualFeedback
 
 from gradest.testing import CHECKS, check_estimator
+from gradest.testing.plain_estimators import PlainDifference, PlainEvolution
 
 CONTROLS = {
     "antithetic": PlainEvolution(),

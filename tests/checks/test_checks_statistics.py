@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from support.reference_estimators import PlainEvolution
 
 from gradest import UnknownNameError, get_estimator
 from gradest.testing import STATISTICAL, CheckFailedError, CheckResult, check_estimator, raise_on_failure
 from gradest.testing.known_problems import Cubic
+from gradest.testing.plain_estimators import PlainEvolution
 from gradest.testing.results import judged
 from gradest.testing.statistics import (
     deviations_allowed,

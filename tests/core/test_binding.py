@@ -47,7 +47,7 @@ def test_bad_parameters_of_a_problem_are_refused(backend: str, x: object, error:
         ({"backend": "tensorflow"}, InvalidInputError),
     ],
 )
-def test_bad_options_are_refused(options: dict[str, str], error: type[Exception]) -> None:
+def test_bad_options_are_refused(options: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
         bind(QUADRATIC, **options)
 
@@ -117,7 +117,7 @@ def test_data_cross_to_the_framework_once(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("f", [3, "loss", None])
-def test_what_is_no_function_is_refused(f: object) -> None:
+def test_what_is_no_function_is_refused(f: Any) -> None:
     with pytest.raises(InvalidTypeError):
         bind(f, {"x": np.zeros(2)})
 

@@ -70,12 +70,15 @@ def test_what_makes_no_case_is_refused(tmp_path: Path, text: str, message: str) 
         Case.load(f"{tmp_path / 'wrong.py'}:case")
 
 
+ANYTHING: Any = [3, TARGET]  # no function stands in it, and it is no tuple
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Case(3, POINT), "takes a function"),
+        (lambda: Case(ANYTHING[0], POINT), "takes a function"),
         (lambda: Case(loss, None), "params"),
-        (lambda: Case(loss, POINT, [TARGET]), "tuple"),
+        (lambda: Case(loss, POINT, ANYTHING), "tuple"),
         (lambda: Case.load("gradest.version"), "module:name"),
         (lambda: Case.load("no_such_module:case"), "no_such_module"),
         (lambda: Case.load("no_such_file.py:case"), "no Python file"),

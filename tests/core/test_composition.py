@@ -78,6 +78,13 @@ def test_nothing_that_was_traced_is_kept() -> None:
     assert np.array_equal(prepared(P).gradient["W"], right)  # the batch is the one from before
 
 
+def test_a_call_without_a_batch_is_never_at_a_stand_in() -> None:
+    case = gradest.Case(loss, P, (X,))
+    gradient = gradest.grad(case, method="reverse")
+    jax.jit(lambda x: gradient(P, x))(2 * X)
+    assert np.allclose(gradient()["W"], jax.grad(loss)(P, X)["W"], rtol=1e-6)
+
+
 def second_moment(p: dict[str, Any], key: Any) -> Any:
     return jnp.sum(p["W"] ** 2 * jax.random.normal(key, (4, 3)) ** 2)
 

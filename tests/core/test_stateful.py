@@ -1,6 +1,7 @@
 """A stateful estimator's state goes in and comes out, is never written to, and starts afresh for each replicate."""
 
 import pickle
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,10 +94,12 @@ def test_a_run_takes_the_next_batch_and_keeps_it() -> None:
 def test_the_error_of_an_estimate_is_handed_on() -> None:
     @dataclass(frozen=True)
     class WithError(ResidualFeedback):
-        def prepare_stateful_kernel(self, objective: Objective, *, executor: Any = None) -> PreparedStatefulKernel:
+        def prepare_stateful_kernel(
+            self, objective: Objective, *, executor: Executor | None = None
+        ) -> PreparedStatefulKernel:
             kernel = super().prepare_stateful_kernel(objective, executor=executor)
 
-            def call(leaves: tuple[np.ndarray], rng: int, state: None) -> tuple[KernelResult, float]:
+            def call(leaves: Any, rng: Any, state: Any) -> tuple[KernelResult, Any]:
                 result, after = kernel.call(leaves, rng, state)
                 return result._replace(error=result.gradient), after
 

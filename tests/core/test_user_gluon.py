@@ -80,7 +80,7 @@ def case(numpy_semantics: bool, flags: dict[str, bool] | None, dtype: str = "flo
 
 def native(values: np.ndarray, numpy_semantics: bool, dtype: str = "float64") -> Any:
     """Return an array of one of MXNet's two kinds; `mx.nd.array` itself warns, through SciPy."""
-    array = BACKEND.array(values, dtype=dtype)
+    array: Any = BACKEND.array(values, dtype=dtype)
     return array if numpy_semantics else array.as_nd_ndarray()
 
 

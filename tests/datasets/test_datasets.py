@@ -97,7 +97,7 @@ def test_split_refuses_a_part_without_samples(fraction: float) -> None:
 
 def test_split_refuses_what_is_no_number() -> None:
     with pytest.raises(InvalidTypeError, match="fraction"):
-        small().split("0.8")
+        small().split("0.8")  # type: ignore[arg-type]  # what is refused
 
 
 def test_synthetic_clusters_are_balanced_gaussian_and_seeded() -> None:
@@ -193,7 +193,7 @@ def test_names_and_subsets_that_do_not_exist() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'fashion-mnist'"):
         datasets.load("fashion_mnist")
     with pytest.raises(InvalidTypeError, match="from_arrays"):
-        datasets.load(GOOD_FEATURES)
+        datasets.load(GOOD_FEATURES)  # type: ignore[arg-type]  # what is refused
     with pytest.raises(InvalidInputError, match="split"):
         datasets.load("digits", subset="train")
     with pytest.raises(InvalidInputError, match="train, test, all"):

@@ -118,8 +118,10 @@ def test_all_of_a_seed_decides(other: int) -> None:
 
 def test_equal_seeds_in_any_form_give_equal_keys() -> None:
     key = root_key(7)
-    assert key == root_key(np.int64(7)) == root_key(np.uint8(7)) == root_key(np.random.SeedSequence(7)) == root_key([7])
-    assert root_key([1, 2]) == root_key(np.array([1, 2], dtype=np.uint32))  # the words of a JAX key
+    seeds: list[Any] = [np.int64(7), np.uint8(7), np.random.SeedSequence(7), [7]]
+    assert [root_key(seed) for seed in seeds] == [key] * len(seeds)
+    words: Any = np.array([1, 2], dtype=np.uint32)  # of a JAX key
+    assert root_key([1, 2]) == root_key(words)
     assert root_key(None) != root_key(None)
 
 

@@ -49,7 +49,8 @@ def squared_errors(estimator: Estimator, problem: Quadratic) -> np.ndarray:
     return np.sum((found - problem.gradient) ** 2, axis=1) / (problem.gradient @ problem.gradient)
 
 
-def is_as_predicted(errors: np.ndarray, predicted: float) -> bool:
+def is_as_predicted(errors: np.ndarray, predicted: float | None) -> bool:
+    assert predicted is not None
     return abs(errors.mean() - predicted) <= ALLOWED * errors.std() / np.sqrt(len(errors))
 
 
@@ -97,7 +98,7 @@ def test_other_estimators_take_a_new_entry(triangular: None) -> None:
 @pytest.mark.parametrize("name", list(LAWS))
 def test_every_entry_is_worded_and_predicted(name: str) -> None:
     assert LAWS[name].wording
-    at = {"num_parameters": 12, "num_samples": 3, "blocks": [(3, 4)], "rank": 1}
+    at: dict[str, Any] = {"num_parameters": 12, "num_samples": 3, "blocks": [(3, 4)], "rank": 1}
     assert 0.0 < theory.relative_mse_linear(name, **at) < 12.0
 
 

@@ -9,7 +9,7 @@ import pytest
 from support.small_losses import Quadratic, Steps
 
 import gradest
-from gradest import Estimate, Estimator
+from gradest import Estimate, Estimator, Objective
 from gradest.errors import InvalidInputError, NoiseWarning, NonFiniteError, UnknownNameError
 from gradest.estimator import Target
 from gradest.estimators.evolution import EvolutionStrategy
@@ -35,6 +35,10 @@ EXPECTED = {
     "orthogonal-chi": (SIZE + 2 - SAMPLES) / SAMPLES,
     "low-rank": (SIZE + 1 + 2 * (ROWS + COLUMNS + 1)) / SAMPLES,
 }
+
+
+def loss_at_start(objective: Objective) -> float:
+    return float(np.asarray(objective.prepare_value()(objective.start)))
 
 
 def estimates(estimator: Estimator, problem: Quadratic | Steps, replicates: int = REPLICATES) -> np.ndarray:
@@ -158,7 +162,7 @@ def test_one_sided_errors_are_the_predicted_ones(baseline: str) -> None:
     matrix, _ = problem.terms
     objective = gradest.bind(problem)
     estimator = EvolutionStrategy(baseline=baseline, antithetic=False, sigma=0.7, num_samples=SAMPLES)
-    value = float(objective.prepare_value()(objective.start))
+    value = loss_at_start(objective)
     prediction = estimator.predict(Situation(objective.layout, problem.gradient, value=value, hessian=matrix))
     assert prediction is not None
     assert prediction.relative_mse is not None
@@ -171,7 +175,7 @@ def test_one_sided_errors_are_the_predicted_ones(baseline: str) -> None:
 def test_value_baseline_returns_the_value() -> None:
     objective = gradest.bind(Quadratic())
     estimate = EvolutionStrategy(baseline="value", **ONE_SIDED)(objective, rng=0)
-    assert estimate.value == pytest.approx(float(objective.prepare_value()(objective.start)))
+    assert estimate.value == pytest.approx(loss_at_start(objective))
     assert EvolutionStrategy()(objective, rng=0).value is None
 
 
@@ -261,7 +265,7 @@ def test_exact_and_plain_differences_agree_where_rounding_is_small(options: dict
         for kind in ("plain", "exact")
     ]
     assert np.allclose(found[0].gradient["x"], found[1].gradient["x"], rtol=1e-10, atol=1e-12)
-    assert found[1].value == pytest.approx(float(objective.prepare_value()(objective.start)))
+    assert found[1].value == pytest.approx(loss_at_start(objective))
 
 
 # -- refusals -----------------------------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ from gradest.estimators.evolution import EvolutionStrategy
 from gradest.estimators.forward_gradient import ForwardGradient
 from gradest.measurement.accuracy import accuracy_of_replicates
 from gradest.situation import Situation
-from gradest.theory.prediction import Prediction
 
 SAMPLES, REPLICATES, ALLOWED = 10, 4000, 5.0
 LINEAR, CURVED = Quadratic(curvature=0.0), Quadratic()
@@ -32,7 +31,7 @@ def measured(estimator: Estimator, problem: Quadratic) -> np.ndarray:
     return cosines
 
 
-def predicted(estimator: Estimator, problem: Quadratic) -> Prediction:
+def predicted(estimator: Estimator, problem: Quadratic) -> Any:
     return estimator.predict(Situation(gradest.bind(problem).layout, problem.gradient))
 
 

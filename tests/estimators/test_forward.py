@@ -92,7 +92,7 @@ def test_a_function_without_a_forward_mode_is_refused_with_what_can_be_used() ->
     def f(x: npt.NDArray[Any]) -> Any:
         return (x**2).sum()
 
-    with pytest.raises(gradest.UnsupportedError, match="black-box"):
+    with pytest.raises(gradest.UnsupportedError, match="fd-central"):
         Forward().prepare(gradest.bind(f, np.ones(3)))
     with pytest.raises(gradest.InvalidInputError, match="engine='gradest'"):
         Forward(path="structured", engine="native")

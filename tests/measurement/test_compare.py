@@ -9,11 +9,12 @@ from click.testing import CliRunner
 
 import gradest
 from gradest import Situation
-from gradest.estimators import EvolutionStrategy
+from gradest.estimators import EvolutionStrategy, FiniteDifference
 from gradest.measurement.compare import CellResult
 from gradest.measurement.outcome import Outcome, outcome_of
 from gradest.measurement.session import Bound, Session
 from gradest.measurement.timing import Block, Timing
+from gradest.problems.quadratic import Quadratic
 from gradest_bench.command.compare_view import show_comparison
 from gradest_bench.command.main import main
 from gradest_bench.suite.cells import expand
@@ -114,8 +115,7 @@ def test_compare_and_the_worker_find_the_same() -> None:
     worker = Worker()
     facts = worker.prepare(asdict_of(cell))
     judged = worker.accuracy(cell.key)
-    result = compared(es=gradest.get_estimator("es", num_samples=10))["es"]
-    assert result.cost is not None
+    result: Any = compared(es=gradest.get_estimator("es", num_samples=10))["es"]
     assert facts["counts"]["counted"] == asdict(result.cost)
     assert facts["path"] == result.path
     assert judged["replicates"] == asdict(result.replicates)
@@ -132,9 +132,74 @@ def asdict_of(cell: Any) -> dict[str, Any]:
     return found
 
 
+class Tracing(FiniteDifference):
+    """Evaluates the loss once more at its first call, as tracing does."""
+
+    def prepare_kernel(self, objective: Any, *, executor: Any = None) -> Any:
+        prepared = super().prepare_kernel(objective, executor=executor)
+        value, calls = objective.prepare_value(), iter(range(10**9))
+
+        def call(leaves: Any, rng: Any) -> Any:
+            if next(calls) == 0:
+                value(leaves)
+            return prepared.call(leaves, rng)
+
+        return replace(prepared, call=call)
+
+
 def test_counts_are_of_the_second_call() -> None:
-    session = Session(gradest.get_estimator("fd-forward"), Bound(QUADRATIC, backend="numpy"), seeds=(0,))
+    estimator = Tracing()
+    session = Session(estimator, Bound(QUADRATIC, backend="numpy"), seeds=(0,))
     assert session.counts.counted == session.counts.stated
+    assert compared(tracing=estimator)["tracing"].cost == session.counts.stated
+
+
+class Unbound(Quadratic):
+    """Has a closed form that raises, so that no reference can be had."""
+
+    def loss_and_gradient(self, ops: Any, params: Any, data: Any) -> Any:
+        raise FloatingPointError("overflow in the closed form")
+
+
+def test_a_problem_that_raises_is_the_outcome_of_its_cells() -> None:
+    found = gradest.compare(
+        Unbound(size=3), estimators=("reverse", "es"), backends=("numpy",), dtypes=("float64",), replicates=4
+    )
+    assert [(result.outcome, result.reason) for result in found] == [
+        (Outcome.ERROR, "FloatingPointError: overflow in the closed form")
+    ] * 2
+    assert [result.stochastic for result in found] == [False, True]
+
+
+def test_a_backend_that_nobody_knows_is_a_mistake_of_the_call() -> None:
+    with pytest.raises(gradest.UnknownNameError, match="did you mean 'numpy'"):
+        gradest.compare(QUADRATIC, estimators=("reverse",), backends=("nunpy",))
+
+
+@pytest.mark.parametrize("replicates", [0, 1])
+def test_scatter_asks_for_two_replicates(replicates: int) -> None:
+    where: dict[str, Any] = {"backends": ("numpy",), "dtypes": ("float64",), "budget_seconds": 0.01}
+    with pytest.raises(gradest.InvalidInputError, match=f"'es' asks for at least 2 replicates; found {replicates}"):
+        gradest.compare(QUADRATIC, estimators=("reverse", "es"), replicates=replicates, **where)
+    (result,) = gradest.compare(QUADRATIC, estimators=("reverse",), replicates=replicates, **where)
+    assert result.outcome is Outcome.OK
+
+
+def test_the_legend_says_for_which_losses_theory_is_exact_and_what_bias_it_leaves_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from rich.console import Console
+
+    names = ("es", "spsa", "forward-gradient", "es-sign", "es-forward", "reverse")
+    found = compared(**{name: gradest.get_estimator(name) for name in names})
+    show_comparison(Console(width=250), QUADRATIC, list(found.values()))
+    printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Theory of")]
+    assert printed == [
+        "Theory of es, spsa: exact for quadratic f; a bias of order sigma^2.",
+        "Theory of forward-gradient: exact for any differentiable f; no bias.",
+        "Theory of es-sign: exact for quadratic f; a bias that stays as sigma vanishes.",
+        "Theory of es-forward: exact for linear f; a bias of order sigma^2.",
+    ]
 
 
 def disturbed_result() -> CellResult:
@@ -159,8 +224,6 @@ def test_a_disturbed_time_is_marked_in_the_table(capsys: pytest.CaptureFixture[s
 
 def test_the_command_ends_in_one_where_an_estimator_failed_and_shows_the_others() -> None:
     options = ["compare", "--problem", "quadratic", "--backends", "numpy", "--dtypes", "float64", "--budget", "0.01"]
-    failing = f"{__name__.split('.')[-1]}"
-    assert failing  # the module that holds Failing is found by its file
     result = CliRunner().invoke(main, [*options, "--estimators", f"reverse,{__file__}:Failing"])
     assert result.exit_code == 1
     assert "RuntimeError: boom" in result.output

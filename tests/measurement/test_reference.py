@@ -29,7 +29,7 @@ def test_agrees_with_rational_arithmetic_at_the_rounded_inputs(dtype: str) -> No
     problem = get_problem("least-squares", num_samples=7, num_features=3)
     objective = bind(problem, dtype=dtype)
     reference = reference_gradient(objective)
-    exact = exact_least_squares(objective.data["x"], objective.data["y"], objective.start[0])
+    exact = exact_least_squares(objective.data["x"], objective.data["y"], np.asarray(objective.start[0]))
     for found, truth in zip(reference.gradient, exact, strict=True):
         high = float(found)
         low = float(found - np.longdouble(high))

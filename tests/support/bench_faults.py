@@ -17,6 +17,8 @@ from gradest.estimator import Estimator, PreparedKernel
 from gradest.estimators.evolution import EvolutionStrategy
 from gradest.layout import Layout
 from gradest.objective import Objective
+from gradest.situation import Situation
+from gradest.theory import Prediction
 from gradest_numpy import NumpyBackend
 
 
@@ -61,6 +63,16 @@ class ScaledES(EvolutionStrategy):
             return KernelResult(result.value, tuple(self.factor * block for block in result.gradient))
 
         return PreparedKernel(kernel, right.path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnpredictedES(EvolutionStrategy):
+    """Is an evolution strategy whose prediction raises."""
+
+    name = "unpredicted-es"
+
+    def predict(self, at: Situation) -> Prediction | None:
+        raise ZeroDivisionError("no such law")
 
 
 class BrokenBackend(NumpyBackend):

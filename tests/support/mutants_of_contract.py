@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from support.reference_estimators import Array, Plain, PlainDifference, PlainEvolution
 
 from gradest import Cost, Layout
 from gradest.estimate import KernelResult
 from gradest.estimator import PreparedKernel
+from gradest.operations import NumpyArray as Array
+from gradest.testing.plain_estimators import Plain, PlainDifference, PlainEvolution
 
 F = Callable[[Array], Array]
 
@@ -119,6 +120,8 @@ class HidesNan(PlainEvolution):
 @dataclass(frozen=True)
 class ZeroSoldAsGradient(Plain):
     name = "zero"
+    source = "a fault"
+    formula = "0"
 
     def cost(self, layout: Layout) -> Cost:
         return Cost()

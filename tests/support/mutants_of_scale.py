@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from support.reference_estimators import Array, PlainEvolution, Shape
 
 from gradest import Cost, Layout, Target
 from gradest.estimate import KernelResult
 from gradest.estimator import PreparedKernel
 from gradest.estimators.evolution import EvolutionStrategy
+from gradest.operations import NumpyArray as Array
+from gradest.testing.plain_estimators import PlainEvolution, Shape
 
 F = Callable[[Array], Array]
 _LAST_MEAN = [0.0]

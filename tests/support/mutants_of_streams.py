@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from support.reference_estimators import Array, PlainEvolution, Shape
 
 from gradest import Objective
 from gradest.estimator import PreparedKernel
+from gradest.operations import NumpyArray as Array
+from gradest.testing.plain_estimators import PlainEvolution, Shape
 
 F = Callable[[Array], Array]
 

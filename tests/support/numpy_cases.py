@@ -263,12 +263,13 @@ case("cross linalg.cross", d(3, 4), d(3, 4), text=lambda xp, x, y: xp.cross(x, y
 case("trace", d(3, 4), text=lambda xp, x: xp.trace(x, offset=1))
 case("trace linalg.trace linalg.diagonal", d(2, 3, 3), jax=False, text=lambda xp, x: (
     (xp.linalg.trace(x), xp.linalg.diagonal(x)) if hasattr(xp.linalg, "trace") else xp.trace(x, 0, 1, 2)))  # fmt: skip
-for subscripts, shapes in {
+EINSUMS: dict[str, list[tuple[int, ...]]] = {
     "ij,jk->ik": [(2, 3), (3, 4)], "ij,jk": [(2, 3), (3, 4)], "ii->i": [(3, 3)], "ii": [(3, 3)], "ij->j": [(2, 3)],
     "ij->": [(2, 3)], "i,j,k->kji": [(2,), (3,), (2,)], "...ij,...jk->...ik": [(5, 2, 3), (3, 4)],
     "bij,bj->bi": [(2, 3, 4), (2, 4)], "iij,jk->k": [(2, 2, 3), (3, 2)], "ij,ij->": [(2, 3), (2, 3)],
     "i...,i": [(3, 2, 2), (3,)], "ij,kj->ik": [(2, 3), (2, 3)], "abc->cab": [(2, 3, 4)],
-}.items():  # fmt: skip
+}  # fmt: skip
+for subscripts, shapes in EINSUMS.items():
     case("einsum", *(d(*s) for s in shapes), text=lambda xp, *x, subscripts=subscripts: xp.einsum(subscripts, *x))
 case("einsum", d(2, 3), d(3, 4), text=lambda xp, x, y: xp.einsum(x, [0, 1], y, [1, 2], [2, 0]))
 case("einsum", d(2, 3), d(3, 4), text=lambda xp, x, y: xp.einsum("ij,jk", x, y, optimize=True))

@@ -1,8 +1,11 @@
 """One-point residual feedback, the plainest stateful estimator: it remembers one value between estimates."""
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from gradest import Cost, KernelResult, Layout, Objective, PreparedStatefulKernel, State, StatefulEstimator
 from gradest.directions import Directions, as_tangents, root_key
@@ -36,12 +39,13 @@ class ResidualFeedback(StatefulEstimator):
     def prepare_stateful_kernel(
         self, objective: Objective, *, executor: Executor | None = None
     ) -> PreparedStatefulKernel:
-        value, backend = objective.prepare_value(), objective.backend
+        value: Callable[[Any], Any] = objective.prepare_value()
+        backend = objective.backend
 
         def kernel(leaves: Any, rng: Any, state: State) -> tuple[KernelResult, State]:
             drawn = Directions(root_key(rng), objective.layout, num_samples=2, memory_budget_bytes=1 << 20)
             moves = [
-                backend.array(block.dense(objective.ops)[0], dtype=objective.dtype, device=objective.device)
+                backend.array(np.asarray(block.dense(objective.ops)[0]), dtype=objective.dtype, device=objective.device)
                 for block in as_tangents(drawn.block(0, 1))
             ]
             if state is None:

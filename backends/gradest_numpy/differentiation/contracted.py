@@ -181,7 +181,7 @@ def _power_norm(x: Any, order: Any, axis: Any, keepdims: bool) -> Any:
         return np.sum(sizes, axis=axis, keepdims=keepdims)
     if order == 0:
         return np.sum((x != 0).astype(x.dtype), axis=axis, keepdims=keepdims)
-    return np.sum(sizes**order, axis=axis, keepdims=keepdims) ** (1 / order)
+    return np.sum(sizes**order, axis=axis, keepdims=keepdims) ** np.asarray(1 / order, dtype=x.dtype)
 
 
 def _norm_of_matrices(x: Any, order: Any, axes: tuple[int, int], keepdims: bool) -> Any:

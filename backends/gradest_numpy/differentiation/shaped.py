@@ -99,7 +99,7 @@ def _linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, retst
     start, stop = np.broadcast_arrays(start, stop)
     step = (stop - start) / max(num - 1 if endpoint else num, 1)
     places = np.arange(num).reshape((-1,) + (1,) * np.ndim(step))
-    points = start + places * step
+    points = start + places.astype(step.dtype) * step
     if endpoint and num > 1:
         points = np.concatenate([points[:-1], np.expand_dims(stop, 0)], axis=0)  # exactly, as NumPy does
     points = np.moveaxis(points, 0, axis)
@@ -127,7 +127,8 @@ def _polyval(p: Any, x: Any) -> Any:
 @composed(np.vander)
 def _vander(x: Any, N: Any = None, increasing: bool = False) -> Any:
     powers = np.arange(len(x) if N is None else N)
-    return np.expand_dims(x, -1) ** (powers if increasing else powers[::-1]).astype(x.dtype)
+    wide = np.expand_dims(x, -1).astype(np.result_type(x, int))  # as NumPy's, which makes float64 of float32
+    return wide ** (powers if increasing else powers[::-1]).astype(wide.dtype)
 
 
 @composed(*found(np, "real_if_close"))

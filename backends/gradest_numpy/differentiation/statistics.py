@@ -52,7 +52,7 @@ def _mean(
     if where is True or where is NOT_GIVEN:
         return apply(MEAN, (a,), {"axis": axis, "keepdims": keepdims})
     count = np.sum(np.broadcast_to(plain(where), np.shape(a)), axis=axis, keepdims=keepdims)
-    return np.sum(np.where(where, a, 0), axis=axis, keepdims=keepdims) / count
+    return np.sum(np.where(where, a, 0), axis=axis, keepdims=keepdims) / count.astype(a.dtype)
 
 
 def _extreme(rule: Any, pair: Any, a: Any, axis: Any, keepdims: Any, initial: Any, where: Any) -> Any:
@@ -154,7 +154,7 @@ def _nanvar(a: Any, axis: Any = None, ddof: Any = 0, keepdims: Option = False) -
     seen = ~np.isnan(a)
     centred = np.where(seen, a - np.nanmean(a, axis=axis, keepdims=True), 0)
     count = np.sum(seen, axis=axis, keepdims=_given(keepdims, False))
-    return np.sum(np.square(centred), axis=axis, keepdims=keepdims) / (count - ddof)
+    return np.sum(np.square(centred), axis=axis, keepdims=keepdims) / (count - ddof).astype(a.dtype)
 
 
 @composed(np.nanstd)
@@ -192,7 +192,9 @@ def _quantile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepd
     place = level * (np.shape(ordered)[-1] - 1)
     below = np.floor(plain(place)).astype(int)
     above = np.minimum(below + 1, np.shape(ordered)[-1] - 1)
-    share = (place - below).astype(a.dtype)
+    share = place - below
+    if np.ndim(level) == 0:  # one level is as a Python number: it does not make float32 float64
+        share = share.astype(a.dtype)
     value = ordered[..., below] * (1 - share) + ordered[..., above] * share
     if np.ndim(level):
         value = np.moveaxis(value, tuple(range(-np.ndim(level), 0)), tuple(range(np.ndim(level))))
@@ -264,6 +266,7 @@ def _gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> A
 @composed(np.cov)
 def _cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: Any = None) -> Any:
     rows = np.atleast_2d(m)
+    rows = rows.astype(np.result_type(rows, np.float64))  # as NumPy computes it
     rows = rows.T if not rowvar and np.shape(rows)[0] != 1 else rows
     if y is not None:
         more = np.atleast_2d(y)

@@ -1,15 +1,17 @@
-"""The commands of `gradest bench`: they parse, call and print, and compute nothing."""
+"""Runs the commands of `gradest bench`. They parse, call and print, and compute nothing."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NoReturn
 
 import click
 from rich.markup import escape
-from rich.table import Table
 
+from gradest.errors import unknown_name
 from gradest_bench.command.run import run
 from gradest_bench.command.run_comparison_view import show_run_comparison
 from gradest_bench.command.run_view import show_records
-from gradest_bench.command.terminal import open_console
+from gradest_bench.command.terminal import open_console, titled_table
 from gradest_bench.report.figures import figures_of
 from gradest_bench.report.page import report_html
 from gradest_bench.report.paper import write_figures
@@ -19,7 +21,7 @@ from gradest_bench.results.loading import load
 from gradest_bench.results.run_comparison import compare_runs
 from gradest_bench.results.store import latest, read_records
 from gradest_bench.suite.cells import expand
-from gradest_bench.suite.schema import parse_suite, shipped_suites, suite_text
+from gradest_bench.suite.schema import Suite, parse_suite, shipped_suites, suite_text
 from gradest_bench.suite.selection import check_names
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -43,20 +45,27 @@ def show(folder: Path | None, problem: str | None) -> None:
 
 
 @bench.command("list")
-def list_runs() -> None:
+@click.option("--tag", help="Only suites that have it, such as accuracy or cost.")
+def list_runs(tag: str | None) -> None:
     """List the shipped suites, and the runs below results/."""
     console = open_console()
-    table = Table(title="suites", title_justify="left", title_style="bold")
-    for heading in ("name", "cells", "question"):
-        table.add_column(heading)
-    for name, file in shipped_suites().items():
-        suite = parse_suite(file.read_text(encoding="utf-8"), origin=name)
-        table.add_row(name, str(len(expand(suite))), escape(suite.question))
+    found = {
+        name: parse_suite(file.read_text(encoding="utf-8"), origin=name) for name, file in shipped_suites().items()
+    }
+    if tag is not None:
+        found = {name: suite for name, suite in found.items() if tag in suite.tags} or _no_suite(tag, found.values())
+    table = titled_table("suites", "name", "cells", "tags", "question")
+    for name, suite in found.items():
+        table.add_row(name, str(len(expand(suite))), ", ".join(suite.tags), escape(suite.question))
     console.print(table)
     for folder in runs():
         console.print(str(folder), highlight=False)
     if not runs():
         console.print(f"no runs below {ROOT.resolve()}", highlight=False)
+
+
+def _no_suite(tag: str, suites: Iterable[Suite]) -> NoReturn:
+    raise unknown_name("tag of a suite", tag, sorted({known for suite in suites for known in suite.tags}))
 
 
 @bench.command("check-suite")

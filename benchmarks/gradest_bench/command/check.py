@@ -1,4 +1,4 @@
-"""`gradest check`: an estimator, ours or a plug-in's, against the contract and theory; one line for each check."""
+"""Runs `gradest check`: an estimator, ours or a plug-in's, against contract and theory; one line for each check."""
 
 import sys
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The terminal's view of a comparison of estimators: a progress bar and one table for each dtype."""
+"""Shows a comparison of estimators in a terminal: a progress bar and one table for each dtype."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -13,8 +13,9 @@ from gradest.measurement.compare import CellResult
 from gradest.measurement.compare import Progress as Report
 from gradest.measurement.outcome import Outcome
 from gradest.problem import Problem
-from gradest_bench.command.terminal import DISTURBED, make_progress, wide_enough
-from gradest_bench.report.units import seconds
+from gradest.theory import Prediction
+from gradest_bench.command.terminal import make_progress, titled_table, wide_enough
+from gradest_bench.report.units import DISTURBED, DISTURBED_MEANS, mark, seconds
 
 
 @contextmanager
@@ -67,15 +68,25 @@ def _legend(results: Sequence[CellResult]) -> Iterator[str]:
         "units of one loss evaluation;\nMSE is relative, of a stochastic estimate about the gradient: measured ± "
         "standard error, beside what theory predicts; cosines are means."
     )
-    for exact_for in dict.fromkeys(r.predicted.exact_for for r in results if r.predicted is not None):
-        named = dict.fromkeys(r.cell.estimator for r in results if r.predicted and r.predicted.exact_for == exact_for)
-        yield f"Theory is exact for {exact_for}: {', '.join(named)}."
+    said: dict[str, dict[str, None]] = {}
+    for result in results:
+        if result.predicted is not None:
+            said.setdefault(_reach(result.predicted), {})[result.cell.estimator] = None
+    for reach, named in said.items():
+        yield f"Theory of {', '.join(named)}: {reach}."
     if any(result.timing is not None and result.timing.disturbed for result in results):
-        yield f"{DISTURBED} the machine was doing something else during this time: measure again before relying on it."
+        yield f"{DISTURBED} {DISTURBED_MEANS}."
+
+
+def _reach(predicted: Prediction) -> str:
+    """Return for which losses f a prediction is exact, and how far the mean estimate is from the gradient."""
+    order = predicted.bias_order
+    vanishing = f"of order sigma^{order}" if order else "that stays as sigma vanishes"
+    return f"exact for {predicted.exact_for}; {'no bias' if order is None else f'a bias {vanishing}'}"
 
 
 def _table(dtype: str, results: Sequence[CellResult]) -> Table:
-    table = Table(title=dtype, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD)
+    table = titled_table(dtype, box=box.SIMPLE_HEAD)
     table.add_column("estimator", no_wrap=True)
     table.add_column("backend", no_wrap=True)
     headings = ("rel. error", "cosine", "theory", "evaluations", "time", "x loss", "prepare", "MSE measured", "theory")
@@ -114,6 +125,9 @@ def _times(result: CellResult) -> tuple[str, str, str]:
     timing = result.timing
     if timing is None or timing.median_seconds is None:
         return "", "", ""
-    mark = DISTURBED if timing.disturbed else ""
     once = timing.preparation_seconds + max(0.0, timing.first_call_seconds - timing.median_seconds)
-    return seconds(timing.median_seconds) + mark, f"{result.loss_units:,.1f}{mark}", seconds(once)
+    return (
+        seconds(timing.median_seconds, disturbed=timing.disturbed),
+        f"{result.loss_units:,.1f}{mark(disturbed=timing.disturbed)}",
+        seconds(once),
+    )

@@ -1,4 +1,4 @@
-"""What `gradest list` and `gradest doctor` print."""
+"""Prints what `gradest list` and `gradest doctor` are asked for: what is there, and what is missing."""
 
 import importlib.metadata
 import os
@@ -8,13 +8,13 @@ import sys
 from rich import box
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 from threadpoolctl import threadpool_info
 
 from gradest import GradestError, __version__, get_backend, get_estimator, names
 from gradest.datasets import available
 from gradest.registry import broken_plugins, load_class, locate
+from gradest_bench.command.terminal import titled_table
 
 
 def list_group(console: Console, group: str) -> None:
@@ -42,9 +42,7 @@ def _estimators(console: Console) -> None:
 
 
 def _backends(console: Console) -> None:
-    table = Table(title="backends", box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
-    for heading in ("name", "here", "dtypes", "native", "devices"):
-        table.add_column(heading)
+    table = titled_table("backends", "name", "here", "dtypes", "native", "devices", box=box.SIMPLE_HEAD)
     for name in names("backends"):
         try:
             backend = get_backend(name)
@@ -58,9 +56,7 @@ def _backends(console: Console) -> None:
 
 
 def _problems(console: Console) -> None:
-    table = Table(title="problems", box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
-    for heading in ("name", "loss", "fields"):
-        table.add_column(heading)
+    table = titled_table("problems", "name", "loss", "fields", box=box.SIMPLE_HEAD)
     for name in names("problems"):
         found = load_class("problems", name)
         fields = ", ".join(f"{field}={default!r}" for field, default in _defaults(found).items())
@@ -73,9 +69,7 @@ def _defaults(found: type) -> dict[str, object]:
 
 
 def _datasets(console: Console) -> None:
-    table = Table(title="datasets", box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
-    table.add_column("name")
-    table.add_column("here")
+    table = titled_table("datasets", "name", "here", box=box.SIMPLE_HEAD)
     for name, state in available().items():
         table.add_row(name, state)
     console.print(table)
@@ -98,7 +92,7 @@ def show_doctor(console: Console) -> None:
         "distributed",
     )
     console.print("packages: " + ", ".join(_version(package) for package in packages), highlight=False)
-    _backends(console)
+    _backends(console)  # imports every framework that is here: only then are its thread pools loaded, and listed
     _thread_pools(console)
     _datasets(console)
     broken = broken_plugins()
@@ -114,9 +108,7 @@ def show_doctor(console: Console) -> None:
 
 def _thread_pools(console: Console) -> None:
     title = "thread pools, with every backend that is here loaded"
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    for heading in ("library", "version", "kernels for", "threads"):
-        table.add_column(heading)
+    table = titled_table(title, "library", "version", "kernels for", "threads", box=box.SIMPLE_HEAD)
     for pool in threadpool_info():
         kernels, version = str(pool.get("architecture", "")), str(pool["version"] or "")
         table.add_row(pool["internal_api"], version, kernels, str(pool["num_threads"]))

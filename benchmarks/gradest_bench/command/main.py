@@ -1,10 +1,12 @@
-"""The command line: `gradest compare`, `list`, `doctor`, `check`, `bench`. Parses, calls, prints; computes nothing."""
+"""Reads the command line: `gradest compare`, `list`, `doctor`, `check`, `bench`.
+
+This module parses, calls and prints; it computes nothing.
+"""
 
 import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from gradest import GradestError, __version__, get_problem
 from gradest.measurement.compare import compare as compare_gradients
@@ -13,6 +15,7 @@ from gradest_bench.command.check import check
 from gradest_bench.command.compare_view import progress_bar, show_comparison
 from gradest_bench.command.listing import list_group, show_doctor
 from gradest_bench.command.options import CsvOption, parse_fields
+from gradest_bench.command.terminal import open_console
 from gradest_bench.report.compare_figure import TITLE, comparison_figures
 from gradest_bench.report.paper import write_panels
 
@@ -25,7 +28,7 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except GradestError as error:
+        except GradestError as error:  # says itself what to try; a traceback would hide that
             click.echo(f"gradest: {error}", err=True)
             ctx.exit(2)
 
@@ -73,7 +76,7 @@ def compare(
 
     The error is relative to the closed-form gradient in extended precision. A cell that cannot run says why.
     """
-    console = Console()
+    console = open_console()
     chosen = get_problem(problem, **parse_fields(fields))
     with progress_bar(console) as progress:
         results = compare_gradients(
@@ -99,7 +102,7 @@ def compare(
 @click.argument("group", type=click.Choice(["estimators", "backends", "problems", "datasets"]), required=False)
 def list_names(group: str | None) -> None:
     """List estimators (with cost, target and source), backends, problems, datasets; all of them by default."""
-    console = Console()
+    console = open_console()
     for each in (group,) if group else ("estimators", "backends", "problems", "datasets"):
         list_group(console, each)
 
@@ -107,7 +110,7 @@ def list_names(group: str | None) -> None:
 @main.command()
 def doctor() -> None:
     """Say what is installed, what is missing and how to get it: versions, BLAS, threads, plug-ins, data."""
-    show_doctor(Console())
+    show_doctor(open_console())
 
 
 main.add_command(bench)

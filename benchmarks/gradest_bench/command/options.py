@@ -1,4 +1,4 @@
-"""How the command line reads lists and FIELD=VALUE pairs."""
+"""Reads lists and FIELD=VALUE pairs from the command line."""
 
 import ast
 from typing import Any
@@ -40,5 +40,6 @@ def parse_fields(pairs: tuple[str, ...]) -> dict[str, Any]:
             value = ast.literal_eval(text)
         except (ValueError, SyntaxError):
             value = text
+        # fields of frozen dataclasses must be hashable
         fields[name] = tuple(value) if isinstance(value, list) else value
     return fields

@@ -1,4 +1,4 @@
-"""The command `gradest bench run`: from what is asked to a sweep, what it says on the way, and its exit code."""
+"""Runs `gradest bench run`: makes a sweep of what is asked, shows how it goes, and gives the exit code."""
 
 import sys
 from dataclasses import dataclass
@@ -20,17 +20,18 @@ from gradest_bench.run.executors import open_executor
 from gradest_bench.run.stopping import stoppable
 from gradest_bench.run.sweep import Sweep
 from gradest_bench.suite.cells import Cell
+from gradest_bench.suite.scaling import scaled, text_as_run
 from gradest_bench.suite.schema import Suite, parse_suite, suite_text
-from gradest_bench.suite.selection import check_names, chosen_cells, scaled
+from gradest_bench.suite.selection import check_names, chosen_cells
 from gradest_bench.worker.launch import Launch
 
 _MANY_CELLS = 120
-"""A run of more cells is shown by its outcomes alone."""
+"""A run of more cells is shown by its outcomes alone: its tables would scroll away, and the report has them."""
 
 
 @dataclass(frozen=True)
 class _Request:
-    """What is to be run, and where it is kept."""
+    """Holds what is to be run, and where it is kept."""
 
     suite: Suite
     text: str
@@ -74,7 +75,8 @@ def run(
     parsed = scaled(parsed, budget)
     interpreters = _pythons(pythons)
     cells = chosen_cells(parsed, backends=backends, estimators=estimators, pythons=interpreters)
-    as_run = text if budget == 1 else f"# run with --budget {budget:g}\n{text}"
+    # a resume must be of the same text: what --budget changes is part of it
+    as_run = text_as_run(text, budget)
     folder = _folder(parsed.name, as_run, out, resume=resume)
     request = _Request(parsed, as_run, cells, folder, interpreters, threads)
     context.exit(_execute(request, executor, open_console()))
@@ -125,6 +127,7 @@ def _sweep(request: _Request, executor: str | None, console: Console) -> list[Re
 
 
 def _resume_line(folder: Path) -> str:
+    # the line is to be copied: it is what was typed, with the folder that was chosen for it
     arguments = [argument for argument in sys.argv[1:] if argument != "--resume"]
     if "--out" not in arguments:
         arguments += ["--out", str(folder)]

@@ -1,13 +1,14 @@
-"""What a comparison of two runs looks like in a terminal."""
+"""Shows a comparison of two runs in a terminal: what changed, and how much was compared."""
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from gradest_bench.results.run_comparison import FALSE_ALARM, MINIMUM_EFFECT, Comparison
+from gradest_bench.command.terminal import titled_table, wide_enough
+from gradest_bench.report.units import DISTURBED, DISTURBED_MEANS, mark
+from gradest_bench.results.run_comparison import FALSE_ALARM, MINIMUM_EFFECT, RunComparison
 
 
-def show_run_comparison(console: Console, found: Comparison) -> None:
+def show_run_comparison(console: Console, found: RunComparison) -> None:
     """Print what changed, and how much was compared."""
     for version in found.versions:
         console.print(escape(version), highlight=False)
@@ -30,26 +31,27 @@ def show_run_comparison(console: Console, found: Comparison) -> None:
     )
 
 
-def _show_times(console: Console, found: Comparison) -> None:
-    changed = sorted((t for t in found.times if t.verdict in ("faster", "slower")), key=lambda t: -t.ratio.ratio)
-    if not changed:
+def _show_times(console: Console, found: RunComparison) -> None:
+    """Print the times that changed, and those that seem to but were disturbed: these are marked, and judge nothing."""
+    shown = sorted((t for t in found.times if t.verdict != "same" and t.seems_changed), key=lambda t: -t.ratio.ratio)
+    if not shown:
         return
-    table = Table(title="time, second / first", title_justify="left", title_style="bold")
-    for heading in ("cell", "ratio", "95 % interval", "adjusted p", "verdict"):
-        table.add_column(heading)
-    for t in changed:
+    table = titled_table("time, second / first", "cell", "ratio", "95 % interval", "adjusted p", "verdict")
+    for t in shown:
+        ratio = f"{t.ratio.ratio:.3f}{mark(disturbed=t.disturbed)}"
         interval = f"{t.ratio.low:.3f} .. {t.ratio.high:.3f}"
-        table.add_row(escape(t.title), f"{t.ratio.ratio:.3f}", interval, f"{t.adjusted_p:.1e}", t.verdict)
-    console.print(table)
+        p = "" if t.disturbed else f"{t.adjusted_p:.1e}"
+        table.add_row(escape(t.title), ratio, interval, p, t.verdict)
+    wide_enough(console, [table]).print(table)
+    if any(t.disturbed for t in shown):
+        console.print(f"{DISTURBED} {DISTURBED_MEANS}.", highlight=False, style="dim")
 
 
-def _show_accuracies(console: Console, found: Comparison) -> None:
+def _show_accuracies(console: Console, found: RunComparison) -> None:
     changed = [a for a in found.accuracies if a.verdict != "same"]
     if not changed:
         return
-    table = Table(title="accuracy", title_justify="left", title_style="bold")
-    for heading in ("cell", "measure", "first", "second", "verdict"):
-        table.add_column(heading)
+    table = titled_table("accuracy", "cell", "measure", "first", "second", "verdict")
     for a in changed:
         table.add_row(escape(a.title), a.measure, f"{a.before:.3e}", f"{a.after:.3e}", a.verdict)
-    console.print(table)
+    wide_enough(console, [table]).print(table)

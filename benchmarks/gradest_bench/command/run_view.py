@@ -1,6 +1,7 @@
-"""What a sweep and its results look like in a terminal: progress, tables by problem, what did not run and why."""
+"""Shows a sweep and its results in a terminal: progress, tables by problem, what did not run and why."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -8,14 +9,18 @@ from rich.table import Table
 
 from gradest.measurement.outcome import Outcome
 from gradest.measurement.timing import DISTURBED_BELOW, Timing
-from gradest_bench.command.terminal import DISTURBED, make_progress
-from gradest_bench.report.units import bytes_text, seconds
+from gradest_bench.command.terminal import make_progress, titled_table, wide_enough
+from gradest_bench.report.record_numbers import grouped, median, variant
+from gradest_bench.report.units import DISTURBED, bytes_text, mark, seconds
 from gradest_bench.results.records import Record, number
 from gradest_bench.results.verdict import WRONG, verdict
 from gradest_bench.run.group import steps_of
 from gradest_bench.suite.cells import Cell
 
 _PLAIN_EVERY = 10
+"""Where the output is a file, a line for so many cells: a bar there would be a line for every step."""
+_MOST_TITLES = 3
+"""More cells with the same reason are counted, not named."""
 
 
 class ProgressBar:
@@ -51,6 +56,7 @@ class ProgressBar:
     def finished(self, record: Record) -> None:
         """Count whatever steps a cell did not come to."""
         self._ended += 1
+        # a cell that failed leaves steps out: the bar would never come to its end without them
         self._progress.update(self._task, advance=steps_of(record.cell) - self._steps.get(record.key, 0))
         if not self._console.is_terminal and (self._ended % _PLAIN_EVERY == 0 or self._ended == self._cells):
             self._console.print(f"{self._ended} of {self._cells} cells", highlight=False)
@@ -58,24 +64,32 @@ class ProgressBar:
 
 def show_records(console: Console, records: Sequence[Record]) -> None:
     """Print one table for each problem and dtype, then what did not run and why, then the coverage."""
-    for (problem, dtype), group in _by_problem(records).items():
-        measured = [record for record in group if record.outcome == Outcome.OK]
-        if measured:
-            console.print(_table(f"{problem}, {dtype}", measured))
+    measured = [record for record in records if record.outcome == Outcome.OK]
+    by_problem = grouped(measured, lambda record: (record.cell.problem.label, record.cell.dtype))
+    tables = [_table(f"{problem}, {dtype}", part) for (problem, dtype), part in by_problem.items()]
+    wide = wide_enough(console, tables)
+    for table in tables:
+        wide.print(table)
     show_outcomes(console, records)
 
 
 def show_outcomes(console: Console, records: Sequence[Record]) -> None:
-    """Print what did not run and why, what is wrong or disturbed, and the coverage."""
-    reasons: dict[str, list[str]] = {}
+    """Print what did not run and why, what could not be predicted, what is disturbed, and the coverage."""
+    reasons: dict[tuple[str, str], list[str]] = {}
     for record in records:
-        if record.outcome != Outcome.OK:
+        if record.outcome != Outcome.OK or record.reason:
             expected = " (expected)" if record.expected else ""
-            reasons.setdefault(f"{record.outcome}{expected}: {record.reason}", []).append(record.cell.title)
-    for reason, titles in reasons.items():
-        shown = "; ".join(titles[:3]) + (f"; and {len(titles) - 3} more" if len(titles) > 3 else "")
-        console.print(f"[bold]{escape(reason)}[/]\n  {escape(shown)}", highlight=False)
-    disturbed = sum(1 for record in records if record.timing is not None and record.timing.disturbed)
+            found = f"{record.outcome}{expected}: {record.reason}"
+            reasons.setdefault((record.outcome, found), []).append(record.cell.title)
+    explained: set[str] = set()
+    for (outcome, reason), titles in reasons.items():
+        shown = "; ".join(titles[:_MOST_TITLES])
+        more = f"; and {len(titles) - _MOST_TITLES} more" if len(titles) > _MOST_TITLES else ""
+        console.print(f"[bold]{escape(reason)}[/]\n  {escape(shown + more)}", highlight=False)
+        if outcome != Outcome.OK and outcome not in explained:
+            console.print(f"  ({Outcome(outcome).wording})", highlight=False, style="dim")
+            explained.add(outcome)
+    disturbed = sum(record.disturbed for record in records)
     if disturbed:
         console.print(
             f"{disturbed} cells were disturbed: the machine gave them less than {DISTURBED_BELOW:.0%} of its processor "
@@ -86,23 +100,11 @@ def show_outcomes(console: Console, records: Sequence[Record]) -> None:
     console.print(f"{measured} of {len(records)} cells measured", highlight=False)
 
 
-def _by_problem(records: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
-    groups: dict[tuple[str, str], list[Record]] = {}
-    for record in records:
-        groups.setdefault((record.cell.problem.label, record.cell.dtype), []).append(record)
-    return groups
-
-
 def _table(title: str, records: Sequence[Record]) -> Table:
     parameters = records[0].facts.get("num_parameters")
-    table = Table(
-        title=f"{title}, P = {parameters:,}",
-        title_justify="left",
-        title_style="bold",
-        header_style="bold",
-        pad_edge=False,
-    )
-    ordered = sorted(records, key=lambda r: (_median(r), r.cell.estimator.label))
+    table = titled_table(f"{title}, P = {parameters:,}")
+    untimed = math.inf  # what has no time comes last
+    ordered = sorted(records, key=lambda r: (median(r) if median(r) > 0 else untimed, r.cell.estimator.label))
     rows = [_row(record) for record in ordered]
     shown = [heading for heading in rows[0] if any(row[heading] for row in rows)]
     for heading in shown:
@@ -113,21 +115,17 @@ def _table(title: str, records: Sequence[Record]) -> Table:
     return table
 
 
-def _median(record: Record) -> float:
-    timing = record.timing
-    return timing.median_seconds if timing is not None and timing.median_seconds is not None else float("inf")
-
-
 def _row(record: Record) -> dict[str, str]:
     cell, accuracy = record.cell, record.accuracy
     single, scatter = accuracy.get("single", {}), accuracy.get("replicates", {})
     predicted = (accuracy.get("predicted") or {}).get("relative_mse")
+    cosine = number(single.get("cosine"))  # the zero gradient of the null estimator has none
     found, reason = verdict(record)
     return {
         "estimator": escape(cell.estimator.label),
-        "backend": cell.worker if cell.kernel == "portable" else f"{cell.worker} {cell.kernel}",
+        "backend": variant(record),
         "rel. error": f"{number(single['relative_error']):.1e}" if single else "",
-        "cosine": f"{number(single['cosine']):.4f}" if single else "",
+        "cosine": "" if math.isnan(cosine) else f"{cosine:.4f}",
         **_times(record.timing),
         "MSE": f"{number(scatter['relative_mse']):.3g}" if scatter else "",
         "theory": "" if predicted is None else f"{number(predicted):.3g}",
@@ -140,8 +138,8 @@ def _times(timing: Timing | None) -> dict[str, str]:
     if timing is None or timing.median_seconds is None:
         return {"time": "", "± IQR": "", "x loss": "", "first call": ""}
     return {
-        "time": seconds(timing.median_seconds) + (DISTURBED if timing.disturbed else ""),
-        "± IQR": "" if timing.iqr_seconds is None else seconds(timing.iqr_seconds),
-        "x loss": "" if timing.loss_units is None else f"{timing.loss_units:,.2f}",
+        "time": seconds(timing.median_seconds, disturbed=timing.disturbed),
+        "± IQR": "" if timing.iqr_seconds is None else seconds(timing.iqr_seconds, disturbed=timing.disturbed),
+        "x loss": "" if timing.loss_units is None else f"{timing.loss_units:,.2f}{mark(disturbed=timing.disturbed)}",
         "first call": seconds(timing.first_call_seconds),
     }

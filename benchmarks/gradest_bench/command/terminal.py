@@ -1,7 +1,8 @@
-"""What every view in a terminal shares: the console, a progress bar, and tables that no narrow screen folds."""
+"""Gives every view in a terminal the same console, progress bar and tables, which no narrow screen folds."""
 
 from collections.abc import Iterable
 
+from rich.box import HEAVY_HEAD, Box
 from rich.console import Console
 from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -10,9 +11,6 @@ from rich.table import Table
 _UNBOUNDED = 10_000
 """More columns than any table has."""
 _PLAIN_WIDTH = 150
-
-DISTURBED = "~"
-"""Stands behind a time during which the machine was doing something else."""
 
 
 def open_console() -> Console:
@@ -31,6 +29,14 @@ def make_progress(console: Console, *, disable: bool = False) -> Progress:
         TextColumn("{task.description}"),
     )
     return Progress(*columns, console=console, transient=True, disable=disable)
+
+
+def titled_table(title: str, *headings: str, box: Box = HEAVY_HEAD) -> Table:
+    """Return a table with its title above its left edge; columns can still be added."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=box)
+    for heading in headings:
+        table.add_column(heading)
+    return table
 
 
 def wide_enough(console: Console, tables: Iterable[Table]) -> Console:

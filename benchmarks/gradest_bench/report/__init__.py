@@ -1,4 +1,4 @@
-"""What people look at afterwards: tables, figures and the page of a run.
+"""Makes what people look at afterwards: tables, figures and the page of a run.
 
-Imports `suite` and `results`, and no terminal.
+Of the other wings it imports `suite` and `results`; it knows no terminal.
 """

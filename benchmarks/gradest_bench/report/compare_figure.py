@@ -1,10 +1,10 @@
-"""The figures of a comparison of estimators: error against cost, one for each dtype, as data for any drawer."""
+"""Makes the figures of a comparison of estimators: error against cost, one for each dtype, for any drawer."""
 
 from collections.abc import Sequence
 
 from gradest.measurement.compare import CellResult
 from gradest_bench.report.figure import Axis, Figure, Point, Series
-from gradest_bench.report.units import seconds
+from gradest_bench.report.units import DISTURBED_LABEL, seconds
 
 TITLE = "Which gradient, how right, at what cost: lower left is better"
 
@@ -31,8 +31,9 @@ def comparison_figures(results: Sequence[CellResult]) -> list[Figure]:
                 title=dtype,
                 sentence=TITLE,
                 x=Axis("time for one gradient, ms"),
-                y=Axis("relative L2 error against the extended-precision gradient"),
+                y=Axis("relative L2 error"),
                 series=tuple(series),
+                pale_means=DISTURBED_LABEL,
             )
         )
     return figures
@@ -43,11 +44,11 @@ def _cell(result: CellResult) -> tuple[str, str, str]:
 
 
 def _point(result: CellResult) -> Point:
-    assert result.timing is not None
-    assert result.timing.median_seconds is not None
-    assert result.accuracy is not None  # of those that are shown
-    taken, error = result.timing.median_seconds, max(result.accuracy.relative_error, result.reference_uncertainty)
-    mark = "~" if result.timing.disturbed else ""
-    return Point(
-        taken * 1e3, error, f"{result.cell.estimator} on {result.cell.backend}: {error:.1e}, {seconds(taken)}{mark}"
-    )
+    timing, accuracy = result.timing, result.accuracy
+    assert timing is not None  # as for all that are shown
+    assert timing.median_seconds is not None
+    assert accuracy is not None
+    error = max(accuracy.relative_error, result.reference_uncertainty)
+    taken = seconds(timing.median_seconds, disturbed=timing.disturbed)
+    tip = f"{result.cell.estimator} on {result.cell.backend}: {error:.1e}, {taken}"
+    return Point(timing.median_seconds * 1e3, error, tip, pale=timing.disturbed)

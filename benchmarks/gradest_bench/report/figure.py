@@ -1,10 +1,16 @@
-"""What a figure shows, as data: axes, series of points, and the sentence that says what is seen.
+"""Describes a figure as data: axes, series of points, and the sentence that says what is seen.
 
-It is drawn for the screen by `svg` and for paper by `paper`. This module knows neither, and no record.
+It is drawn for the screen by `svg` and for paper by `paper`; what both must agree on, ticks, colours and shapes, is
+decided here. This module knows neither of them, and no record.
 """
 
 import math
 from dataclasses import dataclass
+
+COLOURS = 10
+"""How many colours the drawers have; more names begin again."""
+SHAPES = ("circle", "square", "triangle", "diamond", "down", "plus")
+"""The shapes of marks that every drawer has; more variants begin again."""
 
 
 @dataclass(frozen=True)
@@ -19,18 +25,22 @@ class Axis:
 
 @dataclass(frozen=True)
 class Point:
-    """One mark, with the ends of its error bar, and what is said when it is pointed at."""
+    """States one mark: where it is, the ends of its error bar, and what is said when it is pointed at.
+
+    A `pale` one is to be relied on less than the others; the figure says why.
+    """
 
     x: float
     y: float
     tip: str
     low: float | None = None
     high: float | None = None
+    pale: bool = False
 
 
 @dataclass(frozen=True)
 class Series:
-    """Points of one kind: `name` decides the colour, `variant` the shape of the marks.
+    """Holds points of one kind: `name` decides the colour, `variant` the shape of the marks.
 
     `style` is "line" (marks joined), "marks", or "theory" (a dashed line without marks).
     """
@@ -43,7 +53,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Figure:
-    """A whole figure; `key` is short and unique in a report."""
+    """States a whole figure; `key` is short and unique in a report, `pale_means` says what a pale mark stands for."""
 
     key: str
     title: str
@@ -51,6 +61,12 @@ class Figure:
     x: Axis
     y: Axis
     series: tuple[Series, ...]
+    pale_means: str = ""
+
+    @property
+    def has_pale(self) -> bool:
+        """Whether any of its marks is pale."""
+        return any(point.pale for series in self.series for point in series.points)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -61,6 +77,21 @@ class Figure:
     def variants(self) -> tuple[str, ...]:
         """The variants of its series, in order, once each."""
         return tuple(dict.fromkeys(series.variant for series in self.series if series.style != "theory"))
+
+    def colour(self, name: str) -> int:
+        """Return the number of a name's colour."""
+        return self.names.index(name) % COLOURS
+
+    def shape(self, variant: str) -> str:
+        """Return the shape of a variant's marks: one for each backend, whatever the kernels."""
+        backends = list(dict.fromkeys(known.partition(" ")[0] for known in self.variants))
+        backend = variant.partition(" ")[0]
+        return SHAPES[backends.index(backend) % len(SHAPES)] if backend in backends else SHAPES[0]
+
+
+def hollow(variant: str) -> bool:
+    """Whether the marks of a variant are hollow: where a backend's name is followed by other kernels than portable."""
+    return " " in variant
 
 
 @dataclass(frozen=True)
@@ -82,6 +113,7 @@ class Scale:
         if self.axis.categories:
             return [(float(k), name) for k, name in enumerate(self.axis.categories)]
         if self.axis.log:
+            # the logarithm of a power of ten may lie a rounding beside its integer
             first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
             step = max(1, -(-(last - first) // _MOST_TICKS))
             return [(10.0**power, power_text(power)) for power in range(first, last + 1, step)]
@@ -115,6 +147,7 @@ def scale_of(axis: Axis, values: list[float]) -> Scale:
     if not axis.log:
         margin = 0.05 * (high - low) or 0.5
         return Scale(axis, low - margin, high + margin)
+    # numbers that are nearly equal are shown as such: an axis has a decade at least
     missing = max(0.0, _LEAST_DECADES - math.log10(high / low)) / 2 + 0.04 * math.log10(max(high / low, 10))
     return Scale(axis, low * 10**-missing, high * 10**missing)
 

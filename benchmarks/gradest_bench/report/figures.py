@@ -1,4 +1,4 @@
-"""Which figures a run has: each is made where its records hold the data for it.
+"""Makes every figure for which the records of a run hold the data.
 
 This module draws nothing.
 """

@@ -1,4 +1,4 @@
-"""Figures of accuracy with theory's lines: error against the step, and against N, P and sigma."""
+"""Makes the figures of accuracy with theory's lines: error against the step, and against N, P and sigma."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from gradest.estimator import Target
 from gradest.registry import locate
 from gradest.theory import difference_optimum, difference_rule
 from gradest_bench.report.figure import Axis, Figure, Point, Series
-from gradest_bench.report.record_figures import error, grouped, slope, sorted_points, tip, variant
+from gradest_bench.report.record_numbers import error, grouped, slope, sorted_points, tip, variant
 from gradest_bench.results.records import Record, number
 
 _LEAST_POINTS = 3
@@ -34,6 +34,7 @@ def step_curves(records: Sequence[Record]) -> Iterator[Figure]:
             if len(points) < _LEAST_POINTS:
                 continue
             series.append(Series(name, which, points))
+            # theory is the same for every backend: one line for each estimator
             if name not in {line.name for line in lines} and (theory := _step_theory(part, points)):
                 lines.append(theory[0])
                 least = min(points, key=lambda point: point.y)
@@ -61,12 +62,16 @@ def _step_theory(part: list[Record], points: Sequence[Point]) -> tuple[Series, f
     reference = record.accuracy.get("reference", {})
     if fields.get("differences") == "exact" or reference.get("gradient_norm") is None:
         return None
+    # theory is of one coordinate, the figure of all: rounding of the loss's value f is eps / 2 |f|, and the gradient's
+    # norm is spread over the square root of their number
     eps = float(np.finfo(record.cell.dtype).eps)
     noise = eps / 2 * abs(number(reference["value"]))
     norm = number(reference["gradient_norm"]) / math.sqrt(record.facts["num_parameters"])
     try:
         rule = difference_rule(str(fields.get("scheme")), order=fields.get("order"))
         largest = points[-1]
+        # no one knows the derivative that bounds truncation: at the largest step, where rounding is nothing, the error
+        # measured is that of truncation, and gives it
         bound = largest.y * norm / (rule.truncation * largest.x**rule.order)
         best, _ = difference_optimum(
             str(fields.get("scheme")), noise=noise, derivative_bound=bound, order=fields.get("order"), rms=True
@@ -149,7 +154,7 @@ def _mse_point(record: Record, x: float) -> Point:
     more = [f"relative MSE {mse:.3g} ± {spread:.1g}", f"{scatter['replicates']} seeds"]
     if predicted is not None:
         more.append(f"theory {number(predicted):.3g}")
-    low = mse - 2 * spread
+    low = mse - 2 * spread  # two standard errors: 95 %
     return Point(x, mse, tip(record, *more), low if low > 0 else None, mse + 2 * spread)
 
 

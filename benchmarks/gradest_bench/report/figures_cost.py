@@ -1,11 +1,11 @@
-"""Figures of cost: the accuracy-cost frontier, and time and memory against the size of the problem."""
+"""Makes the figures of cost: the accuracy-cost frontier, and time and memory against the size of the problem."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 
 from gradest.estimator import Target
-from gradest_bench.report.figure import Axis, Figure, Point, Series
-from gradest_bench.report.record_figures import (
+from gradest_bench.report.figure import COLOURS, Axis, Figure, Point, Series
+from gradest_bench.report.record_numbers import (
     error,
     evaluations,
     grouped,
@@ -18,8 +18,7 @@ from gradest_bench.report.record_figures import (
     tip,
     variant,
 )
-from gradest_bench.report.svg import COLOURS
-from gradest_bench.report.units import seconds
+from gradest_bench.report.units import DISTURBED_LABEL
 from gradest_bench.results.records import Record
 
 _COSTS: tuple[tuple[str, str, Callable[[Record], float]], ...] = (
@@ -38,6 +37,7 @@ _LEAST_ESTIMATORS = 2
 def frontiers(records: Sequence[Record]) -> Iterator[Figure]:
     """Yield error against each cost, for every dtype and problem, the largest of those that differ in size alone."""
     judged = [r for r in records if not math.isnan(error(r)) and r.facts.get("target") != Target.NOTHING.value]
+    # a suite of many sizes has its figures of growth; a frontier of each would drown the page
     judged = [record for part in grouped(judged, _family).values() for record in _of_largest(part)]
     for (problem, dtype), group in grouped(judged, lambda r: (r.cell.problem.label, r.cell.dtype)).items():
         if not any(not math.isnan(median(record)) for record in group):
@@ -51,7 +51,7 @@ def frontiers(records: Sequence[Record]) -> Iterator[Figure]:
 
 def _frontier(problem: str, dtype: str, cost: str, label: str, shown: list[tuple[Record, float]]) -> Figure:
     best: list[tuple[Record, float]] = []
-    for record, value in sorted(shown, key=lambda pair: (pair[1], error(pair[0]))):
+    for record, value in sorted(shown, key=lambda pair: (pair[1], error(pair[0]))):  # from the cheapest on
         if not best or error(record) < _CLEARLY_LESS * error(best[-1][0]):
             best.append((record, value))
     names = list(dict.fromkeys(f"{record.cell.estimator.label} ({variant(record)})" for record, _ in best))
@@ -62,7 +62,7 @@ def _frontier(problem: str, dtype: str, cost: str, label: str, shown: list[tuple
             name,
             which,
             tuple(
-                Point(amount, _drawn(record), tip(record))
+                Point(amount, _drawn(record), tip(record), pale=cost == "time" and record.disturbed)
                 for record, amount in shown
                 if (called(record), variant(record)) == (name, which)
             ),
@@ -77,6 +77,7 @@ def _frontier(problem: str, dtype: str, cost: str, label: str, shown: list[tuple
         x=Axis(label),
         y=Axis("relative error, root mean square"),
         series=(*series, Series("frontier", "", tuple(Point(v, _drawn(r), "") for r, v in best), "theory")),
+        pale_means=DISTURBED_LABEL,
     )
 
 
@@ -117,15 +118,15 @@ def _family(record: Record) -> tuple[str, str, str]:
 def _held_fixed(group: list[Record], size: str) -> list[list[Record]]:
     """Return the records in which nothing but one size differs between problems."""
     other = "data_entries" if size == "num_parameters" else "num_parameters"
-    if group[0].cell.problem.name == "mlp":
+    if group[0].cell.problem.name == "mlp":  # the one problem whose data and parameters grow apart
         return list(grouped(group, lambda record: record.facts.get(other)).values())
     return [group] if size == "num_parameters" else []
 
 
 def _curves(held: list[Record], named: str, size: str, label: str) -> Iterator[Figure]:
-    for what, axis, measure, text in (
-        ("time", "median time of one estimate, seconds", median, seconds),
-        ("memory", "peak extra memory, bytes", peak_bytes, lambda value: f"{value / 1e6:.1f} MB"),
+    for what, axis, measure in (
+        ("time", "median time of one estimate, seconds", median),
+        ("memory", "peak extra memory, bytes", peak_bytes),
     ):
         series = []
         for (name, which), part in grouped(held, lambda r: (r.cell.estimator.label, variant(r))).items():
@@ -133,7 +134,8 @@ def _curves(held: list[Record], named: str, size: str, label: str) -> Iterator[F
                 Point(
                     record.facts[size],
                     measure(record),
-                    tip(record, f"P = {record.facts['num_parameters']:,}", text(measure(record))),
+                    tip(record, f"P = {record.facts['num_parameters']:,}"),
+                    pale=what == "time" and record.disturbed,
                 )
                 for record in part
                 if measure(record) > 0
@@ -148,6 +150,7 @@ def _curves(held: list[Record], named: str, size: str, label: str) -> Iterator[F
                 x=Axis(label),
                 y=Axis(axis),
                 series=tuple(series),
+                pale_means=DISTURBED_LABEL,
             )
 
 

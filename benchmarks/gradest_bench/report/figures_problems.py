@@ -1,11 +1,11 @@
-"""Figures of accuracy without theory: the error on each problem, and on each block of parameters."""
+"""Makes the figures of accuracy without theory: the error on each problem, and on each block of parameters."""
 
 import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from gradest_bench.report.figure import Axis, Figure, Point, Series
-from gradest_bench.report.record_figures import error, grouped, rounding_unit, tip, variant
+from gradest_bench.report.record_numbers import error, grouped, rounding_unit, tip, variant
 from gradest_bench.results.records import Record, number
 
 _LEAST_PROBLEMS = 3
@@ -16,12 +16,13 @@ _MOST_BLOCK_FIGURES = 6
 def errors_by_problem(records: Sequence[Record]) -> Iterator[Figure]:
     """Yield the errors of deterministic estimators problem by problem, for every dtype with three problems or more."""
     judged = [r for r in records if r.accuracy and not r.facts.get("stochastic") and r.cell.estimator.name != "null"]
+    # a fixed step is the subject of the figures of steps, and would hide the others here
     judged = [record for record in judged if not isinstance(record.cell.estimator.fields.get("step"), float)]
     for dtype, group in grouped(judged, lambda record: record.cell.dtype).items():
         problems = tuple(dict.fromkeys(record.cell.problem.label for record in group))
         if len(problems) < _LEAST_PROBLEMS:
             continue
-        floor = 0.1 * rounding_unit(dtype)
+        floor = 0.1 * rounding_unit(dtype)  # an error of nothing has no logarithm: it is drawn below all rounding
         places = {label: place for place, label in enumerate(problems)}
         series = []
         for (name, which), part in grouped(group, lambda r: (r.cell.estimator.name, variant(r))).items():

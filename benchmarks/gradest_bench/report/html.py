@@ -1,11 +1,11 @@
-"""Pieces of HTML: tables that can be sorted and filtered, figures with legends. Knows no record."""
+"""Writes pieces of HTML: tables that can be sorted and filtered, figures with legends. This module knows no record."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
 from gradest_bench.report.figure import Figure
-from gradest_bench.report.svg import colour, draw, mark_class, outline, shape
+from gradest_bench.report.svg import draw, mark_class, outline
 
 _LEGEND_MIDDLE, _LEGEND_MARK = 7, 4.5
 
@@ -27,7 +27,7 @@ def text_cell(text: object, style: str = "") -> TableCell:
 
 def number_cell(value: float | None, shown: str, style: str = "") -> TableCell:
     """Return a cell of a number, empty where there is none."""
-    missing = value is None or value != value  # NaN
+    missing = value is None or value != value  # NaN: it has no place in an order
     return TableCell("" if missing else shown, None if missing else value, style, numeric=True)
 
 
@@ -52,9 +52,10 @@ def _cell(cell: TableCell) -> str:
 
 def figure_html(figure: Figure) -> str:
     """Return a figure with its title, its sentence, and a legend whose entries switch series on and off."""
+    sentence = f"{figure.sentence} Pale marks: {figure.pale_means}." if figure.has_pale else figure.sentence
     return (
         f'<figure data-key="{escape(figure.key)}"><h3>{escape(figure.title)}</h3>'
-        f"<figcaption>{escape(figure.sentence)}</figcaption>"
+        f"<figcaption>{escape(sentence)}</figcaption>"
         f'<div class="plot">{draw(figure)}</div>{_legend(figure)}</figure>'
     )
 
@@ -64,10 +65,10 @@ def _legend(figure: Figure) -> str:
     marked = dict.fromkeys(series.name for series in figure.series if series.style != "theory")
     for name in marked:
         path = outline("circle", _LEGEND_MIDDLE, _LEGEND_MIDDLE, _LEGEND_MARK)
-        entries.append(_entry("name", name, f"c{colour(figure, name)}", path, ""))
+        entries.append(_entry("name", name, f"c{figure.colour(name)}", path, ""))
     if len(figure.variants) > 1:
         for variant in figure.variants:
-            path = outline(shape(figure, variant), _LEGEND_MIDDLE, _LEGEND_MIDDLE, _LEGEND_MARK)
+            path = outline(figure.shape(variant), _LEGEND_MIDDLE, _LEGEND_MIDDLE, _LEGEND_MARK)
             entries.append(_entry("variant", variant, "", path, mark_class(variant).removeprefix("mark").strip()))
     return f'<div class="legend">{"".join(entries)}</div>'
 

@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that needs nothing else, for laptop and phone, light and dark."""
+"""Writes the report of a run: one HTML file that needs nothing else, for laptop and phone, light and dark."""
 
 from html import escape
 from importlib.resources import files
@@ -7,9 +7,9 @@ from gradest.measurement.outcome import Outcome
 from gradest_bench.report.figure import Figure
 from gradest_bench.report.figures import figures_of
 from gradest_bench.report.html import figure_html
-from gradest_bench.report.record_figures import error, grouped, median
+from gradest_bench.report.record_numbers import error, grouped, median
 from gradest_bench.report.tables import environment_table, failures_table, outcome_matrix, results_table
-from gradest_bench.report.units import seconds
+from gradest_bench.report.units import DISTURBED, DISTURBED_MEANS, seconds
 from gradest_bench.results.loading import Run
 from gradest_bench.results.records import Record
 from gradest_bench.results.verdict import WRONG, verdict
@@ -22,6 +22,7 @@ _SECTIONS = ("summary", "figures", "results", "outcomes", "environment")
 def report_html(run: Run) -> str:
     """Return the whole report as the text of one HTML file."""
     figures = figures_of(run)
+    # style and script stand in the page: it is read from a mail or a disk, where nothing lies beside it
     style, script = (files("gradest_bench.report").joinpath(name).read_text(encoding="utf-8") for name in _FILES)
     links = "".join(f'<a href="#{name}">{name}</a>' for name in _SECTIONS)
     return (
@@ -46,7 +47,7 @@ def _summary(run: Run) -> str:
     measured = len(run.measured)
     wrong = [record for record in run.records if verdict(record)[0] == WRONG]
     failed = [r for r in run.records if Outcome(r.outcome).failed and not r.expected]
-    disturbed = sum(1 for r in run.measured if r.timing is not None and r.timing.disturbed)
+    disturbed = sum(1 for r in run.measured if r.disturbed)
     facts = [
         (f"{measured} of {run.num_cells}", "cells measured"),
         (str(len(wrong)), "estimates judged wrong"),
@@ -63,7 +64,7 @@ def _summary(run: Run) -> str:
 
 
 def _sentences(run: Run, wrong: list[Record]) -> list[str]:
-    """Return what there is to say of each problem in one sentence, and what is wrong."""
+    """Return what there is to say of each problem in one sentence, what is wrong and what could not be predicted."""
     found = []
     for (problem, dtype), part in grouped(run.measured, lambda r: (r.cell.problem.label, r.cell.dtype)).items():
         good = [r for r in part if error(r) < _TOLERABLE_ERROR and median(r) > 0 and verdict(r)[0] != WRONG]
@@ -71,20 +72,31 @@ def _sentences(run: Run, wrong: list[Record]) -> list[str]:
             best = min(good, key=median)
             found.append(
                 f"{problem}, {dtype}: the fastest gradient with an error below {_TOLERABLE_ERROR:.0%} is "
-                f"{best.cell.estimator.label} on {best.cell.worker}: {seconds(median(best))}, error {error(best):.1e}."
+                f"{best.cell.estimator.label} on {best.cell.worker}: {_median_text(best)}, error {error(best):.1e}."
             )
     more = len(found) - _MOST_PROBLEMS
+    # a sentence that stands for one other sentence saves nothing
     found = [*found[:_MOST_PROBLEMS], f"The same of {more} more problems is in the table below."] if more > 1 else found
-    nulls = [median(r) for r in run.measured if r.cell.estimator.name == "null" and median(r) > 0]
+    nulls = sorted((r for r in run.measured if r.cell.estimator.name == "null" and median(r) > 0), key=median)
     if nulls:
         found.append(
-            f"The null estimator, which computes nothing, takes {seconds(min(nulls))} to {seconds(max(nulls))} a call: "
-            "times near that say nothing about an estimator."
+            f"The null estimator, which computes nothing, takes {_median_text(nulls[0])} to {_median_text(nulls[-1])} "
+            "a call: times near that say nothing about an estimator."
         )
     for name, part in grouped(wrong, lambda r: r.cell.estimator.name).items():
-        others = f", and {len(part) - 1} more cells of {name}" if len(part) > 1 else ""
-        found.append(f"Wrong: {part[0].cell.title}: {verdict(part[0])[1]}{others}.")
+        found.append(f"Wrong: {part[0].cell.title}: {verdict(part[0])[1]}{_others(name, part)}.")
+    faults = [record for record in run.measured if record.reason]
+    for name, part in grouped(faults, lambda r: r.cell.estimator.name).items():
+        found.append(f"Not predicted: {part[0].cell.title}: {part[0].reason}{_others(name, part)}.")
     return found
+
+
+def _others(name: str, part: list[Record]) -> str:
+    return f", and {len(part) - 1} more cells of {name}" if len(part) > 1 else ""
+
+
+def _median_text(record: Record) -> str:
+    return seconds(median(record), disturbed=record.disturbed)
 
 
 def _reading(run: Run) -> str:
@@ -92,10 +104,12 @@ def _reading(run: Run) -> str:
         "Times are medians of calibrated samples, the device awaited, cells interleaved in random order; x loss is in "
         "units of one evaluation of the loss."
     )
+    if any(record.disturbed for record in run.measured):
+        times += f" {DISTURBED}: {DISTURBED_MEANS}."
     timed = any(median(record) > 0 for record in run.measured)
     methods = {r.accuracy["reference"]["method"] for r in run.measured if r.accuracy.get("reference")}
     text = f" Errors are relative L2, against: {'; '.join(sorted(methods))}." if methods else ""
-    return f"<p>{times if timed else ''}{escape(text)}</p>"
+    return f"<p>{escape(times) if timed else ''}{escape(text)}</p>"
 
 
 def _figures(figures: list[Figure]) -> str:

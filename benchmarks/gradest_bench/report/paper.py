@@ -1,18 +1,25 @@
-"""Figures drawn by Matplotlib: for papers a PDF and an SVG each, with the data as CSV; or side by side in one file."""
+"""Draws figures with Matplotlib: for papers a PDF and an SVG each, with the data as CSV; or side by side in one file.
+
+Colours, shapes and ticks are the figure's own, so that a figure looks alike on paper and on the page. Matplotlib is
+imported when the first figure is drawn: most commands draw none, and it takes half a second. This module knows no
+record.
+"""
 
 import csv
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gradest.errors import InvalidInputError, MissingDependencyError
-from gradest_bench.report.figure import Figure, drawable
-from gradest_bench.report.svg import SHAPES, shape
+from gradest_bench.report.figure import SHAPES, Axis, Figure, Point, Series, drawable, hollow, power_text
 
-_MARKERS = ("o", "s", "^", "D", "v", "P")
+_MARKERS = dict(zip(SHAPES, ("o", "s", "^", "D", "v", "P"), strict=True))
 _SIZE_INCHES = (5.2, 3.6)
 _PANEL_INCHES = (5.4, 4.6)
+_PALE = 0.45
+"""The opacity of pale marks."""
 
 
 def write_figures(figures: Sequence[Figure], folder: Path) -> list[Path]:
@@ -31,6 +38,9 @@ def write_figures(figures: Sequence[Figure], folder: Path) -> list[Path]:
         canvas = canvas_class(figsize=_SIZE_INCHES, layout="constrained")
         axes = canvas.add_subplot()
         _draw(figure, axes)
+        axes.set_title(figure.title, fontsize="small")
+        if figure.has_pale:
+            axes.plot([], [], "o", markersize=4, color="0.4", alpha=_PALE, label=f"pale: {figure.pale_means}")
         axes.legend(fontsize="xx-small", ncols=2)
         for suffix in (".pdf", ".svg"):
             canvas.savefig(stem.with_suffix(suffix))
@@ -57,23 +67,37 @@ def write_panels(figures: Sequence[Figure], path: Path, *, title: str) -> None:
     panels = canvas.subplots(1, len(figures), sharex=True, sharey=True, squeeze=False)[0]
     for figure, panel in zip(figures, panels, strict=True):
         _draw(figure, panel, size=8)
+        panel.set_title(figure.title, loc="left", fontweight="bold")
         panel.grid(visible=True, which="major", alpha=0.3)
+        panel.set_axisbelow(True)
+        panel.spines[["top", "right"]].set_visible(False)
     for panel in panels[1:]:
         panel.set_ylabel("")
-    first = figures[0]
-    for name in first.names:
-        panels[0].plot([], [], "o", color=_colour(first, name), label=name)
-    for variant in first.variants:
-        panels[0].plot([], [], _marker(first, variant), color="0.4", label=variant)
-    handles = panels[0].get_legend_handles_labels()
-    known = {label: handle for handle, label in zip(*handles, strict=True) if label in (*first.names, *first.variants)}
-    canvas.legend(known.values(), known.keys(), loc="outside right upper", frameon=False)
-    canvas.suptitle(title)
+    canvas.legend(handles=_keys(figures), loc="outside right upper", frameon=False)
+    canvas.suptitle(title, x=0.01, horizontalalignment="left")
     canvas.savefig(path, dpi=150)
+
+
+def _keys(figures: Sequence[Figure]) -> list[Any]:
+    """Return the entries of the legend of several panels: a colour for each name, a shape for each variant, in grey."""
+    from matplotlib.lines import Line2D
+
+    first = figures[0]  # panels show the same names and variants; one that lacks some would give others their colours
+
+    def entry(label: str, colour: str, marker: str) -> Any:
+        return Line2D([], [], linestyle="none", marker=marker, color=colour, label=label)
+
+    found = [entry(name, _colour(first, name), "o") for name in first.names]
+    found += [entry(variant, "0.4", _MARKERS[first.shape(variant)]) for variant in first.variants]
+    if any(figure.has_pale for figure in figures):
+        found.append(entry(f"pale: {first.pale_means}", "0.4", "o"))
+        found[-1].set_alpha(_PALE)
+    return found
 
 
 def _canvas_class() -> Any:
     try:
+        # not pyplot: it chooses a window system, and keeps every figure open until it is closed
         from matplotlib.figure import Figure as Canvas
     except ImportError as error:
         raise MissingDependencyError(
@@ -84,42 +108,61 @@ def _canvas_class() -> Any:
 
 
 def _colour(figure: Figure, name: str) -> str:
-    return f"C{figure.names.index(name) % 10}"
-
-
-def _marker(figure: Figure, variant: str) -> str:
-    return _MARKERS[SHAPES.index(shape(figure, variant))]
+    return f"C{figure.colour(name)}"
 
 
 def _draw(figure: Figure, axes: Any, *, size: float = 4) -> None:
     for series in figure.series:
         points = [p for p in series.points if drawable(figure.x, p.x) and drawable(figure.y, p.y)]
         colour = _colour(figure, series.name)
-        x, y = [p.x for p in points], [p.y for p in points]
         if series.style == "theory":
-            axes.plot(x, y, "--", color=colour, linewidth=1, alpha=0.8)
-            continue
-        marker = _marker(figure, series.variant)
-        face = "none" if " " in series.variant else colour
-        style = "none" if series.style == "marks" else "-"
-        label = f"{series.name} {series.variant}".strip()
-        axes.plot(
-            x, y, linestyle=style, marker=marker, markersize=size, linewidth=1, color=colour, label=label, mfc=face
-        )
+            axes.plot([p.x for p in points], [p.y for p in points], "--", color=colour, linewidth=1, alpha=0.8)
+        else:
+            _draw_marks(figure, series, points, axes, size)
     axes.set(xlabel=figure.x.label, ylabel=figure.y.label)
-    axes.set_title(figure.title, fontsize="small")
     if figure.x.categories:
         axes.set_xticks(range(len(figure.x.categories)), figure.x.categories)
-    elif figure.x.log:
-        axes.set_xscale("log")
-    if figure.y.log:
-        axes.set_yscale("log")
+    for axis, described in ((axes.xaxis, figure.x), (axes.yaxis, figure.y)):
+        _set_scale(axis, described)
+
+
+def _draw_marks(figure: Figure, series: Series, points: Sequence[Point], axes: Any, size: float) -> None:
+    """Draw one series: its line, its error bars, and its marks, pale ones apart, as opacity is that of a whole plot."""
+    colour = _colour(figure, series.name)
+    face, edge = ("none", colour) if hollow(series.variant) else (colour, "white")
+    marks = {
+        "linestyle": "none",
+        "marker": _MARKERS[figure.shape(series.variant)],
+        "markersize": size,
+        "color": colour,
+        "markerfacecolor": face,
+        "markeredgecolor": edge,
+        "markeredgewidth": 1 if hollow(series.variant) else 0.6,
+    }
+    line = "none" if series.style == "marks" else "-"
+    # the legend's entry is drawn without points, so that it is not pale where every mark is
+    axes.plot([], [], **{**marks, "linestyle": line, "linewidth": 1}, label=f"{series.name} {series.variant}".strip())
+    axes.plot([p.x for p in points], [p.y for p in points], linestyle=line, linewidth=1, color=colour)
+    for p in points:
+        if p.low is not None and p.high is not None and drawable(figure.y, p.low):
+            axes.plot([p.x, p.x], [p.low, p.high], "-", linewidth=1, color=colour, alpha=0.6)
+    for pale in (False, True):
+        shown = [p for p in points if p.pale is pale]
+        axes.plot([p.x for p in shown], [p.y for p in shown], **marks, alpha=_PALE if pale else 1)
+
+
+def _set_scale(axis: Any, described: Axis) -> None:
+    """Set the scale of one of Matplotlib's axes, with ticks in the words that the page has."""
+    if described.log and not described.categories:
+        axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+        axis.set_major_formatter(lambda value, _: power_text(round(math.log10(value))))
+        axis.set_minor_formatter(lambda value, _: "")
 
 
 def _write_data(figure: Figure, path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(("series", "variant", "style", figure.x.label, figure.y.label, "low", "high"))
+        writer.writerow(("series", "variant", "style", figure.x.label, figure.y.label, "low", "high", "pale"))
         for series in figure.series:
             for p in series.points:
-                writer.writerow((series.name, series.variant, series.style, p.x, p.y, p.low, p.high))
+                writer.writerow((series.name, series.variant, series.style, p.x, p.y, p.low, p.high, p.pale))

@@ -1,21 +1,17 @@
-"""Draws a figure as inline SVG: static, styled by the page, with a tip on every mark. Knows no record."""
+"""Draws a figure as inline SVG: static, styled by the page, with a tip on every mark. This module knows no record."""
 
 from html import escape
 
-from gradest_bench.report.figure import Figure, Point, Scale, Series, drawable, scale_of
+from gradest_bench.report.figure import Figure, Point, Scale, Series, drawable, hollow, scale_of
 
 WIDTH, HEIGHT = 720, 430
 LEFT, RIGHT, TOP, BOTTOM = 74, 18, 14, 56
-COLOURS = 10
-"""How many colours the page's style has; more series begin again."""
 _MARK = 4.5
 _UPRIGHT_CATEGORIES = 6
 """More categories than these have slanted labels, and more room below."""
 _CATEGORY_ROOM = {False: 11, True: 26}
 """The most characters of a category's label, upright and slanted."""
 _SLANTED_BOTTOM = 150
-
-SHAPES = ("circle", "square", "triangle", "diamond", "down", "plus")
 
 
 def draw(figure: Figure) -> str:
@@ -25,7 +21,7 @@ def draw(figure: Figure) -> str:
     ends = [end for point in points for end in (point.low, point.high) if end is not None]
     y = scale_of(figure.y, [point.y for point in points] + ends)
     height = HEIGHT - BOTTOM + _bottom(figure)
-    parts = [
+    parts = [  # later parts lie above earlier ones: marks must not be hidden by the grid
         f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(figure.title)}">',
         *_axes(figure, x, y),
         *(part for series in figure.series for part in _series(figure, series, x, y)),
@@ -34,21 +30,9 @@ def draw(figure: Figure) -> str:
     return "".join(parts)
 
 
-def colour(figure: Figure, name: str) -> int:
-    """Return the number of the colour of a name."""
-    return figure.names.index(name) % COLOURS
-
-
-def shape(figure: Figure, variant: str) -> str:
-    """Return the shape of the marks of a variant: one for each backend, whatever the kernels."""
-    backends = list(dict.fromkeys(known.partition(" ")[0] for known in figure.variants))
-    backend = variant.partition(" ")[0]
-    return SHAPES[backends.index(backend) % len(SHAPES)] if backend in backends else SHAPES[0]
-
-
 def mark_class(variant: str) -> str:
     """Return the style class of the marks of a variant: hollow where kernels are not portable."""
-    return "mark hollow" if " " in variant else "mark"
+    return "mark hollow" if hollow(variant) else "mark"
 
 
 def _across(x: Scale, value: float) -> float:
@@ -94,7 +78,7 @@ def _axes(figure: Figure, x: Scale, y: Scale) -> list[str]:
 
 def _series(figure: Figure, series: Series, x: Scale, y: Scale) -> list[str]:
     points = [p for p in series.points if drawable(figure.x, p.x) and drawable(figure.y, p.y)]
-    number = colour(figure, series.name)
+    number = figure.colour(series.name)
     parts = [
         f'<g class="series c{number} {series.style}" data-name="{escape(series.name)}" '
         f'data-variant="{escape(series.variant)}">'
@@ -103,7 +87,7 @@ def _series(figure: Figure, series: Series, x: Scale, y: Scale) -> list[str]:
         path = " ".join(f"{_across(x, p.x):.1f},{_down(y, p.y):.1f}" for p in points)
         parts.append(f'<polyline points="{path}"/>')
     if series.style != "theory":
-        kind = shape(figure, series.variant)
+        kind = figure.shape(series.variant)
         style = mark_class(series.variant)
         parts += [part for point in points for part in _mark(figure, point, kind, style, x, y)]
     return [*parts, "</g>"]
@@ -117,6 +101,8 @@ def _mark(figure: Figure, point: Point, kind: str, style: str, x: Scale, y: Scal
         low, high = (_down(y, end) for end in ends if end is not None)
         parts.append(f'<line class="bar" x1="{across:.1f}" y1="{low:.1f}" x2="{across:.1f}" y2="{high:.1f}"/>')
     tip = escape(point.tip, quote=True)
+    style += " pale" if point.pale else ""
+    # a tabindex lets tips be reached without a mouse
     parts.append(f'<path class="{style}" tabindex="0" data-tip="{tip}" d="{outline(kind, across, down, _MARK)}"/>')
     return parts
 

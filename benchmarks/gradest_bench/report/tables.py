@@ -1,12 +1,13 @@
-"""The tables of a report: results, outcomes by estimator and backend, what did not run, environment."""
+"""Makes the tables of a report: results, outcomes by estimator and backend, what did not run, environment."""
 
 import math
 from collections.abc import Sequence
+from html import escape
 
 from gradest.measurement.outcome import Outcome
 from gradest_bench.report.html import TableCell, number_cell, table, text_cell
-from gradest_bench.report.record_figures import error, evaluations, grouped, median, variant
-from gradest_bench.report.units import bytes_text, seconds
+from gradest_bench.report.record_numbers import error, evaluations, grouped, median, variant
+from gradest_bench.report.units import bytes_text, mark, seconds
 from gradest_bench.results.loading import Run
 from gradest_bench.results.records import Record, number
 from gradest_bench.results.verdict import WRONG, verdict
@@ -14,7 +15,7 @@ from gradest_bench.results.verdict import WRONG, verdict
 _RESULT_HEADINGS = (
     "problem", "dtype", "estimator", "backend", "P", "relative error", "cosine", "norm ratio", "time", "IQR",
     "x loss", "preparation", "first call", "to backend", "to NumPy",
-    "loss GFLOP/s", "evaluations", "relative MSE", "theory", "scale", "peak memory",
+    "loss GFLOP/s", "evaluations", "relative MSE", "theory", "mean cosine", "cosine by theory", "scale", "peak memory",
     "processor share", "path", "verdict",
 )  # fmt: skip
 
@@ -29,9 +30,8 @@ def results_table(run: Run) -> str:
 def _result_row(record: Record) -> list[TableCell]:
     cell, timing, scatter = record.cell, record.timing, record.accuracy.get("replicates", {})
     single = record.accuracy.get("single", {})
-    predicted = (record.accuracy.get("predicted") or {}).get("relative_mse")
+    predicted = record.accuracy.get("predicted") or {}
     found, reason = verdict(record)
-    disturbed = timing is not None and timing.disturbed
     return [
         text_cell(cell.problem.label),
         text_cell(cell.dtype),
@@ -41,20 +41,22 @@ def _result_row(record: Record) -> list[TableCell]:
         _plain(error(record), ".2e"),
         _plain(single.get("cosine"), ".6f"),
         _plain(single.get("norm_ratio"), ".4g"),
-        _time(median(record), "warn" if disturbed else ""),
-        _time(timing.iqr_seconds if timing else None),
-        _plain(timing.loss_units if timing else None, ",.2f"),
+        _time(median(record), disturbed=record.disturbed),
+        _time(timing.iqr_seconds if timing else None, disturbed=record.disturbed),
+        _plain(timing.loss_units if timing else None, ",.2f", disturbed=record.disturbed),
         _time(timing.preparation_seconds if timing else None),
         _time(timing.first_call_seconds if timing else None),
         _time(timing.to_backend_seconds if timing else None),
         _time(timing.to_numpy_seconds if timing else None),
-        _plain(_loss_rate(record), ",.1f"),
+        _plain(_loss_rate(record), ",.1f", disturbed=record.disturbed),
         _plain(evaluations(record), ",.0f"),
         _plain(scatter.get("relative_mse"), ".4g"),
-        _plain(predicted, ".4g"),
+        _plain(predicted.get("relative_mse"), ".4g"),
+        _plain(scatter.get("cosine"), ".4f"),
+        _plain(predicted.get("cosine"), ".4f"),
         _plain(scatter.get("scale"), ".3f"),
         _bytes(record.memory.peak_extra_bytes if record.memory else None),
-        _plain(timing.cpu_wall_ratio if timing else None, ".2f", "warn" if disturbed else ""),
+        _plain(timing.cpu_wall_ratio if timing else None, ".2f", disturbed=record.disturbed),
         text_cell(record.facts.get("path")),
         text_cell(f"{found}: {reason}" if reason else found, "bad" if found == WRONG else "ok" if found != "-" else ""),
     ]
@@ -66,14 +68,14 @@ def _loss_rate(record: Record) -> float:
     return number(record.facts.get("value_flops") or None) / seconds_each / 1e9
 
 
-def _plain(value: object, form: str, style: str = "") -> TableCell:
+def _plain(value: object, form: str, *, disturbed: bool = False) -> TableCell:
     found = number(value)
-    return number_cell(None if math.isnan(found) else found, format(found, form), style)
+    return number_cell(found, format(found, form) + mark(disturbed=disturbed), "warn" if disturbed else "")
 
 
-def _time(value: float | None, style: str = "") -> TableCell:
-    missing = value is None or math.isnan(value)
-    return number_cell(value, "" if missing or value is None else seconds(value), style)
+def _time(value: float | None, *, disturbed: bool = False) -> TableCell:
+    found = number(value)
+    return number_cell(found, seconds(found, disturbed=disturbed), "warn" if disturbed else "")
 
 
 def _bytes(value: int | None) -> TableCell:
@@ -101,7 +103,7 @@ def _outcomes(records: Sequence[Record]) -> TableCell:
 
 
 def failures_table(run: Run) -> str:
-    """Return what was not measured, and why; empty where everything was."""
+    """Return what was not measured and why, below what each outcome means; empty where everything was measured."""
     failed = [record for record in run.records if record.outcome != Outcome.OK]
     if not failed:
         return ""
@@ -116,7 +118,14 @@ def failures_table(run: Run) -> str:
         ]
         for record in failed
     ]
-    return table("not measured", ("problem", "dtype", "estimator", "backend", "outcome", "reason"), rows)
+    meanings = "".join(f"<li>{escape(f'{found}: {found.wording}')}</li>" for found in _outcomes_of(failed))
+    return f"<ul>{meanings}</ul>" + table(
+        "not measured", ("problem", "dtype", "estimator", "backend", "outcome", "reason"), rows
+    )
+
+
+def _outcomes_of(records: Sequence[Record]) -> list[Outcome]:
+    return list(dict.fromkeys(Outcome(record.outcome) for record in records))
 
 
 def _failure_style(record: Record) -> str:

@@ -1,4 +1,4 @@
-"""What a run leaves behind: records, the folder that keeps them, verdicts on them, two runs side by side.
+"""Keeps what a run leaves behind: records, their folder, verdicts on them, two runs side by side.
 
-Imports `suite` alone.
+Of the other wings it imports `suite` alone.
 """

@@ -1,4 +1,7 @@
-"""Writes a run for other tools: CSV, JSON, and pyperf's JSON, which `python -m pyperf compare_to` reads."""
+"""Writes a run for other tools: CSV, JSON, and pyperf's JSON, which `python -m pyperf compare_to` reads.
+
+This module judges nothing: a disturbed time is exported with a word that says so.
+"""
 
 import csv
 import json
@@ -9,7 +12,7 @@ import msgspec
 
 from gradest.errors import InvalidInputError, MissingDependencyError
 from gradest_bench.results.loading import Run
-from gradest_bench.results.records import plain
+from gradest_bench.results.records import plain, rounds_of
 
 FORMATS = ("csv", "json", "pyperf")
 
@@ -65,16 +68,14 @@ def _pyperf(run: Run, target: Path) -> int:
             "loops": max(timing.loops),
             "unit": "second",
             "gradest_key": record.key,
-            "date": record.finished.removesuffix("+00:00"),
+            "gradest_disturbed": str(record.disturbed),
+            "date": record.finished.removesuffix("+00:00"),  # pyperf knows no time zones
         }
-        runs, start = [], 0
-        for count in timing.rounds:
-            values = timing.wall_seconds[start : start + count]
-            runs.append(pyperf.Run(values, metadata=metadata, collect_metadata=False))
-            start += count
+        # what pyperf would collect is this process and this machine; the run may be of another
+        runs = [pyperf.Run(part, metadata=metadata, collect_metadata=False) for part in rounds_of(timing)]
         benchmarks.append(pyperf.Benchmark(runs))
     if not benchmarks:
         raise InvalidInputError(f"pyperf's format holds times; no cell of {run.folder} has any; use csv or json")
-    target.unlink(missing_ok=True)
+    target.unlink(missing_ok=True)  # pyperf writes over nothing, where the other formats do
     pyperf.BenchmarkSuite(benchmarks).dump(str(target))
     return len(benchmarks)

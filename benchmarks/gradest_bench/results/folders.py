@@ -1,4 +1,4 @@
-"""Where runs are kept: one folder each, below `results/` unless told otherwise. This module reads no result."""
+"""Finds the folders of runs: one each, below `results/` unless told otherwise. This module reads no result."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A finished (or unfinished) run in Python: its records, its environment, its suite, as rows or a data frame.
+"""Loads a run, finished or not, into Python: its records, its environment, its suite, as rows or a data frame.
 
 This module writes nothing.
 """
@@ -14,7 +14,7 @@ from gradest_bench.results.records import Record, number
 from gradest_bench.results.store import SUITE, latest, read_environment, read_records
 from gradest_bench.results.verdict import verdict
 from gradest_bench.suite.cells import expand
-from gradest_bench.suite.schema import parse_suite
+from gradest_bench.suite.scaling import parse_as_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,10 +75,10 @@ def load(folder: str | Path) -> Run:
     kept = path / SUITE
     if not kept.is_file():
         return Run(path, records, read_environment(path), path.name, "", len(records))
-    suite = parse_suite(kept.read_text(encoding="utf-8"), origin=str(kept))
+    suite = parse_as_run(kept.read_text(encoding="utf-8"), origin=str(kept))
     places = {cell.key: place for place, cell in enumerate(expand(suite))}
     ordered = sorted(records, key=lambda record: places.get(record.key, len(places)))
-    extra = sum(1 for record in records if record.key not in places)
+    extra = sum(1 for record in records if record.key not in places)  # of a worker "backend:variant"
     title = suite.title or suite.name
     return Run(path, tuple(ordered), read_environment(path), title, suite.question, len(places) + extra)
 

@@ -1,4 +1,4 @@
-"""What each outcome of a cell means for a resume and for the exit code of a run.
+"""Says what each outcome of a cell means for a resume and for the exit code of a run.
 
 This module knows nothing of cells, workers or files.
 """
@@ -25,6 +25,7 @@ EXIT_CODES = {
     Outcome.INTERRUPTED: 130,
 }
 _SEVERITY = (130, 1, 3, 4, 0)
+"""Exit codes, the worst first: an error is a fault to mend, a limit of time or memory may be the machine's."""
 
 
 def exit_code(outcomes: Iterable[Outcome]) -> int:

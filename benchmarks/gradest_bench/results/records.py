@@ -1,4 +1,4 @@
-"""The record of one cell, as it stands on one line of `results.jsonl`. Versioned; plain data only.
+"""Defines the record of one cell: plain data, one line of `results.jsonl`, with the version of its schema.
 
 History of the schema: 1, the first.
 
@@ -40,12 +40,13 @@ class Record(msgspec.Struct, kw_only=True):
     cell: Cell
     outcome: str
     reason: str = ""
+    """Why it did not run to its end; of a cell that did, what went wrong in its prediction, if anything did."""
     log_tail: str = ""
     attempts: int = 1
     finished: str = ""
     environment: str = ""
     facts: dict[str, Any] = {}
-    """What the worker found: num_parameters, path, stochastic, target, data checksum, versions of code."""
+    """The findings of the worker: num_parameters, path, stochastic, target, data checksum, versions of code."""
     timing: Timing | None = None
     counts: Counts | None = None
     memory: Memory | None = None
@@ -55,6 +56,20 @@ class Record(msgspec.Struct, kw_only=True):
     def expected(self) -> bool:
         """Whether the suite says that the cell may end so."""
         return self.outcome in self.cell.expect
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether the machine was doing something else while the cell was timed."""
+        return self.timing is not None and self.timing.disturbed
+
+
+def rounds_of(timing: Timing) -> list[list[float]]:
+    """Return the wall seconds of the samples of a cell, those of one round together."""
+    parts, start = [], 0
+    for count in timing.rounds:
+        parts.append(timing.wall_seconds[start : start + count])
+        start += count
+    return parts
 
 
 def plain(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """Compares two runs cell by cell: times statistically, accuracy exactly or statistically, never across machines.
 
-This module prints nothing.
+This module writes nothing.
 """
 
 import math
@@ -10,9 +10,8 @@ from typing import Any
 
 from gradest.errors import InvalidInputError
 from gradest.measurement.outcome import Outcome
-from gradest.measurement.timing import Timing
 from gradest_bench.results.loading import Run
-from gradest_bench.results.records import COMPARABLE, Record, number
+from gradest_bench.results.records import COMPARABLE, Record, number, rounds_of
 from gradest_bench.results.significance import Ratio, compare_samples, holm, normal_p_value
 
 FALSE_ALARM = 0.05
@@ -23,7 +22,7 @@ MINIMUM_EFFECT = 0.05
 
 @dataclass(frozen=True)
 class TimeChange:
-    """How the time of one cell differs: B / A, and the p-value adjusted for all cells that were compared."""
+    """States how the time of one cell differs: B / A, and the p-value adjusted for all cells that were compared."""
 
     title: str
     ratio: Ratio
@@ -35,16 +34,19 @@ class TimeChange:
         """Return "slower", "faster", "same", or "disturbed" where the machine was busy with something else."""
         if self.disturbed:
             return "disturbed"
-        if not self.adjusted_p < FALSE_ALARM:
+        if not self.adjusted_p < FALSE_ALARM or not self.seems_changed:
             return "same"
-        if self.ratio.low > 1 + MINIMUM_EFFECT:
-            return "slower"
-        return "faster" if self.ratio.high < 1 / (1 + MINIMUM_EFFECT) else "same"
+        return "slower" if self.ratio.low > 1 else "faster"
+
+    @property
+    def seems_changed(self) -> bool:
+        """Whether the whole interval lies beyond the minimum effect; chance and disturbance are not considered here."""
+        return self.ratio.low > 1 + MINIMUM_EFFECT or self.ratio.high < 1 / (1 + MINIMUM_EFFECT)
 
 
 @dataclass(frozen=True)
 class AccuracyChange:
-    """How the error of one cell differs; `measure` names the number that is compared."""
+    """States how the error of one cell differs; `measure` names the number that is compared."""
 
     title: str
     measure: str
@@ -61,7 +63,7 @@ class AccuracyChange:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RunComparison:
     """Holds what became of each cell that both runs have, and what only one of them has."""
 
     times: tuple[TimeChange, ...]
@@ -81,7 +83,7 @@ class Comparison:
         )
 
 
-def compare_runs(before: Run, after: Run) -> Comparison:
+def compare_runs(before: Run, after: Run) -> RunComparison:
     """Return how run B differs from run A, paired by what was asked of each cell.
 
     Raises
@@ -95,7 +97,7 @@ def compare_runs(before: Run, after: Run) -> Comparison:
     if not pairs:
         raise InvalidInputError(f"{before.folder} and {after.folder} have no cell in common; compare runs of one suite")
     measured = [(a, b) for a, b in pairs if a.outcome == b.outcome == Outcome.OK]
-    return Comparison(
+    return RunComparison(
         times=_time_changes(measured),
         accuracies=_accuracy_changes(measured),
         outcomes=tuple((b.cell.title, a.outcome, b.outcome) for a, b in pairs if a.outcome != b.outcome),
@@ -134,20 +136,13 @@ def _time_changes(pairs: Sequence[tuple[Record, Record]]) -> tuple[TimeChange, .
     found: list[TimeChange] = []
     for a, b in pairs:
         if a.timing is not None and b.timing is not None and a.timing.wall_seconds and b.timing.wall_seconds:
-            ratio = compare_samples(_rounds(a.timing), _rounds(b.timing))
+            ratio = compare_samples(rounds_of(a.timing), rounds_of(b.timing))
             disturbed = a.timing.disturbed or b.timing.disturbed
             found.append(TimeChange(b.cell.title, ratio, ratio.p_value, disturbed))
+    # what is not judged must not take part in the correction either: each test more makes the others less sharp
     judged = [change for change in found if not change.disturbed]
     adjusted = dict(zip(map(id, judged), holm([change.adjusted_p for change in judged]), strict=True))
     return tuple(replace(change, adjusted_p=adjusted.get(id(change), 1.0)) for change in found)
-
-
-def _rounds(timing: Timing) -> list[list[float]]:
-    parts, start = [], 0
-    for count in timing.rounds:
-        parts.append(timing.wall_seconds[start : start + count])
-        start += count
-    return parts
 
 
 def _accuracy_changes(pairs: Sequence[tuple[Record, Record]]) -> tuple[AccuracyChange, ...]:
@@ -161,7 +156,7 @@ def _accuracy_changes(pairs: Sequence[tuple[Record, Record]]) -> tuple[AccuracyC
             x, y = (number(scatter["relative_mse"]) for scatter in scatters)
             error = math.hypot(*(number(scatter["relative_mse_error"]) for scatter in scatters))
             found.append(AccuracyChange(b.cell.title, "relative MSE", x, y, normal_p_value(y - x, error)))
-        elif not b.facts.get("stochastic"):
+        elif not b.facts.get("stochastic"):  # any other number is a change: there is no chance in it
             x, y = (number(record.accuracy["single"]["relative_error"]) for record in (a, b))
             found.append(AccuracyChange(b.cell.title, "relative error", x, y, 1.0 if x == y else 0.0))
     adjusted = holm([change.adjusted_p for change in found])

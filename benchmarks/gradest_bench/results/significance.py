@@ -1,4 +1,4 @@
-"""Whether two sets of timed samples differ: rank test, bootstrap interval, minimum effect, many comparisons.
+"""Tests whether two sets of timed samples differ: rank test, bootstrap interval, many comparisons.
 
 This module knows no record and no file.
 """
@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 
 BOOTSTRAP_SAMPLES = 2000
 _BOOTSTRAP_SEED = 20_260_101
+"""Fixed, so that two comparisons of the same runs agree."""
 _PERCENT = 100
 
 Rounds = Sequence[Sequence[float]]
-"""Samples, together with those that were taken in one round."""
+"""Samples, those together that were taken in one round."""
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """The ratio of two medians, B / A, with its bootstrap interval and the p-value of the rank test."""
+    """Holds the ratio of two medians, B / A, with its bootstrap interval and the p-value of the rank test."""
 
     ratio: float
     low: float
@@ -43,6 +44,7 @@ def compare_samples(before: Rounds, after: Rounds, *, confidence: float = 0.95) 
     ratios = _medians(after, generator) / _medians(before, generator)
     tail = (1 - confidence) / 2 * _PERCENT
     low, high = np.percentile(ratios, [tail, _PERCENT - tail])
+    # a run against itself has no change; where all its samples are tied, the rank test has a variance of zero
     p_value = 1.0 if np.array_equal(a, b) else float(mannwhitneyu(a, b, alternative="two-sided").pvalue)
     return Ratio(float(np.median(b) / np.median(a)), float(low), float(high), p_value)
 
@@ -69,7 +71,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     order = sorted(range(len(p_values)), key=lambda k: p_values[k])
     adjusted = [1.0] * len(p_values)
     running = 0.0
-    for rank, place in enumerate(order):
+    for rank, place in enumerate(order):  # from the smallest on, and never below one that was adjusted before
         running = max(running, min(1.0, (len(p_values) - rank) * p_values[place]))
         adjusted[place] = running
     return adjusted

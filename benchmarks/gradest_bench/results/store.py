@@ -1,4 +1,4 @@
-"""The folder of one run: results appended line by line, the environment, the suite as run, logs, and a lock.
+"""Keeps one run in a folder: results appended line by line, the environment, the suite as run, logs, and a lock.
 
     results.jsonl      one record a line, each written with one system call and synchronised
     environment.json   the machine, and the libraries of each worker
@@ -10,6 +10,7 @@ A torn last line, left by a death in the middle of a write, is cut off by the ne
 module knows nothing of how results come about.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -39,7 +40,7 @@ class LockedError(StorageError):
 
 
 class Store:
-    """A run's folder, opened for writing by one sweep at a time; use it in a `with` statement."""
+    """Holds a run's folder, opened for writing by one sweep at a time; use it in a `with` statement."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -82,6 +83,7 @@ class Store:
 
     def _take_lock(self) -> None:
         try:
+            # the kernel lets go of it when the process dies, however it dies: no stale lock has to be removed by hand
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.pread(self._lock, 100, 0).decode(errors="replace").strip()
@@ -122,7 +124,7 @@ class Store:
         try:
             written = os.write(self._results, line)
             if written != len(line):
-                raise OSError(28, "No space left on device")
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # a disk that fills up writes a part, silently
             os.fsync(self._results)
         except OSError as error:
             os.ftruncate(self._results, before)
@@ -186,7 +188,7 @@ class Store:
         temporary = path.with_suffix(".new")
         try:
             temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
+            temporary.replace(path)  # at once: a reader sees the old text or the new one
         except OSError as error:
             raise StorageError(f"{path} cannot be written: {error.strerror}") from error
 

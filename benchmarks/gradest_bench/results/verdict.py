@@ -1,4 +1,4 @@
-"""Whether a measured estimate is what its estimator claims: the judgement beside the numbers, never instead of them.
+"""Judges whether a measured estimate is what its estimator claims; the verdict stands beside the numbers.
 
 An exact or difference method is judged by its error, a stochastic one by whether its mean is where its target is: a
 wrong scale or sign shows in either. This module knows no file.
@@ -19,7 +19,10 @@ UNJUDGED = "-"
 DETERMINISTIC_TOLERANCE = 0.05
 """A deterministic method whose relative error exceeds this has no gradient to offer at that setting."""
 DEVIATIONS = 5.0
-"""How many standard errors the regression of the mean on the target may lie off 1."""
+"""How many standard errors the regression of the mean on the target may lie off 1.
+
+A suite has hundreds of cells: at two standard errors one in twenty faultless ones would be called wrong.
+"""
 SMOOTHING_TOLERANCE = 0.05
 """How far smoothing by another law than the normal may move the mean: its target has no reference here."""
 NORMAL_95 = 1.96
@@ -50,9 +53,11 @@ def _dtype_allowance(dtype: str) -> float:
 
 
 def _stochastic(scatter: dict[str, object], smoothed: dict[str, object] | None) -> tuple[str, str]:
+    # an estimator that smooths estimates the gradient of the smoothed loss: about that one it is unbiased
     judged = scatter if smoothed is None else smoothed
     scale, half_width = number(judged["scale"]), number(judged["scale_half_width"])
     own = SMOOTHING_TOLERANCE if smoothed is None else DEVIATIONS * number(smoothed["uncertainty"])
+    # `not ... <=` and not `>`: every comparison with NaN is false, and NaN is wrong
     if not abs(scale - 1.0) <= DEVIATIONS * half_width / NORMAL_95 + own:
         return WRONG, f"scale {scale:.3g} ± {half_width:.2g} (95 %), 1 for a calibrated estimator"
     return AGREES, ""

@@ -1,10 +1,10 @@
-"""One cell on its way: what has been measured of it so far, and the record that comes of it.
+"""Carries one cell through its worker: keeps what has been measured of it so far, and makes its record.
 
 This module knows requests and replies, and no file.
 """
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +15,8 @@ from gradest.measurement.outcome import Outcome
 from gradest.measurement.timing import Block, Timing
 from gradest_bench.results.outcomes import CellError
 from gradest_bench.results.records import Memory, Record, plain
-from gradest_bench.suite.cells import Cell, digest
+from gradest_bench.run.schedule import PlannedCell
+from gradest_bench.suite.cells import digest
 from gradest_bench.worker.pool import WorkerPool
 from gradest_bench.worker.process import Limits, WorkerProcess
 
@@ -23,20 +24,10 @@ MINIMUM_BLOCK_SECONDS = 0.05
 """Shorter blocks would meet cold caches each time (interleaved single calls inflate small problems 2-3 times)."""
 
 
-@dataclass(frozen=True)
-class Planned:
-    """A cell to run, with its identity, what is known of it before it runs, and how often it was tried before."""
-
-    cell: Cell
-    identity: str
-    facts: dict[str, Any] = field(default_factory=dict)
-    attempts: int = 0
-
-
 class CellRun:
     """Carries out one planned cell, request by request, within its limits."""
 
-    def __init__(self, planned: Planned, pool: WorkerPool) -> None:
+    def __init__(self, planned: PlannedCell, pool: WorkerPool) -> None:
         self.planned = planned
         self.cell = planned.cell
         self.facts = dict(planned.facts)
@@ -77,7 +68,7 @@ class CellRun:
             "block",
             key=self.cell.key,
             round_number=round_number,
-            samples=-(-budget.minimum_samples // budget.repetitions),
+            samples=-(-budget.minimum_samples // budget.repetitions),  # rounded up: no round goes without
             seconds=max(MINIMUM_BLOCK_SECONDS, budget.minimum_seconds / budget.repetitions),
         )
         block = msgspec.convert(found["block"], Block)
@@ -100,6 +91,7 @@ class CellRun:
             self.prepare()
             self.accuracy = self._ask(self._worker(), "accuracy", key=self.cell.key)
         if "memory" in self.cell.measure:
+            # the peak of a process is that of all it ever did: only one that did nothing else shows this cell's
             worker = self._pool.fresh(self.cell.worker, self.cell.backend)
             try:
                 found = self._ask(worker, "memory", cell=msgspec.to_builtins(self.cell))
@@ -115,7 +107,7 @@ class CellRun:
             suite=suite,
             cell=self.cell,
             outcome=(failure.outcome if failure else Outcome.OK).value,
-            reason=failure.reason if failure else "",
+            reason=failure.reason if failure else self.accuracy.get("prediction_fault", ""),
             log_tail=failure.log_tail if failure else "",
             attempts=self.planned.attempts + 1,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -128,6 +120,7 @@ class CellRun:
 
     def _limits(self) -> Limits:
         budget = self.cell.budget
+        # a cell pays for its own requests alone: others of its group are measured in between
         left = time.monotonic() + budget.timeout_seconds - self._spent
         return Limits(deadline=left, timeout_seconds=budget.timeout_seconds, memory_limit_mb=budget.memory_limit_mb)
 
@@ -135,7 +128,7 @@ class CellRun:
         return self._pool.worker(self.cell.worker, self.cell.backend)
 
     def _ask(self, worker: WorkerProcess, op: str, **arguments: Any) -> dict[str, Any]:
-        worker.mark_log()
+        worker.mark_log()  # what the worker prints from here on belongs to this cell
         start = time.monotonic()
         try:
             return worker.request(op, self._limits(), **arguments)

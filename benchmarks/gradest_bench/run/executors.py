@@ -1,4 +1,4 @@
-"""From what `--executor` says to a `concurrent.futures.Executor`.
+"""Opens the `concurrent.futures.Executor` that `--executor` names.
 
     local:N             N groups at one time on this machine; for accuracy, as the groups disturb each other's times
     dask:ADDRESS        a Dask scheduler (`distributed`); a task that loses its worker is run again on another

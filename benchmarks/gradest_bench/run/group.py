@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from gradest_bench.results.outcomes import CellError
 from gradest_bench.results.records import Record
-from gradest_bench.run.cell_run import CellRun, Planned
-from gradest_bench.run.schedule import rounds
+from gradest_bench.run.cell_run import CellRun
+from gradest_bench.run.schedule import PlannedCell, rounds
 from gradest_bench.suite.cells import Cell
 from gradest_bench.worker.pool import WorkerPool
 
@@ -27,8 +27,8 @@ def steps_of(cell: Cell) -> int:
 
 
 @dataclass
-class _Group:
-    """The cells of a group that are still running, and the records of those that are not."""
+class _GroupRun:
+    """Keeps the cells of a group that are still under way; one that ends in an error becomes a record and leaves."""
 
     suite: str
     running: dict[str, CellRun]
@@ -46,13 +46,15 @@ class _Group:
 
 
 def measure_group(
-    planned: Sequence[Planned], pool: WorkerPool, *, suite: str, seed: int, step: Step = no_step
+    planned: Sequence[PlannedCell], pool: WorkerPool, *, suite: str, seed: int, step: Step = no_step
 ) -> Iterator[Record]:
     """Yield the record of each cell when it is done; the order of measuring is drawn from `seed`."""
-    group = _Group(suite, {plan.cell.key: CellRun(plan, pool) for plan in planned}, step)
+    group = _GroupRun(suite, {plan.cell.key: CellRun(plan, pool) for plan in planned}, step)
     for run in list(group.running.values()):
         if record := group.attempt(run, run.prepare):
             yield record
+    # times are taken in turns, so that what disturbs the machine for a while falls on all cells alike; accuracy is
+    # judged after them, so that nobody's replicates run between timed samples
     timed = [run.cell for run in group.running.values() if "time" in run.cell.measure]
     for number, cells in rounds(timed, seed=seed):
         for cell in cells:

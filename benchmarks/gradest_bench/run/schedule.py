@@ -1,21 +1,24 @@
-"""In which order cells are measured: small ones first, in groups that share a problem, shuffled within.
+"""Puts the cells that are to run in order: small ones first, in groups that share a problem, shuffled within.
 
 This module knows no process and no file.
 """
 
 import random
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from gradest_bench.suite.cells import Cell, digest
 
 GROUP_CELLS = 24
 """The most cells that are prepared at one time; what is lost when a sweep is killed is at most these."""
+EVALUATIONS_ALIKE = 1000
+"""Within a group, cells whose evaluations differ by less are in random order: the sizes are of one class."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much a cell computes: parameters, entries of data, evaluations of the loss."""
+    """States how much a cell computes: parameters, entries of data, evaluations of the loss."""
 
     num_parameters: int
     data_entries: int
@@ -28,6 +31,40 @@ class Size:
             and self.data_entries >= other.data_entries
             and self.evaluations >= other.evaluations
         )
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """Holds a cell that is to run, with what is known of it before.
+
+    Attributes
+    ----------
+    identity
+        The hash of all that decides its result: what is asked, code, versions, data.
+    facts
+        What its worker found when it identified the cell; empty where no worker could.
+    attempts
+        How often it was tried before.
+    """
+
+    cell: Cell
+    identity: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    attempts: int = 0
+
+    @property
+    def size(self) -> Size:
+        """The size that its worker found."""
+        size = size_of(self.facts)
+        assert size is not None  # a cell that no worker could identify has ended already, and is in no group
+        return size
+
+
+def size_of(facts: Mapping[str, Any]) -> Size | None:
+    """Return the size among the facts of a cell; None where no worker came to know it."""
+    if "num_parameters" not in facts:
+        return None
+    return Size(facts["num_parameters"], facts["data_entries"], facts["evaluations"])
 
 
 class TooLarge:
@@ -53,33 +90,37 @@ class TooLarge:
 
 
 def _kind(cell: Cell) -> tuple[str, ...]:
+    # the number of samples is part of a cell's size, not of its kind: more of them is the same thing, larger
     fields = {name: value for name, value in cell.estimator.fields.items() if name != "num_samples"}
     return (cell.worker, cell.dtype, cell.kernel, cell.device, cell.problem.name, cell.estimator.name, digest(fields))
 
 
-def groups(cells: Iterable[tuple[Cell, Size]], *, seed: int) -> list[list[Cell]]:
+def groups(planned: Iterable[PlannedCell], *, seed: int) -> list[list[PlannedCell]]:
     """Return the cells in groups of one problem and dtype, all backends together, smallest problems first.
 
     Within a group the order is drawn from `seed`; a group has at most `GROUP_CELLS` cells.
     """
-    together: dict[tuple[str, str], list[tuple[Cell, Size]]] = {}
-    for cell, size in cells:
-        key = (digest([cell.problem.name, cell.problem.fields]), cell.dtype)
-        together.setdefault(key, []).append((cell, size))
+    together: dict[tuple[str, str], list[PlannedCell]] = {}
+    for plan in planned:
+        key = (digest([plan.cell.problem.name, plan.cell.problem.fields]), plan.cell.dtype)
+        together.setdefault(key, []).append(plan)
     order = random.Random(seed)
-    ordered = sorted(together.values(), key=lambda group: max((s.num_parameters, s.data_entries) for _, s in group))
-    found: list[list[Cell]] = []
-    for group in ordered:
+    found: list[list[PlannedCell]] = []
+    for group in sorted(together.values(), key=_largest_problem):
         order.shuffle(group)
-        group.sort(key=lambda pair: pair[1].evaluations // 1000)
-        parts = range(0, len(group), GROUP_CELLS)
-        found.extend([cell for cell, _ in group[start : start + GROUP_CELLS]] for start in parts)
+        # cheap cells come first, so that little is lost when a sweep is stopped; sort() keeps what is alike shuffled
+        group.sort(key=lambda plan: plan.size.evaluations // EVALUATIONS_ALIKE)
+        found.extend(group[start : start + GROUP_CELLS] for start in range(0, len(group), GROUP_CELLS))
     return found
+
+
+def _largest_problem(group: Sequence[PlannedCell]) -> tuple[int, int]:
+    return max((plan.size.num_parameters, plan.size.data_entries) for plan in group)
 
 
 def rounds(cells: Sequence[Cell], *, seed: int) -> Iterable[tuple[int, list[Cell]]]:
     """Yield each round's number and the cells to measure in it, in an order drawn anew from `seed`."""
-    order = random.Random(seed)
+    order = random.Random(seed)  # a fixed order would let one cell always meet the caches that another left
     for number in range(max((cell.budget.repetitions for cell in cells), default=0)):
         running = [cell for cell in cells if number < cell.budget.repetitions]
         order.shuffle(running)

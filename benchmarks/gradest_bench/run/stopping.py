@@ -1,4 +1,4 @@
-"""How a sweep is stopped from outside: Ctrl-C, and the signal by which batch systems end a job, mean the same."""
+"""Stops a sweep in order: Ctrl-C, and the signal by which batch systems end a job, mean the same."""
 
 import signal
 import threading

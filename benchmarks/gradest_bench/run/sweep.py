@@ -1,4 +1,4 @@
-"""A sweep: every cell of a suite that has no result yet is identified, measured, and kept as soon as it is done.
+"""Runs a suite: every cell that has no result yet is identified, measured, and kept as soon as it is done.
 
 This module decides what runs and where its record goes; it measures nothing and prints nothing.
 """
@@ -15,9 +15,8 @@ from gradest.measurement.outcome import Outcome
 from gradest_bench.results.outcomes import DONE, CellError
 from gradest_bench.results.records import Record
 from gradest_bench.results.store import Store, latest, read_records
-from gradest_bench.run.cell_run import Planned
 from gradest_bench.run.group import measure_group
-from gradest_bench.run.schedule import Size, TooLarge, groups
+from gradest_bench.run.schedule import PlannedCell, TooLarge, groups, size_of
 from gradest_bench.run.tasks import run_task, task
 from gradest_bench.suite.cells import Cell, digest
 from gradest_bench.worker.launch import Launch
@@ -26,11 +25,10 @@ from gradest_bench.worker.process import Limits
 
 IDENTIFY_SECONDS = 300.0
 """How long reading the data of a problem may take; that is no cell's time."""
-_UNKNOWN_SIZE = Size(0, 0, 0)
 
 
 class Listener(Protocol):
-    """What is told of a sweep's progress."""
+    """Is told of a sweep's progress."""
 
     def planned(self, cells: Sequence[Cell], kept: int) -> None:
         """Learn which cells will run, and how many have a result already."""
@@ -53,8 +51,6 @@ class Sweep:
     listener: Listener
     seed: int = 0
     plugins: Sequence[str] = ()
-    _sizes: dict[str, Size] = field(default_factory=dict)
-    _plans: dict[str, Planned] = field(default_factory=dict)
     _kept: int = 0
     _too_large: TooLarge = field(default_factory=TooLarge)
 
@@ -73,14 +69,14 @@ class Sweep:
         try:
             waiting = self._plan(pool, before)
             self.listener.planned([plan.cell for plan in waiting], self._kept)
-            parts = groups([(plan.cell, self._sizes[plan.cell.key]) for plan in waiting], seed=self.seed)
+            parts = groups(waiting, seed=self.seed)
             if executor is None:
                 for part in parts:
                     self._run_here(part, pool)
             else:
-                pool.close()
+                pool.close()  # it has identified the cells; each task starts workers of its own
                 self._run_elsewhere(parts, executor)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: no worker outlives its sweep
             pool.kill()
             raise
         pool.close()
@@ -91,7 +87,7 @@ class Sweep:
         return latest(read_records(self.store.folder))
 
     # -- planning ---------------------------------------------------------------------------------------
-    def _plan(self, pool: WorkerPool, before: dict[str, Record]) -> list[Planned]:
+    def _plan(self, pool: WorkerPool, before: dict[str, Record]) -> list[PlannedCell]:
         """Return the cells that have to run; those that cannot even be identified are recorded at once."""
         waiting = []
         for cell in self.cells:
@@ -102,17 +98,16 @@ class Sweep:
                 if earlier is not None and Outcome(earlier.outcome) in DONE:
                     self._kept += 1  # nothing says that it changed: the next resume asks again
                     continue
-                plan = Planned(cell, digest(cell.key), attempts=earlier.attempts if earlier else 0)
+                plan = PlannedCell(cell, digest(cell.key), attempts=earlier.attempts if earlier else 0)
                 self._keep(_unmeasured(self.suite, plan, failure.outcome, failure.reason, failure.log_tail))
                 continue
             identity = found.pop("identity")
             if earlier is not None and earlier.identity == identity and Outcome(earlier.outcome) in DONE:
                 self._kept += 1
                 continue
-            self._sizes[cell.key] = Size(found["num_parameters"], found["data_entries"], found["evaluations"])
+            # other code or data is another cell: its attempts begin anew
             attempts = earlier.attempts if earlier is not None and earlier.identity == identity else 0
-            waiting.append(Planned(cell, identity, found, attempts))
-            self._plans[cell.key] = waiting[-1]
+            waiting.append(PlannedCell(cell, identity, found, attempts))
         return waiting
 
     def _identify(self, cell: Cell, pool: WorkerPool) -> dict[str, Any]:
@@ -120,7 +115,7 @@ class Sweep:
         return worker.request("identify", Limits.of(IDENTIFY_SECONDS), cell=msgspec.to_builtins(cell))
 
     # -- running ----------------------------------------------------------------------------------------
-    def _run_here(self, part: list[Cell], pool: WorkerPool) -> None:
+    def _run_here(self, part: list[PlannedCell], pool: WorkerPool) -> None:
         waiting = self._worth_trying(part)
         records = measure_group(waiting, pool, suite=self.suite, seed=self._group_seed(part), step=self.listener.step)
         done: set[str] = set()
@@ -134,8 +129,8 @@ class Sweep:
                     self._keep(_unmeasured(self.suite, plan, Outcome.INTERRUPTED, "stopped by the keyboard"))
             raise
 
-    def _run_elsewhere(self, parts: list[list[Cell]], executor: Executor) -> None:
-        futures: dict[Future[Any], list[Planned]] = {}
+    def _run_elsewhere(self, parts: list[list[PlannedCell]], executor: Executor) -> None:
+        futures: dict[Future[Any], list[PlannedCell]] = {}
         for part in parts:
             waiting = self._worth_trying(part)
             if waiting:
@@ -149,7 +144,7 @@ class Sweep:
                 future.cancel()
             raise
 
-    def _keep_task(self, future: "Future[Any]", waiting: list[Planned]) -> None:
+    def _keep_task(self, future: "Future[Any]", waiting: list[PlannedCell]) -> None:
         """Keep the records of one task; a task that died leaves its cells crashed."""
         try:
             result = future.result()
@@ -161,20 +156,21 @@ class Sweep:
         for found in result["records"]:
             self._keep(msgspec.convert(found, Record), result["environments"], elsewhere=True)
 
-    def _worth_trying(self, part: Iterable[Cell]) -> list[Planned]:
-        """Return the plans of the cells, less those that are larger than one that ran out of time or memory."""
+    def _worth_trying(self, part: Iterable[PlannedCell]) -> list[PlannedCell]:
+        """Return the cells of a group, less those that are larger than one that ran out of time or memory."""
         waiting = []
-        for cell in part:
-            hopeless = self._too_large.reason(cell, self._sizes[cell.key])
+        for plan in part:
+            hopeless = self._too_large.reason(plan.cell, plan.size)
             if hopeless is None:
-                waiting.append(self._plans[cell.key])
+                waiting.append(plan)
             else:
                 outcome, reason = hopeless
-                self._keep(_unmeasured(self.suite, self._plans[cell.key], Outcome(outcome), reason))
+                self._keep(_unmeasured(self.suite, plan, Outcome(outcome), reason))
         return waiting
 
-    def _group_seed(self, part: Sequence[Cell]) -> int:
-        return int(digest([self.seed, sorted(cell.key for cell in part)])[:8], 16)
+    def _group_seed(self, part: Sequence[PlannedCell]) -> int:
+        """Return the seed of a group's order: its own, whatever ran before, so that a resumed sweep draws it again."""
+        return int(digest([self.seed, sorted(plan.cell.key for plan in part)])[:8], 16)
 
     def _keep(
         self, record: Record, environments: Mapping[str, dict[str, Any]] | None = None, *, elsewhere: bool = False
@@ -185,12 +181,13 @@ class Sweep:
                 found["machine"], record.cell.worker, found["libraries"], elsewhere=elsewhere
             )
         self.store.append(record)
-        if record.outcome in (Outcome.TIMEOUT.value, Outcome.OUT_OF_MEMORY.value):
-            self._too_large.add(record.cell, self._sizes.get(record.key, _UNKNOWN_SIZE), record.outcome)
+        size = size_of(record.facts)
+        if record.outcome in (Outcome.TIMEOUT.value, Outcome.OUT_OF_MEMORY.value) and size is not None:
+            self._too_large.add(record.cell, size, record.outcome)
         self.listener.finished(record)
 
 
-def _unmeasured(suite: str, plan: Planned, outcome: Outcome, reason: str, log_tail: str = "") -> Record:
+def _unmeasured(suite: str, plan: PlannedCell, outcome: Outcome, reason: str, log_tail: str = "") -> Record:
     return Record(
         key=plan.cell.key,
         identity=plan.identity,

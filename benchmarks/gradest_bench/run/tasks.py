@@ -1,4 +1,4 @@
-"""A group of cells as plain data that any `concurrent.futures.Executor` can carry to where it is measured.
+"""Packs a group of cells as plain data, which any executor can carry, and measures it where it is unpacked.
 
 What is large stays where it is: problems and data are built again from the cells. This module knows no results folder.
 """
@@ -11,15 +11,15 @@ from typing import Any
 
 import msgspec
 
-from gradest_bench.run.cell_run import Planned
 from gradest_bench.run.group import measure_group
+from gradest_bench.run.schedule import PlannedCell
 from gradest_bench.suite.cells import Cell
 from gradest_bench.worker.launch import Launch
 from gradest_bench.worker.pool import WorkerPool
 
 
 def task(
-    planned: Sequence[Planned], launch: Launch, plugins: Sequence[str], *, suite: str, seed: int
+    planned: Sequence[PlannedCell], launch: Launch, plugins: Sequence[str], *, suite: str, seed: int
 ) -> dict[str, Any]:
     """Return a group as plain data."""
     return {
@@ -53,7 +53,7 @@ def stop_tasks() -> None:
 def run_task(request: dict[str, Any]) -> dict[str, Any]:
     """Return the records of a group, as plain data, and the environments of the workers that measured it."""
     planned = [
-        Planned(msgspec.convert(found["cell"], Cell), found["identity"], found["facts"], found["attempts"])
+        PlannedCell(msgspec.convert(found["cell"], Cell), found["identity"], found["facts"], found["attempts"])
         for found in request["cells"]
     ]
     with tempfile.TemporaryDirectory(prefix="gradest-bench-") as logs:
@@ -63,5 +63,5 @@ def run_task(request: dict[str, Any]) -> dict[str, Any]:
         try:
             records = list(measure_group(planned, pool, suite=request["suite"], seed=request["seed"]))
         finally:
-            pool.kill()
+            pool.kill()  # workers belong to one task: a task that is run elsewhere must leave no process there
         return {"records": [msgspec.to_builtins(record) for record in records], "environments": pool.environments}

@@ -1,1 +1,1 @@
-"""What a suite says: its schema, the cells it names, and the objects behind their names. Imports no other wing."""
+"""Reads what a suite says: its schema, the cells it names, the objects behind their names. Imports no other wing."""

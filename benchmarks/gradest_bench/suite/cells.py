@@ -1,4 +1,4 @@
-"""From a suite to its cells, and what makes two cells the same.
+"""Turns a suite into its cells, and says when two cells are the same.
 
 A cell is one estimator on one problem, backend, dtype, kernel and device. Its `key` is the hash of what is asked; its
 identity, computed where it runs, is the hash of the key and of all that decides the answer: code, versions, data. This
@@ -49,6 +49,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         """The hash of what is asked; limits and labels are not part of it."""
+        # whoever gives a cell more time or another name keeps its result; whoever asks for more samples does not
         asked = {
             "problem": [self.problem.name, self.problem.fields],
             "estimator": [self.estimator.name, self.estimator.fields],
@@ -65,12 +66,13 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """What the cell is called where people read it."""
+        """The name of the cell where people read it."""
         return f"{self.estimator.label} on {self.worker} {self.dtype}, {self.problem.label}"
 
 
 def digest(value: Any) -> str:
     """Return the SHA-256, in hexadecimal, of the canonical JSON of plain data."""
+    # sorted keys: the order of fields in a TOML file says nothing; no NaN: it is not JSON, and each writer has its own
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -80,12 +82,13 @@ def expand(suite: Suite) -> tuple[Cell, ...]:
     cells: dict[str, Cell] = {}
     for grid in suite.grid:
         for cell in _grid_cells(suite, grid):
-            cells.setdefault(cell.key, cell)
+            cells.setdefault(cell.key, cell)  # two grids may name one cell: it is measured once
     return tuple(cells.values())
 
 
 def _grid_cells(suite: Suite, grid: Grid) -> Iterator[Cell]:
     measure = tuple(grid.measure or suite.measure)
+    # the null estimator computes nothing: its time is what the harness itself adds to every other
     estimators = [*grid.estimators, NULL] if "time" in measure else grid.estimators
     problems = [spec for named in grid.problems for spec in specs(named)]
     choices = (

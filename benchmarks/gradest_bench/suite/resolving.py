@@ -1,4 +1,4 @@
-"""From the names in a cell to objects: registered names, or "module:Class" and "file.py:Class" of anyone's.
+"""Makes the problem and the estimator that a cell names: registered ones, or "module:Class" and "file.py:Class".
 
 This module knows no file of results and no process.
 """
@@ -10,12 +10,12 @@ from gradest_bench.suite.cells import Spec
 
 
 def make_problem(spec: Spec) -> Problem:
-    """Return the problem of a spec; lists of TOML become tuples. Raises as `gradest.get_problem` does."""
+    """Return the problem of a spec. Raises as `gradest.get_problem` does."""
     return get_problem(spec.name, **_frozen_fields(spec))
 
 
 def make_estimator(spec: Spec) -> Estimator:
-    """Return the estimator of a spec, likewise. Raises as `gradest.get_estimator` does."""
+    """Return the estimator of a spec. Raises as `gradest.get_estimator` does."""
     return get_estimator(spec.name, **_frozen_fields(spec))
 
 
@@ -24,4 +24,5 @@ def _frozen_fields(spec: Spec) -> dict[str, Any]:
 
 
 def _frozen(value: Any) -> Any:
+    # TOML has lists alone, and the fields of frozen dataclasses must be hashable
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

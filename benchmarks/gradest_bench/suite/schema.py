@@ -1,7 +1,7 @@
-"""What a suite is: data that say which problems, estimators and backends are swept, and for how long.
+"""Reads a suite: data that say which problems, estimators and backends are swept, and for how long.
 
-A suite is a TOML file. Reading it checks its form and says where it is wrong; whether its names exist is
-`suite_names`' work. This module knows no cell, no worker and no result.
+A suite is a TOML file. Reading it checks its form and says where it is wrong; whether its names exist is checked by
+`selection`. This module knows no cell, no worker and no result.
 """
 
 import difflib
@@ -24,7 +24,7 @@ Expected = Literal["unsupported", "missing", "invalid", "error", "timeout", "out
 
 
 def _default(*items: Any) -> Any:
-    """Return a field whose default is a new list of the items."""
+    """Return a field whose default is a new list of the items; msgspec takes no list that is not empty as it stands."""
     return msgspec.field(default_factory=lambda: list(items))
 
 
@@ -75,7 +75,10 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """States a whole suite; `question` is what its results answer, `plugins` are modules that workers import first."""
+    """States a whole suite; `question` is what its results answer, `plugins` are modules that workers import first.
+
+    `tags` are words by which `gradest bench list --tag` finds it.
+    """
 
     name: str
     grid: Annotated[list[Grid], msgspec.Meta(min_length=1)]
@@ -142,6 +145,7 @@ def parse_suite(text: str, *, origin: str = "suite") -> Suite:
 
 def _explain(message: str) -> str:
     """Return msgspec's message with the field's path in front and the nearest names behind."""
+    # msgspec has no fields in its errors: the path and the name are read off its English
     text, _, where = message.partition(" - at `$")
     path = where.rstrip("`").removeprefix(".")
     unknown = re.fullmatch(r"Object contains unknown field `(.*)`", text)

@@ -1,6 +1,6 @@
-"""Whether the names in a suite exist, and what is chosen of a suite by the command line.
+"""Checks that the names in a suite exist, and chooses of its cells what the command line asks for.
 
-Imports the classes of problems and estimators, and no framework.
+This module imports the classes of problems and estimators, and no framework.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ def suite_errors(suite: Suite) -> list[str]:
                         break  # an outcome of the run, not a fault of the suite
                     except (GradestError, ImportError, TypeError, ValueError) as error:
                         found.append(f"{path}: {spec.label}: {error}")
-                        break
+                        break  # the other values that `vary` names would only say the same again
     return found
 
 
@@ -53,7 +53,7 @@ def _name_errors(asked: Sequence[str], known: Sequence[str], kind: str, path: st
     return [
         f"{path}[{position}]: {unknown_name(kind, name, known)}"
         for position, name in enumerate(asked)
-        if name not in known and ":" not in name
+        if name not in known and ":" not in name  # "module:Class" is found or not where the worker imports it
     ]
 
 
@@ -70,39 +70,6 @@ def check_names(suite: Suite) -> None:
         raise InvalidInputError(f"suite {suite.name!r}:\n  " + "\n  ".join(errors))
 
 
-def scaled(suite: Suite, factor: float) -> Suite:
-    """Return a suite with its repetitions, seconds and seeds multiplied by a factor, one of each at least.
-
-    Raises
-    ------
-    InvalidInputError
-        The factor is not positive.
-    """
-    if not factor > 0:
-        raise InvalidInputError(f"--budget must be positive; found {factor}")
-    if factor == 1:
-        return suite
-    budget = msgspec.structs.replace(
-        suite.budget,
-        repetitions=max(1, round(suite.budget.repetitions * factor)),
-        minimum_samples=max(1, round(suite.budget.minimum_samples * factor)),
-        minimum_seconds=suite.budget.minimum_seconds * factor,
-    )
-    grids = [
-        grid if grid.seeds is None else msgspec.structs.replace(grid, seeds=_scaled_seeds(grid.seeds, factor))
-        for grid in suite.grid
-    ]
-    return msgspec.structs.replace(suite, budget=budget, grid=grids, seeds=_scaled_seeds(suite.seeds, factor))
-
-
-def _scaled_seeds(seeds: list[int], factor: float) -> list[int]:
-    count = max(min(2, len(seeds)), round(len(seeds) * factor))
-    if count <= len(seeds):
-        return seeds[:count]
-    start = max(seeds) + 1
-    return [*seeds, *range(start, start + count - len(seeds))]
-
-
 def chosen_cells(
     suite: Suite, *, backends: Sequence[str] = (), estimators: Sequence[str] = (), pythons: Mapping[str, str]
 ) -> list[Cell]:
@@ -116,6 +83,7 @@ def chosen_cells(
         A pattern matches nothing in the suite.
     """
     cells = list(expand(suite))
+    # the null estimator is kept whatever is chosen: without it no time can be read
     for worker in pythons:
         backend, colon, _ = worker.partition(":")
         if colon:

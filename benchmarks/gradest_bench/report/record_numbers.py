@@ -1,4 +1,4 @@
-"""What the makers of figures share: grouping records, errors of either kind, tips, slopes."""
+"""Reads from records the numbers that tables and figures show: errors of either kind, costs; groups, tips, slopes."""
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from gradest_bench.report.figure import Point
-from gradest_bench.report.units import seconds
+from gradest_bench.report.units import bytes_text, seconds
 from gradest_bench.results.records import Record, number
 
 Key = TypeVar("Key", bound=Hashable)
@@ -31,7 +31,7 @@ def variant(record: Record) -> str:
 def error(record: Record) -> float:
     """Return the relative L2 error: of one estimate, or its root mean square over seeds for a stochastic one."""
     scatter = record.accuracy.get("replicates")
-    if scatter:
+    if scatter:  # one draw is chance; its root mean square is what compares with the error of the others
         return math.sqrt(number(scatter["relative_mse"]))
     single = record.accuracy.get("single")
     return number(single["relative_error"]) if single else math.nan
@@ -54,6 +54,7 @@ def peak_bytes(record: Record) -> float:
 
 def rounding_unit(dtype: str) -> float:
     """Return half the spacing of numbers at 1 in a dtype."""
+    # NumPy knows no bfloat16, and frameworks are not imported here
     digits = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}
     return float(2.0 ** -digits[dtype]) if dtype in digits else float(np.finfo(dtype).eps / 2)
 
@@ -64,7 +65,9 @@ def tip(record: Record, *more: str) -> str:
     if not math.isnan(error(record)):
         lines.append(f"relative error {error(record):.2e}")
     if not math.isnan(median(record)):
-        lines.append(f"{seconds(median(record))} a call")
+        lines.append(f"{seconds(median(record), disturbed=record.disturbed)} a call")
+    if not math.isnan(peak_bytes(record)):
+        lines.append(f"{bytes_text(peak_bytes(record))} of extra memory")
     return "\n".join((*lines, *more))
 
 
@@ -76,7 +79,7 @@ def sorted_points(points: Iterable[Point]) -> tuple[Point, ...]:
 def slope(points: Sequence[Point]) -> float:
     """Return the slope of log y against log x by least squares, NaN for fewer than three points."""
     kept = [(math.log(p.x), math.log(p.y)) for p in points if p.x > 0 and p.y > 0 and math.isfinite(p.y)]
-    if len({x for x, _ in kept}) < 3:
+    if len({x for x, _ in kept}) < 3:  # a line through two points has no doubt, and says nothing
         return math.nan
     x, y = np.array(kept).T
     return float(np.polyfit(x, y, 1)[0])

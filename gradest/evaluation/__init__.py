@@ -1,0 +1,12 @@
+"""The one border that a user's own function crosses, whichever estimator asks for an evaluation.
+
+What goes in is private, read-only or watched; what comes out is judged once and copied before the next evaluation;
+random layers see the same random numbers in all evaluations of one estimate; no graph is kept where no derivative is
+asked for. This package knows no framework: what differs between them is asked of the backend.
+"""
+
+from gradest.evaluation.population import POPULATIONS, choose_population, one_by_one, require_population
+from gradest.evaluation.results import as_scalar
+from gradest.evaluation.user_function import UserFunction
+
+__all__ = ["POPULATIONS", "UserFunction", "as_scalar", "choose_population", "one_by_one", "require_population"]

@@ -1,0 +1,82 @@
+"""What a user's function may return: one real number, as an array of the framework, of NumPy, or of Python."""
+
+from typing import Any
+
+import numpy as np
+
+from gradest.errors import InvalidInputError
+
+_HINTS: dict[type, str] = {
+    type(None): "None; is a `return` missing?",
+    str: "a string; return the number itself",
+    bytes: "bytes; return the number itself",
+}
+
+
+def as_scalar(value: Any, *, complex_parameters: bool = False) -> Any:
+    """Return what a function returned, refusing what is not one real number.
+
+    Parameters
+    ----------
+    value
+        An array of shape `()` of any framework, or a number. Inside a transformation of the framework (vmap, jit)
+        it has a shape and a dtype and no value, so nothing is asked of the value here.
+    complex_parameters
+        Whether the parameters are complex, as the complex step makes them: then so may the value be.
+
+    Raises
+    ------
+    InvalidInputError
+        It is None, text, a boolean, a complex number, a container, an array with axes, or an object of another kind.
+    """
+    if type(value) is float:  # the commonest answer of a black box needs no more questions
+        return value
+    shape = getattr(value, "shape", None)
+    if shape is None:
+        return _number(value, complex_parameters=complex_parameters)
+    if tuple(shape) != ():
+        raise _refusal(f"an array of shape {tuple(shape)}; reduce it, e.g. by a mean")
+    kind = _kind(value)
+    if kind == "bool":
+        raise _refusal("a boolean, which has no slope; return the number that it was decided by")
+    if kind == "complex" and not complex_parameters:
+        raise _refusal("a complex number; a gradient is of a real loss: return its real part, or abs(...)**2")
+    return value
+
+
+def is_integer(value: Any) -> bool:
+    """Return whether a function's result is of an integer type: its slope is zero or infinite wherever it is taken."""
+    return isinstance(value, int) or _kind(value) == "int"
+
+
+def _number(value: Any, *, complex_parameters: bool) -> Any:
+    """Return a number that is no array."""
+    if isinstance(value, bool):
+        raise _refusal("a boolean, which has no slope; return the number that it was decided by")
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, complex):
+        if complex_parameters:
+            return value
+        raise _refusal("a complex number; a gradient is of a real loss: return its real part, or abs(...)**2")
+    hint = next((text for kind, text in _HINTS.items() if isinstance(value, kind)), None)
+    if hint is None and isinstance(value, tuple | list | dict):
+        hint = f"{type(value).__name__}; return the loss alone, without what else was computed"
+    if hint is None and hasattr(value, "loss"):  # the outputs of models of several libraries
+        hint = f"an object {type(value).__name__} that has an attribute `loss`; return out.loss"
+    raise _refusal(hint or f"{type(value).__name__}; reduce it to one number")
+
+
+def _kind(value: Any) -> str:
+    """Return "bool", "int", "complex" or "float", read off the name of the dtype, which all frameworks share."""
+    name = str(getattr(value, "dtype", "")).rpartition(".")[2]
+    return next((kind for kind in ("bool", "complex") if name.startswith(kind)), "int" if "int" in name else "float")
+
+
+def _refusal(found: str) -> InvalidInputError:
+    return InvalidInputError(f"f must return a scalar, one real number or an array of shape (); found {found}")
+
+
+def finite_share(values: np.ndarray[Any, Any]) -> tuple[int, int]:
+    """Return how many of the values are not finite, and how many there are."""
+    return int(values.size - np.isfinite(values).sum()), int(values.size)

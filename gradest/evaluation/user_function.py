@@ -1,0 +1,133 @@
+"""A user's function of leaves and data: what it is given, and what becomes of its answer."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+from gradest.arguments import Arguments
+from gradest.backend import Backend, Leaves
+from gradest.errors import GradestError, InvalidInputError
+from gradest.evaluation.results import as_scalar
+from gradest.form import Form
+from gradest.operations import Array, Data
+
+_WRITES = (
+    "a loss that leaves its inputs as they are was asked for; this one writes into its parameters or arguments; work "
+    "on a copy, such as `p = p.copy()` in NumPy or `p = p.clone()` in PyTorch, and not in place"
+)
+
+
+class UserFunction:
+    """A user's function `f(params, *args, **kwargs)` of one backend's leaves and data.
+
+    Called, it is what a transformation of the framework (reverse mode, vmap, jit) is given: the structure restored,
+    the answer judged by its shape and dtype. `alone` makes one plain evaluation, outside any transformation.
+
+    Attributes
+    ----------
+    trusted
+        Whether a first evaluation has shown that the function does not write into what it is given. Until then it is
+        given private copies; from then on the user's own arrays, watched.
+    draws
+        Whether it draws random numbers from the framework's own generator: None until an evaluation has shown it.
+    """
+
+    def __init__(self, f: Callable[..., Any], *, backend: Backend, form: Form, arguments: Arguments) -> None:
+        self.backend = backend
+        self.trusted = False
+        self.draws: bool | None = None
+        self._f = f
+        self._form = form
+        self._arguments = arguments
+        self._estimate = threading.local()
+
+    def __call__(self, leaves: Leaves, data: Data) -> Any:
+        """Return the loss where a transformation of the framework is under way."""
+        value = self.backend.result(self._f(self._form.user_tree_of(leaves), *self._arguments.rebuild(data)))
+        return as_scalar(value, complex_parameters=_complex(leaves))
+
+    def alone(self, leaves: Leaves, data: Data) -> Array:
+        """Return the loss of one plain evaluation, as an answer of its own that no later evaluation changes.
+
+        Raises
+        ------
+        InvalidInputError
+            The function writes into its parameters or arguments, or does not return one real number.
+        """
+        backend = self.backend
+        private = not self.trusted
+        lent, given = backend.lend(leaves, private=private), backend.lend(tuple(data), private=private)
+        marks = backend.marks((*lent, *given))
+        with backend.evaluating() or nullcontext(), self.common_random_numbers():
+            try:
+                value = self(lent, given)
+            except GradestError:
+                raise
+            except Exception as error:
+                refused = backend.refused_writing(error)
+                if not refused:
+                    raise  # the function's own error is the user's to see as it is
+                raise InvalidInputError(_WRITES) from error
+        if backend.marks((*lent, *given)) != marks:
+            raise InvalidInputError(_WRITES)
+        answer: Array = backend.kept(value, like=leaves[0])
+        return answer
+
+    def batched(self, population: Leaves, data: Data) -> Array:
+        """Return the losses `(K,)` of leaves with a leading axis K by the framework's vmap."""
+        with self.backend.evaluating() or nullcontext(), self.common_random_numbers():
+            return self.backend.vmap(self)(population, data)
+
+    @contextmanager
+    def one_estimate(self) -> Iterator[None]:
+        """Within the context all evaluations draw the same random numbers; after it, one evaluation has drawn."""
+        outer = getattr(self._estimate, "draws", None)
+        draws = self._estimate.draws = _Draws(self.backend)
+        try:
+            yield
+        finally:
+            self._estimate.draws = outer
+            draws.leave()
+
+    def common_random_numbers(self) -> Any:
+        """Return a context in which evaluations draw what the first one of this estimate drew."""
+        draws: _Draws | None = getattr(self._estimate, "draws", None)
+        return nullcontext() if draws is None or self.draws is False else draws.evaluation()
+
+
+class _Draws:
+    """The framework's random state within one estimate: where each evaluation begins, and where the first one ended.
+
+    A generator is one for the whole process, so evaluations of a function that draws take turns: two threads would
+    otherwise draw from each other's place.
+    """
+
+    _turn = threading.RLock()
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._start: Any = None
+        self._end: Any = None
+        self._evaluations = 0
+
+    @contextmanager
+    def evaluation(self) -> Iterator[None]:
+        with self._turn:
+            if self._evaluations == 0:
+                self._start = self._backend.random_state()
+            elif self._start is not None:
+                self._backend.set_random_state(self._start)
+            yield
+            if self._evaluations == 0 and self._start is not None:
+                self._end = self._backend.random_state()
+            self._evaluations += 1
+
+    def leave(self) -> None:
+        """Leave the generator as if one evaluation had been made."""
+        if self._evaluations > 1 and self._end is not None:
+            self._backend.set_random_state(self._end)
+
+
+def _complex(leaves: Sequence[Any]) -> bool:
+    return any("complex" in str(leaf.dtype) for leaf in leaves)

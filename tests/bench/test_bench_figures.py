@@ -1,0 +1,52 @@
+"""One description of a figure is drawn alike on the page and on paper: bars, ticks, colours, shapes."""
+
+from pathlib import Path
+
+import pytest
+
+from gradest_bench.report.figure import COLOURS, SHAPES, Axis, Figure, Point, Series, scale_of
+from gradest_bench.report.paper import write_figures
+from gradest_bench.report.svg import draw
+
+matplotlib = pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+
+
+def figure_of(*points: Point, style: str = "line") -> Figure:
+    return Figure("key", "title", "sentence.", Axis("x"), Axis("y"), (Series("name", "numpy", points, style),))
+
+
+def on_paper(figure: Figure, folder: Path) -> str:
+    write_figures([figure], folder)
+    return (folder / "key.svg").read_text(encoding="utf-8")
+
+
+def test_error_bars_are_on_the_page_and_on_paper(tmp_path: Path) -> None:
+    places = (1.0, 10.0, 100.0)
+    barred = figure_of(*(Point(x, x, "", low=x / 2, high=2 * x) for x in places))
+    plain = figure_of(*(Point(x, x, "") for x in places))
+    assert draw(barred).count('class="bar"') == len(places)
+    assert draw(plain).count('class="bar"') == 0
+    assert on_paper(barred, tmp_path).count("stroke-opacity: 0.6") == len(places)
+    assert on_paper(plain, tmp_path).count("stroke-opacity: 0.6") == 0
+
+
+def test_ticks_have_the_same_words_on_the_page_and_on_paper(tmp_path: Path) -> None:
+    figure = figure_of(*(Point(x, x**3, "") for x in (1e-3, 1.0, 1e3)))
+    paper = on_paper(figure, tmp_path)
+    for _, label in scale_of(figure.x, [1e-3, 1e3]).ticks():
+        assert f">{label}</text>" in draw(figure)
+        assert f"<!-- {label} -->" in paper
+
+
+def test_colours_and_shapes_begin_again_when_they_run_out() -> None:
+    many = tuple(Series(f"s{k}", f"b{k}", (Point(1.0, 1.0, ""),)) for k in range(COLOURS + 1))
+    figure = Figure("key", "title", "sentence.", Axis("x"), Axis("y"), many)
+    assert [figure.colour(f"s{k}") for k in range(COLOURS + 1)] == [*range(COLOURS), 0]
+    assert figure.shape(f"b{len(SHAPES)}") == figure.shape("b0") == SHAPES[0]
+
+
+def test_kernels_of_one_backend_share_its_shape() -> None:
+    series = tuple(Series("s", variant, (Point(1.0, 1.0, ""),)) for variant in ("numpy", "torch native", "torch"))
+    figure = Figure("key", "title", "sentence.", Axis("x"), Axis("y"), series)
+    assert figure.shape("torch") == figure.shape("torch native") != figure.shape("numpy")
+    assert draw(figure).count("mark hollow") == 1

@@ -1,0 +1,107 @@
+"""Users' PyTorch code: random layers, recurrent and attention layers, no graph kept, forward mode where it can be."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'gradest[torch]'")
+nn, F = torch.nn, torch.nn.functional
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> Iterator[None]:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
+def batch() -> tuple[Any, Any]:
+    return torch.randn(6, 4, dtype=torch.float64), torch.tensor([0, 1, 2, 0, 1, 2])
+
+
+def cross_entropy(model: Any, x: Any, y: Any) -> Any:
+    return F.cross_entropy(model(x), y)
+
+
+def dropout() -> Any:
+    return nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Dropout(0.5), nn.Linear(5, 3)).double().train()
+
+
+def distance(one: Any, other: Any) -> float:
+    return max(float((one[name] - other[name]).abs().max()) for name in one)
+
+
+@pytest.mark.parametrize("method", ["fd-central", "forward"])
+def test_all_evaluations_of_an_estimate_see_one_mask_and_the_state_is_left_as_after_one(method: str) -> None:
+    model, (x, y) = dropout(), batch()
+    torch.manual_seed(3)
+    exact = gradest.get_estimator("reverse")(cross_entropy, model, x, y).gradient
+    after = torch.get_rng_state()
+    torch.manual_seed(3)
+    found = gradest.get_estimator(method)(cross_entropy, model, x, y).gradient
+    assert distance(found, exact) < 1e-8
+    assert torch.equal(torch.get_rng_state(), after)
+
+
+def test_a_sampled_estimate_of_a_random_layer_is_that_of_its_mask() -> None:
+    model, (x, y) = dropout(), batch()
+    torch.manual_seed(3)
+    exact = gradest.get_estimator("reverse")(cross_entropy, model, x, y).gradient
+    torch.manual_seed(3)
+    found = gradest.get_estimator("es", num_samples=2000, sigma=1e-4)(cross_entropy, model, x, y, rng=0).gradient
+    whole = torch.cat([g.reshape(-1) for g in exact.values()])
+    error = torch.cat([(found[n] - exact[n]).reshape(-1) for n in exact])
+    # (P + 1) / N of the squared length, P = 43: 5 standard deviations above are 1.4 times
+    assert float(error.square().sum() / whole.square().sum()) < 1.6 * 44 / 2000
+
+
+def test_recurrent_and_attention_layers_are_evaluated_one_by_one() -> None:
+    x, y = torch.randn(2, 3, 4, dtype=torch.float64), torch.tensor([0, 1])
+    lstm = nn.LSTM(4, 3, batch_first=True).double()
+    encoder = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True).double()
+    for model, loss in (
+        (lstm, lambda m, x, y: F.cross_entropy(m(x)[0][:, -1], y)),
+        (encoder, lambda m, x, y: F.cross_entropy(m(x)[:, -1], y)),
+    ):
+        exact = gradest.get_estimator("reverse")(loss, model, x, y).gradient
+        found = gradest.get_estimator("fd-central")(loss, model, x, y)
+        assert found.path == "loop"
+        assert distance(found.gradient, exact) < 1e-7
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_forward_mode_goes_through_attention(training: bool) -> None:
+    encoder = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True).double().train(training)
+    x, y = torch.randn(2, 3, 4, dtype=torch.float64), torch.tensor([0, 1])
+
+    def loss(m: Any, x: Any, y: Any) -> Any:
+        return F.cross_entropy(m(x)[:, -1], y)
+
+    exact = gradest.get_estimator("reverse")(loss, encoder, x, y).gradient
+    fast = torch.backends.mha.get_fastpath_enabled()
+    assert distance(gradest.get_estimator("forward")(loss, encoder, x, y).gradient, exact) < 1e-12
+    assert torch.backends.mha.get_fastpath_enabled() is fast
+
+
+@pytest.mark.parametrize("method", ["es", "fd-central", "forward-gradient", "reverse"])
+def test_what_comes_back_is_in_no_graph(method: str) -> None:
+    critic, model, (x, _) = nn.Linear(3, 1).double(), nn.Linear(4, 3).double(), batch()
+    rng = {"rng": 0} if gradest.get_estimator(method).stochastic else {}
+    found = gradest.get_estimator(method)(lambda m, x: critic(m(x)).mean(), model, x, **rng)
+    assert all(g.grad_fn is None and not g.requires_grad for g in found.gradient.values())
+
+
+def test_one_direction_at_a_time_is_not_batched() -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    def loss(p: Any) -> Any:
+        shapes.append(tuple(p.shape))
+        return (p * p).sum()
+
+    gradest.get_estimator("es", num_samples=3, chunk_size=1)(loss, torch.ones(2), rng=0, population="loop")
+    assert set(shapes) == {(2,)}
+    assert np.isfinite(len(shapes))
