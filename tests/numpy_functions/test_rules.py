@@ -112,6 +112,25 @@ def test_gradients_are_those_of_extended_precision_to_rounding(case: Case) -> No
         np.testing.assert_allclose(g, w.astype(float), rtol=1e-12, atol=1e-14 * float(np.max(np.abs(w), initial=1.0)))
 
 
+@pytest.mark.parametrize("case", CASES, ids=ids)
+def test_results_have_the_shapes_dtypes_and_types_of_numpys(case: Case) -> None:
+    arrays, seen = case.arrays(np.float32), []
+
+    def watched(leaves: Any, data: Any) -> Any:
+        seen.append(case.text(np, *leaves))
+        parts = seen[0] if isinstance(seen[0], tuple | list) else (seen[0],)
+        return sum((np.sum(part) for part in parts), 0.0)
+
+    value_and_gradient(watched)(arrays, None)
+    wanted = case.text(np, *arrays)
+    several = isinstance(wanted, tuple | list)
+    if several:
+        assert type(seen[0]) is type(wanted)
+    for got, want in zip(seen[0], wanted, strict=True) if several else ((seen[0], wanted),):
+        assert got.shape == np.shape(want)
+        assert got.dtype == np.asarray(want).dtype
+
+
 def test_every_function_of_the_table_has_a_case() -> None:
     covered = {case.name.split(":")[0].replace("lib.stride_tricks.", "") for case in CASES}
     covered |= {name.replace("numpy.conjugate", "numpy.conj") for name in covered}

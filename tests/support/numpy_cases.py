@@ -148,7 +148,7 @@ case(
     jax=False,
 )  # of its quantiles it takes one axis alone
 case("quantile", d(3, 5), d(2, low=0.3, high=0.45), text=lambda xp, x, q: xp.quantile(x, q, axis=1), ext=False)
-case("percentile", d(3, 5), d(low=30, high=45), text=lambda xp, x, q: xp.percentile(x, q, axis=1), ext=False)
+case("percentile", d(3, 5), d(1, low=30, high=45), text=lambda xp, x, q: xp.percentile(x, q, axis=1), ext=False)
 case("sort", d(3, 5))
 case("sort", d(3, 5), text=lambda xp, x: xp.sort(x, axis=0))
 case("sort", d(3, 5), text=lambda xp, x: xp.sort(x, axis=None))

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from gradest.errors import UnsupportedError
+from gradest_numpy.differentiation.linear_algebra import NUMPY_2
 from gradest_numpy.differentiation.reductions import MAX, MEAN, MIN, PROD, STD, SUM, VAR
 from gradest_numpy.differentiation.rules import NOT_GIVEN, composed, found, reduced_size
 from gradest_numpy.differentiation.traced import apply, plain
@@ -190,11 +191,14 @@ def _quantile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepd
     ordered = np.sort(flat, axis=-1)
     level = q if hasattr(q, "dtype") else np.asarray(q, dtype=np.float64)
     place = level * (np.shape(ordered)[-1] - 1)
-    below = np.floor(plain(place)).astype(int)
+    whole = np.floor(plain(place))
+    below = whole.astype(int)
     above = np.minimum(below + 1, np.shape(ordered)[-1] - 1)
-    share = place - below
+    share = place - whole
     if np.ndim(level) == 0:  # one level is as a Python number: it does not make float32 float64
         share = share.astype(a.dtype)
+    elif not NUMPY_2:  # which computes with an array of levels in float64
+        share = share.astype(np.result_type(share, np.float64))
     value = ordered[..., below] * (1 - share) + ordered[..., above] * share
     if np.ndim(level):
         value = np.moveaxis(value, tuple(range(-np.ndim(level), 0)), tuple(range(np.ndim(level))))
