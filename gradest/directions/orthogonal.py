@@ -89,18 +89,3 @@ class Permutations:
         for _ in streams.seek(block, block + 1, purpose=PERMUTATION):
             self._last = (block, streams.generator.permutation(self._size))
         return self._permutation(streams, block)
-
-
-def frames(num_samples: int, size: int, memory_budget_bytes: int) -> Fill:
-    """Return what fills with directions of length sqrt(P) that are orthogonal within blocks of P."""
-    return Frames(num_samples, size, chi=False, memory_budget_bytes=memory_budget_bytes).fill
-
-
-def frames_of_chi_length(num_samples: int, size: int, memory_budget_bytes: int) -> Fill:
-    """Return what fills with such directions of chi_P length: each by itself is normal."""
-    return Frames(num_samples, size, chi=True, memory_budget_bytes=memory_budget_bytes).fill
-
-
-def permutations(num_samples: int, size: int, memory_budget_bytes: int) -> Fill:
-    """Return what fills with coordinate directions, each coordinate once in a block of P."""
-    return Permutations(size).fill

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from gradest.errors import InvalidInputError
 
 _HINTS: dict[type, str] = {
@@ -44,11 +42,6 @@ def as_scalar(value: Any, *, complex_parameters: bool = False) -> Any:
     return value
 
 
-def is_integer(value: Any) -> bool:
-    """Return whether a function's result is of an integer type: its slope is zero or infinite wherever it is taken."""
-    return isinstance(value, int) or _kind(value) == "int"
-
-
 def _number(value: Any, *, complex_parameters: bool) -> Any:
     """Return a number that is no array."""
     if isinstance(value, bool):
@@ -75,8 +68,3 @@ def _kind(value: Any) -> str:
 
 def _refusal(found: str) -> InvalidInputError:
     return InvalidInputError(f"f must return a scalar, one real number or an array of shape (); found {found}")
-
-
-def finite_share(values: np.ndarray[Any, Any]) -> tuple[int, int]:
-    """Return how many of the values are not finite, and how many there are."""
-    return int(values.size - np.isfinite(values).sum()), int(values.size)

@@ -12,7 +12,6 @@ import numpy as np
 
 from gradest.backend import Leaves
 from gradest.errors import NoiseWarning
-from gradest.evaluation.results import is_integer
 from gradest.evaluation.user_function import UserFunction
 from gradest.operations import Data
 
@@ -23,19 +22,13 @@ class Verification:
 
     Attributes
     ----------
-    value
-        The loss there, as a Python float.
     noise
         How far two evaluations at one point differ; 0 for a deterministic function.
-    integer
-        Whether the value is of an integer type.
     evaluations
         How many evaluations it took.
     """
 
-    value: float
     noise: float
-    integer: bool
     evaluations: int
 
 
@@ -52,10 +45,9 @@ def verify(function: UserFunction, leaves: Leaves, data: Data) -> Verification:
     """
     backend = function.backend
     function.draws = False
-    first = function.alone(leaves, data)
+    one = number_of(function, function.alone(leaves, data))
     function.trusted = True
-    integer = is_integer(first)
-    one, two = number_of(function, first), number_of(function, function.alone(leaves, data))
+    two = number_of(function, function.alone(leaves, data))
     evaluations = 2
     noise = _distance(one, two)
     if noise and (state := backend.random_state()) is not None:
@@ -66,7 +58,7 @@ def verify(function: UserFunction, leaves: Leaves, data: Data) -> Verification:
         evaluations += 2
         backend.set_random_state(state)
         if _distance(*pair) == 0.0:
-            function.draws, noise, one = True, 0.0, pair[0]
+            function.draws, noise = True, 0.0
         else:
             noise = _distance(*pair)
     if noise:
@@ -77,7 +69,7 @@ def verify(function: UserFunction, leaves: Leaves, data: Data) -> Verification:
             NoiseWarning,
             stacklevel=2,
         )
-    return Verification(one, noise, integer, evaluations)
+    return Verification(noise, evaluations)
 
 
 def number_of(function: UserFunction, value: Any) -> float:

@@ -28,7 +28,6 @@ class Layer:
 
     weight: int
     bias: int | None
-    has_bias: bool
     data_name: str | None
 
 
@@ -77,7 +76,7 @@ class SealedOperations(ForwardingOperations):
         output = self.ops.affine(inputs, matrix, shift)
         if place is None:
             return output
-        layer = Layer(place, self._place(bias), bias is not None, x.name if sealed_input else None)
+        layer = Layer(place, self._place(bias), x.name if sealed_input else None)
         return self._intercept(layer, inputs, output)
 
     def _place(self, x: Any) -> int | None:
