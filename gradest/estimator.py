@@ -305,13 +305,20 @@ class Prepared:
     def _estimate(self, leaves: Leaves, rng: Rng, *, traced: bool = False) -> Estimate:
         objective = self.objective
         if not self._composable and (traced or any(map(objective.backend.is_abstract, leaves))):
-            raise UnsupportedError(
-                f"{self.estimator.name!r} was called inside a transformation of {objective.backend.name} (jit, vmap or "
-                "grad), which it cannot be traced by: it reads values of the loss; call it outside, or use 'reverse'"
+            raise traced_call(
+                self.estimator, objective, "it reads values of the loss; call it outside, or use 'reverse'"
             )
         with objective.one_estimate():
             result = self._kernel(leaves, rng)
         return estimate_of(result, objective, self.cost, self.path)
+
+
+def traced_call(estimator: Estimator, objective: Objective, why: str) -> UnsupportedError:
+    """Return the error for a call that a transformation of the framework is tracing, and why that cannot be."""
+    return UnsupportedError(
+        f"{estimator.name!r} was called inside a transformation of {objective.backend.name} (jit, vmap or grad), which "
+        f"it cannot be traced by: {why}"
+    )
 
 
 def estimate_of(result: KernelResult, objective: Objective, cost: Cost, path: str, state_bytes: int = 0) -> Estimate:

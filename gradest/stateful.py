@@ -16,7 +16,7 @@ from gradest.backend import Leaves
 from gradest.directions.keys import Rng
 from gradest.errors import UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
-from gradest.estimator import Estimator, PreparedKernel, estimate_of
+from gradest.estimator import Estimator, PreparedKernel, estimate_of, traced_call
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.tree import Tree
@@ -159,10 +159,7 @@ class PreparedRun:
         before = objective.take_arguments(args) if args else None
         if before is not None or any(map(objective.backend.is_abstract, leaves)):
             objective.data = objective.data if before is None else before
-            raise UnsupportedError(
-                f"{self.estimator.name!r} was called inside a transformation of {objective.backend.name} (jit, vmap or "
-                "grad), which it cannot be traced by: it keeps a state; call it outside"
-            )
+            raise traced_call(self.estimator, objective, "it keeps a state; call it outside")
         cost = self.estimator.cost_from(objective.layout, state)
         result, after = self._kernel(leaves, rng, state)
         return estimate_of(result, objective, cost, self.path, state_bytes(after)), after
