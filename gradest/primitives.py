@@ -1,6 +1,8 @@
 """A user's own differentiable functions: a function with its derivative, in the conventions of HIPS Autograd.
 
-    @gradest.primitive
+    from gradest.primitives import defjvp, defvjp, primitive
+
+    @primitive
     def logsumexp(x):
         largest = x.max()
         return largest + np.log(np.sum(np.exp(x - largest)))

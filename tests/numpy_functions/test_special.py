@@ -10,7 +10,7 @@ from gradest import UnsupportedError
 from gradest_numpy.differentiation import value_and_gradient, value_and_jvps
 from gradest_numpy.differentiation.special import ONE_ARRAY, TWO_ARRAYS
 
-scipy_special = pytest.importorskip("scipy.special")
+scipy_special = pytest.importorskip("scipy.special", reason="SciPy's functions are what is differentiated")
 
 WIDE = np.array([-1.9, -0.83, -0.21, 0.37, 0.9, 2.2])
 POSITIVE = np.array([0.31, 0.6, 1.3, 2.4, 4.7])

@@ -22,7 +22,7 @@ from gradest_numpy.differentiation.indexing import ASTYPE, GETITEM
 from gradest_numpy.differentiation.rules import COMPOSED, PLAIN, RULES, Rule, name_of
 
 INSTEAD = (
-    "write it in NumPy functions that have a rule, or give it one by gradest.primitive; any other method than "
+    "write it in NumPy functions that have a rule, or give it one by gradest.primitives; any other method than "
     "'reverse' and 'forward' takes the function as it is"
 )
 
@@ -80,7 +80,7 @@ class TracedArray:
         return call(function, args, kwargs)
 
     def __gradest_call__(self, primitive: Primitive, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """Carry out a `gradest.primitive`, which NumPy does not know."""
+        """Carry out a function made by `gradest.primitives.primitive`, which NumPy does not know."""
         return apply(calls.primitive_rule(primitive), args, kwargs)
 
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
