@@ -61,8 +61,11 @@ class Backend(ABC):
         """Return the operations, with the composed ones portable or the framework's own."""
 
     @abstractmethod
-    def array(self, values: NumpyArray, *, dtype: str, device: str = "cpu", copy: bool = True) -> Array:
-        """Return NumPy values as this framework's array; with `copy=False` it may share their memory."""
+    def array(self, values: NumpyArray, *, dtype: str, device: str | None = None, copy: bool = True) -> Array:
+        """Return NumPy values as this framework's array, on the first of `devices()` where none is named.
+
+        With `copy=False` it may share their memory.
+        """
 
     @abstractmethod
     def numpy(self, array: Array) -> NumpyArray:

@@ -1,7 +1,7 @@
 """JAX as a backend: `jit`, `vmap`, `grad` and `linearize`, with 64-bit mode scoped and never switched on globally."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from typing import Any
 
@@ -38,19 +38,16 @@ class JaxBackend(Backend):
         return self._operations[kernel]
 
     # -- arrays -------------------------------------------------------------------------------------------
-    def array(self, values: NDArray[Any], *, dtype: str, device: str = "cpu", copy: bool = True) -> Array:
+    def array(self, values: NDArray[Any], *, dtype: str, device: str | None = None, copy: bool = True) -> Array:
         # device_put shares NumPy memory where it happens to be 64-byte aligned: a private copy is what it may share.
         host = np.array(values, dtype=dtype, order="C") if copy else _contiguous(values, dtype)
-        scope = self.scope(dtype)
+        place = _device(device or self.devices()[0])
         made: Array
-        if scope is None:
-            made = jax.device_put(host, _device(device))
-        else:
-            with scope:
-                made = jax.device_put(host, _device(device))
+        with self.scope(dtype) or nullcontext():
+            made = jax.device_put(host, place)
         if made.dtype != host.dtype and not (host.dtype.kind in "iu" and np.array_equal(made, host)):
             raise UnsupportedError(
-                f"an array of dtype {dtype} was asked of JAX on {device!r}; it made {made.dtype}, which does not hold "
+                f"an array of dtype {dtype} was asked of JAX on {place}; it made {made.dtype}, which does not hold "
                 "the values; integers of 64 bits need float64 parameters"
             )
         return made

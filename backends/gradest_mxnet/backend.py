@@ -36,10 +36,10 @@ class MxnetBackend(Backend):
         return self._operations[kernel]
 
     # -- arrays -------------------------------------------------------------------------------------------
-    def array(self, values: NDArray[Any], *, dtype: str, device: str = "cpu", copy: bool = True) -> Array:
+    def array(self, values: NDArray[Any], *, dtype: str, device: str | None = None, copy: bool = True) -> Array:
         # Always a copy: mx.from_numpy shares memory only by making the caller's array read-only.
         with mx.util.np_shape(True):
-            return mx.np.array(np.array(values, dtype=dtype, order="C"), dtype=dtype, ctx=_context(device))
+            return mx.np.array(np.array(values, dtype=dtype, order="C"), dtype=dtype, ctx=_context(device or "cpu"))
 
     def numpy(self, array: Array) -> NDArray[Any]:
         with mx.util.np_shape(True):

@@ -25,7 +25,7 @@ class NumpyBackend(Backend):
     def operations(self, kernel: str = "portable") -> Operations:
         return self._operations[kernel]
 
-    def array(self, values: NDArray[Any], *, dtype: str, device: str = "cpu", copy: bool = True) -> NDArray[Any]:
+    def array(self, values: NDArray[Any], *, dtype: str, device: str | None = None, copy: bool = True) -> NDArray[Any]:
         if copy:
             return np.array(values, dtype=dtype, order="C", copy=True)
         return np.asarray(values, dtype=dtype)  # strided where the values are: nothing is copied

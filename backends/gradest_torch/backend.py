@@ -35,7 +35,7 @@ class TorchBackend(Backend):
         return self._operations[kernel]
 
     # -- arrays -------------------------------------------------------------------------------------------
-    def array(self, values: NDArray[Any], *, dtype: str, device: str = "cpu", copy: bool = True) -> Tensor:
+    def array(self, values: NDArray[Any], *, dtype: str, device: str | None = None, copy: bool = True) -> Tensor:
         kept = "float32" if dtype == "bfloat16" else dtype  # NumPy has no bfloat16; float32 holds each of them
         host = (np.array if copy else np.asarray)(values, dtype=kept, order="C")
         if not host.flags.writeable:  # from_numpy would warn: torch cannot keep a promise not to write

@@ -171,7 +171,9 @@ def _input_faults(prepared: Prepared, seed: int) -> Iterator[str]:
 
 
 def _private(objective: Objective, leaf: Any, dtype: str) -> Any:
-    return objective.scoped(lambda: objective.backend.array(objective.backend.numpy(leaf), dtype=dtype))()
+    return objective.scoped(
+        lambda: objective.backend.array(objective.backend.numpy(leaf), dtype=dtype, device=objective.device)
+    )()
 
 
 def check_fresh_results(subject: Subject) -> CheckResult:

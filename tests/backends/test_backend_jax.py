@@ -86,6 +86,7 @@ with pytest.raises(gradest.PreparationMismatchError, match="cpu:1"):
     environment = {
         **os.environ,
         "PYTHONPATH": ":".join(sys.path),
+        "JAX_PLATFORMS": "cpu",  # the devices asserted, also where there is a GPU
         "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
     }
     subprocess.run([sys.executable, "-c", program], check=True, env=environment, timeout=120)

@@ -17,7 +17,7 @@ def test_every_backend_passes_every_check(backend: str) -> None:
 
 
 class Aliasing(NumpyBackend):
-    def array(self, values: Any, *, dtype: str, device: str = "cpu", copy: bool = True) -> Any:
+    def array(self, values: Any, *, dtype: str, device: str | None = None, copy: bool = True) -> Any:
         return np.asarray(values, dtype=dtype)
 
 
@@ -27,7 +27,7 @@ class AliasingOnTheWayBack(NumpyBackend):
 
 
 class AlwaysSingle(NumpyBackend):
-    def array(self, values: Any, *, dtype: str, device: str = "cpu", copy: bool = True) -> Any:
+    def array(self, values: Any, *, dtype: str, device: str | None = None, copy: bool = True) -> Any:
         return np.array(values, dtype=np.float32)
 
 

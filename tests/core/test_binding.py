@@ -132,9 +132,9 @@ def test_a_function_needs_parameters_and_takes_its_dtype_from_them() -> None:
 @pytest.mark.parametrize(
     ("other", "found"),
     [
-        ({"a": np.ones(2), "b": np.ones(1)}, r"NO b: prepared for None, found \('float64', \(1,\), 'cpu'\)"),
+        ({"a": np.ones(2), "b": np.ones(1)}, r"NO b: prepared for None, found \('float64', \(1,\), '(cpu|cuda:0)'\)"),
         ({"b": np.ones(2)}, "NO a: prepared for .* found None"),
-        ({"a": np.ones(3)}, r"found \('float64', \(3,\), 'cpu'\)"),
+        ({"a": np.ones(3)}, r"found \('float64', \(3,\), '(cpu|cuda:0)'\)"),
         ({"a": "x"}, r"found \('str',\)"),
         ({"a": [1.0, 2.0]}, "NO a.0: prepared for None"),
     ],
