@@ -31,7 +31,7 @@ from gradest.errors import (
     UnsupportedError,
 )
 from gradest.estimate import Cost, Estimate, KernelResult
-from gradest.estimator import Estimator, Kernel, Prepared, PreparedKernel, Smoothing, Target, get_estimator
+from gradest.estimator import Estimator, Kernel, Prepared, PreparedKernel, get_estimator
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Operations
@@ -39,6 +39,7 @@ from gradest.problem import Problem, get_problem
 from gradest.registry import names
 from gradest.situation import Situation
 from gradest.stateful import PreparedRun, PreparedStatefulKernel, State, StatefulEstimator, StatefulKernel, state_bytes
+from gradest.target import Smoothing, Target
 from gradest.transforms import grad, value_and_grad
 from gradest.version import __version__ as __version__
 

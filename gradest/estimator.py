@@ -9,9 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import dataclass
-from enum import Enum
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from gradest.backend import Backend, Leaves
 from gradest.binding import Bindable, bind, tracing_backend, with_values
@@ -22,41 +21,12 @@ from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.registry import construct, describe
 from gradest.situation import Situation
+from gradest.target import Smoothing, Target
 from gradest.theory import Prediction
 from gradest.tree import Tree
 
 Kernel = Callable[[Leaves, Rng], KernelResult]
 """`(parameter leaves, rng) -> KernelResult`; deterministic estimators ignore `rng`."""
-
-
-class Target(Enum):
-    """What an estimator's expectation is; the value is the wording for people.
-
-    Examples
-    --------
-    >>> import gradest
-    >>> gradest.get_estimator("es").target, gradest.Target.DIRECTION.value
-    (<Target.SMOOTHED: 'gradient of the smoothed loss'>, 'direction of the gradient only')
-    """
-
-    GRADIENT = "gradient"
-    SMOOTHED = "gradient of the smoothed loss"
-    DIRECTION = "direction of the gradient only"
-    NOTHING = "nothing (a control)"
-
-
-class Smoothing(NamedTuple):
-    """Says by what a loss is smoothed: the law of the directions, a name in `gradest.directions.laws`, and sigma.
-
-    Examples
-    --------
-    >>> import gradest
-    >>> gradest.get_estimator("es", sigma=0.1).smoothing
-    Smoothing(law='normal', sigma=0.1)
-    """
-
-    law: str
-    sigma: float
 
 
 @dataclass(frozen=True)

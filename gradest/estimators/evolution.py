@@ -13,7 +13,7 @@ import numpy as np
 from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimate import Cost
-from gradest.estimator import PreparedKernel, Smoothing, Target
+from gradest.estimator import PreparedKernel
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun, parameter_kernel
@@ -21,6 +21,7 @@ from gradest.sampling.sampler import DirectionSampler, evaluation_path, require_
 from gradest.sampling.shaping import require_shaping
 from gradest.sampling.workers import Crew
 from gradest.situation import Situation
+from gradest.target import Smoothing, Target
 from gradest.theory import Prediction, local_model, mean_excess, predict_shaped, relative_mse_es
 
 _GAUSSIAN = "Salimans et al. 2017, arXiv:1703.03864; Nesterov & Spokoiny 2017, doi:10.1007/s10208-015-9296-2"

@@ -12,13 +12,14 @@ from gradest.directions import Key, Noise, as_tangents, root_key
 from gradest.directions.keys import Rng
 from gradest.errors import InvalidInputError
 from gradest.estimate import Cost, KernelResult
-from gradest.estimator import PreparedKernel, Target
+from gradest.estimator import PreparedKernel
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, Data
 from gradest.sampling.sampler import DirectionSampler, Draws, add_leaves, place
 from gradest.sampling.workers import Crew, Group, task_groups
 from gradest.situation import Situation
+from gradest.target import Target
 from gradest.theory import Prediction, predict_forward_gradient, projection_relative_mse
 
 

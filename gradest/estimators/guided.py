@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gradest.directions import Directions, Key, Noise
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimate import Cost
-from gradest.estimator import PreparedKernel, Target
+from gradest.estimator import PreparedKernel
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.sampling.antithetic import AntitheticVariant
@@ -21,6 +21,7 @@ from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
 from gradest.sampling.sampler import Sampler, evaluation_path
 from gradest.sampling.workers import Crew
 from gradest.situation import Situation
+from gradest.target import Target
 from gradest.theory import Prediction, predict_guided
 
 _GUIDE = "guide"

@@ -12,7 +12,7 @@ from gradest.autodiff import value_and_gradient
 from gradest.backend import Leaves, as_float64
 from gradest.directions.keys import Rng
 from gradest.estimate import Cost, KernelResult
-from gradest.estimator import PreparedKernel, Target
+from gradest.estimator import PreparedKernel
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, Data, Operations
@@ -23,6 +23,7 @@ from gradest.sampling.sampler import DirectionSampler
 from gradest.sampling.workers import Crew
 from gradest.situation import Situation
 from gradest.tangents import Tangent
+from gradest.target import Target
 from gradest.theory import NodeLayer, Prediction, predict_node_perturbation
 
 

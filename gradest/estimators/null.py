@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from gradest.backend import Leaves
 from gradest.directions.keys import Rng
 from gradest.estimate import Cost, KernelResult
-from gradest.estimator import Estimator, PreparedKernel, Target
+from gradest.estimator import Estimator, PreparedKernel
 from gradest.layout import Layout
 from gradest.objective import Objective
+from gradest.target import Target
 
 
 @dataclass(frozen=True)

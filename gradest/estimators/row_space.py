@@ -12,7 +12,7 @@ from gradest.backend import Leaves
 from gradest.directions.keys import Rng
 from gradest.errors import UnsupportedError
 from gradest.estimate import Cost, KernelResult
-from gradest.estimator import PreparedKernel, Target
+from gradest.estimator import PreparedKernel
 from gradest.form import Form
 from gradest.layout import Layout
 from gradest.objective import Objective
@@ -24,6 +24,7 @@ from gradest.sampling.layers import find_layers
 from gradest.sampling.sampler import DirectionSampler, evaluation_path
 from gradest.sampling.workers import Crew
 from gradest.situation import Situation
+from gradest.target import Target
 from gradest.theory import Prediction, local_model, mean_excess, relative_mse_es
 from gradest.tree import flatten_tree
 

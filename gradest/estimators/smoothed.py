@@ -11,12 +11,13 @@ from gradest.directions.keys import Rng
 from gradest.directions.laws import law_of
 from gradest.errors import UnsupportedError
 from gradest.estimate import Cost, KernelResult
-from gradest.estimator import PreparedKernel, Smoothing, Target
+from gradest.estimator import PreparedKernel
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.sampling.sampler import DirectionSampler, Draws, add_leaves, place, require_sigma
 from gradest.sampling.workers import Crew, Group, task_groups
 from gradest.situation import Situation
+from gradest.target import Smoothing, Target
 from gradest.theory import Prediction, local_model, predict_pathwise
 
 

@@ -5,11 +5,11 @@ import math
 import numpy as np
 
 from gradest.errors import InvalidInputError
-from gradest.estimator import Target
 from gradest.measurement.accuracy import compare_gradients
 from gradest.measurement.reference import reference_gradient
 from gradest.measurement.session import flat
 from gradest.problems.analytic_functions import LogSumExp
+from gradest.target import Target
 from gradest.testing.factors import explain_factor
 from gradest.testing.known_problems import accuracy_problems
 from gradest.testing.results import CheckResult, judged, not_applicable

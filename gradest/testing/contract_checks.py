@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from gradest.errors import NonFiniteError, UnsupportedError
-from gradest.estimator import Estimator, Prepared, Target
+from gradest.estimator import Estimator, Prepared
 from gradest.measurement.session import flat
 from gradest.objective import Objective
+from gradest.target import Target
 from gradest.testing.known_problems import Cubic
 from gradest.testing.results import CheckResult, claimed, judged, not_applicable
 from gradest.testing.subject import Subject

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.estimator import Estimator, Target
+from gradest.estimator import Estimator
 from gradest.layout import Layout
+from gradest.target import Target
 from gradest.testing.known_problems import Cubic
 from gradest.testing.results import CheckResult, judged, not_applicable
 from gradest.testing.subject import Subject

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from gradest.directions import LAWS
 from gradest.errors import UnsupportedError
-from gradest.estimator import Target
 from gradest.situation import Situation
+from gradest.target import Target
 from gradest.testing.factors import explain_factor
 from gradest.testing.known_problems import Cubic
 from gradest.testing.results import CheckResult, judged, not_applicable

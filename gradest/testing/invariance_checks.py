@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from gradest.backend import get_backend
 from gradest.errors import UnsupportedError
-from gradest.estimator import Target
 from gradest.measurement.session import flat
+from gradest.target import Target
 from gradest.testing.known_problems import Cubic, network
 from gradest.testing.results import CheckResult, claimed, judged, not_applicable
 from gradest.testing.subject import WIDE_SIGMA, Subject

@@ -19,11 +19,12 @@ import numpy as np
 from gradest.backend import Leaves
 from gradest.directions.keys import Rng
 from gradest.estimate import Cost, KernelResult
-from gradest.estimator import Estimator, PreparedKernel, Target
+from gradest.estimator import Estimator, PreparedKernel
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
 from gradest.situation import Situation
+from gradest.target import Target
 from gradest.theory import Prediction, local_model, mean_excess, relative_mse_es
 
 Losses = Callable[[NumpyArray], NumpyArray]

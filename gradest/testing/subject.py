@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from gradest.backend import get_backend
 from gradest.binding import bind
-from gradest.estimator import Estimator, Prepared, Target
+from gradest.estimator import Estimator, Prepared
 from gradest.measurement.session import flat
 from gradest.objective import Objective
 from gradest.problem import Problem
+from gradest.target import Target
 from gradest.testing.known_problems import Cubic, network
 
 Floats = NDArray[np.float64]

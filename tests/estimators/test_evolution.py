@@ -11,10 +11,10 @@ from support.small_losses import Quadratic, Steps
 import gradest
 from gradest import Estimate, Estimator, Objective
 from gradest.errors import InvalidInputError, NoiseWarning, NonFiniteError, UnknownNameError
-from gradest.estimator import Target
 from gradest.estimators.evolution import EvolutionStrategy
 from gradest.sampling.shaping import shaped_weights
 from gradest.situation import Situation
+from gradest.target import Target
 from gradest.theory import relative_mse_bounds, shaping_scale
 
 FALSE_ALARM = 1e-6

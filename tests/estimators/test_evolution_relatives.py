@@ -11,7 +11,6 @@ from support.small_losses import Quadratic, Steps
 import gradest
 from gradest import Estimator, Objective, Problem
 from gradest.errors import InvalidInputError, UnsupportedError
-from gradest.estimator import Target
 from gradest.estimators.evolution import EvolutionStrategy
 from gradest.estimators.guided import GuidedES
 from gradest.estimators.node_perturbation import NodePerturbation
@@ -19,6 +18,7 @@ from gradest.estimators.row_space import RowSpaceES
 from gradest.estimators.smoothed import SmoothedGradient
 from gradest.problems.mlp import MLP
 from gradest.situation import Situation
+from gradest.target import Target
 
 
 def network(**fields: Any) -> MLP:

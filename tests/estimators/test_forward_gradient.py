@@ -7,10 +7,10 @@ from support.small_losses import Quadratic, Steps
 import gradest
 from gradest import Estimator
 from gradest.errors import InvalidInputError
-from gradest.estimator import Target
 from gradest.estimators.evolution import EvolutionStrategy
 from gradest.estimators.forward_gradient import ForwardGradient
 from gradest.situation import Situation
+from gradest.target import Target
 
 SIZE = 4
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from gradest.errors import GradestError
-from gradest.estimator import Target
 from gradest.registry import locate
+from gradest.target import Target
 from gradest.theory import difference_optimum, difference_rule
 from gradest_bench.report.figure import Axis, Figure, Point, Series
 from gradest_bench.report.record_numbers import error, grouped, slope, sorted_points, tip, variant

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-from gradest.estimator import Target
+from gradest.target import Target
 from gradest_bench.report.figure import COLOURS, Axis, Figure, Point, Series
 from gradest_bench.report.record_numbers import (
     error,

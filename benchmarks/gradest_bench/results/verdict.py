@@ -8,8 +8,8 @@ import math
 
 import numpy as np
 
-from gradest.estimator import Target
 from gradest.measurement.outcome import Outcome
+from gradest.target import Target
 from gradest_bench.results.records import Record, number
 
 AGREES = "agrees"
