@@ -4,7 +4,7 @@ A prepared estimator can be called with other arrays in their places, a new batc
 prepared again. This module knows no framework.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,40 +14,49 @@ from gradest.errors import InvalidInputError, PreparationMismatchError
 from gradest.operations import Array, Data
 from gradest.tree import Leaf, Structure
 
+Given = tuple[tuple[Any, ...], dict[str, Any]]
+"""Arguments by position, and by keyword."""
+
 
 class Arguments:
-    """The arguments that a function was bound with.
+    """The arguments that a function was bound with, by position and by keyword.
+
+    Arrays are copied here, so that what is bound does not change behind its user's back. Those of a later batch
+    (`renewed`) are read by the call that brings them, and are not copied.
 
     Parameters
     ----------
     backend
         Whose arrays are data.
-    args
+    args, kwargs
         The arguments.
     like
         With an array here NumPy arrays cross to the backend too, floating-point ones in its dtype and all to its
         device: a compiled function then takes them as arguments, where it would hold them as constants.
     """
 
-    def __init__(self, backend: Backend, args: tuple[object, ...], *, like: Array | None) -> None:
+    def __init__(
+        self, backend: Backend, args: tuple[object, ...], kwargs: Mapping[str, object], *, like: Array | None
+    ) -> None:
         self._backend = backend
         self._like = like
-        self._leaves, self._structure = self._take_apart(args)
+        self._args: Given = (args, dict(kwargs))
+        self._leaves, self._structure = self._take_apart(self._args)
         self._places = tuple(k for k, leaf in enumerate(self._leaves) if backend.owns(leaf))
-        self._args = args
-        self.data: Data = tuple(self._leaves[k] for k in self._places)
+        self.given = bool(args or kwargs)
+        self.data: Data = tuple(_copied(backend, self._leaves[k]) for k in self._places)
 
-    def rebuild(self, data: Data) -> Sequence[Any]:
+    def rebuild(self, data: Data) -> Given:
         """Return the arguments with the arrays of `data` in their places."""
         if self._structure is None:
             return self._args
         values = list(self._leaves)
         for place, array in zip(self._places, data, strict=True):
             values[place] = array
-        arguments: Sequence[Any] = self._structure.rebuild(values)
+        arguments: Given = self._structure.rebuild(values)
         return arguments
 
-    def renewed(self, args: tuple[object, ...]) -> Data:
+    def renewed(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Data:
         """Return other arguments of the same form as data.
 
         Raises
@@ -55,7 +64,7 @@ class Arguments:
         PreparationMismatchError
             Their structure differs, or something that is not an array.
         """
-        leaves, structure = self._take_apart(args)
+        leaves, structure = self._take_apart((args, dict(kwargs)))
         places = tuple(k for k, leaf in enumerate(leaves) if self._backend.owns(leaf))
         same = structure == self._structure and places == self._places
         if not same or any(
@@ -73,7 +82,7 @@ class Arguments:
         kinds = (f"{type(x).__name__}{tuple(x.shape)}" if self._backend.owns(x) else repr(x) for x in leaves)
         return f"arguments ({', '.join(kinds)})"
 
-    def _take_apart(self, args: tuple[object, ...]) -> tuple[tuple[Leaf, ...], Structure | None]:
+    def _take_apart(self, args: Given) -> tuple[tuple[Leaf, ...], Structure | None]:
         try:
             leaves, _, structure = self._backend.flatten(args)
         except InvalidInputError:  # no leaves: nothing, or None and empty containers alone
@@ -96,3 +105,8 @@ class Arguments:
             return backend.array(leaf, dtype=kept, device=device)
         with scope:
             return backend.array(leaf, dtype=kept, device=device)
+
+
+def _copied(backend: Backend, leaf: Leaf) -> Leaf:
+    """Return an array that nobody else writes to: a copy where the framework's arrays can be written to."""
+    return leaf.copy() if isinstance(leaf, np.ndarray) else backend.lend((leaf,), private=True)[0]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from gradest.errors import InvalidTypeError, UnsupportedError
 from gradest.operations import Array, Data, NumpyArray, Operations
 from gradest.registry import find_class, locate, names
-from gradest.tree import Leaf, Structure, Tree, flatten_tree
+from gradest.tree import Leaf, Structure, Tree, flatten_tree, is_static
 
 Leaves = tuple[Array, ...]
 Function = Callable[[Leaves, Data], Array]
@@ -135,6 +135,11 @@ class Backend(ABC):
     def is_abstract(self, leaf: Leaf) -> bool:
         """Return whether an array stands for values that are not there yet, as an argument of JAX's `jit` does."""
         return False
+
+    @property
+    def traces(self) -> bool:
+        """Whether the framework has such transformations: whether `is_abstract` can ever say yes."""
+        return type(self).is_abstract is not Backend.is_abstract
 
     def stand_in(self, leaf: Array) -> Array:
         """Return an array with values, of the shape and dtype of one that `is_abstract`; for preparing, not results."""
@@ -276,8 +281,8 @@ def infer_backend(params: Tree) -> Backend:
     for backend in candidates:
         if backend.is_model(params):
             return backend
-        leaves = backend.flatten(params)[0]
-        if all(backend.owns(leaf) for leaf in leaves):
+        leaves = [leaf for leaf in backend.flatten(params)[0] if not is_static(leaf)]
+        if leaves and all(backend.owns(leaf) for leaf in leaves):
             return backend
     asked = [backend.name for backend in candidates]
     found = sorted({f"{type(leaf).__module__}.{type(leaf).__name__}" for leaf in flatten_tree(params)[0]})

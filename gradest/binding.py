@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gradest.arguments import Arguments
+from gradest.arguments import Arguments, Given
 from gradest.backend import Backend, Leaves, get_backend, infer_backend, known_backends
 from gradest.case import Case
 from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError, UnsupportedError
@@ -20,10 +20,13 @@ from gradest.form import Form
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray, Operations
 from gradest.problem import Problem
-from gradest.tree import Leaf, Structure, Tree
+from gradest.tree import Leaf, PartlyStatic, Structure, Tree, is_static
 
 Bindable = Objective | Problem | Case | Callable[..., object]
-"""What an objective can be made of; a function is of `(params, *args)` and returns one real number."""
+"""What an objective can be made of; a function is of `(params, *args, **kwargs)` and returns one real number."""
+
+BINDING = ("backend", "dtype", "device", "kernel", "population", "verify")
+"""The names of the options of `bind`."""
 
 
 def bind(
@@ -36,18 +39,23 @@ def bind(
     kernel: str = "portable",
     population: str = "auto",
     verify: bool = True,
+    **kwargs: object,
 ) -> Objective:
     """Return the objective of a problem, or of a user's function, on one backend.
 
     Parameters
     ----------
     f
-        A `Problem`, a function `f(params, *args) -> scalar`, or a `Case`: such a function with where it is asked.
+        A `Problem`, a function `f(params, *args, **kwargs) -> scalar`, or a `Case`: such a function with where it is
+        asked.
     params
-        For a function: a pytree of floating-point arrays, an `nn.Module` or a Gluon `Block`. For a problem: a
-        mapping of arrays, its own start point by default.
-    *args
-        Further arguments of the function, not differentiated.
+        For a function: a pytree of floating-point arrays, an `nn.Module` or a Gluon `Block`. Text, truth values,
+        functions and classes in the pytree are settings: the function is given them as they are, and the gradient has
+        None in their places. For a problem: a mapping of arrays, its own start point by default.
+    *args, **kwargs
+        Further arguments of the function, not differentiated; one whose name is an option of `bind` goes in by
+        `functools.partial`. Arrays among them are copied, as the parameters are: what changes in place afterwards is
+        not seen. NumPy arrays go to the parameters' framework and device, floating-point ones in their dtype.
     backend
         A name or a backend; for a function the one that owns the arrays by default, for a problem "numpy".
     dtype
@@ -80,16 +88,47 @@ def bind(
     >>> gradest.get_estimator("complex-step")(objective).gradient["w"].tolist()
     [-2.0, -4.0]
     """
+    return bind_given(
+        f,
+        params,
+        (args, kwargs),
+        backend=backend,
+        dtype=dtype,
+        device=device,
+        kernel=kernel,
+        population=population,
+        verify=verify,
+    )
+
+
+def bind_given(
+    f: Bindable,
+    params: Tree,
+    given: Given,
+    *,
+    backend: str | Backend | None = None,
+    dtype: str | None = None,
+    device: str | None = None,
+    kernel: str = "portable",
+    population: str = "auto",
+    verify: bool = True,
+) -> Objective:
+    """Return what `bind` does, for arguments whose names may be those of its options."""
     if isinstance(f, Objective):
-        given = {"params": params, "args": args or None, "backend": backend, "dtype": dtype, "device": device}
-        extra = [name for name, value in given.items() if value is not None]
+        options = {"params": params, "args": given[0] or None, "backend": backend, "dtype": dtype, "device": device}
+        extra = [name for name, value in {**options, **given[1]}.items() if value is not None]
         if extra:
             raise InvalidInputError(f"{', '.join(extra)} were given with an Objective, which is bound already")
         return f
     if isinstance(f, Case):
         case = f
-        f, params, args = case.f, case.params if params is None else params, args or case.args
+        f, params = case.f, case.params if params is None else params
+        if not any(given):
+            given = case.args, dict(case.kwargs)
     if isinstance(f, Problem):
+        if any(given):
+            found = ", ".join((*(type(arg).__name__ for arg in given[0]), *given[1]))
+            raise InvalidInputError(f"arguments were given with problem {f.name!r}, which has its own data: {found}")
         return _bind_problem(f, params, backend or "numpy", dtype or "float64", device, kernel)
     if not callable(f):
         raise InvalidTypeError(f"a Problem, an Objective or a function was asked for; found {type(f).__name__}")
@@ -97,9 +136,8 @@ def bind(
         raise InvalidInputError("a function needs params: a pytree of arrays, an nn.Module or a Gluon Block")
     if dtype is not None:
         raise InvalidInputError(f"dtype={dtype!r} was given with a function; it computes in its parameters' dtype")
-    return _bind_function(
-        f, params, args, get_backend(backend) if backend else infer_backend(params), device, population, verify
-    )
+    where = get_backend(backend) if backend else infer_backend(params)
+    return _bind_function(f, params, given, where, device, population, verify)
 
 
 def _bind_problem(
@@ -130,7 +168,7 @@ def _bind_problem(
         data=data,
         kernel=kernel,
         problem=problem,
-        recipe=(_bind_again, (problem, params, (), backend.name, dtype, where, kernel)),
+        recipe=(_bind_again, (problem, params, ((), {}), backend.name, dtype, where, kernel)),
     )
 
 
@@ -163,23 +201,23 @@ def _leaves_of_problem(problem: Problem, params: Tree, backend: Backend) -> tupl
 def _bind_function(
     f: Callable[..., Any],
     params: Tree,
-    args: tuple[object, ...],
+    given: Given,
     backend: Backend,
     device: str | None,
     population: str,
     verify: bool,
 ) -> Objective:
     require_population(population)
-    given = (f, params, args)
+    as_given = (f, params, given)
     model = params if backend.is_model(params) else None
     if model is not None:
         f, params = backend.bind_model(f, model), backend.model_parameters(model)
-    leaves, paths, structure = backend.flatten(params)
-    _require_values(backend, (params, args))
+    leaves, paths, structure = _parameters(backend, params)
+    _require_values(backend, (params, given))
     start, returns_numpy = _start_of(leaves, paths, backend, device)
     # A compiled function would hold NumPy arguments as constants, and be compiled again for each new batch.
     crosses = returns_numpy or "compile" in backend.native
-    arguments = Arguments(backend, args, like=start[0] if crosses else None)
+    arguments = Arguments(backend, *given, like=start[0] if crosses else None)
     form = Form(backend, start, paths, structure, returns_numpy=returns_numpy)
     return Objective(
         backend=backend,
@@ -190,10 +228,28 @@ def _bind_function(
         data=arguments.data,
         arguments=arguments,
         model=model,
-        recipe=(_bind_again, (*given, backend.name, None, device, "portable", population, verify)),
+        recipe=(_bind_again, (*as_given, backend.name, None, device, "portable", population, verify)),
         population=population,
         verify=verify,
     )
+
+
+def _parameters(backend: Backend, params: Tree) -> tuple[tuple[Any, ...], tuple[str, ...], Structure | PartlyStatic]:
+    """Return leaves and paths of the parameters, and the structure, which knows what in the tree is none.
+
+    Raises
+    ------
+    InvalidInputError
+        There is no parameter.
+    """
+    leaves, paths, structure = backend.flatten(params)
+    statics = {place: leaf for place, leaf in enumerate(leaves) if is_static(leaf)}
+    if not statics:
+        return leaves, paths, structure
+    if len(statics) == len(leaves):
+        raise InvalidInputError(f"params has no arrays in it: found {params!r}; pass at least one array of parameters")
+    mixed = PartlyStatic(structure, statics)
+    return mixed.parameters_of(leaves), mixed.parameters_of(paths), mixed
 
 
 def _start_of(
@@ -239,7 +295,7 @@ def with_values(tree: Tree, backend: Backend) -> Tree:
 def _bind_again(
     f: Any,
     params: Tree,
-    args: tuple[object, ...],
+    given: Given,
     backend: str,
     dtype: str | None,
     device: str | None,
@@ -248,10 +304,10 @@ def _bind_again(
     verify: bool = True,
 ) -> Objective:
     """Bind in another process what was bound in this one."""
-    return bind(
+    return bind_given(
         f,
         params,
-        *args,
+        given,
         backend=backend,
         dtype=dtype,
         device=device,

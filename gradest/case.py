@@ -1,8 +1,8 @@
 """A user's loss with where it is asked: one object for binding, comparing, checking and training."""
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from gradest.errors import InvalidInputError
@@ -17,11 +17,11 @@ class Case:
     Attributes
     ----------
     f
-        A function `f(params, *args) -> scalar` of one framework.
+        A function `f(params, *args, **kwargs) -> scalar` of one framework.
     params
         Where it is asked: a pytree of arrays, an `nn.Module` or a Gluon `Block`.
-    args
-        The function's further arguments, not differentiated.
+    args, kwargs
+        The function's further arguments by position and by keyword, not differentiated.
 
     Examples
     --------
@@ -34,6 +34,7 @@ class Case:
     f: Callable[..., Any]
     params: Tree
     args: tuple[object, ...] = ()
+    kwargs: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what is no function, and arguments that are no tuple."""
@@ -43,6 +44,8 @@ class Case:
             raise InvalidInputError("a case takes the params at which its function is asked; found None")
         if not isinstance(self.args, tuple):
             raise InvalidInputError(f"args must be a tuple of arguments; found {type(self.args).__name__}: write (x,)")
+        if not isinstance(self.kwargs, Mapping):
+            raise InvalidInputError(f"kwargs must be a dict of arguments by name; found {type(self.kwargs).__name__}")
 
     @classmethod
     def load(cls, location: str) -> "Case":

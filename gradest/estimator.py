@@ -3,23 +3,22 @@
 An estimator author sees only `Objective`. This module knows no framework and no problem.
 """
 
-import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
-from gradest.backend import Backend, Leaves
-from gradest.binding import Bindable, bind, tracing_backend, with_values
+from gradest.backend import Leaves
+from gradest.binding import Bindable
+from gradest.calls import Calls, bind_options
 from gradest.directions.keys import Rng
-from gradest.errors import PreparationMismatchError, UnsupportedError
+from gradest.errors import UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.registry import construct, describe
+from gradest.signature import Argnums
 from gradest.situation import Situation
 from gradest.target import Smoothing, Target
 from gradest.theory import Prediction
@@ -152,7 +151,8 @@ class Estimator(ABC):
         Parameters
         ----------
         f
-            An `Objective`, a `Problem`, a `Case`, or a function `f(params, *args) -> scalar` of one framework.
+            An `Objective`, a `Problem`, a `Case`, or a function of one framework,
+            `f(params, *args, **kwargs) -> scalar`.
         params
             A pytree of arrays, an `nn.Module` or a Gluon `Block`; by default where the objective or case is asked.
         *args
@@ -160,7 +160,8 @@ class Estimator(ABC):
         rng
             SPEC 7: an int, a `SeedSequence`, a `Generator`, or None for fresh entropy.
         **binding
-            Passed to `gradest.bind` where `f` is not an objective: `backend`, `dtype`, `device`, `kernel`.
+            Passed to `gradest.bind` where `f` is not an objective: its options, and the function's own keyword
+            arguments.
 
         Raises
         ------
@@ -170,10 +171,12 @@ class Estimator(ABC):
             The backend or the objective lacks what the estimator needs, or a transformation of the framework is
             tracing the call and the estimator is not `composable`.
         """
-        return PreparedOnce(self, f, binding)(params, args, rng)[1]
+        return Calls(self.prepare, f, binding)(params, args, {}, rng)
 
-    def value_and_grad(self, f: Bindable, **binding: Any) -> Callable[..., tuple[Any, Any]]:
-        """Return `g(params, *args, rng=None) -> (value, gradient)`, in the manner of `jax.value_and_grad`.
+    def value_and_grad(
+        self, f: Bindable, *, argnums: Argnums = 0, has_aux: bool = False, **binding: Any
+    ) -> Callable[..., tuple[Any, Any]]:
+        """Return `g(*args, rng=None, **kwargs) -> (value, gradient)`, in the manner of `jax.value_and_grad`.
 
         The value is evaluated where the method does not give it. It prepares at its first call, and again where
         parameters or arguments change their form; a new batch of the same form is not prepared for again. Whether the
@@ -182,22 +185,34 @@ class Estimator(ABC):
         With a `composable` estimator (reverse mode, the closed form) `jax.jit(g)`, `jax.vmap(g)` and `jax.grad` of a
         function that calls `g` work, the first call included. The others read values of the loss as they go; inside
         a transformation they raise `UnsupportedError`.
-        """
-        latest = PreparedOnce(self, f, binding)
 
-        def value_and_gradient(params: Tree = None, *args: object, rng: Rng = None) -> tuple[Any, Any]:
-            prepared, estimate = latest(params, args, rng)
-            value = prepared.value(params) if estimate.value is None else estimate.value
-            return value, estimate.gradient
+        Parameters
+        ----------
+        argnums
+            Which positional argument is differentiated; for a tuple of places the gradient is a tuple.
+        has_aux
+            Whether `f` returns `(loss, auxiliary)`: then `g` returns `((value, auxiliary), gradient)`, the auxiliary
+            of one evaluation more, which no derivative is taken of.
+        **binding
+            Options of `gradest.bind`.
+        """
+        latest = Calls(self.prepare, f, bind_options(binding), argnums, has_aux)
+
+        def value_and_gradient(
+            params: Tree = None, *args: object, rng: Rng = None, **kwargs: object
+        ) -> tuple[Any, Any]:
+            estimate, value, auxiliary = latest.call(params, args, kwargs, rng, valued=True)
+            return latest.returned(value, auxiliary), estimate.gradient
 
         return value_and_gradient
 
-    def grad(self, f: Bindable, **binding: Any) -> Callable[..., Any]:
-        """Return `g(params, *args, rng=None) -> gradient`; see `value_and_grad`."""
-        latest = PreparedOnce(self, f, binding)
+    def grad(self, f: Bindable, *, argnums: Argnums = 0, has_aux: bool = False, **binding: Any) -> Callable[..., Any]:
+        """Return `g(*args, rng=None, **kwargs) -> gradient`, or `(gradient, auxiliary)`; see `value_and_grad`."""
+        latest = Calls(self.prepare, f, bind_options(binding), argnums, has_aux)
 
-        def gradient(params: Tree = None, *args: object, rng: Rng = None) -> Any:
-            return latest(params, args, rng)[1].gradient
+        def gradient(params: Tree = None, *args: object, rng: Rng = None, **kwargs: object) -> Any:
+            estimate, _, auxiliary = latest.call(params, args, kwargs, rng)
+            return latest.returned(estimate.gradient, auxiliary)
 
         return gradient
 
@@ -226,7 +241,9 @@ class Prepared:
         self.path = kernel.path
         self.cost = estimator.cost(objective.layout)
         self._kernel = objective.scoped(kernel.call)
-        self._composable = estimator.composable
+        # Asked at each call, so asked of nobody who cannot say yes.
+        self._stays_outside = not estimator.composable and objective.backend.traces
+        self._may_draw = objective.is_users_own
 
     def __reduce__(self) -> tuple[Callable[..., "Prepared"], tuple[Objective]]:
         """Pickle the estimator and the objective; it is prepared again on arrival."""
@@ -234,19 +251,25 @@ class Prepared:
             raise TypeError("an estimator prepared with an executor cannot be pickled; prepare it where it is used")
         return self.estimator.prepare, (self.objective,)
 
-    @cached_property
-    def _value(self) -> Callable[[Leaves], Any]:
-        return self.objective.prepare_value()
-
     def value(self, params: Tree = None) -> Any:
         """Return the loss at `params` (the start point by default), with the arguments of the last call."""
-        return self._value(self.objective.leaves_at(params))
+        return self.objective.value(params)
 
-    def __call__(self, params: Tree = None, *args: object, rng: Rng = None) -> Estimate:
+    def plain_value(self, params: Tree, args: tuple[object, ...], kwargs: dict[str, object]) -> Any:
+        """Return the loss of a user's function by one evaluation that nothing transforms or compiles."""
+        objective = self.objective
+        before = objective.take_arguments(args, kwargs) if args or kwargs else None
+        try:
+            return objective.plain_value(objective.leaves_at(params))
+        finally:
+            if before is not None:
+                objective.data = before
+
+    def __call__(self, params: Tree = None, *args: object, rng: Rng = None, **kwargs: object) -> Estimate:
         """Return the estimate at `params` (the objective's start point by default).
 
-        `args`, if there are any, replace the arguments that the user's function was bound with, and stay for later
-        calls: the next batch.
+        Arguments, if there are any, replace those that the user's function was bound with, and stay for later calls:
+        the next batch. They are not copied: what changes in them in place is seen by a later call without arguments.
 
         Raises
         ------
@@ -256,15 +279,17 @@ class Prepared:
             Arguments were given with an executor, whose workers hold those of the binding; or a transformation of
             the framework is tracing the call, and the estimator is not `composable`.
         """
-        return self.at(self.objective.leaves_at(params), rng, args)
+        return self.at(self.objective.leaves_at(params), rng, args, kwargs)
 
-    def at(self, leaves: Leaves, rng: Rng = None, args: tuple[object, ...] = ()) -> Estimate:
+    def at(
+        self, leaves: Leaves, rng: Rng = None, args: tuple[object, ...] = (), kwargs: Mapping[str, object] | None = None
+    ) -> Estimate:
         """Return the estimate at leaves of the objective's form, which are not looked at again; raises likewise."""
-        if not args:
+        if not (args or kwargs):
             return self._estimate(leaves, rng)
         if self._executor is not None:
             raise UnsupportedError("new arguments were given with an executor; prepare again with them")
-        before = self.objective.take_arguments(args)
+        before = self.objective.take_arguments(args, kwargs or {})
         if before is None:
             return self._estimate(leaves, rng)
         try:
@@ -274,11 +299,14 @@ class Prepared:
 
     def _estimate(self, leaves: Leaves, rng: Rng, *, traced: bool = False) -> Estimate:
         objective = self.objective
-        if not self._composable and (traced or any(map(objective.backend.is_abstract, leaves))):
+        if self._stays_outside and (traced or any(map(objective.backend.is_abstract, leaves))):
             raise traced_call(
                 self.estimator, objective, "it reads values of the loss; call it outside, or use 'reverse'"
             )
-        with objective.one_estimate():
+        if self._may_draw:
+            with objective.one_estimate():
+                result = self._kernel(leaves, rng)
+        else:
             result = self._kernel(leaves, rng)
         return estimate_of(result, objective, self.cost, self.path)
 
@@ -296,49 +324,6 @@ def estimate_of(result: KernelResult, objective: Objective, cost: Cost, path: st
     form = objective.form
     error = None if result.error is None else form.tree_of(result.error)
     return Estimate(result.value, form.tree_of(result.gradient), cost, path, error, result.crossings, state_bytes)
-
-
-class PreparedOnce:
-    """An estimator of a function that is prepared when it is first called, and again for another form.
-
-    Inside a transformation of the framework arrays have no values to prepare at: it prepares at stand-ins of the same
-    shapes and dtypes, and keeps nothing of what is being traced.
-    """
-
-    def __init__(self, estimator: Estimator, f: Bindable, binding: dict[str, Any]) -> None:
-        self._estimator = estimator
-        self._f = f
-        self._binding = binding
-        self._kept = threading.local()  # a prepared estimator holds its batch: one for each thread
-
-    def __call__(self, params: Tree, args: tuple[object, ...], rng: Rng) -> tuple[Prepared, Estimate]:
-        """Return the prepared estimator and its estimate."""
-        prepared: Prepared | None = getattr(self._kept, "prepared", None)
-        if prepared is not None and prepared.objective.bound_to(params):
-            try:
-                return prepared, prepared(params, *args, rng=rng)
-            except PreparationMismatchError:
-                self._kept.prepared = None  # another form: prepare again below
-        f = self._f
-        tracing = None if isinstance(f, Objective) else tracing_backend((params, args))
-        if tracing is not None:
-            return self._traced(tracing, params, args, rng)
-        if isinstance(f, Objective):
-            leaves = f.leaves_at(params)
-            f.form.require_finite(leaves)
-            objective = bind(f, **self._binding)
-        else:
-            objective = bind(f, params, *args, **self._binding)  # which takes `params` apart, and looks at them
-            leaves, args = objective.start, ()
-        prepared = self._kept.prepared = self._estimator.prepare(objective)
-        return prepared, prepared.at(leaves, rng, args)
-
-    def _traced(self, backend: Backend, params: Tree, args: tuple[object, ...], rng: Rng) -> tuple[Prepared, Estimate]:
-        """Return both for one trace; not kept, as a later call without parameters or batch would be at stand-ins."""
-        with backend.computing_now() or nullcontext():
-            at, given = with_values((params, args), backend)
-            prepared = self._estimator.prepare(bind(self._f, at, *given, **self._binding))
-        return prepared, prepared(params, *args, rng=rng)
 
 
 def get_estimator(name: str, **hyperparameters: Any) -> Estimator:

@@ -5,7 +5,7 @@ names, and what is asked of the next parameters. This module knows no framework 
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from gradest.backend import Backend, Leaves
 from gradest.errors import NonFiniteError, PreparationMismatchError
 from gradest.layout import Layout
 from gradest.operations import Array
-from gradest.tree import Leaf, Structure, Tree
+from gradest.tree import Leaf, PartlyStatic, Structure, Tree
 
 
 class Form:
@@ -30,7 +30,13 @@ class Form:
     """
 
     def __init__(
-        self, backend: Backend, leaves: Leaves, paths: tuple[str, ...], structure: Structure, *, returns_numpy: bool
+        self,
+        backend: Backend,
+        leaves: Leaves,
+        paths: tuple[str, ...],
+        structure: Structure | PartlyStatic,
+        *,
+        returns_numpy: bool,
     ) -> None:
         self.layout = Layout(paths, tuple(tuple(int(n) for n in leaf.shape) for leaf in leaves))
         self.dtypes = tuple(backend.dtype(leaf) for leaf in leaves)
@@ -41,16 +47,32 @@ class Form:
         # What each call is checked against, in the framework's own types: a comparison takes tens of nanoseconds.
         self._asked = tuple((type(leaf), leaf.dtype, leaf.shape) for leaf in leaves)
         self._makes_scalars = backend.name == "numpy"
+        # NumPy makes scalars of arrays () alone; where there are none, a gradient is given back as it is.
+        self._converts = returns_numpy or (self._makes_scalars and () in self.layout.shapes)
         self._has_places = len(backend.devices()) > 1  # where there is one device, none is asked for
         self._keys = structure.keys if _is_flat_dict(structure) else None  # the commonest structure, by far
 
     def tree_of(self, leaves: Sequence[Array]) -> Tree:
-        """Return leaves in the structure (and array type) of the parameters."""
+        """Return a gradient's leaves in the structure (and array type) of the parameters.
+
+        Where the tree holds what is no parameter (an activation, a name), the gradient holds None.
+        """
+        if self._converts:
+            leaves = self._given_back(leaves)
+        if self._keys is not None:  # a flat dict needs no recursion
+            return dict(zip(self._keys, leaves, strict=True))
+        if isinstance(self._structure, PartlyStatic):
+            return self._structure.rebuild_gradient(leaves)
+        return self._structure.rebuild(leaves)
+
+    def params_of(self, leaves: Sequence[Array]) -> Tree:
+        """Return parameter leaves as the user would give them: in their structure and array type."""
+        return self.user_tree_of(self._given_back(leaves))
+
+    def _given_back(self, leaves: Sequence[Array]) -> Sequence[Array]:
         if self._makes_scalars:
-            leaves = [self._as_array(leaf, k) for k, leaf in enumerate(leaves)]
-        elif self._returns_numpy:
-            leaves = [self._backend.numpy(leaf) for leaf in leaves]
-        return self.user_tree_of(leaves)
+            return [self._as_array(leaf, k) for k, leaf in enumerate(leaves)]
+        return [self._backend.numpy(leaf) for leaf in leaves] if self._returns_numpy else leaves
 
     def _as_array(self, leaf: Array, k: int) -> Array:
         """Return a leaf of NumPy, which makes scalars of arrays `()`, and float64 of such a scalar times a number."""
@@ -143,9 +165,13 @@ class Form:
         if self._backend.is_model(params):
             params = self._backend.model_parameters(params)
         leaves, paths, _ = self._backend.flatten(params)
+        mixed = self._structure
+        if isinstance(mixed, PartlyStatic) and mixed.keeps(leaves):
+            return mixed.parameters_of(leaves), mixed.parameters_of(paths)
         return leaves, paths
 
 
-def _is_flat_dict(structure: Structure) -> bool:
-    plain = type(structure) is Structure  # a backend's own kind of structure may convert leaves as it rebuilds
-    return plain and structure.kind is dict and all(child.kind is None for child in structure.children)
+def _is_flat_dict(structure: Structure | PartlyStatic) -> TypeGuard[Structure]:
+    if type(structure) is not Structure:  # a backend's own kind of structure may convert leaves as it rebuilds
+        return False
+    return structure.kind is dict and all(child.kind is None for child in structure.children)

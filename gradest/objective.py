@@ -5,25 +5,23 @@ is evaluated inside a compiled step is counted each time the step runs.
 """
 
 import pickle
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from gradest.arguments import Arguments
-from gradest.autodiff import Shared, perturbed_values, value_and_differences, value_and_gradient, value_and_jvps
 from gradest.backend import Backend, Function, Leaves
 from gradest.counting import JVPS, VALUES, VJPS, EvaluationCounts, Step
-from gradest.errors import InvalidInputError, UnsupportedError
-from gradest.estimate import Cost
-from gradest.evaluation import UserFunction, choose_population, one_by_one
+from gradest.engines import choose_engine
+from gradest.errors import UnsupportedError
+from gradest.evaluations import Evaluations
 from gradest.form import Form
 from gradest.operations import Array, Data, Text
 from gradest.problem import Problem
-from gradest.tangents import Tangent
 from gradest.tree import Tree
 
 
-class Objective:
+class Objective(Evaluations):
     """A scalar function of parameter leaves on the arrays of one framework; made by `gradest.bind`.
 
     Attributes
@@ -65,42 +63,27 @@ class Objective:
         population: str = "auto",
         verify: bool = True,
     ) -> None:
-        self.backend = backend
-        self.kernel = kernel
-        self.ops = backend.operations(kernel)
-        self.text = text
-        self.start = start
-        self.data = data
+        super().__init__(
+            backend=backend,
+            function=function,
+            text=text,
+            start=start,
+            form=form,
+            data=data,
+            kernel=kernel,
+            population=population,
+            verify=verify,
+        )
         self.problem = problem
-        self.form = form
-        self.layout = form.layout
-        self.dtypes = form.dtypes
-        self.dtype = form.dtypes[0]
-        self.device = form.device
-        self._counts = EvaluationCounts()
         self._recipe = recipe
         self._arguments = arguments
         self._model = model
-        self._function = function
-        self._user = function if isinstance(function, UserFunction) else None
-        self._asked = population
-        self._verify = verify
-        self._population_path: str | None = "batched" if text is not None else None
-        self.preparation_cost = Cost()
-
-    @property
-    def counts(self) -> Cost:
-        """The evaluations made so far, in all threads."""
-        return self._counts.total
-
-    def count(self, cost: Cost) -> None:
-        """Add evaluations that were made elsewhere, by a worker."""
-        self._counts.add_all(cost)
+        self._value: Callable[[Leaves], Array] | None = None
 
     def separate(self) -> "Objective":
         """Return the same objective with counts of its own, for another thread."""
         twin = object.__new__(type(self))  # copy.copy would pickle
-        twin.__dict__.update(self.__dict__, _counts=EvaluationCounts())
+        twin.__dict__.update(self.__dict__, _counts=EvaluationCounts(), _value=None)
         return twin
 
     def __reduce__(self) -> tuple[Callable[..., "Objective"], tuple[Any, ...]]:
@@ -118,13 +101,18 @@ class Objective:
     @property
     def start_tree(self) -> Any:
         """The start point in the structure in which it was given."""
-        return self.form.tree_of(self.start)
+        return self.form.params_of(self.start)
 
     def bound_to(self, params: Tree) -> bool:
         """Return whether `params` is the very model that the objective was bound with, or both are no model."""
         return self._model is (params if self.backend.is_model(params) else None)
 
-    def take_arguments(self, args: tuple[object, ...]) -> Data | None:
+    @property
+    def has_arguments(self) -> bool:
+        """Whether the user's function was given arguments beside its parameters."""
+        return self._arguments is not None and self._arguments.given
+
+    def take_arguments(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Data | None:
         """Take other arrays in the places of the function's arguments: the next batch.
 
         Returns
@@ -142,12 +130,12 @@ class Objective:
         """
         if self._arguments is None:
             raise UnsupportedError("arguments were given to a problem, which has its own data; bind another problem")
-        before, self.data = self.data, self._arguments.renewed(args)
+        before, self.data = self.data, self._arguments.renewed(args, kwargs)
         if any(map(self.backend.is_abstract, self.data)):
             return before
         if self._recipe is not None:
             again, (f, params, _, *rest) = self._recipe
-            self._recipe = (again, (f, params, args, *rest))
+            self._recipe = (again, (f, params, (args, kwargs), *rest))
         return None
 
     def leaves_at(self, params: Tree) -> Leaves:
@@ -160,76 +148,24 @@ class Objective:
         """
         return self.start if params is None else self.form.leaves_of(params)
 
-    # -- evaluation inside steps (counted as they run) ------------------------------------------------------
-    def evaluate(self, leaves: Leaves, data: Data) -> Array:
-        """Return the loss; counts one value."""
-        self._counts.add(VALUES, 1)
-        return self._single(leaves, data)
-
-    def evaluate_population(self, population: Leaves, data: Data) -> Array:
-        """Return the losses `(K,)` of leaves with a leading axis K; counts K values.
-
-        Batched by broadcasting where the loss is written in operations, by the framework's vmap where it has
-        one, else one by one.
-        """
-        size = int(population[0].shape[0])
-        self._counts.add(VALUES, size)
-        return self._population(population, data)
-
-    @property
-    def population_path(self) -> str:
-        """How `evaluate_population` works here: "batched", "vmap" or "loop".
-
-        For a user's function it is found out when it is first asked for, by some evaluations at the start point, which
-        are counted in `preparation_cost`.
-
-        Warns
-        -----
-        NoiseWarning
-            Two evaluations at one point differ.
+    def value(self, params: Tree = None) -> Any:
+        """Return the loss at `params`, the start point by default, with the arguments bound last; counts one value.
 
         Raises
         ------
-        InvalidInputError
-            The function writes into its inputs, or does not return one real number.
-        UnsupportedError
-            population="vmap" was asked for, and the framework cannot batch the function.
+        PreparationMismatchError
+            `params` are of another form than those bound.
+
+        Examples
+        --------
+        >>> import numpy as np, gradest
+        >>> objective = gradest.bind(lambda x, scale: float(scale * x @ x), np.array([1.0, 2.0]), scale=3.0)
+        >>> float(objective.value()), float(objective.value(np.zeros(2)))
+        (15.0, 0.0)
         """
-        if self._population_path is None:
-            self._population_path = self.scoped(self._choose_population)()
-        return self._population_path
-
-    def evaluate_perturbed(
-        self, leaves: Leaves, tangents: Sequence[Tangent], data: Data, *, shared: Shared | None = None
-    ) -> Array:
-        """Return the losses `(K,)` at `leaves + tangents`, using the structure of the tangents; counts K values.
-
-        `shared` keeps what calls with the same leaves and data have in common.
-        """
-        self._counts.add(VALUES, tangents[0].count)
-        text = self.require_text("structured evaluation")
-        return perturbed_values(text, self.ops, leaves, tangents, data, shared=shared)
-
-    def evaluate_differences(
-        self, leaves: Leaves, tangents: Sequence[Tangent], data: Data, *, shared: Shared | None = None
-    ) -> tuple[Array, Array]:
-        """Return the loss and the exact differences `f(x + tangent_k) - f(x)`, `(K,)`; counts K + 1 values.
-
-        `shared` keeps what calls with the same leaves and data have in common.
-        """
-        self._counts.add(VALUES, tangents[0].count + 1)
-        text = self.require_text("cancellation-free differences")
-        return value_and_differences(text, self.ops, leaves, tangents, data, shared=shared)
-
-    def evaluate_jvps(self, leaves: Leaves, tangents: Sequence[Tangent], data: Data) -> tuple[Array, Array]:
-        """Return the loss and the JVPs `(K,)` by gradest's dual numbers; counts K JVPs."""
-        self._counts.add(JVPS, tangents[0].count)
-        return value_and_jvps(self.require_text("engine='gradest'"), self.ops, leaves, tangents, data)
-
-    def evaluate_gradient(self, leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
-        """Return the loss and its gradient by gradest's tape; counts one VJP."""
-        self._counts.add(VJPS, 1)
-        return value_and_gradient(self.require_text("engine='gradest'"), self.ops, leaves, data)
+        if self._value is None:
+            self._value = self.prepare_value()
+        return self._value(self.leaves_at(params))
 
     # -- prepared functions -------------------------------------------------------------------------------
     def compile(self, step: Step) -> Step:
@@ -309,87 +245,10 @@ class Objective:
         UnsupportedError
             The engine asked for cannot carry out the transformation here.
         """
-        if engine not in ("auto", "native", "gradest"):
-            raise InvalidInputError(f"engine must be 'auto', 'native' or 'gradest'; found {engine!r}")
-        has_native = transformation in self.backend.native
-        if engine == "native" and not has_native:
-            raise UnsupportedError(
-                f"backend {self.backend.name!r} has no native {transformation}; use engine='gradest'"
-                + ("" if self.text is not None else " with a loss written in gradest's operations")
-            )
-        chosen = "native" if has_native and engine != "gradest" else "gradest"
+        chosen = choose_engine(engine, transformation, self.backend, written_in_operations=self.text is not None)
         if chosen == "gradest":
             self.require_text(transformation if engine == "auto" else f"engine='gradest' ({transformation})")
         return chosen
-
-    def require_text(self, asked: str, *, instead: str = "an estimator of values ('fd-central', 'es', 'spsa')") -> Text:
-        """Return the loss written in operations, which `asked` needs.
-
-        Raises
-        ------
-        UnsupportedError
-            The loss is an opaque function; the message says what can be used instead.
-        """
-        if self.text is None:
-            raise UnsupportedError(
-                f"{asked} was asked for; it needs the loss as a gradest Problem written in operations, and this "
-                f"objective is an opaque function; use {instead}"
-            )
-        return self.text
-
-    def scoped(self, function: Step) -> Step:
-        """Return the function run inside the backend's scope for this dtype; unchanged where none is needed."""
-        if self.backend.scope(self.dtype) is None:
-            return function
-        backend, dtype = self.backend, self.dtype
-
-        def run(*args: object) -> object:
-            with backend.scope(dtype):  # type: ignore[union-attr]  # not None, as tested above
-                return function(*args)
-
-        return run
-
-    # -- internals ----------------------------------------------------------------------------------------
-    def _counted(self, function: Callable[[Leaves, Data], Any], kind: int) -> Callable[[Leaves], Any]:
-        def call(leaves: Leaves) -> Any:
-            self._counts.add(kind, 1)
-            return function(leaves, self.data)
-
-        return self.scoped(call)
-
-    def _single(self, leaves: Leaves, data: Data) -> Array:
-        """Return one loss; of a user's function by itself, but inside a step that the framework compiles."""
-        if self._user is None or ("compile" in self.backend.native and self.population_path != "loop"):
-            return self._function(leaves, data)
-        return self._user.alone(leaves, data)
-
-    def _population(self, population: Leaves, data: Data) -> Array:
-        if self.text is not None:
-            return self.text(self.ops, population, data)
-        assert self._user is not None
-        size = int(population[0].shape[0])
-        # One point is no population: nothing is batched, which some layers would do slowly, or not at all.
-        if self.population_path == "vmap" and (size > 1 or "compile" in self.backend.native):
-            return self._user.batched(population, data)
-        return one_by_one(self._user, population, data, dtype=self.dtype, device=self.device)
-
-    def _choose_population(self) -> str:
-        assert self._user is not None
-        with self.backend.computing_now() or nullcontext():
-            way, cost = choose_population(self._user, self.start, self.data, asked=self._asked, verifies=self._verify)
-        self.preparation_cost = self.preparation_cost + Cost(values=cost)
-        return way
-
-    @contextmanager
-    def _no_graph(self) -> Iterator[None]:
-        """Keep no graph of derivatives, and have a user's function draw what it drew first in this estimate."""
-        draws = nullcontext() if self._user is None else self._user.common_random_numbers()
-        with self.backend.evaluating() or nullcontext(), draws:
-            yield
-
-    def one_estimate(self) -> AbstractContextManager[None]:
-        """Return a context in which a user's function draws the same random numbers in all evaluations."""
-        return nullcontext() if self._user is None or self._user.draws is False else self._user.one_estimate()
 
 
 def _bound_again(backend: Backend, dtype: str, content: bytes) -> Objective:

@@ -138,10 +138,12 @@ class PreparedRun:
         """Return the state before the first estimate."""
         return self.estimator.init_state(self.objective)
 
-    def __call__(self, params: Tree = None, *args: object, state: State, rng: Rng = None) -> tuple[Estimate, State]:
+    def __call__(
+        self, params: Tree = None, *args: object, state: State, rng: Rng = None, **kwargs: object
+    ) -> tuple[Estimate, State]:
         """Return the estimate at `params` (the start point by default), and the next state.
 
-        `args` replace the function's arguments, and stay, as `Prepared` has it. The estimate says how much memory the
+        Arguments replace the function's, and stay, as `Prepared` has it. The estimate says how much memory the
         next state takes.
 
         Raises
@@ -154,9 +156,9 @@ class PreparedRun:
         """
         objective = self.objective
         leaves = objective.leaves_at(params)
-        if args and self._executor is not None:
+        if (args or kwargs) and self._executor is not None:
             raise UnsupportedError("new arguments were given with an executor; prepare again with them")
-        before = objective.take_arguments(args) if args else None
+        before = objective.take_arguments(args, kwargs) if args or kwargs else None
         if before is not None or any(map(objective.backend.is_abstract, leaves)):
             objective.data = objective.data if before is None else before
             raise traced_call(self.estimator, objective, "it keeps a state; call it outside")

@@ -3,29 +3,41 @@
 from collections.abc import Callable
 from typing import Any
 
-from gradest.binding import Bindable
+from gradest.binding import BINDING, Bindable
 from gradest.errors import InvalidInputError
 from gradest.estimator import Estimator, get_estimator
 
-_BINDING = ("backend", "dtype", "device", "kernel", "population", "verify")
-
 
 def value_and_grad(
-    f: Bindable, *, method: str | Estimator = "reverse", **options: Any
+    f: Bindable,
+    *,
+    method: str | Estimator = "reverse",
+    argnums: int | tuple[int, ...] = 0,
+    has_aux: bool = False,
+    **options: Any,
 ) -> Callable[..., tuple[Any, Any]]:
-    """Return `g(params, *args, rng=None) -> (value, gradient)` for a function or problem `f`.
+    """Return `g(*args, rng=None, **kwargs) -> (value, gradient)` for a function or problem `f`.
 
     Parameters
     ----------
     f
-        A function `f(params, *args) -> scalar` of one framework, a `Case`, a `Problem` or an `Objective`.
+        A function `f(params, *args, **kwargs) -> scalar` of one framework, a `Case`, a `Problem` or an `Objective`.
+        `rng` is the method's: a function's own argument of that name is given by position or by `functools.partial`.
     method
         A name from `gradest.names("estimators")`, or an estimator.
+    argnums
+        Which positional argument is differentiated; for a tuple of places the gradient is a tuple.
+    has_aux
+        Whether `f` returns `(loss, auxiliary)`: then `g` returns `((value, auxiliary), gradient)`, the auxiliary of one
+        evaluation more, which no derivative is taken of.
     **options
-        `backend`, `dtype`, `device` and `kernel` go to `gradest.bind`; the rest are hyper-parameters of the method.
+        Options of `gradest.bind` (`backend`, `dtype`, `device`, `kernel`, `population`, `verify`) go there; the rest
+        are hyper-parameters of the method.
 
     Raises
     ------
+    InvalidInputError
+        `argnums` names no argument, or `f` does not return a pair where `has_aux` says so.
     UnknownNameError
         The method, or one of its hyper-parameters, is unknown.
 
@@ -46,26 +58,38 @@ def value_and_grad(
     (5.0, array([2., 4.]))
     """
     estimator, binding = _read(method, options)
-    return estimator.value_and_grad(f, **binding)
+    return estimator.value_and_grad(f, argnums=argnums, has_aux=has_aux, **binding)
 
 
-def grad(f: Bindable, *, method: str | Estimator = "reverse", **options: Any) -> Callable[..., Any]:
-    """Return `g(params, *args, rng=None) -> gradient`; parameters, errors and notes as in `value_and_grad`.
+def grad(
+    f: Bindable,
+    *,
+    method: str | Estimator = "reverse",
+    argnums: int | tuple[int, ...] = 0,
+    has_aux: bool = False,
+    **options: Any,
+) -> Callable[..., Any]:
+    """Return `g(*args, rng=None, **kwargs) -> gradient`, with `has_aux` `(gradient, auxiliary)`.
+
+    Parameters, errors and notes are those of `value_and_grad`.
 
     Examples
     --------
     >>> import numpy as np, gradest
     >>> gradest.grad(lambda x: (x * x).sum(), method="fd-central")(np.array([1.0, 2.0])).round(6)
     array([2., 4.])
+    >>> scaled = gradest.grad(lambda x, w, scale: scale * float(x @ w), argnums=1, method="fd-central")
+    >>> scaled(np.array([1.0, 2.0]), np.zeros(2), scale=3.0).round(6)
+    array([3., 6.])
     """
     estimator, binding = _read(method, options)
-    return estimator.grad(f, **binding)
+    return estimator.grad(f, argnums=argnums, has_aux=has_aux, **binding)
 
 
 def _read(method: str | Estimator, options: dict[str, Any]) -> tuple[Estimator, dict[str, Any]]:
     """Return the estimator, and the options that are for binding."""
-    binding = {name: options[name] for name in _BINDING if name in options}
-    hyperparameters = {name: value for name, value in options.items() if name not in _BINDING}
+    binding = {name: options[name] for name in BINDING if name in options}
+    hyperparameters = {name: value for name, value in options.items() if name not in BINDING}
     if isinstance(method, str):
         return get_estimator(method, **hyperparameters), binding
     if hyperparameters:

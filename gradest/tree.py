@@ -1,12 +1,15 @@
 """Parameters as a user has them: a pytree of dicts, lists and tuples with arrays as leaves.
 
 `flatten_tree` takes one apart into leaves with readable paths and a `Structure` that puts new leaves back
-together. Dicts keep their own order. This module knows no framework: anything that is not a dict, list,
-tuple or None is a leaf, and the backend says whether it can be used.
+together. Dicts keep their own order, and containers their class. This module knows no framework: anything that is not
+a dict, list, tuple or None is a leaf, and the backend says whether it can be used.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
+from functools import partial
 from typing import Any
 
 from gradest.errors import InvalidInputError
@@ -19,12 +22,14 @@ Leaf = Any
 class Structure:
     """The shape of a pytree without its leaves: what `flatten_tree` took off.
 
-    `kind` is the container's class (or None for a leaf); `keys` are a dict's keys in their order.
+    `kind` is the container's class (or None for a leaf); `keys` are a dict's keys in their order; `factory` is what a
+    `defaultdict` makes of a missing key.
     """
 
     kind: type | None
     keys: tuple[object, ...] = ()
     children: tuple["Structure", ...] = ()
+    factory: object = None
 
     def rebuild(self, leaves: Sequence[Leaf]) -> Tree:
         """Return a tree of this structure with the given leaves, in the order of `flatten_tree`.
@@ -32,7 +37,7 @@ class Structure:
         Raises
         ------
         InvalidInputError
-            There are more or fewer leaves than places.
+            There are more or fewer leaves than places, or a container's class does not take its items back.
         """
         remaining = iter(leaves)
         try:
@@ -50,11 +55,21 @@ class Structure:
         if kind is type(None):
             return None
         items = [child._build(leaves) for child in self.children]
-        if issubclass(kind, dict):
+        if kind is dict:
             return dict(zip(self.keys, items, strict=True))
-        if hasattr(kind, "_fields"):  # a named tuple takes its fields one by one
-            return kind(*items)
-        return kind(items)
+        try:
+            if issubclass(kind, defaultdict):
+                return kind(self.factory, zip(self.keys, items, strict=True))
+            if issubclass(kind, dict):
+                return kind(zip(self.keys, items, strict=True))
+            if hasattr(kind, "_fields"):  # a named tuple takes its fields one by one
+                return kind(*items)
+            return kind(items)
+        except TypeError as error:
+            raise InvalidInputError(
+                f"a container of parameters is made anew from its items; {kind.__name__} does not take them ({error}); "
+                "pass a dict, a list or a tuple"
+            ) from error
 
 
 _LEAF = Structure(None)
@@ -89,5 +104,52 @@ def _walk(node: Tree, path: tuple[str, ...], leaves: list[Leaf], paths: list[str
         paths.append(".".join(path) or "params")
         return _LEAF
     children = tuple(_walk(item, (*path, str(key)), leaves, paths) for key, item in zip(keys, items, strict=True))
-    kind = dict if isinstance(node, dict) else type(node)
-    return Structure(kind, keys if kind is dict else (), children)
+    return Structure(
+        type(node), keys if isinstance(node, dict) else (), children, getattr(node, "default_factory", None)
+    )
+
+
+@dataclass(frozen=True)
+class PartlyStatic:
+    """The shape of a pytree of which some leaves are no parameters, such as the name of an activation.
+
+    `statics` are those leaves by their places among all leaves.
+    """
+
+    whole: Structure
+    statics: Mapping[int, Leaf]
+
+    def rebuild(self, leaves: Sequence[Leaf]) -> Tree:
+        """Return the whole tree with the given parameters, the other leaves as they were."""
+        return self._filled(leaves, self.statics)
+
+    def rebuild_gradient(self, leaves: Sequence[Leaf]) -> Tree:
+        """Return the tree of a gradient: None in the places that hold no parameters."""
+        return self._filled(leaves, dict.fromkeys(self.statics))
+
+    def parameters_of(self, leaves: Sequence[Leaf]) -> tuple[Leaf, ...]:
+        """Return those leaves of another tree of this shape that are parameters."""
+        return tuple(leaf for place, leaf in enumerate(leaves) if place not in self.statics)
+
+    def keeps(self, leaves: Sequence[Leaf]) -> bool:
+        """Return whether another tree of this shape has the same leaves where there are no parameters."""
+        return all(
+            place < len(leaves) and (leaves[place] is old or leaves[place] == old)
+            for place, old in self.statics.items()
+        )
+
+    def _filled(self, leaves: Sequence[Leaf], others: Mapping[int, Leaf]) -> Tree:
+        remaining = iter(leaves)
+        count = len(leaves) + len(others)
+        return self.whole.rebuild([others[k] if k in others else next(remaining) for k in range(count)])
+
+
+def is_static(leaf: Leaf) -> bool:
+    """Return whether a leaf can only be a setting beside the parameters: text, a truth value, a function, a class.
+
+    Numbers and arrays are parameters or a mistake; whoever binds them tells which.
+    """
+    if isinstance(leaf, str | bytes | bool | Enum | partial):
+        return True
+    # A function or a class, which has a name; an object that can be called may be a model with parameters of its own.
+    return callable(leaf) and hasattr(leaf, "__name__") and not hasattr(leaf, "shape")

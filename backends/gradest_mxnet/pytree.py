@@ -34,4 +34,4 @@ def flatten(tree: Tree) -> tuple[tuple[Leaf, ...], tuple[str, ...], Structure]:
     if not any(legacy):
         return leaves, paths, structure
     views = tuple(leaf.as_np_ndarray() if old else leaf for leaf, old in zip(leaves, legacy, strict=True))
-    return views, paths, LegacyStructure(structure.kind, structure.keys, structure.children, legacy)
+    return views, paths, LegacyStructure(structure.kind, structure.keys, structure.children, structure.factory, legacy)

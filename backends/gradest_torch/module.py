@@ -19,8 +19,8 @@ class _Call(nn.Module):
         self.f = f
         self.module = module
 
-    def forward(self, *args: Any) -> Tensor:
-        return self.f(self.module, *args)
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+        return self.f(self.module, *args, **kwargs)
 
 
 def trainable_parameters(module: nn.Module) -> dict[str, Tensor]:
@@ -48,10 +48,10 @@ def bind(f: Callable[..., Tensor], module: nn.Module) -> Callable[..., Tensor]:
     """
     call = _Call(f, module)
 
-    def pure(parameters: dict[str, Tensor], *args: Any) -> Tensor:
+    def pure(parameters: dict[str, Tensor], *args: Any, **kwargs: Any) -> Tensor:
         swapped = {_PREFIX + name: tensor for name, tensor in parameters.items()}
         swapped |= _copied_buffers(module, next(iter(parameters.values())))
-        value: Tensor = functional_call(call, swapped, args, tie_weights=True)
+        value: Tensor = functional_call(call, swapped, args, kwargs, tie_weights=True)
         return value
 
     return pure

@@ -44,7 +44,8 @@ class UserFunction:
 
     def __call__(self, leaves: Leaves, data: Data) -> Any:
         """Return the loss where a transformation of the framework is under way."""
-        value = self.backend.result(self._f(self._form.user_tree_of(leaves), *self._arguments.rebuild(data)))
+        args, kwargs = self._arguments.rebuild(data)
+        value = self.backend.result(self._f(self._form.user_tree_of(leaves), *args, **kwargs))
         return as_scalar(value, complex_parameters=_complex(leaves))
 
     def alone(self, leaves: Leaves, data: Data) -> Array:

@@ -126,7 +126,7 @@ def _of_function(objective: Objective, leaves: Leaves) -> Reference:
         eps = float(np.finfo(objective.dtype).eps)
         return Reference(value, flat, f"{objective.backend.name}'s reverse mode in {objective.dtype}", 16 * eps)
     richardson = get_estimator("fd-richardson").prepare(objective)
-    estimate = richardson(objective.form.tree_of(leaves))
+    estimate = richardson(objective.form.params_of(leaves))
     blocks, errors = (
         objective.layout.flatten([np.asarray(leaf, dtype=np.float64) for leaf in objective.backend.flatten(tree)[0]])
         for tree in (estimate.gradient, estimate.error)

@@ -147,7 +147,7 @@ def check_inputs(subject: Subject) -> CheckResult:
 
 def _input_faults(prepared: Prepared, seed: int) -> Iterator[str]:
     objective = prepared.objective
-    given = objective.form.tree_of(
+    given = objective.form.params_of(
         [_private(objective, leaf, dtype) for leaf, dtype in zip(objective.start, objective.dtypes, strict=True)]
     )
     watched = {

@@ -1,0 +1,222 @@
+"""Evaluations of one loss that count themselves: plain values, populations, and derivatives by gradest's own engines.
+
+What `gradest.objective` prepares is made of these. In a step that a framework compiles they are counted each time the
+compiled step runs.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+from gradest.autodiff import Shared, perturbed_values, value_and_differences, value_and_gradient, value_and_jvps
+from gradest.backend import Backend, Function, Leaves
+from gradest.counting import JVPS, VALUES, VJPS, EvaluationCounts, Step
+from gradest.errors import UnsupportedError
+from gradest.estimate import Cost
+from gradest.evaluation import UserFunction, choose_population, one_by_one
+from gradest.form import Form
+from gradest.operations import Array, Data, Text
+from gradest.tangents import Tangent
+
+
+class Evaluations:
+    """The evaluations of a loss on the arrays of one backend; see `Objective`, which adds what can be prepared.
+
+    Attributes
+    ----------
+    preparation_cost
+        What was spent on finding out how a user's function can be evaluated.
+    """
+
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        function: Function,
+        text: Text | None,
+        start: Leaves,
+        form: Form,
+        data: Data,
+        kernel: str,
+        population: str,
+        verify: bool,
+    ) -> None:
+        self.backend = backend
+        self.kernel = kernel
+        self.ops = backend.operations(kernel)
+        self.text = text
+        self.start = start
+        self.data = data
+        self.form = form
+        self.layout = form.layout
+        self.dtypes = form.dtypes
+        self.dtype = form.dtypes[0]
+        self.device = form.device
+        self.verifies = verify
+        self.preparation_cost = Cost()
+        self._counts = EvaluationCounts()
+        self._function = function
+        self._user = function if isinstance(function, UserFunction) else None
+        self._asked = population
+        self._population_path: str | None = "batched" if text is not None else None
+
+    @property
+    def counts(self) -> Cost:
+        """The evaluations made so far, in all threads."""
+        return self._counts.total
+
+    def count(self, cost: Cost) -> None:
+        """Add evaluations that were made elsewhere, by a worker."""
+        self._counts.add_all(cost)
+
+    # -- evaluation inside steps (counted as they run) ------------------------------------------------------
+    def evaluate(self, leaves: Leaves, data: Data) -> Array:
+        """Return the loss; counts one value."""
+        self._counts.add(VALUES, 1)
+        return self._single(leaves, data)
+
+    def evaluate_population(self, population: Leaves, data: Data) -> Array:
+        """Return the losses `(K,)` of leaves with a leading axis K; counts K values.
+
+        Batched by broadcasting where the loss is written in operations, by the framework's vmap where it has
+        one, else one by one.
+        """
+        size = int(population[0].shape[0])
+        self._counts.add(VALUES, size)
+        return self._population(population, data)
+
+    @property
+    def is_users_own(self) -> bool:
+        """Whether the loss is a user's function, of which nothing is known but what its evaluations show."""
+        return self._user is not None
+
+    @property
+    def population_path(self) -> str:
+        """How `evaluate_population` works here: "batched", "vmap" or "loop".
+
+        For a user's function it is found out when it is first asked for, by some evaluations at the start point, which
+        are counted in `preparation_cost`.
+
+        Warns
+        -----
+        NoiseWarning
+            Two evaluations at one point differ.
+
+        Raises
+        ------
+        InvalidInputError
+            The function writes into its inputs, or does not return one real number.
+        UnsupportedError
+            population="vmap" was asked for, and the framework cannot batch the function.
+        """
+        if self._population_path is None:
+            self._population_path = self.scoped(self._choose_population)()
+        return self._population_path
+
+    def evaluate_perturbed(
+        self, leaves: Leaves, tangents: Sequence[Tangent], data: Data, *, shared: Shared | None = None
+    ) -> Array:
+        """Return the losses `(K,)` at `leaves + tangents`, using the structure of the tangents; counts K values.
+
+        `shared` keeps what calls with the same leaves and data have in common.
+        """
+        self._counts.add(VALUES, tangents[0].count)
+        text = self.require_text("structured evaluation")
+        return perturbed_values(text, self.ops, leaves, tangents, data, shared=shared)
+
+    def evaluate_differences(
+        self, leaves: Leaves, tangents: Sequence[Tangent], data: Data, *, shared: Shared | None = None
+    ) -> tuple[Array, Array]:
+        """Return the loss and the exact differences `f(x + tangent_k) - f(x)`, `(K,)`; counts K + 1 values.
+
+        `shared` keeps what calls with the same leaves and data have in common.
+        """
+        self._counts.add(VALUES, tangents[0].count + 1)
+        text = self.require_text("cancellation-free differences")
+        return value_and_differences(text, self.ops, leaves, tangents, data, shared=shared)
+
+    def evaluate_jvps(self, leaves: Leaves, tangents: Sequence[Tangent], data: Data) -> tuple[Array, Array]:
+        """Return the loss and the JVPs `(K,)` by gradest's dual numbers; counts K JVPs."""
+        self._counts.add(JVPS, tangents[0].count)
+        return value_and_jvps(self.require_text("engine='gradest'"), self.ops, leaves, tangents, data)
+
+    def evaluate_gradient(self, leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
+        """Return the loss and its gradient by gradest's tape; counts one VJP."""
+        self._counts.add(VJPS, 1)
+        return value_and_gradient(self.require_text("engine='gradest'"), self.ops, leaves, data)
+
+    def plain_value(self, leaves: Leaves) -> Array:
+        """Return the loss of a user's function by one evaluation that nothing transforms or compiles; counts it."""
+        assert self._user is not None
+        self._counts.add(VALUES, 1)
+        with self.backend.scope(self.dtype) or nullcontext():
+            return self._user.alone(leaves, self.data)
+
+    def require_text(self, asked: str, *, instead: str = "an estimator of values ('fd-central', 'es', 'spsa')") -> Text:
+        """Return the loss written in operations, which `asked` needs.
+
+        Raises
+        ------
+        UnsupportedError
+            The loss is an opaque function; the message says what can be used instead.
+        """
+        if self.text is None:
+            raise UnsupportedError(
+                f"{asked} was asked for; it needs the loss as a gradest Problem written in operations, and this "
+                f"objective is an opaque function; use {instead}"
+            )
+        return self.text
+
+    def scoped(self, function: Step) -> Step:
+        """Return the function run inside the backend's scope for this dtype; unchanged where none is needed."""
+        if self.backend.scope(self.dtype) is None:
+            return function
+        backend, dtype = self.backend, self.dtype
+
+        def run(*args: object) -> object:
+            with backend.scope(dtype):  # type: ignore[union-attr]  # not None, as tested above
+                return function(*args)
+
+        return run
+
+    # -- internals ----------------------------------------------------------------------------------------
+    def _counted(self, function: Callable[[Leaves, Data], Any], kind: int) -> Callable[[Leaves], Any]:
+        def call(leaves: Leaves) -> Any:
+            self._counts.add(kind, 1)
+            return function(leaves, self.data)
+
+        return self.scoped(call)
+
+    def _single(self, leaves: Leaves, data: Data) -> Array:
+        """Return one loss; of a user's function by itself, but inside a step that the framework compiles."""
+        if self._user is None or ("compile" in self.backend.native and self.population_path != "loop"):
+            return self._function(leaves, data)
+        return self._user.alone(leaves, data)
+
+    def _population(self, population: Leaves, data: Data) -> Array:
+        if self.text is not None:
+            return self.text(self.ops, population, data)
+        assert self._user is not None
+        size = int(population[0].shape[0])
+        # One point is no population: nothing is batched, which some layers would do slowly, or not at all.
+        if self.population_path == "vmap" and (size > 1 or "compile" in self.backend.native):
+            return self._user.batched(population, data)
+        return one_by_one(self._user, population, data, dtype=self.dtype, device=self.device)
+
+    def _choose_population(self) -> str:
+        assert self._user is not None
+        with self.backend.computing_now() or nullcontext():
+            way, cost = choose_population(self._user, self.start, self.data, asked=self._asked, verifies=self.verifies)
+        self.preparation_cost = self.preparation_cost + Cost(values=cost)
+        return way
+
+    @contextmanager
+    def _no_graph(self) -> Iterator[None]:
+        """Keep no graph of derivatives, and have a user's function draw what it drew first in this estimate."""
+        draws = nullcontext() if self._user is None else self._user.common_random_numbers()
+        with self.backend.evaluating() or nullcontext(), draws:
+            yield
+
+    def one_estimate(self) -> AbstractContextManager[None]:
+        """Return a context in which a user's function draws the same random numbers in all evaluations."""
+        return nullcontext() if self._user is None or self._user.draws is False else self._user.one_estimate()
