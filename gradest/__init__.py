@@ -16,6 +16,7 @@ from gradest.binding import bind
 from gradest.case import Case
 from gradest.errors import (
     DatasetError,
+    FlatLossWarning,
     GradestError,
     InvalidEstimateError,
     InvalidInputError,
@@ -25,6 +26,7 @@ from gradest.errors import (
     MissingDependencyError,
     NoiseWarning,
     NonFiniteError,
+    NonFiniteWarning,
     PreparationMismatchError,
     StepTooSmallError,
     UnknownNameError,
@@ -67,6 +69,7 @@ __all__ = [
     "DatasetError",
     "Estimate",
     "Estimator",
+    "FlatLossWarning",
     "GradestError",
     "InvalidEstimateError",
     "InvalidInputError",
@@ -79,6 +82,7 @@ __all__ = [
     "MissingDependencyError",
     "NoiseWarning",
     "NonFiniteError",
+    "NonFiniteWarning",
     "Objective",
     "Operations",
     "PreparationMismatchError",

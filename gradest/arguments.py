@@ -79,7 +79,7 @@ class Arguments:
         return list(enumerate(zip(leaves, self._leaves, strict=True)))
 
     def _form(self, leaves: tuple[Leaf, ...]) -> str:
-        kinds = (f"{type(x).__name__}{tuple(x.shape)}" if self._backend.owns(x) else repr(x) for x in leaves)
+        kinds = (f"{type(x).__name__}{np.shape(x)}" if hasattr(x, "shape") else repr(x) for x in leaves)
         return f"arguments ({', '.join(kinds)})"
 
     def _take_apart(self, args: Given) -> tuple[tuple[Leaf, ...], Structure | None]:

@@ -18,7 +18,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.errors import InvalidTypeError, UnsupportedError
+from gradest.dtypes import epsilon
+from gradest.errors import GradestError, InvalidInputError, InvalidTypeError, UnsupportedError
 from gradest.operations import Array, Data, NumpyArray, Operations
 from gradest.registry import find_class, locate, names
 from gradest.tree import Leaf, Structure, Tree, flatten_tree, is_static
@@ -209,8 +210,12 @@ class Backend(ABC):
 
     def epsilon(self, array: Array) -> float:
         """Return the distance from 1 to the next number of an array's dtype."""
-        dtype = self.dtype(array)
-        return 2.0**-7 if dtype == "bfloat16" else float(np.finfo(np.dtype(dtype)).eps)
+        return epsilon(self.dtype(array))
+
+    def cast(self, array: Array, dtype: str) -> Array:
+        """Return an array in another floating-point dtype, on its device."""
+        converted: Array = array.astype(dtype)  # type: ignore[attr-defined]  # most frameworks' arrays have it
+        return converted
 
     reads_random_state: ClassVar[bool] = True
     """Whether `random_state` leaves the generator as it was; a framework that cannot tell draws a seed and sets it."""
@@ -221,6 +226,13 @@ class Backend(ABC):
 
     def set_random_state(self, state: Any) -> None:
         """Put the framework's random generator back to where `random_state` found it."""
+        return None
+
+    def translated(self, error: Exception) -> GradestError | None:
+        """Return gradest's error for one that the framework raised in a user's function, or None for any other.
+
+        It says what the framework cannot do there and what can be done instead; the framework's own becomes its cause.
+        """
         return None
 
     def explain(self, error: Exception) -> str:
@@ -274,10 +286,14 @@ def infer_backend(params: Tree) -> Backend:
 
     Raises
     ------
+    InvalidInputError
+        There are no arrays.
     InvalidTypeError
         No known backend owns them all.
     """
     candidates = known_backends()
+    if all(map(is_static, flatten_tree(params)[0])):
+        raise InvalidInputError(f"params has no arrays in it: found {params!r}; pass at least one array of parameters")
     for backend in candidates:
         if backend.is_model(params):
             return backend

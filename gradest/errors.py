@@ -64,6 +64,14 @@ class KinkWarning(UserWarning):
     """Difference quotients mix the slopes of the two sides of a kink; the message says which and how many."""
 
 
+class NonFiniteWarning(UserWarning):
+    """Function values that an estimate is made from are NaN or infinite; the message has their number."""
+
+
+class FlatLossWarning(UserWarning):
+    """The loss has one value wherever it was evaluated, or takes whole numbers alone: its differences say nothing."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """Return the error for a name that is not registered, with the nearest registered ones."""
     names = sorted(known)

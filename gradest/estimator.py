@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from gradest.backend import Leaves
-from gradest.binding import Bindable
+from gradest.binding import BINDING, Bindable
 from gradest.calls import Calls, bind_options
 from gradest.directions.keys import Rng
 from gradest.errors import UnsupportedError
@@ -171,7 +171,9 @@ class Estimator(ABC):
             The backend or the objective lacks what the estimator needs, or a transformation of the framework is
             tracing the call and the estimator is not `composable`.
         """
-        return Calls(self.prepare, f, binding)(params, args, {}, rng)
+        options = {name: value for name, value in binding.items() if name in BINDING}
+        arguments = {name: value for name, value in binding.items() if name not in BINDING}
+        return Calls(self.prepare, f, options)(params, args, arguments, rng)
 
     def value_and_grad(
         self, f: Bindable, *, argnums: Argnums = 0, has_aux: bool = False, **binding: Any

@@ -11,9 +11,10 @@ from typing import Any
 from gradest.autodiff import Shared, perturbed_values, value_and_differences, value_and_gradient, value_and_jvps
 from gradest.backend import Backend, Function, Leaves
 from gradest.counting import JVPS, VALUES, VJPS, EvaluationCounts, Step
+from gradest.dtypes import epsilon
 from gradest.errors import UnsupportedError
 from gradest.estimate import Cost
-from gradest.evaluation import UserFunction, choose_population, one_by_one
+from gradest.evaluation import UserFunction, Verification, choose_population, one_by_one
 from gradest.form import Form
 from gradest.operations import Array, Data, Text
 from gradest.tangents import Tangent
@@ -24,8 +25,8 @@ class Evaluations:
 
     Attributes
     ----------
-    preparation_cost
-        What was spent on finding out how a user's function can be evaluated.
+    first_look, preparation_cost
+        What evaluations of a user's function showed when it was found out how it can be evaluated, and what they cost.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Evaluations:
         self.dtype = form.dtypes[0]
         self.device = form.device
         self.verifies = verify
+        self.first_look: Verification | None = None
         self.preparation_cost = Cost()
         self._counts = EvaluationCounts()
         self._function = function
@@ -84,6 +86,12 @@ class Evaluations:
         size = int(population[0].shape[0])
         self._counts.add(VALUES, size)
         return self._population(population, data)
+
+    @property
+    def value_epsilon(self) -> float:
+        """The relative distance of the numbers that values of the loss are computed in, as far as it is known."""
+        seen = 0.0 if self.first_look is None else self.first_look.epsilon
+        return max(epsilon(self.dtype), seen)
 
     @property
     def is_users_own(self) -> bool:
@@ -206,7 +214,9 @@ class Evaluations:
     def _choose_population(self) -> str:
         assert self._user is not None
         with self.backend.computing_now() or nullcontext():
-            way, cost = choose_population(self._user, self.start, self.data, asked=self._asked, verifies=self.verifies)
+            way, cost, self.first_look = choose_population(
+                self._user, self.start, self.data, asked=self._asked, verifies=self.verifies
+            )
         self.preparation_cost = self.preparation_cost + Cost(values=cost)
         return way
 

@@ -12,7 +12,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from gradest.backend import Backend, Function, Leaves
-from gradest.errors import InvalidTypeError, UnsupportedError
+from gradest.errors import GradestError, InvalidTypeError, UnsupportedError
 from gradest.operations import Data, Operations
 from gradest.tree import Leaf, Structure, Tree
 from gradest_jax.connection import require_connected
@@ -21,6 +21,14 @@ from gradest_jax.pytree import flatten_pytree
 
 _ALIGNMENT_BYTES = 64
 _WIDE = frozenset({"float64", "complex128"})
+
+
+_READS_VALUES = (
+    jax.errors.ConcretizationTypeError,  # of which reading a truth value is a kind
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.NonConcreteBooleanIndexError,
+)
 
 
 class JaxBackend(Backend):
@@ -116,6 +124,15 @@ class JaxBackend(Backend):
 
     def kept(self, value: Any, *, like: Array) -> Array:
         return jnp.asarray(value)  # immutable: it is its own; a Python float is float32 but in 64-bit mode
+
+    def translated(self, error: Exception) -> GradestError | None:
+        if not isinstance(error, _READS_VALUES):
+            return None
+        return UnsupportedError(
+            "JAX traces the loss for this, and arrays have no values then; the loss asks for one "
+            f"({self.explain(error)}); write branches and masks with jnp.where or jax.lax.cond and keep to jax.numpy, "
+            "or use an estimator that evaluates the loss as it is: 'fd-central', 'es', 'spsa'"
+        )
 
     # -- being traced ---------------------------------------------------------------------------------------
     def is_abstract(self, leaf: Leaf) -> bool:

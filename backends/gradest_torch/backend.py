@@ -13,11 +13,40 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gradest.backend import Backend, Function, Leaves
-from gradest.errors import InvalidInputError
+from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.operations import Data, Operations
 from gradest.tree import Leaf
 from gradest_torch import module
 from gradest_torch.operations import NativeTorchOperations, TorchOperations
+
+_INSTEAD = "or use an estimator that evaluates the loss as it is: 'fd-central', 'es', 'spsa'"
+_TOLD: dict[str, tuple[type[GradestError], str]] = {
+    "Can't call numpy() on Tensor that requires grad": (
+        UnsupportedError,
+        f"PyTorch cannot differentiate what NumPy computes; keep to PyTorch operations, {_INSTEAD}",
+    ),
+    "a leaf Variable that requires grad": (
+        InvalidInputError,
+        "a loss that leaves its inputs as they are was asked for; this one writes into its parameters; work on a copy, "
+        "such as `p = p.clone()`",
+    ),
+    "modified by an inplace operation": (
+        UnsupportedError,
+        "the loss overwrites in place a tensor that its derivative needs; write `y = y + 1` in place of `y += 1`, "
+        f"{_INSTEAD}",
+    ),
+    "Expected all tensors to be on the same device": (
+        InvalidInputError,
+        "parameters and what the loss computes with must be on one device; move the data to the parameters' with "
+        "`.to(device)`, or pass it as an argument of the loss",
+    ),
+    "that doesn't have storage": (
+        UnsupportedError,
+        "a call inside a transformation of PyTorch (torch.func.grad, vmap, jvp) was asked for, where tensors have no "
+        "values; call it outside, or use torch.func.grad on the loss itself",
+    ),
+}
+"""What to say for errors of PyTorch's, by words that they contain (2.4 to 2.13)."""
 
 
 class TorchBackend(Backend):
@@ -45,7 +74,13 @@ class TorchBackend(Backend):
     def numpy(self, array: Tensor) -> NDArray[Any]:
         # Conjugation and negation are flags of a tensor until someone reads it; NumPy has no such flags.
         plain = array.detach().resolve_conj().resolve_neg().cpu()
-        return np.array((plain.float() if plain.dtype == torch.bfloat16 else plain).numpy(), copy=True)
+        try:
+            return np.array((plain.float() if plain.dtype == torch.bfloat16 else plain).numpy(), copy=True)
+        except RuntimeError as error:
+            raise self.translated(error) or error from error
+
+    def cast(self, array: Tensor, dtype: str) -> Tensor:
+        return array.to(getattr(torch, dtype))
 
     def owns(self, leaf: Leaf) -> bool:
         return isinstance(leaf, Tensor)
@@ -91,7 +126,10 @@ class TorchBackend(Backend):
             value = function(inputs, _recordable(data))
             if not (isinstance(value, Tensor) and value.requires_grad):
                 raise InvalidInputError(_DETACHED)
-            found = torch.autograd.grad(value, inputs, allow_unused=True)
+            try:
+                found = torch.autograd.grad(value, inputs, allow_unused=True)
+            except RuntimeError as error:  # what the loss did to a tensor in place shows here
+                raise self.translated(error) or error from error
             if all(gradient is None for gradient in found):  # a graph there is, of other tensors: a model closed over
                 raise InvalidInputError(_UNCONNECTED)
             given = zip(found, inputs, strict=True)
@@ -134,6 +172,14 @@ class TorchBackend(Backend):
     def marks(self, arrays: Leaves) -> object:
         """Return the version counters, which count writing in place; a tensor made in inference mode has none."""
         return [a._version for a in arrays if isinstance(a, Tensor) and not a.is_inference()]
+
+    def translated(self, error: Exception) -> GradestError | None:
+        text = str(error)
+        found = next((told for words, told in _TOLD.items() if words in text), None)
+        if found is None or not isinstance(error, RuntimeError):
+            return None
+        kind, message = found
+        return kind(f"{message} (PyTorch: {self.explain(error)})")
 
     def kept(self, value: Any, *, like: Tensor) -> Tensor:
         if isinstance(value, Tensor):

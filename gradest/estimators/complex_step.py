@@ -10,9 +10,12 @@ import numpy as np
 from gradest.backend import Leaves
 from gradest.coordinates import Chunk, Factors, dense_chunks, gather, pipeline
 from gradest.directions.keys import Rng
+from gradest.dtypes import HALF
 from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel
+from gradest.evaluation import ValuesSeen
+from gradest.finite_differences.analyticity import EVALUATIONS, require_analytic
 from gradest.finite_differences.displaced_losses import perturbed_copies
 from gradest.finite_differences.steps import check_step
 from gradest.layout import Layout
@@ -27,7 +30,9 @@ class ComplexStep(Estimator):
     `f(x + i h e_i) = f(x) + i h g_i + O(h^2)` for an analytic loss: the derivative is the imaginary part over h,
     with h so short that the rest vanishes in rounding. The loss must be analytic and take complex parameters. A
     loss in operations is (kinks are decided by real parts); in a user's own function, conjugates, magnitudes and
-    comparisons of complex numbers give wrong values.
+    comparisons of complex numbers give wrong values. One derivative along a random line is compared with real
+    differences when it prepares (six evaluations), and a function that is not analytic is refused; `verify=False` in
+    `gradest.bind` leaves that out.
 
     Attributes
     ----------
@@ -68,21 +73,62 @@ class ComplexStep(Estimator):
         plan = dense_chunks(objective.layout, None, self.chunk_size)
         in_place = objective.population_path == "loop" and all(isinstance(x, np.ndarray) for x in objective.start)
         losses_at = _in_place(objective) if in_place else _population(objective, plan)
-        asked = self.step
+        step = _step(objective) if isinstance(self.step, str) else self.step
+        if objective.is_users_own and objective.verifies:
+            apart = objective.separate()  # what preparation evaluates is counted apart
+            objective.scoped(require_analytic)(apart, _along_line(apart), step)
+            objective.preparation_cost = objective.preparation_cost + Cost(values=EVALUATIONS)
 
         def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
-            # The least step whose square, which the loss may form, is still a normal number.
-            step = math.sqrt(np.finfo(objective.dtype).tiny) if isinstance(asked, str) else asked
             losses = pipeline(
                 plan,
                 lambda chunk: _explained(objective, losses_at, leaves, chunk, step),
                 lambda chunk, found: (chunk, _complex(backend.numpy(found))),
             )
             slopes = [(chunk, found.imag / found.imag.dtype.type(step)) for chunk, found in losses]
+            seen = ValuesSeen()
+            for _, found in losses:
+                seen.see(found.real + found.imag)  # not finite where either part is not
+            seen.warn(None, remedy="try a point further inside the region where the loss is defined")
             value = backend.array(losses[0][1].real[0], dtype=objective.dtype, device=objective.device)
             return KernelResult(value, gather(objective, slopes))
 
         return PreparedKernel(kernel, objective.population_path)
+
+
+def _step(objective: Objective) -> float:
+    """Return the least step whose square, which the loss may form, is still a normal number."""
+    narrow = set(objective.dtypes) & {"float32", *HALF}  # half precision is computed in complex64
+    return math.sqrt(np.finfo(np.float32 if narrow else np.dtype(objective.dtype)).tiny)
+
+
+def _along_line(objective: Objective) -> Callable[[Leaves, Leaves, float], complex]:
+    """Return the loss at a complex displacement along directions, evaluated as the estimate evaluates it."""
+
+    def step(leaves: Leaves, directions: Leaves, scale: Array, data: Data) -> Array:
+        moved = tuple(whole + d * (scale * 1j) for whole, d in zip(_whole(objective, leaves), directions, strict=True))
+        population = tuple(objective.ops.expand_dims(leaf, axis=0) for leaf in moved)
+        return objective.evaluate_population(population, _complex_data(objective, data))
+
+    run = objective.stepped(step)
+
+    def loss(leaves: Leaves, directions: Leaves, distance: float) -> complex:
+        scale = objective.ops.constant(np.array(distance), like=leaves[0])
+        try:
+            found = objective.backend.numpy(run(leaves, directions, scale))
+        except GradestError:
+            raise
+        except Exception as error:  # the user's function may raise anything
+            raise _cannot_take_complex(error) from error
+        return complex(_complex(found)[0])
+
+    return loss
+
+
+def _whole(objective: Objective, leaves: Leaves) -> Leaves:
+    """Return leaves as complex ones; half precision, of which there are no complex numbers, as complex64."""
+    cast, each = objective.backend.cast, zip(leaves, objective.dtypes, strict=True)
+    return tuple((cast(leaf, "float32") if dtype in HALF else leaf) + 0j for leaf, dtype in each)
 
 
 _ComplexLosses = Callable[[Leaves, Chunk, float], Array]
@@ -94,7 +140,7 @@ def _population(objective: Objective, plan: Sequence[Chunk]) -> _ComplexLosses:
 
     def make_step(block: int) -> Callable[..., Array]:
         def step(leaves: Leaves, left: Array, right: Array, scale: Array, data: Data) -> Array:
-            whole = tuple(leaf + 0j for leaf in leaves)
+            whole = _whole(objective, leaves)
             population = perturbed_copies(objective, whole, block, left, right, scale * 1j)
             return objective.evaluate_population(population, _complex_data(objective, data))
 
@@ -152,11 +198,15 @@ def _explained(objective: Objective, losses_at: _ComplexLosses, leaves: Leaves, 
     except GradestError:
         raise
     except Exception as error:  # the user's function may raise anything
-        raise UnsupportedError(
-            f"the complex step evaluates the loss at complex parameters, and the function given does not take them "
-            f"({type(error).__name__}: {error}); give its arrays as arguments, which become complex too, or use "
-            "reverse mode or finite differences"
-        ) from error
+        raise _cannot_take_complex(error) from error
+
+
+def _cannot_take_complex(error: Exception) -> UnsupportedError:
+    return UnsupportedError(
+        f"the complex step evaluates the loss at complex parameters, and the function given does not take them "
+        f"({type(error).__name__}: {error}); give its arrays as arguments, which become complex too, or use "
+        "reverse mode or finite differences"
+    )
 
 
 def _complex(losses: NumpyArray) -> NumpyArray:

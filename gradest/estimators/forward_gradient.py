@@ -16,7 +16,7 @@ from gradest.estimator import PreparedKernel
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, Data
-from gradest.sampling.sampler import DirectionSampler, Draws, add_leaves, place
+from gradest.sampling.sampler import DirectionSampler, Draws, add_leaves, place, weighted_sum
 from gradest.sampling.workers import Crew, Group, task_groups
 from gradest.situation import Situation
 from gradest.target import Target
@@ -153,7 +153,7 @@ def _interpreted_step(objective: Objective) -> Step:
     def step(leaves: Leaves, noise: Noise, data: Data) -> tuple[Array, Leaves]:
         tangents = as_tangents(noise)
         value, slopes = objective.evaluate_jvps(leaves, tangents, data)
-        return value, tuple(tangent.combine(objective.ops, slopes) for tangent in tangents)
+        return value, weighted_sum(objective, tangents, slopes)
 
     return step
 
@@ -165,6 +165,6 @@ def _native_step(objective: Objective) -> Step:
     def step(leaves: Leaves, noise: Noise) -> tuple[Array, Leaves]:
         tangents = as_tangents(noise)
         value, slopes = jvps(leaves, tuple(tangent.dense(ops) for tangent in tangents))
-        return value, tuple(tangent.combine(ops, slopes) for tangent in tangents)
+        return value, weighted_sum(objective, tangents, slopes)
 
     return step

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gradest.backend import Leaves
 from gradest.directions.keys import Rng
+from gradest.dtypes import epsilon
 from gradest.errors import UnsupportedError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel
@@ -18,7 +19,6 @@ from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray
 from gradest.sampling.antithetic import AntitheticVariant
-from gradest.sampling.cancellation import epsilon
 from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun, parameter_kernel
 from gradest.sampling.layers import find_layers
 from gradest.sampling.sampler import DirectionSampler, evaluation_path

@@ -8,5 +8,17 @@ asked for. This package knows no framework: what differs between them is asked o
 from gradest.evaluation.population import POPULATIONS, choose_population, one_by_one, require_population
 from gradest.evaluation.results import as_scalar
 from gradest.evaluation.user_function import UserFunction
+from gradest.evaluation.verification import Verification
+from gradest.evaluation.watching import ValuesSeen, warn_if_whole
 
-__all__ = ["POPULATIONS", "UserFunction", "as_scalar", "choose_population", "one_by_one", "require_population"]
+__all__ = [
+    "POPULATIONS",
+    "UserFunction",
+    "ValuesSeen",
+    "Verification",
+    "as_scalar",
+    "choose_population",
+    "one_by_one",
+    "require_population",
+    "warn_if_whole",
+]

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from gradest.backend import Backend, Leaves
+from gradest.dtypes import HALF
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.evaluation.user_function import UserFunction
-from gradest.evaluation.verification import number_of, verify
+from gradest.evaluation.verification import Verification, number_of, verify
 from gradest.operations import Array, Data
 
 POPULATIONS = ("auto", "vmap", "loop")
@@ -23,6 +24,8 @@ POPULATIONS = ("auto", "vmap", "loop")
 _ROUNDING = 1024
 """Units of rounding by which a batched value may differ from a single one: other kernels sum in another order."""
 
+_Choice = tuple[str, int, Verification | None]
+
 
 def require_population(population: str) -> None:
     """Refuse a way to evaluate a population that does not exist."""
@@ -30,10 +33,8 @@ def require_population(population: str) -> None:
         raise InvalidInputError(f"population must be one of {', '.join(POPULATIONS)}; found {population!r}")
 
 
-def choose_population(
-    function: UserFunction, leaves: Leaves, data: Data, *, asked: str, verifies: bool
-) -> tuple[str, int]:
-    """Return "vmap" or "loop" for a user's function, and how many evaluations it took to find out.
+def choose_population(function: UserFunction, leaves: Leaves, data: Data, *, asked: str, verifies: bool) -> _Choice:
+    """Return "vmap" or "loop" for a user's function, how many evaluations it took to find out, and what they showed.
 
     Parameters
     ----------
@@ -58,13 +59,13 @@ def choose_population(
             backend.set_random_state(entry)
 
 
-def _choose(function: UserFunction, leaves: Leaves, data: Data, *, asked: str, verifies: bool) -> tuple[str, int]:
-    backend, cost, noise = function.backend, 0, 0.0
+def _choose(function: UserFunction, leaves: Leaves, data: Data, *, asked: str, verifies: bool) -> _Choice:
+    backend, cost, noise, found = function.backend, 0, 0.0, None
     if verifies:
         found = verify(function, leaves, data)
         cost, noise = found.evaluations, found.noise
     if asked == "loop" or "vmap" not in backend.native or (asked == "auto" and (noise or not verifies)):
-        return "loop", cost
+        return "loop", cost, found
     with function.one_estimate():
         batched, why = _batches(function, leaves, data, compares=asked == "auto")
     if not batched and asked == "vmap":
@@ -72,7 +73,7 @@ def _choose(function: UserFunction, leaves: Leaves, data: Data, *, asked: str, v
             f"population='vmap' was asked for; backend {backend.name!r} cannot batch this function ({why}); use "
             "population='loop', or 'auto'"
         )
-    return ("vmap" if batched else "loop"), cost + (4 if asked == "auto" else 2)
+    return ("vmap" if batched else "loop"), cost + (4 if asked == "auto" else 2), found
 
 
 def one_by_one(function: UserFunction, population: Leaves, data: Data, *, dtype: str, device: str) -> Array:
@@ -82,7 +83,7 @@ def one_by_one(function: UserFunction, population: Leaves, data: Data, *, dtype:
     directions. Half precision has too few digits for losses, which are float32 then.
     """
     values = [function.alone(tuple(leaf[k] for leaf in population), data) for k in range(int(population[0].shape[0]))]
-    kept = "float32" if dtype in ("bfloat16", "float16") else dtype
+    kept = "float32" if dtype in HALF else dtype
     losses: Array = stacked(function.backend, values, dtype=kept, device=device)
     return losses
 
@@ -109,7 +110,7 @@ def _batches(function: UserFunction, leaves: Leaves, data: Data, *, compares: bo
             warnings.simplefilter("always")
             batched = np.asarray(backend.numpy(function.batched(pair, data)), dtype=np.float64)
     except Exception as error:  # noqa: BLE001  # whatever a framework raises, it has refused to batch
-        return False, backend.explain(error)
+        return False, backend.explain(error.__cause__ if isinstance(error.__cause__, Exception) else error)
     if not compares:
         return True, ""
     slow = next((str(w.message) for w in warned if "performance" in str(w.message)), "")

@@ -54,7 +54,7 @@ def _number(value: Any, *, complex_parameters: bool) -> Any:
         raise _refusal("a complex number; a gradient is of a real loss: return its real part, or abs(...)**2")
     hint = next((text for kind, text in _HINTS.items() if isinstance(value, kind)), None)
     if hint is None and isinstance(value, tuple | list | dict):
-        hint = f"{type(value).__name__}; return the loss alone, without what else was computed"
+        hint = f"{type(value).__name__}; return the loss alone, or give gradest.grad has_aux=True"
     if hint is None and hasattr(value, "loss"):  # the outputs of models of several libraries
         hint = f"an object {type(value).__name__} that has an attribute `loss`; return out.loss"
     raise _refusal(hint or f"{type(value).__name__}; reduce it to one number")

@@ -43,9 +43,22 @@ class UserFunction:
         self._estimate = threading.local()
 
     def __call__(self, leaves: Leaves, data: Data) -> Any:
-        """Return the loss where a transformation of the framework is under way."""
+        """Return the loss where a transformation of the framework is under way.
+
+        Raises
+        ------
+        UnsupportedError, InvalidInputError
+            The function does what the framework cannot do there, whose own error is the cause. Errors of the function's
+            own pass as they are.
+        """
         args, kwargs = self._arguments.rebuild(data)
-        value = self.backend.result(self._f(self._form.user_tree_of(leaves), *args, **kwargs))
+        try:
+            value = self.backend.result(self._f(self._form.user_tree_of(leaves), *args, **kwargs))
+        except Exception as error:
+            told = self.backend.translated(error)
+            if told is None:
+                raise
+            raise told from error
         return as_scalar(value, complex_parameters=_complex(leaves))
 
     def alone(self, leaves: Leaves, data: Data) -> Array:

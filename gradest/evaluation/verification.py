@@ -5,12 +5,14 @@ A few evaluations at the start point, made once when an estimator that only eval
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from gradest.backend import Leaves
+from gradest.backend import Backend, Leaves
+from gradest.dtypes import epsilon, shortest_epsilon
 from gradest.errors import NoiseWarning
 from gradest.evaluation.user_function import UserFunction
 from gradest.operations import Data
@@ -18,7 +20,7 @@ from gradest.operations import Data
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found at the start point.
+    """What was found at the start point, and at a point near it.
 
     Attributes
     ----------
@@ -26,14 +28,24 @@ class Verification:
         How far two evaluations at one point differ; 0 for a deterministic function.
     evaluations
         How many evaluations it took.
+    epsilon
+        The relative distance of the numbers that the values are computed in, as their dtype says it, or as the digits
+        that they fill show; 0 if they show nothing.
+    level
+        Whether the value is the same at both points.
+    whole
+        Whether both values are whole numbers, and not the same.
     """
 
     noise: float
     evaluations: int
+    epsilon: float = 0.0
+    level: bool = False
+    whole: bool = False
 
 
 def verify(function: UserFunction, leaves: Leaves, data: Data) -> Verification:
-    """Return what two evaluations at the start point show; the framework's random state is left as it was found.
+    """Return what three or four evaluations show, two of them at the start; the random state is left as it was found.
 
     Where two evaluations differ and the framework has a generator, they are made again from one state of it: a random
     layer then gives one value, and estimates hold that state fixed. What still differs is noise of another source.
@@ -45,11 +57,12 @@ def verify(function: UserFunction, leaves: Leaves, data: Data) -> Verification:
     """
     backend = function.backend
     function.draws = False
-    one = number_of(function, function.alone(leaves, data))
+    first = function.alone(leaves, data)
+    one = number_of(function, first)
     function.trusted = True
     two = number_of(function, function.alone(leaves, data))
     evaluations = 2
-    noise = _distance(one, two)
+    noise, state = _distance(one, two), None
     if noise and (state := backend.random_state()) is not None:
         pair = []
         for _ in range(2):
@@ -58,9 +71,17 @@ def verify(function: UserFunction, leaves: Leaves, data: Data) -> Verification:
         evaluations += 2
         backend.set_random_state(state)
         if _distance(*pair) == 0.0:
-            function.draws, noise = True, 0.0
+            function.draws, noise, one = True, 0.0, pair[0]
         else:
             noise = _distance(*pair)
+    near = one
+    for farthest in (2.0**-10, 2.0**-4):  # the longer one where the loss may be too coarse to feel the shorter
+        near = number_of(function, function.alone(nearby(backend, leaves, farthest), data))
+        evaluations += 1
+        if state is not None:
+            backend.set_random_state(state)
+        if near != one:
+            break
     if noise:
         warnings.warn(
             f"two evaluations of the loss at one point differ by {noise:.3g} (the value is {one:.6g}): differences of "
@@ -69,7 +90,38 @@ def verify(function: UserFunction, leaves: Leaves, data: Data) -> Verification:
             NoiseWarning,
             stacklevel=2,
         )
-    return Verification(noise, evaluations)
+    whole = one.is_integer() and near.is_integer()
+    precision = _precision(backend, first, () if whole or one == near else (one, near))
+    return Verification(noise, evaluations, precision, level=one == near, whole=whole and one != near)
+
+
+def nearby(backend: Backend, leaves: Leaves, farthest: float) -> Leaves:
+    """Return leaves with each entry moved from zero by up to a part `farthest`, or by a thousandth of that.
+
+    Not all by one factor, to which a loss of normalised parameters is blind; and by no round number, so that the value
+    there fills the digits of what it is computed in.
+    """
+    moved = []
+    for leaf in leaves:
+        dtype, count = backend.dtype(leaf), int(leaf.shape[-1]) if leaf.shape else 1
+        # Multiples of the golden ratio less their whole parts: spread evenly, with no period.
+        spread = (np.arange(1, count + 1) * 0.6180339887498949) % 1.0
+        shape, most = (count,) if leaf.shape else (), max(farthest, 8 * epsilon(dtype))
+        factor, more = (
+            backend.array(values.reshape(shape), dtype=dtype, device=backend.device(leaf))
+            for values in (1.0 + most * spread, 2.0**-10 * farthest * spread)
+        )
+        moved.append(leaf * factor + more)
+    return tuple(moved)
+
+
+def _precision(backend: Backend, value: Any, numbers: Sequence[float]) -> float:
+    """Return the coarser of what the dtype of a value says and what the digits of some numbers show."""
+    dtype = backend.dtype(value) if backend.owns(value) else np.asarray(value).dtype.name
+    stated = epsilon(dtype) if "float" in dtype or dtype == "longdouble" else 0.0
+    shown = [found for found in map(shortest_epsilon, numbers) if found]
+    # The finest of them: one value may be a round number by chance, as the first often is by choice.
+    return max(stated, min(shown, default=0.0))
 
 
 def number_of(function: UserFunction, value: Any) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 
 from gradest.backend import Leaves
 from gradest.directions.keys import Rng
+from gradest.dtypes import epsilon
 from gradest.errors import InvalidInputError
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
@@ -64,9 +65,9 @@ def measure_noise(objective: Objective, leaves: Leaves, points: Sequence[Floats]
     """
     generator = np.random.default_rng(rng)
     lines = []
-    for x in points:
+    for x, dtype in zip(points, objective.dtypes, strict=True):
         # Random signs move every entry and favour none; along an axis most of a loss would not be rounded anew.
-        eps = np.finfo(x.dtype).eps
+        eps = epsilon(dtype)
         spacing = max(eps ** (2 / 3) / math.sqrt(objective.layout.num_parameters), _LEAST_SPACING * eps)
         signs = generator.integers(0, 2, x.shape) * 2 - 1
         lines.append((signs * spacing * np.maximum(1, np.abs(x))).astype(x.dtype))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from gradest.dtypes import epsilon, rounded
 from gradest.errors import InvalidInputError, StepTooSmallError
 from gradest.layout import Layout
 from gradest.operations import NumpyArray
@@ -20,20 +21,17 @@ Floats = NumpyArray
 MODES = ("relative", "absolute", "block")
 
 
-def automatic_step(
-    dtype: str, *, order: int, truncation: float, amplification: float, noise: float | None = None
-) -> float:
+def automatic_step(error: float, *, order: int, truncation: float, amplification: float) -> float:
     """Return the step that balances truncation and rounding, for parameters of size one.
 
     Too long a step, and the rule's truncation error dominates; too short, and the losses differ by their rounding.
 
     `h = (A e / (p C M))^(1/(p+1))`, the minimum of `C M h^p + A e / h`. The loss is taken to be of size one with a
-    Taylor series of radius one, as log(1 + x): `M = |f^(p+1)| = p!`; an evaluation's error `noise` is e, the spacing
-    of the dtype at one where it is not given.
+    Taylor series of radius one, as log(1 + x): `M = |f^(p+1)| = p!`; `error` is e, that of an evaluation: the epsilon
+    of the coarsest dtype in it, or its measured noise.
 
     Source: Gill, Murray, Saunders & Wright 1983, doi:10.1137/0904025.
     """
-    error = float(np.finfo(dtype).eps) if noise is None else noise
     return float((amplification * error / (order * truncation * math.factorial(order))) ** (1 / (order + 1)))
 
 
@@ -56,12 +54,14 @@ def _scale(x: Floats, mode: str) -> Floats:
     return np.full_like(x, size if size > 0 else 1.0)
 
 
-def displacement(x: Floats, step: Floats, multiple: float) -> Floats:
-    """Return the representable displacement nearest to `multiple * step`: `(x + multiple * step) - x`."""
-    return (x + np.asarray(multiple, dtype=x.dtype) * step) - x
+def displacement(x: Floats, step: Floats, multiple: float, dtype: str) -> Floats:
+    """Return the displacement nearest to `multiple * step` that the dtype has: `(x + multiple * step) - x`."""
+    return rounded(x + np.asarray(multiple, dtype=x.dtype) * step, dtype) - x
 
 
-def require_visible(layout: Layout, leaves: Sequence[Floats], steps: Sequence[Floats], multiple: float) -> None:
+def require_visible(
+    layout: Layout, leaves: Sequence[Floats], steps: Sequence[Floats], multiple: float, dtypes: Sequence[str]
+) -> None:
     """Refuse steps that vanish in rounding, `x + h == x`, before anything is evaluated: the quotient would be 0 / 0.
 
     `multiple` is the shortest distance of a stencil, in steps.
@@ -71,22 +71,23 @@ def require_visible(layout: Layout, leaves: Sequence[Floats], steps: Sequence[Fl
     StepTooSmallError
         The message names the first parameter and says which step it would feel.
     """
-    for name, leaf, step in zip(layout.names, leaves, steps, strict=True):
+    for name, leaf, step, dtype in zip(layout.names, leaves, steps, dtypes, strict=True):
         x = leaf.reshape(-1)
-        lost = np.flatnonzero(~(_moves(x, step, multiple) & _moves(x, step, -multiple)))
+        lost = np.flatnonzero(~(_moves(x, step, multiple, dtype) & _moves(x, step, -multiple, dtype)))
         if lost.size:
             at = lost[0]
             raise StepTooSmallError(
                 f"a step of {float(step[at]) * multiple:.3g} was asked for; it vanishes beside {name!r} entry {at}, "
-                f"{float(x[at]):.6g} in {x.dtype} ({lost.size} of {x.size} entries lose it); take a step of at least "
-                f"{2 * float(np.spacing(np.abs(x[at]))) / multiple:.2g}, step='auto', or differences='exact'"
+                f"{float(x[at]):.6g} in {dtype} ({lost.size} of {x.size} entries lose it); take a step of at least "
+                f"{2 * epsilon(dtype) * max(float(np.abs(x[at])), 1e-30) / multiple:.2g}, step='auto', or "
+                "differences='exact'"
             )
 
 
-def _moves(x: Floats, step: Floats, multiple: float) -> NDArray[np.bool_]:
+def _moves(x: Floats, step: Floats, multiple: float, dtype: str) -> NDArray[np.bool_]:
     # Next to the largest number x + h is infinite: a displacement, but one whose loss shows what is wrong.
     with np.errstate(over="ignore", invalid="ignore"):
-        moved: NDArray[np.bool_] = displacement(x, step, multiple) != 0
+        moved: NDArray[np.bool_] = displacement(x, step, multiple, dtype) != 0
     return moved
 
 

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from gradest.backend import Leaves
 from gradest.coordinates import Chunk, Gathering, Positions, dense_chunks, pipeline, row_chunks
 from gradest.directions.keys import Rng
+from gradest.dtypes import as_floats, epsilon
 from gradest.errors import InvalidInputError, unknown_name
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel
+from gradest.evaluation import ValuesSeen, warn_if_whole
 from gradest.finite_differences.crossings import KINKS, Crossings, prepare_crossings, warn_of_crossings
 from gradest.finite_differences.displaced_losses import (
     DisplacedLosses,
@@ -119,9 +121,11 @@ class QuotientSweep:
             gradient = Gathering(objective, scale=scale)
             error = None if rule.lower is None else Gathering(objective, scale=scale)
             values: list[Array | None] = []  # each chunk has one, where differences come with it: all the same
+            seen = ValuesSeen()
 
             def finish(chunk: Chunk, quotients: Sequence[_Quotient]) -> None:
                 slopes, errors = self._combine(objective, chunk, quotients, at, steps)
+                _show(objective, quotients, seen)
                 gradient.add(chunk, slopes)
                 if error is not None and errors is not None:
                     error.add(chunk, errors)
@@ -129,6 +133,7 @@ class QuotientSweep:
                     values.append(quotients[0].value)
 
             pipeline(plan, lambda chunk: [_evaluate(evaluate, leaves, chunk, sides) for sides in moves], finish)
+            seen.warn(objective.first_look, remedy=_NOT_FINITE)
             value = before if one_sided_plain else values[0]
             return KernelResult(value, gradient.leaves(), None if error is None else error.leaves(), crossings)
 
@@ -201,21 +206,24 @@ class QuotientSweep:
             objective.require_text(asked, instead="'fd-central', or path='black-box' with differences='plain'")
         if exact:
             return prepare_exact(objective, plan, whole_rows=whole_rows)
-        return prepare_structured(objective, plan) if whole_rows else prepare_black_box(objective, plan)
+        found = prepare_structured(objective, plan) if whole_rows else prepare_black_box(objective, plan)
+        warn_if_whole(objective.first_look)
+        return found
 
     def _step(self, objective: Objective, leaves: Leaves, points: Sequence[Floats], rng: Rng) -> float:
         """Return the step for parameters of size one."""
         if not isinstance(self.step, str):
             return self.step
-        # With blocks of several dtypes the narrowest one decides: its entries must feel the step as well.
-        dtype = min((np.dtype(objective.dtypes[k]) for k in range(len(points))), key=lambda d: d.itemsize).name
+        # The coarsest of the blocks' dtypes decides, whose entries must feel the step too, and of the loss's own.
+        spacing = max(map(epsilon, objective.dtypes))
         if self.differences == "exact":
-            return float(np.finfo(dtype).eps)  # nothing cancels: truncation may be made as small as rounding
+            return spacing  # nothing cancels: truncation may be made as small as rounding
         rule = self.rule
-        noise = measure_noise(objective, leaves, points, rng) if self.step == "noise" else None
-        return automatic_step(
-            dtype, order=rule.order, truncation=rule.truncation, amplification=rule.amplification, noise=noise
-        )
+        if self.step == "noise":
+            error = measure_noise(objective, leaves, points, rng)
+        else:
+            error = max(spacing, objective.value_epsilon)
+        return automatic_step(error, order=rule.order, truncation=rule.truncation, amplification=rule.amplification)
 
     def _displacements(
         self, objective: Objective, leaves: Leaves, rng: Rng
@@ -227,10 +235,13 @@ class QuotientSweep:
         StepTooSmallError
             A step vanishes in rounding.
         """
-        points = tuple(objective.backend.numpy(leaf) for leaf in leaves)
+        dtypes = objective.dtypes
+        points = tuple(
+            as_floats(objective.backend.numpy(leaf), dtype) for leaf, dtype in zip(leaves, dtypes, strict=True)
+        )
         steps = steps_of(points, self._step(objective, leaves, points, rng), self.step_mode)
         if self.differences == "plain":
-            require_visible(objective.layout, points, steps, min(self.rule.multiples))
+            require_visible(objective.layout, points, steps, min(self.rule.multiples), dtypes)
         return self._moves(objective, points, steps), steps if self.rule.lower is not None else ()
 
     def _moves(
@@ -242,8 +253,8 @@ class QuotientSweep:
 
         def flat(multiple: float) -> list[Floats]:
             return [
-                (multiple * step).astype(x.dtype) if exact else displacement(x.reshape(-1), step, multiple)
-                for x, step in zip(points, steps, strict=True)
+                (multiple * step).astype(x.dtype) if exact else displacement(x.reshape(-1), step, multiple, dtype)
+                for x, step, dtype in zip(points, steps, objective.dtypes, strict=True)
             ]
 
         return [tuple(as_displacement(objective, flat(m * side)) for side in sides) for m in self.rule.multiples]
@@ -262,13 +273,15 @@ class QuotientSweep:
         round again, and framework by framework in its own way.
         """
         rule = self.rule
-        values = [quotient.divide(objective, before) for quotient in quotients]
-        slopes, errors = _weighted(rule.weights, values), None
+        with np.errstate(invalid="ignore"):  # values that are not finite are warned of once, by number
+            values = [quotient.divide(objective, before) for quotient in quotients]
+            slopes, errors = _weighted(rule.weights, values), None
         if rule.lower is not None:
             rounding = self._rounding(objective, quotients[0]) / steps[chunk.block][chunk.positions]
             # The truncation error of the lower rule, which is more than this one's; rounding hides from a difference
             # of two rules that use the same losses, and is added.
-            errors = np.abs(slopes - _weighted(rule.lower, values)) + rounding
+            with np.errstate(invalid="ignore"):
+                errors = np.abs(slopes - _weighted(rule.lower, values)) + rounding
         return slopes, errors
 
     def _rounding(self, objective: Objective, quotient: "_Quotient") -> float:
@@ -276,7 +289,7 @@ class QuotientSweep:
         if self.differences == "exact":
             return 0.0  # an exact difference is rounded relative to itself
         size = max(float(np.abs(_wide(objective, losses)).max()) for losses in quotient.losses)
-        return self.rule.amplification * float(np.finfo(objective.dtype).eps) * size
+        return self.rule.amplification * objective.value_epsilon * size
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,12 +312,22 @@ class _Quotient:
         return quotient
 
 
+_NOT_FINITE = "try a shorter step, or a point further inside the region where the loss is defined"
+
+
 def _evaluate(evaluate: DisplacedLosses, leaves: Leaves, chunk: Chunk, sides: tuple[Displacement, ...]) -> _Quotient:
     """Return the evaluations of one quotient for each entry of a chunk, not awaited."""
     found = [evaluate(leaves, chunk, move) for move in sides]
     moves = [move.of(chunk) for move in sides]
     distance = moves[0] - moves[1] if len(moves) == 2 else moves[0]
     return _Quotient(found[0][1], tuple(losses for losses, _ in found), distance)
+
+
+def _show(objective: Objective, quotients: Sequence[_Quotient], seen: ValuesSeen) -> None:
+    """Have the losses of quotients taken note of."""
+    for quotient in quotients:
+        for losses in quotient.losses:
+            seen.see(objective.backend.numpy(losses))
 
 
 def _wide(objective: Objective, array: Array) -> Floats:

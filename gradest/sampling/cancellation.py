@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gradest.dtypes import dtype_of
 from gradest.errors import NoiseWarning
 from gradest.operations import NumpyArray
 
@@ -14,13 +15,13 @@ LARGEST_ROUNDING = 0.05
 _HARMLESS = 1e-9  # eps / sigma below which only a loss 10^7 times its gradient could be harmed
 
 
-def rounding_matters(dtype_name: str, sigma: float) -> bool:
-    """Return whether differences at radius sigma in a dtype need to be looked at."""
-    return epsilon(dtype_name) / sigma > _HARMLESS
+def rounding_matters(epsilon: float, sigma: float) -> bool:
+    """Return whether differences at radius sigma, of values with that relative spacing, need to be looked at."""
+    return epsilon / sigma > _HARMLESS
 
 
 def warn_if_cancelled(
-    values: Sequence[NumpyArray], differences: Sequence[NumpyArray], dtype_name: str, sigma: float
+    values: Sequence[NumpyArray], differences: Sequence[NumpyArray], epsilon: float, sigma: float
 ) -> None:
     """Warn where the rounding of function values is more than `LARGEST_ROUNDING` of their differences.
 
@@ -30,26 +31,21 @@ def warn_if_cancelled(
         Function values, in any number of arrays.
     differences
         Central or one-sided differences of them, about `sigma |g|` in size.
+    epsilon
+        The relative spacing of the numbers that the values are computed in.
 
     Formula: relative error of a slope = eps max|f| / rms(difference). It is the rounding of the values themselves, the
     least there is: a loss that sums larger terms than its value rounds more. Source: derived.
     """
-    rounding = epsilon(dtype_name) * max(float(np.max(np.abs(v))) for v in values)
+    rounding = epsilon * max(float(np.max(np.abs(v))) for v in values)
     squares = np.concatenate([np.square(np.asarray(d, dtype=np.float64)).reshape(-1) for d in differences])
     # Root mean square, not the smallest: some directions are nearly level by chance, and their slopes matter least.
     size = float(np.sqrt(squares.mean()))
     if rounding > LARGEST_ROUNDING * size:
         share = f"{rounding / size:.2g} of it" if size else "all there is: the difference is zero"
         warnings.warn(
-            f"at sigma={sigma:g} function values differ by {size:.3g}, and rounding in {dtype_name} is {share}; "
-            "try a larger sigma, float64, or differences='exact' where the loss is a gradest Problem",
+            f"at sigma={sigma:g} function values differ by {size:.3g}, and rounding in {dtype_of(epsilon)} "
+            f"is {share}; try a larger sigma, float64, or differences='exact' where the loss is a gradest Problem",
             NoiseWarning,
             stacklevel=2,
         )
-
-
-def epsilon(dtype_name: str) -> float:
-    """Return the distance from 1 to the next number of a dtype."""
-    if dtype_name == "bfloat16":  # NumPy has no such dtype, and `finfo` no such entry
-        return 2.0**-7
-    return float(np.finfo(np.dtype(dtype_name)).eps)

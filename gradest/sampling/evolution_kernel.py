@@ -6,6 +6,7 @@ second draws the same directions again. They are functions of (key, index), henc
 of P numbers never have to be kept.
 """
 
+import itertools
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,10 +21,11 @@ from gradest.directions import Directions, Key, Noise, as_tangents, root_key
 from gradest.directions.keys import Rng
 from gradest.directions.laws import law_of
 from gradest.estimate import KernelResult
+from gradest.evaluation import ValuesSeen
 from gradest.objective import Objective
-from gradest.operations import Array, Data
+from gradest.operations import Array, Data, NumpyArray
 from gradest.sampling.cancellation import rounding_matters, warn_if_cancelled
-from gradest.sampling.sampler import Draws, add_leaves, evaluate_at, evaluation_path, place
+from gradest.sampling.sampler import Draws, add_leaves, evaluate_at, place, weighted_sum
 from gradest.sampling.shaping import centred_weights, shaped_weights
 from gradest.sampling.workers import Block, Crew, Group, task_groups
 from gradest.tangents import Tangent, mirrored
@@ -70,6 +72,10 @@ class ParameterStrategy(Strategy, Protocol):
         """Return the directions of one estimate."""
 
 
+Watched = tuple[tuple[Array, ...], Array]
+"""The values of each side, and their differences, of a block of directions."""
+
+
 class EvolutionKernel:
     """An evolution strategy on one objective, cut into parts that workers carry out, each on a group of blocks.
 
@@ -96,19 +102,18 @@ class EvolutionKernel:
         self.objective = objective
         self._draw = draw
         self._packed = packed
-        self._loops = evaluate is None and evaluation_path(objective) == "loop"
         self._exact = strategy.differences == "exact"
         # Both sides of a pair go through a loss in operations together: linear operations on a direction and its
         # opposite cost half of what two directions cost.
         self._pairs = evaluate is None and objective.text is not None
         # Exact differences come from f(x) by themselves, without the baseline's evaluation.
         self.needs_value = strategy.baseline == "value" and not self._exact
-        self.watches_rounding = not self._exact and rounding_matters(objective.dtype, strategy.sigma)
         # Steps are compiled where the framework compiles: their branches may depend on fields, never on a value.
         self._values = objective.stepped(self._values_step)
         self._slopes = objective.stepped(self._slopes_step)
         self._combine = objective.stepped(lambda noise, weights, data: self._sum(self._tangents(noise), weights))
         self._local = threading.local()  # threads of one executor run parts of one kernel at once
+        self._evaluate_given = evaluate is not None
         self._evaluate = evaluate or self._evaluate_at
         self._dtype = None if evaluate is None else objective.dtype
         self._source: tuple[Key, Draws] | None = None
@@ -118,15 +123,14 @@ class EvolutionKernel:
     def slopes(self, leaves: Leaves, group: Group, key: Key, value: Array | None) -> tuple[Any, ...]:
         """Return `sum_k slope_k v_k`, f(x) where differences give it, and values and differences to be watched."""
         total: Leaves | None = None
-        watched: list[tuple[Array, Array]] = []
+        watched: list[Watched] = []
         centre = None
         self._share(key)
         for block in group:
             noise, given = self._noise(key, block), () if value is None else value
             part, values, differences, centre = self._slopes(leaves, noise, given)
             total = add_leaves(total, part, self.objective.ops)
-            if self.watches_rounding:  # arrays, not numbers: reading one here would wait for the device in every block
-                watched.append((values, differences))
+            watched.append((values, differences))  # not read here: that would wait for the device in every block
         return total, centre, tuple(watched)
 
     def values(self, leaves: Leaves, group: Group, key: Key) -> tuple[Any, ...]:
@@ -202,9 +206,17 @@ class EvolutionKernel:
         sides = ops.reshape(values, (2, -1))
         return (sides[0], sides[1]), centre
 
-    def _slopes_step(self, leaves: Leaves, noise: Noise, value: Any, data: Data) -> tuple[Leaves, Array, Array, Any]:
-        """Return `sum_k slope_k v_k`, values, differences and f(x) where exact; slope = difference / sigma."""
+    def _slopes_step(
+        self, leaves: Leaves, noise: Noise, value: Any, data: Data
+    ) -> tuple[Leaves, tuple[Array, ...], Array, Any]:
+        """Return `sum_k slope_k v_k`, the sides' values, differences, f(x) where exact; slope = difference / sigma."""
         sides, centre = self._values_step(leaves, noise, data)
+        with np.errstate(invalid="ignore", over="ignore"):  # values that are not finite are warned of once, by number
+            return self._slopes_of(sides, centre, noise, value)
+
+    def _slopes_of(
+        self, sides: tuple[Array, ...], centre: Any, noise: Noise, value: Any
+    ) -> tuple[Leaves, tuple[Array, ...], Array, Any]:
         # Halved before it is divided by sigma: (f+ - f-) / 2 is about sigma |g|, as one-sided differences are, so that
         # one threshold of rounding watches both.
         if self.strategy.antithetic:
@@ -214,7 +226,7 @@ class EvolutionKernel:
         # The tangents again, not kept from above: they wrap the same arrays, or unpack the bits once more, which is one
         # computation to a compiler, so that K P numbers need not live while the loss is evaluated.
         slopes = differences * (1.0 / self.strategy.sigma)
-        return self._sum(self._tangents(noise), slopes), sides[0], differences, centre
+        return self._sum(self._tangents(noise), slopes), tuple(sides), differences, centre
 
     def _tangents(self, noise: Noise) -> tuple[Tangent, ...]:
         if not self._packed:
@@ -224,11 +236,9 @@ class EvolutionKernel:
         return as_tangents(layout.unflatten(flat))
 
     def _sum(self, tangents: Sequence[Tangent], weights: Array) -> Leaves:
-        backend, dtype = self.objective.backend, self.objective.dtype
-        if self._loops and backend.dtype(weights) != dtype:
-            # A loss that computes in double precision must not make float64 of float32 directions, as NumPy would.
-            weights = backend.array(backend.numpy(weights), dtype=dtype, device=self.objective.device)
-        return tuple(tangent.combine(self.objective.ops, weights) for tangent in tangents)
+        if self._evaluate_given:  # directions of something else than parameters, all in the objective's dtype
+            return tuple(tangent.combine(self.objective.ops, weights) for tangent in tangents)
+        return weighted_sum(self.objective, tangents, weights)
 
 
 def parameter_kernel(strategy: ParameterStrategy, objective: Objective) -> EvolutionKernel:
@@ -258,11 +268,12 @@ class EvolutionRun:
 
     def _run_one_pass(self, leaves: Leaves, key: Key, value: Array | None) -> KernelResult:
         total: Leaves | None = None
-        watched: list[tuple[Array, Array]] = []
+        watched: list[Watched] = []
         for part, centre, seen in self._crew.run(
             EvolutionKernel.slopes, leaves, self._groups, [(key, value)] * len(self._groups)
         ):
-            total = add_leaves(total, part, self._kernel.objective.ops)
+            with np.errstate(invalid="ignore"):
+                total = add_leaves(total, part, self._kernel.objective.ops)
             value = _first(value, centre)
             watched.extend(seen)
         self._warn(watched)
@@ -275,9 +286,10 @@ class EvolutionRun:
             rows.append(part)
             value = _first(value, centre)
         fitness = np.concatenate(rows, axis=1)
-        if self._kernel.watches_rounding:
-            self._warn([(fitness[0], fitness[0] - (fitness[1] if len(fitness) > 1 else fitness[0].mean()))])
         weights = self._scale * self._weights(fitness, value)
+        with np.errstate(invalid="ignore"):  # of values that are not finite, which are warned of
+            differences = fitness[0] - (fitness[1] if len(fitness) > 1 else fitness[0].mean())
+        self._warn([(tuple(fitness), differences)])
         arguments = [(key, weights[group[0][0] : group[-1][1]]) for group in self._groups]
         total: Leaves | None = None
         for part in self._crew.run(EvolutionKernel.combined, leaves, self._groups, arguments):
@@ -294,16 +306,26 @@ class EvolutionRun:
             centre = float(self._kernel.objective.backend.numpy(value)) if known else 0.0  # type: ignore[arg-type]  # known
         return shaped_weights(fitness, strategy.shaping, centre)
 
-    def _warn(self, watched: Sequence[tuple[Array, Array]]) -> None:
-        if not watched:
+    def _warn(self, watched: Sequence[Watched]) -> None:
+        """Warn where values are not finite, never differ, or differ by little more than their rounding."""
+        objective, strategy = self._kernel.objective, self._strategy
+        exact = strategy.differences == "exact"
+        sides = [tuple(map(self._read, values)) for values, _ in watched]
+        seen = ValuesSeen()
+        for side in itertools.chain.from_iterable(sides):
+            seen.see(side)
+        seen.warn(objective.first_look, remedy="try a smaller sigma")
+        if exact or seen.bad or seen.level or not rounding_matters(objective.value_epsilon, strategy.sigma):
             return
-        backend = self._kernel.objective.backend
-        pairs = [tuple(a if isinstance(a, np.ndarray) else backend.numpy(a) for a in pair) for pair in watched]
-        values, differences = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-        if not (self._strategy.antithetic or self._kernel.needs_value or self._two_passes):
+        values = [pair[0] for pair in sides]
+        differences = [self._read(difference) for _, difference in watched]
+        if not (strategy.antithetic or self._kernel.needs_value or self._two_passes):
             centre = np.concatenate(values).mean()  # one-sided values without a baseline differ from their mean
             differences = [difference - centre for difference in differences]
-        warn_if_cancelled(values, differences, self._kernel.objective.dtype, self._strategy.sigma)
+        warn_if_cancelled(values, differences, objective.value_epsilon, strategy.sigma)
+
+    def _read(self, array: Array) -> NumpyArray:
+        return array if isinstance(array, np.ndarray) else self._kernel.objective.backend.numpy(array)
 
 
 def _first(value: Array | None, centre: Any) -> Array | None:

@@ -157,6 +157,20 @@ def evaluate_at(
     return objective.evaluate_population(population, data)
 
 
+def weighted_sum(objective: Objective, tangents: Sequence[Tangent], weights: Array) -> Leaves:
+    """Return `sum_k weights_k tangent_k` for each parameter, in its dtype.
+
+    Weights come from values of the loss, in its own dtype: float64 ones must not make float64 of float32 directions, as
+    NumPy would, and PyTorch multiplies no matrices of two dtypes.
+    """
+    dtype_of, cast = objective.backend.dtype, objective.backend.cast
+    given = dtype_of(weights)
+    return tuple(
+        tangent.combine(objective.ops, weights if dtype == given else cast(weights, dtype))
+        for tangent, dtype in zip(tangents, objective.dtypes, strict=True)
+    )
+
+
 def evaluation_path(objective: Objective) -> str:
     """Return how `evaluate_at` works here: "structured", "vmap" or "loop"."""
     return "structured" if objective.text is not None else objective.population_path

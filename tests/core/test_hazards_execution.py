@@ -175,8 +175,8 @@ class TwoArgumentsError(Exception):
 
 
 def fails(params: Any) -> Any:
-    if np.all(params == 1.0):  # where it is bound: preparation sees no failure, the workers do
-        return 0.0
+    if np.all(abs(params - 1.0) < 0.002):  # near where it is bound: preparation sees no failure, the workers do
+        return float(np.sum(params))
     raise TwoArgumentsError("no convergence", 3)
 
 

@@ -101,7 +101,7 @@ def test_an_exact_difference_takes_a_step_that_vanishes() -> None:
 def test_displacements_are_distances_between_numbers_of_the_dtype(dtype: str) -> None:
     x = (np.random.default_rng(0).standard_normal(500) * 100).astype(dtype)
     step = np.asarray(1e-3, dtype=dtype)
-    moved = displacement(x, step, 1.0)
+    moved = displacement(x, step, 1.0, x.dtype.name)
     assert moved.dtype == x.dtype
     assert np.array_equal((x + moved) - x, moved)
     assert not np.array_equal(moved, np.full_like(x, step))
