@@ -44,10 +44,14 @@ class Arguments:
         self._leaves, self._structure = self._take_apart(self._args)
         self._places = tuple(k for k, leaf in enumerate(self._leaves) if backend.owns(leaf))
         self.given = bool(args or kwargs)
+        # The commonest arguments by far, arrays by position, need no walk of a tree when they change or are put back.
+        self._flat = bool(args) and not kwargs and all(map(backend.owns, args)) and len(self._places) == len(args)
         self.data: Data = tuple(_copied(backend, self._leaves[k]) for k in self._places)
 
     def rebuild(self, data: Data) -> Given:
         """Return the arguments with the arrays of `data` in their places."""
+        if self._flat:
+            return tuple(data), {}
         if self._structure is None:
             return self._args
         values = list(self._leaves)
@@ -64,6 +68,8 @@ class Arguments:
         PreparationMismatchError
             Their structure differs, or something that is not an array.
         """
+        if self._flat and not kwargs and len(args) == len(self._places) and all(map(self._backend.owns, args)):
+            return args
         leaves, structure = self._take_apart((args, dict(kwargs)))
         places = tuple(k for k, leaf in enumerate(leaves) if self._backend.owns(leaf))
         same = structure == self._structure and places == self._places

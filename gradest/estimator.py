@@ -245,7 +245,7 @@ class Prepared:
         self._kernel = objective.scoped(kernel.call)
         # Asked at each call, so asked of nobody who cannot say yes.
         self._stays_outside = not estimator.composable and objective.backend.traces
-        self._may_draw = objective.is_users_own
+        self._may_draw = objective.is_users_own and not estimator.composable  # those evaluate once
 
     def __reduce__(self) -> tuple[Callable[..., "Prepared"], tuple[Objective]]:
         """Pickle the estimator and the objective; it is prepared again on arrival."""

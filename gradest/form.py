@@ -93,6 +93,8 @@ class Form:
         PreparationMismatchError
             Something differs; the message has one line per parameter.
         """
+        if self._backend.is_model(params):
+            params = self._backend.model_parameters(params)
         if type(params) is dict and tuple(params) == self._keys:  # the common case needs no walk of the tree
             leaves: Leaves = tuple(params.values())
             if self._fits(leaves):
@@ -162,8 +164,6 @@ class Form:
                 )
 
     def _flatten(self, params: Tree) -> tuple[Leaves, tuple[str, ...]]:
-        if self._backend.is_model(params):
-            params = self._backend.model_parameters(params)
         leaves, paths, _ = self._backend.flatten(params)
         mixed = self._structure
         if isinstance(mixed, PartlyStatic) and mixed.keeps(leaves):

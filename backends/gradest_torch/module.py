@@ -1,26 +1,62 @@
-"""An `nn.Module` as parameters: the user's `f(module, *args)` as a pure function of a dict of tensors."""
+"""An `nn.Module` as parameters: the user's `f(module, *args)` as a pure function of a dict of tensors.
+
+Tensors are put into the module's own dicts while `f` runs and taken out again, as `torch.func.functional_call` does,
+which looks for each of them by its name at every call; here the places are found once.
+"""
 
 from collections.abc import Callable
 from typing import Any
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from gradest.errors import InvalidInputError
 
-_PREFIX = "module."
+Place = tuple[dict[str, Any], str]
+"""The dict of a submodule, and the key in it."""
 
 
-class _Call(nn.Module):
-    """Holds the user's module as a child, so that `functional_call` swaps its tensors while `f` runs."""
+class ModuleState:
+    """The places of a module's parameters and buffers; found again where the module has changed.
 
-    def __init__(self, f: Callable[..., Tensor], module: nn.Module) -> None:
-        super().__init__()
-        self.f = f
-        self.module = module
+    Attributes
+    ----------
+    parameters
+        Name -> a parameter that requires a gradient, and all its places: several where it is tied.
+    buffers
+        The submodule that updates a buffer, and its place.
+    """
 
-    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-        return self.f(self.module, *args, **kwargs)
+    def __init__(self) -> None:  # it holds the module's parts, not the module itself, whose life it must not prolong
+        self._children: list[ReferenceType[nn.Module]] = []
+        self.parameters: dict[str, tuple[nn.Parameter, list[Place]]] = {}
+        self.buffers: list[tuple[ReferenceType[nn.Module], Place]] = []
+
+    def of(self, module: nn.Module) -> "ModuleState":
+        """Return itself, the places found again if submodules, parameters or what requires a gradient have changed."""
+        children = [ref(child) for child in module.modules()]
+        if children != self._children or any(
+            places[0][0].get(places[0][1]) is not parameter or not parameter.requires_grad
+            for parameter, places in self.parameters.values()
+        ):
+            self._find(module)
+            self._children = children
+        return self
+
+    def _find(self, module: nn.Module) -> None:
+        children = list(module.modules())
+        places: dict[int, list[Place]] = {}
+        for child in children:
+            for key, parameter in child._parameters.items():
+                places.setdefault(id(parameter), []).append((child._parameters, key))
+        named = module.named_parameters()  # tied ones once, by the first of their names
+        self.parameters = {name: (p, places[id(p)]) for name, p in named if p.requires_grad}
+        self.buffers = [
+            (ref(child), (child._buffers, key))
+            for child in children
+            for key, held in child._buffers.items()
+            if held is not None
+        ]
 
 
 def trainable_parameters(module: nn.Module) -> dict[str, Tensor]:
@@ -31,7 +67,7 @@ def trainable_parameters(module: nn.Module) -> dict[str, Tensor]:
     InvalidInputError
         None of them requires a gradient.
     """
-    found = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
+    found = {name: p.detach() for name, (p, _) in _state_of(module).parameters.items()}
     if not found:
         raise InvalidInputError(
             f"a module with trainable parameters was asked for; {type(module).__name__} has none with "
@@ -40,34 +76,52 @@ def trainable_parameters(module: nn.Module) -> dict[str, Tensor]:
     return found
 
 
+_STATES: WeakKeyDictionary[nn.Module, ModuleState] = WeakKeyDictionary()
+"""What is known of each module that was seen, for as long as it lives."""
+
+
+def _state_of(module: nn.Module) -> ModuleState:
+    state = _STATES.get(module)
+    if state is None:
+        state = _STATES[module] = ModuleState()
+    return state.of(module)
+
+
 def bind(f: Callable[..., Tensor], module: nn.Module) -> Callable[..., Tensor]:
     """Return `f(module, *args)` as a pure function `(parameters, *args)`; the module is left as it was.
 
     Buffers are copied at each call, so that a layer which updates its own (batch normalisation in training mode)
     updates the copies.
     """
-    call = _Call(f, module)
 
     def pure(parameters: dict[str, Tensor], *args: Any, **kwargs: Any) -> Tensor:
-        swapped = {_PREFIX + name: tensor for name, tensor in parameters.items()}
-        swapped |= _copied_buffers(module, next(iter(parameters.values())))
-        value: Tensor = functional_call(call, swapped, args, kwargs, tie_weights=True)
-        return value
+        state = _state_of(module)
+        swapped = [(place, parameters[name]) for name, (_, places) in state.parameters.items() for place in places]
+        if state.buffers:
+            swapped += _copied_buffers(state, next(iter(parameters.values())))
+        before = [held[key] for (held, key), _ in swapped]
+        try:
+            for (held, key), tensor in swapped:
+                held[key] = tensor
+            return f(module, *args, **kwargs)
+        finally:
+            for ((held, key), _), tensor in zip(swapped, before, strict=True):
+                held[key] = tensor
 
     return pure
 
 
-def _copied_buffers(module: nn.Module, parameter: Tensor) -> dict[str, Tensor]:
+def _copied_buffers(state: ModuleState, parameter: Tensor) -> list[tuple[Place, Tensor]]:
     """Return copies of the buffers, under vmap one for each member of the population.
 
     A buffer that all members share cannot be updated in place with values that differ between them; adding a zero
     made from a parameter copies it and gives each member its own.
     """
     zero = parameter.detach().reshape(-1)[:1].sum() * 0
-    return {
-        _PREFIX + name: buffer + zero.to(buffer.dtype)
-        if child.training and buffer.is_floating_point()
-        else buffer.clone()
-        for prefix, child in module.named_modules()
-        for name, buffer in child.named_buffers(prefix, recurse=False)
-    }
+    copies = []
+    for child, place in state.buffers:
+        held: Tensor = place[0][place[1]]
+        alive = child()
+        own = alive is not None and alive.training and held.is_floating_point()
+        copies.append((place, held + zero.to(held.dtype) if own else held.clone()))
+    return copies
