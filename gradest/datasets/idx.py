@@ -15,8 +15,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from gradest.datasets.arguments import blamed_on
 from gradest.datasets.dataset import Dataset, scaled_dataset
-from gradest.datasets.validation import blamed_on
 from gradest.errors import DatasetError, InvalidInputError
 
 SUBSETS = ("train", "test", "all")

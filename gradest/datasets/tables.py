@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gradest.datasets.arguments import blamed_on, checked_integer
 from gradest.datasets.dataset import Dataset, from_arrays
-from gradest.datasets.validation import blamed_on, checked_integer
 from gradest.errors import DatasetError, InvalidInputError, InvalidTypeError
 
 _FEATURE_NAMES = ("x", "X", "features", "data")
