@@ -92,6 +92,16 @@ def test_names_as_labels(tmp_path: Path) -> None:
     assert load(tmp_path, "1,0\n2,1\n", class_names=["no", "yes"]).class_names == ("no", "yes")
 
 
+def test_a_comment_does_not_begin_within_quotes(tmp_path: Path) -> None:
+    content = '1,"C#"\n2,"F\n# or ""F#"""  # two lines\n"3",C  # a "comment"\n#\n4,"C#"#\n'
+    data = load(tmp_path, content, comments="#")
+    assert data.features.tolist() == [[1.0], [2.0], [3.0], [4.0]]
+    assert data.class_names == ("C", "C#", 'F\n# or "F#"')
+    assert data.labels.tolist() == [1, 2, 0, 1]
+    with pytest.raises(DatasetError, match="line 7, column 1"):
+        load(tmp_path, f"{content}oak,C", comments="#")
+
+
 def test_dropped_rows_are_told(tmp_path: Path) -> None:
     data = load(tmp_path, "1,?,0\n2,3,1\n4,5,\n", missing="drop", scale=2)
     assert (len(data), data.normalization) == (1, "feature / 2; rows with missing cells dropped: 2")
