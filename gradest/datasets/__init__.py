@@ -4,10 +4,12 @@
 Nothing here knows of problems, backends or estimators; packages that carry data are imported on first use.
 """
 
+from gradest.datasets.archives import load_npz
 from gradest.datasets.dataset import Dataset, from_arrays, synthetic_classification
 from gradest.datasets.idx import load_idx
+from gradest.datasets.idx_format import read_idx
 from gradest.datasets.named import available, load
-from gradest.datasets.tables import load_csv, load_npz
+from gradest.datasets.tables import load_csv
 from gradest.datasets.validation import validate_classification
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "load_csv",
     "load_idx",
     "load_npz",
+    "read_idx",
     "synthetic_classification",
     "validate_classification",
 ]

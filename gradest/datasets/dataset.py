@@ -6,7 +6,7 @@ This module knows nothing of files, of data sets by name, of problems or of back
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradest.datasets.validation import Features, Labels, checked_integer, validate_classification
+from gradest.datasets.arguments import Place, checked_integer, checked_scale, in_array
+from gradest.datasets.labels import Labels, checked_class_names, label_texts, number_classes
+from gradest.datasets.validation import Features, check_finite, judged_data, judged_shapes, plain_array
 from gradest.errors import InvalidInputError, InvalidTypeError
 
 
@@ -22,8 +24,9 @@ from gradest.errors import InvalidInputError, InvalidTypeError
 class Dataset:
     """Holds one classification data set; nothing in it can be changed.
 
-    Made by `load`, `from_arrays` and the other loaders, which validate. Two data sets hold the same data when their
-    checksums agree.
+    Made by `load`, `from_arrays` and the other loaders, which copy what they are given. Built directly, it is judged as
+    they judge, and refuses arrays that are not in its form. Two data sets hold the same data when their checksums
+    agree.
 
     Attributes
     ----------
@@ -39,7 +42,16 @@ class Dataset:
         What was done to the features, in words, such as "pixel / 16".
     checksum
         SHA-256, in hexadecimal, of the features as little-endian float64 in C order, then of the labels as
-        little-endian int64.
+        little-endian int64. Computed; one that is given must agree.
+    class_names
+        Names of the classes in the order of their numbers, or None.
+
+    Raises
+    ------
+    InvalidTypeError
+        Features or labels are not plain, read-only, C-contiguous arrays of float64 and int64, or have the wrong type.
+    InvalidInputError, NonFiniteError
+        As `validate_classification` does; or the checksum is not that of the data, or there is not one name a class.
 
     Examples
     --------
@@ -57,15 +69,25 @@ class Dataset:
     labels: Labels
     num_classes: int
     normalization: str
-    checksum: str
+    checksum: str = ""
+    class_names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse arrays that loaders would not make: whoever is given a `Dataset` need not check it again."""
-        for array, dtype in ((self.features, np.float64), (self.labels, np.int64)):
-            if not isinstance(array, np.ndarray) or array.dtype != dtype or array.flags.writeable:
-                raise InvalidTypeError(
-                    "a Dataset holds read-only float64 features and int64 labels; build it with from_arrays"
-                )
+        """Refuse what loaders would not make: whoever is given a `Dataset` need not check it again."""
+        for role in ("name", "normalization", "checksum"):
+            if not isinstance(getattr(self, role), str):
+                raise InvalidTypeError(f"{role} of a Dataset must be text; found {getattr(self, role)!r}")
+        _check_form(self.features, self.labels)
+        known_classes = judged_shapes(self.features, self.labels, self.num_classes, in_array)
+        check_finite(self.features, in_array)
+        digest = _checksum(self.features, self.labels)
+        if self.checksum not in ("", digest):
+            raise InvalidInputError(
+                f"the checksum of these data is {digest}; found {self.checksum!r}: leave it out, and it is computed"
+            )
+        object.__setattr__(self, "num_classes", known_classes)
+        object.__setattr__(self, "checksum", digest)
+        object.__setattr__(self, "class_names", _names_of(known_classes, self.class_names))
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         """Restore a pickled or deep-copied data set; NumPy forgets on the way that its arrays are read-only."""
@@ -116,9 +138,9 @@ class Dataset:
         return self._part(order[:num_train], "train"), self._part(order[num_train:], "test")
 
     def _part(self, rows: npt.NDArray[np.intp], part: str) -> "Dataset":
-        return _frozen(
-            f"{self.name}/{part}", self.features[rows], self.labels[rows], self.num_classes, self.normalization
-        )
+        features, labels = self.features[rows], self.labels[rows]
+        title = f"{self.name}/{part}"
+        return _frozen(title, features, labels, self.num_classes, self.normalization, self.class_names)
 
 
 def from_arrays(
@@ -127,14 +149,33 @@ def from_arrays(
     *,
     name: str = "arrays",
     num_classes: int | None = None,
+    class_names: Sequence[str] | None = None,
     normalization: str = "as given",
 ) -> Dataset:
-    """Return a data set that holds validated copies of (N, D) features and (N,) integer labels.
+    """Return a data set that holds validated copies of (N, D) features and (N,) labels.
+
+    Parameters
+    ----------
+    features
+        Shape (N, D); real numbers, which become float64.
+    labels
+        Shape (N,); integers in [0, K), or text. Text that is integers throughout is read as such; other text are names,
+        which are numbered by `class_names` or, without them, in alphabetical order (of code points).
+    name
+        Name of the result.
+    num_classes
+        K. By default the number of names, or the largest label plus one; then more than 100 classes, and no fewer than
+        rows, are refused, as labels of that kind are mostly identifiers.
+    class_names
+        Names of the classes in the order of their numbers. Data with the same names in two parts need them, as a part
+        may lack a class.
+    normalization
+        What was done to the features, in words.
 
     Raises
     ------
     InvalidInputError, InvalidTypeError, NonFiniteError
-        As `validate_classification` does.
+        As `validate_classification` does; or a label is missing, is none of `class_names`, or is partly a number.
 
     Examples
     --------
@@ -142,24 +183,49 @@ def from_arrays(
     >>> tiny = datasets.from_arrays([[0.0, 1.0], [1.0, 0.0]], [0, 1], name="tiny")
     >>> tiny.features.shape, tiny.num_classes
     ((2, 2), 2)
+    >>> named = datasets.from_arrays([[0.0, 1.0], [1.0, 0.0]], ["dog", "cat"])
+    >>> named.labels.tolist(), named.class_names
+    ([1, 0], ('cat', 'dog'))
     """
-    return scaled_dataset(features, labels, 1.0, name=name, num_classes=num_classes, normalization=normalization)
+    return scaled_dataset(
+        features, labels, 1.0, name=name, num_classes=num_classes, class_names=class_names, normalization=normalization
+    )
 
 
 def scaled_dataset(
-    features: Any, labels: Any, divisor: float, *, name: str, num_classes: int | None, normalization: str
+    features: Any,
+    labels: Any,
+    divisor: float,
+    *,
+    name: str,
+    normalization: str,
+    num_classes: int | None = None,
+    class_names: Sequence[str] | None = None,
+    place: Place = in_array,
 ) -> Dataset:
     """Return a data set of features divided by `divisor`, with one float64 copy of them in memory at a time.
 
     Raises
     ------
     InvalidInputError, InvalidTypeError, NonFiniteError
-        As `validate_classification` does.
+        As `from_arrays` does; or `divisor` is no positive number, or below 1 where features are integers.
     """
-    clean_features, clean_labels, known_classes = validate_classification(features, labels, num_classes)
-    if divisor != 1.0:
-        clean_features /= divisor
-    return _frozen(name, clean_features, clean_labels, known_classes, normalization)
+    scale = checked_scale(divisor)
+    raw_features, raw_labels = plain_array(features, "features"), plain_array(labels, "labels")
+    if scale < 1.0 and raw_features.dtype.kind in "biu":
+        raise InvalidInputError(
+            f"features are divided by scale, and scale={scale:g} would make integers larger: for 8-bit pixels in "
+            "[0, 1] give scale=255"
+        )
+    names = checked_class_names(class_names)
+    classes = len(names) if names is not None and num_classes is None else num_classes
+    texts = label_texts(raw_labels)
+    if texts is not None:
+        raw_labels, names = number_classes(texts, names, place)
+    clean_features, clean_labels, known_classes = judged_data(raw_features, raw_labels, classes, place)
+    if scale != 1.0:
+        clean_features /= scale
+    return _frozen(name, clean_features, clean_labels, known_classes, normalization, names)
 
 
 def shuffled_order(count: int, *, seed: int) -> npt.NDArray[np.intp]:
@@ -215,10 +281,46 @@ def synthetic_classification(num_samples: int, num_features: int, num_classes: i
     return _frozen(name, features, labels, classes, "none: Gaussian clusters of unit variance")
 
 
-def _frozen(name: str, features: Features, labels: Labels, num_classes: int, normalization: str) -> Dataset:
+def _frozen(
+    name: str,
+    features: Features,
+    labels: Labels,
+    num_classes: int,
+    normalization: str,
+    class_names: tuple[str, ...] | None = None,
+) -> Dataset:
     features.setflags(write=False)
     labels.setflags(write=False)
-    return Dataset(name, features, labels, num_classes, normalization, _checksum(features, labels))
+    return Dataset(name, features, labels, num_classes, normalization, class_names=class_names)
+
+
+def _check_form(features: Any, labels: Any) -> None:
+    for role, array, dtype in (("features", features, np.float64), ("labels", labels, np.int64)):
+        # A subclass may hide values (a mask) or compute otherwise (a matrix), and a view changes with what it shows.
+        plain = type(array) is np.ndarray and array.dtype == dtype and array.flags.c_contiguous
+        if not plain or any(each.flags.writeable for each in _memory(array)):
+            found = f"{type(array).__name__} of {array.dtype}" if isinstance(array, np.ndarray) else f"{array!r}"
+            raise InvalidTypeError(
+                f"a Dataset holds read-only, C-contiguous float64 features and int64 labels; found as {role}: {found}"
+                f"{', writable or a view of what is' if plain else ''}. Build it with from_arrays, which copies"
+            )
+
+
+def _memory(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    """Yield an array, and the arrays whose memory it shows."""
+    shown: Any = array
+    while isinstance(shown, np.ndarray):
+        yield shown
+        shown = shown.base
+
+
+def _names_of(num_classes: int, class_names: Any) -> tuple[str, ...] | None:
+    names = checked_class_names(class_names)
+    if names is not None and len(names) != num_classes:
+        raise InvalidInputError(
+            f"there are {num_classes} classes, and {len(names)} names of classes: give one name a class in class_names"
+        )
+    return names
 
 
 def _checksum(features: Features, labels: Labels) -> str:
