@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.dtypes import epsilon
-from gradest.errors import GradestError, InvalidInputError, InvalidTypeError, UnsupportedError
+from gradest.errors import GradestError, InvalidTypeError, UnsupportedError
 from gradest.operations import Array, Data, NumpyArray, Operations
 from gradest.registry import find_class, locate, names
 from gradest.tree import Leaf, Structure, Tree, flatten_tree, is_static
@@ -286,14 +286,12 @@ def infer_backend(params: Tree) -> Backend:
 
     Raises
     ------
-    InvalidInputError
-        There are no arrays.
     InvalidTypeError
-        No known backend owns them all.
+        There are no arrays, or no known backend owns them all.
     """
     candidates = known_backends()
     if all(map(is_static, flatten_tree(params)[0])):
-        raise InvalidInputError(f"params has no arrays in it: found {params!r}; pass at least one array of parameters")
+        raise InvalidTypeError(f"params has no arrays in it: found {params!r}; pass at least one array of parameters")
     for backend in candidates:
         if backend.is_model(params):
             return backend

@@ -239,7 +239,7 @@ def _parameters(backend: Backend, params: Tree) -> tuple[tuple[Any, ...], tuple[
 
     Raises
     ------
-    InvalidInputError
+    InvalidTypeError
         There is no parameter.
     """
     leaves, paths, structure = backend.flatten(params)
@@ -247,7 +247,7 @@ def _parameters(backend: Backend, params: Tree) -> tuple[tuple[Any, ...], tuple[
     if not statics:
         return leaves, paths, structure
     if len(statics) == len(leaves):
-        raise InvalidInputError(f"params has no arrays in it: found {params!r}; pass at least one array of parameters")
+        raise InvalidTypeError(f"params has no arrays in it: found {params!r}; pass at least one array of parameters")
     mixed = PartlyStatic(structure, statics)
     return mixed.parameters_of(leaves), mixed.parameters_of(paths), mixed
 

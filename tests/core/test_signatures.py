@@ -192,7 +192,7 @@ def test_another_setting_is_prepared_for() -> None:
     gradient = gradest.grad(own, method="fd-central")
     assert np.allclose(gradient({"w": np.ones(2), "kind": "square"})["w"], 2.0)
     assert np.allclose(gradient({"w": np.ones(2), "kind": "sum"})["w"], 1.0)
-    with pytest.raises(InvalidInputError, match="no arrays in it"):
+    with pytest.raises(InvalidTypeError, match="no arrays in it"):
         gradient({"kind": "sum"})
 
 
