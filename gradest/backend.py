@@ -296,11 +296,26 @@ def infer_backend(params: Tree) -> Backend:
         if backend.is_model(params):
             return backend
         leaves = [leaf for leaf in backend.flatten(params)[0] if not is_static(leaf)]
-        if leaves and all(backend.owns(leaf) for leaf in leaves):
+        # A number of Python's goes with any framework's arrays; with none of them it is NumPy's, which owns it.
+        if any(map(backend.owns, leaves)) and all(backend.owns(leaf) or type(leaf) is float for leaf in leaves):
             return backend
-    asked = [backend.name for backend in candidates]
-    found = sorted({f"{type(leaf).__module__}.{type(leaf).__name__}" for leaf in flatten_tree(params)[0]})
-    raise InvalidTypeError(
-        f"the backend of params was to be inferred; no backend of {asked} owns all of: {', '.join(found)}; "
-        "pass floating-point arrays of one framework, or name one with backend="
+    leaves = [leaf for leaf in flatten_tree(params)[0] if not is_static(leaf)]
+    found = sorted({f"{type(leaf).__module__}.{type(leaf).__name__}" for leaf in leaves})
+    hint = next(
+        filter(None, (_way_out(leaf, candidates) for leaf in leaves)), "pass arrays of one framework, or backend="
     )
+    raise InvalidTypeError(
+        f"parameters as floating-point arrays of one of {', '.join(backend.name for backend in candidates)} were asked "
+        f"for; found {', '.join(found)}; {hint}"
+    )
+
+
+def _way_out(leaf: Leaf, candidates: Sequence[Backend]) -> str | None:
+    """Return what to do about a leaf that is no array of any framework, where that can be told."""
+    if any(backend.is_model(leaf) for backend in candidates):
+        return "pass the model itself as params, not in a container"
+    if hasattr(leaf, "__next__"):
+        return "pass the model itself as params, or a list of arrays: what a generator gives can be read only once"
+    if hasattr(leaf, "to_numpy"):
+        return "pass its values: .to_numpy()"
+    return None

@@ -260,7 +260,8 @@ def _start_of(
     where = backend.device(owned[0]) if owned else device or backend.devices()[0]
     if device not in (None, where):
         raise InvalidInputError(f"device={device!r} was given; the parameters are on {where!r}: move them there first")
-    start = tuple(_private_copy(backend, leaf, path, where) for leaf, path in zip(leaves, paths, strict=True))
+    number = backend.dtype(owned[0]) if owned else "float64"
+    start = tuple(_private_copy(backend, leaf, path, where, number) for leaf, path in zip(leaves, paths, strict=True))
     if not any(math.prod(leaf.shape) for leaf in start):
         raise InvalidInputError(f"parameters hold no numbers: {', '.join(paths)} are empty; give at least one entry")
     return start, backend.name != "numpy" and not owned
@@ -317,10 +318,13 @@ def _bind_again(
     )
 
 
-def _private_copy(backend: Backend, leaf: Leaf, path: str, device: str) -> Array:
-    """Return a parameter leaf as an array of the backend that nobody else holds."""
+def _private_copy(backend: Backend, leaf: Leaf, path: str, device: str, number: str) -> Array:
+    """Return a parameter leaf as an array of the backend that nobody else holds; `number` is a Python float's dtype."""
     values = _float_array(backend, leaf, path)
-    dtype = backend.dtype(leaf) if backend.owns(leaf) else values.dtype.name  # native byte order
+    if type(leaf) is float:
+        dtype = number
+    else:
+        dtype = backend.dtype(leaf) if backend.owns(leaf) else values.dtype.name  # native byte order
     return backend.array(values, dtype=dtype, device=device)
 
 

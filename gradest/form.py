@@ -101,8 +101,7 @@ class Form:
                 return leaves
         leaves, paths = self._flatten(params)
         if paths == self.layout.names:
-            if self._returns_numpy or self._makes_scalars:
-                leaves = tuple(self._crossed(leaf, dtype) for leaf, dtype in zip(leaves, self.dtypes, strict=True))
+            leaves = tuple(self._crossed(leaf, dtype) for leaf, dtype in zip(leaves, self.dtypes, strict=True))
             if self._fits(leaves):
                 return leaves
         raise PreparationMismatchError(self._mismatch(leaves, paths))

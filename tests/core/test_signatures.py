@@ -185,6 +185,34 @@ def test_settings_among_the_parameters_are_handed_on(backend: str) -> None:
     assert np.allclose(numbers(backend, gradest.grad(own, method="fd-central")(params)["w"]), [2.0, 4.0], rtol=1e-3)
 
 
+@pytest.mark.parametrize("backend", FRAMEWORKS)
+def test_a_number_of_pythons_goes_with_the_arrays_of_a_framework(backend: str) -> None:
+    for method in methods(backend):
+        gradient = gradest.grad(lambda p: p["scale"] * p["w"].sum(), method=method)
+        for _ in range(2):
+            found = gradient({"scale": 2.0, "w": array(backend, [1.0, 2.0])}, rng=0)
+            own = gradest.get_backend(backend)
+            assert own.dtype(found["w"]) == "float32"
+            assert found["scale"].shape == ()
+            if method != "es":
+                assert np.allclose(numbers(backend, found["scale"]), 3.0, rtol=1e-3)
+
+
+def test_what_is_no_array_is_refused_with_a_way_out() -> None:
+    torch = pytest.importorskip("torch", reason="a model of PyTorch")
+    pandas = pytest.importorskip("pandas", reason="a series of pandas")
+    model = torch.nn.Linear(2, 1)
+    for params, words in (
+        (model.parameters(), "pass the model itself"),
+        ((model,), "not in a container"),
+        ({"net": model, "w": torch.ones(2)}, "not in a container"),
+        (pandas.Series([1.0, 2.0]), "to_numpy"),
+        ({"a": torch.ones(2), "b": np.ones(2)}, "arrays of one framework"),
+    ):
+        with pytest.raises(InvalidTypeError, match=words):
+            gradest.grad(lambda p: 0.0, method="fd-central")(params)
+
+
 def test_another_setting_is_prepared_for() -> None:
     def own(p: Any) -> Any:
         return (p["w"] ** 2).sum() if p["kind"] == "square" else p["w"].sum()
