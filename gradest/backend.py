@@ -54,6 +54,11 @@ class Backend(ABC):
     """"portable", and "native" where the framework has composed operations of its own."""
     native: ClassVar[frozenset[str]] = frozenset()
     """The members of `NATIVE` that this backend overrides."""
+    survives_fork: ClassVar[bool] = False
+    """Whether it computes in a forked child of a process that has computed with it.
+
+    A framework with threads of its own does not: the child has their locks and not the threads, and waits for ever.
+    """
 
     # -- required: arrays and operations ----------------------------------------------------------------
     @abstractmethod
