@@ -18,6 +18,7 @@ from gradest.binding import Bindable, bind, tracing_backend, with_values
 from gradest.directions.keys import Rng
 from gradest.errors import PreparationMismatchError, UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
+from gradest.fields import TypedFields
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.registry import construct, describe
@@ -77,7 +78,7 @@ class PreparedKernel:
 
 
 @dataclass(frozen=True)
-class Estimator(ABC):
+class Estimator(TypedFields, ABC):
     """States one way to get a gradient: a frozen dataclass whose fields are the hyper-parameters.
 
     Laws, checked by `gradest.testing.check_estimator`: the cost counted equals `cost(layout)`; inputs are never

@@ -12,7 +12,7 @@ from support.imports import ROOT, SOURCES, circles, graph, imported, imported_by
 FRAMEWORKS = {"jax", "jaxlib", "torch", "mxnet", "sklearn", "mlxtend", "scipy", "matplotlib", "rich", "click"}
 ORDER = [  # the rooms of the core: each may import only those before it (and its own package)
     {"version", "errors", "vocabulary"},
-    {"tree", "layout", "operations", "estimate", "registry", "primitives"},
+    {"tree", "layout", "operations", "estimate", "registry", "primitives", "fields"},
     {"datasets", "chunking"},
     {"backend", "problem"},
     {"tangents", "arguments", "counting", "case"},
