@@ -137,6 +137,11 @@ class Backend(ABC):
         raise self._lacks("value_and_jvps")
 
     # -- optional: being traced by the framework's own transformations, from outside -----------------------
+    composes: ClassVar[bool] = False
+    """Whether reverse mode can be traced by the framework's own transformations, and differentiated again."""
+    own_gradient: ClassVar[str] = ""
+    """The framework's own function that does what reverse mode cannot do there, such as "torch.func.grad"."""
+
     def is_abstract(self, leaf: Leaf) -> bool:
         """Return whether an array stands for values that are not there yet, as an argument of JAX's `jit` does."""
         return False

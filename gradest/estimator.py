@@ -306,19 +306,22 @@ class Prepared:
     def _estimate(self, leaves: Leaves, rng: Rng, *, traced: bool = False) -> Estimate:
         objective = self.objective
         if not self._composable and (traced or any(map(objective.backend.is_abstract, leaves))):
-            raise traced_call(
-                self.estimator, objective, "it reads values of the loss; call it outside, or use 'reverse'"
-            )
+            raise traced_call(self.estimator, objective.backend)
         with objective.one_estimate():
             result = self._kernel(leaves, rng)
         return estimate_of(result, objective, self.cost, self.path)
 
 
-def traced_call(estimator: Estimator, objective: Objective, why: str) -> UnsupportedError:
+def traced_call(estimator: Estimator, backend: Backend, why: str = "") -> UnsupportedError:
     """Return the error for a call that a transformation of the framework is tracing, and why that cannot be."""
+    reads = "it reads values of the loss; call it outside, or use 'reverse'"
+    detached = (
+        "its result is not connected to what is differentiated around it; take the inner gradient by "
+        f"{backend.own_gradient}, or the outer one by 'fd-central' or 'es', which evaluate it"
+    )
     return UnsupportedError(
-        f"{estimator.name!r} was called inside a transformation of {objective.backend.name} (jit, vmap or grad), which "
-        f"it cannot be traced by: {why}"
+        f"{estimator.name!r} was called inside a transformation of {backend.name} (jit, vmap or grad), which it cannot "
+        f"be traced by: {why or (reads if backend.composes else detached)}"
     )
 
 
@@ -366,6 +369,8 @@ class PreparedOnce:
 
     def _traced(self, backend: Backend, params: Tree, args: tuple[object, ...], rng: Rng) -> tuple[Prepared, Estimate]:
         """Return both for one trace; not kept, as a later call without parameters or batch would be at stand-ins."""
+        if not (self._estimator.composable and backend.composes):
+            raise traced_call(self._estimator, backend)
         with backend.computing_now() or nullcontext():
             at, given = with_values((params, args), backend)
             prepared = self._estimator.prepare(bind(self._f, at, *given, **self._binding))

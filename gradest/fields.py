@@ -55,7 +55,7 @@ class TypedFields:
         return super().__new__(cls)
 
 
-def require_field_types(cls: type[Any], args: Sequence[Any], given: Mapping[str, Any]) -> None:
+def require_field_types(cls: Any, args: Sequence[Any], given: Mapping[str, Any]) -> None:
     """Refuse arguments of a dataclass whose types are not those of its fields.
 
     NumPy's scalars are numbers; True is no number and 1 is not True. A field's own default is always taken, whatever

@@ -159,7 +159,7 @@ class PreparedRun:
         before = objective.take_arguments(args) if args else None
         if before is not None or any(map(objective.backend.is_abstract, leaves)):
             objective.data = objective.data if before is None else before
-            raise traced_call(self.estimator, objective, "it keeps a state; call it outside")
+            raise traced_call(self.estimator, objective.backend, "it keeps a state; call it outside")
         cost = self.estimator.cost_from(objective.layout, state)
         result, after = self._kernel(leaves, rng, state)
         return estimate_of(result, objective, cost, self.path, state_bytes(after)), after

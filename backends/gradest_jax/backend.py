@@ -118,6 +118,8 @@ class JaxBackend(Backend):
         return jnp.asarray(value)  # immutable: it is its own; a Python float is float32 but in 64-bit mode
 
     # -- being traced ---------------------------------------------------------------------------------------
+    composes = True
+
     def is_abstract(self, leaf: Leaf) -> bool:
         return isinstance(leaf, jax.core.Tracer)
 
