@@ -55,6 +55,11 @@ class Backend(ABC):
     """"portable", and "native" where the framework has composed operations of its own."""
     native: ClassVar[frozenset[str]] = frozenset()
     """The members of `NATIVE` that this backend overrides."""
+    survives_fork: ClassVar[bool] = False
+    """Whether it computes in a forked child of a process that has computed with it.
+
+    A framework with threads of its own does not: the child has their locks and not the threads, and waits for ever.
+    """
 
     # -- required: arrays and operations ----------------------------------------------------------------
     @abstractmethod
@@ -133,6 +138,11 @@ class Backend(ABC):
         raise self._lacks("value_and_jvps")
 
     # -- optional: being traced by the framework's own transformations, from outside -----------------------
+    composes: ClassVar[bool] = False
+    """Whether reverse mode can be traced by the framework's own transformations, and differentiated again."""
+    own_gradient: ClassVar[str] = ""
+    """The framework's own function that does what reverse mode cannot do there, such as "torch.func.grad"."""
+
     def is_abstract(self, leaf: Leaf) -> bool:
         """Return whether an array stands for values that are not there yet, as an argument of JAX's `jit` does."""
         return False

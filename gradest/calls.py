@@ -6,13 +6,13 @@ It knows estimators only as something that prepares for an objective, so that th
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from gradest.backend import Backend, Leaves
 from gradest.binding import BINDING, Bindable, bind_given, tracing_backend, with_values
 from gradest.case import Case
 from gradest.directions.keys import Rng
-from gradest.errors import InvalidInputError, PreparationMismatchError
+from gradest.errors import InvalidInputError, PreparationMismatchError, UnsupportedError
 from gradest.estimate import Estimate
 from gradest.objective import Objective
 from gradest.problem import Problem
@@ -38,6 +38,32 @@ class Preparation(Protocol):
         """Return the loss by one evaluation that nothing transforms or compiles."""
 
 
+class Preparer(Protocol):
+    """What prepares: an estimator, as far as a call needs to know it."""
+
+    composable: ClassVar[bool]
+
+    @property
+    def name(self) -> str:
+        """What it is called in a message."""
+
+    def prepare(self, objective: Objective) -> Preparation:
+        """Return what is prepared for an objective."""
+
+
+def traced_call(name: str, backend: Backend, why: str = "") -> UnsupportedError:
+    """Return the error for a call that a transformation of the framework is tracing, and why that cannot be."""
+    reads = "it reads values of the loss; call it outside, or use 'reverse'"
+    detached = (
+        "its result is not connected to what is differentiated around it; take the inner gradient by "
+        f"{backend.own_gradient}, or the outer one by 'fd-central' or 'es', which evaluate it"
+    )
+    return UnsupportedError(
+        f"{name!r} was called inside a transformation of {backend.name} (jit, vmap or grad), which it cannot "
+        f"be traced by: {why or (reads if backend.composes else detached)}"
+    )
+
+
 class Calls:
     """Calls of a gradient function: prepared for at the first one, and again for another form.
 
@@ -47,13 +73,13 @@ class Calls:
 
     def __init__(
         self,
-        prepare: Callable[[Objective], Preparation],
+        estimator: Preparer,
         f: Bindable,
         binding: dict[str, Any],
         argnums: Argnums = 0,
         has_aux: bool = False,
     ) -> None:
-        self._prepare = prepare
+        self._estimator = estimator
         self._order = None if argnums == 0 else Differentiated(argnums)
         self._aux = WithoutAuxiliary(_function(f, "has_aux=True")) if has_aux else None
         f = f if self._aux is None else self._aux
@@ -107,7 +133,7 @@ class Calls:
                 f, params, (args, kwargs), **self._binding
             )  # takes `params` apart, and looks at them
             leaves, args, kwargs = objective.start, (), {}
-        prepared = self._kept.prepared = self._prepare(objective)
+        prepared = self._kept.prepared = self._estimator.prepare(objective)
         return prepared, prepared.at(leaves, rng, args, kwargs)
 
     def _continues(self, prepared: Preparation, args: tuple[object, ...], kwargs: dict[str, object]) -> bool:
@@ -118,9 +144,11 @@ class Calls:
         self, backend: Backend, params: Tree, args: tuple[object, ...], kwargs: dict[str, object], rng: Rng
     ) -> tuple[Preparation, Estimate]:
         """Return both for one trace; not kept, as a later call without parameters or batch would be at stand-ins."""
+        if not (self._estimator.composable and backend.composes):
+            raise traced_call(self._estimator.name, backend)
         with backend.computing_now() or nullcontext():
             at, given, named = with_values((params, args, kwargs), backend)
-            prepared = self._prepare(bind_given(self._f, at, (given, named), **self._binding))
+            prepared = self._estimator.prepare(bind_given(self._f, at, (given, named), **self._binding))
         return prepared, prepared(params, *args, rng=rng, **kwargs)
 
 

@@ -1,11 +1,12 @@
 """The errors that gradest raises: one small family.
 
 Every message says what was asked, what was found and what to try. Every class takes one message, so that
-an error survives pickling between processes. This module imports nothing of gradest.
+an error survives pickling between processes. This module knows nothing of gradest but the words of its hints.
 """
 
-import difflib
 from collections.abc import Iterable
+
+from gradest.vocabulary import hint
 
 
 class GradestError(Exception):
@@ -73,8 +74,6 @@ class FlatLossWarning(UserWarning):
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
-    """Return the error for a name that is not registered, with the nearest registered ones."""
+    """Return the error for a name that is not registered, with what it may mean among those that are."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-    return UnknownNameError(f"no {kind} is named {name!r}; {hint}Known: {', '.join(names)}")
+    return UnknownNameError(f"no {kind} is named {name!r}; {hint(kind, name, names)}Known: {', '.join(names)}")

@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 
 from gradest.backend import Leaves
 from gradest.binding import BINDING, Bindable
-from gradest.calls import Calls, bind_options
+from gradest.calls import Calls, bind_options, traced_call
 from gradest.directions.keys import Rng
 from gradest.errors import UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
+from gradest.fields import TypedFields
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.registry import construct, describe
@@ -46,7 +47,7 @@ class PreparedKernel:
 
 
 @dataclass(frozen=True)
-class Estimator(ABC):
+class Estimator(TypedFields, ABC):
     """States one way to get a gradient: a frozen dataclass whose fields are the hyper-parameters.
 
     Laws, checked by `gradest.testing.check_estimator`: the cost counted equals `cost(layout)`; inputs are never
@@ -173,7 +174,7 @@ class Estimator(ABC):
         """
         options = {name: value for name, value in binding.items() if name in BINDING}
         arguments = {name: value for name, value in binding.items() if name not in BINDING}
-        return Calls(self.prepare, f, options)(params, args, arguments, rng)
+        return Calls(self, f, options)(params, args, arguments, rng)
 
     def value_and_grad(
         self, f: Bindable, *, argnums: Argnums = 0, has_aux: bool = False, **binding: Any
@@ -198,7 +199,7 @@ class Estimator(ABC):
         **binding
             Options of `gradest.bind`.
         """
-        latest = Calls(self.prepare, f, bind_options(binding), argnums, has_aux)
+        latest = Calls(self, f, bind_options(binding), argnums, has_aux)
 
         def value_and_gradient(
             params: Tree = None, *args: object, rng: Rng = None, **kwargs: object
@@ -210,7 +211,7 @@ class Estimator(ABC):
 
     def grad(self, f: Bindable, *, argnums: Argnums = 0, has_aux: bool = False, **binding: Any) -> Callable[..., Any]:
         """Return `g(*args, rng=None, **kwargs) -> gradient`, or `(gradient, auxiliary)`; see `value_and_grad`."""
-        latest = Calls(self.prepare, f, bind_options(binding), argnums, has_aux)
+        latest = Calls(self, f, bind_options(binding), argnums, has_aux)
 
         def gradient(params: Tree = None, *args: object, rng: Rng = None, **kwargs: object) -> Any:
             estimate, _, auxiliary = latest.call(params, args, kwargs, rng)
@@ -302,23 +303,13 @@ class Prepared:
     def _estimate(self, leaves: Leaves, rng: Rng, *, traced: bool = False) -> Estimate:
         objective = self.objective
         if self._stays_outside and (traced or any(map(objective.backend.is_abstract, leaves))):
-            raise traced_call(
-                self.estimator, objective, "it reads values of the loss; call it outside, or use 'reverse'"
-            )
+            raise traced_call(self.estimator.name, objective.backend)
         if self._may_draw:
             with objective.one_estimate():
                 result = self._kernel(leaves, rng)
         else:
             result = self._kernel(leaves, rng)
         return estimate_of(result, objective, self.cost, self.path)
-
-
-def traced_call(estimator: Estimator, objective: Objective, why: str) -> UnsupportedError:
-    """Return the error for a call that a transformation of the framework is tracing, and why that cannot be."""
-    return UnsupportedError(
-        f"{estimator.name!r} was called inside a transformation of {objective.backend.name} (jit, vmap or grad), which "
-        f"it cannot be traced by: {why}"
-    )
 
 
 def estimate_of(result: KernelResult, objective: Objective, cost: Cost, path: str, state_bytes: int = 0) -> Estimate:

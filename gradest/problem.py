@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.errors import UnsupportedError
+from gradest.fields import TypedFields
 from gradest.layout import Layout
 from gradest.operations import Array, NumpyArray, Operations
 from gradest.registry import construct
@@ -20,7 +21,7 @@ from gradest.registry import construct
 Arrays = Mapping[str, NumpyArray]
 
 
-class Problem(ABC):
+class Problem(TypedFields, ABC):
     """States a loss `f: R^P -> R`, frozen: subclasses are frozen dataclasses whose fields say everything.
 
     Laws, checked by `gradest.testing.check_problem`: `loss` is population-polymorphic (parameters with a leading

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from gradest.errors import InvalidInputError, MissingDependencyError, unknown_name
+from gradest.errors import InvalidInputError, InvalidTypeError, MissingDependencyError, UnknownNameError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -162,19 +162,35 @@ def find_class(group: str, name: str, kind: type[Any]) -> tuple[type[Any], dict[
     InvalidInputError
         The module cannot be imported, or has no such class.
     """
+    what = group.removesuffix("s")
+    if not isinstance(name, str):
+        raise InvalidTypeError(
+            f"the name of a registered {what}, such as {next(iter(_TABLES[group]))!r}, was asked for; found "
+            f"{type(name).__name__}" + ("; it is one already: use it as it is" if isinstance(name, kind) else "")
+        )
     place, colon, attribute = name.rpartition(":")
+    if not colon and name.endswith(".py"):
+        there = [f"{name}:{each}" for each in _classes(import_plugin(name), kind)]
+        raise InvalidInputError(
+            f"{what} {name!r} was asked for: a file, and no class in it; write "
+            + (" or ".join(map(repr, there)) or f"'{name}:Class' (it defines no {kind.__name__} yet)")
+        )
     if not colon:
         return load_class(group, name), dict(locate(group, name).arguments)
     module = import_plugin(place)
     found = getattr(module, attribute, None)
     if not (inspect.isclass(found) and issubclass(found, kind)):
-        local = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]
-        there = ", ".join(c.__name__ for c in local if issubclass(c, kind)) or "none"
         raise InvalidInputError(
-            f"{group.removesuffix('s')} {name!r} was asked for: {attribute!r} is no {kind.__name__} in {place}; "
-            f"there are: {there}"
+            f"{what} {name!r} was asked for: {attribute!r} is no {kind.__name__} in {place}; "
+            f"there are: {', '.join(_classes(module, kind)) or 'none'}"
         )
     return found, {}
+
+
+def _classes(module: ModuleType, kind: type[Any]) -> list[str]:
+    """Return the names of the classes of a kind that a module defines itself."""
+    own = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]
+    return [c.__name__ for c in own if issubclass(c, kind)]
 
 
 def find_object(location: str) -> Any:
@@ -208,9 +224,15 @@ def construct(group: str, name: str, fields: Mapping[str, Any], kind: type[Any])
     """
     found, fixed = find_class(group, name, kind)
     known = [parameter for parameter in inspect.signature(found).parameters if parameter not in fixed]
+    what = f"field of {group.removesuffix('s')} {name!r}"
     for field in fields:
+        if field in fixed:
+            raise UnknownNameError(
+                f"no {what} is named {field!r}: {name!r} means {found.__name__} with {field}={fixed[field]!r}; "
+                f"take another name, or {found.__module__}.{found.__name__} with its fields"
+            )
         if field not in known:
-            raise unknown_name(f"field of {group.removesuffix('s')} {name!r}", field, known)
+            raise unknown_name(what, field, known)
     return found(**fixed, **fields)
 
 

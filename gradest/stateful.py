@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from gradest.backend import Leaves
+from gradest.calls import traced_call
 from gradest.directions.keys import Rng
 from gradest.errors import UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
-from gradest.estimator import Estimator, PreparedKernel, estimate_of, traced_call
+from gradest.estimator import Estimator, PreparedKernel, estimate_of
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.tree import Tree
@@ -161,7 +162,7 @@ class PreparedRun:
         before = objective.take_arguments(args, kwargs) if args or kwargs else None
         if before is not None or any(map(objective.backend.is_abstract, leaves)):
             objective.data = objective.data if before is None else before
-            raise traced_call(self.estimator, objective, "it keeps a state; call it outside")
+            raise traced_call(self.estimator.name, objective.backend, "it keeps a state; call it outside")
         cost = self.estimator.cost_from(objective.layout, state)
         result, after = self._kernel(leaves, rng, state)
         return estimate_of(result, objective, cost, self.path, state_bytes(after)), after

@@ -135,6 +135,8 @@ class JaxBackend(Backend):
         )
 
     # -- being traced ---------------------------------------------------------------------------------------
+    composes = True
+
     def is_abstract(self, leaf: Leaf) -> bool:
         return isinstance(leaf, jax.core.Tracer)
 

@@ -18,6 +18,7 @@ class NumpyBackend(Backend):
     dtypes = ("float32", "float64", "longdouble")
     kernels = ("portable", "native")
     native = frozenset({"complex"})
+    survives_fork = True  # NumPy has no threads, and OpenBLAS, which its wheels hold, ends its own before a fork
 
     def __init__(self) -> None:
         self._operations = {"portable": NumpyOperations(), "native": NativeNumpyOperations()}

@@ -1,9 +1,9 @@
 """PyTorch as a backend: eager tensors, `torch.autograd.grad`, `torch.func`; no global setting is touched."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from threading import Lock
+from threading import RLock, local
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,7 @@ class TorchBackend(Backend):
     dtypes = ("float32", "float64")
     kernels = ("portable", "native")
     native = frozenset({"vmap", "value_and_gradient", "value_and_jvps", "complex"})
+    own_gradient = "torch.func.grad"
 
     def __init__(self) -> None:
         self._operations = {"portable": TorchOperations(), "native": NativeTorchOperations()}
@@ -123,7 +124,11 @@ class TorchBackend(Backend):
     def value_and_gradient(self, function: Function) -> Callable[[Leaves, Data], tuple[Tensor, Leaves]]:
         def record(leaves: Leaves, data: Data) -> tuple[Tensor, Leaves]:
             inputs = tuple([leaf.detach().requires_grad_() for leaf in _recordable(leaves)])
-            value = function(inputs, _recordable(data))
+            outer, _recording.on = getattr(_recording, "on", False), True
+            try:
+                value = function(inputs, _recordable(data))
+            finally:
+                _recording.on = outer
             if not (isinstance(value, Tensor) and value.requires_grad):
                 raise InvalidInputError(_DETACHED)
             try:
@@ -136,6 +141,10 @@ class TorchBackend(Backend):
             return value.detach(), tuple([torch.zeros_like(x) if g is None else g for g, x in given])
 
         def pull(leaves: Leaves, data: Data) -> tuple[Tensor, Leaves]:
+            if _is_transforming() and any(
+                map(_is_traced, _tensors((*leaves, *(data.values() if isinstance(data, dict) else data))))
+            ):
+                raise UnsupportedError(_NESTED)
             # Entering two contexts costs microseconds: only where the caller has switched recording off.
             if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
                 return record(leaves, data)
@@ -157,10 +166,26 @@ class TorchBackend(Backend):
 
             directions: tuple[Any, ...] = tangents
             with _FORWARD_MODE, _differentiable_kernels():
-                value, products = torch.func.vmap(product, out_dims=_VALUE_AND_PRODUCTS, randomness="same")(*directions)
-            return value, products
+                try:
+                    value, products = torch.func.vmap(product, out_dims=_VALUE_AND_PRODUCTS, randomness="same")(
+                        *directions
+                    )
+                except (RuntimeError, ValueError) as error:  # NotImplementedError is a RuntimeError
+                    if isinstance(error, GradestError) or not _is_of_transformations(error):
+                        raise
+                    raise UnsupportedError(_NO_FORWARD_MODE.format(self.explain(error))) from error
+            return value, products.to(value.dtype)  # times a Python float, vmap makes float64 of them (2.13)
 
         return push
+
+    # -- being inside a transformation ----------------------------------------------------------------------
+    def is_abstract(self, leaf: Leaf) -> bool:
+        """Return whether a tensor, or a module's parameter, is being differentiated or batched by a transformation."""
+        if not _is_transforming():
+            return False
+        if isinstance(leaf, nn.Module):
+            return any(map(_is_traced, leaf.parameters()))
+        return isinstance(leaf, Tensor) and _is_traced(leaf)
 
     # -- one plain evaluation of a user's function ---------------------------------------------------------
     def lend(self, arrays: Leaves, *, private: bool) -> Leaves:
@@ -229,18 +254,62 @@ def _differentiable_kernels() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
-_FORWARD_MODE = Lock()
+_FORWARD_MODE = RLock()
 """torch.func.jvp keeps its levels of forward mode for the whole process (2.13): two threads in it raise an error."""
+_recording = local()
+"""Whether this thread is inside a function whose operations reverse mode records (`on`)."""
 _VALUE_AND_PRODUCTS: Any = (None, 0)  # the value is the same for all directions
 _UNCONNECTED = (
     "a loss computed from the parameters was asked for; the result is connected to other tensors that require a "
     "gradient, and to none of these (a model closed over, instead of the one that f is given?); compute the loss from "
     "f's first argument, e.g. torch.func.functional_call(model, params, (x,)), or pass the model itself as params"
 )
+_NESTED = (
+    "a gradient was asked for inside a function that PyTorch is differentiating or batching; its result would not be "
+    "connected to what is differentiated around it; take the inner gradient by torch.func.grad, or the outer one by "
+    "'fd-central' or 'es', which evaluate it"
+)
+_NO_FORWARD_MODE = (
+    "forward mode was asked for; PyTorch cannot carry it through this function ({}); use 'reverse', or an estimator of "
+    "values ('fd-central', 'es', 'spsa')"
+)
+_TRANSFORMATIONS = (
+    "forward AD",
+    "forward-mode AD",
+    "functorch",
+    "vmap",
+    "atching rule",
+    "jvp",
+    "torch.func",
+    "data pointer",
+)
+"""What PyTorch's errors about its function transformations speak of; other errors are the function's own."""
 _DETACHED = (
     "a loss computed by PyTorch from the parameters was asked for; the result is not connected to them "
     "(a detach, .item() or a NumPy call on the way?); keep to PyTorch operations, or use a black-box estimator"
 )
+
+
+def _is_transforming() -> bool:
+    """Return whether reverse mode is recording in this thread, or a transformation of `torch.func` is under way."""
+    return getattr(_recording, "on", False) or _is_inside_functional()
+
+
+def _is_inside_functional() -> bool:
+    # No public function says so (2.13). Inside, constants too become tensors without values as soon as they are used.
+    return torch._C._functorch.peek_interpreter_stack() is not None
+
+
+def _is_traced(tensor: Tensor) -> bool:
+    return tensor.requires_grad or _is_inside_functional()
+
+
+def _tensors(arrays: Iterable[Any]) -> list[Tensor]:
+    return [x for x in arrays if isinstance(x, Tensor)]
+
+
+def _is_of_transformations(error: Exception) -> bool:
+    return any(word in str(error) for word in _TRANSFORMATIONS)
 
 
 def _recordable(arrays: Data) -> Data:

@@ -59,7 +59,10 @@ def _drawn(bit_generator: np.random.BitGenerator) -> Key:
 
 def _entropy(rng: object) -> int | list[int]:
     if isinstance(rng, np.ndarray) or hasattr(rng, "__array__"):
-        rng = np.asarray(rng).tolist()
+        try:
+            rng = np.asarray(rng).tolist()
+        except Exception as error:  # a typed key of JAX's is no array of numbers, one of a device is not at hand
+            raise _no_seed(rng) from error
     if isinstance(rng, Sequence) and not isinstance(rng, str | bytes) and rng:
         return [_seed(word) for word in rng]
     return _seed(rng)
@@ -68,10 +71,34 @@ def _entropy(rng: object) -> int | list[int]:
 def _seed(rng: object) -> int:
     # True is an int to Python; as a seed it is a mistake, and 1.0 may be a rounded one.
     if isinstance(rng, bool | np.bool_) or not isinstance(rng, int | np.integer):
-        raise InvalidTypeError(
-            f"rng must be a nonnegative integer, a SeedSequence, a Generator or None; found {rng!r} of type "
-            f"{type(rng).__name__}; try rng=0"
-        )
+        raise _no_seed(rng)
     if rng < 0:
         raise InvalidInputError(f"a seed must not be negative; found {rng}; try rng={-int(rng)}")
     return int(rng)
+
+
+def _no_seed(rng: object) -> InvalidTypeError:
+    found = f"{type(rng).__module__}.{type(rng).__qualname__}".removeprefix("builtins.")
+    if isinstance(rng, str | bytes | float | bool):
+        found = f"{rng!r} of type {found}"
+    return InvalidTypeError(
+        "rng must be a nonnegative integer, a sequence of such, a SeedSequence, Generator or BitGenerator of NumPy's, "
+        f"or None; found {found}; {_from_theirs(rng)}"
+    )
+
+
+def _from_theirs(rng: object) -> str:
+    """Return how to make a seed of what was given: other libraries' generators are known by what they can do."""
+    if str(getattr(rng, "dtype", "")).startswith("key<"):
+        return "pass the words of the key: rng=jax.random.key_data(key)"
+    if hasattr(rng, "initial_seed"):
+        return "draw a seed from it: rng=int(torch.randint(2**62, (), generator=generator))"
+    if isinstance(rng, np.random.RandomState):
+        return "draw a seed from it: rng=int(state.randint(2**31)), or use numpy.random.default_rng(0)"
+    if hasattr(rng, "getrandbits"):
+        return "draw a seed from it: rng=generator.getrandbits(64)"
+    if isinstance(rng, float | np.floating) and float(rng).is_integer() and rng >= 0:
+        return f"try rng={int(rng)}"
+    if isinstance(rng, str) and rng.strip().isdecimal():
+        return f"try rng={int(rng)}"
+    return "try rng=0, or rng=numpy.random.default_rng(0)"

@@ -15,7 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from gradest.backend import Leaves
-from gradest.errors import GradestError, InvalidInputError
+from gradest.errors import GradestError, InvalidInputError, InvalidTypeError, UnsupportedError
 from gradest.estimate import Cost
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
@@ -61,6 +61,8 @@ class Crew(Generic[K_co]):
     def __init__(
         self, factory: PartsFactory[K_co], objective: Objective, executor: Executor | None, *, budget_bytes: int
     ) -> None:
+        if executor is not None:
+            _require_usable(executor, objective)
         self.kernel: K_co = objective.scoped(factory.parts)(objective)
         self._factory = factory
         self._objective = objective
@@ -191,6 +193,34 @@ class _Sent:
     def __init__(self, values: NumpyArray, dtype: str) -> None:
         self.values = values
         self.dtype = dtype
+
+
+_SPAWNING = 'ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn"))'
+
+
+def _require_usable(executor: Executor, objective: Objective) -> None:
+    """Refuse what is no executor, and one whose processes would wait for ever.
+
+    Raises
+    ------
+    InvalidTypeError
+        It has no `submit`, as a `multiprocessing.Pool` has none.
+    UnsupportedError
+        Its processes are forked, and the backend does not survive that.
+    """
+    if not callable(getattr(executor, "submit", None)):
+        raise InvalidTypeError(
+            f"executor must be a concurrent.futures.Executor; found {type(executor).__name__}; pass "
+            f"ThreadPoolExecutor(2), or {_SPAWNING}"
+        )
+    # How its processes start is in no public attribute (3.11 to 3.14); an executor of another kind starts its own.
+    context = getattr(executor, "_mp_context", None)
+    if context is not None and context.get_start_method() == "fork" and not objective.backend.survives_fork:
+        raise UnsupportedError(
+            f"an executor that forks its processes was given for an objective of backend {objective.backend.name!r}; a "
+            "forked copy of a process in which that framework has computed waits for ever: it has the locks of the "
+            f"framework's threads and not the threads; pass {_SPAWNING}, or ThreadPoolExecutor(2)"
+        )
 
 
 def _require_picklable(factory: PartsFactory[Any], objective: Objective) -> None:

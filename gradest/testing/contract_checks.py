@@ -5,13 +5,14 @@ None of them is statistical: they hold for each single estimate.
 
 import math
 import pickle
+import warnings
 from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, fields, is_dataclass
 from typing import Any
 
 import numpy as np
 
-from gradest.errors import NonFiniteError, UnsupportedError
+from gradest.errors import NonFiniteError, NonFiniteWarning, UnsupportedError
 from gradest.estimator import Estimator, Prepared
 from gradest.measurement.session import flat
 from gradest.objective import Objective
@@ -223,7 +224,8 @@ def check_non_finite(subject: Subject) -> CheckResult:
     objective = subject.objective(Cubic(factor=math.nan))
     prepared = subject.estimator.prepare(objective)
     try:
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", NonFiniteWarning)  # which says what is looked for here
             found = flat(objective, prepared(rng=subject.seed))
     except NonFiniteError as error:
         return claimed("non-finite", (), f"NonFiniteError: {error}")

@@ -11,8 +11,8 @@ from support.imports import ROOT, SOURCES, circles, graph, imported, imported_by
 
 FRAMEWORKS = {"jax", "jaxlib", "torch", "mxnet", "sklearn", "mlxtend", "scipy", "matplotlib", "rich", "click"}
 ORDER = [  # the rooms of the core: each may import only those before it (and its own package)
-    {"version", "errors", "dtypes"},
-    {"tree", "layout", "operations", "estimate", "target", "registry", "primitives", "signature"},
+    {"version", "errors", "dtypes", "vocabulary"},
+    {"tree", "layout", "operations", "estimate", "target", "registry", "primitives", "signature", "fields"},
     {"datasets", "chunking"},
     {"backend", "problem"},
     {"tangents", "arguments", "counting", "case"},

@@ -1,9 +1,13 @@
 """What goes wrong while estimates are made: saturation, kinks, subnormals, cancellation, threads, pickling, globals."""
 
+import ast
 import copy
 import importlib
 import multiprocessing
+import os
 import pickle
+import subprocess
+import sys
 import threading
 import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -235,6 +239,74 @@ def test_a_small_component_that_is_wrong_shows() -> None:
 @pytest.mark.parametrize("package", ["gradest", "gradest_bench"])
 def test_no_process_is_forked(package: str) -> None:
     folder = Path(importlib.import_module(package).__file__ or "").parent
-    texts = [path.read_text(encoding="utf-8") for path in folder.rglob("*.py")]
-    assert texts
-    assert not any(word in text for text in texts for word in ("os.fork", '"fork"', "multiprocessing", "preexec_fn"))
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in folder.rglob("*.py")]
+    assert trees
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.Import | ast.ImportFrom):  # a message may advise it; nothing here uses it
+            assert "multiprocessing" not in {getattr(node, "module", None), *(alias.name for alias in node.names)}
+        assert not (isinstance(node, ast.Attribute) and node.attr in ("fork", "forkpty"))
+        assert not (isinstance(node, ast.keyword) and node.arg == "preexec_fn")
+
+
+FORKING = """
+import multiprocessing, sys
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+import numpy as np
+import gradest
+from support.forked_losses import quadratic
+
+if __name__ == "__main__":
+    backend, method = sys.argv[1:]
+    params = gradest.get_backend(backend).array(np.linspace(1.0, 2.0, 40_000).reshape(200, 200), dtype="float64")
+    estimator = gradest.get_estimator("es", num_samples=4)
+    here = estimator(quadratic, params, rng=0)  # now the framework has computed, and has its threads
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as executor:
+        objective = gradest.bind(quadratic, params)
+        try:
+            there = estimator.prepare(objective, executor=executor)(rng=0)
+        except gradest.UnsupportedError as error:
+            print("refused:", error)
+        else:
+            numpy = objective.backend.numpy
+            print("equal:", bool(np.array_equal(numpy(here.gradient), numpy(there.gradient))))
+"""
+
+
+def run_with_a_pool(backend: str, method: str, folder: Path) -> str:
+    script = folder / "pool.py"
+    script.write_text(FORKING, encoding="utf-8")
+    command = [sys.executable, "-W", "ignore", str(script), backend, method]
+    environment = {**os.environ, "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch", "mxnet"])
+def test_a_pool_that_forks_is_refused_for_a_framework_with_threads(backend: str, tmp_path: Path) -> None:
+    gradest.get_backend(backend)
+    said = run_with_a_pool(backend, "fork", tmp_path)
+    assert "refused:" in said
+    assert 'ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn"))' in said
+
+
+def test_numpy_computes_in_a_pool_that_forks(tmp_path: Path) -> None:
+    assert gradest.get_backend("numpy").survives_fork
+    assert "equal: True" in run_with_a_pool("numpy", "fork", tmp_path)
+
+
+@pytest.mark.parametrize(("backend", "method"), [("torch", "forkserver"), ("jax", "spawn"), ("mxnet", "forkserver")])
+def test_pools_that_start_afresh_are_taken(backend: str, method: str, tmp_path: Path) -> None:
+    gradest.get_backend(backend)
+    assert "equal: True" in run_with_a_pool(backend, method, tmp_path)
+
+
+def test_what_is_no_executor_is_refused_with_one_that_is() -> None:
+    estimator, objective = gradest.get_estimator("es", num_samples=4), gradest.bind(network())
+    with (
+        multiprocessing.get_context("spawn").Pool(1) as pool,
+        pytest.raises(gradest.InvalidTypeError, match=r"found Pool; pass ThreadPoolExecutor"),
+    ):
+        estimator.prepare(objective, executor=pool)  # type: ignore[arg-type]
+    with pytest.raises(gradest.InvalidTypeError, match="found int"):
+        estimator.prepare(objective, executor=4)  # type: ignore[arg-type]

@@ -146,7 +146,6 @@ def test_drawn_coordinates_average_to_the_gradient() -> None:
         {"coordinates": ()},
         {"coordinates": (1, 1)},
         {"coordinates": 0},
-        {"coordinates": (0.5,)},
         {"coordinates": (-1,)},
         {"differences": "exact", "path": "black-box"},
         {"differences": "exact", "step": "noise"},

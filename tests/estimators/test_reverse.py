@@ -88,7 +88,5 @@ def test_what_cannot_be_checkpointed_is_refused() -> None:
         Reverse(checkpoint=True).prepare(gradest.bind(lambda x: (x * x).sum(), np.ones(3)))
     with pytest.raises(gradest.InvalidInputError, match="engine='native'"):
         Reverse(checkpoint=True, engine="native")
-    refused: tuple[Any, ...] = (-1, 1.5, "all")
-    for wrong in refused:
-        with pytest.raises(gradest.InvalidInputError, match="checkpoint"):
-            Reverse(checkpoint=wrong)
+    with pytest.raises(gradest.InvalidInputError, match="checkpoint"):
+        Reverse(checkpoint=-1)

@@ -1,0 +1,133 @@
+"""Hyper-parameters of a wrong type are refused by name, whichever estimator; NumPy's scalars are numbers."""
+
+import pickle
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, fields, replace
+from fractions import Fraction
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+
+import gradest
+from gradest import InvalidTypeError
+from gradest.estimators import EvolutionStrategy, FiniteDifference, Forward
+from gradest.fields import require_field_types
+
+NAMES = [*gradest.names("estimators"), *gradest.names("problems")]
+PLAIN = (bool, int, float, str)
+
+
+def made(name: str, **given: Any) -> Any:
+    group = "estimators" if name in gradest.names("estimators") else "problems"
+    return (gradest.get_estimator if group == "estimators" else gradest.get_problem)(name, **given)
+
+
+def plain_fields(name: str) -> list[str]:
+    """Return the fields whose default says what they are, a truth value, a number or a word; a data set has a class."""
+    thing = made(name)
+    fixed = dict(gradest.registry.ESTIMATORS[name].arguments) if name in gradest.registry.ESTIMATORS else {}
+    return [f.name for f in fields(thing) if type(f.default) in PLAIN and f.name not in {*fixed, "dataset"}]
+
+
+@pytest.mark.parametrize(("name", "field"), [(n, f) for n in NAMES for f in plain_fields(n)], ids=str)
+def test_every_plain_field_refuses_an_object_of_no_type(name: str, field: str) -> None:
+    for wrong in (object(), [object()], {"a": 1}, 1j, np.zeros(2)):
+        with pytest.raises(
+            InvalidTypeError, match=rf"^{field} of \w+ must be .*; found .* of type {type(wrong).__name__}"
+        ):
+            made(name, **{field: wrong})
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "asked"),
+    [
+        ("es", {"sigma": "a"}, "sigma of EvolutionStrategy must be a number; found 'a' of type str"),
+        ("es", {"sigma": True}, "a number; found True of type bool"),
+        ("es", {"sigma": None}, "a number; found None of type NoneType"),
+        ("es", {"num_samples": 2.5}, "an integer; found 2.5 of type float"),
+        ("es", {"num_samples": 10.0}, "an integer; found 10.0 of type float; pass 10"),
+        ("es", {"num_samples": "10"}, "an integer; found '10' of type str"),
+        ("es", {"num_samples": True}, "an integer; found True of type bool"),
+        ("es", {"antithetic": "yes"}, "antithetic of EvolutionStrategy must be True or False; found 'yes'"),
+        ("es", {"antithetic": 1}, "True or False; found 1 of type int"),
+        ("es", {"shaping": 3}, "a string or None; found 3"),
+        ("fd-central", {"step": None}, "step of FiniteDifference must be a string or a number; found None"),
+        ("fd-central", {"order": 2.0}, "an integer or None; found 2.0 of type float; pass 2"),
+        ("fd-central", {"coordinates": (0.5,)}, "a sequence, each an integer, an integer or None; found"),
+        ("fd-central", {"coordinates": np.arange(2)}, "found array.* of type ndarray"),
+        ("reverse", {"checkpoint": 1.5}, "checkpoint of Reverse must be True or False or an integer; found 1.5"),
+        ("guided-es", {"guides": 3}, "guides of GuidedES must be a sequence or None"),
+        ("mlp", {"widths": 5}, "widths of MLP must be a sequence, each an integer; found 5"),
+        ("quadratic", {"size": "3"}, "size of Quadratic must be an integer; found '3'"),
+    ],
+    ids=str,
+)
+def test_the_message_says_what_was_asked_and_found(name: str, given: dict[str, Any], asked: str) -> None:
+    with pytest.raises(InvalidTypeError, match=asked) as caught:
+        made(name, **given)
+    assert isinstance(caught.value, TypeError)
+
+
+def test_numbers_of_any_library_are_numbers() -> None:
+    count: Any
+    sigma: Any
+    for count in (np.int64(3), np.uint8(3), 3):
+        assert EvolutionStrategy(num_samples=count).num_samples == 3
+    for sigma in (np.float32(0.5), np.float64(0.5), np.int32(1), 1, Fraction(1, 2)):
+        assert EvolutionStrategy(sigma=sigma).sigma == sigma
+    assert made("es", antithetic=np.bool_(True)).antithetic
+    assert FiniteDifference(coordinates=[np.int64(1), 0]).coordinates == (1, 0)  # type: ignore[arg-type]
+    with pytest.raises(InvalidTypeError, match=r"pass float\(...\) of it"):
+        EvolutionStrategy(sigma=np.array(0.5))  # type: ignore[arg-type]
+
+
+def test_positional_arguments_copies_and_pickles_are_asked_alike() -> None:
+    with pytest.raises(InvalidTypeError, match="path of Forward"):
+        Forward("auto", 3)  # type: ignore[arg-type]
+    with pytest.raises(InvalidTypeError, match="sigma"):
+        replace(EvolutionStrategy(), sigma="wide")  # type: ignore[arg-type]
+    assert pickle.loads(pickle.dumps(Forward("gradest", "dense", 7))) == Forward("gradest", "dense", 7)
+
+
+@dataclass(frozen=True)
+class Plugin(gradest.Estimator):
+    """An estimator of somebody else's, whose own `__post_init__` asks nothing."""
+
+    family = "plugin"
+    source = formula = cost_formula = "an example"
+
+    mode: Literal["fast", "slow"] = "fast"
+    weights: Sequence[float] = (1.0,)
+    anything: Any = None
+    sloppy: int = None  # type: ignore[assignment]
+    other: "EvolutionStrategy | None" = None
+
+    def cost(self, layout: gradest.Layout) -> gradest.Cost:
+        return gradest.Cost()
+
+    def prepare_kernel(
+        self, objective: gradest.Objective, *, executor: Executor | None = None
+    ) -> gradest.PreparedKernel:
+        raise NotImplementedError
+
+
+def test_a_plugin_is_asked_without_a_line_of_its_own() -> None:
+    assert Plugin(weights=[1, 2.5], anything=object(), sloppy=None, other="left to the class")  # type: ignore[arg-type]
+    with pytest.raises(InvalidTypeError, match="mode of Plugin must be one of 'fast', 'slow'; found 'medium'"):
+        Plugin(mode="medium")  # type: ignore[arg-type]
+    with pytest.raises(InvalidTypeError, match="weights of Plugin must be a sequence, each a number"):
+        Plugin(weights=("1",))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        Plugin(unknown=3)  # type: ignore[call-arg]
+
+
+@dataclass
+class Unresolved:
+    there: "NotImported" = 3  # type: ignore[name-defined]  # noqa: F821
+
+
+def test_annotations_that_cannot_be_read_are_asked_nothing() -> None:
+    require_field_types(Unresolved, (), {"there": "anything"})
+    require_field_types(int, (3,), {})
