@@ -4,7 +4,6 @@ A few evaluations at the start point, made once when an estimator that only eval
 """
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from gradest.backend import Leaves
 from gradest.errors import NoiseWarning
 from gradest.evaluation.user_function import UserFunction
 from gradest.operations import Data
+from gradest.user_warnings import warn_user
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,11 @@ def verify(function: UserFunction, leaves: Leaves, data: Data) -> Verification:
         else:
             noise = _distance(*pair)
     if noise:
-        warnings.warn(
+        warn_user(
             f"two evaluations of the loss at one point differ by {noise:.3g} (the value is {one:.6g}): differences of "
             "its values are partly noise; pass the random seed or key as an argument so that it is the same each time, "
             "measure the noise with step='noise' (finite differences), or take a larger step or sigma",
             NoiseWarning,
-            stacklevel=2,
         )
     return Verification(noise, evaluations)
 
