@@ -4,7 +4,6 @@ A few evaluations at the start point, made once when an estimator that only eval
 """
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from gradest.dtypes import epsilon, shortest_epsilon
 from gradest.errors import NoiseWarning
 from gradest.evaluation.user_function import UserFunction
 from gradest.operations import Data
+from gradest.user_warnings import warn_user
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,11 @@ def verify(function: UserFunction, leaves: Leaves, data: Data) -> Verification:
         if near != one:
             break
     if noise:
-        warnings.warn(
+        warn_user(
             f"two evaluations of the loss at one point differ by {noise:.3g} (the value is {one:.6g}): differences of "
             "its values are partly noise; pass the random seed or key as an argument so that it is the same each time, "
             "measure the noise with step='noise' (finite differences), or take a larger step or sigma",
             NoiseWarning,
-            stacklevel=2,
         )
     whole = one.is_integer() and near.is_integer()
     precision = _precision(backend, first, () if whole or one == near else (one, near))

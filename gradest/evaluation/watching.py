@@ -1,12 +1,11 @@
 """Says what the function values of one estimate show: that some are not finite, or that none differs."""
 
-import warnings
-
 import numpy as np
 
 from gradest.errors import FlatLossWarning, NonFiniteWarning
 from gradest.evaluation.verification import Verification
 from gradest.operations import NumpyArray
+from gradest.user_warnings import warn_user
 
 
 class ValuesSeen:
@@ -48,29 +47,26 @@ class ValuesSeen:
             points that lie alike about a symmetric one, and is not flat for that.
         """
         if self.bad:
-            warnings.warn(
+            warn_user(
                 f"{self.bad} of {self.count} function values are NaN or infinite, and so is what is made of them; "
                 f"{remedy}",
                 NonFiniteWarning,
-                stacklevel=2,
             )
         if self.level and first_look is not None and first_look.level:
-            warnings.warn(
+            warn_user(
                 f"the loss is {self._low:.6g} at all {self.count} points where it was evaluated: it does not depend on "
                 "these parameters (is the model closed over, instead of taken from the argument?), or changes in steps "
                 "(accuracy, rounding, argmax), or by less than its rounding",
                 FlatLossWarning,
-                stacklevel=2,
             )
 
 
 def warn_if_whole(first_look: Verification | None) -> None:
     """Warn where a loss takes whole numbers alone: a difference quotient of them is zero, or a jump over the step."""
     if first_look is not None and first_look.whole:
-        warnings.warn(
+        warn_user(
             "the loss takes whole numbers: a quotient of their differences is zero, or a jump divided by the step, and "
             "no slope; use an estimator that smooths ('es' or 'spsa' with a sigma that crosses several jumps), or "
             "return the number before it is rounded",
             FlatLossWarning,
-            stacklevel=2,
         )

@@ -5,7 +5,6 @@ error estimate that supposes a smooth loss sees. Kinks can be seen only in a los
 knows no rule and no estimator.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -20,6 +19,7 @@ from gradest.finite_differences.displaced_losses import Displacement, perturbed_
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, Data
+from gradest.user_warnings import warn_user
 
 KINKS = ("ignore", "mark", "warn")
 """What to do about kinks: not look for them, mark them in the estimate, or mark them and warn."""
@@ -79,9 +79,8 @@ def warn_of_crossings(layout: Layout, crossings: NDArray[np.bool_]) -> None:
     blocks = zip(layout.names, layout.offsets, layout.sizes, strict=True)
     counts = {name: (int(crossings[start : start + size].sum()), size) for name, start, size in blocks}
     where = ", ".join(f"{name!r} {count} of {size}" for name, (count, size) in counts.items() if count)
-    warnings.warn(
+    warn_user(
         f"{int(crossings.sum())} of {crossings.size} difference quotients cross a kink ({where}) and mix the slopes of "
         "its sides; take a shorter step, or leave these entries out by the estimate's `crossings`",
         KinkWarning,
-        stacklevel=2,
     )

@@ -1,6 +1,5 @@
 """Warns where rounding of the function values spoils the difference that a sampled slope is made from."""
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from gradest.dtypes import dtype_of
 from gradest.errors import NoiseWarning
 from gradest.operations import NumpyArray
+from gradest.user_warnings import warn_user
 
 LARGEST_ROUNDING = 0.05
 """Rounding of a slope, relative to its size, above which `NoiseWarning` is given."""
@@ -43,9 +43,8 @@ def warn_if_cancelled(
     size = float(np.sqrt(squares.mean()))
     if rounding > LARGEST_ROUNDING * size:
         share = f"{rounding / size:.2g} of it" if size else "all there is: the difference is zero"
-        warnings.warn(
+        warn_user(
             f"at sigma={sigma:g} function values differ by {size:.3g}, and rounding in {dtype_of(epsilon)} "
             f"is {share}; try a larger sigma, float64, or differences='exact' where the loss is a gradest Problem",
             NoiseWarning,
-            stacklevel=2,
         )

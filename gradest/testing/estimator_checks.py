@@ -7,6 +7,7 @@ from gradest.errors import InvalidInputError, UnsupportedError, unknown_name
 from gradest.estimator import Estimator
 from gradest.testing import (
     accuracy_checks,
+    block_checks,
     contract_checks,
     enumeration_checks,
     expectation_checks,
@@ -33,6 +34,7 @@ CHECKS: dict[str, Callable[[Subject], CheckResult]] = {
     "resolution": rng_checks.check_resolution,
     "distinct directions": rng_checks.check_distinct_directions,
     "pairs": rng_checks.check_pairs,
+    "blocks": block_checks.check_blocks,
     "chunks": invariance_checks.check_chunks,
     "workers": invariance_checks.check_workers,
     "backends": invariance_checks.check_backends,

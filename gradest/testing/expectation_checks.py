@@ -88,14 +88,25 @@ def check_scale(subject: Subject) -> CheckResult:
     """
     if not (subject.estimator.stochastic and subject.judged_by_length):
         return not_applicable("scale", "the estimator is deterministic, or does not claim the gradient's length")
-    target = Cubic().gradient_at_start
-    slopes = subject.quadratic_estimates @ target / float(target @ target)
-    found, error = float(np.mean(slopes)), float(np.std(slopes, ddof=1) / math.sqrt(len(slopes)))
+    found, error = _scale(subject.quadratic_estimates)
+
+    def scale_with(number: int) -> tuple[float, float]:
+        seeds = range(subject.seed, subject.seed + REPLICATES)
+        other, off = _scale(subject.estimates(subject.varied(num_samples=number, sigma=WIDE_SIGMA), Cubic(), seeds))
+        return other, 3 * off
+
     bound = max(deviations_allowed(subject.false_alarm) * error, ROUNDING)
     sigma = WIDE_SIGMA if subject.has("sigma") else None
-    hint = explain_factor(found, 3 * error, subject, sigma=sigma)
+    hint = explain_factor(found, 3 * error, subject, sigma=sigma, scale_with=scale_with)
     detail = f"found {found:.4g} +- {error:.2g} times the gradient, expected 1{hint}"
     return judged("scale", abs(found - 1), bound, detail, false_alarm=subject.false_alarm)
+
+
+def _scale(estimates: Floats) -> tuple[float, float]:
+    """Return how many times the gradient estimates of the quadratic are on average, and the standard error of it."""
+    target = Cubic().gradient_at_start
+    slopes = estimates @ target / float(target @ target)
+    return float(np.mean(slopes)), float(np.std(slopes, ddof=1) / math.sqrt(len(slopes)))
 
 
 def check_variance(subject: Subject) -> CheckResult:

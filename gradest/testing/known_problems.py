@@ -125,6 +125,11 @@ def network() -> Problem:
     return MLP(dataset=samples(), widths=(2,), batch=None)
 
 
+def layered() -> Problem:
+    """Return a multilayer perceptron of 32 parameters in six blocks, two matrices and two vectors of equal shapes."""
+    return MLP(dataset=samples(), widths=(3, 3), batch=None)
+
+
 def accuracy_problems() -> tuple[Problem, ...]:
     """Return smooth problems, of scalars, vectors and matrices, with closed-form gradients."""
     return (

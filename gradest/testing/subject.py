@@ -104,9 +104,17 @@ class Subject:
     @property
     def statistical(self) -> Estimator:
         """The estimator as it is in statistical tests: few directions, a wide radius."""
-        return self.with_few_samples(sigma=WIDE_SIGMA)
+        return replace(self.estimator, **statistical_settings(self.estimator))
 
     @cached_property
     def quadratic_estimates(self) -> Floats:
         """Independent estimates on the quadratic `Cubic()`, `(K, P)`."""
         return self.estimates(self.statistical, Cubic(), range(self.seed, self.seed + REPLICATES))
+
+
+def statistical_settings(estimator: Estimator) -> dict[str, Any]:
+    """Return the hyper-parameters that statistical tests change, where they are others, with the values used there."""
+    known = {f.name: getattr(estimator, f.name) for f in fields(estimator)}
+    number = known.get("num_samples")
+    used = {"num_samples": min(number, FEW_SAMPLES) if isinstance(number, int) else number, "sigma": WIDE_SIGMA}
+    return {name: value for name, value in used.items() if name in known and known[name] != value}

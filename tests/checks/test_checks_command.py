@@ -1,5 +1,7 @@
 """`gradest check` loads an estimator by name, module or file, prints a line a check and fails where one fails."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,21 @@ def test_a_wrong_estimator_in_a_file_ends_in_one_and_says_what_the_scale_suggest
     assert "a division by sigma is missing" in output
     assert "false alarm" in output
     assert "✓ configuration" in output
+
+
+def test_the_settings_that_checks_change_are_said() -> None:
+    _, output = run("es", "--checks", "scale")
+    assert "sigma=0.01" in output  # as given
+    assert "checks of means and variances run it with num_samples=5, sigma=0.3" in output
+    for unchanged in (("es", "--set", "sigma=0.3", "--set", "num_samples=4"), ("reverse", "--set", "engine=gradest")):
+        _, output = run(*unchanged, "--checks", "cost")
+        assert "run it with" not in output
+
+
+def test_the_command_runs_as_a_module_too() -> None:
+    command = [sys.executable, "-m", "gradest_bench.command.main", "list", "estimators"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "fd-central" in done.stdout
 
 
 def test_an_estimator_of_a_module_takes_hyperparameters() -> None:

@@ -1,10 +1,15 @@
 """`check_estimator` rejects every mutant by the check that is made for it, and passes the correct originals."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import pytest
 from support.mutants import MUTANTS
-from support.mutants_of_streams import StreamsByBackend
+from support.mutants_of_scale import MeanBaselineOverN
+from support.mutants_of_streams import OneStreamForAllBlocks, OneStreamOfLeaves, StreamsByBackend
 from support.residual_feedback import ResidualFeedback
 
+from gradest import Estimator
 from gradest.testing import CHECKS, check_estimator
 from gradest.testing.plain_estimators import PlainDifference, PlainEvolution
 
@@ -35,6 +40,41 @@ def test_a_mutant_is_rejected_by_the_check_made_for_it(fault: str) -> None:
     assert result.applies, str(result)
     assert not result.passed, str(result)
     assert check == "configuration" or not result.detail.startswith("raised"), str(result)
+
+
+@pytest.mark.parametrize("mutant", [OneStreamOfLeaves(), OneStreamForAllBlocks()], ids=lambda m: type(m).__name__)
+def test_shared_noise_is_not_taken_for_a_wrong_division(mutant: Estimator) -> None:
+    """Its scale lies near (N - 1) / N for the few directions of the test, and does not change with their number."""
+    scale, blocks = check_estimator(mutant, checks=["scale", "blocks"])
+    assert not scale.passed
+    assert not blocks.passed
+    assert "are moved by the same noise" in scale.detail
+    assert "N - 1" not in scale.detail
+    assert "the same noise moves both" in blocks.detail
+
+
+@pytest.mark.parametrize("number", [2, 3, 5, 20])
+def test_a_wrong_division_is_still_named(number: int) -> None:
+    (result,) = check_estimator(MeanBaselineOverN(num_samples=number), checks=["scale"])
+    assert not result.passed
+    assert "it divides by N where the baseline asks for N - 1" in result.detail
+
+
+@dataclass(frozen=True)
+class NearARatio(PlainEvolution):
+    """Shrunk by a factor that is (N - 1) / N for the five directions of the test by chance, and depends on no N."""
+
+    num_samples: int = 20
+
+    def slopes(self, f: Any, x: Any, v: Any) -> Any:
+        return 0.8 * super().slopes(f, x, v)
+
+
+def test_a_ratio_that_fits_by_chance_is_not_named() -> None:
+    (result,) = check_estimator(NearARatio(), checks=["scale"])
+    assert not result.passed
+    assert "found 0.8" in result.detail or "found 0.7" in result.detail
+    assert "N - 1" not in result.detail
 
 
 @pytest.mark.parametrize("backend", ["torch", "jax"])

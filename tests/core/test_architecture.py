@@ -13,7 +13,7 @@ FRAMEWORKS = {"jax", "jaxlib", "torch", "mxnet", "sklearn", "mlxtend", "scipy", 
 ORDER = [  # the rooms of the core: each may import only those before it (and its own package)
     {"version", "errors", "dtypes", "vocabulary"},
     {"tree", "layout", "operations", "estimate", "target", "registry", "primitives", "signature", "fields"},
-    {"datasets", "chunking"},
+    {"datasets", "chunking", "user_warnings"},
     {"backend", "problem"},
     {"tangents", "arguments", "counting", "case"},
     {"problems", "autodiff", "form", "directions", "graphs"},
@@ -126,6 +126,16 @@ def test_only_the_clock_measures_time() -> None:
         if module != "gradest.measurement.timing":
             attributes = {n.attr for n in ast.walk(ast.parse(EVERYTHING[module])) if isinstance(n, ast.Attribute)}
             assert not clocks & attributes, module
+
+
+def test_warnings_of_the_core_are_given_at_the_users_line() -> None:
+    """A `stacklevel` counts the frames of one door alone; `warn_user` walks out of all of them."""
+    for module in CORE:
+        attributes = [n for n in ast.walk(ast.parse(EVERYTHING[module])) if isinstance(n, ast.Attribute)]
+        warned = any(
+            n.attr == "warn" and isinstance(n.value, ast.Name) and n.value.id == "warnings" for n in attributes
+        )
+        assert not warned or module == "gradest.user_warnings", module
 
 
 def test_files_are_short() -> None:

@@ -9,6 +9,8 @@ import numpy as np
 
 from gradest import Objective
 from gradest.estimator import PreparedKernel
+from gradest.estimators.evolution import EvolutionStrategy
+from gradest.estimators.forward_gradient import ForwardGradient
 from gradest.operations import NumpyArray as Array
 from gradest.testing.plain_estimators import PlainEvolution, Shape
 
@@ -137,3 +139,62 @@ class SharedNoiseInChunks(PlainEvolution):
 class SharedNoiseInAll(PlainEvolution):
     def draw(self, key: Any, shape: Shape) -> Array:
         return np.repeat(super().draw(key, (1, shape[1])), shape[0], axis=0)
+
+
+class _Blocks:
+    """Directions whose blocks are made from those of another source by a fault."""
+
+    def __init__(self, source: Any, fault: Callable[[tuple[Any, ...]], tuple[Any, ...]]) -> None:
+        self._source = source
+        self._fault = fault
+
+    def block(self, start: int, stop: int) -> tuple[Any, ...]:
+        return self._fault(self._source.block(start, stop))
+
+
+def one_noise_a_shape(noise: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Keep noise by its shape, as a cache does whose key has forgotten the name."""
+    kept: dict[Any, Any] = {}
+    return tuple(kept.setdefault(values.shape, values) for values in noise)
+
+
+def one_stream_for_all(noise: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Begin the same stream anew for every block, of whatever shape."""
+    longest = max((values.reshape(len(values), -1) for values in noise), key=lambda rows: int(rows.shape[1]))
+    return tuple(longest[:, : values[0].size].reshape(values.shape) for values in noise)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneNoiseAShape(EvolutionStrategy):
+    def directions(self, key: Any, objective: Objective, **layout: Any) -> Any:
+        return _Blocks(super().directions(key, objective, **layout), one_noise_a_shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneStreamForAllBlocks(EvolutionStrategy):
+    def directions(self, key: Any, objective: Objective, **layout: Any) -> Any:
+        return _Blocks(super().directions(key, objective, **layout), one_stream_for_all)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneNoiseAShapeForward(ForwardGradient):
+    """Evaluates no plain values: only its estimates can tell."""
+
+    def directions(self, key: Any, objective: Objective, **layout: Any) -> Any:
+        return _Blocks(super().directions(key, objective, **layout), one_noise_a_shape)
+
+
+@dataclass(frozen=True)
+class OneStreamOfLeaves(PlainEvolution):
+    """As users write it: `default_rng(seed).standard_normal(leaf.shape)` for each leaf, of W (3, 2) and b (2,)."""
+
+    num_samples: int = 20
+
+    def draw(self, key: Any, shape: Shape) -> Array:
+        found = super().draw(key, shape)
+        sizes = {8: (6, 2), 32: (9, 3, 9, 3, 6, 2)}.get(shape[1], (shape[1],))
+        start = 0
+        for size in sizes:
+            found[:, start : start + size] = found[:, :size]
+            start += size
+        return found

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from gradest import Estimator, get_estimator
 from gradest.testing import CHECKS, CheckResult, check_estimator
+from gradest.testing.subject import statistical_settings
 from gradest_bench.command.options import CsvOption, parse_fields
 
 
@@ -44,7 +45,12 @@ def check(
 
 def show_results(console: Console, estimator: Estimator, results: Sequence[CheckResult]) -> None:
     """Print one line for each check that was made, then the others by name, and the sum."""
-    console.print(f"[bold]{estimator.name}[/]  {estimator!r}\n", highlight=False)
+    console.print(f"[bold]{estimator.name}[/]  {estimator!r}", highlight=False)
+    changed = statistical_settings(estimator)
+    if changed:
+        settings = ", ".join(f"{name}={value!r}" for name, value in changed.items())
+        console.print(f"[dim]checks of means and variances run it with {settings}[/]", highlight=False)
+    console.print()
     made = [result for result in results if result.applies]
     width = max((len(result.name) for result in made), default=0)
     for result in made:

@@ -115,3 +115,6 @@ def doctor() -> None:
 
 main.add_command(bench)
 main.add_command(check)
+
+if __name__ == "__main__":  # python -m gradest_bench.command.main, where no `gradest` is on the path
+    main(prog_name="gradest")
