@@ -11,6 +11,7 @@ parameters with leading axes `(K, ...)` give a loss of shape `(K,)`, so reductio
 This module knows no framework and no interpreter.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -200,8 +201,10 @@ class Operations(ABC):
     def softplus(self, x: Array) -> Array:
         """Return `log(1 + exp(x))` as `relu(x) + log1p(exp(-|x|))`, without overflow."""
         # log(1 + e^x) = x + log(1 + e^-x): with -|x| in the exponent nothing overflows and small results keep their
-        # digits.
-        return self.maximum(x, 0.0) + self.log1p(self.exp(-self.abs(x)))
+        # digits. One comparison decides for both terms: their kinks at 0 cancel then, whichever side 0 is counted to.
+        positive = self.greater(x, 0.0)
+        rest = self.log1p(self.exp(self.where(positive, -x, x)))
+        return self.where(positive, x, self.zeros_like(x)) + rest
 
     def affine(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
         """Return `x @ weight + bias` for x `(..., N, D)`, weight `(..., D, H)`, bias `(..., H)` or None."""
@@ -209,24 +212,45 @@ class Operations(ABC):
         return product if bias is None else product + self.expand_dims(bias, axis=-2)
 
     def logsumexp(self, x: Array) -> Array:
-        """Return `log(sum(exp(x)))` over the last axis, shifted by its maximum: `(..., C) -> (...)`."""
+        """Return `log(sum(exp(x)))` over the last axis, shifted by its maximum: `(..., C) -> (...)`.
+
+        Entries of -inf add nothing; of a row that has no others it is -inf, and its derivative is undefined (NaN).
+        """
         # The result does not depend on the shift, so its derivative by it is 0: held constant, none is computed (and
         # the kink of the maximum leaves no trace).
-        shift = self.stop_gradient(self.max(x, axis=-1, keepdims=True))
+        shift = self.max(self.stop_gradient(x), axis=-1, keepdims=True)
+        shift = self.where(self.greater(shift, -math.inf), shift, 0.0)  # -inf less -inf would be NaN
         return self.log(self.sum(self.exp(x - shift), axis=-1)) + self.max(shift, axis=-1)
 
     def softmax(self, x: Array) -> Array:
-        """Return `exp(x) / sum(exp(x))` over the last axis, shifted by its maximum."""
-        weights = self.exp(x - self.stop_gradient(self.max(x, axis=-1, keepdims=True)))
+        """Return `exp(x) / sum(exp(x))` over the last axis, shifted by its maximum.
+
+        It is 0 at entries of -inf, and so is its derivative by them; a row that has no others is 0 / 0, NaN.
+        """
+        weights = self.exp(x - self.max(self.stop_gradient(x), axis=-1, keepdims=True))
         return weights / self.sum(weights, axis=-1, keepdims=True)
 
     def softmax_cross_entropy(self, logits: Array, targets: Array) -> Array:
-        """Return the mean cross-entropy of softmax: logits `(..., N, C)`, one-hot targets `(N, C)` -> `(...)`.
+        """Return the mean cross-entropy of softmax: logits `(..., N, C)`, targets `(N, C)` -> `(...)`.
 
-        mean over N of `logsumexp(z) - <targets, z>`.
+        mean over N of `logsumexp(z) - <targets, z>`, where `0 * -inf` counts as 0.
+
+        Targets are one-hot labels or shares of the classes (label smoothing), none negative, each row of which adds up
+        to 1. A class whose logit is -inf is closed: where its target is 0 it has no part in the loss, and a target
+        above 0 for it makes the loss +inf (that there is no such probability is what the loss says). A row whose
+        classes are all closed has no softmax: the loss is NaN.
         """
-        losses = self.logsumexp(logits) - self.sum(logits * targets, axis=-1)
-        return self.mean(losses, axis=-1)
+        # Shifted before anything is subtracted: at logits of -1e5 the two terms agree in all but the last digits that
+        # float32 has. No digit is lost by the shift, and rows of targets that add up to 1 do not see it.
+        shifted = logits - self.max(self.stop_gradient(logits), axis=-1, keepdims=True)
+        picked = self.sum(self._open_classes(shifted, targets) * targets, axis=-1)
+        return self.mean(self.log(self.sum(self.exp(shifted), axis=-1)) - picked, axis=-1)
+
+    def _open_classes(self, z: Array, targets: Array) -> Array:
+        """Return logits with 0 in place of -inf, but where a target asks for the class: `0 * -inf` is NaN."""
+        # By the logit first: where that is finite it stays, so that a target that moves away from 0 has its derivative.
+        finite = self.where(self.greater(z, -math.inf), z, 0.0)
+        return self.where(self.greater(targets, 0.0), z, finite)
 
     def softmax_cross_entropy_and_gradient(self, logits: Array, targets: Array) -> tuple[Array, Array]:
         """Return `softmax_cross_entropy` and its derivative by the logits, `(softmax(z) - targets) / N`.

@@ -56,13 +56,15 @@ class JaxOperations(Operations):
 
     def abs(self, x: Array) -> Array:
         if jnp.iscomplexobj(x):
-            return jnp.where(x.real < 0, -x, x)
+            # The analytic continuation: |z| itself is not analytic. Its slope at 0 is 0.
+            return jnp.where(x.real < 0, -x, jnp.where(x.real == 0, 0, x))
         return x * jnp.sign(x)  # jnp.abs has derivative 1 at 0, not 0
 
     def maximum(self, x: Array, y: Array | float) -> Array:
-        if jnp.iscomplexobj(x):
-            return jnp.where(jnp.real(y) > x.real, y, x)
-        return jnp.maximum(x, y)
+        if not (jnp.iscomplexobj(x) or jnp.iscomplexobj(y)):
+            return jnp.maximum(x, y)
+        real = jnp.real(x)
+        return jnp.where((real > jnp.real(y)) | jnp.isnan(real), x, y)  # a tie is y's, as for the interpreters
 
     def greater(self, x: Array, y: Array | float) -> Array:
         # jnp.greater decides between equal real parts by the imaginary ones, which hold the complex step alone.
@@ -70,9 +72,11 @@ class JaxOperations(Operations):
 
     def max(self, x: Array, *, axis: int, keepdims: bool = False) -> Array:
         if jnp.iscomplexobj(x):
-            place = jnp.argmax(x.real, axis=axis, keepdims=True)
-            largest = jnp.take_along_axis(x, place, axis=axis)
-            return largest if keepdims else jnp.squeeze(largest, axis=axis)
+            largest = jnp.max(x.real, axis=axis, keepdims=True)
+            attained = x.real == largest  # tied entries share the derivative equally, as by jnp.max
+            step = jnp.mean(x.imag, axis=axis, keepdims=True, where=attained)
+            result = lax.complex(largest, step)
+            return result if keepdims else jnp.squeeze(result, axis=axis)
         return jnp.max(x, axis=axis, keepdims=keepdims)
 
     def constant(self, values: NDArray[Any], *, like: Array) -> Array:
@@ -115,4 +119,5 @@ class NativeJaxOperations(JaxOperations):
     def softmax_cross_entropy(self, logits: Array, targets: Array) -> Any:
         if jnp.iscomplexobj(logits):
             return super().softmax_cross_entropy(logits, targets)
-        return -jnp.mean(jnp.sum(jax.nn.log_softmax(logits, axis=-1) * targets, axis=-1), axis=-1)
+        shares = self._open_classes(jax.nn.log_softmax(logits, axis=-1), targets)
+        return -jnp.mean(jnp.sum(shares * targets, axis=-1), axis=-1)

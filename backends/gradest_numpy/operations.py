@@ -1,5 +1,6 @@
 """gradest's operations in NumPy."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,11 @@ BLOCK_ENTRIES = 65_536
 
 
 class NumpyOperations(Operations):
-    """Carries out each operation by the NumPy function of the same meaning."""
+    """Carries out each operation by the NumPy function of the same meaning.
+
+    Complex arrays (the complex step) are compared by their real parts, at a tie too: NumPy's own order goes on to the
+    imaginary ones, which hold the step alone.
+    """
 
     exp: Any = staticmethod(np.exp)
     log: Any = staticmethod(np.log)
@@ -24,16 +29,25 @@ class NumpyOperations(Operations):
     log1p: Any = staticmethod(log1p)
     tanh: Any = staticmethod(np.tanh)
     sqrt: Any = staticmethod(np.sqrt)
-    maximum: Any = staticmethod(np.maximum)
-    greater: Any = staticmethod(np.greater)
     where: Any = staticmethod(np.where)
     matmul: Any = staticmethod(np.matmul)
     reshape: Any = staticmethod(np.reshape)
     zeros_like: Any = staticmethod(np.zeros_like)
 
     def abs(self, x: Array) -> Array:
-        # the analytic continuation, for the complex step: |z| itself is not analytic
-        return np.where(x.real < 0, -x, x) if np.iscomplexobj(x) else np.abs(x)
+        if not np.iscomplexobj(x):
+            return np.abs(x)
+        # The analytic continuation, for the complex step: |z| itself is not analytic. Its slope at 0 is 0.
+        return np.where(x.real < 0, -x, np.where(x.real == 0, 0, x))
+
+    def maximum(self, x: Array, y: Array | float) -> Array:
+        if not (np.iscomplexobj(x) or np.iscomplexobj(y)):
+            return np.maximum(x, y)
+        real = np.real(x)
+        return np.where((real > np.real(y)) | np.isnan(real), x, y)  # a tie is y's, as for the interpreters
+
+    def greater(self, x: Array, y: Array | float) -> Array:
+        return np.greater(np.real(x), np.real(y)) if np.iscomplexobj(x) or np.iscomplexobj(y) else np.greater(x, y)
 
     def sum(self, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
         return np.add.reduce(x, axis=axis, keepdims=keepdims)  # what `x.sum` calls, without the calls between
@@ -42,7 +56,15 @@ class NumpyOperations(Operations):
         return x.mean(axis=axis, keepdims=keepdims)
 
     def max(self, x: Array, *, axis: int, keepdims: bool = False) -> Array:
-        return x.max(axis=axis, keepdims=keepdims)
+        if not np.iscomplexobj(x):
+            return x.max(axis=axis, keepdims=keepdims)
+        largest = x.real.max(axis=axis, keepdims=True)
+        attained = x.real == largest  # tied entries share the derivative equally
+        count = attained.sum(axis=axis, keepdims=keepdims)
+        result = np.empty(count.shape, x.dtype)
+        result.real = largest.reshape(count.shape)
+        result.imag = np.where(attained, x.imag, 0).sum(axis=axis, keepdims=keepdims) / count
+        return result
 
     def matrix_transpose(self, x: Array) -> Array:
         return x.swapaxes(-1, -2)
@@ -91,6 +113,17 @@ class NumpyOperations(Operations):
                     side[...] = function(side)
         return result.reshape(2 * len(change), *change.shape[1:])
 
+    def softplus(self, x: Array) -> Array:
+        if np.iscomplexobj(x):
+            return super().softplus(x)
+        return np.maximum(x, 0) + log1p(np.exp(-np.abs(x)))  # the same, without two choices that copy
+
+    def _open_classes(self, z: Array, targets: Array) -> Array:
+        # As above: where every class is open, which the least logit tells, there is nothing to do.
+        if z.real.min(initial=0.0) > -math.inf:
+            return z
+        return super()._open_classes(z, targets)
+
     def piecewise(
         self, x: Array, far: Array, on_far: Callable[[Array], Array], on_near: Callable[[Array], Array]
     ) -> Array:
@@ -110,7 +143,7 @@ class NativeNumpyOperations(NumpyOperations):
         return product
 
     def relu(self, x: Array) -> Array:
-        return np.maximum(x, 0)
+        return super().relu(x) if np.iscomplexobj(x) else np.maximum(x, 0)
 
     def both_sides(self, function: Callable[[Array], Array], x: Array, change: Array, radius: float) -> Array:
         # The two sides share their exponentials, which tanh by itself cannot; `elementary` states the error.
@@ -119,17 +152,21 @@ class NativeNumpyOperations(NumpyOperations):
         return super().both_sides(function, x, change, radius)
 
     def softmax_cross_entropy(self, logits: Array, targets: Array) -> Array:
+        if logits.dtype.kind == "c" or targets.ndim != 2:
+            return super().softmax_cross_entropy(logits, targets)
         shifted = logits - logits.max(axis=-1, keepdims=True)
-        picked = np.einsum("...nc,nc->...", shifted, targets)
+        picked = self._picked(shifted, targets, "...nc,nc->...")
         np.exp(shifted, out=shifted)
         return (np.log(shifted.sum(axis=-1)).sum(axis=-1) - picked) / _count(logits)
 
     def softmax_cross_entropy_and_gradient(self, logits: Array, targets: Array) -> tuple[Array, Array]:
+        if logits.dtype.kind == "c" or targets.ndim != 2:
+            return super().softmax_cross_entropy_and_gradient(logits, targets)
         # Classes outermost: NumPy reduces over a long contiguous axis several times faster than over a short last one.
         count = _count(logits)
         weights, wanted = logits.swapaxes(-1, -2).copy(), targets.swapaxes(-1, -2).copy()
         weights -= np.maximum.reduce(weights, axis=-2, keepdims=True)
-        picked = np.add.reduce(weights * wanted, axis=(-1, -2))
+        picked = self._picked(weights, wanted, "...cn,cn->...")
         np.exp(weights, out=weights)
         totals = np.add.reduce(weights, axis=-2, keepdims=True)
         value = (np.add.reduce(np.log(totals), axis=(-1, -2)) - picked) / count
@@ -138,6 +175,20 @@ class NativeNumpyOperations(NumpyOperations):
         wanted /= count
         weights -= wanted
         return value, weights.swapaxes(-1, -2)
+
+    def _picked(self, shifted: Array, targets: Array, axes: str) -> Array:
+        """Return the sum of `targets * shifted` over the axes named, where `0 * -inf` counts as 0."""
+        picked = _inner(shifted, targets, axes)
+        # A closed class shows in the sum, as NaN: the logits need not be looked through for one.
+        found = picked == picked  # of one number `all` would take longer than the sum
+        if found if shifted.ndim == 2 else found.all():
+            return picked
+        return _inner(self._open_classes(shifted, targets), targets, axes)
+
+
+def _inner(x: Array, y: Array, axes: str) -> Array:
+    """Return inner products, by BLAS where there is one alone. Neither way warns of NaN."""
+    return np.vdot(x, y) if x.ndim == 2 else np.einsum(axes, x, y)
 
 
 def _count(logits: Array) -> Array:

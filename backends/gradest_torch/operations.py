@@ -1,5 +1,6 @@
 """gradest's operations in PyTorch; the native ones are those of `torch.nn.functional`."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -38,12 +39,17 @@ class TorchOperations(Operations):
     zeros_like = _function(torch.zeros_like)
 
     def abs(self, x: Tensor) -> Tensor:
-        return torch.where(x.real < 0, -x, x) if x.is_complex() else torch.abs(x)
+        # The analytic continuation: |z| itself is not analytic. Its slope at 0 is 0, as that of torch.abs is.
+        return torch.where(x.real < 0, -x, torch.where(x.real == 0, 0, x)) if x.is_complex() else torch.abs(x)
 
     def maximum(self, x: Tensor, y: Tensor | float) -> Tensor:
         # torch.maximum takes no numbers, and has no order for complex tensors.
         other = y if isinstance(y, Tensor) else torch.as_tensor(y, dtype=x.dtype, device=x.device)
-        return torch.where(other.real > x.real, other, x) if x.is_complex() else torch.maximum(x, other)
+        if not (x.is_complex() or other.is_complex()):
+            return torch.maximum(x, other)
+        real = x.real if x.is_complex() else x
+        mine = real > (other.real if other.is_complex() else other)
+        return torch.where(mine | real.isnan(), x, other)  # a tie is y's, as for the interpreters
 
     def greater(self, x: Tensor, y: Tensor | float) -> Tensor:
         other = y.real if isinstance(y, Tensor) and y.is_complex() else y
@@ -57,8 +63,13 @@ class TorchOperations(Operations):
 
     def max(self, x: Tensor, *, axis: int, keepdims: bool = False) -> Tensor:
         if x.is_complex():
-            largest = torch.take_along_dim(x, torch.argmax(x.real, dim=axis, keepdim=True), dim=axis)
-            return largest if keepdims else largest.squeeze(axis)
+            largest = torch.amax(x.real, dim=axis, keepdim=True)
+            attained = x.real == largest  # tied entries share the derivative equally, as by amax
+            # Not a product: PyTorch adds a real -inf to complex numbers with an imaginary part of NaN (2.13).
+            steps = torch.where(attained, x.imag, 0.0)
+            step = torch.sum(steps, dim=axis, keepdim=True) / torch.sum(attained, dim=axis, keepdim=True)
+            result = torch.complex(largest, step)
+            return result if keepdims else result.squeeze(axis)
         # Not torch.max: it gives the whole derivative to one of several equal entries, amax an equal share to each.
         return torch.amax(x, dim=axis, keepdim=keepdims)
 
@@ -76,6 +87,21 @@ class TorchOperations(Operations):
 
     def constant(self, values: NDArray[Any], *, like: Tensor) -> Tensor:
         return torch.from_numpy(np.array(values, order="C")).to(dtype=like.dtype, device=like.device)
+
+    def _open_classes(self, z: Tensor, targets: Tensor) -> Tensor:
+        # The least logit tells whether any class is closed. Asked on the CPU alone: a GPU would have to be waited for.
+        real = z.real if z.is_complex() else z
+        if z.device.type == "cpu" and _number(real.detach().min()) > -math.inf:
+            return z
+        return super()._open_classes(z, targets)  # type: ignore[return-value]  # tensors of PyTorch's
+
+
+def _number(x: Tensor) -> float:
+    """Return the value of a tensor of one number, NaN where a transformation (vmap) has it: there it has many."""
+    try:
+        return x.item()
+    except RuntimeError:
+        return math.nan
 
 
 class NativeTorchOperations(TorchOperations):
@@ -107,6 +133,10 @@ class NativeTorchOperations(TorchOperations):
     def softmax_cross_entropy(self, logits: Tensor, targets: Tensor) -> Any:
         if logits.is_complex():
             return super().softmax_cross_entropy(logits, targets)
-        if logits.dim() == 2:  # the fused one takes classes on axis 1 alone, and a population has another axis in front
-            return functional.cross_entropy(logits, targets)
-        return -torch.sum(torch.log_softmax(logits, dim=-1) * targets, dim=-1).mean(dim=-1)
+        # The fused one takes classes on axis 1 alone, and a population has another axis in front.
+        if logits.dim() == targets.dim() == 2:
+            loss = functional.cross_entropy(logits, targets)
+            if logits.device.type == "cpu" and not math.isnan(_number(loss.detach())):  # NaN: perhaps a closed class
+                return loss
+        shares = torch.log_softmax(logits, dim=-1)
+        return -torch.sum(self._open_classes(shares, targets) * targets, dim=-1).mean(dim=-1)

@@ -159,18 +159,8 @@ class Program(Interpreter):
             arguments = (nodes[x.number] if isinstance(x, _Reference) else x for x in entry.arguments)
             nodes[entry.number] = getattr(tape, entry.name)(*arguments, **entry.options)
         # What later segments use of this one has its cotangent from them, and is now an end of the segment's own graph.
-        seeds = [entry.number for entry in entries if entry.number in cotangents and nodes[entry.number].moves]
-        total = None
-        for number in seeds:
-            cotangent = cotangents.pop(number)
-            node = nodes[number]
-            # Pulling 1 back through sum_n <node_n, cotangent_n> pulls all cotangents back at once: its derivative by
-            # node_n is cotangent_n. The result's own cotangent is 1, and `pull_back` begins there: None stands for it.
-            part = node if cotangent is None else tape.sum(tape.multiply(node, Node(tape, cotangent)))
-            total = part if total is None else tape.add(total, part)
-        if total is None:
-            return
-        tape.pull_back(total)
+        ends = [entry.number for entry in entries if entry.number in cotangents and nodes[entry.number].moves]
+        tape.pull_back(*[(nodes[number], cotangents.pop(number)) for number in ends])  # None, for 1, is the result's
         for number, node in start.items():
             # Of values that earlier segments made: those carry them on. A value used by several segments adds them up.
             if node.moves and node.cotangent is not None:

@@ -46,7 +46,9 @@ UNARY: Mapping[str, Derivative] = {
 
 def maximum_shares(ops: Operations, x: Array, y: Array | float) -> Array:
     """Return `d max(x, y) / dx`: 1 where x > y and 0 elsewhere; a tie is y's, so that `max(x, 0)` is `relu`."""
-    return step(ops, x - y)
+    # By comparison and not by the sign of x - y, which is NaN where both are -inf (masks).
+    zero = ops.zeros_like(ops.maximum(x, y))
+    return ops.where(ops.greater(x, y), zero + 1.0, zero)
 
 
 def max_shares(ops: Operations, x: Array, *, axis: int) -> Array:

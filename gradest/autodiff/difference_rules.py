@@ -5,6 +5,7 @@ written so that nothing cancels, and is accurate to rounding for small d. It hol
 would overflow or cancel itself, d is large and the direct subtraction is chosen, right to a rounding of the values.
 """
 
+import math
 from collections.abc import Callable, Mapping
 
 from gradest.operations import Array, Operations
@@ -114,6 +115,8 @@ UNARY: Mapping[str, Difference] = {
 def logsumexp_difference(ops: Operations, x: Array, d: Array) -> Array:
     """Return the difference of `log(sum(exp(x)))` over the last axis, for x `(..., C)` and d `(K, ..., C)`."""
     # log(sum e^(x + d) / sum e^x) = log(sum p e^d) = log(1 + sum p (e^d - 1)) for p = softmax(x), which sums to 1.
+    # Far steps are counted from the largest entry: at x = 1e5 the sum x + d would have lost half of d's digits.
+    x = _below_largest(ops, x)
     weights, y = ops.softmax(x), ops.logsumexp(x)
     difference = ops.piecewise(
         d,
@@ -134,4 +137,22 @@ def softmax_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
         return (growth - y * total) / (1.0 + total)
 
     far = ops.greater(ops.max(ops.abs(d), axis=-1, keepdims=True), FAR)
+    x = _below_largest(ops, x)
     return ops.piecewise(d, far, lambda e: ops.softmax(x + e) - y, near)
+
+
+def _below_largest(ops: Operations, x: Array) -> Array:
+    """Return x less its largest entry along the last axis, which softmax and differences of logsumexp do not see."""
+    return x - ops.max(x, axis=-1, keepdims=True)
+
+
+def gap_between(ops: Operations, x: Array | float, y: Array | float) -> Array:
+    """Return `x - y`, and 0 where both are -inf: of two masked entries neither is ahead."""
+    if isinstance(x, int | float):
+        return (0.0 if x == y else x - y) if isinstance(y, int | float) else -gap_between(ops, y, x)  # type: ignore[return-value]  # of two numbers, a number
+    zero = ops.zeros_like(x)
+    y = y + zero  # an array, if it was a number
+    largest = ops.maximum(x, y)
+    real = ops.greater(largest, -math.inf)
+    # Where it is not, both are -inf, or one is NaN and stays so in the maximum with 0.
+    return ops.where(real, x, ops.maximum(largest, 0.0)) - ops.where(real, y, 0.0)

@@ -64,29 +64,30 @@ class DualOperations(PairOperations):
         value = self.ops.max(x.primal, axis=axis, keepdims=keepdims)
         if x.change is None:
             return Pair(self, value)
-        # The derivative is a weighted sum of tangents. Written as operations on pairs, it keeps the tangents'
-        # structure.
-        shares = Pair(self, rules.max_shares(self.ops, x.primal, axis=axis))
-        moved = self.sum(self.multiply(x, shares), axis=axis, keepdims=keepdims)
-        return Pair(self, value, moved.change)
+        return Pair(self, value, self._weighted(x, rules.max_shares(self.ops, x.primal, axis=axis), axis, keepdims))
 
     def logsumexp(self, x: Pair) -> Pair:
         value = self.ops.logsumexp(x.primal)
         if x.change is None:
             return Pair(self, value)
         # d lse(x) = sum(softmax(x) dx). The portable form would push K tangents through an exp and a log instead.
-        weighted = self.multiply(x, Pair(self, self.ops.softmax(x.primal)))
-        return Pair(self, value, self.sum(weighted, axis=-1).change)
+        return Pair(self, value, self._weighted(x, self.ops.softmax(x.primal), -1, False))
 
     def softmax(self, x: Pair) -> Pair:
         value = self.ops.softmax(x.primal)
-        weights = Pair(self, value)
         if x.change is None:
-            return weights
+            return Pair(self, value)
         # dy = y (dx - sum(y dx)): the Jacobian diag(y) - y y^T, applied and never made.
-        mean = self.sum(self.multiply(x, weights), axis=-1, keepdims=True).change
+        mean = self._weighted(x, value, -1, True)
         centred = linear.add_changes(self.ops, x.change, _opposite(mean), shape_of(value))
-        return Pair(self, value, self.multiply(weights, Pair(self, x.primal, centred)).change)
+        return Pair(self, value, self.multiply(Pair(self, value, centred), Pair(self, value)).change)
+
+    def _weighted(self, x: Pair, weights: Array, axis: int, keepdims: bool) -> Change:
+        """Return the sum of x's tangents along an axis, with weights that do not move."""
+        # Written as operations on pairs, it keeps the tangents' structure. The primal of the product is not asked for:
+        # it is that of the weights, since x itself may be -inf where its weight is 0.
+        weighted = self.multiply(Pair(self, weights, x.change), Pair(self, weights))
+        return self.sum(weighted, axis=axis, keepdims=keepdims).change
 
     def softmax_cross_entropy(self, logits: Pair, targets: Pair) -> Pair:
         if logits.change is None or targets.change is not None or len(logits.shape) != 2:

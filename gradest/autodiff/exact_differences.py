@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gradest.autodiff import linear_rules as linear
-from gradest.autodiff.difference_rules import UNARY, logsumexp_difference, softmax_difference
+from gradest.autodiff.difference_rules import UNARY, gap_between, logsumexp_difference, softmax_difference
 from gradest.autodiff.linear_rules import Change
 from gradest.autodiff.pairs import Pair, PairOperations, interpret, primal_of
 from gradest.autodiff.softmax_losses import softmax_loss_difference
@@ -75,8 +75,8 @@ class DifferenceOperations(PairOperations):
         ops = self.ops
         # Counted from the operand that was the larger, x or y: max(x + dx, y + dy) - x = max(dx, dy - gap), and alike
         # for y. Small steps stay small numbers, whichever side of the kink they end on.
-        gap = x - y
-        dx, dy = (0.0 * gap if d is None else d for d in (dx, dy))
+        gap = gap_between(ops, x, y)
+        dx, dy = (_no_change(ops, gap) if d is None else d for d in (dx, dy))
         return ops.where(ops.greater(gap, 0.0), ops.maximum(dx, dy - gap), ops.maximum(gap + dx, dy))
 
     def greater(self, x: Pair, y: Pair | float) -> Any:
@@ -91,13 +91,13 @@ class DifferenceOperations(PairOperations):
 
         def rule(a: Array, b: Array, p: Array, q: Array, *changes: Array | None) -> Array:
             da, db, dx, dy = changes
+            gap = gap_between(ops, p, q)
             # The condition may turn out otherwise after the change. Where it does, the result jumps from one branch to
             # the other, by their difference; where it does not, it changes as its branch does.
             after = ops.greater(moved(a, da), moved(b, db))
-            # Zeros made of the branches have their shape and dtype on every backend; the number 0 has neither.
-            stays_x, stays_y = (0.0 * (p - q) if d is None else d for d in (dx, dy))
-            onto_x = ops.where(before, stays_x, moved(p - q, dx))
-            onto_y = ops.where(before, moved(q - p, dy), stays_y)
+            stays_x, stays_y = (_no_change(ops, gap) if d is None else d for d in (dx, dy))
+            onto_x = ops.where(before, stays_x, moved(gap, dx))
+            onto_y = ops.where(before, moved(-gap, dy), stays_y)
             return ops.where(after, onto_x, onto_y)
 
         value = ops.where(before, primal_of(x), primal_of(y))
@@ -144,3 +144,9 @@ class DifferenceOperations(PairOperations):
         value = self.primal("softmax_cross_entropy", self.ops.softmax_cross_entropy, logits, targets)
         losses = softmax_loss_difference(self.ops, logits.primal, targets.primal, logits.change, self.shared)
         return Pair(self, value, Dense(losses))
+
+
+def _no_change(ops: Operations, like: Array) -> Array:
+    """Return zeros of the array's shape and dtype, which the number 0 has on no backend; of a number, 0."""
+    # Not 0 times it: entries of -inf (masks) would give NaN.
+    return 0.0 if isinstance(like, int | float) else ops.zeros_like(like)

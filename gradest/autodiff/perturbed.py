@@ -6,6 +6,7 @@ and change, one product for all K. An elementwise function is then evaluated at 
 one column where only that moves, else of K whole arrays. This module knows no framework.
 """
 
+import math
 import operator
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
@@ -112,7 +113,7 @@ class PerturbedOperations(Interpreter):
                 moved = self.ops.blockwise(lambda e: function(x.base + e) - base, d)  # type: ignore[arg-type]  # x moves
                 return Perturbed(self, base, wrap(moved))
             moved = function(*(x.base if d is None else x.base + d for x, d in zip(operands, changes, strict=True)))
-            return Perturbed(self, base, wrap(moved - base))
+            return Perturbed(self, base, wrap(self._rise(moved, base)))
         # 3. All K arrays; of both sides of a point where directions come in pairs, which can share exponentials.
         if len(operands) == 1 and isinstance(operands[0].change, Mirrored):
             base, change = operands[0].base, operands[0].change
@@ -121,6 +122,22 @@ class PerturbedOperations(Interpreter):
                 return Perturbed(self, None, values=self.ops.both_sides(function, base, half, change.radius))
         rank = max(len(shape_of(x.base) if x.values is None else x.shape) for x in operands)
         return Perturbed(self, None, values=function(*(x.whole(rank) for x in operands)))
+
+    def _rise(self, moved: Array, base: Array) -> Array:
+        """Return `moved - base`, and 0 where both are the same infinity: a mask of -inf stays one."""
+        ops = self.ops
+
+        def infinite() -> Array:
+            zero = ops.zeros_like(base)
+            return ops.greater(ops.where(ops.greater(-ops.abs(base), -math.inf), zero, zero + 1.0), 0.0)
+
+        def from_infinity(at: Array) -> Array:
+            # What is no longer that infinity is out of reach of `base + change`: the opposite one makes the sum NaN.
+            unchanged = ops.maximum(-ops.abs(at), 0.0)  # 0, or NaN where that is what it has become
+            return ops.where(ops.greater(at, base), -base, ops.where(ops.greater(base, at), -base, unchanged))
+
+        far = self.shared.compute("infinite", (base,), infinite)
+        return ops.piecewise(moved, far, from_infinity, lambda at: at - base)
 
     def linear(
         self,

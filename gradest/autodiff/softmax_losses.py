@@ -77,7 +77,9 @@ def _outer_difference(ops: Operations, logits: Array, targets: Array, change: Ou
 def _series(ops: Operations, logits: Array, targets: Array, weight: Array) -> tuple[Array, Array, tuple[Array, ...]]:
     """Return log p `(C, N, 1)`, the largest size of the weights less the target's `(N, n)`, and the moments."""
     samples, classes = (int(n) for n in logits.shape)
-    log_p = logits - ops.expand_dims(ops.logsumexp(logits), axis=-1)
+    # Shifted first: the logsumexp of logits of 1e5 is as coarse as they are.
+    shifted = logits - ops.max(logits, axis=-1, keepdims=True)
+    log_p = shifted - ops.expand_dims(ops.logsumexp(shifted), axis=-1)
     log_p = ops.reshape(ops.matrix_transpose(log_p), (classes, samples, 1))
     weight = _relative_weight(ops, targets, weight)
     reach = ops.max(ops.abs(weight), axis=0)

@@ -32,7 +32,7 @@ def value_and_gradient(
     result = text(tape, nodes, map_data(lambda x: Node(tape, x), data))
     if not isinstance(result, Node):
         return result, tuple(ops.zeros_like(leaf) for leaf in leaves)
-    tape.pull_back(result)
+    tape.pull_back((result, None))
     gradient = tuple(ops.zeros_like(n.primal) if n.cotangent is None else n.cotangent for n in nodes)
     return result.primal, gradient
 
@@ -73,10 +73,12 @@ class TapeOperations(Interpreter):
             self._entries.append((node, active))
         return node
 
-    def pull_back(self, result: Node) -> None:
-        """Give every node that the result depends on its cotangent: the derivative of the result by it."""
-        # The derivative of the result by itself is 1: reverse mode starts there and walks back.
-        result.cotangent = self.ops.constant(np.ones(shape_of(result.primal)), like=result.primal)
+    def pull_back(self, *ends: tuple[Node, Array | None]) -> None:
+        """Give every node that the ends depend on its cotangent, from those of the ends; None stands for 1."""
+        for end, cotangent in ends:
+            # The derivative of the result by itself is 1: reverse mode starts there and walks back.
+            one = self.ops.constant(np.ones(shape_of(end.primal)), like=end.primal) if cotangent is None else cotangent
+            end.cotangent = one if end.cotangent is None else end.cotangent + one
         # An operation is recorded after those that made its operands. Backward, all uses of a node come before the
         # operation that made it: when that is reached, its cotangent is complete. No sorting is needed.
         while self._entries:

@@ -12,7 +12,7 @@ from gradest.problems.analytic_functions import LogSumExp
 from gradest.target import Target
 from gradest.testing.factors import explain_factor
 from gradest.testing.known_problems import accuracy_problems
-from gradest.testing.results import CheckResult, judged, not_applicable
+from gradest.testing.results import CheckResult, judged, not_applicable, worse
 from gradest.testing.subject import Subject
 from gradest.theory import difference_rule
 
@@ -38,7 +38,7 @@ def check_accuracy(subject: Subject) -> CheckResult:
             found = flat(objective, estimator.prepare(objective)(rng=subject.seed))
             accuracy = compare_gradients(found, reference_gradient(objective).gradient)
             share = accuracy.relative_error / _tolerance(subject, dtype)
-            if not share <= worst:
+            if worse(share, worst):
                 worst = share
                 detail = f"{problem.name} in {dtype}: relative error {accuracy.relative_error:.3g}, "
                 detail += f"allowed {_tolerance(subject, dtype):.3g}"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gradest.backend import Backend, get_backend
 from gradest.testing import transformation_checks
 from gradest.testing.operation_table import Trial, trials
-from gradest.testing.results import CheckResult, claimed, judged
+from gradest.testing.results import CheckResult, claimed, judged, worse
 from gradest.testing.transformation_checks import made
 
 _OPERATION_ROUNDING = 32  # units of eps, relative to the largest result: a few roundings of sums of a few terms
@@ -132,7 +132,7 @@ def check_operations(backend: Backend) -> CheckResult:
             error, changed = _tried(backend, kernel, dtype, trial)
             if changed:
                 faults.append(f"{trial} writes to its operands ({kernel}, {dtype})")
-            if not error <= worst:
+            if worse(error, worst):
                 worst, where = error, f"{trial}, {kernel}, {dtype}"
     if faults:
         return claimed("operations", faults, "")

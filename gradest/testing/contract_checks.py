@@ -18,7 +18,7 @@ from gradest.measurement.session import flat
 from gradest.objective import Objective
 from gradest.target import Target
 from gradest.testing.known_problems import Cubic
-from gradest.testing.results import CheckResult, claimed, judged, not_applicable
+from gradest.testing.results import CheckResult, claimed, judged, not_applicable, worse
 from gradest.testing.subject import Subject
 
 _LOSS_ROUNDING = 64  # units of the dtype's eps: what a loss of a few sums and exponentials may be off
@@ -107,7 +107,7 @@ def check_value(subject: Subject) -> CheckResult:
         loss = float(objective.backend.numpy(objective.prepare_value()(objective.start)))
         found = float(objective.backend.numpy(value) if objective.backend.owns(value) else value)
         error = abs(found - loss) / abs(loss) / float(np.finfo(dtype).eps)
-        worst, seen = (error if not error <= worst else worst), seen + 1
+        worst, seen = (error if worse(error, worst) else worst), seen + 1
     if not seen:
         return not_applicable("value", "the estimator returns no value")
     return judged("value", worst, _LOSS_ROUNDING, f"differs from the loss by {worst:.3g} units of rounding at most")

@@ -11,7 +11,7 @@ from gradest.estimator import Estimator
 from gradest.layout import Layout
 from gradest.target import Target
 from gradest.testing.known_problems import Cubic
-from gradest.testing.results import CheckResult, judged, not_applicable
+from gradest.testing.results import CheckResult, judged, not_applicable, worse
 from gradest.testing.subject import Subject
 from gradest.theory import smoothing_bias
 
@@ -52,7 +52,7 @@ def check_enumeration(subject: Subject) -> CheckResult:
             target = target + smoothing_bias("rademacher", problem.third_derivative, sigma=_SIGMA)
         found = subject.estimates(fed, problem, [subject.seed])[0]
         error = float(np.linalg.norm(found - target) / np.linalg.norm(target))
-        worst = error if not error <= worst else worst
+        worst = error if worse(error, worst) else worst
     shown = "NaN" if math.isnan(worst) else f"{worst:.2g}"
     return judged(
         "enumeration", worst, _ROUNDING, f"the mean over all {2**layout.num_parameters} sign vectors is {shown} off"

@@ -10,7 +10,7 @@ from gradest.errors import UnsupportedError
 from gradest.measurement.session import flat
 from gradest.target import Target
 from gradest.testing.known_problems import Cubic, network
-from gradest.testing.results import CheckResult, claimed, judged, not_applicable
+from gradest.testing.results import CheckResult, claimed, judged, not_applicable, worse
 from gradest.testing.subject import WIDE_SIGMA, Subject
 
 _SAMPLES = 11
@@ -33,7 +33,7 @@ def check_chunks(subject: Subject) -> CheckResult:
     for size in _CHUNKS:
         parts = subject.estimates(subject.with_few_samples(_SAMPLES, chunk_size=size), problem, [subject.seed])[0]
         difference = _relative(parts, whole)
-        if not difference <= worst:
+        if worse(difference, worst):
             worst, where = difference, size
     detail = f"chunk_size={where} changes the estimate by {worst:.2g} of its length" if worst else "no chunk size shows"
     return judged("chunks", worst, _difference_rounding(subject), detail)
@@ -76,7 +76,7 @@ def check_backends(subject: Subject) -> CheckResult:
         found = flat(prepared.objective, prepared(rng=subject.seed))
         expected = found if expected is None else expected
         difference = _relative(found, expected)
-        worst = difference if not difference <= worst else worst
+        worst = difference if worse(difference, worst) else worst
         done.append(name)
     detail = f"estimates on {', '.join(done)} differ by {worst:.2g} of their length"
     return judged("backends", worst, _difference_rounding(subject), detail)

@@ -1,5 +1,6 @@
 """Checks of a problem, ours or a plug-in's: its loss for populations and on all backends, its closed-form gradient."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -159,7 +160,7 @@ def check_losses(problem: Problem, backends: Sequence[str]) -> CheckResult:
         objective = bind(problem, backend=name)
         found = float(objective.backend.numpy(objective.prepare_value()(objective.start)))
         errors[name] = abs(found - expected) / max(abs(expected), 1.0)
-    worst = max(errors, key=lambda name: errors[name])
+    worst = max(errors, key=lambda name: (math.isnan(errors[name]), errors[name]))  # NaN is the worst
     return judged(
         "losses", errors[worst], _BACKEND_ROUNDING, f"the loss on {worst} is {errors[worst]:.2g} from NumPy's"
     )

@@ -51,6 +51,19 @@ class CheckResult:
         return f"{self.name}: {word}: {self.detail}"
 
 
+def worse(found: float, before: float) -> bool:
+    """Return whether an error is worse than the worst before it; NaN is worse than any number, and nothing than NaN.
+
+    Examples
+    --------
+    >>> from gradest.testing.results import worse
+    >>> nan = float("nan")
+    >>> worse(2.0, 1.0), worse(nan, 1.0), worse(2.0, nan)
+    (True, True, False)
+    """
+    return not (found <= before or math.isnan(before))
+
+
 def judged(name: str, figure: float, bound: float, detail: str, *, false_alarm: float = 0.0) -> CheckResult:
     """Return the result of a check that passes where `figure <= bound`."""
     return CheckResult(name, bool(figure <= bound), detail, float(figure), float(bound), false_alarm)

@@ -13,7 +13,7 @@ from gradest.operations import NumpyArray
 from gradest.problems.mlp import MLP
 from gradest.tangents import Dense
 from gradest.testing.known_problems import network, samples
-from gradest.testing.results import CheckResult, claimed, judged, not_applicable
+from gradest.testing.results import CheckResult, claimed, judged, not_applicable, worse
 
 _TRANSFORMATION_ROUNDING = 256  # units of eps
 _POPULATION = 3
@@ -105,7 +105,7 @@ def _agreement(name: str, backend: Backend, compute: Callable[[Objective, str], 
             for engine in ("native", "gradest")
         )
         error = float(np.linalg.norm(native - own) / np.linalg.norm(own)) / float(np.finfo(dtype).eps)
-        worst = error if not error <= worst else worst
+        worst = error if worse(error, worst) else worst
     detail = f"native and gradest's own differ by {worst:.3g} units of rounding at most"
     return judged(name, worst, _TRANSFORMATION_ROUNDING, detail)
 
