@@ -223,7 +223,8 @@ ELSEWHERE = (
     _means(
         "",
         "argnum argnums has-aux aux wrt",
-        "the gradient is by the first argument of f, and f returns the loss alone",
+        "argnums= (which argument) and has_aux= (f returns more than the loss) are options of gradest.grad and "
+        "value_and_grad",
     ),
     _means(
         "",

@@ -40,11 +40,6 @@ _TOLD: dict[str, tuple[type[GradestError], str]] = {
         "parameters and what the loss computes with must be on one device; move the data to the parameters' with "
         "`.to(device)`, or pass it as an argument of the loss",
     ),
-    "that doesn't have storage": (
-        UnsupportedError,
-        "a call inside a transformation of PyTorch (torch.func.grad, vmap, jvp) was asked for, where tensors have no "
-        "values; call it outside, or use torch.func.grad on the loss itself",
-    ),
 }
 """What to say for errors of PyTorch's, by words that they contain (2.4 to 2.13)."""
 
@@ -75,10 +70,7 @@ class TorchBackend(Backend):
     def numpy(self, array: Tensor) -> NDArray[Any]:
         # Conjugation and negation are flags of a tensor until someone reads it; NumPy has no such flags.
         plain = array.detach().resolve_conj().resolve_neg().cpu()
-        try:
-            return np.array((plain.float() if plain.dtype == torch.bfloat16 else plain).numpy(), copy=True)
-        except RuntimeError as error:
-            raise self.translated(error) or error from error
+        return np.array((plain.float() if plain.dtype == torch.bfloat16 else plain).numpy(), copy=True)
 
     def cast(self, array: Tensor, dtype: str) -> Tensor:
         return array.to(getattr(torch, dtype))

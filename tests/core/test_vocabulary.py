@@ -112,7 +112,7 @@ def test_misnamed_options_lead_to_the_field_of_that_estimator(place: tuple[str, 
         ("seed", r"\(params, rng=0\)"),
         ("lr", "optimiser"),
         ("n_jobs", r"prepare\(objective, executor="),
-        ("argnums", "first argument"),
+        ("wrt", "argnums="),
     ],
 )
 def test_options_that_belong_elsewhere_are_sent_there(word: str, place: str) -> None:
