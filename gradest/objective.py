@@ -19,6 +19,7 @@ from gradest.evaluation import UserFunction, choose_population, one_by_one
 from gradest.form import Form
 from gradest.operations import Array, Data, Text
 from gradest.problem import Problem
+from gradest.refusals import MODES, cannot_differentiate, lacks_native, needs_operations, usable_estimators
 from gradest.tangents import Tangent
 from gradest.tree import Tree
 
@@ -292,7 +293,8 @@ class Objective:
         problem = self.problem
         if problem is None or not problem.has_closed_form:
             what = "a user's function" if problem is None else f"problem {problem.name!r}"
-            raise UnsupportedError(f"the closed-form gradient was asked for; {what} has none; use reverse mode")
+            instead = usable_estimators(self.backend) if self.text is None else "'reverse' or 'forward'"
+            raise UnsupportedError(f"the closed-form gradient was asked for; {what} has none; use {instead}")
         names, ops = self.layout.names, self.ops
 
         def closed_form(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
@@ -313,16 +315,16 @@ class Objective:
             raise InvalidInputError(f"engine must be 'auto', 'native' or 'gradest'; found {engine!r}")
         has_native = transformation in self.backend.native
         if engine == "native" and not has_native:
-            raise UnsupportedError(
-                f"backend {self.backend.name!r} has no native {transformation}; use engine='gradest'"
-                + ("" if self.text is not None else " with a loss written in gradest's operations")
-            )
+            raise lacks_native(transformation, self.backend, opaque=self.text is None)
         chosen = "native" if has_native and engine != "gradest" else "gradest"
+        if chosen == "gradest" and engine == "auto" and self.text is None:
+            raise cannot_differentiate(transformation, self.backend)
         if chosen == "gradest":
-            self.require_text(transformation if engine == "auto" else f"engine='gradest' ({transformation})")
+            asked, instead = f"engine='gradest' ({MODES[transformation]})", "engine='native'" if has_native else None
+            self.require_text(asked, instead=instead)
         return chosen
 
-    def require_text(self, asked: str, *, instead: str = "an estimator of values ('fd-central', 'es', 'spsa')") -> Text:
+    def require_text(self, asked: str, *, instead: str | None = None) -> Text:
         """Return the loss written in operations, which `asked` needs.
 
         Raises
@@ -331,10 +333,7 @@ class Objective:
             The loss is an opaque function; the message says what can be used instead.
         """
         if self.text is None:
-            raise UnsupportedError(
-                f"{asked} was asked for; it needs the loss as a gradest Problem written in operations, and this "
-                f"objective is an opaque function; use {instead}"
-            )
+            raise needs_operations(asked, self.backend, instead=instead)
         return self.text
 
     def scoped(self, function: Step) -> Step:

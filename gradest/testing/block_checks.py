@@ -16,8 +16,8 @@ from gradest.testing.results import CheckResult, judged, not_applicable
 from gradest.testing.subject import Subject
 
 _SEEDS = 64
-# Different noise correlates by chance, within 0.4 here, and by up to 0.7 where gradients are taken at random points or by
-# pre-activations, because blocks of a loss have to do with each other; the same noise, in estimates linear in it, by 1.
+# Different noise correlates by chance, within 0.4 here, and by up to 0.7 where gradients are taken at random points or
+# by pre-activations, as blocks of a loss have to do with each other; the same noise, in estimates linear in it, by 1.
 _SHARED = 0.95
 
 Floats = NDArray[np.float64]
