@@ -1,7 +1,8 @@
 """Who carries out a transformation of a loss: the framework itself, or gradest's own automatic differentiation."""
 
 from gradest.backend import Backend
-from gradest.errors import InvalidInputError, UnsupportedError
+from gradest.errors import InvalidInputError
+from gradest.refusals import cannot_differentiate, lacks_native
 
 ENGINES = ("auto", "native", "gradest")
 """What may be asked for; "auto" is the framework's own where it has one."""
@@ -15,14 +16,13 @@ def choose_engine(engine: str, transformation: str, backend: Backend, *, written
     InvalidInputError
         There is no such engine.
     UnsupportedError
-        "native" was asked for, and the framework lacks the transformation.
+        "native" was asked for, and the framework lacks the transformation; or nobody can carry it out.
     """
     if engine not in ENGINES:
         raise InvalidInputError(f"engine must be one of {', '.join(ENGINES)}; found {engine!r}")
     has_native = transformation in backend.native
     if engine == "native" and not has_native:
-        raise UnsupportedError(
-            f"backend {backend.name!r} has no native {transformation}; use engine='gradest'"
-            + ("" if written_in_operations else " with a loss written in gradest's operations")
-        )
+        raise lacks_native(transformation, backend, opaque=not written_in_operations)
+    if engine == "auto" and not has_native and not written_in_operations:
+        raise cannot_differentiate(transformation, backend)
     return "native" if has_native and engine != "gradest" else "gradest"

@@ -12,11 +12,11 @@ from gradest.autodiff import Shared, perturbed_values, value_and_differences, va
 from gradest.backend import Backend, Function, Leaves
 from gradest.counting import JVPS, VALUES, VJPS, EvaluationCounts, Step
 from gradest.dtypes import epsilon
-from gradest.errors import UnsupportedError
 from gradest.estimate import Cost
 from gradest.evaluation import UserFunction, Verification, choose_population, one_by_one
 from gradest.form import Form
 from gradest.operations import Array, Data, Text
+from gradest.refusals import needs_operations
 from gradest.tangents import Tangent
 
 
@@ -160,7 +160,7 @@ class Evaluations:
         with self.backend.scope(self.dtype) or nullcontext():
             return self._user.alone(leaves, self.data)
 
-    def require_text(self, asked: str, *, instead: str = "an estimator of values ('fd-central', 'es', 'spsa')") -> Text:
+    def require_text(self, asked: str, *, instead: str | None = None) -> Text:
         """Return the loss written in operations, which `asked` needs.
 
         Raises
@@ -169,10 +169,7 @@ class Evaluations:
             The loss is an opaque function; the message says what can be used instead.
         """
         if self.text is None:
-            raise UnsupportedError(
-                f"{asked} was asked for; it needs the loss as a gradest Problem written in operations, and this "
-                f"objective is an opaque function; use {instead}"
-            )
+            raise needs_operations(asked, self.backend, instead=instead)
         return self.text
 
     def scoped(self, function: Step) -> Step:

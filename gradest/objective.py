@@ -18,6 +18,7 @@ from gradest.evaluations import Evaluations
 from gradest.form import Form
 from gradest.operations import Array, Data, Text
 from gradest.problem import Problem
+from gradest.refusals import MODES, usable_estimators
 from gradest.tree import Tree
 
 
@@ -228,7 +229,8 @@ class Objective(Evaluations):
         problem = self.problem
         if problem is None or not problem.has_closed_form:
             what = "a user's function" if problem is None else f"problem {problem.name!r}"
-            raise UnsupportedError(f"the closed-form gradient was asked for; {what} has none; use reverse mode")
+            instead = usable_estimators(self.backend) if self.text is None else "'reverse' or 'forward'"
+            raise UnsupportedError(f"the closed-form gradient was asked for; {what} has none; use {instead}")
         names, ops = self.layout.names, self.ops
 
         def closed_form(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
@@ -247,7 +249,8 @@ class Objective(Evaluations):
         """
         chosen = choose_engine(engine, transformation, self.backend, written_in_operations=self.text is not None)
         if chosen == "gradest":
-            self.require_text(transformation if engine == "auto" else f"engine='gradest' ({transformation})")
+            instead = "engine='native'" if transformation in self.backend.native else None
+            self.require_text(f"engine='gradest' ({MODES[transformation]})", instead=instead)
         return chosen
 
 

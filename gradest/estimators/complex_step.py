@@ -21,6 +21,7 @@ from gradest.finite_differences.steps import check_step
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, Data, NumpyArray
+from gradest.refusals import usable_estimators
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class ComplexStep(Estimator):
         if "complex" not in backend.native:
             raise UnsupportedError(
                 f"the complex step was asked for; backend {backend.name!r} has no complex arrays; "
-                "use backend 'numpy', forward mode, or differences='exact'"
+                f"use backend 'numpy', or {usable_estimators(backend)}"
             )
         plan = dense_chunks(objective.layout, None, self.chunk_size)
         in_place = objective.population_path == "loop" and all(isinstance(x, np.ndarray) for x in objective.start)

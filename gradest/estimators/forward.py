@@ -68,6 +68,9 @@ class Forward(Estimator):
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         structured = self.path == "structured"
+        if structured:
+            own = "value_and_jvps" in objective.backend.native
+            objective.require_text("path='structured'", instead="'forward'" if own else None)
         engine = objective.choose_engine("gradest" if structured else self.engine, "value_and_jvps")
         layout = objective.layout
         # Entries of one row of a weight matrix move the columns of the pre-activations in turn, all by the same input

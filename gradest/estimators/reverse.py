@@ -16,6 +16,7 @@ from gradest.operations import Array
 
 DEFAULT_PLACES = 8
 """At how many places `checkpoint=True` keeps values."""
+_OWN = "'reverse', with the framework's own checkpointing inside the function"
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ class Reverse(Estimator):
         return PreparedKernel(kernel, path)
 
     def _prepare_checkpointed(self, objective: Objective) -> Callable[[Leaves], tuple[Array, Leaves]]:
-        text = objective.require_text("checkpoint", instead="the framework's own checkpointing inside it")
+        own = "value_and_gradient" in objective.backend.native
+        text = objective.require_text("checkpoint", instead=_OWN if own else None)
         ops, cost = objective.ops, self.cost(objective.layout)
         places = DEFAULT_PLACES if self.checkpoint is True else int(self.checkpoint)
 

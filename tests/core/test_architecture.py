@@ -17,7 +17,7 @@ ORDER = [  # the rooms of the core: each may import only those before it (and it
     {"backend", "problem"},
     {"tangents", "arguments", "counting", "case"},
     {"problems", "autodiff", "form", "directions", "graphs"},
-    {"theory", "evaluation"},
+    {"theory", "evaluation", "refusals"},
     {"engines", "evaluations"},
     {"objective"},
     {"binding", "situation", "coordinates"},

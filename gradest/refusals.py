@@ -1,0 +1,55 @@
+"""What to say where a loss cannot be differentiated as it was asked to be: why not, and by what it can be.
+
+A message names only estimators that can be used on that backend for that loss. This module knows no estimator but by
+its registered name.
+"""
+
+from gradest.backend import Backend
+from gradest.errors import UnsupportedError
+
+MODES = {"value_and_gradient": "reverse mode", "value_and_jvps": "forward mode"}
+"""A native transformation of a backend -> what people call it."""
+
+_EVALUATING = ("fd-central", "es", "spsa")
+
+
+def usable_estimators(backend: Backend) -> str:
+    """Return the names of estimators that take any function of a backend's arrays, as the end of a sentence.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> from gradest.refusals import usable_estimators
+    >>> usable_estimators(gradest.get_backend("numpy"))
+    "'fd-central', 'es', 'spsa', or 'complex-step' where it is analytic"
+    """
+    modes = {"value_and_gradient": "reverse", "value_and_jvps": "forward"}
+    named = [modes[each] for each in modes if each in backend.native] + list(_EVALUATING)
+    listed = ", ".join(map(repr, named))
+    return f"{listed}, or 'complex-step' where it is analytic" if "complex" in backend.native else listed
+
+
+def needs_operations(asked: str, backend: Backend, *, instead: str | None = None) -> UnsupportedError:
+    """Return the error for what asks for a loss written in operations, of a function that is not."""
+    return UnsupportedError(
+        f"{asked} was asked for; it needs the loss as a gradest Problem written in operations, and this objective is "
+        f"an opaque function; use {instead or usable_estimators(backend)}"
+    )
+
+
+def cannot_differentiate(transformation: str, backend: Backend) -> UnsupportedError:
+    """Return the error for a mode of differentiation that nobody asked to be of a particular engine."""
+    return UnsupportedError(
+        f"{MODES[transformation]} was asked for of an opaque function on backend {backend.name!r}, which cannot "
+        f"differentiate a function as it is in this mode; use {usable_estimators(backend)}; or write the loss as a "
+        "gradest.Problem in operations, or with a framework that differentiates it"
+    )
+
+
+def lacks_native(transformation: str, backend: Backend, *, opaque: bool) -> UnsupportedError:
+    """Return the error for engine='native' where the framework has no such mode."""
+    instead = usable_estimators(backend) if opaque else "engine='gradest'"
+    return UnsupportedError(
+        f"engine='native' was asked for; backend {backend.name!r} has no native {transformation} "
+        f"({MODES[transformation]}); use {instead}"
+    )

@@ -1,0 +1,74 @@
+"""What cannot differentiate a user's function says so in the field's words, and names what can: tried here."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradest
+from gradest import UnsupportedError
+
+X = np.array([1.0, 2.0])
+INTERNAL = ("Sealed", "value_and", "operand", "engine=", "NoneType")
+
+
+def loss(x: Any) -> Any:
+    return (x * x).sum()
+
+
+def params(backend: str) -> Any:
+    return gradest.get_backend(backend).array(X, dtype="float32")
+
+
+def refused(method: str, backend: str, **options: Any) -> str | None:
+    """Return the message where a method is refused for the loss on a backend."""
+    try:
+        gradest.grad(loss, method=method, **options)(params(backend), rng=0)
+    except UnsupportedError as error:
+        return str(error)
+    return None
+
+
+METHODS = [name for name in gradest.names("estimators") if name != "guided-es"]  # which asks for guides
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax", "torch", "mxnet"])
+def test_whatever_is_refused_names_what_can_be_used_and_that_works(backend: str) -> None:
+    for method in METHODS:
+        message = refused(method, backend)
+        if message is None:
+            continue
+        said = [name for name in re.findall(r"'([a-z-]+)'", message.partition("; use ")[2]) if name in METHODS]
+        assert said, (method, message)
+        assert not any(word in message for word in INTERNAL), message
+        for name in said:
+            assert refused(name, backend) is None, (method, name, message)
+
+
+@pytest.mark.parametrize("method", ["reverse", "forward", "forward-gradient", "smoothed"])
+def test_of_a_numpy_function_nobody_asked_for_an_engine(method: str) -> None:
+    message = refused(method, "numpy")
+    if message is not None:  # of what NumPy has no rules for
+        mode = "forward" if method.startswith("forward") else "reverse"
+        assert message.startswith(f"{mode} mode was asked for of an opaque function on backend 'numpy'")
+        assert "'fd-central', 'es', 'spsa', or 'complex-step'" in message
+        assert "gradest.Problem" in message
+
+
+def test_an_engine_that_was_asked_for_is_named() -> None:
+    message = refused("forward", "mxnet", engine="native")
+    assert message is not None
+    assert "engine='native' was asked for; backend 'mxnet' has no native value_and_jvps (forward mode)" in message
+    assert "'reverse', 'fd-central'" in message
+    message = refused("reverse", "torch", engine="gradest")
+    assert message is not None
+    assert message.endswith("use engine='native'")
+
+
+def test_looking_into_layers_of_a_loss_that_has_none_names_no_internals() -> None:
+    for method in ("node-perturbation", "es-row-space"):
+        with pytest.raises(UnsupportedError) as caught:
+            gradest.get_estimator(method)(gradest.get_problem("rosenbrock"), rng=0)
+        assert "'es'" in str(caught.value)
+        assert not any(word in str(caught.value) for word in ("Sealed", "operand", "NoneType"))
