@@ -1,0 +1,196 @@
+"""What the gauntlet's table is made of: a loss, how each backend has it, and what each of its cells should give.
+
+One loss is one record. A backend's statement of it is made anew for each cell, so that no cell sees what another one
+left behind. Nothing here runs an estimator.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from gauntlet.frameworks import Framework, framework
+
+Leaves = Sequence[np.ndarray]
+"""The arrays of a pytree in their order, as NumPy has them."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A loss as one backend has it: what a user would write, and what it should be compared with.
+
+    Attributes
+    ----------
+    f, params, args, kwargs
+        What is given to gradest; `f` is a problem where the loss is written in operations, `params` None then.
+    options
+        Given to `gradest.grad`: `population=`, `has_aux=`, ...
+    first
+        Arguments that stand before the parameters (for `argnums`).
+    value
+        From leaves to the loss, by the framework directly; made from `f` where it is None.
+    gradient
+        From leaves to the gradient, independent of gradest; the framework's own differentiation where it is None.
+    seed
+        Sets the random state that an evaluation begins with; None where the loss draws nothing.
+    layers
+        The loss with given shifts added to its pre-activations, for losses made of layers.
+    aux
+        Whether a pair (gradient, aux) comes back.
+    """
+
+    on: Framework
+    f: Any
+    params: Any
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    first: tuple[Any, ...] = ()
+    value: Callable[[Leaves], Any] | None = None
+    gradient: Callable[[Leaves], Leaves] | None = None
+    seed: Callable[[], None] | None = None
+    layers: "Layers | None" = None
+    aux: bool = False
+
+    def leaves(self) -> list[np.ndarray]:
+        """Return the parameters as they were made, in NumPy, each in float64."""
+        return [self.on.numpy(leaf) for leaf in self.on.leaves(self.params)]
+
+    def value_at(self, leaves: Leaves) -> float:
+        """Return the loss by one call of the user's function, gradest being nowhere near."""
+        if self.seed is not None:
+            self.seed()
+        with self.on.scope():
+            if self.value is not None:
+                return self.on.number(self.value(leaves))
+            found = self.on.evaluate(lambda p: self._call(p), self.params, leaves)
+            return self.on.number(found[0] if self.aux else found)
+
+    def gradient_at(self, leaves: Leaves) -> list[np.ndarray]:
+        """Return the independent gradient."""
+        if self.seed is not None:
+            self.seed()
+        with self.on.scope():
+            if self.gradient is not None:
+                return [np.asarray(g, dtype=np.float64) for g in self.gradient(leaves)]
+            call = (lambda p: self._call(p)[0]) if self.aux else self._call
+            return [np.asarray(g, dtype=np.float64) for g in self.on.gradient(call, self.params, leaves)]
+
+    def _call(self, params: Any) -> Any:
+        return self.f(*self.first, params, *self.args, **self.kwargs)
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The layers of a loss: what estimators that look into it work with.
+
+    Attributes
+    ----------
+    shifted
+        `(leaves, shifts) -> loss`, with a shift added to each pre-activation.
+    inputs
+        From leaves to the input of each layer.
+    shapes
+        Of the pre-activations.
+    data
+        The matrix that the first layer meets.
+    """
+
+    shifted: Callable[[Leaves, Leaves], float]
+    inputs: Callable[[Leaves], Leaves]
+    shapes: tuple[tuple[int, int], ...]
+    data: np.ndarray
+
+
+# -- what a cell should give -------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Right:
+    """The number is right, to the tolerance of the path, and nothing is said."""
+
+
+@dataclass(frozen=True)
+class Warned:
+    """A warning of this kind says what is wrong with the number, which is not judged."""
+
+    category: str
+    match: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An error of gradest's says what to use instead."""
+
+    match: str
+    error: str = "GradestError"
+
+
+RIGHT = Right()
+Outcome = Right | Warned | Refused
+
+OPAQUE = Refused("written in operations.*use an estimator of values", "UnsupportedError")
+NO_COMPLEX = Refused("no complex arrays; use", "UnsupportedError")
+NOT_ANALYTIC = Refused("complex step.*use", "GradestError")
+"""For losses that take no complex parameters, or are not analytic."""
+READS_VALUES = Refused("use|keep to", "GradestError")
+"""For losses that read their values, where a derivative is asked of the framework."""
+NOISY = Warned("NoiseWarning", "differ by .*seed or key")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One row of the table.
+
+    Attributes
+    ----------
+    makers
+        For each backend that can state it, `dtype -> Asked`.
+    expected
+        Exceptions from what a loss of its kind gives: by (path, backend), by path, by backend.
+    dtypes
+        The first is the parameters' in all cells; a second one is tried too.
+    sigma
+        The radius of sampled estimates.
+    loose
+        A factor for all tolerances, with the reason beside it in the table.
+    text
+        Whether it is written in operations.
+    """
+
+    name: str
+    kind: str
+    makers: Mapping[str, Callable[[str], Asked]]
+    expected: Mapping[Any, Outcome] = field(default_factory=dict)
+    dtypes: tuple[str, ...] = ("float64",)
+    sigma: float | None = None
+    loose: float = 1.0
+    text: bool = False
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        return tuple(self.makers)
+
+    def ask(self, backend: str, dtype: str) -> Asked:
+        """Return a fresh statement of the loss."""
+        return self.makers[backend](dtype)
+
+    def outcome(self, path: str, backend: str) -> Outcome:
+        """Return what the cell should give: the most particular exception, or what is usual."""
+        for key in ((path, backend), path, backend):
+            if key in self.expected:
+                return self.expected[key]
+        return usual(path, backend, text=self.text)
+
+
+def usual(path: str, backend: str, *, text: bool) -> Outcome:
+    """Return what a loss without peculiarities gives: right, where the backend has what the path needs."""
+    if path == "complex-step" and backend == "mxnet":
+        return NO_COMPLEX
+    if text:
+        return RIGHT
+    lacks = {"numpy": ("reverse", "forward"), "mxnet": ("forward",)}
+    return OPAQUE if path == "structured" or path in lacks.get(backend, ()) else RIGHT
+
+
+def on(name: str) -> Framework:
+    """Return the adapter of a framework, imported now."""
+    return framework(name)
