@@ -45,8 +45,8 @@ class Framework:
         """Return the bytes of an array, to tell whether it was written into."""
         return np.asarray(array).tobytes()
 
-    def scope(self) -> AbstractContextManager[Any]:
-        """Return a context in which arrays of 64 bits are what they say."""
+    def scope(self, *, wide: bool = True) -> AbstractContextManager[Any]:
+        """Return a context in which arrays, of 64 bits where `wide`, are what they say."""
         return nullcontext()
 
     def is_array(self, leaf: Any) -> bool:
@@ -54,7 +54,8 @@ class Framework:
 
     def random_state(self) -> Any:
         """Return the global random state of NumPy and of the framework, to be compared."""
-        return np.random.get_state()[1].tobytes(), np.random.get_state()[2]  # type: ignore[index]
+        name, keys, place, *_ = np.random.get_state(legacy=True)  # noqa: NPY002  # which no call may move
+        return name, np.asarray(keys).tobytes(), place
 
     # -- pytrees -----------------------------------------------------------------------------------------------------
     def is_model(self, params: Any) -> bool:
@@ -107,10 +108,14 @@ class Jax(Framework):
         return ("jax", str(leaf.dtype), leaf.shape, sorted(map(str, leaf.devices())))
 
     def bits(self, array: Any) -> bytes:
+        if isinstance(array, self.jax.Array) and self.jax.dtypes.issubdtype(array.dtype, self.jax.dtypes.prng_key):
+            array = self.jax.random.key_data(array)
         return np.array(array).tobytes()
 
-    def scope(self) -> AbstractContextManager[Any]:
-        if hasattr(self.jax, "enable_x64"):
+    def scope(self, *, wide: bool = True) -> AbstractContextManager[Any]:
+        if not wide:  # in 64-bit mode JAX draws other random numbers
+            return nullcontext()
+        if hasattr(self.jax, "enable_x64"):  # from JAX 0.8 on
             return self.jax.enable_x64(True)
         return importlib.import_module("jax.experimental").enable_x64()
 
@@ -126,8 +131,7 @@ class Jax(Framework):
 
     def _registered(self, tree: Any) -> bool:
         """Return whether there is a class in the tree that JAX alone knows."""
-        plain = (self.jax.Array, np.ndarray, np.generic, int, float, str, type(None))
-        return any(not isinstance(leaf, plain) and not callable(leaf) for _, leaf in walk(tree))
+        return not self.jax.tree_util.all_leaves([leaf for _, leaf in walk(tree)])
 
     def replaced(self, tree: Any, leaves: Sequence[np.ndarray]) -> Any:
         if not self._registered(tree):
@@ -176,8 +180,9 @@ class Torch(Framework):
     def bits(self, array: Any) -> bytes:
         if not isinstance(array, self.torch.Tensor):
             return super().bits(array)
-        wide = self.torch.complex128 if array.is_complex() else self.torch.float64
-        return array.detach().cpu().to(wide if array.is_floating_point() or array.is_complex() else array.dtype).numpy().tobytes()  # fmt: skip
+        plain = array.detach().cpu()
+        # NumPy has no bfloat16, and float64 holds each of its numbers.
+        return bytes((plain.double() if plain.is_floating_point() else plain).numpy().tobytes())
 
     def is_array(self, leaf: Any) -> bool:
         return leaf.is_floating_point() if isinstance(leaf, self.torch.Tensor) else super().is_array(leaf)
@@ -247,7 +252,7 @@ class Mxnet(Framework):
         with self.scope():
             return array.asnumpy().tobytes() if isinstance(array, self.mx.nd.NDArray) else super().bits(array)
 
-    def scope(self) -> AbstractContextManager[Any]:
+    def scope(self, *, wide: bool = True) -> AbstractContextManager[Any]:
         return self.mx.util.np_shape(True)
 
     def is_array(self, leaf: Any) -> bool:

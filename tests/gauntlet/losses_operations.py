@@ -1,4 +1,4 @@
-"""Losses written in gradest's operations: one text for all backends. The gradient is PyTorch's, of the same in PyTorch."""
+"""Losses written in gradest's operations, one text for all backends; each has a twin that PyTorch differentiates."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from gauntlet.records import Asked, Layers, Leaves, Loss, Outcome, framework
+from gauntlet.frameworks import framework
+from gauntlet.records import Asked, Layers, Leaves, Loss, Outcome
 
 import gradest
 
@@ -273,7 +274,8 @@ LOSSES = (
         lambda p, d: 0.5 * p["x"] @ d["A"] @ p["x"],
         dtypes=BOTH,
     ),
-    problem_loss("rosenbrock", gradest.get_problem("rosenbrock", size=4), rosenbrock_twin, loose=10.0),
+    problem_loss("rosenbrock", gradest.get_problem("rosenbrock", size=4), rosenbrock_twin, loose=10.0,
+                 dtypes=BOTH),
     problem_loss(
         "MLP",
         Text(WEIGHTS, {"x": X, "t": LABELS}, mlp),
@@ -309,8 +311,10 @@ LOSSES = (
         "logistic regression",
         Text({"w": numbers(4, seed=6)}, {"x": X, "s": np.where(numbers(6, 1, seed=9) > 0, 1.0, -1.0)}, logistic),
         logistic_twin,
+        dtypes=BOTH,
     ),
-    problem_loss("pieces", Text({"x": [0.7, -0.4, -1.5, 0.3]}, {"w": [1.0, 2.0, -1.0, 0.5]}, pieces), pieces_twin),
+    problem_loss("pieces", Text({"x": [0.7, -0.4, -1.5, 0.3]}, {"w": [1.0, 2.0, -1.0, 0.5]}, pieces), pieces_twin,
+                 dtypes=BOTH),
     problem_loss(
         "parameters of shape ()",
         Text({"scale": 1.5, "rate": -0.3}, {"t": [0.5, 1.0, 2.0], "y": [0.2, 0.6, 1.0]}, scalars),
@@ -331,5 +335,5 @@ LOSSES = (
         convolution_twin,
     ),
     problem_loss("relu, some units dead", Text({"x": [0.7, -0.4, -1.5]}, {"w": [1.0, 2.0, 3.0]}, dead_units),
-                 dead_units_twin),
+                 dead_units_twin, dtypes=BOTH),
 )  # fmt: skip

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-import gradest
 from gauntlet.records import Loss
+
+import gradest
 
 PATHS: dict[str, str] = {
     "reverse": "reverse",
@@ -18,23 +19,18 @@ PATHS: dict[str, str] = {
 """Each path, and the registered name that the tests take it by."""
 
 PATH_OF: dict[str, str] = {
-    **{name: "differences" for name in ("fd-forward", "fd-backward", "fd-central", "fd-five-point", "fd-richardson")},
-    **{name: "structured" for name in ("forward-structured", "fd-exact")},
-    **{name: "shaped" for name in ("es-rank", "es-zscore", "es-sign")},
+    **dict.fromkeys(("fd-forward", "fd-backward", "fd-central", "fd-five-point", "fd-richardson"), "differences"),
+    **dict.fromkeys(("forward-structured", "fd-exact"), "structured"),
+    **dict.fromkeys(("es-rank", "es-zscore", "es-sign"), "shaped"),
     "reverse": "reverse",
     "forward": "forward",
     "forward-gradient": "forward",
     "smoothed": "reverse",
     "complex-step": "complex-step",
     "es-low-rank": "low-rank",
-    **{
-        name: "full"
-        for name in (
-            "es", "es-forward", "es-vanilla", "es-leave-one-out", "spsa", "es-orthogonal", "es-sphere",
-            "es-coordinates", "guided-es",
-        )
-    },
-}  # fmt: skip
+    **dict.fromkeys(("es", "es-forward", "es-vanilla", "es-leave-one-out", "spsa", "guided-es"), "full"),
+    **dict.fromkeys(("es-orthogonal", "es-sphere", "es-coordinates"), "full"),
+}
 """The path that each registered name takes, which says what to expect of it."""
 LOOKING_IN = ("analytic", "reverse-checkpointed", "node-perturbation", "es-row-space")
 """Names that need a loss of one form in operations: expected by loss, and refused elsewhere."""

@@ -67,9 +67,7 @@ def weighted(directions: Sequence[Leaves], weights: Sequence[float] | np.ndarray
     return [sum(w * v[k] for w, v in zip(weights, directions, strict=True)) for k in range(len(directions[0]))]
 
 
-def es_weights(
-    estimator: Any, up: np.ndarray, down: np.ndarray | None, value: Callable[[], float]
-) -> np.ndarray:
+def es_weights(estimator: Any, up: np.ndarray, down: np.ndarray | None, value: Callable[[], float]) -> np.ndarray:
     """Return the weights of directions from the values at `x + s v` and, in pairs, at `x - s v`."""
     sigma, count = estimator.sigma, len(up)
     shaping, baseline = getattr(estimator, "shaping", None), getattr(estimator, "baseline", "none")

@@ -4,12 +4,13 @@ One loss is one record. A backend's statement of it is made anew for each cell, 
 left behind. Nothing here runs an estimator.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from gauntlet.frameworks import Framework, framework
+from gauntlet.frameworks import Framework
 
 Leaves = Sequence[np.ndarray]
 """The arrays of a pytree in their order, as NumPy has them."""
@@ -37,6 +38,11 @@ class Asked:
         The loss with given shifts added to its pre-activations, for losses made of layers.
     aux
         Whether a pair (gradient, aux) comes back.
+    variants
+        The same loss with each set of numbers that it might draw, where a framework does not tell which: the
+        estimate has to be right for one of them throughout.
+    draws_numpy
+        Whether the loss itself moves NumPy's global generator, of which nobody then says where it stands.
     """
 
     on: Framework
@@ -51,26 +57,33 @@ class Asked:
     seed: Callable[[], None] | None = None
     layers: "Layers | None" = None
     aux: bool = False
+    variants: Callable[[], Iterable["Asked"]] | None = None
+    draws_numpy: bool = False
 
     def leaves(self) -> list[np.ndarray]:
         """Return the parameters as they were made, in NumPy, each in float64."""
         return [self.on.numpy(leaf) for leaf in self.on.leaves(self.params)]
 
+    def scope(self) -> AbstractContextManager[Any]:
+        """Return the context in which the framework computes in the parameters' own dtypes."""
+        kinds = [str(getattr(leaf, "dtype", "float64")) for leaf in self.on.leaves(self.params)]
+        return self.on.scope(wide=any("float64" in kind for kind in kinds or [self.options.get("dtype", "float64")]))
+
     def value_at(self, leaves: Leaves) -> float:
         """Return the loss by one call of the user's function, gradest being nowhere near."""
         if self.seed is not None:
             self.seed()
-        with self.on.scope():
+        with self.scope():
             if self.value is not None:
                 return self.on.number(self.value(leaves))
-            found = self.on.evaluate(lambda p: self._call(p), self.params, leaves)
+            found = self.on.evaluate(self._call, self.params, leaves)
             return self.on.number(found[0] if self.aux else found)
 
     def gradient_at(self, leaves: Leaves) -> list[np.ndarray]:
         """Return the independent gradient."""
         if self.seed is not None:
             self.seed()
-        with self.on.scope():
+        with self.scope():
             if self.gradient is not None:
                 return [np.asarray(g, dtype=np.float64) for g in self.gradient(leaves)]
             call = (lambda p: self._call(p)[0]) if self.aux else self._call
@@ -124,8 +137,16 @@ class Refused:
     error: str = "GradestError"
 
 
+@dataclass(frozen=True)
+class Either:
+    """Both are fit: what is asked of a cell is that nobody is misled."""
+
+    one: Right | Warned | Refused
+    other: Right | Warned | Refused
+
+
 RIGHT = Right()
-Outcome = Right | Warned | Refused
+Outcome = Right | Warned | Refused | Either
 
 OPAQUE = Refused("written in operations.*use an estimator of values", "UnsupportedError")
 NO_COMPLEX = Refused("no complex arrays; use", "UnsupportedError")
@@ -189,8 +210,3 @@ def usual(path: str, backend: str, *, text: bool) -> Outcome:
         return RIGHT
     lacks = {"numpy": ("reverse", "forward"), "mxnet": ("forward",)}
     return OPAQUE if path == "structured" or path in lacks.get(backend, ()) else RIGHT
-
-
-def on(name: str) -> Framework:
-    """Return the adapter of a framework, imported now."""
-    return framework(name)

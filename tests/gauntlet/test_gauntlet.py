@@ -1,23 +1,38 @@
 """Every loss by every path on every backend that can state it: right, warned or refused, as the table says."""
 
+from typing import Any
+
 import pytest
 from gauntlet import outcomes, paths, table
-from gauntlet.records import Loss
+from gauntlet.pending import PENDING
+from gauntlet.records import Loss, Right
 
 
-def cells() -> list[object]:
-    """Return one parameter set for each cell; those that are known to be wrong yet must fail until they are mended."""
-    return [
-        pytest.param(
-            loss, path, backend, dtype,
-            id=f"{loss.name}-{path}-{backend}-{dtype}",
-            marks=[pytest.mark.xfail(strict=True, reason=reason)] if (reason := table.pending(loss, path, backend, dtype)) else [],
-        )
-        for loss, path, backend, dtype in table.cells()
-    ]  # fmt: skip
+def marks(*cell: Any) -> list[pytest.MarkDecorator]:
+    """Return that a cell which is known to be wrong yet must fail, until it is mended."""
+    reason = table.pending(*cell)
+    return [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
 
 
-@pytest.mark.parametrize(("loss", "path", "backend", "dtype"), cells())
+def named(loss: Loss, path: str, backend: str, dtype: str) -> Any:
+    cell = (loss, path, backend, dtype)
+    return pytest.param(*cell, id=f"{loss.name}-{path}-{backend}-{dtype}", marks=marks(*cell))
+
+
+@pytest.mark.parametrize(("loss", "path", "backend", "dtype"), [named(*cell) for cell in table.cells()])
 def test_cell(loss: Loss, path: str, backend: str, dtype: str) -> None:
     found = outcomes.carry_out(loss, backend, dtype, paths.PATHS[path])
     assert not outcomes.complaint(found, loss.outcome(path, backend))
+
+
+def test_the_table_is_as_large_as_it_says() -> None:
+    cells = list(table.cells())
+    assert len(table.LOSSES) >= 60
+    assert len({loss.name for loss in table.LOSSES}) == len(table.LOSSES)
+    assert sum(isinstance(loss.outcome(path, backend), Right) for loss, path, backend, _ in cells) >= 0.75 * len(cells)
+    assert sum(len(loss.dtypes) > 1 for loss in table.LOSSES) >= len(table.LOSSES) / 3
+
+
+def test_what_is_pending_is_in_the_table() -> None:
+    there = {(loss.name, *rest) for loss, *rest in table.cells()}
+    assert not [key for key in PENDING if not any(cell[: len(key)] == key for cell in there)]
