@@ -57,7 +57,8 @@ def problem_loss(
         return asked_of(problem, twin, backend, dtype, layers)
 
     makers = {backend: partial(make, backend) for backend in BACKENDS}
-    return Loss(name, KIND, makers, expected or {}, dtypes, sigma=sigma, loose=loose, text=True)
+    return Loss(name, KIND, makers, expected or {}, dtypes, sigma=sigma, loose=loose, text=True,
+                closed_form=problem.has_closed_form, layers=layers is not None)  # fmt: skip
 
 
 def asked_of(

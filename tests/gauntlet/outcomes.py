@@ -48,7 +48,7 @@ def carry_out(loss: Loss, backend: str, dtype: str, name: str) -> Found:
         return Found("changed input", "parameters or arguments are not what they were before")
     if found is not None:
         return found
-    if not said and after_one is not None and asked.on.random_state() != after_one:
+    if not said and name != "null" and after_one is not None and asked.on.random_state() != after_one:
         return Found("random state", "the generator is not where one evaluation would have left it")
     return _judged(loss, asked, name, dtype, estimator, gradient, said)
 

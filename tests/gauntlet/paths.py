@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gauntlet.records import Loss
+from gauntlet.records import RIGHT, Loss, Outcome, Refused
 
 import gradest
 
@@ -32,8 +32,25 @@ PATH_OF: dict[str, str] = {
     **dict.fromkeys(("es-orthogonal", "es-sphere", "es-coordinates"), "full"),
 }
 """The path that each registered name takes, which says what to expect of it."""
-LOOKING_IN = ("analytic", "reverse-checkpointed", "node-perturbation", "es-row-space")
-"""Names that need a loss of one form in operations: expected by loss, and refused elsewhere."""
+NO_CLOSED_FORM = Refused("has none; use reverse mode", "UnsupportedError")
+NO_LAYERS = Refused("use 'es'", "UnsupportedError")
+
+
+def outcome(name: str, loss: Loss, backend: str) -> Outcome:
+    """Return what the estimator of a name should give: that of its path, or by what it asks of a loss."""
+    if name == "null":
+        return RIGHT
+    if name == "analytic":
+        return RIGHT if loss.closed_form else NO_CLOSED_FORM
+    if name in ("node-perturbation", "es-row-space"):
+        return RIGHT if loss.layers else NO_LAYERS
+    return loss.outcome(path_of(name), backend)
+
+
+def path_of(name: str) -> str:
+    """Return the path whose fate an estimator of this name shares."""
+    return PATH_OF.get(name, "structured")
+
 
 NUM_SAMPLES = 3
 _SIGMA = {"float64": 0.01, "float32": 0.1}
@@ -54,7 +71,8 @@ def estimator(name: str, loss: Loss, dtype: str, asked: Any) -> gradest.Estimato
     if hasattr(found, "sigma"):
         options["sigma"] = loss.sigma or _SIGMA.get(dtype, 0.25)
     if name == "guided-es":
-        options["guides"] = [_guide(asked)]
+        with asked.scope():
+            options["guides"] = [_guide(asked)]
     return gradest.get_estimator(name, **options)
 
 

@@ -14,6 +14,12 @@ PENDING: dict[Cell | tuple[str, str, str, str], str] = {}
 """By (loss, path, backend), or with the dtype as well where another one is right."""
 
 
+PENDING_NAMES = {
+    ("dropout, training", "smoothed", "torch"): "each gradient of one estimate draws another mask",
+}
+"""By (loss, registered name, backend): what is wrong with one estimator of a path, and not with the others."""
+
+
 def _fails(loss: str, paths: Iterable[str], backends: Iterable[str], found: str) -> None:
     PENDING.update({(loss, path, backend): found for path in paths for backend in backends})
 

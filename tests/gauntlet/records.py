@@ -148,7 +148,7 @@ class Either:
 RIGHT = Right()
 Outcome = Right | Warned | Refused | Either
 
-OPAQUE = Refused("written in operations.*use an estimator of values", "UnsupportedError")
+OPAQUE = Refused("written in operations.*; use ", "UnsupportedError")
 NO_COMPLEX = Refused("no complex arrays; use", "UnsupportedError")
 NOT_ANALYTIC = Refused("complex step.*use", "GradestError")
 """For losses that take no complex parameters, or are not analytic."""
@@ -173,8 +173,8 @@ class Loss:
         The radius of sampled estimates.
     loose
         A factor for all tolerances, with the reason beside it in the table.
-    text
-        Whether it is written in operations.
+    text, closed_form, layers
+        Whether it is written in operations, has its gradient stated there, and is made of layers alone.
     """
 
     name: str
@@ -185,6 +185,8 @@ class Loss:
     sigma: float | None = None
     loose: float = 1.0
     text: bool = False
+    closed_form: bool = False
+    layers: bool = False
 
     @property
     def backends(self) -> tuple[str, ...]:

@@ -13,9 +13,11 @@ from gauntlet import (
     losses_parameters,
     losses_torch,
 )
-from gauntlet.paths import PATHS
-from gauntlet.pending import PENDING
+from gauntlet.paths import PATH_OF, PATHS
+from gauntlet.pending import PENDING, PENDING_NAMES
 from gauntlet.records import Loss
+
+from gradest.registry import ESTIMATORS
 
 LOSSES: tuple[Loss, ...] = (
     *losses_operations.LOSSES,
@@ -30,6 +32,26 @@ LOSSES: tuple[Loss, ...] = (
 )
 
 
+ANCHORS = (
+    "MLP",
+    "rosenbrock",
+    "sines and exponentials",
+    "regression on a dict",
+    "dropout, training",
+    "a number of Python's",
+)
+"""Losses on which every registered name is tried: layers, a closed form, arrays, a dict, a random module, a black box."""
+
+
+def anchor_cells() -> Iterator[tuple[Loss, str, str]]:
+    """Yield (loss, name, backend) of every registered name on the anchors."""
+    for loss in LOSSES:
+        if loss.name in ANCHORS:
+            for backend in loss.backends:
+                for name in ESTIMATORS:
+                    yield loss, name, backend
+
+
 def cells() -> Iterator[tuple[Loss, str, str, str]]:
     """Yield (loss, path, backend, dtype) of every cell that the tests carry out."""
     for loss in LOSSES:
@@ -42,3 +64,9 @@ def cells() -> Iterator[tuple[Loss, str, str, str]]:
 def pending(loss: Loss, path: str, backend: str, dtype: str) -> str:
     """Return why a cell is known to fail, "" where it is not."""
     return PENDING.get((loss.name, path, backend)) or PENDING.get((loss.name, path, backend, dtype), "")
+
+
+def pending_name(loss: Loss, name: str, backend: str) -> str:
+    """Return why a registered name is known to fail on a loss, "" where it is not."""
+    own = PENDING_NAMES.get((loss.name, name, backend), "")
+    return own or (pending(loss, PATH_OF[name], backend, loss.dtypes[0]) if name in PATH_OF else "")

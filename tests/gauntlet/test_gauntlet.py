@@ -8,21 +8,31 @@ from gauntlet.pending import PENDING
 from gauntlet.records import Loss, Right
 
 
-def marks(*cell: Any) -> list[pytest.MarkDecorator]:
+def failing(reason: str) -> list[pytest.MarkDecorator]:
     """Return that a cell which is known to be wrong yet must fail, until it is mended."""
-    reason = table.pending(*cell)
     return [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
 
 
 def named(loss: Loss, path: str, backend: str, dtype: str) -> Any:
     cell = (loss, path, backend, dtype)
-    return pytest.param(*cell, id=f"{loss.name}-{path}-{backend}-{dtype}", marks=marks(*cell))
+    return pytest.param(*cell, id=f"{loss.name}-{path}-{backend}-{dtype}", marks=failing(table.pending(*cell)))
 
 
 @pytest.mark.parametrize(("loss", "path", "backend", "dtype"), [named(*cell) for cell in table.cells()])
 def test_cell(loss: Loss, path: str, backend: str, dtype: str) -> None:
     found = outcomes.carry_out(loss, backend, dtype, paths.PATHS[path])
     assert not outcomes.complaint(found, loss.outcome(path, backend))
+
+
+def anchored(loss: Loss, name: str, backend: str) -> Any:
+    reason = table.pending_name(loss, name, backend)
+    return pytest.param(loss, name, backend, id=f"{loss.name}-{name}-{backend}", marks=failing(reason))
+
+
+@pytest.mark.parametrize(("loss", "name", "backend"), [anchored(*cell) for cell in table.anchor_cells()])
+def test_every_registered_name(loss: Loss, name: str, backend: str) -> None:
+    found = outcomes.carry_out(loss, backend, loss.dtypes[0], name)
+    assert not outcomes.complaint(found, paths.outcome(name, loss, backend))
 
 
 def test_the_table_is_as_large_as_it_says() -> None:
