@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 from gauntlet.frameworks import framework
-from gauntlet.records import Asked, Layers, Leaves, Loss, Outcome
+from gauntlet.layers import Layers
+from gauntlet.records import Asked, Leaves, Loss, Outcome
 
 import gradest
 
@@ -45,7 +46,7 @@ def problem_loss(
     problem: gradest.Problem,
     twin: Callable[[Params, Params], Any],
     *,
-    layers: Layers | None = None,
+    layers: bool = False,
     expected: Mapping[Any, Outcome] | None = None,
     dtypes: tuple[str, ...] = ("float64",),
     loose: float = 1.0,
@@ -54,16 +55,14 @@ def problem_loss(
     """Return the record of a problem, with its twin in PyTorch."""
 
     def make(backend: str, dtype: str) -> Asked:
-        return asked_of(problem, twin, backend, dtype, layers)
+        return asked_of(problem, twin, backend, dtype)
 
     makers = {backend: partial(make, backend) for backend in BACKENDS}
     return Loss(name, KIND, makers, expected or {}, dtypes, sigma=sigma, loose=loose, text=True,
-                closed_form=problem.has_closed_form, layers=layers is not None)  # fmt: skip
+                closed_form=problem.has_closed_form, layers=layers)  # fmt: skip
 
 
-def asked_of(
-    problem: gradest.Problem, twin: Callable[[Params, Params], Any], backend: str, dtype: str, layers: Layers | None
-) -> Asked:
+def asked_of(problem: gradest.Problem, twin: Callable[[Params, Params], Any], backend: str, dtype: str) -> Asked:
     on, names = framework(backend), problem.layout.names
 
     def value(leaves: Leaves) -> Any:
@@ -89,7 +88,7 @@ def asked_of(
         options={"backend": backend, "dtype": dtype},
         value=value,
         gradient=gradient,
-        layers=layers,
+        layers=Layers(problem),
     )
 
 
@@ -113,20 +112,6 @@ def mlp(ops: Any, p: Params, d: Params) -> Any:
 
 def mlp_twin(p: Params, d: Params) -> Any:
     return cross_entropy((d["x"] @ p["W1"] + p["b1"]).tanh() @ p["W2"] + p["b2"], d["t"])
-
-
-def mlp_layers(x: np.ndarray, targets: np.ndarray) -> Layers:
-    def shifted(leaves: Leaves, shifts: Leaves) -> float:
-        first, b1, second, b2 = leaves
-        z = np.tanh(x @ first + b1 + shifts[0]) @ second + b2 + shifts[1]
-        top = z.max(axis=1, keepdims=True)
-        losses = np.log(np.exp(z - top).sum(axis=1)) + top[:, 0] - (z * targets).sum(axis=1)
-        return float(losses.mean())
-
-    def inputs(leaves: Leaves) -> Leaves:
-        return [x, np.tanh(x @ leaves[0] + leaves[1])]
-
-    return Layers(shifted, inputs, ((len(x), 3), (len(x), 3)), x)
 
 
 WEIGHTS = {"W1": numbers(4, 3, seed=2), "b1": numbers(3, seed=3), "W2": numbers(3, 3, seed=4), "b2": numbers(3, seed=5)}
@@ -281,7 +266,7 @@ LOSSES = (
         "MLP",
         Text(WEIGHTS, {"x": X, "t": LABELS}, mlp),
         mlp_twin,
-        layers=mlp_layers(X, LABELS),
+        layers=True,
         dtypes=BOTH,
     ),
     problem_loss("attention", Text(_QKV, {"x": X}, attention), attention_twin, dtypes=BOTH),

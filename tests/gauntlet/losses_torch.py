@@ -68,7 +68,7 @@ def last_state(m: Any, x: Any, y: Any) -> Any:
 
 def last_place(m: Any, x: Any, y: Any) -> Any:
     torch = framework("torch").xp
-    return torch.nn.functional.cross_entropy(m(x)[:, -1], y)
+    return torch.nn.functional.cross_entropy(m(x)[:, -1, :2], y)
 
 
 def attended(m: Any, x: Any, y: Any) -> Any:
@@ -229,6 +229,9 @@ LOSSES = (
     make("a transformer layer with dropout",
          lambda torch, nn: nn.TransformerEncoderLayer(2, 1, 3, dropout=0.2, batch_first=True), 2, 3, 2,
          loss=last_place, random=True),
+    make("a wider transformer layer with dropout",
+         lambda torch, nn: nn.TransformerEncoderLayer(4, 1, 3, dropout=0.2, activation="gelu", batch_first=True),
+         2, 3, 4, loss=last_place, random=True),
     make("LayerNorm and an activation with a parameter",
          lambda torch, nn: nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3), nn.PReLU(), nn.Linear(3, 2)), 4, 3),
     make("embedding", embedded, 2, 3, inputs=TOKENS),

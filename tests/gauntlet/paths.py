@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gauntlet.records import RIGHT, Loss, Outcome, Refused
+from gauntlet.records import RIGHT, Either, Loss, Outcome, Refused
 
 import gradest
 
@@ -43,7 +43,8 @@ def outcome(name: str, loss: Loss, backend: str) -> Outcome:
     if name == "analytic":
         return RIGHT if loss.closed_form else NO_CLOSED_FORM
     if name in ("node-perturbation", "es-row-space"):
-        return RIGHT if loss.layers else NO_LAYERS
+        # Whether a loss is made of layers alone is gradest's to find out: it must be right, or refused.
+        return RIGHT if loss.layers else Either(RIGHT, NO_LAYERS) if loss.text else NO_LAYERS
     return loss.outcome(path_of(name), backend)
 
 

@@ -147,26 +147,37 @@ def node_perturbation(estimator: Any, asked: Asked) -> list[np.ndarray]:
     """ES on the pre-activations, carried to weights by the inputs of the layers and to biases by sums."""
     layers, leaves = asked.layers, asked.leaves()
     assert layers is not None
-    noise = directions(estimator, asked, layers.shapes)
-    rest = [np.zeros(shape) for shape in layers.shapes]
-    values = [
-        np.array([layers.shifted(leaves, moved(rest, v, radius)) for v in noise])
+    _, uses, _ = layers.run(leaves)
+    rest = [np.zeros(use.output.shape) for use in uses]
+    noise = directions(estimator, asked, [shift.shape for shift in rest])
+    up, down = (
+        np.array([layers.run(leaves, moved(rest, v, radius))[0] for v in noise])
         for radius in (estimator.sigma, -estimator.sigma)
-    ]
-    nodes = weighted(noise, es_weights(estimator, values[0], values[1], lambda: 0.0))
-    pairs = zip(layers.inputs(leaves), nodes, strict=True)
-    return [part for inputs, node in pairs for part in (inputs.T @ node, node.sum(axis=0))]
+    )
+    found = [np.zeros_like(x) for x in leaves]
+    for use, node in zip(uses, weighted(noise, es_weights(estimator, up, down, lambda: 0.0)), strict=True):
+        found[use.weight] += use.inputs.T @ node
+        if use.bias is not None:
+            found[use.bias] += node.sum(axis=0)
+    return found
 
 
 def row_space(estimator: Any, asked: Asked) -> list[np.ndarray]:
-    """ES in which the first weight moves in the row space of the data."""
+    """ES in which weights that meet data move in the row space of that data alone."""
     layers, leaves = asked.layers, asked.leaves()
     assert layers is not None
-    _, singular, rows = np.linalg.svd(layers.data, full_matrices=False)
-    basis = rows[: int((singular > 1e-6 * singular[0]).sum())].T
-    first, *others = leaves
-    drawn = directions(estimator, asked, [(basis.shape[1], first.shape[1]), *(x.shape for x in others)])
-    return _along(estimator, asked, leaves, [[basis @ z, *rest] for z, *rest in drawn])
+    _, uses, matrices = layers.run(leaves)
+    bases = {use.weight: _row_basis(use.inputs) for use in uses if any(use.inputs is x for x in matrices)}
+    shapes = [(bases[k].shape[1], x.shape[1]) if k in bases else x.shape for k, x in enumerate(leaves)]
+    drawn = directions(estimator, asked, shapes)
+    return _along(
+        estimator, asked, leaves, [[bases[k] @ z if k in bases else z for k, z in enumerate(v)] for v in drawn]
+    )
+
+
+def _row_basis(data: np.ndarray) -> np.ndarray:
+    _, singular, rows = np.linalg.svd(data, full_matrices=False)
+    return rows[: int((singular > 1e-6 * singular[0]).sum())].T
 
 
 def nothing(estimator: Any, asked: Asked) -> list[np.ndarray]:

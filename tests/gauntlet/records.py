@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from gauntlet.frameworks import Framework
+from gauntlet.layers import Layers
 
 Leaves = Sequence[np.ndarray]
 """The arrays of a pytree in their order, as NumPy has them."""
@@ -35,7 +36,7 @@ class Asked:
     seed
         Sets the random state that an evaluation begins with; None where the loss draws nothing.
     layers
-        The loss with given shifts added to its pre-activations, for losses made of layers.
+        What its layers are, where the loss is written in operations.
     aux
         Whether a pair (gradient, aux) comes back.
     variants
@@ -55,7 +56,7 @@ class Asked:
     value: Callable[[Leaves], Any] | None = None
     gradient: Callable[[Leaves], Leaves] | None = None
     seed: Callable[[], None] | None = None
-    layers: "Layers | None" = None
+    layers: Layers | None = None
     aux: bool = False
     variants: Callable[[], Iterable["Asked"]] | None = None
     draws_numpy: bool = False
@@ -91,28 +92,6 @@ class Asked:
 
     def _call(self, params: Any) -> Any:
         return self.f(*self.first, params, *self.args, **self.kwargs)
-
-
-@dataclass(frozen=True)
-class Layers:
-    """The layers of a loss: what estimators that look into it work with.
-
-    Attributes
-    ----------
-    shifted
-        `(leaves, shifts) -> loss`, with a shift added to each pre-activation.
-    inputs
-        From leaves to the input of each layer.
-    shapes
-        Of the pre-activations.
-    data
-        The matrix that the first layer meets.
-    """
-
-    shifted: Callable[[Leaves, Leaves], float]
-    inputs: Callable[[Leaves], Leaves]
-    shapes: tuple[tuple[int, int], ...]
-    data: np.ndarray
 
 
 # -- what a cell should give -------------------------------------------------------------------------------------

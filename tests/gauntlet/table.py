@@ -40,7 +40,7 @@ ANCHORS = (
     "dropout, training",
     "a number of Python's",
 )
-"""Losses on which every registered name is tried: layers, a closed form, arrays, a dict, a random module, a black box."""
+"""Losses on which every name is tried: layers, a closed form, arrays, a dict, a random module, a black box."""
 
 
 def anchor_cells() -> Iterator[tuple[Loss, str, str]]:
@@ -66,7 +66,7 @@ def pending(loss: Loss, path: str, backend: str, dtype: str) -> str:
     return PENDING.get((loss.name, path, backend)) or PENDING.get((loss.name, path, backend, dtype), "")
 
 
-def pending_name(loss: Loss, name: str, backend: str) -> str:
+def pending_name(loss: Loss, name: str, backend: str, dtype: str) -> str:
     """Return why a registered name is known to fail on a loss, "" where it is not."""
     own = PENDING_NAMES.get((loss.name, name, backend), "")
-    return own or (pending(loss, PATH_OF[name], backend, loss.dtypes[0]) if name in PATH_OF else "")
+    return own or (pending(loss, PATH_OF[name], backend, dtype) if name in PATH_OF else "")
