@@ -7,6 +7,8 @@ from gauntlet import outcomes, paths, table
 from gauntlet.pending import PENDING
 from gauntlet.records import Loss, Right
 
+import gradest
+
 
 def failing(reason: str) -> list[pytest.MarkDecorator]:
     """Return that a cell which is known to be wrong yet must fail, until it is mended."""
@@ -46,3 +48,14 @@ def test_the_table_is_as_large_as_it_says() -> None:
 def test_what_is_pending_is_in_the_table() -> None:
     there = {(loss.name, *rest) for loss, *rest in table.cells()}
     assert not [key for key in PENDING if not any(cell[: len(key)] == key for cell in there)]
+
+
+@pytest.mark.xfail(strict=True, reason="refused, with a table in which every line says ok")
+def test_a_dict_in_another_order_is_the_same_parameters() -> None:
+    """`jax.tree_util.tree_map`, by which every training loop steps, returns dicts in the order of their keys."""
+    jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'gradest[jax]'")
+    params = {"b": jax.numpy.ones(2), "a": jax.numpy.full(2, 3.0)}
+    objective = gradest.bind(lambda p: (p["a"] ** 2 * p["b"]).sum(), params)
+    gradient = gradest.get_estimator("reverse").prepare(objective)(jax.tree_util.tree_map(lambda x: x, params)).gradient
+    assert gradient["a"].tolist() == [6.0, 6.0]
+    assert gradient["b"].tolist() == [9.0, 9.0]
