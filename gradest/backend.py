@@ -219,8 +219,9 @@ class Backend(ABC):
         return None
 
     def epsilon(self, array: Array) -> float:
-        """Return the distance from 1 to the next number of an array's dtype."""
-        return epsilon(self.dtype(array))
+        """Return the distance from 1 to the next number of an array's dtype; 0 for whole numbers, which are exact."""
+        dtype = self.dtype(array)
+        return epsilon(dtype) if "float" in dtype or dtype == "longdouble" else 0.0
 
     def cast(self, array: Array, dtype: str) -> Array:
         """Return an array in another floating-point dtype, on its device."""

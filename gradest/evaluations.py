@@ -52,6 +52,7 @@ class Evaluations:
         self.layout = form.layout
         self.dtypes = form.dtypes
         self.dtype = form.dtypes[0]
+        self._widest = min(form.dtypes, key=epsilon)  # which decides what the framework has to be switched to
         self.device = form.device
         self.verifies = verify
         self.first_look: Verification | None = None
@@ -157,7 +158,7 @@ class Evaluations:
         """Return the loss of a user's function by one evaluation that nothing transforms or compiles; counts it."""
         assert self._user is not None
         self._counts.add(VALUES, 1)
-        with self.backend.scope(self.dtype) or nullcontext():
+        with self.backend.scope(self._widest) or nullcontext():
             return self._user.alone(leaves, self.data)
 
     def require_text(self, asked: str, *, instead: str | None = None) -> Text:
@@ -174,9 +175,9 @@ class Evaluations:
 
     def scoped(self, function: Step) -> Step:
         """Return the function run inside the backend's scope for this dtype; unchanged where none is needed."""
-        if self.backend.scope(self.dtype) is None:
+        if self.backend.scope(self._widest) is None:
             return function
-        backend, dtype = self.backend, self.dtype
+        backend, dtype = self.backend, self._widest
 
         def run(*args: object) -> object:
             with backend.scope(dtype):  # type: ignore[union-attr]  # not None, as tested above

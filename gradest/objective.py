@@ -94,9 +94,9 @@ class Objective(Evaluations):
         again, (f, params, *rest) = self._recipe
         if params is not None and self._model is None:  # as they were when bound, whatever was written to since
             params = self.start_tree
-        with self.backend.scope(self.dtype) or nullcontext():
+        with self.backend.scope(self._widest) or nullcontext():
             content = pickle.dumps((again, (f, params, *rest)))
-        return _bound_again, (self.backend, self.dtype, content)
+        return _bound_again, (self.backend, self._widest, content)
 
     # -- parameters and arguments ------------------------------------------------------------------------
     @property

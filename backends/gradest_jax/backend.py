@@ -146,8 +146,11 @@ class JaxBackend(Backend):
         ones: Array = super().stand_in(leaf)  # type: ignore[assignment]  # of this backend
         return ones
 
-    def computing_now(self) -> AbstractContextManager[object]:
-        # Inside jit JAX stages everything, even on arrays that have values; what is prepared must be computed.
+    def computing_now(self) -> AbstractContextManager[object] | None:
+        # Inside jit JAX stages everything, even on arrays that have values; what is prepared must be computed. Only
+        # there: a user's `lax.scan` cannot run under the context (JAX has no rule for it to make an empty array).
+        if not isinstance(jnp.zeros(()), jax.core.Tracer):
+            return None
         scope: AbstractContextManager[object] = jax.ensure_compile_time_eval()
         return scope
 

@@ -35,8 +35,10 @@ class ValuesSeen:
         """Whether there are several values and all are the same."""
         return self.count > 1 and self.bad == 0 and self._low == self._high
 
-    def warn(self, first_look: Verification | None, *, remedy: str) -> None:
-        """Warn of what is wrong with the values; `remedy` says what to try where some are not finite.
+    def warn(self, first_look: Verification | None, *, remedy: str) -> bool:
+        """Warn of what is wrong with the values, and return whether anything was.
+
+        `remedy` says what to try where some are not finite.
 
         Warns
         -----
@@ -52,13 +54,15 @@ class ValuesSeen:
                 f"{remedy}",
                 NonFiniteWarning,
             )
-        if self.level and first_look is not None and first_look.level:
+        flat = self.level and first_look is not None and first_look.level
+        if flat:
             warn_user(
                 f"the loss is {self._low:.6g} at all {self.count} points where it was evaluated: it does not depend on "
                 "these parameters (is the model closed over, instead of taken from the argument?), or changes in steps "
                 "(accuracy, rounding, argmax), or by less than its rounding",
                 FlatLossWarning,
             )
+        return flat or self.bad > 0
 
 
 def warn_if_whole(first_look: Verification | None) -> None:

@@ -314,8 +314,8 @@ class EvolutionRun:
         seen = ValuesSeen()
         for side in itertools.chain.from_iterable(sides):
             seen.see(side)
-        seen.warn(objective.first_look, remedy="try a smaller sigma")
-        if exact or seen.bad or seen.level or not rounding_matters(objective.value_epsilon, strategy.sigma):
+        told = seen.warn(objective.first_look, remedy="try a smaller sigma")
+        if exact or told or not rounding_matters(objective.value_epsilon, strategy.sigma):
             return
         values = [pair[0] for pair in sides]
         differences = [self._read(difference) for _, difference in watched]

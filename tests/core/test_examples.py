@@ -4,6 +4,7 @@ import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -30,3 +31,36 @@ def test_your_own_loss(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     }
     assert errors["fd-central"] < 1e-8
     assert errors["es"] < 0.5  # relative MSE 17/2000, so 0.09 is expected
+
+
+def test_a_transformer_with_dropout(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'gradest[torch]'")
+    torch = sys.modules["torch"]
+    with torch.random.fork_rng():
+        lines = run("torch_transformer.py", monkeypatch, capsys).splitlines()[2:]
+    errors = {line.split()[0]: float(line.split()[-1]) for line in lines}
+    assert len(errors) == 4
+    assert errors["fd-central"] < 1e-7  # one mask for all 404 evaluations, the mask that reverse mode drew
+    assert errors["es"] < 1.2  # sqrt(203 / 300) is 0.82
+    assert errors["spsa"] < 1.2
+
+
+def test_a_network_of_flax(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("flax", reason="Flax is not installed: pip install flax")
+    lines = run("flax_network.py", monkeypatch, capsys, "--steps", "20").splitlines()[1:]
+    found = {line.split()[0]: [float(word) for word in line.split()[1:]] for line in lines}
+    assert len(found) == 4
+    assert all(after < before for before, after in found.values())
+
+
+def test_a_simulator(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    output = run("numpy_simulator.py", monkeypatch, capsys)
+    assert output.startswith("reverse: ")
+    rows = [
+        line.split() for line in output.splitlines() if line.startswith(("fd-central ", "es ", "spsa ", "es-rank "))
+    ]
+    slopes, steps = ({row[0]: np.array(row[-2:], dtype=float) for row in table} for table in (rows[:4], rows[4:]))
+    assert np.linalg.norm(slopes["es"] - slopes["fd-central"]) < 0.3 * np.linalg.norm(slopes["fd-central"])
+    assert steps["fd-central"].tolist() == [0.0, 0.0]  # a step function has no slope, and a smoothed one has
+    assert steps["es"][0] < -0.5
+    assert steps["es"][1] > 0.5

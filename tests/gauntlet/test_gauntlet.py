@@ -1,0 +1,61 @@
+"""Every loss by every path on every backend that can state it: right, warned or refused, as the table says."""
+
+from typing import Any
+
+import pytest
+from gauntlet import outcomes, paths, table
+from gauntlet.pending import PENDING
+from gauntlet.records import Loss, Right
+
+import gradest
+
+
+def failing(reason: str) -> list[pytest.MarkDecorator]:
+    """Return that a cell which is known to be wrong yet must fail, until it is mended."""
+    return [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
+
+
+def named(loss: Loss, path: str, backend: str, dtype: str) -> Any:
+    cell = (loss, path, backend, dtype)
+    return pytest.param(*cell, id=f"{loss.name}-{path}-{backend}-{dtype}", marks=failing(table.pending(*cell)))
+
+
+@pytest.mark.parametrize(("loss", "path", "backend", "dtype"), [named(*cell) for cell in table.cells()])
+def test_cell(loss: Loss, path: str, backend: str, dtype: str) -> None:
+    found = outcomes.carry_out(loss, backend, dtype, paths.PATHS[path])
+    assert not outcomes.complaint(found, loss.outcome(path, backend))
+
+
+def anchored(loss: Loss, name: str, backend: str) -> Any:
+    reason = table.pending_name(loss, name, backend, loss.dtypes[0])
+    return pytest.param(loss, name, backend, id=f"{loss.name}-{name}-{backend}", marks=failing(reason))
+
+
+@pytest.mark.parametrize(("loss", "name", "backend"), [anchored(*cell) for cell in table.anchor_cells()])
+def test_every_registered_name(loss: Loss, name: str, backend: str) -> None:
+    found = outcomes.carry_out(loss, backend, loss.dtypes[0], name)
+    assert not outcomes.complaint(found, paths.outcome(name, loss, backend))
+
+
+def test_the_table_is_as_large_as_it_says() -> None:
+    cells = list(table.cells())
+    assert len(table.LOSSES) >= 60
+    assert len({loss.name for loss in table.LOSSES}) == len(table.LOSSES)
+    assert sum(isinstance(loss.outcome(path, backend), Right) for loss, path, backend, _ in cells) >= 0.75 * len(cells)
+    assert sum(len(loss.dtypes) > 1 for loss in table.LOSSES) >= len(table.LOSSES) / 3
+
+
+def test_what_is_pending_is_in_the_table() -> None:
+    there = {(loss.name, *rest) for loss, *rest in table.cells()}
+    assert not [key for key in PENDING if not any(cell[: len(key)] == key for cell in there)]
+
+
+@pytest.mark.xfail(strict=True, reason="refused, with a table in which every line says ok")
+def test_a_dict_in_another_order_is_the_same_parameters() -> None:
+    """`jax.tree_util.tree_map`, by which every training loop steps, returns dicts in the order of their keys."""
+    jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'gradest[jax]'")
+    params = {"b": jax.numpy.ones(2), "a": jax.numpy.full(2, 3.0)}
+    objective = gradest.bind(lambda p: (p["a"] ** 2 * p["b"]).sum(), params)
+    gradient = gradest.get_estimator("reverse").prepare(objective)(jax.tree_util.tree_map(lambda x: x, params)).gradient
+    assert gradient["a"].tolist() == [6.0, 6.0]
+    assert gradient["b"].tolist() == [9.0, 9.0]
