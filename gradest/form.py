@@ -100,6 +100,10 @@ class Form:
             if self._fits(leaves):
                 return leaves
         leaves, paths = self._flatten(params)
+        if paths != self.layout.names and sorted(paths) == sorted(self.layout.names):
+            # A dict in another order is the same parameters: `jax.tree.map`, by which loops step, sorts the keys.
+            by_path = dict(zip(paths, leaves, strict=True))
+            leaves, paths = tuple(by_path[name] for name in self.layout.names), self.layout.names
         if paths == self.layout.names:
             leaves = tuple(self._crossed(leaf, dtype) for leaf, dtype in zip(leaves, self.dtypes, strict=True))
             if self._fits(leaves):

@@ -203,8 +203,10 @@ class LowRank(Tangent):
     def combine(self, ops: Operations, weights: Array) -> Array:
         # One product (m, K r) @ (K r, n): the K matrices are never there.
         weighted = ops.matrix_transpose(self.left * ops.reshape(weights, (-1, 1, 1)))
-        left = ops.reshape(weighted, (-1, int(self.left.shape[1])))
-        right = ops.reshape(ops.matrix_transpose(self.right), (-1, int(self.right.shape[1])))
+        # The sizes in full: of an array without entries a framework cannot tell what -1 stands for.
+        terms, sizes = self.count * int(self.left.shape[2]), (int(self.left.shape[1]), int(self.right.shape[1]))
+        left = ops.reshape(weighted, (terms, sizes[0]))
+        right = ops.reshape(ops.matrix_transpose(self.right), (terms, sizes[1]))
         return ops.matmul(ops.matrix_transpose(left), right)
 
     def scaled(self, factor: Array | float) -> Tangent:

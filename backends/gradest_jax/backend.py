@@ -1,7 +1,7 @@
 """JAX as a backend: `jit`, `vmap`, `grad` and `linearize`, with 64-bit mode scoped and never switched on globally."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
 from typing import Any
 
@@ -29,6 +29,29 @@ _READS_VALUES = (
     jax.errors.TracerIntegerConversionError,
     jax.errors.NonConcreteBooleanIndexError,
 )
+
+
+_EVALUATING = "use an estimator that evaluates the loss as it is: 'fd-central', 'es', 'spsa'"
+_WHOLE = (
+    "the loss returns whole numbers, which have no derivative; return the number before it is rounded, or use an "
+    "estimator that smooths: 'es' or 'spsa' with a sigma that crosses several jumps"
+)
+_NO_DERIVATIVE = {
+    "Reverse-mode differentiation does not work for lax.while_loop": (
+        "JAX has no reverse mode for a loop whose length depends on values; use 'forward', lax.scan, or lax.fori_loop "
+        f"with constant bounds; or {_EVALUATING}"
+    ),
+    "to a custom_vjp function": (
+        "a function with a rule for reverse mode alone (jax.custom_vjp) has no forward mode; use 'reverse', or give it "
+        f"a jax.custom_jvp rule; or {_EVALUATING}"
+    ),
+    "allbacks do not support JVP": (
+        "JAX cannot differentiate what a callback computes outside of it; give it a rule by jax.custom_jvp, or "
+        f"{_EVALUATING}"
+    ),
+    "but got int": _WHOLE,  # "grad requires real-valued outputs ..."
+}
+"""What to say for errors of JAX's, by words that they contain (0.4 to 0.10)."""
 
 
 class JaxBackend(Backend):
@@ -103,20 +126,46 @@ class JaxBackend(Backend):
         def pull(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
             nonlocal connected
             if not connected:  # once: JAX answers zeros, without a word, where the loss does not depend on them
-                require_connected(differentiated.trace(leaves, data).jaxpr.jaxpr, len(leaves))
+                with self._telling():
+                    require_connected(differentiated.trace(leaves, data).jaxpr.jaxpr, len(leaves))
                 connected = True
             value, gradient = differentiated(leaves, data)  # jit keeps the trace: the function runs no second time
             return value, gradient
 
         return pull
 
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Tell in gradest's words what JAX cannot differentiate, which shows when it transforms what it has traced."""
+        try:
+            yield
+        except (TypeError, ValueError, NotImplementedError) as error:
+            told = None if isinstance(error, GradestError) else self.translated(error)
+            if told is None:
+                raise
+            raise told from error
+
     def value_and_jvps(self, function: Function) -> Callable[[Leaves, Leaves, Data], tuple[Array, Array]]:
         def products(leaves: Leaves, tangents: Leaves, data: Data) -> tuple[Array, Array]:
             # The primal is evaluated once and its linear map vmapped over tangents; the residuals are kept for all K.
             value, push = jax.linearize(lambda at: function(at, data), leaves)
+            if jnp.issubdtype(value.dtype, jnp.integer):
+                raise UnsupportedError(_WHOLE)
             return value, jax.vmap(push)(tangents)
 
-        return jax.jit(products)
+        compiled, seen = jax.jit(products), False
+
+        def push_forward(leaves: Leaves, tangents: Leaves, data: Data) -> tuple[Array, Array]:
+            nonlocal seen
+            if not seen:  # once, as in reverse mode
+                with self._telling():
+                    require_connected(jax.jit(function).trace(leaves, data).jaxpr.jaxpr, len(leaves))
+                    compiled(leaves, tangents, data)
+                seen = True
+            found: tuple[Array, Array] = compiled(leaves, tangents, data)
+            return found
+
+        return push_forward
 
     # -- one plain evaluation of a user's function ---------------------------------------------------------
     def lend(self, arrays: Leaves, *, private: bool) -> Leaves:
@@ -126,6 +175,9 @@ class JaxBackend(Backend):
         return jnp.asarray(value)  # immutable: it is its own; a Python float is float32 but in 64-bit mode
 
     def translated(self, error: Exception) -> GradestError | None:
+        words = next((told for words, told in _NO_DERIVATIVE.items() if words in str(error)), None)
+        if words is not None:
+            return UnsupportedError(f"{words} (JAX: {self.explain(error)})")
         if not isinstance(error, _READS_VALUES):
             return None
         return UnsupportedError(

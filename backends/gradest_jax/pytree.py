@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from gradest.errors import InvalidInputError
-from gradest.tree import Leaf, Structure, Tree, flatten_tree
+from gradest.tree import Leaf, Structure, Tree, flatten_tree, is_static
 
 _ARRAYS = (jax.Array, np.ndarray, np.generic, int, float, complex, str)
 
@@ -33,7 +33,7 @@ def flatten_pytree(tree: Tree) -> tuple[tuple[Leaf, ...], tuple[str, ...], Struc
         There are no leaves.
     """
     leaves, paths, structure = flatten_tree(tree)
-    if all(isinstance(leaf, _ARRAYS) for leaf in leaves):
+    if all(isinstance(leaf, _ARRAYS) or is_static(leaf) for leaf in leaves):
         return leaves, paths, structure
     found, definition = jax.tree_util.tree_flatten_with_path(tree)
     if not found:

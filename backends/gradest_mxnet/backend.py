@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.backend import Backend, Function, Leaves
-from gradest.errors import UnsupportedError
+from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.operations import Data, Operations
 from gradest.tree import Leaf, Structure, Tree
 from gradest_mxnet import block, hybrid, pytree
@@ -88,6 +88,14 @@ class MxnetBackend(Backend):
             return value.detach().copy()
         with mx.util.np_shape(True):
             return mx.np.array(np.asarray(value), dtype="float64", ctx=like.ctx)
+
+    def translated(self, error: Exception) -> GradestError | None:
+        if not (isinstance(error, mx.MXNetError) and "inplace operations" in str(error)):
+            return None
+        return InvalidInputError(
+            "a loss that leaves its inputs as they are was asked for; this one writes in place into what autograd "
+            "records; work on a copy, such as `p = p.copy()`, and not in place"
+        )
 
     def evaluating(self) -> AbstractContextManager[Any]:
         scope: AbstractContextManager[Any] = mx.autograd.pause(train_mode=mx.autograd.is_training())

@@ -48,9 +48,11 @@ def bind(f: Callable[..., Array], block: Any) -> Callable[..., Array]:
     first, second = semantics  # MXNet refuses np-array without np-shape, on the way in and on the way out
     names = mx.name.NameManager  # tracing counts names up, from which Gluon makes those of the user's next blocks
 
-    def pure(values: dict[str, Array], *args: Any, **kwargs: Any) -> Array:
+    def pure(values: dict[str, Array], *args: Any, **kwargs: Any) -> Any:
         with _one_at_a_time, first(state.numpy), second(state.numpy), names(), _Swapped(state, values):
             value = f(block, *args, **kwargs)
+        if isinstance(value, int | float):  # which can be evaluated; what differentiates asks for an array
+            return value
         return as_scalar(value)
 
     return pure

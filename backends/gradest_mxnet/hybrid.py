@@ -248,8 +248,12 @@ def as_scalar(value: Array) -> Array:
     if shape is None or math.prod(shape) != 1:
         found = type(value).__name__ if shape is None else f"shape {shape}"
         raise InvalidInputError(
-            f"a function that returns one number as an MXNet array was asked for; found {found}; a Gluon loss gives "
-            "one number for each example: return its mean()"
+            f"a function that returns one number as an MXNet array was asked for; found {found}; "
+            + (
+                "keep to MXNet operations, or use an estimator of values ('fd-central', 'es', 'spsa')"
+                if shape is None
+                else "a Gluon loss gives one number for each example: return its mean()"
+            )
         )
     array = value if isinstance(value, mx.np.ndarray) else value.as_np_ndarray()
     if shape == ():

@@ -19,16 +19,25 @@ from gradest.tree import Leaf
 from gradest_torch import module
 from gradest_torch.operations import NativeTorchOperations, TorchOperations
 
+_WRITES = (
+    "a loss that leaves its inputs as they are was asked for; this one writes into its parameters or arguments; work "
+    "on a copy, such as `p = p.clone()`, and not in place"
+)
+_WHOLE = (
+    "the loss returns whole numbers, which have no derivative; return the number before it is rounded, or use an "
+    "estimator that smooths: 'es' or 'spsa' with a sigma that crosses several jumps"
+)
 _INSTEAD = "or use an estimator that evaluates the loss as it is: 'fd-central', 'es', 'spsa'"
 _TOLD: dict[str, tuple[type[GradestError], str]] = {
     "Can't call numpy() on Tensor that requires grad": (
         UnsupportedError,
         f"PyTorch cannot differentiate what NumPy computes; keep to PyTorch operations, {_INSTEAD}",
     ),
-    "a leaf Variable that requires grad": (
+    "a leaf Variable that requires grad": (InvalidInputError, _WRITES),
+    "is independent of": (
         InvalidInputError,
-        "a loss that leaves its inputs as they are was asked for; this one writes into its parameters; work on a copy, "
-        "such as `p = p.clone()`",
+        "a loss computed from the parameters was asked for; the result is not connected to them (a model closed over, "
+        f"instead of the one that f is given?); compute the loss from f's first argument, {_INSTEAD}",
     ),
     "modified by an inplace operation": (
         UnsupportedError,
@@ -116,11 +125,15 @@ class TorchBackend(Backend):
     def value_and_gradient(self, function: Function) -> Callable[[Leaves, Data], tuple[Tensor, Leaves]]:
         def record(leaves: Leaves, data: Data) -> tuple[Tensor, Leaves]:
             inputs = tuple([leaf.detach().requires_grad_() for leaf in _recordable(leaves)])
+            given = _recordable(data)
+            before = self.marks(tuple(given.values() if isinstance(given, dict) else given))
             outer, _recording.on = getattr(_recording, "on", False), True
             try:
-                value = function(inputs, _recordable(data))
+                value = function(inputs, given)
             finally:
                 _recording.on = outer
+            if self.marks(tuple(given.values() if isinstance(given, dict) else given)) != before:
+                raise InvalidInputError(_WRITES)  # the next call would find what this one has made of them
             if not (isinstance(value, Tensor) and value.requires_grad):
                 raise InvalidInputError(_DETACHED)
             try:
@@ -129,8 +142,8 @@ class TorchBackend(Backend):
                 raise self.translated(error) or error from error
             if all(gradient is None for gradient in found):  # a graph there is, of other tensors: a model closed over
                 raise InvalidInputError(_UNCONNECTED)
-            given = zip(found, inputs, strict=True)
-            return value.detach(), tuple([torch.zeros_like(x) if g is None else g for g, x in given])
+            each = zip(found, inputs, strict=True)
+            return value.detach(), tuple([torch.zeros_like(x) if g is None else g for g, x in each])
 
         def pull(leaves: Leaves, data: Data) -> tuple[Tensor, Leaves]:
             if _is_transforming() and any(
@@ -151,10 +164,12 @@ class TorchBackend(Backend):
                 value = function(at, data)
                 if not isinstance(value, Tensor):
                     raise InvalidInputError(_DETACHED)
+                if not value.is_floating_point():
+                    raise InvalidInputError(_WHOLE)
                 return value
 
             def product(*direction: Tensor) -> Any:
-                return torch.func.jvp(value_at, leaves, direction)
+                return torch.func.jvp(value_at, leaves, direction, strict=True)
 
             directions: tuple[Any, ...] = tangents
             with _FORWARD_MODE, _differentiable_kernels():
@@ -163,6 +178,9 @@ class TorchBackend(Backend):
                         *directions
                     )
                 except (RuntimeError, ValueError) as error:  # NotImplementedError is a RuntimeError
+                    told = None if isinstance(error, GradestError) else self.translated(error)
+                    if told is not None:
+                        raise told from error
                     if isinstance(error, GradestError) or not _is_of_transformations(error):
                         raise
                     raise UnsupportedError(_NO_FORWARD_MODE.format(self.explain(error))) from error

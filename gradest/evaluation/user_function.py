@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import numpy as np
+
 from gradest.arguments import Arguments
 from gradest.backend import Backend, Leaves
 from gradest.errors import GradestError, InvalidInputError
@@ -83,10 +85,19 @@ class UserFunction:
                 if not refused:
                     raise  # the function's own error is the user's to see as it is
                 raise InvalidInputError(_WRITES) from error
-        if backend.marks((*lent, *given)) != marks:
+        if backend.marks((*lent, *given)) != marks or (private and self._changed((*leaves, *data), (*lent, *given))):
             raise InvalidInputError(_WRITES)
         answer: Array = backend.kept(value, like=leaves[0])
         return answer
+
+    def _changed(self, arrays: Leaves, copies: Leaves) -> bool:
+        """Return whether copies have other values than what they were made of: not every framework counts writing."""
+        numpy = self.backend.numpy
+        return any(
+            copy is not array and not np.array_equal(numpy(copy), numpy(array), equal_nan=True)
+            for array, copy in zip(arrays, copies, strict=True)
+            if self.backend.owns(copy)
+        )
 
     def batched(self, population: Leaves, data: Data) -> Array:
         """Return the losses `(K,)` of leaves with a leading axis K by the framework's vmap."""

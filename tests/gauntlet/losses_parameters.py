@@ -213,7 +213,8 @@ LOSSES = (
     record("leaves that are no arrays", leaves_that_are_no_arrays),
     record("keyword arguments", keywords, dtypes=BOTH),
     record("the second argument", second_argument),
-    record("a value and more", value_and_more),
+    record("a value and more", value_and_more,  # what comes beside the loss has no complex kind in PyTorch
+           expected={("complex-step", "torch"): Refused("complex parameters.*use", "UnsupportedError")}),
     record("a batch of NumPy's", numpy_arguments, ("numpy", "jax"), dtypes=BOTH),
     record("NumPy's parameters, another framework", another_backend, ("jax", "torch", "mxnet"), dtypes=BOTH),
     record("nested arguments", nested_arguments),

@@ -12,6 +12,7 @@ from gauntlet.frameworks import walk
 from gauntlet.records import Asked, Either, Loss, Outcome, Refused, Right, Warned
 
 import gradest
+from gradest.tree import is_static
 
 BAD = ("wrong", "raw error", "changed input", "other form", "random state")
 """What no cell may be."""
@@ -147,6 +148,7 @@ def other_form(asked: Asked, gradient: Any) -> str:
         return "" if tuple(gradient) == names else f"names {tuple(gradient)}, not {names}"
     params = on.trainable(asked.params) if on.is_model(asked.params) else asked.params
     asked_for, given = dict(walk(params)), dict(walk(gradient))
+    asked_for = {place: leaf for place, leaf in asked_for.items() if not is_static(leaf)}
     if _containers(params) != _containers(gradient) or list(asked_for) != list(given):
         return f"{_containers(gradient)} with {list(given)}, not {_containers(params)} with {list(asked_for)}"
     for place, leaf in asked_for.items():
@@ -170,7 +172,7 @@ def _containers(tree: Any) -> Any:
         return (type(tree).__name__, tuple(_containers(child) for child in tree.values()))
     if isinstance(tree, list | tuple):
         return (type(tree).__name__, tuple(_containers(child) for child in tree))
-    return "" if tree is not None else None
+    return None if tree is None or is_static(tree) else ""  # a gradient holds None where there is no parameter
 
 
 def complaint(found: Found, expected: Outcome) -> str:

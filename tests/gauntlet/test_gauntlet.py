@@ -50,7 +50,6 @@ def test_what_is_pending_is_in_the_table() -> None:
     assert not [key for key in PENDING if not any(cell[: len(key)] == key for cell in there)]
 
 
-@pytest.mark.xfail(strict=True, reason="refused, with a table in which every line says ok")
 def test_a_dict_in_another_order_is_the_same_parameters() -> None:
     """`jax.tree_util.tree_map`, by which every training loop steps, returns dicts in the order of their keys."""
     jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'gradest[jax]'")
