@@ -31,9 +31,9 @@ class ComplexStep(Estimator):
     `f(x + i h e_i) = f(x) + i h g_i + O(h^2)` for an analytic loss: the derivative is the imaginary part over h,
     with h so short that the rest vanishes in rounding. The loss must be analytic and take complex parameters. A
     loss in operations is (kinks are decided by real parts); in a user's own function, conjugates, magnitudes and
-    comparisons of complex numbers give wrong values. One derivative along a random line is compared with real
-    differences when it prepares (six evaluations), and a function that is not analytic is refused; `verify=False` in
-    `gradest.bind` leaves that out.
+    comparisons of complex numbers give wrong values. One slope along a random line is compared with real
+    differences at the first estimate (five evaluations, counted apart), and a function that is not analytic is
+    refused; `verify=False` in `gradest.bind` leaves that out.
 
     Attributes
     ----------
@@ -75,10 +75,7 @@ class ComplexStep(Estimator):
         in_place = objective.population_path == "loop" and all(isinstance(x, np.ndarray) for x in objective.start)
         losses_at = _in_place(objective) if in_place else _population(objective, plan)
         step = _step(objective) if isinstance(self.step, str) else self.step
-        if objective.is_users_own and objective.verifies:
-            apart = objective.separate()  # what preparation evaluates is counted apart
-            objective.scoped(require_analytic)(apart, _along_line(apart), step)
-            objective.preparation_cost = objective.preparation_cost + Cost(values=EVALUATIONS)
+        unknown = objective.is_users_own and objective.verifies
 
         def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             losses = pipeline(
@@ -92,7 +89,13 @@ class ComplexStep(Estimator):
                 seen.see(found.real + found.imag)  # not finite where either part is not
             seen.warn(None, remedy="try a point further inside the region where the loss is defined")
             value = backend.array(losses[0][1].real[0], dtype=objective.dtype, device=objective.device)
-            return KernelResult(value, gather(objective, slopes))
+            gradient = gather(objective, slopes)
+            nonlocal unknown
+            if unknown:  # once, at the first estimate; what it evaluates is counted apart
+                require_analytic(objective.separate(), leaves, gradient)
+                objective.preparation_cost = objective.preparation_cost + Cost(values=EVALUATIONS)
+                unknown = False
+            return KernelResult(value, gradient)
 
         return PreparedKernel(kernel, objective.population_path)
 
@@ -101,29 +104,6 @@ def _step(objective: Objective) -> float:
     """Return the least step whose square, which the loss may form, is still a normal number."""
     narrow = set(objective.dtypes) & {"float32", *HALF}  # half precision is computed in complex64
     return math.sqrt(np.finfo(np.float32 if narrow else np.dtype(objective.dtype)).tiny)
-
-
-def _along_line(objective: Objective) -> Callable[[Leaves, Leaves, float], complex]:
-    """Return the loss at a complex displacement along directions, evaluated as the estimate evaluates it."""
-
-    def step(leaves: Leaves, directions: Leaves, scale: Array, data: Data) -> Array:
-        moved = tuple(whole + d * (scale * 1j) for whole, d in zip(_whole(objective, leaves), directions, strict=True))
-        population = tuple(objective.ops.expand_dims(leaf, axis=0) for leaf in moved)
-        return objective.evaluate_population(population, _complex_data(objective, data))
-
-    run = objective.stepped(step)
-
-    def loss(leaves: Leaves, directions: Leaves, distance: float) -> complex:
-        scale = objective.ops.constant(np.array(distance), like=leaves[0])
-        try:
-            found = objective.backend.numpy(run(leaves, directions, scale))
-        except GradestError:
-            raise
-        except Exception as error:  # the user's function may raise anything
-            raise _cannot_take_complex(error) from error
-        return complex(_complex(found)[0])
-
-    return loss
 
 
 def _whole(objective: Objective, leaves: Leaves) -> Leaves:

@@ -111,7 +111,7 @@ def test_arrays_go_there_and_back_and_share_no_memory(backend: str, dtype: str, 
     values = room[start : start + 12].reshape(3, 4)
     values[...] = np.random.default_rng(2).standard_normal((3, 4))
     original = values.copy()
-    array = own.array(values, dtype=dtype)
+    array = own.array(values, dtype=dtype, device="cpu")
     values[...] = 0
     back = own.numpy(array)
     assert back.dtype == original.dtype

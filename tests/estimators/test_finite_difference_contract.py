@@ -55,7 +55,7 @@ def test_a_users_function_is_called_as_often_as_the_cost_says(estimator: gradest
         calls += 1
         return loss(params, x)
 
-    objective = gradest.bind(counted, parameters(), X)
+    objective = gradest.bind(counted, parameters(), X, verify=False)  # what verifies is counted apart
     prepared = estimator.prepare(objective)
     calls = 0
     estimate = prepared(rng=0)
