@@ -3,8 +3,7 @@
 import functools
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ from gradest.backend import Function, Leaves
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.operations import Data
 from gradest_mxnet.framework import Array, mx
+from gradest_mxnet.modes import BackwardMode, Evaluate, watched
 
 _Signature = tuple[tuple[int, ...], ...]
 
@@ -115,25 +115,30 @@ def value_and_gradient(function: Function) -> Callable[[Leaves, Data], tuple[Arr
     """Return `(leaves, data) -> (value, gradient leaves)` by recording the function once and going backward.
 
     The leaves are recorded through handles of their own, so that the caller's arrays get no gradient buffer. The
-    function runs in the mode (training or predicting) that the caller is in, as a plain evaluation does.
+    function runs in the mode (training or predicting) that the caller is in, as a plain evaluation does, or in that
+    which it sets itself, and the backward pass in the same.
     """
 
     backward = _Backward()
 
     def pull_traced(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
         graph, inputs = function.graph(leaves, data)  # type: ignore[attr-defined]  # a HybridLoss, as tested below
-        for k, leaf in enumerate(leaves):
-            array: Array = leaf
-            inputs[k] = array.detach()
+
+        def evaluate(given: Sequence[Array]) -> Array:
+            inputs[: len(given)] = given
+            return graph.run(*[inputs[k] for k in graph.places])
+
         with function.lock:  # type: ignore[attr-defined]  # as above
-            return backward(lambda: graph.run(*[inputs[k] for k in graph.places]), inputs[: len(leaves)])
+            return backward(evaluate, _handles(leaves))
 
     def pull(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
-        arrays: Sequence[Array] = leaves
-        inputs = [leaf.detach() for leaf in arrays]
-        return backward(lambda: as_scalar(function(tuple(inputs), data)), inputs)
+        return backward(lambda given: as_scalar(function(tuple(given), data)), _handles(leaves))
 
     return pull_traced if isinstance(function, HybridLoss) else pull
+
+
+def _handles(leaves: Sequence[Array]) -> list[Array]:
+    return [leaf.detach() for leaf in leaves]
 
 
 class _Backward:
@@ -146,12 +151,13 @@ class _Backward:
     def __init__(self) -> None:
         self.every_leaf_counts = True
         self.some_leaf_counts = False
+        self.mode = BackwardMode()
 
-    def __call__(self, evaluate: Callable[[], Array], inputs: list[Array]) -> tuple[Array, Leaves]:
+    def __call__(self, evaluate: Evaluate, inputs: list[Array]) -> tuple[Array, Leaves]:
         if self.every_leaf_counts:
             try:
                 # Autograd asks for buffers here too; they are never written.
-                value, head, training = _record(evaluate, inputs, [leaf.detach() for leaf in inputs])
+                value, head, training = self._record(evaluate, inputs, [leaf.detach() for leaf in inputs])
                 gradient = mx.autograd.grad(head, inputs, train_mode=training)
                 return value.detach(), tuple([array.as_np_ndarray() for array in gradient])
             except mx.MXNetError as error:
@@ -164,9 +170,22 @@ class _Backward:
             self.some_leaf_counts = True
         return self._fill(evaluate, inputs, 0.0)
 
-    def _fill(self, evaluate: Callable[[], Array], inputs: list[Array], unwritten: float) -> tuple[Array, Leaves]:
+    def _record(self, evaluate: Evaluate, inputs: list[Array], buffers: list[Array]) -> tuple[Array, Array, bool]:
+        """Return the value, what of it is in autograd's graph, and whether to go backward in training mode."""
+        mx.autograd.mark_variables(inputs, buffers)
+        outer = mx.autograd.is_training()
+        with mx.autograd.record(train_mode=outer), watched() as inner:
+            value = evaluate(inputs)
+        training = self.mode.known(outer, inner)
+        if training is None:
+            # Recorded anew afterwards: a block of static memory has used that of this graph for the trials.
+            self.mode.find_out(outer, inner, evaluate, inputs)
+            return self._record(evaluate, inputs, buffers)
+        return value, getattr(value, "head", value), training
+
+    def _fill(self, evaluate: Evaluate, inputs: list[Array], unwritten: float) -> tuple[Array, Leaves]:
         buffers = [mx.np.full(leaf.shape, unwritten, dtype=leaf.dtype, ctx=leaf.ctx) for leaf in inputs]
-        value, head, training = _record(evaluate, inputs, buffers)
+        value, head, training = self._record(evaluate, inputs, buffers)
         try:
             mx.autograd.backward(head, train_mode=training)
         except mx.MXNetError as error:
@@ -174,7 +193,7 @@ class _Backward:
             raise
         return value.detach(), tuple(buffers)
 
-    def _require_connected(self, evaluate: Callable[[], Array], inputs: list[Array]) -> None:
+    def _require_connected(self, evaluate: Evaluate, inputs: list[Array]) -> None:
         """Refuse a loss that is connected to other arrays and to none of its parameters; MXNet leaves buffers alone."""
         buffers: Sequence[Array] = self._fill(evaluate, inputs, _UNWRITTEN)[1]
         if all(bool((buffer == _UNWRITTEN).all()) for buffer in buffers):
@@ -183,43 +202,6 @@ class _Backward:
 
 _UNWRITTEN = 2.0**-99
 """What buffers hold before autograd writes: no gradient has it in every entry."""
-
-
-def _record(evaluate: Callable[[], Array], inputs: list[Array], buffers: list[Array]) -> tuple[Array, Array, bool]:
-    """Return the value, what of it is in autograd's graph, and whether it was computed in training mode.
-
-    The mode of the backward pass is an argument of MXNet's own, and another than the forward pass's gives the gradient
-    of neither (BatchNorm's formulas differ). A loss that sets the mode inside, by `train_mode()` or `record()`, is
-    therefore watched as it does so.
-    """
-    mx.autograd.mark_variables(inputs, buffers)
-    training = mx.autograd.is_training()
-    with mx.autograd.record(train_mode=training), _watched_mode() as entered:
-        value = evaluate()
-    return value, getattr(value, "head", value), training if not entered else any(entered)
-
-
-@contextmanager
-def _watched_mode() -> Iterator[list[bool]]:
-    """List the modes that recorded code enters by a scope of its own. MXNet 1.9.1 tells of no mode but the present."""
-    scope, entered, here = mx.autograd._RecordingStateScope, list[bool](), threading.get_ident()
-    original = scope.__enter__
-
-    def enter(self: Any) -> Any:
-        recorded = self._enter_is_record is not False  # what runs in pause() is no part of the backward pass
-        if threading.get_ident() == here and recorded and self._enter_train_mode is not None:
-            entered.append(bool(self._enter_train_mode))
-        return original(self)
-
-    with _MODE:
-        scope.__enter__ = enter
-        try:
-            yield entered
-        finally:
-            scope.__enter__ = original
-
-
-_MODE = threading.RLock()
 
 
 def _refuse_unconnected(error: Exception) -> None:
