@@ -33,7 +33,8 @@ def flatten_pytree(tree: Tree) -> tuple[tuple[Leaf, ...], tuple[str, ...], Struc
         There are no leaves.
     """
     leaves, paths, structure = flatten_tree(tree)
-    if all(isinstance(leaf, _ARRAYS) or is_static(leaf) for leaf in leaves):
+    # A generator, which is refused later, is one leaf to JAX too, but with a warning.
+    if all(isinstance(leaf, _ARRAYS) or is_static(leaf) or hasattr(leaf, "__next__") for leaf in leaves):
         return leaves, paths, structure
     found, definition = jax.tree_util.tree_flatten_with_path(tree)
     if not found:

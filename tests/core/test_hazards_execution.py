@@ -276,7 +276,8 @@ def run_with_a_pool(backend: str, method: str, folder: Path) -> str:
     script = folder / "pool.py"
     script.write_text(FORKING, encoding="utf-8")
     command = [sys.executable, "-W", "ignore", str(script), backend, method]
-    environment = {**os.environ, "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
+    paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**os.environ, **paths, "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout

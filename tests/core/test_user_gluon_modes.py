@@ -27,7 +27,8 @@ Loss = Callable[..., Any]
 
 
 def array(values: np.ndarray, dtype: str = "float64") -> Any:
-    return BACKEND.array(values, dtype=dtype).as_nd_ndarray()
+    made: Any = BACKEND.array(values, dtype=dtype)
+    return made.as_nd_ndarray()
 
 
 def network(flags: dict[str, bool] | None = None, dropout: float = 0.0) -> Any:
@@ -228,14 +229,14 @@ def dropped(p: Any, weights: Any) -> Any:
 def test_dropout_has_one_mask_within_an_estimate(name: str) -> None:
     """The loss is linear, its slope 2 w at what is kept: with more than one mask, values differ by no slope."""
     p, weights = array(np.ones(20)), array(WEIGHTS)
-    options: dict[str, Any] = {"num_samples": 4000} if name in ("es", "spsa") else {}
+    options: dict[str, Any] = {"num_samples": 1000} if name in ("es", "spsa") else {}
     estimator, rng = gradest.get_estimator(name, **options), {"rng": 0} if options else {}
     masks = []
     for seed in (3, 3, 4):
         mx.random.seed(seed)
         gradient = estimator(dropped, p, weights, **rng).gradient.asnumpy()
         mask = gradient > WEIGHTS
-        assert np.abs(gradient - 2 * WEIGHTS * mask).max() <= (1.2 if options else 1e-5)
+        assert np.abs(gradient - 2 * WEIGHTS * mask).max() <= (2.4 if options else 1e-5)
         assert 0 < mask.sum() < 20
         masks.append(mask)
     assert np.array_equal(masks[0], masks[1])
