@@ -1,6 +1,8 @@
 """`numpy.bool` is given back to MXNet alone, and what MXNet misses is named with the command that installs it."""
 
 import importlib.util
+import os
+import subprocess
 import sys
 from importlib.util import find_spec
 from types import ModuleType
@@ -19,6 +21,15 @@ gradest.get_backend("mxnet")
 from gradest_mxnet import framework, numpy_alias  # noqa: E402  # MXNet is imported by the backend, or not at all
 
 mx = framework.mx
+
+
+def test_there_is_a_way_to_mxnet_that_works_before_anything_else() -> None:
+    program = "from gradest_mxnet import mx; import mxnet; assert mx is mxnet; print(mx.np.ones(2).sum().item())"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment, timeout=120
+    )
+    assert (done.stdout.strip(), done.returncode) == ("2.0", 0), done.stderr
 
 
 def test_numpy_itself_has_no_alias() -> None:
