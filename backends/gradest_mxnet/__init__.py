@@ -1,8 +1,8 @@
 """The MXNet Gluon backend of gradest: hybridized losses, autograd, and a Gluon `Block` as parameters.
 
 Importing this package does not import MXNet; asking for `MxnetBackend` or for `mx` does. `from gradest_mxnet import mx`
-is the way to MXNet itself: beside a NumPy that it was not written for (1.24 or newer) `import mxnet` fails, unless it has
-been imported so before.
+is the way to MXNet itself: beside a NumPy that it was not written for (1.24 or newer) `import mxnet` fails, unless it
+has been imported so before.
 
 Examples
 --------
