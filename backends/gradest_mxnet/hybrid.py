@@ -4,6 +4,7 @@ import functools
 import math
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,7 +120,9 @@ def value_and_gradient(function: Function) -> Callable[[Leaves, Data], tuple[Arr
     which it sets itself, and the backward pass in the same.
     """
 
-    backward = _Backward()
+    # A graph of symbols sets no mode of training as it runs; a user's function may.
+    traced = isinstance(function, HybridLoss)
+    backward = _Backward(sets_modes=not traced)
 
     def pull_traced(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
         graph, inputs = function.graph(leaves, data)  # type: ignore[attr-defined]  # a HybridLoss, as tested below
@@ -134,7 +137,7 @@ def value_and_gradient(function: Function) -> Callable[[Leaves, Data], tuple[Arr
     def pull(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
         return backward(lambda given: as_scalar(function(tuple(given), data)), _handles(leaves))
 
-    return pull_traced if isinstance(function, HybridLoss) else pull
+    return pull_traced if traced else pull
 
 
 def _handles(leaves: Sequence[Array]) -> list[Array]:
@@ -148,10 +151,11 @@ class _Backward:
     fills buffers, and those of leaves without influence stay zero.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, sets_modes: bool) -> None:
         self.every_leaf_counts = True
         self.some_leaf_counts = False
         self.mode = BackwardMode()
+        self.sets_modes = sets_modes
 
     def __call__(self, evaluate: Evaluate, inputs: list[Array]) -> tuple[Array, Leaves]:
         if self.every_leaf_counts:
@@ -174,7 +178,8 @@ class _Backward:
         """Return the value, what of it is in autograd's graph, and whether to go backward in training mode."""
         mx.autograd.mark_variables(inputs, buffers)
         outer = mx.autograd.is_training()
-        with mx.autograd.record(train_mode=outer), watched() as inner:
+        modes: AbstractContextManager[list[bool]] = watched() if self.sets_modes else nullcontext([])
+        with mx.autograd.record(train_mode=outer), modes as inner:
             value = evaluate(inputs)
         training = self.mode.known(outer, inner)
         if training is None:
