@@ -23,6 +23,7 @@ from gradest.sampling.workers import Crew
 from gradest.situation import Situation
 from gradest.target import Target
 from gradest.theory import Prediction, predict_guided
+from gradest.tree import is_static
 
 _GUIDE = "guide"
 
@@ -137,8 +138,11 @@ class GuidedES(AntitheticVariant):
 def _flat(guide: Any, objective: Objective) -> NDArray[np.float64]:
     """Return a guide `(P,)`, of the framework's arrays or of NumPy's, in any floating-point dtype."""
     backend, layout = objective.backend, objective.layout
-    leaves, paths, _ = backend.flatten(guide)
-    values = [np.asarray(backend.numpy(x) if backend.owns(x) else x) for x in leaves]
+    leaves, names, _ = backend.flatten(guide)
+    # Settings among the parameters are no part of a guide; a gradient has None there, which is no leaf.
+    named = [(name, x) for name, x in zip(names, leaves, strict=True) if not is_static(x)]
+    paths = tuple(name for name, _ in named)
+    values = [np.asarray(backend.numpy(x) if backend.owns(x) else x) for _, x in named]
     shapes = tuple(array.shape for array in values)
     if (paths, shapes) != (layout.names, layout.shapes):
         asked, found = (dict(zip(*pair, strict=True)) for pair in ((layout.names, layout.shapes), (paths, shapes)))

@@ -213,6 +213,16 @@ def test_what_is_no_array_is_refused_with_a_way_out() -> None:
             gradest.grad(lambda p: 0.0, method="fd-central")(params)
 
 
+def test_a_gradient_with_settings_left_out_is_a_guide() -> None:
+    params = {"w": np.array([1.0, 2.0]), "kind": "square"}
+    past = gradest.grad(squares, method="fd-central")(params)
+    for guide in (past, params):
+        found = gradest.get_estimator("guided-es", guides=[guide], num_samples=2000)(squares, params, rng=0).gradient
+        assert found["kind"] is None
+        cosine = found["w"] @ [1.0, 2.0] / np.linalg.norm(found["w"]) / np.sqrt(5)
+        assert cosine > 0.95
+
+
 def test_another_setting_is_prepared_for() -> None:
     def own(p: Any) -> Any:
         return (p["w"] ** 2).sum() if p["kind"] == "square" else p["w"].sum()

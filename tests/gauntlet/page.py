@@ -65,7 +65,12 @@ def carry_out_unit(unit: tuple[str, str, str]) -> list[Cell]:
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the plain loops; a cell's own are recorded
-            cell = outcomes.carry_out(loss, backend, dtype, name)
+            try:
+                cell = outcomes.carry_out(loss, backend, dtype, name)
+            except Exception as error:  # noqa: BLE001  # of the plain loop: a fault of the judge ends no run of minutes
+                text = f"the judge fails: {type(error).__name__}: {error}"
+                found.append(Cell(loss.name, loss.kind, name, backend, dtype, "raw error", text, "unexpected"))
+                continue
         complaint = outcomes.complaint(cell, paths.outcome(name, loss, backend))
         pending = table.pending_name(loss, name, backend, dtype)
         verdict = "expected" if not complaint else "pending" if pending else "unexpected"
