@@ -221,9 +221,15 @@ class Evaluations:
     @contextmanager
     def _no_graph(self) -> Iterator[None]:
         """Keep no graph of derivatives, and have a user's function draw what it drew first in this estimate."""
-        draws = nullcontext() if self._user is None else self._user.common_random_numbers()
-        with self.backend.evaluating() or nullcontext(), draws:
+        with self.backend.evaluating() or nullcontext(), self.common_random_numbers():
             yield
+
+    def common_random_numbers(self) -> AbstractContextManager[None]:
+        """Return a context in which a user's function draws what it drew first in this estimate."""
+        found: AbstractContextManager[None] = (
+            nullcontext() if self._user is None else self._user.common_random_numbers()
+        )
+        return found
 
     def one_estimate(self) -> AbstractContextManager[None]:
         """Return a context in which a user's function draws the same random numbers in all evaluations."""

@@ -103,11 +103,13 @@ class MxnetBackend(Backend):
 
     def random_state(self) -> Any:
         """Return a seed drawn from MXNet's generator, and begin from it: where it stands, MXNet does not tell."""
+        mx.nd.waitall()  # what is queued draws when it runs, and would draw after the seed is set
         seed = int(mx.nd.random.randint(0, 2**31 - 1, shape=(1,)).asscalar())
         mx.random.seed(seed)
         return seed
 
     def set_random_state(self, state: Any) -> None:
+        mx.nd.waitall()
         mx.random.seed(state)
 
     # -- users' own code ----------------------------------------------------------------------------------

@@ -128,18 +128,19 @@ class TorchBackend(Backend):
             given = _recordable(data)
             before = self.marks(tuple(given.values() if isinstance(given, dict) else given))
             outer, _recording.on = getattr(_recording, "on", False), True
-            try:
-                value = function(inputs, given)
-            finally:
-                _recording.on = outer
-            if self.marks(tuple(given.values() if isinstance(given, dict) else given)) != before:
-                raise InvalidInputError(_WRITES)  # the next call would find what this one has made of them
-            if not (isinstance(value, Tensor) and value.requires_grad):
-                raise InvalidInputError(_DETACHED)
-            try:
-                found = torch.autograd.grad(value, inputs, allow_unused=True)
-            except RuntimeError as error:  # what the loss did to a tensor in place shows here
-                raise self.translated(error) or error from error
+            with module.KeptUntilBackward():
+                try:
+                    value = function(inputs, given)
+                finally:
+                    _recording.on = outer
+                if self.marks(tuple(given.values() if isinstance(given, dict) else given)) != before:
+                    raise InvalidInputError(_WRITES)  # the next call would find what this one has made of them
+                if not (isinstance(value, Tensor) and value.requires_grad):
+                    raise InvalidInputError(_DETACHED)
+                try:
+                    found = torch.autograd.grad(value, inputs, allow_unused=True)
+                except RuntimeError as error:  # what the loss did to a tensor in place shows here
+                    raise self.translated(error) or error from error
             if all(gradient is None for gradient in found):  # a graph there is, of other tensors: a model closed over
                 raise InvalidInputError(_UNCONNECTED)
             each = zip(found, inputs, strict=True)
@@ -171,12 +172,10 @@ class TorchBackend(Backend):
             def product(*direction: Tensor) -> Any:
                 return torch.func.jvp(value_at, leaves, direction, strict=True)
 
-            directions: tuple[Any, ...] = tangents
+            written = self.marks((*leaves, *tangents))
             with _FORWARD_MODE, _differentiable_kernels():
                 try:
-                    value, products = torch.func.vmap(product, out_dims=_VALUE_AND_PRODUCTS, randomness="same")(
-                        *directions
-                    )
+                    value, products = self._along_all(product, tangents)
                 except (RuntimeError, ValueError) as error:  # NotImplementedError is a RuntimeError
                     told = None if isinstance(error, GradestError) else self.translated(error)
                     if told is not None:
@@ -184,9 +183,30 @@ class TorchBackend(Backend):
                     if isinstance(error, GradestError) or not _is_of_transformations(error):
                         raise
                     raise UnsupportedError(_NO_FORWARD_MODE.format(self.explain(error))) from error
+            # What multiplies a parameter in place multiplies its tangent too, which the estimator still needs.
+            if self.marks((*leaves, *tangents)) != written:
+                raise InvalidInputError(_WRITES)
             return value, products.to(value.dtype)  # times a Python float, vmap makes float64 of them (2.13)
 
         return push
+
+    def _along_all(self, product: Callable[..., Any], tangents: Leaves) -> tuple[Tensor, Tensor]:
+        """Return the value and the products `(K,)`, batched, or one by one where random numbers are drawn.
+
+        Under vmap some layers draw by other operations than in a single pass (2.13: dropout of tensors of 16 entries
+        and more), so that the loss would be that of another mask than reverse mode sees.
+        """
+        directions: tuple[Any, ...] = tangents
+        before = self.random_state()
+        batched = torch.func.vmap(product, out_dims=_VALUE_AND_PRODUCTS, randomness="same")
+        value, products = batched(*directions)
+        if _same_state(self.random_state(), before):
+            return value, products
+        each = []
+        for k in range(int(tangents[0].shape[0])):
+            self.set_random_state(before)
+            each.append(product(*(tangent[k] for tangent in tangents)))
+        return each[0][0], torch.stack([product for _, product in each])
 
     # -- being inside a transformation ----------------------------------------------------------------------
     def is_abstract(self, leaf: Leaf) -> bool:
@@ -245,6 +265,11 @@ class TorchBackend(Backend):
 
     def model_parameters(self, model: nn.Module) -> dict[str, Tensor]:
         return module.trainable_parameters(model)
+
+
+def _same_state(one: Any, two: Any) -> bool:
+    """Return whether two random states, of the CPU and of CUDA devices, are the same."""
+    return torch.equal(one[0], two[0]) and all(map(torch.equal, one[1], two[1]))
 
 
 @contextmanager

@@ -194,6 +194,7 @@ LOSSES = (
            expected={"reverse": Either(UNCONNECTED, Refused("use|keep to|integer")),
                      "forward": Either(UNCONNECTED, Refused("use|keep to|integer")),
                      ("reverse", "numpy"): OPAQUE, ("forward", "numpy"): OPAQUE,
+                     **dict.fromkeys(("es-forward", "es-vanilla", "es-leave-one-out"), Either(RIGHT, UNCHANGED)),
                      "differences": Either(UNCHANGED, Warned("Warning", "integer")), "complex-step": NOT_ANALYTIC}),
     # -- answers
     answers("forgets to return", lambda xp, p: None, "`return` missing", "torch"),
