@@ -1,15 +1,16 @@
 """Random directions in the shapes of the parameters, a block at a time, by a law of `laws`."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
-from gradest.directions.independent import packed_signs
+from gradest.directions.independent import PART_ENTRIES, packed_signs
 from gradest.directions.keys import Key
 from gradest.directions.laws import Extent, law_of
+from gradest.directions.reading import Reader
 from gradest.directions.streams import Streams
 from gradest.errors import InvalidInputError
 from gradest.layout import Layout, Shape
@@ -18,6 +19,9 @@ from gradest.tangents import Dense, LowRank, Tangent
 
 Noise = tuple[Any, ...]
 """For each parameter an array `(K, *shape)`, or `(left (K, m, r), right (K, n, r))` of a low-rank product."""
+
+Factors = tuple[NumpyArray, NumpyArray]
+"""One low-rank direction of a matrix `(m, n)`: left `(m, r)` and right `(n, r)`, of which it is left @ right^T."""
 
 _MATRIX_AXES = 2
 _SCRATCH_ENTRIES = 1 << 16
@@ -72,6 +76,7 @@ class Directions:
         # Half precisions draw in float64 too, and are rounded when placed: fewer streams, and no NumPy law in 16 bits.
         self._dtype = np.dtype(np.float32 if dtype == "float32" else np.float64)
         self._fill = law.draw(Extent(layout.num_parameters, num_samples, memory_budget_bytes))
+        self._read = law.read
 
     def block(self, start: int, stop: int) -> Noise:
         """Return the directions start, ..., stop - 1 as new arrays, one entry for each parameter."""
@@ -88,6 +93,45 @@ class Directions:
             else:
                 blocks.append(block)
         return tuple(blocks)
+
+    @property
+    def factored(self) -> bool:
+        """Whether a direction of a matrix is drawn as two factors."""
+        return self._rank is not None
+
+    def scratch(self) -> NumpyArray:
+        """Return memory for `parts`, which several directions that are read in turns may share."""
+        return np.empty(PART_ENTRIES, dtype=self._dtype)
+
+    def parts(self, index: int, scratch: NumpyArray) -> Iterator[NumpyArray]:
+        """Yield all numbers that direction `index` is drawn from, `PART_ENTRIES` at a time: those of `block`, bit for bit.
+
+        Each part lies in the scratch and is the caller's until the next one is drawn; of a law that draws directions
+        whole it lies in a direction of its own.
+        """
+        shapes = self._layout.shapes if self._rank is None else factor_shapes(self._layout, self._rank)
+        size = sum(math.prod(shape) for shape in shapes)
+        if self._read is not None:
+            yield from self._read(Streams(self._key), index, size, scratch)
+            return
+        whole = np.empty((1, size), dtype=self._dtype)
+        self._fill(Streams(self._key), index, whole)
+        for first in range(0, size, PART_ENTRIES):
+            yield whole[0, first : first + PART_ENTRIES]
+
+    def read(self, index: int, scratch: NumpyArray) -> Iterator[Factors | Iterator[NumpyArray]]:
+        """Yield for each parameter in turn what direction `index` is: two factors, or its numbers in pieces `(n,)`.
+
+        Pieces are as `parts` has them, and all of them must be taken before the next parameter is asked for.
+        """
+        reader = Reader(self.parts(index, scratch))
+        for shape in self._layout.shapes:
+            if self._rank is None or len(shape) != _MATRIX_AXES:
+                yield reader.take(math.prod(shape))
+                continue
+            left = reader.array((shape[0], self._rank), self._dtype)
+            left /= math.sqrt(self._rank)  # as in `block`
+            yield left, reader.array((shape[1], self._rank), self._dtype)
 
     def packed_block(self, start: int, stop: int) -> Noise:
         """Return Rademacher directions as one array of bits for `Operations.unpack_signs`, 32 times smaller."""
