@@ -99,15 +99,22 @@ class Directions:
         """Whether a direction of a matrix is drawn as two factors."""
         return self._rank is not None
 
+    @property
+    def factor_entries(self) -> int:
+        """How many numbers the factors of one direction hold, over all matrices; 0 where it has none."""
+        return (
+            0 if self._rank is None else self._rank * sum(sum(s) for s in self._layout.shapes if len(s) == _MATRIX_AXES)
+        )
+
     def scratch(self) -> NumpyArray:
         """Return memory for `parts`, which several directions that are read in turns may share."""
         return np.empty(PART_ENTRIES, dtype=self._dtype)
 
     def parts(self, index: int, scratch: NumpyArray) -> Iterator[NumpyArray]:
-        """Yield all numbers that direction `index` is drawn from, `PART_ENTRIES` at a time: those of `block`, bit for bit.
+        """Yield all numbers that direction `index` is drawn from, `PART_ENTRIES` at a time.
 
-        Each part lies in the scratch and is the caller's until the next one is drawn; of a law that draws directions
-        whole it lies in a direction of its own.
+        They are those of `block`, bit for bit. Each part lies in the scratch, and is the caller's until the next one is
+        drawn; of a law that draws directions whole it lies in a direction of its own.
         """
         shapes = self._layout.shapes if self._rank is None else factor_shapes(self._layout, self._rank)
         size = sum(math.prod(shape) for shape in shapes)
@@ -149,11 +156,11 @@ class Directions:
         if (
             total > _SCRATCH_ENTRIES
         ):  # no cache would hold a row: a copy costs more than parts with a stride between rows
-            flat = _aligned((count, total), self._dtype)
+            flat = aligned((count, total), self._dtype)
             self._fill(streams, start, flat)
             parts = [flat[:, end - size : end] for end, size in zip(ends, sizes, strict=True)]
             return [part.reshape(count, *shape) for part, shape in zip(parts, shapes, strict=True)]
-        blocks = [_aligned((count, size), self._dtype) for size in sizes]
+        blocks = [aligned((count, size), self._dtype) for size in sizes]
         # Whole directions are drawn into memory that stays in cache, and dealt out from there.
         rows = max(1, min(count, _SCRATCH_ENTRIES // max(1, total)))
         scratch = np.empty((rows, total), dtype=self._dtype)
@@ -165,9 +172,9 @@ class Directions:
         return [block.reshape(count, *shape) for block, shape in zip(blocks, shapes, strict=True)]
 
 
-def _aligned(shape: tuple[int, int], dtype: np.dtype[Any]) -> NumpyArray:
+def aligned(shape: Shape, dtype: np.dtype[Any]) -> NumpyArray:
     """Return new memory that begins at a multiple of 64 bytes: XLA then takes it as it is, without a copy."""
-    needed = shape[0] * shape[1] * dtype.itemsize
+    needed = math.prod(shape) * dtype.itemsize
     memory = np.empty(needed + _ALIGNMENT_BYTES, dtype=np.uint8)
     first = -memory.ctypes.data % _ALIGNMENT_BYTES
     return memory[first : first + needed].view(dtype).reshape(shape)

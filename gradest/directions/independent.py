@@ -1,8 +1,8 @@
 """Directions with independent components: normal, Rademacher, uniform. Knows no shapes of parameters.
 
-A function `fill_...` fills `out`, C-contiguous `(K, n)` of float32 or float64, with the directions start, ..., start + K
-- 1; row k depends on the key and start + k alone. A function `read_...` yields the same numbers of one direction, bit
-for bit, `PART_ENTRIES` at a time, for those who have no memory for all of it.
+A function `fill_...` fills `out`, C-contiguous `(K, n)` of float32 or float64, with the K directions from start on; row
+k depends on the key and start + k alone. A function `read_...` yields the same numbers of one direction, bit for bit,
+`PART_ENTRIES` at a time, for those who have no memory for all of it.
 """
 
 import math
