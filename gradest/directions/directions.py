@@ -106,25 +106,25 @@ class Directions:
             0 if self._rank is None else self._rank * sum(sum(s) for s in self._layout.shapes if len(s) == _MATRIX_AXES)
         )
 
-    def scratch(self) -> NumpyArray:
-        """Return memory for `parts`, which several directions that are read in turns may share."""
-        return np.empty(PART_ENTRIES, dtype=self._dtype)
+    def scratch(self, *, whole: bool = False) -> NumpyArray:
+        """Return memory for `parts`, which several directions that are read in turns may share; or for all of one."""
+        return np.empty(self._layout.num_parameters if whole else PART_ENTRIES, dtype=self._dtype)
 
     def parts(self, index: int, scratch: NumpyArray) -> Iterator[NumpyArray]:
         """Yield all numbers that direction `index` is drawn from, `PART_ENTRIES` at a time.
 
-        They are those of `block`, bit for bit. Each part lies in the scratch, and is the caller's until the next one is
-        drawn; of a law that draws directions whole it lies in a direction of its own.
+        They are those of `block`, bit for bit. Each part lies in the scratch, over the last one, or beside it where the
+        scratch has room for all, and is the caller's to change.
         """
         shapes = self._layout.shapes if self._rank is None else factor_shapes(self._layout, self._rank)
         size = sum(math.prod(shape) for shape in shapes)
         if self._read is not None:
             yield from self._read(Streams(self._key), index, size, scratch)
             return
-        whole = np.empty((1, size), dtype=self._dtype)
-        self._fill(Streams(self._key), index, whole)
+        whole = scratch[:size] if scratch.size >= size else np.empty(size, dtype=self._dtype)
+        self._fill(Streams(self._key), index, whole[None, :])
         for first in range(0, size, PART_ENTRIES):
-            yield whole[0, first : first + PART_ENTRIES]
+            yield whole[first : first + PART_ENTRIES]
 
     def read(self, index: int, scratch: NumpyArray) -> Iterator[Factors | Iterator[NumpyArray]]:
         """Yield for each parameter in turn what direction `index` is: two factors, or its numbers in pieces `(n,)`.

@@ -141,9 +141,11 @@ def read_coordinates(streams: Streams, index: int, size: int, scratch: NumpyArra
 
 
 def _parts(size: int, scratch: NumpyArray) -> Iterator[NumpyArray]:
-    """Yield views of the scratch, `(PART_ENTRIES,)`, that hold `size` numbers one after another."""
+    """Yield views of the scratch for `size` numbers, each over the last one, or side by side where there is room."""
+    room = scratch.size >= size
     for first in range(0, size, PART_ENTRIES):
-        yield scratch[: min(PART_ENTRIES, size - first)]
+        start = first if room else 0
+        yield scratch[start : start + min(PART_ENTRIES, size - first)]
 
 
 def _to_the_sphere(parts: Iterator[NumpyArray]) -> float:

@@ -21,6 +21,7 @@ from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun, par
 from gradest.sampling.in_place import PATH, InPlace, InPlaceRun, Way, adds_up_factors, choose_way
 from gradest.sampling.sampler import DirectionSampler, evaluation_path, require_sigma
 from gradest.sampling.shaping import require_shaping
+from gradest.sampling.weighing import needs_all_values
 from gradest.sampling.workers import Crew
 from gradest.situation import Situation
 from gradest.target import Smoothing, Target
@@ -215,7 +216,8 @@ class EvolutionStrategy(DirectionSampler):
         if way is not Way.BLOCKS:
             one_by_one = Crew(InPlace(self), objective, executor, budget_bytes=self.memory_budget_bytes)
             # What is added up at once is not sent to workers: each would add up a part of the sum, in another order.
-            return PreparedKernel(InPlaceRun(one_by_one, keeps=way is Way.KEPT and executor is None), PATH)
+            at_once = way is Way.KEPT and executor is None and not needs_all_values(self)
+            return PreparedKernel(InPlaceRun(one_by_one, at_once=at_once), PATH)
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
         # Of low-rank directions the sum is one product for each parameter; block by block it would go through memory as
         # large as the model once for each.

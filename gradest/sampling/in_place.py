@@ -9,7 +9,7 @@ Where a direction fits the cache it is kept while its two points are evaluated a
 Both ways add the same numbers in the same order.
 """
 
-from collections.abc import Iterator
+import threading
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -27,7 +27,7 @@ from gradest.estimate import KernelResult
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
-from gradest.sampling.points import HOST_DTYPES, Entry, HostPoint, add_weighted
+from gradest.sampling.points import HOST_DTYPES, HostPoint, add_weighted
 from gradest.sampling.sampler import bytes_of_direction
 from gradest.sampling.weighing import (
     Strategy,
@@ -70,41 +70,54 @@ class ParameterStrategy(Strategy, Protocol):
 
 
 class InPlaceKernel:
-    """An evolution strategy on one objective, evaluated at one point at a time, in parts for workers."""
+    """An evolution strategy on one objective, evaluated at one point at a time, in parts for workers.
 
-    def __init__(self, strategy: ParameterStrategy, objective: Objective) -> None:
+    Parameters
+    ----------
+    keeps
+        Whether there is memory for one displacement sigma v beside the point.
+    """
+
+    def __init__(self, strategy: ParameterStrategy, objective: Objective, *, keeps: bool) -> None:
         self.objective = objective
         self.strategy = strategy
+        self.keeps = keeps
         self.value = objective.prepare_single()
-        self._point: HostPoint | None = None
+        self._local = threading.local()  # each thread has a point of its own
 
     def values(self, leaves: Leaves, group: Group, key: Key) -> NDArray[np.float64]:
         """Return the values `(1 or 2 sides, n)` along the directions of a group."""
         directions = self.strategy.directions(key, self.objective)
-        scratch, point = directions.scratch(), self.point()
-        return np.stack(
-            [self.evaluate(point, leaves, directions.read(k, scratch)) for k in range(group[0][0], group[-1][1])],
-            axis=1,
-        )
+        scratch = directions.scratch(whole=self.keeps)
+        found = [self.evaluate(leaves, directions, k, scratch) for k in range(group[0][0], group[-1][1])]
+        return np.stack(found, axis=1)
 
-    def evaluate(self, point: HostPoint, leaves: Leaves, direction: Iterator[Entry]) -> NDArray[np.float64]:
-        """Return the values `(1 or 2,)` at `leaves + sigma v`, and at `leaves - sigma v` for pairs."""
-        point.move(leaves, direction, self.strategy.sigma)
+    def evaluate(self, leaves: Leaves, directions: Directions, k: int, scratch: NumpyArray) -> NDArray[np.float64]:
+        """Return the values `(1 or 2,)` at `leaves + sigma v_k`, and at `leaves - sigma v_k` for pairs.
+
+        The scratch, where it holds a whole direction, holds sigma v_k afterwards.
+        """
+        point = self.point()
+        point.move(leaves, directions.read(k, scratch), self.strategy.sigma)
         found = [self._read(point)]
         if self.strategy.antithetic:
-            point.mirror(leaves)
+            if self.keeps:
+                point.oppose(leaves, scratch)
+            else:
+                point.mirror(leaves)
             found.append(self._read(point))
         return np.array(found)
 
     def point(self) -> HostPoint:
-        """Return the memory of the one copy, made when it is first needed."""
-        if self._point is None:
-            self._point = HostPoint(self.objective)
-        return self._point
+        """Return the memory of this thread's copy, made when it is first needed."""
+        found: HostPoint | None = getattr(self._local, "point", None)
+        if found is None:
+            found = self._local.point = HostPoint(self.objective)
+        return found
 
     def give_away(self) -> HostPoint:
         """Return the same, and keep no hold of it: it becomes a gradient."""
-        point, self._point = self.point(), None
+        point, self._local.point = self.point(), None
         return point
 
     def _read(self, point: HostPoint) -> float:
@@ -120,7 +133,7 @@ class InPlace:
 
     def parts(self, objective: Objective) -> InPlaceKernel:
         """Return the kernel for an objective."""
-        return InPlaceKernel(self.strategy, objective)
+        return InPlaceKernel(self.strategy, objective, keeps=choose_way(self.strategy, objective) is Way.KEPT)
 
 
 @dataclass(frozen=True)
@@ -129,18 +142,18 @@ class InPlaceRun:
 
     Attributes
     ----------
-    keeps
-        Whether a direction is kept while it is evaluated, and added up at once.
+    at_once
+        Whether a direction that is kept is added up as soon as its values are known: in one pass.
     """
 
     crew: Crew[InPlaceKernel]
-    keeps: bool
+    at_once: bool
 
     def __call__(self, leaves: Leaves, rng: Rng) -> KernelResult:
         kernel, key = self.crew.kernel, root_key(rng)
         value = kernel.value(leaves) if needs_value(kernel.strategy) else None
         known = None if value is None else float(kernel.objective.backend.numpy(value))
-        run = self._one_pass if self.keeps else self._two_passes
+        run = self._one_pass if self.at_once else self._two_passes
         with np.errstate(invalid="ignore", over="ignore"):  # of values that are not finite, which are warned of
             return KernelResult(value, run(kernel, leaves, key, known).leaves)
 
@@ -154,40 +167,29 @@ class InPlaceRun:
         warn_of_values(objective, strategy, [(tuple(fitness), differences)])
         directions, point = strategy.directions(key, objective), kernel.give_away()
         # The sum is made here, not on workers: each would need a sum, as large as the model, of its own.
-        point.weigh(directions, weights)
+        if kernel.keeps:  # the arithmetic of one pass, which multiplies by sigma first
+            point.weigh(directions, weights / strategy.sigma, radius=strategy.sigma)
+        else:
+            point.weigh(directions, weights)
         return point
 
     def _one_pass(self, kernel: InPlaceKernel, leaves: Leaves, key: Key, value: float | None) -> HostPoint:
         strategy, objective = kernel.strategy, kernel.objective
         directions = strategy.directions(key, objective)
-        scratch, point = directions.scratch(), kernel.give_away()
-        direction = np.empty(objective.layout.num_parameters, scratch.dtype)
-        total, rows = np.zeros_like(direction), []
+        step = directions.scratch(whole=True)
+        total, rows = np.zeros_like(step), []
         for k in range(strategy.num_samples):
-            for part, here in zip(directions.parts(k, scratch), _blocks(direction.size), strict=True):
-                direction[here] = part
-            values = kernel.evaluate(point, leaves, _entries(direction, objective))[:, None]
-            weight = plain_weights(strategy, values, value)[0][0]
-            for here in _blocks(direction.size):
-                add_weighted(total[here], direction[here], weight)
+            values = kernel.evaluate(leaves, directions, k, step)[:, None]
+            weight = plain_weights(strategy, values, value)[0][0] / strategy.sigma
+            for start in range(0, step.size, PART_ENTRIES):
+                here = slice(start, start + PART_ENTRIES)
+                add_weighted(total[here], step[here], weight)
             rows.append(values)
         fitness = np.concatenate(rows, axis=1)
         warn_of_values(objective, strategy, [(tuple(fitness), plain_weights(strategy, fitness, value)[1])])
+        point = kernel.give_away()
         point.scatter(0, total)
         return point
-
-
-def _blocks(size: int) -> Iterator[slice]:
-    """Yield what covers `size` places, a block at a time."""
-    for start in range(0, size, PART_ENTRIES):
-        yield slice(start, min(start + PART_ENTRIES, size))
-
-
-def _entries(direction: NumpyArray, objective: Objective) -> Iterator[Entry]:
-    """Yield what a kept direction `(P,)` is for each parameter, as `Directions.read` does."""
-    for part in objective.layout.unflatten(direction):
-        flat = part.reshape(-1)
-        yield (flat[here] for here in _blocks(flat.size))
 
 
 class Way(Enum):
@@ -214,7 +216,9 @@ def choose_way(strategy: ParameterStrategy, objective: Objective) -> Way:
         return Way.BLOCKS if held else Way.DRAWN_AGAIN
     if held >= _WORTH_BATCHING and strategy.chunk_size is None:
         return Way.BLOCKS
-    return Way.KEPT if held and not factored and not needs_all_values(strategy) else Way.DRAWN_AGAIN
+    # Kept in the dtype it is drawn in: not where that is another than a parameter's.
+    keeps = held and not factored and set(objective.dtypes) in ({"float32"}, {"float64"})
+    return Way.KEPT if keeps else Way.DRAWN_AGAIN
 
 
 def adds_up_factors(strategy: ParameterStrategy, objective: Objective) -> bool:

@@ -57,7 +57,7 @@ class HostPoint:
         )
 
     def move(self, leaves: Leaves, direction: Iterable[Entry], radius: float) -> None:
-        """Write `leaves + radius * direction`."""
+        """Write `leaves + radius * direction`; the direction's pieces are scaled where they lie."""
         for leaf, flat, shape, scratch, entry in zip(
             leaves, self._flat, self._shapes, self._scratch, direction, strict=True
         ):
@@ -70,7 +70,8 @@ class HostPoint:
             for piece in entry:
                 stop = start + piece.size
                 # In the parameter's own dtype, as any loop over x + sigma v computes.
-                step = np.multiply(piece.astype(flat.dtype, copy=False), radius, out=scratch[: piece.size])
+                step = piece.astype(flat.dtype, copy=False)
+                step *= step.dtype.type(radius)
                 np.add(base[start:stop], step, out=flat[start:stop])
                 start = stop
 
@@ -87,8 +88,13 @@ class HostPoint:
                 back = np.subtract(base[here], flat[here], out=scratch[: flat[here].size])
                 np.add(base[here], back, out=flat[here])
 
-    def weigh(self, directions: Directions, weights: NDArray[np.float64]) -> None:
-        """Write `sum_k weights[k] * direction_k`, k from 0."""
+    def oppose(self, leaves: Leaves, step: NumpyArray) -> None:
+        """Write `leaves - step` for a displacement `(P,)` of the parameters' dtype that was kept."""
+        for leaf, flat, offset in zip(leaves, self._flat, self._offsets, strict=True):
+            np.subtract(self._values(leaf), step[offset : offset + flat.size], out=flat)
+
+    def weigh(self, directions: Directions, weights: NDArray[np.float64], *, radius: float = 1.0) -> None:
+        """Write `sum_k weights[k] * radius * direction_k`, k from 0, multiplied in that order."""
         if directions.factored:
             self._weigh_factors(directions, weights)
             return
@@ -102,7 +108,10 @@ class HostPoint:
                 here = total[: min(PART_ENTRIES, size - start)]
                 here.fill(0.0) if first == 0 else self._gather(start, here)
                 for k, reader in zip(some, readers, strict=True):
-                    add_weighted(here, next(reader), weights[k])
+                    part = next(reader)
+                    if radius != 1.0:
+                        part *= part.dtype.type(radius)
+                    add_weighted(here, part, weights[k])
                 self.scatter(start, here)
 
     def _weigh_factors(self, directions: Directions, weights: NDArray[np.float64]) -> None:
@@ -161,8 +170,9 @@ def _add_product(base: NumpyArray, left: NumpyArray, right: NumpyArray, out: Num
     if scratch.size < columns:
         scratch = np.empty(columns, dtype=scratch.dtype)
     at_once = max(1, scratch.size // max(1, columns))
+    product = np.multiply if left.shape[1] == 1 else np.matmul  # of rank one quicker: BLAS begins anew for each block
     for first in range(0, rows, at_once):
         here = slice(first, first + at_once)
         step = scratch[: math.prod(base[here].shape)].reshape(base[here].shape)
-        np.matmul(left[here], right.T, out=step)
+        product(left[here], right.T, out=step)
         np.add(base[here], step, out=out[here])
