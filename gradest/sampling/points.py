@@ -117,6 +117,9 @@ class HostPoint:
     def _weigh_factors(self, directions: Directions, weights: NDArray[np.float64]) -> None:
         scratch = directions.scratch()
         at_once = max(1, CACHE_BYTES // max(1, scratch.itemsize * directions.factor_entries))
+        most = min(_PRODUCT_ENTRIES, max(flat.size for flat in self._flat))
+        memory = {dtype: np.empty(most, dtype) for dtype in {flat.dtype for flat in self._flat}}
+        products = [memory[flat.dtype] for flat in self._flat]
         for flat in self._flat:
             flat.fill(0.0)
         for first in range(0, len(weights), at_once):
@@ -131,15 +134,13 @@ class HostPoint:
                     for piece in entry:
                         add_weighted(flat[start : start + piece.size], piece, weight)
                         start += piece.size
-            for flat, shape, factors in zip(self._flat, self._shapes, held, strict=True):
+            for flat, shape, factors, product in zip(self._flat, self._shapes, held, products, strict=True):
                 if factors:  # one product (m, K r) @ (K r, n), whose K terms are never there by themselves
                     left, right = (
                         np.concatenate(side, axis=1).astype(flat.dtype, copy=False)
                         for side in zip(*factors, strict=True)
                     )
-                    whole = flat.reshape(shape)
-                    scratch_of_product = np.empty(min(flat.size, max(shape[1], _PRODUCT_ENTRIES)), flat.dtype)
-                    _add_product(whole, left, right, whole, scratch_of_product)
+                    _add_product(flat.reshape(shape), left, right, flat.reshape(shape), product)
 
     def scatter(self, start: int, values: NumpyArray) -> None:
         """Write values to the places from `start` on of the flat vector of all parameters."""
