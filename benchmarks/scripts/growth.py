@@ -8,10 +8,11 @@ products in XLA) it weighs more. Memory is what the first estimate, its preparat
 fresh process that has evaluated the loss, in models of 4 P bytes.
 """
 
-from protocol import Call, interleave, peak_extra_mb  # isort: skip  # states one thread before a framework is loaded
+from protocol import RETURNING, Call, interleave, peak_extra_mb  # isort: skip  # states one thread before a framework is loaded
 
 import argparse
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -81,10 +82,11 @@ def memory(backend: str, parameters: float) -> None:
     """Print what one estimate adds to the peak of a fresh process."""
     command = [sys.executable, str(Path(__file__).resolve()), "--measure-memory"]
     sizes = sorted((size * 4 / 2**20 for size in objective(backend, parameters).layout.sizes), reverse=True)
+    env = {**os.environ, **RETURNING}
     for name, held in LARGEST_HELD.items():
         # sys.argv tells the child what to do; a parent's pages do not count in it, as they would after a fork
         asked = [*command, name, backend, str(parameters)]
-        extra = float(subprocess.run(asked, check=True, capture_output=True, text=True).stdout)
+        extra = float(subprocess.run(asked, check=True, capture_output=True, text=True, env=env).stdout)
         bar = sum(sizes) + sum(sizes[:held]) + FRAMEWORK_MB
         verdict = "met" if extra <= bar else "NOT met"
         print(

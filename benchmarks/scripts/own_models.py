@@ -10,9 +10,10 @@ estimate, its preparation included, adds to the peak of a fresh process, beyond 
 objective, which keeps a copy of the start point for as long as it lives, is bound before.
 """
 
-from protocol import Call, interleave, peak_extra_mb  # isort: skip  # states one thread before a framework is loaded
+from protocol import RETURNING, Call, interleave, peak_extra_mb  # isort: skip  # states one thread before a framework is loaded
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -159,9 +160,10 @@ def speed(model: str, rounds: int) -> None:
 def memory(model: str) -> None:
     """Print what one estimate adds to the peak of a fresh process, in MiB and in models."""
     sizes = sorted((p.numel() * p.element_size() / 2**20 for p in MODELS[model]()[0].parameters()), reverse=True)
+    env = {**os.environ, **RETURNING}
     for name, held in LARGEST_HELD.items():
         command = [sys.executable, str(Path(__file__).resolve()), "--measure-memory", model, name]
-        extra = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        extra = float(subprocess.run(command, check=True, capture_output=True, text=True, env=env).stdout)
         bar = sum(sizes) + sum(sizes[:held])
         verdict = "met" if extra <= bar else "NOT met"
         print(

@@ -88,6 +88,13 @@ def probe() -> float:
     return 2 * PROBE_SIZE**3 / best / 1e9
 
 
+RETURNING = {"MALLOC_MMAP_THRESHOLD_": "200000"}
+"""For the environment of a process whose memory is measured: glibc gives freed memory back at once.
+
+It would keep blocks of up to 32 MB for later, some of them or all, and the peak would be that of its habits.
+"""
+
+
 def peak_extra_mb(call: Call) -> float:
     """Return by how much the peak of this process rises while the call runs, in MiB."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc

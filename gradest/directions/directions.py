@@ -77,6 +77,7 @@ class Directions:
         self._dtype = np.dtype(np.float32 if dtype == "float32" else np.float64)
         self._fill = law.draw(Extent(layout.num_parameters, num_samples, memory_budget_bytes))
         self._read = law.read
+        self.signs = law.signs
 
     def block(self, start: int, stop: int) -> Noise:
         """Return the directions start, ..., stop - 1 as new arrays, one entry for each parameter."""

@@ -216,8 +216,11 @@ class EvolutionKernel:
 
 def parameter_kernel(strategy: ParameterStrategy, objective: Objective) -> EvolutionKernel:
     """Return the kernel of a strategy along directions of the objective's parameters."""
-    # Signs cross to the device as bits, a 32nd of the numbers, where one array of them serves all parameters.
-    packed = law_of(strategy.distribution).signs and objective.ops.unpacks_signs and len(set(objective.dtypes)) == 1
+    # Signs cross to the device as bits, a 32nd of the numbers, where one array of them serves all parameters. What
+    # shares the host's memory has nothing to cross.
+    crosses = objective.device != "cpu" or "compile" in objective.backend.native
+    unpacks = crosses and objective.ops.unpacks_signs
+    packed = law_of(strategy.distribution).signs and unpacks and len(set(objective.dtypes)) == 1
     return EvolutionKernel(strategy, objective, partial(strategy.directions, objective=objective), packed=packed)
 
 

@@ -27,6 +27,7 @@ from gradest.estimate import KernelResult
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
+from gradest.sampling.device_points import DevicePoint
 from gradest.sampling.points import HOST_DTYPES, HostPoint, add_weighted
 from gradest.sampling.sampler import bytes_of_direction
 from gradest.sampling.weighing import (
@@ -98,29 +99,30 @@ class InPlaceKernel:
         The scratch, where it holds a whole direction, holds sigma v_k afterwards.
         """
         point = self.point()
-        point.move(leaves, directions.read(k, scratch), self.strategy.sigma)
+        point.move(leaves, directions, k, radius=self.strategy.sigma, scratch=scratch)
         found = [self._read(point)]
         if self.strategy.antithetic:
-            if self.keeps:
+            if self.keeps and isinstance(point, HostPoint):
                 point.oppose(leaves, scratch)
             else:
                 point.mirror(leaves)
             found.append(self._read(point))
         return np.array(found)
 
-    def point(self) -> HostPoint:
+    def point(self) -> HostPoint | DevicePoint:
         """Return the memory of this thread's copy, made when it is first needed."""
-        found: HostPoint | None = getattr(self._local, "point", None)
+        found: HostPoint | DevicePoint | None = getattr(self._local, "point", None)
         if found is None:
-            found = self._local.point = HostPoint(self.objective)
+            kind = HostPoint if computes_on_host(self.objective) else DevicePoint
+            found = self._local.point = kind(self.objective)
         return found
 
-    def give_away(self) -> HostPoint:
+    def give_away(self) -> HostPoint | DevicePoint:
         """Return the same, and keep no hold of it: it becomes a gradient."""
         point, self._local.point = self.point(), None
         return point
 
-    def _read(self, point: HostPoint) -> float:
+    def _read(self, point: HostPoint | DevicePoint) -> float:
         # Read at once: this waits for the device, and the point's memory is written again next.
         return float(np.asarray(self.objective.backend.numpy(self.value(point.leaves)), dtype=np.float64))
 
@@ -155,9 +157,9 @@ class InPlaceRun:
         known = None if value is None else float(kernel.objective.backend.numpy(value))
         run = self._one_pass if self.at_once else self._two_passes
         with np.errstate(invalid="ignore", over="ignore"):  # of values that are not finite, which are warned of
-            return KernelResult(value, run(kernel, leaves, key, known).leaves)
+            return KernelResult(value, run(kernel, leaves, key, known))
 
-    def _two_passes(self, kernel: InPlaceKernel, leaves: Leaves, key: Key, value: float | None) -> HostPoint:
+    def _two_passes(self, kernel: InPlaceKernel, leaves: Leaves, key: Key, value: float | None) -> Leaves:
         strategy, objective = kernel.strategy, kernel.objective
         groups = task_groups([(k, k + 1) for k in range(strategy.num_samples)], objective)
         rows = list(self.crew.run(InPlaceKernel.values, leaves, groups, [(key,)] * len(groups)))
@@ -167,13 +169,13 @@ class InPlaceRun:
         warn_of_values(objective, strategy, [(tuple(fitness), differences)])
         directions, point = strategy.directions(key, objective), kernel.give_away()
         # The sum is made here, not on workers: each would need a sum, as large as the model, of its own.
-        if kernel.keeps:  # the arithmetic of one pass, which multiplies by sigma first
+        if kernel.keeps and isinstance(point, HostPoint):  # the arithmetic of one pass, which multiplies by sigma first
             point.weigh(directions, weights / strategy.sigma, radius=strategy.sigma)
         else:
             point.weigh(directions, weights)
-        return point
+        return point.leaves
 
-    def _one_pass(self, kernel: InPlaceKernel, leaves: Leaves, key: Key, value: float | None) -> HostPoint:
+    def _one_pass(self, kernel: InPlaceKernel, leaves: Leaves, key: Key, value: float | None) -> Leaves:
         strategy, objective = kernel.strategy, kernel.objective
         directions = strategy.directions(key, objective)
         step = directions.scratch(whole=True)
@@ -188,8 +190,9 @@ class InPlaceRun:
         fitness = np.concatenate(rows, axis=1)
         warn_of_values(objective, strategy, [(tuple(fitness), plain_weights(strategy, fitness, value)[1])])
         point = kernel.give_away()
+        assert isinstance(point, HostPoint)  # displacements are kept on the host alone
         point.scatter(0, total)
-        return point
+        return point.leaves
 
 
 class Way(Enum):
@@ -205,14 +208,15 @@ def choose_way(strategy: ParameterStrategy, objective: Objective) -> Way:
 
     It depends on sizes, on what was asked and on what the objective is, never on speed or on workers.
     """
-    if strategy.differences == "exact" or not computes_on_host(objective) or (strategy.chunk_size or 1) > 1:
+    if strategy.differences == "exact" or (strategy.chunk_size or 1) > 1:
         return Way.BLOCKS
     held, factored = fitting_directions(strategy, objective.layout), law_of(strategy.distribution).factored
-    # Structured evaluation shares products between directions, and compiled batches cost no Python: both are left for
-    # memory alone. Factors of low rank are never large.
+    # Structured evaluation shares products between directions, compiled batches cost no Python, and a device is not
+    # filled by one point: all are left for memory alone. Factors of low rank are never large.
     if objective.text is not None and (held or factored):
         return Way.BLOCKS
-    if objective.text is not None or "compile" in objective.backend.native:
+    batches = objective.text is not None or "compile" in objective.backend.native or not computes_on_host(objective)
+    if batches:
         return Way.BLOCKS if held else Way.DRAWN_AGAIN
     if held >= _WORTH_BATCHING and strategy.chunk_size is None:
         return Way.BLOCKS

@@ -5,7 +5,6 @@ takes the weighted sum of directions at the end, and is then the gradient. This 
 """
 
 import math
-from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +16,6 @@ from gradest.directions.directions import Factors, aligned
 from gradest.directions.independent import PART_ENTRIES
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
-
-Entry = Factors | Iterator[NumpyArray]
-"""What a direction is for one parameter: two factors of low rank, or its numbers in pieces."""
 
 HOST_DTYPES = frozenset({"float16", "float32", "float64", "longdouble"})
 """The dtypes that NumPy computes in."""
@@ -56,15 +52,16 @@ class HostPoint:
             for flat, shape, dtype in zip(self._flat, self._shapes, self._dtypes, strict=True)
         )
 
-    def move(self, leaves: Leaves, direction: Iterable[Entry], radius: float) -> None:
-        """Write `leaves + radius * direction`; the direction's pieces are scaled where they lie."""
-        for leaf, flat, shape, scratch, entry in zip(
+    def move(self, leaves: Leaves, directions: Directions, k: int, *, radius: float, scratch: NumpyArray) -> None:
+        """Write `leaves + radius * direction_k`; the direction is scaled in the scratch that it is read in."""
+        direction = directions.read(k, scratch)
+        for leaf, flat, shape, product, entry in zip(
             leaves, self._flat, self._shapes, self._scratch, direction, strict=True
         ):
             base = self._values(leaf)
             if isinstance(entry, tuple):
                 left, right = (factor.astype(flat.dtype, copy=False) for factor in entry)
-                _add_product(base.reshape(shape), left * flat.dtype.type(radius), right, flat.reshape(shape), scratch)
+                _add_product(base.reshape(shape), left * flat.dtype.type(radius), right, flat.reshape(shape), product)
                 continue
             start = 0
             for piece in entry:

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 import gradest
 from gradest import Objective
-from gradest.directions import DISTRIBUTIONS, root_key
+from gradest.directions import DISTRIBUTIONS, Directions, root_key
 from gradest.errors import MemoryBudgetError
 from gradest.estimators.evolution import EvolutionStrategy
+from gradest.layout import Layout
 from gradest.problems.mlp import MLP
-from gradest.sampling import workers
+from gradest.sampling import in_place, workers
 from gradest.sampling.shaping import shaped_weights
 
 Point = dict[str, NDArray[Any]]
@@ -120,6 +121,43 @@ def test_a_problem_is_estimated_as_in_blocks(backend: str) -> None:
         assert (blocks.path, found.path) == ("structured", "in place")
         one, other = ({n: objective.backend.numpy(g) for n, g in e.gradient.items()} for e in (found, blocks))
         assert distance(one, other) <= 1e-9
+
+
+@pytest.mark.parametrize("kind", ["normal", "rademacher", "low-rank", "rank 2", "value", "ranks"])
+@pytest.mark.parametrize("backend", ["numpy", "torch", "jax", "mxnet"])
+def test_it_is_where_numpy_cannot_write(backend: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As on a device: points are the framework's arrays, and directions cross as bits, as factors, or one at a time.
+    monkeypatch.setattr(in_place, "computes_on_host", lambda objective: False)
+    objective = gradest.bind(bend, POINT, backend=backend)
+    estimator = EvolutionStrategy(num_samples=SAMPLES, sigma=SIGMA, memory_budget_bytes=TINY, **KINDS[kind])
+    found = estimator(objective, rng=5)
+    assert found.path == "in place"
+    assert distance(found.gradient, plain(estimator, objective, POINT, 5)) <= 1e-12
+
+
+def test_half_precision_that_numpy_lacks_is_estimated_in_place() -> None:
+    torch = pytest.importorskip("torch", reason="NumPy has no bfloat16, PyTorch has")
+    point = torch.linspace(-1.0, 1.0, 33, dtype=torch.bfloat16)
+    # The slopes of a linear loss survive rounding to eight bits.
+    objective = gradest.bind(lambda x: x.float().sum(), point)
+    options = {"num_samples": 50, "sigma": 1.0, "distribution": "rademacher"}
+    blocks, found = (EvolutionStrategy(**options, memory_budget_bytes=b)(objective, rng=0) for b in (1 << 28, TINY))
+    assert (blocks.path, found.path) == ("vmap", "in place")
+    assert found.gradient.dtype == torch.bfloat16
+    assert distance({"x": found.gradient.float()}, {"x": blocks.gradient.float()}) <= 0.05
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_signs_are_unpacked_from_bits_as_they_are_drawn(backend: str) -> None:
+    there = gradest.get_backend(backend)
+    for size in (5, 64, 70, 1000):
+        drawn = Directions(
+            root_key(3), Layout(("x",), ((size,),)), "rademacher", num_samples=4, dtype="float32", memory_budget_bytes=1
+        )
+        (words,) = drawn.packed_block(1, 4)
+        like = there.array(np.zeros(1), dtype="float32")
+        unpacked = there.operations().unpack_signs(there.array(words, dtype="uint32"), size, like=like)
+        assert np.array_equal(there.numpy(unpacked), drawn.block(1, 4)[0])
 
 
 @pytest.mark.parametrize("way", WAYS)
