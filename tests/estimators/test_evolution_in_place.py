@@ -140,7 +140,7 @@ def test_half_precision_that_numpy_lacks_is_estimated_in_place() -> None:
     point = torch.linspace(-1.0, 1.0, 33, dtype=torch.bfloat16)
     # The slopes of a linear loss survive rounding to eight bits.
     objective = gradest.bind(lambda x: x.float().sum(), point)
-    options = {"num_samples": 50, "sigma": 1.0, "distribution": "rademacher"}
+    options: dict[str, Any] = {"num_samples": 50, "sigma": 1.0, "distribution": "rademacher"}
     blocks, found = (EvolutionStrategy(**options, memory_budget_bytes=b)(objective, rng=0) for b in (1 << 28, TINY))
     assert (blocks.path, found.path) == ("vmap", "in place")
     assert found.gradient.dtype == torch.bfloat16
