@@ -77,6 +77,10 @@ class Backend(ABC):
     def numpy(self, array: Array) -> NumpyArray:
         """Return an array's values as a NumPy array that owns its memory, dtype kept; waits for them."""
 
+    def host(self, array: Array) -> NumpyArray:
+        """Return an array's values as NumPy ones to be read and not kept, without a copy where they are at hand."""
+        return self.numpy(array)
+
     @abstractmethod
     def owns(self, leaf: Leaf) -> bool:
         """Return whether the object is an array (or parameter) of this framework."""

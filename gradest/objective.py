@@ -194,6 +194,13 @@ class Objective(Evaluations):
             return self._counted(self._user.alone, VALUES)
         return self._counted(self.backend.compile(self._function), VALUES)
 
+    def prepare_single(self) -> Callable[[Leaves], Array]:
+        """Return `leaves -> value`, counted, for estimators that evaluate one point at a time and make no population.
+
+        Unlike `prepare_value` it never tries whether the framework batches, which takes the memory of several points.
+        """
+        return self._counted(self.single_function(), VALUES)
+
     def prepare_gradient(self, engine: str = "auto") -> tuple[Callable[[Leaves], tuple[Array, Leaves]], str]:
         """Return `leaves -> (value, gradient leaves)` by reverse mode, and the engine that it uses.
 

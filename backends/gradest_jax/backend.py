@@ -86,6 +86,9 @@ class JaxBackend(Backend):
     def numpy(self, array: Array) -> NDArray[Any]:
         return np.array(array, copy=True)
 
+    def host(self, array: Array) -> NDArray[Any]:
+        return np.asarray(array)  # on the CPU a read-only view
+
     def owns(self, leaf: Leaf) -> bool:
         return isinstance(leaf, jax.Array)
 

@@ -34,6 +34,9 @@ class NumpyBackend(Backend):
     def numpy(self, array: NDArray[Any]) -> NDArray[Any]:
         return np.array(array, copy=True)
 
+    def host(self, array: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(array)
+
     def owns(self, leaf: Leaf) -> bool:
         return isinstance(leaf, np.ndarray | np.floating | float)
 

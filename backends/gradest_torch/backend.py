@@ -81,6 +81,10 @@ class TorchBackend(Backend):
         plain = array.detach().resolve_conj().resolve_neg().cpu()
         return np.array((plain.float() if plain.dtype == torch.bfloat16 else plain).numpy(), copy=True)
 
+    def host(self, array: Tensor) -> NDArray[Any]:
+        shared = array.device.type == "cpu" and array.dtype != torch.bfloat16
+        return array.detach().resolve_neg().numpy() if shared else self.numpy(array)
+
     def cast(self, array: Tensor, dtype: str) -> Tensor:
         return array.to(getattr(torch, dtype))
 
