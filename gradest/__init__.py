@@ -47,11 +47,13 @@ from gradest.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from gradest import bench, datasets, directions, estimators, problems, testing, theory
+    from gradest.checking.check import check
     from gradest.measurement.compare import compare
 
 # Imported when first asked for: a table of strings, so that nothing here makes results depend on their text.
 EXPORTS = {
     "bench": "gradest.bench",
+    "check": "gradest.checking.check:check",
     "compare": "gradest.measurement.compare:compare",
     "datasets": "gradest.datasets",
     "directions": "gradest.directions",
@@ -102,6 +104,7 @@ __all__ = [
     "UnsupportedError",
     "bench",
     "bind",
+    "check",
     "compare",
     "datasets",
     "directions",

@@ -225,6 +225,11 @@ class Evaluations:
         with self.backend.evaluating() or nullcontext(), draws:
             yield
 
+    def common_draws(self) -> AbstractContextManager[None]:
+        """Return a context for one derivative inside `one_estimate`, in which a function draws what others drew."""
+        draws: AbstractContextManager[None] = nullcontext() if self._user is None else self._user.common_random_numbers()
+        return draws
+
     def one_estimate(self) -> AbstractContextManager[None]:
         """Return a context in which a user's function draws the same random numbers in all evaluations."""
         return nullcontext() if self._user is None or self._user.draws is False else self._user.one_estimate()

@@ -1,0 +1,137 @@
+"""`gradest.check`: is this gradient right? One call, no step and no tolerance to choose."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gradest.binding import Bindable, bind_given
+from gradest.case import Case
+from gradest.checking.claims import entry_noise, flat_of, reverse_mode
+from gradest.checking.examination import Examination, gradients_nearby
+from gradest.checking.landscape import Landscape
+from gradest.checking.result import GradientCheck, Verdict
+from gradest.errors import InvalidInputError, UnsupportedError
+from gradest.objective import Objective
+from gradest.problem import Problem
+from gradest.refusals import usable_estimators
+from gradest.signature import Argnums, Differentiated
+from gradest.tree import Tree
+
+
+def check(
+    f: Bindable,
+    params: Tree = None,
+    gradient: Tree | Callable[..., Tree] = None,
+    *args: object,
+    argnums: Argnums = 0,
+    seed: int = 0,
+    **kwargs: object,
+) -> GradientCheck:
+    """Return whether a gradient is right: true or false, with where and why it is wrong.
+
+    The gradient is compared with whatever else there is: with the loss's own values, by a Taylor test over a sweep of
+    steps; with the framework's forward mode (the adjoint identity `<grad f, v> = df(x) v`); and a gradient of the
+    user's with the framework's reverse mode. Each comparison knows how far rounding reaches, in the dtype at hand. The
+    whole of a block is tried at once along random directions, and single entries only where something is wrong.
+
+    Parameters
+    ----------
+    f
+        A function `f(params, *args, **kwargs) -> scalar`, a `Case`, a `Problem` or an `Objective`.
+    params
+        Where the gradient is asked: a pytree of arrays, an `nn.Module` or a Gluon `Block`; None for where a case, a
+        problem or an objective is asked.
+    gradient
+        What is checked: arrays in the structure of the parameters (for a model by name or in its order), or a function
+        `gradient(params, *args, **kwargs)` that returns them. By default reverse mode, with the custom rules in it.
+    argnums
+        Which positional argument is differentiated, as `gradest.grad` takes it: counted without `gradient`.
+    seed
+        Of the directions.
+
+    Returns
+    -------
+    result
+        True where the verdict is "right"; it prints its resolution, the smallest relative error that it would have
+        seen. Where rounding or a kink hides everything the verdict is "cannot tell", which is not true.
+
+    Raises
+    ------
+    InvalidEstimateError
+        The gradient is of another structure or shape than the parameters, or not finite.
+    UnsupportedError
+        No gradient was given, and the framework cannot differentiate the loss.
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> loss = lambda w, x: float(np.sum((w - x) ** 2))
+    >>> w, x = np.array([1.0, 2.0]), np.array([0.5, 3.0])
+    >>> bool(gradest.check(loss, w, 2 * (w - x), x))
+    True
+    >>> wrong = gradest.check(loss, w, lambda w, x: w - x, x)  # a factor forgotten
+    >>> bool(wrong), round(wrong.rate, 2), wrong.defects[0].cause
+    (False, 1.0, 'a factor of 1/2')
+    """
+    objective = _bound(f, params, args, kwargs, argnums)
+    generator = np.random.default_rng(seed)
+    before = objective.counts
+    with objective.one_estimate():
+        landscape = Landscape(objective)
+        reverse = reverse_mode(objective)
+        own = None if reverse is None else reverse(objective.start)
+        nearby = [] if reverse is None else gradients_nearby(landscape, reverse, generator)
+        if gradient is not None:
+            given = gradient(*_as_called(objective, params, args, argnums), **kwargs) if callable(gradient) else gradient
+            claim, claimed_by = flat_of(objective, given), "the gradient given"
+        elif own is not None:
+            claim, claimed_by = own, "reverse mode"
+        else:
+            raise UnsupportedError(
+                f"no gradient was given, and reverse mode was asked for in its place: {objective.backend.name} cannot "
+                f"differentiate an opaque function; give gradient=, or use {usable_estimators(objective.backend)}"
+            )
+        noise = entry_noise(objective, claim if own is None else own, nearby)
+        noise = np.maximum(noise, entry_noise(objective, claim, []) if own is None else 0.0)
+        examination = Examination(
+            landscape, claim, noise, reverse=own if gradient is not None else None, generator=generator
+        )
+        found = [examination.block(number) for number in range(len(objective.layout.names))]
+    blocks = tuple(block for block, _ in found)
+    defects = sorted((d for _, d in found if d is not None), key=lambda d: -d.relative_size)
+    compared = ["values of the loss over a sweep of steps"]
+    compared += ["forward mode"] if examination.forward_used else []
+    compared += ["reverse mode"] if own is not None and gradient is not None else []
+    return GradientCheck(
+        verdict=_verdict([block.verdict for block in blocks]),
+        claimed_by=claimed_by,
+        blocks=blocks,
+        defects=tuple(defects),
+        compared=(*compared, *examination.disagreements),
+        noise=examination.noise,
+        evaluations=(objective.counts - before).values,
+    )
+
+
+def _verdict(found: list[Verdict]) -> Verdict:
+    if Verdict.WRONG in found:
+        return Verdict.WRONG
+    return Verdict.RIGHT if Verdict.RIGHT in found else Verdict.CANNOT_TELL
+
+
+def _bound(
+    f: Bindable, params: Tree, args: tuple[object, ...], kwargs: dict[str, object], argnums: Argnums
+) -> Objective:
+    if argnums != 0:
+        if not callable(f) or isinstance(f, Objective | Problem | Case):
+            raise InvalidInputError(f"argnums={argnums} is for a function f(params, *args); found {type(f).__name__}")
+        order = Differentiated(argnums)
+        chosen, others = order.first((params, *args))
+        return bind_given(order.of(f), chosen, (others, kwargs))
+    return bind_given(f, params, (args, kwargs))
+
+
+def _as_called(objective: Objective, params: Tree, args: tuple[object, ...], argnums: Argnums) -> tuple[object, ...]:
+    """Return the positional arguments of a gradient function of the user's."""
+    return (objective.start_tree if params is None else params, *args)
