@@ -72,18 +72,21 @@ def reverse_mode(objective: Objective) -> Gradients | None:
 
 
 def forward_slopes(
-    objective: Objective, direction: NumpyArray, points: Sequence[Leaves]
-) -> tuple[float, ...] | None:
-    """Return the slopes along a flat direction `(P,)` by the framework's forward mode, or None where it has none."""
+    objective: Objective, directions: Sequence[NumpyArray], points: Sequence[Leaves]
+) -> NumpyArray | None:
+    """Return the slopes along K flat directions at some points, `(points, K)`, by the framework's forward mode.
+
+    None where it has none for this loss.
+    """
     backend, layout = objective.backend, objective.layout
     if "value_and_jvps" not in backend.native:
         return None
-    with_axis = (block[None] for block in layout.unflatten(direction))
     make = objective.scoped(lambda a, dtype: backend.array(a, dtype=dtype, device=objective.device))
-    tangents = tuple(make(np.asarray(a), dtype) for a, dtype in zip(with_axis, objective.dtypes, strict=True))
+    blocks = zip(layout.unflatten(np.stack(directions)), objective.dtypes, strict=True)
+    tangents = tuple(make(np.ascontiguousarray(block), dtype) for block, dtype in blocks)
     try:
         jvps = objective.prepare_jvps()
-        return tuple(float(as_float64(backend, jvps(leaves, tangents)[1])[0]) for leaves in points)
+        return np.stack([as_float64(backend, jvps(leaves, tangents)[1]) for leaves in points])
     except UnsupportedError:  # an operation without a rule of forward mode: there is nothing to compare with
         return None
 

@@ -89,10 +89,12 @@ class Examination:
         kink = any(s.jump for s in slopes)
         rates = sorted(s.rate for s in slopes if not math.isnan(s.rate))
         rate = rates[len(rates) // 2] if rates else math.nan
-        wrong = bool(confirmed) or self._exact_methods_disagree(number, directions, kink)
-        if wrong:
+        exact = math.inf if kink else self._apart_from_exact(number, directions)
+        if confirmed or exact < 0:
             defect = self._defect(number, confirmed[0] if confirmed else None)
             return BlockCheck(name, Verdict.WRONG, resolution, rate, kink), defect
+        if size > 0 and resolution > 1.0:  # the values hide it all: agreement of two exact methods tells more
+            resolution = min(resolution, exact / size)
         outside = any(s.jump and abs(s.defect) > abs(s.jump) + s.resolution for s in slopes)
         untold = outside or (size > 0 and resolution > 1.0) or not math.isfinite(resolution)
         return BlockCheck(name, Verdict.CANNOT_TELL if untold else Verdict.RIGHT, resolution, rate, kink), None
@@ -110,30 +112,44 @@ class Examination:
         again = self.slope(direction, shift=_SHIFT)
         return again.told and abs(again.defect - slope.defect) <= 0.5 * abs(slope.defect)
 
-    def _exact_methods_disagree(self, number: int, directions: Sequence[NumpyArray], kink: bool) -> bool:
-        """Return whether another exact gradient differs, and the values of the loss do not side with the claim."""
-        if kink:  # rules may take either side of a kink, each rightly
-            return False
-        name = self._landscape.objective.layout.names[number]
+    def _apart_from_exact(self, number: int, directions: Sequence[NumpyArray]) -> float:
+        """Return -1 where another exact gradient shows the claim wrong, else the least slope it would have shown.
+
+        Infinite where there is none, or where the values of the loss side with the claim.
+        """
+        name, part = self._landscape.objective.layout.names[number], self._parts[number]
+        finest, scale = math.inf, float(np.mean(self._landscape.scales[part]))
         if self._reverse is not None:
             difference = np.zeros_like(self._gradient)
-            part = self._parts[number]
             difference[part] = (self._reverse - self._gradient)[part]
             length = float(np.linalg.norm(difference))
-            if length > _CLEAR * float(np.linalg.norm(self._entry_noise[part])):
-                along = difference / length * float(np.mean(self._landscape.scales[part]))
-                return not self._sides_with_claim(along, abs(float(difference @ along)), f"reverse mode, in {name!r}")
+            rounding = _CLEAR * float(np.linalg.norm(self._entry_noise[part]))
+            finest = rounding * scale
+            if length > rounding:
+                along = difference / length * scale
+                return self._judge(along, length * scale, f"reverse mode, in {name!r}")
+        apart, rounding = self._apart_from_forward(directions)
+        if apart.size == 0:
+            return finest
+        worst = int(np.argmax(apart - rounding))
+        if apart[worst] > rounding[worst]:
+            return self._judge(directions[worst], float(apart[worst]), f"forward mode, in {name!r}")
+        return min(finest, float(rounding.max()))
+
+    def _apart_from_forward(self, directions: Sequence[NumpyArray]) -> tuple[NumpyArray, NumpyArray]:
+        """Return how far forward mode is from the claim along directions, and how far rounding might put it."""
         land = self._landscape
         points = [land.leaves_at(at) for at in (land.start, *(land.beside(self._generator) for _ in range(2)))]
-        slopes = forward_slopes(land.objective, directions[0], points)
+        slopes = forward_slopes(land.objective, directions, points)
         if slopes is None:
-            return False
+            return np.empty(0), np.empty(0)
         self.forward_used = True
-        apart = abs(slopes[0] - float(self._gradient @ directions[0]))
-        rounding = self._claim_noise(directions[0]) + max(abs(other - slopes[0]) for other in slopes[1:])
-        if not apart > _CLEAR * rounding:
-            return False
-        return not self._sides_with_claim(directions[0], apart, f"forward mode, in {name!r}")
+        claimed = np.array([self._gradient @ direction for direction in directions])
+        rounding = np.array([self._claim_noise(direction) for direction in directions])
+        return np.abs(slopes[0] - claimed), _CLEAR * (rounding + np.abs(slopes[1:] - slopes[0]).max(axis=0))
+
+    def _judge(self, direction: NumpyArray, apart: float, other: str) -> float:
+        return math.inf if self._sides_with_claim(direction, apart, other) else -1.0
 
     def _sides_with_claim(self, direction: NumpyArray, apart: float, other: str) -> bool:
         """Return whether the values show the claim right to less than a third of what another gradient is apart."""

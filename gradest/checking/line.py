@@ -122,25 +122,33 @@ def slope_along(
     t, ahead_of, behind_of, rounding_of = (np.array(column) for column in zip(*rows, strict=True))
     defects = (ahead_of - behind_of) / (2 * t)
     deviations = rounding_of / (math.sqrt(2.0) * t)
-    defect, uncertainty = _plateau(defects, deviations)
-    jump = _jump((ahead_of + behind_of) / t, 2.5 * rounding_of / t, t)
+    bends = (ahead_of + behind_of) / t
+    defect, uncertainty = _plateau(defects, deviations, np.abs(bends) * np.minimum(t, 1.0), t)
+    jump = _jump(bends, 2.5 * rounding_of / t, t)
     resolution = SAFETY * uncertainty + claim_noise
     # At a kink the remainder falls as t whoever is right.
     rate = math.nan if jump else _rate(np.abs(ahead_of), rounding_of, t)
     return Slope(claimed, defect, resolution, rate, jump)
 
 
-def _plateau(defects: NumpyArray, deviations: NumpyArray) -> tuple[float, float]:
+def _plateau(
+    defects: NumpyArray, deviations: NumpyArray, bending: NumpyArray, t: NumpyArray
+) -> tuple[float, float]:
     """Return the defect at the step that shows it best, and its uncertainty.
 
-    What a longer step adds is seen by the step before it; agreement by chance of two steps that are both too long, by
-    the shorter ones, which must agree as well as their rounding lets them.
+    What a longer step adds is seen beside all steps up to four times as long; agreement by chance of steps that are all
+    too long, by the shorter ones, which must agree as well as their rounding lets them. `bending` is what the loss
+    would add if its third derivative were to its second as that is to its slope: few coarse values may hide it.
     """
-    change = np.abs(np.diff(defects))
-    total = change + NOISE_SHARE * deviations[1:]
-    best = int(np.argmin(total)) + 1
+    change = np.full(defects.size, math.inf)
+    for k in range(1, defects.size):
+        longer = [j for j in range(k) if t[j] < 5.0 * t[k]]
+        if longer:
+            change[k] = float(np.abs(defects[longer] - defects[k]).max())
+    total = change + NOISE_SHARE * deviations + bending
+    best = int(np.argmin(total))
     shorter = np.abs(defects[best:] - defects[best]) - NOISE_SHARE * deviations[best:]
-    return float(defects[best]), float(total[best - 1] + max(float(shorter.max()), 0.0))
+    return float(defects[best]), float(total[best] + max(float(shorter.max()), 0.0))
 
 
 def _jump(bends: NumpyArray, deviations: NumpyArray, t: NumpyArray) -> float:
