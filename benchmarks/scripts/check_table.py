@@ -1,13 +1,18 @@
 """Measures `gradest.check`: false alarms on right gradients, and planted defects that it misses; prints a table."""
 
 import argparse
+import sys
 import warnings
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
-from support import right_gradients as cases
 
 import gradest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+
+from support import right_gradients as cases  # noqa: E402  # found by the path set above
 
 SOURCES = {
     "closed forms": cases.closed_forms,

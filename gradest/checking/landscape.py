@@ -41,7 +41,9 @@ class Landscape:
         longest = max(1.0, 1.0 / overall) if overall < 1.0 else 1.0
         count = int(math.log(longest / self.epsilon) / math.log(ratio)) + 1
         self.steps = tuple(longest * ratio**-k for k in range(count))
-        self._make = objective.scoped(objective.backend.array)
+        self._make = objective.scoped(
+            lambda values, dtype: objective.backend.array(values, dtype=dtype, device=objective.device)
+        )
 
     @property
     def value_epsilon(self) -> float:
@@ -55,7 +57,7 @@ class Landscape:
         parts = zip(objective.layout.unflatten(point), self._blocks, objective.start, objective.dtypes, strict=True)
         for part, start, leaf, dtype in parts:
             if not np.array_equal(part, start):
-                leaf = self._make(np.ascontiguousarray(part), dtype=dtype, device=objective.device)
+                leaf = self._make(part, dtype)
                 start = as_float64(backend, leaf)
             leaves.append(leaf)
             blocks.append(start)
@@ -72,4 +74,4 @@ class Landscape:
         """Return a flat point as the objective's leaves."""
         objective = self.objective
         parts = zip(objective.layout.unflatten(point), objective.dtypes, strict=True)
-        return tuple(self._make(np.ascontiguousarray(p), dtype=d, device=objective.device) for p, d in parts)
+        return tuple(self._make(p, d) for p, d in parts)

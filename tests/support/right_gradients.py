@@ -108,7 +108,7 @@ def mxnet_blocks(seed: int) -> Iterator[Loss]:
     from gradest_mxnet import mx
 
     def loss(net: Any, x: Any) -> Any:
-        return (net(x) ** 2).mean()
+        return net(x).square().mean()
 
     for dtype in ("float32", "float64"):
         for activation in ("tanh", "relu", "sigmoid", "softrelu"):
@@ -117,7 +117,7 @@ def mxnet_blocks(seed: int) -> Iterator[Loss]:
             net.add(mx.gluon.nn.Dense(5, activation=activation, in_units=4), mx.gluon.nn.Dense(2, in_units=5))
             net.initialize(mx.init.Xavier())
             net.cast(dtype)
-            x = mx.np.array(np.random.default_rng(seed).standard_normal((3, 4)), dtype=dtype)
+            x = mx.nd.array(np.random.default_rng(seed).standard_normal((3, 4)), dtype=dtype)
             yield f"mxnet {activation} {dtype} {seed}", loss, net, None, (x,)
 
 
