@@ -75,43 +75,41 @@ def check(
     (False, 1.0, 'a factor of 1/2')
     """
     objective = _bound(f, params, args, kwargs, argnums)
-    generator = np.random.default_rng(seed)
     before = objective.counts
+    called = (objective.start_tree if params is None else params, *args)
+    make = (lambda: gradient(*called, **kwargs)) if callable(gradient) else (lambda: gradient)
     with objective.one_estimate():
-        landscape = Landscape(objective)
-        reverse = reverse_mode(objective)
-        own = None if reverse is None else reverse(objective.start)
-        nearby = [] if reverse is None else gradients_nearby(landscape, reverse, generator)
-        if gradient is not None:
-            given = gradient(*_as_called(objective, params, args, argnums), **kwargs) if callable(gradient) else gradient
-            claim, claimed_by = flat_of(objective, given), "the gradient given"
-        elif own is not None:
-            claim, claimed_by = own, "reverse mode"
-        else:
-            raise UnsupportedError(
-                f"no gradient was given, and reverse mode was asked for in its place: {objective.backend.name} cannot "
-                f"differentiate an opaque function; give gradient=, or use {usable_estimators(objective.backend)}"
-            )
-        noise = entry_noise(objective, claim if own is None else own, nearby)
-        noise = np.maximum(noise, entry_noise(objective, claim, []) if own is None else 0.0)
-        examination = Examination(
-            landscape, claim, noise, reverse=own if gradient is not None else None, generator=generator
-        )
+        examination, reverse_used = _examination(objective, None if gradient is None else make, seed)
         found = [examination.block(number) for number in range(len(objective.layout.names))]
-    blocks = tuple(block for block, _ in found)
-    defects = sorted((d for _, d in found if d is not None), key=lambda d: -d.relative_size)
     compared = ["values of the loss over a sweep of steps"]
     compared += ["forward mode"] if examination.forward_used else []
-    compared += ["reverse mode"] if own is not None and gradient is not None else []
+    compared += ["reverse mode"] if reverse_used else []
     return GradientCheck(
-        verdict=_verdict([block.verdict for block in blocks]),
-        claimed_by=claimed_by,
-        blocks=blocks,
-        defects=tuple(defects),
+        verdict=_verdict([block.verdict for block, _ in found]),
+        claimed_by="reverse mode" if gradient is None else "the gradient given",
+        blocks=tuple(block for block, _ in found),
+        defects=tuple(sorted((d for _, d in found if d is not None), key=lambda d: -d.relative_size)),
         compared=(*compared, *examination.disagreements),
         noise=examination.noise,
         evaluations=(objective.counts - before).values,
     )
+
+
+def _examination(objective: Objective, make: Callable[[], Tree] | None, seed: int) -> tuple[Examination, bool]:
+    """Return the examination of a given gradient, or of reverse mode, and whether reverse mode is compared with."""
+    generator, landscape, reverse = np.random.default_rng(seed), Landscape(objective), reverse_mode(objective)
+    if reverse is None and make is None:
+        raise UnsupportedError(
+            f"no gradient was given, and reverse mode was asked for in its place: {objective.backend.name} cannot "
+            f"differentiate an opaque function; give gradient=, or use {usable_estimators(objective.backend)}"
+        )
+    own = None if reverse is None else reverse(objective.start)
+    nearby = [] if reverse is None else gradients_nearby(landscape, reverse, generator)
+    claim = own if make is None else flat_of(objective, make())
+    assert claim is not None
+    noise = entry_noise(objective, claim if own is None else own, nearby)
+    compared = own if make is not None else None
+    return Examination(landscape, claim, noise, reverse=compared, generator=generator), compared is not None
 
 
 def _verdict(found: list[Verdict]) -> Verdict:
@@ -130,8 +128,3 @@ def _bound(
         chosen, others = order.first((params, *args))
         return bind_given(order.of(f), chosen, (others, kwargs))
     return bind_given(f, params, (args, kwargs))
-
-
-def _as_called(objective: Objective, params: Tree, args: tuple[object, ...], argnums: Argnums) -> tuple[object, ...]:
-    """Return the positional arguments of a gradient function of the user's."""
-    return (objective.start_tree if params is None else params, *args)

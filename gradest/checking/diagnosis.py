@@ -45,7 +45,8 @@ def likely_cause(
     """
     size = float(np.linalg.norm(right))
     difference = claimed - right
-    within = max(_FITS * float(np.linalg.norm(difference)), 4 * tolerance * size)
+    length = float(np.linalg.norm(difference))
+    within = min(max(_FITS * length, 4 * tolerance * size), 0.3 * length)
 
     def fits(candidate: NumpyArray) -> bool:
         return candidate.shape == claimed.shape and float(np.linalg.norm(claimed - candidate)) <= within

@@ -121,6 +121,10 @@ def slope_along(
         return Slope(claimed, 0.0, math.inf, math.nan, 0.0)
     t, ahead_of, behind_of, rounding_of = (np.array(column) for column in zip(*rows, strict=True))
     defects = (ahead_of - behind_of) / (2 * t)
+    # The line's own rounding: what neighbouring short steps disagree by, whatever the slope is.
+    count = max(2, min(8, t.size // 3))
+    tail = np.abs(np.diff(defects))[-count:] * t[-count:]
+    rounding_of = np.maximum(rounding_of, math.sqrt(2.0 * float(np.mean(tail * tail))))
     deviations = rounding_of / (math.sqrt(2.0) * t)
     bends = (ahead_of + behind_of) / t
     defect, uncertainty = _plateau(defects, deviations, np.abs(bends) * np.minimum(t, 1.0), t)
@@ -148,6 +152,7 @@ def _plateau(
     total = change + NOISE_SHARE * deviations + bending
     best = int(np.argmin(total))
     shorter = np.abs(defects[best:] - defects[best]) - NOISE_SHARE * deviations[best:]
+    shorter = shorter[t[best:] > t[best] / 300.0]  # further on they are rounding alone
     return float(defects[best]), float(total[best] + max(float(shorter.max()), 0.0))
 
 
