@@ -227,7 +227,9 @@ class Evaluations:
 
     def common_draws(self) -> AbstractContextManager[None]:
         """Return a context for one derivative inside `one_estimate`, in which a function draws what others drew."""
-        draws: AbstractContextManager[None] = nullcontext() if self._user is None else self._user.common_random_numbers()
+        draws: AbstractContextManager[None] = (
+            nullcontext() if self._user is None else self._user.common_random_numbers()
+        )
         return draws
 
     def one_estimate(self) -> AbstractContextManager[None]:

@@ -76,10 +76,9 @@ def check(
     """
     objective = _bound(f, params, args, kwargs, argnums)
     before = objective.counts
-    called = (objective.start_tree if params is None else params, *args)
-    make = (lambda: gradient(*called, **kwargs)) if callable(gradient) else (lambda: gradient)
+    given = _called(gradient, f, params, args, kwargs) if callable(gradient) else gradient
     with objective.one_estimate():
-        examination, reverse_used = _examination(objective, None if gradient is None else make, seed)
+        examination, reverse_used = _examination(objective, given, seed)
         found = [examination.block(number) for number in range(len(objective.layout.names))]
     compared = ["values of the loss over a sweep of steps"]
     compared += ["forward mode"] if examination.forward_used else []
@@ -95,20 +94,32 @@ def check(
     )
 
 
-def _examination(objective: Objective, make: Callable[[], Tree] | None, seed: int) -> tuple[Examination, bool]:
+def _called(
+    gradient: Callable[..., Tree], f: Bindable, params: Tree, args: tuple[object, ...], kwargs: dict[str, object]
+) -> Tree:
+    """Return what a gradient function of the user's gives where the loss is asked, with the loss's own arguments."""
+    if isinstance(f, Case):
+        params = f.params if params is None else params
+        args, kwargs = (args, kwargs) if args or kwargs else (f.args, dict(f.kwargs))
+    elif params is None and isinstance(f, Objective):
+        params = f.start_tree
+    return gradient(params, *args, **kwargs)
+
+
+def _examination(objective: Objective, given: Tree, seed: int) -> tuple[Examination, bool]:
     """Return the examination of a given gradient, or of reverse mode, and whether reverse mode is compared with."""
     generator, landscape, reverse = np.random.default_rng(seed), Landscape(objective), reverse_mode(objective)
-    if reverse is None and make is None:
+    if reverse is None and given is None:
         raise UnsupportedError(
             f"no gradient was given, and reverse mode was asked for in its place: {objective.backend.name} cannot "
             f"differentiate an opaque function; give gradient=, or use {usable_estimators(objective.backend)}"
         )
     own = None if reverse is None else reverse(objective.start)
     nearby = [] if reverse is None else gradients_nearby(landscape, reverse, generator)
-    claim = own if make is None else flat_of(objective, make())
+    claim = own if given is None else flat_of(objective, given)
     assert claim is not None
     noise = entry_noise(objective, claim if own is None else own, nearby)
-    compared = own if make is not None else None
+    compared = own if given is not None else None
     return Examination(landscape, claim, noise, reverse=compared, generator=generator), compared is not None
 
 

@@ -135,9 +135,7 @@ def slope_along(
     return Slope(claimed, defect, resolution, rate, jump)
 
 
-def _plateau(
-    defects: NumpyArray, deviations: NumpyArray, bending: NumpyArray, t: NumpyArray
-) -> tuple[float, float]:
+def _plateau(defects: NumpyArray, deviations: NumpyArray, bending: NumpyArray, t: NumpyArray) -> tuple[float, float]:
     """Return the defect at the step that shows it best, and its uncertainty.
 
     What a longer step adds is seen beside all steps up to four times as long; agreement by chance of steps that are all

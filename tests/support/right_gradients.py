@@ -117,7 +117,7 @@ def mxnet_blocks(seed: int) -> Iterator[Loss]:
             net.add(mx.gluon.nn.Dense(5, activation=activation, in_units=4), mx.gluon.nn.Dense(2, in_units=5))
             net.initialize(mx.init.Xavier())
             net.cast(dtype)
-            x = mx.nd.array(np.random.default_rng(seed).standard_normal((3, 4)), dtype=dtype)
+            x = mx.nd.from_numpy(np.random.default_rng(seed).standard_normal((3, 4)).astype(dtype), zero_copy=False)
             yield f"mxnet {activation} {dtype} {seed}", loss, net, None, (x,)
 
 
