@@ -12,7 +12,7 @@ import gradest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
-from support import right_gradients as cases  # noqa: E402  # found by the path set above
+from support import right_gradients as cases  # found by the path set above
 
 SOURCES = {
     "closed forms": cases.closed_forms,

@@ -1,7 +1,6 @@
 """`gradest.check`: is this gradient right? One call, no step and no tolerance to choose."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 

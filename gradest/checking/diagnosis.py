@@ -1,11 +1,14 @@
 """What is probably wrong with a gradient, read off a block of it beside what the block should be."""
 
+import math
 from collections.abc import Mapping
 from fractions import Fraction
 
 import numpy as np
 
 from gradest.operations import NumpyArray
+
+TRANSPOSED = "a transposed block"
 
 _FITS = 0.02
 """How much of the block an explanation may leave unexplained, relative to the block's length."""
@@ -60,18 +63,23 @@ def likely_cause(
     factor = float(claimed @ right) / size**2
     if fits(factor * right):
         return f"a factor of {_named(factor)}"
-    if len(shape) > 1 and right.size == int(np.prod(shape)):
-        for turned in (right.reshape(shape).T.ravel(), right.reshape(shape[::-1]).T.ravel()):
-            if fits(turned) or fits(-turned):
-                return "a transposed block"
-    swapped = next((name for name, block in others.items() if fits(block)), None)
-    if swapped is not None:
-        return f"the gradient of {swapped!r} in the place of this one"
-    weight = float(difference @ params) / max(float(params @ params), np.finfo(float).tiny)
+    moved = list(others.items())
+    found = next((told for told, block in [*_turned(right, shape), *moved] if fits(block)), None)
+    if found is not None:
+        return found if found == TRANSPOSED else f"the gradient of {found!r} in the place of this one"
+    weight = float(difference @ params) / max(float(params @ params), float(np.finfo(float).tiny))
     if float(np.linalg.norm(difference - weight * params)) <= within and weight:
         kind = "a missing term" if weight < 0 else "a term too many"
         return f"{kind}: {abs(weight):.3g} times the parameters (weight decay?)"
     return _of_entries(difference, claimed, right)
+
+
+def _turned(right: NumpyArray, shape: tuple[int, ...]) -> list[tuple[str, NumpyArray]]:
+    """Return what a block is when it is transposed, or read in the wrong order, with either sign; none for vectors."""
+    if len(shape) < 2 or right.size != math.prod(shape):
+        return []
+    turned = (right.reshape(shape).T.ravel(), right.reshape(shape[::-1]).T.ravel())
+    return [(TRANSPOSED, sign * block) for block in turned for sign in (1.0, -1.0)]
 
 
 def _of_entries(difference: NumpyArray, claimed: NumpyArray, right: NumpyArray) -> str:

@@ -128,13 +128,13 @@ class Examination:
             if length > rounding:
                 along = difference / length * scale
                 return self._judge(along, length * scale, f"reverse mode, in {name!r}")
-        apart, rounding = self._apart_from_forward(directions)
+        apart, allowed = self._apart_from_forward(directions)
         if apart.size == 0:
             return finest
-        worst = int(np.argmax(apart - rounding))
-        if apart[worst] > rounding[worst]:
+        worst = int(np.argmax(apart - allowed))
+        if apart[worst] > allowed[worst]:
             return self._judge(directions[worst], float(apart[worst]), f"forward mode, in {name!r}")
-        return min(finest, float(rounding.max()))
+        return min(finest, float(allowed.max()))
 
     def _apart_from_forward(self, directions: Sequence[NumpyArray]) -> tuple[NumpyArray, NumpyArray]:
         """Return how far forward mode is from the claim along directions, and how far rounding might put it."""
@@ -181,7 +181,7 @@ class Examination:
             spread = np.array([s.resolution / land.scales[k] for k, s in zip(entries, found, strict=True)])
             spread = np.where(np.isfinite(spread), spread, 0.0)
             by, others = "differences of the loss (numerical)", {}
-            tolerance = float(np.linalg.norm(spread)) / max(float(np.linalg.norm(right)), np.finfo(float).tiny)
+            tolerance = float(np.linalg.norm(spread)) / max(float(np.linalg.norm(right)), float(np.finfo(float).tiny))
         claimed = self._gradient[entries]
         worst = int(np.argmax(np.abs(claimed - right)))
         cause = likely_cause(

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from gradest.backend import as_float64
+from gradest.backend import Leaves, as_float64
 from gradest.dtypes import epsilon
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
@@ -62,7 +62,7 @@ class Landscape:
             leaves.append(leaf)
             blocks.append(start)
         value = self._value(tuple(leaves))
-        number = float(as_float64(backend, value)) if backend.owns(value) else float(value)
+        number = float(as_float64(backend, value) if backend.owns(value) else np.asarray(value, dtype=np.float64))
         return number, np.asarray(objective.layout.flatten(blocks), dtype=np.float64)
 
     def beside(self, generator: np.random.Generator) -> NumpyArray:
@@ -70,7 +70,7 @@ class Landscape:
         signs = generator.integers(0, 2, self.start.size) * 2 - 1
         return np.asarray(self.start * (1.0 + 2.0 * self.epsilon * signs), dtype=np.float64)
 
-    def leaves_at(self, point: NumpyArray) -> tuple[object, ...]:
+    def leaves_at(self, point: NumpyArray) -> Leaves:
         """Return a flat point as the objective's leaves."""
         objective = self.objective
         parts = zip(objective.layout.unflatten(point), objective.dtypes, strict=True)

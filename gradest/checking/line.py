@@ -108,8 +108,8 @@ def slope_along(
     middle = loss(at)[0]
     claimed = float(direction @ gradient)
     rows = []
-    for t in steps:
-        (up, right), (down, left) = loss(at + t * direction), loss(at - t * direction)
+    for step in steps:
+        (up, right), (down, left) = loss(at + step * direction), loss(at - step * direction)
         # The points are where rounding put them, so the claim is asked of those displacements and not of t.
         ahead, behind = up - middle - gradient @ (right - at), down - middle - gradient @ (left - at)
         reach = float(np.linalg.norm(right - left) / (2 * np.linalg.norm(direction)))

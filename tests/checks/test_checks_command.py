@@ -84,6 +84,8 @@ def test_the_gradient_of_a_case_is_checked(tmp_path: Path) -> None:
     file = tmp_path / "a_case_to_check.py"
     file.write_text(CASE, encoding="utf-8")
     code, output = run(f"{file}:case", "--gradient", f"{file}:right")
-    assert code == 0 and "the gradient given: right" in output
+    assert code == 0
+    assert "the gradient given: right" in output
     code, output = run(f"{file}:case", "--gradient", f"{file}:wrong")
-    assert code == 1 and "a factor of 1/2" in output
+    assert code == 1
+    assert "a factor of 1/2" in output

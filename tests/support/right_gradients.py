@@ -52,7 +52,7 @@ def _rosenbrock_gradient(x: Any) -> Any:
 
 
 def torch_layers(seed: int) -> Iterator[Loss]:
-    """Yield layers of PyTorch's under a squared loss, in float64, float32 and bfloat16, with reverse mode's gradient."""
+    """Yield layers of PyTorch's under a squared loss in float64, float32 and bfloat16, by reverse mode."""
     import torch
     from torch import nn
 
