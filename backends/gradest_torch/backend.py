@@ -195,7 +195,7 @@ class TorchBackend(Backend):
 
             with _FORWARD_MODE, _differentiable_kernels():
                 try:
-                    found: Leaves = torch.func.jvp(gradient, tuple(leaves), tuple(direction))[1]
+                    found: tuple[Tensor, ...] = torch.func.jvp(gradient, tuple(leaves), tuple(direction))[1]
                 except (RuntimeError, ValueError) as error:
                     told = None if isinstance(error, GradestError) else self.translated(error)
                     if told is not None:
@@ -203,7 +203,7 @@ class TorchBackend(Backend):
                     if isinstance(error, GradestError) or not _is_of_transformations(error):
                         raise
                     raise UnsupportedError(_NO_FORWARD_MODE.format(self.explain(error))) from error
-            return tuple(leaf.detach() for leaf in found)
+            return tuple([leaf.detach() for leaf in found])
 
         return product
 

@@ -1,15 +1,15 @@
 """`gradest.check`: is this gradient right? One call, no step and no tolerance to choose."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from gradest.binding import Bindable, bind_given
 from gradest.case import Case
-from gradest.checking.claims import entry_noise, flat_of, reverse_mode
+from gradest.checking.claims import entry_noise, flat_of, hessian_products, reverse_mode
 from gradest.checking.examination import Examination, gradients_nearby
 from gradest.checking.landscape import Landscape
-from gradest.checking.result import GradientCheck, Verdict
+from gradest.checking.result import BlockCheck, Defect, GradientCheck, Verdict
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.objective import Objective
 from gradest.problem import Problem
@@ -23,6 +23,7 @@ def check(
     params: Tree = None,
     gradient: Tree | Callable[..., Tree] = None,
     *args: object,
+    order: int = 1,
     argnums: Argnums = 0,
     seed: int = 0,
     **kwargs: object,
@@ -44,6 +45,9 @@ def check(
     gradient
         What is checked: arrays in the structure of the parameters (for a model by name or in its order), or a function
         `gradient(params, *args, **kwargs)` that returns them. By default reverse mode, with the custom rules in it.
+    order
+        1 for the gradient; 2 for products of the Hessian with a random vector u, by forward over reverse, compared with
+        values of the slope `<grad f(x), u>`, whose gradient they are. No gradient is given then.
     argnums
         Which positional argument is differentiated, as `gradest.grad` takes it: counted without `gradient`.
     seed
@@ -60,7 +64,7 @@ def check(
     InvalidEstimateError
         The gradient is of another structure or shape than the parameters, or not finite.
     UnsupportedError
-        No gradient was given, and the framework cannot differentiate the loss.
+        No gradient was given, and the framework cannot differentiate the loss; or, for order 2, not twice.
 
     Examples
     --------
@@ -75,6 +79,8 @@ def check(
     """
     objective = _bound(f, params, args, kwargs, argnums)
     before = objective.counts
+    if order != 1:
+        return _check_products(objective, order, gradient, seed)
     given = _called(gradient, f, params, args, kwargs) if callable(gradient) else gradient
     with objective.one_estimate():
         examination, reverse_used = _examination(objective, given, seed)
@@ -82,15 +88,50 @@ def check(
     compared = ["values of the loss over a sweep of steps"]
     compared += ["forward mode"] if examination.forward_used else []
     compared += ["reverse mode"] if reverse_used else []
+    claimed_by = "reverse mode" if gradient is None else "the gradient given"
+    return _result(examination, found, claimed_by, compared, (objective.counts - before).values)
+
+
+def _result(
+    examination: Examination,
+    found: Sequence[tuple[BlockCheck, Defect | None]],
+    claimed_by: str,
+    compared: Sequence[str],
+    evaluations: int,
+) -> GradientCheck:
     return GradientCheck(
         verdict=_verdict([block.verdict for block, _ in found]),
-        claimed_by="reverse mode" if gradient is None else "the gradient given",
+        claimed_by=claimed_by,
         blocks=tuple(block for block, _ in found),
         defects=tuple(sorted((d for _, d in found if d is not None), key=lambda d: -d.relative_size)),
         compared=(*compared, *examination.disagreements),
         noise=examination.noise,
-        evaluations=(objective.counts - before).values,
+        evaluations=evaluations,
     )
+
+
+def _check_products(objective: Objective, order: int, gradient: Tree, seed: int) -> GradientCheck:
+    """Return whether the Hessian's product with a random vector is the gradient of the slope along that vector."""
+    if order != 2 or gradient is not None:
+        found = f"order={order!r}" + ("" if gradient is None else " and a gradient")
+        raise InvalidInputError(f"order must be 1, or 2 without a gradient; found {found}")
+    generator, before = np.random.default_rng(seed), objective.counts
+    with objective.one_estimate():
+        reverse, product = reverse_mode(objective), hessian_products(objective)
+        if reverse is None or product is None:
+            raise UnsupportedError(
+                f"order=2 checks products by forward over reverse; {objective.backend.name} has none; check the "
+                "gradient, which products by differences are made of"
+            )
+        u = generator.standard_normal(objective.layout.num_parameters)
+        landscape = Landscape(objective, lambda leaves: float(reverse(leaves) @ u))
+        claim = product(objective.start, u)
+        nearby = gradients_nearby(landscape, lambda leaves: product(leaves, u), generator)
+        noise = entry_noise(objective, claim, nearby)
+        examination = Examination(landscape, claim, noise, reverse=None, generator=generator, forward=False)
+        blocks = [examination.block(number) for number in range(len(objective.layout.names))]
+    compared = ["slopes of the loss over a sweep of steps"]
+    return _result(examination, blocks, "forward over reverse", compared, (objective.counts - before).vjps)
 
 
 def _called(

@@ -71,6 +71,21 @@ def reverse_mode(objective: Objective) -> Gradients | None:
     return gradient
 
 
+def hessian_products(objective: Objective) -> Callable[[Leaves, NumpyArray], NumpyArray] | None:
+    """Return `(leaves, flat direction) -> Hessian times direction`, flat, by the framework; None where it has none."""
+    native = objective.prepare_hessian_product()
+    if native is None:
+        return None
+    make = objective.scoped(lambda values, dtype: objective.backend.array(values, dtype=dtype, device=objective.device))
+
+    def product(leaves: Leaves, direction: NumpyArray) -> NumpyArray:
+        parts = zip(objective.layout.unflatten(direction), objective.dtypes, strict=True)
+        with objective.common_draws():
+            return flat_of(objective, list(native(leaves, tuple(make(part, dtype) for part, dtype in parts))))
+
+    return product
+
+
 def forward_slopes(
     objective: Objective, directions: Sequence[NumpyArray], points: Sequence[Leaves]
 ) -> NumpyArray | None:

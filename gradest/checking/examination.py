@@ -39,6 +39,7 @@ class Examination:
         *,
         reverse: NumpyArray | None,
         generator: np.random.Generator,
+        forward: bool = True,
     ) -> None:
         self._landscape = landscape
         self._gradient = gradient
@@ -47,6 +48,7 @@ class Examination:
         self._generator = generator
         self.disagreements: list[str] = []
         self.forward_used = False
+        self._compares_forward = forward
         layout = landscape.objective.layout
         self._parts = [slice(a, a + n) for a, n in zip(layout.offsets, layout.sizes, strict=True)]
         signs = generator.integers(0, 2, landscape.start.size) * 2 - 1
@@ -139,6 +141,8 @@ class Examination:
     def _apart_from_forward(self, directions: Sequence[NumpyArray]) -> tuple[NumpyArray, NumpyArray]:
         """Return how far forward mode is from the claim along directions, and how far rounding might put it."""
         land = self._landscape
+        if not self._compares_forward:
+            return np.empty(0), np.empty(0)
         points = [land.leaves_at(at) for at in (land.start, *(land.beside(self._generator) for _ in range(2)))]
         slopes = forward_slopes(land.objective, directions, points)
         if slopes is None:

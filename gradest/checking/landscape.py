@@ -1,6 +1,7 @@
 """The loss as a function of one flat vector in float64, evaluated where the parameters' dtypes round it to."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -13,6 +14,12 @@ from gradest.operations import NumpyArray
 class Landscape:
     """Evaluates the loss of an objective at flat points `(P,)`, and says how finely it can be told apart there.
 
+    Parameters
+    ----------
+    value
+        Another scalar of the parameter leaves in the loss's place: the slope of the loss along a fixed direction, where
+        a second derivative is checked.
+
     Attributes
     ----------
     start
@@ -23,11 +30,12 @@ class Landscape:
         The step lengths of a sweep in those units, the longest first.
     """
 
-    def __init__(self, objective: Objective) -> None:
+    def __init__(self, objective: Objective, value: Callable[[Leaves], float] | None = None) -> None:
         self.objective = objective
         layout = objective.layout
         _ = objective.population_path  # the first look at a function of the user's: is it noisy, does it draw?
-        self._value = objective.prepare_value()
+        self._value = self._loss_value if value is None else value
+        self._prepared = objective.prepare_value()
         self._blocks = [as_float64(objective.backend, leaf) for leaf in objective.start]
         self.start = np.asarray(layout.flatten(self._blocks), dtype=np.float64)
         self.epsilon = max(map(epsilon, objective.dtypes))
@@ -61,9 +69,11 @@ class Landscape:
                 start = as_float64(backend, leaf)
             leaves.append(leaf)
             blocks.append(start)
-        value = self._value(tuple(leaves))
-        number = float(as_float64(backend, value) if backend.owns(value) else np.asarray(value, dtype=np.float64))
-        return number, np.asarray(objective.layout.flatten(blocks), dtype=np.float64)
+        return self._value(tuple(leaves)), np.asarray(objective.layout.flatten(blocks), dtype=np.float64)
+
+    def _loss_value(self, leaves: Leaves) -> float:
+        backend, value = self.objective.backend, self._prepared(leaves)
+        return float(as_float64(backend, value) if backend.owns(value) else np.asarray(value, dtype=np.float64))
 
     def beside(self, generator: np.random.Generator) -> NumpyArray:
         """Return a point that differs from the start by rounding alone."""

@@ -187,3 +187,41 @@ def test_a_wrong_custom_rule_of_jax_is_found() -> None:
     found = gradest.check(lambda p: sine(p).sum(), jnp.array([0.3, 1.1, -0.4]))
     assert not found
     assert found.defects[0].cause == "a wrong sign"
+
+
+@pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed: pip install 'gradest[jax]'")
+def test_second_order_takes_right_products_and_finds_a_wrong_second_rule() -> None:
+    """The first derivative is right; the rule by which it is differentiated once more is off by a factor."""
+    import jax
+    import jax.numpy as jnp
+
+    cosine: Any = jax.custom_jvp(jnp.cos)
+    cosine.defjvp(lambda x, t: (jnp.cos(x[0]), -2 * jnp.sin(x[0]) * t[0]))
+    sine: Any = jax.custom_jvp(jnp.sin)
+    sine.defjvp(lambda x, t: (sine(x[0]), cosine(x[0]) * t[0]))
+    at = jnp.array([0.3, 1.1, -0.4])
+    assert gradest.check(lambda p: jnp.sin(p).sum(), at, order=2)
+    assert gradest.check(lambda p: sine(p).sum(), at)
+    found = gradest.check(lambda p: sine(p).sum(), at, order=2)
+    assert found.verdict is Verdict.WRONG
+    assert found.defects[0].cause == "a factor of 2"
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed: pip install 'gradest[torch]'")
+def test_second_order_of_a_module() -> None:
+    import torch
+
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1)).double()
+    assert gradest.check(lambda m, x: m(x).square().mean(), model, None, torch.randn(5, 3).double(), order=2)
+
+
+@pytest.mark.parametrize(("order", "gradient"), [(0, None), (3, None), (2, np.ones(2))])
+def test_an_order_that_does_not_exist_is_told(order: int, gradient: Any) -> None:
+    with pytest.raises(gradest.InvalidInputError, match="order must be 1"):
+        gradest.check(lambda p: np.sum(p * p), np.ones(2), gradient, order=order)
+
+
+def test_second_order_asks_for_forward_over_reverse() -> None:
+    with pytest.raises(gradest.UnsupportedError, match="forward over reverse"):
+        gradest.check(gradest.bind(gradest.get_problem("quadratic", size=3)), order=2)
