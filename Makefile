@@ -15,7 +15,7 @@ PIP := -m pip --disable-pip-version-check install --quiet
 PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 SUITE ?= quick
 
-.PHONY: help demo test test2 env env2 lint format types wheel bench bars gauntlet system-libraries check clean
+.PHONY: help demo test test2 env env2 lint format types wheel bench bars gauntlet check-table system-libraries check clean
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -55,6 +55,9 @@ BARS := reverse_overhead own_code reverse_overhead_mxnet analytic_numpy forward_
 
 bars: $(ENV)/.stamp  ## speed and memory beside peers, some minutes on a quiet machine: make bars BARS=evolution
 	for script in $(BARS); do $(ENV)/bin/python benchmarks/scripts/$$script.py; done
+
+check-table: $(ENV)/.stamp  ## false alarms of gradest.check on right gradients, and planted defects that it misses
+	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/check_table.py
 
 gauntlet: $(ENV)/.stamp  ## every estimator on every loss of the gauntlet, about ten minutes: docs/gauntlet.md
 	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/gauntlet_table.py --workers $(WORKERS)

@@ -47,15 +47,19 @@ from gradest.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from gradest import bench, datasets, directions, estimators, problems, testing, theory
+    from gradest.checking.check import check
+    from gradest.curvature.products import hvp
     from gradest.measurement.compare import compare
 
 # Imported when first asked for: a table of strings, so that nothing here makes results depend on their text.
 EXPORTS = {
     "bench": "gradest.bench",
+    "check": "gradest.checking.check:check",
     "compare": "gradest.measurement.compare:compare",
     "datasets": "gradest.datasets",
     "directions": "gradest.directions",
     "estimators": "gradest.estimators",
+    "hvp": "gradest.curvature.products:hvp",
     "problems": "gradest.problems",
     "testing": "gradest.testing",
     "theory": "gradest.theory",
@@ -102,6 +106,7 @@ __all__ = [
     "UnsupportedError",
     "bench",
     "bind",
+    "check",
     "compare",
     "datasets",
     "directions",
@@ -110,6 +115,7 @@ __all__ = [
     "get_estimator",
     "get_problem",
     "grad",
+    "hvp",
     "names",
     "problems",
     "state_bytes",

@@ -166,6 +166,10 @@ class Backend(ABC):
         """Return a context in which arrays are computed at once, whatever is being traced around it, or None."""
         return None
 
+    def hessian_product(self, function: Function) -> Callable[[Leaves, Leaves, Data], Leaves] | None:
+        """Return `(leaves, direction leaves, data) -> Hessian times direction`, or None where there is none native."""
+        return None
+
     # -- optional: users' own code ----------------------------------------------------------------------
     def is_model(self, params: Tree) -> bool:
         """Return whether `params` is a model object of this framework that holds its own parameters."""

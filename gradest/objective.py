@@ -225,6 +225,24 @@ class Objective(Evaluations):
 
         return jvps
 
+    def prepare_hessian_product(self) -> Callable[[Leaves, Leaves], Leaves] | None:
+        """Return `(leaves, direction leaves) -> Hessian times direction` by the framework, or None where it has none.
+
+        A product counts one JVP and one VJP.
+        """
+        native = self.backend.hessian_product(self._function)
+        if native is None:
+            return None
+        run = self.scoped(native)
+
+        def product(leaves: Leaves, direction: Leaves) -> Leaves:
+            self._counts.add(JVPS, 1)
+            self._counts.add(VJPS, 1)
+            found: Leaves = run(leaves, direction, self.data)
+            return found
+
+        return product
+
     def prepare_closed_form(self) -> Callable[[Leaves], tuple[Array, Leaves]]:
         """Return `leaves -> (value, gradient leaves)` by the problem's closed form.
 

@@ -137,6 +137,19 @@ class JaxBackend(Backend):
 
         return pull
 
+    def hessian_product(self, function: Function) -> Callable[[Leaves, Leaves, Data], Leaves]:
+        @jax.jit
+        def product(leaves: Leaves, direction: Leaves, data: Data) -> Leaves:
+            found: Leaves = jax.jvp(lambda at: jax.grad(function)(at, data), (leaves,), (direction,))[1]
+            return found
+
+        def run(leaves: Leaves, direction: Leaves, data: Data) -> Leaves:
+            with self._telling():
+                found: Leaves = product(leaves, direction, data)
+            return found
+
+        return run
+
     @contextmanager
     def _telling(self) -> Iterator[None]:
         """Tell in gradest's words what JAX cannot differentiate, which shows when it transforms what it has traced."""

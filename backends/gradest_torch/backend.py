@@ -212,6 +212,25 @@ class TorchBackend(Backend):
             each.append(product(*(tangent[k] for tangent in tangents)))
         return each[0][0], torch.stack([product for _, product in each])
 
+    def hessian_product(self, function: Function) -> Callable[[Leaves, Leaves, Data], Leaves]:
+        def product(leaves: Leaves, direction: Leaves, data: Data) -> Leaves:
+            def gradient(*at: Tensor) -> Any:
+                return torch.func.grad(lambda values: function(values, data))(at)
+
+            with _FORWARD_MODE, _differentiable_kernels():
+                try:
+                    found: tuple[Tensor, ...] = torch.func.jvp(gradient, tuple(leaves), tuple(direction))[1]
+                except (RuntimeError, ValueError) as error:
+                    told = None if isinstance(error, GradestError) else self.translated(error)
+                    if told is not None:
+                        raise told from error
+                    if isinstance(error, GradestError) or not _is_of_transformations(error):
+                        raise
+                    raise UnsupportedError(_NO_FORWARD_MODE.format(self.explain(error))) from error
+            return tuple([leaf.detach() for leaf in found])
+
+        return product
+
     # -- being inside a transformation ----------------------------------------------------------------------
     def is_abstract(self, leaf: Leaf) -> bool:
         """Return whether a tensor, or a module's parameter, is being differentiated or batched by a transformation."""
