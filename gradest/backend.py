@@ -55,6 +55,9 @@ class Backend(ABC):
     """"portable", and "native" where the framework has composed operations of its own."""
     native: ClassVar[frozenset[str]] = frozenset()
     """The members of `NATIVE` that this backend overrides."""
+    interprets: ClassVar[bool] = False
+    """Whether its native derivatives are for functions that are not in operations: of those that are, "auto" takes
+    gradest's own engines, which follow few large operations in place of many small calls."""
     survives_fork: ClassVar[bool] = False
     """Whether it computes in a forked child of a process that has computed with it.
 
