@@ -48,14 +48,18 @@ from gradest.version import __version__ as __version__
 if TYPE_CHECKING:
     from gradest import bench, datasets, directions, estimators, problems, testing, theory
     from gradest.measurement.compare import compare
+    from gradest.primitives import defjvp, defvjp, primitive
 
 # Imported when first asked for: a table of strings, so that nothing here makes results depend on their text.
 EXPORTS = {
     "bench": "gradest.bench",
     "compare": "gradest.measurement.compare:compare",
     "datasets": "gradest.datasets",
+    "defjvp": "gradest.primitives:defjvp",
+    "defvjp": "gradest.primitives:defvjp",
     "directions": "gradest.directions",
     "estimators": "gradest.estimators",
+    "primitive": "gradest.primitives:primitive",
     "problems": "gradest.problems",
     "testing": "gradest.testing",
     "theory": "gradest.theory",
@@ -104,6 +108,8 @@ __all__ = [
     "bind",
     "compare",
     "datasets",
+    "defjvp",
+    "defvjp",
     "directions",
     "estimators",
     "get_backend",
@@ -111,6 +117,7 @@ __all__ = [
     "get_problem",
     "grad",
     "names",
+    "primitive",
     "problems",
     "state_bytes",
     "testing",

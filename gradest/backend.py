@@ -140,6 +140,10 @@ class Backend(ABC):
         """Return `(leaves, tangents (K, *shape) each, data) -> (value, jvps (K,))` by the framework's forward mode."""
         raise self._lacks("value_and_jvps")
 
+    def differentiable(self) -> tuple[str, ...]:
+        """Return the names of the functions that it has rules for, where it `interprets`; a framework knows its own."""
+        return ()
+
     # -- optional: being traced by the framework's own transformations, from outside -----------------------
     composes: ClassVar[bool] = False
     """Whether reverse mode can be traced by the framework's own transformations, and differentiated again."""

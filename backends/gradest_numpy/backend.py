@@ -14,7 +14,7 @@ from gradest.backend import Backend, Function, Leaves
 from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.operations import Data, Operations
 from gradest.tree import Leaf
-from gradest_numpy.differentiation import TracedArray, value_and_gradient, value_and_jvps, values_of
+from gradest_numpy.differentiation import TracedArray, differentiable, value_and_gradient, value_and_jvps, values_of
 from gradest_numpy.operations import NativeNumpyOperations, NumpyOperations
 
 _WRITES = (
@@ -74,6 +74,9 @@ class NumpyBackend(Backend):
             return products(leaves, tangents, _lent(data))
 
         return push
+
+    def differentiable(self) -> tuple[str, ...]:
+        return differentiable()
 
     # -- being differentiated from outside: a gradient inside a function of which a gradient is taken -------
     composes = True
