@@ -5,7 +5,7 @@
 S = MLP 64-32-10, batch 64; L = 784-512-10, batch 100; tanh, mean softmax cross-entropy, synthetic data. The loss is
 what a user writes in NumPy, the same text for Autograd with its own `numpy`. Closed forms: the estimator "analytic" of
 the suite's problem, in NumPy's native kernels; and the same mathematics by hand, without an interface. Autograd is an
-optional peer (`pip install autograd`).
+optional peer (`pip install gradest[peers]`).
 """
 
 from protocol import Call, interleave  # isort: skip  # states one thread before NumPy is loaded
@@ -71,7 +71,7 @@ def calls(size: str, dtype: str) -> Mapping[str, Call]:
         import autograd
         import autograd.numpy as anp
     except ImportError:
-        print("autograd is not installed: its rows are left out (pip install autograd)")
+        print("autograd is not installed: its rows are left out (pip install 'gradest[peers]')")
     else:
         theirs = autograd.value_and_grad(lambda leaves: loss(anp, leaves, data))
         timed["autograd"] = lambda: theirs(params)
