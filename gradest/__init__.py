@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from gradest.checking.check import check
     from gradest.curvature.products import hvp
     from gradest.measurement.compare import compare
+    from gradest.primitives import defjvp, defvjp, primitive
 
 # Imported when first asked for: a table of strings, so that nothing here makes results depend on their text.
 EXPORTS = {
@@ -57,9 +58,12 @@ EXPORTS = {
     "check": "gradest.checking.check:check",
     "compare": "gradest.measurement.compare:compare",
     "datasets": "gradest.datasets",
+    "defjvp": "gradest.primitives:defjvp",
+    "defvjp": "gradest.primitives:defvjp",
     "directions": "gradest.directions",
     "estimators": "gradest.estimators",
     "hvp": "gradest.curvature.products:hvp",
+    "primitive": "gradest.primitives:primitive",
     "problems": "gradest.problems",
     "testing": "gradest.testing",
     "theory": "gradest.theory",
@@ -109,6 +113,8 @@ __all__ = [
     "check",
     "compare",
     "datasets",
+    "defjvp",
+    "defvjp",
     "directions",
     "estimators",
     "get_backend",
@@ -117,6 +123,7 @@ __all__ = [
     "grad",
     "hvp",
     "names",
+    "primitive",
     "problems",
     "state_bytes",
     "testing",

@@ -55,6 +55,9 @@ class Backend(ABC):
     """"portable", and "native" where the framework has composed operations of its own."""
     native: ClassVar[frozenset[str]] = frozenset()
     """The members of `NATIVE` that this backend overrides."""
+    interprets: ClassVar[bool] = False
+    """Whether its native derivatives are for functions that are not in operations: of those that are, "auto" takes
+    gradest's own engines, which follow few large operations in place of many small calls."""
     survives_fork: ClassVar[bool] = False
     """Whether it computes in a forked child of a process that has computed with it.
 
@@ -140,6 +143,10 @@ class Backend(ABC):
     def value_and_jvps(self, function: Function) -> Callable[[Leaves, Leaves, Data], tuple[Array, Array]]:
         """Return `(leaves, tangents (K, *shape) each, data) -> (value, jvps (K,))` by the framework's forward mode."""
         raise self._lacks("value_and_jvps")
+
+    def differentiable(self) -> tuple[str, ...]:
+        """Return the names of the functions that it has rules for, where it `interprets`; a framework knows its own."""
+        return ()
 
     # -- optional: being traced by the framework's own transformations, from outside -----------------------
     composes: ClassVar[bool] = False

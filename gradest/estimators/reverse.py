@@ -16,7 +16,7 @@ from gradest.operations import Array
 
 DEFAULT_PLACES = 8
 """At how many places `checkpoint=True` keeps values."""
-_OWN = "'reverse', with the framework's own checkpointing inside the function"
+_OWN = "'reverse', with the framework's own checkpointing inside the function where it has one"
 
 
 @dataclass(frozen=True)

@@ -191,5 +191,5 @@ def usual(path: str, backend: str, *, text: bool) -> Outcome:
         return NO_COMPLEX
     if text:
         return RIGHT
-    lacks = {"numpy": ("reverse", "forward"), "mxnet": ("forward",)}
-    return OPAQUE if path == "structured" or path in lacks.get(backend, ()) else RIGHT
+    lacking = path == "structured" or (path, backend) == ("forward", "mxnet")
+    return OPAQUE if lacking else RIGHT

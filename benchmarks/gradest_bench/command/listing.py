@@ -18,8 +18,9 @@ from gradest_bench.command.terminal import titled_table
 
 
 def list_group(console: Console, group: str) -> None:
-    """Print every name of "estimators", "backends", "problems" or "datasets"."""
-    {"estimators": _estimators, "backends": _backends, "problems": _problems, "datasets": _datasets}[group](console)
+    """Print every name of "estimators", "backends", "problems", "datasets" or "rules"."""
+    printers = {"estimators": _estimators, "backends": _backends, "problems": _problems, "datasets": _datasets}
+    (printers | {"rules": _rules})[group](console)
 
 
 def _first_sentence(text: str | None) -> str:
@@ -73,6 +74,18 @@ def _datasets(console: Console) -> None:
     for name, state in available().items():
         table.add_row(name, state)
     console.print(table)
+
+
+def _rules(console: Console) -> None:
+    """Print the functions of users' losses through which derivatives go on backends that interpret them."""
+    for name in names("backends"):
+        try:
+            found = get_backend(name).differentiable()
+        except GradestError:  # not installed, which the table of backends says
+            continue
+        if found:
+            console.print(f"rules of differentiation on {name}: {len(found)} functions", style="bold", highlight=False)
+            console.print(Padding(Text("\n".join(found)), (0, 0, 0, 2)))
 
 
 def show_doctor(console: Console) -> None:

@@ -99,9 +99,12 @@ def compare(
 
 
 @main.command("list")
-@click.argument("group", type=click.Choice(["estimators", "backends", "problems", "datasets"]), required=False)
+@click.argument("group", type=click.Choice(["estimators", "backends", "problems", "datasets", "rules"]), required=False)
 def list_names(group: str | None) -> None:
-    """List estimators (with cost, target and source), backends, problems, datasets; all of them by default."""
+    """List estimators (with cost, target and source), backends, problems, datasets: all of these by default; or rules.
+
+    Rules are those by which NumPy functions are differentiated.
+    """
     console = open_console()
     for each in (group,) if group else ("estimators", "backends", "problems", "datasets"):
         list_group(console, each)
