@@ -176,10 +176,12 @@ class TorchBackend(Backend):
             def product(*direction: Tensor) -> Any:
                 return torch.func.jvp(value_at, leaves, direction, strict=True)
 
+            directions: tuple[Any, ...] = tangents
             written = self.marks((*leaves, *tangents))
             with _FORWARD_MODE, _differentiable_kernels():
                 try:
-                    value, products = self._along_all(product, tangents)
+                    batched = torch.func.vmap(product, out_dims=_VALUE_AND_PRODUCTS, randomness="same")
+                    value, products = batched(*directions)
                 except (RuntimeError, ValueError) as error:  # NotImplementedError is a RuntimeError
                     told = None if isinstance(error, GradestError) else self.translated(error)
                     if told is not None:
@@ -193,24 +195,6 @@ class TorchBackend(Backend):
             return value, products.to(value.dtype)  # times a Python float, vmap makes float64 of them (2.13)
 
         return push
-
-    def _along_all(self, product: Callable[..., Any], tangents: Leaves) -> tuple[Tensor, Tensor]:
-        """Return the value and the products `(K,)`, batched, or one by one where random numbers are drawn.
-
-        Under vmap some layers draw by other operations than in a single pass (2.13: dropout of tensors of 16 entries
-        and more), so that the loss would be that of another mask than reverse mode sees.
-        """
-        directions: tuple[Any, ...] = tangents
-        before = self.random_state()
-        batched = torch.func.vmap(product, out_dims=_VALUE_AND_PRODUCTS, randomness="same")
-        value, products = batched(*directions)
-        if _same_state(self.random_state(), before):
-            return value, products
-        each = []
-        for k in range(int(tangents[0].shape[0])):
-            self.set_random_state(before)
-            each.append(product(*(tangent[k] for tangent in tangents)))
-        return each[0][0], torch.stack([product for _, product in each])
 
     def hessian_product(self, function: Function) -> Callable[[Leaves, Leaves, Data], Leaves]:
         def product(leaves: Leaves, direction: Leaves, data: Data) -> Leaves:
@@ -288,11 +272,6 @@ class TorchBackend(Backend):
 
     def model_parameters(self, model: nn.Module) -> dict[str, Tensor]:
         return module.trainable_parameters(model)
-
-
-def _same_state(one: Any, two: Any) -> bool:
-    """Return whether two random states, of the CPU and of CUDA devices, are the same."""
-    return torch.equal(one[0], two[0]) and all(map(torch.equal, one[1], two[1]))
 
 
 @contextmanager

@@ -5,7 +5,9 @@ Read from here, and from nowhere else: the tests expect these failures, strictly
 
 Cell = tuple[str, str, str]
 
-PENDING: dict[Cell | tuple[str, str, str, str], str] = {}
+PENDING: dict[Cell | tuple[str, str, str, str], str] = {
+    ("a wider transformer layer with dropout", "forward", "torch"): "another mask than that of one pass",
+}
 """By (loss, path, backend), or with the dtype as well where another one is right."""
 
 PENDING_NAMES: dict[Cell, str] = {
