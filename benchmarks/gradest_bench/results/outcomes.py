@@ -19,6 +19,7 @@ EXIT_CODES = {
     Outcome.MISSING: 0,
     Outcome.INVALID: 1,
     Outcome.ERROR: 1,
+    Outcome.NOT_TRIED: 1,
     Outcome.CRASHED: 3,
     Outcome.TIMEOUT: 4,
     Outcome.OUT_OF_MEMORY: 4,
@@ -31,8 +32,8 @@ _SEVERITY = (130, 1, 3, 4, 0)
 def exit_code(outcomes: Iterable[Outcome]) -> int:
     """Return the exit code of a run: that of its worst outcome.
 
-    0: all measured, unsupported or not installed; 1: an error or an invalid estimate; 3: a crash; 4: a limit of time
-    or memory; 130: interrupted.
+    0: all measured, unsupported or not installed; 1: an error, an invalid estimate, or a worker that cannot start;
+    3: a crash; 4: a limit of time or memory; 130: interrupted.
     """
     found = {EXIT_CODES[outcome] for outcome in outcomes}
     return next((code for code in _SEVERITY if code in found), 0)

@@ -20,11 +20,14 @@ from gradest.backend import get_backend
 from gradest.measurement.outcome import Outcome, outcome_of
 from gradest.measurement.session import Bound, Session
 from gradest.registry import import_plugin
+from gradest_bench.results.outcomes import CellError
 from gradest_bench.results.records import plain
 from gradest_bench.suite.cells import Cell
 from gradest_bench.suite.resolving import make_estimator, make_problem
 from gradest_bench.worker import protocol
 from gradest_bench.worker.environment import libraries, machine
+from gradest_bench.worker.family import adopt_orphans
+from gradest_bench.worker.forks import CAME_BACK, ForkWatch
 from gradest_bench.worker.identity import identify
 from gradest_bench.worker.memory import measure_memory
 
@@ -131,11 +134,15 @@ def _cell(plain_cell: dict[str, Any]) -> Cell:
     return msgspec.convert(plain_cell, Cell)
 
 
-def answer(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
+def answer(worker: Worker, request: dict[str, Any], forks: ForkWatch) -> dict[str, Any]:
     """Return the reply to one request; whatever is raised becomes an outcome."""
     arguments = {name: value for name, value in request.items() if name not in ("protocol", "id", "op")}
     try:
-        result = plain(_OPERATIONS[request["op"]](worker, **arguments))
+        result, came_back = forks.came_back(lambda: plain(_OPERATIONS[request["op"]](worker, **arguments)))
+        if came_back:
+            raise CellError(Outcome.CRASHED, CAME_BACK)
+    except CellError as failure:
+        return _failed(request, failure.outcome, failure.reason)
     except Exception as error:  # noqa: BLE001  # an estimator or a framework may raise anything; it is one cell's outcome
         return _failed(request, *outcome_of(error))
     return {"id": request["id"], "ok": True, "result": result}
@@ -158,15 +165,18 @@ def _die_with_parent() -> None:
 
 def serve(requests: BinaryIO, replies: BinaryIO) -> None:
     """Answer requests until there are no more."""
-    worker = Worker()
+    worker, forks = Worker(), ForkWatch()
     for line in requests:
-        replies.write(protocol.encode(answer(worker, protocol.decode(line))))
+        reply = protocol.encode(answer(worker, protocol.decode(line), forks))
+        forks.leave_if_forked()  # one that no hook saw, as C code forked it: two may not write on one line
+        replies.write(reply)
         replies.flush()
 
 
 def main() -> None:
     """Keep standard output for the protocol, point it at the log for everyone else, and serve."""
     _die_with_parent()
+    adopt_orphans()
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     requests = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
