@@ -12,8 +12,8 @@ from gradest.measurement.outcome import Outcome
 from gradest_bench.command.options import CsvOption
 from gradest_bench.command.run_view import ProgressBar, show_outcomes, show_records
 from gradest_bench.command.terminal import open_console
-from gradest_bench.results.folders import latest_run, new_folder
-from gradest_bench.results.outcomes import EXIT_STORAGE, exit_code
+from gradest_bench.results.folders import drop_if_empty, latest_run, new_folder
+from gradest_bench.results.outcomes import EXIT_STORAGE, exit_code, exit_code_of_run
 from gradest_bench.results.records import Record
 from gradest_bench.results.store import RESULTS, StorageError, Store
 from gradest_bench.run.executors import open_executor
@@ -23,7 +23,7 @@ from gradest_bench.suite.cells import Cell
 from gradest_bench.suite.scaling import scaled, text_as_run
 from gradest_bench.suite.schema import Suite, parse_suite, suite_text
 from gradest_bench.suite.selection import check_names, chosen_cells
-from gradest_bench.worker.launch import Launch
+from gradest_bench.worker.launch import Launch, require_interpreters
 
 _MANY_CELLS = 120
 """A run of more cells is shown by its outcomes alone: its tables would scroll away, and the report has them."""
@@ -66,14 +66,16 @@ def run(
 ) -> None:
     """Run a shipped SUITE, or that of a TOML file.
 
-    A cell that fails is an outcome; the run goes on. Exit code: 0, or 1 for an error or an invalid estimate, 3 for a
-    crash, 4 for a limit of time or memory, 74 if results cannot be written, 130 if interrupted.
+    A cell that fails is an outcome; the run goes on. Exit code: 0, or 1 for an error, an invalid estimate or a worker
+    that cannot start, 3 for a crash, 4 for a limit of time or memory, 5 if nothing was measured, 74 if results cannot
+    be written, 130 if interrupted.
     """
     text = suite_text(suite)
     parsed = parse_suite(text, origin=suite)
     check_names(parsed)
     parsed = scaled(parsed, budget)
     interpreters = _pythons(pythons)
+    require_interpreters(interpreters)
     cells = chosen_cells(parsed, backends=backends, estimators=estimators, pythons=interpreters)
     # a resume must be of the same text: what --budget changes is part of it
     as_run = text_as_run(text, budget)
@@ -102,17 +104,20 @@ def _execute(request: _Request, executor: str | None, console: Console) -> int:
     except StorageError as error:
         click.echo(f"gradest: {error}", err=True)
         return EXIT_STORAGE
+    finally:
+        drop_if_empty(folder)
     if len(records) > _MANY_CELLS:
         show_outcomes(console, records)
     else:
         show_records(console, records)
     console.print(f"results: {folder}   report: gradest bench report {folder}", highlight=False, soft_wrap=True)
-    return exit_code(Outcome(record.outcome) for record in records if not record.expected)
+    return exit_code_of_run(records)
 
 
 def _sweep(request: _Request, executor: str | None, console: Console) -> list[Record]:
     suite = request.suite
-    with stoppable(), Store(request.folder) as store, open_executor(executor) as pool, ProgressBar(console) as progress:
+    # the executor comes first: one that is refused leaves no folder behind, which would be the latest run
+    with stoppable(), open_executor(executor) as pool, Store(request.folder) as store, ProgressBar(console) as progress:
         store.write_suite(request.text)
         sweep = Sweep(
             suite=suite.name,

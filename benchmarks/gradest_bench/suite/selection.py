@@ -75,18 +75,23 @@ def chosen_cells(
 ) -> list[Cell]:
     """Return the cells of a suite on some backends and estimators (shell patterns; all by default).
 
-    A python named "backend:variant" runs that backend's cells once more, in a worker of that name.
+    A python named "backend:variant" runs that backend's cells once more, in a worker of that name. One of a backend
+    that the suite has not is refused: nothing would run on it, and a run without it says nothing of it.
 
     Raises
     ------
     UnknownNameError
-        A pattern matches nothing in the suite.
+        A pattern, or a python, matches nothing in the suite.
     """
     cells = list(expand(suite))
+    known = dict.fromkeys(cell.backend for cell in cells)
+    for worker in pythons:
+        if worker not in known and worker.rpartition(":")[0] not in known:  # a backend "module:Class" has a colon too
+            raise unknown_name("backend of this suite, as --python asks for,", worker, known)
     # the null estimator is kept whatever is chosen: without it no time can be read
     for worker in pythons:
-        backend, colon, _ = worker.partition(":")
-        if colon:
+        backend = worker.rpartition(":")[0]
+        if worker not in known:
             cells += [msgspec.structs.replace(cell, worker=worker) for cell in expand(suite) if cell.backend == backend]
     _require_match(
         backends, {cell.worker for cell in cells} | {cell.backend for cell in cells}, "backend of this suite"

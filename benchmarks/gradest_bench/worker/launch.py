@@ -5,10 +5,12 @@ This module starts nothing.
 
 import importlib.util
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from gradest.errors import InvalidInputError
 from gradest_bench.worker.environment import THREAD_VARIABLES
 
 _SINGLE_THREAD_XLA = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads="
@@ -35,6 +37,23 @@ class Launch:
             "PYTHONHASHSEED": "0",
             "GRADEST_BENCH_PARENT": str(os.getpid()),
         }
+
+
+def require_interpreters(pythons: Mapping[str, str]) -> None:
+    """Refuse an interpreter that was named and is no program.
+
+    Raises
+    ------
+    InvalidInputError
+        There is no file of that name, or it cannot be executed.
+    """
+    for worker, python in pythons.items():
+        if shutil.which(python) is None:
+            found = "a file that cannot be executed" if Path(python).exists() else "no such program"
+            raise InvalidInputError(
+                f"--python asks for the interpreter {python!r} of {worker!r}; found {found}; give the path of a Python "
+                "in an environment that has gradest"
+            )
 
 
 def source_roots() -> list[str]:
