@@ -8,7 +8,8 @@ from gradest.errors import InvalidInputError, UnknownNameError
 from gradest_bench.suite.cells import expand
 from gradest_bench.suite.scaling import parse_as_run, scaled, text_as_run
 from gradest_bench.suite.schema import parse_suite, shipped_suites, suite_text
-from gradest_bench.suite.selection import check_names, chosen_cells, suite_errors
+from gradest_bench.suite.selection import chosen_cells, suite_errors
+from gradest_bench.worker.trial import check_names
 
 GOOD = """
 name = "small"

@@ -11,6 +11,7 @@ from gradest import Estimator, get_estimator
 from gradest.testing import CHECKS, CheckResult, check_estimator
 from gradest.testing.subject import statistical_settings
 from gradest_bench.command.options import CsvOption, parse_fields
+from gradest_bench.worker.trial import require_loadable
 
 
 @click.command(
@@ -36,7 +37,11 @@ def check(
     false_alarm: float,
     seed: int,
 ) -> None:
-    """Check an estimator: contract, cost, seeds, accuracy, scale, variance. Exit code 1 where a check fails."""
+    """Check an estimator: contract, cost, seeds, accuracy, scale, variance. Exit code 1 where a check fails.
+
+    An estimator of a module or a file is executed.
+    """
+    require_loadable(estimator)
     chosen = get_estimator(estimator, **parse_fields(fields))
     results = check_estimator(chosen, backends=backends, false_alarm=false_alarm, seed=seed, checks=checks)
     show_results(Console(), chosen, results)

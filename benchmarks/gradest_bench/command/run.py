@@ -21,9 +21,10 @@ from gradest_bench.run.stopping import stoppable
 from gradest_bench.run.sweep import Sweep
 from gradest_bench.suite.cells import Cell
 from gradest_bench.suite.scaling import scaled, text_as_run
-from gradest_bench.suite.schema import Suite, parse_suite, suite_text
-from gradest_bench.suite.selection import check_names, chosen_cells
+from gradest_bench.suite.schema import Suite, parse_suite, suite_folder, suite_text
+from gradest_bench.suite.selection import chosen_cells
 from gradest_bench.worker.launch import Launch, require_interpreters
+from gradest_bench.worker.trial import check_names
 
 _MANY_CELLS = 120
 """A run of more cells is shown by its outcomes alone: its tables would scroll away, and the report has them."""
@@ -39,6 +40,7 @@ class _Request:
     folder: Path
     pythons: dict[str, str]
     threads: int
+    suite_folder: Path | None
 
 
 @click.command()
@@ -64,7 +66,7 @@ def run(
     budget: float,
     threads: int,
 ) -> None:
-    """Run a shipped SUITE, or that of a TOML file.
+    """Run a shipped SUITE, or that of a TOML file; this executes its plug-ins and the files and modules it names.
 
     A cell that fails is an outcome; the run goes on. Exit code: 0, or 1 for an error, an invalid estimate or a worker
     that cannot start, 3 for a crash, 4 for a limit of time or memory, 5 if nothing was measured, 74 if results cannot
@@ -72,7 +74,7 @@ def run(
     """
     text = suite_text(suite)
     parsed = parse_suite(text, origin=suite)
-    check_names(parsed)
+    check_names(parsed, suite_folder(suite))
     parsed = scaled(parsed, budget)
     interpreters = _pythons(pythons)
     require_interpreters(interpreters)
@@ -80,7 +82,7 @@ def run(
     # a resume must be of the same text: what --budget changes is part of it
     as_run = text_as_run(text, budget)
     folder = _folder(parsed.name, as_run, out, resume=resume)
-    request = _Request(parsed, as_run, cells, folder, interpreters, threads)
+    request = _Request(parsed, as_run, cells, folder, interpreters, threads, suite_folder(suite))
     context.exit(_execute(request, executor, open_console()))
 
 
@@ -123,7 +125,9 @@ def _sweep(request: _Request, executor: str | None, console: Console) -> list[Re
             suite=suite.name,
             cells=request.cells,
             store=store,
-            launch=Launch(pythons=request.pythons, logs=store.logs, threads=request.threads),
+            launch=Launch(
+                pythons=request.pythons, logs=store.logs, threads=request.threads, folder=request.suite_folder
+            ),
             listener=progress,
             seed=suite.seed,
             plugins=suite.plugins,

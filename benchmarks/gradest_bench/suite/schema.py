@@ -124,6 +124,11 @@ def suite_text(name_or_path: str) -> str:
     return path.read_text(encoding="utf-8")
 
 
+def suite_folder(name_or_path: str) -> Path | None:
+    """Return the folder of a suite's file, where the files that it names are looked for; None for a shipped one."""
+    return None if name_or_path in shipped_suites() else Path(name_or_path).resolve().parent
+
+
 def parse_suite(text: str, *, origin: str = "suite") -> Suite:
     """Return the suite that a TOML text states.
 

@@ -18,11 +18,15 @@ _SINGLE_THREAD_XLA = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_th
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """How workers are started: interpreter of each worker by name, folder of logs, threads of each library."""
+    """How workers are started: interpreter of each worker by name, folder of logs, threads of each library.
+
+    `folder` is that of the suite: the files that it names are looked for there first.
+    """
 
     pythons: Mapping[str, str]
     logs: Path
     threads: int = 1
+    folder: Path | None = None
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables of a worker: threads pinned before anything is imported."""

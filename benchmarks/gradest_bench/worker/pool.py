@@ -72,9 +72,10 @@ class WorkerPool:
 
     def _start(self, name: str, backend: str) -> WorkerProcess:
         worker = WorkerProcess(name, self.launch)
+        folder = None if self.launch.folder is None else str(self.launch.folder)
         try:
             self.environments[name] = worker.request(
-                "hello", Limits.of(START_SECONDS), backend=backend, plugins=self.plugins
+                "hello", Limits.of(START_SECONDS), backend=backend, plugins=self.plugins, folder=folder
             )
         except BaseException:  # Ctrl-C too: this one is in no list of workers yet
             worker.kill()
