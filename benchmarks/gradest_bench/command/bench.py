@@ -16,6 +16,7 @@ from gradest_bench.report.figures import figures_of
 from gradest_bench.report.page import report_html
 from gradest_bench.report.paper import write_figures
 from gradest_bench.results.export import FORMATS, export
+from gradest_bench.results.files import replace_text
 from gradest_bench.results.folders import ROOT, latest_run, runs
 from gradest_bench.results.loading import load
 from gradest_bench.results.run_comparison import compare_runs
@@ -109,7 +110,7 @@ def report(folder: Path | None, out: Path | None, figures: Path | None) -> None:
     """Write the report of a run, the latest by default: one HTML file that needs no network."""
     found = load(folder or latest_run())
     target = out or found.folder / "report.html"
-    target.write_text(report_html(found), encoding="utf-8")
+    replace_text(target, report_html(found))
     click.echo(f"report: {target.resolve()}")
     if figures is not None:
         written = write_figures(figures_of(found), figures)

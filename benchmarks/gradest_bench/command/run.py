@@ -12,10 +12,11 @@ from gradest.measurement.outcome import Outcome
 from gradest_bench.command.options import CsvOption
 from gradest_bench.command.run_view import ProgressBar, show_outcomes, show_records
 from gradest_bench.command.terminal import open_console
+from gradest_bench.results.files import StorageError
 from gradest_bench.results.folders import drop_if_empty, latest_run, new_folder
 from gradest_bench.results.outcomes import EXIT_STORAGE, exit_code, exit_code_of_run
 from gradest_bench.results.records import Record
-from gradest_bench.results.store import RESULTS, StorageError, Store
+from gradest_bench.results.store import RESULTS, Store
 from gradest_bench.run.executors import open_executor
 from gradest_bench.run.stopping import stoppable
 from gradest_bench.run.sweep import Sweep

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gradest.errors import InvalidInputError
-from gradest_bench.results.store import RESULTS, SUITE, StorageError
+from gradest_bench.results.files import StorageError
+from gradest_bench.results.store import RESULTS, SUITE
 
 ROOT = Path("results")
 

@@ -5,14 +5,17 @@ This module starts nothing.
 
 import importlib.util
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from gradest.errors import InvalidInputError
+from gradest_bench.suite.cells import digest
 from gradest_bench.worker.environment import THREAD_VARIABLES
 
+_LONGEST_NAME = 80
 _SINGLE_THREAD_XLA = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads="
 
 
@@ -58,6 +61,14 @@ def require_interpreters(pythons: Mapping[str, str]) -> None:
                 f"--python asks for the interpreter {python!r} of {worker!r}; found {found}; give the path of a Python "
                 "in an environment that has gradest"
             )
+
+
+def log_name(worker: str) -> str:
+    """Return the name of a worker's log: one for each worker, and no way out of the folder of logs."""
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", worker).strip(".-")[:_LONGEST_NAME]
+    # "numpy:new" reads well without; "a/b:C" and "a:b:C" would have one name
+    plain = bool(safe) and "-" not in worker and worker.replace(":", "-", 1) == safe
+    return f"{safe}.log" if plain else f"{safe or 'worker'}-{digest(worker)[:8]}.log"
 
 
 def source_roots() -> list[str]:

@@ -14,15 +14,16 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import psutil
 
 from gradest.measurement.outcome import Outcome
+from gradest_bench.results.files import StorageError, open_plain
 from gradest_bench.results.outcomes import CellError
 from gradest_bench.worker import protocol
 from gradest_bench.worker.family import FAMILY_VARIABLE, adopt_orphans, descendants, end_family, resident_mb
-from gradest_bench.worker.launch import Launch
+from gradest_bench.worker.launch import Launch, log_name
 
 _WATCH_SECONDS = 0.05
 _FAMILY_SECONDS = 0.3
@@ -50,12 +51,12 @@ class WorkerProcess:
 
     def __init__(self, name: str, launch: Launch) -> None:
         self.name = name
-        self.log_path = launch.logs / f"{name.replace(':', '-')}.log"
+        self.log_path = launch.logs / log_name(name)
         python = launch.pythons.get(name, sys.executable)
         self._mark = f"{os.getpid()}-{next(_MARKS)}"
         self._family: list[psutil.Process] = []
         adopt_orphans()
-        with self.log_path.open("ab") as log:
+        with self._open_log() as log:
             try:
                 self._process = subprocess.Popen(
                     [python, "-m", "gradest_bench.worker"],
@@ -74,6 +75,12 @@ class WorkerProcess:
         self._next_id = 0
         self._ended = False
         self._next_look = 0.0
+
+    def _open_log(self) -> BinaryIO:
+        try:
+            return os.fdopen(open_plain(self.log_path, os.O_WRONLY | os.O_APPEND), "ab")
+        except OSError as error:
+            raise StorageError(f"a worker's log was to be kept in {self.log_path}; {error.strerror}") from error
 
     @property
     def alive(self) -> bool:
