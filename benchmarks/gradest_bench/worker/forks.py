@@ -50,6 +50,7 @@ class ForkWatch:
 
         A child that is new after the call is given as long as the call took: it has the same way to go.
         """
+        self._told(0.0)  # of an earlier call, by a child that came too late to be waited for: not this call's fault
         start = time.monotonic()
         self._calling = True
         try:
