@@ -128,6 +128,8 @@ def load_class(group: str, name: str) -> type[Any]:
     ------
     MissingDependencyError
         What it needs is not installed; the message has the command.
+    InvalidInputError
+        It asks to end the program while it is imported.
     """
     entry = locate(group, name)
     module, _, attribute = entry.location.partition(":")
@@ -135,6 +137,10 @@ def load_class(group: str, name: str) -> type[Any]:
         found: type[Any] = getattr(importlib.import_module(module), attribute)
     except MissingDependencyError:
         raise
+    except SystemExit as error:  # else it would end the program that asks, in silence and perhaps in success
+        raise InvalidInputError(
+            f"{entry.location!r} was asked for and ends the program at import: {error!r}"
+        ) from error
     except ImportError as error:
         if entry.extra is None or (error.name or "").split(".")[0] != entry.package:
             raise
@@ -263,7 +269,9 @@ def import_plugin(plugin: str) -> ModuleType:
     """
     try:
         return _import_file(Path(plugin)) if plugin.endswith(".py") else importlib.import_module(plugin)
-    except Exception as error:  # a plug-in may raise anything at import
+    except KeyboardInterrupt:  # the user's, as far as can be told in this process
+        raise
+    except BaseException as error:  # a plug-in may raise anything at import; a script ends in sys.exit(main())
         raise InvalidInputError(
             f"{plugin!r} was asked for and fails to load: {type(error).__name__}: {error}; give the name of a module "
             "that can be imported, or the path of a Python file"
@@ -271,12 +279,15 @@ def import_plugin(plugin: str) -> ModuleType:
 
 
 def _import_file(path: Path) -> ModuleType:
-    """Import a file once, under its own name: pickle, in a worker too, looks the module of a class up by name."""
+    """Import a file once, under its own name where that is free.
+
+    Pickle, in a worker too, looks the module of a class up by name.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"there is no Python file {path}")
     name = path.stem
     known = sys.modules.get(name)
-    if known is not None and not _is_file_of(known, path):  # `torch.py` may not stand for the framework, or be it
+    if not _is_free(name, path):  # `torch.py` may not stand for the framework, or be it; nor take its place beforehand
         name = f"{name}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
         known = sys.modules.get(name)
     if known is not None:
@@ -293,8 +304,19 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
-def _is_file_of(module: ModuleType, path: Path) -> bool:
-    origin = getattr(module, "__file__", None)
+def _is_free(name: str, path: Path) -> bool:
+    """Whether no other module than a file's own is, or can be, imported by a name."""
+    known = sys.modules.get(name)
+    if known is not None:
+        return _is_file_of(getattr(known, "__file__", None), path)
+    if "." in name:  # it would be looked for in a package, which is imported for that
+        return False
+    found = importlib.util.find_spec(name)
+    # a folder of that name has no origin: it is a package only as long as nothing better is found
+    return found is None or found.origin is None or _is_file_of(found.origin, path)
+
+
+def _is_file_of(origin: str | None, path: Path) -> bool:
     return origin is not None and Path(origin).resolve() == path.resolve()
 
 
@@ -324,6 +346,8 @@ def broken_plugins() -> dict[str, str]:
                 continue
             try:
                 load_class(group, point.name)
-            except Exception as error:  # noqa: BLE001  # a plug-in may raise anything at import; it is reported
+            except KeyboardInterrupt:  # the user's, as far as can be told
+                raise
+            except BaseException as error:  # noqa: BLE001  # a plug-in may raise anything at import; it is reported
                 reasons[f"{group}/{point.name}"] = f"{point.value} fails to load: {type(error).__name__}: {error}"
     return reasons

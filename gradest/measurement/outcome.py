@@ -25,6 +25,7 @@ class Outcome(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     CRASHED = "crashed"
     INTERRUPTED = "interrupted"
+    NOT_TRIED = "not_tried"
 
     @property
     def wording(self) -> str:
@@ -34,7 +35,7 @@ class Outcome(StrEnum):
     @property
     def failed(self) -> bool:
         """Whether the outcome is a fault to look into, rather than a fact about the machine or the method."""
-        return self in (Outcome.INVALID, Outcome.ERROR, Outcome.CRASHED)
+        return self in (Outcome.INVALID, Outcome.ERROR, Outcome.CRASHED, Outcome.NOT_TRIED)
 
 
 _WORDINGS = {
@@ -46,6 +47,7 @@ _WORDINGS = {
     Outcome.TIMEOUT: "the time limit passed; raise the limit or shrink the cell",
     Outcome.OUT_OF_MEMORY: "the memory limit passed; lower chunk_size or the memory budget, or raise the limit",
     Outcome.CRASHED: "the worker process died; the end of its log is kept",
+    Outcome.NOT_TRIED: "no worker could be started for this cell; the reason says why; mend that and resume",
     Outcome.INTERRUPTED: "the run was stopped before this cell ended; resume it",
 }
 

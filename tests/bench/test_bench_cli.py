@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ from gradest.measurement.outcome import Outcome
 from gradest_bench.command import terminal
 from gradest_bench.command.main import main
 from gradest_bench.report.page import report_html
+from gradest_bench.results import folders
+from gradest_bench.results.folders import new_folder
 from gradest_bench.results.loading import load
-from gradest_bench.results.outcomes import EXIT_CODES, EXIT_STORAGE, exit_code
+from gradest_bench.results.outcomes import EXIT_CODES, EXIT_NOTHING, EXIT_STORAGE, exit_code
 
 __all__ = ["faults_on_path"]
 
@@ -76,6 +79,66 @@ def test_run_report_show_export_compare_follow_each_other(tmp_path: Path, monkey
     assert folder.name in gradest("bench", "list").output
     resumed = gradest("bench", "run", suite, "--resume")
     assert "3 cells have a result already; 0 to run" in resumed.output
+
+
+def test_a_run_that_measured_nothing_is_no_success(tmp_path: Path) -> None:
+    text = faulty_suite("none").replace('["numpy"]', '["support.bench_faults:MissingBackend"]')
+    suite = tmp_path / "suite.toml"
+    suite.write_text(text, encoding="utf-8")
+    found = gradest("bench", "run", suite, "--out", tmp_path / "run")
+    assert "0 of 2 cells measured" in found.output
+    assert found.exit_code == EXIT_NOTHING
+    suite.write_text(text + 'expect = ["missing"]\n', encoding="utf-8")
+    assert gradest("bench", "run", suite, "--out", tmp_path / "expected").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("python", "code", "message"),
+    [
+        ("numpy=/no/such/python", 2, "no such program"),
+        ("numpy=NOT_EXECUTABLE", 2, "cannot be executed"),
+        ("numpy=/bin/true", 1, "worker 'numpy' cannot be started"),
+        ("nunpy=/bin/true", 2, "did you mean 'numpy'"),
+        ("nunpy:other=/bin/true", 2, "did you mean 'numpy'"),
+        ("numpy:other=/bin/true", 1, "worker 'numpy:other' cannot be started"),
+    ],
+)
+def test_an_interpreter_that_was_named_and_cannot_start_is_an_error(
+    python: str, code: int, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "plain").write_text("no program", encoding="utf-8")
+    python = python.replace("NOT_EXECUTABLE", str(tmp_path / "plain"))
+    found = gradest("bench", "run", suite_file(tmp_path, "none"), "--out", tmp_path / "run", "--python", python)
+    assert found.exit_code == code, found.output
+    assert message in " ".join(found.output.split())
+    assert (tmp_path / "run").exists() is (code != 2)
+    if code == 1:  # what could not be tried has had no attempt, and is tried again
+        again = gradest("bench", "run", suite_file(tmp_path, "none"), "--out", tmp_path / "run", "--resume")
+        assert again.exit_code == 0, again.output
+        assert {record.attempts for record in load(tmp_path / "run").measured} == {1}
+
+
+def test_two_runs_of_one_second_have_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(folders, "datetime", _OneMoment)
+    assert [new_folder("same").name for _ in range(3)] == ["same-20260102-030405" + end for end in ("", "-2", "-3")]
+
+
+class _OneMoment(datetime):
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "_OneMoment":
+        return cls(2026, 1, 2, 3, 4, 5, tzinfo=tz)
+
+
+@pytest.mark.parametrize("executor", ["foo", "local:0", "json:no_such_name"])
+def test_a_refused_executor_leaves_no_run_behind(
+    executor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = gradest("bench", "run", suite_file(tmp_path, "none"), "--executor", executor)
+    assert found.exit_code == 2
+    assert list((tmp_path / "results").iterdir()) == []
+    assert gradest("bench", "report").exit_code == 2
 
 
 def test_folder_with_results_is_not_written_over(tmp_path: Path) -> None:

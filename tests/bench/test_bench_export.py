@@ -13,9 +13,9 @@ import gradest
 import gradest_bench
 from gradest.errors import InvalidInputError
 from gradest_bench.results.export import export
+from gradest_bench.results.files import StorageError
 from gradest_bench.results.loading import Run
 from gradest_bench.results.records import number
-from gradest_bench.results.store import StorageError
 
 __all__ = ["faults_on_path"]
 

@@ -1,6 +1,7 @@
 """Every injected fault ends in its documented outcome, with its reason, and the cells around it are measured."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.bench_runs import faults_on_path, faulty_suite, run_suite
@@ -9,6 +10,7 @@ from gradest.measurement.outcome import Outcome
 from gradest_bench.results.records import Record
 from gradest_bench.results.store import latest, read_records
 from gradest_bench.results.verdict import AGREES, WRONG, verdict
+from gradest_bench.worker.process import Limits, WorkerProcess
 
 __all__ = ["faults_on_path"]
 
@@ -75,7 +77,7 @@ def test_wrong_estimate_is_called_wrong(results: dict[str, Record]) -> None:
 @pytest.mark.parametrize(
     ("backend", "outcome", "reason"),
     [
-        ("support.bench_faults:BrokenBackend", Outcome.CRASHED, "exit code 7"),
+        ("support.bench_faults:BrokenBackend", Outcome.NOT_TRIED, "exit code 7"),
         ("support.bench_faults:MissingBackend", Outcome.MISSING, "pip install absent"),
     ],
 )
@@ -87,6 +89,35 @@ def test_backend_that_cannot_be_had_is_an_outcome_of_its_cells(
     records = [r for r in latest(read_records(tmp_path)).values() if r.cell.estimator.label == "none"]
     assert {r.cell.backend: r.outcome for r in records} == {backend: outcome, "numpy": Outcome.OK}
     assert reason in next(r.reason for r in records if r.cell.backend == backend)
+
+
+@pytest.mark.parametrize("kind", ["missing key", "wrong kind", "harness"])
+def test_what_one_group_ends_in_ends_no_sweep(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reply that lacks what it should have ends its cell; a fault of the harness ends the cells of its group."""
+    request = WorkerProcess.request
+
+    def damaged(self: WorkerProcess, op: str, limits: Limits, **arguments: Any) -> dict[str, Any]:
+        found = request(self, op, limits, **arguments)
+        if op == "prepare" and arguments["cell"]["problem"]["label"] == "3":
+            return {} if kind == "missing key" else {**found, "timing": "soon", "counts": 1}
+        return found
+
+    def broken(*arguments: object, seed: int) -> Any:
+        raise ZeroDivisionError("a fault of the harness")
+
+    if kind == "harness":
+        monkeypatch.setattr("gradest_bench.run.group.rounds", broken)
+    else:
+        monkeypatch.setattr(WorkerProcess, "request", damaged)
+    text = faulty_suite("none").replace("fields = { size = 3 }", "vary = { size = [3, 4] }")
+    run_suite(text.replace('label = "quadratic"', 'label = "{size}"'), tmp_path)
+    records = list(latest(read_records(tmp_path)).values())
+    assert len(records) == 4
+    ended = Outcome.ERROR if kind == "harness" else Outcome.CRASHED
+    for record in records:
+        touched = kind == "harness" or record.cell.problem.label == "3"
+        assert record.outcome == (ended if touched else Outcome.OK), record.reason
+        assert not touched or "Traceback" in record.log_tail
 
 
 def test_size_above_one_that_timed_out_is_not_tried(tmp_path: Path) -> None:

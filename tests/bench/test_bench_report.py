@@ -1,5 +1,7 @@
 """The report: one file without network, every figure with its sentence, and in a browser no error, sorting, filters."""
 
+import base64
+import hashlib
 import html.parser
 import json
 import re
@@ -181,11 +183,41 @@ def test_error_in_the_browser_would_be_seen(tmp_path: Path) -> None:
     assert "CONSOLE" in browse(page, 800).stderr
 
 
+def sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def test_the_policy_names_the_style_and_the_script_of_the_page_and_nothing_else(run: Run) -> None:
+    text = report_html(run)
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="(.*?)"', text)
+    assert policy is not None
+    assert text.index("Content-Security-Policy") < text.index("<title>")
+    (style,), (script,) = (re.findall(f"<{name}>(.*?)</{name}>", text, re.DOTALL) for name in ("style", "script"))
+    sources = dict(part.strip().split(" ", 1) for part in policy.group(1).split(";"))
+    assert sources == {
+        "default-src": "'none'", "script-src": f"'sha256-{sha256(script)}'", "style-src": f"'sha256-{sha256(style)}'",
+        "img-src": "data:", "base-uri": "'none'", "form-action": "'none'",
+    }  # fmt: skip
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+def test_a_script_that_slipped_into_the_page_does_not_run(run: Run, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    planted = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">"
+    page.write_text(report_html(run).replace("<main>", f"<main>{planted}", 1), encoding="utf-8")
+    done = browse(page, 800)
+    assert "<title>A small &lt;run&gt;</title>" in done.stdout
+    assert re.search(r"\d+ of \d+ rows", done.stdout), "the page's own script runs"
+
+
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
 @pytest.mark.parametrize("width", [390, 1280])
 def test_browser_shows_it_without_an_error(run: Run, tmp_path: Path, width: int) -> None:
     page = tmp_path / "report.html"
-    text = report_html(run).replace("<head>", f"<head><script>{DRIVER}</script>")
+    allowed = " ".join(f"'sha256-{sha256(script)}'" for script in (DRIVER, ACTIONS))
+    text = report_html(run).replace("script-src ", f"script-src {allowed} ", 1)
+    # after the policy, which holds of what follows it alone
+    text = text.replace("<meta name=", f"<script>{DRIVER}</script><meta name=", 1)
     page.write_text(text.replace("</body>", f"<script>{ACTIONS}</script></body>"), encoding="utf-8")
     done = browse(page, width)
     assert "CONSOLE" not in done.stderr, done.stderr

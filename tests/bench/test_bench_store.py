@@ -13,8 +13,9 @@ import pytest
 from support.bench_runs import faults_on_path, faulty_suite, run_suite
 
 from gradest.errors import InvalidInputError
+from gradest_bench.results.files import StorageError
 from gradest_bench.results.records import Record, number, plain
-from gradest_bench.results.store import RESULTS, LockedError, StorageError, Store, read_records
+from gradest_bench.results.store import RESULTS, LockedError, Store, read_records
 from gradest_bench.suite.cells import expand
 from gradest_bench.suite.schema import parse_suite
 

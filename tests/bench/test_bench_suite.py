@@ -8,7 +8,8 @@ from gradest.errors import InvalidInputError, UnknownNameError
 from gradest_bench.suite.cells import expand
 from gradest_bench.suite.scaling import parse_as_run, scaled, text_as_run
 from gradest_bench.suite.schema import parse_suite, shipped_suites, suite_text
-from gradest_bench.suite.selection import check_names, chosen_cells, suite_errors
+from gradest_bench.suite.selection import chosen_cells, suite_errors
+from gradest_bench.worker.trial import check_names
 
 GOOD = """
 name = "small"
@@ -156,7 +157,7 @@ def test_suite_of_the_documentation_is_well_formed() -> None:
     assert len(expand(parse_suite(text))) == 2 * 2 * 2 * 2 * (2 + 1 + 1)
 
 
-@pytest.mark.parametrize("factor", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("factor", [0.5, 1.0, 3.0, 0.123456789012345])
 def test_text_of_a_run_says_by_how_much_its_suite_was_scaled(factor: float) -> None:
     text = suite_text("quick")
     assert parse_as_run(text_as_run(text, factor), origin="quick") == scaled(parse_suite(text), factor)

@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
@@ -37,6 +38,57 @@ def launch(tmp_path: Path) -> Launch:
 def test_line_of_another_protocol_is_refused(line: bytes) -> None:
     with pytest.raises(protocol.ProtocolError):
         protocol.decode(line)
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        ({"id": 6, "ok": True, "result": {}}, "request 7 was asked for; found one to 6"),
+        ({"id": "7", "ok": True, "result": {}}, "found one to '7'"),
+        ({"id": True, "ok": True, "result": {}}, "found one to True"),
+        ({"ok": True, "result": {}}, "found one to None"),
+        ({"id": 7, "ok": True}, "a reply with result"),
+        ({"id": 7}, "a reply with outcome, reason"),
+        ({"id": 7, "ok": "yes", "outcome": "ok", "reason": ""}, "a reply with ok"),
+        ({"id": 7, "ok": False, "outcome": "sideways", "reason": ""}, "an outcome was asked for"),
+    ],
+)
+def test_a_reply_that_is_not_the_requests_is_refused(reply: dict[str, Any], message: str) -> None:
+    with pytest.raises(protocol.ProtocolError, match=message):
+        protocol.decode_reply(protocol.encode(reply), request=7)
+    assert protocol.decode_reply(protocol.encode({"id": 7, "ok": True, "result": {}}), request=7)["ok"]
+
+
+TELLS_TWICE = """#!{python}
+import json, sys
+for line in sys.stdin:
+    request = json.loads(line)
+    reply = {{"protocol": 1, "id": request["id"], "ok": True, "result": {{}}}}
+    if request["op"] == "hello":
+        reply["result"] = {{"machine": {{}}, "libraries": {{}}}}
+    sys.stdout.write(json.dumps(reply) + "\\n")
+    if request["op"] == {op!r}:
+        sys.stdout.write({stray!r} + "\\n")
+    sys.stdout.flush()
+"""
+
+
+@pytest.mark.parametrize("stray", ['{"protocol": 1, "id": 2, "ok": true, "result": {}}', "hello"])
+def test_a_stray_reply_kills_its_worker_and_crashes_its_cell(stray: str, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(TELLS_TWICE.format(python=sys.executable, op="release", stray=stray), encoding="utf-8")
+    python.chmod(0o755)
+    worker = WorkerProcess("numpy", Launch(pythons={"numpy": str(python)}, logs=tmp_path))
+    worker.request("hello", LIMITS)
+
+    def release_twice() -> None:  # the stray one may come with the reply or after it
+        worker.request("release", LIMITS)
+        worker.request("release", LIMITS)
+
+    with pytest.raises(CellError, match="found") as caught:
+        release_twice()
+    assert caught.value.outcome is Outcome.CRASHED
+    assert not worker.alive
 
 
 def test_message_survives_the_protocol() -> None:
@@ -83,21 +135,22 @@ os.kill(os.getpid(), 9)
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
-def test_interpreter_that_does_not_exist_is_missing(tmp_path: Path) -> None:
+def test_interpreter_that_does_not_exist_is_not_tried(tmp_path: Path) -> None:
     with pytest.raises(CellError) as caught:
         WorkerProcess("numpy", Launch(pythons={"numpy": "/no/such/python"}, logs=tmp_path))
-    assert caught.value.outcome is Outcome.MISSING
+    assert caught.value.outcome is Outcome.NOT_TRIED
     assert "/no/such/python" in caught.value.reason
 
 
-def test_interpreter_without_gradest_is_a_crash_that_says_so(tmp_path: Path) -> None:
+def test_interpreter_without_gradest_is_not_tried_and_says_so(tmp_path: Path) -> None:
     bare = tmp_path / "python"
     bare.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n', encoding="utf-8")
     bare.chmod(0o755)
     pool = WorkerPool(Launch(pythons={"numpy": str(bare)}, logs=tmp_path))
     with pytest.raises(CellError) as caught:
         pool.worker("numpy", "numpy")
-    assert caught.value.outcome is Outcome.CRASHED
+    assert caught.value.outcome is Outcome.NOT_TRIED
+    assert "No module named" in caught.value.reason
     assert "No module named" in caught.value.log_tail
 
 

@@ -16,13 +16,14 @@ from gradest_bench.report.figures import figures_of
 from gradest_bench.report.page import report_html
 from gradest_bench.report.paper import write_figures
 from gradest_bench.results.export import FORMATS, export
+from gradest_bench.results.files import replace_text
 from gradest_bench.results.folders import ROOT, latest_run, runs
 from gradest_bench.results.loading import load
 from gradest_bench.results.run_comparison import compare_runs
 from gradest_bench.results.store import latest, read_records
 from gradest_bench.suite.cells import expand
-from gradest_bench.suite.schema import Suite, parse_suite, shipped_suites, suite_text
-from gradest_bench.suite.selection import check_names
+from gradest_bench.suite.schema import Suite, parse_suite, shipped_suites, suite_folder, suite_text
+from gradest_bench.worker.trial import check_names
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -71,9 +72,12 @@ def _no_suite(tag: str, suites: Iterable[Suite]) -> NoReturn:
 @bench.command("check-suite")
 @click.argument("suite")
 def check_suite(suite: str) -> None:
-    """Say whether a suite is valid, and how many cells it has."""
+    """Say whether a suite is valid, and how many cells it has.
+
+    This executes its plug-ins, and the files and modules that it names, in a process of their own.
+    """
     parsed = parse_suite(suite_text(suite), origin=suite)
-    check_names(parsed)
+    check_names(parsed, suite_folder(suite))
     click.echo(f"{parsed.name}: valid, {len(expand(parsed))} cells")
 
 
@@ -106,7 +110,7 @@ def report(folder: Path | None, out: Path | None, figures: Path | None) -> None:
     """Write the report of a run, the latest by default: one HTML file that needs no network."""
     found = load(folder or latest_run())
     target = out or found.folder / "report.html"
-    target.write_text(report_html(found), encoding="utf-8")
+    replace_text(target, report_html(found))
     click.echo(f"report: {target.resolve()}")
     if figures is not None:
         written = write_figures(figures_of(found), figures)

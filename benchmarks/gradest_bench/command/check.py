@@ -14,6 +14,7 @@ from gradest.registry import find_object
 from gradest.testing import CHECKS, CheckResult, check_estimator
 from gradest.testing.subject import statistical_settings
 from gradest_bench.command.options import CsvOption, parse_fields
+from gradest_bench.worker.trial import require_loadable
 
 
 @click.command(
@@ -45,8 +46,10 @@ def check(
 ) -> None:
     """Check an estimator: contract, cost, seeds, accuracy, scale, variance; or the gradient of a loss of your own.
 
-    Exit code 1 where a check fails, or where it cannot be told whether a gradient is right.
+    A module or a file that is named is executed. Exit code 1 where a check fails, or where it cannot be told whether a
+    gradient is right.
     """
+    require_loadable(estimator)
     case = _case_at(estimator)
     if case is not None:
         given = None if gradient is None else find_object(gradient)

@@ -12,18 +12,20 @@ from gradest.measurement.outcome import Outcome
 from gradest_bench.command.options import CsvOption
 from gradest_bench.command.run_view import ProgressBar, show_outcomes, show_records
 from gradest_bench.command.terminal import open_console
-from gradest_bench.results.folders import latest_run, new_folder
-from gradest_bench.results.outcomes import EXIT_STORAGE, exit_code
+from gradest_bench.results.files import StorageError
+from gradest_bench.results.folders import drop_if_empty, latest_run, new_folder
+from gradest_bench.results.outcomes import EXIT_STORAGE, exit_code, exit_code_of_run
 from gradest_bench.results.records import Record
-from gradest_bench.results.store import RESULTS, StorageError, Store
+from gradest_bench.results.store import RESULTS, Store
 from gradest_bench.run.executors import open_executor
 from gradest_bench.run.stopping import stoppable
 from gradest_bench.run.sweep import Sweep
 from gradest_bench.suite.cells import Cell
 from gradest_bench.suite.scaling import scaled, text_as_run
-from gradest_bench.suite.schema import Suite, parse_suite, suite_text
-from gradest_bench.suite.selection import check_names, chosen_cells
-from gradest_bench.worker.launch import Launch
+from gradest_bench.suite.schema import Suite, parse_suite, suite_folder, suite_text
+from gradest_bench.suite.selection import chosen_cells
+from gradest_bench.worker.launch import Launch, require_interpreters
+from gradest_bench.worker.trial import check_names
 
 _MANY_CELLS = 120
 """A run of more cells is shown by its outcomes alone: its tables would scroll away, and the report has them."""
@@ -39,6 +41,7 @@ class _Request:
     folder: Path
     pythons: dict[str, str]
     threads: int
+    suite_folder: Path | None
 
 
 @click.command()
@@ -64,21 +67,23 @@ def run(
     budget: float,
     threads: int,
 ) -> None:
-    """Run a shipped SUITE, or that of a TOML file.
+    """Run a shipped SUITE, or that of a TOML file; this executes its plug-ins and the files and modules it names.
 
-    A cell that fails is an outcome; the run goes on. Exit code: 0, or 1 for an error or an invalid estimate, 3 for a
-    crash, 4 for a limit of time or memory, 74 if results cannot be written, 130 if interrupted.
+    A cell that fails is an outcome; the run goes on. Exit code: 0, or 1 for an error, an invalid estimate or a worker
+    that cannot start, 3 for a crash, 4 for a limit of time or memory, 5 if nothing was measured, 74 if results cannot
+    be written, 130 if interrupted.
     """
     text = suite_text(suite)
     parsed = parse_suite(text, origin=suite)
-    check_names(parsed)
+    check_names(parsed, suite_folder(suite))
     parsed = scaled(parsed, budget)
     interpreters = _pythons(pythons)
+    require_interpreters(interpreters)
     cells = chosen_cells(parsed, backends=backends, estimators=estimators, pythons=interpreters)
     # a resume must be of the same text: what --budget changes is part of it
     as_run = text_as_run(text, budget)
     folder = _folder(parsed.name, as_run, out, resume=resume)
-    request = _Request(parsed, as_run, cells, folder, interpreters, threads)
+    request = _Request(parsed, as_run, cells, folder, interpreters, threads, suite_folder(suite))
     context.exit(_execute(request, executor, open_console()))
 
 
@@ -102,23 +107,28 @@ def _execute(request: _Request, executor: str | None, console: Console) -> int:
     except StorageError as error:
         click.echo(f"gradest: {error}", err=True)
         return EXIT_STORAGE
+    finally:
+        drop_if_empty(folder)
     if len(records) > _MANY_CELLS:
         show_outcomes(console, records)
     else:
         show_records(console, records)
     console.print(f"results: {folder}   report: gradest bench report {folder}", highlight=False, soft_wrap=True)
-    return exit_code(Outcome(record.outcome) for record in records if not record.expected)
+    return exit_code_of_run(records)
 
 
 def _sweep(request: _Request, executor: str | None, console: Console) -> list[Record]:
     suite = request.suite
-    with stoppable(), Store(request.folder) as store, open_executor(executor) as pool, ProgressBar(console) as progress:
+    # the executor comes first: one that is refused leaves no folder behind, which would be the latest run
+    with stoppable(), open_executor(executor) as pool, Store(request.folder) as store, ProgressBar(console) as progress:
         store.write_suite(request.text)
         sweep = Sweep(
             suite=suite.name,
             cells=request.cells,
             store=store,
-            launch=Launch(pythons=request.pythons, logs=store.logs, threads=request.threads),
+            launch=Launch(
+                pythons=request.pythons, logs=store.logs, threads=request.threads, folder=request.suite_folder
+            ),
             listener=progress,
             seed=suite.seed,
             plugins=suite.plugins,

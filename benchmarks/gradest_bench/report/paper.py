@@ -14,6 +14,8 @@ from typing import Any
 
 from gradest.errors import InvalidInputError, MissingDependencyError
 from gradest_bench.report.figure import SHAPES, Axis, Figure, Point, Series, drawable, hollow, power_text
+from gradest_bench.results.export import csv_value
+from gradest_bench.results.files import StorageError, replacing
 
 _MARKERS = dict(zip(SHAPES, ("o", "s", "^", "D", "v", "P"), strict=True))
 _SIZE_INCHES = (5.2, 3.6)
@@ -31,7 +33,10 @@ def write_figures(figures: Sequence[Figure], folder: Path) -> list[Path]:
         Matplotlib is not installed.
     """
     canvas_class = _canvas_class()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"figures were to be kept in {folder}; {error.strerror}; choose another folder") from error
     written = []
     for figure in figures:
         stem = folder / re.sub(r"[^A-Za-z0-9]+", "-", figure.key).strip("-").lower()
@@ -43,7 +48,8 @@ def write_figures(figures: Sequence[Figure], folder: Path) -> list[Path]:
             axes.plot([], [], "o", markersize=4, color="0.4", alpha=_PALE, label=f"pale: {figure.pale_means}")
         axes.legend(fontsize="xx-small", ncols=2)
         for suffix in (".pdf", ".svg"):
-            canvas.savefig(stem.with_suffix(suffix))
+            with replacing(stem.with_suffix(suffix)) as temporary:
+                canvas.savefig(temporary)
         _write_data(figure, stem.with_suffix(".csv"))
         written.append(stem.with_suffix(".pdf"))
     return written
@@ -75,7 +81,8 @@ def write_panels(figures: Sequence[Figure], path: Path, *, title: str) -> None:
         panel.set_ylabel("")
     canvas.legend(handles=_keys(figures), loc="outside right upper", frameon=False)
     canvas.suptitle(title, x=0.01, horizontalalignment="left")
-    canvas.savefig(path, dpi=150)
+    with replacing(path) as temporary:
+        canvas.savefig(temporary, dpi=150)
 
 
 def _keys(figures: Sequence[Figure]) -> list[Any]:
@@ -160,9 +167,10 @@ def _set_scale(axis: Any, described: Axis) -> None:
 
 
 def _write_data(figure: Figure, path: Path) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("series", "variant", "style", figure.x.label, figure.y.label, "low", "high", "pale"))
         for series in figure.series:
             for p in series.points:
-                writer.writerow((series.name, series.variant, series.style, p.x, p.y, p.low, p.high, p.pale))
+                names = (csv_value(name) for name in (series.name, series.variant, series.style))
+                writer.writerow((*names, p.x, p.y, p.low, p.high, p.pale))

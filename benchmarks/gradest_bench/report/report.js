@@ -59,6 +59,8 @@
     }
     return a.localeCompare(b, "en", { numeric: true });
   };
+  // a spreadsheet carries out a text that begins so; a number that is below zero is none
+  const harmless = (text) => (/^ *[=+\-@\t\r\n]/.test(text) && text.trim().length > 1 && Number.isNaN(Number(text)) ? "'" + text : text);
   const quoted = (text) => (/[",\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text);
 
   for (const block of document.querySelectorAll(".table")) {
@@ -90,7 +92,7 @@
     }));
     block.querySelector(".csv").addEventListener("click", () => {
       const lines = [table.tHead.rows[0], ...[...body.rows].filter((row) => !row.hidden)].map((row) =>
-        [...row.cells].map((cell) => quoted(cell.dataset.value ?? cell.textContent)).join(","));
+        [...row.cells].map((cell) => quoted(harmless(cell.dataset.value ?? cell.textContent))).join(","));
       const link = document.createElement("a");
       link.href = URL.createObjectURL(new Blob([lines.join("\n") + "\n"], { type: "text/csv" }));
       link.download = block.dataset.name + ".csv";

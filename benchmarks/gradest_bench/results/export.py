@@ -11,9 +11,11 @@ from typing import Any
 import msgspec
 
 from gradest.errors import InvalidInputError, MissingDependencyError
+from gradest_bench.results.files import replace_text, replacing
 from gradest_bench.results.loading import Run
 from gradest_bench.results.records import plain, rounds_of
 
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 FORMATS = ("csv", "json", "pyperf")
 
 
@@ -24,17 +26,35 @@ def export(run: Run, form: str, target: Path) -> int:
     ------
     InvalidInputError
         Nothing in the run can be written so.
+    StorageError
+        The file cannot be written; one that stood there is as it was.
     """
     return {"csv": _csv, "json": _json, "pyperf": _pyperf}[form](run, target)
+
+
+def csv_value(value: Any) -> Any:
+    """Return a value for a CSV file: a text that a spreadsheet would carry out as a formula gets an apostrophe."""
+    # a cell that begins so is computed as it is opened, and may send what stands beside it (CWE-1236)
+    if not isinstance(value, str) or not value.lstrip(" ").startswith(_FORMULA_STARTS) or _is_harmless(value.strip()):
+        return value
+    return f"'{value}"
+
+
+def _is_harmless(text: str) -> bool:
+    """Whether a text is a lone sign or a number, which may begin as a formula does."""
+    try:
+        return len(text) < 2 or float(text) is not None
+    except ValueError:
+        return False
 
 
 def _csv(run: Run, target: Path) -> int:
     rows = list(run.rows())
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    with target.open("w", newline="", encoding="utf-8") as file:
+    with replacing(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: csv_value(value) for name, value in row.items()} for row in rows)
     return len(rows)
 
 
@@ -46,7 +66,7 @@ def _json(run: Run, target: Path) -> int:
         "environment": run.environment,
         "records": [msgspec.to_builtins(record) for record in run.records],
     }
-    target.write_text(json.dumps(plain(whole), allow_nan=False, indent=1), encoding="utf-8")
+    replace_text(target, json.dumps(plain(whole), allow_nan=False, indent=1))
     return len(run.records)
 
 
@@ -76,6 +96,7 @@ def _pyperf(run: Run, target: Path) -> int:
         benchmarks.append(pyperf.Benchmark(runs))
     if not benchmarks:
         raise InvalidInputError(f"pyperf's format holds times; no cell of {run.folder} has any; use csv or json")
-    target.unlink(missing_ok=True)  # pyperf writes over nothing, where the other formats do
-    pyperf.BenchmarkSuite(benchmarks).dump(str(target))
+    with replacing(target) as temporary:
+        temporary.unlink()  # pyperf writes over nothing
+        pyperf.BenchmarkSuite(benchmarks).dump(str(temporary))
     return len(benchmarks)

@@ -21,7 +21,8 @@ from typing import Any, Self
 
 import msgspec
 
-from gradest.errors import GradestError, InvalidInputError
+from gradest.errors import InvalidInputError
+from gradest_bench.results.files import StorageError, open_plain, replace_text
 from gradest_bench.results.records import COMPARABLE, SCHEMA, Record, plain
 
 RESULTS = "results.jsonl"
@@ -29,10 +30,6 @@ ENVIRONMENT = "environment.json"
 SUITE = "suite.toml"
 LOGS = "logs"
 LOCK = "lock"
-
-
-class StorageError(GradestError):
-    """The folder of a run cannot be written or read; what was written before is kept."""
 
 
 class LockedError(StorageError):
@@ -60,10 +57,11 @@ class Store:
         """
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+            if self.logs.is_symlink():
+                raise OSError(errno.ELOOP, f"{LOGS} is a link to {self.logs.readlink()}")
+            self._lock = open_plain(self.folder / LOCK, os.O_RDWR)
             self._take_lock()
-            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
-            self._results = os.open(self.folder / RESULTS, flags, 0o644)
+            self._results = open_plain(self.folder / RESULTS, os.O_RDWR | os.O_APPEND)
             self._cut_torn_line()
         except OSError as error:
             self.close()
@@ -147,7 +145,7 @@ class Store:
             raise InvalidInputError(
                 f"{path} holds another suite than the one asked for; choose another folder with --out"
             )
-        self._replace(path, text)
+        replace_text(path, text)
 
     def write_environment(
         self, machine: dict[str, Any], worker: str, libraries: dict[str, Any], *, elsewhere: bool = False
@@ -181,16 +179,8 @@ class Store:
         taken = sum(1 for found in workers.values() if found["worker"] == worker)
         name = worker if not taken else f"{worker}#{taken + 1}"
         workers[name] = {"worker": worker, **libraries}
-        self._replace(path, json.dumps(plain(known), indent=1))
+        replace_text(path, json.dumps(plain(known), indent=1))
         return name
-
-    def _replace(self, path: Path, text: str) -> None:
-        temporary = path.with_suffix(".new")
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)  # at once: a reader sees the old text or the new one
-        except OSError as error:
-            raise StorageError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def read_environment(folder: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ This module knows requests and replies, and no file.
 """
 
 import time
+import traceback
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -99,6 +100,14 @@ class CellRun:
                 worker.kill()
             self.memory = Memory(**found)
 
+    def broken(self, error: Exception) -> CellError:
+        """Return the outcome of a cell whose worker answered what cannot be read; that worker is ended."""
+        worker = self._pool.living(self.cell.worker)
+        if worker is not None:
+            worker.kill()  # what it says of the next cell could not be believed either
+        reason = f"the worker's reply cannot be read: {type(error).__name__}: {error}"
+        return CellError(Outcome.CRASHED, reason, traceback.format_exc())
+
     def record(self, suite: str, failure: CellError | None) -> Record:
         """Return what came of the cell."""
         return Record(
@@ -109,7 +118,7 @@ class CellRun:
             outcome=(failure.outcome if failure else Outcome.OK).value,
             reason=failure.reason if failure else self.accuracy.get("prediction_fault", ""),
             log_tail=failure.log_tail if failure else "",
-            attempts=self.planned.attempts + 1,
+            attempts=self.planned.attempts + (failure is None or failure.outcome is not Outcome.NOT_TRIED),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             facts=plain(self.facts),
             timing=self.timing,
@@ -134,3 +143,21 @@ class CellRun:
             return worker.request(op, self._limits(), **arguments)
         finally:
             self._spent += time.monotonic() - start
+
+
+def unmeasured(suite: str, plan: PlannedCell, outcome: Outcome, reason: str, log_tail: str = "") -> Record:
+    """Return the record of a cell that was not measured."""
+    # whoever could not try is no attempt: a cell is not given up for the faults of an interpreter
+    tried = outcome is not Outcome.NOT_TRIED
+    return Record(
+        key=plan.cell.key,
+        identity=plan.identity,
+        suite=suite,
+        cell=plan.cell,
+        outcome=outcome.value,
+        reason=reason,
+        log_tail=log_tail,
+        attempts=plan.attempts + tried,
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        facts=plan.facts,
+    )

@@ -3,12 +3,14 @@
 This is the whole of what runs elsewhere when a sweep has an executor. This module knows no results folder.
 """
 
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from gradest.measurement.outcome import Outcome
 from gradest_bench.results.outcomes import CellError
 from gradest_bench.results.records import Record
-from gradest_bench.run.cell_run import CellRun
+from gradest_bench.run.cell_run import CellRun, unmeasured
 from gradest_bench.run.schedule import PlannedCell, rounds
 from gradest_bench.suite.cells import Cell
 from gradest_bench.worker.pool import WorkerPool
@@ -41,6 +43,9 @@ class _GroupRun:
         except CellError as failure:
             del self.running[run.cell.key]
             return run.record(self.suite, failure)
+        except Exception as error:  # noqa: BLE001  # a reply may lack or hold anything; it is this cell's outcome alone
+            del self.running[run.cell.key]
+            return run.record(self.suite, run.broken(error))
         self.step(run.cell)
         return None
 
@@ -48,8 +53,24 @@ class _GroupRun:
 def measure_group(
     planned: Sequence[PlannedCell], pool: WorkerPool, *, suite: str, seed: int, step: Step = no_step
 ) -> Iterator[Record]:
-    """Yield the record of each cell when it is done; the order of measuring is drawn from `seed`."""
+    """Yield the record of each cell when it is done; the order of measuring is drawn from `seed`.
+
+    Whatever goes wrong is an outcome of cells: of one, or of all that were not done, and never the end of the sweep.
+    """
     group = _GroupRun(suite, {plan.cell.key: CellRun(plan, pool) for plan in planned}, step)
+    waiting = {plan.cell.key: plan for plan in planned}
+    try:
+        for record in _records(group, seed):
+            waiting.pop(record.key, None)
+            yield record
+        pool.release()
+    except Exception as error:  # noqa: BLE001  # a fault of the harness itself: other groups may not meet it
+        reason = f"the harness failed while it measured this group: {type(error).__name__}: {error}"
+        for plan in waiting.values():
+            yield unmeasured(suite, plan, Outcome.ERROR, reason, traceback.format_exc())
+
+
+def _records(group: _GroupRun, seed: int) -> Iterator[Record]:
     for run in list(group.running.values()):
         if record := group.attempt(run, run.prepare):
             yield record
@@ -63,8 +84,7 @@ def measure_group(
                 yield record
     for run in list(group.running.values()):
         record = group.attempt(run, run.judge)
-        yield record or run.record(suite, None)
-    pool.release()
+        yield record or run.record(group.suite, None)
 
 
 def _measure(run: CellRun, number: int) -> Callable[[], object]:

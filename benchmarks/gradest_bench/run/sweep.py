@@ -6,7 +6,6 @@ This module decides what runs and where its record goes; it measures nothing and
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import msgspec
@@ -15,6 +14,7 @@ from gradest.measurement.outcome import Outcome
 from gradest_bench.results.outcomes import DONE, CellError
 from gradest_bench.results.records import Record
 from gradest_bench.results.store import Store, latest, read_records
+from gradest_bench.run.cell_run import unmeasured
 from gradest_bench.run.group import measure_group
 from gradest_bench.run.schedule import PlannedCell, TooLarge, groups, size_of
 from gradest_bench.run.tasks import run_task, task
@@ -99,7 +99,7 @@ class Sweep:
                     self._kept += 1  # nothing says that it changed: the next resume asks again
                     continue
                 plan = PlannedCell(cell, digest(cell.key), attempts=earlier.attempts if earlier else 0)
-                self._keep(_unmeasured(self.suite, plan, failure.outcome, failure.reason, failure.log_tail))
+                self._keep(unmeasured(self.suite, plan, failure.outcome, failure.reason, failure.log_tail))
                 continue
             identity = found.pop("identity")
             if earlier is not None and earlier.identity == identity and Outcome(earlier.outcome) in DONE:
@@ -126,7 +126,7 @@ class Sweep:
         except KeyboardInterrupt:
             for plan in waiting:
                 if plan.cell.key not in done:
-                    self._keep(_unmeasured(self.suite, plan, Outcome.INTERRUPTED, "stopped by the keyboard"))
+                    self._keep(unmeasured(self.suite, plan, Outcome.INTERRUPTED, "stopped by the keyboard"))
             raise
 
     def _run_elsewhere(self, parts: list[list[PlannedCell]], executor: Executor) -> None:
@@ -151,7 +151,7 @@ class Sweep:
         except Exception as error:  # noqa: BLE001 - whatever an executor raises for a task that did not come back
             reason = f"the executor lost the task: {type(error).__name__}: {error}"
             for plan in waiting:
-                self._keep(_unmeasured(self.suite, plan, Outcome.CRASHED, reason))
+                self._keep(unmeasured(self.suite, plan, Outcome.CRASHED, reason))
             return
         for found in result["records"]:
             self._keep(msgspec.convert(found, Record), result["environments"], elsewhere=True)
@@ -165,7 +165,7 @@ class Sweep:
                 waiting.append(plan)
             else:
                 outcome, reason = hopeless
-                self._keep(_unmeasured(self.suite, plan, Outcome(outcome), reason))
+                self._keep(unmeasured(self.suite, plan, Outcome(outcome), reason))
         return waiting
 
     def _group_seed(self, part: Sequence[PlannedCell]) -> int:
@@ -185,18 +185,3 @@ class Sweep:
         if record.outcome in (Outcome.TIMEOUT.value, Outcome.OUT_OF_MEMORY.value) and size is not None:
             self._too_large.add(record.cell, size, record.outcome)
         self.listener.finished(record)
-
-
-def _unmeasured(suite: str, plan: PlannedCell, outcome: Outcome, reason: str, log_tail: str = "") -> Record:
-    return Record(
-        key=plan.cell.key,
-        identity=plan.identity,
-        suite=suite,
-        cell=plan.cell,
-        outcome=outcome.value,
-        reason=reason,
-        log_tail=log_tail,
-        attempts=plan.attempts + 1,
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        facts=plan.facts,
-    )

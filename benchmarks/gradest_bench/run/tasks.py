@@ -34,6 +34,7 @@ def task(
         ],
         "pythons": dict(launch.pythons),
         "threads": launch.threads,
+        "folder": None if launch.folder is None else str(launch.folder),
         "plugins": list(plugins),
         "suite": suite,
         "seed": seed,
@@ -57,7 +58,8 @@ def run_task(request: dict[str, Any]) -> dict[str, Any]:
         for found in request["cells"]
     ]
     with tempfile.TemporaryDirectory(prefix="gradest-bench-") as logs:
-        launch = Launch(pythons=request["pythons"], logs=Path(logs), threads=request["threads"])
+        folder = None if request["folder"] is None else Path(request["folder"])
+        launch = Launch(pythons=request["pythons"], logs=Path(logs), threads=request["threads"], folder=folder)
         pool = WorkerPool(launch, plugins=request["plugins"])
         _RUNNING.add(pool)
         try:

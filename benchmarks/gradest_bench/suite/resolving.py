@@ -1,22 +1,32 @@
 """Makes the problem and the estimator that a cell names: registered ones, or "module:Class" and "file.py:Class".
 
-This module knows no file of results and no process.
+A file is looked for beside the suite that names it, and then in the working directory. This module knows no file of
+results and no process.
 """
 
+from pathlib import Path
 from typing import Any
 
 from gradest import Estimator, Problem, get_estimator, get_problem
 from gradest_bench.suite.cells import Spec
 
 
-def make_problem(spec: Spec) -> Problem:
-    """Return the problem of a spec. Raises as `gradest.get_problem` does."""
-    return get_problem(spec.name, **_frozen_fields(spec))
+def located(name: str, folder: Path | None) -> str:
+    """Return a name as it is, but "path.py" and "path.py:Class" with the file's path where it lies below a folder."""
+    place, colon, attribute = (name, "", "") if name.endswith(".py") else name.rpartition(":")
+    if folder is None or not place.endswith(".py") or not (folder / place).is_file():
+        return name
+    return f"{folder / place}{colon}{attribute}"
 
 
-def make_estimator(spec: Spec) -> Estimator:
-    """Return the estimator of a spec. Raises as `gradest.get_estimator` does."""
-    return get_estimator(spec.name, **_frozen_fields(spec))
+def make_problem(spec: Spec, folder: Path | None = None) -> Problem:
+    """Return the problem of a spec in a suite of a folder. Raises as `gradest.get_problem` does."""
+    return get_problem(located(spec.name, folder), **_frozen_fields(spec))
+
+
+def make_estimator(spec: Spec, folder: Path | None = None) -> Estimator:
+    """Return the estimator of a spec in a suite of a folder. Raises as `gradest.get_estimator` does."""
+    return get_estimator(located(spec.name, folder), **_frozen_fields(spec))
 
 
 def _frozen_fields(spec: Spec) -> dict[str, Any]:

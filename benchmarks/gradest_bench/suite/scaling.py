@@ -3,12 +3,14 @@
 This module knows no class of a problem or an estimator: whoever reads a run need not have them.
 """
 
+import math
 import re
 
 import msgspec
 
 from gradest.errors import InvalidInputError
-from gradest_bench.suite.schema import Suite, parse_suite
+from gradest_bench.suite.limits import require_few
+from gradest_bench.suite.schema import Suite, most_seeds, parse_form
 
 _SCALED_BY = "# run with --budget "
 
@@ -19,10 +21,12 @@ def scaled(suite: Suite, factor: float) -> Suite:
     Raises
     ------
     InvalidInputError
-        The factor is not positive.
+        The factor is not positive, or asks for too many seeds.
     """
-    if not factor > 0:
-        raise InvalidInputError(f"--budget must be positive; found {factor}")
+    if not 0 < factor < math.inf:
+        raise InvalidInputError(f"--budget must be positive and finite; found {factor}")
+    # before they are listed: the memory of no machine holds what a factor can ask for
+    require_few(cells=0, seeds=most_seeds(suite) * factor, origin=f"suite {suite.name!r} with --budget {factor:g}")
     if factor == 1:
         return suite
     budget = msgspec.structs.replace(
@@ -40,12 +44,13 @@ def scaled(suite: Suite, factor: float) -> Suite:
 
 def text_as_run(text: str, budget: float) -> str:
     """Return the text of a suite as a run keeps it: where it is scaled, with a first line that says by how much."""
-    return text if budget == 1 else f"{_SCALED_BY}{budget:g}\n{text}"
+    # every digit: the seconds of a cell are part of its key, and a rounded factor gives other cells
+    return text if budget == 1 else f"{_SCALED_BY}{budget!r}\n{text}"
 
 
 def parse_as_run(text: str, *, origin: str) -> Suite:
     """Return the suite that the text of a run states, scaled as it was run. Raises as `parse_suite` does."""
-    suite = parse_suite(text, origin=origin)
+    suite = parse_form(text, origin=origin)
     first = re.match(re.escape(_SCALED_BY) + r"([0-9.e+-]+)\n", text)
     return suite if first is None else scaled(suite, float(first.group(1)))
 

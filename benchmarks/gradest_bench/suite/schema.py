@@ -5,8 +5,10 @@ A suite is a TOML file. Reading it checks its form and says where it is wrong; w
 """
 
 import difflib
+import math
 import re
 import tomllib
+from collections.abc import Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from gradest.errors import InvalidInputError, unknown_name
+from gradest_bench.suite.limits import MOST_CHARACTERS, require_few, require_name, require_plain, require_short
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -114,33 +117,78 @@ def suite_text(name_or_path: str) -> str:
     ------
     UnknownNameError
         There is neither such a shipped suite nor such a file.
+    InvalidInputError
+        The file cannot be read.
     """
     shipped = shipped_suites()
     if name_or_path in shipped:
         return shipped[name_or_path].read_text(encoding="utf-8")
     path = Path(name_or_path)
-    if not path.is_file():
-        raise unknown_name("suite or TOML file", name_or_path, shipped)
-    return path.read_text(encoding="utf-8")
+    try:
+        if not path.is_file():
+            raise unknown_name("suite or TOML file", name_or_path, shipped)
+        with path.open(encoding="utf-8") as file:
+            return file.read(MOST_CHARACTERS + 1)  # what is longer is refused, and need not be read for it
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"a suite was asked for; {name_or_path[:200]!r} cannot be read: {error}") from error
+
+
+def suite_folder(name_or_path: str) -> Path | None:
+    """Return the folder of a suite's file, where the files that it names are looked for; None for a shipped one."""
+    return None if name_or_path in shipped_suites() else Path(name_or_path).resolve().parent
 
 
 def parse_suite(text: str, *, origin: str = "suite") -> Suite:
-    """Return the suite that a TOML text states.
+    """Return the suite that a TOML text states, if it is one that can be run.
 
     Raises
     ------
     InvalidInputError
         It is no TOML, or a field is unknown, missing or of the wrong kind; the message has the path of the field
-        and the nearest valid name.
+        and the nearest valid name. Or it is beyond one of the limits of `suite.limits`.
     """
+    suite = parse_form(text, origin=origin)
+    require_name(suite.name, origin=origin)
+    return suite
+
+
+def parse_form(text: str, *, origin: str) -> Suite:
+    """Return the suite that a TOML text states, also one that an earlier version ran. Raises as `parse_suite` does."""
+    require_short(text, origin=origin)
     try:
         found = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInputError(f"{origin}: not valid TOML: {error}") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:  # its reader calls itself for each bracket
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise InvalidInputError(f"{origin}: not valid TOML: {reason}") from error
+    require_plain(found, origin=origin)
     try:
-        return msgspec.convert(found, Suite)
+        suite = msgspec.convert(found, Suite)
     except msgspec.ValidationError as error:
         raise InvalidInputError(f"{origin}: {_explain(str(error))}") from error
+    require_few(cells=num_cells(suite), seeds=most_seeds(suite), origin=origin)
+    return suite
+
+
+def num_cells(suite: Suite) -> int:
+    """Return how many cells a suite states, null estimators included, by arithmetic; one of two grids counts twice."""
+    return sum(
+        len(grid.dtypes)
+        * len(grid.kernels)
+        * len(grid.devices)
+        * len(grid.backends)
+        * _combinations(grid.problems)
+        * (_combinations(grid.estimators) + ("time" in (grid.measure or suite.measure)))
+        for grid in suite.grid
+    )
+
+
+def _combinations(named: Sequence[Named]) -> int:
+    return sum(math.prod(map(len, each.vary.values())) for each in named)
+
+
+def most_seeds(suite: Suite) -> int:
+    """Return the most seeds that a cell of a suite has."""
+    return max(len(seeds) for seeds in (suite.seeds, *(grid.seeds or () for grid in suite.grid)))
 
 
 def _explain(message: str) -> str:

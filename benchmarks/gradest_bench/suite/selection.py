@@ -5,26 +5,36 @@ This module imports the classes of problems and estimators, and no framework.
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import msgspec
 
-from gradest.errors import GradestError, InvalidInputError, MissingDependencyError, unknown_name
-from gradest.registry import import_plugin, names
+from gradest.errors import GradestError, MissingDependencyError, unknown_name
+from gradest.registry import ESTIMATORS, PROBLEMS, import_plugin, names
 from gradest_bench.suite.cells import NULL, Cell, expand, specs
-from gradest_bench.suite.resolving import make_estimator, make_problem
+from gradest_bench.suite.resolving import located, make_estimator, make_problem
 from gradest_bench.suite.schema import Suite
 
 DTYPES = ("bfloat16", "float16", "float32", "float64", "longdouble")
 
 
-def suite_errors(suite: Suite) -> list[str]:
-    """Return a sentence for each thing in a suite that does not exist, with the path of its field."""
+def suite_errors(suite: Suite, folder: Path | None = None) -> list[str]:
+    """Return a sentence for each thing in a suite, of a folder, that does not exist, with the path of its field.
+
+    Plug-ins are imported here, in this process; `gradest_bench.worker.trial` does it in another.
+    """
     found: list[str] = []
     for number, plugin in enumerate(suite.plugins):
         try:
-            import_plugin(plugin)
+            import_plugin(located(plugin, folder))
         except GradestError as error:
             found.append(f"plugins[{number}]: {error}")
+    return found + name_errors(suite, folder)
+
+
+def name_errors(suite: Suite, folder: Path | None = None) -> list[str]:
+    """Return a sentence for each name of a suite, whose plug-ins are loaded, that does not exist."""
+    found: list[str] = []
     for number, grid in enumerate(suite.grid):
         where = f"grid[{number}]"
         found += _name_errors(grid.backends, names("backends"), "backend", f"{where}.backends")
@@ -40,7 +50,7 @@ def suite_errors(suite: Suite) -> list[str]:
                     found.append(f"{path}: {overlap[0]!r} stands both in fields and in vary; keep one")
                 for spec in specs(named):
                     try:
-                        make(spec)
+                        make(spec, folder)
                     except MissingDependencyError:
                         break  # an outcome of the run, not a fault of the suite
                     except (GradestError, ImportError, TypeError, ValueError) as error:
@@ -57,17 +67,16 @@ def _name_errors(asked: Sequence[str], known: Sequence[str], kind: str, path: st
     ]
 
 
-def check_names(suite: Suite) -> None:
-    """Refuse a suite that names what does not exist.
-
-    Raises
-    ------
-    InvalidInputError
-        The message has one line for each.
-    """
-    errors = suite_errors(suite)
-    if errors:
-        raise InvalidInputError(f"suite {suite.name!r}:\n  " + "\n  ".join(errors))
+def runs_foreign_code(suite: Suite) -> bool:
+    """Whether reading the names of a suite runs code that is not of this project."""
+    named = [("estimators", each.name) for grid in suite.grid for each in grid.estimators]
+    named += [("problems", each.name) for grid in suite.grid for each in grid.problems]
+    built_in = {"estimators": ESTIMATORS, "problems": PROBLEMS}
+    # what is no name at all is an error, and runs nothing; a plug-in's name is one that an installed package has
+    return bool(suite.plugins) or any(
+        ":" in name or name.endswith(".py") or (name in names(group) and name not in built_in[group])
+        for group, name in named
+    )
 
 
 def chosen_cells(
@@ -75,18 +84,23 @@ def chosen_cells(
 ) -> list[Cell]:
     """Return the cells of a suite on some backends and estimators (shell patterns; all by default).
 
-    A python named "backend:variant" runs that backend's cells once more, in a worker of that name.
+    A python named "backend:variant" runs that backend's cells once more, in a worker of that name. One of a backend
+    that the suite has not is refused: nothing would run on it, and a run without it says nothing of it.
 
     Raises
     ------
     UnknownNameError
-        A pattern matches nothing in the suite.
+        A pattern, or a python, matches nothing in the suite.
     """
     cells = list(expand(suite))
+    known = dict.fromkeys(cell.backend for cell in cells)
+    for worker in pythons:
+        if worker not in known and worker.rpartition(":")[0] not in known:  # a backend "module:Class" has a colon too
+            raise unknown_name("backend of this suite, as --python asks for,", worker, known)
     # the null estimator is kept whatever is chosen: without it no time can be read
     for worker in pythons:
-        backend, colon, _ = worker.partition(":")
-        if colon:
+        backend = worker.rpartition(":")[0]
+        if worker not in known:
             cells += [msgspec.structs.replace(cell, worker=worker) for cell in expand(suite) if cell.backend == backend]
     _require_match(
         backends, {cell.worker for cell in cells} | {cell.backend for cell in cells}, "backend of this suite"

@@ -10,21 +10,29 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
 from gradest.backend import get_backend
+from gradest.errors import InvalidInputError
 from gradest.measurement.outcome import Outcome, outcome_of
 from gradest.measurement.session import Bound, Session
 from gradest.registry import import_plugin
+from gradest_bench.results.outcomes import CellError
 from gradest_bench.results.records import plain
 from gradest_bench.suite.cells import Cell
-from gradest_bench.suite.resolving import make_estimator, make_problem
+from gradest_bench.suite.resolving import located, make_estimator, make_problem
+from gradest_bench.suite.schema import Suite
+from gradest_bench.suite.selection import name_errors
 from gradest_bench.worker import protocol
 from gradest_bench.worker.environment import libraries, machine
+from gradest_bench.worker.family import adopt_orphans
+from gradest_bench.worker.forks import CAME_BACK, ForkWatch
 from gradest_bench.worker.identity import identify
 from gradest_bench.worker.memory import measure_memory
 
@@ -37,16 +45,33 @@ class Worker:
     def __init__(self) -> None:
         self._bound: dict[tuple[Any, ...], Bound] = {}
         self._sessions: dict[str, Session] = {}
+        self._folder: Path | None = None
 
-    def hello(self, backend: str, plugins: list[str]) -> dict[str, Any]:
-        """Import plug-ins and the backend; return the environment."""
-        for plugin in plugins:
+    def hello(self, backend: str, plugins: list[str], folder: str | None) -> dict[str, Any]:
+        """Import plug-ins and the backend, of a suite in a folder; return the environment."""
+        self._folder = None if folder is None else Path(folder)
+        with _nobody_interrupts():
+            for plugin in plugins:
+                import_plugin(located(plugin, self._folder))
+            return {"machine": machine(), "libraries": libraries(get_backend(located(backend, self._folder)))}
+
+    def load(self, plugin: str) -> dict[str, Any]:
+        """Import one plug-in."""
+        with _nobody_interrupts():
             import_plugin(plugin)
-        return {"machine": machine(), "libraries": libraries(get_backend(backend))}
+        return {}
+
+    def names(self, suite: dict[str, Any], folder: str | None, plugins: list[str]) -> dict[str, Any]:
+        """Return what is wrong with the names of a suite, some of whose plug-ins can be loaded."""
+        where = None if folder is None else Path(folder)
+        with _nobody_interrupts():
+            for plugin in plugins:  # again: the process that tried them first may have ended
+                import_plugin(plugin)
+            return {"errors": name_errors(msgspec.convert(suite, Suite), where)}
 
     def identify(self, cell: dict[str, Any]) -> dict[str, Any]:
         """Return the identity of a cell, and its size."""
-        return identify(_cell(cell))
+        return identify(_cell(cell), self._folder)
 
     def prepare(self, cell: dict[str, Any]) -> dict[str, Any]:
         """Prepare a cell, make its first calls, and return what they showed."""
@@ -95,7 +120,7 @@ class Worker:
         return {}
 
     def _open(self, cell: Cell) -> Session:
-        return Session(make_estimator(cell.estimator), self._bind(cell), seeds=cell.seeds)
+        return Session(make_estimator(cell.estimator, self._folder), self._bind(cell), seeds=cell.seeds)
 
     def _bind(self, cell: Cell) -> Bound:
         where = (
@@ -107,8 +132,8 @@ class Worker:
         )
         if where not in self._bound:
             self._bound[where] = Bound(
-                make_problem(cell.problem),
-                backend=cell.backend,
+                make_problem(cell.problem, self._folder),
+                backend=located(cell.backend, self._folder),
                 dtype=cell.dtype,
                 device=None if cell.device == "default" else cell.device,
                 kernel=cell.kernel,
@@ -116,8 +141,19 @@ class Worker:
         return self._bound[where]
 
 
+@contextmanager
+def _nobody_interrupts() -> Iterator[None]:
+    """Take a KeyboardInterrupt for an error of the file that is imported: no key reaches this session."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise InvalidInputError("a file raised KeyboardInterrupt while it was imported") from error
+
+
 _OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "hello": Worker.hello,
+    "load": Worker.load,
+    "names": Worker.names,
     "identify": Worker.identify,
     "prepare": Worker.prepare,
     "block": Worker.block,
@@ -131,11 +167,15 @@ def _cell(plain_cell: dict[str, Any]) -> Cell:
     return msgspec.convert(plain_cell, Cell)
 
 
-def answer(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
+def answer(worker: Worker, request: dict[str, Any], forks: ForkWatch) -> dict[str, Any]:
     """Return the reply to one request; whatever is raised becomes an outcome."""
     arguments = {name: value for name, value in request.items() if name not in ("protocol", "id", "op")}
     try:
-        result = plain(_OPERATIONS[request["op"]](worker, **arguments))
+        result, came_back = forks.came_back(lambda: plain(_OPERATIONS[request["op"]](worker, **arguments)))
+        if came_back:
+            raise CellError(Outcome.CRASHED, CAME_BACK)
+    except CellError as failure:
+        return _failed(request, failure.outcome, failure.reason)
     except Exception as error:  # noqa: BLE001  # an estimator or a framework may raise anything; it is one cell's outcome
         return _failed(request, *outcome_of(error))
     return {"id": request["id"], "ok": True, "result": result}
@@ -158,15 +198,18 @@ def _die_with_parent() -> None:
 
 def serve(requests: BinaryIO, replies: BinaryIO) -> None:
     """Answer requests until there are no more."""
-    worker = Worker()
+    worker, forks = Worker(), ForkWatch()
     for line in requests:
-        replies.write(protocol.encode(answer(worker, protocol.decode(line))))
+        reply = protocol.encode(answer(worker, protocol.decode(line), forks))
+        forks.leave_if_forked()  # one that no hook saw, as C code forked it: two may not write on one line
+        replies.write(reply)
         replies.flush()
 
 
 def main() -> None:
     """Keep standard output for the protocol, point it at the log for everyone else, and serve."""
     _die_with_parent()
+    adopt_orphans()
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     requests = os.fdopen(os.dup(sys.stdin.fileno()), "rb")

@@ -6,22 +6,23 @@ This module knows no file and no process.
 import json
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from gradest.autodiff.forwarding import ForwardingOperations
 from gradest.backend import get_backend
 from gradest.problem import Problem
 from gradest_bench.suite.cells import Cell, Spec, digest
-from gradest_bench.suite.resolving import make_estimator, make_problem
+from gradest_bench.suite.resolving import located, make_estimator, make_problem
 from gradest_bench.worker.versions import code_version, data_checksum
 
 
-def identify(cell: Cell) -> dict[str, Any]:
-    """Return the identity of a cell, what it is made of, and the size of what it computes."""
-    data = _read(json.dumps([cell.problem.name, cell.problem.fields]))
+def identify(cell: Cell, folder: Path | None = None) -> dict[str, Any]:
+    """Return the identity of a cell of a suite in a folder, what it is made of, and the size of what it computes."""
+    data = _read(json.dumps([located(cell.problem.name, folder), cell.problem.fields]))
     problem = data.problem
-    estimator = make_estimator(cell.estimator)
-    backend = get_backend(cell.backend)
+    estimator = make_estimator(cell.estimator, folder)
+    backend = get_backend(located(cell.backend, folder))
     decided = {
         "estimator_code": code_version(type(estimator)),
         "backend_code": code_version(type(backend)),

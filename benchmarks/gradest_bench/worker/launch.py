@@ -5,22 +5,31 @@ This module starts nothing.
 
 import importlib.util
 import os
+import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from gradest.errors import InvalidInputError
+from gradest_bench.suite.cells import digest
 from gradest_bench.worker.environment import THREAD_VARIABLES
 
+_LONGEST_NAME = 80
 _SINGLE_THREAD_XLA = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads="
 
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """How workers are started: interpreter of each worker by name, folder of logs, threads of each library."""
+    """How workers are started: interpreter of each worker by name, folder of logs, threads of each library.
+
+    `folder` is that of the suite: the files that it names are looked for there first.
+    """
 
     pythons: Mapping[str, str]
     logs: Path
     threads: int = 1
+    folder: Path | None = None
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables of a worker: threads pinned before anything is imported."""
@@ -35,6 +44,31 @@ class Launch:
             "PYTHONHASHSEED": "0",
             "GRADEST_BENCH_PARENT": str(os.getpid()),
         }
+
+
+def require_interpreters(pythons: Mapping[str, str]) -> None:
+    """Refuse an interpreter that was named and is no program.
+
+    Raises
+    ------
+    InvalidInputError
+        There is no file of that name, or it cannot be executed.
+    """
+    for worker, python in pythons.items():
+        if shutil.which(python) is None:
+            found = "a file that cannot be executed" if Path(python).exists() else "no such program"
+            raise InvalidInputError(
+                f"--python asks for the interpreter {python!r} of {worker!r}; found {found}; give the path of a Python "
+                "in an environment that has gradest"
+            )
+
+
+def log_name(worker: str) -> str:
+    """Return the name of a worker's log: one for each worker, and no way out of the folder of logs."""
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", worker).strip(".-")[:_LONGEST_NAME]
+    # "numpy:new" reads well without; "a/b:C" and "a:b:C" would have one name
+    plain = bool(safe) and "-" not in worker and worker.replace(":", "-", 1) == safe
+    return f"{safe}.log" if plain else f"{safe or 'worker'}-{digest(worker)[:8]}.log"
 
 
 def source_roots() -> list[str]:

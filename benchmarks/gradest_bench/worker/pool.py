@@ -51,24 +51,40 @@ class WorkerPool:
                 raise
         return worker
 
+    def living(self, name: str) -> WorkerProcess | None:
+        """Return the worker of a name if there is one that runs."""
+        worker = self._workers.get(name)
+        return worker if worker is not None and worker.alive else None
+
     def fresh(self, name: str, backend: str) -> WorkerProcess:
         """Return a new worker that belongs to the caller; raises as `worker` does."""
         attempts = START_ATTEMPTS
         while True:
-            worker = WorkerProcess(name, self.launch)
             try:
-                limits = Limits.of(START_SECONDS)
-                self.environments[name] = worker.request("hello", limits, backend=backend, plugins=self.plugins)
+                return self._start(name, backend)
             except CellError as failure:
-                worker.kill()
                 attempts -= 1
-                if attempts and failure.outcome is Outcome.CRASHED:
-                    continue
-                raise
-            return worker
+                if failure.outcome in (Outcome.MISSING, Outcome.UNSUPPORTED):  # it started, and said so itself
+                    raise
+                if not attempts or failure.outcome is not Outcome.CRASHED:
+                    reason = f"worker {name!r} cannot be started: {failure.reason}"
+                    raise CellError(Outcome.NOT_TRIED, reason, failure.log_tail) from failure
+
+    def _start(self, name: str, backend: str) -> WorkerProcess:
+        worker = WorkerProcess(name, self.launch)
+        folder = None if self.launch.folder is None else str(self.launch.folder)
+        try:
+            self.environments[name] = worker.request(
+                "hello", Limits.of(START_SECONDS), backend=backend, plugins=self.plugins, folder=folder
+            )
+        except BaseException:  # Ctrl-C too: this one is in no list of workers yet
+            worker.kill()
+            raise
+        return worker
 
     def release(self) -> None:
-        """Let all workers forget their prepared cells; one that does not answer soon, or has grown large, is ended.
+        """Let all workers forget their prepared cells; one that does not answer soon, has grown large or has
+        children, is ended.
 
         A framework keeps what it has compiled: without this, the last cell of a long run would be blamed for it.
         """
@@ -77,7 +93,8 @@ class WorkerPool:
                 continue
             with contextlib.suppress(CellError):  # it ended meanwhile, and with it what it held
                 worker.request("release", Limits.of(STOP_SECONDS))
-            if worker.resident_mb() > LARGE_MB:
+            # what a cell left behind would be counted to the next: its memory, and the time that it takes from it
+            if worker.resident_mb() > LARGE_MB or worker.has_started_others:
                 worker.stop()
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ and replies come back on its original standard output; what frameworks print goe
 """
 
 import contextlib
+import itertools
 import math
 import os
 import select
@@ -13,19 +14,22 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import psutil
 
 from gradest.measurement.outcome import Outcome
+from gradest_bench.results.files import StorageError, open_plain
 from gradest_bench.results.outcomes import CellError
 from gradest_bench.worker import protocol
-from gradest_bench.worker.launch import Launch
+from gradest_bench.worker.family import FAMILY_VARIABLE, adopt_orphans, descendants, end_family, resident_mb
+from gradest_bench.worker.launch import Launch, log_name
 
 _WATCH_SECONDS = 0.05
+_FAMILY_SECONDS = 0.3
 _LOG_TAIL_BYTES = 2000
 STOP_SECONDS = 2.0
-_MEGABYTE = 1 << 20
+_MARKS = itertools.count(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,25 +51,36 @@ class WorkerProcess:
 
     def __init__(self, name: str, launch: Launch) -> None:
         self.name = name
-        self.log_path = launch.logs / f"{name.replace(':', '-')}.log"
+        self.log_path = launch.logs / log_name(name)
         python = launch.pythons.get(name, sys.executable)
-        with self.log_path.open("ab") as log:
+        self._mark = f"{os.getpid()}-{next(_MARKS)}"
+        self._family: list[psutil.Process] = []
+        adopt_orphans()
+        with self._open_log() as log:
             try:
                 self._process = subprocess.Popen(
                     [python, "-m", "gradest_bench.worker"],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
-                    env=launch.environment(),
+                    env={**launch.environment(), FAMILY_VARIABLE: self._mark},
                     start_new_session=True,  # Ctrl-C reaches the sweep alone, which then ends its workers
                 )
             except OSError as error:
                 raise CellError(
-                    Outcome.MISSING, f"the interpreter {python!r} of worker {name!r} cannot be started: {error}"
+                    Outcome.NOT_TRIED, f"the interpreter {python!r} of worker {name!r} cannot be started: {error}"
                 ) from error
         self._log_start = self.log_path.stat().st_size
         self._buffer = b""
         self._next_id = 0
+        self._ended = False
+        self._next_look = 0.0
+
+    def _open_log(self) -> BinaryIO:
+        try:
+            return os.fdopen(open_plain(self.log_path, os.O_WRONLY | os.O_APPEND), "ab")
+        except OSError as error:
+            raise StorageError(f"a worker's log was to be kept in {self.log_path}; {error.strerror}") from error
 
     @property
     def alive(self) -> bool:
@@ -78,11 +93,13 @@ class WorkerProcess:
         return self._process.pid
 
     def resident_mb(self) -> float:
-        """Return the resident memory of the process; 0 if it has died."""
-        try:
-            return float(psutil.Process(self.pid).memory_info().rss / _MEGABYTE)
-        except psutil.Error:  # it has ended, and holds nothing
-            return 0.0
+        """Return the resident memory of the process and of what it started; 0 if it has died."""
+        return resident_mb(self.pid, descendants(self.pid))
+
+    @property
+    def has_started_others(self) -> bool:
+        """Whether processes that it has started are alive."""
+        return bool(descendants(self.pid))
 
     def mark_log(self) -> None:
         """Let the tail of the log begin here."""
@@ -106,14 +123,19 @@ class WorkerProcess:
         self._next_id += 1
         try:
             self._send(protocol.encode({"id": self._next_id, "op": op, **arguments}))
-            reply = protocol.decode(self._receive(limits))
+            reply = protocol.decode_reply(self._receive(limits), request=self._next_id)
+            if self._buffer:
+                raise protocol.ProtocolError(f"one reply was asked for; found another: {self._buffer[:80]!r}")
         except (BrokenPipeError, EOFError):
             raise self._death() from None
         except protocol.ProtocolError as error:
             self.kill()
             raise CellError(Outcome.CRASHED, f"worker {self.name!r}: {error}", self.log_tail()) from error
         if not reply["ok"]:
-            raise CellError(Outcome(reply["outcome"]), reply["reason"], reply.get("traceback", ""))
+            outcome = Outcome(reply["outcome"])
+            if outcome is Outcome.CRASHED:  # it says of itself that it is in no state to go on
+                self.kill()
+            raise CellError(outcome, reply["reason"], reply.get("traceback", ""))
         result: dict[str, Any] = reply["result"]
         return result
 
@@ -142,7 +164,10 @@ class WorkerProcess:
             self.kill()
             reason = f"longer than its limit of {limits.timeout_seconds:g} s"
             raise CellError(Outcome.TIMEOUT, reason, self.log_tail())
-        resident = self.resident_mb()  # 0 if it has died: the pipe says so next
+        if time.monotonic() >= self._next_look:  # it reads the whole table of processes, which takes milliseconds
+            self._family = descendants(self.pid)  # those that it leaves behind when it dies are found by this
+            self._next_look = time.monotonic() + _FAMILY_SECONDS
+        resident = resident_mb(self.pid, self._family)  # 0 if it has died: the pipe says so next
         if resident > limits.memory_limit_mb:
             self.kill()
             reason = f"{resident:.0f} MB resident, more than its limit of {limits.memory_limit_mb:g} MB"
@@ -152,8 +177,8 @@ class WorkerProcess:
         try:
             code = self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self.kill()
-            code = self._process.returncode
+            code = -signal.SIGKILL
+        self.kill()  # what it has started lives on without it
         if code < 0:
             with contextlib.suppress(ValueError):  # a signal without a name: the exit code is said below
                 name = signal.Signals(-code).name
@@ -166,22 +191,23 @@ class WorkerProcess:
         )
 
     def kill(self) -> None:
-        """End the process and what it started, at once."""
-        with contextlib.suppress(ProcessLookupError):  # it has ended already, which is what is asked
-            os.killpg(self.pid, signal.SIGKILL)
+        """End the process and all that it started, at once; it may be called twice."""
+        if self._ended:  # its number may be another process's by now
+            return
+        end_family(self.pid, self._mark, self._family)
         self._process.wait()
         self._close_pipes()
+        self._ended = True
 
     def stop(self) -> None:
-        """Ask the process to end, and kill it if it does not."""
+        """Ask the process to end, kill it if it does not, and end what it started."""
+        self._family = descendants(self.pid) or self._family  # once it has ended, nobody can tell whose they were
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended, or the pipe is closed already
                 self._process.stdin.close()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it is killed with the others
             self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.kill()
-        self._close_pipes()
+        self.kill()
 
     def _close_pipes(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):

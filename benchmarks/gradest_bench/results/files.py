@@ -1,0 +1,83 @@
+"""Writes files so that a reader sees the old one or the new one, and that nothing else than what was asked is written.
+
+A folder of results may be another's: a link in it that leads elsewhere is not followed. This module knows no result.
+"""
+
+import contextlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gradest.errors import GradestError
+
+_MODE = 0o644
+
+
+class StorageError(GradestError):
+    """A file or folder cannot be written or read; what was written before is kept."""
+
+
+def open_plain(path: Path, flags: int) -> int:
+    """Return a descriptor of a plain file, made where there is none; a link, a pipe or a device is refused.
+
+    Raises
+    ------
+    OSError
+        It is no plain file, or cannot be opened.
+    """
+    # without O_NONBLOCK, opening a pipe that nobody reads would wait for ever
+    descriptor = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, _MODE)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(None, "it is no plain file")
+    return descriptor
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give the path of a new file beside `path`, with its ending, which takes its place when the block ends well.
+
+    Raises
+    ------
+    StorageError
+        It cannot be written; what stood there before is as it was.
+    """
+    temporary = None
+    try:
+        # made with O_EXCL and a name that cannot be guessed: nobody can have laid a link there before
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.stem[:50]}-", suffix=path.suffix, dir=path.parent)
+        temporary = Path(name)
+        os.fchmod(descriptor, _MODE & ~_umask())
+        os.close(descriptor)
+        yield temporary
+        _synchronise(temporary)  # else a machine that fails may have the new name and not the new bytes
+        temporary.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}; choose another place") from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):  # it has taken its place, or its folder is gone
+                temporary.unlink()
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file beside `path` and put it in its place. Raises as `replacing` does."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def _synchronise(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    found = os.umask(0o077)  # there is no way to ask without setting it
+    os.umask(found)
+    return found
