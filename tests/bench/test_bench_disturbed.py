@@ -76,7 +76,8 @@ def printed(screen: Console) -> str:
 @pytest.mark.parametrize("disturbed", [True, False])
 def test_in_the_table_of_a_run(disturbed: bool) -> None:
     screen = console()
-    show_records(screen, run_of(disturbed=disturbed).records)
+    run = run_of(disturbed=disturbed)
+    show_records(screen, run.records, run.verdicts)
     rows = [line for line in printed(screen).splitlines() if "numpy" in line and "│" in line]
     assert len(rows) == len(CELLS)
     for row in rows:

@@ -20,6 +20,7 @@ from gradest_bench.results.folders import ROOT, latest_run, runs
 from gradest_bench.results.loading import load
 from gradest_bench.results.run_comparison import compare_runs
 from gradest_bench.results.store import latest, read_records
+from gradest_bench.results.verdict import verdicts
 from gradest_bench.suite.cells import expand
 from gradest_bench.suite.schema import Suite, parse_suite, shipped_suites, suite_text
 from gradest_bench.suite.selection import check_names
@@ -41,7 +42,8 @@ bench.add_command(run)
 def show(folder: Path | None, problem: str | None) -> None:
     """Print the tables of a run, the latest by default."""
     records = list(latest(read_records(folder or latest_run())).values())
-    show_records(open_console(), [r for r in records if problem is None or problem in r.cell.problem.label])
+    shown = [r for r in records if problem is None or problem in r.cell.problem.label]
+    show_records(open_console(), shown, verdicts(records))  # a part is judged as in the whole run
 
 
 @bench.command("list")

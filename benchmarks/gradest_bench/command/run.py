@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from gradest.errors import InvalidInputError
 from gradest.measurement.outcome import Outcome
@@ -13,9 +14,10 @@ from gradest_bench.command.options import CsvOption
 from gradest_bench.command.run_view import ProgressBar, show_outcomes, show_records
 from gradest_bench.command.terminal import open_console
 from gradest_bench.results.folders import latest_run, new_folder
-from gradest_bench.results.outcomes import EXIT_STORAGE, exit_code
+from gradest_bench.results.outcomes import EXIT_STORAGE, EXIT_WRONG, exit_code, worst
 from gradest_bench.results.records import Record
 from gradest_bench.results.store import RESULTS, StorageError, Store
+from gradest_bench.results.verdict import verdicts, wrong_and_unexpected
 from gradest_bench.run.executors import open_executor
 from gradest_bench.run.stopping import stoppable
 from gradest_bench.run.sweep import Sweep
@@ -27,6 +29,9 @@ from gradest_bench.worker.launch import Launch
 
 _MANY_CELLS = 120
 """A run of more cells is shown by its outcomes alone: its tables would scroll away, and the report has them."""
+
+_MOST_WRONG = 3
+"""More cells that are judged wrong are counted, not named."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +71,9 @@ def run(
 ) -> None:
     """Run a shipped SUITE, or that of a TOML file.
 
-    A cell that fails is an outcome; the run goes on. Exit code: 0, or 1 for an error or an invalid estimate, 3 for a
-    crash, 4 for a limit of time or memory, 74 if results cannot be written, 130 if interrupted.
+    A cell that fails is an outcome; the run goes on. Exit code: 0, or 1 for an error or an invalid estimate, 5 for an
+    estimate judged wrong that the suite does not expect, 3 for a crash, 4 for a limit of time or memory, 74 if results
+    cannot be written, 130 if interrupted.
     """
     text = suite_text(suite)
     parsed = parse_suite(text, origin=suite)
@@ -102,12 +108,19 @@ def _execute(request: _Request, executor: str | None, console: Console) -> int:
     except StorageError as error:
         click.echo(f"gradest: {error}", err=True)
         return EXIT_STORAGE
+    judged = verdicts(records)
     if len(records) > _MANY_CELLS:
         show_outcomes(console, records)
     else:
-        show_records(console, records)
+        show_records(console, records, judged)
     console.print(f"results: {folder}   report: gradest bench report {folder}", highlight=False, soft_wrap=True)
-    return exit_code(Outcome(record.outcome) for record in records if not record.expected)
+    wrong = wrong_and_unexpected(records, judged)
+    if wrong:
+        titles = "; ".join(f"{record.cell.title}: {judged[record.key][1]}" for record in wrong[:_MOST_WRONG])
+        more = f"; and {len(wrong) - _MOST_WRONG} more" if len(wrong) > _MOST_WRONG else ""
+        console.print(f"[bold red]{len(wrong)} judged wrong[/]: {escape(titles + more)}", highlight=False)
+    code = exit_code(Outcome(record.outcome) for record in records if not record.expected)
+    return worst([code, EXIT_WRONG if wrong else 0])
 
 
 def _sweep(request: _Request, executor: str | None, console: Console) -> list[Record]:

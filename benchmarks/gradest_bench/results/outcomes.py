@@ -13,6 +13,8 @@ DONE = frozenset({Outcome.OK, Outcome.UNSUPPORTED, Outcome.INVALID})
 
 EXIT_STORAGE = 74
 """The exit code for results that could not be written (EX_IOERR of sysexits.h)."""
+EXIT_WRONG = 5
+"""The exit code for an estimate that was measured and judged wrong, where its suite does not expect it."""
 EXIT_CODES = {
     Outcome.OK: 0,
     Outcome.UNSUPPORTED: 0,
@@ -24,7 +26,7 @@ EXIT_CODES = {
     Outcome.OUT_OF_MEMORY: 4,
     Outcome.INTERRUPTED: 130,
 }
-_SEVERITY = (130, 1, 3, 4, 0)
+_SEVERITY = (130, 1, EXIT_WRONG, 3, 4, 0)
 """Exit codes, the worst first: an error is a fault to mend, a limit of time or memory may be the machine's."""
 
 
@@ -34,7 +36,12 @@ def exit_code(outcomes: Iterable[Outcome]) -> int:
     0: all measured, unsupported or not installed; 1: an error or an invalid estimate; 3: a crash; 4: a limit of time
     or memory; 130: interrupted.
     """
-    found = {EXIT_CODES[outcome] for outcome in outcomes}
+    return worst(EXIT_CODES[outcome] for outcome in outcomes)
+
+
+def worst(codes: Iterable[int]) -> int:
+    """Return the exit code that comes first in severity; 0 for none."""
+    found = set(codes)
     return next((code for code in _SEVERITY if code in found), 0)
 
 

@@ -63,6 +63,16 @@ class Record(msgspec.Struct, kw_only=True):
         return self.timing is not None and self.timing.disturbed
 
 
+def z_score(record: Record) -> float | None:
+    """Return how many standard errors the measured relative MSE lies above the predicted one; None without either."""
+    scatter = record.accuracy.get("replicates") or {}
+    predicted = (record.accuracy.get("predicted") or {}).get("relative_mse")
+    if predicted is None or "relative_mse_error" not in scatter:
+        return None
+    error = number(scatter["relative_mse_error"])
+    return (number(scatter["relative_mse"]) - number(predicted)) / error if error > 0 else None
+
+
 def rounds_of(timing: Timing) -> list[list[float]]:
     """Return the wall seconds of the samples of a cell, those of one round together."""
     parts, start = [], 0

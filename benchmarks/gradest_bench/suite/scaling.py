@@ -10,6 +10,8 @@ import msgspec
 from gradest.errors import InvalidInputError
 from gradest_bench.suite.schema import Suite, parse_suite
 
+LEAST_SEEDS = 8
+"""Fewer seeds say too little of a scatter to judge it by; a suite that states fewer keeps them."""
 _SCALED_BY = "# run with --budget "
 
 
@@ -51,7 +53,7 @@ def parse_as_run(text: str, *, origin: str) -> Suite:
 
 
 def _scaled_seeds(seeds: list[int], factor: float) -> list[int]:
-    count = max(min(2, len(seeds)), round(len(seeds) * factor))  # a scatter needs two
+    count = max(min(LEAST_SEEDS, len(seeds)), round(len(seeds) * factor))
     if count <= len(seeds):
         return seeds[:count]
     start = max(seeds) + 1  # the seeds of the suite stay, so that their estimates are the same

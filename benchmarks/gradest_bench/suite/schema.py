@@ -20,7 +20,7 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seed = Annotated[int, msgspec.Meta(ge=0)]
 Measure = Literal["time", "accuracy", "memory"]
-Expected = Literal["unsupported", "missing", "invalid", "error", "timeout", "out_of_memory", "crashed"]
+Expected = Literal["unsupported", "missing", "invalid", "error", "timeout", "out_of_memory", "crashed", "wrong"]
 
 
 def _default(*items: Any) -> Any:
@@ -44,7 +44,8 @@ class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """States one full grid: every problem with every estimator on every backend, dtype, kernel and device.
 
-    `seeds` and `measure` stand in for those of the suite where given. Outcomes listed in `expect` do not fail a run.
+    `seeds` and `measure` stand in for those of the suite where given. Outcomes listed in `expect` do not fail a run,
+    nor does the verdict "wrong" where it is listed.
     """
 
     problems: Annotated[list[Named], msgspec.Meta(min_length=1)]
