@@ -114,6 +114,8 @@ class ReplicateAccuracy:
         How many estimates held NaN or infinity; if any, the other numbers are NaN.
     slopes
         `<estimate, target> / ||target||^2` of each estimate, of which `scale` is the mean.
+    squared_errors
+        `||estimate - target||^2 / ||target||^2` of each, of which `relative_mse` is the mean.
     bias_p_value
         Of there being no bias across the target (`gradest.measurement.sign_test`); None where the estimates are too
         large to be kept together.
@@ -129,6 +131,7 @@ class ReplicateAccuracy:
     cosine: float
     nonfinite: int = 0
     slopes: tuple[float, ...] = ()
+    squared_errors: tuple[float, ...] = ()
     bias_p_value: float | None = None
 
 
@@ -178,6 +181,7 @@ def accuracy_of_replicates(estimates: Iterable[Vector], target: Vector) -> Repli
         cosine=float(np.mean(cosines)),
         nonfinite=nonfinite,
         slopes=tuple(slopes),
+        squared_errors=tuple(errors),
         bias_p_value=_bias_p_value(across),
     )
 

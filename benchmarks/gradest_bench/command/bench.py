@@ -82,12 +82,17 @@ def check_suite(suite: str) -> None:
 @bench.command("compare")
 @click.argument("before", type=_FOLDER)
 @click.argument("after", type=_FOLDER)
+@click.option("--strict", is_flag=True, help="Exit code 3 also where any time could not be told.")
 @click.pass_context
-def compare_two(context: click.Context, before: Path, after: Path) -> None:
-    """Compare two runs, cell by cell. Exit code 1 if anything became slower, less accurate, or stopped working."""
+def compare_two(context: click.Context, before: Path, after: Path, *, strict: bool) -> None:
+    """Compare two runs, cell by cell.
+
+    Exit code 1 if anything became slower, less accurate, or stopped working; 3 if no time could be judged, as the
+    workers were started too few times.
+    """
     found = compare_runs(load(before), load(after))
     show_run_comparison(open_console(), found)
-    context.exit(1 if found.worse else 0)
+    context.exit(found.exit_code(strict=strict))
 
 
 @bench.command("export")

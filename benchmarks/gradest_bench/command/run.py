@@ -22,7 +22,7 @@ from gradest_bench.run.executors import open_executor
 from gradest_bench.run.stopping import stoppable
 from gradest_bench.run.sweep import Sweep
 from gradest_bench.suite.cells import Cell
-from gradest_bench.suite.scaling import scaled, text_as_run
+from gradest_bench.suite.scaling import repeated, scaled, text_as_run
 from gradest_bench.suite.schema import Suite, parse_suite, suite_text
 from gradest_bench.suite.selection import check_names, chosen_cells
 from gradest_bench.worker.launch import Launch
@@ -55,6 +55,7 @@ class _Request:
 @click.option("--python", "pythons", multiple=True, metavar="BACKEND[:VARIANT]=PATH", help="Interpreter of a worker.")
 @click.option("--executor", help="local:N, dask:ADDRESS or module:callable.")
 @click.option("--budget", default=1.0, show_default=True, help="Multiplies repetitions, seconds and seeds.")
+@click.option("--repeat", is_flag=True, help="Start the workers 7 times, 5 rounds each: for `gradest bench compare`.")
 @click.option("--threads", default=1, show_default=True, help="Threads of each library in each worker.")
 @click.pass_context
 def run(
@@ -67,6 +68,7 @@ def run(
     pythons: tuple[str, ...],
     executor: str | None,
     budget: float,
+    repeat: bool,
     threads: int,
 ) -> None:
     """Run a shipped SUITE, or that of a TOML file.
@@ -79,10 +81,12 @@ def run(
     parsed = parse_suite(text, origin=suite)
     check_names(parsed)
     parsed = scaled(parsed, budget)
+    if repeat:
+        parsed = repeated(parsed)
     interpreters = _pythons(pythons)
     cells = chosen_cells(parsed, backends=backends, estimators=estimators, pythons=interpreters)
     # a resume must be of the same text: what --budget changes is part of it
-    as_run = text_as_run(text, budget)
+    as_run = text_as_run(text, budget, repeat=repeat)
     folder = _folder(parsed.name, as_run, out, resume=resume)
     request = _Request(parsed, as_run, cells, folder, interpreters, threads)
     context.exit(_execute(request, executor, open_console()))

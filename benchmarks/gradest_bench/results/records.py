@@ -1,6 +1,7 @@
 """Defines the record of one cell: plain data, one line of `results.jsonl`, with the version of its schema.
 
-History of the schema: 1, the first.
+History of the schema: 1, the first; 2, times of several starts of the workers (a record of 1 has one), and of a
+stochastic estimate the slope and the squared error of each seed.
 
 JSON has no NaN: numbers that are not finite are kept as the texts "nan", "inf" and "-inf" (msgspec would write null).
 This module knows no file and no process.
@@ -16,7 +17,7 @@ from gradest.measurement.findings import Counts
 from gradest.measurement.timing import Timing
 from gradest_bench.suite.cells import Cell
 
-SCHEMA = 1
+SCHEMA = 2
 
 COMPARABLE = ("machine", "processor", "cores", "system")
 """The keys of a machine that must agree for two times to be compared."""
@@ -80,6 +81,15 @@ def rounds_of(timing: Timing) -> list[list[float]]:
         parts.append(timing.wall_seconds[start : start + count])
         start += count
     return parts
+
+
+def starts_of(timing: Timing) -> list[list[list[float]]]:
+    """Return the rounds of a cell, those of one start of the workers together; a record of schema 1 has one start."""
+    rounds, found, start = rounds_of(timing), [], 0
+    for count in timing.starts or [len(rounds)]:
+        found.append(rounds[start : start + count])
+        start += count
+    return [block for block in found if block]
 
 
 def plain(value: Any) -> Any:

@@ -64,10 +64,13 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """States how long each cell is measured, and what ends it.
 
-    `repetitions` rounds go over all cells; over all rounds a cell gets at least `minimum_samples` timed samples and
-    `minimum_seconds`. The limits hold for one cell: its time in a worker, all told, and that worker's resident memory.
+    The workers are started `starts` times, and each time `repetitions` rounds go over all cells: runs whose times are
+    to be compared need several, as a process may be slow as a whole. Over all rounds of a start a cell gets at least
+    `minimum_samples` timed samples and `minimum_seconds`. The limits hold for one cell: its time in a worker, all told,
+    for each start; and that worker's resident memory.
     """
 
+    starts: Count = 1
     repetitions: Count = 5
     minimum_samples: Count = 5
     minimum_seconds: Positive = 0.25
