@@ -18,6 +18,8 @@ from gradest.measurement.timing import Timing
 from gradest_bench.suite.cells import Cell
 
 SCHEMA = 2
+READABLE = (1, 2)
+"""The schemas whose lines are read as records of today: fields that they lack have defaults."""
 
 COMPARABLE = ("machine", "processor", "cores", "system")
 """The keys of a machine that must agree for two times to be compared."""

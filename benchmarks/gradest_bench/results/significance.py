@@ -8,7 +8,7 @@ and no file.
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,32 +75,30 @@ def ratios_with_law(before: Logs, after: Logs, *, paired: bool, false_change: fl
     false_change
         The probability that any of these intervals leaves out 1 though the code is the same.
     """
-    labelled = _paired(before, after) if paired else _apart(before, after)
-    estimates, errors = next(labelled)
-    largest = [_largest(estimates, errors), *(_largest(*relabelled) for relabelled in labelled)]
+    estimates, errors = _paired(before, after) if paired else _apart(before, after)  # observed labelling first
+    sizes = np.abs(estimates)
+    # a run against itself has neither a change nor a spread
+    statistics = np.divide(sizes, errors, out=np.where(sizes > 0, np.inf, 0.0), where=errors > 0)
+    largest = np.sort(statistics.max(axis=0))
     # the observed labelling is one of all: with it among them, the rate is exact and not merely close
-    critical = sorted(largest)[math.ceil((1 - false_change) * len(largest)) - 1]
+    critical = float(largest[math.ceil((1 - false_change) * len(largest)) - 1])
     return [
         Ratio(math.exp(e), math.exp(e - critical * se), math.exp(e + critical * se))
-        for e, se in zip(estimates.tolist(), errors.tolist(), strict=True)
+        for e, se in zip(estimates[:, 0].tolist(), errors[:, 0].tolist(), strict=True)
     ]
 
 
-def _largest(estimates: Logs, errors: Logs) -> float:
-    sizes = np.abs(estimates)
-    # a run against itself has neither a change nor a spread
-    return float(np.max(np.divide(sizes, errors, out=np.where(sizes > 0, np.inf, 0.0), where=errors > 0)))
-
-
 def _moderated(variances: Logs, degrees: int) -> Logs:
-    """Return variances shrunk towards what is common: the median over cells, of which chi-square's is taken off."""
-    common = float(np.median(variances)) * degrees / chi2_quantile(0.5, degrees_of_freedom=float(degrees))
-    shrunk: Logs = (_LENT_DEGREES * common + degrees * variances) / (_LENT_DEGREES + degrees)
+    """Return variances `(cells, labellings)` shrunk towards their median over cells, from which the law's is taken."""
+    # rounding may leave the variance of equal numbers below zero
+    found = np.maximum(variances, 0.0)
+    common = np.median(found, axis=0) * degrees / chi2_quantile(0.5, degrees_of_freedom=float(degrees))
+    shrunk: Logs = (_LENT_DEGREES * common + degrees * found) / (_LENT_DEGREES + degrees)
     return shrunk
 
 
-def _paired(before: Logs, after: Logs) -> Iterator[tuple[Logs, Logs]]:
-    """Yield estimates and standard errors as observed, then for every exchange of A and B in whole blocks."""
+def _paired(before: Logs, after: Logs) -> tuple[Logs, Logs]:
+    """Return estimates and errors `(cells, labellings)` for every exchange of A and B in whole blocks."""
     differences = after - before
     count = differences.shape[1]
     # turning all signs round leaves every size as it is: half of them are enough
@@ -109,31 +107,34 @@ def _paired(before: Logs, after: Logs) -> Iterator[tuple[Logs, Logs]]:
     else:
         drawn = np.random.default_rng(_SEED).integers(0, 2, (_MOST_RELABELLINGS, count)) * 2.0 - 1.0
         signs = np.vstack([np.ones(count), drawn])
-    for sign in signs:  # the first one changes nothing
-        swapped = differences * sign
-        variances = swapped.var(axis=1, ddof=1)
-        yield swapped.mean(axis=1), np.sqrt(_moderated(variances, count - 1) / count)
+    means = differences @ signs.T / count
+    squares = np.sum(differences**2, axis=1, keepdims=True)  # of which no sign changes anything
+    variances = (squares - count * means**2) / (count - 1)
+    return means, np.sqrt(_moderated(variances, count - 1) / count)
 
 
-def _apart(before: Logs, after: Logs) -> Iterator[tuple[Logs, Logs]]:
-    """Yield estimates and standard errors as observed, then for every choice of the blocks that are called A."""
+def _apart(before: Logs, after: Logs) -> tuple[Logs, Logs]:
+    """Return estimates and errors `(cells, labellings)` for every choice of the blocks that are called A."""
     together = np.hstack([before, after])
     first, count = before.shape[1], together.shape[1]
-    for chosen in _choices(count, first):
-        mask = np.zeros(count, dtype=bool)
-        mask[chosen] = True
-        a, b = together[:, mask], together[:, ~mask]
-        degrees = count - 2
-        pooled = (a.var(axis=1) * a.shape[1] + b.var(axis=1) * b.shape[1]) / degrees
-        spread = 1 / a.shape[1] + 1 / b.shape[1]
-        yield b.mean(axis=1) - a.mean(axis=1), np.sqrt(_moderated(pooled, degrees) * spread)
+    centred = together - together.mean(axis=1, keepdims=True)  # squares are subtracted below: small ones lose less
+    chosen = _choices(count, first)
+    a = centred @ chosen.T / first
+    b = centred @ (1.0 - chosen).T / (count - first)
+    degrees = count - 2
+    squares = np.sum(centred**2, axis=1, keepdims=True)
+    pooled = (squares - first * a**2 - (count - first) * b**2) / degrees
+    return b - a, np.sqrt(_moderated(pooled, degrees) * (1 / first + 1 / (count - first)))
 
 
-def _choices(count: int, first: int) -> Iterator[list[int]]:
+def _choices(count: int, first: int) -> NDArray[np.float64]:
+    """Return which blocks are called A, `(labellings, count)` of zeros and ones, the observed choice first."""
     if math.comb(count, first) <= _MOST_RELABELLINGS:
-        yield from (list(chosen) for chosen in itertools.combinations(range(count), first))
-        return
-    yield list(range(first))
-    generator = np.random.default_rng(_SEED)
-    for _ in range(_MOST_RELABELLINGS):
-        yield generator.permutation(count)[:first].tolist()
+        places = [list(chosen) for chosen in itertools.combinations(range(count), first)]
+    else:
+        generator = np.random.default_rng(_SEED)
+        drawn = [generator.permutation(count)[:first].tolist() for _ in range(_MOST_RELABELLINGS)]
+        places = [list(range(first)), *drawn]
+    chosen = np.zeros((len(places), count))
+    np.put_along_axis(chosen, np.array(places), 1.0, axis=1)
+    return chosen
