@@ -56,7 +56,7 @@ def sign_test(products: NDArray[np.float64]) -> float:
 
 def least_p_value(count: int) -> float:
     """Return the smallest p-value that `count` vectors can have."""
-    return 1.0 / min(2 ** (count - 1), MOST_DRAWS)
+    return 1.0 / min(int(2 ** (count - 1)), MOST_DRAWS)
 
 
 def _signs(start: int, count: int) -> NDArray[np.float64]:

@@ -89,7 +89,8 @@ def _scattered(a: Record, b: Record, family: int) -> AccuracyChange:
     """Compare squared errors seed by seed: both runs drew the same directions, whose chance is in both."""
     x, y = (record.accuracy["replicates"] for record in (a, b))
     before, after = number(x["relative_mse"]), number(y["relative_mse"])
-    verdict = _paired_word(*(np.array([number(e) for e in s.get("squared_errors") or ()]) for s in (x, y)), family)
+    first, second = (np.array([number(e) for e in s.get("squared_errors") or ()]) for s in (x, y))
+    verdict = _paired_word(first, second, family)
     if not (math.isfinite(before) and math.isfinite(after)):
         verdict = _word(before, after, 0.0, 1.0)
     return AccuracyChange(b.cell.title, "relative MSE", before, after, verdict)

@@ -22,7 +22,7 @@ from typing import Any, Self
 import msgspec
 
 from gradest.errors import GradestError, InvalidInputError
-from gradest_bench.results.records import COMPARABLE, READABLE, Record, plain
+from gradest_bench.results.records import COMPARABLE, READABLE, SCHEMA, Record, plain
 
 RESULTS = "results.jsonl"
 ENVIRONMENT = "environment.json"
@@ -164,7 +164,7 @@ class Store:
         path = self.folder / ENVIRONMENT
         known = read_environment(self.folder)
         if not known:
-            known = {"schema": READABLE, "machine": machine, "workers": {}}
+            known = {"schema": SCHEMA, "machine": machine, "workers": {}}
         differing = [key for key in COMPARABLE if known["machine"].get(key) != machine.get(key)]
         if differing and elsewhere:
             libraries = {**libraries, "machine": machine}
@@ -217,7 +217,7 @@ def read_records(folder: Path) -> Iterator[Record]:
             found = json.loads(line)
             if found.get("schema") not in READABLE:
                 raise StorageError(
-                    f"{path}, line {number}: a schema of {READABLE} was asked for; found {found.get('schema')}"
+                    f"{path}, line {number}: schema {READABLE[0]} to {SCHEMA} was asked for; found {found.get('schema')}"
                 )
             yield msgspec.convert(found, Record)
         except (ValueError, msgspec.ValidationError) as error:
