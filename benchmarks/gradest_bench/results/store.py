@@ -217,7 +217,7 @@ def read_records(folder: Path) -> Iterator[Record]:
             found = json.loads(line)
             if found.get("schema") not in READABLE:
                 raise StorageError(
-                    f"{path}, line {number}: schema {READABLE[0]} to {SCHEMA} was asked for; found {found.get('schema')}"
+                    f"{path}, line {number}: schema 1 to {SCHEMA} was asked for; found {found.get('schema')}"
                 )
             yield msgspec.convert(found, Record)
         except (ValueError, msgspec.ValidationError) as error:
