@@ -13,9 +13,13 @@ import numpy as np
 
 from gradest.errors import InvalidInputError
 from gradest.layout import Layout
+from gradest.measurement.sign_test import sign_test
 from gradest.operations import NumpyArray
 
 Vector = NumpyArray
+
+_MOST_KEPT_ENTRIES = 1 << 22
+"""Entries of all estimates together up to which they are kept, for what needs them side by side."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,13 @@ class ReplicateAccuracy:
         The mean cosine of a single estimate with the target.
     nonfinite
         How many estimates held NaN or infinity; if any, the other numbers are NaN.
+    slopes
+        `<estimate, target> / ||target||^2` of each estimate, of which `scale` is the mean.
+    squared_errors
+        `||estimate - target||^2 / ||target||^2` of each, of which `relative_mse` is the mean.
+    bias_p_value
+        Of there being no bias across the target (`gradest.measurement.sign_test`); None where the estimates are too
+        large to be kept together.
     """
 
     replicates: int
@@ -119,10 +130,15 @@ class ReplicateAccuracy:
     scale_half_width: float
     cosine: float
     nonfinite: int = 0
+    slopes: tuple[float, ...] = ()
+    squared_errors: tuple[float, ...] = ()
+    bias_p_value: float | None = None
 
 
 def accuracy_of_replicates(estimates: Iterable[Vector], target: Vector) -> ReplicateAccuracy:
-    """Return how independent estimates, each `(P,)`, scatter around a target `(P,)`; holds two vectors, not R.
+    """Return how independent estimates, each `(P,)`, scatter around a target `(P,)`.
+
+    It holds R vectors while these have few entries together, and else two.
 
     Raises
     ------
@@ -134,6 +150,7 @@ def accuracy_of_replicates(estimates: Iterable[Vector], target: Vector) -> Repli
     if not norm > 0:
         raise InvalidInputError("relative accuracy asks for a target that is not zero; found a zero (or NaN) target")
     mean = np.zeros_like(exact)
+    across: list[Vector] | None = []
     spread, errors, slopes, cosines, nonfinite = 0.0, [], [], [], 0
     for count, estimate in enumerate(estimates, start=1):
         if not np.isfinite(estimate).all():
@@ -144,6 +161,10 @@ def accuracy_of_replicates(estimates: Iterable[Vector], target: Vector) -> Repli
         spread += float(np.dot(step, value - mean))  # Welford 1962, doi:10.1080/00401706.1962.10490022, summed
         errors.append(float(np.sum((value - exact / norm) ** 2)))
         slopes.append(float(np.dot(value, exact) / norm))
+        if across is not None:
+            across.append(value - slopes[-1] * exact / norm)
+            if count * exact.size > _MOST_KEPT_ENTRIES:
+                across = None
         length = float(np.linalg.norm(value))
         cosines.append(slopes[-1] / length if length > 0 else math.nan)
     replicates = len(errors)
@@ -159,7 +180,17 @@ def accuracy_of_replicates(estimates: Iterable[Vector], target: Vector) -> Repli
         scale_half_width=float(1.96 * np.std(slopes, ddof=1) / math.sqrt(replicates)),
         cosine=float(np.mean(cosines)),
         nonfinite=nonfinite,
+        slopes=tuple(slopes),
+        squared_errors=tuple(errors),
+        bias_p_value=_bias_p_value(across),
     )
+
+
+def _bias_p_value(across: "list[Vector] | None") -> float | None:
+    if across is None:
+        return None
+    stacked = np.stack(across)
+    return sign_test(stacked @ stacked.T)
 
 
 def _norm(vector: Vector) -> Any:

@@ -49,6 +49,8 @@ class Timing:
         For each sample: wall and processor seconds a call, and how many calls it has.
     rounds
         The number of samples of each round.
+    starts
+        The number of rounds of each start of the workers; empty for one start.
     median_seconds, iqr_seconds
         Of the wall seconds; the interquartile range is None for fewer than two samples.
     cpu_wall_ratio, disturbed
@@ -65,6 +67,7 @@ class Timing:
     cpu_seconds: list[float] = field(default_factory=list)
     loops: list[int] = field(default_factory=list)
     rounds: list[int] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
     median_seconds: float | None = None
     iqr_seconds: float | None = None
     cpu_wall_ratio: float | None = None
@@ -74,8 +77,8 @@ class Timing:
     to_backend_seconds: float | None = None
     to_numpy_seconds: float | None = None
 
-    def with_blocks(self, blocks: Sequence[Block], *, on_processor: bool) -> "Timing":
-        """Return the times with all that follows from the blocks, one a round.
+    def with_blocks(self, blocks: Sequence[Block], *, on_processor: bool, starts: Sequence[int] = ()) -> "Timing":
+        """Return the times with all that follows from the blocks, one a round, and how many each start has.
 
         `on_processor` says that the work is done by the processor: only then is waiting a sign of disturbance.
         """
@@ -93,6 +96,7 @@ class Timing:
             cpu_seconds=cpus,
             loops=loops,
             rounds=[len(block.wall_seconds) for block in blocks],
+            starts=list(starts),
             median_seconds=middle,
             iqr_seconds=_interquartile_range(walls),
             cpu_wall_ratio=ratio,

@@ -3,6 +3,7 @@
 This module must not know function values or baselines: those are in `smoothing`.
 """
 
+import math
 from collections.abc import Sequence
 
 from gradest.directions.laws import law_of
@@ -51,7 +52,16 @@ def predict_forward_gradient(
         cosine=linear_cosine(
             distribution, baseline="antithetic", num_parameters=num_parameters, num_samples=num_samples
         ),
+        slope_variation=_slope_variation(distribution, num_samples=num_samples),
     )
+
+
+def _slope_variation(distribution: str, *, num_samples: int) -> float | None:
+    """Return sqrt(2/N) for the laws under which (g.v)^2 varies as a squared normal number, or less."""
+    # the squared slope on a direction of the sphere is a beta variable and that of signs sub-Gaussian: both lie below
+    # chi-square; a frame's directions are drawn alike and tied so that their slopes vary less still
+    lighter = ("normal", "rademacher", "sphere", "orthogonal")
+    return math.sqrt(2.0 / num_samples) if distribution in lighter else None
 
 
 def predict_pathwise(distribution: str, *, num_samples: int, sigma: float, model: LocalModel) -> Prediction:

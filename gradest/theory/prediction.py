@@ -42,6 +42,9 @@ class Prediction:
         Author, year, DOI or arXiv id, or "derived" with the statement it follows from.
     cosine
         E cos(g_hat, g), the mean cosine of a single estimate with the gradient; None where no formula is known.
+    slope_variation
+        An upper bound, for the f at hand, of the standard deviation of `<g_hat, g> / |g|^2` over its mean, where that
+        slope is a mean of squares; None where none is known. Exact figures count as bounds.
 
     Examples
     --------
@@ -57,6 +60,7 @@ class Prediction:
     bias_order: int | None
     source: str
     cosine: float | None = None
+    slope_variation: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

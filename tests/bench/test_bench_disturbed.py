@@ -16,7 +16,6 @@ from gradest import get_problem
 from gradest.measurement.compare import CellResult, compare
 from gradest.measurement.timing import Timing
 from gradest_bench.command.compare_view import show_comparison
-from gradest_bench.command.run_comparison_view import show_run_comparison
 from gradest_bench.command.run_view import show_records
 from gradest_bench.report.compare_figure import comparison_figures
 from gradest_bench.report.figure import Axis, Figure, Point, Series
@@ -29,7 +28,6 @@ from gradest_bench.report.units import DISTURBED, DISTURBED_LABEL, DISTURBED_MEA
 from gradest_bench.results.export import export
 from gradest_bench.results.loading import Run
 from gradest_bench.results.records import Memory, Record
-from gradest_bench.results.run_comparison import compare_runs
 from gradest_bench.suite.cells import expand
 from gradest_bench.suite.schema import parse_suite
 
@@ -76,7 +74,8 @@ def printed(screen: Console) -> str:
 @pytest.mark.parametrize("disturbed", [True, False])
 def test_in_the_table_of_a_run(disturbed: bool) -> None:
     screen = console()
-    show_records(screen, run_of(disturbed=disturbed).records)
+    run = run_of(disturbed=disturbed)
+    show_records(screen, run.records, run.verdicts)
     rows = [line for line in printed(screen).splitlines() if "numpy" in line and "│" in line]
     assert len(rows) == len(CELLS)
     for row in rows:
@@ -162,18 +161,6 @@ def test_in_the_table_and_the_figure_of_compare(disturbed: bool) -> None:
     (point,) = figure.series[0].points
     assert point.pale is disturbed
     assert bool(LINES.search(point.tip)) is disturbed
-
-
-@pytest.mark.parametrize("disturbed", [True, False])
-def test_in_the_comparison_of_two_runs(disturbed: bool) -> None:
-    found = compare_runs(run_of(disturbed=False), run_of(disturbed=disturbed, factor=3.0))
-    screen = console()
-    show_run_comparison(screen, found)
-    rows = [line for line in printed(screen).splitlines() if "│" in line]
-    assert len(rows) == len(CELLS)
-    for row in rows:
-        assert ("3.000~" in row and "disturbed" in row) is disturbed
-        assert ("slower" in row) is not disturbed
 
 
 def test_in_what_is_exported(tmp_path: Path) -> None:

@@ -44,4 +44,5 @@ def test_it_is_reported_and_compared(folder: Path) -> None:
 def test_the_commands_take_it(folder: Path) -> None:
     for command in (["show", str(folder)], ["report", str(folder)], ["compare", str(folder), str(folder)]):
         result = CliRunner().invoke(main, ["bench", *command])
-        assert result.exit_code == 0, (command, result.output)
+        # one start of the workers says nothing of times: what cannot be judged is no success
+        assert result.exit_code == (3 if command[0] == "compare" else 0), (command, result.output)

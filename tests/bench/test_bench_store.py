@@ -116,7 +116,7 @@ def test_other_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / RESULTS
     found = json.loads(path.read_bytes())
     path.write_text(json.dumps({**found, "schema": 99}) + "\n", encoding="utf-8")
-    with pytest.raises(StorageError, match="schema 1 was asked for; found 99"):
+    with pytest.raises(StorageError, match="schema 1 to 2 was asked for; found 99"):
         list(read_records(tmp_path))
 
 
@@ -134,4 +134,4 @@ def test_record_is_one_line_of_plain_json(tmp_path: Path) -> None:
     run_suite(faulty_suite("none", "raise"), tmp_path)
     for line in (tmp_path / RESULTS).read_text(encoding="utf-8").splitlines():
         found = json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-        assert msgspec.convert(found, Record).schema == 1
+        assert msgspec.convert(found, Record).schema == 2

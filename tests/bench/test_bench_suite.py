@@ -126,7 +126,7 @@ def test_budget_scales_effort_and_leaves_limits() -> None:
     suite = parse_suite(GOOD)
     half, double = scaled(suite, 0.5), scaled(suite, 2)
     assert (half.budget.repetitions, double.budget.repetitions) == (2, 8)
-    assert (half.seeds, double.seeds) == ([0, 1], [0, 1, 2, 3, 4, 5, 6, 7])
+    assert (half.seeds, double.seeds) == ([0, 1, 2, 3], [0, 1, 2, 3, 4, 5, 6, 7])
     assert half.budget.timeout_seconds == suite.budget.timeout_seconds
     with pytest.raises(InvalidInputError, match="positive"):
         scaled(suite, 0)

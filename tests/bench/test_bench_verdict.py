@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from support.bench_runs import faults_on_path, run_suite
@@ -9,8 +10,9 @@ from support.bench_runs import faults_on_path, run_suite
 from gradest import get_problem
 from gradest.measurement.smoothed import smoothed_reference
 from gradest.problems.quadratic import Quadratic
+from gradest_bench.results.loading import flat_row
 from gradest_bench.results.records import Record
-from gradest_bench.results.verdict import AGREES, UNJUDGED, WRONG, verdict
+from gradest_bench.results.verdict import AGREES, UNJUDGED, WRONG, verdict, verdicts
 from gradest_bench.worker.identity import matrix_product_flops
 
 __all__ = ["faults_on_path"]
@@ -26,6 +28,7 @@ estimators = [
     { name = "support.bench_faults:ScaledES", label = "{factor}", fields = { num_samples = 200 }, vary = { factor = [1.0, 0.5, 2.0, -1.0, 100.0] } },
     { name = "es-rank", label = "rank" },
     { name = "forward-gradient", label = "forward gradient" },
+    { name = "forward-gradient", label = "forward gradient, N = 8", fields = { num_samples = 8 } },
     { name = "fd-forward", label = "absurd step", fields = { step = 3.0 } },
 ]
 """  # noqa: E501 - TOML keeps an inline table on one line
@@ -48,11 +51,12 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Record]:
         ("100", WRONG),
         ("rank", UNJUDGED),
         ("forward gradient", AGREES),
+        ("forward gradient, N = 8", AGREES),
         ("absurd step", WRONG),
     ],
 )
 def test_verdict(label: str, expected: str, records: dict[str, Record]) -> None:
-    found, reason = verdict(records[label])
+    found, reason = verdicts(records.values())[records[label].key]
     assert found == expected, reason
     assert bool(reason) == (expected == WRONG)
 
@@ -62,6 +66,17 @@ def test_prediction_stands_beside_the_measurement(records: dict[str, Record]) ->
     assert accuracy["predicted"]["relative_mse"] == pytest.approx((8 + 1) / 200)
     assert accuracy["replicates"]["relative_mse"] == pytest.approx((8 + 1) / 200, rel=0.5)
     assert accuracy["replicates"]["replicates"] == 16
+    scatter = accuracy["replicates"]
+    z = (scatter["relative_mse"] - accuracy["predicted"]["relative_mse"]) / scatter["relative_mse_error"]
+    assert flat_row(records["1"], (AGREES, ""))["relative_mse_z"] == pytest.approx(z)
+
+
+def test_verdict_of_estimates_without_slopes_says_to_run_anew(records: dict[str, Record]) -> None:
+    accuracy = records["1"].accuracy
+    kept = {name: dict(accuracy[name], slopes=()) for name in ("replicates", "smoothed")}
+    old = msgspec.structs.replace(records["1"], accuracy=accuracy | kept)
+    assert verdict(old)[0] == UNJUDGED
+    assert "anew" in verdict(old)[1]
     assert set(accuracy["blocks"]) == {"x"}
 
 

@@ -21,6 +21,7 @@ from gradest_bench.results.folders import ROOT, latest_run, runs
 from gradest_bench.results.loading import load
 from gradest_bench.results.run_comparison import compare_runs
 from gradest_bench.results.store import latest, read_records
+from gradest_bench.results.verdict import verdicts
 from gradest_bench.suite.cells import expand
 from gradest_bench.suite.schema import Suite, parse_suite, shipped_suites, suite_folder, suite_text
 from gradest_bench.worker.trial import check_names
@@ -42,7 +43,8 @@ bench.add_command(run)
 def show(folder: Path | None, problem: str | None) -> None:
     """Print the tables of a run, the latest by default."""
     records = list(latest(read_records(folder or latest_run())).values())
-    show_records(open_console(), [r for r in records if problem is None or problem in r.cell.problem.label])
+    shown = [r for r in records if problem is None or problem in r.cell.problem.label]
+    show_records(open_console(), shown, verdicts(records))  # a part is judged as in the whole run
 
 
 @bench.command("list")
@@ -84,12 +86,17 @@ def check_suite(suite: str) -> None:
 @bench.command("compare")
 @click.argument("before", type=_FOLDER)
 @click.argument("after", type=_FOLDER)
+@click.option("--strict", is_flag=True, help="Exit code 3 also where any time could not be told.")
 @click.pass_context
-def compare_two(context: click.Context, before: Path, after: Path) -> None:
-    """Compare two runs, cell by cell. Exit code 1 if anything became slower, less accurate, or stopped working."""
+def compare_two(context: click.Context, before: Path, after: Path, *, strict: bool) -> None:
+    """Compare two runs, cell by cell.
+
+    Exit code 1 if anything became slower, less accurate, or stopped working; 3 if no time could be judged, as the
+    workers were started too few times.
+    """
     found = compare_runs(load(before), load(after))
     show_run_comparison(open_console(), found)
-    context.exit(1 if found.worse else 0)
+    context.exit(found.exit_code(strict=strict))
 
 
 @bench.command("export")

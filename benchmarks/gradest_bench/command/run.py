@@ -1,11 +1,13 @@
 """Runs `gradest bench run`: makes a sweep of what is asked, shows how it goes, and gives the exit code."""
 
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from gradest.errors import InvalidInputError
 from gradest.measurement.outcome import Outcome
@@ -14,14 +16,15 @@ from gradest_bench.command.run_view import ProgressBar, show_outcomes, show_reco
 from gradest_bench.command.terminal import open_console
 from gradest_bench.results.files import StorageError
 from gradest_bench.results.folders import drop_if_empty, latest_run, new_folder
-from gradest_bench.results.outcomes import EXIT_STORAGE, exit_code, exit_code_of_run
+from gradest_bench.results.outcomes import EXIT_STORAGE, EXIT_WRONG, exit_code, exit_code_of_run, worst
 from gradest_bench.results.records import Record
 from gradest_bench.results.store import RESULTS, Store
+from gradest_bench.results.verdict import Judgement, verdicts, wrong_and_unexpected
 from gradest_bench.run.executors import open_executor
 from gradest_bench.run.stopping import stoppable
 from gradest_bench.run.sweep import Sweep
 from gradest_bench.suite.cells import Cell
-from gradest_bench.suite.scaling import scaled, text_as_run
+from gradest_bench.suite.scaling import repeated, scaled, text_as_run
 from gradest_bench.suite.schema import Suite, parse_suite, suite_folder, suite_text
 from gradest_bench.suite.selection import chosen_cells
 from gradest_bench.worker.launch import Launch, require_interpreters
@@ -29,6 +32,9 @@ from gradest_bench.worker.trial import check_names
 
 _MANY_CELLS = 120
 """A run of more cells is shown by its outcomes alone: its tables would scroll away, and the report has them."""
+
+_MOST_WRONG = 3
+"""More cells that are judged wrong are counted, not named."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,7 @@ class _Request:
 @click.option("--python", "pythons", multiple=True, metavar="BACKEND[:VARIANT]=PATH", help="Interpreter of a worker.")
 @click.option("--executor", help="local:N, dask:ADDRESS or module:callable.")
 @click.option("--budget", default=1.0, show_default=True, help="Multiplies repetitions, seconds and seeds.")
+@click.option("--repeat", is_flag=True, help="Start the workers 7 times, 5 rounds each: for `gradest bench compare`.")
 @click.option("--threads", default=1, show_default=True, help="Threads of each library in each worker.")
 @click.pass_context
 def run(
@@ -65,23 +72,26 @@ def run(
     pythons: tuple[str, ...],
     executor: str | None,
     budget: float,
+    repeat: bool,
     threads: int,
 ) -> None:
     """Run a shipped SUITE, or that of a TOML file; this executes its plug-ins and the files and modules it names.
 
     A cell that fails is an outcome; the run goes on. Exit code: 0, or 1 for an error, an invalid estimate or a worker
-    that cannot start, 3 for a crash, 4 for a limit of time or memory, 5 if nothing was measured, 74 if results cannot
-    be written, 130 if interrupted.
+    that cannot start, 6 for an estimate judged wrong that the suite does not expect, 3 for a crash, 4 for a limit of
+    time or memory, 5 if nothing was measured, 74 if results cannot be written, 130 if interrupted.
     """
     text = suite_text(suite)
     parsed = parse_suite(text, origin=suite)
     check_names(parsed, suite_folder(suite))
     parsed = scaled(parsed, budget)
+    if repeat:
+        parsed = repeated(parsed)
     interpreters = _pythons(pythons)
     require_interpreters(interpreters)
     cells = chosen_cells(parsed, backends=backends, estimators=estimators, pythons=interpreters)
     # a resume must be of the same text: what --budget changes is part of it
-    as_run = text_as_run(text, budget)
+    as_run = text_as_run(text, budget, repeat=repeat)
     folder = _folder(parsed.name, as_run, out, resume=resume)
     request = _Request(parsed, as_run, cells, folder, interpreters, threads, suite_folder(suite))
     context.exit(_execute(request, executor, open_console()))
@@ -109,12 +119,23 @@ def _execute(request: _Request, executor: str | None, console: Console) -> int:
         return EXIT_STORAGE
     finally:
         drop_if_empty(folder)
+    judged = verdicts(records)
     if len(records) > _MANY_CELLS:
         show_outcomes(console, records)
     else:
-        show_records(console, records)
+        show_records(console, records, judged)
     console.print(f"results: {folder}   report: gradest bench report {folder}", highlight=False, soft_wrap=True)
-    return exit_code_of_run(records)
+    return worst([exit_code_of_run(records), EXIT_WRONG if _told_wrong(console, records, judged) else 0])
+
+
+def _told_wrong(console: Console, records: Sequence[Record], judged: Mapping[str, Judgement]) -> bool:
+    """Say which estimates were judged wrong against what the suite expects, and whether there are any."""
+    wrong = wrong_and_unexpected(records, judged)
+    if wrong:
+        titles = "; ".join(f"{record.cell.title}: {judged[record.key][1]}" for record in wrong[:_MOST_WRONG])
+        more = f"; and {len(wrong) - _MOST_WRONG} more" if len(wrong) > _MOST_WRONG else ""
+        console.print(f"[bold red]{len(wrong)} judged wrong[/]: {escape(titles + more)}", highlight=False)
+    return bool(wrong)
 
 
 def _sweep(request: _Request, executor: str | None, console: Console) -> list[Record]:

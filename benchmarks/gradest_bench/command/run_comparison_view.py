@@ -1,54 +1,103 @@
-"""Shows a comparison of two runs in a terminal: what changed, and how much was compared."""
+"""Shows a comparison of two runs in a terminal: what changed, how surely, and what could not be told."""
+
+from statistics import median
 
 from rich.console import Console
 from rich.markup import escape
 
 from gradest_bench.command.terminal import titled_table, wide_enough
-from gradest_bench.report.units import DISTURBED, DISTURBED_MEANS, mark
-from gradest_bench.results.run_comparison import FALSE_ALARM, MINIMUM_EFFECT, RunComparison
+from gradest_bench.results.accuracy_change import FALSE_ACCURACY_CHANGE, SAME
+from gradest_bench.results.run_comparison import (
+    CANNOT_TELL,
+    FASTER,
+    MINIMUM_EFFECT,
+    NO_CHANGE,
+    SLOWER,
+    TOO_FEW_STARTS,
+    RunComparison,
+    TimeChange,
+)
+from gradest_bench.results.significance import FALSE_CHANGE, LEAST_APART
 
 
 def show_run_comparison(console: Console, found: RunComparison) -> None:
-    """Print what changed, and how much was compared."""
+    """Print what changed, what could not be told, and how much was compared."""
     for version in found.versions:
         console.print(escape(version), highlight=False)
     _show_times(console, found)
     _show_accuracies(console, found)
     for title, before, after in found.outcomes:
         console.print(f"[bold]{before} -> {after}[/]  {escape(title)}", highlight=False)
-    counts = {
-        word: sum(1 for t in found.times if t.verdict == word) for word in ("faster", "slower", "same", "disturbed")
-    }
-    errors = {word: sum(1 for t in found.accuracies if t.verdict == word) for word in ("better", "worse", "same")}
+    words = ("better", "worse", SAME, CANNOT_TELL)
+    errors = {word: sum(1 for change in found.accuracies if change.verdict == word) for word in words}
     console.print(
-        f"time: {counts['faster']} faster, {counts['slower']} slower, {counts['same']} without a change of more than "
-        f"{MINIMUM_EFFECT:.0%}, {counts['disturbed']} not judged as the machine was disturbed\n"
-        f"accuracy: {errors['better']} better, {errors['worse']} worse, {errors['same']} the same\n"
+        f"time: {time_sentence(found)}\n"
+        f"accuracy: {errors['better']} better, {errors['worse']} worse, {errors[SAME]} the same, "
+        f"{errors[CANNOT_TELL]} cannot tell\n"
         f"outcomes: {len(found.outcomes)} differ; cells of the first run alone: {found.only_before}, of the second: "
-        f"{found.only_after}\nFalse-alarm rate: {FALSE_ALARM:.0%} over all times together, and over all accuracies "
-        "(Mann-Whitney, bootstrap over rounds, Holm).",
+        f"{found.only_after}\nThe probability of any false change: {FALSE_CHANGE:.0%} over all times together, if the "
+        f"machine was alike in both runs, and {FALSE_ACCURACY_CHANGE:.0%} over all accuracies.",
         highlight=False,
     )
 
 
+def time_sentence(found: RunComparison) -> str:
+    """Return how many times changed, did not, and could not be told, with the change that would have been seen."""
+    counts = {
+        word: sum(1 for change in found.times if change.verdict == word)
+        for word in (SLOWER, FASTER, NO_CHANGE, CANNOT_TELL, TOO_FEW_STARTS)
+    }
+    parts = [f"{counts[SLOWER]} slower", f"{counts[FASTER]} faster"]
+    parts.append(f"{counts[NO_CHANGE]} without a change of more than {MINIMUM_EFFECT:.0%}")
+    visible = [c.ratio.visible for c in found.times if c.ratio is not None and c.verdict == CANNOT_TELL]
+    parts.append(
+        f"{counts[CANNOT_TELL]} cannot tell" + (f" (median: would see x{median(visible):.2f})" if visible else "")
+    )
+    if counts[TOO_FEW_STARTS]:
+        parts.append(
+            f"{counts[TOO_FEW_STARTS]} with too few starts of the workers (each run needs {LEAST_APART}: "
+            "gradest bench run SUITE --repeat)"
+        )
+    return ", ".join(parts)
+
+
 def _show_times(console: Console, found: RunComparison) -> None:
-    """Print the times that changed, and those that seem to but were disturbed: these are marked, and judge nothing."""
-    shown = sorted((t for t in found.times if t.verdict != "same" and t.seems_changed), key=lambda t: -t.ratio.ratio)
+    """Print the times that changed or could not be told; the ratio of medians beside them judges nothing."""
+    shown = [change for change in found.times if change.ratio is not None and change.verdict != NO_CHANGE]
     if not shown:
         return
-    table = titled_table("time, second / first", "cell", "ratio", "95 % interval", "adjusted p", "verdict")
-    for t in shown:
-        ratio = f"{t.ratio.ratio:.3f}{mark(disturbed=t.disturbed)}"
-        interval = f"{t.ratio.low:.3f} .. {t.ratio.high:.3f}"
-        p = "" if t.disturbed else f"{t.adjusted_p:.1e}"
-        table.add_row(escape(t.title), ratio, interval, p, t.verdict)
+    table = titled_table(
+        "time, second / first",
+        "cell",
+        "starts",
+        "ratio",
+        "interval, all together",
+        "would see",
+        "of medians",
+        "verdict",
+    )
+    for change in sorted(shown, key=_size):
+        ratio = change.ratio
+        assert ratio is not None  # as for all that are shown
+        table.add_row(
+            escape(change.title),
+            str(change.starts),
+            f"{ratio.ratio:.3f}",
+            f"{ratio.low:.3f} .. {ratio.high:.3f}",
+            f"x{ratio.visible:.2f}",
+            f"{change.ratio_of_medians:.3f}",
+            change.verdict,
+        )
     wide_enough(console, [table]).print(table)
-    if any(t.disturbed for t in shown):
-        console.print(f"{DISTURBED} {DISTURBED_MEANS}.", highlight=False, style="dim")
+
+
+def _size(change: TimeChange) -> tuple[bool, float]:
+    assert change.ratio is not None
+    return change.verdict == CANNOT_TELL, -change.ratio.ratio
 
 
 def _show_accuracies(console: Console, found: RunComparison) -> None:
-    changed = [a for a in found.accuracies if a.verdict != "same"]
+    changed = [a for a in found.accuracies if a.verdict != SAME]
     if not changed:
         return
     table = titled_table("accuracy", "cell", "measure", "first", "second", "verdict")

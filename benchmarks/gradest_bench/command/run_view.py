@@ -1,7 +1,7 @@
 """Shows a sweep and its results in a terminal: progress, tables by problem, what did not run and why."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,8 +12,8 @@ from gradest.measurement.timing import DISTURBED_BELOW, Timing
 from gradest_bench.command.terminal import make_progress, titled_table, wide_enough
 from gradest_bench.report.record_numbers import grouped, median, variant
 from gradest_bench.report.units import DISTURBED, bytes_text, mark, seconds
-from gradest_bench.results.records import Record, number
-from gradest_bench.results.verdict import WRONG, verdict
+from gradest_bench.results.records import Record, number, z_score
+from gradest_bench.results.verdict import WRONG, Judgement
 from gradest_bench.run.group import steps_of
 from gradest_bench.suite.cells import Cell
 
@@ -62,11 +62,11 @@ class ProgressBar:
             self._console.print(f"{self._ended} of {self._cells} cells", highlight=False)
 
 
-def show_records(console: Console, records: Sequence[Record]) -> None:
+def show_records(console: Console, records: Sequence[Record], judged: Mapping[str, Judgement]) -> None:
     """Print one table for each problem and dtype, then what did not run and why, then the coverage."""
     measured = [record for record in records if record.outcome == Outcome.OK]
     by_problem = grouped(measured, lambda record: (record.cell.problem.label, record.cell.dtype))
-    tables = [_table(f"{problem}, {dtype}", part) for (problem, dtype), part in by_problem.items()]
+    tables = [_table(f"{problem}, {dtype}", part, judged) for (problem, dtype), part in by_problem.items()]
     wide = wide_enough(console, tables)
     for table in tables:
         wide.print(table)
@@ -100,12 +100,12 @@ def show_outcomes(console: Console, records: Sequence[Record]) -> None:
     console.print(f"{measured} of {len(records)} cells measured", highlight=False)
 
 
-def _table(title: str, records: Sequence[Record]) -> Table:
+def _table(title: str, records: Sequence[Record], judged: Mapping[str, Judgement]) -> Table:
     parameters = records[0].facts.get("num_parameters")
     table = titled_table(f"{title}, P = {parameters:,}")
     untimed = math.inf  # what has no time comes last
     ordered = sorted(records, key=lambda r: (median(r) if median(r) > 0 else untimed, r.cell.estimator.label))
-    rows = [_row(record) for record in ordered]
+    rows = [_row(record, judged[record.key]) for record in ordered]
     shown = [heading for heading in rows[0] if any(row[heading] for row in rows)]
     for heading in shown:
         left = heading in ("estimator", "backend", "verdict")
@@ -115,12 +115,13 @@ def _table(title: str, records: Sequence[Record]) -> Table:
     return table
 
 
-def _row(record: Record) -> dict[str, str]:
+def _row(record: Record, judged: Judgement) -> dict[str, str]:
     cell, accuracy = record.cell, record.accuracy
     single, scatter = accuracy.get("single", {}), accuracy.get("replicates", {})
     predicted = (accuracy.get("predicted") or {}).get("relative_mse")
     cosine = number(single.get("cosine"))  # the zero gradient of the null estimator has none
-    found, reason = verdict(record)
+    found, reason = judged
+    z = z_score(record)
     return {
         "estimator": escape(cell.estimator.label),
         "backend": variant(record),
@@ -129,6 +130,7 @@ def _row(record: Record) -> dict[str, str]:
         **_times(record.timing),
         "MSE": f"{number(scatter['relative_mse']):.3g}" if scatter else "",
         "theory": "" if predicted is None else f"{number(predicted):.3g}",
+        "z": "" if z is None else f"{z:+.1f}",
         "peak": bytes_text(record.memory.peak_extra_bytes) if record.memory else "",
         "verdict": f"[bold red]{found}[/]: {escape(reason)}" if found == WRONG else found,
     }

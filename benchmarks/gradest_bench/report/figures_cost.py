@@ -12,13 +12,13 @@ from gradest_bench.report.record_numbers import (
     joined,
     median,
     peak_bytes,
-    rounding_unit,
     slope,
     sorted_points,
     tip,
     variant,
 )
 from gradest_bench.report.units import DISTURBED_LABEL
+from gradest_bench.results.accuracy_change import LEAST_FACTOR, error_floor, rounding_unit
 from gradest_bench.results.records import Record
 
 _COSTS: tuple[tuple[str, str, Callable[[Record], float]], ...] = (
@@ -29,8 +29,6 @@ _COSTS: tuple[tuple[str, str, Callable[[Record], float]], ...] = (
 _LEAST_SIZES = 3
 _CROSSED = ("time", "num_parameters")
 """Where forward and reverse mode may change places."""
-_CLEARLY_LESS = 0.9
-"""A smaller gain in error is rounding."""
 _LEAST_ESTIMATORS = 2
 
 
@@ -49,10 +47,16 @@ def frontiers(records: Sequence[Record]) -> Iterator[Figure]:
                 yield _frontier(problem, dtype, cost, label, shown)
 
 
+def clearly_less(record: Record, other: Record) -> bool:
+    """Whether an error is less by more than errors of the same code differ; what lies at rounding level ties."""
+    floor = max(error_floor(record), error_floor(other))
+    return max(error(other), floor) > LEAST_FACTOR * max(error(record), floor)
+
+
 def _frontier(problem: str, dtype: str, cost: str, label: str, shown: list[tuple[Record, float]]) -> Figure:
     best: list[tuple[Record, float]] = []
     for record, value in sorted(shown, key=lambda pair: (pair[1], error(pair[0]))):  # from the cheapest on
-        if not best or error(record) < _CLEARLY_LESS * error(best[-1][0]):
+        if not best or clearly_less(record, best[-1][0]):
             best.append((record, value))
     names = list(dict.fromkeys(f"{record.cell.estimator.label} ({variant(record)})" for record, _ in best))
     labels = {record.cell.estimator.label for record, _ in shown}

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from gradest_bench.report.figure import Axis, Figure, Point, Series
-from gradest_bench.report.record_numbers import error, grouped, rounding_unit, tip, variant
+from gradest_bench.report.record_numbers import error, grouped, tip, variant
+from gradest_bench.results.accuracy_change import rounding_unit
 from gradest_bench.results.records import Record, number
 
 _LEAST_PROBLEMS = 3

@@ -14,7 +14,7 @@ from gradest_bench.report.tables import environment_table, failures_table, outco
 from gradest_bench.report.units import DISTURBED, DISTURBED_MEANS, seconds
 from gradest_bench.results.loading import Run
 from gradest_bench.results.records import Record
-from gradest_bench.results.verdict import WRONG, verdict
+from gradest_bench.results.verdict import WRONG
 
 _TOLERABLE_ERROR = 1e-2
 _MOST_PROBLEMS = 6
@@ -59,7 +59,7 @@ def _section(name: str, content: str) -> str:
 
 def _summary(run: Run) -> str:
     measured = len(run.measured)
-    wrong = [record for record in run.records if verdict(record)[0] == WRONG]
+    wrong = [record for record in run.records if run.verdicts[record.key][0] == WRONG]
     failed = [r for r in run.records if Outcome(r.outcome).failed and not r.expected]
     disturbed = sum(1 for r in run.measured if r.disturbed)
     facts = [
@@ -81,7 +81,7 @@ def _sentences(run: Run, wrong: list[Record]) -> list[str]:
     """Return what there is to say of each problem in one sentence, what is wrong and what could not be predicted."""
     found = []
     for (problem, dtype), part in grouped(run.measured, lambda r: (r.cell.problem.label, r.cell.dtype)).items():
-        good = [r for r in part if error(r) < _TOLERABLE_ERROR and median(r) > 0 and verdict(r)[0] != WRONG]
+        good = [r for r in part if error(r) < _TOLERABLE_ERROR and median(r) > 0 and run.verdicts[r.key][0] != WRONG]
         if good:
             best = min(good, key=median)
             found.append(
@@ -98,7 +98,7 @@ def _sentences(run: Run, wrong: list[Record]) -> list[str]:
             "a call: times near that say nothing about an estimator."
         )
     for name, part in grouped(wrong, lambda r: r.cell.estimator.name).items():
-        found.append(f"Wrong: {part[0].cell.title}: {verdict(part[0])[1]}{_others(name, part)}.")
+        found.append(f"Wrong: {part[0].cell.title}: {run.verdicts[part[0].key][1]}{_others(name, part)}.")
     faults = [record for record in run.measured if record.reason]
     for name, part in grouped(faults, lambda r: r.cell.estimator.name).items():
         found.append(f"Not predicted: {part[0].cell.title}: {part[0].reason}{_others(name, part)}.")

@@ -52,13 +52,6 @@ def peak_bytes(record: Record) -> float:
     return float(record.memory.peak_extra_bytes) if record.memory is not None else math.nan
 
 
-def rounding_unit(dtype: str) -> float:
-    """Return half the spacing of numbers at 1 in a dtype."""
-    # NumPy knows no bfloat16, and frameworks are not imported here
-    digits = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}
-    return float(2.0 ** -digits[dtype]) if dtype in digits else float(np.finfo(dtype).eps / 2)
-
-
 def tip(record: Record, *more: str) -> str:
     """Return what is said when a mark is pointed at."""
     lines = [f"{record.cell.estimator.label}, {variant(record)}, {record.cell.dtype}"]

@@ -9,29 +9,29 @@ from gradest_bench.report.html import TableCell, number_cell, table, text_cell
 from gradest_bench.report.record_numbers import error, evaluations, grouped, median, variant
 from gradest_bench.report.units import bytes_text, mark, seconds
 from gradest_bench.results.loading import Run
-from gradest_bench.results.records import Record, number
-from gradest_bench.results.verdict import WRONG, verdict
+from gradest_bench.results.records import Record, number, z_score
+from gradest_bench.results.verdict import AGREES, WRONG, Judgement
 
 _RESULT_HEADINGS = (
     "problem", "dtype", "estimator", "backend", "P", "relative error", "cosine", "norm ratio", "time", "IQR",
     "x loss", "preparation", "first call", "to backend", "to NumPy",
-    "loss GFLOP/s", "evaluations", "relative MSE", "theory", "mean cosine", "cosine by theory", "scale", "peak memory",
-    "processor share", "path", "verdict",
+    "loss GFLOP/s", "evaluations", "relative MSE", "theory", "z", "mean cosine", "cosine by theory", "scale",
+    "peak memory", "processor share", "path", "verdict",
 )  # fmt: skip
 
 
 def results_table(run: Run) -> str:
     """Return the table of everything that was measured; columns without a number are left out."""
-    rows = [_result_row(record) for record in run.measured]
+    rows = [_result_row(record, run.verdicts[record.key]) for record in run.measured]
     used = [k for k in range(len(_RESULT_HEADINGS)) if any(row[k].text for row in rows)]
     return table("results", [_RESULT_HEADINGS[k] for k in used], [[row[k] for k in used] for row in rows])
 
 
-def _result_row(record: Record) -> list[TableCell]:
+def _result_row(record: Record, judged: Judgement) -> list[TableCell]:
     cell, timing, scatter = record.cell, record.timing, record.accuracy.get("replicates", {})
     single = record.accuracy.get("single", {})
     predicted = record.accuracy.get("predicted") or {}
-    found, reason = verdict(record)
+    found, reason = judged
     return [
         text_cell(cell.problem.label),
         text_cell(cell.dtype),
@@ -52,13 +52,16 @@ def _result_row(record: Record) -> list[TableCell]:
         _plain(evaluations(record), ",.0f"),
         _plain(scatter.get("relative_mse"), ".4g"),
         _plain(predicted.get("relative_mse"), ".4g"),
+        _plain(z_score(record), "+.1f"),
         _plain(scatter.get("cosine"), ".4f"),
         _plain(predicted.get("cosine"), ".4f"),
         _plain(scatter.get("scale"), ".3f"),
         _bytes(record.memory.peak_extra_bytes if record.memory else None),
         _plain(timing.cpu_wall_ratio if timing else None, ".2f", disturbed=record.disturbed),
         text_cell(record.facts.get("path")),
-        text_cell(f"{found}: {reason}" if reason else found, "bad" if found == WRONG else "ok" if found != "-" else ""),
+        text_cell(
+            f"{found}: {reason}" if reason else found, "bad" if found == WRONG else "ok" if found == AGREES else ""
+        ),
     ]
 
 
@@ -88,14 +91,14 @@ def outcome_matrix(run: Run) -> str:
     rows = []
     for name, part in grouped(run.records, lambda record: record.cell.estimator.name).items():
         by_column = grouped(part, lambda record: (variant(record), record.cell.dtype))
-        rows.append([text_cell(name), *(_outcomes(by_column.get(column, [])) for column in columns)])
+        rows.append([text_cell(name), *(_outcomes(by_column.get(column, []), run.verdicts) for column in columns)])
     return table("outcomes", ["estimator", *(f"{which} {dtype}" for which, dtype in columns)], rows)
 
 
-def _outcomes(records: Sequence[Record]) -> TableCell:
+def _outcomes(records: Sequence[Record], judged: dict[str, Judgement]) -> TableCell:
     counts: dict[str, int] = {}
     for record in records:
-        word = WRONG if verdict(record)[0] == WRONG else record.outcome
+        word = WRONG if judged[record.key][0] == WRONG else record.outcome
         counts[word] = counts.get(word, 0) + 1
     failed = any(word == WRONG or (word != Outcome.OK and Outcome(word).failed) for word in counts)
     style = "bad" if failed else "ok" if set(counts) == {Outcome.OK.value} else "warn" if counts else ""

@@ -5,14 +5,15 @@ This module writes nothing.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradest.errors import MissingDependencyError
 from gradest.measurement.outcome import Outcome
-from gradest_bench.results.records import Record, number
+from gradest_bench.results.records import Record, number, z_score
 from gradest_bench.results.store import SUITE, latest, read_environment, read_records
-from gradest_bench.results.verdict import verdict
+from gradest_bench.results.verdict import Judgement, verdicts
 from gradest_bench.suite.cells import expand
 from gradest_bench.suite.scaling import parse_as_run
 
@@ -42,7 +43,12 @@ class Run:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield one flat dict for each record; the same keys for all, None where there is nothing."""
-        return (flat_row(record) for record in self.records)
+        return (flat_row(record, self.verdicts[record.key]) for record in self.records)
+
+    @cached_property
+    def verdicts(self) -> dict[str, Judgement]:
+        """The verdict on each record, by its key, and its reason; false alarms are shared among the run's cells."""
+        return verdicts(self.records)
 
     def frame(self) -> "pd.DataFrame":
         """Return the rows as a pandas data frame.
@@ -83,14 +89,14 @@ def load(folder: str | Path) -> Run:
     return Run(path, tuple(ordered), read_environment(path), title, suite.question, len(places) + extra)
 
 
-def flat_row(record: Record) -> dict[str, Any]:
-    """Return a record as one flat dict of numbers and texts; times in seconds, memory in bytes."""
-    return {**_asked(record), **_errors(record), **_costs(record)}
+def flat_row(record: Record, judged: Judgement) -> dict[str, Any]:
+    """Return a record and the verdict on it as one flat dict of numbers and texts; in seconds and bytes."""
+    return {**_asked(record, judged), **_errors(record), **_costs(record)}
 
 
-def _asked(record: Record) -> dict[str, Any]:
+def _asked(record: Record, judged: Judgement) -> dict[str, Any]:
     cell, facts = record.cell, record.facts
-    found, reason = verdict(record)
+    found, reason = judged
     return {
         "suite": record.suite,
         "problem": cell.problem.label,
@@ -121,6 +127,7 @@ def _errors(record: Record) -> dict[str, Any]:
         **{name: _optional(scatter, name) for name in _SCATTER},
         **{f"smoothed_{name}": _optional(smoothed, name) for name in ("relative_mse", "scale", "distance")},
         "predicted_relative_mse": _optional(predicted, "relative_mse"),
+        "relative_mse_z": z_score(record),
         "reference_uncertainty": _optional(record.accuracy.get("reference", {}), "uncertainty"),
     }
 

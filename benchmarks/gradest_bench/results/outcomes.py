@@ -16,6 +16,8 @@ EXIT_STORAGE = 74
 """The exit code for results that could not be written (EX_IOERR of sysexits.h)."""
 EXIT_NOTHING = 5
 """The exit code of a run that measured nothing, where nothing else went wrong: no package was there, say."""
+EXIT_WRONG = 6
+"""The exit code for an estimate that was measured and judged wrong, where its suite does not expect it."""
 EXIT_CODES = {
     Outcome.OK: 0,
     Outcome.UNSUPPORTED: 0,
@@ -28,7 +30,7 @@ EXIT_CODES = {
     Outcome.OUT_OF_MEMORY: 4,
     Outcome.INTERRUPTED: 130,
 }
-_SEVERITY = (130, 1, 3, 4, 0)
+_SEVERITY = (130, 1, EXIT_WRONG, 3, 4, EXIT_NOTHING, 0)
 """Exit codes, the worst first: an error is a fault to mend, a limit of time or memory may be the machine's."""
 
 
@@ -38,7 +40,12 @@ def exit_code(outcomes: Iterable[Outcome]) -> int:
     0: all measured, unsupported or not installed; 1: an error, an invalid estimate, or a worker that cannot start;
     3: a crash; 4: a limit of time or memory; 130: interrupted.
     """
-    found = {EXIT_CODES[outcome] for outcome in outcomes}
+    return worst(EXIT_CODES[outcome] for outcome in outcomes)
+
+
+def worst(codes: Iterable[int]) -> int:
+    """Return the exit code that comes first in severity; 0 for none."""
+    found = set(codes)
     return next((code for code in _SEVERITY if code in found), 0)
 
 

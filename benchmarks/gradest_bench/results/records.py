@@ -1,6 +1,7 @@
 """Defines the record of one cell: plain data, one line of `results.jsonl`, with the version of its schema.
 
-History of the schema: 1, the first.
+History of the schema: 1, the first; 2, times of several starts of the workers (a record of 1 has one), and of a
+stochastic estimate the slope and the squared error of each seed.
 
 JSON has no NaN: numbers that are not finite are kept as the texts "nan", "inf" and "-inf" (msgspec would write null).
 This module knows no file and no process.
@@ -16,7 +17,9 @@ from gradest.measurement.findings import Counts
 from gradest.measurement.timing import Timing
 from gradest_bench.suite.cells import Cell
 
-SCHEMA = 1
+SCHEMA = 2
+READABLE = (1, 2)
+"""The schemas whose lines are read as records of today: fields that they lack have defaults."""
 
 COMPARABLE = ("machine", "processor", "cores", "system")
 """The keys of a machine that must agree for two times to be compared."""
@@ -63,6 +66,16 @@ class Record(msgspec.Struct, kw_only=True):
         return self.timing is not None and self.timing.disturbed
 
 
+def z_score(record: Record) -> float | None:
+    """Return how many standard errors the measured relative MSE lies above the predicted one; None without either."""
+    scatter = record.accuracy.get("replicates") or {}
+    predicted = (record.accuracy.get("predicted") or {}).get("relative_mse")
+    if predicted is None or "relative_mse_error" not in scatter:
+        return None
+    error = number(scatter["relative_mse_error"])
+    return (number(scatter["relative_mse"]) - number(predicted)) / error if error > 0 else None
+
+
 def rounds_of(timing: Timing) -> list[list[float]]:
     """Return the wall seconds of the samples of a cell, those of one round together."""
     parts, start = [], 0
@@ -70,6 +83,15 @@ def rounds_of(timing: Timing) -> list[list[float]]:
         parts.append(timing.wall_seconds[start : start + count])
         start += count
     return parts
+
+
+def starts_of(timing: Timing) -> list[list[list[float]]]:
+    """Return the rounds of a cell, those of one start of the workers together; a record of schema 1 has one start."""
+    rounds, found, start = rounds_of(timing), [], 0
+    for count in timing.starts or [len(rounds)]:
+        found.append(rounds[start : start + count])
+        start += count
+    return [block for block in found if block]
 
 
 def plain(value: Any) -> Any:

@@ -1,65 +1,54 @@
-"""Compares two runs cell by cell: times statistically, accuracy exactly or statistically, never across machines.
+"""Compares two runs cell by cell: times by blocks, errors by least effects, never across machines.
 
 This module writes nothing.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from gradest.errors import InvalidInputError
 from gradest.measurement.outcome import Outcome
+from gradest.measurement.timing import Timing
+from gradest_bench.results.accuracy_change import WORSE, AccuracyChange, accuracy_changes
 from gradest_bench.results.loading import Run
-from gradest_bench.results.records import COMPARABLE, Record, number, rounds_of
-from gradest_bench.results.significance import Ratio, compare_samples, holm, normal_p_value
+from gradest_bench.results.records import COMPARABLE, Record, starts_of
+from gradest_bench.results.significance import FALSE_CHANGE, Ratio, block_floor, enough_blocks, ratios_with_law
 
-FALSE_ALARM = 0.05
-"""The probability that any change at all is reported between two runs of the same thing."""
+Block = Sequence[Sequence[float]]
+"""The rounds of one start of the workers."""
 MINIMUM_EFFECT = 0.05
-"""A change of the median time by less is not reported, however certain."""
+"""A change of a time by less is not reported, however certain."""
+SLOWER, FASTER, NO_CHANGE = "slower", "faster", "no change"
+CANNOT_TELL, TOO_FEW_STARTS = "cannot tell", "too few starts"
+EXIT_WORSE, EXIT_UNJUDGED = 1, 3
 
 
 @dataclass(frozen=True)
 class TimeChange:
-    """States how the time of one cell differs: B / A, and the p-value adjusted for all cells that were compared."""
+    """States how the time of one cell differs: B / A from the least samples of blocks, and between medians, unjudged.
+
+    `ratio` is None where there are too few starts of the workers to say how sure it is.
+    """
 
     title: str
-    ratio: Ratio
-    adjusted_p: float
-    disturbed: bool = False
+    starts: int
+    ratio: Ratio | None
+    ratio_of_medians: float
 
     @property
     def verdict(self) -> str:
-        """Return "slower", "faster", "same", or "disturbed" where the machine was busy with something else."""
-        if self.disturbed:
-            return "disturbed"
-        if not self.adjusted_p < FALSE_ALARM or not self.seems_changed:
-            return "same"
-        return "slower" if self.ratio.low > 1 else "faster"
-
-    @property
-    def seems_changed(self) -> bool:
-        """Whether the whole interval lies beyond the minimum effect; chance and disturbance are not considered here."""
-        return self.ratio.low > 1 + MINIMUM_EFFECT or self.ratio.high < 1 / (1 + MINIMUM_EFFECT)
-
-
-@dataclass(frozen=True)
-class AccuracyChange:
-    """States how the error of one cell differs; `measure` names the number that is compared."""
-
-    title: str
-    measure: str
-    before: float
-    after: float
-    adjusted_p: float
-
-    @property
-    def verdict(self) -> str:
-        """Return "worse", "better" or "same"."""
-        if not self.adjusted_p < FALSE_ALARM:
-            return "same"
-        return "better" if self.after < self.before else "worse"
+        """Return "slower", "faster", "no change", "cannot tell" or "too few starts"; none of them is the residue."""
+        if self.ratio is None:
+            return TOO_FEW_STARTS
+        low, high, effect = self.ratio.low, self.ratio.high, 1 + MINIMUM_EFFECT
+        if low > 1 and self.ratio.ratio > effect:
+            return SLOWER
+        if high < 1 and self.ratio.ratio < 1 / effect:
+            return FASTER
+        return NO_CHANGE if low >= 1 / effect and high <= effect else CANNOT_TELL
 
 
 @dataclass(frozen=True)
@@ -77,10 +66,20 @@ class RunComparison:
     def worse(self) -> bool:
         """Whether anything became slower, less accurate, or stopped working."""
         return (
-            any(change.verdict == "slower" for change in self.times)
-            or any(change.verdict == "worse" for change in self.accuracies)
+            any(change.verdict == SLOWER for change in self.times)
+            or any(change.verdict == WORSE for change in self.accuracies)
             or any(before == Outcome.OK for _, before, _ in self.outcomes)
         )
+
+    def exit_code(self, *, strict: bool = False) -> int:
+        """Return 1 for a change for the worse; 3 where no time was judged or, if strict, not all; else 0."""
+        if self.worse:
+            return EXIT_WORSE
+        unjudged = [change.verdict == TOO_FEW_STARTS for change in self.times]
+        open_ones = [change.verdict == CANNOT_TELL for change in self.times]
+        if (unjudged and all(unjudged)) or (strict and (any(unjudged) or any(open_ones))):
+            return EXIT_UNJUDGED
+        return 0
 
 
 def compare_runs(before: Run, after: Run) -> RunComparison:
@@ -99,7 +98,7 @@ def compare_runs(before: Run, after: Run) -> RunComparison:
     measured = [(a, b) for a, b in pairs if a.outcome == b.outcome == Outcome.OK]
     return RunComparison(
         times=_time_changes(measured),
-        accuracies=_accuracy_changes(measured),
+        accuracies=accuracy_changes(measured),
         outcomes=tuple((b.cell.title, a.outcome, b.outcome) for a, b in pairs if a.outcome != b.outcome),
         only_before=len(before.records) - len(pairs),
         only_after=len(after.records) - len(pairs),
@@ -133,31 +132,40 @@ def _differences(worker: str, before: dict[str, Any], after: dict[str, Any]) -> 
 
 
 def _time_changes(pairs: Sequence[tuple[Record, Record]]) -> tuple[TimeChange, ...]:
-    found: list[TimeChange] = []
-    for a, b in pairs:
-        if a.timing is not None and b.timing is not None and a.timing.wall_seconds and b.timing.wall_seconds:
-            ratio = compare_samples(rounds_of(a.timing), rounds_of(b.timing))
-            disturbed = a.timing.disturbed or b.timing.disturbed
-            found.append(TimeChange(b.cell.title, ratio, ratio.p_value, disturbed))
-    # what is not judged must not take part in the correction either: each test more makes the others less sharp
-    judged = [change for change in found if not change.disturbed]
-    adjusted = dict(zip(map(id, judged), holm([change.adjusted_p for change in judged]), strict=True))
-    return tuple(replace(change, adjusted_p=adjusted.get(id(change), 1.0)) for change in found)
+    """Judge all cells with one number of starts together: whole starts are exchanged, the same ones for all cells."""
+    timed = [
+        (b.cell.title, starts_of(a.timing), starts_of(b.timing), _ratio_of_medians(a.timing, b.timing))
+        for a, b in pairs
+        if a.timing is not None and b.timing is not None and a.timing.wall_seconds and b.timing.wall_seconds
+    ]
+    families: dict[tuple[int, int], list[int]] = {}
+    for place, (_, before, after, _) in enumerate(timed):
+        families.setdefault((len(before), len(after)), []).append(place)
+    ratios: list[Ratio | None] = [None] * len(timed)
+    # cells that were started other numbers of times cannot be exchanged together: each part has its share of the rate
+    share = FALSE_CHANGE / max(len(families), 1)
+    for (first, second), places in families.items():
+        if enough_blocks(first, second, paired=False):
+            floors = [_floors(timed[place][1], timed[place][2]) for place in places]
+            found = ratios_with_law(
+                *(np.array(side) for side in zip(*floors, strict=True)), paired=False, false_change=share
+            )
+            for place, ratio in zip(places, found, strict=True):
+                ratios[place] = ratio
+    return tuple(
+        TimeChange(title, min(len(before), len(after)), ratio, medians)
+        for (title, before, after, medians), ratio in zip(timed, ratios, strict=True)
+    )
 
 
-def _accuracy_changes(pairs: Sequence[tuple[Record, Record]]) -> tuple[AccuracyChange, ...]:
-    """Compare errors: of deterministic estimators exactly, of stochastic ones by a normal test of the relative MSE."""
-    found: list[AccuracyChange] = []
-    for a, b in pairs:
-        if not (a.accuracy and b.accuracy):
-            continue
-        scatters = [r.accuracy["replicates"] for r in (a, b) if r.accuracy.get("replicates")]
-        if len(scatters) == 2:
-            x, y = (number(scatter["relative_mse"]) for scatter in scatters)
-            error = math.hypot(*(number(scatter["relative_mse_error"]) for scatter in scatters))
-            found.append(AccuracyChange(b.cell.title, "relative MSE", x, y, normal_p_value(y - x, error)))
-        elif not b.facts.get("stochastic"):  # any other number is a change: there is no chance in it
-            x, y = (number(record.accuracy["single"]["relative_error"]) for record in (a, b))
-            found.append(AccuracyChange(b.cell.title, "relative error", x, y, 1.0 if x == y else 0.0))
-    adjusted = holm([change.adjusted_p for change in found])
-    return tuple(replace(change, adjusted_p=p) for change, p in zip(found, adjusted, strict=True))
+def _ratio_of_medians(before: Timing, after: Timing) -> float:
+    return float(np.median(after.wall_seconds) / np.median(before.wall_seconds))
+
+
+def _floors(before: Sequence[Block], after: Sequence[Block]) -> tuple[list[float], list[float]]:
+    """Return the logs of the least samples of the blocks of both sides, of as many rounds and samples on either."""
+    every = [*before, *after]
+    rounds = min(len(block) for block in every)
+    samples = min(len(part) for block in every for part in block[:rounds])
+    a, b = ([block_floor(k, num_rounds=rounds, num_samples=samples) for k in side] for side in (before, after))
+    return a, b

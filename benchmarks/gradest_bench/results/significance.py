@@ -1,8 +1,12 @@
-"""Tests whether two sets of timed samples differ: rank test, bootstrap interval, many comparisons.
+"""Says how times of two sides differ, from blocks: whole starts of all workers, the only independent unit.
 
-This module knows no record and no file.
+Samples of a round are alike, rounds of a process nearly so, and noise has one sign: somebody else runs. So a block
+counts as its least sample, and what a change must exceed follows from exchanging whole blocks between the sides, which
+is exact for any noise and any dependence between cells while both sides run the same code. This module knows no record
+and no file.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,77 +14,127 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-BOOTSTRAP_SAMPLES = 2000
-_BOOTSTRAP_SEED = 20_260_101
-"""Fixed, so that two comparisons of the same runs agree."""
-_PERCENT = 100
+from gradest.theory import chi2_quantile
 
-Rounds = Sequence[Sequence[float]]
-"""Samples, those together that were taken in one round."""
+FALSE_CHANGE = 0.05
+"""The probability that one comparison of unchanged code reports any change of a time."""
+LEAST_APART = 4
+"""Blocks on each side below which no relabelling is rare enough to be called a change."""
+LEAST_PAIRED = 6
+"""Pairs of blocks below which none is: 1 of 2^5 swaps."""
+_LENT_DEGREES = 4.0
+"""The degrees of freedom that cells lend each other for their variances."""
+_MOST_RELABELLINGS = 1000
+_SEED = 20_260_101
+"""Fixed, so that two comparisons of the same runs agree."""
+
+Logs = NDArray[np.float64]
+"""Logarithms of the least samples, `(cells, blocks)`."""
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """Holds the ratio of two medians, B / A, with its bootstrap interval and the p-value of the rank test."""
+    """Holds a ratio of times, B / A, and the interval that holds for all cells at once."""
 
     ratio: float
     low: float
     high: float
-    p_value: float
+
+    @property
+    def visible(self) -> float:
+        """The least factor of change that these blocks would show: the half-width of the interval."""
+        return math.sqrt(self.high / self.low)
 
 
-def compare_samples(before: Rounds, after: Rounds, *, confidence: float = 0.95) -> Ratio:
-    """Return how the samples of B compare with those of A.
+def block_floor(rounds: Sequence[Sequence[float]], *, num_rounds: int, num_samples: int) -> float:
+    """Return the log of the least sample of a block, of its first rounds and of the first samples of each.
 
-    The p-value is that of the two-sided Mann-Whitney test on all samples (Mann & Whitney 1947,
-    doi:10.1214/aoms/1177730491). The interval is a percentile bootstrap of the ratio of medians that draws whole
-    rounds, as samples of one round are alike (cluster bootstrap: Davison & Hinkley 1997, section 3.8,
-    doi:10.1017/CBO9780511802843).
+    A least value depends on how many there were: both sides of a comparison must give the same numbers.
     """
-    from scipy.stats import mannwhitneyu  # half a second, which every other command would pay too
-
-    a, b = (np.array([value for part in rounds for value in part]) for rounds in (before, after))
-    generator = np.random.default_rng(_BOOTSTRAP_SEED)
-    ratios = _medians(after, generator) / _medians(before, generator)
-    tail = (1 - confidence) / 2 * _PERCENT
-    low, high = np.percentile(ratios, [tail, _PERCENT - tail])
-    # a run against itself has no change; where all its samples are tied, the rank test has a variance of zero
-    p_value = 1.0 if np.array_equal(a, b) else float(mannwhitneyu(a, b, alternative="two-sided").pvalue)
-    return Ratio(float(np.median(b) / np.median(a)), float(low), float(high), p_value)
+    return math.log(min(min(part[:num_samples]) for part in rounds[:num_rounds]))
 
 
-def _medians(rounds: Rounds, generator: np.random.Generator) -> NDArray[np.float64]:
-    """Return the medians of bootstrap samples of whole rounds."""
-    parts = [part for part in rounds if len(part)]
-    padded = np.full((len(parts), max(len(part) for part in parts)), np.inf)
-    for row, part in zip(padded, parts, strict=True):
-        row[: len(part)] = part
-    picks = generator.integers(0, len(parts), (BOOTSTRAP_SAMPLES, len(parts)))
-    drawn = np.sort(padded[picks].reshape(BOOTSTRAP_SAMPLES, -1), axis=1)  # what pads comes last
-    counts = np.isfinite(drawn).sum(axis=1)
-    every = np.arange(BOOTSTRAP_SAMPLES)
-    medians: NDArray[np.float64] = 0.5 * (drawn[every, (counts - 1) // 2] + drawn[every, counts // 2])
-    return medians
+def enough_blocks(before: int, after: int, *, paired: bool) -> bool:
+    """Whether any change could be found with so many blocks on the two sides."""
+    return min(before, after) >= (LEAST_PAIRED if paired else LEAST_APART)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return adjusted p-values: those below alpha are false in at most a share alpha of all families.
+def ratios_with_law(before: Logs, after: Logs, *, paired: bool, false_change: float = FALSE_CHANGE) -> list[Ratio]:
+    """Return the ratio of each cell, with intervals that all hold together in 95 % of comparisons of equal code.
 
-    Source: Holm 1979, Scandinavian Journal of Statistics 6(2), 65-70.
+    The statistic of a cell is e / se: the mean log ratio over its standard error from a variance shrunk towards the
+    median over cells (Smyth 2004, doi:10.2202/1544-6115.1027). Its critical value is the 95 % quantile of the largest
+    over cells under relabelling of whole blocks (Westfall & Young 1993, Resampling-Based Multiple Testing).
+
+    Parameters
+    ----------
+    before, after
+        Logs of least samples, `(cells, blocks)`; of equal numbers of blocks where they are paired by their order.
+    paired
+        Whether block k of both sides was measured interleaved.
+    false_change
+        The probability that any of these intervals leaves out 1 though the code is the same.
     """
-    order = sorted(range(len(p_values)), key=lambda k: p_values[k])
-    adjusted = [1.0] * len(p_values)
-    running = 0.0
-    for rank, place in enumerate(order):  # from the smallest on, and never below one that was adjusted before
-        running = max(running, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = running
-    return adjusted
+    estimates, errors = _paired(before, after) if paired else _apart(before, after)  # observed labelling first
+    sizes = np.abs(estimates)
+    # a run against itself has neither a change nor a spread
+    statistics = np.divide(sizes, errors, out=np.where(sizes > 0, np.inf, 0.0), where=errors > 0)
+    largest = np.sort(statistics.max(axis=0))
+    # the observed labelling is one of all: with it among them, the rate is exact and not merely close
+    critical = float(largest[math.ceil((1 - false_change) * len(largest)) - 1])
+    return [
+        Ratio(math.exp(e), math.exp(e - critical * se), math.exp(e + critical * se))
+        for e, se in zip(estimates[:, 0].tolist(), errors[:, 0].tolist(), strict=True)
+    ]
 
 
-def normal_p_value(difference: float, standard_error: float) -> float:
-    """Return the two-sided p-value of a normal difference; 1 for no difference at all."""
-    if difference == 0:
-        return 1.0
-    if not standard_error > 0:
-        return 0.0
-    return math.erfc(abs(difference) / standard_error / math.sqrt(2))
+def _moderated(variances: Logs, degrees: int) -> Logs:
+    """Return variances `(cells, labellings)` shrunk towards their median over cells, from which the law's is taken."""
+    # rounding may leave the variance of equal numbers below zero
+    found = np.maximum(variances, 0.0)
+    common = np.median(found, axis=0) * degrees / chi2_quantile(0.5, degrees_of_freedom=float(degrees))
+    shrunk: Logs = (_LENT_DEGREES * common + degrees * found) / (_LENT_DEGREES + degrees)
+    return shrunk
+
+
+def _paired(before: Logs, after: Logs) -> tuple[Logs, Logs]:
+    """Return estimates and errors `(cells, labellings)` for every exchange of A and B in whole blocks."""
+    differences = after - before
+    count = differences.shape[1]
+    # turning all signs round leaves every size as it is: half of them are enough
+    if 2 ** (count - 1) <= _MOST_RELABELLINGS:
+        signs = np.array(list(itertools.product([1.0], *[[1.0, -1.0]] * (count - 1))))
+    else:
+        drawn = np.random.default_rng(_SEED).integers(0, 2, (_MOST_RELABELLINGS, count)) * 2.0 - 1.0
+        signs = np.vstack([np.ones(count), drawn])
+    means = differences @ signs.T / count
+    squares = np.sum(differences**2, axis=1, keepdims=True)  # of which no sign changes anything
+    variances = (squares - count * means**2) / (count - 1)
+    return means, np.sqrt(_moderated(variances, count - 1) / count)
+
+
+def _apart(before: Logs, after: Logs) -> tuple[Logs, Logs]:
+    """Return estimates and errors `(cells, labellings)` for every choice of the blocks that are called A."""
+    together = np.hstack([before, after])
+    first, count = before.shape[1], together.shape[1]
+    centred = together - together.mean(axis=1, keepdims=True)  # squares are subtracted below: small ones lose less
+    chosen = _choices(count, first)
+    a = centred @ chosen.T / first
+    b = centred @ (1.0 - chosen).T / (count - first)
+    degrees = count - 2
+    squares = np.sum(centred**2, axis=1, keepdims=True)
+    pooled = (squares - first * a**2 - (count - first) * b**2) / degrees
+    return b - a, np.sqrt(_moderated(pooled, degrees) * (1 / first + 1 / (count - first)))
+
+
+def _choices(count: int, first: int) -> NDArray[np.float64]:
+    """Return which blocks are called A, `(labellings, count)` of zeros and ones, the observed choice first."""
+    if math.comb(count, first) <= _MOST_RELABELLINGS:
+        places = [list(chosen) for chosen in itertools.combinations(range(count), first)]
+    else:
+        generator = np.random.default_rng(_SEED)
+        drawn = [generator.permutation(count)[:first].tolist() for _ in range(_MOST_RELABELLINGS)]
+        places = [list(range(first)), *drawn]
+    chosen = np.zeros((len(places), count))
+    np.put_along_axis(chosen, np.array(places), 1.0, axis=1)
+    return chosen

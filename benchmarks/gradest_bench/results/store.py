@@ -21,9 +21,9 @@ from typing import Any, Self
 
 import msgspec
 
-from gradest.errors import InvalidInputError
+from gradest.errors import GradestError, InvalidInputError
 from gradest_bench.results.files import StorageError, open_plain, replace_text
-from gradest_bench.results.records import COMPARABLE, SCHEMA, Record, plain
+from gradest_bench.results.records import COMPARABLE, READABLE, SCHEMA, Record, plain
 
 RESULTS = "results.jsonl"
 ENVIRONMENT = "environment.json"
@@ -205,8 +205,10 @@ def read_records(folder: Path) -> Iterator[Record]:
     for number, line in enumerate(lines[:-1], start=1):  # after the last newline: nothing, or a torn line
         try:
             found = json.loads(line)
-            if found.get("schema") != SCHEMA:
-                raise StorageError(f"{path}, line {number}: schema {SCHEMA} was asked for; found {found.get('schema')}")
+            if found.get("schema") not in READABLE:
+                raise StorageError(
+                    f"{path}, line {number}: schema 1 to {SCHEMA} was asked for; found {found.get('schema')}"
+                )
             yield msgspec.convert(found, Record)
         except (ValueError, msgspec.ValidationError) as error:
             raise StorageError(

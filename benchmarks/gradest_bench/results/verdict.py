@@ -1,43 +1,56 @@
 """Judges whether a measured estimate is what its estimator claims; the verdict stands beside the numbers.
 
-An exact or difference method is judged by its error, a stochastic one by whether its mean is where its target is: a
-wrong scale or sign shows in either. This module knows no file.
+An exact or difference method is judged by its error, a stochastic one by whether its mean is where its target is,
+along the target and across it. This module knows no file.
 """
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from gradest.measurement.outcome import Outcome
+from gradest.measurement.sign_test import least_p_value
 from gradest.target import Target
 from gradest_bench.results.records import Record, number
+from gradest_bench.results.scale_test import AGREES, TOO_FEW_SEEDS, WRONG, judge_scale
 
-AGREES = "agrees"
-WRONG = "wrong"
 UNJUDGED = "-"
+FALSE_WRONG = 0.01
+"""The probability that a run of calibrated estimators holds any "wrong": of its scales, and again of its biases."""
 
 DETERMINISTIC_TOLERANCE = 0.05
 """A deterministic method whose relative error exceeds this has no gradient to offer at that setting."""
-DEVIATIONS = 5.0
-"""How many standard errors the regression of the mean on the target may lie off 1.
-
-A suite has hundreds of cells: at two standard errors one in twenty faultless ones would be called wrong.
-"""
 SMOOTHING_TOLERANCE = 0.05
 """How far smoothing by another law than the normal may move the mean: its target has no reference here."""
-NORMAL_95 = 1.96
-"""Half-width of a 95 % interval in standard errors."""
+_UNCERTAINTIES = 5.0
+"""How many of its own standard errors the reference of a smoothed target may be off."""
+_COARSE = 0.2
+"""A smoothed reference less certain than this share of the mean's noise cannot show a bias."""
+
+Judgement = tuple[str, str]
+"""A verdict, and why where that needs words."""
 
 
-def verdict(record: Record) -> tuple[str, str]:
-    """Return "agrees", "wrong" or "-" (not judged), and the reason of a "wrong"."""
+def verdicts(records: Iterable[Record]) -> dict[str, Judgement]:
+    """Return the verdict on each record of a run, by the record's key, and the reasons of those that need one.
+
+    "agrees", "wrong", "too few seeds" to tell, or "-" for what is not judged. Together the cells of a run of calibrated
+    estimators hold a "wrong" scale with a probability of at most `FALSE_WRONG`, and a bias with as little.
+    """
+    kept = list(records)
+    family = sum(1 for record in kept if _judged_by_scatter(record))
+    return {record.key: verdict(record, family=max(family, 1)) for record in kept}
+
+
+def verdict(record: Record, *, family: int = 1) -> Judgement:
+    """Return the verdict on one record, of a run with `family` stochastic cells that are judged."""
     if record.outcome != Outcome.OK or not record.accuracy or record.facts.get("target") == Target.NOTHING.value:
         return UNJUDGED, ""
-    single, scatter = record.accuracy["single"], record.accuracy.get("replicates")
+    single = record.accuracy["single"]
     if record.facts.get("stochastic"):
-        if scatter is None or record.facts.get("target") == Target.DIRECTION.value:
-            return UNJUDGED, ""
-        return _stochastic(scatter, record.accuracy.get("smoothed"))
+        return _stochastic(record, family) if _judged_by_scatter(record) else (UNJUDGED, "")
     error = number(single["relative_error"])
     if record.facts.get("target") == Target.DIRECTION.value:
         return (AGREES, "") if number(single["cosine"]) > 0 else (WRONG, "points away from the gradient")
@@ -46,18 +59,59 @@ def verdict(record: Record) -> tuple[str, str]:
     return WRONG, f"relative error {error:.2g}"
 
 
+def wrong_and_unexpected(records: Iterable[Record], found: dict[str, Judgement]) -> list[Record]:
+    """Return the records judged wrong of which their suite does not expect it."""
+    return [r for r in records if found[r.key][0] == WRONG and WRONG not in r.cell.expect]
+
+
+def _judged_by_scatter(record: Record) -> bool:
+    facts = record.facts
+    claims = facts.get("target") not in (Target.NOTHING.value, Target.DIRECTION.value)
+    scatter = record.accuracy.get("replicates")
+    return bool(record.outcome == Outcome.OK and facts.get("stochastic") and claims and scatter)
+
+
 def _dtype_allowance(dtype: str) -> float:
     """Return the error that a dtype of few digits may show by itself: the square root of its rounding unit."""
     eps = {"bfloat16": 2.0**-8, "float16": 2.0**-10}.get(dtype)
-    return math.sqrt(float(np.finfo(np.float32).eps) if eps is None else eps)
+    return math.sqrt(float(np.finfo(dtype).eps) if eps is None else eps)
 
 
-def _stochastic(scatter: dict[str, object], smoothed: dict[str, object] | None) -> tuple[str, str]:
+def _stochastic(record: Record, family: int) -> Judgement:
     # an estimator that smooths estimates the gradient of the smoothed loss: about that one it is unbiased
-    judged = scatter if smoothed is None else smoothed
-    scale, half_width = number(judged["scale"]), number(judged["scale_half_width"])
-    own = SMOOTHING_TOLERANCE if smoothed is None else DEVIATIONS * number(smoothed["uncertainty"])
-    # `not ... <=` and not `>`: every comparison with NaN is false, and NaN is wrong
-    if not abs(scale - 1.0) <= DEVIATIONS * half_width / NORMAL_95 + own:
-        return WRONG, f"scale {scale:.3g} ± {half_width:.2g} (95 %), 1 for a calibrated estimator"
-    return AGREES, ""
+    smoothed = record.accuracy.get("smoothed")
+    judged = smoothed or record.accuracy["replicates"]
+    predicted = record.accuracy.get("predicted") or {}
+    unbiased = bool(predicted) and predicted.get("bias_order") is None
+    slopes = np.array([number(slope) for slope in judged.get("slopes") or ()])
+    if not slopes.size:
+        return UNJUDGED, "an earlier version kept no estimate of each seed; run it anew"
+    own = _dtype_allowance(record.cell.dtype)
+    if smoothed:
+        own += _UNCERTAINTIES * number(smoothed["uncertainty"])
+    elif not unbiased:
+        own += SMOOTHING_TOLERANCE
+    # what theory says of the slope on the gradient says nothing of that on another vector
+    variation = None if smoothed or not unbiased else predicted.get("slope_variation")
+    along = judge_scale(
+        slopes, variation=None if variation is None else number(variation), tail=FALSE_WRONG / (2 * family), slack=own
+    )
+    if along[0] == WRONG:
+        return along
+    return _bias(judged, family) or along if smoothed or unbiased else along
+
+
+def _bias(judged: dict[str, Any], family: int) -> Judgement | None:
+    """Return "wrong" for a mean that lies beside the target; None where none is seen, or could be."""
+    p_value = judged.get("bias_p_value")
+    limit = FALSE_WRONG / family
+    if p_value is None or least_p_value(len(judged["slopes"])) > limit:
+        return None
+    if number(judged.get("uncertainty") or 0.0) > _COARSE * number(judged["bias_noise"]):
+        return None
+    if number(p_value) > limit:
+        return None
+    return WRONG, f"a bias of {number(judged['bias']):.2g} across the target (p = {number(p_value):.1e} by signs)"
+
+
+__all__ = ["AGREES", "FALSE_WRONG", "TOO_FEW_SEEDS", "UNJUDGED", "WRONG", "verdict", "verdicts", "wrong_and_unexpected"]

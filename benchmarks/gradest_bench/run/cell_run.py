@@ -37,6 +37,7 @@ class CellRun:
         self.accuracy: dict[str, Any] = {}
         self._first: Timing | None = None
         self._blocks: list[Block] = []
+        self._starts: list[int] = []
         self._conversions: tuple[float | None, float | None] = (None, None)
         self._pool = pool
         self._spent = 0.0
@@ -60,6 +61,11 @@ class CellRun:
             self._first, self.counts = timing, counts
             self.facts.update(facts)
 
+    def start(self) -> None:
+        """Prepare the cell for the rounds of one more start of the workers; raises as `prepare` does."""
+        self._starts.append(0)
+        self.prepare()
+
     def measure(self, round_number: int) -> Block:
         """Time one block of the cell, and return it."""
         self.prepare()
@@ -74,6 +80,7 @@ class CellRun:
         )
         block = msgspec.convert(found["block"], Block)
         self._blocks.append(block)
+        self._starts[-1] += 1
         self._conversions = found["conversion_seconds"]
         return block
 
@@ -84,7 +91,9 @@ class CellRun:
             return None
         forth, back = self._conversions
         first = replace(self._first, to_backend_seconds=forth, to_numpy_seconds=back)
-        return first.with_blocks(self._blocks, on_processor=self.facts.get("device", "cpu") == "cpu")
+        # one start is what a record without the field has: its rounds belong together, whichever process died meanwhile
+        starts = self._starts if self.cell.budget.starts > 1 else ()
+        return first.with_blocks(self._blocks, on_processor=self.facts.get("device", "cpu") == "cpu", starts=starts)
 
     def judge(self) -> None:
         """Measure accuracy, and memory in a process of its own, where asked."""
@@ -129,8 +138,8 @@ class CellRun:
 
     def _limits(self) -> Limits:
         budget = self.cell.budget
-        # a cell pays for its own requests alone: others of its group are measured in between
-        left = time.monotonic() + budget.timeout_seconds - self._spent
+        # a cell pays for its own requests alone: others of its group are measured in between; and for each start anew
+        left = time.monotonic() + budget.timeout_seconds * max(len(self._starts), 1) - self._spent
         return Limits(deadline=left, timeout_seconds=budget.timeout_seconds, memory_limit_mb=budget.memory_limit_mb)
 
     def _worker(self) -> WorkerProcess:

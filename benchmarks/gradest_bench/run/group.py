@@ -24,8 +24,8 @@ def no_step(cell: Cell) -> None:
 
 
 def steps_of(cell: Cell) -> int:
-    """Return how many steps a cell has: preparing, timing each round, judging."""
-    return 2 + (cell.budget.repetitions if "time" in cell.measure else 0)
+    """Return how many steps a cell has: judging once; in each start of the workers, preparing and timing each round."""
+    return 1 + _starts_of(cell) * (1 + (cell.budget.repetitions if "time" in cell.measure else 0))
 
 
 @dataclass
@@ -34,6 +34,7 @@ class _GroupRun:
 
     suite: str
     running: dict[str, CellRun]
+    pool: WorkerPool
     step: Step
 
     def attempt(self, run: CellRun, action: Callable[[], object]) -> Record | None:
@@ -57,7 +58,7 @@ def measure_group(
 
     Whatever goes wrong is an outcome of cells: of one, or of all that were not done, and never the end of the sweep.
     """
-    group = _GroupRun(suite, {plan.cell.key: CellRun(plan, pool) for plan in planned}, step)
+    group = _GroupRun(suite, {plan.cell.key: CellRun(plan, pool) for plan in planned}, pool, step)
     waiting = {plan.cell.key: plan for plan in planned}
     try:
         for record in _records(group, seed):
@@ -71,20 +72,38 @@ def measure_group(
 
 
 def _records(group: _GroupRun, seed: int) -> Iterator[Record]:
-    for run in list(group.running.values()):
-        if record := group.attempt(run, run.prepare):
+    starts = max((_starts_of(run.cell) for run in group.running.values()), default=0)
+    for start in range(starts):
+        running = [run for run in group.running.values() if start < _starts_of(run.cell)]
+        if start:
+            group.pool.close()  # what a process is slow by, it is slow by throughout: only another one shows it
+        yield from _measure_start(group, running, seed=seed + start)
+        for run in [run for run in running if run.cell.key in group.running]:
+            # accuracy is the same in every start; a cell's last start completes its record
+            record = group.attempt(run, run.judge) if start == 0 else None
+            if record or start + 1 == _starts_of(run.cell):
+                group.running.pop(run.cell.key, None)
+                yield record or run.record(group.suite, None)
+
+
+def _measure_start(group: _GroupRun, running: Sequence[CellRun], *, seed: int) -> Iterator[Record]:
+    """Prepare and time the cells in one start of the workers; yield the records of those that ended."""
+    for run in running:
+        if record := group.attempt(run, run.start):
             yield record
     # times are taken in turns, so that what disturbs the machine for a while falls on all cells alike; accuracy is
     # judged after them, so that nobody's replicates run between timed samples
-    timed = [run.cell for run in group.running.values() if "time" in run.cell.measure]
+    timed = [run.cell for run in running if run.cell.key in group.running and "time" in run.cell.measure]
     for number, cells in rounds(timed, seed=seed):
         for cell in cells:
             timed_run = group.running.get(cell.key)
             if timed_run is not None and (record := group.attempt(timed_run, _measure(timed_run, number))):
                 yield record
-    for run in list(group.running.values()):
-        record = group.attempt(run, run.judge)
-        yield record or run.record(group.suite, None)
+
+
+def _starts_of(cell: Cell) -> int:
+    """Return in how many starts of the workers a cell takes part: one, where it has no times."""
+    return cell.budget.starts if "time" in cell.measure else 1
 
 
 def _measure(run: CellRun, number: int) -> Callable[[], object]:

@@ -50,7 +50,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     def key(self) -> str:
         """The hash of what is asked; limits and labels are not part of it."""
         # whoever gives a cell more time or another name keeps its result; whoever asks for more samples does not
-        asked = {
+        asked: dict[str, Any] = {
             "problem": [self.problem.name, self.problem.fields],
             "estimator": [self.estimator.name, self.estimator.fields],
             "worker": self.worker,
@@ -62,6 +62,10 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
             "measure": sorted(self.measure),
             "effort": [self.budget.repetitions, self.budget.minimum_samples, self.budget.minimum_seconds],
         }
+        if (
+            self.budget.starts > 1
+        ):  # the keys of cells of one start are those that results before there were several have
+            asked["starts"] = self.budget.starts
         return digest(asked)
 
     @property

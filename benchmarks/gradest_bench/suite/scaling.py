@@ -12,7 +12,12 @@ from gradest.errors import InvalidInputError
 from gradest_bench.suite.limits import require_few
 from gradest_bench.suite.schema import Suite, most_seeds, parse_form
 
+LEAST_SEEDS = 8
+"""Fewer seeds say too little of a scatter to judge it by; a suite that states fewer keeps them."""
 _SCALED_BY = "# run with --budget "
+_REPEATED = "# run with --repeat\n"
+REPEATED_STARTS, REPEATED_ROUNDS, REPEATED_SAMPLES = 7, 5, 3
+"""What finds a change of a tenth in four of five cells: starts of the workers, rounds in each, samples in a round."""
 
 
 def scaled(suite: Suite, factor: float) -> Suite:
@@ -42,21 +47,35 @@ def scaled(suite: Suite, factor: float) -> Suite:
     return msgspec.structs.replace(suite, budget=budget, grid=grids, seeds=_scaled_seeds(suite.seeds, factor))
 
 
-def text_as_run(text: str, budget: float) -> str:
-    """Return the text of a suite as a run keeps it: where it is scaled, with a first line that says by how much."""
+def repeated(suite: Suite) -> Suite:
+    """Return a suite whose times can be compared with those of another run: several starts, each of enough rounds."""
+    budget = msgspec.structs.replace(
+        suite.budget,
+        starts=REPEATED_STARTS,
+        repetitions=REPEATED_ROUNDS,
+        minimum_samples=REPEATED_ROUNDS * REPEATED_SAMPLES,
+    )
+    return msgspec.structs.replace(suite, budget=budget)
+
+
+def text_as_run(text: str, budget: float, *, repeat: bool = False) -> str:
+    """Return the text of a suite as a run keeps it: with first lines that say how it is scaled and repeated."""
+    kept = f"{_REPEATED}{text}" if repeat else text
     # every digit: the seconds of a cell are part of its key, and a rounded factor gives other cells
-    return text if budget == 1 else f"{_SCALED_BY}{budget!r}\n{text}"
+    return kept if budget == 1 else f"{_SCALED_BY}{budget!r}\n{kept}"
 
 
 def parse_as_run(text: str, *, origin: str) -> Suite:
     """Return the suite that the text of a run states, scaled as it was run. Raises as `parse_suite` does."""
     suite = parse_form(text, origin=origin)
     first = re.match(re.escape(_SCALED_BY) + r"([0-9.e+-]+)\n", text)
-    return suite if first is None else scaled(suite, float(first.group(1)))
+    if first is not None:
+        suite, text = scaled(suite, float(first.group(1))), text[first.end() :]
+    return repeated(suite) if text.startswith(_REPEATED) else suite
 
 
 def _scaled_seeds(seeds: list[int], factor: float) -> list[int]:
-    count = max(min(2, len(seeds)), round(len(seeds) * factor))  # a scatter needs two
+    count = max(min(LEAST_SEEDS, len(seeds)), round(len(seeds) * factor))
     if count <= len(seeds):
         return seeds[:count]
     start = max(seeds) + 1  # the seeds of the suite stay, so that their estimates are the same

@@ -23,7 +23,7 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seed = Annotated[int, msgspec.Meta(ge=0)]
 Measure = Literal["time", "accuracy", "memory"]
-Expected = Literal["unsupported", "missing", "invalid", "error", "timeout", "out_of_memory", "crashed"]
+Expected = Literal["unsupported", "missing", "invalid", "error", "timeout", "out_of_memory", "crashed", "wrong"]
 
 
 def _default(*items: Any) -> Any:
@@ -47,7 +47,8 @@ class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """States one full grid: every problem with every estimator on every backend, dtype, kernel and device.
 
-    `seeds` and `measure` stand in for those of the suite where given. Outcomes listed in `expect` do not fail a run.
+    `seeds` and `measure` stand in for those of the suite where given. Outcomes listed in `expect` do not fail a run,
+    nor does the verdict "wrong" where it is listed.
     """
 
     problems: Annotated[list[Named], msgspec.Meta(min_length=1)]
@@ -66,10 +67,13 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """States how long each cell is measured, and what ends it.
 
-    `repetitions` rounds go over all cells; over all rounds a cell gets at least `minimum_samples` timed samples and
-    `minimum_seconds`. The limits hold for one cell: its time in a worker, all told, and that worker's resident memory.
+    The workers are started `starts` times, and each time `repetitions` rounds go over all cells: runs whose times are
+    to be compared need several, as a process may be slow as a whole. Over all rounds of a start a cell gets at least
+    `minimum_samples` timed samples and `minimum_seconds`. The limits hold for one cell: its time in a worker, all told,
+    for each start; and that worker's resident memory.
     """
 
+    starts: Count = 1
     repetitions: Count = 5
     minimum_samples: Count = 5
     minimum_seconds: Positive = 0.25
