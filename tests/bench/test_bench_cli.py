@@ -64,7 +64,7 @@ def test_run_report_show_export_compare_follow_each_other(tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     suite = suite_file(tmp_path, "none", "double")
     first = gradest("bench", "run", suite)
-    assert first.exit_code == 5, first.output
+    assert first.exit_code == 6, first.output
     (folder,) = (tmp_path / "results").iterdir()
     assert f"results/{folder.name}" in first.output
     shown = gradest("bench", "show").output
@@ -216,7 +216,7 @@ def test_compare_shortens_no_figure_whatever_the_width_of_the_screen(monkeypatch
 
 def test_a_scaled_run_has_the_cells_of_its_suite_and_no_more(tmp_path: Path) -> None:
     found = gradest("bench", "run", suite_file(tmp_path, "none", "double"), "--budget", 0.5, "--out", tmp_path / "run")
-    assert found.exit_code == 5, found.output
+    assert found.exit_code == 6, found.output
     run = load(tmp_path / "run")
     assert run.num_cells == len(run.records) == 3
 

@@ -143,7 +143,7 @@ def test_budget_leaves_eight_seeds_or_what_the_suite_has() -> None:
     assert [seeds(count) for count in (64, 16, 8, 3, 1)] == [8, 8, 8, 3, 1]
 
 
-@pytest.mark.parametrize(("expect", "code"), [("[]", 5), ('["wrong"]', 0), ('["crashed"]', 5)])
+@pytest.mark.parametrize(("expect", "code"), [("[]", 6), ('["wrong"]', 0), ('["crashed"]', 6)])
 def test_a_wrong_estimate_fails_a_run_unless_expected(
     expect: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

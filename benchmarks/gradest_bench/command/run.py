@@ -1,7 +1,7 @@
 """Runs `gradest bench run`: makes a sweep of what is asked, shows how it goes, and gives the exit code."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,7 +128,7 @@ def _execute(request: _Request, executor: str | None, console: Console) -> int:
     return worst([exit_code_of_run(records), EXIT_WRONG if _told_wrong(console, records, judged) else 0])
 
 
-def _told_wrong(console: Console, records: Sequence[Record], judged: Mapping[str, Judgement]) -> bool:
+def _told_wrong(console: Console, records: Sequence[Record], judged: dict[str, Judgement]) -> bool:
     """Say which estimates were judged wrong against what the suite expects, and whether there are any."""
     wrong = wrong_and_unexpected(records, judged)
     if wrong:

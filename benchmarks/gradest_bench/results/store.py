@@ -21,7 +21,7 @@ from typing import Any, Self
 
 import msgspec
 
-from gradest.errors import GradestError, InvalidInputError
+from gradest.errors import InvalidInputError
 from gradest_bench.results.files import StorageError, open_plain, replace_text
 from gradest_bench.results.records import COMPARABLE, READABLE, SCHEMA, Record, plain
 
