@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import datetime, tzinfo
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from click.testing import CliRunner, Result
@@ -19,6 +20,7 @@ from gradest_bench.results import folders
 from gradest_bench.results.folders import new_folder
 from gradest_bench.results.loading import load
 from gradest_bench.results.outcomes import EXIT_CODES, EXIT_NOTHING, EXIT_STORAGE, exit_code
+from gradest_bench.suite.schema import Expected
 
 __all__ = ["faults_on_path"]
 
@@ -53,6 +55,9 @@ def test_run_has_the_exit_code_of_its_worst_outcome(
 
 def test_every_outcome_has_an_exit_code_and_the_worst_wins() -> None:
     assert set(EXIT_CODES) == set(Outcome)
+    assert all(exit_code([outcome]) == code for outcome, code in EXIT_CODES.items())  # each has its severity
+    never = {Outcome.OK, Outcome.INTERRUPTED, Outcome.NOT_TRIED}  # which no suite can expect of a cell
+    assert set(Outcome) - never <= set(get_args(Expected))
     assert exit_code([]) == 0
     assert exit_code([Outcome.OK, Outcome.MISSING, Outcome.UNSUPPORTED]) == 0
     assert exit_code([Outcome.TIMEOUT, Outcome.ERROR, Outcome.CRASHED]) == 1

@@ -4,12 +4,13 @@ This module writes nothing.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradest.errors import MissingDependencyError
+from gradest.measurement.accuracy import Accuracy, ReplicateAccuracy
 from gradest.measurement.outcome import Outcome
 from gradest_bench.results.records import Record, number, z_score
 from gradest_bench.results.store import SUITE, latest, read_environment, read_records
@@ -142,8 +143,13 @@ def _costs(record: Record) -> dict[str, Any]:
     }
 
 
-_SINGLE = ("relative_error", "cosine", "norm_ratio", "max_abs_error", "sign_agreement")
-_SCATTER = ("replicates", "relative_mse", "relative_mse_error", "bias", "bias_noise", "scale", "scale_half_width")
+_SINGLE = tuple(each.name for each in fields(Accuracy) if each.type is float)
+# What a cell has twice, of one gradient and of its replicates, stands there under the name of the former.
+_SCATTER = tuple(
+    each.name
+    for each in fields(ReplicateAccuracy)
+    if each.type in (int, float) and each.name not in (*_SINGLE, "nonfinite")
+)
 _TIMES = (
     "median_seconds",
     "iqr_seconds",
