@@ -316,7 +316,9 @@ def estimate_of(result: KernelResult, objective: Objective, cost: Cost, path: st
     """Return what a kernel found as a user gets it, in the structure of the parameters."""
     form = objective.form
     error = None if result.error is None else form.tree_of(result.error)
-    return Estimate(result.value, form.tree_of(result.gradient), cost, path, error, result.crossings, state_bytes)
+    return Estimate(
+        result.value, form.tree_of(result.gradient), cost, path, error, result.crossings, state_bytes, result.status
+    )
 
 
 def get_estimator(name: str, **hyperparameters: Any) -> Estimator:
