@@ -86,13 +86,21 @@ def _length(loss: Callable[[float], float], reach: float, spacing: float, object
 
     longest, gap, noise = quotient(reach)
     size = max(abs(longest), gap, noise)
-    # As short as leaves three digits, if the dtype has such a distance.
+    if not (math.isfinite(size) and size > 0):
+        return math.inf
+    # As short as leaves three digits, if the dtype has such a distance. Over a step far too long the slope is far too
+    # small, and each shorter one shows that a still shorter one serves.
     short = max(min(reach / _SHORTER, 1e3 * noise * reach / size), 32 * spacing)
-    if not (math.isfinite(size) and size > 0 and short < reach):
-        return math.inf
-    slope, other, lost = quotient(short)
-    if not math.isfinite(slope):
-        return math.inf
+    while True:
+        if not short < reach:
+            return math.inf
+        slope, other, lost = quotient(short)
+        if not math.isfinite(slope):
+            return math.inf
+        shorter = max(1e3 * lost * short / max(abs(slope), other, lost), 32 * spacing)
+        if shorter > 0.5 * short:
+            break
+        short = shorter
     t, found = reach, longest
     for _ in range(_RUNGS):
         size, bent = max(abs(slope), other, gap), abs(found - slope)

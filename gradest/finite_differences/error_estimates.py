@@ -21,13 +21,13 @@ from gradest.operations import NumpyArray
 
 Floats = NumpyArray
 
-_ROUNDINGS = 6.0  # units of a loss's spacing that each evaluation is allowed: what sums of some terms are off by
+_ROUNDINGS = 5.0  # units of a loss's spacing that each evaluation is allowed: what sums of some terms are off by
 
 _SERIES = 40.0  # how many times the ratio of neighbouring terms of the series may exceed that of the two before
 
-_DOUBTFUL = 0.1  # the share of an entry from which on its error makes it doubtful
+_DOUBTFUL = 0.5  # the share of an entry from which on its error makes it doubtful
 
-_REGULAR = 0.25  # how far the slopes of the two sides may differ from a gap in proportion to the step
+_REGULAR = 0.1  # how far the slopes of the two sides may differ from a gap in proportion to the step
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,26 +77,30 @@ def estimated_error(
     span = np.max([np.abs(slopes - value) for value in of.values], axis=0)
     status = np.zeros(slopes.shape, np.int8)
     if of.gaps:
-        regular, kink, gap = _regular(rule, of, slopes)
-        truncation = np.where(regular, truncation, span + apart)
-        truncation = np.where(kink, truncation + gap, truncation)
+        regular, kink = _regular(rule, of, slopes)
+        # The slope at a kink lies between those of the two sides, as it does where the loss curves one way.
+        sides = sum(abs(float(w)) * g / 2 for w, g in zip(rule.weights, of.gaps, strict=True))
+        truncation = np.where(regular, truncation, np.fmax(span + apart, sides))
         status[kink] = Status.KINK
     error = truncation + rounding
     status[~np.isfinite(error)] = Status.NOT_FINITE
     return error, status
 
 
-def _regular(rule: QuotientRule, of: Quotients, slopes: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_], Floats]:
-    """Return where gaps fall with the step, where they do not fall at all, and the gap of the shortest step."""
+def _regular(rule: QuotientRule, of: Quotients, slopes: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return where gaps fall in proportion to the step, and where they do not fall at all."""
     order = np.argsort(rule.multiples)
     short, long = int(order[0]), int(order[-1])
-    near, far = rule.multiples[short], rule.multiples[long]
+    near = rule.multiples[short]
     gap, wide = of.gaps[short], of.gaps[long]
     # Three losses over a step: four units of noise, the centre's twice.
     lost = 4 * _ROUNDINGS * of.noise / (near * of.steps)
-    regular = np.abs(wide * (near / far) - gap) <= _REGULAR * np.maximum(gap, wide * (near / far)) + lost
-    kink = (gap > 0.75 * wide) & (gap > 4 * lost) & (gap > _DOUBTFUL * np.abs(slopes))
-    return regular, kink, gap
+    regular = np.ones(gap.shape, dtype=bool)
+    for multiple, other in zip(rule.multiples, of.gaps, strict=True):
+        fallen = other * (near / multiple)
+        regular &= np.abs(fallen - gap) <= _REGULAR * np.maximum(gap, fallen) + lost
+    kink = (gap > 0.75 * wide) & (gap > 4 * lost) & (gap > 0.1 * np.abs(slopes))
+    return regular, kink
 
 
 def judged(
@@ -107,7 +111,8 @@ def judged(
     An entry is measured beside itself or a hundredth of the largest, so that a zero among others is not doubtful.
     """
     size = np.maximum(np.abs(gradient), 0.01 * np.abs(gradient).max(initial=0.0, where=np.isfinite(gradient)))
-    doubtful = (error > _DOUBTFUL * size) & (status == Status.RELIABLE)
+    # An exact zero is no rounding of anything: nothing changed.
+    doubtful = (error > _DOUBTFUL * size) & (status == Status.RELIABLE) & (gradient != 0)
     found = status.copy()
     found[doubtful] = np.where(rounding[doubtful] > 0.5 * error[doubtful], Status.ROUNDING, Status.TOO_LONG)
     return found

@@ -54,7 +54,7 @@ def noise_level(values: Floats) -> float | None:
 def measure_noise(objective: Objective, points: Sequence[Floats], units: Sequence[Floats], rng: Rng = None) -> float:
     """Measure the noise of the loss near a point, and return its standard deviation; takes `EVALUATIONS` values.
 
-    The line runs along random signs, each entry spaced by `eps^(2/3) / sqrt(P)` (4 eps at least) times its unit of length:
+    The line runs along random signs, each entry spaced by `eps^(2/3) / sqrt(P)` times its unit, and by 4 eps at least:
     wide enough to change the rounding of every entry, so short that second differences of the smooth part lie
     below the noise. The result is never less than the rounding of the loss itself, `spacing / sqrt(12)`.
 
@@ -109,8 +109,8 @@ def measure_noise(objective: Objective, points: Sequence[Floats], units: Sequenc
     if level is None:
         warn_user(
             f"step='noise' was asked for; {EVALUATIONS} values of the loss do not tell noise from function "
-            f"(they spread over {float(np.ptp(losses)):.3g}); the rounding of the dtype is taken for it; give step as a "
-            "number",
+            f"(they spread over {float(np.ptp(losses)):.3g}); the rounding of the dtype is taken for it; give step "
+            "as a number",
             NoiseWarning,
         )
         return max(assumed, own_rounding)

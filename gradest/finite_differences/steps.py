@@ -65,13 +65,13 @@ def whole_multiples(
     """
     found = []
     for leaf, step in zip(leaves, steps, strict=True):
-        unit = np.spacing(np.abs(leaf.reshape(-1)) + max(multiples) * step) * (4 / min(1.0, *multiples))
+        unit = np.spacing(np.abs(leaf.reshape(-1)) + max(multiples) * step) / min(1.0, *multiples)
         even = np.rint(step / unit) * unit
-        found.append(np.where(np.isfinite(even) & (even >= 8 * unit), even, step).astype(leaf.dtype))
+        found.append(np.where(np.isfinite(even) & (even >= 2 * unit), even, step).astype(leaf.dtype))
     return tuple(found)
 
 
-_VISIBLE = 64  # in spacings of a parameter: what a shortened step keeps, so that it is felt at every multiple
+_VISIBLE = 8  # in spacings of a parameter: what a shortened step keeps, so that it is felt at every multiple
 
 
 def shortened(

@@ -230,7 +230,7 @@ class QuotientSweep:
         if not isinstance(self.step, str) or self.differences == "exact" or not objective.verifies:
             return None
         points = _points(objective, objective.start)
-        error = max(max(map(epsilon, objective.dtypes)), objective.value_epsilon)
+        error = max(*map(epsilon, objective.dtypes), objective.value_epsilon)
         step = self._automatic(error)
         steps = steps_of(points, 1.0, self.step_mode, self.scale)
         reaches = [np.stack([max(self.rule.multiples) * step * size, size * 0 + step]) for size in steps]

@@ -115,6 +115,16 @@ def lotka(x: Any) -> Any:
     return a * b
 
 
+def kinked(x: Any) -> Any:
+    """Return the loss of a network of relu and max-pool; kinks are decided by real parts."""
+    inputs = np.sin(np.arange(24.0)).reshape(8, 3).astype(x.real.dtype)
+    hidden = inputs @ x[:24].reshape(3, 8) + x[24:32]
+    hidden = np.where(hidden.real > 0, hidden, 0)
+    pairs = hidden.reshape(8, 4, 2)
+    pooled = np.where(pairs[..., 0].real > pairs[..., 1].real, pairs[..., 0], pairs[..., 1])
+    return ((pooled @ x[32:36] - 0.3) ** 2).mean()
+
+
 FORMS = (
     Form("rosenbrock", lambda x: (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum(), (-1.2, 1, -1.2, 1)),
     Form(
@@ -330,3 +340,7 @@ FORMS = (
 )
 
 SINES = tuple(Form("sine", lambda x: np.sin(x).sum(), (float(x),), False) for x in np.geomspace(30, 1e6, 60))
+
+_WEIGHTS = np.random.default_rng(0).standard_normal((4, 36))
+
+KINKED = tuple(Form("relu-max-pool", kinked, tuple(row.tolist()), False) for row in _WEIGHTS)
