@@ -79,6 +79,8 @@ class Estimator(TypedFields, ABC):
     family: ClassVar[str] = ""
     """What estimators of this class are called, whatever their hyper-parameters."""
     stochastic: ClassVar[bool] = False
+    random_step: ClassVar[bool] = False
+    """Whether a step length is all that `rng` decides: estimates scatter as its error does, and draw no directions."""
     composable: ClassVar[bool] = False
     """Whether JAX's own jit, vmap and grad can trace a call: it branches on no number, and gives the value too."""
 

@@ -93,6 +93,7 @@ class FiniteDifference(CoordinateDifferences):
         # A frozen dataclass is set up through `object`: coordinates as given may be a list or hold NumPy integers.
         object.__setattr__(self, "coordinates", _coordinates(self.coordinates))
         object.__setattr__(self, "stochastic", isinstance(self.coordinates, int) or self.step == "noise")
+        object.__setattr__(self, "random_step", self.step == "noise" and not isinstance(self.coordinates, int))
         self.sweep()  # refuses what a sweep cannot have, an order that central differences lack among it
 
     def _check_combination(self) -> None:

@@ -50,6 +50,7 @@ class Richardson(CoordinateDifferences):
                 f"levels must be an integer of 2 or more; found {self.levels!r}; use scheme='central' for one level"
             )
         object.__setattr__(self, "stochastic", self.step == "noise")  # in its step alone
+        object.__setattr__(self, "random_step", self.step == "noise")
         self.sweep()  # refuses a step, a mode or a path that a sweep cannot have
 
     @property

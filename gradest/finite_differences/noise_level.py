@@ -24,6 +24,8 @@ EVALUATIONS = 9
 
 _AGREEMENT = 4.0  # Moré & Wild: levels that agree within this factor tell the noise
 
+_ABOVE_ROUNDING = 32.0  # units of the dtype's rounding: what a loss of some terms is off by
+
 _LEAST_SPACING = 4.0  # in eps: every entry of size one takes another value at each point of the line
 
 
@@ -49,6 +51,13 @@ def noise_level(values: Floats) -> float | None:
         if changes_sign[k] and 0 < max(three) <= _AGREEMENT * min(three):
             return levels[k]
     return None
+
+
+def _highest(values: Floats) -> float:
+    """Return the noise that would account for the last difference of values: no less than there is."""
+    order = values.size - 1
+    last = float(np.abs(np.diff(np.asarray(values, dtype=np.result_type(np.float64, values.dtype)), order)).max())
+    return math.factorial(order) / math.sqrt(math.factorial(2 * order)) * last
 
 
 def measure_noise(objective: Objective, points: Sequence[Floats], units: Sequence[Floats], rng: Rng = None) -> float:
@@ -106,6 +115,8 @@ def measure_noise(objective: Objective, points: Sequence[Floats], units: Sequenc
     if losses.min() == losses.max():
         return own_rounding
     level = noise_level(losses)
+    if level is None and _highest(losses) <= _ABOVE_ROUNDING * assumed:
+        return max(assumed, own_rounding)  # what is left of the function in its last difference leaves no room for more
     if level is None:
         warn_user(
             f"step='noise' was asked for; {EVALUATIONS} values of the loss do not tell noise from function "
