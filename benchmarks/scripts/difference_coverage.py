@@ -2,9 +2,9 @@
 
     python benchmarks/scripts/difference_coverage.py
 
-Over the closed forms of `tests/support/closed_forms.py`, sines at 30 to 1e6 and networks of relu and max-pool: the share
-of entries whose error is within the stated one or that are flagged (99 % at least), the share of well-scaled smooth
-entries that are flagged (2 % at most), and the median of stated / true error (100 at most).
+Over the closed forms of `tests/support/closed_forms.py`, sines at 30 to 1e6 and networks of relu and max-pool: the
+share of entries whose error is within the stated one or that are flagged (99 % at least), the share of well-scaled
+smooth entries that are flagged (2 % at most), and the median of stated / true error (100 at most).
 """
 
 import sys

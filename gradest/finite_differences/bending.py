@@ -1,8 +1,8 @@
 """On what length a loss bends along some of its coordinates, so that automatic steps suit it and not the parameters.
 
 A step is chosen beside the size of a parameter, on the presumption that the loss bends on that length. log-sum-exp at
-1000 bends on a length of 1, and sin at 1e5 too. A quotient over the longest step of a rule beside one over a far shorter
-step shows it. This is asked once, when differences are prepared, at the start point. It knows no rule.
+1000 bends on a length of 1, and sin at 1e5 too. A quotient over the longest step of a rule beside one over a far
+shorter step shows it. This is asked once, when differences are prepared, at the start point. It knows no rule.
 """
 
 import math

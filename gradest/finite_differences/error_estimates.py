@@ -89,17 +89,17 @@ def estimated_error(
 
 def _regular(rule: QuotientRule, of: Quotients, slopes: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return where gaps fall in proportion to the step, and where they do not fall at all."""
-    order = np.argsort(rule.multiples)
-    short, long = int(order[0]), int(order[-1])
+    short = int(np.argmin(rule.multiples))
     near = rule.multiples[short]
-    gap, wide = of.gaps[short], of.gaps[long]
+    gap = of.gaps[short]
     # Three losses over a step: four units of noise, the centre's twice.
     lost = 4 * _ROUNDINGS * of.noise / (near * of.steps)
     regular = np.ones(gap.shape, dtype=bool)
     for multiple, other in zip(rule.multiples, of.gaps, strict=True):
         fallen = other * (near / multiple)
         regular &= np.abs(fallen - gap) <= _REGULAR * np.maximum(gap, fallen) + lost
-    kink = (gap > 0.75 * wide) & (gap > 4 * lost) & (gap > 0.1 * np.abs(slopes))
+    least, most = np.min(of.gaps, axis=0), np.max(of.gaps, axis=0)
+    kink = (least > 0.75 * most) & (gap > 4 * lost) & (gap > 0.1 * np.abs(slopes))
     return regular, kink
 
 

@@ -1,4 +1,4 @@
-"""How often the errors that differences state hold, over closed forms whose gradients are known in extended precision."""
+"""How often the errors that differences state hold, over closed forms of known gradients."""
 
 import warnings
 from collections.abc import Callable
