@@ -56,6 +56,7 @@ def bending_lengths(objective: Objective, points: Sequence[Floats], reaches: Seq
         )
         return float(np.real(backend.numpy(value_of(at))))
 
+    entry = backend.random_state() if backend.reads_random_state else None
     with objective.one_estimate(), np.errstate(all="ignore"):
         for block, x in enumerate(points[:MOST_COORDINATES]):
             flat, (reach, share) = x.reshape(-1), reaches[block]
@@ -70,6 +71,8 @@ def bending_lengths(objective: Objective, points: Sequence[Floats], reaches: Seq
                 rest = np.ones(flat.size, dtype=bool)
                 rest[places] = False
                 lengths[block][rest] = float(np.median(seen)) if places.size else np.inf
+    if entry is not None:  # preparation draws nothing that the user would have drawn
+        backend.set_random_state(entry)
     objective.preparation_cost = objective.preparation_cost + apart.counts
     return lengths if found else None
 
@@ -88,26 +91,41 @@ def _length(loss: Callable[[float], float], reach: float, spacing: float, object
     size = max(abs(longest), gap, noise)
     if not (math.isfinite(size) and size > 0):
         return math.inf
-    # As short as leaves three digits, if the dtype has such a distance. Over a step far too long the slope is far too
-    # small, and each shorter one shows that a still shorter one serves.
-    short = max(min(reach / _SHORTER, 1e3 * noise * reach / size), 32 * spacing)
-    while True:
-        if not short < reach:
-            return math.inf
-        slope, other, lost = quotient(short)
-        if not math.isfinite(slope):
-            return math.inf
-        shorter = max(1e3 * lost * short / max(abs(slope), other, lost), 32 * spacing)
-        if shorter > 0.5 * short:
-            break
-        short = shorter
+    known = _reference(quotient, reach, spacing, 1e3 * noise * reach / size)
+    if known is None:
+        return math.inf
+    short, slope, other, lost = known
     t, found = reach, longest
+    if abs(found - slope) <= 4 * (lost + noise):
+        # Nothing shows in three digits; a step that is little shorter is rounded as little, and may show more.
+        near, nearby, blurred = quotient(reach / _SHORTER)
+        bent, size = abs(found - near), max(abs(near), nearby, gap)
+        return reach * math.sqrt(size / (6 * bent)) if bent > 4 * (noise + blurred) else math.inf
     for _ in range(_RUNGS):
         size, bent = max(abs(slope), other, gap), abs(found - slope)
         if bent <= 4 * (lost + noise):
-            return math.inf if t == reach else t
+            return t
         if bent <= 0.02 * size or t / _SHORTER <= short:
             return t * math.sqrt(size / (6 * bent))
         t /= _SHORTER
         found, gap, noise = quotient(t)
     return t
+
+
+def _reference(
+    quotient: Callable[[float], tuple[float, float, float]], reach: float, spacing: float, short: float
+) -> tuple[float, float, float, float] | None:
+    """Return a distance as short as leaves three digits, if the dtype has such a one, and the quotient over it.
+
+    Over a step far too long the slope is far too small, and each shorter one shows that a still shorter one serves.
+    """
+    short = max(min(reach / _SHORTER, short), 32 * spacing)
+    while short < reach:
+        slope, other, lost = quotient(short)
+        if not math.isfinite(slope):
+            return None
+        shorter = max(1e3 * lost * short / max(abs(slope), other, lost), 32 * spacing)
+        if shorter > 0.5 * short:
+            return short, slope, other, lost
+        short = shorter
+    return None

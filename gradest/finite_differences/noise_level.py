@@ -81,25 +81,7 @@ def measure_noise(objective: Objective, points: Sequence[Floats], units: Sequenc
     NonFiniteWarning
         Some of the values are NaN or infinite, so that nothing is measured, likewise.
     """
-    generator = np.random.default_rng(rng)
-    lines = []
-    for x, unit, dtype in zip(points, units, objective.dtypes, strict=True):
-        # Random signs move every entry and favour none; along an axis most of a loss would not be rounded anew.
-        eps = epsilon(dtype)
-        spacing = eps ** (2 / 3) / math.sqrt(objective.layout.num_parameters)
-        lengths = np.maximum(spacing * unit.reshape(x.shape), _LEAST_SPACING * eps * np.maximum(1, np.abs(x)))
-        signs = generator.integers(0, 2, x.shape) * 2 - 1
-        lines.append((signs * lengths).astype(x.dtype))
-    value_of, backend = objective.prepare_value(), objective.backend
-    values = []
-    for place in range(EVALUATIONS):
-        moved = (x + np.asarray(place, dtype=x.dtype) * line for x, line in zip(points, lines, strict=True))
-        at = tuple(
-            backend.array(np.asarray(x), dtype=dtype, device=objective.device)
-            for x, dtype in zip(moved, objective.dtypes, strict=True)
-        )
-        values.append(backend.numpy(value_of(at)).reshape(()))
-    losses = np.stack(values)
+    losses = _along_a_line(objective, points, units, rng)
     assumed = objective.value_epsilon * float(np.abs(losses).max(initial=0.0, where=np.isfinite(losses)))
     if not np.isfinite(losses).all():
         warn_user(
@@ -126,3 +108,26 @@ def measure_noise(objective: Objective, points: Sequence[Floats], units: Sequenc
         )
         return max(assumed, own_rounding)
     return max(level, own_rounding)
+
+
+def _along_a_line(objective: Objective, points: Sequence[Floats], units: Sequence[Floats], rng: Rng) -> Floats:
+    """Return the losses at equally spaced points of a line that `rng` draws, `(EVALUATIONS,)`."""
+    generator = np.random.default_rng(rng)
+    lines = []
+    for x, unit, dtype in zip(points, units, objective.dtypes, strict=True):
+        # Random signs move every entry and favour none; along an axis most of a loss would not be rounded anew.
+        eps = epsilon(dtype)
+        spacing = eps ** (2 / 3) / math.sqrt(objective.layout.num_parameters)
+        lengths = np.maximum(spacing * unit.reshape(x.shape), _LEAST_SPACING * eps * np.maximum(1, np.abs(x)))
+        signs = generator.integers(0, 2, x.shape) * 2 - 1
+        lines.append((signs * lengths).astype(x.dtype))
+    value_of, backend = objective.prepare_value(), objective.backend
+    values = []
+    for place in range(EVALUATIONS):
+        moved = (x + np.asarray(place, dtype=x.dtype) * line for x, line in zip(points, lines, strict=True))
+        at = tuple(
+            backend.array(np.asarray(x), dtype=dtype, device=objective.device)
+            for x, dtype in zip(moved, objective.dtypes, strict=True)
+        )
+        values.append(backend.numpy(value_of(at)).reshape(()))
+    return np.stack(values)

@@ -126,9 +126,8 @@ class QuotientSweep:
         def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             moves, steps, noise = self._displacements(objective, leaves, rng, bends)
             plan = self._draw(layout, rng) if sampled else fixed
-            crossings = (
-                None if look is None else self._crossings(layout, look, leaves, moves, plan if sampled else None)
-            )
+            drawn = plan if sampled else None
+            crossings = None if look is None else self._crossings(layout, look, leaves, moves, drawn)
             before = value_of(leaves) if self._needs_value else None
             at = 0.0 if before is None else _wide(objective, before)
             gradient = Gathering(objective, scale=scale)
@@ -148,9 +147,8 @@ class QuotientSweep:
             pipeline(plan, lambda chunk: [_evaluate(evaluate, leaves, chunk, sides) for sides in moves], finish)
             seen.warn(objective.first_look, remedy=_NOT_FINITE)
             value = before if self._needs_value else values[0]
-            if doubts is None:
-                return KernelResult(value, gradient.leaves(), None, crossings)
-            return KernelResult(value, gradient.leaves(), doubts.leaves(), crossings, doubts.status())
+            stated = (None, crossings) if doubts is None else (doubts.leaves(), crossings, doubts.status())
+            return KernelResult(value, gradient.leaves(), *stated)
 
         return PreparedKernel(kernel, path)
 

@@ -56,7 +56,7 @@ def test_differences_of_logsumexp_at_1000_have_steps_that_suit_it() -> None:
     for estimator in (*ALL, gradest.get_estimator("fd-central"), gradest.get_estimator("fd-central", step="noise")):
         found = estimator(logsumexp, x, rng=0).gradient
         np.testing.assert_allclose(
-            found, exact, atol=1e-7 if "central" in repr(estimator) or "Rich" in repr(estimator) else 1e-4
+            found, exact, atol=2e-6 if "central" in repr(estimator) or "Rich" in repr(estimator) else 1e-4
         )
 
 
