@@ -47,15 +47,21 @@ from gradest.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from gradest import bench, datasets, directions, estimators, problems, testing, theory
+    from gradest.hyperparameter import Hyperparameter, hyperparameters
+    from gradest.measurement.applicability import Applicability, applicable
     from gradest.measurement.compare import compare
 
 # Imported when first asked for: a table of strings, so that nothing here makes results depend on their text.
 EXPORTS = {
+    "Applicability": "gradest.measurement.applicability:Applicability",
+    "Hyperparameter": "gradest.hyperparameter:Hyperparameter",
+    "applicable": "gradest.measurement.applicability:applicable",
     "bench": "gradest.bench",
     "compare": "gradest.measurement.compare:compare",
     "datasets": "gradest.datasets",
     "directions": "gradest.directions",
     "estimators": "gradest.estimators",
+    "hyperparameters": "gradest.hyperparameter:hyperparameters",
     "problems": "gradest.problems",
     "testing": "gradest.testing",
     "theory": "gradest.theory",
@@ -63,6 +69,7 @@ EXPORTS = {
 """Public names that are imported on first use: a package, or "module:name"."""
 
 __all__ = [
+    "Applicability",
     "Backend",
     "Case",
     "Cost",
@@ -71,6 +78,7 @@ __all__ = [
     "Estimator",
     "FlatLossWarning",
     "GradestError",
+    "Hyperparameter",
     "InvalidEstimateError",
     "InvalidInputError",
     "InvalidTypeError",
@@ -100,6 +108,7 @@ __all__ = [
     "Target",
     "UnknownNameError",
     "UnsupportedError",
+    "applicable",
     "bench",
     "bind",
     "compare",
@@ -110,6 +119,7 @@ __all__ = [
     "get_estimator",
     "get_problem",
     "grad",
+    "hyperparameters",
     "names",
     "problems",
     "state_bytes",
