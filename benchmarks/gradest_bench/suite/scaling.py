@@ -3,11 +3,13 @@
 This module knows no class of a problem or an estimator: whoever reads a run need not have them.
 """
 
+import math
 import re
 
 import msgspec
 
 from gradest.errors import InvalidInputError
+from gradest_bench.suite.additions import added_in, extended
 from gradest_bench.suite.schema import Suite, parse_suite
 
 _SCALED_BY = "# run with --budget "
@@ -19,10 +21,10 @@ def scaled(suite: Suite, factor: float) -> Suite:
     Raises
     ------
     InvalidInputError
-        The factor is not positive.
+        The factor is not positive, or not finite.
     """
-    if not factor > 0:
-        raise InvalidInputError(f"--budget must be positive; found {factor}")
+    if not 0 < factor < math.inf:
+        raise InvalidInputError(f"--budget must be positive and finite; found {factor}; try 0.5")
     if factor == 1:
         return suite
     budget = msgspec.structs.replace(
@@ -44,8 +46,8 @@ def text_as_run(text: str, budget: float) -> str:
 
 
 def parse_as_run(text: str, *, origin: str) -> Suite:
-    """Return the suite that the text of a run states, scaled as it was run. Raises as `parse_suite` does."""
-    suite = parse_suite(text, origin=origin)
+    """Return the suite that the text of a run states, as it was run. Raises as `parse_suite` does."""
+    suite = extended(parse_suite(text, origin=origin), added_in(text))
     first = re.match(re.escape(_SCALED_BY) + r"([0-9.e+-]+)\n", text)
     return suite if first is None else scaled(suite, float(first.group(1)))
 
