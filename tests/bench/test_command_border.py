@@ -16,8 +16,8 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from gradest_bench.command import start
 from gradest_bench.command import run as run_module
+from gradest_bench.command import start
 from gradest_bench.command.group import Group
 from gradest_bench.command.main import main
 from gradest_bench.command.progress import LINES, ProgressLines
