@@ -50,11 +50,16 @@ if TYPE_CHECKING:
     from gradest import bench, datasets, directions, estimators, problems, testing, theory
     from gradest.checking.check import check
     from gradest.curvature.products import hvp
+    from gradest.hyperparameter import Hyperparameter, hyperparameters
+    from gradest.measurement.applicability import Applicability, applicable
     from gradest.measurement.compare import compare
     from gradest.primitives import defjvp, defvjp, primitive
 
 # Imported when first asked for: a table of strings, so that nothing here makes results depend on their text.
 EXPORTS = {
+    "Applicability": "gradest.measurement.applicability:Applicability",
+    "Hyperparameter": "gradest.hyperparameter:Hyperparameter",
+    "applicable": "gradest.measurement.applicability:applicable",
     "bench": "gradest.bench",
     "check": "gradest.checking.check:check",
     "compare": "gradest.measurement.compare:compare",
@@ -64,6 +69,7 @@ EXPORTS = {
     "directions": "gradest.directions",
     "estimators": "gradest.estimators",
     "hvp": "gradest.curvature.products:hvp",
+    "hyperparameters": "gradest.hyperparameter:hyperparameters",
     "primitive": "gradest.primitives:primitive",
     "problems": "gradest.problems",
     "testing": "gradest.testing",
@@ -72,6 +78,7 @@ EXPORTS = {
 """Public names that are imported on first use: a package, or "module:name"."""
 
 __all__ = [
+    "Applicability",
     "Backend",
     "Case",
     "Cost",
@@ -80,6 +87,7 @@ __all__ = [
     "Estimator",
     "FlatLossWarning",
     "GradestError",
+    "Hyperparameter",
     "InvalidEstimateError",
     "InvalidInputError",
     "InvalidTypeError",
@@ -110,6 +118,7 @@ __all__ = [
     "Target",
     "UnknownNameError",
     "UnsupportedError",
+    "applicable",
     "bench",
     "bind",
     "check",
@@ -124,6 +133,7 @@ __all__ = [
     "get_problem",
     "grad",
     "hvp",
+    "hyperparameters",
     "names",
     "primitive",
     "problems",

@@ -108,6 +108,11 @@ class Estimator(TypedFields, ABC):
         """The cost in terms of P and N, such as "P + 1 values"; a class attribute likewise."""
 
     @property
+    def needs(self) -> str:
+        """What it asks of a loss; a class attribute where that does not depend on the hyper-parameters."""
+        return "values of the loss"
+
+    @property
     def target(self) -> Target:
         """What the expectation is; it may depend on the hyper-parameters."""
         return Target.GRADIENT

@@ -10,6 +10,11 @@ from gradest.errors import UnsupportedError
 MODES = {"value_and_gradient": "reverse mode", "value_and_jvps": "forward mode"}
 """A native transformation of a backend -> what people call it."""
 
+IN_OPERATIONS = "a loss in operations (a gradest Problem)"
+FORWARD_MODE = "a loss that its framework differentiates forwards, or one in operations"
+REVERSE_MODE = "a loss that its framework differentiates backwards, or one in operations"
+"""What estimators need, as `gradest list` says it; a refusal says the same of one loss."""
+
 _EVALUATING = ("fd-central", "es", "spsa")
 
 

@@ -193,6 +193,25 @@ def find_class(group: str, name: str, kind: type[Any]) -> tuple[type[Any], dict[
     return found, {}
 
 
+def plugin_classes(plugin: str, kind: type[Any]) -> list[str]:
+    """Return the names of the classes of a contract that a plug-in, a module or a file, defines and that can be made.
+
+    Raises
+    ------
+    InvalidInputError
+        It cannot be imported.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> from gradest.registry import plugin_classes
+    >>> plugin_classes("gradest.problems.least_squares", gradest.Problem)
+    ['LeastSquares', 'PolynomialRegression']
+    """
+    module = import_plugin(plugin)
+    return [name for name in _classes(module, kind) if not inspect.isabstract(getattr(module, name))]
+
+
 def _classes(module: ModuleType, kind: type[Any]) -> list[str]:
     """Return the names of the classes of a kind that a module defines itself."""
     own = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]

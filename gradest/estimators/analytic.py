@@ -29,6 +29,7 @@ class Analytic(Estimator):
     source = "Rumelhart, Hinton & Williams 1986, doi:10.1038/323533a0 (for networks)"
     formula = "closed form"
     cost_formula = "1 VJP"
+    needs = "a problem with a closed-form gradient"
 
     def cost(self, layout: Layout) -> Cost:
         return Cost(vjps=1)

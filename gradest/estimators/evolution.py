@@ -17,6 +17,7 @@ from gradest.estimate import Cost
 from gradest.estimator import PreparedKernel
 from gradest.layout import Layout
 from gradest.objective import Objective
+from gradest.refusals import IN_OPERATIONS
 from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun, parameter_kernel
 from gradest.sampling.in_place import PATH, InPlace, InPlaceRun, Way, adds_up_factors, choose_way
 from gradest.sampling.sampler import DirectionSampler, evaluation_path, require_sigma
@@ -147,6 +148,11 @@ class EvolutionStrategy(DirectionSampler):
         if self.shaping is not None:
             weight = f"{self.shaping}({rise})"  # utilities have no unit, so there is no division by s
         return f"(1/N) sum_i {weight} v_i, v_i {law_of(self.distribution).wording}"
+
+    @property
+    def needs(self) -> str:
+        """Values alone; exact differences are carried through operations."""
+        return IN_OPERATIONS if self.differences == "exact" else "values of the loss"
 
     @property
     def cost_formula(self) -> str:

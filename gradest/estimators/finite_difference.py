@@ -7,6 +7,7 @@ from gradest.errors import InvalidInputError, unknown_name
 from gradest.finite_differences.coordinate_differences import CoordinateDifferences
 from gradest.finite_differences.rules import ONE_SIDED, central_rule, with_error
 from gradest.finite_differences.sweep import QuotientSweep
+from gradest.refusals import IN_OPERATIONS
 from gradest.situation import Situation
 from gradest.theory import Prediction
 
@@ -132,6 +133,11 @@ class FiniteDifference(CoordinateDifferences):
         if self.order in (None, 2):
             return "g_i = (f(x + h e_i) - f(x - h e_i)) / 2h"
         return f"g_i = sum_j c_j (f(x + j h e_i) - f(x - j h e_i)) / h, j = 1..{(self.order or 2) // 2}"
+
+    @property
+    def needs(self) -> str:
+        """Values alone; exact differences are carried through operations."""
+        return IN_OPERATIONS if self.differences == "exact" else "values of the loss"
 
     @property
     def cost_formula(self) -> str:

@@ -13,6 +13,7 @@ from gradest.estimator import Estimator, PreparedKernel
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, Data, NumpyArray
+from gradest.refusals import FORWARD_MODE, IN_OPERATIONS
 
 STRUCTURED_DIRECTIONS = 2048
 """How many structured directions go together: each carries one column of a layer until the logits."""
@@ -62,6 +63,11 @@ class Forward(Estimator):
                 "path='structured' was asked for with engine='native'; frameworks push dense tangents: "
                 "use engine='gradest' or 'auto'"
             )
+
+    @property
+    def needs(self) -> str:
+        """A loss that can be differentiated; structured tangents go through operations."""
+        return IN_OPERATIONS if self.path == "structured" else FORWARD_MODE
 
     def cost(self, layout: Layout) -> Cost:
         return Cost(jvps=layout.num_parameters)

@@ -16,6 +16,7 @@ from gradest.estimator import PreparedKernel
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, Data
+from gradest.refusals import FORWARD_MODE
 from gradest.sampling.sampler import DirectionSampler, Draws, add_leaves, place, weighted_sum
 from gradest.sampling.workers import Crew, Group, task_groups
 from gradest.situation import Situation
@@ -53,6 +54,7 @@ class ForwardGradient(DirectionSampler):
     source = "Baydin et al. 2022, arXiv:2202.08587; Fluegel et al. 2024, arXiv:2410.17764 (projection)"
     formula = "(1/N) sum_i (grad f . v_i) v_i"
     cost_formula = "N JVPs"
+    needs = FORWARD_MODE
 
     projection: bool = False
     engine: str = "auto"

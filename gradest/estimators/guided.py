@@ -64,6 +64,7 @@ class GuidedES(AntitheticVariant):
     source = "Maheswaranathan et al. 2019, arXiv:1806.10230"
     formula = "(beta/N) sum_i (f(x + s v_i) - f(x - s v_i)) / (2 s) v_i / (alpha + (1 - alpha) P/k)"
     cost_formula = "2N values"
+    needs = "values of the loss, and guides: gradients of something like it"
 
     guides: Sequence[Any] | None = field(default=None, compare=False)
     alpha: float = 0.5

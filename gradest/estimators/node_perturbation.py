@@ -16,6 +16,7 @@ from gradest.estimator import PreparedKernel
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, Data, Operations
+from gradest.refusals import IN_OPERATIONS
 from gradest.sampling.antithetic import AntitheticVariant
 from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
 from gradest.sampling.layers import Layer, require_layers_alone, run_intercepted
@@ -59,6 +60,7 @@ class NodePerturbation(AntitheticVariant, DirectionSampler):
     source = "Widrow & Lehr 1990, doi:10.1109/5.58323 (MR III); Ren et al. 2023, arXiv:2210.03310"
     formula = "h^T (1/N) sum_i (f(z + s v_i) - f(z - s v_i)) / (2 s) v_i"
     cost_formula = "2N + 1 values"
+    needs = f"{IN_OPERATIONS}, of affine layers"
 
     @property
     def target(self) -> Target:

@@ -29,6 +29,7 @@ class Null(Estimator):
     source = "a control"
     formula = "0"
     cost_formula = "nothing"
+    needs = "nothing"
 
     @property
     def target(self) -> Target:

@@ -13,6 +13,7 @@ from gradest.estimator import Estimator, PreparedKernel
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array
+from gradest.refusals import IN_OPERATIONS, REVERSE_MODE
 
 DEFAULT_PLACES = 8
 """At how many places `checkpoint=True` keeps values."""
@@ -62,6 +63,11 @@ class Reverse(Estimator):
                 "checkpoint was asked for with engine='native'; use engine='gradest' or 'auto', or the framework's own "
                 "checkpointing inside your function"
             )
+
+    @property
+    def needs(self) -> str:
+        """A loss that can be differentiated; checkpoints stand between operations."""
+        return IN_OPERATIONS if self.checkpoint else REVERSE_MODE
 
     def cost(self, layout: Layout) -> Cost:
         return Cost(values=1 if self.checkpoint else 0, vjps=1)

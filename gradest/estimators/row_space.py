@@ -18,6 +18,7 @@ from gradest.form import Form
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray
+from gradest.refusals import IN_OPERATIONS
 from gradest.sampling.antithetic import AntitheticVariant
 from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun, parameter_kernel
 from gradest.sampling.layers import find_layers
@@ -63,6 +64,7 @@ class RowSpaceES(AntitheticVariant, DirectionSampler):
     source = "derived: the gradient by W is X^T (gradient by X W); Salimans et al. 2017, arXiv:1703.03864 (ES)"
     formula = "(1/N) sum_i (f(x + s v_i) - f(x - s v_i)) / (2 s) v_i, v_i = Q z_i for first-layer weights"
     cost_formula = "2N values"
+    needs = f"{IN_OPERATIONS}, whose first layer is affine in its data"
 
     @property
     def target(self) -> Target:

@@ -14,6 +14,7 @@ from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel
 from gradest.layout import Layout
 from gradest.objective import Objective
+from gradest.refusals import REVERSE_MODE
 from gradest.sampling.sampler import DirectionSampler, Draws, add_leaves, place, require_sigma
 from gradest.sampling.workers import Crew, Group, task_groups
 from gradest.situation import Situation
@@ -51,6 +52,7 @@ class SmoothedGradient(DirectionSampler):
     source = "Bonnet 1964, doi:10.1007/BF03014720; Mohamed et al. 2020, arXiv:1906.10652 (pathwise estimators)"
     formula = "(1/N) sum_i grad f(x + s v_i)"
     cost_formula = "N VJPs (2N antithetic)"
+    needs = REVERSE_MODE
 
     num_samples: int = 10
     sigma: float = 0.01

@@ -23,7 +23,7 @@ ORDER = [  # the rooms of the core: each may import only those before it (and it
     {"binding", "situation", "coordinates"},
     {"calls"},
     {"estimator"},
-    {"stateful"},
+    {"stateful", "hyperparameter"},
     {"finite_differences", "sampling"},
     {"estimators", "transforms", "measurement", "checking", "curvature"},
     {"testing"},

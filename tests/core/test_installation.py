@@ -47,7 +47,7 @@ def test_suites_are_inside_or_beside_the_harness() -> None:
 
 def test_command_is_declared_and_its_function_exists() -> None:
     (command,) = [entry for entry in distribution("gradest").entry_points if entry.group == "console_scripts"]
-    assert (command.name, command.value) == ("gradest", "gradest_bench.command.main:main")
+    assert (command.name, command.value) == ("gradest", "gradest_bench.command.start:start")
     assert callable(command.load())
 
 

@@ -8,13 +8,16 @@ import click
 from rich.markup import escape
 
 from gradest.errors import unknown_name
+from gradest_bench.command.group import Group
+from gradest_bench.command.json_output import json_option, print_json
+from gradest_bench.command.options import OutputFile, OutputFolder, RunFolder, Suggested
 from gradest_bench.command.run import run
 from gradest_bench.command.run_comparison_view import show_run_comparison
 from gradest_bench.command.run_view import show_records
 from gradest_bench.command.terminal import open_console, titled_table
 from gradest_bench.report.figures import figures_of
 from gradest_bench.report.page import report_html
-from gradest_bench.report.paper import write_figures
+from gradest_bench.report.paper import require_drawing, write_figures
 from gradest_bench.results.export import FORMATS, export
 from gradest_bench.results.files import replace_text
 from gradest_bench.results.folders import ROOT, latest_run, runs
@@ -26,10 +29,17 @@ from gradest_bench.suite.cells import expand
 from gradest_bench.suite.schema import Suite, parse_suite, shipped_suites, suite_folder, suite_text
 from gradest_bench.worker.trial import check_names
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FOLDER = RunFolder()
 
 
-@click.group()
+@click.group(
+    cls=Group,
+    epilog="""\b
+Examples:
+  gradest bench run quick
+  gradest bench show
+  gradest bench report""",
+)
 def bench() -> None:
     """Sweep suites of problems, estimators and backends; keep, compare and report the results."""
 
@@ -37,19 +47,39 @@ def bench() -> None:
 bench.add_command(run)
 
 
-@bench.command()
+@bench.command(
+    epilog="""\b
+Examples:
+  gradest bench show                                 the latest run
+  gradest bench show results/quick-20260101-120000   a run
+  gradest bench show --problem mlp --json            its cells as rows, for a program"""
+)
 @click.argument("folder", type=_FOLDER, required=False)
 @click.option("--problem", help="Only problems whose label contains this.")
-def show(folder: Path | None, problem: str | None) -> None:
+@json_option
+def show(folder: Path | None, problem: str | None, *, as_json: bool) -> None:
     """Print the tables of a run, the latest by default."""
+    if as_json:
+        found = load(folder or latest_run())
+        rows = [row for row in found.rows() if problem is None or problem in row["problem"]]
+        print_json(folder=str(found.folder), title=found.title, num_cells=found.num_cells, cells=rows)
+        return
     records = list(latest(read_records(folder or latest_run())).values())
     shown = [r for r in records if problem is None or problem in r.cell.problem.label]
     show_records(open_console(), shown, verdicts(records))  # a part is judged as in the whole run
 
 
-@bench.command("list")
+@bench.command(
+    "list",
+    epilog="""\b
+Examples:
+  gradest bench list
+  gradest bench list --tag theory   suites of one kind
+  gradest bench list --json""",
+)
 @click.option("--tag", help="Only suites that have it, such as accuracy or cost.")
-def list_runs(tag: str | None) -> None:
+@json_option
+def list_runs(tag: str | None, *, as_json: bool) -> None:
     """List the shipped suites, and the runs below results/."""
     console = open_console()
     found = {
@@ -57,33 +87,55 @@ def list_runs(tag: str | None) -> None:
     }
     if tag is not None:
         found = {name: suite for name, suite in found.items() if tag in suite.tags} or _no_suite(tag, found.values())
+    if as_json:
+        suites = [
+            {"name": name, "cells": len(expand(s)), "tags": s.tags, "title": s.title, "question": s.question}
+            for name, s in found.items()
+        ]
+        print_json(suites=suites, runs=[str(folder) for folder in runs()])
+        return
     table = titled_table("suites", "name", "cells", "tags", "question")
     for name, suite in found.items():
-        table.add_row(name, str(len(expand(suite))), ", ".join(suite.tags), escape(suite.question))
+        table.add_row(name, str(len(expand(suite))), escape(", ".join(suite.tags)), escape(suite.question))
     console.print(table)
     for folder in runs():
-        console.print(str(folder), highlight=False)
+        console.print(escape(str(folder)), highlight=False)
     if not runs():
-        console.print(f"no runs below {ROOT.resolve()}", highlight=False)
+        console.print(escape(f"no runs below {ROOT.resolve()}"), highlight=False)
 
 
 def _no_suite(tag: str, suites: Iterable[Suite]) -> NoReturn:
     raise unknown_name("tag of a suite", tag, sorted({known for suite in suites for known in suite.tags}))
 
 
-@bench.command("check-suite")
-@click.argument("suite")
-def check_suite(suite: str) -> None:
+@bench.command(
+    "check-suite",
+    epilog="""\b
+Examples:
+  gradest bench check-suite quick
+  gradest bench check-suite my_suite.toml --json""",
+)
+@click.argument("suite", type=Suggested(shipped_suites, paths="file"))
+@json_option
+def check_suite(suite: str, *, as_json: bool) -> None:
     """Say whether a suite is valid, and how many cells it has.
 
     This executes its plug-ins, and the files and modules that it names, in a process of their own.
     """
     parsed = parse_suite(suite_text(suite), origin=suite)
     check_names(parsed, suite_folder(suite))
+    if as_json:
+        print_json(name=parsed.name, valid=True, cells=len(expand(parsed)))
+        return
     click.echo(f"{parsed.name}: valid, {len(expand(parsed))} cells")
 
 
-@bench.command("compare")
+@bench.command(
+    "compare",
+    epilog="""\b
+Examples:
+  gradest bench compare results/before results/after""",
+)
 @click.argument("before", type=_FOLDER)
 @click.argument("after", type=_FOLDER)
 @click.option("--strict", is_flag=True, help="Exit code 3 also where any time could not be told.")
@@ -99,9 +151,15 @@ def compare_two(context: click.Context, before: Path, after: Path, *, strict: bo
     context.exit(found.exit_code(strict=strict))
 
 
-@bench.command("export")
+@bench.command(
+    "export",
+    epilog="""\b
+Examples:
+  gradest bench export csv cells.csv                  the latest run
+  gradest bench export pyperf times.json --run results/before""",
+)
 @click.argument("form", type=click.Choice(FORMATS))
-@click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("target", type=OutputFile())
 @click.option("--run", "folder", type=_FOLDER, help="The latest run by default.")
 def export_run(form: str, target: Path, folder: Path | None) -> None:
     """Write a run to TARGET as csv, json or pyperf."""
@@ -109,12 +167,20 @@ def export_run(form: str, target: Path, folder: Path | None) -> None:
     click.echo(f"{count} cells -> {target}")
 
 
-@bench.command()
+@bench.command(
+    epilog="""\b
+Examples:
+  gradest bench report                                         report.html in the latest run
+  gradest bench report results/before --out before.html
+  gradest bench report --figures figures                       and each figure as PDF, SVG and CSV"""
+)
 @click.argument("folder", type=_FOLDER, required=False)
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="By default report.html in the folder.")
-@click.option("--figures", type=_FOLDER, help="Also write every figure as PDF, SVG and CSV into this folder.")
+@click.option("--out", type=OutputFile(), help="By default report.html in the folder.")
+@click.option("--figures", type=OutputFolder(), help="Also write every figure as PDF, SVG and CSV into this folder.")
 def report(folder: Path | None, out: Path | None, figures: Path | None) -> None:
     """Write the report of a run, the latest by default: one HTML file that needs no network."""
+    if figures is not None:
+        require_drawing()
     found = load(folder or latest_run())
     target = out or found.folder / "report.html"
     replace_text(target, report_html(found))

@@ -14,13 +14,24 @@ from gradest.measurement.compare import Progress as Report
 from gradest.measurement.outcome import Outcome
 from gradest.problem import Problem
 from gradest.theory import Prediction
+from gradest_bench.command.progress import ProgressLines
 from gradest_bench.command.terminal import make_progress, titled_table, wide_enough
 from gradest_bench.report.units import DISTURBED, DISTURBED_MEANS, mark, seconds
 
 
 @contextmanager
 def progress_bar(console: Console) -> Iterator[Report]:
-    """Give a function that shows `(what, done, total)` as a progress bar with the time left."""
+    """Give a function that shows `(what, done, total)` as a progress bar with the time left, or as lines in a log."""
+    if not console.is_terminal:
+        # on the other stream: a table that goes to a file has nothing between its lines
+        with ProgressLines(Console(stderr=True, soft_wrap=True), unit="steps") as lines:
+
+            def say(what: str, done: int, total: int) -> None:
+                lines.doing(what)
+                lines.advance(done, total)
+
+            yield say
+        return
     with make_progress(console) as bar:
         task = bar.add_task("starting", total=None)
 
@@ -38,13 +49,13 @@ def show_comparison(console: Console, problem: Problem, results: Sequence[CellRe
         for dtype in dict.fromkeys(result.cell.dtype for result in results)
     }
     console = wide_enough(console, tables.values())
-    title = f"\n[bold]{problem.name}[/]: {layout.num_parameters:,} parameters   "
+    title = f"\n[bold]{escape(problem.name)}[/]: {layout.num_parameters:,} parameters   "
     console.print(title + escape(repr(problem)), highlight=False)
     for dtype, table in tables.items():
         console.print(table)
         _show_reasons(console, [result for result in results if result.cell.dtype == dtype and result.reason])
     for line in _legend(results):
-        console.print(line, highlight=False, style="dim")
+        console.print(escape(line), highlight=False, style="dim")
 
 
 def _show_reasons(console: Console, results: Sequence[CellResult]) -> None:
@@ -55,7 +66,7 @@ def _show_reasons(console: Console, results: Sequence[CellResult]) -> None:
             f"{result.cell.estimator} on {result.cell.backend}"
         )
     for (outcome, reason), named in cells.items():
-        console.print(f"  {', '.join(named)}\n    {outcome}: {escape(reason)}", highlight=False)
+        console.print(f"  {escape(', '.join(named))}\n    {outcome}: {escape(reason)}", highlight=False)
         if outcome.failed:
             console.print(f"    ({outcome.wording})", highlight=False, style="dim")
 
@@ -97,7 +108,8 @@ def _table(dtype: str, results: Sequence[CellResult]) -> Table:
     for result in results:
         if previous and result.cell.estimator != previous:
             table.add_section()
-        table.add_row("" if result.cell.estimator == previous else result.cell.estimator, *_row(result))
+        label = "" if result.cell.estimator == previous else result.cell.estimator
+        table.add_row(escape(label), *map(escape, _row(result)))
         previous = result.cell.estimator
     return table
 

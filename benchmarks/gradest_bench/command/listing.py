@@ -1,139 +1,249 @@
-"""Prints what `gradest list` and `gradest doctor` are asked for: what is there, and what is missing."""
+"""Runs `gradest list` and `gradest doctor`: what is there, what is missing or broken, and what can run on a loss."""
 
-import importlib.metadata
-import os
-import platform
-import sys
+from collections.abc import Sequence
+from typing import Any
 
+import click
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.padding import Padding
+from rich.table import Column, Table
 from rich.text import Text
-from threadpoolctl import threadpool_info
 
-from gradest import GradestError, __version__, get_backend, get_estimator, names
-from gradest.datasets import available
-from gradest.registry import broken_plugins, load_class, locate
-from gradest_bench.command.terminal import titled_table
+from gradest import Applicability, Case, InvalidInputError, Problem, applicable
+from gradest.registry import find_object
+from gradest_bench.command import inventory
+from gradest_bench.command.inventory import Row
+from gradest_bench.command.json_output import json_option, print_json
+from gradest_bench.command.terminal import open_console, titled_table, wide_enough
+
+_USUAL = ("estimators", "backends", "problems", "datasets")
+GROUPS = (*_USUAL, "rules")
+
+plugin_option = click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    type=click.Path(dir_okay=False),
+    metavar="FILE.py",
+    help="Shows what a file defines too; this executes it. Repeatable.",
+)
 
 
-def list_group(console: Console, group: str) -> None:
-    """Print every name of "estimators", "backends", "problems", "datasets" or "rules"."""
-    printers = {"estimators": _estimators, "backends": _backends, "problems": _problems, "datasets": _datasets}
-    (printers | {"rules": _rules})[group](console)
+@click.command(
+    "list",
+    epilog="""\b
+Examples:
+  gradest list
+  gradest list estimators                              what each one needs, takes and gives
+  gradest list estimators --for my_file.py:case        which can run on a loss of your own, and why others cannot
+  gradest list estimators --plugin my_estimator.py     with those of a file
+  gradest list problems --json""",
+)
+@click.argument("group", type=click.Choice(GROUPS), required=False)
+@click.option(
+    "--for",
+    "location",
+    metavar="path.py:case",
+    help="A gradest.Case, (loss, params, *args), a function that returns either, or a Problem. The file is executed.",
+)
+@plugin_option
+@json_option
+def list_names(group: str | None, location: str | None, plugins: tuple[str, ...], *, as_json: bool) -> None:
+    """List estimators (what each needs, takes and gives), backends, problems, datasets: all of these by default.
+
+    Or the rules by which NumPy functions are differentiated.
+    """
+    console = open_console()
+    if location is not None:
+        if group not in (None, "estimators"):
+            raise InvalidInputError(f"--for asks which estimators can run on a loss; found {group!r} beside it")
+        _list_applicable(console, location, plugins, as_json=as_json)
+        return
+    groups = (group,) if group else _USUAL
+    rows = {each: _rows(each, plugins) for each in groups}
+    if as_json:
+        print_json(**rows, plugins=inventory.plugin_rows(plugins))
+        return
+    for each in groups:
+        _VIEWS[each](console, rows[each])
+    _show_broken(console, inventory.plugin_rows(plugins))
 
 
-def _first_sentence(text: str | None) -> str:
-    return " ".join((text or "").split("\n\n")[0].split())
+def _rows(group: str, plugins: Sequence[str]) -> list[Row]:
+    if group == "estimators":
+        return inventory.estimators(plugins)
+    if group == "problems":
+        return inventory.problems(plugins)
+    if group == "rules":
+        return inventory.rules()
+    return inventory.backends() if group == "backends" else inventory.datasets()
 
 
-def _estimators(console: Console) -> None:
+@click.command(
+    epilog="""\b
+Examples:
+  gradest doctor
+  gradest doctor --plugin my_estimator.py    what a file defines, or why it fails to load
+  gradest doctor --json                      the same for a program, or for a report of a fault"""
+)
+@plugin_option
+@json_option
+def doctor(plugins: tuple[str, ...], *, as_json: bool) -> None:
+    """Say what is installed, what is missing and how to get it: versions, BLAS, threads, plug-ins, data."""
+    backends = inventory.backends()  # imports every framework that is here: only then are its thread pools listed
+    here, datasets, found = inventory.machine(), inventory.datasets(), inventory.plugin_rows(plugins)
+    if as_json:
+        print_json(**here, backends=backends, datasets=datasets, plugins=found)
+        return
+    console = open_console()
+    say = [
+        f"gradest {here['gradest']}   Python {here['python']} at {here['prefix']}",
+        f"{here['platform']}   {here['processors']} processors",
+        "packages: " + ", ".join(f"{k} {v or 'not installed'}" for k, v in here["packages"].items()),
+    ]
+    for line in say:
+        console.print(line, highlight=False, markup=False)
+    _show_backends(console, backends)
+    title = "thread pools, with every backend that is here loaded"
+    table = titled_table(title, "library", "version", "kernels for", "threads", box=box.SIMPLE_HEAD)
+    for pool in here["thread_pools"]:
+        table.add_row(*(escape(str(pool[key])) for key in ("library", "version", "kernels", "threads")))
+    console.print(table)
+    _show_datasets(console, datasets)
+    _show_plugins(console, found)
+
+
+def _show_estimators(console: Console, rows: Sequence[Row]) -> None:
     console.print("estimators: P parameters, N samples", style="bold", highlight=False)
-    for name in names("estimators"):
-        estimator = get_estimator(name)
-        console.print(f"  {name}", style="bold", highlight=False)
-        for label, text in (
-            ("estimate", estimator.formula),
-            ("cost", estimator.cost_formula),
-            ("target", estimator.target.value),
-            ("source", estimator.source),
-        ):
-            console.print(Padding(Text.assemble((f"{label:<9}", "dim"), text), (0, 0, 0, 6)))
+    for row in rows:
+        console.print(f"  {row['name']}", style="bold", highlight=False, markup=False)
+        if row["error"] is not None:
+            _show_line(console, "broken", row["error"])
+            continue
+        for label in ("estimate", "cost", "needs"):
+            _show_line(console, label, row[label])
+        for number, field in enumerate(row["takes"]):
+            text = f"{field['name']}={field['default']!r}  {field['meaning']}"
+            _show_line(console, "takes" if number == 0 else "", text)
+        chance = "a random estimate" if row["stochastic"] else "the same at each call"
+        _show_line(console, "gives", f"{row['gives']}; {chance}")
+        _show_line(console, "source", row["source"])
     console.print()
 
 
-def _backends(console: Console) -> None:
+def _show_line(console: Console, label: str, text: str) -> None:
+    grid = Table.grid(Column(width=9, style="dim"), Column())  # a long text is folded beside its label, not below it
+    grid.add_row(label, Text(text))
+    console.print(Padding(grid, (0, 0, 0, 6)))
+
+
+def _show_backends(console: Console, rows: Sequence[Row]) -> None:
     table = titled_table("backends", "name", "here", "dtypes", "native", "devices", box=box.SIMPLE_HEAD)
-    for name in names("backends"):
-        try:
-            backend = get_backend(name)
-        except GradestError as error:
-            table.add_row(name, str(error), "", "", "")
+    for row in rows:
+        name = row["name"]
+        if row["error"] is not None:  # the command that installs it has brackets: pip install 'gradest[jax]'
+            table.add_row(escape(name), escape(row["error"]), "", "", "")
             continue
-        versions = ", ".join(f"{k} {v}" for k, v in backend.versions().items() if k in (name, f"{name}lib"))
-        native = ", ".join(sorted(backend.native)) or "none (gradest's engines)"
-        table.add_row(name, versions, ", ".join(backend.dtypes), native, ", ".join(backend.devices()))
+        versions = ", ".join(f"{k} {v}" for k, v in row["versions"].items() if k in (name, f"{name}lib"))
+        native = ", ".join(row["native"]) or "none (gradest's engines)"
+        table.add_row(*map(escape, (name, versions, ", ".join(row["dtypes"]), native, ", ".join(row["devices"]))))
     console.print(table)
 
 
-def _problems(console: Console) -> None:
+def _show_problems(console: Console, rows: Sequence[Row]) -> None:
     table = titled_table("problems", "name", "loss", "fields", box=box.SIMPLE_HEAD)
-    for name in names("problems"):
-        found = load_class("problems", name)
-        fields = ", ".join(f"{field}={default!r}" for field, default in _defaults(found).items())
-        table.add_row(name, _first_sentence(found.__doc__), fields)
-    console.print(table)
-
-
-def _defaults(found: type) -> dict[str, object]:
-    return {name: field.default for name, field in getattr(found, "__dataclass_fields__", {}).items()}
-
-
-def _datasets(console: Console) -> None:
-    table = titled_table("datasets", "name", "here", box=box.SIMPLE_HEAD)
-    for name, state in available().items():
-        table.add_row(name, state)
-    console.print(table)
-
-
-def _rules(console: Console) -> None:
-    """Print the functions of users' losses through which derivatives go on backends that interpret them."""
-    for name in names("backends"):
-        try:
-            found = get_backend(name).differentiable()
-        except GradestError:  # not installed, which the table of backends says
+    for row in rows:
+        if row["error"] is not None:
+            table.add_row(escape(row["name"]), escape(f"broken: {row['error']}"), "")
             continue
-        if found:
-            console.print(f"rules of differentiation on {name}: {len(found)} functions", style="bold", highlight=False)
-            console.print(Padding(Text("\n".join(found)), (0, 0, 0, 2)))
-
-
-def show_doctor(console: Console) -> None:
-    """Print versions, threads and BLAS, then backends, data sets and plug-ins with what is missing or broken."""
-    console.print(f"gradest {__version__}   Python {platform.python_version()} at {sys.prefix}", highlight=False)
-    console.print(f"{platform.platform()}   {os.cpu_count()} processors", highlight=False)
-    packages = (
-        "numpy",
-        "scipy",
-        "jax",
-        "jaxlib",
-        "torch",
-        "mxnet",
-        "scikit-learn",
-        "mlxtend",
-        "matplotlib",
-        "distributed",
-    )
-    console.print("packages: " + ", ".join(_version(package) for package in packages), highlight=False)
-    _backends(console)  # imports every framework that is here: only then are its thread pools loaded, and listed
-    _thread_pools(console)
-    _datasets(console)
-    broken = broken_plugins()
-    for name, reason in broken.items():
-        console.print(f"broken plug-in {name}: {reason}", highlight=False)
-    plugins = [
-        f"{group}/{n}"
-        for group in ("backends", "estimators", "problems")
-        for n in names(group)[len(_built_in(group)) :]
-    ]
-    console.print(f"plug-ins: {', '.join(plugins) or 'none'}", highlight=False)
-
-
-def _thread_pools(console: Console) -> None:
-    title = "thread pools, with every backend that is here loaded"
-    table = titled_table(title, "library", "version", "kernels for", "threads", box=box.SIMPLE_HEAD)
-    for pool in threadpool_info():
-        kernels, version = str(pool.get("architecture", "")), str(pool["version"] or "")
-        table.add_row(pool["internal_api"], version, kernels, str(pool["num_threads"]))
+        fields = ", ".join(f"{field}={default!r}" for field, default in row["fields"].items())
+        table.add_row(*map(escape, (row["name"], row["loss"], fields)))
     console.print(table)
 
 
-def _built_in(group: str) -> list[str]:
-    return [name for name in names(group) if locate(group, name).location.startswith(("gradest.", "gradest_"))]
+def _show_datasets(console: Console, rows: Sequence[Row]) -> None:
+    table = titled_table("datasets", "name", "here", box=box.SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(escape(row["name"]), escape(row["state"]))
+    console.print(table)
 
 
-def _version(package: str) -> str:
-    try:
-        return f"{package} {importlib.metadata.version(package)}"
-    except importlib.metadata.PackageNotFoundError:
-        return f"{package} not installed"
+def _show_rules(console: Console, rows: Sequence[Row]) -> None:
+    for row in rows:
+        found = row["functions"]
+        title = f"rules of differentiation on {row['name']}: {len(found)} functions"
+        console.print(title, style="bold", highlight=False, markup=False)
+        console.print(Padding(Text("\n".join(found)), (0, 0, 0, 2)))
+
+
+_VIEWS: dict[str, Any] = {
+    "estimators": _show_estimators,
+    "backends": _show_backends,
+    "problems": _show_problems,
+    "datasets": _show_datasets,
+    "rules": _show_rules,
+}
+
+
+def _show_plugins(console: Console, rows: Sequence[Row]) -> None:
+    """Print each plug-in with where it is from; those that fail with the reason."""
+    working = [f"{row['group']}/{row['name']} ({row['from']})" for row in rows if row["error"] is None]
+    console.print(f"plug-ins: {', '.join(working) or 'none'}", highlight=False, markup=False)
+    _show_broken(console, rows)
+
+
+def _show_broken(console: Console, rows: Sequence[Row]) -> None:
+    for row in rows:
+        if row["error"] is not None:
+            where = f"{row['group']}/{row['name']}" if row["group"] else row["name"]
+            console.print(f"broken plug-in {where}: {row['error']}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _list_applicable(console: Console, location: str, plugins: Sequence[str], *, as_json: bool) -> None:
+    """Print which estimators can run on a loss, then why the others cannot, those with one reason together."""
+    names = [row["name"] for row in inventory.estimators(plugins) if row["error"] is None]
+    found = applicable(_loss_at(location), estimators=names)
+    if as_json:
+        rows = [
+            {
+                "name": each.estimator,
+                "runs": bool(each),
+                "outcome": str(each.outcome),
+                "reason": each.reason,
+                "path": each.path,
+                "cost": None if each.cost is None else str(each.cost),
+            }
+            for each in found
+        ]
+        print_json(location=location, estimators=rows)
+        return
+    console.print(f"estimators that can run on {location}:", style="bold", markup=False, highlight=False)
+    table = titled_table("", "name", "cost", "path", box=box.SIMPLE_HEAD)
+    for each in found:
+        if each:
+            table.add_row(*map(escape, (each.estimator, str(each.cost), each.path)))
+    wide_enough(console, [table]).print(table)
+    _show_refusals(console, found)
+
+
+def _show_refusals(console: Console, found: Sequence[Applicability]) -> None:
+    refused: dict[str, list[str]] = {}
+    for each in found:
+        if not each:
+            refused.setdefault(each.reason, []).append(each.estimator)
+    if refused:
+        console.print("the others cannot:", style="bold", highlight=False)
+    for reason, named in refused.items():
+        console.print(f"  {', '.join(named)}\n    {reason}", highlight=False, markup=False)
+
+
+def _loss_at(location: str) -> Any:
+    """Return the problem or the case at a place."""
+    found = find_object(location)
+    if isinstance(found, Problem):
+        return found
+    if isinstance(found, type) and issubclass(found, Problem):
+        return found()
+    return Case.load(location)

@@ -1,5 +1,6 @@
 """Runs `gradest bench run`: makes a sweep of what is asked, shows how it goes, and gives the exit code."""
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +10,11 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from gradest import names
 from gradest.errors import InvalidInputError
 from gradest.measurement.outcome import Outcome
-from gradest_bench.command.options import CsvOption
+from gradest_bench.command.dry_run import show_dry_run
+from gradest_bench.command.options import SCALE, CsvOption, Suggested
 from gradest_bench.command.run_view import ProgressBar, show_outcomes, show_records
 from gradest_bench.command.terminal import open_console
 from gradest_bench.results.files import StorageError
@@ -23,10 +26,11 @@ from gradest_bench.results.verdict import Judgement, verdicts, wrong_and_unexpec
 from gradest_bench.run.executors import open_executor
 from gradest_bench.run.stopping import stoppable
 from gradest_bench.run.sweep import Sweep
+from gradest_bench.suite.additions import extended, text_with
 from gradest_bench.suite.cells import Cell
 from gradest_bench.suite.scaling import repeated, scaled, text_as_run
-from gradest_bench.suite.schema import Suite, parse_suite, suite_folder, suite_text
-from gradest_bench.suite.selection import chosen_cells
+from gradest_bench.suite.schema import Suite, parse_suite, shipped_suites, suite_folder, suite_text
+from gradest_bench.suite.selection import chosen_cells, plugin_specs, split_choice
 from gradest_bench.worker.launch import Launch, require_interpreters
 from gradest_bench.worker.trial import check_names
 
@@ -50,30 +54,62 @@ class _Request:
     suite_folder: Path | None
 
 
-@click.command()
-@click.argument("suite")
-@click.option("--backends", type=CsvOption(), default=(), help="Names or patterns; all of the suite by default.")
-@click.option("--estimators", type=CsvOption(), default=(), help="Names or patterns; all of the suite by default.")
+@click.command(
+    epilog="""\b
+Examples:
+  gradest bench run quick                                        a shipped suite: gradest bench list
+  gradest bench run my_suite.toml --backends numpy,torch         a file; some of its backends
+  gradest bench run quick --estimators 'es*' --budget 0.5        by patterns; half the time
+  gradest bench run quick --estimators 'es(sigma=0.1),reverse'   added to the suite, beside one of its own
+  gradest bench run quick --estimators '*,es(sigma=0.1)'         added to all of its own
+  gradest bench run quick --plugin my_estimator.py               with the estimators of a file
+  gradest bench run quick --dry-run                              how many cells, and how long
+  gradest bench run quick --resume                               goes on in the latest run of the suite
+  gradest bench run quick --python mxnet=/opt/mx/bin/python      an interpreter for one backend
+  gradest bench run accuracy --executor local:2                  two groups at a time; their times disturb each other"""
+)
+@click.argument("suite", type=Suggested(shipped_suites, paths="file"))
+@click.option(
+    "--backends", type=CsvOption(lambda: names("backends")), default=(), help="Names or patterns; all by default."
+)
+@click.option(
+    "--estimators",
+    type=CsvOption(lambda: names("estimators")),
+    default=(),
+    help="Names or patterns of the suite's; NAME(FIELD=VALUE, ...) adds one. All by default.",
+)
+@click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    type=click.Path(dir_okay=False),
+    metavar="FILE.py",
+    help="Adds the estimators of a file, which is executed; repeatable.",
+)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="By default a new one below results/.")
 @click.option("--resume", is_flag=True, help="Go on in --out, or in the latest run of this suite.")
 @click.option("--python", "pythons", multiple=True, metavar="BACKEND[:VARIANT]=PATH", help="Interpreter of a worker.")
-@click.option("--executor", help="local:N, dask:ADDRESS or module:callable.")
-@click.option("--budget", default=1.0, show_default=True, help="Multiplies repetitions, seconds and seeds.")
+@click.option("--executor", help="local:N, dask:ADDRESS or module:callable; times measured side by side are disturbed.")
+@click.option("--budget", type=SCALE, default=1.0, show_default=True, help="Multiplies repetitions, seconds and seeds.")
 @click.option("--repeat", is_flag=True, help="Start the workers 7 times, 5 rounds each: for `gradest bench compare`.")
-@click.option("--threads", default=1, show_default=True, help="Threads of each library in each worker.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of each library, a worker.")
+@click.option("--dry-run", is_flag=True, help="Say which cells would run, and how long; run nothing.")
 @click.pass_context
 def run(
     context: click.Context,
     suite: str,
     backends: tuple[str, ...],
     estimators: tuple[str, ...],
+    plugins: tuple[str, ...],
     out: Path | None,
-    resume: bool,
     pythons: tuple[str, ...],
     executor: str | None,
     budget: float,
     repeat: bool,
     threads: int,
+    *,
+    resume: bool,
+    dry_run: bool,
 ) -> None:
     """Run a shipped SUITE, or that of a TOML file; this executes its plug-ins and the files and modules it names.
 
@@ -83,15 +119,24 @@ def run(
     """
     text = suite_text(suite)
     parsed = parse_suite(text, origin=suite)
+    patterns, added = split_choice(parsed, estimators)
+    own = list(patterns)
+    if plugins:
+        added += plugin_specs(plugins)
+        own = own or ["*"]  # beside the suite, unless some of it was chosen
+    parsed = extended(parsed, added)
     check_names(parsed, suite_folder(suite))
     parsed = scaled(parsed, budget)
     if repeat:
         parsed = repeated(parsed)
     interpreters = _pythons(pythons)
     require_interpreters(interpreters)
-    cells = chosen_cells(parsed, backends=backends, estimators=estimators, pythons=interpreters)
-    # a resume must be of the same text: what --budget changes is part of it
-    as_run = text_as_run(text, budget, repeat=repeat)
+    cells = chosen_cells(parsed, backends=backends, estimators=own, added=added, pythons=interpreters)
+    if dry_run:
+        show_dry_run(open_console(), parsed.name, cells)
+        return
+    # a resume must be of the same text: what --budget and --estimators change is part of it
+    as_run = text_as_run(text_with(text, added), budget, repeat=repeat)
     folder = _folder(parsed.name, as_run, out, resume=resume)
     request = _Request(parsed, as_run, cells, folder, interpreters, threads, suite_folder(suite))
     context.exit(_execute(request, executor, open_console()))
@@ -107,12 +152,12 @@ def _folder(name: str, as_run: str, out: Path | None, *, resume: bool) -> Path:
 def _execute(request: _Request, executor: str | None, console: Console) -> int:
     """Carry out a request, say what came of it, and return the exit code."""
     folder = request.folder
-    console.print(f"{request.suite.name}: {len(request.cells)} cells -> {folder}", highlight=False)
+    console.print(f"{request.suite.name}: {len(request.cells)} cells -> {folder}", highlight=False, markup=False)
     try:
         records = _sweep(request, executor, console)
     except KeyboardInterrupt:
         console.print("\ninterrupted; every finished cell is kept. Go on with:", highlight=False)
-        console.print(f"  {_resume_line(folder)}", highlight=False, soft_wrap=True)
+        console.print(f"  {_resume_line(folder)}", highlight=False, markup=False, soft_wrap=True)
         return exit_code([Outcome.INTERRUPTED])
     except StorageError as error:
         click.echo(f"gradest: {error}", err=True)
@@ -124,7 +169,8 @@ def _execute(request: _Request, executor: str | None, console: Console) -> int:
         show_outcomes(console, records)
     else:
         show_records(console, records, judged)
-    console.print(f"results: {folder}   report: gradest bench report {folder}", highlight=False, soft_wrap=True)
+    report = shlex.join(["gradest", "bench", "report", str(folder)])
+    console.print(f"results: {folder}   report: {report}", highlight=False, markup=False, soft_wrap=True)
     return worst([exit_code_of_run(records), EXIT_WRONG if _told_wrong(console, records, judged) else 0])
 
 
@@ -160,9 +206,9 @@ def _sweep(request: _Request, executor: str | None, console: Console) -> list[Re
 def _resume_line(folder: Path) -> str:
     # the line is to be copied: it is what was typed, with the folder that was chosen for it
     arguments = [argument for argument in sys.argv[1:] if argument != "--resume"]
-    if "--out" not in arguments:
+    if not any(argument == "--out" or argument.startswith("--out=") for argument in arguments):
         arguments += ["--out", str(folder)]
-    return " ".join(["gradest", *arguments, "--resume"])
+    return shlex.join(["gradest", *arguments, "--resume"])
 
 
 def _pythons(texts: tuple[str, ...]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from gradest.measurement.outcome import Outcome
 from gradest.measurement.timing import DISTURBED_BELOW, Timing
+from gradest_bench.command.progress import ProgressLines
 from gradest_bench.command.terminal import make_progress, titled_table, wide_enough
 from gradest_bench.report.record_numbers import grouped, median, variant
 from gradest_bench.report.units import DISTURBED, bytes_text, mark, seconds
@@ -17,28 +18,32 @@ from gradest_bench.results.verdict import WRONG, Judgement
 from gradest_bench.run.group import steps_of
 from gradest_bench.suite.cells import Cell
 
-_PLAIN_EVERY = 10
-"""Where the output is a file, a line for so many cells: a bar there would be a line for every step."""
 _MOST_TITLES = 3
 """More cells with the same reason are counted, not named."""
 
 
 class ProgressBar:
-    """Shows a sweep's steps as a bar with the time left; on a terminal that cannot, a line every few cells."""
+    """Shows a sweep's steps as a bar with the time left; in a log, few lines."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._progress = make_progress(console, disable=not console.is_terminal)
         self._task = self._progress.add_task("starting workers", total=None)
         self._steps: dict[str, int] = {}
+        self._lines = None if console.is_terminal else ProgressLines(console)
         self._cells = 0
         self._ended = 0
 
     def __enter__(self) -> "ProgressBar":
         self._progress.start()
+        if self._lines is not None:
+            self._lines.__enter__()
+            self._lines.doing("starting workers")
         return self
 
     def __exit__(self, *error: object) -> None:
+        if self._lines is not None:
+            self._lines.__exit__(None, None, None)
         self._progress.stop()
 
     def planned(self, cells: Sequence[Cell], kept: int) -> None:
@@ -52,14 +57,16 @@ class ProgressBar:
         """Move on by one step."""
         self._steps[cell.key] = self._steps.get(cell.key, 0) + 1
         self._progress.update(self._task, advance=1, description=escape(cell.title))
+        if self._lines is not None:
+            self._lines.doing(cell.title)
 
     def finished(self, record: Record) -> None:
         """Count whatever steps a cell did not come to."""
         self._ended += 1
         # a cell that failed leaves steps out: the bar would never come to its end without them
         self._progress.update(self._task, advance=steps_of(record.cell) - self._steps.get(record.key, 0))
-        if not self._console.is_terminal and (self._ended % _PLAIN_EVERY == 0 or self._ended == self._cells):
-            self._console.print(f"{self._ended} of {self._cells} cells", highlight=False)
+        if self._lines is not None:
+            self._lines.advance(self._ended, self._cells)
 
 
 def show_records(console: Console, records: Sequence[Record], judged: Mapping[str, Judgement]) -> None:
@@ -124,7 +131,7 @@ def _row(record: Record, judged: Judgement) -> dict[str, str]:
     z = z_score(record)
     return {
         "estimator": escape(cell.estimator.label),
-        "backend": variant(record),
+        "backend": escape(variant(record)),
         "rel. error": f"{number(single['relative_error']):.1e}" if single else "",
         "cosine": "" if math.isnan(cosine) else f"{cosine:.4f}",
         **_times(record.timing),

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from rich.box import HEAVY_HEAD, Box
 from rich.console import Console
+from rich.markup import escape
 from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -32,8 +33,11 @@ def make_progress(console: Console, *, disable: bool = False) -> Progress:
 
 
 def titled_table(title: str, *headings: str, box: Box = HEAVY_HEAD) -> Table:
-    """Return a table with its title above its left edge; columns can still be added."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=box)
+    """Return a table with its title above its left edge; columns can still be added.
+
+    The title may hold labels of problems, so it is taken as it stands, as no cell of a row is: escape those.
+    """
+    table = Table(title=escape(title), title_justify="left", title_style="bold", header_style="bold", box=box)
     for heading in headings:
         table.add_column(heading)
     return table

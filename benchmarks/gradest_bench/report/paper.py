@@ -24,6 +24,24 @@ _PALE = 0.45
 """The opacity of pale marks."""
 
 
+def require_drawing(path: Path | None = None) -> None:
+    """Refuse, before anything is computed, what cannot be drawn: no Matplotlib, or a file of a kind that it writes not.
+
+    Raises
+    ------
+    MissingDependencyError
+        Matplotlib is not installed.
+    InvalidInputError
+        The ending of `path` names no format.
+    """
+    formats = sorted(_canvas_class()().canvas.get_supported_filetypes())
+    if path is not None and path.suffix.removeprefix(".").lower() not in formats:
+        raise InvalidInputError(
+            f"a plot was to be written to {path}; its ending {path.suffix!r} names no format; "
+            f"end it in one of: {', '.join(f'.{name}' for name in formats)}"
+        )
+
+
 def write_figures(figures: Sequence[Figure], folder: Path) -> list[Path]:
     """Write each figure as PDF, SVG and CSV; return the paths of the PDFs.
 

@@ -200,7 +200,7 @@ def read_records(folder: Path) -> Iterator[Record]:
     """
     path = folder / RESULTS
     if not path.is_file():
-        raise StorageError(f"{folder} was to hold a run; it has no {RESULTS}; see: gradest bench list runs")
+        raise StorageError(f"{folder} was to hold a run; it has no {RESULTS}; see: gradest bench list")
     lines = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines[:-1], start=1):  # after the last newline: nothing, or a torn line
         try:

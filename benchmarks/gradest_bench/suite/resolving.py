@@ -4,11 +4,13 @@ A file is looked for beside the suite that names it, and then in the working dir
 results and no process.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from gradest import Estimator, Problem, get_estimator, get_problem
 from gradest_bench.suite.cells import Spec
+from gradest_bench.suite.spec_text import parse_spec
 
 
 def located(name: str, folder: Path | None) -> str:
@@ -27,6 +29,18 @@ def make_problem(spec: Spec, folder: Path | None = None) -> Problem:
 def make_estimator(spec: Spec, folder: Path | None = None) -> Estimator:
     """Return the estimator of a spec in a suite of a folder. Raises as `gradest.get_estimator` does."""
     return get_estimator(located(spec.name, folder), **_frozen_fields(spec))
+
+
+def make_estimators(texts: Iterable[str]) -> dict[str, Estimator]:
+    """Return the estimators that texts such as `es(sigma=0.1)` name, by their labels; raises as `make_estimator` does.
+
+    Examples
+    --------
+    >>> from gradest_bench.suite.resolving import make_estimators
+    >>> {label: estimator.sigma for label, estimator in make_estimators(["spsa(sigma=0.5)"]).items()}
+    {'spsa(sigma=0.5)': 0.5}
+    """
+    return {spec.label: make_estimator(spec) for spec in map(parse_spec, texts)}
 
 
 def _frozen_fields(spec: Spec) -> dict[str, Any]:

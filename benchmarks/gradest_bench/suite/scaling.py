@@ -9,6 +9,7 @@ import re
 import msgspec
 
 from gradest.errors import InvalidInputError
+from gradest_bench.suite.additions import added_in, extended
 from gradest_bench.suite.limits import require_few
 from gradest_bench.suite.schema import Suite, most_seeds, parse_form
 
@@ -26,10 +27,10 @@ def scaled(suite: Suite, factor: float) -> Suite:
     Raises
     ------
     InvalidInputError
-        The factor is not positive, or asks for too many seeds.
+        The factor is not positive or not finite, or asks for too many seeds.
     """
     if not 0 < factor < math.inf:
-        raise InvalidInputError(f"--budget must be positive and finite; found {factor}")
+        raise InvalidInputError(f"--budget must be positive and finite; found {factor}; try 0.5")
     # before they are listed: the memory of no machine holds what a factor can ask for
     require_few(cells=0, seeds=most_seeds(suite) * factor, origin=f"suite {suite.name!r} with --budget {factor:g}")
     if factor == 1:
@@ -66,8 +67,8 @@ def text_as_run(text: str, budget: float, *, repeat: bool = False) -> str:
 
 
 def parse_as_run(text: str, *, origin: str) -> Suite:
-    """Return the suite that the text of a run states, scaled as it was run. Raises as `parse_suite` does."""
-    suite = parse_form(text, origin=origin)
+    """Return the suite that the text of a run states, as it was run. Raises as `parse_suite` does."""
+    suite = extended(parse_form(text, origin=origin), added_in(text))
     first = re.match(re.escape(_SCALED_BY) + r"([0-9.e+-]+)\n", text)
     if first is not None:
         suite, text = scaled(suite, float(first.group(1))), text[first.end() :]

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import msgspec
 
-from gradest.errors import GradestError, MissingDependencyError, unknown_name
-from gradest.registry import ESTIMATORS, PROBLEMS, import_plugin, names
-from gradest_bench.suite.cells import NULL, Cell, expand, specs
+from gradest.errors import GradestError, InvalidInputError, MissingDependencyError, unknown_name
+from gradest.estimator import Estimator
+from gradest.registry import ESTIMATORS, PROBLEMS, import_plugin, names, plugin_classes
+from gradest_bench.suite.cells import NULL, Cell, Spec, expand, specs
 from gradest_bench.suite.resolving import located, make_estimator, make_problem
 from gradest_bench.suite.schema import Suite
+from gradest_bench.suite.spec_text import has_fields, parse_spec
 
 DTYPES = ("bfloat16", "float16", "float32", "float64", "longdouble")
 
@@ -79,10 +81,50 @@ def runs_foreign_code(suite: Suite) -> bool:
     )
 
 
+def split_choice(suite: Suite, texts: Sequence[str]) -> tuple[tuple[str, ...], list[Spec]]:
+    """Return which texts choose among the estimators of a suite, and the estimators that the others add to it.
+
+    Brackets or a place make an addition: `es(sigma=0.1)`, `es()`, `my_file.py:MyEstimator`. A name or a shell pattern
+    chooses.
+
+    Raises
+    ------
+    InvalidInputError
+        An addition is not of the form `NAME(FIELD=VALUE, ...)`.
+    """
+    own = {named.name for grid in suite.grid for named in grid.estimators}
+    added = [text for text in texts if has_fields(text) or (":" in text and text not in own)]
+    return tuple(text for text in texts if text not in added), [parse_spec(text) for text in added]
+
+
+def plugin_specs(files: Sequence[str]) -> list[Spec]:
+    """Return a spec for each estimator that plug-in files define; this executes them.
+
+    Raises
+    ------
+    InvalidInputError
+        A file cannot be imported, or defines no estimator.
+    """
+    found = []
+    for file in files:
+        classes = plugin_classes(file, Estimator)
+        if not classes:
+            raise InvalidInputError(f"--plugin asks for a file with estimators; {file} defines no class of them")
+        found += [parse_spec(f"{file}:{name}") for name in classes]
+    return found
+
+
 def chosen_cells(
-    suite: Suite, *, backends: Sequence[str] = (), estimators: Sequence[str] = (), pythons: Mapping[str, str]
+    suite: Suite,
+    *,
+    backends: Sequence[str] = (),
+    estimators: Sequence[str] = (),
+    added: Sequence[Spec] = (),
+    pythons: Mapping[str, str],
 ) -> list[Cell]:
     """Return the cells of a suite on some backends and estimators (shell patterns; all by default).
+
+    Where estimators were `added` to it, these and those that the patterns choose are taken.
 
     A python named "backend:variant" runs that backend's cells once more, in a worker of that name. One of a backend
     that the suite has not is refused: nothing would run on it, and a run without it says nothing of it.
@@ -106,11 +148,18 @@ def chosen_cells(
         backends, {cell.worker for cell in cells} | {cell.backend for cell in cells}, "backend of this suite"
     )
     _require_match(estimators, {cell.estimator.name for cell in cells}, "estimator of this suite")
+    fields = [(spec.name, spec.fields) for spec in added]
+
+    def taken(cell: Cell) -> bool:
+        if not estimators and not added:
+            return True
+        own = (cell.estimator.name, cell.estimator.fields)
+        return own in fields or cell.estimator.name == NULL.name or _matches(cell.estimator.name, estimators)
+
     return [
         cell
         for cell in cells
-        if (not backends or _matches(cell.worker, backends) or _matches(cell.backend, backends))
-        and (not estimators or _matches(cell.estimator.name, estimators) or cell.estimator.name == NULL.name)
+        if (not backends or _matches(cell.worker, backends) or _matches(cell.backend, backends)) and taken(cell)
     ]
 
 

@@ -1,0 +1,88 @@
+"""Shows what `gradest bench run --dry-run` would run: how many cells, where, and how long they may take."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from gradest import GradestError
+from gradest_bench.command.terminal import titled_table
+from gradest_bench.results.folders import runs
+from gradest_bench.results.store import read_records
+from gradest_bench.suite.cells import Cell
+
+_ENOUGH_RECORDS = 4
+"""Fewer say little of the pace of a run: the first cells wait for their workers to start."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """States how long cells may take.
+
+    Attributes
+    ----------
+    least_seconds
+        What the suite asks to be timed for, in sum: no run is shorter.
+    most_seconds
+        The sum of the limits of time: a run is longer only by what starts its workers.
+    earlier_seconds, earlier
+        At the pace of the latest run below results/ that had half of the cells, and its folder; None without one.
+    """
+
+    least_seconds: float
+    most_seconds: float
+    earlier_seconds: float | None = None
+    earlier: Path | None = None
+
+
+def expectation(cells: Sequence[Cell]) -> Expectation:
+    """Return how long cells may take, by what their suite says and by earlier runs."""
+    least = sum(cell.budget.minimum_seconds for cell in cells if "time" in cell.measure)
+    most = sum(cell.budget.timeout_seconds for cell in cells)
+    keys = {cell.key for cell in cells}
+    for folder in runs():
+        try:
+            found = [record for record in read_records(folder) if record.key in keys]
+        except GradestError:  # a damaged run tells no pace, and is no fault of the one that is planned
+            continue
+        if len(found) >= max(_ENOUGH_RECORDS, len(keys) / 2):
+            return Expectation(least, most, _pace([record.finished for record in found]) * len(cells), folder)
+    return Expectation(least, most)
+
+
+def _pace(finished: Sequence[str]) -> float:
+    """Return the seconds from one cell's end to the next, on average."""
+    times = [datetime.fromisoformat(text) for text in finished]
+    return (max(times) - min(times)).total_seconds() / (len(times) - 1)
+
+
+def show_dry_run(console: Console, suite: str, cells: Sequence[Cell]) -> None:
+    """Print the number of cells by backend and dtype, and how long they may take."""
+    console.print(f"{suite}: {len(cells)} cells; nothing is run", highlight=False, markup=False)
+    table = titled_table("cells", "backend", "dtype", "problems", "estimators", "cells")
+    for (worker, dtype), count in Counter((cell.worker, cell.dtype) for cell in cells).items():
+        here = [cell for cell in cells if (cell.worker, cell.dtype) == (worker, dtype)]
+        problems = {cell.problem.label for cell in here}
+        estimators = {cell.estimator.label for cell in here}
+        table.add_row(escape(worker), escape(dtype), str(len(problems)), str(len(estimators)), str(count))
+    console.print(table)
+    console.print(_sentence(expectation(cells)), highlight=False, markup=False, soft_wrap=True)
+
+
+def _sentence(found: Expectation) -> str:
+    bounds = (
+        f"at least {_duration(found.least_seconds)} of timing, at most {_duration(found.most_seconds)} by its limits"
+    )
+    if found.earlier_seconds is None:
+        return f"expected time: {bounds}; no earlier run of these cells tells more"
+    return f"expected time: {_duration(found.earlier_seconds)}, at the pace of {found.earlier}; {bounds}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

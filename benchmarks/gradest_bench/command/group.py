@@ -1,0 +1,107 @@
+"""Gives every group of commands the same border: what goes wrong on purpose is one line and an exit code.
+
+Outside it nothing is caught: an exception that is none of these is a fault of gradest's, and keeps its traceback.
+"""
+
+import codecs
+import errno
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import TextIOWrapper
+from typing import Any
+
+import click
+
+from gradest import GradestError
+from gradest_bench.results.outcomes import EXIT_STORAGE
+
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+"""As shells have it: 128 and the number of the signal."""
+
+_SPELLED = {"±": "+-", "✓": "ok", "✗": "FAIL", "∇": "grad ", "σ": "sigma", "µ": "u", "…": "...", "·": "*", "²": "^2"}
+_HANDLER = "gradest-spelled"
+
+
+class Group(click.Group):
+    """A group whose commands end in one line where gradest, the file system or the keyboard ends them.
+
+    The list of commands has the whole first sentence of each: click cuts it to what is left of a line.
+    """
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command line, on a terminal of any alphabet."""
+        for stream in (sys.stdout, sys.stderr):
+            _spell_out(stream)
+        return super().main(*args, **extra)
+
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> click.Context:
+        """Read the arguments: a file or folder among them may be one that cannot be used."""
+        with _in_one_line():
+            return super().make_context(info_name, args, *more, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for."""
+        with _in_one_line():
+            return super().invoke(ctx)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the names of the commands, each with the first sentence of its help, folded and not cut."""
+        rows = [(name, _first_sentence(self.commands[name])) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def _first_sentence(command: click.Command) -> str:
+    paragraph = " ".join((command.help or "").split("\n\n")[0].split())
+    return paragraph.split(". ")[0].removesuffix(".") + "."
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except GradestError as error:  # says itself what to try; a traceback would hide that
+        _leave(str(error), EXIT_USAGE)
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # `| head` has read enough: click ends in silence
+            raise
+        _leave(_file_error(error), EXIT_STORAGE)
+    except KeyboardInterrupt:
+        _leave("interrupted", EXIT_INTERRUPTED)
+
+
+def _leave(line: str, code: int) -> None:
+    click.echo(f"gradest: {line}", err=True)
+    raise SystemExit(code)
+
+
+def _file_error(error: OSError) -> str:
+    """Return an error of the file system with the file, what it says, and what may be done."""
+    advice = {
+        errno.ENOENT: "check the path, or make its folder first",
+        errno.ENOSPC: "make room, or choose a place on another disk",
+        errno.EDQUOT: "make room, or choose a place on another disk",
+        errno.EACCES: "choose a place that may be read and written",
+        errno.EPERM: "choose a place that may be read and written",
+        errno.EROFS: "choose a place that may be written",
+        errno.ENAMETOOLONG: "choose a shorter name",
+    }.get(error.errno or 0, "choose another file or folder")
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return f"{where}{error.strerror or error}; {advice}"
+
+
+def _spell_out(stream: object) -> None:
+    """Let a stream write what its encoding lacks in letters that it has; names of files may have such, too."""
+    codecs.register_error(_HANDLER, _spelled)
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors=_HANDLER)
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost: Sequence[str] = error.object[error.start : error.end]
+    found = (_SPELLED.get(letter) or letter.encode("ascii", "backslashreplace").decode() for letter in lost)
+    return "".join(found), error.end

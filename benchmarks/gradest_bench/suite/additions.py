@@ -1,0 +1,48 @@
+"""Puts estimators beside those of a suite, and keeps them in the text of a run, so that its cells are known later.
+
+The text stays that of the suite, comments and all; what was added is its last line, itself a comment. This module
+imports no class: whoever reads a run need not have those of its plug-ins.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from gradest_bench.suite.cells import Spec
+from gradest_bench.suite.schema import Named, Suite
+from gradest_bench.suite.spec_text import parse_spec
+
+_ADDED = "# run with --estimators "
+
+
+def extended(suite: Suite, added: Sequence[Spec]) -> Suite:
+    """Return a suite with estimators added to each of its grids, behind its own.
+
+    Examples
+    --------
+    >>> from gradest_bench.suite.additions import extended
+    >>> from gradest_bench.suite.schema import parse_suite, suite_text
+    >>> from gradest_bench.suite.spec_text import parse_spec
+    >>> quick = extended(parse_suite(suite_text("quick")), [parse_spec("es(sigma=0.5)")])
+    >>> quick.grid[0].estimators[-1].label
+    'es(sigma=0.5)'
+    """
+    new = [Named(name=spec.name, fields=dict(spec.fields), label=spec.label) for spec in added]
+    grids = [msgspec.structs.replace(grid, estimators=[*grid.estimators, *new]) for grid in suite.grid]
+    return msgspec.structs.replace(suite, grid=grids) if new else suite
+
+
+def text_with(text: str, added: Sequence[Spec]) -> str:
+    """Return the text of a suite as a run keeps it: with a last line that has the estimators that were added."""
+    if not added:
+        return text
+    listed = json.dumps([spec.label for spec in added], ensure_ascii=True)  # one line, whatever stands in it
+    return f"{text.rstrip()}\n{_ADDED}{listed}\n"
+
+
+def added_in(text: str) -> list[Spec]:
+    """Return the estimators that were added to a suite when it was run; none where the text says nothing."""
+    last = re.search(re.escape(_ADDED) + r"(\[.*\])\n\Z", text)
+    return [] if last is None else [parse_spec(label) for label in json.loads(last.group(1))]
