@@ -145,6 +145,7 @@ def test_a_full_disk_under_export_is_one_line(tmp_path: Path) -> None:
     for form in ("csv", "json"):
         found = gradest("bench", "export", form, "/dev/full", "--run", tmp_path / "run")
         assert (found.exit_code, found.output.count("\n")) == (EXIT_STORAGE, 1), found.output
+        assert Path("/dev/full").is_char_device()  # written into, and not replaced by a file
 
 
 def test_the_keyboard_ends_a_command_with_130_and_one_line() -> None:

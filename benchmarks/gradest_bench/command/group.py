@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from gradest import GradestError
+from gradest_bench.results.files import StorageError
 from gradest_bench.results.outcomes import EXIT_STORAGE
 
 EXIT_USAGE = 2
@@ -63,7 +64,8 @@ def _in_one_line() -> Iterator[None]:
     try:
         yield
     except GradestError as error:  # says itself what to try; a traceback would hide that
-        _leave(str(error), EXIT_USAGE)
+        failed_to_write = isinstance(error, StorageError) and isinstance(error.__cause__, OSError)
+        _leave(str(error), EXIT_STORAGE if failed_to_write else EXIT_USAGE)
     except OSError as error:
         if error.errno == errno.EPIPE:  # `| head` has read enough: click ends in silence
             raise

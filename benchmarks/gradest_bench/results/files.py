@@ -5,6 +5,7 @@ A folder of results may be another's: a link in it that leads elsewhere is not f
 
 import contextlib
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -40,6 +41,8 @@ def open_plain(path: Path, flags: int) -> int:
 def replacing(path: Path) -> Iterator[Path]:
     """Give the path of a new file beside `path`, with its ending, which takes its place when the block ends well.
 
+    A device or a pipe, such as /dev/stdout, keeps its place, and is written into.
+
     Raises
     ------
     StorageError
@@ -47,14 +50,20 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     temporary = None
     try:
+        special = path.exists() and not path.is_file() and not path.is_dir()
         # made with O_EXCL and a name that cannot be guessed: nobody can have laid a link there before
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.stem[:50]}-", suffix=path.suffix, dir=path.parent)
+        folder = tempfile.gettempdir() if special else path.parent
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.stem[:50]}-", suffix=path.suffix, dir=folder)
         temporary = Path(name)
         os.fchmod(descriptor, _MODE & ~_umask())
         os.close(descriptor)
         yield temporary
-        _synchronise(temporary)  # else a machine that fails may have the new name and not the new bytes
-        temporary.replace(path)
+        if special:
+            with temporary.open("rb") as written, path.open("wb") as device:
+                shutil.copyfileobj(written, device)
+        else:
+            _synchronise(temporary)  # else a machine that fails may have the new name and not the new bytes
+            temporary.replace(path)
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror or error}; choose another place") from error
     finally:
