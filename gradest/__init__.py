@@ -29,7 +29,6 @@ from gradest.errors import (
     NonFiniteWarning,
     PreparationMismatchError,
     StepTooSmallError,
-    StepWarning,
     UnknownNameError,
     UnsupportedError,
 )
@@ -114,7 +113,6 @@ __all__ = [
     "StatefulEstimator",
     "StatefulKernel",
     "StepTooSmallError",
-    "StepWarning",
     "Target",
     "UnknownNameError",
     "UnsupportedError",

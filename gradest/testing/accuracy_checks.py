@@ -29,7 +29,7 @@ def check_accuracy(subject: Subject) -> CheckResult:
     problem, and the forgotten factor where the numbers tell it.
     """
     estimator = subject.estimator
-    if subject.scatters or not subject.judged_by_length:
+    if estimator.stochastic or not subject.judged_by_length:
         return not_applicable("accuracy", "the estimator is stochastic, or does not claim the gradient")
     worst, detail = 0.0, "exact on every problem"
     for problem in accuracy_problems():
@@ -68,7 +68,7 @@ def check_order(subject: Subject) -> CheckResult:
     order = _order(subject)
     if order is None or not subject.has("step") or subject.estimator.target is not Target.GRADIENT:
         return not_applicable("order", "the estimator has no difference scheme with a step")
-    if subject.scatters or subject.option("scheme") == "complex-step":
+    if subject.estimator.stochastic or subject.option("scheme") == "complex-step":
         return not_applicable("order", "the error is not all truncation")
     errors = []
     for step in _STEPS:

@@ -41,7 +41,7 @@ def check_unbiasedness(subject: Subject) -> CheckResult:
     A failure means that the estimator is biased where it claims not to be. It sees a mean that is off, in any
     direction, by about a fifth of the standard deviation of one estimate; not a wrong variance.
     """
-    if not (subject.scatters and subject.judged_by_length):
+    if not (subject.estimator.stochastic and subject.judged_by_length):
         return not_applicable("unbiasedness", "the estimator is deterministic, or does not claim the gradient's length")
     return _mean_test("unbiasedness", subject, subject.quadratic_estimates, Cubic().gradient_at_start)
 
@@ -86,7 +86,7 @@ def check_scale(subject: Subject) -> CheckResult:
     A failure means a forgotten or a superfluous factor; the detail names the likeliest. It sees a scale that is wrong
     by 10 to 15 %; "enumeration" sees smaller factors where it applies.
     """
-    if not (subject.scatters and subject.judged_by_length):
+    if not (subject.estimator.stochastic and subject.judged_by_length):
         return not_applicable("scale", "the estimator is deterministic, or does not claim the gradient's length")
     found, error = _scale(subject.quadratic_estimates)
 
@@ -116,7 +116,7 @@ def check_variance(subject: Subject) -> CheckResult:
     that the prediction is wrong. It sees an error that is 11 % (Rademacher) to 16 % (normal) off, and only one about
     half as large again for low-rank directions of rank 1, whose tails are heavy.
     """
-    prediction = _prediction(subject) if subject.scatters else None
+    prediction = _prediction(subject) if subject.estimator.stochastic else None
     if prediction is None or prediction.relative_mse is None or not subject.judged_by_length:
         return not_applicable("variance", "the estimator predicts no mean squared error here")
     target = Cubic().gradient_at_start
@@ -158,7 +158,7 @@ def check_smoothing(subject: Subject) -> CheckResult:
     that is off by about a fifth of the standard deviation of one estimate.
     """
     law = subject.option("distribution")
-    smoothed = subject.scatters and subject.estimator.target is Target.SMOOTHED
+    smoothed = subject.estimator.stochastic and subject.estimator.target is Target.SMOOTHED
     # Where the layout alone predicts the error, the law is one of directions of the parameters, not of something else.
     if not (smoothed and law in LAWS and subject.has("sigma") and _prediction(subject, by_layout=True)):
         return not_applicable("smoothing", "no smoothing of the parameters by a known law is stated")
@@ -191,7 +191,7 @@ def check_independence(subject: Subject) -> CheckResult:
     A failure means that seeds s and s + 1 share random numbers, so that averages over seeds are less accurate than
     they look. It sees a correlation of 0.1 or more; not one between seeds further apart.
     """
-    if not subject.scatters:
+    if not subject.estimator.stochastic:
         return not_applicable("independence", "the estimator is deterministic")
     found = {lag: lag_correlation(subject.quadratic_estimates, lag) for lag in _LAGS}
     lag = max(found, key=lambda k: abs(found[k]) if not math.isnan(found[k]) else math.inf)
