@@ -96,7 +96,16 @@ def test_the_cause_and_the_place_are_told(mistake: str) -> None:
     assert cause in defect.cause, str(found)
     assert defect.claimed == wrong[block][defect.index]
     assert defect.expected == pytest.approx(truth[block][defect.index], rel=1e-4, abs=1e-8)
-    assert "numerical" in defect.expected_by
+    assert defect.expected_by == "reverse mode"
+
+
+def test_a_gradient_of_a_black_box_is_judged_by_its_values_alone() -> None:
+    params, x = at()
+    truth = network_gradient(params, x)
+    assert gradest.check(lambda p, x: float(network(p, x)), params, truth, x)
+    wrong = gradest.check(lambda p, x: float(network(p, x)), params, {**truth, "w": 2 * truth["w"]}, x)
+    assert [each.block for each in wrong.defects] == ["w"]
+    assert "numerical" in wrong.defects[0].expected_by
 
 
 def test_the_worst_entry_of_a_large_block_is_found_without_walking_it() -> None:
@@ -121,7 +130,7 @@ def test_a_kink_at_the_point_is_no_defect_and_a_wrong_slope_beside_it_is_one() -
 def test_where_noise_hides_everything_it_cannot_tell() -> None:
     noise = np.random.default_rng(0)
     with pytest.warns(gradest.NoiseWarning):
-        found = gradest.check(lambda p: np.sum(p * p) + noise.standard_normal(), np.ones(2), np.full(2, 2.0))
+        found = gradest.check(lambda p: float(np.sum(p * p)) + noise.standard_normal(), np.ones(2), np.full(2, 2.0))
     assert found.verdict is Verdict.CANNOT_TELL
     assert not found
     assert "cannot tell" in str(found)
@@ -148,12 +157,12 @@ def test_it_takes_what_grad_takes() -> None:
         (np.ones(3), gradest.InvalidEstimateError, r"shape \(2,\); found \(3,\)"),
         ({"a": np.ones(2), "b": np.ones(2)}, gradest.InvalidEstimateError, "1 blocks"),
         (np.array([np.nan, 1.0]), gradest.InvalidEstimateError, "1 of 2 entries"),
-        (None, gradest.UnsupportedError, "give gradient="),
+        (None, gradest.UnsupportedError, r"float\(\) was asked"),
     ],
 )
 def test_wrong_use_is_told(gradient: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
-        gradest.check(lambda p: np.sum(p * p), np.ones(2), gradient)
+        gradest.check(lambda p: float(np.sum(p * p)), np.ones(2), gradient)
 
 
 @pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed: pip install 'gradest[torch]'")
