@@ -41,7 +41,10 @@ def check_enumeration(subject: Subject) -> CheckResult:
     fits = subject.option("distribution") == "rademacher" and subject.has("num_samples")
     fits = fits and subject.option("baseline", "none") in ("none", "value") and subject.option("shaping") is None
     if not fits or not subject.judged_by_length or not callable(getattr(estimator, "directions", None)):
-        return not_applicable("enumeration", "its directions are not signs that can be given to it")
+        return not_applicable(
+            "enumeration",
+            "its directions are no signs that can be given to it; with distribution='rademacher' they are",
+        )
     worst = 0.0
     for cubic in (0.0, _CUBIC):
         problem = Cubic(cubic=cubic)

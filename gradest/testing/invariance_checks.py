@@ -27,7 +27,9 @@ def check_chunks(subject: Subject) -> CheckResult:
     A failure means that memory decides results: directions are dropped, repeated, or weighted by their chunk.
     """
     if not subject.has("chunk_size"):
-        return not_applicable("chunks", "the estimator has no chunk_size")
+        return not_applicable(
+            "chunks", "it has no field chunk_size; name the number of directions that it holds at a time so"
+        )
     problem, worst, where = network(), 0.0, 0
     whole = subject.estimates(subject.with_few_samples(_SAMPLES, chunk_size=None), problem, [subject.seed])[0]
     for size in _CHUNKS:
@@ -64,7 +66,9 @@ def check_backends(subject: Subject) -> CheckResult:
     A failure means that frameworks cannot be compared by this estimator: each draws, or computes, something else.
     """
     if len(subject.backends) < 2:
-        return not_applicable("backends", "one backend was asked for")
+        return not_applicable(
+            "backends", "one backend was asked for; give several, such as backends=('numpy', 'torch')"
+        )
     expected, worst, done = None, 0.0, []
     for name in subject.backends:
         if "float64" not in get_backend(name).dtypes:
@@ -91,7 +95,10 @@ def check_offset(subject: Subject) -> CheckResult:
     cancels = subject.option("antithetic") is True or subject.option("baseline", "none") != "none"
     cancels |= subject.option("shaping") is not None or estimator.cost(Cubic().layout).values == 0
     if estimator.stochastic and not cancels:
-        return not_applicable("offset", "values without a baseline carry the loss itself into the variance")
+        return not_applicable(
+            "offset",
+            "values without a baseline carry the loss itself into the variance; with one, or in pairs, they do not",
+        )
     varied = subject.with_few_samples(sigma=WIDE_SIGMA)
     plain, shifted = (subject.estimates(varied, Cubic(offset=offset), [subject.seed])[0] for offset in (0.0, _OFFSET))
     felt = _relative(shifted, plain)

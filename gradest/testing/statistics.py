@@ -19,6 +19,9 @@ Vectors = NDArray[np.float64]
 ROUNDING = 1e-9
 """What a mean may move, relative to its target, in directions in which the estimates do not scatter at all."""
 
+_LEAST_VARIATION = 1e-5
+"""The least squared coefficient of variation that bounds on a ratio are for: they are within 0.1 % of 1 then."""
+
 _EPSILON = sys.float_info.epsilon
 _TINY = sys.float_info.min / _EPSILON
 
@@ -113,6 +116,7 @@ def ratio_bounds(squares: Vectors, false_alarm: float) -> tuple[float, float]:
     """
     # The mean of heavy-tailed squares scatters more than that of normal ones: by how much is measured, not supposed.
     variation = float(np.var(squares, ddof=1) / np.mean(squares) ** 2)
-    degrees = 2 * len(squares) / max(variation, _EPSILON)
+    # squares that hardly scatter, as orthogonal directions have them, may be off by rounding all the same
+    degrees = 2 * len(squares) / max(variation, _LEAST_VARIATION)
     low, high = (chi2_quantile(false_alarm / 2, degrees_of_freedom=degrees, upper=up) for up in (False, True))
     return low / degrees, high / degrees

@@ -1,6 +1,6 @@
 """The estimator under checks, and the runs that several checks share. This module judges nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
@@ -21,6 +21,15 @@ Floats = NDArray[np.float64]
 
 REPLICATES = 1000
 """How many independent estimates a statistical test is made of."""
+
+MOST_REPLICATES = 16 * REPLICATES
+"""How many are made where the estimates scatter so much that a thousand would tell nothing."""
+
+ODD_NUMBERS = (31, 33)
+"""Around what chunks of 2, 4, 8, 16 and 32 make up: with a last chunk that is nearly full, and with one of one."""
+
+_MOST_SAMPLES = 500
+"""Of an estimator's own number of directions; an estimate of more would take too long to be repeated."""
 
 FEW_SAMPLES = 5
 """The most directions of an estimate in statistical tests: few, so that 1/N and 1/(N - 1) differ visibly."""
@@ -110,6 +119,22 @@ class Subject:
     def quadratic_estimates(self) -> Floats:
         """Independent estimates on the quadratic `Cubic()`, `(K, P)`."""
         return self.estimates(self.statistical, Cubic(), range(self.seed, self.seed + REPLICATES))
+
+    def enough_estimates(self, resolution: Callable[[Floats], float], limit: float) -> Floats:
+        """Return estimates on the quadratic, so many that a test on them resolves `limit`, or the most there are."""
+        found = self.quadratic_estimates
+        while resolution(found) > limit and len(found) < MOST_REPLICATES:
+            seeds = range(self.seed + len(found), self.seed + 4 * len(found))
+            found = np.concatenate([found, self.estimates(self.statistical, Cubic(), seeds)])
+        return found
+
+    @property
+    def larger_numbers(self) -> list[int]:
+        """Numbers of directions beyond those of statistical tests: the estimator's own, and odd ones."""
+        own = self.option("num_samples")
+        if not isinstance(own, int):
+            return []
+        return [number for number in dict.fromkeys((min(own, _MOST_SAMPLES), *ODD_NUMBERS)) if number > FEW_SAMPLES]
 
 
 def statistical_settings(estimator: Estimator) -> dict[str, Any]:

@@ -39,7 +39,9 @@ def check_gradient(backend: Backend) -> CheckResult:
     A failure means that one of the two is wrong; "operations" and `check_problem` tell which.
     """
     if "value_and_gradient" not in backend.native:
-        return not_applicable("gradient", "the backend has no native reverse mode")
+        return not_applicable(
+            "gradient", "it has no native reverse mode; one that has names value_and_gradient in `native`"
+        )
     return _agreement("gradient", backend, lambda o, engine: o.prepare_gradient(engine)[0](o.start)[1])
 
 
@@ -49,7 +51,7 @@ def check_population(backend: Backend) -> CheckResult:
     A failure means that evolution strategies get the losses of other members than they asked for.
     """
     if "vmap" not in backend.native:
-        return not_applicable("population", "the backend has no native vmap")
+        return not_applicable("population", "it has no native vmap; one that has names vmap in `native`")
 
     def losses(objective: Objective, engine: str) -> Any:
         mapped = backend.vmap(objective.evaluate) if engine == "native" else objective.evaluate_population
@@ -64,7 +66,7 @@ def check_jvps(backend: Backend) -> CheckResult:
     A failure means that forward mode, and every forward gradient, is wrong on this backend.
     """
     if "value_and_jvps" not in backend.native:
-        return not_applicable("jvps", "the backend has no native forward mode")
+        return not_applicable("jvps", "it has no native forward mode; one that has names value_and_jvps in `native`")
 
     def products(objective: Objective, engine: str) -> Any:
         tangents = _population(objective)
@@ -84,7 +86,7 @@ def check_compilation(backend: Backend) -> CheckResult:
     A failure means that what is timed, compiled, is not what was checked.
     """
     if "compile" not in backend.native:
-        return not_applicable("compilation", "the backend compiles nothing")
+        return not_applicable("compilation", "it compiles nothing; one that does names compile in `native`")
 
     def value(objective: Objective, engine: str) -> Any:
         if engine == "native":

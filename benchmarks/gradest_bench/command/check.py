@@ -17,6 +17,9 @@ from gradest_bench.command.json_output import json_option, print_json
 from gradest_bench.command.options import CsvOption, Suggested, complete_field, parse_fields
 from gradest_bench.suite.spec_text import parse_spec
 
+EXIT_INCONCLUSIVE = 3
+"""As `gradest bench compare` has it for what cannot be told."""
+
 
 @click.command(
     epilog="""\b
@@ -63,7 +66,10 @@ def check(
     *,
     as_json: bool,
 ) -> None:
-    """Check an estimator: contract, cost, seeds, accuracy, scale, variance. Exit code 1 where a check fails."""
+    """Check an estimator: contract, cost, seeds, accuracy, scale, variance.
+
+    Exit code 1 where a check fails; 3 where none does and one is inconclusive: it was made, and sees too little.
+    """
     chosen = _estimator(estimator, parse_fields(fields))
     results = check_estimator(chosen, backends=backends, false_alarm=false_alarm, seed=seed, checks=checks)
     if as_json:
@@ -76,7 +82,9 @@ def check(
         )
     else:
         show_results(Console(), chosen, results)
-    sys.exit(0 if all(result.passed for result in results) else 1)
+    if any(result.failed for result in results):
+        sys.exit(1)
+    sys.exit(0 if all(result.passed for result in results) else EXIT_INCONCLUSIVE)
 
 
 def _estimator(text: str, fields: dict[str, Any]) -> Estimator:
@@ -88,8 +96,12 @@ def _estimator(text: str, fields: dict[str, Any]) -> Estimator:
     return get_estimator(spec.name, **spec.fields, **fields)
 
 
+_MARKS = {(False, False): ("✓", "green"), (True, False): ("✗", "bold red"), (False, True): ("?", "bold yellow")}
+"""By whether a check failed and whether it is inconclusive: its mark, and how that is shown."""
+
+
 def show_results(console: Console, estimator: Estimator, results: Sequence[CheckResult]) -> None:
-    """Print one line for each check that was made, then the others by name, and the sum."""
+    """Print one line for each check that was made, then the others, each with its reason, and the sum."""
     console.print(f"[bold]{escape(estimator.name)}[/]  {escape(repr(estimator))}", highlight=False)
     changed = statistical_settings(estimator)
     if changed:
@@ -101,17 +113,21 @@ def show_results(console: Console, estimator: Estimator, results: Sequence[Check
     made = [result for result in results if result.applies]
     width = max((len(result.name) for result in made), default=0)
     for result in made:
-        mark, style = ("✓", "green") if result.passed else ("✗", "bold red")
+        mark, style = _MARKS[result.failed, result.inconclusive]
         line = Text.assemble((mark, style), f" {result.name:<{width}}  {result.detail}")
         if result.false_alarm:
             line.append(f"  (false alarm {result.false_alarm:.1g})", style="dim")
         console.print(line, soft_wrap=True)
-    skipped = [result.name for result in results if not result.applies]
+    skipped = [result for result in results if not result.applies]
     if skipped:
-        console.print(f"[dim]- do not apply: {', '.join(skipped)}[/]", highlight=False)
-    failed = sum(not result.passed for result in made)
+        console.print("\ndo not apply:", style="dim")
+        width = max(len(result.name) for result in skipped)
+        for result in skipped:
+            console.print(Text(f"- {result.name:<{width}}  {result.detail}", style="dim"), soft_wrap=True)
+    failed, unsure = (sum(getattr(r, word) for r in made) for word in ("failed", "inconclusive"))
     chance = sum(result.false_alarm for result in made)
     console.print(
-        f"\n{len(made)} checks, {failed} failed; a faultless estimator fails with probability {chance:.1g} at most",
+        f"\n{len(made)} checks, {failed} failed, {unsure} inconclusive; a faultless estimator fails with probability "
+        f"{chance:.1g} at most",
         highlight=False,
     )
