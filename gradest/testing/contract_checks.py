@@ -65,7 +65,7 @@ def check_result(subject: Subject) -> CheckResult:
         try:
             prepared = subject.prepared(backend, dtype)
         except UnsupportedError as error:
-            if backend == subject.backends[0] and dtype == "float64":
+            if backend == subject.backends[0] and dtype == subject.dtype:
                 faults.append(f"cannot run on {backend}: {error}")
             continue
         faults += [f"on {backend} in {dtype}: {fault}" for fault in _result_faults(prepared, subject.seed)]
@@ -183,7 +183,7 @@ def check_fresh_results(subject: Subject) -> CheckResult:
 
     A failure means that gradients kept for later (momentum, averages over replicates) change behind one's back.
     """
-    prepared = subject.prepared(subject.backends[0], "float64")
+    prepared = subject.prepared(subject.backends[0], subject.dtype)
     objective = prepared.objective
     first = prepared(rng=subject.seed)
     kept = flat(objective, first)

@@ -58,7 +58,10 @@ def check_enumeration(subject: Subject) -> CheckResult:
         worst = error if worse(error, worst) else worst
     shown = "NaN" if math.isnan(worst) else f"{worst:.2g}"
     return judged(
-        "enumeration", worst, _ROUNDING, f"the mean over all {2**layout.num_parameters} sign vectors is {shown} off"
+        "enumeration",
+        worst,
+        subject.rounding(_ROUNDING),
+        f"the mean over all {2**layout.num_parameters} sign vectors is {shown} off",
     )
 
 

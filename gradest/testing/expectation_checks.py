@@ -65,7 +65,7 @@ def check_unbiasedness(subject: Subject) -> CheckResult:
 def _mean_test(name: str, subject: Subject, estimates: Floats, target: Floats) -> CheckResult:
     if not np.isfinite(estimates).all():
         return judged(name, math.nan, 0.0, "estimates hold NaN or infinity")
-    test = hotelling_test(estimates, target)
+    test = hotelling_test(estimates, target, rounding=subject.rounding(ROUNDING))
     off = float(np.linalg.norm(estimates.mean(axis=0) - target) / np.linalg.norm(target))
     noise = _noise(estimates, target)
     detail = f"the mean of {len(estimates)} estimates is {off:.2g} |g| from its target, with noise of {noise:.2g} |g|: "
@@ -116,7 +116,7 @@ def check_scale(subject: Subject) -> CheckResult:
     target, allowed = Cubic().gradient_at_start, deviations_allowed(subject.false_alarm)
     estimates = subject.enough_estimates(lambda some: allowed * _scale(some, target)[1], _SCALE_RESOLVED)
     found, error = _scale(estimates, target)
-    bound = max(allowed * error, ROUNDING)
+    bound = max(allowed * error, subject.rounding(ROUNDING))
     number = subject.statistical.__dict__.get("num_samples")
     hint = explain_factor(
         found,
@@ -125,7 +125,8 @@ def check_scale(subject: Subject) -> CheckResult:
         at=Setting(WIDE_SIGMA if subject.has("sigma") else None, number, target.size),
         scale_at=lambda setting: _scale_at(subject, setting),
         # the mean is what the scale says of it, and no other vector that has this component along the gradient
-        straight=hotelling_test(estimates, found * target).surprise < -math.log10(subject.false_alarm),
+        straight=hotelling_test(estimates, found * target, rounding=subject.rounding(ROUNDING)).surprise
+        < -math.log10(subject.false_alarm),
     )
     detail = f"found {found:.4g} +- {error:.2g} times the gradient, expected 1{hint}"
     result = judged("scale", abs(found - 1), bound, detail, false_alarm=subject.false_alarm)
@@ -164,8 +165,8 @@ def check_variance(subject: Subject) -> CheckResult:
     target = Cubic().gradient_at_start
     squares = np.sum((subject.quadratic_estimates - target) ** 2, axis=1) / float(target @ target)
     measured, predicted = float(squares.mean()), float(prediction.relative_mse)
-    if predicted < ROUNDING:
-        return judged("variance", measured, ROUNDING, f"relative MSE {measured:.3g}, predicted 0")
+    if predicted < subject.rounding(ROUNDING):
+        return judged("variance", measured, subject.rounding(ROUNDING), f"relative MSE {measured:.3g}, predicted 0")
     low, high = ratio_bounds(squares, subject.false_alarm)
     ratio = measured / predicted
     detail = (
@@ -239,7 +240,9 @@ def check_independence(subject: Subject) -> CheckResult:
     """
     if not subject.estimator.stochastic:
         return not_applicable("independence", DETERMINISTIC)
-    found = {lag: lag_correlation(subject.quadratic_estimates, lag) for lag in _LAGS}
+    found = {
+        lag: lag_correlation(subject.quadratic_estimates, lag, rounding=subject.rounding(ROUNDING)) for lag in _LAGS
+    }
     lag = max(found, key=lambda k: abs(found[k]) if not math.isnan(found[k]) else math.inf)
     detail = f"estimates {lag} seeds apart correlate by {found[lag]:.2f} standard deviations"
     bound = deviations_allowed(subject.false_alarm / len(_LAGS))

@@ -48,8 +48,9 @@ def _judged_at(subject: Subject, number: int) -> CheckResult:
     said = f"with {number} directions: relative MSE {measured:.4g}"
     if not math.isfinite(measured):
         return judged("own number", math.nan, 1.0, f"{said}; estimates hold NaN or infinity")
-    if predicted is not None and predicted < ROUNDING:
-        return judged("own number", measured, ROUNDING, f"{said}, predicted 0")
+    rounding = subject.rounding(ROUNDING)
+    if predicted is not None and predicted < rounding:
+        return judged("own number", measured, rounding, f"{said}, predicted 0")
     low, high = ratio_bounds(squares, subject.false_alarm if predicted is None else subject.false_alarm / 2)
     if predicted is not None:
         ratio = measured / predicted
@@ -58,8 +59,8 @@ def _judged_at(subject: Subject, number: int) -> CheckResult:
         return result if low <= ratio else replace(result, passed=False)
     few = _squares(subject, subject.statistical, REPLICATES)
     expected = float(few.mean()) * min(subject.option("num_samples"), FEW_SAMPLES) / number
-    if expected < ROUNDING:
-        return judged("own number", measured, ROUNDING, f"{said}, with fewer directions 0")
+    if expected < rounding:
+        return judged("own number", measured, rounding, f"{said}, with fewer directions 0")
     # both are measured: each may be off by its own share of the probability
     high *= 1 / ratio_bounds(few, subject.false_alarm)[0]
     ratio = measured / expected

@@ -34,11 +34,11 @@ class MeanTest:
     degrees_of_freedom: int
 
 
-def hotelling_test(estimates: Vectors, target: Vectors) -> MeanTest:
+def hotelling_test(estimates: Vectors, target: Vectors, *, rounding: float = ROUNDING) -> MeanTest:
     """Test that K estimates `(K, P)` have the mean `target` `(P,)`, with their own covariance.
 
     `T^2 = K d^T S^+ d` with d the deviation of the mean; `(K - r) T^2 / (r (K - 1))` is F(r, K - r) for normal
-    estimates, r the rank of S. Where S vanishes the mean must not move at all, rounding aside.
+    estimates, r the rank of S. Where S vanishes the mean must not move at all, `rounding` aside.
 
     Source: Hotelling 1931, doi:10.1214/aoms/1177732979.
     """
@@ -49,8 +49,8 @@ def hotelling_test(estimates: Vectors, target: Vectors) -> MeanTest:
     # A pseudo-inverse by hand: a mean that moved where the estimates do not scatter must fail, and pinv drops it.
     eigenvalues, vectors = np.linalg.eigh(scatter)
     coordinates = vectors.T @ deviation
-    kept = eigenvalues > max(ROUNDING**2, len(target) * _EPSILON * float(eigenvalues[-1]))
-    if float(np.linalg.norm(coordinates[~kept])) > ROUNDING + 10 * math.sqrt(_EPSILON * max(float(eigenvalues[-1]), 0)):
+    kept = eigenvalues > max(rounding**2, len(target) * _EPSILON * float(eigenvalues[-1]))
+    if float(np.linalg.norm(coordinates[~kept])) > rounding + 10 * math.sqrt(_EPSILON * max(float(eigenvalues[-1]), 0)):
         return MeanTest(math.inf, int(kept.sum()))
     rank = int(kept.sum())
     if rank == 0:
@@ -89,14 +89,14 @@ def _away_from_zero(number: float) -> float:
     return number if abs(number) > _TINY else _TINY
 
 
-def lag_correlation(estimates: Vectors, lag: int) -> float:
+def lag_correlation(estimates: Vectors, lag: int, *, rounding: float = ROUNDING) -> float:
     """Return the correlation of replicates k and k + lag, in standard deviations of independent ones.
 
     `sum_k <d_k, d_{k+lag}> / sum_k |d_k|^2` has variance `tr S^2 / ((tr S)^2 K)` where replicates are independent.
     """
     deviations = estimates - estimates.mean(axis=0)
     total = float(np.sum(deviations * deviations))
-    if total <= len(estimates) * (ROUNDING * float(np.linalg.norm(estimates.mean(axis=0)))) ** 2:
+    if total <= len(estimates) * (rounding * float(np.linalg.norm(estimates.mean(axis=0)))) ** 2:
         return 0.0
     scatter = deviations.T @ deviations / total
     correlation = float(np.sum(deviations[:-lag] * deviations[lag:])) / total

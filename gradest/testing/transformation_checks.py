@@ -13,7 +13,8 @@ from gradest.operations import NumpyArray
 from gradest.problems.mlp import MLP
 from gradest.tangents import Dense
 from gradest.testing.known_problems import network, samples
-from gradest.testing.results import CheckResult, claimed, judged, not_applicable, worse
+from gradest.testing.results import CheckResult, claimed, not_applicable, worst_of
+from gradest.testing.subject import finest_dtype
 
 _TRANSFORMATION_ROUNDING = 256  # units of eps
 _POPULATION = 3
@@ -97,7 +98,7 @@ def check_compilation(backend: Backend) -> CheckResult:
 
 
 def _agreement(name: str, backend: Backend, compute: Callable[[Objective, str], Any]) -> CheckResult:
-    worst = 0.0
+    errors: list[tuple[float, str]] = []
     for dtype in ("float64", "float32"):
         if dtype not in backend.dtypes:
             continue
@@ -107,9 +108,8 @@ def _agreement(name: str, backend: Backend, compute: Callable[[Objective, str], 
             for engine in ("native", "gradest")
         )
         error = float(np.linalg.norm(native - own) / np.linalg.norm(own)) / float(np.finfo(dtype).eps)
-        worst = error if worse(error, worst) else worst
-    detail = f"native and gradest's own differ by {worst:.3g} units of rounding at most"
-    return judged(name, worst, _TRANSFORMATION_ROUNDING, detail)
+        errors.append((error, f"native and gradest's own differ in {dtype}"))
+    return worst_of(name, errors, _TRANSFORMATION_ROUNDING, "units of rounding")
 
 
 def _population(objective: Objective) -> tuple[Any, ...]:
@@ -132,7 +132,7 @@ def check_kinks(backend: Backend) -> CheckResult:
     faults = []
     for kernel in backend.kernels:
         for engine in ("native", "gradest") if "value_and_gradient" in backend.native else ("gradest",):
-            objective = bind(problem, at, backend=backend, kernel=kernel)
+            objective = bind(problem, at, backend=backend, kernel=kernel, dtype=finest_dtype(backend))
             gradient = objective.prepare_gradient(engine)[0](objective.start)[1]
             if np.any(backend.numpy(gradient[0])):
                 faults.append(f"with the {kernel} kernel and the {engine} engine it is not")
