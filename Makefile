@@ -15,7 +15,7 @@ PIP := -m pip --disable-pip-version-check install --quiet
 PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 SUITE ?= quick
 
-.PHONY: help demo test test2 env env2 lint format types wheel bench bars gauntlet system-libraries check clean
+.PHONY: help demo test test2 env env2 lint format types wheel bench bars gauntlet check-table system-libraries check clean
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -51,10 +51,13 @@ wheel: $(ENV)/.stamp  ## dist/*.whl
 bench: $(ENV)/.stamp  ## run a suite: make bench SUITE=name
 	$(ENV)/bin/gradest bench run $(SUITE)
 
-BARS := reverse_overhead own_code reverse_overhead_mxnet analytic_numpy forward_mode finite_differences evolution import_time null_estimator busy_neighbour
+BARS := reverse_overhead own_code numpy_functions reverse_overhead_mxnet analytic_numpy forward_mode finite_differences evolution own_models growth import_time null_estimator busy_neighbour
 
 bars: $(ENV)/.stamp  ## speed and memory beside peers, some minutes on a quiet machine: make bars BARS=evolution
 	for script in $(BARS); do $(ENV)/bin/python benchmarks/scripts/$$script.py; done
+
+check-table: $(ENV)/.stamp  ## false alarms of gradest.check on right gradients, and planted defects that it misses
+	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/check_table.py
 
 gauntlet: $(ENV)/.stamp  ## every estimator on every loss of the gauntlet, about ten minutes: docs/gauntlet.md
 	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/gauntlet_table.py --workers $(WORKERS)

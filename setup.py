@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 
 CORE = find_packages(include=["gradest", "gradest.*"])
 BACKENDS = find_packages("backends")
-HARNESS = find_packages("benchmarks", include=["gradest_bench", "gradest_bench.*"])
+HARNESS = find_packages("benchmarks", include=["gradest_bench", "gradest_bench.*", "gradest_pytest"])
 SUITES = "gradest_bench.suites"
 
 

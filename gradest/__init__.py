@@ -47,9 +47,12 @@ from gradest.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from gradest import bench, datasets, directions, estimators, problems, testing, theory
+    from gradest.checking.check import check
+    from gradest.curvature.products import hvp
     from gradest.hyperparameter import Hyperparameter, hyperparameters
     from gradest.measurement.applicability import Applicability, applicable
     from gradest.measurement.compare import compare
+    from gradest.primitives import defjvp, defvjp, primitive
 
 # Imported when first asked for: a table of strings, so that nothing here makes results depend on their text.
 EXPORTS = {
@@ -57,11 +60,16 @@ EXPORTS = {
     "Hyperparameter": "gradest.hyperparameter:Hyperparameter",
     "applicable": "gradest.measurement.applicability:applicable",
     "bench": "gradest.bench",
+    "check": "gradest.checking.check:check",
     "compare": "gradest.measurement.compare:compare",
     "datasets": "gradest.datasets",
+    "defjvp": "gradest.primitives:defjvp",
+    "defvjp": "gradest.primitives:defvjp",
     "directions": "gradest.directions",
     "estimators": "gradest.estimators",
+    "hvp": "gradest.curvature.products:hvp",
     "hyperparameters": "gradest.hyperparameter:hyperparameters",
+    "primitive": "gradest.primitives:primitive",
     "problems": "gradest.problems",
     "testing": "gradest.testing",
     "theory": "gradest.theory",
@@ -111,16 +119,21 @@ __all__ = [
     "applicable",
     "bench",
     "bind",
+    "check",
     "compare",
     "datasets",
+    "defjvp",
+    "defvjp",
     "directions",
     "estimators",
     "get_backend",
     "get_estimator",
     "get_problem",
     "grad",
+    "hvp",
     "hyperparameters",
     "names",
+    "primitive",
     "problems",
     "state_bytes",
     "testing",

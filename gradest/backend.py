@@ -55,6 +55,9 @@ class Backend(ABC):
     """"portable", and "native" where the framework has composed operations of its own."""
     native: ClassVar[frozenset[str]] = frozenset()
     """The members of `NATIVE` that this backend overrides."""
+    interprets: ClassVar[bool] = False
+    """Whether its native derivatives are for functions that are not in operations: of those that are, "auto" takes
+    gradest's own engines, which follow few large operations in place of many small calls."""
     survives_fork: ClassVar[bool] = False
     """Whether it computes in a forked child of a process that has computed with it.
 
@@ -76,6 +79,10 @@ class Backend(ABC):
     @abstractmethod
     def numpy(self, array: Array) -> NumpyArray:
         """Return an array's values as a NumPy array that owns its memory, dtype kept; waits for them."""
+
+    def host(self, array: Array) -> NumpyArray:
+        """Return an array's values as NumPy ones to be read and not kept, without a copy where they are at hand."""
+        return self.numpy(array)
 
     @abstractmethod
     def owns(self, leaf: Leaf) -> bool:
@@ -137,6 +144,10 @@ class Backend(ABC):
         """Return `(leaves, tangents (K, *shape) each, data) -> (value, jvps (K,))` by the framework's forward mode."""
         raise self._lacks("value_and_jvps")
 
+    def differentiable(self) -> tuple[str, ...]:
+        """Return the names of the functions that it has rules for, where it `interprets`; a framework knows its own."""
+        return ()
+
     # -- optional: being traced by the framework's own transformations, from outside -----------------------
     composes: ClassVar[bool] = False
     """Whether reverse mode can be traced by the framework's own transformations, and differentiated again."""
@@ -160,6 +171,10 @@ class Backend(ABC):
 
     def computing_now(self) -> AbstractContextManager[object] | None:
         """Return a context in which arrays are computed at once, whatever is being traced around it, or None."""
+        return None
+
+    def hessian_product(self, function: Function) -> Callable[[Leaves, Leaves, Data], Leaves] | None:
+        """Return `(leaves, direction leaves, data) -> Hessian times direction`, or None where there is none native."""
         return None
 
     # -- optional: users' own code ----------------------------------------------------------------------

@@ -7,7 +7,7 @@ chunks come out the same everywhere. Sizes are Python integers, which do not wra
 from gradest.errors import InvalidInputError, MemoryBudgetError
 
 DEFAULT_MEMORY_BUDGET_BYTES = 1 << 28
-"""What an estimator may hold beside the parameters and one evaluation of the loss: 256 MiB."""
+"""What an estimator may hold, of what grows with the size of a chunk: 256 MiB."""
 
 CACHE_BYTES = 1 << 24
 """About what chunks should fit in: larger ones leave the caches and are slower (16 MiB)."""
@@ -23,15 +23,16 @@ def choose_chunk_size(
     """Return how many of `num_items` items are held together.
 
     By default as many as fit the cache, at least one, and such that all chunks are about equally large; a given
-    `chunk_size` is kept where it fits the budget.
+    `chunk_size` is kept where it fits the budget. The budget bounds what grows with the chunk: one item is always
+    held, however large, since nothing could be computed with less.
 
     Raises
     ------
     MemoryBudgetError
-        One item, or the chunk asked for, does not fit the budget.
+        The chunk asked for is of several items, and does not fit the budget.
     """
     require_positive("memory_budget_bytes", memory_budget_bytes)
-    largest = memory_budget_bytes // max(1, bytes_per_item)
+    largest = max(1, memory_budget_bytes // max(1, bytes_per_item))
     if chunk_size is not None:
         require_positive("chunk_size", chunk_size)
     asked = 1 if chunk_size is None else min(int(chunk_size), num_items)
@@ -39,8 +40,7 @@ def choose_chunk_size(
         raise MemoryBudgetError(
             f"{asked} at once were asked for, at {bytes_per_item} bytes each; the memory budget is "
             f"{memory_budget_bytes} bytes, enough for {largest}; try "
-            + (f"chunk_size={largest}, or " if largest else "")
-            + f"memory_budget_bytes={asked * bytes_per_item}"
+            f"chunk_size={largest}, or memory_budget_bytes={asked * bytes_per_item}"
         )
     if chunk_size is not None:
         return asked

@@ -5,7 +5,7 @@ from gradest.errors import InvalidInputError
 from gradest.refusals import cannot_differentiate, lacks_native
 
 ENGINES = ("auto", "native", "gradest")
-"""What may be asked for; "auto" is the framework's own where it has one."""
+"""What may be asked for; "auto" is the framework's own where it has one (NumPy's: for functions not in operations)."""
 
 
 def choose_engine(engine: str, transformation: str, backend: Backend, *, written_in_operations: bool) -> str:
@@ -25,4 +25,5 @@ def choose_engine(engine: str, transformation: str, backend: Backend, *, written
         raise lacks_native(transformation, backend, opaque=not written_in_operations)
     if engine == "auto" and not has_native and not written_in_operations:
         raise cannot_differentiate(transformation, backend)
-    return "native" if has_native and engine != "gradest" else "gradest"
+    own = engine == "auto" and written_in_operations and backend.interprets
+    return "native" if has_native and engine != "gradest" and not own else "gradest"

@@ -13,7 +13,14 @@ from gradest.backend import Backend, Function, Leaves
 from gradest.counting import JVPS, VALUES, VJPS, EvaluationCounts, Step
 from gradest.dtypes import epsilon
 from gradest.estimate import Cost
-from gradest.evaluation import UserFunction, Verification, choose_population, one_by_one
+from gradest.evaluation import (
+    UserFunction,
+    Verification,
+    choose_population,
+    compiles,
+    one_by_one,
+    take_first_look,
+)
 from gradest.form import Form
 from gradest.operations import Array, Data, Text
 from gradest.refusals import needs_operations
@@ -211,19 +218,60 @@ class Evaluations:
 
     def _choose_population(self) -> str:
         assert self._user is not None
+        self.look()
         with self.backend.computing_now() or nullcontext():
-            way, cost, self.first_look = choose_population(
-                self._user, self.start, self.data, asked=self._asked, verifies=self.verifies
-            )
+            way, cost = choose_population(self._user, self.start, self.data, asked=self._asked, found=self.first_look)
         self.preparation_cost = self.preparation_cost + Cost(values=cost)
         return way
+
+    def look(self) -> None:
+        """Take a first look at a user's function, once, where evaluations may be spent on it.
+
+        Raises
+        ------
+        InvalidInputError
+            The function writes into its inputs, or does not return one real number.
+        """
+        if self._user is None or self.first_look is not None or not self.verifies:
+            return
+        with self.backend.computing_now() or nullcontext(), self.backend.scope(self._widest) or nullcontext():
+            self.first_look = take_first_look(self._user, self.start, self.data)
+        self.preparation_cost = self.preparation_cost + Cost(values=self.first_look.evaluations)
+
+    def single_function(self) -> Function:
+        """Return the loss as it is evaluated at one point at a time, where no population is ever made: not counted.
+
+        A user's function is compiled where the framework compiles and that is seen to give the same value.
+        """
+        if self._user is None:
+            return self.backend.compile(self._function)
+        self.look()
+        if "compile" not in self.backend.native or self._asked == "loop" or self._population_path == "loop":
+            return self._user.alone
+        if self._population_path is None and not self._compiles():
+            return self._user.alone
+        return self.backend.compile(self._function)
+
+    def _compiles(self) -> bool:
+        if self._user is None or self.first_look is None or self.first_look.noise > 0.0:
+            return False
+        with self.backend.computing_now() or nullcontext(), self.backend.scope(self._widest) or nullcontext():
+            found = compiles(self._user, self.start, self.data)
+        self.preparation_cost = self.preparation_cost + Cost(values=2)
+        return found
 
     @contextmanager
     def _no_graph(self) -> Iterator[None]:
         """Keep no graph of derivatives, and have a user's function draw what it drew first in this estimate."""
-        draws = nullcontext() if self._user is None else self._user.common_random_numbers()
-        with self.backend.evaluating() or nullcontext(), draws:
+        with self.backend.evaluating() or nullcontext(), self.common_random_numbers():
             yield
+
+    def common_random_numbers(self) -> AbstractContextManager[None]:
+        """Return a context in which a user's function draws what it drew first in this estimate."""
+        found: AbstractContextManager[None] = (
+            nullcontext() if self._user is None else self._user.common_random_numbers()
+        )
+        return found
 
     def one_estimate(self) -> AbstractContextManager[None]:
         """Return a context in which a user's function draws the same random numbers in all evaluations."""

@@ -194,6 +194,13 @@ class Objective(Evaluations):
             return self._counted(self._user.alone, VALUES)
         return self._counted(self.backend.compile(self._function), VALUES)
 
+    def prepare_single(self) -> Callable[[Leaves], Array]:
+        """Return `leaves -> value`, counted, for estimators that evaluate one point at a time and make no population.
+
+        Unlike `prepare_value` it never tries whether the framework batches, which takes the memory of several points.
+        """
+        return self._counted(self.single_function(), VALUES)
+
     def prepare_gradient(self, engine: str = "auto") -> tuple[Callable[[Leaves], tuple[Array, Leaves]], str]:
         """Return `leaves -> (value, gradient leaves)` by reverse mode, and the engine that it uses.
 
@@ -217,6 +224,24 @@ class Objective(Evaluations):
             return value, products
 
         return jvps
+
+    def prepare_hessian_product(self) -> Callable[[Leaves, Leaves], Leaves] | None:
+        """Return `(leaves, direction leaves) -> Hessian times direction` by the framework, or None where it has none.
+
+        A product counts one JVP and one VJP.
+        """
+        native = self.backend.hessian_product(self._function)
+        if native is None:
+            return None
+        run = self.scoped(native)
+
+        def product(leaves: Leaves, direction: Leaves) -> Leaves:
+            self._counts.add(JVPS, 1)
+            self._counts.add(VJPS, 1)
+            found: Leaves = run(leaves, direction, self.data)
+            return found
+
+        return product
 
     def prepare_closed_form(self) -> Callable[[Leaves], tuple[Array, Leaves]]:
         """Return `leaves -> (value, gradient leaves)` by the problem's closed form.

@@ -163,7 +163,7 @@ class Operations(ABC):
         return self.reshape(values, (2 * shape[0], *shape[1:]))
 
     unpacks_signs = False
-    """Whether there is `unpack_signs`: worth it where arrays cross to the framework by a copy."""
+    """Whether there is `unpack_signs`: worth it where arrays cross by a copy, to a device or to a compiler's memory."""
 
     def unpack_signs(self, words: Array, size: int, *, like: Array) -> Array:
         """Return `(K, size)` of +1 and -1, of the dtype of `like`, from bits `(K, W)` in 32-bit words."""

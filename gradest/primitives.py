@@ -1,6 +1,6 @@
 """A user's own differentiable functions: a function with its derivative, in the conventions of HIPS Autograd.
 
-    from gradest.primitives import defjvp, defvjp, primitive
+    from gradest import defjvp, defvjp, primitive
 
     @primitive
     def logsumexp(x):
@@ -78,13 +78,13 @@ def primitive(function: Function) -> Primitive:
     Examples
     --------
     >>> import numpy as np
-    >>> from gradest.primitives import defvjp, primitive
-    >>> @primitive
+    >>> import gradest
+    >>> @gradest.primitive
     ... def cube(x):
     ...     return x**3
-    >>> defvjp(cube, lambda ans, x: lambda g: g * 3 * x**2)
-    >>> float(cube(np.array(2.0)))
-    8.0
+    >>> gradest.defvjp(cube, lambda ans, x: lambda g: g * 3 * x**2)
+    >>> gradest.grad(lambda p: np.sum(cube(p)))(np.array([1.0, 2.0])).tolist()
+    [3.0, 12.0]
     """
     if not callable(function):
         raise InvalidTypeError(f"primitive needs a function; found {type(function).__name__}")
@@ -108,6 +108,14 @@ def defvjp(function: Function, *makers: MakeVjp | None, argnums: tuple[int, ...]
     ------
     InvalidInputError
         There are not as many makers as argnums.
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> square = gradest.primitive(lambda x: x * x)
+    >>> gradest.defvjp(square, lambda ans, x: lambda g: 2 * g * x)
+    >>> gradest.grad(lambda p: np.sum(square(p)), method="reverse")(np.array([1.0, 2.0])).tolist()
+    [2.0, 4.0]
     """
     _rules(function).vjps.update(_by_position("defvjp", makers, argnums))
 
@@ -129,6 +137,14 @@ def defjvp(function: Function, *jvps: Jvp | str | None, argnums: tuple[int, ...]
     ------
     InvalidInputError
         There are not as many rules as argnums, or a rule is another word than "same".
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> square = gradest.primitive(lambda x: x * x)
+    >>> gradest.defjvp(square, lambda g, ans, x: 2 * g * x)
+    >>> gradest.grad(lambda p: np.sum(square(p)), method="forward")(np.array([1.0, 2.0])).tolist()
+    [2.0, 4.0]
     """
     given = _rules(function)
     for position, jvp in _by_position("defjvp", jvps, argnums).items():

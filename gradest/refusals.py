@@ -26,7 +26,7 @@ def usable_estimators(backend: Backend) -> str:
     >>> import gradest
     >>> from gradest.refusals import usable_estimators
     >>> usable_estimators(gradest.get_backend("numpy"))
-    "'fd-central', 'es', 'spsa', or 'complex-step' where it is analytic"
+    "'reverse', 'forward', 'fd-central', 'es', 'spsa', or 'complex-step' where it is analytic"
     """
     modes = {"value_and_gradient": "reverse", "value_and_jvps": "forward"}
     named = [modes[each] for each in modes if each in backend.native] + list(_EVALUATING)

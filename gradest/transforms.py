@@ -76,6 +76,8 @@ def grad(
     Examples
     --------
     >>> import numpy as np, gradest
+    >>> gradest.grad(lambda x: np.sum(np.exp(x)))(np.array([0.0, 1.0])).round(6)
+    array([1.      , 2.718282])
     >>> gradest.grad(lambda x: (x * x).sum(), method="fd-central")(np.array([1.0, 2.0])).round(6)
     array([2., 4.])
     >>> scaled = gradest.grad(lambda x, w, scale: scale * float(x @ w), argnums=1, method="fd-central")

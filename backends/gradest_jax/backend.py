@@ -86,6 +86,9 @@ class JaxBackend(Backend):
     def numpy(self, array: Array) -> NDArray[Any]:
         return np.array(array, copy=True)
 
+    def host(self, array: Array) -> NDArray[Any]:
+        return np.asarray(array)  # on the CPU a read-only view
+
     def owns(self, leaf: Leaf) -> bool:
         return isinstance(leaf, jax.Array)
 
@@ -133,6 +136,19 @@ class JaxBackend(Backend):
             return value, gradient
 
         return pull
+
+    def hessian_product(self, function: Function) -> Callable[[Leaves, Leaves, Data], Leaves]:
+        @jax.jit
+        def product(leaves: Leaves, direction: Leaves, data: Data) -> Leaves:
+            found: Leaves = jax.jvp(lambda at: jax.grad(function)(at, data), (leaves,), (direction,))[1]
+            return found
+
+        def run(leaves: Leaves, direction: Leaves, data: Data) -> Leaves:
+            with self._telling():
+                found: Leaves = product(leaves, direction, data)
+            return found
+
+        return run
 
     @contextmanager
     def _telling(self) -> Iterator[None]:

@@ -37,7 +37,10 @@ class MxnetBackend(Backend):
 
     # -- arrays -------------------------------------------------------------------------------------------
     def array(self, values: NDArray[Any], *, dtype: str, device: str | None = None, copy: bool = True) -> Array:
-        # Always a copy: mx.from_numpy shares memory only by making the caller's array read-only.
+        if not copy and (device or "cpu") == "cpu" and values.dtype == dtype and values.flags.c_contiguous:
+            # It makes what it is given read-only, for good: that is a view of our own, and the caller's array stays.
+            with mx.util.np_shape(True):
+                return mx.nd.from_numpy(values.view(), zero_copy=True).as_np_ndarray()
         with mx.util.np_shape(True):
             return mx.np.array(np.array(values, dtype=dtype, order="C"), dtype=dtype, ctx=_context(device or "cpu"))
 
@@ -45,6 +48,12 @@ class MxnetBackend(Backend):
         with mx.util.np_shape(True):
             values: NDArray[Any] = array.asnumpy()
         return values
+
+    def host(self, array: Array) -> NDArray[Any]:
+        if array.ctx.device_type != "cpu":
+            return self.numpy(array)
+        with mx.util.np_shape(True):  # `asnumpy` copies; the capsule waits for the values and lends its memory
+            return np.from_dlpack(_Lent(array.as_nd_ndarray().to_dlpack_for_read()))
 
     def owns(self, leaf: Leaf) -> bool:
         return isinstance(leaf, mx.np.ndarray)  # which `flatten` makes of a legacy array
@@ -103,11 +112,13 @@ class MxnetBackend(Backend):
 
     def random_state(self) -> Any:
         """Return a seed drawn from MXNet's generator, and begin from it: where it stands, MXNet does not tell."""
+        mx.nd.waitall()  # what is queued draws when it runs, and would draw after the seed is set
         seed = int(mx.nd.random.randint(0, 2**31 - 1, shape=(1,)).asscalar())
         mx.random.seed(seed)
         return seed
 
     def set_random_state(self, state: Any) -> None:
+        mx.nd.waitall()
         mx.random.seed(state)
 
     # -- users' own code ----------------------------------------------------------------------------------
@@ -141,3 +152,16 @@ def _context(name: str) -> Any:
     if kind not in ("cpu", "gpu") or int(number or 0) >= max(1, mx.context.num_gpus()):
         raise UnsupportedError(f"device {name!r} was asked for; MXNet names are 'cpu' and 'gpu:0', 'gpu:1', ...")
     return mx.Context(kind, int(number or 0))
+
+
+class _Lent:
+    """An array's memory on the CPU as NumPy asks for it: MXNet 1.9 makes capsules, and no object that has one."""
+
+    def __init__(self, capsule: Any) -> None:
+        self._capsule = capsule
+
+    def __dlpack__(self, **_: Any) -> Any:
+        return self._capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0  # the CPU

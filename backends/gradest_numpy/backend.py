@@ -1,14 +1,26 @@
-"""NumPy's arrays as a backend: float32, float64, and the platform's extended precision."""
+"""NumPy's arrays as a backend: float32, float64, and the platform's extended precision.
 
+NumPy differentiates nothing: what is native here is `gradest_numpy.differentiation`, which follows a user's function
+through NumPy's own protocols.
+"""
+
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.backend import Backend, Leaves
-from gradest.operations import Operations
+from gradest.backend import Backend, Function, Leaves
+from gradest.errors import GradestError, InvalidInputError, UnsupportedError
+from gradest.operations import Data, Operations
 from gradest.tree import Leaf
+from gradest_numpy.differentiation import TracedArray, differentiable, value_and_gradient, value_and_jvps, values_of
 from gradest_numpy.operations import NativeNumpyOperations, NumpyOperations
+
+_WRITES = (
+    "a loss that leaves its inputs as they are was asked for; this one writes into its parameters or arguments; work "
+    "on a copy, such as `p = p.copy()`, and not in place"
+)
 
 
 class NumpyBackend(Backend):
@@ -17,7 +29,8 @@ class NumpyBackend(Backend):
     name = "numpy"
     dtypes = ("float32", "float64", "longdouble")
     kernels = ("portable", "native")
-    native = frozenset({"complex"})
+    native = frozenset({"value_and_gradient", "value_and_jvps", "complex"})
+    interprets = True
     survives_fork = True  # NumPy has no threads, and OpenBLAS, which its wheels hold, ends its own before a fork
 
     def __init__(self) -> None:
@@ -34,15 +47,48 @@ class NumpyBackend(Backend):
     def numpy(self, array: NDArray[Any]) -> NDArray[Any]:
         return np.array(array, copy=True)
 
+    def host(self, array: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(array)
+
     def owns(self, leaf: Leaf) -> bool:
-        return isinstance(leaf, np.ndarray | np.floating | float)
+        return isinstance(leaf, np.ndarray | np.floating | float | TracedArray)
 
     def dtype(self, array: NDArray[Any]) -> str:
-        dtype = np.asarray(array).dtype  # a number of Python's is a leaf too
+        # A number of Python's is a leaf too, and an array that is being differentiated can be made no plain one.
+        dtype = array.dtype if hasattr(array, "dtype") else np.asarray(array).dtype
         return "longdouble" if dtype == np.longdouble else dtype.name
 
     def versions(self) -> dict[str, str]:
         return {"numpy": np.__version__}
+
+    # -- derivatives of a user's function -------------------------------------------------------------------
+    def value_and_gradient(self, function: Function) -> Callable[[Leaves, Data], tuple[Any, Leaves]]:
+        gradient = value_and_gradient(function)
+
+        def pull(leaves: Leaves, data: Data) -> tuple[Any, Leaves]:
+            return gradient(leaves, _lent(data))
+
+        return pull
+
+    def value_and_jvps(self, function: Function) -> Callable[[Leaves, Leaves, Data], tuple[Any, Any]]:
+        products = value_and_jvps(function)
+
+        def push(leaves: Leaves, tangents: Leaves, data: Data) -> tuple[Any, Any]:
+            return products(leaves, tangents, _lent(data))
+
+        return push
+
+    def differentiable(self) -> tuple[str, ...]:
+        return differentiable()
+
+    # -- being differentiated from outside: a gradient inside a function of which a gradient is taken -------
+    composes = True
+
+    def is_abstract(self, leaf: Leaf) -> bool:
+        return type(leaf) is TracedArray and leaf.live
+
+    def stand_in(self, leaf: Any) -> NDArray[Any]:
+        return np.array(values_of(leaf))  # there are values here, and they are the best to prepare at
 
     # -- one plain evaluation of a user's function ---------------------------------------------------------
     def lend(self, arrays: Leaves, *, private: bool) -> Leaves:
@@ -52,11 +98,34 @@ class NumpyBackend(Backend):
     def refused_writing(self, error: Exception) -> bool:
         return isinstance(error, ValueError) and "read-only" in str(error)
 
+    def translated(self, error: Exception) -> GradestError | None:
+        if self.refused_writing(error):
+            return InvalidInputError(_WRITES)
+        if TracedArray.__name__ in str(error):  # Python and compiled code name what they cannot take
+            return UnsupportedError(
+                "the loss gives a value that is being differentiated to something that takes plain numbers or arrays "
+                f"alone ({self.explain(error)}); keep to NumPy functions, give yours a rule by gradest.primitive, or "
+                "use an estimator that evaluates the loss as it is: 'fd-central', 'es', 'spsa'"
+            )
+        return None
+
     def kept(self, value: Any, *, like: NDArray[Any]) -> NDArray[Any]:
+        if self.is_abstract(value):
+            copy: NDArray[Any] = value.copy()
+            return copy
         return np.array(value)  # a copy: the function may fill and return the same buffer each time
 
 
-def _read_only(array: Any) -> NDArray[Any]:
+def _lent(data: Data) -> Data:
+    """Return a function's data as it is given them: whatever is written into them is refused."""
+    if isinstance(data, dict):
+        return {name: _read_only(array) for name, array in data.items()}
+    return tuple([_read_only(array) for array in data])
+
+
+def _read_only(array: Any) -> Any:
+    if type(array) is TracedArray:
+        return array
     view: NDArray[Any] = np.asarray(array).view()
     view.flags.writeable = False
     return view

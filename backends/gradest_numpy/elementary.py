@@ -60,7 +60,7 @@ def _tanh_of_growth(growth: Float32) -> None:
 
 def log1p(x: Any) -> Any:
     """Return log(1 + x), of the array's dtype; float32 arrays near zero by a series."""
-    if not isinstance(x, np.ndarray) or x.dtype != np.float32 or x.size == 0:
+    if type(x) is not np.ndarray or x.dtype != np.float32 or x.size == 0:
         return np.log1p(x)
     if not (x.min() >= LOG1P_REACH[0] and x.max() <= LOG1P_REACH[1]):  # NaN goes the same way
         return np.log1p(x)

@@ -134,7 +134,11 @@ class NumpyOperations(Operations):
 
 
 class NativeNumpyOperations(NumpyOperations):
-    """Composed operations in place: the same mathematics with fewer passes over memory."""
+    """Composed operations in place: the same mathematics with fewer passes over memory.
+
+    What is being differentiated by NumPy's own protocols (engine="native") is not written into: it goes the portable
+    way, as complex numbers do.
+    """
 
     def affine(self, x: Array, weight: Array, bias: Array | None = None) -> Array:
         product = np.matmul(x, weight)
@@ -143,7 +147,8 @@ class NativeNumpyOperations(NumpyOperations):
         return product
 
     def relu(self, x: Array) -> Array:
-        return super().relu(x) if np.iscomplexobj(x) else np.maximum(x, 0)
+        # Of a maximum each of two equal numbers has half the derivative; relu has slope 0 at 0.
+        return np.maximum(x, 0) if type(x) is np.ndarray and not np.iscomplexobj(x) else super().relu(x)
 
     def both_sides(self, function: Callable[[Array], Array], x: Array, change: Array, radius: float) -> Array:
         # The two sides share their exponentials, which tanh by itself cannot; `elementary` states the error.
@@ -152,7 +157,7 @@ class NativeNumpyOperations(NumpyOperations):
         return super().both_sides(function, x, change, radius)
 
     def softmax_cross_entropy(self, logits: Array, targets: Array) -> Array:
-        if logits.dtype.kind == "c" or targets.ndim != 2:
+        if type(logits) is not np.ndarray or logits.dtype.kind == "c" or targets.ndim != 2:
             return super().softmax_cross_entropy(logits, targets)
         shifted = logits - logits.max(axis=-1, keepdims=True)
         picked = self._picked(shifted, targets, "...nc,nc->...")
@@ -160,7 +165,7 @@ class NativeNumpyOperations(NumpyOperations):
         return (np.log(shifted.sum(axis=-1)).sum(axis=-1) - picked) / _count(logits)
 
     def softmax_cross_entropy_and_gradient(self, logits: Array, targets: Array) -> tuple[Array, Array]:
-        if logits.dtype.kind == "c" or targets.ndim != 2:
+        if type(logits) is not np.ndarray or logits.dtype.kind == "c" or targets.ndim != 2:
             return super().softmax_cross_entropy_and_gradient(logits, targets)
         # Classes outermost: NumPy reduces over a long contiguous axis several times faster than over a short last one.
         count = _count(logits)

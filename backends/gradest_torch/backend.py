@@ -81,6 +81,10 @@ class TorchBackend(Backend):
         plain = array.detach().resolve_conj().resolve_neg().cpu()
         return np.array((plain.float() if plain.dtype == torch.bfloat16 else plain).numpy(), copy=True)
 
+    def host(self, array: Tensor) -> NDArray[Any]:
+        shared = array.device.type == "cpu" and array.dtype != torch.bfloat16
+        return array.detach().resolve_neg().numpy() if shared else self.numpy(array)
+
     def cast(self, array: Tensor, dtype: str) -> Tensor:
         return array.to(getattr(torch, dtype))
 
@@ -128,18 +132,19 @@ class TorchBackend(Backend):
             given = _recordable(data)
             before = self.marks(tuple(given.values() if isinstance(given, dict) else given))
             outer, _recording.on = getattr(_recording, "on", False), True
-            try:
-                value = function(inputs, given)
-            finally:
-                _recording.on = outer
-            if self.marks(tuple(given.values() if isinstance(given, dict) else given)) != before:
-                raise InvalidInputError(_WRITES)  # the next call would find what this one has made of them
-            if not (isinstance(value, Tensor) and value.requires_grad):
-                raise InvalidInputError(_DETACHED)
-            try:
-                found = torch.autograd.grad(value, inputs, allow_unused=True)
-            except RuntimeError as error:  # what the loss did to a tensor in place shows here
-                raise self.translated(error) or error from error
+            with module.KeptUntilBackward():
+                try:
+                    value = function(inputs, given)
+                finally:
+                    _recording.on = outer
+                if self.marks(tuple(given.values() if isinstance(given, dict) else given)) != before:
+                    raise InvalidInputError(_WRITES)  # the next call would find what this one has made of them
+                if not (isinstance(value, Tensor) and value.requires_grad):
+                    raise InvalidInputError(_DETACHED)
+                try:
+                    found = torch.autograd.grad(value, inputs, allow_unused=True)
+                except RuntimeError as error:  # what the loss did to a tensor in place shows here
+                    raise self.translated(error) or error from error
             if all(gradient is None for gradient in found):  # a graph there is, of other tensors: a model closed over
                 raise InvalidInputError(_UNCONNECTED)
             each = zip(found, inputs, strict=True)
@@ -172,11 +177,11 @@ class TorchBackend(Backend):
                 return torch.func.jvp(value_at, leaves, direction, strict=True)
 
             directions: tuple[Any, ...] = tangents
+            written = self.marks((*leaves, *tangents))
             with _FORWARD_MODE, _differentiable_kernels():
                 try:
-                    value, products = torch.func.vmap(product, out_dims=_VALUE_AND_PRODUCTS, randomness="same")(
-                        *directions
-                    )
+                    batched = torch.func.vmap(product, out_dims=_VALUE_AND_PRODUCTS, randomness="same")
+                    value, products = batched(*directions)
                 except (RuntimeError, ValueError) as error:  # NotImplementedError is a RuntimeError
                     told = None if isinstance(error, GradestError) else self.translated(error)
                     if told is not None:
@@ -184,9 +189,31 @@ class TorchBackend(Backend):
                     if isinstance(error, GradestError) or not _is_of_transformations(error):
                         raise
                     raise UnsupportedError(_NO_FORWARD_MODE.format(self.explain(error))) from error
+            # What multiplies a parameter in place multiplies its tangent too, which the estimator still needs.
+            if self.marks((*leaves, *tangents)) != written:
+                raise InvalidInputError(_WRITES)
             return value, products.to(value.dtype)  # times a Python float, vmap makes float64 of them (2.13)
 
         return push
+
+    def hessian_product(self, function: Function) -> Callable[[Leaves, Leaves, Data], Leaves]:
+        def product(leaves: Leaves, direction: Leaves, data: Data) -> Leaves:
+            def gradient(*at: Tensor) -> Any:
+                return torch.func.grad(lambda values: function(values, data))(at)
+
+            with _FORWARD_MODE, _differentiable_kernels():
+                try:
+                    found: tuple[Tensor, ...] = torch.func.jvp(gradient, tuple(leaves), tuple(direction))[1]
+                except (RuntimeError, ValueError) as error:
+                    told = None if isinstance(error, GradestError) else self.translated(error)
+                    if told is not None:
+                        raise told from error
+                    if isinstance(error, GradestError) or not _is_of_transformations(error):
+                        raise
+                    raise UnsupportedError(_NO_FORWARD_MODE.format(self.explain(error))) from error
+            return tuple([leaf.detach() for leaf in found])
+
+        return product
 
     # -- being inside a transformation ----------------------------------------------------------------------
     def is_abstract(self, leaf: Leaf) -> bool:

@@ -4,7 +4,8 @@ Tensors are put into the module's own dicts while `f` runs and taken out again, 
 which looks for each of them by its name at every call; here the places are found once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from threading import local
 from typing import Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
@@ -99,16 +100,48 @@ def bind(f: Callable[..., Tensor], module: nn.Module) -> Callable[..., Tensor]:
         swapped = [(place, parameters[name]) for name, (_, places) in state.parameters.items() for place in places]
         if state.buffers:
             swapped += _copied_buffers(state, next(iter(parameters.values())))
-        before = [held[key] for (held, key), _ in swapped]
+        before = [(place, place[0][place[1]]) for place, _ in swapped]
+        later: list[Swapped] | None = getattr(_recording, "before", None)
+        if later is not None:
+            later.append(before)
         try:
-            for (held, key), tensor in swapped:
-                held[key] = tensor
+            put(swapped)
             return f(module, *args, **kwargs)
         finally:
-            for ((held, key), _), tensor in zip(swapped, before, strict=True):
-                held[key] = tensor
+            if later is None:
+                put(before)
 
     return pure
+
+
+Swapped = Sequence[tuple[Place, Tensor]]
+"""Places, and what is, or was, in each."""
+
+_recording = local()
+"""What was in the places before the functions that this thread is recording (`before`); nothing outside."""
+
+
+def put(tensors: Swapped) -> None:
+    """Put each tensor in its place."""
+    for (held, key), tensor in tensors:
+        held[key] = tensor
+
+
+class KeptUntilBackward:
+    """A context in which modules keep the tensors that were put into them, to be taken out at its end.
+
+    A checkpointed layer runs its forward pass again during the backward pass, and must find the same parameters there.
+    """
+
+    def __enter__(self) -> None:
+        self._outer = getattr(_recording, "before", None)
+        self._before: list[Swapped] = []
+        _recording.before = self._before
+
+    def __exit__(self, *raised: object) -> None:
+        _recording.before = self._outer
+        for before in reversed(self._before):
+            put(before)
 
 
 def _copied_buffers(state: ModuleState, parameter: Tensor) -> list[tuple[Place, Tensor]]:

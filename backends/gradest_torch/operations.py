@@ -88,6 +88,14 @@ class TorchOperations(Operations):
     def constant(self, values: NDArray[Any], *, like: Tensor) -> Tensor:
         return torch.from_numpy(np.array(values, order="C")).to(dtype=like.dtype, device=like.device)
 
+    unpacks_signs = True
+
+    def unpack_signs(self, words: Tensor, size: int, *, like: Tensor) -> Tensor:
+        # By bytes, of which the lowest comes first (every platform of PyTorch's): PyTorch shifts no unsigned words.
+        places = torch.arange(8, dtype=torch.uint8, device=words.device)
+        bits = (words.view(torch.uint8).unsqueeze(-1) >> places).bitwise_and_(1)
+        return bits.flatten(-2)[..., :size].to(like.dtype).mul_(-2.0).add_(1.0)
+
     def _open_classes(self, z: Tensor, targets: Tensor) -> Tensor:
         # The least logit tells whether any class is closed. Asked on the CPU alone: a GPU would have to be waited for.
         real = z.real if z.is_complex() else z

@@ -8,7 +8,7 @@ for N = 1000, where the peer takes some seconds and 4 GB; time is linear in N on
 less. Memory is measured at N = 1000, in a fresh process each, without the peer.
 """
 
-from protocol import Call, interleave  # isort: skip  # states one thread before a framework is loaded
+from protocol import Call, interleave, peak_extra_mb  # isort: skip  # states one thread before a framework is loaded
 
 import argparse
 import subprocess
@@ -160,19 +160,6 @@ def memory(names: list[str], backends: list[str]) -> None:
             print(line + (verdict if backend == "numpy" else ""))
 
 
-def peak_extra_mb(name: str, backend: str) -> float:
-    """Return by how much the peak of this process rises while the first estimate of N = 1000 is made."""
-    estimate, before = ours(name, backend, MEMORY_SAMPLES), _resident_mb("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts again from what is resident now
-    estimate(0)
-    return _resident_mb("VmHWM") - before
-
-
-def _resident_mb(field: str) -> float:
-    line = next(row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith(field))
-    return int(line.split()[1]) / 1024
-
-
 def main() -> None:
     """Print the figures of bars 9 to 12 beside the bars."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -183,7 +170,8 @@ def main() -> None:
     parser.add_argument("--measure-memory", nargs=2, metavar=("VARIANT", "BACKEND"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure_memory:
-        print(peak_extra_mb(*options.measure_memory))
+        estimate = ours(*options.measure_memory, MEMORY_SAMPLES)
+        print(peak_extra_mb(lambda: estimate(0)))
         return
     names, backends = options.only or list(VARIANTS), options.backend or ["numpy", "jax"]
     memory(names, backends)

@@ -7,11 +7,13 @@ running every callable before the first block. Import this module before any fra
 keeps the process on one core, because XLA reads the number of cores and no variable.
 """
 
+import ctypes
 import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
@@ -84,6 +86,29 @@ def probe() -> float:
     square = np.ones((PROBE_SIZE, PROBE_SIZE), dtype=np.float32)
     best = min(_block(lambda: square @ square, 4) / 4 for _ in range(5))
     return 2 * PROBE_SIZE**3 / best / 1e9
+
+
+RETURNING = {"MALLOC_MMAP_THRESHOLD_": "200000"}
+"""For the environment of a process whose memory is measured: glibc gives freed memory back at once.
+
+It would keep blocks of up to 32 MB for later, some of them or all, and the peak would be that of its habits.
+"""
+
+
+def peak_extra_mb(call: Call) -> float:
+    """Return by how much the peak of this process rises while the call runs, in MiB."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
+    if trim is not None:
+        trim(0)  # what was freed and kept for later would be taken for what the call needs not
+    before = _resident_mb("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts again from what is resident now
+    call()
+    return _resident_mb("VmHWM") - before
+
+
+def _resident_mb(field: str) -> float:
+    line = next(row for row in Path("/proc/self/status").read_text().splitlines() if row.startswith(field))
+    return int(line.split()[1]) / 1024
 
 
 def _calibrate(call: Call, block_seconds: float) -> int:

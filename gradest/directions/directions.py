@@ -1,15 +1,16 @@
 """Random directions in the shapes of the parameters, a block at a time, by a law of `laws`."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
-from gradest.directions.independent import packed_signs
+from gradest.directions.independent import PART_ENTRIES, packed_signs
 from gradest.directions.keys import Key
 from gradest.directions.laws import Extent, law_of
+from gradest.directions.reading import Reader
 from gradest.directions.streams import Streams
 from gradest.errors import InvalidInputError
 from gradest.layout import Layout, Shape
@@ -18,6 +19,9 @@ from gradest.tangents import Dense, LowRank, Tangent
 
 Noise = tuple[Any, ...]
 """For each parameter an array `(K, *shape)`, or `(left (K, m, r), right (K, n, r))` of a low-rank product."""
+
+Factors = tuple[NumpyArray, NumpyArray]
+"""One low-rank direction of a matrix `(m, n)`: left `(m, r)` and right `(n, r)`, of which it is left @ right^T."""
 
 _MATRIX_AXES = 2
 _SCRATCH_ENTRIES = 1 << 16
@@ -72,6 +76,8 @@ class Directions:
         # Half precisions draw in float64 too, and are rounded when placed: fewer streams, and no NumPy law in 16 bits.
         self._dtype = np.dtype(np.float32 if dtype == "float32" else np.float64)
         self._fill = law.draw(Extent(layout.num_parameters, num_samples, memory_budget_bytes))
+        self._read = law.read
+        self.signs = law.signs
 
     def block(self, start: int, stop: int) -> Noise:
         """Return the directions start, ..., stop - 1 as new arrays, one entry for each parameter."""
@@ -89,6 +95,52 @@ class Directions:
                 blocks.append(block)
         return tuple(blocks)
 
+    @property
+    def factored(self) -> bool:
+        """Whether a direction of a matrix is drawn as two factors."""
+        return self._rank is not None
+
+    @property
+    def factor_entries(self) -> int:
+        """How many numbers the factors of one direction hold, over all matrices; 0 where it has none."""
+        return (
+            0 if self._rank is None else self._rank * sum(sum(s) for s in self._layout.shapes if len(s) == _MATRIX_AXES)
+        )
+
+    def scratch(self, *, whole: bool = False) -> NumpyArray:
+        """Return memory for `parts`, which several directions that are read in turns may share; or for all of one."""
+        return np.empty(self._layout.num_parameters if whole else PART_ENTRIES, dtype=self._dtype)
+
+    def parts(self, index: int, scratch: NumpyArray) -> Iterator[NumpyArray]:
+        """Yield all numbers that direction `index` is drawn from, `PART_ENTRIES` at a time.
+
+        They are those of `block`, bit for bit. Each part lies in the scratch, over the last one, or beside it where the
+        scratch has room for all, and is the caller's to change.
+        """
+        shapes = self._layout.shapes if self._rank is None else factor_shapes(self._layout, self._rank)
+        size = sum(math.prod(shape) for shape in shapes)
+        if self._read is not None:
+            yield from self._read(Streams(self._key), index, size, scratch)
+            return
+        whole = scratch[:size] if scratch.size >= size else np.empty(size, dtype=self._dtype)
+        self._fill(Streams(self._key), index, whole[None, :])
+        for first in range(0, size, PART_ENTRIES):
+            yield whole[first : first + PART_ENTRIES]
+
+    def read(self, index: int, scratch: NumpyArray) -> Iterator[Factors | Iterator[NumpyArray]]:
+        """Yield for each parameter in turn what direction `index` is: two factors, or its numbers in pieces `(n,)`.
+
+        Pieces are as `parts` has them, and all of them must be taken before the next parameter is asked for.
+        """
+        reader = Reader(self.parts(index, scratch))
+        for shape in self._layout.shapes:
+            if self._rank is None or len(shape) != _MATRIX_AXES:
+                yield reader.take(math.prod(shape))
+                continue
+            left = reader.array((shape[0], self._rank), self._dtype)
+            left /= math.sqrt(self._rank)  # as in `block`
+            yield left, reader.array((shape[1], self._rank), self._dtype)
+
     def packed_block(self, start: int, stop: int) -> Noise:
         """Return Rademacher directions as one array of bits for `Operations.unpack_signs`, 32 times smaller."""
         return (packed_signs(Streams(self._key), start, stop - start, self._layout.num_parameters),)
@@ -105,11 +157,11 @@ class Directions:
         if (
             total > _SCRATCH_ENTRIES
         ):  # no cache would hold a row: a copy costs more than parts with a stride between rows
-            flat = _aligned((count, total), self._dtype)
+            flat = aligned((count, total), self._dtype)
             self._fill(streams, start, flat)
             parts = [flat[:, end - size : end] for end, size in zip(ends, sizes, strict=True)]
             return [part.reshape(count, *shape) for part, shape in zip(parts, shapes, strict=True)]
-        blocks = [_aligned((count, size), self._dtype) for size in sizes]
+        blocks = [aligned((count, size), self._dtype) for size in sizes]
         # Whole directions are drawn into memory that stays in cache, and dealt out from there.
         rows = max(1, min(count, _SCRATCH_ENTRIES // max(1, total)))
         scratch = np.empty((rows, total), dtype=self._dtype)
@@ -121,9 +173,9 @@ class Directions:
         return [block.reshape(count, *shape) for block, shape in zip(blocks, shapes, strict=True)]
 
 
-def _aligned(shape: tuple[int, int], dtype: np.dtype[Any]) -> NumpyArray:
+def aligned(shape: Shape, dtype: np.dtype[Any]) -> NumpyArray:
     """Return new memory that begins at a multiple of 64 bytes: XLA then takes it as it is, without a copy."""
-    needed = shape[0] * shape[1] * dtype.itemsize
+    needed = math.prod(shape) * dtype.itemsize
     memory = np.empty(needed + _ALIGNMENT_BYTES, dtype=np.uint8)
     first = -memory.ctypes.data % _ALIGNMENT_BYTES
     return memory[first : first + needed].view(dtype).reshape(shape)

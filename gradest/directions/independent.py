@@ -1,10 +1,12 @@
 """Directions with independent components: normal, Rademacher, uniform. Knows no shapes of parameters.
 
-Each function fills `out`, C-contiguous `(K, n)` of float32 or float64, with the directions start, ..., start + K - 1;
-row k depends on the key and start + k alone.
+A function `fill_...` fills `out`, C-contiguous `(K, n)` of float32 or float64, with the K directions from start on; row
+k depends on the key and start + k alone. A function `read_...` yields the same numbers of one direction, bit for bit,
+`PART_ENTRIES` at a time, for those who have no memory for all of it.
 """
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,9 @@ from gradest.operations import NumpyArray
 _BLOCK_WORDS = 1 << 14  # 128 KiB of bits and as much of normals: stays in a second-level cache
 _WORD_BITS = 64
 _BYTE_BITS = 8
+PART_ENTRIES = 2 * _BLOCK_WORDS
+"""How many numbers of a direction are read at once: what the words of one block make (32,768)."""
+
 _LONG_ROW = 1 << 12  # entries from which a row is worth a call of its own
 _ANGLE = np.float32(math.pi * 2.0**-31)  # a signed 32-bit integer to an angle in [-pi, pi)
 _SIGNS = 1.0 - 2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
@@ -70,7 +75,7 @@ def fill_sphere(streams: Streams, start: int, out: NumpyArray) -> None:
     """
     fill_normal(streams, start, out)
     for row in out:
-        row *= math.sqrt(row.size / float(np.sum(np.square(row), dtype=np.float64)))
+        row *= _to_the_sphere(row[first : first + PART_ENTRIES] for first in range(0, row.size, PART_ENTRIES))
 
 
 def fill_coordinates(streams: Streams, start: int, out: NumpyArray) -> None:
@@ -80,6 +85,76 @@ def fill_coordinates(streams: Streams, start: int, out: NumpyArray) -> None:
     out.fill(0.0)
     # The high half of a 128-bit product; its bias is below n / 2^64.
     out[np.arange(count), [word * size >> _WORD_BITS for word in drawn]] = math.sqrt(size)
+
+
+def read_normal(streams: Streams, index: int, size: int, scratch: NumpyArray) -> Iterator[NumpyArray]:
+    """Yield direction `index` of `fill_normal`, `(n,)`, in parts that lie in the scratch one after another."""
+    for _ in streams.seek(index, index + 1):
+        for part in _parts(size, scratch):
+            if part.dtype == np.float32:  # a part is a block of `_fill_box_muller`
+                _box_muller(streams.bits.random_raw(-(-part.size // 2))[None, :], part[None, :])
+            else:  # one word after another: where a call ends, the next goes on
+                streams.generator.standard_normal(out=part)
+            yield part
+
+
+def read_rademacher(streams: Streams, index: int, size: int, scratch: NumpyArray) -> Iterator[NumpyArray]:
+    """Yield direction `index` of `fill_rademacher`, likewise."""
+    table = _SIGNS.astype(scratch.dtype)
+    for _ in streams.seek(index, index + 1):
+        for part in _parts(size, scratch):
+            used = streams.bits.random_raw(-(-part.size // _WORD_BITS)).astype("<u8", copy=False).view(np.uint8)
+            whole = part.size // _BYTE_BITS
+            np.take(table, used[:whole], axis=0, out=part[: whole * _BYTE_BITS].reshape(whole, -1), mode="clip")
+            if part.size % _BYTE_BITS:
+                part[whole * _BYTE_BITS :] = table[used[whole], : part.size % _BYTE_BITS]
+            yield part
+
+
+def read_uniform(streams: Streams, index: int, size: int, scratch: NumpyArray) -> Iterator[NumpyArray]:
+    """Yield direction `index` of `fill_uniform`, likewise."""
+    for _ in streams.seek(index, index + 1):
+        for part in _parts(size, scratch):
+            streams.generator.random(out=part, dtype=part.dtype)
+            part *= 2 * math.sqrt(3)
+            part -= math.sqrt(3)
+            yield part
+
+
+def read_sphere(streams: Streams, index: int, size: int, scratch: NumpyArray) -> Iterator[NumpyArray]:
+    """Yield direction `index` of `fill_sphere`, likewise; it is drawn twice, the first time for its length alone."""
+    factor = _to_the_sphere(read_normal(streams, index, size, scratch))
+    for part in read_normal(streams, index, size, scratch):
+        part *= factor
+        yield part
+
+
+def read_coordinates(streams: Streams, index: int, size: int, scratch: NumpyArray) -> Iterator[NumpyArray]:
+    """Yield direction `index` of `fill_coordinates`, likewise."""
+    place = int(streams.words(index, index + 1, 1)[0, 0]) * size >> _WORD_BITS
+    for part in _parts(size, scratch):
+        part.fill(0.0)
+        if 0 <= place < part.size:
+            part[place] = math.sqrt(size)
+        place -= part.size
+        yield part
+
+
+def _parts(size: int, scratch: NumpyArray) -> Iterator[NumpyArray]:
+    """Yield views of the scratch for `size` numbers, each over the last one, or side by side where there is room."""
+    room = scratch.size >= size
+    for first in range(0, size, PART_ENTRIES):
+        start = first if room else 0
+        yield scratch[start : start + min(PART_ENTRIES, size - first)]
+
+
+def _to_the_sphere(parts: Iterator[NumpyArray]) -> float:
+    """Return sqrt(n) / |v| of a direction given in parts: their squares are added up in double precision."""
+    size, squares = 0, 0.0
+    for part in parts:
+        size += part.size
+        squares += float(np.sum(np.square(part), dtype=np.float64))
+    return math.sqrt(size / squares)
 
 
 def _fill_box_muller(streams: Streams, start: int, out: NDArray[np.float32]) -> None:

@@ -4,7 +4,7 @@ To add a law, add an entry to `LAWS`. Samplers, the formulas and sources that es
 `gradest.theory` read everything else from here. This module knows no shapes of parameters and no estimator.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,6 +14,11 @@ from gradest.directions.independent import (
     fill_rademacher,
     fill_sphere,
     fill_uniform,
+    read_coordinates,
+    read_normal,
+    read_rademacher,
+    read_sphere,
+    read_uniform,
 )
 from gradest.directions.orthogonal import Frames, Permutations
 from gradest.directions.streams import Streams
@@ -22,6 +27,9 @@ from gradest.operations import NumpyArray
 
 Fill = Callable[[Streams, int, NumpyArray], None]
 """`(streams, start, out)` fills `out` `(K, P)`, float32 or float64, with the directions start, ..., start + K - 1."""
+
+Read = Callable[[Streams, int, int, NumpyArray], Iterator[NumpyArray]]
+"""`(streams, index, P, scratch)` yields direction `index` in parts, each in the scratch, which the next overwrites."""
 
 
 class Extent(NamedTuple):
@@ -64,6 +72,9 @@ class Law:
         What follows "v_i" in a formula for people, such as "~ N(0, I)".
     draw
         From how much is drawn to the function that fills in the directions.
+    read
+        How one direction is read part by part, the same numbers bit for bit; None for a law that cannot draw the
+        beginning of a direction without the rest, whose directions are drawn whole.
     source
         Author, year and DOI or arXiv id of evolution strategies with this law; None for the source of the method.
     components
@@ -90,6 +101,7 @@ class Law:
 
     wording: str
     draw: Callable[[Extent], Fill]
+    read: Read | None = None
     source: str | None = None
     components: Components | None = None
     fixed_length: bool = False
@@ -118,12 +130,14 @@ LAWS: dict[str, Law] = {
     "normal": Law(
         wording="~ N(0, I)",
         draw=independently(fill_normal),
+        read=read_normal,
         components=Components(kurtosis=3.0, sixth=15.0),
     ),
     # Kurtosis 1 is the least there is: no other law of independent components has less error.
     "rademacher": Law(
         wording="of random signs",
         draw=independently(fill_rademacher),
+        read=read_rademacher,
         source="Spall 1992, doi:10.1109/9.119632",
         components=Components(kurtosis=1.0, sixth=1.0),
         fixed_length=True,
@@ -132,11 +146,13 @@ LAWS: dict[str, Law] = {
     "uniform": Law(
         wording="uniform in [-sqrt 3, sqrt 3]^P",
         draw=independently(fill_uniform),
+        read=read_uniform,
         components=Components(kurtosis=9 / 5, sixth=27 / 7),
     ),
     "sphere": Law(
         wording="= sqrt(P) u, u uniform on the sphere",
         draw=independently(fill_sphere),
+        read=read_sphere,
         source="Flaxman, Kalai & McMahan 2005, arXiv:cs/0408007",
         fixed_length=True,
     ),
@@ -144,6 +160,7 @@ LAWS: dict[str, Law] = {
     "coordinates": Law(
         wording="= sqrt(P) e_j, j drawn with replacement",
         draw=independently(fill_coordinates),
+        read=read_coordinates,
         fixed_length=True,
         centred=False,
     ),
@@ -151,6 +168,7 @@ LAWS: dict[str, Law] = {
     "low-rank": Law(
         wording="= A B^T / sqrt(r) for each matrix",
         draw=independently(fill_normal),
+        read=read_normal,
         source="Sarkar et al. 2025, arXiv:2511.16652",
         factored=True,
     ),

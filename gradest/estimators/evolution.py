@@ -7,6 +7,7 @@ same in the fewest lines.
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -18,8 +19,10 @@ from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.refusals import IN_OPERATIONS
 from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun, parameter_kernel
+from gradest.sampling.in_place import PATH, InPlace, InPlaceRun, Way, adds_up_factors, choose_way
 from gradest.sampling.sampler import DirectionSampler, evaluation_path, require_sigma
 from gradest.sampling.shaping import require_shaping
+from gradest.sampling.weighing import needs_all_values
 from gradest.sampling.workers import Crew
 from gradest.situation import Situation
 from gradest.target import Smoothing, Target
@@ -210,10 +213,20 @@ class EvolutionStrategy(DirectionSampler):
             return None
 
     def parts(self, objective: Objective) -> EvolutionKernel:
-        """Return the kernel whose parts workers carry out."""
+        """Return the kernel whose parts workers carry out, where directions are evaluated in blocks."""
         return parameter_kernel(self, objective)
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         self.directions((0, 0), objective)  # refuses now what would not fit the memory budget later
+        way = choose_way(self, objective)
+        if way is not Way.BLOCKS:
+            one_by_one = Crew(InPlace(self), objective, executor, budget_bytes=self.memory_budget_bytes)
+            # What is added up at once is not sent to workers: each would add up a part of the sum, in another order.
+            at_once = way is Way.KEPT and executor is None and not needs_all_values(self)
+            return PreparedKernel(InPlaceRun(one_by_one, at_once=at_once), PATH)
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
-        return PreparedKernel(EvolutionRun(crew, self.blocks(objective.layout)), evaluation_path(objective))
+        # Of low-rank directions the sum is one product for each parameter; block by block it would go through memory as
+        # large as the model once for each.
+        in_place = partial(self.directions, objective=objective) if adds_up_factors(self, objective) else None
+        run = EvolutionRun(crew, self.blocks(objective.layout, dense=objective.text is None), directions=in_place)
+        return PreparedKernel(run, evaluation_path(objective))

@@ -17,7 +17,7 @@ from gradest.refusals import IN_OPERATIONS, REVERSE_MODE
 
 DEFAULT_PLACES = 8
 """At how many places `checkpoint=True` keeps values."""
-_OWN = "'reverse', with the framework's own checkpointing inside the function"
+_OWN = "'reverse', with the framework's own checkpointing inside the function where it has one"
 
 
 @dataclass(frozen=True)

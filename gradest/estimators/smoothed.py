@@ -135,5 +135,6 @@ class SmoothedKernel:
             direction = [ops.reshape(t.dense(ops), s) for t, s in zip(tangents, objective.layout.shapes, strict=True)]
             for radius in self._radii:
                 point = tuple(leaf + radius * step for leaf, step in zip(leaves, direction, strict=True))
-                total = add_leaves(total, tuple(self._gradient(point)[1]))
+                with objective.common_random_numbers():
+                    total = add_leaves(total, tuple(self._gradient(point)[1]))
         return total or ()

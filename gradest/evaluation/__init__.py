@@ -5,7 +5,14 @@ random layers see the same random numbers in all evaluations of one estimate; no
 asked for. This package knows no framework: what differs between them is asked of the backend.
 """
 
-from gradest.evaluation.population import POPULATIONS, choose_population, one_by_one, require_population
+from gradest.evaluation.population import (
+    POPULATIONS,
+    choose_population,
+    compiles,
+    one_by_one,
+    require_population,
+    take_first_look,
+)
 from gradest.evaluation.results import as_scalar
 from gradest.evaluation.user_function import UserFunction
 from gradest.evaluation.verification import Verification
@@ -18,7 +25,9 @@ __all__ = [
     "Verification",
     "as_scalar",
     "choose_population",
+    "compiles",
     "one_by_one",
     "require_population",
+    "take_first_look",
     "warn_if_whole",
 ]

@@ -6,7 +6,8 @@ drawn once for the whole population.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,6 @@ POPULATIONS = ("auto", "vmap", "loop")
 _ROUNDING = 1024
 """Units of rounding by which a batched value may differ from a single one: other kernels sum in another order."""
 
-_Choice = tuple[str, int, Verification | None]
-
 
 def require_population(population: str) -> None:
     """Refuse a way to evaluate a population that does not exist."""
@@ -33,47 +32,54 @@ def require_population(population: str) -> None:
         raise InvalidInputError(f"population must be one of {', '.join(POPULATIONS)}; found {population!r}")
 
 
-def choose_population(function: UserFunction, leaves: Leaves, data: Data, *, asked: str, verifies: bool) -> _Choice:
-    """Return "vmap" or "loop" for a user's function, how many evaluations it took to find out, and what they showed.
+def take_first_look(function: UserFunction, leaves: Leaves, data: Data) -> Verification:
+    """Return what a few single evaluations show; see `verify`. The random state is left as it was found."""
+    with _random_state_kept(function.backend):
+        return verify(function, leaves, data)
+
+
+def choose_population(
+    function: UserFunction, leaves: Leaves, data: Data, *, asked: str, found: Verification | None
+) -> tuple[str, int]:
+    """Return "vmap" or "loop" for a user's function, and how many evaluations it took to find out.
 
     Parameters
     ----------
     asked
         One of `POPULATIONS`. "vmap" is taken without a comparison; "auto" compares.
-    verifies
-        Whether a few evaluations may be spent. Without them "auto" is the loop, which is right for any function.
+    found
+        What a first look has shown. Without one, no evaluations may be spent: "auto" is then the loop, which is right
+        for any function.
 
     Raises
     ------
     UnsupportedError
         "vmap" was asked for, and the framework has none, or cannot batch this function.
     """
-    backend = function.backend
+    backend, noisy = function.backend, found is not None and found.noise > 0.0
     if asked == "vmap" and "vmap" not in backend.native:
         raise UnsupportedError(f"population='vmap' was asked for; backend {backend.name!r} has no vmap; use 'loop'")
-    entry = backend.random_state() if backend.reads_random_state else None
-    try:
-        return _choose(function, leaves, data, asked=asked, verifies=verifies)
-    finally:
-        if entry is not None:  # preparation draws nothing that the user would have drawn
-            backend.set_random_state(entry)
-
-
-def _choose(function: UserFunction, leaves: Leaves, data: Data, *, asked: str, verifies: bool) -> _Choice:
-    backend, cost, noise, found = function.backend, 0, 0.0, None
-    if verifies:
-        found = verify(function, leaves, data)
-        cost, noise = found.evaluations, found.noise
-    if asked == "loop" or "vmap" not in backend.native or (asked == "auto" and (noise or not verifies)):
-        return "loop", cost, found
-    with function.one_estimate():
+    if asked == "loop" or "vmap" not in backend.native or (asked == "auto" and (noisy or found is None)):
+        return "loop", 0
+    with _random_state_kept(backend), function.one_estimate():
         batched, why = _batches(function, leaves, data, compares=asked == "auto")
     if not batched and asked == "vmap":
         raise UnsupportedError(
             f"population='vmap' was asked for; backend {backend.name!r} cannot batch this function ({why}); use "
             "population='loop', or 'auto'"
         )
-    return ("vmap" if batched else "loop"), cost + (4 if asked == "auto" else 2), found
+    return ("vmap" if batched else "loop"), 4 if asked == "auto" else 2
+
+
+@contextmanager
+def _random_state_kept(backend: Backend) -> Iterator[None]:
+    """Leave the random state as it was: preparation draws nothing that the user would have drawn."""
+    entry = backend.random_state() if backend.reads_random_state else None
+    try:
+        yield
+    finally:
+        if entry is not None:
+            backend.set_random_state(entry)
 
 
 def one_by_one(function: UserFunction, population: Leaves, data: Data, *, dtype: str, device: str) -> Array:
@@ -141,3 +147,15 @@ def agree(batched: Any, single: Any, epsilon: float) -> bool:
     """
     scale = np.maximum(np.abs(single).max(initial=0.0, where=np.isfinite(single)), 1e-3)
     return bool(np.allclose(batched, single, rtol=0.0, atol=_ROUNDING * epsilon * scale, equal_nan=True))
+
+
+def compiles(function: UserFunction, leaves: Leaves, data: Data) -> bool:
+    """Return whether the framework's compiled function gives what a plain evaluation gives; costs one of each."""
+    backend = function.backend
+    with _random_state_kept(backend), function.one_estimate():
+        try:
+            compiled = number_of(function, backend.compile(function)(leaves, data))
+        except Exception:  # noqa: BLE001  # whatever a framework raises, it has refused to compile
+            return False
+        plain = function.alone(leaves, data)
+        return agree(np.array([compiled]), np.array([number_of(function, plain)]), backend.epsilon(plain))

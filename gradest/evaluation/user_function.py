@@ -12,7 +12,7 @@ from gradest.backend import Backend, Leaves
 from gradest.errors import GradestError, InvalidInputError
 from gradest.evaluation.results import as_scalar
 from gradest.form import Form
-from gradest.operations import Array, Data
+from gradest.operations import Array, Data, NumpyArray
 
 _WRITES = (
     "a loss that leaves its inputs as they are was asked for; this one writes into its parameters or arguments; work "
@@ -92,9 +92,9 @@ class UserFunction:
 
     def _changed(self, arrays: Leaves, copies: Leaves) -> bool:
         """Return whether copies have other values than what they were made of: not every framework counts writing."""
-        numpy = self.backend.numpy
+        host = self.backend.host  # looked at and not kept: copies of large arrays would be the most that is ever held
         return any(
-            copy is not array and not np.array_equal(numpy(copy), numpy(array), equal_nan=True)
+            copy is not array and not _same(host(copy), host(array))
             for array, copy in zip(arrays, copies, strict=True)
             if self.backend.owns(copy)
         )
@@ -156,3 +156,8 @@ class _Draws:
 
 def _complex(leaves: Sequence[Any]) -> bool:
     return any("complex" in str(leaf.dtype) for leaf in leaves)
+
+
+def _same(one: NumpyArray, other: NumpyArray) -> bool:
+    # NumPy copies both to leave NaN out, which most arrays have none of.
+    return np.array_equal(one, other) or np.array_equal(one, other, equal_nan=True)

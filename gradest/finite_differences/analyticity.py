@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gradest.backend import Leaves
-from gradest.dtypes import as_floats
+from gradest.dtypes import HALF, as_floats, epsilon
 from gradest.errors import InvalidInputError
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
@@ -18,7 +18,7 @@ from gradest.operations import NumpyArray
 EVALUATIONS = 5
 """What it takes: the loss at the point, and at two real distances on either side."""
 
-_RATIO = 32.0
+_RATIO = 8.0
 """The longer of the two real distances over the shorter: if both agree, neither is too long nor lost in rounding."""
 
 _TELLING = 0.1
@@ -55,7 +55,8 @@ def require_analytic(objective: Objective, leaves: Leaves, gradient: Leaves) -> 
 
 def _real_slope(objective: Objective, line: Callable[[float], Leaves]) -> tuple[float, float]:
     """Return the slope along a line by central differences over two distances, and how uncertain it is."""
-    spacing = objective.value_epsilon
+    seen = 0.0 if objective.first_look is None else objective.first_look.epsilon
+    spacing = max(*map(epsilon, _computed_in(objective)), seen)
     short = spacing ** (1 / 3)
 
     def real(distance: float) -> float:
@@ -69,14 +70,22 @@ def _real_slope(objective: Objective, line: Callable[[float], Leaves]) -> tuple[
     return slope, abs(slope - (far[0] - far[1]) / (2 * _RATIO * short)) + sides + rounding
 
 
+def _computed_in(objective: Objective) -> list[str]:
+    return ["float32" if dtype in HALF else dtype for dtype in objective.dtypes]
+
+
 def _line(objective: Objective, leaves: Leaves) -> tuple[Callable[[float], Leaves], list[NumpyArray]]:
     """Return `distance -> leaves` along a line, and its direction.
 
     The direction has random signs, each times the size of its entry, or a hundredth of its block's. They come from a
-    generator of their own: what is found out here must not move the user's random numbers.
+    generator of their own: what is found out here must not move the user's random numbers. Leaves in half precision,
+    which the complex step takes as complex64, are float32 here, as real differences of them would tell nothing.
     """
-    backend, generator, dtypes = objective.backend, np.random.default_rng(0), objective.dtypes
-    points = [as_floats(backend.numpy(x), dtype) for x, dtype in zip(leaves, dtypes, strict=True)]
+    backend, generator, dtypes = objective.backend, np.random.default_rng(0), _computed_in(objective)
+    points = [
+        np.asarray(backend.numpy(x), dtype=np.float32) if old in HALF else backend.numpy(x)
+        for x, old in zip(leaves, objective.dtypes, strict=True)
+    ]
     moves = []
     for x in points:
         size = float(np.abs(x).max(initial=0.0)) or 1.0

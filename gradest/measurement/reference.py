@@ -16,6 +16,7 @@ import numpy as np
 
 from gradest.autodiff import value_and_gradient
 from gradest.backend import Leaves, as_float64, get_backend
+from gradest.errors import UnsupportedError
 from gradest.estimator import get_estimator
 from gradest.objective import Objective
 from gradest.operations import Array, Data, NumpyArray, Operations
@@ -118,10 +119,21 @@ def _disagreement(
     return max(float(error / scale) if scale > 0 else float(error), floor)
 
 
+def _by_reverse_mode(objective: Objective, leaves: Leaves) -> tuple[Array, Leaves] | None:
+    """Return value and gradient, or None of a function that cannot be followed; the reference names what it is by."""
+    if "value_and_gradient" not in objective.backend.native:
+        return None
+    try:
+        return objective.prepare_gradient("native")[0](leaves)
+    except UnsupportedError:  # a simulator, values read: differences take it as it is
+        return None
+
+
 def _of_function(objective: Objective, leaves: Leaves) -> Reference:
     """Return the best that can be had for an opaque function, with an uncertainty from its dtype."""
-    if "value_and_gradient" in objective.backend.native:
-        value, gradient = objective.prepare_gradient("native")[0](leaves)
+    found = _by_reverse_mode(objective, leaves)
+    if found is not None:
+        value, gradient = found
         flat = objective.layout.flatten([as_float64(objective.backend, block) for block in gradient])
         eps = float(np.finfo(objective.dtype).eps)
         return Reference(value, flat, f"{objective.backend.name}'s reverse mode in {objective.dtype}", 16 * eps)

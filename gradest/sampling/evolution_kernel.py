@@ -6,7 +6,6 @@ second draws the same directions again. They are functions of (key, index), henc
 of P numbers never have to be kept.
 """
 
-import itertools
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,44 +20,23 @@ from gradest.directions import Directions, Key, Noise, as_tangents, root_key
 from gradest.directions.keys import Rng
 from gradest.directions.laws import law_of
 from gradest.estimate import KernelResult
-from gradest.evaluation import ValuesSeen
 from gradest.objective import Objective
-from gradest.operations import Array, Data, NumpyArray
-from gradest.sampling.cancellation import rounding_matters, warn_if_cancelled
+from gradest.operations import Array, Data
+from gradest.sampling.points import HostPoint
 from gradest.sampling.sampler import Draws, add_leaves, evaluate_at, place, weighted_sum
-from gradest.sampling.shaping import centred_weights, shaped_weights
+from gradest.sampling.weighing import (
+    Strategy,
+    Watched,
+    joint_weights,
+    needs_all_values,
+    needs_value,
+    plain_weights,
+    warn_of_values,
+)
 from gradest.sampling.workers import Block, Crew, Group, task_groups
 from gradest.tangents import Tangent, mirrored
 
 Evaluate = Callable[[Leaves, Sequence[Tangent], Any], Array]
-
-
-class Strategy(Protocol):
-    """The hyper-parameters that the kernel reads of an estimator; `EvolutionStrategy` documents each."""
-
-    @property
-    def num_samples(self) -> int:
-        """N."""
-
-    @property
-    def sigma(self) -> float:
-        """The smoothing radius."""
-
-    @property
-    def antithetic(self) -> bool:
-        """Whether values come in pairs."""
-
-    @property
-    def baseline(self) -> str:
-        """What one-sided values are compared with."""
-
-    @property
-    def shaping(self) -> str | None:
-        """What utilities replace values, if any."""
-
-    @property
-    def differences(self) -> str:
-        """How the kernel subtracts values: "exact", or any other name for plain subtraction."""
 
 
 class ParameterStrategy(Strategy, Protocol):
@@ -70,10 +48,6 @@ class ParameterStrategy(Strategy, Protocol):
 
     def directions(self, key: Key, objective: Objective) -> Directions:
         """Return the directions of one estimate."""
-
-
-Watched = tuple[tuple[Array, ...], Array]
-"""The values of each side, and their differences, of a block of directions."""
 
 
 class EvolutionKernel:
@@ -106,8 +80,7 @@ class EvolutionKernel:
         # Both sides of a pair go through a loss in operations together: linear operations on a direction and its
         # opposite cost half of what two directions cost.
         self._pairs = evaluate is None and objective.text is not None
-        # Exact differences come from f(x) by themselves, without the baseline's evaluation.
-        self.needs_value = strategy.baseline == "value" and not self._exact
+        self.needs_value = needs_value(strategy)
         # Steps are compiled where the framework compiles: their branches may depend on fields, never on a value.
         self._values = objective.stepped(self._values_step)
         self._slopes = objective.stepped(self._slopes_step)
@@ -243,26 +216,45 @@ class EvolutionKernel:
 
 def parameter_kernel(strategy: ParameterStrategy, objective: Objective) -> EvolutionKernel:
     """Return the kernel of a strategy along directions of the objective's parameters."""
-    # Signs cross to the device as bits, a 32nd of the numbers, where one array of them serves all parameters.
-    packed = law_of(strategy.distribution).signs and objective.ops.unpacks_signs and len(set(objective.dtypes)) == 1
+    # Signs cross to the device as bits, a 32nd of the numbers, where one array of them serves all parameters. What
+    # shares the host's memory has nothing to cross.
+    crosses = objective.device != "cpu" or "compile" in objective.backend.native
+    unpacks = crosses and objective.ops.unpacks_signs
+    packed = law_of(strategy.distribution).signs and unpacks and len(set(objective.dtypes)) == 1
     return EvolutionKernel(strategy, objective, partial(strategy.directions, objective=objective), packed=packed)
 
 
 class EvolutionRun:
-    """An evolution strategy bound to a crew, callable with leaves and rng; `scale` multiplies the estimate."""
+    """An evolution strategy bound to a crew, callable with leaves and rng.
 
-    def __init__(self, crew: Crew[EvolutionKernel], blocks: Sequence[Block], *, scale: float = 1.0) -> None:
+    Parameters
+    ----------
+    scale
+        What multiplies the estimate.
+    directions
+        From a key to directions that are added up in place, when all values are known, in the memory of the gradient.
+    """
+
+    def __init__(
+        self,
+        crew: Crew[EvolutionKernel],
+        blocks: Sequence[Block],
+        *,
+        scale: float = 1.0,
+        directions: Callable[[Key], Directions] | None = None,
+    ) -> None:
         self._scale = scale
         self._crew = crew
         self._kernel = crew.kernel
         self._strategy = crew.kernel.strategy
         self._groups = task_groups(blocks, crew.kernel.objective)
-        self._value = crew.kernel.objective.prepare_value()
-        self._two_passes = self._strategy.shaping is not None or self._strategy.baseline in ("leave-one-out", "mean")
+        self._value = crew.kernel.objective.prepare_value() if crew.kernel.needs_value else None
+        self._directions = directions
+        self._two_passes = needs_all_values(self._strategy) or directions is not None
 
     def __call__(self, leaves: Leaves, rng: Rng) -> KernelResult:
         key = root_key(rng)
-        value = self._value(leaves) if self._kernel.needs_value else None
+        value = None if self._value is None else self._value(leaves)
         run = self._run_two_passes if self._two_passes else self._run_one_pass
         return run(leaves, key, value)
 
@@ -276,56 +268,31 @@ class EvolutionRun:
                 total = add_leaves(total, part, self._kernel.objective.ops)
             value = _first(value, centre)
             watched.extend(seen)
-        self._warn(watched)
+        warn_of_values(self._kernel.objective, self._strategy, watched)
         scale = self._scale / self._strategy.num_samples
         return KernelResult(value, tuple(leaf * scale for leaf in total or ()))
 
     def _run_two_passes(self, leaves: Leaves, key: Key, value: Array | None) -> KernelResult:
         rows: list[NDArray[np.float64]] = []
-        for part, centre in self._crew.run(EvolutionKernel.values, leaves, self._groups, [(key,)] * len(self._groups)):
+        for part, at_x in self._crew.run(EvolutionKernel.values, leaves, self._groups, [(key,)] * len(self._groups)):
             rows.append(part)
-            value = _first(value, centre)
+            value = _first(value, at_x)
         fitness = np.concatenate(rows, axis=1)
-        weights = self._scale * self._weights(fitness, value)
-        with np.errstate(invalid="ignore"):  # of values that are not finite, which are warned of
-            differences = fitness[0] - (fitness[1] if len(fitness) > 1 else fitness[0].mean())
-        self._warn([(tuple(fitness), differences)])
+        known = value is not None and self._kernel.needs_value
+        centre = float(self._kernel.objective.backend.numpy(value)) if known else None  # type: ignore[arg-type]  # known
+        weigh = joint_weights if needs_all_values(self._strategy) else plain_weights
+        found, differences = weigh(self._strategy, fitness, centre)
+        weights = self._scale * found
+        warn_of_values(self._kernel.objective, self._strategy, [(tuple(fitness), differences)])
+        if self._directions is not None:
+            point = HostPoint(self._kernel.objective)
+            point.weigh(self._directions(key), weights)
+            return KernelResult(value, point.leaves)
         arguments = [(key, weights[group[0][0] : group[-1][1]]) for group in self._groups]
         total: Leaves | None = None
         for part in self._crew.run(EvolutionKernel.combined, leaves, self._groups, arguments):
             total = add_leaves(total, part, self._kernel.objective.ops)
         return KernelResult(value, total or ())
-
-    def _weights(self, fitness: NDArray[np.float64], value: Array | None) -> NDArray[np.float64]:
-        strategy = self._strategy
-        if strategy.shaping is None:
-            return centred_weights(fitness, strategy.baseline, strategy.sigma)
-        centre = float(fitness[0].mean())
-        if strategy.baseline == "value":  # exact differences are from f(x) already
-            known = value is not None and self._kernel.needs_value
-            centre = float(self._kernel.objective.backend.numpy(value)) if known else 0.0  # type: ignore[arg-type]  # known
-        return shaped_weights(fitness, strategy.shaping, centre)
-
-    def _warn(self, watched: Sequence[Watched]) -> None:
-        """Warn where values are not finite, never differ, or differ by little more than their rounding."""
-        objective, strategy = self._kernel.objective, self._strategy
-        exact = strategy.differences == "exact"
-        sides = [tuple(map(self._read, values)) for values, _ in watched]
-        seen = ValuesSeen()
-        for side in itertools.chain.from_iterable(sides):
-            seen.see(side)
-        told = seen.warn(objective.first_look, remedy="try a smaller sigma")
-        if exact or told or not rounding_matters(objective.value_epsilon, strategy.sigma):
-            return
-        values = [pair[0] for pair in sides]
-        differences = [self._read(difference) for _, difference in watched]
-        if not (strategy.antithetic or self._kernel.needs_value or self._two_passes):
-            centre = np.concatenate(values).mean()  # one-sided values without a baseline differ from their mean
-            differences = [difference - centre for difference in differences]
-        warn_if_cancelled(values, differences, objective.value_epsilon, strategy.sigma)
-
-    def _read(self, array: Array) -> NumpyArray:
-        return array if isinstance(array, np.ndarray) else self._kernel.objective.backend.numpy(array)
 
 
 def _first(value: Array | None, centre: Any) -> Array | None:

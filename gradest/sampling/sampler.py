@@ -44,7 +44,9 @@ class Sampler(Estimator):
         How many directions are held at once; by default as many as fit the cache. It changes an estimate by
         rounding alone.
     memory_budget_bytes
-        What directions may take at once; `MemoryBudgetError` where it is not enough.
+        What directions that are held at once may take. It bounds what grows with `chunk_size`: one direction is always
+        taken, and the gradient is not counted. `MemoryBudgetError` where a larger `chunk_size` was asked for than
+        fits, or directions that can only be drawn together (orthogonal ones).
     """
 
     stochastic = True
@@ -66,7 +68,7 @@ class Sampler(Estimator):
         # other blocks would be another rounding.
         size = choose_chunk_size(
             self.num_samples,
-            bytes_per_item=_ENTRY_BYTES * (entries + layout.num_parameters // _ACTIVATION_SHARE),
+            bytes_per_item=bytes_of_direction(layout, entries=entries),
             chunk_size=self.chunk_size,
             memory_budget_bytes=self.memory_budget_bytes,
         )
@@ -95,9 +97,13 @@ class DirectionSampler(Sampler):
         super().__post_init__()
         require_distribution(self.distribution, self.rank)
 
-    def blocks(self, layout: Layout) -> tuple[tuple[int, int], ...]:
-        """Return `(start, stop)` of the blocks of directions that are evaluated together."""
-        return self._blocks(layout, entries=direction_entries(layout, self.distribution, self.rank))
+    def blocks(self, layout: Layout, *, dense: bool = False) -> tuple[tuple[int, int], ...]:
+        """Return `(start, stop)` of the blocks of directions that are evaluated together.
+
+        `dense` says whether low-rank directions are made whole, as an opaque loss needs them.
+        """
+        drawn = direction_entries(layout, self.distribution, self.rank)
+        return self._blocks(layout, entries=layout.num_parameters if dense else drawn)
 
     def directions(self, key: Key, objective: Objective, *, layout: Layout | None = None) -> Directions:
         """Return the directions of one estimate, in the precision of the objective.
@@ -116,6 +122,11 @@ class DirectionSampler(Sampler):
             rank=self.rank,
             memory_budget_bytes=self.memory_budget_bytes,
         )
+
+
+def bytes_of_direction(layout: Layout, *, entries: int) -> int:
+    """Return about what one direction of so many numbers takes, with what evaluations along it hold beside it."""
+    return _ENTRY_BYTES * (entries + layout.num_parameters // _ACTIVATION_SHARE)
 
 
 def require_sigma(sigma: float) -> None:

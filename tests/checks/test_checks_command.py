@@ -69,3 +69,23 @@ def test_an_estimator_of_a_module_takes_hyperparameters() -> None:
 def test_what_cannot_be_loaded_is_named(location: str, fields: dict, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         get_estimator(location, **fields)
+
+
+CASE = """
+import numpy as np
+def loss(p, x): return float(np.sum((p - x) ** 2))
+def case(): return loss, np.zeros(2), np.ones(2)
+def right(p, x): return 2 * (p - x)
+def wrong(p, x): return p - x
+"""
+
+
+def test_the_gradient_of_a_case_is_checked(tmp_path: Path) -> None:
+    file = tmp_path / "a_case_to_check.py"
+    file.write_text(CASE, encoding="utf-8")
+    code, output = run(f"{file}:case", "--gradient", f"{file}:right")
+    assert code == 0
+    assert "the gradient given: right" in output
+    code, output = run(f"{file}:case", "--gradient", f"{file}:wrong")
+    assert code == 1
+    assert "a factor of 1/2" in output

@@ -25,7 +25,7 @@ ORDER = [  # the rooms of the core: each may import only those before it (and it
     {"estimator"},
     {"stateful", "hyperparameter"},
     {"finite_differences", "sampling"},
-    {"estimators", "transforms", "measurement"},
+    {"estimators", "transforms", "measurement", "checking", "curvature"},
     {"testing"},
     {"bench"},  # looks the harness up by name, and is looked up itself
 ]

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOTS = {"gradest": ROOT, "gradest_bench": ROOT / "benchmarks"} | {
+ROOTS = {"gradest": ROOT, "gradest_bench": ROOT / "benchmarks", "gradest_pytest": ROOT / "benchmarks"} | {
     folder.name: ROOT / "backends" for folder in (ROOT / "backends").glob("gradest_*")
 }
 CONSTRAINTS = sorted((ROOT / "constraints").glob("*.txt"))

@@ -47,13 +47,20 @@ def test_whatever_is_refused_names_what_can_be_used_and_that_works(backend: str)
 
 
 @pytest.mark.parametrize("method", ["reverse", "forward", "forward-gradient", "smoothed"])
-def test_of_a_numpy_function_nobody_asked_for_an_engine(method: str) -> None:
-    message = refused(method, "numpy")
-    if message is not None:  # of what NumPy has no rules for
-        mode = "forward" if method.startswith("forward") else "reverse"
-        assert message.startswith(f"{mode} mode was asked for of an opaque function on backend 'numpy'")
-        assert "'fd-central', 'es', 'spsa', or 'complex-step'" in message
-        assert "gradest.Problem" in message
+def test_of_a_numpy_function_what_has_no_rule_is_named(method: str) -> None:
+    with pytest.raises(
+        UnsupportedError, match=r"^numpy\.fft\.fft was called .*gradest\.primitive; .*'fd-central', 'es'"
+    ):
+        gradest.grad(lambda x: np.abs(np.fft.fft(x)).sum(), method=method)(X, rng=0)
+
+
+@pytest.mark.parametrize("backend", ["mxnet"])
+@pytest.mark.parametrize("method", ["forward", "forward-gradient"])
+def test_a_mode_that_nobody_has_is_said_of_the_backend(method: str, backend: str) -> None:
+    message = refused(method, backend)
+    assert message is not None
+    assert message.startswith("forward mode was asked for of an opaque function on backend 'mxnet'")
+    assert "gradest.Problem" in message
 
 
 @pytest.mark.parametrize("backend", ["mxnet"])

@@ -87,14 +87,6 @@ def test_sizes_beyond_32_bits_are_no_trouble() -> None:
         choose_chunk_size(count, bytes_per_item=8 * count, chunk_size=count)
 
 
-def test_what_does_not_fit_the_budget_is_refused() -> None:
-    objective = gradest.bind(network())
-    with pytest.raises(MemoryBudgetError, match="memory_budget_bytes="):
-        EvolutionStrategy(memory_budget_bytes=1000)(objective, rng=0)
-    with pytest.raises(MemoryBudgetError, match="orthogonal"):
-        EvolutionStrategy(memory_budget_bytes=100_000, distribution="orthogonal").prepare(objective)
-
-
 def test_memory_does_not_grow_with_the_number_of_directions() -> None:
     def f(x: np.ndarray) -> float:
         return x @ x

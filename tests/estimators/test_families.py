@@ -38,12 +38,8 @@ NOTHING = {"null"}
 WHITE_BOX = {"analytic", "reverse-checkpointed", "forward-structured", "fd-exact", "node-perturbation", "es-row-space"}
 """They look into a loss written in operations, which a user's own function is not."""
 
-NEEDS = {
-    ("numpy", "reverse"),
-    ("numpy", "smoothed"),
-    *((backend, name) for backend in ("numpy", "mxnet") for name in ("forward", "forward-gradient")),
-}
-"""What a framework cannot do with a function of its arrays: NumPy differentiates nothing, MXNet has no forward mode."""
+NEEDS = {("mxnet", "forward"), ("mxnet", "forward-gradient")}
+"""What a framework cannot do with a function of its arrays."""
 
 W = np.random.default_rng(0).standard_normal((3, 2))
 B = np.array([0.3, -0.2])

@@ -43,7 +43,7 @@ def black_box(
         )
 
     usual: dict[Any, Outcome] = {"complex-step": NOT_ANALYTIC}
-    for backend in ("jax", "torch", "mxnet"):
+    for backend in EVERYWHERE:
         usual |= {(path, backend): NO_DERIVATIVE for path in ("reverse", "forward")}
     usual |= {("forward", "mxnet"): OPAQUE, ("complex-step", "mxnet"): Refused("no complex arrays; use")}
     return Loss(name, KIND, {b: partial(make, b) for b in backends}, usual | (expected or {}), **fields)

@@ -28,6 +28,7 @@ P = np.array([0.7, -1.2, 0.4])
 USES = ("reverse", "forward", "differences", "complex-step", "full", "low-rank", "shaped")
 WRITES = Refused("writes into its parameters or arguments.*copy", "InvalidInputError")
 UNCONNECTED = Refused("parameters was asked for|not connected|does not depend", "InvalidInputError")
+INTO_ARRAY = Refused("assignment into a plain array.*'fd-central'", "UnsupportedError")
 UNCHANGED = Warned("Warning", "chang|depend")
 NOT_FINITE = Warned("Warning", "NaN or infinite")
 
@@ -37,7 +38,7 @@ def refused(match: str, *backends: str) -> dict[Any, Outcome]:
     answer = Refused(match, "InvalidInputError")
     found: dict[Any, Outcome] = {}
     for backend in backends or EVERYWHERE:
-        lacking = {"numpy": ("reverse", "forward"), "mxnet": ("forward", "complex-step")}.get(backend, ())
+        lacking = {"mxnet": ("forward", "complex-step")}.get(backend, ())
         found |= {(path, backend): answer for path in USES if path not in lacking}
     return found
 
@@ -159,21 +160,22 @@ LOSSES = (
     # -- what is written into
     arrays("writes into its parameters", FAULTS, writes, P, gradient=lambda p: [8 * p], backends=_WRITING,
            expected=dict.fromkeys(USES, WRITES)
-           | {("reverse", "numpy"): OPAQUE, ("forward", "numpy"): OPAQUE, ("forward", "torch"): Either(RIGHT, WRITES)}),
+           | {("forward", "torch"): Either(RIGHT, WRITES)}),
     arrays("writes into its arguments", FAULTS, writes_into_arguments, P, np.array([1.0, 2.0, 3.0]),
            backends=_WRITING, gradient=lambda p: [np.array([2.0, 3.0, 4.0])],
            expected=dict.fromkeys(USES, WRITES)
-           | {("reverse", "numpy"): OPAQUE, ("forward", "numpy"): OPAQUE,
-              ("forward", "torch"): Refused("forward mode.*use 'reverse'", "UnsupportedError")}),
+           | {("forward", "torch"): Refused("forward mode.*use 'reverse'", "UnsupportedError")}),
     arrays("writes into a parameter, on MXNet", FAULTS, writes, P, gradient=lambda p: [8 * p], backends=("mxnet",),
            expected={path: Either(RIGHT, Refused("a loss that leaves its inputs.*copy", "InvalidInputError"))
                      for path in ("reverse", "differences", "full", "low-rank", "shaped")}),
     record("fills and returns one buffer", FAULTS, buffer, ("numpy", "torch"),
-           expected={"complex-step": NOT_ANALYTIC, ("reverse", "torch"): Either(RIGHT, Refused("use|keep to|copy")),
+           expected={"complex-step": NOT_ANALYTIC, ("reverse", "numpy"): INTO_ARRAY, ("forward", "numpy"): INTO_ARRAY,
+                     ("reverse", "torch"): Either(RIGHT, Refused("use|keep to|copy")),
                      ("forward", "torch"): Either(RIGHT, Refused("use|keep to|copy"))}),
     arrays("returns a view of its parameters", FAULTS, a_view, P, gradient=lambda p: [np.array([1.0, 0.0, 0.0])]),
     arrays("goes through a buffer of floats", FAULTS, float_buffer, P, backends=("numpy",),
-           gradient=lambda p: [2 * p + 1], expected={"complex-step": NOT_ANALYTIC}),
+           gradient=lambda p: [2 * p + 1],
+           expected={"complex-step": NOT_ANALYTIC, "reverse": INTO_ARRAY, "forward": INTO_ARRAY}),
     record("computes in float32", FAULTS, in_float32, EVERYWHERE, loose=1e5,  # 1e-7 of the value beside a step of 1e-5
            expected={"differences": Either(RIGHT, Warned("NoiseWarning", "rounding|float32")),
                      "complex-step": NOT_ANALYTIC,
@@ -185,7 +187,7 @@ LOSSES = (
     record("makes its noise from one seed", NOISE, seeded_inside, EVERYWHERE),
     record("a loss of other arrays", NOISE, of_others, EVERYWHERE,
            expected=_FLAT | {"reverse": UNCONNECTED, "forward": Either(UNCONNECTED, UNCHANGED),
-                             ("reverse", "numpy"): OPAQUE, ("forward", "numpy"): OPAQUE, ("forward", "mxnet"): OPAQUE,
+                             ("forward", "mxnet"): OPAQUE,
                              "complex-step": Either(NOT_ANALYTIC, UNCHANGED), ("complex-step", "mxnet"): NO_COMPLEX}),
     arrays("a logarithm near zero", NOISE, logarithm, np.array([1e-7, 1.0]), gradient=lambda p: [1 / p],
            expected={"differences": NOT_FINITE, "full": NOT_FINITE, "low-rank": NOT_FINITE,
@@ -193,7 +195,7 @@ LOSSES = (
     record("counts, an integer", NOISE, counted, ("numpy", "torch", "jax"), sigma=0.5,
            expected={"reverse": Either(UNCONNECTED, Refused("use|keep to|integer")),
                      "forward": Either(UNCONNECTED, Refused("use|keep to|integer")),
-                     ("reverse", "numpy"): OPAQUE, ("forward", "numpy"): OPAQUE,
+                     **dict.fromkeys(("es-forward", "es-vanilla", "es-leave-one-out"), Either(RIGHT, UNCHANGED)),
                      "differences": Either(UNCHANGED, Warned("Warning", "integer")), "complex-step": NOT_ANALYTIC}),
     # -- answers
     answers("forgets to return", lambda xp, p: None, "`return` missing", "torch"),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from gauntlet.frameworks import walk
 from gauntlet.records import Asked, Leaves
 from scipy.stats import rankdata
 
@@ -129,7 +130,10 @@ def smoothed(estimator: Any, asked: Asked) -> list[np.ndarray]:
 def guided(estimator: Any, asked: Asked) -> list[np.ndarray]:
     """`v = sqrt(a) z + sqrt((1 - a) P / k) U w`; z and w are one direction of P + k normal numbers."""
     leaves = asked.leaves()
-    guides = [asked.on.numpy(leaf).ravel() for guide in estimator.guides for leaf in asked.on.leaves(guide)]
+    # A guide is in the user's own framework, where the loss may be stated in another one here.
+    guides = [
+        _values(leaf, asked).ravel() for guide in estimator.guides for _, leaf in walk(guide) if hasattr(leaf, "shape")
+    ]
     basis = np.linalg.qr(np.concatenate(guides)[:, None])[0]
     size, alpha = len(basis), estimator.alpha
     drawn = directions(estimator, asked, [*(x.shape for x in leaves), (1,)], law="normal")
@@ -141,6 +145,10 @@ def guided(estimator: Any, asked: Asked) -> list[np.ndarray]:
         noise.append([math.sqrt(alpha) * z + s.reshape(z.shape) for z, s in zip(free, pieces, strict=True)])
     scale = estimator.scale / (alpha + (1 - alpha) * size)
     return [scale * g for g in _along(estimator, asked, leaves, noise)]
+
+
+def _values(leaf: Any, asked: Asked) -> np.ndarray:
+    return leaf.asnumpy() if hasattr(leaf, "asnumpy") else asked.on.numpy(leaf)
 
 
 def node_perturbation(estimator: Any, asked: Asked) -> list[np.ndarray]:

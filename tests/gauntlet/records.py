@@ -133,6 +133,8 @@ NOT_ANALYTIC = Refused("complex step.*use", "GradestError")
 """For losses that take no complex parameters, or are not analytic."""
 READS_VALUES = Refused("use|keep to", "GradestError")
 """For losses that read their values, where a derivative is asked of the framework."""
+ROUNDED = Either(RIGHT, Warned("NoiseWarning", "rounding in"))
+"""For differences of values that rounding may spoil, by chance of the directions: right, or told."""
 NOISY = Warned("NoiseWarning", "differ by .*seed or key")
 
 
@@ -145,7 +147,7 @@ class Loss:
     makers
         For each backend that can state it, `dtype -> Asked`.
     expected
-        Exceptions from what a loss of its kind gives: by (path, backend), by path, by backend.
+        Exceptions from what a loss of its kind gives: by registered name, by (path, backend), by path, by backend.
     dtypes
         The first is the parameters' in all cells; a second one is tried too.
     sigma
@@ -189,5 +191,5 @@ def usual(path: str, backend: str, *, text: bool) -> Outcome:
         return NO_COMPLEX
     if text:
         return RIGHT
-    lacks = {"numpy": ("reverse", "forward"), "mxnet": ("forward",)}
-    return OPAQUE if path == "structured" or path in lacks.get(backend, ()) else RIGHT
+    lacking = path == "structured" or (path, backend) == ("forward", "mxnet")
+    return OPAQUE if lacking else RIGHT

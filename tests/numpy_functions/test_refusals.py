@@ -1,6 +1,8 @@
 """What cannot be followed is refused by name, with what to write instead: no derivative is lost in silence."""
 
+import copy
 import math
+import pickle
 from typing import Any
 
 import numpy as np
@@ -86,8 +88,9 @@ def test_refused_by_name(function: Any, told: str) -> None:
 
 
 def test_what_arrays_have_and_traced_ones_do_not_is_named() -> None:
-    with pytest.raises(AttributeError, match=r"differentiated has no 'view'.*gradest\.primitive"):
-        differentiate(lambda x: x.view().sum())
+    for kind in (AttributeError, UnsupportedError):
+        with pytest.raises(kind, match=r"differentiated has no 'view'.*gradest\.primitive"):
+            differentiate(lambda x: x.view().sum())
     with pytest.raises(AttributeError, match="object has no attribute 'nonsense'"):
         differentiate(lambda x: x.nonsense)
 
@@ -112,16 +115,120 @@ def test_a_parameter_that_is_not_used_has_gradient_0() -> None:
     assert gradient[1].dtype == np.float32
 
 
-def test_rebinding_operators_work_and_leave_the_parameters_alone() -> None:
+def test_augmented_assignment_to_what_was_made_inside() -> None:
     def loss(x: Any) -> Any:
-        y = x
+        y, total = x.copy(), 0.0
         y += 1.0
         y *= x
-        return np.sum(y)
+        y -= np.float32(0.25)
+        for entry in y:
+            total += entry
+        z = x.flatten()
+        z /= 2.0
+        return total + np.sum(z)
 
     x = X.copy()
-    np.testing.assert_allclose(differentiate(loss, x), 2 * X + 1)
+    np.testing.assert_allclose(differentiate(loss, x), 2 * X + 1.5)
     np.testing.assert_array_equal(x, X)
+
+
+def other_name(x: Any) -> Any:
+    y = z = 2 * x
+    y += x
+    return np.sum(y * z)
+
+
+def view_written(x: Any) -> Any:
+    y = np.stack([x, x])
+    row = y[0]
+    row *= 3
+    return np.sum(y)
+
+
+def view_kept(x: Any) -> Any:
+    y = 2 * x
+    row = y[1:]
+    y += x
+    return np.sum(y) + (1.0 if row[0] > 3 else 0.0)
+
+
+def compared(x: Any) -> Any:
+    y = z = 2 * x
+    y += x
+    return np.sum(y) if z.any() else np.sum(x)
+
+
+@pytest.mark.parametrize("function", [other_name, view_written, view_kept, compared])
+def test_memory_under_two_names_is_refused_once_it_is_written_into(function: Any) -> None:
+    """NumPy shows what was written under each name and in each view; a value bound anew would not."""
+    with pytest.raises(UnsupportedError, match=r"\+=.*y = y \+ x"):
+        differentiate(function)
+
+
+@pytest.mark.parametrize(("other", "told"), [(np.ones((2, 3)), "non-broadcastable"), (None, "read-only")])
+def test_augmented_assignment_that_numpy_refuses(other: Any, told: str) -> None:
+    def loss(x: Any) -> Any:
+        y = x if other is None else 2 * x
+        y += 1.0 if other is None else other
+        return np.sum(y)
+
+    for call in (loss, differentiate):
+        given = X.copy()
+        given.flags.writeable = other is not None
+        with pytest.raises(ValueError, match=told):
+            call(given) if call is loss else differentiate(loss)
+
+
+def test_augmented_assignment_keeps_the_dtype() -> None:
+    def loss(x: Any) -> Any:
+        y = 2 * x
+        y += np.ones(3)
+        assert y.dtype == np.float32
+        return np.sum(y)
+
+    assert differentiate(loss, X.astype(np.float32)).dtype == np.float32
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, np.copy, lambda x: x.copy()])
+def test_copies_are_followed(copied: Any) -> None:
+    np.testing.assert_allclose(differentiate(lambda x: np.sum(copied(x) * x)), 2 * X)
+
+
+def test_what_a_loss_keeps_is_a_constant_afterwards() -> None:
+    kept: list[Any] = []
+
+    def loss(x: Any) -> Any:
+        kept.append(np.sum(x * x))
+        return kept[0] * np.sum(x)
+
+    np.testing.assert_allclose(differentiate(loss), 2 * X * X.sum() + np.sum(X * X))
+    assert float(kept[0]) == np.asarray(kept[0]) == kept[0].item() == np.sum(X * X)
+    np.testing.assert_allclose(differentiate(loss), np.full(3, np.sum(X * X)))
+    assert type(kept[0] + np.ones(2)) is np.ndarray
+
+
+def test_a_refusal_that_is_caught_inside_stands() -> None:
+    """What the function computes in its place is made of other values than those of a plain evaluation."""
+
+    def loss(x: Any) -> Any:
+        try:
+            return float(x[0]) * np.sum(x)
+        except Exception:  # noqa: BLE001  # as people write it
+            return np.sum(x)
+
+    with pytest.raises(UnsupportedError, match="float"):
+        differentiate(loss)
+
+
+def test_no_derivative_leaves_the_process() -> None:
+    with pytest.raises(UnsupportedError, match="pickled"):
+        differentiate(lambda x: pickle.loads(pickle.dumps(x)).sum())
+
+
+def test_it_passes_for_an_array_where_python_asks() -> None:
+    np.testing.assert_allclose(
+        differentiate(lambda x: np.sum(x * x) if isinstance(x, np.ndarray) else np.sum(x)), 2 * X
+    )
 
 
 def test_parameters_cannot_be_written_to() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = {"gradest": ROOT, "gradest_bench": ROOT / "benchmarks"} | {
+SOURCES = {"gradest": ROOT, "gradest_bench": ROOT / "benchmarks", "gradest_pytest": ROOT / "benchmarks"} | {
     folder.name: ROOT / "backends" for folder in sorted((ROOT / "backends").glob("gradest_*"))
 }
 """The packages, and the folder that each stands in."""

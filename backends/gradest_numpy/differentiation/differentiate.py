@@ -1,35 +1,22 @@
 """The two ways to differentiate a user's function of NumPy arrays: reverse and forward mode."""
 
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
-from threading import local
 from typing import Any
 
 import numpy as np
 
-from gradest.errors import InvalidInputError, UnsupportedError
+from gradest.errors import GradestError, InvalidInputError
 from gradest_numpy.differentiation import tables as tables  # fills the table of rules
 from gradest_numpy.differentiation.forward import Duals
 from gradest_numpy.differentiation.operators import complete
 from gradest_numpy.differentiation.reverse import Tape
+from gradest_numpy.differentiation.trace import Trace
 from gradest_numpy.differentiation.traced import TracedArray, plain
 
 complete()
 
 Function = Callable[[tuple[Any, ...], Any], Any]
 """`(leaves, data) -> scalar`, written in NumPy."""
-
-_depth = local()
-
-
-@contextmanager
-def _level() -> Any:
-    """Number the evaluation: a derivative taken inside another's function is followed apart from it."""
-    _depth.value = getattr(_depth, "value", 0) + 1
-    try:
-        yield _depth.value
-    finally:
-        _depth.value -= 1
 
 
 def value_and_gradient(function: Function) -> Callable[[Sequence[Any], Any], tuple[Any, tuple[Any, ...]]]:
@@ -71,27 +58,34 @@ def value_and_jvps(function: Function) -> Callable[[Sequence[Any], Sequence[Any]
     return jvps
 
 
-def _evaluated(function: Function, nodes: tuple[Any, ...], data: Any) -> Any:
+def _evaluated(function: Function, nodes: tuple[Any, ...], data: Any, trace: Trace) -> TracedArray:
     try:
-        return function(nodes, data)
-    except (TypeError, ValueError) as error:
-        # NumPy covers what `float(value)` raised in `a[i] = value` by "setting an array element with a sequence".
-        if isinstance(error.__cause__, UnsupportedError):
-            raise error.__cause__ from error
+        result = function(nodes, data)
+    except GradestError:
         raise
+    except Exception as error:
+        # NumPy covers what `float(value)` raised in `a[i] = value` by "setting an array element with a sequence".
+        if trace.refusal is not None:
+            raise trace.refusal from error
+        raise
+    finally:
+        refusal = trace.refusal
+        trace.end()
+    if refusal is not None:  # caught, by the function or by what it called: what was computed then is anybody's guess
+        raise refusal
+    return _connected(result, trace)
 
 
 def evaluate_reverse(
     function: Function, leaves: Sequence[Any], data: Any, *, settled: Callable[..., None] | None = None
 ) -> tuple[tuple[TracedArray, ...], Any, Sequence[Any]]:
     """Return the leaves with their cotangents, the value, and the steps where `settled` asks to be told of them."""
-    with _level() as level:
-        tape = Tape(level, settled=settled)
-        nodes = tuple(TracedArray(tape, _read_only(leaf)) for leaf in leaves)
-        result = _connected(_evaluated(function, nodes, data), tape)
-        value = result.primal
-        steps = () if settled is None else tuple(tape.steps)  # kept for who draws them alone: they hold all values
-        tape.pull_back(result)
+    tape = Tape(settled=settled)
+    nodes = tuple([TracedArray(tape, _read_only(leaf)) for leaf in leaves])
+    result = _evaluated(function, nodes, data, tape)
+    value = result.primal
+    steps = () if settled is None else tuple(tape.steps)  # kept for who draws them alone: they hold all values
+    tape.pull_back(result)
     return nodes, value, steps
 
 
@@ -104,14 +98,13 @@ def evaluate_forward(
     made: Callable[..., None] | None = None,
 ) -> tuple[tuple[TracedArray, ...], TracedArray]:
     """Return the leaves and the result with its tangents; `made` is told of each call."""
-    with _level() as level:
-        duals = Duals(level, made=made)
-        nodes = tuple(TracedArray(duals, _read_only(x), t) for x, t in zip(leaves, tangents, strict=True))
-        return nodes, _connected(_evaluated(function, nodes, data), duals)
+    duals = Duals(made=made)
+    nodes = tuple([TracedArray(duals, _read_only(x), t) for x, t in zip(leaves, tangents, strict=True)])
+    return nodes, _evaluated(function, nodes, data, duals)
 
 
 def _read_only(leaf: Any) -> Any:
-    if type(leaf) is TracedArray:
+    if type(leaf) is TracedArray and leaf.live:
         return leaf
     view = np.asarray(leaf).view()
     view.flags.writeable = False

@@ -11,7 +11,8 @@ import numpy as np
 
 from gradest_numpy.differentiation.reverse import _no_rule
 from gradest_numpy.differentiation.rules import Entry, Rule, zero
-from gradest_numpy.differentiation.traced import Trace, TracedArray
+from gradest_numpy.differentiation.trace import Trace
+from gradest_numpy.differentiation.traced import TracedArray
 
 
 class Duals(Trace):
@@ -19,8 +20,8 @@ class Duals(Trace):
 
     __slots__ = ("_made",)
 
-    def __init__(self, level: int, *, made: Callable[..., None] | None = None) -> None:
-        self.level = level
+    def __init__(self, *, made: Callable[..., None] | None = None) -> None:
+        super().__init__()
         self._made = made
 
     def record(self, rule: Rule, value: Any, arrays: tuple[Any, ...], values: tuple[Any, ...], options: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradest_numpy.differentiation.rules import RULES
-from gradest_numpy.differentiation.traced import TracedArray, apply, plain
+from gradest_numpy.differentiation.traced import TracedArray, apply, in_place, plain
 
 
 def _binary(ufunc: Any, *, swapped: bool = False) -> Callable[[Any, Any], Any]:
@@ -19,6 +19,11 @@ def _binary(ufunc: Any, *, swapped: bool = False) -> Callable[[Any, Any], Any]:
     if swapped:
         return lambda self, other: apply(rule, (other, self), {})
     return lambda self, other: apply(rule, (self, other), {})
+
+
+def _augmented(ufunc: Any) -> Callable[[Any, Any], Any]:
+    rule = RULES[ufunc]
+    return lambda self, other: in_place(self, apply(rule, (self, other), {}))
 
 
 def _method(name: str) -> Callable[..., Any]:
@@ -51,6 +56,7 @@ def complete() -> None:
     for name, ufunc in OPERATORS.items():
         setattr(TracedArray, f"__{name}__", _binary(ufunc))
         setattr(TracedArray, f"__r{name}__", _binary(ufunc, swapped=True))
+        setattr(TracedArray, f"__i{name}__", _augmented(ufunc))
     for name, ufunc in COMPARISONS.items():
         setattr(TracedArray, f"__{name}__", _binary(ufunc))
     for name, function in {"neg": np.negative, "pos": np.positive, "abs": np.absolute}.items():

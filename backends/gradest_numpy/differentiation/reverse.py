@@ -11,7 +11,8 @@ import numpy as np
 
 from gradest.errors import UnsupportedError
 from gradest_numpy.differentiation.rules import Entry, Rule, unbroadcast, zero
-from gradest_numpy.differentiation.traced import Trace, TracedArray
+from gradest_numpy.differentiation.trace import Trace
+from gradest_numpy.differentiation.traced import TracedArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,8 @@ class Tape(Trace):
 
     __slots__ = ("_settled", "steps")
 
-    def __init__(self, level: int, *, settled: Callable[[Step, Any], None] | None = None) -> None:
-        self.level = level
+    def __init__(self, *, settled: Callable[[Step, Any], None] | None = None) -> None:
+        super().__init__()
         self.steps: list[Step] = []
         self._settled = settled
 
@@ -123,5 +124,5 @@ def _add_in_place(x: TracedArray, g: Any, step: Step) -> bool:
 def _no_rule(rule: Rule, position: int, define: str) -> UnsupportedError:
     return UnsupportedError(
         f"{rule.name} has no rule by its argument {position}, which is being differentiated; give it one by "
-        f"gradest.primitives.{define}, or compute that argument from data alone"
+        f"gradest.{define}, or compute that argument from data alone"
     )

@@ -102,7 +102,8 @@ def name_of(function: Any) -> str:
     """Return the name of a NumPy function as users write it."""
     module = getattr(function, "__module__", None) or "numpy"
     name = getattr(function, "__name__", repr(function))
-    return f"numpy.linalg.{name}" if "linalg" in module else f"numpy.{name}"
+    room = next((f".{room}" for room in ("linalg", "fft") if f".{room}" in module), "")
+    return f"numpy{room}.{name}"
 
 
 def add(function: Any, rule: Rule) -> Rule:

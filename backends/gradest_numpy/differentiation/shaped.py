@@ -108,6 +108,7 @@ def _linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, retst
 
 @composed(np.interp)
 def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any:
+    xp, fp = (np.asarray(given) if isinstance(given, list | tuple) else given for given in (xp, fp))
     at, grid = np.asarray(plain(x)), np.asarray(plain(xp))
     i = np.clip(np.searchsorted(grid, at, side="right") - 1, 0, len(grid) - 2)
     slope = (fp[i + 1] - fp[i]) / (xp[i + 1] - xp[i])

@@ -9,7 +9,6 @@ work as ever, and the derivative is that of the branch taken.
 """
 
 import sys
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
@@ -20,36 +19,31 @@ from gradest.primitives import Primitive
 from gradest_numpy.differentiation import calls
 from gradest_numpy.differentiation.indexing import ASTYPE, GETITEM
 from gradest_numpy.differentiation.rules import COMPOSED, PLAIN, RULES, Rule, name_of
+from gradest_numpy.differentiation.trace import Trace, owner
 
 INSTEAD = (
-    "write it in NumPy functions that have a rule, or give it one by gradest.primitives; any other method than "
-    "'reverse' and 'forward' takes the function as it is"
+    "write it in NumPy functions that have a rule, or give it one by gradest.primitive; or use an estimator that "
+    "evaluates the loss as it is: 'fd-central', 'es', 'spsa'"
+)
+OVERWRITTEN = (
+    "an array was written into by +=, -= or the like, and is used again under another name or as a view, where it "
+    "would have to show what was written; write y = y + x in place of y += x; or use an estimator that evaluates the "
+    "loss as it is: 'fd-central', 'es', 'spsa'"
 )
 
 
-class Trace(ABC):
-    """Follows derivatives through the calls of one evaluation."""
-
-    __slots__ = ("level",)
-    level: int
-
-    @abstractmethod
-    def record(self, rule: Rule, value: Any, arrays: tuple[Any, ...], values: tuple[Any, ...], options: Any) -> Any:
-        """Return the traced value of a call.
-
-        Parameters
-        ----------
-        arrays, values
-            The arrays as they were given, some of them traced by this trace; the same with values in their place.
-        """
+class MissingAttributeError(UnsupportedError, AttributeError):
+    """An array has an attribute that a value which is being differentiated has not."""
 
 
 class TracedArray:
-    """A value of the evaluation that is being differentiated; behaves as a read-only array.
+    """A value of the evaluation that is being differentiated; behaves as an array.
 
-    It is no `numpy.ndarray`: `isinstance(x, np.ndarray)` is False of it. `x += y` binds a new value to the name and
-    leaves the old one as it was, wherever else that is known. Its operators, and the methods that are NumPy functions
-    of the same name, are in `operators`.
+    To `isinstance` it is a `numpy.ndarray`, which it has to be to pass where people ask; to compiled code it is none,
+    so that no values are ever taken from it unnoticed. `x += y` binds a new value to the name; what else shows the
+    same memory, other names or views, is then refused. Entries cannot be assigned to. Once the evaluation has ended,
+    it is a constant: whoever kept it can read its value. Its operators, and the methods that are NumPy functions of
+    the same name, are in `operators`.
 
     Attributes
     ----------
@@ -70,46 +64,82 @@ class TracedArray:
         self.carried = carried
         self.own = False
 
+    # What `isinstance` asks; `type` and compiled code are not told so.
+    __class__ = property(lambda self: np.ndarray)
+
+    @property
+    def live(self) -> bool:
+        """Whether the evaluation that made it is still under way."""
+        return self.tracer.level > 0
+
     # -- NumPy's protocols ------------------------------------------------------------------------------------
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        if method == "__call__" and not options:
-            return call(ufunc, inputs, options)
-        return calls.ufunc_method(ufunc, method, inputs, options)
+        try:
+            if method == "__call__" and not options:
+                return call(ufunc, inputs, options)
+            return calls.ufunc_method(ufunc, method, inputs, options)
+        except UnsupportedError as error:
+            self.tracer.refused(error)
+            raise
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return call(function, args, kwargs)
+        try:
+            return call(function, args, kwargs)
+        except UnsupportedError as error:
+            self.tracer.refused(error)
+            raise
 
     def __gradest_call__(self, primitive: Primitive, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Carry out a function made by `gradest.primitives.primitive`, which NumPy does not know."""
         return apply(calls.primitive_rule(primitive), args, kwargs)
 
-    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise UnsupportedError(
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        if not self.live:
+            return np.array(plain(self), *args[:1])
+        raise self._refused(
             "a plain array was to be made of a value that is being differentiated, by np.array, np.asarray, an "
-            "assignment into a plain array, or a function that NumPy does not let us intercept (SciPy's compiled "
-            "routines, np.r_, scipy.special.softmax); its derivative would be lost. Join values by np.stack or "
-            f"np.concatenate, choose them by np.where, leave np.asarray out; or {INSTEAD}"
+            "assignment into a plain array, a method of one (write a @ x for a.dot(x)), or a function that NumPy does "
+            "not let us intercept (SciPy's compiled routines, np.r_, scipy.special.softmax); its derivative would be "
+            f"lost. Join values by np.stack or np.concatenate, choose them by np.where, leave np.asarray out; {INSTEAD}"
         )
 
-    def __float__(self) -> NoReturn:
-        raise UnsupportedError(
+    def __float__(self) -> float:
+        if not self.live:
+            return float(plain(self))
+        raise self._refused(
             "float() was asked of a value that is being differentiated, by float, math.*, item(), or an assignment "
             "`a[i] = value` into a plain array; its derivative would be lost. Keep it an array: use np.exp for "
-            "math.exp, and np.stack, np.concatenate or np.where in place of the assignment"
+            f"math.exp, and np.stack, np.concatenate or np.where in place of the assignment; {INSTEAD}"
         )
 
-    __complex__ = __float__
+    def __complex__(self) -> complex:
+        return complex(self.__float__())
 
     def __setitem__(self, key: Any, value: Any) -> NoReturn:
-        raise UnsupportedError(
+        raise self._refused(
             "an entry of a value that is being differentiated was to be written; such values are read-only: build a "
-            "new one by np.where, np.concatenate or np.stack"
+            f"new one by np.where, np.concatenate or np.stack; {INSTEAD}"
         )
 
     def __getattr__(self, name: str) -> NoReturn:
         if hasattr(np.ndarray, name) and not name.startswith("_"):
-            raise AttributeError(f"a value that is being differentiated has no {name!r} of an array: {INSTEAD}")
+            raise MissingAttributeError(f"a value that is being differentiated has no {name!r} of an array; {INSTEAD}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _refused(self, message: str) -> UnsupportedError:
+        return self.tracer.refused(UnsupportedError(message))
+
+    def __copy__(self) -> Any:
+        return self.copy()
+
+    def __deepcopy__(self, memo: Any) -> Any:  # not of the evaluation, which the copy would then be no part of
+        return self.copy()
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise self._refused(
+            "a value that is being differentiated was to be pickled, or sent to another process, where its derivative "
+            f"would be lost; compute in this process; {INSTEAD}"
+        )
 
     # -- what it is --------------------------------------------------------------------------------------------
     shape = property(lambda self: self.primal.shape)
@@ -138,6 +168,9 @@ class TracedArray:
     def __int__(self) -> int:  # locally constant, as np.trunc is
         return int(plain(self))
 
+    def __round__(self, digits: int | None = None) -> Any:
+        return round(float(plain(self))) if digits is None else np.round(self, digits)
+
     def __contains__(self, item: Any) -> bool:
         return bool(np.any(plain(self) == plain(item)))
 
@@ -162,7 +195,7 @@ class TracedArray:
 
     def flatten(self, order: Any = "C") -> Any:
         """Return its entries along one axis."""
-        return np.ravel(self, order)
+        return np.ravel(self, order).copy()
 
     def astype(self, dtype: Any, **options: Any) -> Any:
         """Return it in another floating dtype, or as plain integers or booleans, which have no derivative."""
@@ -182,26 +215,33 @@ class TracedArray:
 
     def sort(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuse: it would be sorted in place."""
-        raise UnsupportedError(
-            "x.sort() sorts in place, and a value that is being differentiated is read-only: np.sort"
+        raise self._refused(
+            "x.sort() sorts in place, and a value that is being differentiated is read-only: use np.sort"
         )
 
-    def item(self, *args: int) -> NoReturn:
+    def item(self, *args: int) -> float:
         """Refuse: a Python number carries no derivative."""
-        self.__float__()
+        return self.__float__()
 
-    def tolist(self) -> NoReturn:
+    def tolist(self) -> Any:
         """Refuse: Python numbers carry no derivative."""
-        self.__float__()
+        return values_of(self).tolist() if not self.live else self.__float__()
 
     def copy(self, order: str = "C") -> Any:
-        """Return itself: nothing can be written to it."""
-        return self
+        """Return it in memory of its own."""
+        return call(np.copy, (self, order), {})
+
+
+def values_of(x: Any) -> Any:
+    """Return the values of an array that may be traced."""
+    return plain(x)
 
 
 def plain(x: Any) -> Any:
     """Return values in place of what is traced, at every level, inside tuples, lists and dicts too."""
     while type(x) is TracedArray:
+        if x.tracer.watched:
+            _require_current(x)
         x = x.primal
     if type(x) in (tuple, list):
         return type(x)(map(plain, x))
@@ -216,22 +256,66 @@ def plain(x: Any) -> Any:
 
 def apply(rule: Rule, arrays: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
     """Return the value of a function with a rule, followed by the innermost trace among its arrays."""
-    trace, listed = None, False
+    trace, unusual = None, False
     for x in arrays:
         if type(x) is TracedArray:
+            unusual = unusual or x.tracer.watched
             if trace is None or x.tracer.level > trace.level:
                 trace = x.tracer
         elif type(x) is list or type(x) is tuple:
-            listed = True
-    if listed:  # numbers, as NumPy takes them in place of an array
-        arrays = tuple(np.asarray(x) if type(x) in (list, tuple) else x for x in arrays)
+            unusual = True
+    if unusual:
+        arrays = tuple(map(_usable, arrays))
+        trace = max((x.tracer for x in arrays if type(x) is TracedArray), key=lambda t: t.level, default=None)
     if trace is None:
         return rule.function(*arrays, **options)
     # What an outer trace follows is a constant to the inner one, and followed on by the call that computes the value.
     values = tuple([x.primal if type(x) is TracedArray and x.tracer is trace else x for x in arrays])
-    value = rule.function(*values, **options)
-    _require_real(rule.name, value)
-    return trace.record(rule, value, arrays, values, options)
+    try:
+        value = rule.function(*values, **options)
+        _require_real(rule.name, value)
+        return trace.record(rule, value, arrays, values, options)
+    except UnsupportedError as error:
+        trace.refused(error)
+        raise
+
+
+def _usable(x: Any) -> Any:
+    """Return an argument as an array: of a list of numbers, and of what an evaluation that has ended left behind."""
+    if type(x) is list or type(x) is tuple:
+        return np.asarray(x)
+    if type(x) is TracedArray:
+        if not x.live:
+            return plain(x)
+        _require_current(x)
+    return x
+
+
+def _require_current(x: TracedArray) -> None:
+    if x.tracer.is_overwritten(_memory(x)):
+        raise x.tracer.refused(UnsupportedError(OVERWRITTEN))
+
+
+def _memory(x: Any) -> Any:
+    while type(x) is TracedArray:
+        x = x.primal
+    return owner(x)
+
+
+def in_place(x: TracedArray, result: Any) -> Any:
+    """Return what `x += y` binds to the name x, and refuse from now on whatever else shows the memory of x."""
+    memory = _memory(x)
+    if memory is None:  # a number, which NumPy cannot write into either
+        return result
+    # Compared as NumPy does it, in its words: a loss that only evaluates raises the same.
+    if not plain(x).flags.writeable:
+        raise ValueError("output array is read-only")
+    if result.shape != x.shape:
+        raise ValueError(f"non-broadcastable output operand with shape {x.shape} doesn't match {result.shape}")
+    if result.dtype != x.dtype:
+        result = result.astype(x.dtype)
+    x.tracer.overwrite(memory)
+    return result
 
 
 def _require_real(name: str, value: Any) -> None:

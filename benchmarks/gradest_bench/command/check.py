@@ -1,21 +1,24 @@
-"""Runs `gradest check`: an estimator, ours or a plug-in's, against contract and theory; one line for each check."""
+"""Runs `gradest check`: an estimator against contract and theory, or the gradient of a case of the user's own."""
 
 import dataclasses
+import inspect
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from gradest import Estimator, InvalidInputError, get_estimator, names
+import gradest
+from gradest import Case, Estimator, InvalidInputError, get_estimator, names
+from gradest.registry import find_object
 from gradest.testing import CHECKS, CheckResult, check_estimator
 from gradest.testing.subject import statistical_settings
 from gradest_bench.command.json_output import json_option, print_json
 from gradest_bench.command.options import CsvOption, Suggested, complete_field, parse_fields
-from gradest_bench.suite.spec_text import parse_spec
+from gradest_bench.suite.spec_text import has_fields, parse_spec
 
 EXIT_INCONCLUSIVE = 3
 """As `gradest bench compare` has it for what cannot be told."""
@@ -30,13 +33,16 @@ Examples:
   gradest check fd-central --backends numpy,torch     and that the other backends agree
   gradest check my_package.my_module:MyEstimator      a class that can be imported
   gradest check my_estimator.py:MyEstimator           a class in a file
-  gradest check 'my_estimator.py:MyEstimator(steps=3)' --json"""
+  gradest check 'my_estimator.py:MyEstimator(steps=3)' --json
+  gradest check my_file.py:case                       a gradest.Case or (loss, params, *args): is its gradient right?
+  gradest check my_file.py:case --gradient my_file.py:my_gradient"""
 )
 @click.argument(
     "estimator",
-    metavar="NAME|module:Class|path.py:Class",
+    metavar="NAME|module:Class|path.py:Class|path.py:case",
     type=Suggested(lambda: names("estimators"), paths="file"),
 )
+@click.option("--gradient", metavar="path.py:name", help="Of a case: arrays or a function; by default reverse mode.")
 @click.option(
     "--set",
     "fields",
@@ -58,6 +64,7 @@ Examples:
 @json_option
 def check(
     estimator: str,
+    gradient: str | None,
     fields: tuple[str, ...],
     backends: tuple[str, ...],
     checks: tuple[str, ...] | None,
@@ -66,10 +73,16 @@ def check(
     *,
     as_json: bool,
 ) -> None:
-    """Check an estimator: contract, cost, seeds, accuracy, scale, variance.
+    """Check an estimator: contract, cost, seeds, accuracy, scale, variance; or the gradient of a loss of your own.
 
-    Exit code 1 where a check fails; 3 where none does and one is inconclusive: it was made, and sees too little.
+    Exit code 1 where a check fails, or where it cannot be told whether a gradient is right; 3 where no check of an
+    estimator fails and one is inconclusive: it was made, and sees too little.
     """
+    case = _case_at(estimator)
+    if case is not None:
+        _check_case(case, gradient, location=estimator, seed=seed, as_json=as_json)
+    if gradient is not None:
+        raise InvalidInputError(f"--gradient is for a case; {estimator!r} is an estimator")
     chosen = _estimator(estimator, parse_fields(fields))
     results = check_estimator(chosen, backends=backends, false_alarm=false_alarm, seed=seed, checks=checks)
     if as_json:
@@ -98,6 +111,23 @@ def _estimator(text: str, fields: dict[str, Any]) -> Estimator:
 
 _MARKS = {(False, False): ("✓", "green"), (True, False): ("✗", "bold red"), (False, True): ("?", "bold yellow")}
 """By whether a check failed and whether it is inconclusive: its mark, and how that is shown."""
+
+
+def _case_at(location: str) -> Case | None:
+    """Return the case at a place, or None for the name or the class of an estimator."""
+    if ":" not in location or has_fields(location) or inspect.isclass(find_object(location)):
+        return None
+    return Case.load(location)
+
+
+def _check_case(case: Case, gradient: str | None, *, location: str, seed: int, as_json: bool) -> NoReturn:
+    given = None if gradient is None else find_object(gradient)
+    found = gradest.check(case, gradient=given, seed=seed)
+    if as_json:
+        print_json(location=location, passed=bool(found), report=str(found))
+    else:
+        Console().print(Text(str(found)), soft_wrap=True)
+    sys.exit(0 if found else 1)
 
 
 def show_results(console: Console, estimator: Estimator, results: Sequence[CheckResult]) -> None:

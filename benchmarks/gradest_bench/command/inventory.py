@@ -45,6 +45,16 @@ def datasets() -> list[Row]:
     return [{"name": name, "state": state, "error": None} for name, state in available().items()]
 
 
+def rules() -> list[Row]:
+    """Return a row for each backend that interprets users' functions, with those that it has rules for."""
+    found = []
+    for name in names("backends"):
+        row = _row(name, lambda each: {"functions": list(get_backend(each).differentiable())})
+        if row["error"] is None and row["functions"]:  # what is not installed, the table of backends says
+            found.append(row)
+    return found
+
+
 def _row(name: str, describe: Callable[[str], Row]) -> Row:
     """Return what there is to say of a name; of one that cannot be loaded, why."""
     try:

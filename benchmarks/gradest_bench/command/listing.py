@@ -18,7 +18,8 @@ from gradest_bench.command.inventory import Row
 from gradest_bench.command.json_output import json_option, print_json
 from gradest_bench.command.terminal import open_console, titled_table, wide_enough
 
-GROUPS = ("estimators", "backends", "problems", "datasets")
+DEFAULT_GROUPS = ("estimators", "backends", "problems", "datasets")
+GROUPS = (*DEFAULT_GROUPS, "rules")
 
 plugin_option = click.option(
     "--plugin",
@@ -50,14 +51,17 @@ Examples:
 @plugin_option
 @json_option
 def list_names(group: str | None, location: str | None, plugins: tuple[str, ...], *, as_json: bool) -> None:
-    """List estimators (what each needs, takes and gives), backends, problems, datasets; all of them by default."""
+    """List estimators (what each needs, takes and gives), backends, problems, datasets: all of these by default.
+
+    Rules, the fifth, are those by which NumPy functions are differentiated.
+    """
     console = open_console()
     if location is not None:
         if group not in (None, "estimators"):
             raise InvalidInputError(f"--for asks which estimators can run on a loss; found {group!r} beside it")
         _list_applicable(console, location, plugins, as_json=as_json)
         return
-    groups = (group,) if group else GROUPS
+    groups = (group,) if group else DEFAULT_GROUPS
     rows = {each: _rows(each, plugins) for each in groups}
     if as_json:
         print_json(**rows, plugins=inventory.plugin_rows(plugins))
@@ -72,7 +76,7 @@ def _rows(group: str, plugins: Sequence[str]) -> list[Row]:
         return inventory.estimators(plugins)
     if group == "problems":
         return inventory.problems(plugins)
-    return inventory.backends() if group == "backends" else inventory.datasets()
+    return {"backends": inventory.backends, "datasets": inventory.datasets, "rules": inventory.rules}[group]()
 
 
 @click.command(
@@ -164,11 +168,20 @@ def _show_datasets(console: Console, rows: Sequence[Row]) -> None:
     console.print(table)
 
 
+def _show_rules(console: Console, rows: Sequence[Row]) -> None:
+    """Print the functions of users' losses through which derivatives go on backends that interpret them."""
+    for row in rows:
+        title = f"rules of differentiation on {row['name']}: {len(row['functions'])} functions"
+        console.print(title, style="bold", highlight=False, markup=False)
+        console.print(Padding(Text("\n".join(row["functions"])), (0, 0, 0, 2)))
+
+
 _VIEWS: dict[str, Any] = {
     "estimators": _show_estimators,
     "backends": _show_backends,
     "problems": _show_problems,
     "datasets": _show_datasets,
+    "rules": _show_rules,
 }
 
 

@@ -1,0 +1,186 @@
+"""`gradest.check`: is this gradient right? One call, no step and no tolerance to choose."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from gradest.binding import Bindable, bind_given
+from gradest.case import Case
+from gradest.checking.claims import entry_noise, flat_of, hessian_products, reverse_mode
+from gradest.checking.examination import Examination, gradients_nearby
+from gradest.checking.landscape import Landscape
+from gradest.checking.result import BlockCheck, Defect, GradientCheck, Verdict
+from gradest.errors import InvalidInputError, UnsupportedError
+from gradest.objective import Objective
+from gradest.problem import Problem
+from gradest.refusals import usable_estimators
+from gradest.signature import Argnums, Differentiated
+from gradest.tree import Tree
+
+
+def check(
+    f: Bindable,
+    params: Tree = None,
+    gradient: Tree | Callable[..., Tree] = None,
+    *args: object,
+    order: int = 1,
+    argnums: Argnums = 0,
+    seed: int = 0,
+    **kwargs: object,
+) -> GradientCheck:
+    """Return whether a gradient is right: true or false, with where and why it is wrong.
+
+    The gradient is compared with whatever else there is: with the loss's own values, by a Taylor test over a sweep of
+    steps; with the framework's forward mode (the adjoint identity `<grad f, v> = df(x) v`); and a gradient of the
+    user's with the framework's reverse mode. Each comparison knows how far rounding reaches, in the dtype at hand. The
+    whole of a block is tried at once along random directions, and single entries only where something is wrong.
+
+    Parameters
+    ----------
+    f
+        A function `f(params, *args, **kwargs) -> scalar`, a `Case`, a `Problem` or an `Objective`.
+    params
+        Where the gradient is asked: a pytree of arrays, an `nn.Module` or a Gluon `Block`; None for where a case, a
+        problem or an objective is asked.
+    gradient
+        What is checked: arrays in the structure of the parameters (for a model by name or in its order), or a function
+        `gradient(params, *args, **kwargs)` that returns them. By default reverse mode, with the custom rules in it.
+    order
+        1 for the gradient; 2 for products of the Hessian with a random vector u, by forward over reverse, compared with
+        values of the slope `<grad f(x), u>`, whose gradient they are. No gradient is given then.
+    argnums
+        Which positional argument is differentiated, as `gradest.grad` takes it: counted without `gradient`.
+    seed
+        Of the directions.
+
+    Returns
+    -------
+    result
+        True where the verdict is "right"; it prints its resolution, the smallest relative error that it would have
+        seen. Where rounding or a kink hides everything the verdict is "cannot tell", which is not true.
+
+    Raises
+    ------
+    InvalidEstimateError
+        The gradient is of another structure or shape than the parameters, or not finite.
+    UnsupportedError
+        No gradient was given, and the framework cannot differentiate the loss; or, for order 2, not twice.
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> loss = lambda w, x: float(np.sum((w - x) ** 2))
+    >>> w, x = np.array([1.0, 2.0]), np.array([0.5, 3.0])
+    >>> bool(gradest.check(loss, w, 2 * (w - x), x))
+    True
+    >>> wrong = gradest.check(loss, w, lambda w, x: w - x, x)  # a factor forgotten
+    >>> bool(wrong), round(wrong.rate, 2), wrong.defects[0].cause
+    (False, 1.0, 'a factor of 1/2')
+    """
+    objective = _bound(f, params, args, kwargs, argnums)
+    before = objective.counts
+    if order != 1:
+        return _check_products(objective, order, gradient, seed)
+    given = _called(gradient, f, params, args, kwargs) if callable(gradient) else gradient
+    with objective.one_estimate():
+        examination, reverse_used = _examination(objective, given, seed)
+        found = [examination.block(number) for number in range(len(objective.layout.names))]
+    compared = ["values of the loss over a sweep of steps"]
+    compared += ["forward mode"] if examination.forward_used else []
+    compared += ["reverse mode"] if reverse_used else []
+    claimed_by = "reverse mode" if gradient is None else "the gradient given"
+    return _result(examination, found, claimed_by, compared, (objective.counts - before).values)
+
+
+def _result(
+    examination: Examination,
+    found: Sequence[tuple[BlockCheck, Defect | None]],
+    claimed_by: str,
+    compared: Sequence[str],
+    evaluations: int,
+) -> GradientCheck:
+    return GradientCheck(
+        verdict=_verdict([block.verdict for block, _ in found]),
+        claimed_by=claimed_by,
+        blocks=tuple(block for block, _ in found),
+        defects=tuple(sorted((d for _, d in found if d is not None), key=lambda d: -d.relative_size)),
+        compared=(*compared, *examination.disagreements),
+        noise=examination.noise,
+        evaluations=evaluations,
+    )
+
+
+def _check_products(objective: Objective, order: int, gradient: Tree, seed: int) -> GradientCheck:
+    """Return whether the Hessian's product with a random vector is the gradient of the slope along that vector."""
+    if order != 2 or gradient is not None:
+        found = f"order={order!r}" + ("" if gradient is None else " and a gradient")
+        raise InvalidInputError(f"order must be 1, or 2 without a gradient; found {found}")
+    generator, before = np.random.default_rng(seed), objective.counts
+    with objective.one_estimate():
+        reverse, product = reverse_mode(objective), hessian_products(objective)
+        if reverse is None or product is None:
+            raise UnsupportedError(
+                f"order=2 checks products by forward over reverse; {objective.backend.name} has none; check the "
+                "gradient, which products by differences are made of"
+            )
+        u = generator.standard_normal(objective.layout.num_parameters)
+        landscape = Landscape(objective, lambda leaves: float(reverse(leaves) @ u))
+        claim = product(objective.start, u)
+        nearby = gradients_nearby(landscape, lambda leaves: product(leaves, u), generator)
+        noise = entry_noise(objective, claim, nearby)
+        examination = Examination(landscape, claim, noise, reverse=None, generator=generator, forward=False)
+        blocks = [examination.block(number) for number in range(len(objective.layout.names))]
+    compared = ["slopes of the loss over a sweep of steps"]
+    return _result(examination, blocks, "forward over reverse", compared, (objective.counts - before).vjps)
+
+
+def _called(
+    gradient: Callable[..., Tree], f: Bindable, params: Tree, args: tuple[object, ...], kwargs: dict[str, object]
+) -> Tree:
+    """Return what a gradient function of the user's gives where the loss is asked, with the loss's own arguments."""
+    if isinstance(f, Case):
+        params = f.params if params is None else params
+        args, kwargs = (args, kwargs) if args or kwargs else (f.args, dict(f.kwargs))
+    elif params is None and isinstance(f, Objective):
+        params = f.start_tree
+    return gradient(params, *args, **kwargs)
+
+
+def _examination(objective: Objective, given: Tree, seed: int) -> tuple[Examination, bool]:
+    """Return the examination of a given gradient, or of reverse mode, and whether reverse mode is compared with."""
+    generator, landscape, reverse = np.random.default_rng(seed), Landscape(objective), reverse_mode(objective)
+    if reverse is None and given is None:
+        raise UnsupportedError(
+            f"no gradient was given, and reverse mode was asked for in its place: {objective.backend.name} cannot "
+            f"differentiate an opaque function; give gradient=, or use {usable_estimators(objective.backend)}"
+        )
+    try:
+        own = None if reverse is None else reverse(objective.start)
+    except UnsupportedError:  # the loss reads its values: a given gradient can be judged by them all the same
+        if given is None:
+            raise
+        own = reverse = None
+    nearby = [] if reverse is None else gradients_nearby(landscape, reverse, generator)
+    claim = own if given is None else flat_of(objective, given)
+    assert claim is not None
+    noise = entry_noise(objective, claim if own is None else own, nearby)
+    compared = own if given is not None else None
+    return Examination(landscape, claim, noise, reverse=compared, generator=generator), compared is not None
+
+
+def _verdict(found: list[Verdict]) -> Verdict:
+    if Verdict.WRONG in found:
+        return Verdict.WRONG
+    return Verdict.RIGHT if Verdict.RIGHT in found else Verdict.CANNOT_TELL
+
+
+def _bound(
+    f: Bindable, params: Tree, args: tuple[object, ...], kwargs: dict[str, object], argnums: Argnums
+) -> Objective:
+    if argnums != 0:
+        if not callable(f) or isinstance(f, Objective | Problem | Case):
+            raise InvalidInputError(f"argnums={argnums} is for a function f(params, *args); found {type(f).__name__}")
+        order = Differentiated(argnums)
+        chosen, others = order.first((params, *args))
+        return bind_given(order.of(f), chosen, (others, kwargs))
+    return bind_given(f, params, (args, kwargs))

@@ -1,0 +1,101 @@
+"""What is probably wrong with a gradient, read off a block of it beside what the block should be."""
+
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+
+import numpy as np
+
+from gradest.operations import NumpyArray
+
+TRANSPOSED = "a transposed block"
+
+_FITS = 0.02
+"""How much of the block an explanation may leave unexplained, relative to the block's length."""
+
+
+def likely_cause(
+    claimed: NumpyArray,
+    right: NumpyArray,
+    params: NumpyArray,
+    shape: tuple[int, ...],
+    *,
+    tolerance: float,
+    others: Mapping[str, NumpyArray],
+) -> str:
+    """Return the likeliest cause of a difference between a claimed block and the right one, in words.
+
+    Parameters
+    ----------
+    claimed, right, params
+        The block's entries, flat and of one length: all of them, or those that were looked at.
+    shape
+        Of the whole block: a transposition can be told only where all entries are there.
+    tolerance
+        Relative error of `right`.
+    others
+        The right values of the other blocks by name, for a gradient that is in the wrong place.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradest.checking.diagnosis import likely_cause
+    >>> right = np.array([1.0, -2.0, 3.0])
+    >>> likely_cause(-right, right, np.ones(3), (3,), tolerance=1e-6, others={})
+    'a wrong sign'
+    >>> likely_cause(2 * right, right, np.ones(3), (3,), tolerance=1e-6, others={})
+    'a factor of 2'
+    """
+    size = float(np.linalg.norm(right))
+    difference = claimed - right
+    length = float(np.linalg.norm(difference))
+    within = min(max(_FITS * length, 4 * tolerance * size), 0.3 * length)
+
+    def fits(candidate: NumpyArray) -> bool:
+        return candidate.shape == claimed.shape and float(np.linalg.norm(claimed - candidate)) <= within
+
+    if not claimed.any():
+        return "no gradient at all: every entry is zero (a detached or forgotten block)"
+    if not right.any():
+        return "a gradient where the loss does not depend on these parameters"
+    if fits(-right):
+        return "a wrong sign"
+    factor = float(claimed @ right) / size**2
+    if fits(factor * right):
+        return f"a factor of {_named(factor)}"
+    moved = list(others.items())
+    found = next((told for told, block in [*_turned(right, shape), *moved] if fits(block)), None)
+    if found is not None:
+        return found if found == TRANSPOSED else f"the gradient of {found!r} in the place of this one"
+    weight = float(difference @ params) / max(float(params @ params), float(np.finfo(float).tiny))
+    if float(np.linalg.norm(difference - weight * params)) <= within and weight:
+        kind = "a missing term" if weight < 0 else "a term too many"
+        return f"{kind}: {abs(weight):.3g} times the parameters (weight decay?)"
+    return _of_entries(difference, claimed, right)
+
+
+def _turned(right: NumpyArray, shape: tuple[int, ...]) -> list[tuple[str, NumpyArray]]:
+    """Return what a block is when it is transposed, or read in the wrong order, with either sign; none for vectors."""
+    if len(shape) < 2 or right.size != math.prod(shape):
+        return []
+    turned = (right.reshape(shape).T.ravel(), right.reshape(shape[::-1]).T.ravel())
+    return [(TRANSPOSED, sign * block) for block in turned for sign in (1.0, -1.0)]
+
+
+def _of_entries(difference: NumpyArray, claimed: NumpyArray, right: NumpyArray) -> str:
+    """Return what the sizes of the entries' errors show."""
+    if right.size > 1 and float(np.ptp(difference)) <= _FITS * float(np.abs(difference).max()):
+        return f"a constant {float(difference.mean()):.3g} added to every entry"
+    wrong = np.abs(difference) > 0.05 * np.abs(difference).max()
+    if wrong.sum() <= max(1, right.size // 4):
+        zeros = bool(np.all(claimed[wrong] == 0))
+        return f"{int(wrong.sum())} of {right.size} entries" + (" left at zero" if zeros else ": an index or a slice")
+    relative = float(np.linalg.norm(difference) / np.linalg.norm(right))
+    if relative < 1e-2:
+        return f"precision: all entries are off by about {relative:.1g}, as of a coarser dtype or a difference quotient"
+    return "a missing or wrong term"
+
+
+def _named(factor: float) -> str:
+    near = Fraction(factor).limit_denominator(512)
+    return str(near) if near and abs(float(near) / factor - 1) < 1e-3 else f"{factor:.4g}"

@@ -1,0 +1,63 @@
+"""A direction read part by part is the one that is drawn whole, bit for bit."""
+
+import numpy as np
+import pytest
+
+from gradest.directions import DISTRIBUTIONS, Directions, root_key
+from gradest.directions.independent import PART_ENTRIES
+from gradest.layout import Layout
+
+TOGETHER = ("orthogonal", "orthogonal-chi")  # drawn with as many others as there are: small sizes alone
+# Below, at and beyond a part, with boundaries of parameters inside parts and inside words of bits.
+SIZES = (5, 63, 64, 65, PART_ENTRIES - 1, PART_ENTRIES, PART_ENTRIES + 1, 2 * PART_ENTRIES + 37)
+
+
+def directions(size: int, distribution: str, dtype: str) -> Directions:
+    layout = Layout(("a", "b", "W"), ((size // 2,), (size - size // 2,), (3, 4)))
+    return Directions(
+        root_key(1), layout, distribution, num_samples=4, dtype=dtype, rank=2, memory_budget_bytes=1 << 28
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_what_is_read_is_what_is_drawn(distribution: str, dtype: str) -> None:
+    for size in SIZES[:4] if distribution in TOGETHER else SIZES:
+        drawn = directions(size, distribution, dtype)
+        # The second direction: a stream that goes on where another ended would not begin where it does.
+        for found, expected in zip(drawn.read(1, drawn.scratch()), drawn.block(1, 2), strict=True):
+            if isinstance(expected, tuple):
+                assert isinstance(found, tuple)
+                assert all(np.array_equal(one, other[0]) for one, other in zip(found, expected, strict=True))
+                continue
+            assert not isinstance(found, tuple)
+            pieces = [piece.copy() for piece in found]
+            assert max((piece.size for piece in pieces), default=0) <= PART_ENTRIES
+            assert np.array_equal(np.concatenate(pieces), expected.ravel())
+
+
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_several_directions_can_be_read_in_turns(distribution: str) -> None:
+    size = SIZES[3] if distribution in TOGETHER else SIZES[-1]
+    drawn = directions(size, distribution, "float32")
+    scratch = drawn.scratch()
+    alone = [np.concatenate([part.copy() for part in drawn.parts(k, scratch)]) for k in range(3)]
+    turns = [drawn.parts(k, scratch) for k in range(3)]
+    start = 0
+    while start < alone[0].size:
+        for k, reader in enumerate(turns):
+            part = next(reader)
+            assert np.array_equal(part, alone[k][start : start + part.size])
+            part *= 0.0  # the caller's to change
+        start += PART_ENTRIES
+
+
+def test_a_scratch_with_room_for_all_holds_the_direction_afterwards() -> None:
+    for distribution in DISTRIBUTIONS:
+        if distribution in TOGETHER or distribution == "low-rank":  # whose numbers are factors, of another size
+            continue
+        drawn = directions(SIZES[-1], distribution, "float64")
+        whole = drawn.scratch(whole=True)
+        parts = list(drawn.parts(2, whole))
+        assert np.array_equal(np.concatenate(parts), whole)
+        assert np.array_equal(whole, np.concatenate([block.ravel() for block in drawn.block(2, 3)]))
