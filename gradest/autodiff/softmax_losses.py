@@ -5,10 +5,13 @@ For logits z and targets t, with `s = <t, d>` taken off the change d of one samp
 the linear part never has to cancel. This module knows no interpreter.
 """
 
+import re
+
 import numpy as np
 
 from gradest.autodiff.difference_rules import logsumexp_difference
 from gradest.autodiff.unperturbed import Shared
+from gradest.dtypes import epsilon
 from gradest.operations import Array, Operations
 from gradest.tangents import Columns, Outer, Tangent
 
@@ -106,6 +109,7 @@ def _moments(ops: Operations, p: Array, weight: Array, degree: int) -> list[Arra
 
 def _degree(x: Array) -> int:
     """Return the degree at which the series is exact to half the resolution of the array's dtype."""
-    name = str(np.dtype(x.dtype)) if isinstance(x.dtype, type | np.dtype) else str(x.dtype).rpartition(".")[2]
-    resolution = float(np.finfo(name).eps)
+    # each framework writes the name of a dtype in a way of its own, and some write none: no digit is lost then
+    known = re.search(r"bfloat16|float16|float32|float64", str(x.dtype))
+    resolution = 0.0 if known is None else epsilon(known.group())
     return next((k for k, error in SERIES_ERROR.items() if error <= 0.5 * resolution), max(SERIES_ERROR))

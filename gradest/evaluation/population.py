@@ -88,7 +88,9 @@ def one_by_one(function: UserFunction, population: Leaves, data: Data, *, dtype:
     They are kept in the dtype of the parameters: a number of Python's, in double precision, must not meet float32
     directions. Half precision has too few digits for losses, which are float32 then.
     """
-    values = [function.alone(tuple(leaf[k] for leaf in population), data) for k in range(int(population[0].shape[0]))]
+    values = [
+        function.alone(tuple(leaf[k, ...] for leaf in population), data) for k in range(int(population[0].shape[0]))
+    ]
     kept = "float32" if dtype in HALF else dtype
     losses: Array = stacked(function.backend, values, dtype=kept, device=device)
     return losses

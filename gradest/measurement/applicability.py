@@ -1,7 +1,8 @@
-"""Which estimators can run on a loss, and why the others cannot: each is prepared, and none is run."""
+"""Which estimators can run on a loss, and why the others cannot: each is prepared, and all together run it once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from gradest.binding import Bindable, bind
@@ -10,6 +11,7 @@ from gradest.estimate import Cost
 from gradest.estimator import Estimator, get_estimator
 from gradest.measurement.outcome import Outcome, outcome_of
 from gradest.objective import Objective
+from gradest.refusals import FORWARD_MODE, REVERSE_MODE
 from gradest.registry import names
 from gradest.tree import Tree
 
@@ -58,8 +60,9 @@ def applicable(
 ) -> tuple[Applicability, ...]:
     """Return which estimators can run on a loss, and why the others cannot.
 
-    Each estimator is prepared, which refuses what it cannot carry out; none is run, and the loss is not evaluated, so
-    that a dear simulator may be asked about. What only a value of the loss tells (that it is not analytic, for the
+    Each estimator is prepared, which refuses what it cannot carry out, and evaluates nothing: a dear simulator may be
+    asked about. Only a function of NumPy's is evaluated, once, where an estimator would differentiate it: whether every
+    step of it has a rule, nothing else tells. What only a value tells otherwise (that a loss is not analytic, for the
     complex step; that it is no number) is found out at the first estimate. An `Objective` is taken as it was bound:
     with `verify=True` its preparation may spend a few evaluations.
 
@@ -88,23 +91,44 @@ def applicable(
     >>> [(each.estimator, bool(each), str(each.cost)) for each in found]
     [('reverse', False, 'None'), ('fd-central', True, '6 values')]
     >>> found[0].reason.split(",")[0]
-    "reverse mode was asked for of an opaque function on backend 'numpy'"
+    'float() was asked of a value that is being differentiated'
     """
     if isinstance(estimators, str):
         raise InvalidTypeError(f"estimators must be a sequence of names; found a string: write [{estimators!r}]")
     options = binding if isinstance(f, Objective) else {"verify": False, **binding}
     objective = bind(f, params, *args, **options)
+    question = _Question(objective)
     if isinstance(estimators, Mapping):
-        return tuple(_asked(objective, label, estimator) for label, estimator in estimators.items())
+        return tuple(question.asked(label, estimator) for label, estimator in estimators.items())
     if estimators is not None:  # a name that was asked for has to be there; a plug-in that is merely installed has not
-        return tuple(_asked(objective, name, get_estimator(name)) for name in estimators)
-    return tuple(_asked(objective, name, None) for name in names("estimators"))
+        return tuple(question.asked(name, get_estimator(name)) for name in estimators)
+    return tuple(question.asked(name, None) for name in names("estimators"))
 
 
-def _asked(objective: Objective, label: str, estimator: Estimator | None) -> Applicability:
-    try:
-        chosen = get_estimator(label) if estimator is None else estimator
-        prepared = chosen.prepare(objective)
-    except Exception as error:  # noqa: BLE001  # a plug-in may raise anything; it is the answer for it
-        return Applicability(label, *outcome_of(error))
-    return Applicability(label, Outcome.OK, path=prepared.path, cost=prepared.cost)
+class _Question:
+    """One loss about which estimators are asked; what takes an evaluation is asked once for all of them."""
+
+    def __init__(self, objective: Objective) -> None:
+        self._objective = objective
+
+    def asked(self, label: str, estimator: Estimator | None) -> Applicability:
+        """Return whether an estimator, of this name by default, can run."""
+        try:
+            chosen = get_estimator(label) if estimator is None else estimator
+            prepared = chosen.prepare(self._objective)
+            if chosen.needs in (REVERSE_MODE, FORWARD_MODE) and self._no_rule is not None:
+                raise self._no_rule
+        except Exception as error:  # noqa: BLE001  # a plug-in may raise anything; it is the answer for it
+            return Applicability(label, *outcome_of(error))
+        return Applicability(label, Outcome.OK, path=prepared.path, cost=prepared.cost)
+
+    @cached_property
+    def _no_rule(self) -> Exception | None:
+        """What an interpreted function raises where a derivative does not come through one of its steps."""
+        if not (self._objective.is_users_own and self._objective.backend.interprets):
+            return None
+        try:
+            get_estimator("reverse").prepare(self._objective)()
+        except Exception as error:  # noqa: BLE001  # a user's function may raise anything; it is the answer
+            return error
+        return None

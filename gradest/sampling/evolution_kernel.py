@@ -177,7 +177,7 @@ class EvolutionKernel:
         if not antithetic:
             return (values,), centre
         sides = ops.reshape(values, (2, -1))
-        return (sides[0], sides[1]), centre
+        return (sides[0, ...], sides[1, ...]), centre  # the standard of arrays has no index of fewer axes without it
 
     def _slopes_step(
         self, leaves: Leaves, noise: Noise, value: Any, data: Data

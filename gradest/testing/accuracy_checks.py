@@ -5,12 +5,14 @@ import math
 import numpy as np
 
 from gradest.errors import InvalidInputError
-from gradest.measurement.accuracy import compare_gradients
+from gradest.measurement.accuracy import Accuracy, compare_gradients
 from gradest.measurement.reference import reference_gradient
 from gradest.measurement.session import flat
+from gradest.problem import Problem
 from gradest.problems.analytic_functions import LogSumExp
+from gradest.problems.quadratic import Quadratic
 from gradest.target import Target
-from gradest.testing.factors import explain_factor
+from gradest.testing.factors import Setting, explain_factor
 from gradest.testing.known_problems import accuracy_problems
 from gradest.testing.results import CheckResult, judged, not_applicable, worse
 from gradest.testing.subject import Subject
@@ -20,6 +22,8 @@ _EXACT_ROUNDING = 1000  # units of eps: differentiation in the working precision
 _DIFFERENCE_FACTOR = 100  # times the truncation and rounding of a loss of size one
 _STEPS = (0.2, 0.1)
 _ORDER_TOLERANCE = 0.3
+_COARSE_ORDER = 2  # of what is left of the error in dtypes with fewer digits than float64
+_STRAIGHT = 0.999
 
 
 def check_accuracy(subject: Subject) -> CheckResult:
@@ -30,10 +34,13 @@ def check_accuracy(subject: Subject) -> CheckResult:
     """
     estimator = subject.estimator
     if estimator.stochastic or not subject.judged_by_length:
-        return not_applicable("accuracy", "the estimator is stochastic, or does not claim the gradient")
+        return not_applicable(
+            "accuracy",
+            "it is random, or does not claim the gradient; a deterministic one with Target.GRADIENT is compared",
+        )
     worst, detail = 0.0, "exact on every problem"
     for problem in accuracy_problems():
-        for dtype in ("float64", "float32"):
+        for dtype in subject.dtypes:
             objective = subject.objective(problem, dtype=dtype)
             found = flat(objective, estimator.prepare(objective)(rng=subject.seed))
             accuracy = compare_gradients(found, reference_gradient(objective).gradient)
@@ -42,10 +49,25 @@ def check_accuracy(subject: Subject) -> CheckResult:
                 worst = share
                 detail = f"{problem.name} in {dtype}: relative error {accuracy.relative_error:.3g}, "
                 detail += f"allowed {_tolerance(subject, dtype):.3g}"
-                detail += explain_factor(accuracy.norm_ratio * math.copysign(1, accuracy.cosine), 1e-3, subject)
+                detail += _explained(subject, accuracy, problem)
                 if not share <= 1 or math.isnan(share):
                     return judged("accuracy", share, 1.0, detail)
     return judged("accuracy", worst, 1.0, f"at worst, {detail}")
+
+
+def _explained(subject: Subject, accuracy: Accuracy, problem: Problem) -> str:
+    """Return the factor that the length of a gradient suggests, if the direction is right and other problems agree."""
+    found = accuracy.norm_ratio * math.copysign(1, accuracy.cosine)
+    straight = found == 0 or abs(accuracy.cosine) > _STRAIGHT
+
+    def scale_at(setting: Setting) -> tuple[float, float] | None:
+        objective = subject.objective(Quadratic(size=setting.size))
+        gradient = flat(objective, subject.estimator.prepare(objective)(rng=subject.seed))
+        there = compare_gradients(gradient, reference_gradient(objective).gradient)
+        return there.norm_ratio * math.copysign(1, there.cosine), 1e-3
+
+    at = Setting(None, None, problem.layout.num_parameters)
+    return explain_factor(found, 1e-3, subject, at=at, scale_at=scale_at, straight=straight)
 
 
 def _tolerance(subject: Subject, dtype: str) -> float:
@@ -67,9 +89,15 @@ def check_order(subject: Subject) -> CheckResult:
     """
     order = _order(subject)
     if order is None or not subject.has("step") or subject.estimator.target is not Target.GRADIENT:
-        return not_applicable("order", "the estimator has no difference scheme with a step")
+        return not_applicable(
+            "order", "it has no difference scheme with a step; name its fields scheme, order and step"
+        )
     if subject.estimator.stochastic or subject.option("scheme") == "complex-step":
-        return not_applicable("order", "the error is not all truncation")
+        return not_applicable(
+            "order", "its error is not all truncation; that of a deterministic scheme of real steps is"
+        )
+    if order > _COARSE_ORDER and subject.dtype != "float64":
+        return not_applicable("order", f"its truncation drowns in the rounding of {subject.dtype}; float64 shows it")
     errors = []
     for step in _STEPS:
         objective = subject.objective(LogSumExp(size=5))

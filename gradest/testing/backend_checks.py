@@ -1,6 +1,6 @@
 """Checks of a backend, ours or a plug-in's: arrays, operations, native transformations, no global setting moved."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.backend import Backend, get_backend
-from gradest.testing import transformation_checks
+from gradest.errors import unknown_name
+from gradest.testing import transformation_checks, use_checks
 from gradest.testing.operation_table import Trial, trials
-from gradest.testing.results import CheckResult, claimed, judged, worse
+from gradest.testing.results import CheckResult, claimed, worst_of
+from gradest.testing.subject import finest_dtype
 from gradest.testing.transformation_checks import made
 
 _OPERATION_ROUNDING = 32  # units of eps, relative to the largest result: a few roundings of sums of a few terms
@@ -20,14 +22,24 @@ Check = Callable[[Backend], CheckResult]
 State = Callable[[], Any]
 
 
-def check_backend(backend: str | Backend, *, state: State | None = None) -> list[CheckResult]:
+def check_backend(
+    backend: str | Backend, *, state: State | None = None, checks: Sequence[str] | None = None
+) -> list[CheckResult]:
     """Return the results of all checks of a backend; none of them is statistical.
 
     Parameters
     ----------
+    checks
+        Names of checks, "global state" aside, which is always looked at; all by default. "estimators" takes half a
+        minute where a framework compiles.
     state
         Returns the framework's global settings (dtype, threads, generators) in a form that can be compared: it is
         called before and after all checks. NumPy's own are compared in any case.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no check, or no backend, of a name.
 
     Examples
     --------
@@ -38,7 +50,10 @@ def check_backend(backend: str | Backend, *, state: State | None = None) -> list
     """
     chosen = get_backend(backend)
     before = _global_state(state)
-    results = [_carry_out(name, check, chosen) for name, check in CHECKS.items()]
+    for name in checks or ():
+        if name not in CHECKS:
+            raise unknown_name("check of a backend", name, CHECKS)
+    results = [_carry_out(name, CHECKS[name], chosen) for name in (CHECKS if checks is None else checks)]
     faults = [f"{name} changed" for name, value in _global_state(state).items() if value != before[name]]
     return [*results, claimed("global state", faults, "NumPy's and the framework's settings are as before")]
 
@@ -100,7 +115,7 @@ def check_aliasing(backend: Backend) -> CheckResult:
     # Whether a framework copies may depend on alignment: each one is tried.
     for shift in range(0, _ALIGNMENT_BYTES, 8):
         source = _aligned(shift)
-        array = made(backend, source, "float64" if "float64" in backend.dtypes else backend.dtypes[0])
+        array = made(backend, source, finest_dtype(backend))
         source += 1
         if backend.numpy(array)[0] != 0:
             faults.append(f"an array made from memory at {shift} bytes from alignment shares it")
@@ -124,7 +139,8 @@ def check_operations(backend: Backend) -> CheckResult:
 
     A failure means that a loss has another value, or another gradient, on this backend than elsewhere.
     """
-    worst, where, faults = 0.0, "", []
+    found: list[tuple[float, str]] = []
+    faults = []
     for dtype in ("float64", "float32"):
         if dtype not in backend.dtypes:
             continue
@@ -132,11 +148,10 @@ def check_operations(backend: Backend) -> CheckResult:
             error, changed = _tried(backend, kernel, dtype, trial)
             if changed:
                 faults.append(f"{trial} writes to its operands ({kernel}, {dtype})")
-            if worse(error, worst):
-                worst, where = error, f"{trial}, {kernel}, {dtype}"
+            found.append((error, f"{trial}, {kernel}, {dtype}"))
     if faults:
         return claimed("operations", faults, "")
-    return judged("operations", worst, _OPERATION_ROUNDING, f"at worst {worst:.3g} units of rounding: {where}")
+    return worst_of("operations", found, _OPERATION_ROUNDING, "units of rounding")
 
 
 def _distinct_trials(backend: Backend, dtype: str) -> Iterator[tuple[str, Trial]]:
@@ -176,4 +191,5 @@ CHECKS: dict[str, Check] = {
     "population": transformation_checks.check_population,
     "compilation": transformation_checks.check_compilation,
     "kinks": transformation_checks.check_kinks,
+    "estimators": use_checks.check_estimators,
 }

@@ -44,7 +44,7 @@ def check_blocks(subject: Subject) -> CheckResult:
     """
     found = correlated_blocks(subject)
     if found is None:
-        return not_applicable("blocks", "the estimator is deterministic, or its estimates do not scatter")
+        return not_applicable("blocks", "its estimates do not scatter; state stochastic = True where they do")
     first, second = found.names
     said = "the same noise moves both" if found.is_one_noise else "no two are moved by the same noise"
     detail = (

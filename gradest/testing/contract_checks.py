@@ -65,7 +65,7 @@ def check_result(subject: Subject) -> CheckResult:
         try:
             prepared = subject.prepared(backend, dtype)
         except UnsupportedError as error:
-            if backend == subject.backends[0] and dtype == "float64":
+            if backend == subject.backends[0] and dtype == subject.dtype:
                 faults.append(f"cannot run on {backend}: {error}")
             continue
         faults += [f"on {backend} in {dtype}: {fault}" for fault in _result_faults(prepared, subject.seed)]
@@ -109,7 +109,7 @@ def check_value(subject: Subject) -> CheckResult:
         error = abs(found - loss) / abs(loss) / float(np.finfo(dtype).eps)
         worst, seen = (error if worse(error, worst) else worst), seen + 1
     if not seen:
-        return not_applicable("value", "the estimator returns no value")
+        return not_applicable("value", "it returns no value; one that knows the loss returns it in KernelResult")
     return judged("value", worst, _LOSS_ROUNDING, f"differs from the loss by {worst:.3g} units of rounding at most")
 
 
@@ -183,7 +183,7 @@ def check_fresh_results(subject: Subject) -> CheckResult:
 
     A failure means that gradients kept for later (momentum, averages over replicates) change behind one's back.
     """
-    prepared = subject.prepared(subject.backends[0], "float64")
+    prepared = subject.prepared(subject.backends[0], subject.dtype)
     objective = prepared.objective
     first = prepared(rng=subject.seed)
     kept = flat(objective, first)
@@ -220,7 +220,7 @@ def check_non_finite(subject: Subject) -> CheckResult:
     A failure means that training would go on with plausible numbers after the loss has broken down.
     """
     if subject.estimator.target is Target.NOTHING:
-        return not_applicable("non-finite", "the estimator is a control that evaluates nothing")
+        return not_applicable("non-finite", "it is a control that evaluates nothing; any other target is looked at")
     objective = subject.objective(Cubic(factor=math.nan))
     prepared = subject.estimator.prepare(objective)
     try:

@@ -41,7 +41,10 @@ def check_enumeration(subject: Subject) -> CheckResult:
     fits = subject.option("distribution") == "rademacher" and subject.has("num_samples")
     fits = fits and subject.option("baseline", "none") in ("none", "value") and subject.option("shaping") is None
     if not fits or not subject.judged_by_length or not callable(getattr(estimator, "directions", None)):
-        return not_applicable("enumeration", "its directions are not signs that can be given to it")
+        return not_applicable(
+            "enumeration",
+            "its directions are no signs that can be given to it; with distribution='rademacher' they are",
+        )
     worst = 0.0
     for cubic in (0.0, _CUBIC):
         problem = Cubic(cubic=cubic)
@@ -55,7 +58,10 @@ def check_enumeration(subject: Subject) -> CheckResult:
         worst = error if worse(error, worst) else worst
     shown = "NaN" if math.isnan(worst) else f"{worst:.2g}"
     return judged(
-        "enumeration", worst, _ROUNDING, f"the mean over all {2**layout.num_parameters} sign vectors is {shown} off"
+        "enumeration",
+        worst,
+        subject.rounding(_ROUNDING),
+        f"the mean over all {2**layout.num_parameters} sign vectors is {shown} off",
     )
 
 

@@ -12,6 +12,7 @@ from gradest.testing import (
     enumeration_checks,
     expectation_checks,
     invariance_checks,
+    number_checks,
     rng_checks,
     state_checks,
 )
@@ -47,12 +48,13 @@ CHECKS: dict[str, Callable[[Subject], CheckResult]] = {
     "covariance": expectation_checks.check_covariance,
     "scale": expectation_checks.check_scale,
     "variance": expectation_checks.check_variance,
+    "own number": number_checks.check_own_number,
     "smoothing": expectation_checks.check_smoothing,
     "independence": expectation_checks.check_independence,
 }
 """Every check of an estimator by name, in the order in which they are made."""
 
-STATISTICAL = ("unbiasedness", "covariance", "scale", "variance", "smoothing", "independence")
+STATISTICAL = ("unbiasedness", "covariance", "scale", "variance", "own number", "smoothing", "independence")
 """The checks that can fail by chance; they share the false-alarm probability equally (Bonferroni)."""
 
 

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 from gradest.directions import LAWS
 from gradest.errors import UnsupportedError
+from gradest.measurement.reference import reference_gradient
+from gradest.problem import Problem
+from gradest.problems.quadratic import Quadratic
 from gradest.situation import Situation
 from gradest.target import Target
-from gradest.testing.factors import explain_factor
+from gradest.testing.factors import OTHER_SIZE, Setting, explain_factor
 from gradest.testing.known_problems import Cubic
-from gradest.testing.results import CheckResult, judged, not_applicable
+from gradest.testing.results import DETERMINISTIC, NO_LENGTH, CheckResult, judged, not_applicable, resolved
 from gradest.testing.statistics import ROUNDING, deviations_allowed, hotelling_test, lag_correlation, ratio_bounds
 from gradest.testing.subject import REPLICATES, WIDE_SIGMA, Subject
 from gradest.theory import (
@@ -33,6 +36,17 @@ _LAGS = (1, 2, 3)
 _CUBIC = 1.5
 _SMOOTHING_SIGMA = 0.8
 _LEAST_COSINE = 0.9
+_NO_COVARIANCE = (
+    "it has no known law and prediction; name a law of gradest.directions.LAWS in a field distribution, and return the "
+    "error by predict"
+)
+
+
+# A check that could not see a fault of these sizes has nothing to say: the commonest wrong scales are 1/2 and 2.
+_SCALE_RESOLVED = 0.35
+_NOISE_RESOLVED = 0.4
+_VARIANCE_RESOLVED = 1.0
+_MORE_DIRECTIONS = "take less noise (antithetic pairs, a baseline), or more directions at a smaller cost"
 
 
 def check_unbiasedness(subject: Subject) -> CheckResult:
@@ -42,20 +56,28 @@ def check_unbiasedness(subject: Subject) -> CheckResult:
     direction, by about a fifth of the standard deviation of one estimate; not a wrong variance.
     """
     if not (subject.estimator.stochastic and subject.judged_by_length):
-        return not_applicable("unbiasedness", "the estimator is deterministic, or does not claim the gradient's length")
-    return _mean_test("unbiasedness", subject, subject.quadratic_estimates, Cubic().gradient_at_start)
+        return not_applicable("unbiasedness", NO_LENGTH)
+    target = Cubic().gradient_at_start
+    estimates = subject.enough_estimates(lambda some: _noise(some, target), _NOISE_RESOLVED)
+    return _mean_test("unbiasedness", subject, estimates, target)
 
 
 def _mean_test(name: str, subject: Subject, estimates: Floats, target: Floats) -> CheckResult:
     if not np.isfinite(estimates).all():
         return judged(name, math.nan, 0.0, "estimates hold NaN or infinity")
-    test = hotelling_test(estimates, target)
+    test = hotelling_test(estimates, target, rounding=subject.rounding(ROUNDING))
     off = float(np.linalg.norm(estimates.mean(axis=0) - target) / np.linalg.norm(target))
-    noise = float(np.sqrt(np.var(estimates, axis=0).sum() / len(estimates)) / np.linalg.norm(target))
+    noise = _noise(estimates, target)
     detail = f"the mean of {len(estimates)} estimates is {off:.2g} |g| from its target, with noise of {noise:.2g} |g|: "
     detail += f"p = 10^-{test.surprise:.3g}"
     bound = -math.log10(subject.false_alarm)
-    return judged(name, test.surprise, bound, detail, false_alarm=subject.false_alarm)
+    result = judged(name, test.surprise, bound, detail, false_alarm=subject.false_alarm)
+    return resolved(result, noise, _NOISE_RESOLVED, _MORE_DIRECTIONS)
+
+
+def _noise(estimates: Floats, target: Floats) -> float:
+    """Return the standard deviation of the mean of estimates, relative to the target."""
+    return float(np.sqrt(np.var(estimates, axis=0).sum() / len(estimates)) / np.linalg.norm(target))
 
 
 def check_covariance(subject: Subject) -> CheckResult:
@@ -68,11 +90,14 @@ def check_covariance(subject: Subject) -> CheckResult:
     target = Cubic().gradient_at_start
     prediction = _prediction(subject)
     if law not in LAWS or law == "low-rank" or prediction is None or prediction.relative_mse is None:
-        return not_applicable("covariance", "no covariance is predicted for the estimator")
+        return not_applicable("covariance", _NO_COVARIANCE)
     number = min(number, subject.statistical.__dict__["num_samples"])
     linear = relative_mse_linear(law, num_parameters=target.size, num_samples=number)
     if not (subject.judged_by_length and math.isclose(prediction.relative_mse, linear, rel_tol=1e-9, abs_tol=1e-12)):
-        return not_applicable("covariance", "the prediction holds more than the covariance of linear estimates")
+        return not_applicable(
+            "covariance",
+            "its prediction holds more than the covariance of linear estimates; that of antithetic pairs does not",
+        )
     test = unbiasedness_statistic(subject.quadratic_estimates, target=target, distribution=law, num_samples=number)
     surprise = -math.log10(test.p_value) if test.p_value > 0 else math.inf
     detail = f"chi-square of {test.degrees_of_freedom} degrees: {test.statistic:.3g}, p = {test.p_value:.2g}"
@@ -87,26 +112,44 @@ def check_scale(subject: Subject) -> CheckResult:
     by 10 to 15 %; "enumeration" sees smaller factors where it applies.
     """
     if not (subject.estimator.stochastic and subject.judged_by_length):
-        return not_applicable("scale", "the estimator is deterministic, or does not claim the gradient's length")
-    found, error = _scale(subject.quadratic_estimates)
-
-    def scale_with(number: int) -> tuple[float, float]:
-        seeds = range(subject.seed, subject.seed + REPLICATES)
-        other, off = _scale(subject.estimates(subject.varied(num_samples=number, sigma=WIDE_SIGMA), Cubic(), seeds))
-        return other, 3 * off
-
-    bound = max(deviations_allowed(subject.false_alarm) * error, ROUNDING)
-    sigma = WIDE_SIGMA if subject.has("sigma") else None
-    hint = explain_factor(found, 3 * error, subject, sigma=sigma, scale_with=scale_with)
+        return not_applicable("scale", NO_LENGTH)
+    target, allowed = Cubic().gradient_at_start, deviations_allowed(subject.false_alarm)
+    estimates = subject.enough_estimates(lambda some: allowed * _scale(some, target)[1], _SCALE_RESOLVED)
+    found, error = _scale(estimates, target)
+    bound = max(allowed * error, subject.rounding(ROUNDING))
+    number = subject.statistical.__dict__.get("num_samples")
+    hint = explain_factor(
+        found,
+        3 * error,
+        subject,
+        at=Setting(WIDE_SIGMA if subject.has("sigma") else None, number, target.size),
+        scale_at=lambda setting: _scale_at(subject, setting),
+        # the mean is what the scale says of it, and no other vector that has this component along the gradient
+        straight=hotelling_test(estimates, found * target, rounding=subject.rounding(ROUNDING)).surprise
+        < -math.log10(subject.false_alarm),
+    )
     detail = f"found {found:.4g} +- {error:.2g} times the gradient, expected 1{hint}"
-    return judged("scale", abs(found - 1), bound, detail, false_alarm=subject.false_alarm)
+    result = judged("scale", abs(found - 1), bound, detail, false_alarm=subject.false_alarm)
+    return resolved(result, bound, _SCALE_RESOLVED, _MORE_DIRECTIONS)
 
 
-def _scale(estimates: Floats) -> tuple[float, float]:
-    """Return how many times the gradient estimates of the quadratic are on average, and the standard error of it."""
-    target = Cubic().gradient_at_start
+def _scale(estimates: Floats, target: Floats) -> tuple[float, float]:
+    """Return how many times the gradient estimates are on average, and the standard error of it."""
     slopes = estimates @ target / float(target @ target)
     return float(np.mean(slopes)), float(np.std(slopes, ddof=1) / math.sqrt(len(slopes)))
+
+
+def _scale_at(subject: Subject, setting: Setting) -> tuple[float, float] | None:
+    """Return the scale in another setting, and three standard errors of it."""
+    problem: Problem = Cubic() if setting.size != OTHER_SIZE else Quadratic(size=OTHER_SIZE)
+    estimator = subject.varied(num_samples=setting.number, sigma=setting.sigma)
+    try:
+        estimates = subject.estimates(estimator, problem, range(subject.seed, subject.seed + REPLICATES))
+    except UnsupportedError:  # it asks for layers, which the second problem has not
+        return None
+    objective = subject.objective(problem)
+    found, error = _scale(estimates, np.asarray(reference_gradient(objective).gradient, dtype=np.float64))
+    return found, 3 * error
 
 
 def check_variance(subject: Subject) -> CheckResult:
@@ -118,19 +161,20 @@ def check_variance(subject: Subject) -> CheckResult:
     """
     prediction = _prediction(subject) if subject.estimator.stochastic else None
     if prediction is None or prediction.relative_mse is None or not subject.judged_by_length:
-        return not_applicable("variance", "the estimator predicts no mean squared error here")
+        return not_applicable("variance", "it predicts no mean squared error here; return one by predict")
     target = Cubic().gradient_at_start
     squares = np.sum((subject.quadratic_estimates - target) ** 2, axis=1) / float(target @ target)
     measured, predicted = float(squares.mean()), float(prediction.relative_mse)
-    if predicted < ROUNDING:
-        return judged("variance", measured, ROUNDING, f"relative MSE {measured:.3g}, predicted 0")
+    if predicted < subject.rounding(ROUNDING):
+        return judged("variance", measured, subject.rounding(ROUNDING), f"relative MSE {measured:.3g}, predicted 0")
     low, high = ratio_bounds(squares, subject.false_alarm)
     ratio = measured / predicted
     detail = (
         f"relative MSE {measured:.4g}, predicted {predicted:.4g}: ratio {ratio:.3f}, allowed {low:.3f} to {high:.3f}"
     )
     result = judged("variance", ratio, high, detail, false_alarm=subject.false_alarm)
-    return result if low <= ratio else replace(result, passed=False)
+    result = result if low <= ratio else replace(result, passed=False)
+    return resolved(result, high - 1, _VARIANCE_RESOLVED, _MORE_DIRECTIONS)
 
 
 def _prediction(subject: Subject, *, by_layout: bool = False) -> Prediction | None:
@@ -161,7 +205,10 @@ def check_smoothing(subject: Subject) -> CheckResult:
     smoothed = subject.estimator.stochastic and subject.estimator.target is Target.SMOOTHED
     # Where the layout alone predicts the error, the law is one of directions of the parameters, not of something else.
     if not (smoothed and law in LAWS and subject.has("sigma") and _prediction(subject, by_layout=True)):
-        return not_applicable("smoothing", "no smoothing of the parameters by a known law is stated")
+        return not_applicable(
+            "smoothing",
+            "it states no smoothing by a known law; name sigma and distribution, and return a prediction by predict",
+        )
     problem = Cubic(cubic=_CUBIC)
     estimator = subject.with_few_samples(sigma=_SMOOTHING_SIGMA)
     estimates = subject.estimates(estimator, problem, range(subject.seed, subject.seed + REPLICATES))
@@ -192,8 +239,10 @@ def check_independence(subject: Subject) -> CheckResult:
     they look. It sees a correlation of 0.1 or more; not one between seeds further apart.
     """
     if not subject.estimator.stochastic:
-        return not_applicable("independence", "the estimator is deterministic")
-    found = {lag: lag_correlation(subject.quadratic_estimates, lag) for lag in _LAGS}
+        return not_applicable("independence", DETERMINISTIC)
+    found = {
+        lag: lag_correlation(subject.quadratic_estimates, lag, rounding=subject.rounding(ROUNDING)) for lag in _LAGS
+    }
     lag = max(found, key=lambda k: abs(found[k]) if not math.isnan(found[k]) else math.inf)
     detail = f"estimates {lag} seeds apart correlate by {found[lag]:.2f} standard deviations"
     bound = deviations_allowed(subject.false_alarm / len(_LAGS))
@@ -207,7 +256,9 @@ def check_direction(subject: Subject) -> CheckResult:
     it. This is not a test at a stated probability, but a bound that a working estimator keeps by far.
     """
     if subject.estimator.target is not Target.DIRECTION:
-        return not_applicable("direction", "the estimator claims more than a direction")
+        return not_applicable(
+            "direction", "it claims more than a direction; one that does not has target = Target.DIRECTION"
+        )
     problem = Cubic(quadratic=0.0)
     target = problem.gradient_at_start
     seeds = range(subject.seed, subject.seed + REPLICATES)

@@ -115,7 +115,7 @@ def check_closed_form(problem: Problem) -> CheckResult:
     A failure means that the gradient is not that of the loss, and that every accuracy measured against it is wrong.
     """
     if not problem.has_closed_form:
-        return not_applicable("closed form", "the problem has none")
+        return not_applicable("closed form", "the problem has none; write loss_and_gradient")
     reference = reference_at(problem, _extended(problem.parameters()), _extended(problem.data()))
     bound = _CLOSED_FORM_ROUNDING * float(np.finfo(np.longdouble).eps)
     detail = f"differs from the complex step by {reference.uncertainty:.2g} of its length"

@@ -13,7 +13,7 @@ from gradest.directions.keys import Rng
 from gradest.measurement.session import flat
 from gradest.testing.known_problems import Cubic
 from gradest.testing.points import Points, record_points, varied_values
-from gradest.testing.results import CheckResult, claimed, judged, not_applicable
+from gradest.testing.results import DETERMINISTIC, CheckResult, claimed, judged, not_applicable
 from gradest.testing.subject import Subject
 
 _PAIRS = 6  # seeds compared: two estimates may agree by chance where few outcomes are possible, six do not
@@ -73,7 +73,7 @@ def check_seeds(subject: Subject) -> CheckResult:
     A failure means that seeds are cut short, so that runs with different seeds may be the same run.
     """
     if not subject.estimator.stochastic:
-        return not_applicable("seeds", "the estimator is deterministic")
+        return not_applicable("seeds", DETERMINISTIC)
     estimator, problem = subject.with_few_samples(_DIRECTIONS), Cubic(cubic=0.3)
     seeds = range(subject.seed, subject.seed + _PAIRS)
     small = subject.estimates(estimator, problem, seeds)
@@ -120,7 +120,7 @@ def check_resolution(subject: Subject) -> CheckResult:
     sigma = float(subject.option("sigma", 1.0))
     values = varied_values(recorded[0]) / sigma
     if not len(values):
-        return not_applicable("resolution", "the law of the directions has few values")
+        return not_applicable("resolution", "the law of the directions has few values; a continuous one is looked at")
     coarse = float(np.mean(np.abs(values.astype(np.float16).astype(np.float64) - values) <= 1e-9 * np.abs(values)))
     return judged(
         "resolution", coarse, 0.5, f"{100 * coarse:.0f} % of the perturbations are numbers that a float16 holds"
@@ -137,10 +137,19 @@ def check_distinct_directions(subject: Subject) -> CheckResult:
         return recorded
     moved = recorded[0]
     if not np.count_nonzero(moved, axis=1).mean() > 1:
-        return not_applicable("distinct directions", "the perturbations are coordinates, which may be drawn twice")
-    different = len({row.tobytes() for row in np.round(moved, _DECIMALS) + 0.0})
-    detail = f"{different} different points among {len(moved)} evaluated"
-    return judged("distinct directions", len(moved) - different, 0, detail)
+        return not_applicable(
+            "distinct directions", "the perturbations are coordinates, which may be drawn twice; others are counted"
+        )
+    # chunks that cannot be set show at numbers of directions that they do not divide
+    others = (record_points(subject.varied(num_samples=number), subject.seed) for number in subject.larger_numbers)
+    tried = [(len(points), _different(points)) for points in (moved, *others) if points is not None]
+    evaluated, different = max(tried, key=lambda counts: counts[0] - counts[1])
+    detail = f"{different} different points among {evaluated} evaluated"
+    return judged("distinct directions", evaluated - different, 0, detail)
+
+
+def _different(points: Points) -> int:
+    return len({row.tobytes() for row in np.round(points, _DECIMALS) + 0.0})
 
 
 def check_pairs(subject: Subject) -> CheckResult:
@@ -149,7 +158,9 @@ def check_pairs(subject: Subject) -> CheckResult:
     A failure means that even terms of the loss, its value first of all, do not cancel.
     """
     if subject.option("antithetic") is not True:
-        return not_applicable("pairs", "the estimator is not antithetic")
+        return not_applicable(
+            "pairs", "it has no field antithetic that is True; name it so where it evaluates in pairs"
+        )
     recorded = _recorded(subject, "pairs")
     if isinstance(recorded, CheckResult):
         return recorded
@@ -162,11 +173,13 @@ def check_pairs(subject: Subject) -> CheckResult:
 def _recorded(subject: Subject, name: str, **values: Any) -> tuple[Points, Points] | CheckResult:
     """Return the displacements evaluated with two successive seeds, or why there are none."""
     if not subject.estimator.stochastic:
-        return not_applicable(name, "the estimator is deterministic")
+        return not_applicable(name, DETERMINISTIC)
     estimator = subject.with_few_samples(**values)
     found = [record_points(estimator, seed) for seed in (subject.seed, subject.seed + 1)]
     if any(points is None for points in found):
-        return not_applicable(name, "the estimator evaluates no plain values of a NumPy function")
+        return not_applicable(
+            name, "it evaluates no plain values of a NumPy function; one that runs on such a function is looked at"
+        )
     return found[0], found[1]  # type: ignore[return-value]  # neither is None, as tested above
 
 

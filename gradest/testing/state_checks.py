@@ -21,7 +21,7 @@ def check_state(subject: Subject) -> CheckResult:
     A failure means that a run cannot be continued, or repeated, from a state that was kept.
     """
     if not isinstance(subject.estimator, StatefulEstimator):
-        return not_applicable("state", "the estimator remembers nothing")
+        return not_applicable("state", "it remembers nothing; one that does is a StatefulEstimator")
     estimator = cast(StatefulEstimator, subject.with_few_samples())
     run = estimator.prepare_run(subject.objective(Cubic(cubic=0.3)))
     return claimed("state", dict.fromkeys(_state_faults(run, subject.seed)), "it is a value, handed on and left alone")

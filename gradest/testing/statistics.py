@@ -19,6 +19,9 @@ Vectors = NDArray[np.float64]
 ROUNDING = 1e-9
 """What a mean may move, relative to its target, in directions in which the estimates do not scatter at all."""
 
+_LEAST_VARIATION = 1e-5
+"""The least squared coefficient of variation that bounds on a ratio are for: they are within 0.1 % of 1 then."""
+
 _EPSILON = sys.float_info.epsilon
 _TINY = sys.float_info.min / _EPSILON
 
@@ -31,11 +34,11 @@ class MeanTest:
     degrees_of_freedom: int
 
 
-def hotelling_test(estimates: Vectors, target: Vectors) -> MeanTest:
+def hotelling_test(estimates: Vectors, target: Vectors, *, rounding: float = ROUNDING) -> MeanTest:
     """Test that K estimates `(K, P)` have the mean `target` `(P,)`, with their own covariance.
 
     `T^2 = K d^T S^+ d` with d the deviation of the mean; `(K - r) T^2 / (r (K - 1))` is F(r, K - r) for normal
-    estimates, r the rank of S. Where S vanishes the mean must not move at all, rounding aside.
+    estimates, r the rank of S. Where S vanishes the mean must not move at all, `rounding` aside.
 
     Source: Hotelling 1931, doi:10.1214/aoms/1177732979.
     """
@@ -46,8 +49,8 @@ def hotelling_test(estimates: Vectors, target: Vectors) -> MeanTest:
     # A pseudo-inverse by hand: a mean that moved where the estimates do not scatter must fail, and pinv drops it.
     eigenvalues, vectors = np.linalg.eigh(scatter)
     coordinates = vectors.T @ deviation
-    kept = eigenvalues > max(ROUNDING**2, len(target) * _EPSILON * float(eigenvalues[-1]))
-    if float(np.linalg.norm(coordinates[~kept])) > ROUNDING + 10 * math.sqrt(_EPSILON * max(float(eigenvalues[-1]), 0)):
+    kept = eigenvalues > max(rounding**2, len(target) * _EPSILON * float(eigenvalues[-1]))
+    if float(np.linalg.norm(coordinates[~kept])) > rounding + 10 * math.sqrt(_EPSILON * max(float(eigenvalues[-1]), 0)):
         return MeanTest(math.inf, int(kept.sum()))
     rank = int(kept.sum())
     if rank == 0:
@@ -86,14 +89,14 @@ def _away_from_zero(number: float) -> float:
     return number if abs(number) > _TINY else _TINY
 
 
-def lag_correlation(estimates: Vectors, lag: int) -> float:
+def lag_correlation(estimates: Vectors, lag: int, *, rounding: float = ROUNDING) -> float:
     """Return the correlation of replicates k and k + lag, in standard deviations of independent ones.
 
     `sum_k <d_k, d_{k+lag}> / sum_k |d_k|^2` has variance `tr S^2 / ((tr S)^2 K)` where replicates are independent.
     """
     deviations = estimates - estimates.mean(axis=0)
     total = float(np.sum(deviations * deviations))
-    if total <= len(estimates) * (ROUNDING * float(np.linalg.norm(estimates.mean(axis=0)))) ** 2:
+    if total <= len(estimates) * (rounding * float(np.linalg.norm(estimates.mean(axis=0)))) ** 2:
         return 0.0
     scatter = deviations.T @ deviations / total
     correlation = float(np.sum(deviations[:-lag] * deviations[lag:])) / total
@@ -113,6 +116,7 @@ def ratio_bounds(squares: Vectors, false_alarm: float) -> tuple[float, float]:
     """
     # The mean of heavy-tailed squares scatters more than that of normal ones: by how much is measured, not supposed.
     variation = float(np.var(squares, ddof=1) / np.mean(squares) ** 2)
-    degrees = 2 * len(squares) / max(variation, _EPSILON)
+    # squares that hardly scatter, as orthogonal directions have them, may be off by rounding all the same
+    degrees = 2 * len(squares) / max(variation, _LEAST_VARIATION)
     low, high = (chi2_quantile(false_alarm / 2, degrees_of_freedom=degrees, upper=up) for up in (False, True))
     return low / degrees, high / degrees

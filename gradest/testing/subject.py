@@ -1,6 +1,6 @@
 """The estimator under checks, and the runs that several checks share. This module judges nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.backend import get_backend
+from gradest.backend import Backend, get_backend
 from gradest.binding import bind
+from gradest.dtypes import epsilon
 from gradest.estimator import Estimator, Prepared
 from gradest.measurement.session import flat
 from gradest.objective import Objective
@@ -21,6 +22,18 @@ Floats = NDArray[np.float64]
 
 REPLICATES = 1000
 """How many independent estimates a statistical test is made of."""
+
+MOST_REPLICATES = 16 * REPLICATES
+"""How many are made where the estimates scatter so much that a thousand would tell nothing."""
+
+ODD_NUMBERS = (31, 33)
+"""Around what chunks of 2, 4, 8, 16 and 32 make up: with a last chunk that is nearly full, and with one of one."""
+
+_MOST_SAMPLES = 500
+"""Of an estimator's own number of directions; an estimate of more would take too long to be repeated."""
+
+_ROUNDINGS = 1000
+"""What sums of a few terms, divided by a smoothing radius, may be off in units of a dtype's epsilon."""
 
 FEW_SAMPLES = 5
 """The most directions of an estimate in statistical tests: few, so that 1/N and 1/(N - 1) differ visibly."""
@@ -83,9 +96,24 @@ class Subject:
             self._kept[key] = self.estimator.prepare(bind(network(), backend=backend, dtype=dtype))
         return self._kept[key]
 
-    def objective(self, problem: Problem, **binding: Any) -> Objective:
-        """Return a problem's objective on the first backend, in float64 by default."""
-        return bind(problem, backend=self.backends[0], **binding)
+    @property
+    def dtype(self) -> str:
+        """The dtype of most checks: float64, or what the first backend has in its place."""
+        return finest_dtype(get_backend(self.backends[0]))
+
+    def rounding(self, limit: float) -> float:
+        """Return what rounding may do: a limit that is for float64, or a thousand roundings of a coarser dtype."""
+        return max(limit, _ROUNDINGS * epsilon(self.dtype))
+
+    def objective(self, problem: Problem, *, dtype: str | None = None) -> Objective:
+        """Return a problem's objective on the first backend, in the dtype of most checks by default."""
+        return bind(problem, backend=self.backends[0], dtype=dtype or self.dtype)
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """float64 and float32, as far as the first backend has them."""
+        here = get_backend(self.backends[0]).dtypes
+        return tuple(name for name in ("float64", "float32") if name in here) or (self.dtype,)
 
     def settings(self) -> tuple[tuple[str, str], ...]:
         """Return the backends, each with float64 and float32 where it has them."""
@@ -110,6 +138,35 @@ class Subject:
     def quadratic_estimates(self) -> Floats:
         """Independent estimates on the quadratic `Cubic()`, `(K, P)`."""
         return self.estimates(self.statistical, Cubic(), range(self.seed, self.seed + REPLICATES))
+
+    def enough_estimates(self, resolution: Callable[[Floats], float], limit: float) -> Floats:
+        """Return estimates on the quadratic, so many that a test on them resolves `limit`, or the most there are."""
+        found = self.quadratic_estimates
+        while resolution(found) > limit and len(found) < MOST_REPLICATES:
+            seeds = range(self.seed + len(found), self.seed + 4 * len(found))
+            found = np.concatenate([found, self.estimates(self.statistical, Cubic(), seeds)])
+        return found
+
+    @property
+    def larger_numbers(self) -> list[int]:
+        """Numbers of directions beyond those of statistical tests: the estimator's own, and odd ones."""
+        own = self.option("num_samples")
+        if not isinstance(own, int):
+            return []
+        return [number for number in dict.fromkeys((min(own, _MOST_SAMPLES), *ODD_NUMBERS)) if number > FEW_SAMPLES]
+
+
+def finest_dtype(backend: Backend) -> str:
+    """Return float64 where a backend has it, else the finest of those that it has.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> from gradest.testing.subject import finest_dtype
+    >>> finest_dtype(gradest.get_backend("numpy"))
+    'float64'
+    """
+    return "float64" if "float64" in backend.dtypes else min(backend.dtypes, key=epsilon)
 
 
 def statistical_settings(estimator: Estimator) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from gradest.operations import NumpyArray
 from gradest.problems.mlp import MLP
 from gradest.tangents import Dense
 from gradest.testing.known_problems import network, samples
-from gradest.testing.results import CheckResult, claimed, judged, not_applicable, worse
+from gradest.testing.results import CheckResult, claimed, not_applicable, worst_of
+from gradest.testing.subject import finest_dtype
 
 _TRANSFORMATION_ROUNDING = 256  # units of eps
 _POPULATION = 3
@@ -39,7 +40,9 @@ def check_gradient(backend: Backend) -> CheckResult:
     A failure means that one of the two is wrong; "operations" and `check_problem` tell which.
     """
     if "value_and_gradient" not in backend.native:
-        return not_applicable("gradient", "the backend has no native reverse mode")
+        return not_applicable(
+            "gradient", "it has no native reverse mode; one that has names value_and_gradient in `native`"
+        )
     return _agreement("gradient", backend, lambda o, engine: o.prepare_gradient(engine)[0](o.start)[1])
 
 
@@ -49,7 +52,7 @@ def check_population(backend: Backend) -> CheckResult:
     A failure means that evolution strategies get the losses of other members than they asked for.
     """
     if "vmap" not in backend.native:
-        return not_applicable("population", "the backend has no native vmap")
+        return not_applicable("population", "it has no native vmap; one that has names vmap in `native`")
 
     def losses(objective: Objective, engine: str) -> Any:
         mapped = backend.vmap(objective.evaluate) if engine == "native" else objective.evaluate_population
@@ -64,7 +67,7 @@ def check_jvps(backend: Backend) -> CheckResult:
     A failure means that forward mode, and every forward gradient, is wrong on this backend.
     """
     if "value_and_jvps" not in backend.native:
-        return not_applicable("jvps", "the backend has no native forward mode")
+        return not_applicable("jvps", "it has no native forward mode; one that has names value_and_jvps in `native`")
 
     def products(objective: Objective, engine: str) -> Any:
         tangents = _population(objective)
@@ -84,7 +87,7 @@ def check_compilation(backend: Backend) -> CheckResult:
     A failure means that what is timed, compiled, is not what was checked.
     """
     if "compile" not in backend.native:
-        return not_applicable("compilation", "the backend compiles nothing")
+        return not_applicable("compilation", "it compiles nothing; one that does names compile in `native`")
 
     def value(objective: Objective, engine: str) -> Any:
         if engine == "native":
@@ -95,7 +98,7 @@ def check_compilation(backend: Backend) -> CheckResult:
 
 
 def _agreement(name: str, backend: Backend, compute: Callable[[Objective, str], Any]) -> CheckResult:
-    worst = 0.0
+    errors: list[tuple[float, str]] = []
     for dtype in ("float64", "float32"):
         if dtype not in backend.dtypes:
             continue
@@ -105,9 +108,8 @@ def _agreement(name: str, backend: Backend, compute: Callable[[Objective, str], 
             for engine in ("native", "gradest")
         )
         error = float(np.linalg.norm(native - own) / np.linalg.norm(own)) / float(np.finfo(dtype).eps)
-        worst = error if worse(error, worst) else worst
-    detail = f"native and gradest's own differ by {worst:.3g} units of rounding at most"
-    return judged(name, worst, _TRANSFORMATION_ROUNDING, detail)
+        errors.append((error, f"native and gradest's own differ in {dtype}"))
+    return worst_of(name, errors, _TRANSFORMATION_ROUNDING, "units of rounding")
 
 
 def _population(objective: Objective) -> tuple[Any, ...]:
@@ -130,7 +132,7 @@ def check_kinks(backend: Backend) -> CheckResult:
     faults = []
     for kernel in backend.kernels:
         for engine in ("native", "gradest") if "value_and_gradient" in backend.native else ("gradest",):
-            objective = bind(problem, at, backend=backend, kernel=kernel)
+            objective = bind(problem, at, backend=backend, kernel=kernel, dtype=finest_dtype(backend))
             gradient = objective.prepare_gradient(engine)[0](objective.start)[1]
             if np.any(backend.numpy(gradient[0])):
                 faults.append(f"with the {kernel} kernel and the {engine} engine it is not")

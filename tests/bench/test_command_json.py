@@ -13,7 +13,11 @@ from gradest_bench.results.records import plain
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
 ROWS = dict(re.findall(r"^\| `([a-z -]+)` \| (.*) \|$", DOCUMENT.partition("## JSON")[2], re.MULTILINE))
-CASE = "import numpy as np\ncase = (lambda p: float((p * p).sum()), np.ones(2))\n"
+CASE = """
+import numpy as np
+case = (lambda p: float((p * p).sum()), np.ones(2))
+gradient = np.full(2, 2.0)
+"""
 SUITE = """
 name = "one"
 [[grid]]
@@ -29,6 +33,7 @@ CALLS = {
     "doctor": ["doctor", "--json"],
     "compare": ["compare", *COMPARE.split(), "--json"],
     "check": ["check", "reverse(engine=gradest)", "--checks", "cost,accuracy", "--json"],
+    "check of a case": ["check", "case.py:case", "--gradient", "case.py:gradient", "--json"],
     "bench list": ["bench", "list", "--json"],
     "bench check-suite": ["bench", "check-suite", "suite.toml", "--json"],
     "bench show": ["bench", "show", "run", "--json"],
@@ -40,7 +45,9 @@ def documented(command: str) -> tuple[set[str], dict[str, set[str]]]:
     whole, rows = ROWS[command].split(" | ") if " | " in ROWS[command] else (ROWS[command].removesuffix(" |"), "")
     parts = [part.partition(": ") for part in rows.split("; ")]
     named = {name if colon else "": text if colon else name for name, colon, text in parts}
-    return words(whole), {name: words(re.sub(r"\([^)]*\)", "", text)) for name, text in named.items()}
+    return words(re.sub(r"\([^)]*\)", lambda m: "" if ";" in m.group() else m.group(), whole)), {
+        name: words(re.sub(r"\([^)]*\)", "", text)) for name, text in named.items()
+    }
 
 
 def words(text: str) -> set[str]:

@@ -1,19 +1,100 @@
 """`check_backend` passes every backend and rejects backends that break one law each."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from support.mutants_of_scale import DroppedRemainder, MissingSigma, WrongSign
+from support.narrow_backend import NarrowBackend
 
-from gradest import Backend
-from gradest.testing import check_backend, raise_on_failure
+from gradest import Backend, UnknownNameError, get_estimator, registry
+from gradest.testing import check_backend, check_estimator, raise_on_failure
+from gradest.testing.backend_checks import CHECKS
 from gradest_numpy import NumpyBackend
 from gradest_numpy.operations import NumpyOperations
 
 
 @pytest.mark.parametrize("backend", ["numpy", "jax", "torch", "mxnet"])
 def test_every_backend_passes_every_check(backend: str) -> None:
-    raise_on_failure(check_backend(backend))
+    # compiling every estimator for JAX takes half a minute, and the tests of estimators do it
+    checks = [name for name in CHECKS if (backend, name) != ("jax", "estimators")]
+    raise_on_failure(check_backend(backend, checks=checks), strict=True)
+
+
+def test_a_backend_of_the_least_that_the_contract_asks_for_passes_every_check() -> None:
+    """It has float32 alone, no partial indexing and dtypes whose text is no name of NumPy's, and carries estimators."""
+    results = check_backend(NarrowBackend())
+    raise_on_failure(results, strict=True)
+    assert {result.name for result in results if result.applies} >= {"operations", "kinks", "estimators"}
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Register the backend for as long as a test takes."""
+    monkeypatch.setitem(registry.BACKENDS, "narrow", registry.Entry("support.narrow_backend:NarrowBackend"))
+    return "narrow"
+
+
+@pytest.mark.parametrize(
+    "name", ["reverse", "fd-central", "fd-five-point", "spsa", "es-orthogonal", "forward-gradient"]
+)
+def test_estimators_pass_every_check_on_a_backend_without_float64(name: str, narrow: str) -> None:
+    estimator: Any = get_estimator(name)
+    if hasattr(estimator, "num_samples"):
+        estimator = replace(estimator, num_samples=11)
+    results = check_estimator(estimator, backends=(narrow, "numpy"))
+    raise_on_failure(results, strict=True)
+    made = {result.name for result in results if result.applies}
+    assert made >= {"result", "cost", "backends"}
+    assert made >= ({"scale", "unbiasedness", "own number"} if estimator.stochastic else {"accuracy"})
+
+
+def test_a_wrong_estimator_is_rejected_on_a_backend_without_float64_too(narrow: str) -> None:
+    for mutant, check in ((MissingSigma(), "scale"), (WrongSign(), "unbiasedness"), (DroppedRemainder(), "chunks")):
+        (result,) = check_estimator(mutant, backends=(narrow,), checks=[check])
+        assert result.failed, str(result)
+
+
+class _Unindexed(NumpyOperations):
+    def reshape(self, x: Any, shape: Any) -> Any:
+        found = np.reshape(x, shape)
+        return found if shape != (2, -1) else found.view(_NoEllipsis)
+
+
+class _NoEllipsis(np.ndarray):
+    def __getitem__(self, key: Any) -> Any:
+        raise IndexError("no such index")
+
+
+def test_what_fails_in_an_estimator_is_found_and_all_of_it_is_named() -> None:
+    failed = [result for result in check_backend(With(_Unindexed())) if result.failed]
+    assert [result.name for result in failed] == ["estimators"]
+    assert "es of a network raised IndexError" in failed[0].detail
+    assert "spsa of a network raised IndexError" in failed[0].detail
+    assert "reverse" not in failed[0].detail
+
+
+class TwoNaive(NumpyOperations):
+    def expm1(self, x: Any) -> Any:
+        return np.exp(x) - 1
+
+    def log1p(self, x: Any) -> Any:
+        return np.log(1 + x)
+
+
+def test_every_operation_beyond_its_bound_is_listed() -> None:
+    (result,) = [r for r in check_backend(With(TwoNaive()), checks=["operations"]) if r.name == "operations"]
+    assert result.failed
+    assert "expm1" in result.detail
+    assert "log1p" in result.detail
+    assert "float32" in result.detail
+    assert "float64" in result.detail
+
+
+def test_an_unknown_check_of_a_backend_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'operations'"):
+        check_backend("numpy", checks=["operation"])
 
 
 class Aliasing(NumpyBackend):

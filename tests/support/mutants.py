@@ -1,5 +1,6 @@
 """Wrong estimators, each by one fault that published code has had or could have. Checks must reject every one."""
 
+import support.mutants_of_chunks as chunks
 import support.mutants_of_contract as contract
 import support.mutants_of_scale as scale
 import support.mutants_of_state as state
@@ -29,6 +30,15 @@ MUTANTS: dict[str, tuple[Estimator, str]] = {
     "pairs counted as samples": (scale.PairsCountedAsSamples(), "scale"),
     "N counted in evaluations": (scale.HalfTheDirections(), "variance"),
     "baseline from another batch": (scale.BaselineFromAnotherBatch(), "preparation"),
+    "the same seed in each chunk of 16": (chunks.SeedOfEveryChunk(), "own number"),
+    "the same seed in each chunk of 16, by its points": (chunks.SeedOfEveryChunk(), "distinct directions"),
+    "the same seed in each chunk of 16, at 33": (chunks.SeedOfEveryChunk(num_samples=33), "own number"),
+    "the same seed in each chunk of 16, unpredicted": (chunks.SeedOfEveryChunkUnpredicted(), "own number"),
+    "the same seed in each chunk of 16, in forward mode": (chunks.SeedOfEveryChunkForward(), "own number"),
+    "mean of the means of hidden chunks": (chunks.MeanOfHiddenChunks(), "own number"),
+    "mean of the means of hidden chunks, at 33": (chunks.MeanOfHiddenChunks(num_samples=33), "own number"),
+    "mean of the means of hidden chunks, unpredicted": (chunks.MeanOfHiddenChunksUnpredicted(), "own number"),
+    "remainder of hidden chunks dropped": (chunks.DroppedHiddenRemainder(), "own number"),
     "seed + worker": (streams.SeedPlusWorker(), "independence"),
     "seed + worker, seen from outside": (streams.SeedPlusWorker(), "streams"),
     "streams by the number of workers": (streams.NoisePerWorker(), "workers"),

@@ -18,9 +18,11 @@ from gradest.testing import CHECKS, CheckResult, check_estimator
 from gradest.testing.subject import statistical_settings
 from gradest_bench.command.json_output import json_option, print_json
 from gradest_bench.command.options import CsvOption, Suggested, complete_field, parse_fields
-from gradest_bench.suite.cells import Spec
-from gradest_bench.suite.spec_text import parse_spec
+from gradest_bench.suite.spec_text import has_fields, parse_spec
 from gradest_bench.worker.trial import require_loadable
+
+EXIT_INCONCLUSIVE = 3
+"""As `gradest bench compare` has it for what cannot be told."""
 
 
 @click.command(
@@ -75,16 +77,15 @@ def check(
     """Check an estimator: contract, cost, seeds, accuracy, scale, variance; or the gradient of a loss of your own.
 
     A module or a file that is named is executed. Exit code 1 where a check fails, or where it cannot be told whether a
-    gradient is right.
+    gradient is right; 3 where no check of an estimator fails and one is inconclusive: it was made, and sees too little.
     """
-    spec = parse_spec(estimator)
-    require_loadable(spec.name)
-    case = None if spec.fields else _case_at(spec.name)
+    require_loadable(parse_spec(estimator).name)
+    case = _case_at(estimator)
     if case is not None:
-        _check_case(case, gradient, seed=seed, as_json=as_json)
+        _check_case(case, gradient, location=estimator, seed=seed, as_json=as_json)
     if gradient is not None:
         raise InvalidInputError(f"--gradient is for a case; {estimator!r} is an estimator")
-    chosen = _estimator(spec, parse_fields(fields))
+    chosen = _estimator(estimator, parse_fields(fields))
     results = check_estimator(chosen, backends=backends, false_alarm=false_alarm, seed=seed, checks=checks)
     if as_json:
         print_json(
@@ -96,37 +97,43 @@ def check(
         )
     else:
         show_results(Console(), chosen, results)
-    sys.exit(0 if all(result.passed for result in results) else 1)
+    if any(result.failed for result in results):
+        sys.exit(1)
+    sys.exit(0 if all(result.passed for result in results) else EXIT_INCONCLUSIVE)
 
 
-def _case_at(location: str) -> Case | None:
-    """Return the case at a place, or None for the name or the class of an estimator."""
-    if ":" not in location or inspect.isclass(find_object(location)):
-        return None
-    return Case.load(location)
-
-
-def _check_case(case: Case, gradient: str | None, *, seed: int, as_json: bool) -> NoReturn:
-    """Judge a gradient of a case, or its reverse mode, and end with what was found."""
-    given = None if gradient is None else find_object(gradient)
-    found = gradest.check(case, gradient=given, seed=seed)
-    if as_json:
-        print_json(passed=bool(found), verdict=found.verdict, text=str(found))
-    else:
-        Console().print(Text(str(found)), soft_wrap=True)
-    sys.exit(0 if found else 1)
-
-
-def _estimator(spec: Spec, fields: dict[str, Any]) -> Estimator:
+def _estimator(text: str, fields: dict[str, Any]) -> Estimator:
     """Return what a name with hyper-parameters in brackets, and those of --set, make."""
+    spec = parse_spec(text)
     twice = sorted(set(spec.fields) & set(fields))
     if twice:
         raise InvalidInputError(f"{twice[0]!r} is given in brackets and by --set; keep one")
     return get_estimator(spec.name, **spec.fields, **fields)
 
 
+_MARKS = {(False, False): ("✓", "green"), (True, False): ("✗", "bold red"), (False, True): ("?", "bold yellow")}
+"""By whether a check failed and whether it is inconclusive: its mark, and how that is shown."""
+
+
+def _case_at(location: str) -> Case | None:
+    """Return the case at a place, or None for the name or the class of an estimator."""
+    if ":" not in location or has_fields(location) or inspect.isclass(find_object(location)):
+        return None
+    return Case.load(location)
+
+
+def _check_case(case: Case, gradient: str | None, *, location: str, seed: int, as_json: bool) -> NoReturn:
+    given = None if gradient is None else find_object(gradient)
+    found = gradest.check(case, gradient=given, seed=seed)
+    if as_json:
+        print_json(location=location, passed=bool(found), report=str(found))
+    else:
+        Console().print(Text(str(found)), soft_wrap=True)
+    sys.exit(0 if found else 1)
+
+
 def show_results(console: Console, estimator: Estimator, results: Sequence[CheckResult]) -> None:
-    """Print one line for each check that was made, then the others by name, and the sum."""
+    """Print one line for each check that was made, then the others, each with its reason, and the sum."""
     console.print(f"[bold]{escape(estimator.name)}[/]  {escape(repr(estimator))}", highlight=False)
     changed = statistical_settings(estimator)
     if changed:
@@ -138,17 +145,21 @@ def show_results(console: Console, estimator: Estimator, results: Sequence[Check
     made = [result for result in results if result.applies]
     width = max((len(result.name) for result in made), default=0)
     for result in made:
-        mark, style = ("✓", "green") if result.passed else ("✗", "bold red")
+        mark, style = _MARKS[result.failed, result.inconclusive]
         line = Text.assemble((mark, style), f" {result.name:<{width}}  {result.detail}")
         if result.false_alarm:
             line.append(f"  (false alarm {result.false_alarm:.1g})", style="dim")
         console.print(line, soft_wrap=True)
-    skipped = [result.name for result in results if not result.applies]
+    skipped = [result for result in results if not result.applies]
     if skipped:
-        console.print(f"[dim]- do not apply: {', '.join(skipped)}[/]", highlight=False)
-    failed = sum(not result.passed for result in made)
+        console.print("\ndo not apply:", style="dim")
+        width = max(len(result.name) for result in skipped)
+        for result in skipped:
+            console.print(Text(f"- {result.name:<{width}}  {result.detail}", style="dim"), soft_wrap=True)
+    failed, unsure = (sum(getattr(r, word) for r in made) for word in ("failed", "inconclusive"))
     chance = sum(result.false_alarm for result in made)
     console.print(
-        f"\n{len(made)} checks, {failed} failed; a faultless estimator fails with probability {chance:.1g} at most",
+        f"\n{len(made)} checks, {failed} failed, {unsure} inconclusive; a faultless estimator fails with probability "
+        f"{chance:.1g} at most",
         highlight=False,
     )

@@ -35,19 +35,6 @@ def backends() -> list[Row]:
     return [_row(name, _backend) for name in names("backends")]
 
 
-def rules() -> list[Row]:
-    """Return the functions of users' losses through which derivatives go, on backends that interpret them."""
-    found = []
-    for name in names("backends"):
-        try:
-            functions = get_backend(name).differentiable()
-        except GradestError:  # not installed, which the rows of backends say
-            continue
-        if functions:
-            found.append({"name": name, "functions": list(functions)})
-    return found
-
-
 def problems(plugins: Sequence[str] = ()) -> list[Row]:
     """Return a row for each problem, those of plug-in files behind the registered ones."""
     return [_row(name, _problem) for name in (*names("problems"), *_of_files("problems", plugins))]
@@ -56,6 +43,16 @@ def problems(plugins: Sequence[str] = ()) -> list[Row]:
 def datasets() -> list[Row]:
     """Return a row for each data set."""
     return [{"name": name, "state": state, "error": None} for name, state in available().items()]
+
+
+def rules() -> list[Row]:
+    """Return a row for each backend that interprets users' functions, with those that it has rules for."""
+    found = []
+    for name in names("backends"):
+        row = _row(name, lambda each: {"functions": list(get_backend(each).differentiable())})
+        if row["error"] is None and row["functions"]:  # what is not installed, the table of backends says
+            found.append(row)
+    return found
 
 
 def _row(name: str, describe: Callable[[str], Row]) -> Row:

@@ -18,8 +18,8 @@ from gradest_bench.command.inventory import Row
 from gradest_bench.command.json_output import json_option, print_json
 from gradest_bench.command.terminal import open_console, titled_table, wide_enough
 
-_USUAL = ("estimators", "backends", "problems", "datasets")
-GROUPS = (*_USUAL, "rules")
+DEFAULT_GROUPS = ("estimators", "backends", "problems", "datasets")
+GROUPS = (*DEFAULT_GROUPS, "rules")
 
 plugin_option = click.option(
     "--plugin",
@@ -53,7 +53,7 @@ Examples:
 def list_names(group: str | None, location: str | None, plugins: tuple[str, ...], *, as_json: bool) -> None:
     """List estimators (what each needs, takes and gives), backends, problems, datasets: all of these by default.
 
-    Or the rules by which NumPy functions are differentiated.
+    Rules, the fifth, are those by which NumPy functions are differentiated.
     """
     console = open_console()
     if location is not None:
@@ -61,7 +61,7 @@ def list_names(group: str | None, location: str | None, plugins: tuple[str, ...]
             raise InvalidInputError(f"--for asks which estimators can run on a loss; found {group!r} beside it")
         _list_applicable(console, location, plugins, as_json=as_json)
         return
-    groups = (group,) if group else _USUAL
+    groups = (group,) if group else DEFAULT_GROUPS
     rows = {each: _rows(each, plugins) for each in groups}
     if as_json:
         print_json(**rows, plugins=inventory.plugin_rows(plugins))
@@ -76,9 +76,7 @@ def _rows(group: str, plugins: Sequence[str]) -> list[Row]:
         return inventory.estimators(plugins)
     if group == "problems":
         return inventory.problems(plugins)
-    if group == "rules":
-        return inventory.rules()
-    return inventory.backends() if group == "backends" else inventory.datasets()
+    return {"backends": inventory.backends, "datasets": inventory.datasets, "rules": inventory.rules}[group]()
 
 
 @click.command(
@@ -171,11 +169,11 @@ def _show_datasets(console: Console, rows: Sequence[Row]) -> None:
 
 
 def _show_rules(console: Console, rows: Sequence[Row]) -> None:
+    """Print the functions of users' losses through which derivatives go on backends that interpret them."""
     for row in rows:
-        found = row["functions"]
-        title = f"rules of differentiation on {row['name']}: {len(found)} functions"
+        title = f"rules of differentiation on {row['name']}: {len(row['functions'])} functions"
         console.print(title, style="bold", highlight=False, markup=False)
-        console.print(Padding(Text("\n".join(found)), (0, 0, 0, 2)))
+        console.print(Padding(Text("\n".join(row["functions"])), (0, 0, 0, 2)))
 
 
 _VIEWS: dict[str, Any] = {
