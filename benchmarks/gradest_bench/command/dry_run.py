@@ -41,8 +41,9 @@ class Expectation:
 
 def expectation(cells: Sequence[Cell]) -> Expectation:
     """Return how long cells may take, by what their suite says and by earlier runs."""
-    least = sum(cell.budget.minimum_seconds for cell in cells if "time" in cell.measure)
-    most = sum(cell.budget.timeout_seconds for cell in cells)
+    timed = [cell for cell in cells if "time" in cell.measure]
+    least = sum(cell.budget.starts * cell.budget.minimum_seconds for cell in timed)
+    most = sum((cell.budget.starts if "time" in cell.measure else 1) * cell.budget.timeout_seconds for cell in cells)
     keys = {cell.key for cell in cells}
     for folder in runs():
         try:

@@ -18,6 +18,7 @@ from gradest import Estimator, GradestError, Problem, __version__, get_backend, 
 from gradest.backend import Backend
 from gradest.datasets import available
 from gradest.registry import broken_plugins, entry_points, find_class, plugin_classes
+from gradest_bench.worker.trial import require_loadable
 
 Row = dict[str, Any]
 
@@ -134,6 +135,7 @@ def plugin_rows(files: Sequence[str] = ()) -> list[Row]:
 
 def _file_rows(file: str) -> list[Row]:
     try:
+        require_loadable(file)  # a segfault or a hang is one line too
         found = [(group, name) for group, kind in KINDS.items() for name in plugin_classes(file, kind)]
     except (Exception, SystemExit) as error:  # noqa: BLE001  # as above
         return [{"group": "", "name": file, "from": "file", "location": file, "error": _said(error)}]

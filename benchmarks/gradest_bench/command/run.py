@@ -32,7 +32,7 @@ from gradest_bench.suite.scaling import repeated, scaled, text_as_run
 from gradest_bench.suite.schema import Suite, parse_suite, shipped_suites, suite_folder, suite_text
 from gradest_bench.suite.selection import chosen_cells, plugin_specs, split_choice
 from gradest_bench.worker.launch import Launch, require_interpreters
-from gradest_bench.worker.trial import check_names
+from gradest_bench.worker.trial import check_names, require_loadable
 
 _MANY_CELLS = 120
 """A run of more cells is shown by its outcomes alone: its tables would scroll away, and the report has them."""
@@ -122,6 +122,8 @@ def run(
     patterns, added = split_choice(parsed, estimators)
     own = list(patterns)
     if plugins:
+        for file in plugins:
+            require_loadable(file)
         added += plugin_specs(plugins)
         own = own or ["*"]  # beside the suite, unless some of it was chosen
     parsed = extended(parsed, added)
