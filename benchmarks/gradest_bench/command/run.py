@@ -27,7 +27,7 @@ from gradest_bench.run.executors import open_executor
 from gradest_bench.run.stopping import stoppable
 from gradest_bench.run.sweep import Sweep
 from gradest_bench.suite.additions import extended, text_with
-from gradest_bench.suite.cells import Cell
+from gradest_bench.suite.cells import Cell, Spec
 from gradest_bench.suite.scaling import repeated, scaled, text_as_run
 from gradest_bench.suite.schema import Suite, parse_suite, shipped_suites, suite_folder, suite_text
 from gradest_bench.suite.selection import chosen_cells, plugin_specs, split_choice
@@ -119,13 +119,7 @@ def run(
     """
     text = suite_text(suite)
     parsed = parse_suite(text, origin=suite)
-    patterns, added = split_choice(parsed, estimators)
-    own = list(patterns)
-    if plugins:
-        for file in plugins:
-            require_loadable(file)
-        added += plugin_specs(plugins)
-        own = own or ["*"]  # beside the suite, unless some of it was chosen
+    own, added = _chosen(parsed, estimators, plugins)
     parsed = extended(parsed, added)
     check_names(parsed, suite_folder(suite))
     parsed = scaled(parsed, budget)
@@ -142,6 +136,17 @@ def run(
     folder = _folder(parsed.name, as_run, out, resume=resume)
     request = _Request(parsed, as_run, cells, folder, interpreters, threads, suite_folder(suite))
     context.exit(_execute(request, executor, open_console()))
+
+
+def _chosen(suite: Suite, estimators: Sequence[str], plugins: Sequence[str]) -> tuple[list[str], list[Spec]]:
+    """Return the patterns that choose among a suite's estimators, and what is added to it; plug-ins are executed."""
+    patterns, added = split_choice(suite, estimators)
+    if not plugins:
+        return list(patterns), added
+    for file in plugins:
+        require_loadable(file)
+    # beside the suite, unless some of it was chosen
+    return list(patterns) or ["*"], [*added, *plugin_specs(plugins)]
 
 
 def _folder(name: str, as_run: str, out: Path | None, *, resume: bool) -> Path:
