@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradest_numpy import NumpyBackend
+from gradest import Backend, Operations
 from gradest_numpy.operations import NumpyOperations
 
 
@@ -67,17 +67,17 @@ def _narrow(found: Any) -> Any:
     return found.view(NarrowArray) if isinstance(found, np.ndarray) else np.asarray(found).view(NarrowArray)
 
 
-class NarrowBackend(NumpyBackend):
+class NarrowBackend(Backend):
     """The least that a backend may be."""
 
     name = "narrow"
-    dtypes = ("float32",)  # type: ignore[assignment]  # fewer than the backend has
-    kernels = ("portable",)  # type: ignore[assignment]  # fewer than the backend has
-    native = frozenset()
-    survives_fork = False
+    dtypes = ("float32",)
 
     def __init__(self) -> None:
-        self._operations = {"portable": NarrowOperations()}
+        self._operations = NarrowOperations()
+
+    def operations(self, kernel: str = "portable") -> Operations:
+        return self._operations
 
     def array(self, values: Any, *, dtype: str, device: str | None = None, copy: bool = True) -> Any:
         if dtype not in self.dtypes:
