@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 from click.testing import CliRunner, Result
-from support.bench_runs import QUICK_BUDGET, faults_on_path, faulty_suite
+from support.bench_runs import QUICK_BUDGET, faulty_suite
 
 from gradest.measurement.outcome import Outcome
 from gradest_bench.command import terminal
@@ -21,8 +21,6 @@ from gradest_bench.results.folders import new_folder
 from gradest_bench.results.loading import load
 from gradest_bench.results.outcomes import EXIT_CODES, EXIT_NOTHING, EXIT_STORAGE, exit_code
 from gradest_bench.suite.schema import Expected
-
-__all__ = ["faults_on_path"]
 
 
 def gradest(*arguments: object) -> Result:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.bench_runs import ROOTS, Silent, faults_on_path, lasting, run_suite
+from support.bench_runs import ROOTS, Silent, lasting, run_suite
 
 from gradest.errors import InvalidInputError
 from gradest.measurement.outcome import Outcome
@@ -22,8 +22,6 @@ from gradest_bench.run.sweep import Sweep
 from gradest_bench.suite.cells import expand
 from gradest_bench.suite.schema import parse_suite
 from gradest_bench.worker.launch import Launch
-
-__all__ = ["faults_on_path"]
 
 SUITE = """
 name = "sizes"

@@ -7,7 +7,7 @@ import statistics
 from pathlib import Path
 
 import pytest
-from support.bench_runs import faults_on_path, faulty_suite, run_suite
+from support.bench_runs import faulty_suite, run_suite
 
 import gradest
 import gradest_bench
@@ -16,8 +16,6 @@ from gradest_bench.results.export import export
 from gradest_bench.results.files import StorageError
 from gradest_bench.results.loading import Run
 from gradest_bench.results.records import number
-
-__all__ = ["faults_on_path"]
 
 
 @pytest.fixture(scope="module")

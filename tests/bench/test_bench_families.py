@@ -5,12 +5,10 @@ from pathlib import Path
 import psutil
 import pytest
 from support.bench_families import MARKER
-from support.bench_runs import QUICK_BUDGET, faults_on_path, run_suite
+from support.bench_runs import QUICK_BUDGET, run_suite
 
 from gradest.measurement.outcome import Outcome
 from gradest_bench.results.records import Record
-
-__all__ = ["faults_on_path"]
 
 
 def suite(*estimators: str, budget: str = QUICK_BUDGET) -> str:

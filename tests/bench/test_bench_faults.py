@@ -4,15 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.bench_runs import faults_on_path, faulty_suite, run_suite
+from support.bench_runs import faulty_suite, run_suite
 
 from gradest.measurement.outcome import Outcome
 from gradest_bench.results.records import Record
 from gradest_bench.results.store import latest, read_records
 from gradest_bench.results.verdict import AGREES, WRONG, verdict
 from gradest_bench.worker.process import Limits, WorkerProcess
-
-__all__ = ["faults_on_path"]
 
 LIMITED = """
 [budget]

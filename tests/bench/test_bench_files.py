@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from support.bench_runs import faults_on_path, faulty_suite, run_suite
+from support.bench_runs import faulty_suite, run_suite
 
 from gradest_bench.command.main import main
 from gradest_bench.results.export import csv_value
@@ -17,8 +17,6 @@ from gradest_bench.results.files import StorageError, replace_text, replacing
 from gradest_bench.results.store import LOGS, Store
 from gradest_bench.worker.launch import Launch, log_name
 from gradest_bench.worker.pool import WorkerPool
-
-__all__ = ["faults_on_path"]
 
 
 def gradest(*arguments: object) -> Result:

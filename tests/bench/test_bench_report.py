@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.bench_runs import faults_on_path, faulty_suite, run_suite
+from support.bench_runs import faulty_suite, run_suite
 
 from gradest_bench.report.figures import figures_of
 from gradest_bench.report.page import report_html
 from gradest_bench.report.paper import write_figures
 from gradest_bench.results.loading import Run, load
 from gradest_bench.results.store import Store
-
-__all__ = ["faults_on_path"]
 
 SUITE = """
 name = "small"

@@ -12,14 +12,12 @@ from typing import Any
 
 import psutil
 import pytest
-from support.bench_runs import ROOTS, Silent, faults_on_path, faulty_suite, lasting, run_suite
+from support.bench_runs import ROOTS, Silent, faulty_suite, lasting, run_suite
 
 from gradest.measurement.outcome import Outcome
 from gradest_bench.results.outcomes import CellError
 from gradest_bench.results.store import RESULTS, read_records
 from gradest_bench.run.sweep import Sweep
-
-__all__ = ["faults_on_path"]
 
 COMMAND = "from gradest_bench.command.main import main; main()"
 SUITE = faulty_suite("none", "double", "print", "nan", "unsupported", size=4)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from scipy import stats
-from support.bench_runs import faults_on_path
 
 import gradest
 from gradest.measurement.accuracy import accuracy_of_replicates
@@ -22,8 +21,6 @@ from gradest_bench.results.scale_test import AGREES, TOO_FEW_SEEDS, WRONG, judge
 from gradest_bench.results.verdict import FALSE_WRONG
 from gradest_bench.suite.scaling import scaled
 from gradest_bench.suite.schema import parse_suite
-
-__all__ = ["faults_on_path"]
 
 CELLS, RUNS = 24, 40
 TAIL = FALSE_WRONG / (2 * CELLS)

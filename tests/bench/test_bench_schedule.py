@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from support.bench_runs import faults_on_path, faulty_suite, run_suite
+from support.bench_runs import faulty_suite, run_suite
 
 from gradest.measurement.outcome import Outcome
 from gradest_bench.results.outcomes import CellError
@@ -16,8 +16,6 @@ from gradest_bench.run.sweep import Sweep
 from gradest_bench.suite.cells import Cell, expand
 from gradest_bench.suite.schema import parse_suite
 from gradest_bench.worker.pool import WorkerPool
-
-__all__ = ["faults_on_path"]
 
 SIZES = [9, 3, 27]
 TEXT = faulty_suite("none", "double", "nan").replace("fields = { size = 3 }", f"vary = {{ size = {SIZES} }}")

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from support.bench_runs import faults_on_path, faulty_suite, run_suite
+from support.bench_runs import faulty_suite, run_suite
 
 from gradest.errors import InvalidInputError
 from gradest_bench.results.files import StorageError
@@ -18,8 +18,6 @@ from gradest_bench.results.records import Record, number, plain
 from gradest_bench.results.store import RESULTS, LockedError, Store, read_records
 from gradest_bench.suite.cells import expand
 from gradest_bench.suite.schema import parse_suite
-
-__all__ = ["faults_on_path"]
 
 
 def record(**changes: Any) -> Record:

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from support.bench_runs import faults_on_path, run_suite
+from support.bench_runs import run_suite
 
 from gradest import get_problem
 from gradest.measurement.smoothed import smoothed_reference
@@ -14,8 +14,6 @@ from gradest_bench.results.loading import flat_row
 from gradest_bench.results.records import Record
 from gradest_bench.results.verdict import AGREES, UNJUDGED, WRONG, verdict, verdicts
 from gradest_bench.worker.identity import matrix_product_flops
-
-__all__ = ["faults_on_path"]
 
 SUITE = """
 name = "stochastic"

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import psutil
 import pytest
-from support.bench_runs import faults_on_path, faulty_suite, run_suite
+from support.bench_runs import faulty_suite, run_suite
 
 from gradest.measurement.outcome import Outcome
 from gradest_bench.results.outcomes import CellError
@@ -23,8 +23,6 @@ from gradest_bench.worker.environment import THREAD_VARIABLES, blas_warnings
 from gradest_bench.worker.launch import Launch
 from gradest_bench.worker.pool import WorkerPool
 from gradest_bench.worker.process import Limits, WorkerProcess
-
-__all__ = ["faults_on_path"]
 
 LIMITS = Limits.of(600)
 

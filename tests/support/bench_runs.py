@@ -1,11 +1,8 @@
 """How the tests of the harness run small suites; it checks nothing itself."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from gradest_bench.results.records import Record
 from gradest_bench.results.store import Store
@@ -34,13 +31,6 @@ class Silent:
 
     def finished(self, record: Record) -> None:
         self.ended.append(record.key)
-
-
-@pytest.fixture(autouse=True)
-def faults_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let workers import `bench_faults`."""
-    paths = [str(TESTS), os.environ.get("PYTHONPATH", "")]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in paths if path))
 
 
 def faulty_suite(*faults: str, size: int = 3, more: str = "", budget: str = QUICK_BUDGET) -> str:
