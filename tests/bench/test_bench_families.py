@@ -1,5 +1,8 @@
 """Children of a worker: none answers in its place, none outlives its run, and limits see what they hold."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -91,3 +94,23 @@ def test_the_memory_of_children_counts(tmp_path: Path) -> None:
     found = run_suite(suite('large: how = "start-large", at = 2', budget=limited), tmp_path)
     assert found["large"].outcome == Outcome.OUT_OF_MEMORY, found["large"].reason
     assert left_over() == []
+
+
+SLOW_CHILD = """
+import os, time
+from gradest_bench.worker.forks import ForkWatch
+
+def call():
+    if not os.fork():
+        time.sleep(0.05)  # its parent has returned by then, and waits for it
+
+watch = ForkWatch()
+print([watch.came_back(call)[1] for _ in range(5)])
+"""
+
+
+def test_a_child_that_comes_back_after_its_parent_is_told_of() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", SLOW_CHILD]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.strip() == str([True] * 5)

@@ -63,13 +63,13 @@ class ForkWatch:
         return result, told
 
     def _await_new_children(self, until: float) -> bool:
-        children = living_children()
-        while children - self._known and time.monotonic() < until:
-            if self._told(0.01):
-                break
-            children = living_children()
-        self._known = children
-        return self._told(0.0)
+        told = self._told(0.0)
+        self._known, known = living_children(), self._known
+        while not told and self._known - known and time.monotonic() < until:
+            told = self._told(0.01)
+            self._known = living_children()
+        # a child that was seen to be gone may have told between the last look at the pipe and the one at the processes
+        return told or self._told(0.0)
 
     def _told(self, seconds: float) -> bool:
         if not select.select([self._notices], [], [], seconds)[0]:
