@@ -74,6 +74,12 @@ def test_every_estimator_gives_on_a_gpu_what_it_gives_on_numpy(backend: str, dev
     assert {objective.backend.device(leaf) for leaf in estimate.gradient.values()} == {device}
 
 
+@ON_GPUS
+@pytest.mark.parametrize(("backend", "device"), [place for place in GPUS if place[1].endswith(":0")])
+def test_the_kind_of_a_device_alone_is_the_first_of_its_kind(backend: str, device: str) -> None:
+    assert bind(get_problem("cubic-graph"), backend=backend, device=device.partition(":")[0]).device == device
+
+
 METHODS = ("reverse", "forward", "fd-central", "spsa", "es", "es-low-rank", "forward-gradient")
 
 
