@@ -1,4 +1,4 @@
-"""The example plug-in, installed as a third party would install it, is found by name and passes every check."""
+"""The example plug-ins, installed as a third party would install them, are found by name and pass every check."""
 
 import os
 import shutil
@@ -24,21 +24,53 @@ print(sum(result.applies for result in results))
 """
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder with the plug-in installed in it."""
-    folder = tmp_path_factory.mktemp("plugin")
-    source = shutil.copytree(ROOT / "examples" / "plugin_estimator", folder / "source")
+BACKEND = """
+import gradest
+from gradest.registry import broken_plugins
+from gradest.testing import check_backend, raise_on_failure
+
+assert "autograd" in gradest.names("backends")
+assert "backends/autograd" not in broken_plugins()
+results = check_backend("autograd")
+raise_on_failure(results)
+
+import autograd.numpy as anp
+import numpy as np
+
+x, start = np.random.default_rng(0).standard_normal((5, 3)), {"w": np.array([0.1, -0.2, 0.3])}
+delta = 2 * np.tanh(x @ start["w"]) / np.cosh(x @ start["w"]) ** 2
+for method in ("reverse", "forward", "complex-step"):
+    try:
+        gradient = gradest.grad(lambda p, x: anp.sum(anp.tanh(x @ p["w"]) ** 2), method=method, backend="autograd")
+        found = gradient(start, x)
+        np.testing.assert_allclose(found["w"], x.T @ delta, rtol=1e-13)
+    except gradest.UnsupportedError:
+        assert method == "complex-step"
+print(sum(result.applies for result in results))
+"""
+
+
+def installed(folder: Path, name: str) -> Path:
+    """Return a folder with a package of `examples` installed in it."""
+    source = shutil.copytree(ROOT / "examples" / name, folder / "source", ignore=shutil.ignore_patterns("__pycache__"))
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     subprocess.run([*command, "--target", str(folder / "site"), str(source)], check=True)
     return folder / "site"
 
 
-@pytest.mark.parametrize("backend", ["torch"])
-def test_an_installed_plugin_is_found_and_passes_every_check(site: Path, backend: str) -> None:
-    paths = os.pathsep.join(map(str, (site, ROOT, ROOT / "backends")))
-    environment = {**os.environ, "PYTHONPATH": paths}
-    command = [sys.executable, "-c", SCRIPT, backend]
+def said(script: str, site: Path, *arguments: str) -> str:
+    """Return what a script prints where the package and this checkout are on the path."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (site, ROOT, ROOT / "backends")))}
+    command = [sys.executable, "-c", script, *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= 10
+    return done.stdout
+
+
+def test_an_installed_estimator_is_found_and_passes_every_check(tmp_path: Path) -> None:
+    assert int(said(SCRIPT, installed(tmp_path, "plugin_estimator"), "torch")) >= 10
+
+
+def test_an_installed_backend_is_found_passes_every_check_and_differentiates(tmp_path: Path) -> None:
+    pytest.importorskip("autograd", reason="HIPS Autograd is not installed")
+    assert int(said(BACKEND, installed(tmp_path, "plugin_backend"))) >= 9

@@ -1,9 +1,9 @@
-"""Runs `gradest check`: an estimator against contract and theory, or the gradient of a case of the user's own."""
+"""Runs `gradest check`: an estimator, a backend or a problem against its contract, or the gradient of a user's case."""
 
 import dataclasses
 import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import click
@@ -16,10 +16,16 @@ from gradest import Case, Estimator, InvalidInputError, get_estimator, names
 from gradest.registry import find_object
 from gradest.testing import CHECKS, CheckResult, check_estimator
 from gradest.testing.subject import statistical_settings
+from gradest_bench.command.check_plugin import KINDS, check_kind, made
 from gradest_bench.command.json_output import json_option, print_json
 from gradest_bench.command.options import CsvOption, Suggested, complete_field, parse_fields
 from gradest_bench.suite.spec_text import has_fields, parse_spec
 from gradest_bench.worker.trial import require_loadable
+
+
+def _names_of_kinds() -> tuple[str, ...]:
+    return tuple(name for kind in KINDS for name in names(f"{kind}s"))
+
 
 EXIT_INCONCLUSIVE = 3
 """As `gradest bench compare` has it for what cannot be told."""
@@ -35,14 +41,17 @@ Examples:
   gradest check my_package.my_module:MyEstimator      a class that can be imported
   gradest check my_estimator.py:MyEstimator           a class in a file
   gradest check 'my_estimator.py:MyEstimator(steps=3)' --json
+  gradest check backend torch                         arrays, operations, what is native, that every estimator runs
+  gradest check problem my_problem.py:Mine            axes of populations, the closed form, agreement of backends
   gradest check my_file.py:case                       a gradest.Case or (loss, params, *args): is its gradient right?
   gradest check my_file.py:case --gradient my_file.py:my_gradient"""
 )
 @click.argument(
     "estimator",
-    metavar="NAME|module:Class|path.py:Class|path.py:case",
-    type=Suggested(lambda: names("estimators"), paths="file"),
+    metavar="[backend|estimator|problem] NAME|module:Class|path.py:Class|path.py:case",
+    type=Suggested(lambda: (*KINDS, *names("estimators")), paths="file"),
 )
+@click.argument("name", required=False, metavar="", type=Suggested(_names_of_kinds, paths="file"))
 @click.option("--gradient", metavar="path.py:name", help="Of a case: arrays or a function; by default reverse mode.")
 @click.option(
     "--set",
@@ -65,6 +74,7 @@ Examples:
 @json_option
 def check(
     estimator: str,
+    name: str | None,
     gradient: str | None,
     fields: tuple[str, ...],
     backends: tuple[str, ...],
@@ -76,30 +86,52 @@ def check(
 ) -> None:
     """Check an estimator: contract, cost, seeds, accuracy, scale, variance; or the gradient of a loss of your own.
 
-    A module or a file that is named is executed. Exit code 1 where a check fails, or where it cannot be told whether a
-    gradient is right; 3 where no check of an estimator fails and one is inconclusive: it was made, and sees too little.
+    A backend or a problem is checked where that word comes first. A module or a file that is named is executed. Exit
+    code 1 where a check fails, or where it cannot be told whether a gradient is right; 3 where no check of an estimator
+    fails and one is inconclusive: it was made, and sees too little.
     """
+    kind = _kind(estimator, name)
+    estimator = estimator if name is None else name
     require_loadable(parse_spec(estimator).name)
+    if kind in ("backend", "problem"):
+        spec = parse_spec(estimator)
+        heading, results = check_kind(kind, spec.name, {**spec.fields, **parse_fields(fields)}, backends)
+        _finish(heading, results, as_json=as_json, kind=kind)
     case = _case_at(estimator)
     if case is not None:
         _check_case(case, gradient, location=estimator, seed=seed, as_json=as_json)
     if gradient is not None:
         raise InvalidInputError(f"--gradient is for a case; {estimator!r} is an estimator")
-    chosen = _estimator(estimator, parse_fields(fields))
+    chosen, made_or_not = made(lambda: _estimator(estimator, parse_fields(fields)))
+    if chosen is None:
+        _finish(estimator, [made_or_not], as_json=as_json, estimator=estimator)
     results = check_estimator(chosen, backends=backends, false_alarm=false_alarm, seed=seed, checks=checks)
-    if as_json:
-        print_json(
-            estimator=chosen.name,
-            repr=repr(chosen),
-            settings={name: repr(value) for name, value in statistical_settings(chosen).items()},
-            passed=all(result.passed for result in results),
-            checks=[dataclasses.asdict(result) for result in results],
+    settings = {field: repr(value) for field, value in statistical_settings(chosen).items()}
+    about: dict[str, Any] = {"estimator": chosen.name, "repr": repr(chosen), "settings": settings}
+    _finish(f"{chosen.name}  {chosen!r}", results, as_json=as_json, **about)
+
+
+def _kind(first: str, name: str | None) -> str:
+    """Return the kind of thing that is checked, by the first of two words."""
+    if name is not None and first not in KINDS:
+        raise InvalidInputError(
+            f"one name, or one of {', '.join(KINDS)} and a name, was asked for; found {first!r} and {name!r}"
         )
+    if name is None and first in KINDS:
+        raise InvalidInputError(f"a name was asked for after {first!r}; 'gradest list {first}s' prints those there are")
+    return "estimator" if name is None else first
+
+
+def _finish(heading: str, results: Sequence[CheckResult], *, as_json: bool, **about: Any) -> NoReturn:
+    """Print results, and end with the exit code that they come to."""
+    passed = all(result.passed for result in results)
+    if as_json:
+        print_json(**about, passed=passed, checks=[dataclasses.asdict(result) for result in results])
     else:
-        show_results(Console(), chosen, results)
+        show_results(Console(), heading, results, settings=about.get("settings", {}))
     if any(result.failed for result in results):
         sys.exit(1)
-    sys.exit(0 if all(result.passed for result in results) else EXIT_INCONCLUSIVE)
+    sys.exit(0 if passed else EXIT_INCONCLUSIVE)
 
 
 def _estimator(text: str, fields: dict[str, Any]) -> Estimator:
@@ -132,19 +164,21 @@ def _check_case(case: Case, gradient: str | None, *, location: str, seed: int, a
     sys.exit(0 if found else 1)
 
 
-def show_results(console: Console, estimator: Estimator, results: Sequence[CheckResult]) -> None:
+def show_results(
+    console: Console, heading: str, results: Sequence[CheckResult], *, settings: Mapping[str, str]
+) -> None:
     """Print one line for each check that was made, then the others, each with its reason, and the sum."""
-    console.print(f"[bold]{escape(estimator.name)}[/]  {escape(repr(estimator))}", highlight=False)
-    changed = statistical_settings(estimator)
-    if changed:
-        settings = ", ".join(f"{name}={value!r}" for name, value in changed.items())
+    name, _, more = heading.partition("  ")
+    console.print(f"[bold]{escape(name)}[/]  {escape(more)}", highlight=False)
+    if settings:
+        changed = ", ".join(f"{field}={value}" for field, value in settings.items())
         console.print(
-            f"checks of means and variances run it with {settings}", style="dim", markup=False, highlight=False
+            f"checks of means and variances run it with {changed}", style="dim", markup=False, highlight=False
         )
     console.print()
-    made = [result for result in results if result.applies]
-    width = max((len(result.name) for result in made), default=0)
-    for result in made:
+    carried_out = [result for result in results if result.applies]
+    width = max((len(result.name) for result in carried_out), default=0)
+    for result in carried_out:
         mark, style = _MARKS[result.failed, result.inconclusive]
         line = Text.assemble((mark, style), f" {result.name:<{width}}  {result.detail}")
         if result.false_alarm:
@@ -156,10 +190,8 @@ def show_results(console: Console, estimator: Estimator, results: Sequence[Check
         width = max(len(result.name) for result in skipped)
         for result in skipped:
             console.print(Text(f"- {result.name:<{width}}  {result.detail}", style="dim"), soft_wrap=True)
-    failed, unsure = (sum(getattr(r, word) for r in made) for word in ("failed", "inconclusive"))
-    chance = sum(result.false_alarm for result in made)
-    console.print(
-        f"\n{len(made)} checks, {failed} failed, {unsure} inconclusive; a faultless estimator fails with probability "
-        f"{chance:.1g} at most",
-        highlight=False,
-    )
+    failed, unsure = (sum(getattr(r, word) for r in carried_out) for word in ("failed", "inconclusive"))
+    chance = sum(result.false_alarm for result in carried_out)
+    sum_of_all = f"\n{len(carried_out)} checks, {failed} failed, {unsure} inconclusive"
+    told = f"; a faultless estimator fails with probability {chance:.1g} at most" if chance else ""
+    console.print(sum_of_all + told, highlight=False)

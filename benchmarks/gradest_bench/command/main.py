@@ -1,4 +1,4 @@
-"""Reads the command line: `gradest compare`, `list`, `doctor`, `check`, `bench`.
+"""Reads the command line: `gradest compare`, `list`, `doctor`, `check`, `new`, `bench`.
 
 This module parses, calls and prints; it computes nothing.
 """
@@ -11,6 +11,7 @@ from gradest_bench.command.check import check
 from gradest_bench.command.compare import compare
 from gradest_bench.command.group import Group
 from gradest_bench.command.listing import doctor, list_names
+from gradest_bench.command.new import new
 
 
 @click.group(
@@ -34,7 +35,7 @@ def main() -> None:
     """Compare gradient estimators: which gradient, how right, at what cost."""
 
 
-for command in (bench, check, compare, doctor, list_names):
+for command in (bench, check, compare, doctor, list_names, new):
     main.add_command(command)
 
 if __name__ == "__main__":  # python -m gradest_bench.command.main, where no `gradest` is on the path

@@ -1,0 +1,142 @@
+"""What `gradest new` writes is a working plug-in of its kind, and a mistake in it is found with its cause."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gradest_bench.command.main import main
+from gradest_bench.command.new import KINDS, identifiers, package
+
+MUTANTS = {
+    ("estimator", "scale"): ("slope = (ahead - behind) / (2 * self.sigma", "slope = (ahead - behind) / (2"),
+    ("estimator", "cost"): ("Cost(values=2 * self.num_samples)", "Cost(values=self.num_samples)"),
+    ("estimator", "seeds"): ("root_key(rng)", "root_key(int(rng) & 0xFFFF if isinstance(rng, int) else rng)"),
+    ("problem", "closed form"): ("weights = -ops.sigmoid", "weights = ops.sigmoid"),
+    ("problem", "population"): ("ops.mean(ops.softplus(-margins), axis=(-1, -2))", "ops.mean(ops.softplus(-margins))"),
+    ("problem", "arrays"): ("default_rng([self.seed, 1])", "default_rng()"),
+    ("backend", "operations"): (
+        "(framework.exp, framework.log, framework.expm1",
+        "(framework.exp, framework.log, framework.exp",
+    ),
+    ("backend", "aliasing"): (
+        "framework.array(values, dtype=dtype, copy=True)",
+        "framework.asarray(values, dtype=dtype)",
+    ),
+    ("backend", "round trip"): (
+        "return np.array(array, copy=True)",
+        "return np.array(array, copy=True).astype(np.float32)",
+    ),
+    ("backend", "declaration"): (
+        "native: frozenset[str] = frozenset()",
+        'native: frozenset[str] = frozenset({"vmap"})',
+    ),
+}
+"""The check that finds it, by kind: what is replaced, and by what."""
+
+
+def gradest(*arguments: object) -> Result:
+    return CliRunner().invoke(main, list(map(str, arguments)))
+
+
+def written(folder: Path, kind: str, *, change: tuple[str, str] | None = None) -> str:
+    """Write the module of a plug-in, changed or not, and return where its class is."""
+    name = f"my-{kind}"
+    module, cls = identifiers(name)
+    text = package(kind, name)[f"{module}.py"]
+    if change is not None:
+        assert change[0] in text
+        text = text.replace(*change)
+    file = folder / f"{module}.py"
+    file.write_text(text, encoding="utf-8")
+    return f"{file}:{cls}"
+
+
+def findings(kind: str, location: str) -> dict[str, dict[str, Any]]:
+    said = json.loads(gradest("check", kind, location, "--json").stdout)
+    return {check["name"]: check for check in said["checks"]}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_written_passes_every_check_of_its_kind(kind: str, tmp_path: Path) -> None:
+    found = findings(kind, written(tmp_path, kind))
+    assert [check for check in found.values() if not check["passed"]] == []
+    assert sum(check["applies"] for check in found.values()) >= 5
+    assert all(check["detail"] for check in found.values())
+
+
+@pytest.mark.parametrize(("kind", "check"), MUTANTS)
+def test_a_mistake_is_found_by_the_check_that_is_for_it(kind: str, check: str, tmp_path: Path) -> None:
+    found = findings(kind, written(tmp_path, kind, change=MUTANTS[kind, check]))
+    assert not found[check]["passed"], found[check]
+
+
+def test_a_forgotten_division_by_sigma_is_told_by_its_name(tmp_path: Path) -> None:
+    result = gradest("check", "estimator", written(tmp_path, "estimator", change=MUTANTS["estimator", "scale"]))
+    assert result.exit_code == 1
+    assert "sigma" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [("backend", "    def owns("), ("estimator", "    def cost("), ("problem", "    def parameters(")],
+)
+def test_a_half_written_class_is_a_finding(kind: str, method: str, tmp_path: Path) -> None:
+    location = written(tmp_path, kind, change=(method, "    def not_yet("))
+    found = gradest("check", kind, location)
+    assert found.exit_code == 1
+    assert "construction" in found.stdout
+    assert method.removeprefix("    def ").rstrip("(") in " ".join(found.stdout.split())
+
+
+def test_the_package_tests_itself_as_it_stands(tmp_path: Path) -> None:
+    result = gradest("new", "problem", "small-sum", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ".", "-c", os.devnull]
+    done = subprocess.run(
+        command, cwd=tmp_path / "small-sum", env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_module_can_be_typed_and_run(kind: str, tmp_path: Path) -> None:
+    file, _, cls = written(tmp_path, kind).rpartition(":")
+    spec = importlib.util.spec_from_file_location("written", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert getattr(module, cls).__doc__
+
+
+@pytest.mark.parametrize("name", ["es", "Two", "two_sided", "../two", "2-two", ""])
+def test_a_name_that_cannot_be_or_is_taken_is_refused(name: str, tmp_path: Path) -> None:
+    result = gradest("new", "estimator", name, "--out", tmp_path)
+    assert result.exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_written_over(tmp_path: Path) -> None:
+    for exit_code in (0, 74):
+        result = gradest("new", "estimator", "mine", "--out", tmp_path)
+        assert result.exit_code == exit_code, result.output
+    assert "is there already" in result.output
+
+
+@pytest.mark.parametrize("words", [("backend",), ("es", "spsa"), ("problem", "es"), ("backend", "no-such")])
+def test_words_that_name_nothing_are_refused(words: tuple[str, ...]) -> None:
+    assert gradest("check", *words).exit_code == 2
+
+
+def test_registered_ones_are_checked_by_name() -> None:
+    assert set(findings("backend", "numpy")) >= {"round trip", "operations", "estimators"}
+    assert set(findings("problem", "quadratic")) >= {"population", "losses"}
