@@ -4,11 +4,13 @@ A file is looked for beside the suite that names it, and then in the working dir
 results and no process.
 """
 
+import inspect
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from gradest import Estimator, Problem, get_estimator, get_problem
+from gradest import Case, Estimator, Problem, get_estimator, get_problem
+from gradest.registry import find_object
 from gradest_bench.suite.cells import Spec
 from gradest_bench.suite.spec_text import parse_spec
 
@@ -19,6 +21,23 @@ def located(name: str, folder: Path | None) -> str:
     if folder is None or not place.endswith(".py") or not (folder / place).is_file():
         return name
     return f"{folder / place}{colon}{attribute}"
+
+
+def loss_at(location: str) -> Problem | Case:
+    """Return the loss at "module:name" or "path/file.py:name": a problem, or a case of a user's own.
+
+    The name is that of a `Problem` or of a class of them, which is made with its defaults, or what `gradest.Case.load`
+    takes.
+
+    Raises
+    ------
+    InvalidInputError
+        It cannot be imported, or is none of these.
+    """
+    found = find_object(location)
+    if inspect.isclass(found) and issubclass(found, Problem):
+        found = found()
+    return found if isinstance(found, Problem) else Case.load(location)
 
 
 def make_problem(spec: Spec, folder: Path | None = None) -> Problem:
