@@ -193,6 +193,10 @@ class Backend(ABC):
         """Return the trainable parameters of a model by name, as arrays outside any graph."""
         raise UnsupportedError(f"backend {self.name!r} has no model objects; pass a pytree of arrays")
 
+    def model_constants(self, model: object) -> dict[str, Array]:
+        """Return the arrays of a model that are not trained, by name: running means, frozen weights."""
+        return {}
+
     def model_in_dtype(self, model: object, dtype: str) -> object | None:
         """Return a copy of a model that computes in another dtype, buffers included; None where there is no such copy.
 

@@ -39,6 +39,11 @@ def trainable_parameters(block: Any) -> dict[str, Array]:
     return found
 
 
+def constants(block: Any) -> dict[str, Array]:
+    """Return the parameters without a gradient by their place: running means, frozen weights."""
+    return {n: p.data().as_np_ndarray() for n, p in _initialised(block).items() if p.grad_req == "null"}
+
+
 def bind(f: Callable[..., Array], block: Any) -> Callable[..., Array]:
     """Return `f(block, *args)` as a pure function `(parameters, *args)`; the block is left as it was.
 

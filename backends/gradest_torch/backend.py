@@ -274,6 +274,10 @@ class TorchBackend(Backend):
     def model_parameters(self, model: nn.Module) -> dict[str, Tensor]:
         return module.trainable_parameters(model)
 
+    def model_constants(self, model: nn.Module) -> dict[str, Tensor]:
+        frozen = {name: p.detach() for name, p in model.named_parameters() if not p.requires_grad}
+        return {**frozen, **dict(model.named_buffers())}
+
     def model_in_dtype(self, model: nn.Module, dtype: str) -> nn.Module:
         # Buffers too: batch normalisation refuses running means of another dtype than its input.
         return copy.deepcopy(model).to(dtype=getattr(torch, dtype))

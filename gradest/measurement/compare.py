@@ -212,23 +212,8 @@ def _on_function(name: str, objective: Objective, asked: _Asked) -> Comparison:
     blocks = [f"{block} {shape}" for block, shape in zip(layout.names, layout.shapes, strict=True)]
     shown = ", ".join(blocks[:4]) + (f", ... ({len(blocks)} arrays)" if len(blocks) > 4 else "")
     description = f"{objective.backend.name} {objective.dtype} on {objective.device}: {shown}"
-    loss = Compared(name, description, layout.num_parameters, tuple(_notes(objective)))
+    loss = Compared(name, description, layout.num_parameters, bound.notes)
     return Comparison(loss, tuple(results[label] for label in asked.estimators))
-
-
-def _notes(objective: Objective) -> Iterator[str]:
-    """Yield what has to be known of a loss to read the numbers."""
-    if objective.draws:
-        yield (
-            "the loss draws random numbers (dropout in training mode?): the reference and every estimate are of one "
-            "draw, the one that the framework's generator makes next"
-        )
-    noise = 0.0 if objective.first_look is None else objective.first_look.noise
-    if noise > 0.0:
-        yield (
-            f"the loss is noisy: two evaluations at one point differ by {noise:.2g}, which no random state of the "
-            "framework's holds fixed; pass a seed as an argument to compare without it"
-        )
 
 
 def _name_of(f: object) -> str:

@@ -63,6 +63,22 @@ class Bound:
             self._reference = reference_gradient(self.objective)
         return self._reference
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What has to be known of the loss to read numbers that are measured on it, in words."""
+        first, found = self.objective.first_look, []
+        if self.objective.draws:
+            found.append(
+                "the loss draws random numbers (dropout in training mode?): the reference and every estimate are of "
+                "one draw, the one that the framework's generator makes next"
+            )
+        if first is not None and first.noise > 0.0:
+            found.append(
+                f"the loss is noisy: two evaluations at one point differ by {first.noise:.2g}, which no random state "
+                "of the framework's holds fixed; pass a seed as an argument to compare without it"
+            )
+        return tuple(found)
+
     def rewind(self) -> None:
         """Put the framework's generator back to where it was when this was bound, if the loss draws from it.
 
