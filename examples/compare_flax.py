@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 import gradest
 
-ESTIMATORS = ("reverse", "forward", "fd-central", "es", "spsa", "forward-gradient")
+ESTIMATORS = ("reverse", "fd-central", "es", "forward-gradient")
 
 
 class Network(nn.Module):
