@@ -52,11 +52,13 @@ if TYPE_CHECKING:
     from gradest.hyperparameter import Hyperparameter, hyperparameters
     from gradest.measurement.applicability import Applicability, applicable
     from gradest.measurement.compare import compare
+    from gradest.measurement.comparison import Comparison
     from gradest.primitives import defjvp, defvjp, primitive
 
 # Imported when first asked for: a table of strings, so that nothing here makes results depend on their text.
 EXPORTS = {
     "Applicability": "gradest.measurement.applicability:Applicability",
+    "Comparison": "gradest.measurement.comparison:Comparison",
     "Hyperparameter": "gradest.hyperparameter:Hyperparameter",
     "applicable": "gradest.measurement.applicability:applicable",
     "bench": "gradest.bench",
@@ -80,6 +82,7 @@ __all__ = [
     "Applicability",
     "Backend",
     "Case",
+    "Comparison",
     "Cost",
     "DatasetError",
     "Estimate",

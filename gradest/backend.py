@@ -193,6 +193,17 @@ class Backend(ABC):
         """Return the trainable parameters of a model by name, as arrays outside any graph."""
         raise UnsupportedError(f"backend {self.name!r} has no model objects; pass a pytree of arrays")
 
+    def model_constants(self, model: object) -> dict[str, Array]:
+        """Return the arrays of a model that are not trained, by name: running means, frozen weights."""
+        return {}
+
+    def model_in_dtype(self, model: object, dtype: str) -> object | None:
+        """Return a copy of a model that computes in another dtype, buffers included; None where there is no such copy.
+
+        Without one the model itself computes with parameters of that dtype, which not all of its layers may take.
+        """
+        return None
+
     def result(self, value: Any) -> Any:
         """Return what a user's function returned as an array that `Operations` take; here, unchanged."""
         return value

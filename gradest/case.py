@@ -59,7 +59,11 @@ class Case:
         InvalidInputError
             It cannot be imported, has no such name, the name is of something else, or its function raises.
         """
-        found = find_object(location)
+        return cls.of(find_object(location), location)
+
+    @classmethod
+    def of(cls, found: object, location: str) -> "Case":
+        """Return the case that an object is, or makes; `location` is where it is from, for what is said. As `load`."""
         if callable(found) and not isinstance(found, cls):
             found = _made(found, location)
         if isinstance(found, tuple) and len(found) > 1:

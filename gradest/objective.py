@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from gradest.arguments import Arguments
-from gradest.backend import Backend, Function, Leaves
+from gradest.backend import Backend, Function, Leaves, as_float64
 from gradest.counting import JVPS, VALUES, VJPS, EvaluationCounts, Step
 from gradest.engines import choose_engine
 from gradest.errors import UnsupportedError
@@ -98,6 +98,37 @@ class Objective(Evaluations):
             content = pickle.dumps((again, (f, params, *rest)))
         return _bound_again, (self.backend, self._widest, content)
 
+    def rebound(self, *, dtype: str | None = None, leaves: Leaves | None = None) -> "Objective":
+        """Return the same loss bound again: in another dtype, at other parameter leaves, or both.
+
+        Parameters and floating-point arguments are those bound here, as their own dtype holds them, exact in a finer
+        one. Whether a user's function can compute in it, an evaluation shows: it may hold arrays of its own. What is
+        evaluated is counted by the new objective.
+        """
+        assert self._recipe is not None  # as of all that `bind` makes
+        again, (f, _, given, backend, own_dtype, device, *rest) = self._recipe
+        at = self.start if leaves is None else leaves
+        if self.problem is not None:
+            return again(f, self.form.params_of(at), given, backend, dtype or own_dtype, device, *rest)
+        assert self._arguments is not None
+        with self.backend.scope(dtype or self._widest) or nullcontext():
+            params = self.form.user_tree_of([self._as(leaf, dtype) for leaf in at])
+            arguments = self._arguments.rebuild(tuple(self._as(array, dtype) for array in self.data))
+            model = self._model
+            if model is not None:
+                copied = None if dtype is None else self.backend.model_in_dtype(model, dtype)
+                f = self.backend.bind_model(f, model if copied is None else copied)
+            return again(f, params, arguments, backend, None, device, *rest)
+
+    def _as(self, array: Array, dtype: str | None) -> Array:
+        """Return a floating-point array in another dtype, and any other array as it is."""
+        own = self.backend.dtype(array)
+        if dtype in (None, own) or not ("float" in own or own == "longdouble"):
+            return array
+        values = self.backend.numpy(array)
+        values = values if values.dtype.kind == "f" else as_float64(self.backend, array)  # bfloat16 is none of NumPy's
+        return self.backend.array(values, dtype=dtype, device=self.backend.device(array))
+
     # -- parameters and arguments ------------------------------------------------------------------------
     @property
     def start_tree(self) -> Any:
@@ -107,6 +138,11 @@ class Objective(Evaluations):
     def bound_to(self, params: Tree) -> bool:
         """Return whether `params` is the very model that the objective was bound with, or both are no model."""
         return self._model is (params if self.backend.is_model(params) else None)
+
+    @property
+    def draws(self) -> bool:
+        """Whether the loss draws from the framework's random generator, as far as its first look has shown it."""
+        return self._user is not None and self._user.draws is True
 
     @property
     def has_arguments(self) -> bool:

@@ -13,6 +13,7 @@ MODES = {"value_and_gradient": "reverse mode", "value_and_jvps": "forward mode"}
 IN_OPERATIONS = "a loss in operations (a gradest Problem)"
 FORWARD_MODE = "a loss that its framework differentiates forwards, or one in operations"
 REVERSE_MODE = "a loss that its framework differentiates backwards, or one in operations"
+ANALYTIC = "values of an analytic loss at complex parameters"
 """What estimators need, as `gradest list` says it; a refusal says the same of one loss."""
 
 _EVALUATING = ("fd-central", "es", "spsa")

@@ -131,6 +131,9 @@ class MxnetBackend(Backend):
     def model_parameters(self, model: Any) -> dict[str, Array]:
         return block.trainable_parameters(model)
 
+    def model_constants(self, model: Any) -> dict[str, Array]:
+        return block.constants(model)
+
     def result(self, value: Any) -> Any:
         """Return a legacy array as `mx.np`, one number as shape `()`: a legacy sum has shape `(1,)`."""
         if not pytree.is_legacy(value):

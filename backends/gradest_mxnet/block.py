@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest_mxnet.framework import Array, mx
 from gradest_mxnet.hybrid import as_scalar
@@ -35,6 +37,11 @@ def trainable_parameters(block: Any) -> dict[str, Array]:
             f"a Block with trainable parameters was asked for; {type(block).__name__} has none with grad_req 'write'"
         )
     return found
+
+
+def constants(block: Any) -> dict[str, Array]:
+    """Return the parameters without a gradient by their place: running means, frozen weights."""
+    return {n: p.data().as_np_ndarray() for n, p in _initialised(block).items() if p.grad_req == "null"}
 
 
 def bind(f: Callable[..., Array], block: Any) -> Callable[..., Array]:
@@ -104,8 +111,9 @@ class _Swapped:
 
     def __enter__(self) -> None:
         state, values = self.state, self.values
+        dtype = next(iter(values.values())).dtype
         arrays = [
-            self._array(values[name]) if name in values else parameter._data[0].copy()
+            self._array(values[name]) if name in values else self._copy(parameter, dtype)
             for name, parameter in state.parameters.items()
         ]
         self.own_graphs = [state.graph(attributes) for attributes in state.blocks]
@@ -121,6 +129,12 @@ class _Swapped:
         for place, attributes in enumerate(self.state.blocks):
             self.state.graphs[place] = self.state.graph(attributes)
             attributes.update(self.own_graphs[place])
+
+    def _copy(self, parameter: Any, dtype: Any) -> Array:
+        """Return a copy of a parameter without a gradient, in double precision where the others are computed in it."""
+        own = parameter._data[0]
+        wider = np.dtype(own.dtype) == np.float32 and np.dtype(dtype) == np.float64
+        return own.astype("float64") if wider else own.copy()
 
     def _array(self, array: Array) -> Array:
         """Return the array as the block's kind; the same memory, the same place in autograd's graph."""

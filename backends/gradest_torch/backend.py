@@ -1,5 +1,6 @@
 """PyTorch as a backend: eager tensors, `torch.autograd.grad`, `torch.func`; no global setting is touched."""
 
+import copy
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -277,6 +278,14 @@ class TorchBackend(Backend):
 
     def model_parameters(self, model: nn.Module) -> dict[str, Tensor]:
         return module.trainable_parameters(model)
+
+    def model_constants(self, model: nn.Module) -> dict[str, Tensor]:
+        frozen = {name: p.detach() for name, p in model.named_parameters() if not p.requires_grad}
+        return {**frozen, **dict(model.named_buffers())}
+
+    def model_in_dtype(self, model: nn.Module, dtype: str) -> nn.Module:
+        # Buffers too: batch normalisation refuses running means of another dtype than its input.
+        return copy.deepcopy(model).to(dtype=getattr(torch, dtype))
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from gradest.finite_differences.steps import check_step
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, Data, NumpyArray
-from gradest.refusals import usable_estimators
+from gradest.refusals import ANALYTIC, usable_estimators
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class ComplexStep(Estimator):
     source = "Lyness & Moler 1967, doi:10.1137/0704019; Squire & Trapp 1998, doi:10.1137/S003614459631241X"
     formula = "g_i = Im f(x + i h e_i) / h"
     cost_formula = "P values (complex)"
-    needs = "values of an analytic loss at complex parameters"
+    needs = ANALYTIC
 
     step: str | float = "auto"
     chunk_size: int | None = None

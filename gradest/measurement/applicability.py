@@ -1,17 +1,20 @@
 """Which estimators can run on a loss, and why the others cannot: each is prepared, and all together run it once."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from gradest.binding import Bindable, bind
-from gradest.errors import InvalidTypeError
+from gradest.errors import InvalidTypeError, UnsupportedError
 from gradest.estimate import Cost
 from gradest.estimator import Estimator, get_estimator
 from gradest.measurement.outcome import Outcome, outcome_of
 from gradest.objective import Objective
-from gradest.refusals import FORWARD_MODE, REVERSE_MODE
+from gradest.refusals import ANALYTIC, FORWARD_MODE, REVERSE_MODE
 from gradest.registry import names
 from gradest.tree import Tree
 
@@ -62,9 +65,9 @@ def applicable(
 
     Each estimator is prepared, which refuses what it cannot carry out, and evaluates nothing: a dear simulator may be
     asked about. Only a function of NumPy's is evaluated, once, where an estimator would differentiate it: whether every
-    step of it has a rule, nothing else tells. What only a value tells otherwise (that a loss is not analytic, for the
-    complex step; that it is no number) is found out at the first estimate. An `Objective` is taken as it was bound:
-    with `verify=True` its preparation may spend a few evaluations.
+    step of it has a rule, nothing else tells; and, where one has not, once more for the complex step. What only a value
+    tells otherwise (that a loss is not analytic, for the complex step; that it is no number) is found out at the first
+    estimate. An `Objective` is taken as it was bound: with `verify=True` its preparation may spend a few evaluations.
 
     Parameters
     ----------
@@ -118,6 +121,8 @@ class _Question:
             prepared = chosen.prepare(self._objective)
             if chosen.needs in (REVERSE_MODE, FORWARD_MODE) and self._no_rule is not None:
                 raise self._no_rule
+            if chosen.needs == ANALYTIC and self._not_complex is not None:
+                raise self._not_complex
         except Exception as error:  # noqa: BLE001  # a plug-in may raise anything; it is the answer for it
             return Applicability(label, *outcome_of(error))
         return Applicability(label, Outcome.OK, path=prepared.path, cost=prepared.cost)
@@ -132,3 +137,27 @@ class _Question:
         except Exception as error:  # noqa: BLE001  # a user's function may raise anything; it is the answer
             return error
         return None
+
+    @cached_property
+    def _not_complex(self) -> Exception | None:
+        """What a function that cannot be followed raises at complex parameters; others are taken to bear them.
+
+        A float() on its way, which ends the one, ends the other too.
+        """
+        if self._no_rule is None:
+            return None
+        leaves = tuple(leaf + 0j for leaf in self._objective.start)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", np.exceptions.ComplexWarning)
+                value: Any = self._objective.prepare_value()(leaves)
+        except Exception as error:  # noqa: BLE001  # as above
+            return _not_analytic(f"{type(error).__name__}: {error}")
+        return None if np.iscomplexobj(value) else _not_analytic("the loss is real there")
+
+
+def _not_analytic(found: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"the complex step evaluates the loss at complex parameters; the function given does not take them ({found}); "
+        "use finite differences"
+    )

@@ -1,97 +1,64 @@
-"""One call: estimators x backends x dtypes on one problem -> accuracy and cost, as data. Prints nothing."""
+"""One call: estimators on a problem or on a loss of the user's own -> accuracy and cost, as data. Prints nothing.
 
-import math
+A problem runs on several backends and in several dtypes; a loss of the user's own where its arrays are. Both are
+measured by the same sessions (`gradest.measurement.session`).
+"""
+
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from gradest.binding import Bindable, bind_given
+from gradest.case import Case
 from gradest.errors import InvalidInputError, InvalidTypeError, UnknownNameError
-from gradest.estimate import Cost
 from gradest.estimator import Estimator, get_estimator
-from gradest.measurement.accuracy import Accuracy, ReplicateAccuracy
+from gradest.measurement.comparison import CellResult, Combination, Compared, Comparison
 from gradest.measurement.outcome import Outcome, outcome_of
 from gradest.measurement.session import Bound, Session
 from gradest.measurement.side_by_side import time_side_by_side
-from gradest.measurement.timing import Timing
+from gradest.objective import Objective
 from gradest.problem import Problem
-from gradest.theory import Prediction
+from gradest.tree import Tree
 
-
-@dataclass(frozen=True)
-class Combination:
-    """Names one cell of a comparison: which estimator, on which backend, in which dtype and with which kernels."""
-
-    estimator: str
-    backend: str
-    dtype: str
-    kernel: str = "portable"
-
-
-@dataclass(frozen=True)
-class CellResult:
-    """What was found in one cell; None where it does not apply or did not come to it.
-
-    Attributes
-    ----------
-    cell, outcome, reason
-        Which combination, how it ended, and why if it did not run to the end. Of a cell that ran, the reason says
-        what went wrong in its prediction, if anything did.
-    path
-        How the estimate was computed: "native", "gradest", "batched", "structured", ...
-    cost
-        Evaluations of one estimate as counted while it ran, not as declared.
-    accuracy
-        Of one estimate against the reference.
-    replicates, predicted
-        Of a stochastic estimator: how independent estimates scatter, and what theory predicts.
-    timing
-        Binding the estimator, its first call, which may compile, and its steady time, beside that of one loss
-        evaluation on the same backend and dtype.
-    reference_uncertainty
-        Relative error that the reference may have itself.
-    """
-
-    cell: Combination
-    outcome: Outcome
-    reason: str = ""
-    path: str = ""
-    stochastic: bool = False
-    cost: Cost | None = None
-    accuracy: Accuracy | None = None
-    replicates: ReplicateAccuracy | None = None
-    predicted: Prediction | None = None
-    timing: Timing | None = None
-    reference_uncertainty: float = math.nan
-
-    @property
-    def loss_units(self) -> float:
-        """The steady time in units of one loss evaluation."""
-        return math.nan if self.timing is None or self.timing.loss_units is None else self.timing.loss_units
-
+BACKENDS = ("numpy", "jax", "torch", "mxnet")
+DTYPES = ("float64", "float32")
+ESTIMATORS = ("reverse", "forward", "fd-central", "es", "spsa")
+"""What is compared where nothing is said."""
 
 Progress = Callable[[str, int, int], None]
 """`(what is done now, steps done, steps in all)`."""
 
 
 def compare(
-    problem: Problem,
-    *,
-    estimators: Mapping[str, Estimator] | Sequence[str],
-    backends: Sequence[str] = ("numpy", "jax", "torch", "mxnet"),
-    dtypes: Sequence[str] = ("float64", "float32"),
-    kernel: str = "portable",
+    f: Bindable,
+    params: Tree = None,
+    *args: object,
+    estimators: Mapping[str, Estimator] | Sequence[str] = ESTIMATORS,
+    backends: Sequence[str] | None = None,
+    dtypes: Sequence[str] | None = None,
+    kernel: str | None = None,
     replicates: int = 32,
     budget_seconds: float = 0.3,
     seed: int = 0,
     progress: Progress | None = None,
-) -> list[CellResult]:
-    """Return accuracy and cost of each estimator on each backend in each dtype.
+    **kwargs: object,
+) -> Comparison:
+    """Return accuracy and cost of each estimator, on a problem or on a loss of your own.
 
     Parameters
     ----------
-    problem
-        The loss, its start point and data.
+    f
+        A `Problem`; or a function `f(params, *args, **kwargs) -> scalar`, a `Case` or an `Objective`, which run on the
+        backend, the device and in the dtype of their own arrays.
+    params, *args, **kwargs
+        Of a function: where its gradient is asked (a pytree of arrays, an `nn.Module`, a Gluon `Block`), and its
+        further arguments, not differentiated.
     estimators
-        Registered names, or a mapping from labels to estimators.
+        Registered names, or a mapping from labels to estimators. One that cannot carry out the loss is a row that says
+        why.
+    backends, dtypes, kernel
+        Of a problem alone: where it runs; by default on all four backends, in float64 and float32, with portable
+        kernels.
     replicates
         How many independent estimates a stochastic estimator makes to have its scatter measured; at least 2.
     budget_seconds
@@ -101,18 +68,37 @@ def compare(
     progress
         Called as work goes on.
 
+    Returns
+    -------
+    comparison
+        A sequence of `CellResult`, one for each estimator, backend and dtype, which prints as a table.
+
     Raises
     ------
     InvalidTypeError
-        `problem` is no `Problem`, or `estimators` is a string.
+        `f` is nothing that can be compared on, parameters are no floating-point arrays, or `estimators` is a string.
     UnknownNameError
         A name is not registered. A cell that cannot run, whatever it raises, is an outcome and not an exception.
     InvalidInputError
-        A stochastic estimator is to be measured by fewer than 2 replicates.
+        A stochastic estimator is to be measured by fewer than 2 replicates; a loss of your own does not return one
+        number, or was given what is for problems.
+
+    Notes
+    -----
+    Errors are relative to a reference that is better than what it judges: of a problem its closed form in extended
+    precision; of a function the best that it allows (reverse mode in a finer dtype, else the complex step, else
+    Richardson-extrapolated differences), compared with a second method and with values of the loss. Each row names it
+    and states its uncertainty; an error below that is shown as a bound.
 
     Examples
     --------
-    >>> import gradest
+    >>> import numpy as np, gradest
+    >>> def loss(w, x, y):
+    ...     return np.mean((np.tanh(x @ w) - y) ** 2)
+    >>> x, y = np.eye(3), np.ones(3)
+    >>> found = gradest.compare(loss, np.zeros(3), x, y, estimators=["reverse", "fd-central"], budget_seconds=0.01)
+    >>> [(each.cell.estimator, str(each.cost), each.relative_error < 1e-9) for each in found]
+    [('reverse', '1 VJP', True), ('fd-central', '6 values', True)]
     >>> quadratic = gradest.get_problem("quadratic", size=4)
     >>> (result,) = gradest.compare(
     ...     quadratic, estimators=["fd-central"], backends=["numpy"], dtypes=["float64"], budget_seconds=0.01
@@ -120,31 +106,47 @@ def compare(
     >>> result.outcome.value, str(result.cost), result.accuracy.relative_error < 1e-8
     ('ok', '8 values', True)
     """
-    chosen = _chosen(problem, estimators, replicates)
-    seeds = range(seed, seed + max(replicates, 1))  # a deterministic estimator is called with the first one
-    report = _counter(progress, 2 * len(chosen) * len(backends) * len(dtypes))
-    results: list[CellResult] = []
-    for dtype in dtypes:
-        found = [
-            item
-            for backend in backends
-            for item in _run_backend(problem, chosen, Combination("", backend, dtype, kernel), seeds, report)
-        ]
-        results += _timed(found, budget_seconds, seed, report)
-    place = {name: k for k, name in enumerate(chosen)}
-    results.sort(key=lambda r: (dtypes.index(r.cell.dtype), place[r.cell.estimator], backends.index(r.cell.backend)))
-    return results
+    chosen = _chosen(estimators, replicates)
+    # A deterministic estimator is called with the first seed.
+    asked = _Asked(chosen, range(seed, seed + max(replicates, 1)), budget_seconds, seed, progress)
+    if isinstance(f, Problem):
+        if params is not None or args or kwargs:
+            raise InvalidInputError(
+                f"params or arguments were given with problem {f.name!r}, which has its own; leave them out, or pass "
+                "a function f(params, *args)"
+            )
+        return _on_problem(f, asked, backends or BACKENDS, dtypes or DTYPES, kernel or "portable")
+    _require_taken(f, kwargs)
+    objective = bind_given(f, params, (args, kwargs))
+    _require_own(objective, {"backends": backends, "dtypes": dtypes, "kernel": kernel})
+    return _on_function(_name_of(f), objective, asked)
 
 
-def _chosen(
-    problem: Problem, estimators: Mapping[str, Estimator] | Sequence[str], replicates: int
-) -> Mapping[str, Estimator]:
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be measured, whatever it is measured on."""
+
+    estimators: Mapping[str, Estimator]
+    seeds: Sequence[int]
+    budget_seconds: float
+    seed: int
+    progress: Progress | None
+
+    def counter(self, steps: int) -> Callable[[str], None]:
+        """Return a function that is told what begins, of so many steps."""
+        done = 0
+
+        def report(what: str) -> None:
+            nonlocal done
+            if self.progress is not None:
+                self.progress(what, done, steps)
+            done += 1
+
+        return report
+
+
+def _chosen(estimators: Mapping[str, Estimator] | Sequence[str], replicates: int) -> Mapping[str, Estimator]:
     """Return the estimators by their labels; refuse what would fail in every cell."""
-    if not isinstance(problem, Problem):
-        raise InvalidTypeError(
-            f"compare takes a Problem, whose loss is written in operations; found {type(problem).__name__}; "
-            "get_problem makes one, and a subclass of Problem puts a loss of your own in operations"
-        )
     if isinstance(estimators, str):
         raise InvalidTypeError(f"estimators must be a sequence of names; found a string: write [{estimators!r}]")
     chosen = estimators if isinstance(estimators, Mapping) else {name: get_estimator(name) for name in estimators}
@@ -157,27 +159,29 @@ def _chosen(
     return chosen
 
 
-def _counter(progress: Progress | None, steps: int) -> Callable[[str], None]:
-    done = 0
-
-    def report(what: str) -> None:
-        nonlocal done
-        if progress is not None:
-            progress(what, done, steps)
-        done += 1
-
-    return report
+# -- a problem: on backends, in dtypes --------------------------------------------------------------------
+def _on_problem(
+    problem: Problem, asked: _Asked, backends: Sequence[str], dtypes: Sequence[str], kernel: str
+) -> Comparison:
+    chosen = asked.estimators
+    report = asked.counter(2 * len(chosen) * len(backends) * len(dtypes))
+    results: list[CellResult] = []
+    for dtype in dtypes:
+        found = [
+            item
+            for backend in backends
+            for item in _run_backend(problem, asked, Combination("", backend, dtype, kernel), report)
+        ]
+        results += _timed(found, asked, report)
+    place = {name: k for k, name in enumerate(chosen)}
+    results.sort(key=lambda r: (dtypes.index(r.cell.dtype), place[r.cell.estimator], backends.index(r.cell.backend)))
+    return Comparison(Compared(problem.name, repr(problem), problem.layout.num_parameters), tuple(results))
 
 
 def _run_backend(
-    problem: Problem,
-    estimators: Mapping[str, Estimator],
-    where: Combination,
-    seeds: Sequence[int],
-    report: Callable[[str], None],
+    problem: Problem, asked: _Asked, where: Combination, report: Callable[[str], None]
 ) -> Iterator[tuple[CellResult, Session | None]]:
     """Yield what was found of each cell, and the session of those that go on to be timed."""
-    cells = {name: replace(where, estimator=name) for name in estimators}
     try:
         bound = Bound(problem, backend=where.backend, dtype=where.dtype, kernel=where.kernel)
         _ = bound.reference
@@ -185,17 +189,81 @@ def _run_backend(
         raise  # a mistyped backend is a mistake in the call, not something found out about a cell
     except Exception as error:  # noqa: BLE001  # a problem or a framework may raise anything; it is its cells' outcome
         outcome, reason = outcome_of(error)
-        for name, cell in cells.items():
+        for name, estimator in asked.estimators.items():
             report(f"{where.backend} {where.dtype}: {outcome}")
-            yield CellResult(cell, outcome, reason, stochastic=estimators[name].stochastic), None
+            yield CellResult(replace(where, estimator=name), outcome, reason, stochastic=estimator.stochastic), None
         return
-    for name, estimator in estimators.items():
+    yield from _run(bound, asked, where, report)
+
+
+# -- a function: where its arrays are ---------------------------------------------------------------------
+def _on_function(name: str, objective: Objective, asked: _Asked) -> Comparison:
+    report = asked.counter(2 * len(asked.estimators) + 1)
+    kernel = "own" if objective.is_users_own else objective.kernel
+    where = Combination("", objective.backend.name, objective.dtype, kernel)
+    report(f"reference of {name}")
+    # What the function itself raises is the user's to see as it is: no cell could be measured.
+    bound = Bound(objective)
+    with bound.random_state_kept():
+        _ = bound.reference
+        found = list(_run(bound, asked, where, report))
+        results = {result.cell.estimator: result for result in _timed(found, asked, report)}
+    layout = objective.layout
+    blocks = [f"{block} {shape}" for block, shape in zip(layout.names, layout.shapes, strict=True)]
+    shown = ", ".join(blocks[:4]) + (f", ... ({len(blocks)} arrays)" if len(blocks) > 4 else "")
+    description = f"{objective.backend.name} {objective.dtype} on {objective.device}: {shown}"
+    loss = Compared(name, description, layout.num_parameters, bound.notes)
+    return Comparison(loss, tuple(results[label] for label in asked.estimators))
+
+
+def _name_of(f: object) -> str:
+    if isinstance(f, Objective):
+        return "objective" if f.problem is None else f.problem.name
+    function = f.f if isinstance(f, Case) else f
+    return str(getattr(function, "__qualname__", type(function).__name__)).rpartition("<locals>.")[2]
+
+
+def _require_own(objective: Objective, options: Mapping[str, object]) -> None:
+    """Refuse what says where a problem runs: a function runs where its arrays are."""
+    given = [f"{name}={value!r}" for name, value in options.items() if value is not None]
+    if given:
+        raise InvalidInputError(
+            f"{', '.join(given)} was given with a loss of your own, which runs where its arrays are (here "
+            f"{objective.backend.name}, {objective.dtype}); leave it out, convert the arrays, or write the loss as a "
+            "gradest.Problem, which runs on every backend"
+        )
+
+
+def _require_taken(f: object, kwargs: Mapping[str, object]) -> None:
+    """Refuse a keyword argument that is neither an option here nor an argument of the function: a slip of the pen."""
+    function = f.f if isinstance(f, Case) else f
+    if not kwargs or not callable(function):
+        return
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # a builtin that does not say
+        return
+    unknown = [name for name in kwargs if name not in parameters]
+    if unknown and not any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+        options = [p.name for p in inspect.signature(compare).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        raise InvalidInputError(
+            f"{unknown[0]!r} is neither an option of compare ({', '.join(options)}) nor an argument of the loss "
+            f"({', '.join(parameters)})"
+        )
+
+
+# -- cells ------------------------------------------------------------------------------------------------
+def _run(
+    bound: Bound, asked: _Asked, where: Combination, report: Callable[[str], None]
+) -> Iterator[tuple[CellResult, Session | None]]:
+    for name, estimator in asked.estimators.items():
         report(f"accuracy: {name} on {where.backend}, {where.dtype}")
+        cell = replace(where, estimator=name)
         try:
-            session = Session(estimator, bound, seeds=seeds)
-            yield _judged(cells[name], session), session
+            session = Session(estimator, bound, seeds=asked.seeds)
+            yield _judged(cell, session), session
         except Exception as error:  # noqa: BLE001  # an estimator may raise anything; it is one cell's outcome
-            yield CellResult(cells[name], *outcome_of(error), stochastic=estimator.stochastic), None
+            yield CellResult(cell, *outcome_of(error), stochastic=estimator.stochastic), None
 
 
 def _judged(cell: Combination, session: Session) -> CellResult:
@@ -211,11 +279,12 @@ def _judged(cell: Combination, session: Session) -> CellResult:
         replicates=accuracy.replicates,
         predicted=accuracy.predicted,
         reference_uncertainty=accuracy.reference.uncertainty,
+        reference_method=accuracy.reference.method,
     )
 
 
 def _timed(
-    found: Sequence[tuple[CellResult, Session | None]], budget_seconds: float, seed: int, report: Callable[[str], None]
+    found: Sequence[tuple[CellResult, Session | None]], asked: _Asked, report: Callable[[str], None]
 ) -> Iterator[CellResult]:
     """Yield the results, those of sessions with their times, or with what ended them while they were timed."""
     yield from (result for result, session in found if session is None)
@@ -226,7 +295,7 @@ def _timed(
         report(f"cost: {cell.estimator} on {cell.backend}, {cell.dtype}")
 
     sessions = [session for _, session in running]
-    times = time_side_by_side(sessions, budget_seconds=budget_seconds, seed=seed, begin=begin)
+    times = time_side_by_side(sessions, budget_seconds=asked.budget_seconds, seed=asked.seed, begin=begin)
     for (result, _), timing in zip(running, times, strict=True):
         if isinstance(timing, Exception):
             outcome, reason = outcome_of(timing)

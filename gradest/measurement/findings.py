@@ -6,7 +6,7 @@ import numpy as np
 
 from gradest.estimate import Cost
 from gradest.measurement.accuracy import Accuracy, ReplicateAccuracy
-from gradest.measurement.reference import Reference
+from gradest.measurement.reference_record import Reference
 from gradest.measurement.smoothed import SmoothedAccuracy
 from gradest.theory import Prediction
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from gradest.errors import UnsupportedError
 from gradest.estimator import Estimator
-from gradest.measurement.reference import Reference
+from gradest.measurement.reference_record import Reference
 from gradest.objective import Objective
 from gradest.situation import Situation
 from gradest.theory import Prediction

@@ -8,16 +8,14 @@ knows no framework; extended precision is NumPy's.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from gradest.autodiff import value_and_gradient
-from gradest.backend import Leaves, as_float64, get_backend
-from gradest.errors import UnsupportedError
-from gradest.estimator import get_estimator
+from gradest.backend import Leaves, get_backend
+from gradest.measurement.function_reference import function_reference
+from gradest.measurement.reference_record import Reference
 from gradest.objective import Objective
 from gradest.operations import Array, Data, NumpyArray, Operations
 from gradest.problem import Problem
@@ -27,43 +25,20 @@ _STEP = np.longdouble("1e-1000") if np.finfo(np.longdouble).tiny < 1e-4000 else 
 """Complex step: any step whose square vanishes beside 1 serves, if products with it stay normal numbers."""
 
 
-@dataclass(frozen=True, eq=False)
-class Reference:
-    """A gradient to judge by.
-
-    Attributes
-    ----------
-    value
-        The loss.
-    gradient
-        Flat, `(P,)`, in the objective's layout.
-    method
-        How it was computed and checked, in words.
-    uncertainty
-        Relative L2 error that it may have itself; a measured error below this says no more than that.
-    """
-
-    value: Any
-    gradient: NumpyArray
-    method: str
-    uncertainty: float
-
-
 def reference_gradient(objective: Objective, params: Tree = None, *, num_checks: int = 4) -> Reference:
     """Return the reference gradient of an objective at `params`, its start point by default.
 
     A problem's is its closed form in extended precision, or reverse mode in extended precision where it has none;
-    a user's function, which runs in its framework alone, gets the framework's own reverse mode in its own dtype,
-    else Richardson-extrapolated central differences, with the uncertainty that these have.
+    a user's function, which runs in its framework alone, gets what `function_reference` finds for it.
 
     Raises
     ------
-    UnsupportedError
-        None of these can be had for the objective.
+    GradestError
+        No method gives a finite gradient of the function.
     """
     leaves = objective.start if params is None else objective.form.leaves_of(params)
     if objective.problem is None:
-        return _of_function(objective, leaves)
+        return function_reference(objective if params is None else objective.rebound(leaves=leaves))
     rounded = [objective.backend.numpy(leaf).astype(np.longdouble) for leaf in leaves]
     data = {name: objective.backend.numpy(array).astype(np.longdouble) for name, array in objective.data.items()}
     return reference_at(objective.problem, dict(zip(objective.layout.names, rounded, strict=True)), data, num_checks)
@@ -117,31 +92,3 @@ def _disagreement(
     error = np.sqrt(np.mean(np.square(mismatches)))
     floor = float(np.finfo(np.longdouble).eps)
     return max(float(error / scale) if scale > 0 else float(error), floor)
-
-
-def _by_reverse_mode(objective: Objective, leaves: Leaves) -> tuple[Array, Leaves] | None:
-    """Return value and gradient, or None of a function that cannot be followed; the reference names what it is by."""
-    if "value_and_gradient" not in objective.backend.native:
-        return None
-    try:
-        return objective.prepare_gradient("native")[0](leaves)
-    except UnsupportedError:  # a simulator, values read: differences take it as it is
-        return None
-
-
-def _of_function(objective: Objective, leaves: Leaves) -> Reference:
-    """Return the best that can be had for an opaque function, with an uncertainty from its dtype."""
-    found = _by_reverse_mode(objective, leaves)
-    if found is not None:
-        value, gradient = found
-        flat = objective.layout.flatten([as_float64(objective.backend, block) for block in gradient])
-        eps = float(np.finfo(objective.dtype).eps)
-        return Reference(value, flat, f"{objective.backend.name}'s reverse mode in {objective.dtype}", 16 * eps)
-    richardson = get_estimator("fd-richardson").prepare(objective)
-    estimate = richardson(objective.form.params_of(leaves))
-    blocks, errors = (
-        objective.layout.flatten([np.asarray(leaf, dtype=np.float64) for leaf in objective.backend.flatten(tree)[0]])
-        for tree in (estimate.gradient, estimate.error)
-    )
-    uncertainty = float(np.linalg.norm(errors) / np.linalg.norm(blocks))
-    return Reference(estimate.value, blocks, "Richardson-extrapolated central differences", uncertainty)

@@ -5,25 +5,26 @@ other session and no process.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from gradest.backend import Backend, Leaves
-from gradest.binding import bind
-from gradest.errors import InvalidEstimateError
+from gradest.binding import Bindable, bind
+from gradest.errors import InvalidEstimateError, InvalidInputError, UnsupportedError
 from gradest.estimate import Estimate
 from gradest.estimator import Estimator
 from gradest.measurement.accuracy import accuracy_of_replicates, compare_gradients
 from gradest.measurement.findings import Counts, EstimateAccuracy, ReferenceFacts
 from gradest.measurement.prediction import predicted_error
-from gradest.measurement.reference import Reference, reference_gradient
+from gradest.measurement.reference import reference_gradient
+from gradest.measurement.reference_record import Reference
 from gradest.measurement.smoothed import smoothed_accuracy, smooths_normally
 from gradest.measurement.timing import Block, Call, Timing, Wait, calibrate, time_block, time_once
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray
-from gradest.problem import Problem
 
 SAMPLE_SECONDS = 0.01
 """The least that one timed sample lasts."""
@@ -32,19 +33,23 @@ _MOST_KEPT_ENTRIES = 1 << 22
 
 
 class Bound:
-    """An objective and what its cells share: the time of one loss, of conversions, and the reference gradient."""
+    """An objective and what its cells share: the time of one loss, of conversions, and the reference gradient.
+
+    It takes what `gradest.bind` takes: a problem with a backend, or a function where its arrays are.
+    """
 
     def __init__(
         self,
-        problem: Problem,
+        f: Bindable,
         *,
-        backend: str | Backend,
+        backend: str | Backend | None = None,
         dtype: str | None = None,
         device: str | None = None,
         kernel: str = "portable",
     ) -> None:
-        self.problem = problem
-        self.objective: Objective = bind(problem, backend=backend, dtype=dtype, device=device, kernel=kernel)
+        self.objective: Objective = bind(f, backend=backend, dtype=dtype, device=device, kernel=kernel)
+        self.objective.look()  # does it draw? then all that is compared has to draw the same
+        self._random_state = self.objective.backend.random_state() if self.objective.draws else None
         self._value: tuple[Callable[[Leaves], Array], int] | None = None
         self._value_seconds: dict[int, float] = {}
         self._conversions: tuple[float, float] | None = None
@@ -54,8 +59,41 @@ class Bound:
     def reference(self) -> Reference:
         """The reference gradient, computed when first asked for."""
         if self._reference is None:
+            self.rewind()
             self._reference = reference_gradient(self.objective)
         return self._reference
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What has to be known of the loss to read numbers that are measured on it, in words."""
+        first, found = self.objective.first_look, []
+        if self.objective.draws:
+            found.append(
+                "the loss draws random numbers (dropout in training mode?): the reference and every estimate are of "
+                "one draw, the one that the framework's generator makes next"
+            )
+        if first is not None and first.noise > 0.0:
+            found.append(
+                f"the loss is noisy: two evaluations at one point differ by {first.noise:.2g}, which no random state "
+                "of the framework's holds fixed; pass a seed as an argument to compare without it"
+            )
+        return tuple(found)
+
+    def rewind(self) -> None:
+        """Put the framework's generator back to where it was when this was bound, if the loss draws from it.
+
+        A layer that draws (dropout) makes another loss of each draw: the reference and every estimate are of one.
+        """
+        if self._random_state is not None:
+            self.objective.backend.set_random_state(self._random_state)
+
+    @contextmanager
+    def random_state_kept(self) -> Iterator[None]:
+        """Leave the framework's generator as it was found, whatever is drawn inside the context."""
+        try:
+            yield
+        finally:
+            self.rewind()
 
     def value_seconds(self, round_number: int) -> float:
         """Return the seconds of one evaluation of the loss, measured once in each round."""
@@ -85,7 +123,7 @@ class Bound:
             forth = objective.scoped(to_backend)
             self._conversions = (
                 _median_seconds(forth, backend.wait),
-                _median_seconds(to_numpy, lambda result: None),
+                _median_seconds(to_numpy, _at_once),
             )
         return self._conversions
 
@@ -100,6 +138,8 @@ class Session:
     ------
     InvalidEstimateError
         What it returned is no gradient here: another structure, shape or dtype, NaN or infinity.
+    UnsupportedError
+        It refuses the loss.
     """
 
     def __init__(self, estimator: Estimator, bound: Bound, *, seeds: Sequence[int]) -> None:
@@ -107,8 +147,16 @@ class Session:
         self.bound = bound
         self.seeds = seeds
         objective = bound.objective
-        self.preparation_seconds, self._prepared = time_once(lambda: estimator.prepare(objective), lambda result: None)
-        self.first_call_seconds, self._estimate = time_once(lambda: self.call(seeds[0]), self.wait)
+        try:
+            bound.rewind()
+            self.preparation_seconds, self._prepared = time_once(lambda: estimator.prepare(objective), _at_once)
+            bound.rewind()  # preparing may have drawn
+            self.first_call_seconds, self._estimate = time_once(lambda: self.call(seeds[0]), self.wait)
+        except InvalidInputError as error:
+            if not objective.is_users_own:
+                raise
+            # The function can be evaluated, as its first look has shown: it is this estimator that cannot take it.
+            raise UnsupportedError(str(error)) from error
         self._require_valid(self._estimate)
         before = objective.counts  # of the second call: the first may count what it traces
         second_call_seconds, _ = time_once(lambda: self.call(seeds[0]), self.wait)
@@ -182,7 +230,9 @@ class Session:
         )
         smoothing = self.estimator.smoothing
         if smoothed and smoothing is not None and smooths_normally(self.estimator):
-            around = smoothed_accuracy(smoothing.sigma, self.bound.problem, reference, estimates or self._replicates())
+            around = smoothed_accuracy(
+                smoothing.sigma, self.bound.objective, reference, estimates or self._replicates()
+            )
             found = replace(found, smoothed=around)
         return found
 
@@ -192,7 +242,9 @@ class Session:
         return list(self._replicates()) if entries <= _MOST_KEPT_ENTRIES else []
 
     def _replicates(self) -> Iterator[NumpyArray]:
-        return (self._vector(self.call(seed)) for seed in self.seeds)
+        for seed in self.seeds:
+            self.bound.rewind()
+            yield self._vector(self.call(seed))
 
     def _vector(self, estimate: Estimate) -> NumpyArray:
         return flat(self.bound.objective, estimate, dtype=np.longdouble)
@@ -212,6 +264,10 @@ class Session:
             bad = values.size - int(np.isfinite(values).sum())
             if bad:
                 raise InvalidEstimateError(f"block {name!r} has {bad} of {values.size} entries NaN or infinite")
+
+
+def _at_once(result: object) -> None:
+    """Wait for nothing: what was made is there."""
 
 
 def flat(objective: Objective, estimate: Estimate, *, dtype: type[np.floating[Any]] = np.float64) -> NumpyArray:

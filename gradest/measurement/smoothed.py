@@ -1,19 +1,20 @@
 """The gradient of the smoothed loss, which some estimators estimate, and how estimates scatter around it."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gradest.backend import as_float64, get_backend
 from gradest.binding import bind
 from gradest.directions import Directions, as_tangents, root_key
 from gradest.estimator import Estimator
 from gradest.measurement.accuracy import ReplicateAccuracy, accuracy_of_replicates
-from gradest.measurement.reference import Reference
+from gradest.measurement.reference_record import Reference
+from gradest.objective import Objective
 from gradest.operations import NumpyArray
-from gradest.problem import Problem
 from gradest.theory.moments import marginal
 
 SMOOTHING_PAIRS = 64
@@ -33,16 +34,19 @@ class SmoothedReference:
     method: str
 
 
-def smoothed_reference(problem: Problem, *, sigma: float) -> SmoothedReference:
+def smoothed_reference(objective: Objective, *, sigma: float) -> SmoothedReference | None:
     """Return the average of exact gradients at `x + sigma v` and `x - sigma v` over normal directions v, in float64.
 
     `grad f_sigma(x) = E grad f(x + sigma v) = E f(x + sigma v) v / sigma`: the first form, which needs exact
     gradients, converges fast, as its variance is of order sigma^2 and not of order P. The second equality (Stein
-    1981, doi:10.1214/aos/1176345632) holds for normal directions alone.
+    1981, doi:10.1214/aos/1176345632) holds for normal directions alone. None where the loss has no exact gradient that
+    is the same function at each point: a black box, or one that draws.
     """
-    objective = bind(problem, backend="numpy", dtype="float64")
-    gradient = objective.prepare_closed_form() if problem.has_closed_form else objective.prepare_gradient()[0]
-    layout, ops = objective.layout, objective.ops
+    found = _exact_gradient(objective)
+    if found is None:
+        return None
+    start, gradient_at = found
+    layout, ops = objective.layout, get_backend("numpy").operations()
     directions = Directions(
         root_key(_SMOOTHING_SEED),
         layout,
@@ -51,15 +55,14 @@ def smoothed_reference(problem: Problem, *, sigma: float) -> SmoothedReference:
     )
     mean = np.zeros(layout.num_parameters)
     spread, count = 0.0, 0
-    for start in range(0, SMOOTHING_PAIRS, _BLOCK_PAIRS):
-        stop = min(start + _BLOCK_PAIRS, SMOOTHING_PAIRS)
-        dense = [tangent.dense(ops) for tangent in as_tangents(directions.block(start, stop))]
-        for k in range(stop - start):
-            sides: list[NDArray[np.float64]] = []
-            for sign in (sigma, -sigma):
-                at = tuple(leaf + sign * block[k] for leaf, block in zip(objective.start, dense, strict=True))
-                blocks = [np.asarray(block) for block in gradient(at)[1]]
-                sides.append(np.asarray(layout.flatten(blocks), dtype=np.float64))
+    for begin in range(0, SMOOTHING_PAIRS, _BLOCK_PAIRS):
+        stop = min(begin + _BLOCK_PAIRS, SMOOTHING_PAIRS)
+        dense = [np.asarray(tangent.dense(ops)) for tangent in as_tangents(directions.block(begin, stop))]
+        for k in range(stop - begin):
+            sides = [
+                gradient_at([leaf + sign * block[k] for leaf, block in zip(start, dense, strict=True)])
+                for sign in (sigma, -sigma)
+            ]
             pair = 0.5 * (sides[0] + sides[1])
             count += 1
             step = pair - mean
@@ -69,6 +72,46 @@ def smoothed_reference(problem: Problem, *, sigma: float) -> SmoothedReference:
     norm = float(np.linalg.norm(mean))
     words = f"mean of exact gradients at {2 * count} points drawn from the smoothing density"
     return SmoothedReference(mean, error / norm if norm > 0 else math.inf, words)
+
+
+Point = Sequence[NDArray[np.float64]]
+
+
+def _exact_gradient(objective: Objective) -> tuple[Point, Callable[[Point], NDArray[np.float64]]] | None:
+    """Return the start in NumPy and `leaves -> flat gradient (P,)`, both in float64; None where there is none."""
+    if objective.problem is not None:
+        bound = bind(objective.problem, backend="numpy", dtype="float64")
+        closed = objective.problem.has_closed_form
+        gradient = bound.prepare_closed_form() if closed else bound.prepare_gradient()[0]
+    elif objective.draws:
+        return None
+    else:
+        # A function that holds arrays of its own dtype can be computed in no other.
+        bound = next(_computable(objective), objective)
+        try:
+            gradient = bound.prepare_gradient()[0]
+            gradient(bound.start)
+        except Exception:  # noqa: BLE001  # a user's function may raise anything where it cannot be followed
+            return None
+    backend, layout = bound.backend, bound.layout
+    make = bound.scoped(lambda values, dtype: backend.array(values, dtype=dtype, device=bound.device))
+
+    def flat(point: Point) -> NDArray[np.float64]:
+        leaves = tuple(make(np.asarray(part), dtype) for part, dtype in zip(point, bound.dtypes, strict=True))
+        blocks = [as_float64(backend, block) for block in gradient(leaves)[1]]
+        return np.asarray(layout.flatten(blocks), dtype=np.float64)
+
+    return [as_float64(backend, leaf) for leaf in bound.start], flat
+
+
+def _computable(objective: Objective) -> Iterator[Objective]:
+    """Yield the function in float64 where it can be computed so."""
+    try:
+        finer = objective.rebound(dtype="float64")
+        finer.value()
+    except Exception:  # noqa: BLE001  # as above
+        return
+    yield finer
 
 
 def smooths_normally(estimator: Estimator) -> bool:
@@ -94,10 +137,15 @@ class SmoothedAccuracy(ReplicateAccuracy):
 
 
 def smoothed_accuracy(
-    sigma: float, problem: Problem, reference: Reference, estimates: Iterable[NumpyArray]
-) -> SmoothedAccuracy:
-    """Return how estimates scatter around the gradient of the smoothed loss, and how far that is from the gradient."""
-    smoothed = smoothed_reference(problem, sigma=sigma)
+    sigma: float, objective: Objective, reference: Reference, estimates: Iterable[NumpyArray]
+) -> SmoothedAccuracy | None:
+    """Return how estimates scatter around the gradient of the smoothed loss, and how far that is from the gradient.
+
+    None where the smoothed gradient cannot be had.
+    """
+    smoothed = smoothed_reference(objective, sigma=sigma)
+    if smoothed is None:
+        return None
     exact = np.asarray(reference.gradient, dtype=np.float64)
     return SmoothedAccuracy(
         **asdict(accuracy_of_replicates(estimates, smoothed.gradient)),

@@ -13,7 +13,8 @@ from rich.console import Console
 from support.bench_runs import faulty_suite
 
 from gradest import get_problem
-from gradest.measurement.compare import CellResult, compare
+from gradest.measurement.compare import compare
+from gradest.measurement.comparison import Comparison
 from gradest.measurement.timing import Timing
 from gradest_bench.command.compare_view import show_comparison
 from gradest_bench.command.run_view import show_records
@@ -142,19 +143,19 @@ def test_in_figures_for_papers_and_their_data(pale: bool, tmp_path: Path) -> Non
         assert ("pale: why" in (tmp_path / name).read_text(encoding="utf-8")) is pale, name
 
 
-def results(*, disturbed: bool) -> list[CellResult]:
+def results(*, disturbed: bool) -> Comparison:
     found = compare(
         get_problem("quadratic"), estimators=("reverse",), backends=("numpy",), dtypes=("float64",),
         budget_seconds=0.01,
     )  # fmt: skip
-    return [replace(result, timing=timing(1.0, disturbed=disturbed)) for result in found]
+    return replace(found, cells=tuple(replace(result, timing=timing(1.0, disturbed=disturbed)) for result in found))
 
 
 @pytest.mark.parametrize("disturbed", [True, False])
 def test_in_the_table_and_the_figure_of_compare(disturbed: bool) -> None:
     found = results(disturbed=disturbed)
     screen = console()
-    show_comparison(screen, get_problem("quadratic"), found)
+    show_comparison(screen, found)
     assert bool(LINES.search(printed(screen))) is disturbed
     assert (DISTURBED_MEANS in printed(screen)) is disturbed
     (figure,) = comparison_figures(found)

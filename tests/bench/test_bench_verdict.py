@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from support.bench_runs import run_suite
 
+import gradest
 from gradest import get_problem
 from gradest.measurement.smoothed import smoothed_reference
 from gradest.problems.quadratic import Quadratic
@@ -81,7 +82,8 @@ def test_verdict_of_estimates_without_slopes_says_to_run_anew(records: dict[str,
 def test_gradient_of_the_smoothed_quadratic_is_the_gradient() -> None:
     problem = Quadratic(size=6)
     exact = problem.hessian @ problem.parameters()["x"] - problem.data()["b"]
-    found = smoothed_reference(problem, sigma=0.3)
+    found = smoothed_reference(gradest.bind(problem), sigma=0.3)
+    assert found is not None
     assert np.linalg.norm(found.gradient - exact) <= 1e-12 * np.linalg.norm(exact)
 
 
@@ -92,7 +94,8 @@ def test_gradient_of_a_smoothed_quartic_is_the_closed_form() -> None:
     (x, y), sigma = problem.parameters()["x"], 0.05
     gradient = np.array([-400 * x * (y - x * x) - 2 * (1 - x), 200 * (y - x * x)])
     smoothed = gradient + sigma**2 * np.array([1200 * x, -200])
-    found = smoothed_reference(problem, sigma=sigma)
+    found = smoothed_reference(gradest.bind(problem), sigma=sigma)
+    assert found is not None
     error = np.linalg.norm(found.gradient - smoothed) / np.linalg.norm(smoothed)
     assert error <= 5 * found.uncertainty
     assert np.linalg.norm(smoothed - gradient) > 5 * found.uncertainty * np.linalg.norm(smoothed), "it could not fail"

@@ -29,8 +29,11 @@ ORDER = [  # the rooms of the core: each may import only those before it (and it
     {"testing"},
     {"bench"},  # looks the harness up by name, and is looked up itself
 ]
-BACK = {("gradest.bench", "gradest_bench")}
-"""The arrows that run back up, each by name alone: the harness stands on the core, and `gradest.bench` finds it."""
+BACK = {
+    ("gradest.bench", "gradest_bench"),
+    ("gradest.measurement.comparison", "gradest_bench.report.comparison"),
+}
+"""The arrows that run back up, each by name alone: the harness stands on the core, which finds it when it is asked."""
 LOOK_UP = {
     "gradest",
     "gradest.estimators",

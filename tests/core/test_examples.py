@@ -2,6 +2,7 @@
 
 import runpy
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -64,3 +65,29 @@ def test_a_simulator(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     assert steps["fd-central"].tolist() == [0.0, 0.0]  # a step function has no slope, and a smoothed one has
     assert steps["es"][0] < -0.5
     assert steps["es"][1] > 0.5
+
+
+COMPARED = {
+    "torch": ("compare_torch.py", "torch's reverse mode in float64", {"reverse": 1e-4, "fd-central": 0.3}),
+    "jax": ("compare_flax.py", "jax's reverse mode in float64", {"reverse": 1e-5, "fd-central": 1e-2}),
+    "mxnet": ("compare_gluon.py", "mxnet's reverse mode in float64", {"reverse": 1e-4, "fd-central": 0.1}),
+    "numpy": ("compare_numpy.py", "numpy's reverse mode in longdouble", {"reverse": 1e-14, "fd-central": 1e-8}),
+}
+
+
+@pytest.mark.parametrize("backend", COMPARED)
+def test_a_comparison_on_a_loss_of_ones_own(
+    backend: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, reference, bounds = COMPARED[backend]
+    if backend == "jax":
+        pytest.importorskip("flax", reason="Flax is not installed: pip install flax")
+    with warnings.catch_warnings():
+        if backend == "numpy":  # the complex step is tried on a simulator that returns a Python float, and refuses it
+            warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
+            warnings.simplefilter("ignore", RuntimeWarning)
+        output = run(name, monkeypatch, capsys)
+    assert f"Reference: {reference}" in output
+    rows = {line.split("  ")[1]: line.split() for line in output.splitlines() if line.startswith("  ")}
+    for estimator, bound in bounds.items():
+        assert float(rows[estimator][2].lstrip("<") or rows[estimator][3]) <= bound

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 import gradest
 from gradest import Situation
 from gradest.estimators import EvolutionStrategy, FiniteDifference
-from gradest.measurement.compare import CellResult
+from gradest.measurement.comparison import CellResult, Compared, Comparison
 from gradest.measurement.outcome import Outcome, outcome_of
 from gradest.measurement.session import Bound, Session
 from gradest.measurement.timing import Block, Timing
@@ -48,6 +48,10 @@ class Failing(EvolutionStrategy):
         if self.stage == "predict":
             raise self.error("boom")
         return super().predict(at)
+
+
+def of(results: list[CellResult]) -> Comparison:
+    return Comparison(Compared("quadratic", repr(QUADRATIC), 3), tuple(results))
 
 
 def compared(**estimators: Any) -> dict[str, CellResult]:
@@ -192,7 +196,7 @@ def test_the_legend_says_for_which_losses_theory_is_exact_and_what_bias_it_leave
 
     names = ("es", "spsa", "forward-gradient", "es-sign", "es-forward", "reverse")
     found = compared(**{name: gradest.get_estimator(name) for name in names})
-    show_comparison(Console(width=250), QUADRATIC, list(found.values()))
+    show_comparison(Console(width=250), of(list(found.values())))
     printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Theory of")]
     assert printed == [
         "Theory of es, spsa: exact for quadratic f; a bias of order sigma^2.",
@@ -213,12 +217,12 @@ def test_a_disturbed_time_is_marked_in_the_table(capsys: pytest.CaptureFixture[s
     from rich.console import Console
 
     result = disturbed_result()
-    show_comparison(Console(width=250), QUADRATIC, [result])
+    show_comparison(Console(width=250), of([result]))
     printed = capsys.readouterr().out
     assert "1 s~" in printed
     assert "~ the machine was doing something else" in printed
     quiet = replace(result, timing=replace(result.timing, disturbed=False))  # type: ignore[type-var]  # there is one
-    show_comparison(Console(width=250), QUADRATIC, [quiet])
+    show_comparison(Console(width=250), of([quiet]))
     assert "~" not in capsys.readouterr().out
 
 

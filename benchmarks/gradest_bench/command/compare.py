@@ -1,16 +1,16 @@
-"""Runs `gradest compare`: estimators on backends, on one problem of the suite, side by side."""
+"""Runs `gradest compare`: estimators side by side, on a problem on several backends, or on a loss of the user's own."""
 
-import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from gradest import Problem, get_problem, names
-from gradest.measurement.compare import CellResult
+from gradest import Case, Comparison, InvalidInputError, Problem, get_problem, names
+from gradest.measurement.compare import BACKENDS, DTYPES, ESTIMATORS
 from gradest.measurement.compare import compare as compare_gradients
 from gradest_bench.command.compare_view import progress_bar, show_comparison
 from gradest_bench.command.json_output import json_option, print_json
@@ -18,10 +18,13 @@ from gradest_bench.command.options import SECONDS, CsvOption, OutputFile, Sugges
 from gradest_bench.command.terminal import open_console
 from gradest_bench.report.compare_figure import TITLE, comparison_figures
 from gradest_bench.report.paper import require_drawing, write_panels
-from gradest_bench.suite.resolving import make_estimators
-from gradest_bench.suite.selection import DTYPES
+from gradest_bench.suite.resolving import loss_at, make_estimators
+from gradest_bench.suite.selection import DTYPES as KNOWN_DTYPES
 
 DEMO_ESTIMATORS = "analytic,reverse,forward,fd-central,es"
+_OF_PROBLEMS = {"problem": "--problem", "fields": "--set", "demo": "--demo"}
+_OF_PLACES = {"backends": "--backends", "dtypes": "--dtypes", "kernel": "--kernel"}
+"""Options that say which problem, and where a problem runs, by their parameter here."""
 
 
 @click.command(
@@ -34,8 +37,11 @@ Examples:
   gradest compare --problem quadratic --set size=50 --set condition=100 --dtypes float64
   gradest compare --problem mlp --set dataset=mnist5k --set widths=[128] --set batch=100
   gradest compare --problem quadratic --json          the same numbers for a program
+  gradest compare my_file.py:case                     a loss of your own: where its arrays are
+  gradest compare my_file.py:case --estimators 'reverse,es(sigma=0.1)' --plot errors.png
   gradest list estimators                             every name that --estimators takes, with its fields"""
 )
+@click.argument("location", metavar="[path.py:case]", required=False, type=Suggested(tuple, paths="file"))
 @click.option(
     "--problem",
     type=Suggested(lambda: names("problems")),
@@ -55,13 +61,13 @@ Examples:
     "--estimators",
     type=CsvOption(lambda: names("estimators")),
     default=DEMO_ESTIMATORS,
-    show_default=True,
+    show_default=f"{DEMO_ESTIMATORS}; of a case {','.join(ESTIMATORS)}",
     help="Names, by commas; hyper-parameters in brackets.",
 )
+@click.option("--backends", type=CsvOption(lambda: names("backends")), default=",".join(BACKENDS), show_default=True)
 @click.option(
-    "--backends", type=CsvOption(lambda: names("backends")), default="numpy,jax,torch,mxnet", show_default=True
+    "--dtypes", type=CsvOption(lambda: KNOWN_DTYPES, closed="dtype"), default=",".join(DTYPES), show_default=True
 )
-@click.option("--dtypes", type=CsvOption(lambda: DTYPES, closed="dtype"), default="float64,float32", show_default=True)
 @click.option("--kernel", type=click.Choice(["portable", "native"]), default="portable", show_default=True)
 @click.option("--replicates", default=64, show_default=True, help="Independent estimates of each stochastic one.")
 @click.option("--budget", type=SECONDS, default=0.3, show_default=True, help="Seconds each cell is timed once warm.")
@@ -69,7 +75,10 @@ Examples:
 @click.option("--plot", type=OutputFile(), help="Write a PNG (or PDF, SVG) of error against cost here.")
 @click.option("--demo", is_flag=True, help="The defaults, with the plot written to gradest-demo.png.")
 @json_option
+@click.pass_context
 def compare(
+    context: click.Context,
+    location: str | None,
     problem: str,
     fields: tuple[str, ...],
     estimators: tuple[str, ...],
@@ -84,35 +93,67 @@ def compare(
     demo: bool,
     as_json: bool,
 ) -> None:
-    """Run estimators on backends and print accuracy and cost side by side.
+    """Run estimators side by side and print accuracy and cost: on a problem, or on a loss of your own.
 
-    The error is relative to the closed-form gradient in extended precision. A cell that cannot run says why. Exit code:
-    0, or 1 where a cell ended in an error or an invalid estimate.
+    A loss is named by its place, path.py:case: a gradest.Case, (loss, params, *args), a function that returns either,
+    or a Problem. The file is executed. A case runs on the backend and in the dtype of its own arrays.
+
+    The error of a problem is relative to its closed-form gradient in extended precision, that of a case to the best
+    reference that it allows, which is named. A cell that cannot run says why. Exit code: 0, or 1 where a cell ended in
+    an error or an invalid estimate.
     """
     console = open_console()
     target = _target(plot, demo=demo)
-    chosen = get_problem(problem, **parse_fields(fields))
+    chosen = get_problem(problem, **parse_fields(fields)) if location is None else _loss(context, location)
+    where: dict[str, Any] = {"backends": backends, "dtypes": dtypes, "kernel": kernel}
+    if location is not None and not _given(context, ["estimators"]):
+        estimators = ESTIMATORS
     with nullcontext() if as_json else progress_bar(console) as progress:
-        results = compare_gradients(
+        found = compare_gradients(
             chosen,
             estimators=make_estimators(estimators),
-            backends=backends,
-            dtypes=dtypes,
-            kernel=kernel,
+            **(where if isinstance(chosen, Problem) else {}),
             replicates=replicates,
             budget_seconds=budget,
             seed=seed,
             progress=progress,
         )
+    if isinstance(chosen, Case) and location is not None:
+        found = found.named(location)
+    _show(found, target, as_json=as_json)
+    sys.exit(1 if any(result.outcome.failed for result in found) else 0)
+
+
+def _show(found: Comparison, target: Path | None, *, as_json: bool) -> None:
+    console = open_console()
+    if not as_json:  # before the plot: where no cell ran there is none, and the table says why
+        show_comparison(console, found)
     if target is not None:
-        write_panels(comparison_figures(results), target, title=TITLE)
+        write_panels(comparison_figures(found), target, title=TITLE)
     if as_json:
-        print_json(problem=_problem(chosen), cells=[_cell(result) for result in results], plot=target and str(target))
-    else:
-        show_comparison(console, chosen, results)
-        if target is not None:
-            console.print(f"plot: {target.resolve()}", markup=False, highlight=False)
-    sys.exit(1 if any(result.outcome.failed for result in results) else 0)
+        print_json(**found.to_dict(), plot=target and str(target))
+    elif target is not None:
+        console.print(f"plot: {target.resolve()}", markup=False, highlight=False)
+
+
+def _loss(context: click.Context, location: str) -> Problem | Case:
+    """Return the problem or the case at a place, refusing options that say the same otherwise."""
+    _refuse(context, _OF_PROBLEMS, f"{location!r} says already what is compared on")
+    found = loss_at(location)
+    if isinstance(found, Case):
+        _refuse(context, _OF_PLACES, f"{location!r} is a case, which runs where its own arrays are")
+    return found
+
+
+def _refuse(context: click.Context, options: dict[str, str], why: str) -> None:
+    given = _given(context, options)
+    if given:
+        raise InvalidInputError(f"{', '.join(options[name] for name in given)} was given, and {why}; leave it out")
+
+
+def _given(context: click.Context, options: Iterable[str]) -> list[str]:
+    """Return which options were written, whatever their defaults are."""
+    return [name for name in options if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
 
 
 def _target(plot: Path | None, *, demo: bool) -> Path | None:
@@ -120,20 +161,3 @@ def _target(plot: Path | None, *, demo: bool) -> Path | None:
     if target is not None:
         require_drawing(target)  # before minutes of computing
     return target
-
-
-def _problem(problem: Problem) -> dict[str, Any]:
-    return {"name": problem.name, "repr": repr(problem), "num_parameters": problem.layout.num_parameters}
-
-
-def _cell(result: CellResult) -> dict[str, Any]:
-    found = dataclasses.asdict(dataclasses.replace(result, predicted=None))
-    predicted: Sequence[str] = ("relative_mse", "cosine", "exact_for", "bias_order")
-    return {
-        **found.pop("cell"),
-        **found,
-        "outcome": str(result.outcome),
-        "cost": None if result.cost is None else dataclasses.asdict(result.cost),
-        "predicted": result.predicted and {name: getattr(result.predicted, name) for name in predicted},
-        "loss_units": result.loss_units,
-    }

@@ -11,12 +11,12 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-from gradest import Applicability, Case, InvalidInputError, Problem, applicable
-from gradest.registry import find_object
+from gradest import Applicability, InvalidInputError, applicable
 from gradest_bench.command import inventory
 from gradest_bench.command.inventory import Row
 from gradest_bench.command.json_output import json_option, print_json
 from gradest_bench.command.terminal import open_console, titled_table, wide_enough
+from gradest_bench.suite.resolving import loss_at
 
 DEFAULT_GROUPS = ("estimators", "backends", "problems", "datasets")
 GROUPS = (*DEFAULT_GROUPS, "rules")
@@ -201,8 +201,8 @@ def _show_broken(console: Console, rows: Sequence[Row]) -> None:
 
 def _list_applicable(console: Console, location: str, plugins: Sequence[str], *, as_json: bool) -> None:
     """Print which estimators can run on a loss, then why the others cannot, those with one reason together."""
-    names = [row["name"] for row in inventory.estimators(plugins) if row["error"] is None]
-    found = applicable(_loss_at(location), estimators=names)
+    known = {row["name"]: row for row in inventory.estimators(plugins) if row["error"] is None}
+    found = applicable(loss_at(location), estimators=list(known))
     if as_json:
         rows = [
             {
@@ -212,16 +212,19 @@ def _list_applicable(console: Console, location: str, plugins: Sequence[str], *,
                 "reason": each.reason,
                 "path": each.path,
                 "cost": None if each.cost is None else str(each.cost),
+                **{name: known[each.estimator][name] for name in ("needs", "gives", "stochastic")},
             }
             for each in found
         ]
         print_json(location=location, estimators=rows)
         return
     console.print(f"estimators that can run on {location}:", style="bold", markup=False, highlight=False)
-    table = titled_table("", "name", "cost", "path", box=box.SIMPLE_HEAD)
+    table = titled_table("", "name", "cost", "path", "gives", box=box.SIMPLE_HEAD)
     for each in found:
         if each:
-            table.add_row(*map(escape, (each.estimator, str(each.cost), each.path)))
+            row = known[each.estimator]
+            gives = f"{row['gives']}{', at random' if row['stochastic'] else ''}"
+            table.add_row(*map(escape, (each.estimator, str(each.cost), each.path, gives)))
     wide_enough(console, [table]).print(table)
     _show_refusals(console, found)
 
@@ -235,13 +238,3 @@ def _show_refusals(console: Console, found: Sequence[Applicability]) -> None:
         console.print("the others cannot:", style="bold", highlight=False)
     for reason, named in refused.items():
         console.print(f"  {', '.join(named)}\n    {reason}", highlight=False, markup=False)
-
-
-def _loss_at(location: str) -> Any:
-    """Return the problem or the case at a place."""
-    found = find_object(location)
-    if isinstance(found, Problem):
-        return found
-    if isinstance(found, type) and issubclass(found, Problem):
-        return found()
-    return Case.load(location)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gradest.measurement.compare import CellResult
+from gradest.measurement.comparison import CellResult
 from gradest_bench.report.figure import Axis, Figure, Point, Series
 from gradest_bench.report.units import DISTURBED_LABEL, seconds
 
@@ -44,11 +44,10 @@ def _cell(result: CellResult) -> tuple[str, str, str]:
 
 
 def _point(result: CellResult) -> Point:
-    timing, accuracy = result.timing, result.accuracy
+    timing = result.timing
     assert timing is not None  # as for all that are shown
     assert timing.median_seconds is not None
-    assert accuracy is not None
-    error = max(accuracy.relative_error, result.reference_uncertainty)
+    error = result.relative_error
     taken = seconds(timing.median_seconds, disturbed=timing.disturbed)
     tip = f"{result.cell.estimator} on {result.cell.backend}: {error:.1e}, {taken}"
     return Point(timing.median_seconds * 1e3, error, tip, pale=timing.disturbed)

@@ -74,7 +74,18 @@ def write_figures(figures: Sequence[Figure], folder: Path) -> list[Path]:
 
 
 def write_panels(figures: Sequence[Figure], path: Path, *, title: str) -> None:
-    """Write figures of the same axes side by side, with one legend, to `path`; its ending says the format.
+    """Write what `draw_panels` draws to `path`; its ending says the format. Raises as that does."""
+    write_drawn(draw_panels(figures, title=title), path)
+
+
+def write_drawn(canvas: Any, path: Path) -> None:
+    """Write a figure of Matplotlib's to `path`, whole or not at all; its ending says the format."""
+    with replacing(path) as temporary:
+        canvas.savefig(temporary, dpi=150)
+
+
+def draw_panels(figures: Sequence[Figure], *, title: str) -> Any:
+    """Return figures of the same axes side by side, with one legend, as one figure of Matplotlib's.
 
     The legend names each colour and each shape once, where `write_figures` names each series.
 
@@ -99,8 +110,7 @@ def write_panels(figures: Sequence[Figure], path: Path, *, title: str) -> None:
         panel.set_ylabel("")
     canvas.legend(handles=_keys(figures), loc="outside right upper", frameon=False)
     canvas.suptitle(title, x=0.01, horizontalalignment="left")
-    with replacing(path) as temporary:
-        canvas.savefig(temporary, dpi=150)
+    return canvas
 
 
 def _keys(figures: Sequence[Figure]) -> list[Any]:

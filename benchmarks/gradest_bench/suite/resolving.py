@@ -1,16 +1,34 @@
-"""Makes the problem and the estimator that a cell names: registered ones, or "module:Class" and "file.py:Class".
+"""Makes the loss and the estimator that a cell names: registered ones, "module:Class", "file.py:Class", "file.py:case".
 
 A file is looked for beside the suite that names it, and then in the working directory. This module knows no file of
 results and no process.
 """
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from gradest import Estimator, Problem, get_estimator, get_problem
+from gradest import (
+    Case,
+    Estimator,
+    InvalidInputError,
+    MissingDependencyError,
+    Objective,
+    Problem,
+    UnsupportedError,
+    bind,
+    get_estimator,
+    get_problem,
+    names,
+)
+from gradest.registry import find_object, locate
 from gradest_bench.suite.cells import Spec
 from gradest_bench.suite.spec_text import parse_spec
+
+Loss = Problem | Case
+"""What a suite measures on: a problem, which runs on any backend, or a user's loss, which runs where its arrays are."""
 
 
 def located(name: str, folder: Path | None) -> str:
@@ -21,9 +39,92 @@ def located(name: str, folder: Path | None) -> str:
     return f"{folder / place}{colon}{attribute}"
 
 
-def make_problem(spec: Spec, folder: Path | None = None) -> Problem:
-    """Return the problem of a spec in a suite of a folder. Raises as `gradest.get_problem` does."""
-    return get_problem(located(spec.name, folder), **_frozen_fields(spec))
+def loss_at(location: str, fields: Mapping[str, Any] | None = None) -> Loss:
+    """Return the loss at "module:name" or "path/file.py:name": a problem, or a case of a user's own.
+
+    The name is that of a `Problem` or of a class of them, or what `gradest.Case.load` takes; a class, or a function
+    that makes a case, is given the fields.
+
+    Raises
+    ------
+    InvalidInputError
+        It cannot be imported, is none of these, or does not take the fields.
+    MissingDependencyError
+        It imports a package that is not installed.
+    """
+    try:
+        found = find_object(location)
+    except InvalidInputError as error:
+        raise _missing(location, error) or error from error.__cause__
+    if isinstance(found, Problem) and not fields:
+        return found
+    if inspect.isclass(found):  # a problem's, or what is told to be none
+        return get_problem(location, **(fields or {}))
+    if not fields:
+        return Case.of(found, location)
+    if not inspect.isroutine(found):
+        raise InvalidInputError(
+            f"fields {sorted(fields)} were given with {location!r}, which is a {type(found).__name__}: name a function "
+            "that takes them and returns a case"
+        )
+    try:
+        inspect.signature(found).bind(**fields)
+    except TypeError as error:
+        raise InvalidInputError(f"{location!r} was to make a case of the fields {sorted(fields)}: {error}") from error
+    return Case.of(partial(found, **fields), location)
+
+
+def _missing(location: str, error: InvalidInputError) -> MissingDependencyError | None:
+    """Return the error for a place whose file imports what is not installed; None where that is not what went wrong."""
+    cause, place = error.__cause__, location.rpartition(":")[0]
+    if not isinstance(cause, ModuleNotFoundError) or cause.name is None or place.startswith(cause.name):
+        return None
+    extras = {locate("backends", name).package: locate("backends", name).extra for name in names("backends")}
+    extra = extras.get(cause.name.partition(".")[0])
+    how = f"pip install 'gradest[{extra}]'" if extra else "install the package that has it"
+    return MissingDependencyError(f"{location!r} imports {cause.name!r}, which is not installed; {how}")
+
+
+def make_loss(spec: Spec, folder: Path | None = None) -> Loss:
+    """Return the problem, or the case at a place, of a spec in a suite of a folder.
+
+    A case is made once in a process, for who asks what it is and who measures it.
+
+    Raises
+    ------
+    GradestError
+        As `gradest.get_problem` and `loss_at` do.
+    """
+    name, fields = located(spec.name, folder), _frozen_fields(spec)
+    if ":" not in name:
+        return get_problem(name, **fields)
+    return _loss_at_once(name, tuple(sorted(fields.items())))
+
+
+@lru_cache(maxsize=16)
+def _loss_at_once(location: str, fields: tuple[tuple[str, Any], ...]) -> Loss:
+    return loss_at(location, dict(fields))
+
+
+def require_own(case: Case, spec: Spec, *, backends: Sequence[str], dtypes: Sequence[str]) -> Objective:
+    """Return a case bound, refusing a grid that has it run elsewhere than its own arrays are.
+
+    Raises
+    ------
+    UnsupportedError
+        Its backend or its dtype is not among those named; the message has both.
+    GradestError
+        It cannot be bound.
+    """
+    objective = bind(case)
+    own = objective.backend.name, objective.dtype
+    if own[0] not in backends or own[1] not in dtypes:
+        raise UnsupportedError(
+            f"{spec.name!r} is a case, which runs where its own arrays are; backends {', '.join(backends)} in "
+            f"{', '.join(dtypes)} were asked for; found arrays of {own[0]} in {own[1]}: write backends = [{own[0]!r}] "
+            f"and dtypes = [{own[1]!r}], in a grid of its own"
+        )
+    return objective
 
 
 def make_estimator(spec: Spec, folder: Path | None = None) -> Estimator:

@@ -5,16 +5,18 @@ This module imports the classes of problems and estimators, and no framework.
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from gradest.case import Case
 from gradest.errors import GradestError, InvalidInputError, MissingDependencyError, unknown_name
 from gradest.estimator import Estimator
 from gradest.registry import ESTIMATORS, PROBLEMS, import_plugin, names, plugin_classes
 from gradest_bench.suite.cells import NULL, Cell, Spec, expand, specs
-from gradest_bench.suite.resolving import located, make_estimator, make_problem
-from gradest_bench.suite.schema import Suite
+from gradest_bench.suite.resolving import located, make_estimator, make_loss, require_own
+from gradest_bench.suite.schema import Grid, Suite
 from gradest_bench.suite.spec_text import has_fields, parse_spec
 
 DTYPES = ("bfloat16", "float16", "float32", "float64", "longdouble")
@@ -42,7 +44,7 @@ def name_errors(suite: Suite, folder: Path | None = None) -> list[str]:
         found += _name_errors(grid.backends, names("backends"), "backend", f"{where}.backends")
         found += _name_errors(grid.dtypes, DTYPES, "dtype", f"{where}.dtypes")
         for group, named_list, make in (
-            ("problems", grid.problems, make_problem),
+            ("problems", grid.problems, partial(_make_for, grid)),
             ("estimators", grid.estimators, make_estimator),
         ):
             for position, named in enumerate(named_list):
@@ -59,6 +61,14 @@ def name_errors(suite: Suite, folder: Path | None = None) -> list[str]:
                         found.append(f"{path}: {spec.label}: {error}")
                         break  # the other values that `vary` names would only say the same again
     return found
+
+
+def _make_for(grid: Grid, spec: Spec, folder: Path | None) -> object:
+    """Return the loss of a spec; a case has to fit one of the backends and dtypes of its grid at least."""
+    loss = make_loss(spec, folder)
+    if isinstance(loss, Case):
+        require_own(loss, spec, backends=grid.backends, dtypes=grid.dtypes)
+    return loss
 
 
 def _name_errors(asked: Sequence[str], known: Sequence[str], kind: str, path: str) -> list[str]:

@@ -19,14 +19,15 @@ from typing import Any, BinaryIO
 import msgspec
 
 from gradest.backend import get_backend
-from gradest.errors import InvalidInputError
+from gradest.case import Case
+from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.measurement.outcome import Outcome, outcome_of
 from gradest.measurement.session import Bound, Session
 from gradest.registry import import_plugin
 from gradest_bench.results.outcomes import CellError
 from gradest_bench.results.records import plain
 from gradest_bench.suite.cells import Cell
-from gradest_bench.suite.resolving import located, make_estimator, make_problem
+from gradest_bench.suite.resolving import located, make_estimator, make_loss, require_own
 from gradest_bench.suite.schema import Suite
 from gradest_bench.suite.selection import name_errors
 from gradest_bench.worker import protocol
@@ -88,6 +89,7 @@ class Worker:
             "device": objective.device,
             "timing": asdict(session.timing((), conversions=False)),
             "counts": asdict(session.counts),
+            "notes": list(session.bound.notes),
         }
 
     def block(self, key: str, round_number: int, samples: int, seconds: float) -> dict[str, Any]:
@@ -131,14 +133,22 @@ class Worker:
             cell.device,
         )
         if where not in self._bound:
-            self._bound[where] = Bound(
-                make_problem(cell.problem, self._folder),
-                backend=located(cell.backend, self._folder),
-                dtype=cell.dtype,
-                device=None if cell.device == "default" else cell.device,
-                kernel=cell.kernel,
-            )
+            self._bound[where] = self._new_bound(cell)
         return self._bound[where]
+
+    def _new_bound(self, cell: Cell) -> Bound:
+        loss = make_loss(cell.problem, self._folder)
+        device = None if cell.device == "default" else cell.device
+        if isinstance(loss, Case):
+            if cell.kernel != "portable" or device is not None:
+                raise UnsupportedError(
+                    f"kernel {cell.kernel!r} on device {cell.device!r} was asked for; {cell.problem.name!r} is a case, "
+                    "with kernels and a device of its own; leave both out"
+                )
+            backend = get_backend(located(cell.backend, self._folder)).name
+            return Bound(require_own(loss, cell.problem, backends=[backend], dtypes=[cell.dtype]))
+        backend_name = located(cell.backend, self._folder)
+        return Bound(loss, backend=backend_name, dtype=cell.dtype, device=device, kernel=cell.kernel)
 
 
 @contextmanager

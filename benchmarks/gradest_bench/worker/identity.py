@@ -11,30 +11,33 @@ from typing import Any
 
 from gradest.autodiff.forwarding import ForwardingOperations
 from gradest.backend import get_backend
+from gradest.binding import bind
+from gradest.case import Case
+from gradest.layout import Layout
 from gradest.problem import Problem
 from gradest_bench.suite.cells import Cell, Spec, digest
-from gradest_bench.suite.resolving import located, make_estimator, make_problem
+from gradest_bench.suite.resolving import located, make_estimator, make_loss
+from gradest_bench.worker.case_identity import case_checksum, case_code_version
 from gradest_bench.worker.versions import code_version, data_checksum
 
 
 def identify(cell: Cell, folder: Path | None = None) -> dict[str, Any]:
     """Return the identity of a cell of a suite in a folder, what it is made of, and the size of what it computes."""
     data = _read(json.dumps([located(cell.problem.name, folder), cell.problem.fields]))
-    problem = data.problem
     estimator = make_estimator(cell.estimator, folder)
     backend = get_backend(located(cell.backend, folder))
     decided = {
         "estimator_code": code_version(type(estimator)),
         "backend_code": code_version(type(backend)),
-        "problem_code": code_version(type(problem)),
+        "problem_code": data.code,
         "versions": backend.versions(),
         "data": data.checksum,
     }
-    cost = asdict(estimator.cost(problem.layout))
+    cost = asdict(estimator.cost(data.layout))
     return {
         "identity": digest({"cell": cell.key, **decided}),
         "decided": decided,
-        "num_parameters": problem.layout.num_parameters,
+        "num_parameters": data.layout.num_parameters,
         "data_entries": data.entries,
         "value_flops": data.flops,
         "evaluations": sum(cost.values()),
@@ -45,9 +48,13 @@ def identify(cell: Cell, folder: Path | None = None) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class _Data:
-    """A problem, the checksum of its data, how many entries they have, and what its loss multiplies."""
+    """What decides a loss: its code and the checksum of its data; and its size: entries of data, products multiplied.
 
-    problem: Problem
+    What a function multiplies nobody can see: 0.
+    """
+
+    layout: Layout
+    code: str
     checksum: str
     entries: int
     flops: int
@@ -55,11 +62,15 @@ class _Data:
 
 @lru_cache(maxsize=4)
 def _read(spec: str) -> _Data:
-    """Return a problem with what is known of its data; many cells share one."""
+    """Return what is known of a loss; many cells share one."""
     name, fields = json.loads(spec)
-    problem = make_problem(Spec(name=name, fields=fields))
-    entries = sum(int(values.size) for values in problem.data().values())
-    return _Data(problem, data_checksum(problem), entries, matrix_product_flops(problem))
+    loss = make_loss(Spec(name=name, fields=fields))
+    if isinstance(loss, Case):
+        checksum, entries = case_checksum(loss)
+        return _Data(bind(loss).layout, case_code_version(loss, name), checksum, entries, 0)
+    entries = sum(int(values.size) for values in loss.data().values())
+    flops = matrix_product_flops(loss)
+    return _Data(loss.layout, code_version(type(loss)), data_checksum(loss), entries, flops)
 
 
 class _CountsProducts(ForwardingOperations):

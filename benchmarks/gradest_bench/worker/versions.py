@@ -10,7 +10,7 @@ cannot be seen here: who composes estimators so, and edits one, runs the cells a
 import ast
 import hashlib
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -22,8 +22,15 @@ _OWN = ("gradest",)
 @cache
 def code_version(found: type) -> str:
     """Return the SHA-256, in hexadecimal, of the source that a class runs."""
-    waiting = [base.__module__ for base in found.__mro__ if base.__module__ not in ("builtins", "abc")]
-    packages = {*_OWN, found.__module__.partition(".")[0]}
+    return source_version(
+        tuple(base.__module__ for base in found.__mro__ if base.__module__ not in ("builtins", "abc")),
+        own=(found.__module__,),
+    )
+
+
+def source_version(modules: Sequence[str], *, own: Sequence[str]) -> str:
+    """Return the SHA-256, in hexadecimal, of modules and of what they import in this project and in `own` packages."""
+    waiting, packages = list(modules), {*_OWN, *(module.partition(".")[0] for module in own)}
     seen: set[str] = set()
     digest = hashlib.sha256()
     while waiting:
