@@ -143,7 +143,7 @@ class Objective(Evaluations):
         if self._arguments is not None:
             self.data = self._arguments.renewed(args, kwargs)
         elif self._problem_data is not None and not args and kwargs.keys() == {"data"}:
-            self.data = self._problem_data.crossed(kwargs["data"])
+            self.data = self._problem_data.crossed(kwargs["data"], like=self.data)
         else:
             found = ", ".join((*(type(arg).__name__ for arg in args), *kwargs))
             raise InvalidInputError(
