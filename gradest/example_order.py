@@ -58,19 +58,6 @@ def batches_per_epoch(count: int, size: int, *, replace: bool = False, drop_last
     return count // int(size) if drop_last and not replace else -(-count // int(size))
 
 
-def batch_rows(
-    count: int, size: int, *, seed: int, epoch: int, place: int, replace: bool = False, drop_last: bool = False
-) -> Rows:
-    """Return the rows of the batch at `place` in an epoch; raises as `batches_per_epoch` does."""
-    total = batches_per_epoch(count, size, replace=replace, drop_last=drop_last)
-    if not 0 <= place < total:
-        raise InvalidInputError(f"an epoch of {count} examples has {total} batches of {size}; found place {place}")
-    start = place * size
-    if replace:
-        return _drawn(count, size, seed=seed, epoch=epoch, place=place)
-    return epoch_order(count, seed=seed, epoch=epoch)[start : start + size]
-
-
 def epoch_of_batches(
     count: int, size: int, *, seed: int, epoch: int, replace: bool = False, drop_last: bool = False
 ) -> Iterator[Rows]:

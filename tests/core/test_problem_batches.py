@@ -11,7 +11,7 @@ import pytest
 
 import gradest
 from gradest import InvalidInputError, InvalidTypeError, PreparationMismatchError, UnsupportedError
-from gradest.example_order import batch_rows, batches_per_epoch, epoch_of_batches, epoch_order
+from gradest.example_order import batches_per_epoch, epoch_of_batches, epoch_order
 from gradest.theory import chi2_sf
 
 BACKENDS = ("numpy", "jax", "torch", "mxnet")
@@ -157,9 +157,6 @@ def test_the_order_is_a_function_of_seed_and_epoch_alone() -> None:
     assert epoch_order(8, seed=0, epoch=0).tolist() == ORDER
     assert epoch_order(8, seed=0, epoch=1).tolist() != ORDER
     assert epoch_order(8, seed=1, epoch=0).tolist() != ORDER
-    for place in range(3):
-        found = batch_rows(10, 4, seed=3, epoch=5, place=place)
-        assert found.tolist() == [rows.tolist() for rows in epoch_of_batches(10, 4, seed=3, epoch=5)][place]
 
 
 def test_with_replacement_every_example_is_as_likely() -> None:
