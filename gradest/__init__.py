@@ -46,7 +46,7 @@ from gradest.transforms import grad, value_and_grad
 from gradest.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from gradest import bench, datasets, directions, estimators, problems, testing, theory
+    from gradest import bench, datasets, directions, estimators, problems, testing, theory, training
     from gradest.checking.check import check
     from gradest.curvature.products import hvp
     from gradest.hyperparameter import Hyperparameter, hyperparameters
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from gradest.measurement.compare import compare
     from gradest.measurement.comparison import Comparison
     from gradest.primitives import defjvp, defvjp, primitive
+    from gradest.training.train import train
 
 # Imported when first asked for: a table of strings, so that nothing here makes results depend on their text.
 EXPORTS = {
@@ -75,6 +76,8 @@ EXPORTS = {
     "problems": "gradest.problems",
     "testing": "gradest.testing",
     "theory": "gradest.theory",
+    "train": "gradest.training.train:train",
+    "training": "gradest.training",
 }
 """Public names that are imported on first use: a package, or "module:name"."""
 
@@ -141,6 +144,8 @@ __all__ = [
     "state_bytes",
     "testing",
     "theory",
+    "train",
+    "training",
     "value_and_grad",
 ]
 

@@ -6,6 +6,7 @@ same error on each of them. This module knows no framework by name.
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -15,11 +16,12 @@ from gradest.arguments import Arguments, Given
 from gradest.backend import Backend, Leaves, get_backend, infer_backend, known_backends
 from gradest.case import Case
 from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError, UnsupportedError
-from gradest.evaluation import UserFunction, require_population
+from gradest.evaluation import UserFunction, Verification, require_population
 from gradest.form import Form
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray, Operations
 from gradest.problem import Problem
+from gradest.problem_data import ProblemData
 from gradest.tree import Leaf, PartlyStatic, Structure, Tree, is_static
 
 Bindable = Objective | Problem | Case | Callable[..., object]
@@ -56,6 +58,7 @@ def bind(
         Further arguments of the function, not differentiated; one whose name is an option of `bind` goes in by
         `functools.partial`. Arrays among them are copied, as the parameters are: what changes in place afterwards is
         not seen. NumPy arrays go to the parameters' framework and device, floating-point ones in their dtype.
+        A problem takes `data=` alone, in place of its own: `problem.batch_of(rows)`, or data that were held out.
     backend
         A name or a backend; for a function the one that owns the arrays by default, for a problem "numpy".
     dtype
@@ -126,10 +129,7 @@ def bind_given(
         if not any(given):
             given = case.args, dict(case.kwargs)
     if isinstance(f, Problem):
-        if any(given):
-            found = ", ".join((*(type(arg).__name__ for arg in given[0]), *given[1]))
-            raise InvalidInputError(f"arguments were given with problem {f.name!r}, which has its own data: {found}")
-        return _bind_problem(f, params, backend or "numpy", dtype or "float64", device, kernel)
+        return _bind_problem(f, params, given, backend or "numpy", dtype or "float64", device, kernel)
     if not callable(f):
         raise InvalidTypeError(f"a Problem, an Objective or a function was asked for; found {type(f).__name__}")
     if params is None:
@@ -141,7 +141,13 @@ def bind_given(
 
 
 def _bind_problem(
-    problem: Problem, params: Tree, backend_name: str | Backend, dtype: str, device: str | None, kernel: str
+    problem: Problem,
+    params: Tree,
+    given: Given,
+    backend_name: str | Backend,
+    dtype: str,
+    device: str | None,
+    kernel: str,
 ) -> Objective:
     backend = get_backend(backend_name)
     where = _require_available(backend, dtype, kernel, device)
@@ -149,27 +155,38 @@ def _bind_problem(
     _require_values(backend, params)
     leaves, structure = _leaves_of_problem(problem, params, backend)
     returns_numpy = params is not None and not all(backend.owns(leaf) for leaf in leaves)
-    to_array = partial(backend.array, dtype=dtype, device=where)
-    convert = _scoped_call(backend, dtype)
-    start = convert(
-        lambda: tuple(to_array(_float_array(backend, leaf, p)) for leaf, p in zip(leaves, names, strict=True))
-    )
-    data = convert(lambda: {name: to_array(values) for name, values in problem.data().items()})
+    with backend.scope(dtype) or nullcontext():
+        start = tuple(
+            backend.array(_float_array(backend, leaf, p), dtype=dtype, device=where)
+            for leaf, p in zip(leaves, names, strict=True)
+        )
+    data = ProblemData(problem, backend, dtype=dtype, device=where)
 
     def text(ops: Operations, values: Leaves, given: Mapping[str, Array]) -> Array:
         return problem.loss(ops, dict(zip(names, values, strict=True)), given)
 
-    return Objective(
+    objective = Objective(
         backend=backend,
         function=backend.compile_loss(partial(text, backend.operations(kernel))),
         text=text,
         start=start,
         form=Form(backend, start, names, structure, returns_numpy=returns_numpy),
-        data=data,
+        data={} if any(given) else data.own(),
         kernel=kernel,
         problem=problem,
+        problem_data=data,
         recipe=(_bind_again, (problem, params, ((), {}), backend.name, dtype, where, kernel)),
     )
+    _take_data(objective, given)
+    return objective
+
+
+def _take_data(objective: Objective, given: Given) -> None:
+    """Put data in place of a problem's own, and say of a loss of steps what a look at a user's function would find."""
+    if any(given):
+        objective.take_arguments(*given)
+    if objective.problem is not None and not objective.problem.differentiable:
+        objective.first_look = Verification(noise=0.0, evaluations=0, level=True)
 
 
 def _require_available(backend: Backend, dtype: str, kernel: str, device: str | None) -> str:
@@ -346,14 +363,3 @@ def _float_array(backend: Backend, leaf: Leaf, path: str) -> NumpyArray:
     if bad:
         raise NonFiniteError(f"parameters must be finite; {path!r} has {bad} of {values.size} entries NaN or infinite")
     return values
-
-
-def _scoped_call(backend: Backend, dtype: str) -> Callable[[Callable[[], Any]], Any]:
-    def call(make: Callable[[], Any]) -> Any:
-        scope = backend.scope(dtype)
-        if scope is None:
-            return make()
-        with scope:
-            return make()
-
-    return call

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from gradest.backend import Leaves
 from gradest.binding import BINDING, Bindable
 from gradest.calls import Calls, bind_options, traced_call
+from gradest.data_kernels import DataKernels
 from gradest.directions.keys import Rng
 from gradest.errors import UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
@@ -79,6 +80,8 @@ class Estimator(TypedFields, ABC):
     family: ClassVar[str] = ""
     """What estimators of this class are called, whatever their hyper-parameters."""
     stochastic: ClassVar[bool] = False
+    reads_data: ClassVar[bool] = False
+    """Whether what is prepared depends on the numbers of a problem's data: then it is prepared anew for each batch."""
     composable: ClassVar[bool] = False
     """Whether JAX's own jit, vmap and grad can trace a call: it branches on no number, and gives the value too."""
 
@@ -238,6 +241,10 @@ class Prepared:
     >>> prepared = gradest.get_estimator("fd-central").prepare(objective)
     >>> prepared(np.array([3.0, 4.0])).gradient.round(6).tolist()
     [6.0, 8.0]
+    >>> problem = gradest.get_problem("least-squares")  # of 100 examples
+    >>> prepared = gradest.get_estimator("reverse").prepare(gradest.bind(problem))
+    >>> prepared(data=problem.batch_of(range(32))).gradient["w"].shape
+    (20,)
     """
 
     def __init__(
@@ -249,6 +256,7 @@ class Prepared:
         self.path = kernel.path
         self.cost = estimator.cost(objective.layout)
         self._kernel = objective.scoped(kernel.call)
+        self._kernels = DataKernels(objective, self._prepare_anew, self._kernel, reads_data=estimator.reads_data)
         # Asked at each call, so asked of nobody who cannot say yes.
         self._stays_outside = not estimator.composable and objective.backend.traces
         self._may_draw = objective.is_users_own and not estimator.composable  # those evaluate once
@@ -258,6 +266,9 @@ class Prepared:
         if self._executor is not None:
             raise TypeError("an estimator prepared with an executor cannot be pickled; prepare it where it is used")
         return self.estimator.prepare, (self.objective,)
+
+    def _prepare_anew(self) -> Kernel:
+        return self.objective.scoped(self.estimator.prepare_kernel(self.objective).call)
 
     def value(self, params: Tree = None) -> Any:
         """Return the loss at `params` (the start point by default), with the arguments of the last call."""
@@ -278,11 +289,12 @@ class Prepared:
 
         Arguments, if there are any, replace those that the user's function was bound with, and stay for later calls:
         the next batch. They are not copied: what changes in them in place is seen by a later call without arguments.
+        A problem takes `data=`, data of the form of its own, likewise; nothing is compiled again for the same shapes.
 
         Raises
         ------
         PreparationMismatchError
-            `params` or `args` differ from what was prepared for in names, shapes, dtype or device.
+            `params`, `args` or `data` differ from what was prepared for in names, shapes, dtype or device.
         UnsupportedError
             Arguments were given with an executor, whose workers hold those of the binding; or a transformation of
             the framework is tracing the call, and the estimator is not `composable`.
@@ -299,6 +311,7 @@ class Prepared:
             raise UnsupportedError("new arguments were given with an executor; prepare again with them")
         before = self.objective.take_arguments(args, kwargs or {})
         if before is None:
+            self._kernel = self._kernels.latest()
             return self._estimate(leaves, rng)
         try:
             return self._estimate(leaves, rng, traced=True)

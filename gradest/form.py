@@ -65,6 +65,14 @@ class Form:
             return self._structure.rebuild_gradient(leaves)
         return self._structure.rebuild(leaves)
 
+    def gradient_leaves(self, gradient: Tree) -> Leaves:
+        """Return the leaves of what `tree_of` made."""
+        leaves = self._backend.flatten(gradient)[0]
+        return tuple(
+            leaf if self._backend.owns(leaf) else self._backend.array(np.asarray(leaf), dtype=dtype, device=self.device)
+            for leaf, dtype in zip(leaves, self.dtypes, strict=True)
+        )
+
     def params_of(self, leaves: Sequence[Array]) -> Tree:
         """Return parameter leaves as the user would give them: in their structure and array type."""
         return self.user_tree_of(self._given_back(leaves))

@@ -13,12 +13,13 @@ from gradest.arguments import Arguments
 from gradest.backend import Backend, Function, Leaves, as_float64
 from gradest.counting import JVPS, VALUES, VJPS, EvaluationCounts, Step
 from gradest.engines import choose_engine
-from gradest.errors import UnsupportedError
+from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.evaluations import Evaluations
 from gradest.form import Form
 from gradest.operations import Array, Data, Text
 from gradest.problem import Problem
-from gradest.refusals import MODES, usable_estimators
+from gradest.problem_data import ProblemData
+from gradest.refusals import MODES, has_no_derivative, usable_estimators
 from gradest.tree import Tree
 
 
@@ -58,6 +59,7 @@ class Objective(Evaluations):
         data: Data,
         kernel: str = "portable",
         problem: Problem | None = None,
+        problem_data: ProblemData | None = None,
         arguments: Arguments | None = None,
         model: Any = None,
         recipe: tuple[Callable[..., "Objective"], tuple[Any, ...]] | None = None,
@@ -76,6 +78,7 @@ class Objective(Evaluations):
             verify=verify,
         )
         self.problem = problem
+        self._problem_data = problem_data
         self._recipe = recipe
         self._arguments = arguments
         self._model = model
@@ -146,11 +149,18 @@ class Objective(Evaluations):
 
     @property
     def has_arguments(self) -> bool:
-        """Whether the user's function was given arguments beside its parameters."""
-        return self._arguments is not None and self._arguments.given
+        """Whether the user's function was given arguments beside its parameters, or the problem other data."""
+        if self._arguments is not None:
+            return self._arguments.given
+        return self._recipe is not None and any(self._recipe[1][2])
+
+    @property
+    def data_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of a problem's data as they are bound now; of a user's function none, which may change shape."""
+        return () if self._problem_data is None else tuple(array.shape for array in self.data.values())
 
     def take_arguments(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Data | None:
-        """Take other arrays in the places of the function's arguments: the next batch.
+        """Take other arrays in the places of the function's arguments, or of a problem's `data=`: the next batch.
 
         Returns
         -------
@@ -162,13 +172,20 @@ class Objective(Evaluations):
         ------
         PreparationMismatchError
             They are of another form than those bound.
-        UnsupportedError
-            The objective is a problem, which has data of its own.
+        InvalidInputError, InvalidTypeError
+            A problem was given something else than `data`, or data that are no arrays.
         """
-        if self._arguments is None:
-            raise UnsupportedError("arguments were given to a problem, which has its own data; bind another problem")
-        before, self.data = self.data, self._arguments.renewed(args, kwargs)
-        if any(map(self.backend.is_abstract, self.data)):
+        before = self.data
+        if self._arguments is not None:
+            self.data = self._arguments.renewed(args, kwargs)
+        elif self._problem_data is not None and not args and kwargs.keys() == {"data"}:
+            self.data = self._problem_data.crossed(kwargs["data"], like=self.data)
+        else:
+            found = ", ".join((*(type(arg).__name__ for arg in args), *kwargs))
+            raise InvalidInputError(
+                f"a problem takes other data by name, data={{...}}, and nothing else; found {found}"
+            )
+        if any(map(self.backend.is_abstract, self.data.values() if self._arguments is None else self.data)):
             return before
         if self._recipe is not None:
             again, (f, params, _, *rest) = self._recipe
@@ -266,6 +283,7 @@ class Objective(Evaluations):
 
         A product counts one JVP and one VJP.
         """
+        self.require_derivative("a Hessian-vector product")
         native = self.backend.hessian_product(self._function)
         if native is None:
             return None
@@ -300,14 +318,26 @@ class Objective(Evaluations):
 
         return self._counted(self.backend.compile(closed_form), VJPS)
 
+    def require_derivative(self, asked: str) -> None:
+        """Refuse a derivative of a problem that says it has none, such as a number of errors.
+
+        Raises
+        ------
+        UnsupportedError
+            It is 0 wherever it is defined; the message says what can be used.
+        """
+        if self.problem is not None and not self.problem.differentiable:
+            raise has_no_derivative(asked, self.problem.name)
+
     def choose_engine(self, engine: str, transformation: str) -> str:
         """Return "native" or "gradest" for an engine of "auto", "native" or "gradest".
 
         Raises
         ------
         UnsupportedError
-            The engine asked for cannot carry out the transformation here.
+            The engine asked for cannot carry out the transformation here, or the problem has no derivative.
         """
+        self.require_derivative(MODES[transformation])
         chosen = choose_engine(engine, transformation, self.backend, written_in_operations=self.text is not None)
         if chosen == "gradest":
             instead = "engine='native'" if transformation in self.backend.native else None

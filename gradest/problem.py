@@ -5,7 +5,7 @@ A problem is framework-neutral: it gives its parameters and data as NumPy arrays
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.errors import UnsupportedError
+from gradest.example_order import checked_rows, epoch_of_batches
 from gradest.fields import TypedFields
 from gradest.layout import Layout
 from gradest.operations import Array, NumpyArray, Operations
 from gradest.registry import construct
 
 Arrays = Mapping[str, NumpyArray]
+Metric = Callable[[Operations, Mapping[str, Array], Mapping[str, Array]], Array]
+"""`(ops, params, data) -> number`, written in operations as a loss is; no derivative is taken of it."""
 
 
 class Problem(TypedFields, ABC):
@@ -42,6 +45,8 @@ class Problem(TypedFields, ABC):
     """
 
     name: ClassVar[str]
+    per_example: ClassVar[tuple[str, ...]] = ()
+    """Names of the data whose first axis counts examples, of which the loss is the mean; batches are rows of these."""
 
     @abstractmethod
     def parameters(self) -> dict[str, NDArray[np.float64]]:
@@ -50,6 +55,83 @@ class Problem(TypedFields, ABC):
     def data(self) -> dict[str, NDArray[np.float64]]:
         """Return the arrays that the loss reads beside its parameters, float64; none by default."""
         return {}
+
+    @cached_property
+    def _whole(self) -> dict[str, NDArray[np.float64]]:
+        """The data, made once: batches are taken out of them."""
+        return self.data()
+
+    @property
+    def num_examples(self) -> int:
+        """The number of examples that the loss is the mean of.
+
+        Raises
+        ------
+        UnsupportedError
+            The loss is no mean of examples.
+        """
+        self._require_examples()
+        return len(self._whole[self.per_example[0]])
+
+    def _require_examples(self) -> None:
+        if not self.per_example:
+            raise UnsupportedError(
+                f"batches of problem {self.name!r} were asked for, whose loss is no mean of examples; use all of its "
+                "data, or name the data whose first axis counts examples in `per_example` of its class"
+            )
+
+    def batch_of(self, rows: Sequence[int] | NDArray[np.intp]) -> dict[str, NDArray[np.float64]]:
+        """Return data of the same form that hold some of the examples: `prepared(params, data=problem.batch_of(rows))`.
+
+        Raises
+        ------
+        UnsupportedError
+            The loss is no mean of examples.
+        InvalidInputError
+            There are no rows, or no whole numbers, or a row is not there.
+
+        Examples
+        --------
+        >>> import gradest
+        >>> problem = gradest.get_problem("mlp", dataset="iris", batch=None)
+        >>> {name: values.shape for name, values in problem.batch_of([0, 5, 7]).items()}
+        {'x': (3, 4), 'targets': (3, 3)}
+        """
+        chosen = checked_rows(rows, self.num_examples)
+        return {name: values[chosen] if name in self.per_example else values for name, values in self._whole.items()}
+
+    def batches(
+        self, size: int, *, seed: int = 0, epoch: int = 0, replace: bool = False, drop_last: bool = False
+    ) -> Iterator[dict[str, NDArray[np.float64]]]:
+        """Yield the batches of one epoch; which examples they hold follows from seed and epoch alone.
+
+        Parameters
+        ----------
+        size
+            Examples in a batch.
+        seed, epoch
+            What decides the order, the same on every backend and with every release of NumPy.
+        replace
+            Whether examples are drawn with replacement; else each is in one batch of the epoch.
+        drop_last
+            Whether the last batch is left out where it is short; with replacement none is.
+
+        Raises
+        ------
+        UnsupportedError
+            The loss is no mean of examples.
+        InvalidInputError
+            `size` is not between 1 and the number of examples.
+
+        Examples
+        --------
+        >>> import gradest
+        >>> problem = gradest.get_problem("mlp", dataset="iris", batch=None)  # 150 examples
+        >>> [len(batch["x"]) for batch in problem.batches(64, seed=0, epoch=3)]
+        [64, 64, 22]
+        """
+        orders = epoch_of_batches(self.num_examples, size, seed=seed, epoch=epoch, replace=replace, drop_last=drop_last)
+        return map(self.batch_of, orders)
 
     @abstractmethod
     def loss(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
@@ -74,8 +156,38 @@ class Problem(TypedFields, ABC):
 
     @property
     def differentiable(self) -> bool:
-        """Whether the loss has a gradient almost everywhere that says how it changes."""
+        """Whether the loss has a gradient almost everywhere that says how it changes; where not, none is given."""
         return True
+
+    def predict(self, ops: Operations, params: Mapping[str, Array], features: Array) -> Array:
+        """Return what the model says of features `(N, D)`: scores `(..., N, C)` of classes, or numbers `(..., N)`.
+
+        Raises
+        ------
+        UnsupportedError
+            The problem has no model: its parameters predict nothing.
+        """
+        raise UnsupportedError(f"problem {self.name!r} predicts nothing: it is a loss of its parameters alone")
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """What is worth knowing of parameters beside the loss, by name, such as "accuracy"; none by default."""
+        return {}
+
+    def curvature_along(self, direction: Mapping[str, NumpyArray], data: Mapping[str, NumpyArray]) -> float:
+        """Return `d^T H d` of a loss that is quadratic in its parameters, whose Hessian H is the same everywhere.
+
+        Raises
+        ------
+        UnsupportedError
+            The loss is not quadratic.
+        """
+        raise UnsupportedError(f"problem {self.name!r} is not quadratic in its parameters")
+
+    @property
+    def is_quadratic(self) -> bool:
+        """Whether `curvature_along` is there."""
+        return type(self).curvature_along is not Problem.curvature_along
 
     @cached_property
     def layout(self) -> Layout:

@@ -52,6 +52,14 @@ def cannot_differentiate(transformation: str, backend: Backend) -> UnsupportedEr
     )
 
 
+def has_no_derivative(asked: str, problem: str) -> UnsupportedError:
+    """Return the error for a derivative of a problem whose loss changes in steps."""
+    return UnsupportedError(
+        f"{asked} was asked for of problem {problem!r}, whose loss changes in steps: its derivative is 0 wherever "
+        "there is one; use an estimator that smooths, 'es' or 'spsa', with a sigma of the size of the parameters"
+    )
+
+
 def lacks_native(transformation: str, backend: Backend, *, opaque: bool) -> UnsupportedError:
     """Return the error for engine='native' where the framework has no such mode."""
     instead = usable_estimators(backend) if opaque else "engine='gradest'"

@@ -80,6 +80,7 @@ ESTIMATORS = {
 
 PROBLEMS = {
     "mlp": _entry("gradest.problems.mlp:MLP"),
+    "classification-error": _entry("gradest.problems.classification_error:ClassificationError"),
     "softmax-regression": _entry("gradest.problems.softmax_regression:SoftmaxRegression"),
     "least-squares": _entry("gradest.problems.least_squares:LeastSquares"),
     "polynomial-regression": _entry("gradest.problems.least_squares:PolynomialRegression"),

@@ -14,6 +14,7 @@ import numpy as np
 
 from gradest.backend import Leaves
 from gradest.calls import traced_call
+from gradest.data_kernels import DataKernels
 from gradest.directions.keys import Rng
 from gradest.errors import UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
@@ -134,6 +135,10 @@ class PreparedRun:
         self.path = kernel.path
         self._executor = executor
         self._kernel = objective.scoped(kernel.call)
+        self._kernels = DataKernels(objective, self._prepare_anew, self._kernel, reads_data=estimator.reads_data)
+
+    def _prepare_anew(self) -> StatefulKernel:
+        return self.objective.scoped(self.estimator.prepare_stateful_kernel(self.objective).call)
 
     def init_state(self) -> State:
         """Return the state before the first estimate."""
@@ -163,6 +168,8 @@ class PreparedRun:
         if before is not None or any(map(objective.backend.is_abstract, leaves)):
             objective.data = objective.data if before is None else before
             raise traced_call(self.estimator.name, objective.backend, "it keeps a state; call it outside")
+        if args or kwargs:
+            self._kernel = self._kernels.latest()
         cost = self.estimator.cost_from(objective.layout, state)
         result, after = self._kernel(leaves, rng, state)
         return estimate_of(result, objective, cost, self.path, state_bytes(after)), after

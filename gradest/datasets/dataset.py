@@ -99,6 +99,25 @@ class Dataset:
         """Return the number of samples N."""
         return len(self.labels)
 
+    def head(self, count: int) -> "Dataset":
+        """Return the first `count` samples in the order in which they stand.
+
+        Raises
+        ------
+        InvalidTypeError
+            `count` is not an integer.
+        InvalidInputError
+            `count` is less than 1 or more than N.
+        """
+        size = self._checked_count(count, "head")
+        return self._part(np.arange(size), f"head{size}")
+
+    def _checked_count(self, count: int, asked: str) -> int:
+        size = checked_integer(count, "count", minimum=1)
+        if size > len(self):
+            raise InvalidInputError(f"{asked}({size}) asks for more than the {len(self)} samples of {self.name!r}")
+        return size
+
     def take(self, count: int, *, seed: int = 0) -> "Dataset":
         """Return `count` samples drawn without replacement, by a seeded shuffle that takes no account of classes.
 
@@ -109,9 +128,7 @@ class Dataset:
         InvalidInputError
             `count` is less than 1 or more than N, or `seed` is negative.
         """
-        size = checked_integer(count, "count", minimum=1)
-        if size > len(self):
-            raise InvalidInputError(f"take({size}) asks for more than the {len(self)} samples of {self.name!r}")
+        size = self._checked_count(count, "take")
         return self._part(shuffled_order(len(self), seed=seed)[:size], f"take{size}-seed{seed}")
 
     def split(self, fraction: float = 0.8, *, seed: int = 0) -> tuple["Dataset", "Dataset"]:

@@ -67,6 +67,7 @@ class ComplexStep(Estimator):
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         backend = objective.backend
+        objective.require_derivative("the complex step")
         if "complex" not in backend.native:
             raise UnsupportedError(
                 f"the complex step was asked for; backend {backend.name!r} has no complex arrays; "

@@ -113,6 +113,30 @@ def _interquartile_range(samples: Sequence[float]) -> float | None:
     return high - low
 
 
+class Stopwatch:
+    """Adds up the seconds of the blocks that it is held around.
+
+    Examples
+    --------
+    >>> from gradest.measurement.timing import Stopwatch
+    >>> watch = Stopwatch(60.0)
+    >>> with watch:
+    ...     pass
+    >>> watch.seconds >= 60.0
+    True
+    """
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        self._start = 0.0
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, *raised: object) -> None:
+        self.seconds += time.perf_counter() - self._start
+
+
 def time_once(call: Call, wait: Wait) -> tuple[float, Any]:
     """Return the seconds of one call, its result awaited, and the result."""
     start = time.perf_counter()

@@ -2,20 +2,32 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gradest.errors import InvalidInputError
-from gradest.operations import Array, Operations
+from gradest.operations import Array, NumpyArray, Operations
 from gradest.problem import Problem
+from gradest.problems.given import given_array
 
 
 class _LinearModel(Problem):
     """`loss = mean_n (x_n . w - y_n)^2 / 2`, gradient `X^T (X w - y) / N`; subclasses give the design matrix X."""
+
+    per_example: ClassVar[tuple[str, ...]] = ("x", "y")
+
+    seed: int
+    start: ArrayLike | None
+
+    def parameters(self) -> dict[str, NDArray[np.float64]]:
+        size = self._samples[0].shape[1]
+        if self.start is not None:
+            return {"w": given_array("start", self.start, (size,)).copy()}
+        return {"w": np.random.default_rng([self.seed, 1]).standard_normal(size)}
 
     def data(self) -> dict[str, NDArray[np.float64]]:
         design, response = self._samples
@@ -25,6 +37,12 @@ class _LinearModel(Problem):
     @abstractmethod
     def _samples(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The design matrix `(N, P)` and the response `(N,)`."""
+
+    def predict(self, ops: Operations, params: Mapping[str, Array], features: Array) -> Array:
+        return ops.sum(ops.matmul(features, ops.expand_dims(params["w"], axis=-1)), axis=-1)
+
+    def curvature_along(self, direction: Mapping[str, NumpyArray], data: Mapping[str, NumpyArray]) -> float:
+        return float(np.mean(np.square(data["x"] @ direction["w"])))
 
     def loss(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
         residual = ops.matmul(data["x"], ops.expand_dims(params["w"], axis=-1)) - ops.expand_dims(data["y"], axis=-1)
@@ -45,6 +63,15 @@ class LeastSquares(_LinearModel):
     X is `(num_samples, num_features)`, N(0, 1); y is a linear function of it with noise of standard deviation
     `noise`; the start point is N(0, 1).
 
+    Attributes
+    ----------
+    num_samples, num_features, noise, seed
+        What is drawn, where no data are given.
+    features, response
+        X `(N, P)` and y `(N,)` in place of the drawn ones, both or neither.
+    start
+        The start point, `(P,)`.
+
     Examples
     --------
     >>> import gradest
@@ -59,8 +86,12 @@ class LeastSquares(_LinearModel):
     num_features: int = 20
     noise: float = 0.1
     seed: int = 0
+    features: ArrayLike | None = field(default=None, repr=False, kw_only=True)
+    response: ArrayLike | None = field(default=None, repr=False, kw_only=True)
+    start: ArrayLike | None = field(default=None, repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
+        _require_both("features", self.features, self.response)
         if self.num_samples < 1 or self.num_features < 1:
             raise InvalidInputError(
                 f"least squares asks for at least one sample and one feature; found {self.num_samples} samples, "
@@ -69,13 +100,12 @@ class LeastSquares(_LinearModel):
 
     @cached_property
     def _samples(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        if self.features is not None:
+            return _given_samples("features", self.features, (None, None), self.response)
         generator = np.random.default_rng(self.seed)
         design = generator.standard_normal((self.num_samples, self.num_features))
         truth = generator.standard_normal(self.num_features)
         return design, design @ truth + self.noise * generator.standard_normal(self.num_samples)
-
-    def parameters(self) -> dict[str, NDArray[np.float64]]:
-        return {"w": np.random.default_rng([self.seed, 1]).standard_normal(self.num_features)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +113,17 @@ class PolynomialRegression(_LinearModel):
     """Least squares in the monomials 1, t, ..., t^degree of points t in [-1, 1]: ill-conditioned as it grows.
 
     The response is sin(pi t) with noise of standard deviation `noise`; the start point is N(0, 1).
+
+    Attributes
+    ----------
+    num_samples, noise, seed
+        What is drawn, where no data are given.
+    degree
+        Of the polynomial; it has degree + 1 coefficients.
+    points, response
+        t and y, `(N,)` each, in place of the drawn ones, both or neither.
+    start
+        The start point, `(degree + 1,)`.
 
     Examples
     --------
@@ -98,8 +139,12 @@ class PolynomialRegression(_LinearModel):
     degree: int = 5
     noise: float = 0.1
     seed: int = 0
+    points: ArrayLike | None = field(default=None, repr=False, kw_only=True)
+    response: ArrayLike | None = field(default=None, repr=False, kw_only=True)
+    start: ArrayLike | None = field(default=None, repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
+        _require_both("points", self.points, self.response)
         if self.num_samples < 1 or self.degree < 0:
             raise InvalidInputError(
                 f"polynomial regression asks for at least one sample and degree 0; found {self.num_samples} samples, "
@@ -108,10 +153,23 @@ class PolynomialRegression(_LinearModel):
 
     @cached_property
     def _samples(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        if self.points is not None:
+            points, response = _given_samples("points", self.points, (None,), self.response)
+            return np.vander(points, self.degree + 1, increasing=True), response
         generator = np.random.default_rng(self.seed)
         points = generator.uniform(-1, 1, self.num_samples)
         response = np.sin(np.pi * points) + self.noise * generator.standard_normal(self.num_samples)
         return np.vander(points, self.degree + 1, increasing=True), response
 
-    def parameters(self) -> dict[str, NDArray[np.float64]]:
-        return {"w": np.random.default_rng([self.seed, 1]).standard_normal(self.degree + 1)}
+
+def _require_both(name: str, inputs: ArrayLike | None, response: ArrayLike | None) -> None:
+    if (inputs is None) != (response is None):
+        missing = name if inputs is None else "response"
+        raise InvalidInputError(f"{name} and response are given together; {missing!r} is missing")
+
+
+def _given_samples(
+    name: str, inputs: ArrayLike, shape: tuple[int | None, ...], response: ArrayLike | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    found = given_array(name, inputs, shape)
+    return found, given_array("response", () if response is None else response, (len(found),))

@@ -1,6 +1,6 @@
 """Multilayer perceptrons with softmax cross-entropy: the suite's main problem. Knows no framework."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 
 from gradest.datasets import Dataset, load
 from gradest.errors import InvalidInputError, unknown_name
+from gradest.example_order import checked_rows
 from gradest.operations import Array, Operations
-from gradest.problem import Problem
+from gradest.problem import Metric, Problem
+from gradest.problems.accuracy import accuracy
+from gradest.problems.initial_laws import INITIAL_LAWS
 
 Activation = Callable[[Operations, Array], Array]
 Derivative = Callable[[Operations, Array, Array], Array]
@@ -53,7 +56,10 @@ class MLP(Problem):
     bias
         Whether layers have biases.
     seed
-        Of the start point: W ~ N(0, 1/fan_in), b ~ N(0, 0.01).
+        Of the start point.
+    initial
+        The law of the start point: "normal" (W ~ N(0, 1/fan_in), b ~ N(0, 0.01)), "torch-linear", "xavier",
+        "mxnet-uniform" or "zeros"; `gradest.problems.initial_laws` has their formulas and sources.
 
     Examples
     --------
@@ -66,6 +72,7 @@ class MLP(Problem):
     """
 
     name: ClassVar[str] = "mlp"
+    per_example: ClassVar[tuple[str, ...]] = ("x", "targets")
 
     dataset: str | Dataset = "digits"
     widths: tuple[int, ...] = (32,)
@@ -73,8 +80,11 @@ class MLP(Problem):
     batch: int | None = 64
     bias: bool = True
     seed: int = 0
+    initial: str = "normal"
 
     def __post_init__(self) -> None:
+        if self.initial not in INITIAL_LAWS:
+            raise unknown_name("initial law", self.initial, INITIAL_LAWS)
         if self.activation not in ACTIVATIONS:
             raise unknown_name("activation", self.activation, ACTIVATIONS)
         if any(not isinstance(width, int) or width < 1 for width in self.widths):
@@ -92,24 +102,42 @@ class MLP(Problem):
         return (self._samples.features.shape[1], *self.widths, self._samples.num_classes)
 
     def parameters(self) -> dict[str, NDArray[np.float64]]:
-        generator = np.random.default_rng(self.seed)
+        generator, law = np.random.default_rng(self.seed), INITIAL_LAWS[self.initial]
         start: dict[str, NDArray[np.float64]] = {}
         for layer, (fan_in, fan_out) in enumerate(pairwise(self.sizes), start=1):
-            start[f"W{layer}"] = generator.standard_normal((fan_in, fan_out)) / np.sqrt(fan_in)
+            start[f"W{layer}"] = law.weights(generator, fan_in, fan_out)
             if self.bias:
-                start[f"b{layer}"] = 0.1 * generator.standard_normal(fan_out)
+                start[f"b{layer}"] = law.biases(generator, fan_in, fan_out)
         return start
 
     def data(self) -> dict[str, NDArray[np.float64]]:
         samples = self._samples
         return {"x": samples.features.copy(), "targets": np.eye(samples.num_classes)[samples.labels]}
 
-    def loss(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
-        activation, hidden, depth = ACTIVATIONS[self.activation], data["x"], len(self.widths) + 1
+    @property
+    def num_examples(self) -> int:
+        return len(self._samples)
+
+    def batch_of(self, rows: Sequence[int] | NDArray[np.intp]) -> dict[str, NDArray[np.float64]]:
+        samples = self._samples  # rows of the set itself: the whole of its data need not stand in memory twice
+        chosen = checked_rows(rows, len(samples))
+        return {"x": samples.features[chosen], "targets": np.eye(samples.num_classes)[samples.labels[chosen]]}
+
+    def predict(self, ops: Operations, params: Mapping[str, Array], features: Array) -> Array:
+        activation, hidden, depth = ACTIVATIONS[self.activation], features, len(self.widths) + 1
         for layer in range(1, depth):
             hidden = activation(ops, ops.affine(hidden, params[f"W{layer}"], params.get(f"b{layer}")))
-        logits = ops.affine(hidden, params[f"W{depth}"], params.get(f"b{depth}"))
-        return ops.softmax_cross_entropy(logits, data["targets"])
+        return ops.affine(hidden, params[f"W{depth}"], params.get(f"b{depth}"))
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        return {"accuracy": self._accuracy}
+
+    def _accuracy(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
+        return accuracy(ops, self.predict(ops, params, data["x"]), data["targets"])
+
+    def loss(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
+        return ops.softmax_cross_entropy(self.predict(ops, params, data["x"]), data["targets"])
 
     def loss_and_gradient(
         self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]

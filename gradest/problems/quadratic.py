@@ -1,16 +1,19 @@
 """A quadratic with known gradient, Hessian and conditioning: where ES theory is exact. Knows no framework."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gradest.errors import InvalidInputError
-from gradest.operations import Array, Operations
+from gradest.operations import Array, NumpyArray, Operations
 from gradest.problem import Problem
+from gradest.problems.given import given_array
+
+_MADE: Any = None
+"""In place of an array that the problem makes itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,8 +21,21 @@ class Quadratic(Problem):
     """`f(x) = x^T H x / 2 - b^T x + offset`, gradient `H x - b`.
 
     H is symmetric positive definite `(P, P)` with eigenvalues spaced geometrically from 1 to `condition` in a random
-    orthonormal basis; b and the start point are N(0, 1). `condition=0` gives H = 0, a linear function. `offset`
-    is a constant that no difference should feel.
+    orthonormal basis; b and the start point are N(0, 1). `condition=0` gives H = 0, a linear function.
+
+    Attributes
+    ----------
+    size, condition, seed
+        P, the ratio of the largest eigenvalue to the smallest, and the seed of what is random; `size` is that of a
+        Hessian that is given.
+    offset
+        A constant that no difference should feel.
+    hessian
+        H in place of the random one, `(P, P)` and symmetric; it may be indefinite.
+    linear
+        b in place of the random one, `(P,)`; 0 by default where a Hessian is given.
+    start
+        The start point, `(P,)`.
 
     Examples
     --------
@@ -27,6 +43,9 @@ class Quadratic(Problem):
     >>> quadratic = gradest.get_problem("quadratic", size=3)
     >>> gradest.get_estimator("analytic")(quadratic).cost
     Cost(values=0, jvps=0, vjps=1)
+    >>> valley = gradest.get_problem("quadratic", hessian=[[1.0, 0.0], [0.0, 0.1]], start=[0.1, 1.0])
+    >>> gradest.get_estimator("analytic")(valley).gradient["x"].tolist()
+    [0.1, 0.1]
     """
 
     name: ClassVar[str] = "quadratic"
@@ -35,6 +54,10 @@ class Quadratic(Problem):
     condition: float = 10.0
     offset: float = 0.0
     seed: int = 0
+    # Made below where they are not given; the repr of a problem is one line, and has no room for arrays.
+    hessian: NDArray[np.float64] = field(default=_MADE, repr=False, kw_only=True)
+    linear: NDArray[np.float64] = field(default=_MADE, repr=False, kw_only=True)
+    start: NDArray[np.float64] = field(default=_MADE, repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.size < 1 or (self.condition != 0 and not self.condition >= 1):
@@ -42,10 +65,18 @@ class Quadratic(Problem):
                 "a quadratic asks for size >= 1 and condition >= 1 (or 0 for a linear function); "
                 f"found size {self.size}, condition {self.condition}"
             )
+        own = self.hessian is not None
+        hessian = _given_hessian(self.hessian) if own else self._random_hessian()
+        object.__setattr__(self, "size", len(hessian))
+        object.__setattr__(self, "hessian", hessian)
+        for name, stream in (("start", 2), ("linear", 3)):
+            values = getattr(self, name)
+            if values is None:
+                values = np.random.default_rng([self.seed, stream]).standard_normal(self.size)
+                values = np.zeros(self.size) if own and name == "linear" else values
+            object.__setattr__(self, name, given_array(name, values, (self.size,)))
 
-    @cached_property
-    def hessian(self) -> NDArray[np.float64]:
-        """H, `(P, P)`."""
+    def _random_hessian(self) -> NDArray[np.float64]:
         if self.condition == 0:
             return np.zeros((self.size, self.size))
         basis, _ = np.linalg.qr(np.random.default_rng([self.seed, 1]).standard_normal((self.size, self.size)))
@@ -53,11 +84,13 @@ class Quadratic(Problem):
         return np.asarray(0.5 * (scaled + scaled.T), dtype=np.float64)
 
     def parameters(self) -> dict[str, NDArray[np.float64]]:
-        return {"x": np.random.default_rng([self.seed, 2]).standard_normal(self.size)}
+        return {"x": self.start.copy()}
 
     def data(self) -> dict[str, NDArray[np.float64]]:
-        linear = np.random.default_rng([self.seed, 3]).standard_normal(self.size)
-        return {"H": self.hessian.copy(), "b": linear, "offset": np.array(self.offset)}
+        return {"H": self.hessian.copy(), "b": self.linear.copy(), "offset": np.array(self.offset)}
+
+    def curvature_along(self, direction: Mapping[str, NumpyArray], data: Mapping[str, NumpyArray]) -> float:
+        return float(direction["x"] @ data["H"] @ direction["x"])
 
     def loss(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
         x = params["x"]
@@ -70,3 +103,13 @@ class Quadratic(Problem):
         x = params["x"]
         image = ops.matmul(data["H"], x)
         return ops.sum(x * (0.5 * image - data["b"]), axis=-1) + data["offset"], {"x": image - data["b"]}
+
+
+def _given_hessian(values: ArrayLike) -> NDArray[np.float64]:
+    found = given_array("hessian", values, (None, None))
+    if found.shape[0] != found.shape[1] or not np.array_equal(found, found.T):
+        raise InvalidInputError(
+            f"hessian must be a symmetric matrix; found shape {found.shape}"
+            + ("; use (H + H.T) / 2, which has the same quadratic form" if found.shape[0] == found.shape[1] else "")
+        )
+    return found

@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradest.errors import MissingDependencyError
 from gradest.measurement.accuracy import Accuracy, ReplicateAccuracy
 from gradest.measurement.outcome import Outcome
 from gradest_bench.results.records import Record, number, z_score
 from gradest_bench.results.store import SUITE, latest, read_environment, read_records
+from gradest_bench.results.tables import frame
 from gradest_bench.results.verdict import Judgement, verdicts
 from gradest_bench.suite.cells import expand
 from gradest_bench.suite.scaling import parse_as_run
@@ -59,14 +59,7 @@ class Run:
         MissingDependencyError
             pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingDependencyError(
-                "a data frame needs the package 'pandas', which is not installed; "
-                "install it with: pip install 'gradest[report]'"
-            ) from error
-        return pd.DataFrame(list(self.rows()))
+        return frame(self.rows())
 
 
 def load(folder: str | Path) -> Run:

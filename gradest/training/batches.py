@@ -1,0 +1,103 @@
+"""Where each step finds its batch: a function of the number of the step, so that a run can go on from any."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sized
+from functools import partial
+from typing import Any
+
+from gradest.errors import InvalidInputError, InvalidTypeError
+from gradest.example_order import Rows, batches_per_epoch, epoch_of_batches
+from gradest.problem import Problem
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+"""Arguments of a prepared estimator by position, and by keyword; both empty for those that were bound."""
+
+Source = Iterable[Any] | Callable[[int], Any]
+"""What a user gives: batches one after another, for each epoch anew, or a function of the number of the step."""
+
+
+class Batches(ABC):
+    """The batches of a run."""
+
+    per_epoch: int | None = None
+    """How many there are in an epoch, where that is known."""
+
+    @abstractmethod
+    def at(self, step: int) -> Call:
+        """Return the arguments of a step, from 0."""
+
+
+class SameBatch(Batches):
+    """All of the data at each step."""
+
+    def __init__(self, *, per_epoch: int | None) -> None:
+        self.per_epoch = per_epoch
+
+    def at(self, step: int) -> Call:
+        return (), {}
+
+
+class ProblemBatches(Batches):
+    """Rows of a problem's data, in an order that follows from seed and epoch."""
+
+    def __init__(self, problem: Problem, size: int, *, seed: int, replace: bool, drop_last: bool) -> None:
+        self._problem = problem
+        self._size = size
+        self._order = partial(epoch_of_batches, seed=seed, replace=replace, drop_last=drop_last)
+        self._count = problem.num_examples
+        self.per_epoch: int = batches_per_epoch(self._count, size, replace=replace, drop_last=drop_last)
+        self._kept: tuple[int, list[Rows]] = (-1, [])
+
+    def at(self, step: int) -> Call:
+        epoch, place = divmod(step, self.per_epoch)
+        if self._kept[0] != epoch:
+            self._kept = epoch, list(self._order(self._count, self._size, epoch=epoch))
+        return (), {"data": self._problem.batch_of(self._kept[1][place])}
+
+
+class GivenBatches(Batches):
+    """What a user gives: for a problem its data, for a function its arguments, a tuple or a list by position."""
+
+    def __init__(self, source: Source, *, of_problem: bool, named: dict[str, Any]) -> None:
+        if not (callable(source) or isinstance(source, Iterable)):
+            raise InvalidTypeError(
+                f"batches must be an iterable of batches, or a function of the step; found {type(source).__name__}"
+            )
+        self._source = source
+        self._of_problem = of_problem
+        self._named = named  # what a function is given by name stays
+        self._next = 0
+        self._latest: Any = None
+        self._items: Iterator[Any] | None = None
+        if isinstance(source, Sized):
+            self.per_epoch = len(source)
+            if not self.per_epoch:
+                raise InvalidInputError("batches hold none; give at least one batch")
+
+    def at(self, step: int) -> Call:
+        batch = self._source(step) if callable(self._source) else self._in_order(step)
+        if self._of_problem:
+            return (), {"data": batch}
+        return (tuple(batch) if isinstance(batch, tuple | list) else (batch,)), self._named
+
+    def _in_order(self, step: int) -> Any:
+        while self._next <= step:  # a run that goes on passes over those of the steps that were made
+            self._latest = self._following()
+            self._next += 1
+        return self._latest
+
+    def _following(self) -> Any:
+        assert not callable(self._source)
+        missing = object()
+        if self._items is not None:
+            found = next(self._items, missing)
+            if found is not missing:
+                return found
+        self._items = iter(self._source)  # the next epoch
+        found = next(self._items, missing)
+        if found is missing:
+            raise InvalidInputError(
+                f"a batch for step {self._next} was asked for; the batches are used up after {self._next}: pass a list "
+                "or a loader, which can be gone through again, or a function of the step"
+            )
+        return found

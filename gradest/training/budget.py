@@ -1,0 +1,161 @@
+"""What training may cost, and what an evaluation counts: limits, and the price of derivatives in losses."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+
+from gradest.errors import InvalidInputError, InvalidTypeError, UnsupportedError
+from gradest.estimate import Cost
+from gradest.estimator import Estimator, get_estimator
+from gradest.fields import TypedFields
+from gradest.measurement.timing import calibrate, time_block
+from gradest.objective import Objective
+
+_ROUNDS = 5
+_BLOCK_SECONDS = 0.01
+
+
+@dataclass(frozen=True)
+class Budget(TypedFields):
+    """States what training may cost; it ends before the step that would cost more than any limit that is given.
+
+    Attributes
+    ----------
+    losses
+        In loss-equivalents: values, and JVPs and VJPs by their weights.
+    evaluations
+        Values, JVPs and VJPs, each counted as one.
+    steps, epochs
+        Steps of the optimiser; passes over the data.
+    seconds
+        Of training alone; what is logged takes none of it.
+    cost
+        Values, JVPs and VJPs, a limit for each kind; one that is 0 forbids it.
+
+    Examples
+    --------
+    >>> from gradest.training import Budget
+    >>> Budget(steps=100, seconds=60.0)
+    Budget(losses=None, evaluations=None, steps=100, epochs=None, seconds=60.0, cost=None)
+    """
+
+    losses: float | None = None
+    evaluations: int | None = None
+    steps: int | None = None
+    epochs: float | None = None
+    seconds: float | None = None
+    cost: Cost | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a budget without a limit, and limits that allow nothing."""
+        given = {each.name: getattr(self, each.name) for each in fields(self)}
+        if all(limit is None for limit in given.values()):
+            raise InvalidInputError(f"a budget needs a limit: one of {', '.join(given)}; try Budget(steps=100)")
+        for name, limit in given.items():
+            if name != "cost" and limit is not None and not 0 < limit < math.inf:
+                raise InvalidInputError(f"{name} of a budget must be positive and finite; found {limit}")
+
+    def reached(self, *, steps: int, epochs: float | None, seconds: float) -> str:
+        """Return which limit of steps, epochs or time is reached, or ""."""
+        if self.steps is not None and steps >= self.steps:
+            return f"{self.steps} steps were made"
+        if self.epochs is not None and epochs is not None and epochs >= self.epochs:
+            return f"{self.epochs:g} epochs were passed"
+        if self.seconds is not None and seconds >= self.seconds:
+            return f"{self.seconds:g} s were spent"
+        return ""
+
+    def exceeded(self, cost: Cost, weights: "Weights") -> str:
+        """Return which limit of evaluations a cost is beyond, or ""."""
+        total = cost.values + cost.jvps + cost.vjps
+        if self.losses is not None and weights.of(cost) > self.losses:
+            return f"the next step would cost more than {self.losses:g} loss-equivalents in all"
+        if self.evaluations is not None and total > self.evaluations:
+            return f"the next step would take more than {self.evaluations} evaluations in all"
+        if self.cost is not None and any(
+            getattr(cost, each.name) > getattr(self.cost, each.name) for each in fields(cost)
+        ):
+            return f"the next step would take more than {self.cost} in all"
+        return ""
+
+
+def as_budget(budget: "Budget | Cost | float") -> Budget:
+    """Return a budget; a number is one of loss-equivalents, a `Cost` one of each kind of evaluation.
+
+    Raises
+    ------
+    InvalidTypeError
+        It is none of these.
+    """
+    if isinstance(budget, Budget):
+        return budget
+    if isinstance(budget, Cost):
+        return Budget(cost=budget)
+    if isinstance(budget, bool) or not isinstance(budget, int | float):
+        raise InvalidTypeError(
+            f"budget must be a gradest.training.Budget, a gradest.Cost or a number of losses; found {budget!r}"
+        )
+    return Budget(losses=float(budget))
+
+
+@dataclass(frozen=True)
+class Weights(TypedFields):
+    """States what a JVP and a VJP cost in evaluations of the loss, each including the value that comes with it.
+
+    Examples
+    --------
+    >>> from gradest import Cost
+    >>> from gradest.training import Weights
+    >>> Weights(jvp=2.0, vjp=3.0).of(Cost(values=10, vjps=2))
+    16.0
+    """
+
+    jvp: float
+    vjp: float
+
+    def of(self, cost: Cost) -> float:
+        """Return a cost in loss-equivalents."""
+        return cost.values + self.jvp * cost.jvps + self.vjp * cost.vjps
+
+    def __str__(self) -> str:
+        return f"1 value = 1, 1 JVP = {self.jvp:.3g}, 1 VJP = {self.vjp:.3g} losses"
+
+
+def measured_weights(objective: Objective, cost: Cost) -> Weights:
+    """Return what derivatives cost in losses on this machine, now; of kinds that a cost does not have, 1.
+
+    Raises
+    ------
+    UnsupportedError
+        A derivative cannot be timed by itself here; weights have to be given.
+    """
+    return Weights(
+        jvp=_measured(objective, get_estimator("forward-gradient", num_samples=1)) if cost.jvps else 1.0,
+        vjp=_measured(objective, get_estimator("reverse")) if cost.vjps else 1.0,
+    )
+
+
+def _measured(objective: Objective, estimator: Estimator) -> float:
+    """Return the median over rounds of what an estimate takes in evaluations of the loss."""
+    beside = objective.separate()  # it counts for itself
+    try:
+        prepared, value = estimator.prepare(beside), beside.prepare_value()
+    except UnsupportedError as error:
+        raise UnsupportedError(
+            f"the cost of a derivative in losses was to be measured by {estimator.name!r}, which cannot run here "
+            f"({error}); state it: weights=gradest.training.Weights(jvp=2.0, vjp=3.0)"
+        ) from error
+    start, wait = beside.start, beside.backend.wait
+
+    def derivative() -> object:
+        return beside.form.gradient_leaves(prepared.at(start, 0).gradient)
+
+    ratios = sorted(_rounds(derivative, lambda: (value(start),), wait))
+    return ratios[len(ratios) // 2]
+
+
+def _rounds(first: Callable[[], object], second: Callable[[], object], wait: Callable[..., None]) -> Iterator[float]:
+    counts = [calibrate(call, wait, _BLOCK_SECONDS) for call in (first, second)]
+    for _ in range(_ROUNDS):
+        dear, plain = (time_block(call, wait, n)[0] / n for call, n in zip((first, second), counts, strict=True))
+        yield dear / plain

@@ -1,0 +1,95 @@
+"""What a run of training gives: parameters, and its log as a table and as curves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+from gradest.bench import draw_training, frame
+from gradest.estimate import Cost
+from gradest.training.budget import Weights
+from gradest.training.optimizers import Optimizer, Search
+from gradest.training.quality import StepLimit
+from gradest.training.records import Record
+from gradest.training.state import TrainingState
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Training:
+    """Holds what was trained and how it went.
+
+    Attributes
+    ----------
+    params
+        In the structure in which they were given; of a module its parameters by name. With patience those of the
+        least loss that was watched, else the last ones that are finite.
+    records
+        The log, the start first.
+    ended
+        Why it ended.
+    returned_step, watched
+        After which step `params` were so; what was watched, "held-out loss" or "training loss", None without patience.
+    estimator, optimizer
+        By what.
+    weights
+        What a JVP and a VJP count in losses.
+    logging_cost
+        What was evaluated for the log alone, which is in no record's cost.
+    limit
+        The step size that noise allows at the start; None where there is none, or quality was not measured.
+    state
+        Where the run stands: it goes on by `gradest.train(..., state=found.state)`.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> from gradest.training import Budget
+    >>> found = gradest.train(gradest.get_problem("quadratic", size=3), "es", budget=Budget(steps=20), seed=1)
+    >>> print(found.line())
+    es: loss -0.07433 after 20 steps, 4,000 values; 20 steps were made
+    """
+
+    params: Any
+    records: tuple[Record, ...]
+    ended: str
+    returned_step: int
+    watched: str | None
+    estimator: str
+    optimizer: Optimizer | Search
+    weights: Weights
+    logging_cost: Cost
+    limit: StepLimit | None
+    state: TrainingState
+
+    def line(self) -> str:
+        """Return the end of the run in one line."""
+        last = self.records[-1]
+        scores = "".join(f", {name} {number:.4g}" for name, number in _scores(last).items())
+        cost = f"{last.cost.values:,} values" if last.cost == Cost(values=last.cost.values) else str(last.cost)
+        return f"{self.estimator}: loss {last.loss:.4g}{scores} after {last.step:,} steps, {cost}; {self.ended}"
+
+    def to_pandas(self) -> Any:
+        """Return the log as a data frame of pandas, a row for each record."""
+        return frame([record.row() for record in self.records])
+
+    def plot(self, path: str | PathLike[str]) -> None:
+        """Write curves of the loss by evaluations in losses, by steps and by time; the ending says the format."""
+        plot({self.estimator: self}, path)
+
+
+def plot(runs: Mapping[str, Training], path: str | PathLike[str]) -> None:
+    """Write curves of several runs side by side: the loss by evaluations in losses, by steps and by time.
+
+    Parameters
+    ----------
+    runs
+        Label -> run.
+    path
+        The file; its ending says the format, such as ".png" or ".pdf".
+    """
+    draw_training({label: [record.row() for record in run.records] for label, run in runs.items()}, path)
+
+
+def _scores(record: Record) -> dict[str, float]:
+    held_out = {} if record.held_out_loss is None else {"held-out loss": record.held_out_loss}
+    return held_out | {f"held-out {k}": v for k, v in record.held_out_metrics.items()} | dict(record.metrics)

@@ -1,0 +1,349 @@
+"""One run of training: a step after another, each a function of the number of the step and of the state before it.
+
+Whatever a run does follows from its state, so that one that is stopped and goes on is the one that was not.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gradest.backend import Leaves, as_float64
+from gradest.directions.keys import root_key
+from gradest.errors import NonFiniteError
+from gradest.estimate import Cost, Estimate
+from gradest.estimator import Estimator
+from gradest.measurement.timing import Stopwatch
+from gradest.objective import Objective
+from gradest.operations import Array, NumpyArray
+from gradest.stateful import StatefulEstimator
+from gradest.training.budget import Budget, Weights
+from gradest.training.optimizers import Optimizer, Search
+from gradest.training.quality import measured_quality
+from gradest.training.records import Quality, Record
+from gradest.training.schedules import Schedule
+from gradest.training.state import TrainingState, as_leaves, as_numpy
+from gradest.training.subject import Look, Subject, number_of
+
+_QUALITY = 1
+"""In a seed, the word that tells replicates of a measurement from the estimate of the step."""
+
+
+class Step:
+    """What makes one step: an estimate and an optimiser, or a search; it holds what is prepared, and no state."""
+
+    def __init__(self, subject: Subject, estimator: Estimator | None, optimizer: Optimizer | Search, seed: int) -> None:
+        self.subject = subject
+        self.objective = subject.objective
+        self.estimator = estimator
+        self.optimizer = optimizer
+        self.seed = seed
+        self._value = self.objective.prepare_value() if estimator is None else None
+        self._prepared = None if estimator is None else estimator.prepare(self.objective)
+        self._run = estimator.prepare_run(self.objective) if isinstance(estimator, StatefulEstimator) else None
+        self._update = self.objective.scoped(self.objective.backend.compile(self._updated))
+        self._broken = self.objective.scoped(self._first_broken)
+
+    @property
+    def cost(self) -> Cost:
+        """What a step costs, as far as that is known before."""
+        return Cost(values=2) if self._prepared is None else self._prepared.cost
+
+    def zeros(self) -> tuple[Leaves, ...]:
+        """Return what an optimiser remembers before the first step."""
+        count = self.optimizer.num_moments if isinstance(self.optimizer, Optimizer) else 0
+        zeros_like = self.objective.scoped(self.objective.ops.zeros_like)
+        return tuple(tuple(zeros_like(leaf) for _ in range(count)) for leaf in self.objective.start)
+
+    def estimate(self, leaves: Leaves, rng: list[int], call: Any, kept: Any = None) -> tuple[Estimate, Any]:
+        """Return an estimate with the arguments of a step, and what a stateful estimator keeps then."""
+        if self._run is None:
+            assert self._prepared is not None
+            return self._prepared.at(leaves, rng, *call), None
+        params = self.objective.form.params_of(leaves)
+        return self._run(params, *call[0], state=kept, rng=rng, **call[1])
+
+    def init_state(self) -> Any:
+        """Return what a stateful estimator keeps before its first estimate, or None."""
+        return None if self._run is None else self._run.init_state()
+
+    def stepped(
+        self, leaves: Leaves, gradient: Leaves, moments: tuple[Leaves, ...], step_size: float, count: int
+    ) -> tuple[Leaves, tuple[Leaves, ...]]:
+        """Return parameters and what is remembered after step `count` (from 1)."""
+        assert isinstance(self.optimizer, Optimizer)
+        numbers = self.optimizer.numbers(step_size, count)
+        found: tuple[Leaves, tuple[Leaves, ...]] = self._update(leaves, gradient, moments, numbers)
+        return found
+
+    def _updated(self, leaves: Leaves, gradient: Leaves, moments: Any, numbers: tuple[float, ...]) -> Any:
+        assert isinstance(self.optimizer, Optimizer)
+        found = [
+            self.optimizer.update(self.objective.ops, x, g, kept, numbers)
+            for x, g, kept in zip(leaves, gradient, moments, strict=True)
+        ]
+        same = self._same_kind
+        return (
+            tuple(same(new, x) for (new, _), x in zip(found, leaves, strict=True)),
+            tuple(tuple(same(m, x) for m in kept) for (_, kept), x in zip(found, leaves, strict=True)),
+        )
+
+    def _same_kind(self, new: Array, like: Array) -> Array:
+        # NumPy makes scalars of arrays (), and numbers of double precision of such times a number of Python's.
+        return np.asarray(new, dtype=like.dtype) if isinstance(like, np.ndarray) else new
+
+    def tried(self, leaves: Leaves, count: int) -> Leaves:
+        """Return the parameters that a search tries at step `count`, from the seed and the step alone."""
+        assert isinstance(self.optimizer, Search)
+        generator = np.random.Generator(np.random.Philox(key=np.array(root_key([self.seed, count]), dtype=np.uint64)))
+        normal = placed(self.objective, [generator.standard_normal(leaf.shape) for leaf in leaves])
+        candidate = self.objective.scoped(self.optimizer.candidate)
+        return tuple(self._same_kind(candidate(x, z), x) for x, z in zip(leaves, normal, strict=True))
+
+    def values(self, call: Any, *points: Leaves) -> list[float]:
+        """Return the loss at points on the batch of a step."""
+        assert self._value is not None
+        if any(call):
+            self.objective.take_arguments(*call)
+        return [number_of(self.objective, self._value(point)) for point in points]
+
+    def broken(self, leaves: Leaves) -> str:
+        """Return the name of the first parameter array that holds NaN or infinity, or ""; this waits for the device."""
+        return str(self._broken(leaves))
+
+    def _first_broken(self, leaves: Leaves) -> str:
+        ops, numpy = self.objective.ops, self.objective.backend.numpy
+        # x - x is 0 of a number and NaN of what is none: one number a leaf crosses, where all of them would.
+        sums = [ops.sum(leaf - leaf) for leaf in leaves]
+        names = zip(self.objective.layout.names, sums, strict=True)
+        return next((name for name, total in names if float(np.asarray(numpy(total))) != 0.0), "")
+
+
+def placed(objective: Objective, arrays: Sequence[NumpyArray], dtype: str | None = None) -> Leaves:
+    """Return NumPy arrays as the framework's, in the dtypes of the parameters, or all in one."""
+    dtypes = objective.dtypes if dtype is None else [dtype] * len(arrays)
+    make, device = objective.backend.array, objective.device
+    run = objective.scoped(lambda: tuple(make(x, dtype=d, device=device) for x, d in zip(arrays, dtypes, strict=True)))
+    found: Leaves = run()
+    return found
+
+
+class Run:
+    """A run from its state on; `state` is where it stands."""
+
+    def __init__(
+        self,
+        step: Step,
+        *,
+        budget: Budget,
+        schedule: Schedule,
+        look: Look,
+        held_out: Look | None,
+        patience: int | None,
+        log_every: int,
+        quality: tuple[int, int] | None,
+        after_step: Callable[[int, Any], None] | None,
+        state: TrainingState,
+    ) -> None:
+        self.step = step
+        self.state = state
+        self._budget = budget
+        self._schedule = schedule
+        self._look = look
+        self._held_out = held_out
+        self._patience = patience
+        self._log_every = log_every
+        self._quality = quality
+        self._after_step = after_step
+        self._watch = Stopwatch(state.seconds)
+        objective = step.objective
+        self.leaves = placed(objective, state.params)
+        self._moments: tuple[Leaves, ...] = tuple(
+            placed(objective, kept, dtype) for kept, dtype in zip(state.moments, objective.dtypes, strict=True)
+        )
+        self._kept = objective.scoped(as_leaves)(state.estimator, objective.backend)
+        self._gradient_norm: Mapping[str, float] = state.records[-1].gradient_norm if state.records else {}
+        self._gradient: Leaves = ()
+        self._step_size = state.records[-1].step_size if state.records else 0.0
+        self._looked = step.subject.looked
+
+    # -- the loop -----------------------------------------------------------------------------------------
+    def go(self, on_state: Callable[[TrainingState], None] | None) -> TrainingState:
+        """Make steps to the end, and tell of the state at each log."""
+        if not self.state.records:
+            self._log()
+        self.state = replace(self.state, ended="")
+        while not self.state.ended:
+            ended = self._limit() or self._advance()
+            due = self.state.step % self._log_every == 0 or bool(ended)
+            if due and self.state.records[-1].step != self.state.step:
+                self._log()
+            self.state = replace(self.state, ended=ended or self._out_of_patience())
+            if due and on_state is not None:
+                on_state(self._whole())
+        return self._whole()
+
+    def _limit(self) -> str:
+        state = self.state
+        reached = self._budget.reached(steps=state.step, epochs=self._epoch(), seconds=self._watch.seconds)
+        return reached or self._budget.exceeded(state.cost + self.step.cost, state.weights)
+
+    def _epoch(self) -> float | None:
+        per_epoch = self.step.subject.batches.per_epoch
+        return None if per_epoch is None else self.state.step / per_epoch
+
+    def _advance(self) -> str:
+        """Make a step; return why it could not be made, or ""."""
+        number = self.state.step
+        call = self.step.subject.batches.at(number)
+        with self._watch:
+            found = self._searched(number, call) if self.step.estimator is None else self._descended(number, call)
+        if isinstance(found, str):
+            return f"{found} at step {number + 1}; the parameters are those before it"
+        self.leaves, cost = found
+        self.state = replace(self.state, step=number + 1, cost=self.state.cost + cost, seconds=self._watch.seconds)
+        if self._after_step is not None:
+            self._after_step(number + 1, self.step.objective.form.params_of(self.leaves))
+        return ""
+
+    def _descended(self, number: int, call: Any) -> tuple[Leaves, Cost] | str:
+        step = self.step
+        try:
+            estimate, kept = step.estimate(self.leaves, [step.seed, number], call, self._kept)
+        except NonFiniteError as error:
+            return f"the estimate became NaN or infinite ({error})"
+        if estimate.value is not None and not math.isfinite(number_of(step.objective, estimate.value)):
+            return "the loss became NaN or infinite"
+        gradient = step.objective.form.gradient_leaves(estimate.gradient)
+        broken = step.broken(gradient)
+        if broken:
+            return f"the estimate of the gradient by {broken!r} became NaN or infinite"
+        size = self._step_size_of(gradient, number)
+        leaves, moments = step.stepped(self.leaves, gradient, self._moments, size, number + 1)
+        broken = step.broken(leaves)
+        if broken:
+            return f"the parameters {broken!r} became NaN or infinite"
+        self._moments, self._kept, self._step_size, self._gradient = moments, kept, size, gradient
+        self._gradient_norm = {}
+        return leaves, estimate.cost
+
+    def _step_size_of(self, gradient: Leaves, number: int) -> float:
+        optimizer = self.step.optimizer
+        assert isinstance(optimizer, Optimizer)
+        size = optimizer.step_size * self._schedule.factor(number)
+        if not optimizer.searches_line:
+            return size
+        squared = sum(norm**2 for norm in self._norms(gradient).values())
+        # At the least loss there is nothing to divide, and no way to go.
+        return size * squared / self.step.subject.curvature(gradient) if squared > 0.0 else 0.0
+
+    def _searched(self, number: int, call: Any) -> tuple[Leaves, Cost] | str:
+        candidate = self.step.tried(self.leaves, number)
+        here, there = self.step.values(call, self.leaves, candidate)
+        if not math.isfinite(here):
+            return "the loss became NaN or infinite"
+        # A candidate whose loss is NaN is not better; the parameters before are another array, and are as they were.
+        return (candidate if there < here else self.leaves), Cost(values=2)
+
+    # -- the log ------------------------------------------------------------------------------------------
+    def _norms(self, leaves: Leaves) -> dict[str, float]:
+        backend, names = self.step.objective.backend, self.step.objective.layout.names
+        return {
+            name: float(np.linalg.norm(as_float64(backend, leaf))) for name, leaf in zip(names, leaves, strict=True)
+        }
+
+    def _log(self) -> None:
+        state = self.state
+        loss, metrics = self._look(self.leaves)
+        other, other_metrics = (None, {}) if self._held_out is None else self._held_out(self.leaves)
+        if not self._gradient_norm and state.step and self.step.estimator is not None:
+            self._gradient_norm = self._norms(self._gradient)
+        record = Record(
+            step=state.step,
+            epoch=self._epoch(),
+            cost=state.cost,
+            losses=state.weights.of(state.cost),
+            seconds=self._watch.seconds,
+            step_size=self._step_size,
+            loss=loss,
+            metrics=metrics,
+            held_out_loss=other,
+            held_out_metrics=other_metrics,
+            params_norm=self._norms(self.leaves),
+            gradient_norm=self._gradient_norm,
+            quality=self._measured(),
+        )
+        self.state = replace(self.state, records=(*state.records, record))  # measuring has written into the state
+        self._watch_best(loss if other is None else other)
+
+    def _measured(self) -> Quality | None:
+        step, state = self.step, self.state
+        if self._quality is None or step.estimator is None or state.step % self._quality[0]:
+            return None
+        call = step.subject.batches.at(state.step)
+        if any(call):
+            step.objective.take_arguments(*call)
+        form = step.objective.form
+
+        def draw(seed: Any) -> Leaves:
+            return form.gradient_leaves(step.estimate(self.leaves, seed, call, self._kept)[0].gradient)
+
+        before = step.objective.counts
+        seeds = [[step.seed, state.step, _QUALITY, k] for k in range(self._quality[1])]
+        found = measured_quality(step.objective, step.estimator, self.leaves, draw, seeds=seeds)
+        self.state = replace(state, logging_cost=state.logging_cost + (step.objective.counts - before))
+        return found
+
+    def _watch_best(self, loss: float) -> None:
+        if self._patience is None:
+            return
+        state = self.state
+        if state.best_loss is None or loss < state.best_loss:
+            best = self._to_numpy(self.leaves)
+            self.state = replace(state, best=best, best_step=state.step, best_loss=loss, waited=0)
+        else:
+            self.state = replace(state, waited=state.waited + 1)
+
+    def _out_of_patience(self) -> str:
+        if self._patience is None or self.state.waited < self._patience:
+            return ""
+        watched = "training" if self._held_out is None else "held-out"
+        return (
+            f"the {watched} loss was not below its least, {self.state.best_loss:.6g} at step {self.state.best_step}, "
+            f"at {self.state.waited} logs; the parameters are those of that step"
+        )
+
+    def _to_numpy(self, leaves: Leaves) -> tuple[NumpyArray, ...]:
+        return tuple(self.step.objective.backend.numpy(leaf) for leaf in leaves)
+
+    def _whole(self) -> TrainingState:
+        """Return the state with the arrays as NumPy's."""
+        looked = self.step.subject.looked
+        self.state = replace(
+            self.state,
+            params=self._to_numpy(self.leaves),
+            moments=tuple(self._to_numpy(kept) for kept in self._moments),
+            estimator=as_numpy(self._kept, self.step.objective.backend),
+            logging_cost=self.state.logging_cost + (looked - self._looked),
+            seconds=self._watch.seconds,
+        )
+        self._looked = looked
+        return self.state
+
+
+def first_state(step: Step, run: str, weights: Weights) -> TrainingState:
+    """Return the state before the first step."""
+    backend = step.objective.backend
+    return TrainingState(
+        run=run,
+        step=0,
+        cost=Cost(),
+        seconds=0.0,
+        params=tuple(backend.numpy(leaf) for leaf in step.objective.start),
+        moments=tuple(tuple(backend.numpy(m) for m in kept) for kept in step.zeros()),
+        weights=weights,
+        records=(),
+        estimator=as_numpy(step.init_state(), backend),
+    )

@@ -1,0 +1,177 @@
+"""Where a run of training stands, as a value: it can be kept as bytes, and a run goes on from it as if never stopped.
+
+Keeping it is the caller's: nothing here writes a file.
+"""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gradest.backend import Backend
+from gradest.errors import InvalidInputError
+from gradest.estimate import Cost
+from gradest.operations import NumpyArray
+from gradest.training.budget import Weights
+from gradest.training.records import Record
+
+FORMAT = 1
+"""The number of the form of these bytes, which grows where an older gradest could not read them."""
+
+Arrays = tuple[NumpyArray, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingState:
+    """States where a run stands.
+
+    Attributes
+    ----------
+    run
+        What is run, in words: a run with other words cannot go on from here.
+    step, cost, seconds
+        Steps made, what they took, and how long.
+    params, moments
+        Parameter arrays, and what the optimiser remembers of each, in the order of the layout.
+    weights
+        What derivatives count in losses.
+    records
+        What was logged.
+    best, best_step, best_loss
+        The parameters of the least loss that was watched, and where that was; None where nothing is watched.
+    waited
+        How many logs since then.
+    estimator
+        What a stateful estimator keeps; None for others.
+    logging_cost
+        What was evaluated for the log.
+    ended
+        Why the run ended, or "".
+
+    Examples
+    --------
+    >>> import gradest
+    >>> from gradest.training import Budget, TrainingState
+    >>> bowl = gradest.get_problem("quadratic", size=3)
+    >>> half = gradest.train(bowl, "reverse", budget=Budget(steps=5)).state
+    >>> again = TrainingState.from_bytes(half.to_bytes())
+    >>> resumed = gradest.train(bowl, "reverse", budget=Budget(steps=10), state=again)
+    >>> whole = gradest.train(bowl, "reverse", budget=Budget(steps=10))
+    >>> resumed.state.step, bool((resumed.params["x"] == whole.params["x"]).all())
+    (10, True)
+    """
+
+    run: str
+    step: int
+    cost: Cost
+    seconds: float
+    params: Arrays
+    moments: tuple[Arrays, ...]
+    weights: Weights
+    records: tuple[Record, ...]
+    best: Arrays | None = None
+    best_step: int | None = None
+    best_loss: float | None = None
+    waited: int = 0
+    estimator: Any = None
+    logging_cost: Cost = field(default_factory=Cost)
+    ended: str = ""
+
+    def to_bytes(self) -> bytes:
+        """Return it as bytes, NumPy's .npz, of which every number is the same when it is read."""
+        arrays: dict[str, NumpyArray] = {}
+        plain = {
+            "format": FORMAT,
+            **{name: getattr(self, name) for name in _PLAIN},
+            "cost": asdict(self.cost),
+            "logging_cost": asdict(self.logging_cost),
+            "weights": asdict(self.weights),
+            "records": [record.plain() for record in self.records],
+            **{name: _taken_apart(getattr(self, name), arrays) for name in _OF_ARRAYS},
+        }
+        memory = io.BytesIO()
+        np.savez(memory, plain=np.frombuffer(json.dumps(plain).encode(), dtype=np.uint8), **arrays)
+        return memory.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "TrainingState":
+        """Return the state that `to_bytes` was of.
+
+        Raises
+        ------
+        InvalidInputError
+            The bytes are no such state, or one of a newer form.
+        """
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            plain = json.loads(arrays.pop("plain").tobytes())
+            form = plain.pop("format")
+        except Exception as error:  # a file that is cut short, or of something else, fails in many ways
+            raise InvalidInputError(
+                f"a state of training was asked for; found {len(content)} bytes of no such"
+            ) from error
+        if form != FORMAT:
+            raise InvalidInputError(f"a state of training of form {FORMAT} was asked for; found form {form}")
+        for name in _OF_ARRAYS:
+            plain[name] = _put_together(plain[name], arrays)
+        for name in ("cost", "logging_cost"):
+            plain[name] = Cost(**plain[name])
+        plain["weights"] = Weights(**plain["weights"])
+        plain["records"] = tuple(map(Record.read, plain["records"]))
+        return cls(**plain)
+
+
+_PLAIN = ("run", "step", "seconds", "best_step", "best_loss", "waited", "ended")
+_OF_ARRAYS = ("params", "moments", "best", "estimator")
+
+
+def _taken_apart(value: Any, arrays: dict[str, NumpyArray]) -> Any:
+    """Return nested containers as JSON can hold them, their arrays put aside under a name."""
+    if isinstance(value, tuple | list):
+        return {type(value).__name__: [_taken_apart(item, arrays) for item in value]}
+    if isinstance(value, dict):
+        return {"dict": [[key, _taken_apart(item, arrays)] for key, item in value.items()]}
+    if isinstance(value, np.ndarray | np.generic):
+        name = f"array{len(arrays)}"
+        arrays[name] = np.asarray(value)
+        return {"array": name}
+    return {"is": value}
+
+
+def _put_together(found: Any, arrays: Mapping[str, NumpyArray]) -> Any:
+    ((kind, content),) = found.items()
+    if kind in ("tuple", "list"):
+        items = [_put_together(item, arrays) for item in content]
+        return tuple(items) if kind == "tuple" else items
+    if kind == "dict":
+        return {key: _put_together(item, arrays) for key, item in content}
+    return arrays[content] if kind == "array" else content
+
+
+LEAF = "of the framework"
+
+
+def as_numpy(state: Any, backend: Backend) -> Any:
+    """Return what a stateful estimator keeps with the framework's arrays as NumPy's, told apart from NumPy's own."""
+    if isinstance(state, tuple | list):
+        return type(state)(as_numpy(item, backend) for item in state)
+    if isinstance(state, dict):
+        return {key: as_numpy(item, backend) for key, item in state.items()}
+    if backend.owns(state) and not isinstance(state, np.ndarray):
+        return {LEAF: backend.numpy(state), "dtype": backend.dtype(state), "device": backend.device(state)}
+    return state
+
+
+def as_leaves(state: Any, backend: Backend) -> Any:
+    """Return what `as_numpy` made in the framework's arrays again."""
+    if isinstance(state, tuple | list):
+        return type(state)(as_leaves(item, backend) for item in state)
+    if isinstance(state, dict):
+        if LEAF in state:
+            return backend.array(state[LEAF], dtype=state["dtype"], device=state["device"])
+        return {key: as_leaves(item, backend) for key, item in state.items()}
+    return state

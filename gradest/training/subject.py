@@ -1,0 +1,168 @@
+"""What is trained: a loss with its batches, and what of it is looked at beside the steps. Knows no optimiser."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from gradest.arguments import Given
+from gradest.backend import Leaves, as_float64
+from gradest.binding import Bindable, bind_given
+from gradest.case import Case
+from gradest.errors import InvalidInputError
+from gradest.estimate import Cost
+from gradest.objective import Objective
+from gradest.operations import Array, Operations
+from gradest.problem import Metric, Problem
+from gradest.training.batches import Batches, GivenBatches, ProblemBatches, SameBatch, Source
+from gradest.tree import Tree
+
+Scores = tuple[float, dict[str, float]]
+"""A loss, and metrics by name."""
+
+Look = Callable[[Leaves], Scores]
+"""What is looked at: parameter leaves -> scores."""
+
+
+class Subject:
+    """A loss bound for steps, and its looks at the training data and at those held out.
+
+    Attributes
+    ----------
+    objective
+        Whose data are the batch of the step.
+    batches
+        The batches.
+    problem
+        The problem, or None for a user's function.
+    """
+
+    def __init__(
+        self,
+        f: Bindable,
+        params: Tree,
+        *,
+        batches: Source | None,
+        batch_size: int | None,
+        order: Mapping[str, Any],
+        binding: Mapping[str, Any],
+        metrics: Mapping[str, Callable[[Tree], float]] | None = None,
+    ) -> None:
+        if not isinstance(f, Problem | Case):
+            raise InvalidInputError(
+                f"train takes a Problem, or gradest.Case(f, params, args) for a function; found {type(f).__name__}"
+            )
+        self.problem = f if isinstance(f, Problem) else None
+        if self.problem is not None and metrics is not None:
+            raise InvalidInputError("metrics were given with a problem, which has its own")
+        self._metrics = dict(metrics or {})
+        self._named = dict(f.kwargs) if isinstance(f, Case) else {}
+        self.batches = _batches(self.problem, batches, batch_size, order, self._named)
+        whole = f.args if isinstance(f, Case) else ()
+        if isinstance(f, Case) and batches is not None and not whole:
+            whole = self.batches.at(0)[0]  # a function needs arguments to be bound with
+        call: Any = self.batches.at(0) if self.problem is not None else (whole, self._named)
+        self.objective = bind_given(f, params, call, **binding)
+        self._bind: Callable[[Given], Objective] = lambda given: bind_given(f, params, given, **binding)
+        self._looks: list[Objective] = []
+
+    @property
+    def looked(self) -> Cost:
+        """What the looks have evaluated; the metrics, which are forward passes too, count one value each."""
+        return sum((objective.counts for objective in self._looks), Cost())
+
+    def training(self) -> Look:
+        """Return the look at the training data: all of a problem's, for a function those it was given with."""
+        if self.problem is not None:
+            return self._problem_look(self.problem, None)
+        return self._function_look(self.objective.separate(), self._metrics)
+
+    def held_out(self, data: Any) -> Look:
+        """Return the look at other data: another problem of the same form, its data, or arguments of a function.
+
+        Raises
+        ------
+        InvalidInputError
+            They are of another kind.
+        """
+        if self.problem is not None:
+            if isinstance(data, Problem) and data.layout != self.problem.layout:
+                raise InvalidInputError(
+                    f"data that are held out must be of the same form; the parameters are {self.problem.layout}, there "
+                    f"{data.layout}"
+                )
+            return self._problem_look(self.problem, data.data() if isinstance(data, Problem) else data)
+        if not isinstance(data, tuple):
+            raise InvalidInputError(
+                f"held_out must be a tuple of the function's arguments, such as (x, y); found {type(data).__name__}"
+            )
+        other = self.objective.separate()
+        other.take_arguments(data, self._named)
+        return self._function_look(other, {})
+
+    def _problem_look(self, problem: Problem, data: Mapping[str, Any] | None) -> Look:
+        objective = self._bind(((), {} if data is None else {"data": data}))
+        self._looks.append(objective)
+        value = objective.prepare_value()
+        metrics = {name: self._metric(objective, metric) for name, metric in problem.metrics.items()}
+
+        def look(leaves: Leaves) -> Scores:
+            loss = number_of(objective, value(leaves))
+            scores = {name: number_of(objective, metric(leaves, objective.data)) for name, metric in metrics.items()}
+            objective.count(Cost(values=len(scores)))
+            return loss, scores
+
+        return look
+
+    def _metric(self, objective: Objective, metric: Metric) -> Callable[..., Array]:
+        names, backend = objective.layout.names, objective.backend
+
+        def text(ops: Operations, leaves: Leaves, data: Mapping[str, Array]) -> Array:
+            return metric(ops, dict(zip(names, leaves, strict=True)), data)
+
+        return objective.scoped(backend.compile(backend.compile_loss(partial(text, objective.ops))))
+
+    def _function_look(self, objective: Objective, metrics: Mapping[str, Callable[[Tree], float]]) -> Look:
+        self._looks.append(objective)
+        value = objective.prepare_value()
+
+        def look(leaves: Leaves) -> Scores:
+            loss = number_of(objective, value(leaves))
+            params = objective.form.params_of(leaves)
+            return loss, {name: float(metric(params)) for name, metric in metrics.items()}
+
+        return look
+
+    def curvature(self, gradient: Leaves) -> float:
+        """Return `g^T H g` of a quadratic problem on the batch that is bound."""
+        assert self.problem is not None
+        backend = self.objective.backend
+        names = self.objective.layout.names
+        direction = {name: as_float64(backend, leaf) for name, leaf in zip(names, gradient, strict=True)}
+        data = {name: as_float64(backend, x) for name, x in self.objective.data.items()}
+        return self.problem.curvature_along(direction, data)
+
+
+def number_of(objective: Objective, value: Array) -> float:
+    """Return a loss as a number of Python's; this waits for the device."""
+    return float(as_float64(objective.backend, value))
+
+
+def _batches(
+    problem: Problem | None,
+    batches: Source | None,
+    batch_size: int | None,
+    order: Mapping[str, Any],
+    named: dict[str, Any],
+) -> Batches:
+    if batches is not None and batch_size is not None:
+        raise InvalidInputError("batches and batch_size were both given; keep one")
+    if batches is not None:
+        return GivenBatches(batches, of_problem=problem is not None, named=named)
+    if batch_size is None:
+        return SameBatch(per_epoch=1)
+    if problem is None:
+        raise InvalidInputError(
+            "batch_size was given with a function, whose arguments say nothing of examples; pass batches: an iterable "
+            "of its arguments, such as a DataLoader, or a function of the step"
+        )
+    return ProblemBatches(problem, batch_size, **order)

@@ -1,0 +1,212 @@
+"""`gradest.train`: parameters trained under any estimator, with what it costs and what it does written down."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gradest.binding import Bindable
+from gradest.calls import bind_options
+from gradest.errors import InvalidInputError, InvalidTypeError, UnsupportedError
+from gradest.estimate import Cost
+from gradest.estimator import Estimator, get_estimator
+from gradest.training.batches import Source
+from gradest.training.budget import Budget, Weights, as_budget, measured_weights
+from gradest.training.optimizers import Optimizer, Search, get_optimizer
+from gradest.training.quality import StepLimit, objective_at, step_limit
+from gradest.training.result import Training
+from gradest.training.run import Run, Step, first_state, placed
+from gradest.training.schedules import Constant, Schedule
+from gradest.training.state import TrainingState
+from gradest.training.subject import Subject
+from gradest.tree import Tree
+
+_LOG_EVERY = 10  # steps, where all of the data are in each and there are no epochs to go by
+
+
+def train(
+    f: Bindable,
+    estimator: str | Estimator | None,
+    optimizer: str | Optimizer | Search = "sgd",
+    *,
+    budget: Budget | Cost | float,
+    params: Tree = None,
+    batch_size: int | None = None,
+    batches: Source | None = None,
+    replace: bool = False,
+    drop_last: bool = False,
+    schedule: Schedule | None = None,
+    seed: int = 0,
+    held_out: Any = None,
+    metrics: Mapping[str, Callable[[Tree], float]] | None = None,
+    patience: int | None = None,
+    log_every: int | None = None,
+    quality_every: int | None = None,
+    quality_replicates: int = 16,
+    weights: Weights | None = None,
+    after_step: Callable[[int, Any], None] | None = None,
+    state: TrainingState | None = None,
+    on_state: Callable[[TrainingState], None] | None = None,
+    **binding: Any,
+) -> Training:
+    """Return parameters trained under an estimator, and the log of how that went. A model is not written into.
+
+    Optimiser, order of the batches, start and seeds are the same for every estimator and backend: runs differ by what
+    is asked to differ. Two runs at one step size compare step sizes more than estimators: see `limit` of the result.
+
+    Parameters
+    ----------
+    f
+        A `Problem`, or for a function, an `nn.Module` or a Gluon `Block` `Case(f, params, args)`.
+    estimator
+        A name or an estimator; None for "random-search" and "iterative-refinement", which use none.
+    optimizer
+        A name of `gradest.training.OPTIMIZERS`, or an optimiser: `gradest.training.Adam(step_size=0.01)`.
+    budget
+        A number of loss-equivalents, a `Cost`, or a `gradest.training.Budget` of steps, epochs, seconds, evaluations.
+    params
+        The start, by default the problem's or the case's.
+    batch_size, replace, drop_last
+        Of a problem's examples: how many a batch has, whether they are drawn with replacement, and whether a last short
+        batch is left out. Their order follows from seed and epoch alone. By default each step has all data.
+    batches
+        In their place: an iterable, gone through again for each epoch, or a function of the number of the step. Each
+        is the data of a problem, or the arguments of a function: a tuple or list of them, or the only one.
+    schedule
+        What multiplies the step size; constant by default.
+    seed
+        Of directions and batches.
+    held_out
+        For a problem one with other data, or data of its form; for a function a tuple of arguments. They are looked at
+        and never trained on.
+    metrics
+        For a function: name -> a function of the parameters. A problem has its own.
+    patience
+        Stops after so many logs at which the held-out loss (the training loss without any) was not below its least;
+        then the parameters of the least are returned, else the last.
+    log_every
+        In steps; by default an epoch, or 10 steps where each has all data. The first and the last are logged always.
+    quality_every, quality_replicates
+        Every so many steps, at a log, how far that many estimates scatter about the gradient, beside theory; and, once,
+        the step size that their noise allows. It costs evaluations, which are counted apart.
+    weights
+        What a JVP and a VJP count in losses; by default as measured on this machine, now, where the estimator has such.
+    after_step
+        Called with the number of the step and the parameters: where a model's running means are brought up to date.
+    state, on_state
+        A run goes on from a state as if it had not stopped; `on_state` is given one at each log.
+    **binding
+        Options of `gradest.bind`: backend, dtype, device, kernel.
+
+    Raises
+    ------
+    InvalidInputError, UnsupportedError
+        Something cannot be used; nothing was trained. What goes wrong later ends the run: `ended` says it.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> from gradest.training import Budget
+    >>> problem = gradest.get_problem("mlp", dataset="iris", widths=(4,), batch=None)
+    >>> found = gradest.train(problem, "reverse", "adam", budget=Budget(epochs=2), batch_size=50)
+    >>> found.ended, len(found.records), found.records[-1].loss < found.records[0].loss
+    ('2 epochs were passed', 3, True)
+    """
+    chosen, maker = _chosen(estimator, optimizer)
+    order = {"seed": seed, "replace": replace, "drop_last": drop_last}
+    subject = Subject(
+        f, params, batches=batches, batch_size=batch_size, order=order, binding=bind_options(binding), metrics=metrics
+    )
+    _require_quadratic(subject, maker)
+    step, planned = Step(subject, chosen, maker, seed), schedule or Constant()
+    words = _words(subject, chosen, maker, planned, {"batch_size": batch_size, **order})
+    if state is None:
+        state = first_state(step, words, weights or measured_weights(subject.objective, step.cost))
+    elif state.run != words:
+        raise InvalidInputError(f"a run was to go on from a state of another: asked {words}; found {state.run}")
+    quality = None if quality_every is None else (_positive("quality_every", quality_every), quality_replicates)
+    run = Run(
+        step,
+        budget=as_budget(budget),
+        schedule=planned,
+        look=subject.training(),
+        held_out=None if held_out is None else subject.held_out(held_out),
+        patience=None if patience is None else _positive("patience", patience),
+        log_every=_positive("log_every", log_every) if log_every is not None else _log_every(subject),
+        quality=quality,
+        after_step=after_step,
+        state=state,
+    )
+    limit = None if quality is None else _limit(subject, chosen)
+    return _finished(run, run.go(on_state), watched=held_out is not None, limit=limit)
+
+
+def _chosen(
+    estimator: str | Estimator | None, optimizer: str | Optimizer | Search
+) -> tuple[Estimator | None, Optimizer | Search]:
+    """Return estimator and optimiser, of which a search uses none and the others need one."""
+    chosen = get_estimator(estimator) if isinstance(estimator, str) else estimator
+    maker = get_optimizer(optimizer) if isinstance(optimizer, str) else optimizer
+    if not isinstance(maker, Optimizer | Search):
+        raise InvalidTypeError(f"optimizer must be a name or an optimizer; found {type(maker).__name__}")
+    if chosen is not None and not isinstance(chosen, Estimator):
+        raise InvalidTypeError(f"estimator must be a name or an estimator; found {type(chosen).__name__}")
+    if isinstance(maker, Search) and chosen is not None:
+        raise InvalidInputError(f"{maker} uses no gradient; found estimator {chosen.name!r}: pass None in its place")
+    if isinstance(maker, Optimizer) and chosen is None:
+        raise InvalidInputError(f"{maker} needs a gradient; name an estimator, such as 'reverse' or 'es'")
+    return chosen, maker
+
+
+def _require_quadratic(subject: Subject, maker: Optimizer | Search) -> None:
+    if isinstance(maker, Optimizer) and maker.searches_line and not (subject.problem and subject.problem.is_quadratic):
+        what = "a function" if subject.problem is None else f"problem {subject.problem.name!r}"
+        raise UnsupportedError(
+            f"an exact line search was asked for of {what}, whose loss is not known to be quadratic; use "
+            "'gradient-descent', or a problem such as 'quadratic' or 'least-squares'"
+        )
+
+
+def _positive(name: str, number: int) -> int:
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise InvalidInputError(f"{name} must be a whole number of at least 1; found {number!r}")
+    return number
+
+
+def _log_every(subject: Subject) -> int:
+    per_epoch = subject.batches.per_epoch
+    return per_epoch if per_epoch is not None and per_epoch > 1 else _LOG_EVERY
+
+
+def _words(
+    subject: Subject, estimator: Estimator | None, maker: Optimizer | Search, schedule: Schedule, order: dict[str, Any]
+) -> str:
+    """Return what a run is of, in words: what its numbers follow from, but for the data and the budget."""
+    objective = subject.objective
+    what = repr(subject.problem) if subject.problem is not None else f"a function of {objective.layout}"
+    where = f"{objective.backend.name}, {', '.join(dict.fromkeys(objective.dtypes))}, {objective.kernel}"
+    return f"{what}; {where}; {estimator!r}; {maker!r}; {schedule!r}; {order}"
+
+
+def _limit(subject: Subject, estimator: Estimator | None) -> StepLimit | None:
+    """Return the step size that noise allows at the start, before any step is made."""
+    if estimator is None:
+        return None
+    return step_limit(objective_at(subject.objective, subject.objective.start), estimator)
+
+
+def _finished(run: Run, state: TrainingState, *, watched: bool, limit: StepLimit | None) -> Training:
+    step = run.step
+    objective = step.objective
+    leaves = run.leaves if state.best is None else placed(objective, state.best)
+    return Training(
+        params=objective.form.params_of(leaves),
+        records=state.records,
+        ended=state.ended,
+        returned_step=state.step if state.best_step is None else state.best_step,
+        watched=None if state.best is None else ("held-out loss" if watched else "training loss"),
+        estimator="none" if step.estimator is None else step.estimator.name,
+        optimizer=step.optimizer,
+        weights=state.weights,
+        logging_cost=state.logging_cost,
+        limit=limit,
+        state=state,
+    )
