@@ -47,6 +47,7 @@ from gradest.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from gradest import bench, datasets, directions, estimators, problems, testing, theory, training
+    from gradest.assignment import assign
     from gradest.checking.check import check
     from gradest.curvature.products import hvp
     from gradest.hyperparameter import Hyperparameter, hyperparameters
@@ -62,6 +63,7 @@ EXPORTS = {
     "Comparison": "gradest.measurement.comparison:Comparison",
     "Hyperparameter": "gradest.hyperparameter:Hyperparameter",
     "applicable": "gradest.measurement.applicability:applicable",
+    "assign": "gradest.assignment:assign",
     "bench": "gradest.bench",
     "check": "gradest.checking.check:check",
     "compare": "gradest.measurement.compare:compare",
@@ -123,6 +125,7 @@ __all__ = [
     "UnknownNameError",
     "UnsupportedError",
     "applicable",
+    "assign",
     "bench",
     "bind",
     "check",

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from gradest.dtypes import epsilon
 from gradest.errors import GradestError, InvalidTypeError, UnsupportedError
 from gradest.operations import Array, Data, NumpyArray, Operations
+from gradest.places import ParameterPlace
 from gradest.registry import find_class, locate, names
 from gradest.tree import Leaf, Structure, Tree, flatten_tree, is_static
 
@@ -203,6 +204,16 @@ class Backend(ABC):
         Without one the model itself computes with parameters of that dtype, which not all of its layers may take.
         """
         return None
+
+    def places(self, model: Tree) -> dict[str, ParameterPlace]:
+        """Return where each trainable parameter of a model, and its gradient, can be written to, by name."""
+        raise UnsupportedError(
+            f"a model that holds its gradient was asked for, as an nn.Module or a Block; arrays of {self.name!r} have "
+            f"none beside them; {self.steps_without_model}"
+        )
+
+    steps_without_model: ClassVar[str] = "compute the next parameters from the gradient: params - rate * gradient"
+    """How parameters that cannot be written to are trained in this framework."""
 
     def result(self, value: Any) -> Any:
         """Return what a user's function returned as an array that `Operations` take; here, unchanged."""

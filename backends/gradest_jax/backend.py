@@ -210,6 +210,10 @@ class JaxBackend(Backend):
 
     # -- being traced ---------------------------------------------------------------------------------------
     composes = True
+    steps_without_model = (
+        "JAX's are never written to: compute the next parameters, e.g. by optax: updates, state = "
+        "optimizer.update(gradient, state, params); params = optax.apply_updates(params, updates)"
+    )
 
     def is_abstract(self, leaf: Leaf) -> bool:
         return isinstance(leaf, jax.core.Tracer)

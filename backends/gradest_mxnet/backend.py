@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gradest.backend import Backend, Function, Leaves
 from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.operations import Data, Operations
+from gradest.places import ParameterPlace
 from gradest.tree import Leaf, Structure, Tree
 from gradest_mxnet import block, hybrid, pytree
 from gradest_mxnet.framework import Array, mx
@@ -28,6 +29,7 @@ class MxnetBackend(Backend):
     kernels = ("portable", "native")
     native = frozenset({"value_and_gradient"})
     reads_random_state = False
+    steps_without_model = "pass the Block that gluon.Trainer trains, or compute params - rate * gradient"
 
     def __init__(self) -> None:
         self._operations = {"portable": MxnetOperations(), "native": NativeMxnetOperations()}
@@ -133,6 +135,9 @@ class MxnetBackend(Backend):
 
     def model_constants(self, model: Any) -> dict[str, Array]:
         return block.constants(model)
+
+    def places(self, model: Tree) -> dict[str, ParameterPlace]:
+        return {**block.parameter_places(model)} if self.is_model(model) else super().places(model)
 
     def result(self, value: Any) -> Any:
         """Return a legacy array as `mx.np`, one number as shape `()`: a legacy sum has shape `(1,)`."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gradest.errors import InvalidInputError, UnsupportedError
+from gradest.places import ParameterPlace
 from gradest_mxnet.framework import Array, mx
 from gradest_mxnet.hybrid import as_scalar
 
@@ -32,11 +33,15 @@ def trainable_parameters(block: Any) -> dict[str, Array]:
         A parameter lives on several devices.
     """
     found = {name: p.data().detach() for name, p in _initialised(block).items() if p.grad_req != "null"}
+    _require_trainable(block, found)
+    return found
+
+
+def _require_trainable(block: Any, found: dict[str, Any]) -> None:
     if not found:
         raise InvalidInputError(
             f"a Block with trainable parameters was asked for; {type(block).__name__} has none with grad_req 'write'"
         )
-    return found
 
 
 def constants(block: Any) -> dict[str, Array]:
@@ -143,6 +148,58 @@ class _Swapped:
         return array.as_nd_ndarray() if isinstance(array, mx.np.ndarray) else array
 
 
+class GluonPlace(ParameterPlace):
+    """A parameter of Gluon with its gradient buffers, one on each of its devices, where `gluon.Trainer` looks."""
+
+    def __init__(self, parameter: Any) -> None:
+        self._parameter = parameter
+
+    @property
+    def owner(self) -> Any:
+        return self._parameter
+
+    @property
+    def like(self) -> Array:
+        return self._parameter.list_data()[0].detach().as_np_ndarray()
+
+    def put_gradient(self, gradient: Array, *, accumulate: bool) -> None:
+        held = self._parameter.list_data()
+        # A trainer over several devices adds up their gradients, which are those of the parts of one batch.
+        share = gradient if len(held) == 1 else gradient / len(held)
+        with mx.autograd.pause(), mx.util.np_shape(True):
+            for data, buffer in zip(held, self._parameter.list_grad(), strict=True):
+                view = buffer.as_np_ndarray() if buffer.stype == "default" else None
+                here = share.as_in_ctx(buffer.ctx)
+                if view is not None:
+                    view[...] = view + here if accumulate else here
+                else:  # row-sparse, of an embedding: all rows are there, which its kind allows
+                    whole = here.as_nd_ndarray()
+                    (buffer.tostype("default") + whole if accumulate else whole).tostype(buffer.stype).copyto(buffer)
+                # `Trainer.step` refuses a gradient that no backward pass has written since the last step ("stale"). It
+                # looks at this flag of the values, which only a backward pass sets and which has no public name
+                # (MXNet 1.9.1, `gluon/trainer.py`, `_update`). This is the one place where gradest sets it.
+                data._fresh_grad = True
+
+    def put_values(self, values: Array) -> None:
+        with mx.autograd.pause(), mx.util.np_shape(True):
+            # `set_data` writes on every device, and tells a trainer that keeps values of its own.
+            numpy = isinstance(self._parameter.list_data()[0], mx.np.ndarray)
+            self._parameter.set_data(values if numpy else values.as_nd_ndarray())
+
+
+def parameter_places(block: Any) -> dict[str, GluonPlace]:
+    """Return the places of the parameters with a gradient, by their place in the block; tied ones once.
+
+    Raises
+    ------
+    InvalidInputError
+        A parameter has no values yet, or none of them has a gradient.
+    """
+    held = {name: p for name, p in _with_values(block).items() if p.grad_req != "null"}
+    _require_trainable(block, held)
+    return {name: GluonPlace(parameter) for name, parameter in held.items()}
+
+
 def _hybrid_blocks(block: Any) -> list[Any]:
     """Return every `HybridBlock` of a tree of blocks, each once."""
     found: dict[int, Any] = {}
@@ -156,7 +213,18 @@ def _hybrid_blocks(block: Any) -> list[Any]:
 
 
 def _initialised(block: Any) -> dict[str, Any]:
-    """Return all parameters of a block by name, each once."""
+    """Return all parameters of a block by name, each once, refusing those on several devices."""
+    found = _with_values(block)
+    spread = [name for name, parameter in found.items() if len(parameter.list_ctx()) > 1]
+    if spread:
+        raise UnsupportedError(
+            f"a Block on one device was asked for; on several are: {', '.join(spread)}; use block.reset_ctx(mx.cpu())"
+        )
+    return found
+
+
+def _with_values(block: Any) -> dict[str, Any]:
+    """Return all parameters of a block by name, each once, on however many devices."""
     names: dict[int, str] = {}
     parameters = block._collect_params_with_prefix()  # the names that save_parameters writes; no counters in them
     for name, parameter in parameters.items():
@@ -167,10 +235,5 @@ def _initialised(block: Any) -> dict[str, Any]:
         raise InvalidInputError(
             f"a Block with values was asked for; in {type(block).__name__} these parameters have none yet: "
             f"{', '.join(empty) or '(there is no parameter)'}; call block.initialize() and run it once on an input"
-        )
-    spread = [name for name, parameter in found.items() if len(parameter.list_ctx()) > 1]
-    if spread:
-        raise UnsupportedError(
-            f"a Block on one device was asked for; on several are: {', '.join(spread)}; use block.reset_ctx(mx.cpu())"
         )
     return found

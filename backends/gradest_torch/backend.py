@@ -16,7 +16,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from gradest.backend import Backend, Function, Leaves
 from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.operations import Data, Operations
-from gradest.tree import Leaf
+from gradest.places import ParameterPlace
+from gradest.tree import Leaf, Tree
 from gradest_torch import module, random_numbers
 from gradest_torch.operations import NativeTorchOperations, TorchOperations
 
@@ -286,6 +287,13 @@ class TorchBackend(Backend):
     def model_in_dtype(self, model: nn.Module, dtype: str) -> nn.Module:
         # Buffers too: batch normalisation refuses running means of another dtype than its input.
         return copy.deepcopy(model).to(dtype=getattr(torch, dtype))
+
+    def places(self, model: Tree) -> dict[str, ParameterPlace]:
+        if self.is_model(model):
+            return {**module.parameter_places(model)}
+        leaves, paths, _ = self.flatten(model)
+        held = {path: leaf for path, leaf in zip(paths, leaves, strict=True) if self.owns(leaf)}
+        return {**module.tensor_places(tuple(held.values()), tuple(held))}
 
 
 @contextmanager

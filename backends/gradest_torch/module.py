@@ -9,9 +9,11 @@ from threading import local
 from typing import Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
+import torch
 from torch import Tensor, nn
 
 from gradest.errors import InvalidInputError
+from gradest.places import ParameterPlace
 
 Place = tuple[dict[str, Any], str]
 """The dict of a submodule, and the key in it."""
@@ -158,3 +160,56 @@ def _copied_buffers(state: ModuleState, parameter: Tensor) -> list[tuple[Place, 
         own = alive is not None and alive.training and held.is_floating_point()
         copies.append((place, held + zero.to(held.dtype) if own else held.clone()))
     return copies
+
+
+class TensorPlace(ParameterPlace):
+    """A tensor that is a leaf of autograd, and its `.grad`, where every optimiser of PyTorch looks."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._tensor = tensor
+
+    @property
+    def owner(self) -> Tensor:
+        return self._tensor
+
+    @property
+    def like(self) -> Tensor:
+        return self._tensor.detach()
+
+    def put_gradient(self, gradient: Tensor, *, accumulate: bool) -> None:
+        held = self._tensor.grad
+        with torch.no_grad():
+            # What is there is written to, as backward does: others may hold views of it, such as DDP's buckets. A
+            # sparse gradient, or one with a graph of its own, is no place to write to.
+            if held is not None and held.layout == torch.strided and not held.requires_grad:
+                held.add_(gradient.to(held)) if accumulate else held.copy_(gradient)
+                return
+            fresh = gradient.detach().to(device=self._tensor.device, dtype=self._tensor.dtype, copy=True)
+            self._tensor.grad = fresh if held is None or not accumulate else fresh + held.detach()
+
+    def put_values(self, values: Tensor) -> None:
+        with torch.no_grad():
+            self._tensor.copy_(values)
+
+
+def parameter_places(module: nn.Module) -> dict[str, TensorPlace]:
+    """Return the places of the parameters that require a gradient, by name; tied ones once."""
+    trainable_parameters(module)  # refuses a module without any
+    return {name: TensorPlace(p) for name, (p, _) in _state_of(module).parameters.items()}
+
+
+def tensor_places(tensors: Sequence[Tensor], names: Sequence[str]) -> dict[str, TensorPlace]:
+    """Return the places of tensors by name, refusing those that autograd computed, whose gradient nobody keeps.
+
+    Raises
+    ------
+    InvalidInputError
+        A tensor is not a leaf of autograd.
+    """
+    computed = [name for name, tensor in zip(names, tensors, strict=True) if not tensor.is_leaf]
+    if computed:
+        raise InvalidInputError(
+            f"tensors that optimisers take were asked for, leaves of autograd; {', '.join(computed)} were computed "
+            "from others; pass those, or .detach().requires_grad_()"
+        )
+    return {name: TensorPlace(tensor) for name, tensor in zip(names, tensors, strict=True)}

@@ -12,11 +12,11 @@ from support.imports import ROOT, SOURCES, circles, graph, imported, imported_by
 FRAMEWORKS = {"jax", "jaxlib", "torch", "mxnet", "sklearn", "mlxtend", "scipy", "matplotlib", "rich", "click"}
 ORDER = [  # the rooms of the core: each may import only those before it (and its own package)
     {"version", "errors", "dtypes", "vocabulary"},
-    {"tree", "layout", "operations", "estimate", "target", "registry", "primitives", "signature", "fields"},
+    {"tree", "layout", "operations", "estimate", "target", "registry", "primitives", "signature", "fields", "places"},
     {"datasets", "chunking", "user_warnings", "example_order"},
     {"backend", "problem"},
     {"tangents", "arguments", "problem_data", "counting", "case"},
-    {"problems", "autodiff", "form", "directions", "graphs"},
+    {"problems", "autodiff", "form", "directions", "graphs", "assignment"},
     {"theory", "evaluation", "refusals"},
     {"engines", "evaluations"},
     {"objective"},

@@ -269,5 +269,6 @@ def test_a_network_that_is_nothing_but_a_symbol_works_too() -> None:
     weight, bias = (network.collect_params()[f"dense_{name}"].data().asnumpy() for name in ("weight", "bias"))
     slope = 2 * (x.asnumpy() @ weight.T + bias)
     for name, values in {"weight": slope.T @ x.asnumpy(), "bias": slope.sum(axis=0)}.items():
-        np.testing.assert_allclose(found.pop(name).asnumpy(), values, rtol=1e-6)
+        # The values depend on the process's seed, and float32 loses some units in the last place by cancellation.
+        np.testing.assert_allclose(found.pop(name).asnumpy(), values, rtol=1e-6, atol=1e-6 * np.abs(values).max())
     assert not found
