@@ -37,7 +37,7 @@ from gradest.estimator import Estimator, Kernel, Prepared, PreparedKernel, get_e
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Operations
-from gradest.problem import Problem, get_problem
+from gradest.problem import EmpiricalRisk, Problem, get_problem
 from gradest.registry import names
 from gradest.situation import Situation
 from gradest.stateful import PreparedRun, PreparedStatefulKernel, State, StatefulEstimator, StatefulKernel, state_bytes
@@ -82,6 +82,7 @@ __all__ = [
     "Case",
     "Cost",
     "DatasetError",
+    "EmpiricalRisk",
     "Estimate",
     "Estimator",
     "FlatLossWarning",

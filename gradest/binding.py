@@ -18,14 +18,14 @@ from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError, 
 from gradest.evaluation import UserFunction, require_population
 from gradest.form import Form
 from gradest.objective import Objective
-from gradest.operations import Array, NumpyArray, Operations
-from gradest.problem import Problem
+from gradest.operations import Array, NumpyArray, Operations, Text
+from gradest.problem import EmpiricalRisk, Problem
 from gradest.tree import Leaf, PartlyStatic, Structure, Tree, is_static
 
 Bindable = Objective | Problem | Case | Callable[..., object]
 """What an objective can be made of; a function is of `(params, *args, **kwargs)` and returns one real number."""
 
-BINDING = ("backend", "dtype", "device", "kernel", "population", "verify")
+BINDING = ("backend", "dtype", "device", "kernel", "population", "verify", "per_example")
 """The names of the options of `bind`."""
 
 
@@ -39,6 +39,7 @@ def bind(
     kernel: str = "portable",
     population: str = "auto",
     verify: bool = True,
+    per_example: bool = False,
     **kwargs: object,
 ) -> Objective:
     """Return the objective of a problem, or of a user's function, on one backend.
@@ -71,6 +72,9 @@ def bind(
     verify
         Whether some evaluations at the start point may be spent, in preparation, on finding out whether the function
         is noisy, writes into its inputs, or can be batched. Without them "auto" is the loop.
+    per_example
+        Whether the function returns one loss for each example, an array `(B,)`: the loss is their mean, and what needs
+        the examples apart (`gradest.noise_scale`) has them.
 
     Raises
     ------
@@ -98,6 +102,7 @@ def bind(
         kernel=kernel,
         population=population,
         verify=verify,
+        per_example=per_example,
     )
 
 
@@ -112,10 +117,12 @@ def bind_given(
     kernel: str = "portable",
     population: str = "auto",
     verify: bool = True,
+    per_example: bool = False,
 ) -> Objective:
     """Return what `bind` does, for arguments whose names may be those of its options."""
     if isinstance(f, Objective):
-        options = {"params": params, "args": given[0] or None, "backend": backend, "dtype": dtype, "device": device}
+        options: dict[str, object] = {"params": params, "args": given[0] or None, "backend": backend}
+        options |= {"dtype": dtype, "device": device, "per_example": per_example or None}
         extra = [name for name, value in {**options, **given[1]}.items() if value is not None]
         if extra:
             raise InvalidInputError(f"{', '.join(extra)} were given with an Objective, which is bound already")
@@ -126,9 +133,7 @@ def bind_given(
         if not any(given):
             given = case.args, dict(case.kwargs)
     if isinstance(f, Problem):
-        if any(given):
-            found = ", ".join((*(type(arg).__name__ for arg in given[0]), *given[1]))
-            raise InvalidInputError(f"arguments were given with problem {f.name!r}, which has its own data: {found}")
+        _require_nothing_given(f, given, per_example)
         return _bind_problem(f, params, backend or "numpy", dtype or "float64", device, kernel)
     if not callable(f):
         raise InvalidTypeError(f"a Problem, an Objective or a function was asked for; found {type(f).__name__}")
@@ -137,7 +142,16 @@ def bind_given(
     if dtype is not None:
         raise InvalidInputError(f"dtype={dtype!r} was given with a function; it computes in its parameters' dtype")
     where = get_backend(backend) if backend else infer_backend(params)
-    return _bind_function(f, params, given, where, device, population, verify)
+    return _bind_function(f, params, given, where, device, population, verify, per_example)
+
+
+def _require_nothing_given(problem: Problem, given: Given, per_example: bool) -> None:
+    """Refuse with a problem, which says it all, what a function is given."""
+    if any(given):
+        found = ", ".join((*(type(arg).__name__ for arg in given[0]), *given[1]))
+        raise InvalidInputError(f"arguments were given with problem {problem.name!r}, which has its own data: {found}")
+    if per_example:
+        raise InvalidInputError(f"per_example=True is for a function; problem {problem.name!r} says itself what it is")
 
 
 def _bind_problem(
@@ -156,13 +170,12 @@ def _bind_problem(
     )
     data = convert(lambda: {name: to_array(values) for name, values in problem.data().items()})
 
-    def text(ops: Operations, values: Leaves, given: Mapping[str, Array]) -> Array:
-        return problem.loss(ops, dict(zip(names, values, strict=True)), given)
-
+    text = _text_of(problem.loss, names)
     return Objective(
         backend=backend,
         function=backend.compile_loss(partial(text, backend.operations(kernel))),
         text=text,
+        losses_text=_text_of(problem.losses, names) if isinstance(problem, EmpiricalRisk) else None,
         start=start,
         form=Form(backend, start, names, structure, returns_numpy=returns_numpy),
         data=data,
@@ -170,6 +183,15 @@ def _bind_problem(
         problem=problem,
         recipe=(_bind_again, (problem, params, ((), {}), backend.name, dtype, where, kernel)),
     )
+
+
+def _text_of(loss: Callable[..., Array], names: tuple[str, ...]) -> Text:
+    """Return a loss of a problem as one of parameter leaves."""
+
+    def text(ops: Operations, values: Leaves, given: Mapping[str, Array]) -> Array:
+        return loss(ops, dict(zip(names, values, strict=True)), given)
+
+    return text
 
 
 def _require_available(backend: Backend, dtype: str, kernel: str, device: str | None) -> str:
@@ -206,6 +228,7 @@ def _bind_function(
     device: str | None,
     population: str,
     verify: bool,
+    per_example: bool,
 ) -> Objective:
     require_population(population)
     as_given = (f, params, given)
@@ -221,14 +244,14 @@ def _bind_function(
     form = Form(backend, start, paths, structure, returns_numpy=returns_numpy)
     return Objective(
         backend=backend,
-        function=UserFunction(f, backend=backend, form=form, arguments=arguments),
+        function=UserFunction(f, backend=backend, form=form, arguments=arguments, per_example=per_example),
         text=None,
         start=start,
         form=form,
         data=arguments.data,
         arguments=arguments,
         model=model,
-        recipe=(_bind_again, (*as_given, backend.name, None, device, "portable", population, verify)),
+        recipe=(_bind_again, (*as_given, backend.name, None, device, "portable", population, verify, per_example)),
         population=population,
         verify=verify,
     )
@@ -303,6 +326,7 @@ def _bind_again(
     kernel: str,
     population: str = "auto",
     verify: bool = True,
+    per_example: bool = False,
 ) -> Objective:
     """Bind in another process what was bound in this one."""
     return bind_given(
@@ -315,6 +339,7 @@ def _bind_again(
         kernel=kernel,
         population=population,
         verify=verify,
+        per_example=per_example,
     )
 
 

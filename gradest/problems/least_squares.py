@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from gradest.errors import InvalidInputError
 from gradest.operations import Array, Operations
-from gradest.problem import Problem
+from gradest.problem import EmpiricalRisk
 
 
-class _LinearModel(Problem):
+class _LinearModel(EmpiricalRisk):
     """`loss = mean_n (x_n . w - y_n)^2 / 2`, gradient `X^T (X w - y) / N`; subclasses give the design matrix X."""
 
     def data(self) -> dict[str, NDArray[np.float64]]:
@@ -26,9 +26,9 @@ class _LinearModel(Problem):
     def _samples(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The design matrix `(N, P)` and the response `(N,)`."""
 
-    def loss(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
+    def losses(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
         residual = ops.matmul(data["x"], ops.expand_dims(params["w"], axis=-1)) - ops.expand_dims(data["y"], axis=-1)
-        return 0.5 * ops.mean(ops.square(residual), axis=(-1, -2))
+        return 0.5 * ops.sum(ops.square(residual), axis=-1)
 
     def loss_and_gradient(
         self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gradest.datasets import Dataset, load
 from gradest.errors import InvalidInputError, unknown_name
 from gradest.operations import Array, Operations
-from gradest.problem import Problem
+from gradest.problem import EmpiricalRisk
 
 Activation = Callable[[Operations, Array], Array]
 Derivative = Callable[[Operations, Array, Array], Array]
@@ -34,7 +34,7 @@ DERIVATIVES: dict[str, Derivative] = {  # of the pre-activation a and the activa
 
 
 @dataclass(frozen=True, eq=False)
-class MLP(Problem):
+class MLP(EmpiricalRisk):
     """Mean softmax cross-entropy of a multilayer perceptron on a batch of real or given data.
 
     `loss = mean_n [logsumexp(z_n) - z_n[y_n]]`, `z = h_L W_{L+1} + b_{L+1}`, `h_l = act(h_{l-1} W_l + b_l)`, `h_0 = x`.
@@ -104,12 +104,21 @@ class MLP(Problem):
         samples = self._samples
         return {"x": samples.features.copy(), "targets": np.eye(samples.num_classes)[samples.labels]}
 
+    def losses(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
+        # Each example is a batch of one: the cross-entropy is the mean over an axis of length 1.
+        logits, targets = self._logits(ops, params, data), ops.expand_dims(data["targets"], axis=-2)
+        return ops.softmax_cross_entropy(ops.expand_dims(logits, axis=-2), targets)
+
     def loss(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
+        # Not the mean of `losses`: frameworks and interpreters have the whole batch's cross-entropy as one operation.
+        return ops.softmax_cross_entropy(self._logits(ops, params, data), data["targets"])
+
+    def _logits(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
+        """Return what the last layer gives, `(..., B, classes)`."""
         activation, hidden, depth = ACTIVATIONS[self.activation], data["x"], len(self.widths) + 1
         for layer in range(1, depth):
             hidden = activation(ops, ops.affine(hidden, params[f"W{layer}"], params.get(f"b{layer}")))
-        logits = ops.affine(hidden, params[f"W{depth}"], params.get(f"b{depth}"))
-        return ops.softmax_cross_entropy(logits, data["targets"])
+        return ops.affine(hidden, params[f"W{depth}"], params.get(f"b{depth}"))
 
     def loss_and_gradient(
         self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]
