@@ -52,12 +52,14 @@ if TYPE_CHECKING:
     from gradest.hyperparameter import Hyperparameter, hyperparameters
     from gradest.measurement.applicability import Applicability, applicable
     from gradest.measurement.compare import compare
+    from gradest.measurement.noise_scale import NoiseScale, noise_scale
     from gradest.primitives import defjvp, defvjp, primitive
 
 # Imported when first asked for: a table of strings, so that nothing here makes results depend on their text.
 EXPORTS = {
     "Applicability": "gradest.measurement.applicability:Applicability",
     "Hyperparameter": "gradest.hyperparameter:Hyperparameter",
+    "NoiseScale": "gradest.measurement.noise_scale:NoiseScale",
     "applicable": "gradest.measurement.applicability:applicable",
     "bench": "gradest.bench",
     "check": "gradest.checking.check:check",
@@ -69,6 +71,7 @@ EXPORTS = {
     "estimators": "gradest.estimators",
     "hvp": "gradest.curvature.products:hvp",
     "hyperparameters": "gradest.hyperparameter:hyperparameters",
+    "noise_scale": "gradest.measurement.noise_scale:noise_scale",
     "primitive": "gradest.primitives:primitive",
     "problems": "gradest.problems",
     "testing": "gradest.testing",
@@ -97,6 +100,7 @@ __all__ = [
     "Layout",
     "MemoryBudgetError",
     "MissingDependencyError",
+    "NoiseScale",
     "NoiseWarning",
     "NonFiniteError",
     "NonFiniteWarning",
@@ -134,6 +138,7 @@ __all__ = [
     "hvp",
     "hyperparameters",
     "names",
+    "noise_scale",
     "primitive",
     "problems",
     "state_bytes",

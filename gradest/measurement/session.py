@@ -17,13 +17,14 @@ from gradest.estimate import Estimate
 from gradest.estimator import Estimator
 from gradest.measurement.accuracy import accuracy_of_replicates, compare_gradients
 from gradest.measurement.findings import Counts, EstimateAccuracy, ReferenceFacts
+from gradest.measurement.noise_scale import NoiseScale, noise_scale_of
 from gradest.measurement.prediction import predicted_error
 from gradest.measurement.reference import Reference, reference_gradient
 from gradest.measurement.smoothed import smoothed_accuracy, smooths_normally
 from gradest.measurement.timing import Block, Call, Timing, Wait, calibrate, time_block, time_once
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray
-from gradest.problem import Problem
+from gradest.problem import EmpiricalRisk, Problem
 
 SAMPLE_SECONDS = 0.01
 """The least that one timed sample lasts."""
@@ -49,6 +50,7 @@ class Bound:
         self._value_seconds: dict[int, float] = {}
         self._conversions: tuple[float, float] | None = None
         self._reference: Reference | None = None
+        self._noise: NoiseScale | None = None
 
     @property
     def reference(self) -> Reference:
@@ -56,6 +58,13 @@ class Bound:
         if self._reference is None:
             self._reference = reference_gradient(self.objective)
         return self._reference
+
+    @property
+    def noise_scale(self) -> NoiseScale | None:
+        """The noise scale of a problem with examples, in NumPy's float64 whatever is measured; None of another."""
+        if self._noise is None and isinstance(self.problem, EmpiricalRisk) and np.any(self.reference.gradient):
+            self._noise = noise_scale_of(bind(self.problem), rng=0)
+        return self._noise
 
     def value_seconds(self, round_number: int) -> float:
         """Return the seconds of one evaluation of the loss, measured once in each round."""
@@ -169,7 +178,7 @@ class Session:
         """
         reference = self.bound.reference
         single = compare_gradients(self._vector(self._estimate), reference.gradient, layout=self.bound.objective.layout)
-        found = EstimateAccuracy(reference=ReferenceFacts.of(reference), single=single)
+        found = EstimateAccuracy(reference=ReferenceFacts.of(reference, self.bound.noise_scale), single=single)
         if not (self.estimator.stochastic and len(self.seeds) > 1):
             return found
         estimates = self._kept_replicates()
