@@ -131,6 +131,14 @@ class Session:
         path: str = self._prepared.path
         return path
 
+    @property
+    def state_bytes(self) -> int:
+        """What an estimate hands to the next one, in bytes; 0 where nothing is remembered.
+
+        Each estimate of a session is the first of a run.
+        """
+        return self._estimate.state_bytes
+
     def call(self, seed: int) -> Estimate:
         """Return one estimate; a deterministic estimator is given no randomness."""
         estimate: Estimate = self._prepared(rng=seed if self.estimator.stochastic else None)

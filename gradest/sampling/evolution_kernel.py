@@ -259,7 +259,10 @@ class EvolutionRun:
         self._two_passes = needs_all_values(self._strategy) or directions is not None
 
     def __call__(self, leaves: Leaves, rng: Rng) -> KernelResult:
-        key = root_key(rng)
+        return self.along(leaves, root_key(rng))
+
+    def along(self, leaves: Leaves, key: Any) -> KernelResult:
+        """Return the estimate along the directions of a key, of whatever kind the kernel draws from."""
         value = None if self._value is None else self._value(leaves)
         run = self._run_two_passes if self._two_passes else self._run_one_pass
         return run(leaves, key, value)
