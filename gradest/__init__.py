@@ -37,7 +37,7 @@ from gradest.estimator import Estimator, Kernel, Prepared, PreparedKernel, get_e
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Operations
-from gradest.problem import Problem, get_problem
+from gradest.problem import EmpiricalRisk, Problem, get_problem
 from gradest.registry import names
 from gradest.situation import Situation
 from gradest.stateful import PreparedRun, PreparedStatefulKernel, State, StatefulEstimator, StatefulKernel, state_bytes
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from gradest.measurement.applicability import Applicability, applicable
     from gradest.measurement.compare import compare
     from gradest.measurement.comparison import Comparison
+    from gradest.measurement.noise_scale import NoiseScale, noise_scale
     from gradest.primitives import defjvp, defvjp, primitive
     from gradest.training.train import train
 
@@ -62,6 +63,7 @@ EXPORTS = {
     "Applicability": "gradest.measurement.applicability:Applicability",
     "Comparison": "gradest.measurement.comparison:Comparison",
     "Hyperparameter": "gradest.hyperparameter:Hyperparameter",
+    "NoiseScale": "gradest.measurement.noise_scale:NoiseScale",
     "applicable": "gradest.measurement.applicability:applicable",
     "assign": "gradest.assignment:assign",
     "bench": "gradest.bench",
@@ -74,6 +76,7 @@ EXPORTS = {
     "estimators": "gradest.estimators",
     "hvp": "gradest.curvature.products:hvp",
     "hyperparameters": "gradest.hyperparameter:hyperparameters",
+    "noise_scale": "gradest.measurement.noise_scale:noise_scale",
     "primitive": "gradest.primitives:primitive",
     "problems": "gradest.problems",
     "testing": "gradest.testing",
@@ -90,6 +93,7 @@ __all__ = [
     "Comparison",
     "Cost",
     "DatasetError",
+    "EmpiricalRisk",
     "Estimate",
     "Estimator",
     "FlatLossWarning",
@@ -104,6 +108,7 @@ __all__ = [
     "Layout",
     "MemoryBudgetError",
     "MissingDependencyError",
+    "NoiseScale",
     "NoiseWarning",
     "NonFiniteError",
     "NonFiniteWarning",
@@ -142,6 +147,7 @@ __all__ = [
     "hvp",
     "hyperparameters",
     "names",
+    "noise_scale",
     "primitive",
     "problems",
     "state_bytes",

@@ -219,6 +219,10 @@ class Backend(ABC):
         """Return what a user's function returned as an array that `Operations` take; here, unchanged."""
         return value
 
+    def results(self, value: Any) -> Any:
+        """Return what a user's function of one loss for each example returned as an array `(B,)`; as `result` does."""
+        return self.result(value)
+
     def flatten(self, tree: Tree) -> tuple[tuple[Leaf, ...], tuple[str, ...], Structure]:
         """Return leaves, paths and structure of a user's pytree; see `gradest.tree.flatten_tree`."""
         return flatten_tree(tree)

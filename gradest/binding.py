@@ -19,15 +19,15 @@ from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError, 
 from gradest.evaluation import UserFunction, Verification, require_population
 from gradest.form import Form
 from gradest.objective import Objective
-from gradest.operations import Array, NumpyArray, Operations
-from gradest.problem import Problem
+from gradest.operations import Array, NumpyArray, Operations, Text
+from gradest.problem import EmpiricalRisk, Problem
 from gradest.problem_data import ProblemData
 from gradest.tree import Leaf, PartlyStatic, Structure, Tree, is_static
 
 Bindable = Objective | Problem | Case | Callable[..., object]
 """What an objective can be made of; a function is of `(params, *args, **kwargs)` and returns one real number."""
 
-BINDING = ("backend", "dtype", "device", "kernel", "population", "verify")
+BINDING = ("backend", "dtype", "device", "kernel", "population", "verify", "per_example")
 """The names of the options of `bind`."""
 
 
@@ -41,6 +41,7 @@ def bind(
     kernel: str = "portable",
     population: str = "auto",
     verify: bool = True,
+    per_example: bool = False,
     **kwargs: object,
 ) -> Objective:
     """Return the objective of a problem, or of a user's function, on one backend.
@@ -74,6 +75,9 @@ def bind(
     verify
         Whether some evaluations at the start point may be spent, in preparation, on finding out whether the function
         is noisy, writes into its inputs, or can be batched. Without them "auto" is the loop.
+    per_example
+        Whether the function returns one loss for each example, an array `(B,)`: the loss is their mean, and what needs
+        the examples apart (`gradest.noise_scale`) has them.
 
     Raises
     ------
@@ -101,6 +105,7 @@ def bind(
         kernel=kernel,
         population=population,
         verify=verify,
+        per_example=per_example,
     )
 
 
@@ -115,10 +120,12 @@ def bind_given(
     kernel: str = "portable",
     population: str = "auto",
     verify: bool = True,
+    per_example: bool = False,
 ) -> Objective:
     """Return what `bind` does, for arguments whose names may be those of its options."""
     if isinstance(f, Objective):
-        options = {"params": params, "args": given[0] or None, "backend": backend, "dtype": dtype, "device": device}
+        options: dict[str, object] = {"params": params, "args": given[0] or None, "backend": backend}
+        options |= {"dtype": dtype, "device": device, "per_example": per_example or None}
         extra = [name for name, value in {**options, **given[1]}.items() if value is not None]
         if extra:
             raise InvalidInputError(f"{', '.join(extra)} were given with an Objective, which is bound already")
@@ -129,6 +136,7 @@ def bind_given(
         if not any(given):
             given = case.args, dict(case.kwargs)
     if isinstance(f, Problem):
+        _require_no_examples(f, per_example)
         return _bind_problem(f, params, given, backend or "numpy", dtype or "float64", device, kernel)
     if not callable(f):
         raise InvalidTypeError(f"a Problem, an Objective or a function was asked for; found {type(f).__name__}")
@@ -137,7 +145,13 @@ def bind_given(
     if dtype is not None:
         raise InvalidInputError(f"dtype={dtype!r} was given with a function; it computes in its parameters' dtype")
     where = get_backend(backend) if backend else infer_backend(params)
-    return _bind_function(f, params, given, where, device, population, verify)
+    return _bind_function(f, params, given, where, device, population, verify, per_example)
+
+
+def _require_no_examples(problem: Problem, per_example: bool) -> None:
+    """Refuse with a problem, which says itself what it is, what a function is said to return."""
+    if per_example:
+        raise InvalidInputError(f"per_example=True is for a function; problem {problem.name!r} says itself what it is")
 
 
 def _bind_problem(
@@ -162,13 +176,12 @@ def _bind_problem(
         )
     data = ProblemData(problem, backend, dtype=dtype, device=where)
 
-    def text(ops: Operations, values: Leaves, given: Mapping[str, Array]) -> Array:
-        return problem.loss(ops, dict(zip(names, values, strict=True)), given)
-
+    text = _text_of(problem.loss, names)
     objective = Objective(
         backend=backend,
         function=backend.compile_loss(partial(text, backend.operations(kernel))),
         text=text,
+        losses_text=_text_of(problem.losses, names) if isinstance(problem, EmpiricalRisk) else None,
         start=start,
         form=Form(backend, start, names, structure, returns_numpy=returns_numpy),
         data={} if any(given) else data.own(),
@@ -187,6 +200,15 @@ def _take_data(objective: Objective, given: Given) -> None:
         objective.take_arguments(*given)
     if objective.problem is not None and not objective.problem.differentiable:
         objective.first_look = Verification(noise=0.0, evaluations=0, level=True)
+
+
+def _text_of(loss: Callable[..., Array], names: tuple[str, ...]) -> Text:
+    """Return a loss of a problem as one of parameter leaves."""
+
+    def text(ops: Operations, values: Leaves, given: Mapping[str, Array]) -> Array:
+        return loss(ops, dict(zip(names, values, strict=True)), given)
+
+    return text
 
 
 def _require_available(backend: Backend, dtype: str, kernel: str, device: str | None) -> str:
@@ -225,6 +247,7 @@ def _bind_function(
     device: str | None,
     population: str,
     verify: bool,
+    per_example: bool,
 ) -> Objective:
     require_population(population)
     as_given = (f, params, given)
@@ -240,14 +263,14 @@ def _bind_function(
     form = Form(backend, start, paths, structure, returns_numpy=returns_numpy)
     return Objective(
         backend=backend,
-        function=UserFunction(f, backend=backend, form=form, arguments=arguments),
+        function=UserFunction(f, backend=backend, form=form, arguments=arguments, per_example=per_example),
         text=None,
         start=start,
         form=form,
         data=arguments.data,
         arguments=arguments,
         model=model,
-        recipe=(_bind_again, (*as_given, backend.name, None, device, "portable", population, verify)),
+        recipe=(_bind_again, (*as_given, backend.name, None, device, "portable", population, verify, per_example)),
         population=population,
         verify=verify,
     )
@@ -322,6 +345,7 @@ def _bind_again(
     kernel: str,
     population: str = "auto",
     verify: bool = True,
+    per_example: bool = False,
 ) -> Objective:
     """Bind in another process what was bound in this one."""
     return bind_given(
@@ -334,6 +358,7 @@ def _bind_again(
         kernel=kernel,
         population=population,
         verify=verify,
+        per_example=per_example,
     )
 
 

@@ -86,3 +86,4 @@ class KernelResult(NamedTuple):
     gradient: Sequence[Any]
     error: Sequence[Any] | None = None
     crossings: NDArray[np.bool_] | None = None
+    state_bytes: int = 0

@@ -330,11 +330,12 @@ class Prepared:
         return estimate_of(result, objective, self.cost, self.path)
 
 
-def estimate_of(result: KernelResult, objective: Objective, cost: Cost, path: str, state_bytes: int = 0) -> Estimate:
+def estimate_of(result: KernelResult, objective: Objective, cost: Cost, path: str) -> Estimate:
     """Return what a kernel found as a user gets it, in the structure of the parameters."""
     form = objective.form
     error = None if result.error is None else form.tree_of(result.error)
-    return Estimate(result.value, form.tree_of(result.gradient), cost, path, error, result.crossings, state_bytes)
+    gradient = form.tree_of(result.gradient)
+    return Estimate(result.value, gradient, cost, path, error, result.crossings, result.state_bytes)
 
 
 def get_estimator(name: str, **hyperparameters: Any) -> Estimator:

@@ -12,6 +12,7 @@ from gradest.autodiff import Shared, perturbed_values, value_and_differences, va
 from gradest.backend import Backend, Function, Leaves
 from gradest.counting import JVPS, VALUES, VJPS, EvaluationCounts, Step
 from gradest.dtypes import epsilon
+from gradest.errors import UnsupportedError
 from gradest.estimate import Cost
 from gradest.evaluation import (
     UserFunction,
@@ -42,6 +43,7 @@ class Evaluations:
         backend: Backend,
         function: Function,
         text: Text | None,
+        losses_text: Text | None,
         start: Leaves,
         form: Form,
         data: Data,
@@ -53,6 +55,7 @@ class Evaluations:
         self.kernel = kernel
         self.ops = backend.operations(kernel)
         self.text = text
+        self.losses_text = losses_text
         self.start = start
         self.data = data
         self.form = form
@@ -94,6 +97,43 @@ class Evaluations:
         size = int(population[0].shape[0])
         self._counts.add(VALUES, size)
         return self._population(population, data)
+
+    def evaluate_losses(self, population: Leaves, data: Data) -> Array:
+        """Return the loss of each example, `(K, B)`, for leaves with a leading axis K; counts K values.
+
+        Its mean over the examples is `evaluate_population`, and it is evaluated in the same way.
+
+        Raises
+        ------
+        UnsupportedError
+            The examples of the loss are not known apart.
+        """
+        self.require_losses("the loss of each example")
+        size = int(population[0].shape[0])
+        self._counts.add(VALUES, size)
+        if self.losses_text is not None:
+            return self.losses_text(self.ops, population, data)
+        return self._users_population(population, data, apart=True)
+
+    @property
+    def has_losses(self) -> bool:
+        """Whether the examples of the loss are known apart: an `EmpiricalRisk`, or a function of per-example losses."""
+        return self.losses_text is not None or (self._user is not None and self._user.per_example)
+
+    def require_losses(self, asked: str) -> None:
+        """Refuse what needs the loss of each example where those are not known apart.
+
+        Raises
+        ------
+        UnsupportedError
+            The message says how they can be given.
+        """
+        if not self.has_losses:
+            found = "a function of one number" if self._user is not None else "a loss that is no mean over examples"
+            raise UnsupportedError(
+                f"{asked} was asked for; found {found}; give a gradest.EmpiricalRisk, or a function that returns one "
+                "loss for each example, (B,), with per_example=True"
+            )
 
     @property
     def value_epsilon(self) -> float:
@@ -209,12 +249,16 @@ class Evaluations:
     def _population(self, population: Leaves, data: Data) -> Array:
         if self.text is not None:
             return self.text(self.ops, population, data)
+        return self._users_population(population, data)
+
+    def _users_population(self, population: Leaves, data: Data, *, apart: bool = False) -> Array:
+        """Return the losses `(K,)` of a user's function, with `apart` those of each example, `(K, B)`."""
         assert self._user is not None
         size = int(population[0].shape[0])
         # One point is no population: nothing is batched, which some layers would do slowly, or not at all.
         if self.population_path == "vmap" and (size > 1 or "compile" in self.backend.native):
-            return self._user.batched(population, data)
-        return one_by_one(self._user, population, data, dtype=self.dtype, device=self.device)
+            return self._user.batched(population, data, apart=apart)
+        return one_by_one(self._user, population, data, dtype=self.dtype, device=self.device, apart=apart)
 
     def _choose_population(self) -> str:
         assert self._user is not None

@@ -7,16 +7,18 @@ is evaluated inside a compiled step is counted each time the step runs.
 import pickle
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 from gradest.arguments import Arguments
+from gradest.autodiff import value_and_gradient
 from gradest.backend import Backend, Function, Leaves, as_float64
 from gradest.counting import JVPS, VALUES, VJPS, EvaluationCounts, Step
 from gradest.engines import choose_engine
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.evaluations import Evaluations
 from gradest.form import Form
-from gradest.operations import Array, Data, Text
+from gradest.operations import Array, Data, Operations, Text
 from gradest.problem import Problem
 from gradest.problem_data import ProblemData
 from gradest.refusals import MODES, has_no_derivative, usable_estimators
@@ -36,6 +38,8 @@ class Objective(Evaluations):
         The leaves at which it was bound (private copies).
     text
         The loss in operations, where there is one: then `gradest.autodiff` can interpret it.
+    losses_text
+        The loss of each example in operations, `(B,)`, where a problem states those; see `has_losses`.
     problem
         The problem it was bound from, or None for a user's function.
 
@@ -57,6 +61,7 @@ class Objective(Evaluations):
         start: Leaves,
         form: Form,
         data: Data,
+        losses_text: Text | None = None,
         kernel: str = "portable",
         problem: Problem | None = None,
         problem_data: ProblemData | None = None,
@@ -70,6 +75,7 @@ class Objective(Evaluations):
             backend=backend,
             function=function,
             text=text,
+            losses_text=losses_text,
             start=start,
             form=form,
             data=data,
@@ -266,6 +272,51 @@ class Objective(Evaluations):
             return self._counted(self.backend.value_and_gradient(self._function), VJPS), "native"
         return self.compile(self.evaluate_gradient), "gradest"
 
+    def prepare_losses(self) -> Callable[[Leaves], Array]:
+        """Return `leaves -> losses (B,)`, those of each example, counted as one value.
+
+        Raises
+        ------
+        UnsupportedError
+            The examples of the loss are not known apart.
+        """
+        self.require_losses("the loss of each example")
+        if self._user is not None:
+            return self._counted(partial(self._user.alone, apart=True), VALUES)
+        text, ops = self.losses_text, self.ops
+        assert text is not None
+        return self._counted(self.backend.compile(lambda leaves, data: text(ops, leaves, data)), VALUES)
+
+    def prepare_weighted_gradient(self) -> Callable[[Leaves, Array], Leaves]:
+        """Return `(leaves, weights (B,)) -> gradient leaves` of `sum_b weights_b l_b`, by reverse mode; counts a VJP.
+
+        One-hot weights give the gradient of one example.
+
+        Raises
+        ------
+        UnsupportedError
+            The examples of the loss are not known apart, or nothing here differentiates it.
+        """
+        self.require_losses("the gradient of a weighted loss")
+        text, ops, user = self.losses_text, self.ops, self._user
+        if self.choose_engine("auto", "value_and_gradient") == "gradest":
+            assert text is not None
+            weighted = partial(_weighted_text, text)
+            pull = self.backend.compile(lambda leaves, data: value_and_gradient(weighted, ops, leaves, data))
+        elif text is not None:
+            pull = self.backend.value_and_gradient(self.backend.compile_loss(partial(_weighted_text, text, ops)))
+        else:
+            assert user is not None
+            pull = self.backend.value_and_gradient(lambda leaves, data: (user.losses(leaves, data[1:]) * data[0]).sum())
+
+        def gradient(leaves: Leaves, weights: Array) -> Leaves:
+            self._counts.add(VJPS, 1)
+            data = {WEIGHTS: weights, **self.data} if isinstance(self.data, dict) else (weights, *self.data)
+            found: Leaves = pull(leaves, data)[1]
+            return found
+
+        return self.scoped(gradient)
+
     def prepare_jvps(self) -> Callable[[Leaves, Leaves], tuple[Array, Array]]:
         """Return `(leaves, tangents (K, *shape) each) -> (value, jvps (K,))` by the framework's forward mode."""
         native = self.scoped(self.backend.value_and_jvps(self._function))
@@ -343,6 +394,16 @@ class Objective(Evaluations):
             instead = "engine='native'" if transformation in self.backend.native else None
             self.require_text(f"engine='gradest' ({MODES[transformation]})", instead=instead)
         return chosen
+
+
+WEIGHTS = "weights of examples"
+"""The name that the weights of a weighted loss have among a problem's data."""
+
+
+def _weighted_text(text: Text, ops: Operations, leaves: Leaves, data: Data) -> Array:
+    given = dict(data)
+    weights = given.pop(WEIGHTS)
+    return ops.sum(text(ops, leaves, given) * weights, axis=-1)
 
 
 def _bound_again(backend: Backend, dtype: str, content: bytes) -> Objective:

@@ -233,6 +233,8 @@ class Operations(ABC):
     def softmax_cross_entropy(self, logits: Array, targets: Array) -> Array:
         """Return the mean cross-entropy of softmax: logits `(..., N, C)`, targets `(N, C)` -> `(...)`.
 
+        With targets `(M, N, C)` it is that of M batches, `(..., M)`: `(M, 1, C)` are M examples, each for itself.
+
         mean over N of `logsumexp(z) - <targets, z>`, where `0 * -inf` counts as 0.
 
         Targets are one-hot labels or shares of the classes (label smoothing), none negative, each row of which adds up

@@ -196,6 +196,38 @@ class Problem(TypedFields, ABC):
         return Layout(tuple(start), tuple(block.shape for block in start.values()))
 
 
+class EmpiricalRisk(Problem):
+    """States a loss that is the mean over B examples of a loss of each: `f = (1/B) sum_b l_b`.
+
+    What knows the examples apart needs it: node perturbation by example, the gradient noise scale.
+
+    Laws: `losses` gives `(B,)`, and for parameters with a leading axis K `(K, B)`; its mean over the last axis is
+    `loss`. A problem whose loss has a quicker form of its own may state that too; `check_problem` holds them together.
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> class Mean(gradest.EmpiricalRisk):
+    ...     name = "mean"
+    ...     def parameters(self):
+    ...         return {"x": np.zeros(1)}
+    ...     def data(self):
+    ...         return {"points": np.array([1.0, 3.0])}
+    ...     def losses(self, ops, params, data):
+    ...         return ops.square(params["x"] - data["points"])
+    >>> objective = gradest.bind(Mean())
+    >>> float(objective.value()), objective.prepare_losses()(objective.start).tolist()
+    (5.0, [1.0, 9.0])
+    """
+
+    @abstractmethod
+    def losses(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
+        """Return the loss of each example, `(B,)`; parameters with leading axes give `(..., B)`."""
+
+    def loss(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
+        return ops.mean(self.losses(ops, params, data), axis=-1)
+
+
 def get_problem(name: str, **fields: Any) -> Problem:
     """Return a new problem of a name or of "module:Class", with the given fields; raises as `get_estimator` does.
 

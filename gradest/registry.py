@@ -73,6 +73,8 @@ ESTIMATORS = {
     "forward-gradient": _entry("gradest.estimators.forward_gradient:ForwardGradient"),
     "smoothed": _entry("gradest.estimators.smoothed:SmoothedGradient"),
     "guided-es": _entry("gradest.estimators.guided:GuidedES"),
+    "momentum-guided-es": _entry("gradest.estimators.momentum_guided:MomentumGuidedES"),
+    "residual-feedback": _entry("gradest.estimators.residual_feedback:ResidualFeedback"),
     "node-perturbation": _entry("gradest.estimators.node_perturbation:NodePerturbation"),
     "es-row-space": _entry("gradest.estimators.row_space:RowSpaceES"),
     "null": _entry("gradest.estimators.null:Null"),

@@ -105,7 +105,8 @@ class StatefulEstimator(Estimator):
         prepared = self.prepare_stateful_kernel(objective, executor=executor)
 
         def first(leaves: Leaves, rng: Rng) -> KernelResult:
-            return prepared.call(leaves, rng, self.init_state(objective))[0]
+            result, after = prepared.call(leaves, rng, self.init_state(objective))
+            return result._replace(state_bytes=state_bytes(after))
 
         return PreparedKernel(first, prepared.path)
 
@@ -172,7 +173,7 @@ class PreparedRun:
             self._kernel = self._kernels.latest()
         cost = self.estimator.cost_from(objective.layout, state)
         result, after = self._kernel(leaves, rng, state)
-        return estimate_of(result, objective, cost, self.path, state_bytes(after)), after
+        return estimate_of(result._replace(state_bytes=state_bytes(after)), objective, cost, self.path), after
 
 
 def state_bytes(state: State) -> int:

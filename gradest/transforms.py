@@ -31,8 +31,8 @@ def value_and_grad(
         Whether `f` returns `(loss, auxiliary)`: then `g` returns `((value, auxiliary), gradient)`, the auxiliary of one
         evaluation more, which no derivative is taken of.
     **options
-        Options of `gradest.bind` (`backend`, `dtype`, `device`, `kernel`, `population`, `verify`) go there; the rest
-        are hyper-parameters of the method.
+        Options of `gradest.bind` (`backend`, `dtype`, `device`, `kernel`, `population`, `verify`, `per_example`) go
+        there; the rest are hyper-parameters of the method.
 
     Raises
     ------

@@ -85,6 +85,8 @@ ESTIMATORS = (
     _means("spsa", "simultaneous-perturbation simultaneous spsa2 mezo mezo-sgd rademacher bernoulli"),
     _means("spsa es fd-central", "zeroth-order zero-order zo zoo zo-sgd zosgd zeroth 0th-order"),
     _means("guided-es", "guided guided-evolution guided-evolution-strategies ges asebo"),
+    _means("momentum-guided-es", "momentum-guided self-guided past-descent-directions past-directions"),
+    _means("residual-feedback", "residual one-point-residual-feedback one-point-feedback zo-residual"),
     _means(
         "smoothed",
         "pathwise reparametrization reparameterization reparametrized reparameterized smooth smoothing "

@@ -146,6 +146,11 @@ class MxnetBackend(Backend):
         array = value.as_np_ndarray()
         return array.reshape(()) if array.shape == (1,) else array
 
+    def results(self, value: Any) -> Any:
+        """Return losses of examples as `mx.np`; that of one example alone was taken for a sum of length one."""
+        losses = getattr(value, "head", value)
+        return losses.as_np_ndarray() if pytree.is_legacy(losses) else losses
+
     def flatten(self, tree: Tree) -> tuple[tuple[Leaf, ...], tuple[str, ...], Structure]:
         """Return leaves, paths and structure; legacy arrays become `mx.np` views, and legacy again for the user."""
         return pytree.flatten(tree)

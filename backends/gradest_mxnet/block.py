@@ -63,9 +63,9 @@ def bind(f: Callable[..., Array], block: Any) -> Callable[..., Array]:
     def pure(values: dict[str, Array], *args: Any, **kwargs: Any) -> Any:
         with _one_at_a_time, first(state.numpy), second(state.numpy), names(), _Swapped(state, values):
             value = f(block, *args, **kwargs)
-        if isinstance(value, int | float):  # which can be evaluated; what differentiates asks for an array
-            return value
-        return as_scalar(value)
+        # A number can be evaluated, though not differentiated; of several, the losses of examples, the caller judges.
+        several = isinstance(value, mx.nd.NDArray) and value.size != 1
+        return value if several or isinstance(value, int | float) else as_scalar(value)
 
     return pure
 

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from gradest.estimators.forward import Forward
     from gradest.estimators.forward_gradient import ForwardGradient
     from gradest.estimators.guided import GuidedES
+    from gradest.estimators.momentum_guided import MomentumGuidedES
     from gradest.estimators.node_perturbation import NodePerturbation
     from gradest.estimators.null import Null
+    from gradest.estimators.residual_feedback import ResidualFeedback
     from gradest.estimators.reverse import Reverse
     from gradest.estimators.richardson import Richardson
     from gradest.estimators.row_space import RowSpaceES
@@ -32,8 +34,10 @@ EXPORTS = {
     "Forward": "gradest.estimators.forward",
     "ForwardGradient": "gradest.estimators.forward_gradient",
     "GuidedES": "gradest.estimators.guided",
+    "MomentumGuidedES": "gradest.estimators.momentum_guided",
     "NodePerturbation": "gradest.estimators.node_perturbation",
     "Null": "gradest.estimators.null",
+    "ResidualFeedback": "gradest.estimators.residual_feedback",
     "Reverse": "gradest.estimators.reverse",
     "Richardson": "gradest.estimators.richardson",
     "RowSpaceES": "gradest.estimators.row_space",
@@ -49,8 +53,10 @@ __all__ = [
     "Forward",
     "ForwardGradient",
     "GuidedES",
+    "MomentumGuidedES",
     "NodePerturbation",
     "Null",
+    "ResidualFeedback",
     "Reverse",
     "Richardson",
     "RowSpaceES",

@@ -2,30 +2,41 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
-from gradest.autodiff import value_and_gradient
-from gradest.backend import Leaves, as_float64
+from gradest.backend import Leaves
 from gradest.directions.keys import Rng
+from gradest.errors import UnsupportedError, unknown_name
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.operations import Array, Data, Operations
+from gradest.operations import Array, Data
 from gradest.refusals import IN_OPERATIONS
 from gradest.sampling.antithetic import AntitheticVariant
 from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
-from gradest.sampling.layers import Layer, require_layers_alone, run_intercepted
+from gradest.sampling.layers import require_layers_alone, run_intercepted
+from gradest.sampling.nodes import (
+    by_parameters,
+    example_squares,
+    moved_by,
+    node_layers,
+    node_layout,
+    value_and_inputs,
+    why_rows_are_no_examples,
+)
 from gradest.sampling.sampler import DirectionSampler
 from gradest.sampling.workers import Crew
 from gradest.situation import Situation
 from gradest.tangents import Tangent
 from gradest.target import Target
-from gradest.theory import NodeLayer, Prediction, predict_node_perturbation
+from gradest.theory import Prediction, predict_node_perturbation
+
+WEIGHTINGS = ("auto", "example", "joint")
+"""What the noise of a row of pre-activations may be weighted by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +49,21 @@ class NodePerturbation(AntitheticVariant, DirectionSampler):
     nothing else, and refuses losses where it is not so (a penalty on weights, for instance). The expectation is
     the gradient of the loss smoothed over pre-activations.
 
-    Relative mean squared error for normal directions `(|d|^2 |J|_F^2 / |g|^2 + 1) / N`, with d the gradient by the
-    pre-activations and J their Jacobian by the parameters; `gradest.theory.predict_node_perturbation` has the others.
+    Where the loss is known example by example (an `EmpiricalRisk`) and each example has a row of its own in every
+    layer, the noise of a row is weighted by the loss of its own example alone: those of the other B - 1 examples would
+    add noise and no signal. Relative mean squared error for normal directions then
+    `sum_b (|d_b|^2 |J_b|_F^2 + |g_b / B|^2) / (|g|^2 N)`, with d_b the gradient by the pre-activations of example b,
+    J_b their Jacobian by the parameters and g_b the gradient of its loss; weighted by the joint loss
+    `(|d|^2 |J|_F^2 / |g|^2 + 1) / N`.
+    `gradest.theory.predict_node_perturbation` has the others.
 
     Attributes
     ----------
     num_samples, sigma, distribution, rank, chunk_size, memory_budget_bytes
         As in `EvolutionStrategy`, for antithetic pairs; sigma is in units of the pre-activations.
+    weighting
+        What the noise of a row is weighted by: "example", the loss of its own example; "joint", the loss; "auto",
+        by example where that can be. The path of an estimate says which: "nodes-by-example" or "nodes".
 
     Examples
     --------
@@ -62,6 +81,14 @@ class NodePerturbation(AntitheticVariant, DirectionSampler):
     cost_formula = "2N + 1 values"
     needs = f"{IN_OPERATIONS}, of affine layers"
 
+    weighting: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse weightings that do not exist."""
+        super().__post_init__()
+        if self.weighting not in WEIGHTINGS:
+            raise unknown_name("weighting", self.weighting, WEIGHTINGS)
+
     @property
     def target(self) -> Target:
         """The gradient of the loss smoothed over pre-activations, not over weights."""
@@ -77,98 +104,59 @@ class NodePerturbation(AntitheticVariant, DirectionSampler):
         """
         if at.objective is None or not np.any(at.gradient):
             return None
+        by_example = self._resolved(at.objective).weighting == "example"
+        layers, nodes = at.objective.scoped(node_layers)(at.objective)
         return predict_node_perturbation(
             self.distribution,
-            layers=at.objective.scoped(_node_layers)(at.objective),
+            layers=nodes,
             gradient_norm=float(np.linalg.norm(np.asarray(at.gradient, dtype=np.float64))),
             num_samples=self.num_samples,
             rank=self.rank,
+            example_squares=float(example_squares(layers, nodes).sum()) if by_example else None,
         )
+
+    def _resolved(self, objective: Objective) -> "NodePerturbation":
+        """Return the estimator with the weighting that "auto" stands for on an objective; refuse one that cannot be."""
+        if self.weighting == "joint":
+            return self
+        why = objective.scoped(why_rows_are_no_examples)(objective)
+        if why and self.weighting == "example":
+            raise UnsupportedError(f"weighting='example' was asked for; found that {why}; use weighting='joint'")
+        return replace(self, weighting="joint" if why else "example")
 
     def parts(self, objective: Objective) -> EvolutionKernel:
         """Return the kernel whose parts workers carry out: evolution strategies on pre-activations."""
-        draw = partial(self.directions, objective=objective, layout=_node_layout(objective))
+        draw = partial(self.directions, objective=objective, layout=node_layout(objective))
         draw((0, 0))  # refuses now what would not fit the memory budget later
+        ops, by_example = objective.ops, self.weighting == "example"
+        text = objective.losses_text if by_example else objective.text
 
         def evaluate(leaves: Leaves, tangents: Sequence[Tangent], data: Data) -> Array:
-            # Layers run in the order in which `_node_layout` found them, so the k-th affine operation takes the k-th
-            # direction.
-            moves = iter(tangents)
             objective.count(Cost(values=tangents[0].count))
+            shifts = [tangent.dense(ops) for tangent in tangents]
+            values = run_intercepted(objective, leaves, data, moved_by(shifts), text=text)
+            # The share that each example has in the loss, whose sum over examples it is.
+            return values * (1.0 / int(values.shape[-1])) if by_example else values
 
-            def move(layer: Layer, inputs: Array, output: Array) -> Array:
-                return output + next(moves).dense(objective.ops)
+        def combine(tangent: Tangent, weights: Array) -> Array:
+            return ops.sum(tangent.dense(ops) * ops.expand_dims(weights, axis=-1), axis=0)
 
-            return run_intercepted(objective, leaves, data, move)
-
-        return EvolutionKernel(self, objective, draw, evaluate)
+        return EvolutionKernel(self, objective, draw, evaluate, combine=combine if by_example else None)
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
-        return objective.scoped(self._prepare)(objective, executor)  # type: ignore[no-any-return]  # its own result
+        # Which weighting it is, is found out here, once: workers are told.
+        return objective.scoped(self._resolved(objective)._prepare)(objective, executor)  # type: ignore[no-any-return]  # its own result
 
     def _prepare(self, objective: Objective, executor: Executor | None) -> PreparedKernel:
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
-        run = EvolutionRun(crew, self.blocks(_node_layout(objective)))
+        run = EvolutionRun(crew, self.blocks(node_layout(objective)))
         # Inputs h and f(x) come from one evaluation without noise; that is the "+ 1" of the cost.
-        forward = objective.compile(lambda leaves, data: _value_and_inputs(objective, leaves, data))
+        forward = objective.compile(lambda leaves, data: value_and_inputs(objective, leaves, data))
         layers = tuple(layer for layer, _, _ in require_layers_alone(objective))
-        carry = objective.compile(lambda inputs, nodes, data: _by_parameters(objective, layers, inputs, nodes))
+        carry = objective.compile(lambda inputs, nodes, data: by_parameters(objective, layers, inputs, nodes))
 
         def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             value, inputs = forward(leaves)
             return KernelResult(value, carry(inputs, tuple(run(leaves, rng).gradient)))
 
-        return PreparedKernel(kernel, "nodes")
-
-
-def _node_layout(objective: Objective) -> Layout:
-    outputs = [output for _, _, output in require_layers_alone(objective)]
-    names = tuple(f"z{k}" for k in range(1, len(outputs) + 1))
-    return Layout(names, tuple(tuple(int(n) for n in output.shape) for output in outputs))
-
-
-def _node_layers(objective: Objective) -> tuple[NodeLayer, ...]:
-    """Return the inputs of all layers and the gradient by their pre-activations, at the start point; counts nothing."""
-    found, backend = require_layers_alone(objective), objective.backend
-
-    def shifted(ops: Operations, shifts: Leaves, bound: Any) -> Array:
-        moves = iter(shifts)
-
-        def move(layer: Layer, inputs: Array, output: Array) -> Array:
-            return output + next(moves)
-
-        leaves, data = bound
-        return run_intercepted(objective, leaves, data, move, ops=ops)
-
-    # df/dz is the gradient by shifts added to the pre-activations, taken at shift zero.
-    rest = tuple(objective.ops.zeros_like(output) for _, _, output in found)
-    _, slopes = value_and_gradient(shifted, objective.ops, rest, (objective.start, objective.data))
-    return tuple(
-        NodeLayer(inputs=as_float64(backend, inputs), slopes=as_float64(backend, slope), bias=layer.bias is not None)
-        for (layer, inputs, _), slope in zip(found, slopes, strict=True)
-    )
-
-
-def _value_and_inputs(objective: Objective, leaves: Leaves, data: Data) -> tuple[Array, tuple[Array, ...]]:
-    """Return the loss and the inputs of its layers; counts one value."""
-    objective.count(Cost(values=1))
-    inputs: list[Array] = []
-
-    def record(layer: Layer, values: Array, output: Array) -> Array:
-        inputs.append(values)
-        return output
-
-    return run_intercepted(objective, leaves, data, record), tuple(inputs)
-
-
-def _by_parameters(objective: Objective, layers: Sequence[Layer], inputs: Leaves, nodes: Leaves) -> Leaves:
-    """Return the gradient by the parameters for one by the pre-activations."""
-    ops = objective.ops
-    total: dict[int, Array] = {}
-    for layer, values, node in zip(layers, inputs, nodes, strict=True):
-        parts = {layer.weight: ops.matmul(ops.matrix_transpose(values), node)}
-        if layer.bias is not None:
-            parts[layer.bias] = ops.sum(node, axis=-2)
-        for place, part in parts.items():  # a tied weight is met several times, and its uses add up
-            total[place] = total[place] + part if place in total else part
-    return tuple(total[place] for place in range(len(objective.layout.names)))
+        return PreparedKernel(kernel, "nodes-by-example" if self.weighting == "example" else "nodes")

@@ -82,14 +82,17 @@ def _random_state_kept(backend: Backend) -> Iterator[None]:
             backend.set_random_state(entry)
 
 
-def one_by_one(function: UserFunction, population: Leaves, data: Data, *, dtype: str, device: str) -> Array:
-    """Return the losses `(K,)` of leaves with a leading axis K, one evaluation after another.
+def one_by_one(
+    function: UserFunction, population: Leaves, data: Data, *, dtype: str, device: str, apart: bool = False
+) -> Array:
+    """Return the losses `(K,)` of leaves with a leading axis K, one evaluation after another; with `apart` `(K, B)`.
 
     They are kept in the dtype of the parameters: a number of Python's, in double precision, must not meet float32
     directions. Half precision has too few digits for losses, which are float32 then.
     """
     values = [
-        function.alone(tuple(leaf[k, ...] for leaf in population), data) for k in range(int(population[0].shape[0]))
+        function.alone(tuple(leaf[k, ...] for leaf in population), data, apart=apart)
+        for k in range(int(population[0].shape[0]))
     ]
     kept = "float32" if dtype in HALF else dtype
     losses: Array = stacked(function.backend, values, dtype=kept, device=device)
@@ -97,7 +100,10 @@ def one_by_one(function: UserFunction, population: Leaves, data: Data, *, dtype:
 
 
 def stacked(backend: Backend, values: Sequence[Any], *, dtype: str, device: str) -> Any:
-    """Return values `()` of single evaluations as one array `(K,)`; in NumPy, which mixes dtypes, in their own."""
+    """Return K values of single evaluations as one array with a leading axis K.
+
+    In NumPy, which mixes dtypes, it is of their own dtype.
+    """
     rows = np.stack([backend.numpy(value) for value in values])
     kept = rows.dtype.name if np.iscomplexobj(rows) or backend.name == "numpy" else dtype
     return rows if backend.name == "numpy" else backend.array(rows, dtype=kept, device=device)

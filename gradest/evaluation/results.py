@@ -33,13 +33,44 @@ def as_scalar(value: Any, *, complex_parameters: bool = False) -> Any:
     if shape is None:
         return _number(value, complex_parameters=complex_parameters)
     if tuple(shape) != ():
-        raise _refusal(f"an array of shape {tuple(shape)}; reduce it, e.g. by a mean")
+        examples = ", or say per_example=True if it holds one loss for each example" if len(shape) == 1 else ""
+        raise _refusal(f"an array of shape {tuple(shape)}; reduce it, e.g. by a mean{examples}")
     kind = _kind(value)
     if kind == "bool":
         raise _refusal("a boolean, which has no slope; return the number that it was decided by")
     if kind == "complex" and not complex_parameters:
         raise _refusal("a complex number; a gradient is of a real loss: return its real part, or abs(...)**2")
     return value
+
+
+def as_losses(value: Any, *, complex_parameters: bool = False) -> Any:
+    """Return what a function of one loss for each example returned, refusing what is not an array `(B,)` of them.
+
+    Raises
+    ------
+    InvalidInputError
+        It is no array, has other than one axis, no examples, or holds what is not a real number.
+    """
+    shape = getattr(value, "shape", None)
+    if shape is None or len(shape) != 1 or int(shape[0]) < 1:
+        found = type(value).__name__ if shape is None else f"an array of shape {tuple(shape)}"
+        raise InvalidInputError(
+            f"per_example=True asks for one loss for each example, an array of shape (B,); found {found}; return the "
+            "losses before they are reduced, or leave per_example away"
+        )
+    kind = _kind(value)
+    if kind == "bool" or (kind == "complex" and not complex_parameters):
+        raise InvalidInputError(
+            f"per_example=True asks for one real loss for each example; found an array of dtype {value.dtype}; return "
+            "real numbers"
+        )
+    return value
+
+
+def mean_of(losses: Any) -> Any:
+    """Return the mean of losses `(B,)`, an array of shape `()`."""
+    # PyTorch has no mean of whole numbers; of floating-point ones the mean cannot overflow where the sum might.
+    return losses.sum() / int(losses.shape[0]) if _kind(losses) == "int" else losses.mean()
 
 
 def _number(value: Any, *, complex_parameters: bool) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from gradest.arguments import Arguments
 from gradest.backend import Backend, Leaves
 from gradest.errors import GradestError, InvalidInputError
-from gradest.evaluation.results import as_scalar
+from gradest.evaluation.results import as_losses, as_scalar, mean_of
 from gradest.form import Form
 from gradest.operations import Array, Data, NumpyArray
 
@@ -31,12 +31,23 @@ class UserFunction:
     trusted
         Whether a first evaluation has shown that the function does not write into what it is given. Until then it is
         given private copies; from then on the user's own arrays, watched.
+    per_example
+        Whether it returns one loss for each example, `(B,)`; called, it gives their mean.
     draws
         Whether it draws random numbers from the framework's own generator: None until an evaluation has shown it.
     """
 
-    def __init__(self, f: Callable[..., Any], *, backend: Backend, form: Form, arguments: Arguments) -> None:
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        *,
+        backend: Backend,
+        form: Form,
+        arguments: Arguments,
+        per_example: bool = False,
+    ) -> None:
         self.backend = backend
+        self.per_example = per_example
         self.trusted = False
         self.draws: bool | None = None
         self._f = f
@@ -53,18 +64,29 @@ class UserFunction:
             The function does what the framework cannot do there, whose own error is the cause. Errors of the function's
             own pass as they are.
         """
+        if self.per_example:
+            return mean_of(self.losses(leaves, data))
+        return as_scalar(self.backend.result(self._answer(leaves, data)), complex_parameters=_complex(leaves))
+
+    def losses(self, leaves: Leaves, data: Data) -> Any:
+        """Return the loss of each example, `(B,)`, where the function returns those; raises likewise."""
+        losses = self.backend.results(self._answer(leaves, data))
+        return as_losses(losses, complex_parameters=_complex(leaves))
+
+    def _answer(self, leaves: Leaves, data: Data) -> Any:
         args, kwargs = self._arguments.rebuild(data)
         try:
-            value = self.backend.result(self._f(self._form.user_tree_of(leaves), *args, **kwargs))
+            return self._f(self._form.user_tree_of(leaves), *args, **kwargs)
         except Exception as error:
             told = self.backend.translated(error)
             if told is None:
                 raise
             raise told from error
-        return as_scalar(value, complex_parameters=_complex(leaves))
 
-    def alone(self, leaves: Leaves, data: Data) -> Array:
+    def alone(self, leaves: Leaves, data: Data, *, apart: bool = False) -> Array:
         """Return the loss of one plain evaluation, as an answer of its own that no later evaluation changes.
+
+        With `apart` it is the loss of each example, `(B,)`.
 
         Raises
         ------
@@ -77,7 +99,7 @@ class UserFunction:
         marks = backend.marks((*lent, *given))
         with backend.evaluating() or nullcontext(), self.common_random_numbers():
             try:
-                value = self(lent, given)
+                value = (self.losses if apart else self)(lent, given)
             except GradestError:
                 raise
             except Exception as error:
@@ -99,10 +121,10 @@ class UserFunction:
             if self.backend.owns(copy)
         )
 
-    def batched(self, population: Leaves, data: Data) -> Array:
-        """Return the losses `(K,)` of leaves with a leading axis K by the framework's vmap."""
+    def batched(self, population: Leaves, data: Data, *, apart: bool = False) -> Array:
+        """Return the losses `(K,)` of leaves with a leading axis K by the framework's vmap; with `apart` `(K, B)`."""
         with self.backend.evaluating() or nullcontext(), self.common_random_numbers():
-            return self.backend.vmap(self)(population, data)
+            return self.backend.vmap(self.losses if apart else self)(population, data)
 
     @contextmanager
     def one_estimate(self) -> Iterator[None]:

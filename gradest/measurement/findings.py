@@ -6,6 +6,7 @@ import numpy as np
 
 from gradest.estimate import Cost
 from gradest.measurement.accuracy import Accuracy, ReplicateAccuracy
+from gradest.measurement.noise_scale import NoiseScale
 from gradest.measurement.reference_record import Reference
 from gradest.measurement.smoothed import SmoothedAccuracy
 from gradest.theory import Prediction
@@ -31,22 +32,29 @@ class ReferenceFacts:
         The relative error that it may have itself.
     value, gradient_norm
         The loss there, and the length of its gradient.
+    noise_scale, noise_scale_error
+        How much the gradients of the examples scatter (`gradest.noise_scale`), and its standard error; None of a loss
+        that is no mean over examples, or whose gradient vanishes.
     """
 
     method: str
     uncertainty: float
     value: float
     gradient_norm: float
+    noise_scale: float | None = None
+    noise_scale_error: float | None = None
 
     @classmethod
-    def of(cls, reference: Reference) -> "ReferenceFacts":
-        """Return the facts of a reference."""
+    def of(cls, reference: Reference, noise: NoiseScale | None = None) -> "ReferenceFacts":
+        """Return the facts of a reference, and of the noise of the examples around it."""
         norm = float(np.sqrt(np.sum(reference.gradient * reference.gradient)))
         return cls(
             method=reference.method,
             uncertainty=reference.uncertainty,
             value=float(reference.value),
             gradient_norm=norm,
+            noise_scale=None if noise is None else noise.value,
+            noise_scale_error=None if noise is None else noise.error,
         )
 
 

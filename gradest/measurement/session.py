@@ -18,6 +18,7 @@ from gradest.estimate import Estimate
 from gradest.estimator import Estimator
 from gradest.measurement.accuracy import accuracy_of_replicates, compare_gradients
 from gradest.measurement.findings import Counts, EstimateAccuracy, ReferenceFacts
+from gradest.measurement.noise_scale import NoiseScale, noise_scale_of
 from gradest.measurement.prediction import predicted_error
 from gradest.measurement.reference import reference_gradient
 from gradest.measurement.reference_record import Reference
@@ -25,6 +26,7 @@ from gradest.measurement.smoothed import smoothed_accuracy, smooths_normally
 from gradest.measurement.timing import Block, Call, Timing, Wait, calibrate, time_block, time_once
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray
+from gradest.problem import EmpiricalRisk
 
 SAMPLE_SECONDS = 0.01
 """The least that one timed sample lasts."""
@@ -54,6 +56,7 @@ class Bound:
         self._value_seconds: dict[int, float] = {}
         self._conversions: tuple[float, float] | None = None
         self._reference: Reference | None = None
+        self._noise: NoiseScale | None = None
 
     @property
     def reference(self) -> Reference:
@@ -94,6 +97,17 @@ class Bound:
             yield
         finally:
             self.rewind()
+
+    @property
+    def noise_scale(self) -> NoiseScale | None:
+        """The noise scale of a problem with examples, in NumPy's float64 whatever is measured; None of another."""
+        if (
+            self._noise is None
+            and isinstance(self.objective.problem, EmpiricalRisk)
+            and np.any(self.reference.gradient)
+        ):
+            self._noise = noise_scale_of(bind(self.objective.problem), rng=0)
+        return self._noise
 
     def value_seconds(self, round_number: int) -> float:
         """Return the seconds of one evaluation of the loss, measured once in each round."""
@@ -170,6 +184,14 @@ class Session:
         path: str = self._prepared.path
         return path
 
+    @property
+    def state_bytes(self) -> int:
+        """What an estimate hands to the next one, in bytes; 0 where nothing is remembered.
+
+        Each estimate of a session is the first of a run.
+        """
+        return self._estimate.state_bytes
+
     def call(self, seed: int) -> Estimate:
         """Return one estimate; a deterministic estimator is given no randomness."""
         estimate: Estimate = self._prepared(rng=seed if self.estimator.stochastic else None)
@@ -217,7 +239,7 @@ class Session:
         """
         reference = self.bound.reference
         single = compare_gradients(self._vector(self._estimate), reference.gradient, layout=self.bound.objective.layout)
-        found = EstimateAccuracy(reference=ReferenceFacts.of(reference), single=single)
+        found = EstimateAccuracy(reference=ReferenceFacts.of(reference, self.bound.noise_scale), single=single)
         if not (self.estimator.stochastic and len(self.seeds) > 1):
             return found
         estimates = self._kept_replicates()

@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from gradest.errors import InvalidInputError
 from gradest.operations import Array, NumpyArray, Operations
-from gradest.problem import Problem
+from gradest.problem import EmpiricalRisk
 from gradest.problems.given import given_array
 
 
-class _LinearModel(Problem):
+class _LinearModel(EmpiricalRisk):
     """`loss = mean_n (x_n . w - y_n)^2 / 2`, gradient `X^T (X w - y) / N`; subclasses give the design matrix X."""
 
     per_example: ClassVar[tuple[str, ...]] = ("x", "y")
@@ -44,9 +44,9 @@ class _LinearModel(Problem):
     def curvature_along(self, direction: Mapping[str, NumpyArray], data: Mapping[str, NumpyArray]) -> float:
         return float(np.mean(np.square(data["x"] @ direction["w"])))
 
-    def loss(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
+    def losses(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
         residual = ops.matmul(data["x"], ops.expand_dims(params["w"], axis=-1)) - ops.expand_dims(data["y"], axis=-1)
-        return 0.5 * ops.mean(ops.square(residual), axis=(-1, -2))
+        return 0.5 * ops.sum(ops.square(residual), axis=-1)
 
     def loss_and_gradient(
         self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]

@@ -13,7 +13,7 @@ from gradest.datasets import Dataset, load
 from gradest.errors import InvalidInputError, unknown_name
 from gradest.example_order import checked_rows
 from gradest.operations import Array, Operations
-from gradest.problem import Metric, Problem
+from gradest.problem import EmpiricalRisk, Metric
 from gradest.problems.accuracy import accuracy
 from gradest.problems.initial_laws import INITIAL_LAWS
 
@@ -37,7 +37,7 @@ DERIVATIVES: dict[str, Derivative] = {  # of the pre-activation a and the activa
 
 
 @dataclass(frozen=True, eq=False)
-class MLP(Problem):
+class MLP(EmpiricalRisk):
     """Mean softmax cross-entropy of a multilayer perceptron on a batch of real or given data.
 
     `loss = mean_n [logsumexp(z_n) - z_n[y_n]]`, `z = h_L W_{L+1} + b_{L+1}`, `h_l = act(h_{l-1} W_l + b_l)`, `h_0 = x`.
@@ -136,7 +136,13 @@ class MLP(Problem):
     def _accuracy(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
         return accuracy(ops, self.predict(ops, params, data["x"]), data["targets"])
 
+    def losses(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
+        # Each example is a batch of one: the cross-entropy is the mean over an axis of length 1.
+        logits, targets = self.predict(ops, params, data["x"]), ops.expand_dims(data["targets"], axis=-2)
+        return ops.softmax_cross_entropy(ops.expand_dims(logits, axis=-2), targets)
+
     def loss(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
+        # Not the mean of `losses`: frameworks and interpreters have the whole batch's cross-entropy as one operation.
         return ops.softmax_cross_entropy(self.predict(ops, params, data["x"]), data["targets"])
 
     def loss_and_gradient(

@@ -59,6 +59,9 @@ class EvolutionKernel:
         From a key to the directions of one estimate.
     evaluate
         `(leaves, tangents, data) -> (K,)`: the losses at perturbed points, where directions are not of parameters.
+    combine
+        `(tangent, weights) -> sum_k weights[k] direction_k`, where `evaluate` gives more than one number for each
+        direction and each weighs a part of it.
     packed
         Whether directions are signs, drawn as bits and unpacked by the steps.
     """
@@ -70,6 +73,7 @@ class EvolutionKernel:
         draw: Callable[[Key], Draws],
         evaluate: Evaluate | None = None,
         *,
+        combine: Callable[[Tangent, Array], Array] | None = None,
         packed: bool = False,
     ) -> None:
         self.strategy = strategy
@@ -87,6 +91,7 @@ class EvolutionKernel:
         self._combine = objective.stepped(lambda noise, weights, data: self._sum(self._tangents(noise), weights))
         self._local = threading.local()  # threads of one executor run parts of one kernel at once
         self._evaluate_given = evaluate is not None
+        self._combine_given = combine
         self._evaluate = evaluate or self._evaluate_at
         self._dtype = None if evaluate is None else objective.dtype
         self._source: tuple[Key, Draws] | None = None
@@ -210,7 +215,8 @@ class EvolutionKernel:
 
     def _sum(self, tangents: Sequence[Tangent], weights: Array) -> Leaves:
         if self._evaluate_given:  # directions of something else than parameters, all in the objective's dtype
-            return tuple(tangent.combine(self.objective.ops, weights) for tangent in tangents)
+            combine = self._combine_given or (lambda tangent, w: tangent.combine(self.objective.ops, w))
+            return tuple(combine(tangent, weights) for tangent in tangents)
         return weighted_sum(self.objective, tangents, weights)
 
 
@@ -253,7 +259,10 @@ class EvolutionRun:
         self._two_passes = needs_all_values(self._strategy) or directions is not None
 
     def __call__(self, leaves: Leaves, rng: Rng) -> KernelResult:
-        key = root_key(rng)
+        return self.along(leaves, root_key(rng))
+
+    def along(self, leaves: Leaves, key: Any) -> KernelResult:
+        """Return the estimate along the directions of a key, of whatever kind the kernel draws from."""
         value = None if self._value is None else self._value(leaves)
         run = self._run_two_passes if self._two_passes else self._run_one_pass
         return run(leaves, key, value)

@@ -12,7 +12,7 @@ from gradest.autodiff.forwarding import ForwardingOperations
 from gradest.backend import Leaves
 from gradest.errors import UnsupportedError
 from gradest.objective import Objective
-from gradest.operations import Array, Data, Operations
+from gradest.operations import Array, Data, Operations, Text
 
 Intercept = Callable[["Layer", Array, Array], Array]
 """`(layer, input, pre-activation) -> pre-activation`, called at each affine operation."""
@@ -92,6 +92,7 @@ def run_intercepted(
     sealed: Collection[int] | None = None,
     sealed_data: Collection[str] = (),
     ops: Operations | None = None,
+    text: Text | None = None,
 ) -> Array:
     """Return the loss with every affine operation on a parameter passed through the interceptor.
 
@@ -101,13 +102,15 @@ def run_intercepted(
         Places of the parameters (all by default) and names of the data that affine operations alone may use.
     ops
         The operations in which it runs: the objective's by default, or an interpreter of them.
+    text
+        The loss: the objective's by default, or that of its examples.
 
     Raises
     ------
     UnsupportedError
         The loss is not written in operations, or uses what is sealed outside affine operations.
     """
-    text = objective.require_text("an estimator that looks into the layers of the loss", instead="'es' instead")
+    whole = objective.require_text("an estimator that looks into the layers of the loss", instead="'es' instead")
     # Parameters that are not sealed are known again by identity, which holds as long as nothing is computed from them.
     names = objective.layout.names
     closed = range(len(names)) if sealed is None else sealed
@@ -117,7 +120,7 @@ def run_intercepted(
         data = {name: Sealed(x, name, None) if name in sealed_data else x for name, x in data.items()}
     own = SealedOperations(objective.ops if ops is None else ops, intercept, places)
     try:
-        return text(own, given, data)
+        return (whole if text is None else text)(own, given, data)
     except TypeError as error:
         # Python names the type in "unsupported operand type(s)"; any other TypeError is the loss's own.
         if Sealed.__name__ not in str(error):

@@ -13,7 +13,7 @@ from gradest.binding import bind
 from gradest.measurement.accuracy import compare_gradients
 from gradest.measurement.reference import reference_at
 from gradest.operations import NumpyArray
-from gradest.problem import Problem
+from gradest.problem import EmpiricalRisk, Problem
 from gradest.tangents import Dense
 from gradest.testing.results import CheckResult, claimed, judged, not_applicable
 
@@ -45,13 +45,14 @@ def check_problem(problem: Problem, *, backends: Sequence[str] = ("numpy",)) -> 
     >>> from gradest.testing import check_problem
     >>> results = check_problem(gradest.get_problem("quadratic", size=3))
     >>> [result.name for result in results if result.passed]
-    ['arrays', 'population', 'closed form', 'interpreters', 'losses']
+    ['arrays', 'population', 'examples', 'closed form', 'interpreters', 'losses']
     """
     for backend in backends:
         get_backend(backend)
     checks: tuple[Callable[[], CheckResult], ...] = (
         partial(check_arrays, problem),
         partial(check_population, problem),
+        partial(check_examples, problem),
         partial(check_closed_form, problem),
         partial(check_interpreters, problem),
         partial(check_losses, problem, backends),
@@ -96,17 +97,44 @@ def check_population(problem: Problem) -> CheckResult:
 
     A failure means that the loss mixes members (a sum over all axes, say), so that no batched estimator can use it.
     """
-    ops, start, data = get_backend("numpy").operations(), problem.parameters(), problem.data()
-    scales = np.array(_SCALES)
-    population = {n: x * scales.reshape((len(scales),) + (1,) * x.ndim) for n, x in start.items()}
+    ops, data, count = get_backend("numpy").operations(), problem.data(), len(_SCALES)
+    population = _population(problem)
     losses = np.asarray(problem.loss(ops, population, data))
-    if losses.shape != scales.shape:
-        return claimed("population", [f"{len(scales)} sets of parameters give a loss of shape {losses.shape}"], "")
-    singles = np.array([problem.loss(ops, {n: x[k] for n, x in population.items()}, data) for k in range(len(scales))])
+    if losses.shape != (count,):
+        return claimed("population", [f"{count} sets of parameters give a loss of shape {losses.shape}"], "")
+    singles = np.array([problem.loss(ops, {n: x[k] for n, x in population.items()}, data) for k in range(count)])
     error = float(np.max(np.abs(losses - singles) / np.maximum(np.abs(singles), 1.0)))
     return judged(
         "population", error, _POPULATION_ROUNDING, f"losses of a population differ from single ones by {error:.2g}"
     )
+
+
+def check_examples(problem: Problem) -> CheckResult:
+    """Check that the losses of the examples have the loss as their mean, for one set of parameters and for K of them.
+
+    A failure means that the noise scale and what weighs each example by itself are those of another loss.
+    """
+    if not isinstance(problem, EmpiricalRisk):
+        return not_applicable("examples", "the loss is no mean over examples; where it is, write an EmpiricalRisk")
+    ops, data = get_backend("numpy").operations(), problem.data()
+    population = _population(problem)
+    single = problem.parameters()
+    one, many = (np.asarray(problem.losses(ops, params, data)) for params in (single, population))
+    if one.ndim != 1 or many.shape != (len(_SCALES), *one.shape):
+        found = f"losses are of shape {one.shape}, and {many.shape} for {len(_SCALES)} sets of parameters"
+        return claimed("examples", [f"{found}; (B,) and (K, B) were asked for"], "")
+    wanted = (np.asarray(problem.loss(ops, params, data)) for params in (single, population))
+    pairs = zip((one.mean(), many.mean(axis=-1)), wanted, strict=True)
+    error = max(float(np.max(np.abs(mean - loss) / np.maximum(np.abs(loss), 1.0))) for mean, loss in pairs)
+    return judged(
+        "examples", error, _POPULATION_ROUNDING, f"the mean loss of {one.size} examples is {error:.2g} from the loss"
+    )
+
+
+def _population(problem: Problem) -> Arrays:
+    """Return the start point at several scales, along a leading axis."""
+    scales = np.array(_SCALES)
+    return {n: x * scales.reshape((len(scales),) + (1,) * x.ndim) for n, x in problem.parameters().items()}
 
 
 def check_closed_form(problem: Problem) -> CheckResult:

@@ -4,12 +4,12 @@ Measured figures are printed beside these. Every formula says for which function
 those of `gradest.directions.LAWS`, scaled so that E v v^T = I; their moments stand there. This package must not draw
 a direction, nor run an estimator.
 
-Estimators state `relative_mse_es`, `predict_shaped`, `predict_forward_gradient`, `predict_pathwise`, `predict_guided`
-and `predict_node_perturbation`. Called by no estimator, and here for whoever plans a run: `relative_mse_minibatch` (a
-noisy batch), `evaluation_noise_mse` (a noisy loss), `optimal_shrinkage` (how much to shorten an estimate),
-`approximate_cosine` and `expected_squared_cosine`, `shaping_scale` and `shaping_relative_variance` (length and scatter
-of a shaped estimate), `relative_mse_bounds` (how far a measured error may lie from a predicted one), `gaussian_bias`
-and `spsa_bias` (of a known third derivative).
+Estimators state `relative_mse_es`, `predict_shaped`, `predict_forward_gradient`, `predict_pathwise`, `predict_guided`,
+`predict_node_perturbation`, `predict_residual_feedback` and `predict_momentum_guided`. Called by no estimator, and here
+for whoever plans a run: `relative_mse_minibatch` (a noisy batch), `evaluation_noise_mse` (a noisy loss),
+`optimal_shrinkage` (how much to shorten an estimate), `approximate_cosine` and `expected_squared_cosine`,
+`shaping_scale` and `shaping_relative_variance` (length and scatter of a shaped estimate), `relative_mse_bounds` (how
+far a measured error may lie from a predicted one), `gaussian_bias` and `spsa_bias` (of a known third derivative).
 """
 
 from gradest.directions.laws import DISTRIBUTIONS
@@ -32,6 +32,7 @@ from gradest.theory.guided import predict_guided
 from gradest.theory.moments import excess, mean_excess, relative_mse_linear
 from gradest.theory.node_perturbation import NodeLayer, predict_node_perturbation
 from gradest.theory.prediction import LocalModel, Prediction, local_model
+from gradest.theory.remembering import predict_momentum_guided, predict_residual_feedback
 from gradest.theory.shaped import expected_shaped_cosine, predict_shaped
 from gradest.theory.smoothing import BASELINES, evaluation_noise_mse, relative_mse_es, smoothing_bias_order
 from gradest.theory.stencils import (
@@ -74,8 +75,10 @@ __all__ = [
     "optimal_shrinkage",
     "predict_forward_gradient",
     "predict_guided",
+    "predict_momentum_guided",
     "predict_node_perturbation",
     "predict_pathwise",
+    "predict_residual_feedback",
     "predict_shaped",
     "projection_relative_mse",
     "relative_mse_bounds",

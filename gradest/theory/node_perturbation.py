@@ -65,12 +65,11 @@ class NodeLayer:
 class _Moments:
     """The sums that the error is made of, over all layers.
 
-    In order: n nodes, s = |d|^2, t = tr J J^T, w = sum_z d_z^2 (J J^T)_zz, g = |J^T d|^2, and the low-rank term.
+    In order: n nodes, the error of normal directions, w = sum_z d_z^2 (J J^T)_zz, g = |J^T d|^2, the low-rank term.
     """
 
     nodes: int
-    slopes: float
-    gains: float
+    normal: float
     weighted: float
     gradient: float
     low_rank: float
@@ -78,21 +77,25 @@ class _Moments:
     def error(self, law: str) -> float:
         """Return tr(C J J^T) of one direction of a law."""
         if law == "sphere":
-            whole = self.nodes * self.slopes * self.gains + (self.nodes - 2) * self.gradient
-            return whole / (self.nodes + 2)
+            return (self.nodes * self.normal - 2.0 * self.gradient) / (self.nodes + 2)
         if law == "coordinates":
             return self.nodes * self.weighted - self.gradient
-        normal = self.slopes * self.gains + self.gradient
         if law_of(law).factored:
-            return normal + self.low_rank
+            return self.normal + self.low_rank
         components = law_of(law).components
         if components is None:
             raise underived(law, "the error of node perturbation")
-        return normal + (components.kurtosis - 3.0) * self.weighted
+        return self.normal + (components.kurtosis - 3.0) * self.weighted
 
 
 def predict_node_perturbation(
-    distribution: str, *, layers: Sequence[NodeLayer], gradient_norm: float, num_samples: int, rank: int = 1
+    distribution: str,
+    *,
+    layers: Sequence[NodeLayer],
+    gradient_norm: float,
+    num_samples: int,
+    rank: int = 1,
+    example_squares: float | None = None,
 ) -> Prediction:
     """Predict the relative MSE of node perturbation, from what goes into each layer and the slopes by its outputs.
 
@@ -108,6 +111,10 @@ def predict_node_perturbation(
     1/N of it, orthogonal frames as in `covariance`. Exact where f is quadratic in shifts of the pre-activations, and
     in the limit of small sigma.
 
+    With the noise of each example weighted by its own loss, only products within an example remain: s t becomes sum_b
+    |d_b|^2 |J_b|^2 over the B examples and the 1 beside it sum_b |g_b / B|^2 / |g|^2, about B times less together; low
+    rank adds sum_l ((H_l + 1) |g_l|^2 + (H_l + 3) w_l) / (r |g|^2).
+
     Parameters
     ----------
     layers
@@ -118,11 +125,14 @@ def predict_node_perturbation(
         N, antithetic pairs.
     rank
         Of low-rank directions.
+    example_squares
+        sum_b |g_b / B|^2, of the gradients g_b of the examples' own losses, where each weighs its own noise; None
+        where the joint loss weighs all.
 
     Raises
     ------
     InvalidInputError
-        There is no layer, or the gradient vanishes.
+        There is no layer, the gradient vanishes, or layers of unequal batches are to be weighed by example.
 
     Source: derived. Widrow & Lehr 1990, doi:10.1109/5.58323 (MR III), define the estimator for one layer.
 
@@ -144,7 +154,10 @@ def predict_node_perturbation(
             f"a relative error needs layers and a positive gradient norm; found {len(layers)} layers "
             f"and the norm {gradient_norm}; evaluate where the gradient does not vanish"
         )
-    moments = _moments(layers, gradient_norm, rank)
+    if example_squares is None:
+        moments = _joint_moments(layers, gradient_norm, rank)
+    else:
+        moments = _example_moments(layers, gradient_norm, rank, example_squares)
     error = moments.error(law) / num_samples
     pairs = orthogonal_pairs(distribution, num_parameters=moments.nodes, num_samples=num_samples)
     if pairs:  # as in `covariance`, with the nodes as the dimensions
@@ -159,7 +172,7 @@ def predict_node_perturbation(
     )
 
 
-def _moments(layers: Sequence[NodeLayer], gradient_norm: float, rank: int) -> _Moments:
+def _joint_moments(layers: Sequence[NodeLayer], gradient_norm: float, rank: int) -> _Moments:
     squares = [float(np.sum(layer.slopes**2)) for layer in layers]
     sums = [float(layer.gains.sum()) for layer in layers]
     units = [layer.slopes.shape[1] for layer in layers]
@@ -167,11 +180,38 @@ def _moments(layers: Sequence[NodeLayer], gradient_norm: float, rank: int) -> _M
         square * gain + (width + 1) * layer.squared_gradient
         for layer, square, gain, width in zip(layers, squares, sums, units, strict=True)
     )
+    all_gains = math.fsum(width * gain for width, gain in zip(units, sums, strict=True))
     return _Moments(
         nodes=sum(layer.slopes.size for layer in layers),
-        slopes=math.fsum(squares),
-        gains=math.fsum(width * gain for width, gain in zip(units, sums, strict=True)),
-        weighted=math.fsum(float(layer.gains @ np.sum(layer.slopes**2, axis=1)) for layer in layers),
+        normal=math.fsum(squares) * all_gains + gradient_norm**2,
+        weighted=math.fsum(map(_weighted, layers)),
         gradient=gradient_norm**2,
         low_rank=2.0 / rank * low_rank,
     )
+
+
+def _example_moments(layers: Sequence[NodeLayer], gradient_norm: float, rank: int, example_squares: float) -> _Moments:
+    counts = {len(layer.slopes) for layer in layers}
+    if len(counts) > 1:
+        raise InvalidInputError(
+            f"layers of one batch were asked for, to weigh each example by its own loss; found {sorted(counts)} rows"
+        )
+    # Row b of each layer belongs to example b: |d_b|^2 and |J_b|^2 are sums over layers.
+    slopes = np.sum([np.sum(layer.slopes**2, axis=1) for layer in layers], axis=0)
+    gains = np.sum([layer.slopes.shape[1] * layer.gains for layer in layers], axis=0)
+    low_rank = math.fsum(
+        (layer.slopes.shape[1] + 1) * layer.squared_gradient + (layer.slopes.shape[1] + 3) * _weighted(layer)
+        for layer in layers
+    )
+    return _Moments(
+        nodes=sum(layer.slopes.size for layer in layers),
+        normal=float(slopes @ gains) + example_squares,
+        weighted=math.fsum(map(_weighted, layers)),
+        gradient=gradient_norm**2,
+        low_rank=low_rank / rank,
+    )
+
+
+def _weighted(layer: NodeLayer) -> float:
+    """Return sum_n k_n |d_n|^2 of one layer, the squared gradients of its rows by its own weights."""
+    return float(layer.gains @ np.sum(layer.slopes**2, axis=1))

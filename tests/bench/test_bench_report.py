@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from support.bench_runs import faulty_suite, run_suite
 
+import gradest
 from gradest_bench.report.figures import figures_of
 from gradest_bench.report.page import report_html
 from gradest_bench.report.paper import write_figures
@@ -144,6 +145,16 @@ def test_wrong_estimator_and_coverage_are_stated(run: Run) -> None:
     assert f"{len(run.measured)} of {run.num_cells}" in text
     assert "Wrong: double on numpy float64, quadratic 4: relative error 1" in text
     assert "NaN or infinite" in text
+
+
+def test_the_noise_scale_of_a_problem_with_examples_is_in_the_table(run: Run) -> None:
+    wanted = gradest.noise_scale(gradest.get_problem("mlp", widths=(3,), batch=8)).value
+    facts = {r.cell.problem.label: r.accuracy["reference"]["noise_scale"] for r in run.measured if r.accuracy}
+    assert facts["MLP"] == pytest.approx(wanted, rel=1e-9)
+    assert facts["quadratic 4"] is None
+    text = report_html(run)
+    assert "noise scale" in text
+    assert f">{wanted:.4g}</td>" in text
 
 
 def test_report_of_a_run_where_nothing_worked_says_so(tmp_path: Path) -> None:

@@ -50,9 +50,21 @@ class NewDataEachTime(Quadratic):
         return {**super().data(), "b": np.random.default_rng().standard_normal(self.size)}
 
 
+class SumsTheExamples(MLP):
+    def losses(self, ops: Any, params: Any, data: Any) -> Any:
+        return super().losses(ops, params, data) * 64.0
+
+
+class KeepsAnAxis(MLP):
+    def losses(self, ops: Any, params: Any, data: Any) -> Any:
+        return ops.expand_dims(super().losses(ops, params, data), axis=-1)
+
+
 @pytest.mark.parametrize(
     ("problem", "check"),
     [
+        (SumsTheExamples(), "examples"),
+        (KeepsAnAxis(), "examples"),
         (HalvedBias(), "closed form"),
         (SumsThePopulation(), "population"),
         (SharesItsParameters(), "arrays"),

@@ -224,7 +224,7 @@ def test_block_that_cannot_be_used_is_refused(make: Callable[[], Any], message: 
 
 def test_loss_of_each_example_is_refused() -> None:
     block = initialised(dense(in_units=3))
-    with pytest.raises(gradest.InvalidInputError, match=r"mean\(\)"):
+    with pytest.raises(gradest.InvalidInputError, match=r"by a mean, or say per_example=True"):
         gradest.get_estimator("reverse")(
             lambda block, x: block(x).sum(axis=1), block, native(np.ones((5, 3)), False, "float32")
         )

@@ -59,10 +59,45 @@ def exact_mse(weights: np.ndarray, directions: np.ndarray, slopes: np.ndarray, w
     return mse
 
 
-def predicted(law: str, layers: list[NodeLayer], count: int, *, tied: bool = False, rank: int = 1) -> float:
+def rows_of(layers: list[NodeLayer]) -> np.ndarray:
+    """Return the example that each node belongs to, `(n,)`."""
+    return np.concatenate([np.repeat(np.arange(one.slopes.shape[0]), one.slopes.shape[1]) for one in layers])
+
+
+def exact_mse_by_example(
+    weights: np.ndarray, directions: np.ndarray, layers: list[NodeLayer], *, tied: bool = False
+) -> float:
+    """Return the error where the noise of each node is weighted by the loss of its own example."""
     slopes, whole = stacked(layers, tied=tied)
-    norm = float(np.linalg.norm(slopes @ whole))
-    found = theory.predict_node_perturbation(law, layers=layers, gradient_norm=norm, num_samples=count, rank=rank)
+    rows = rows_of(layers)
+    within = (rows[:, None] == rows).astype(float)
+    losses = (directions * slopes) @ within  # d_b . v_b, at each node of example b
+    estimates = (directions * losses).mean(axis=1)
+    mean, mse = mean_and_mse(weights, estimates @ whole, slopes @ whole)
+    np.testing.assert_allclose(mean, slopes @ whole, atol=1e-11)
+    return mse
+
+
+def predicted(
+    law: str,
+    layers: list[NodeLayer],
+    count: int,
+    *,
+    tied: bool = False,
+    rank: int = 1,
+    by_example: bool = False,
+) -> float:
+    slopes, whole = stacked(layers, tied=tied)
+    norm, rows = float(np.linalg.norm(slopes @ whole)), rows_of(layers)
+    squares = sum(float(np.sum((slopes[rows == b] @ whole[rows == b]) ** 2)) for b in set(rows))
+    found = theory.predict_node_perturbation(
+        law,
+        layers=layers,
+        gradient_norm=norm,
+        num_samples=count,
+        rank=rank,
+        example_squares=squares if by_example else None,
+    )
     assert found.relative_mse is not None
     return found.relative_mse
 
@@ -105,6 +140,51 @@ def test_low_rank_directions_of_a_layer(rank: int) -> None:
 @pytest.mark.parametrize("law", ["orthogonal", "coordinates-without-replacement"])
 def test_a_full_frame_of_nodes_leaves_no_error(law: str) -> None:
     assert predicted(law, [layer(3, 2)], 6) == pytest.approx(0.0, abs=1e-12)
+
+
+# -- each example weighted by its own loss -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("law", "size", "count"), CASES)
+def test_the_error_by_example_equals_the_exact_expectation(law: str, size: int, count: int, bias: bool) -> None:
+    layers = [layer(size, 1, bias=bias)]
+    expected = exact_mse_by_example(*ensemble(law, size, count), layers)
+    found = predicted(law, layers, count, by_example=True)
+    assert found == pytest.approx(expected, rel=1e-10, abs=1e-12)
+    # Along coordinates one node moves at a time, whose own example is the only one that feels it.
+    alike = "coordinates" in law or (law == "orthogonal" and count >= size)
+    assert alike or abs(predicted(law, layers, count) - expected) > 1e-3 * expected
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_the_error_by_example_of_several_layers_equals_the_mean_over_all_signs(tied: bool) -> None:
+    layers = [layer(2, 2), layer(2, 2)] if tied else [layer(2, 2), layer(2, 1, inputs=3, bias=False)]
+    size = 8 if tied else 6
+    signs = np.array(list(itertools.product((-1.0, 1.0), repeat=size)))[:, None]
+    expected = exact_mse_by_example(np.full(2**size, 0.5**size), signs, layers, tied=tied)
+    assert predicted("rademacher", layers, 1, tied=tied, by_example=True) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(("shape", "rank"), [((2, 1), 2), ((2, 2), 1)])
+def test_low_rank_directions_of_a_layer_by_example(shape: tuple[int, int], rank: int) -> None:
+    layers = [layer(*shape)]
+    weights, directions = low_rank(shape, rank)
+    expected = exact_mse_by_example(weights, directions[:, None], layers)
+    assert predicted("low-rank", layers, 1, rank=rank, by_example=True) == pytest.approx(expected, rel=1e-10)
+    assert abs(predicted("normal", layers, 1, by_example=True) - expected) > 0.1
+
+
+@pytest.mark.parametrize("law", [law for law in theory.DISTRIBUTIONS if "without" not in law])
+def test_of_one_example_its_own_loss_is_the_joint_loss(law: str) -> None:
+    layers = [layer(1, 3), layer(1, 2, inputs=3, bias=False)]
+    joint, by_example = (predicted(law, layers, 2, by_example=apart) for apart in (False, True))
+    assert by_example == pytest.approx(joint, rel=1e-12)
+
+
+def test_examples_of_unequal_batches_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match=r"one batch.*\[2, 3\]"):
+        predicted("normal", [layer(2, 2), layer(3, 2)], 1, by_example=True)
 
 
 def test_wrong_gains_and_laws_are_noticed() -> None:

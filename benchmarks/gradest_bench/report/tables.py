@@ -15,8 +15,8 @@ from gradest_bench.results.verdict import AGREES, WRONG, Judgement
 _RESULT_HEADINGS = (
     "problem", "dtype", "estimator", "backend", "P", "relative error", "cosine", "norm ratio", "time", "IQR",
     "x loss", "preparation", "first call", "to backend", "to NumPy",
-    "loss GFLOP/s", "evaluations", "relative MSE", "theory", "z", "mean cosine", "cosine by theory", "scale",
-    "peak memory", "processor share", "path", "verdict",
+    "loss GFLOP/s", "evaluations", "noise scale", "relative MSE", "theory", "z", "mean cosine", "cosine by theory",
+    "scale", "peak memory", "processor share", "path", "verdict",
 )  # fmt: skip
 
 
@@ -50,6 +50,7 @@ def _result_row(record: Record, judged: Judgement) -> list[TableCell]:
         _time(timing.to_numpy_seconds if timing else None),
         _plain(_loss_rate(record), ",.1f", disturbed=record.disturbed),
         _plain(evaluations(record), ",.0f"),
+        _plain((record.accuracy.get("reference") or {}).get("noise_scale"), ".4g"),
         _plain(scatter.get("relative_mse"), ".4g"),
         _plain(predicted.get("relative_mse"), ".4g"),
         _plain(z_score(record), "+.1f"),

@@ -49,7 +49,7 @@ class Record(msgspec.Struct, kw_only=True):
     finished: str = ""
     environment: str = ""
     facts: dict[str, Any] = {}
-    """The findings of the worker: num_parameters, path, stochastic, target, data checksum, versions of code."""
+    """The findings of the worker: num_parameters, path, stochastic, state_bytes, target, data checksum, versions."""
     timing: Timing | None = None
     counts: Counts | None = None
     memory: Memory | None = None

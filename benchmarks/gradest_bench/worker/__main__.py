@@ -83,6 +83,7 @@ class Worker:
         return {
             "path": session.path,
             "stochastic": estimator.stochastic,
+            "state_bytes": session.state_bytes,
             "target": estimator.target.value,
             "num_parameters": objective.layout.num_parameters,
             "dtype": objective.dtype,
