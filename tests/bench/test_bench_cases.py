@@ -133,7 +133,12 @@ def test_everything_that_a_case_is_given_is_in_its_checksum() -> None:
     def loss(p: Any, x: Any, *, power: int = 2) -> Any:
         return np.sum((p["w"] - x) ** power)
 
-    base = {"f": loss, "params": {"w": np.ones(3), "name": "a"}, "args": (np.zeros(3),), "kwargs": {"power": 2}}
+    base: dict[str, Any] = {
+        "f": loss,
+        "params": {"w": np.ones(3), "name": "a"},
+        "args": (np.zeros(3),),
+        "kwargs": {"power": 2},
+    }
     others: list[dict[str, Any]] = [
         {},
         {"params": {"w": np.full(3, 1.5), "name": "a"}},
@@ -158,7 +163,7 @@ def test_what_a_model_holds_beside_its_parameters_is_in_the_checksum(backend: st
     one, other = Case.load(place), Case.load(place)
     assert case_checksum(one) == case_checksum(other)
     means = gradest.get_backend(backend).model_constants(other.params)
-    running = next(value for name, value in means.items() if name.endswith("running_mean"))
+    running: Any = next(value for name, value in means.items() if name.endswith("running_mean"))
     running[:] = running + 1.0
     assert case_checksum(one) != case_checksum(other)
 
