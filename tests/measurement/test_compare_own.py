@@ -236,7 +236,8 @@ def test_a_plot_has_a_mark_for_each_cell_that_ran(found: Comparison, tmp_path: A
     (axes,) = figure.axes
     marks = [line.get_xydata().tolist() for line in axes.lines if len(line.get_xydata())]
     drawn = {tuple(point) for line in marks for point in line}
-    assert drawn == {(r.timing.median_seconds * 1e3, r.relative_error) for r in found[:2]}
+    times: list[Any] = [r.timing.median_seconds for r in found[:2]]
+    assert drawn == {(t * 1e3, r.relative_error) for t, r in zip(times, found[:2], strict=True)}
     with pytest.raises(gradest.InvalidInputError, match="names no format"):
         found.plot("errors.nothing")
 
