@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from gradest.autodiff import Shared, perturbed_values, value_and_differences, value_and_gradient, value_and_jvps
+from gradest.autodiff import (
+    Shared,
+    hessian_product,
+    perturbed_values,
+    value_and_differences,
+    value_and_gradient,
+    value_and_jvps,
+)
 from gradest.backend import Backend, Function, Leaves
 from gradest.counting import JVPS, VALUES, VJPS, EvaluationCounts, Step
 from gradest.dtypes import epsilon
@@ -200,6 +207,12 @@ class Evaluations:
         """Return the loss and its gradient by gradest's tape; counts one VJP."""
         self._counts.add(VJPS, 1)
         return value_and_gradient(self.require_text("engine='gradest'"), self.ops, leaves, data)
+
+    def evaluate_hessian_product(self, leaves: Leaves, direction: Leaves, data: Data) -> Leaves:
+        """Return the Hessian times a direction by gradest's dual numbers over its tape; counts one JVP and one VJP."""
+        self._counts.add(JVPS, 1)
+        self._counts.add(VJPS, 1)
+        return hessian_product(self.require_text("engine='gradest'"), self.ops, leaves, direction, data)
 
     def plain_value(self, leaves: Leaves) -> Array:
         """Return the loss of a user's function by one evaluation that nothing transforms or compiles; counts it."""

@@ -329,15 +329,15 @@ class Objective(Evaluations):
 
         return jvps
 
-    def prepare_hessian_product(self) -> Callable[[Leaves, Leaves], Leaves] | None:
-        """Return `(leaves, direction leaves) -> Hessian times direction` by the framework, or None where it has none.
+    def prepare_hessian_product(self) -> tuple[Callable[[Leaves, Leaves], Leaves], str] | None:
+        """Return `(leaves, direction leaves) -> Hessian times direction`, and the engine; None where there is none.
 
-        A product counts one JVP and one VJP.
+        The framework's own comes first; gradest's is for losses in operations. A product counts one JVP and one VJP.
         """
         self.require_derivative("a Hessian-vector product")
         native = self.backend.hessian_product(self._function)
         if native is None:
-            return None
+            return None if self.text is None else (self.compile(self.evaluate_hessian_product), "gradest")
         run = self.scoped(native)
 
         def product(leaves: Leaves, direction: Leaves) -> Leaves:
@@ -346,7 +346,7 @@ class Objective(Evaluations):
             found: Leaves = run(leaves, direction, self.data)
             return found
 
-        return product
+        return product, "native"
 
     def prepare_closed_form(self) -> Callable[[Leaves], tuple[Array, Leaves]]:
         """Return `leaves -> (value, gradient leaves)` by the problem's closed form.

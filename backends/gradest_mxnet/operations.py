@@ -126,7 +126,8 @@ class MxnetOperations(Operations):
                 "a constant was asked for inside a loss that MXNet traces; a symbol holds no values; give it as "
                 "data of the problem"
             )
-        return mx.np.array(np.ascontiguousarray(values), dtype=like.dtype, ctx=like.ctx)
+        # `ascontiguousarray` would make shape (1,) of (), and with it gradients of one axis more.
+        return mx.np.array(np.asarray(values, order="C"), dtype=like.dtype, ctx=like.ctx)
 
 
 class NativeMxnetOperations(MxnetOperations):

@@ -120,8 +120,8 @@ def _check_products(objective: Objective, order: int, gradient: Tree, seed: int)
         reverse, product = reverse_mode(objective), hessian_products(objective)
         if reverse is None or product is None:
             raise UnsupportedError(
-                f"order=2 checks products by forward over reverse; {objective.backend.name} has none; check the "
-                "gradient, which products by differences are made of"
+                f"order=2 checks products by forward over reverse; {objective.backend.name} has none for this loss; "
+                "check the gradient, which products by differences are made of, or write the loss in operations"
             )
         u = generator.standard_normal(objective.layout.num_parameters)
         landscape = Landscape(objective, lambda leaves: float(reverse(leaves) @ u))

@@ -72,16 +72,17 @@ def reverse_mode(objective: Objective) -> Gradients | None:
 
 
 def hessian_products(objective: Objective) -> Callable[[Leaves, NumpyArray], NumpyArray] | None:
-    """Return `(leaves, flat direction) -> Hessian times direction`, flat, by the framework; None where it has none."""
-    native = objective.prepare_hessian_product()
-    if native is None:
+    """Return `(leaves, flat direction) -> Hessian times direction`, flat, by forward over reverse; None without it."""
+    prepared = objective.prepare_hessian_product()
+    if prepared is None:
         return None
+    exact, _ = prepared
     make = objective.scoped(lambda values, dtype: objective.backend.array(values, dtype=dtype, device=objective.device))
 
     def product(leaves: Leaves, direction: NumpyArray) -> NumpyArray:
         parts = zip(objective.layout.unflatten(direction), objective.dtypes, strict=True)
         with objective.common_random_numbers():
-            return flat_of(objective, list(native(leaves, tuple(make(part, dtype) for part, dtype in parts))))
+            return flat_of(objective, list(exact(leaves, tuple(make(part, dtype) for part, dtype in parts))))
 
     return product
 

@@ -1,4 +1,4 @@
-"""Hessian-vector products: forward over reverse where the framework has it, else a difference of gradients."""
+"""Hessian-vector products: forward over reverse, by the framework or by gradest, else a difference of gradients."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ class HessianProduct:
     value
         In the structure of the parameters.
     path
-        "forward over reverse", by the framework, or "difference of gradients", which is right to about two thirds of
-        the dtype's digits.
+        "forward over reverse" by the framework; "forward over reverse, by gradest" for a loss in operations where the
+        framework has none; or "difference of gradients", which is right to about two thirds of the dtype's digits.
     """
 
     value: Tree
@@ -63,7 +63,7 @@ def hvp(f: Bindable, params: Tree, v: Tree, *args: object, **kwargs: object) -> 
     >>> quadratic = gradest.bind(gradest.get_problem("quadratic", size=3))
     >>> product = gradest.hvp(quadratic, None, {"x": np.array([1.0, 0.0, 0.0])})
     >>> product.path, product.value["x"].shape
-    ('difference of gradients', (3,))
+    ('forward over reverse, by gradest', (3,))
     """
     objective = bind_given(f, params, (args, kwargs))
     leaves = objective.form.leaves_of(v)
@@ -81,14 +81,15 @@ def prepare_product(objective: Objective) -> tuple[Product, str]:
     UnsupportedError
         The loss cannot be differentiated by reverse mode.
     """
-    native = objective.prepare_hessian_product()
-    if native is None:
+    prepared = objective.prepare_hessian_product()
+    if prepared is None:
         return _difference_of_gradients(objective), "difference of gradients"
+    exact, engine = prepared
 
     def product(direction: NumpyArray) -> NumpyArray:
-        return _flat(objective, native(objective.start, _as_leaves(objective, direction)))
+        return _flat(objective, exact(objective.start, _as_leaves(objective, direction)))
 
-    return product, "forward over reverse"
+    return product, "forward over reverse" if engine == "native" else "forward over reverse, by gradest"
 
 
 def _difference_of_gradients(objective: Objective) -> Product:

@@ -353,3 +353,12 @@ def test_loss_that_cannot_be_traced_says_why(loss: Any, error: type[Exception], 
 def test_unknown_device_is_refused() -> None:
     with pytest.raises(gradest.UnsupportedError, match="'tpu:0'"):
         BACKEND.array(X, dtype="float64", device="tpu:0")
+
+
+def test_a_constant_of_no_axes_has_none() -> None:
+    """With one axis more, gradients by gradest's own reverse mode had one too."""
+    like = BACKEND.array(np.ones(3), dtype="float64")
+    assert BACKEND.operations().constant(np.ones(()), like=like).shape == ()
+    objective = gradest.bind(gradest.get_problem("logsumexp"), backend="mxnet")
+    gradient, _ = objective.prepare_gradient(engine="gradest")
+    assert [g.shape for g in gradient(objective.start)[1]] == list(objective.layout.shapes)

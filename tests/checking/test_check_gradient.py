@@ -11,6 +11,7 @@ import pytest
 from support import right_gradients as cases
 
 import gradest
+from gradest.autodiff.dual import DualOperations
 from gradest.checking.result import Verdict
 
 if find_spec("mxnet") is not None:
@@ -233,4 +234,26 @@ def test_an_order_that_does_not_exist_is_told(order: int, gradient: Any) -> None
 
 def test_second_order_asks_for_forward_over_reverse() -> None:
     with pytest.raises(gradest.UnsupportedError, match="forward over reverse"):
-        gradest.check(gradest.bind(gradest.get_problem("quadratic", size=3)), order=2)
+        gradest.check(lambda p: np.sum(p**4), np.ones(2), order=2)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax", "torch", "mxnet"])
+def test_second_order_of_a_problem_on_every_backend(backend: str) -> None:
+    """By the framework's forward over reverse or gradest's; the rule of one operation made wrong is found."""
+    if find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed: pip install 'gradest[{backend}]'")
+    assert gradest.check(gradest.bind(gradest.get_problem("logsumexp"), backend=backend), order=2)
+
+
+def test_second_order_finds_a_wrong_rule_of_gradests_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dual numbers that forget `g dx` in a product: the gradient stays right, and products with the Hessian do not."""
+    objective = gradest.bind(gradest.get_problem("rosenbrock"))
+    assert gradest.check(objective, order=2)
+    right = DualOperations.product_change
+    monkeypatch.setattr(
+        DualOperations,
+        "product_change",
+        lambda self, x, y, dx, dy: right(self, x, y, dx, dy) if dx is None or dy is None else dx * y,
+    )
+    assert gradest.check(objective)
+    assert gradest.check(objective, order=2).verdict is Verdict.WRONG
