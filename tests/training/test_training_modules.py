@@ -89,6 +89,7 @@ def test_a_run_with_dropout_that_goes_on_draws_what_it_would_have_drawn() -> Non
     assert [record.loss for record in again.records] == [record.loss for record in whole.records]
 
 
+@pytest.mark.filterwarnings("ignore:Please import:DeprecationWarning")  # MXNet's own, of SciPy's old names
 @pytest.mark.skipif(find_spec("mxnet") is None, reason="MXNet is not installed (it needs NumPy 1)")
 def test_a_gluon_block_trains_and_is_left_alone() -> None:
     gradest.get_backend("mxnet")  # MXNet is imported by the backend, or not at all
