@@ -164,6 +164,8 @@ class Run:
             placed(objective, kept, dtype) for kept, dtype in zip(state.moments, objective.dtypes, strict=True)
         )
         self._kept = objective.scoped(as_leaves)(state.estimator, objective.backend)
+        if state.random is not None:  # what the function drew from then on, it draws again
+            objective.backend.set_random_state(as_leaves(state.random, objective.backend))
         self._gradient_norm: Mapping[str, float] = state.records[-1].gradient_norm if state.records else {}
         self._gradient: Leaves = ()
         self._step_size = state.records[-1].step_size if state.records else 0.0
@@ -181,9 +183,16 @@ class Run:
             if due and self.state.records[-1].step != self.state.step:
                 self._log()
             self.state = replace(self.state, ended=ended or self._out_of_patience())
+            if due:
+                self._note_random_state()
             if due and on_state is not None:
                 on_state(self._whole())
         return self._whole()
+
+    def _note_random_state(self) -> None:
+        objective = self.step.objective
+        if objective.is_users_own:  # at each log, kept or not: a framework that cannot tell draws a seed for it
+            self.state = replace(self.state, random=as_numpy(objective.backend.random_state(), objective.backend))
 
     def _limit(self) -> str:
         state = self.state

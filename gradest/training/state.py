@@ -46,6 +46,8 @@ class TrainingState:
         How many logs since then.
     estimator
         What a stateful estimator keeps; None for others.
+    random
+        Where the framework's random generator stands, from which a user's function may draw; None for a problem.
     logging_cost
         What was evaluated for the log.
     ended
@@ -77,6 +79,7 @@ class TrainingState:
     best_loss: float | None = None
     waited: int = 0
     estimator: Any = None
+    random: Any = None
     logging_cost: Cost = field(default_factory=Cost)
     ended: str = ""
 
@@ -126,7 +129,7 @@ class TrainingState:
 
 
 _PLAIN = ("run", "step", "seconds", "best_step", "best_loss", "waited", "ended")
-_OF_ARRAYS = ("params", "moments", "best", "estimator")
+_OF_ARRAYS = ("params", "moments", "best", "estimator", "random")
 
 
 def _taken_apart(value: Any, arrays: dict[str, NumpyArray]) -> Any:

@@ -50,7 +50,8 @@ def train(
     """Return parameters trained under an estimator, and the log of how that went. A model is not written into.
 
     Optimiser, order of the batches, start and seeds are the same for every estimator and backend: runs differ by what
-    is asked to differ. Two runs at one step size compare step sizes more than estimators: see `limit` of the result.
+    is asked to differ. Two runs at one step size compare step sizes more than estimators: see `limit` of the result. A
+    function that draws random numbers itself (dropout) draws from its framework's generator, which the caller seeds.
 
     Parameters
     ----------

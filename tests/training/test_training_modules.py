@@ -1,0 +1,108 @@
+"""A user's own module trains under exact and black-box estimators, and is not written into."""
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradest
+from gradest.training import Adam, Budget, TrainingState, Weights
+
+torch = pytest.importorskip("torch", reason="pip install 'gradest[torch]'")
+IRIS = gradest.datasets.load("iris")
+WEIGHTS = Weights(jvp=2.0, vjp=3.0)
+
+
+def case() -> Any:
+    """Return a network with batch normalisation and dropout, in training mode, and the data of iris."""
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8), torch.nn.ReLU(), torch.nn.Dropout(0.1), torch.nn.Linear(8, 3)
+    )
+    x = torch.tensor(IRIS.features - IRIS.features.mean(axis=0), dtype=torch.float32)
+
+    def loss(model: Any, x: Any, y: Any) -> Any:
+        return torch.nn.functional.cross_entropy(model(x), y)
+
+    return gradest.Case(loss, network, (x, torch.tensor(IRIS.labels)))
+
+
+def batches(found: Any) -> Any:
+    x, y = found.args
+    return [(x[rows], y[rows]) for rows in torch.arange(150).reshape(3, 50).T.reshape(5, 30)]
+
+
+def evaluated(network: Any, found: Any, params: Any) -> float:
+    """Return the loss of the whole in evaluation mode, with the running means that the network has by itself."""
+    network.eval()
+    with torch.no_grad():
+        value = torch.func.functional_call(network, params, found.args[0])
+        return float(torch.nn.functional.cross_entropy(value, found.args[1]))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "factor"),
+    [
+        ("reverse", 0.5),
+        (gradest.get_estimator("spsa", num_samples=20, sigma=0.05), 0.85),
+        (gradest.get_estimator("es-low-rank", num_samples=20, sigma=0.05), 0.85),
+    ],
+    ids=["reverse", "spsa", "es-low-rank"],
+)
+def test_a_module_with_dropout_and_batch_normalisation_trains(estimator: Any, factor: float) -> None:
+    """The loss in evaluation mode falls; `after_step` is where the running means are brought up to date."""
+    found = case()
+    network, before = found.params, {name: x.clone() for name, x in found.params.state_dict().items()}
+    start = {name: x.detach().clone() for name, x in network.named_parameters()}
+    twin = case().params  # what is given running means; the network that is trained is left alone
+
+    def forward(step: int, params: Any) -> None:
+        twin.train()
+        with torch.no_grad():
+            torch.func.functional_call(twin, {**params, **dict(twin.named_buffers())}, batches(found)[step % 5][0])
+
+    result = gradest.train(found, estimator, Adam(step_size=0.05), batches=batches(found), budget=Budget(epochs=8),
+                           weights=WEIGHTS, after_step=forward)  # fmt: skip
+    for name, x in network.state_dict().items():
+        assert torch.equal(x, before[name]), name
+    assert network.training
+    assert set(result.params) == set(start)
+    assert int(twin[1].num_batches_tracked) == 40
+    assert not torch.equal(twin[1].running_mean, before["1.running_mean"])
+    assert evaluated(twin, found, result.params) < factor * evaluated(twin, found, start)
+
+
+def test_a_run_with_dropout_that_goes_on_draws_what_it_would_have_drawn() -> None:
+    states: list[bytes] = []
+
+    def trained(**given: Any) -> Any:
+        found = case()  # which seeds PyTorch's generator
+        return gradest.train(found, "reverse", batches=batches(found), budget=Budget(steps=9), log_every=3,
+                             weights=WEIGHTS, **given)  # fmt: skip
+
+    whole = trained(on_state=lambda state: states.append(state.to_bytes()))
+    again = trained(state=TrainingState.from_bytes(states[0]))
+    assert again.state.step == 9
+    assert all(torch.equal(x, again.params[name]) for name, x in whole.params.items())
+    assert [record.loss for record in again.records] == [record.loss for record in whole.records]
+
+
+@pytest.mark.filterwarnings("ignore:Please import:DeprecationWarning")  # MXNet's own, of SciPy's old names
+@pytest.mark.skipif(find_spec("mxnet") is None, reason="MXNet is not installed (it needs NumPy 1)")
+def test_a_gluon_block_trains_and_is_left_alone() -> None:
+    gradest.get_backend("mxnet")  # MXNet is imported by the backend, or not at all
+    mx: Any = import_module("gradest_mxnet.framework").mx
+    mx.random.seed(0)
+    network = mx.gluon.nn.Dense(3)
+    network.initialize()
+    x, y = mx.nd.array(IRIS.features - IRIS.features.mean(axis=0)), mx.nd.array(IRIS.labels)
+    network(x)
+    before = network.weight.data().asnumpy()
+    entropy = mx.gluon.loss.SoftmaxCrossEntropyLoss()
+    made = gradest.Case(lambda block, x, y: entropy(block(x), y).mean(), network, (x, y))
+    for estimator in ("reverse", gradest.get_estimator("es", num_samples=10, sigma=0.05)):
+        found = gradest.train(made, estimator, "nesterov", budget=Budget(steps=15), weights=WEIGHTS)
+        assert found.records[-1].loss < 0.6 * found.records[0].loss
+    assert np.array_equal(network.weight.data().asnumpy(), before)
