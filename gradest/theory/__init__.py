@@ -8,8 +8,8 @@ Estimators state `relative_mse_es`, `predict_shaped`, `predict_forward_gradient`
 `predict_node_perturbation`, `predict_residual_feedback` and `predict_momentum_guided`. Called by no estimator, and here
 for whoever plans a run: `relative_mse_minibatch` (a noisy batch), `evaluation_noise_mse` (a noisy loss),
 `optimal_shrinkage` (how much to shorten an estimate), `approximate_cosine` and `expected_squared_cosine`,
-`shaping_scale` and `shaping_relative_variance` (length and scatter of a shaped estimate), `relative_mse_bounds` (how far
-a measured error may lie from a predicted one), `gaussian_bias` and `spsa_bias` (of a known third derivative).
+`shaping_scale` and `shaping_relative_variance` (length and scatter of a shaped estimate), `relative_mse_bounds` (how
+far a measured error may lie from a predicted one), `gaussian_bias` and `spsa_bias` (of a known third derivative).
 """
 
 from gradest.directions.laws import DISTRIBUTIONS
