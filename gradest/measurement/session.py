@@ -190,7 +190,8 @@ class Session:
 
         Each estimate of a session is the first of a run.
         """
-        return self._estimate.state_bytes
+        size: int = self._estimate.state_bytes
+        return size
 
     def call(self, seed: int) -> Estimate:
         """Return one estimate; a deterministic estimator is given no randomness."""

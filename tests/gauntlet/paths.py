@@ -29,6 +29,7 @@ PATH_OF: dict[str, str] = {
     "complex-step": "complex-step",
     "es-low-rank": "low-rank",
     **dict.fromkeys(("es", "es-forward", "es-vanilla", "es-leave-one-out", "spsa", "guided-es"), "full"),
+    **dict.fromkeys(("momentum-guided-es", "residual-feedback"), "full"),
     **dict.fromkeys(("es-orthogonal", "es-sphere", "es-coordinates"), "full"),
 }
 """The path that each registered name takes, which says what to expect of it."""
@@ -76,6 +77,8 @@ def estimator(name: str, loss: Loss, dtype: str, asked: Any) -> gradest.Estimato
         options["num_samples"] = NUM_SAMPLES
     if hasattr(found, "sigma"):
         options["sigma"] = loss.sigma or _SIGMA.get(dtype, 0.25)
+    if name == "node-perturbation":
+        options["weighting"] = "joint"  # the losses of this table are known as a whole, and so are their replays
     if name == "guided-es":
         with asked.scope():
             options["guides"] = [_guide(asked)]

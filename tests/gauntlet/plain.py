@@ -29,11 +29,13 @@ def gradient_of(name: str, estimator: gradest.Estimator, asked: Asked) -> list[n
     return asked.gradient_at(asked.leaves()) if replay is None else replay(estimator, asked)
 
 
-def directions(estimator: Any, asked: Asked, shapes: Sequence[tuple[int, ...]], law: str | None = None) -> list[Noise]:
+def directions(
+    estimator: Any, asked: Asked, shapes: Sequence[tuple[int, ...]], law: str | None = None, *, key: Any = None
+) -> list[Noise]:
     """Return the directions of an estimate, in float64, products of factors multiplied out."""
     layout = gradest.Layout(tuple(f"p{k}" for k in range(len(shapes))), tuple(shapes))
     drawn = Directions(
-        root_key(SEED),
+        key or root_key(SEED),
         layout,
         law or estimator.distribution,
         num_samples=estimator.num_samples,
@@ -147,6 +149,21 @@ def guided(estimator: Any, asked: Asked) -> list[np.ndarray]:
     return [scale * g for g in _along(estimator, asked, leaves, noise)]
 
 
+def momentum_guided(estimator: Any, asked: Asked) -> list[np.ndarray]:
+    """A first estimate, which has no momentum: antithetic ES."""
+    leaves = asked.leaves()
+    return _along(estimator, asked, leaves, directions(estimator, asked, [x.shape for x in leaves], law="normal"))
+
+
+def residual_feedback(estimator: Any, asked: Asked) -> list[np.ndarray]:
+    """A first estimate: values less those along other directions, of a key of their own."""
+    leaves = asked.leaves()
+    shapes, radius = [x.shape for x in leaves], estimator.sigma
+    noise, other = (directions(estimator, asked, shapes, key=key) for key in (None, root_key((*root_key(SEED), 1))))
+    values, last = (np.array([asked.value_at(moved(leaves, v, radius)) for v in each]) for each in (noise, other))
+    return weighted(noise, (values - last) / radius / len(noise))
+
+
 def _values(leaf: Any, asked: Asked) -> np.ndarray:
     return leaf.asnumpy() if hasattr(leaf, "asnumpy") else asked.on.numpy(leaf)
 
@@ -197,6 +214,8 @@ _REPLAYS: dict[str, Callable[[Any, Asked], list[np.ndarray]]] = {
     "forward-gradient": forward_gradient,
     "smoothed": smoothed,
     "guided-es": guided,
+    "momentum-guided-es": momentum_guided,
+    "residual-feedback": residual_feedback,
     "node-perturbation": node_perturbation,
     "es-row-space": row_space,
     "null": nothing,
