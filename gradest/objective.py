@@ -18,11 +18,12 @@ from gradest.engines import choose_engine
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.evaluations import Evaluations
 from gradest.form import Form
-from gradest.operations import Array, Data, Operations, Text
+from gradest.operations import Array, Data, Text
 from gradest.problem import Problem
 from gradest.problem_data import ProblemData
 from gradest.refusals import MODES, has_no_derivative, usable_estimators
 from gradest.tree import Tree
+from gradest.weighted_losses import weighted_function, weighted_text, with_weights
 
 
 class Objective(Evaluations):
@@ -290,8 +291,6 @@ class Objective(Evaluations):
     def prepare_weighted_gradient(self) -> Callable[[Leaves, Array], Leaves]:
         """Return `(leaves, weights (B,)) -> gradient leaves` of `sum_b weights_b l_b`, by reverse mode; counts a VJP.
 
-        One-hot weights give the gradient of one example.
-
         Raises
         ------
         UnsupportedError
@@ -299,20 +298,17 @@ class Objective(Evaluations):
         """
         self.require_losses("the gradient of a weighted loss")
         text, ops, user = self.losses_text, self.ops, self._user
-        if self.choose_engine("auto", "value_and_gradient") == "gradest":
-            assert text is not None
-            weighted = partial(_weighted_text, text)
-            pull = self.backend.compile(lambda leaves, data: value_and_gradient(weighted, ops, leaves, data))
+        if self.choose_engine("auto", "value_and_gradient") == "gradest" and text is not None:
+            pull = self.backend.compile(partial(value_and_gradient, partial(weighted_text, text), ops))
         elif text is not None:
-            pull = self.backend.value_and_gradient(self.backend.compile_loss(partial(_weighted_text, text, ops)))
+            pull = self.backend.value_and_gradient(self.backend.compile_loss(partial(weighted_text, text, ops)))
         else:
             assert user is not None
-            pull = self.backend.value_and_gradient(lambda leaves, data: (user.losses(leaves, data[1:]) * data[0]).sum())
+            pull = self.backend.value_and_gradient(partial(weighted_function, user.losses))
 
         def gradient(leaves: Leaves, weights: Array) -> Leaves:
             self._counts.add(VJPS, 1)
-            data = {WEIGHTS: weights, **self.data} if isinstance(self.data, dict) else (weights, *self.data)
-            found: Leaves = pull(leaves, data)[1]
+            found: Leaves = pull(leaves, with_weights(self.data, weights))[1]
             return found
 
         return self.scoped(gradient)
@@ -394,16 +390,6 @@ class Objective(Evaluations):
             instead = "engine='native'" if transformation in self.backend.native else None
             self.require_text(f"engine='gradest' ({MODES[transformation]})", instead=instead)
         return chosen
-
-
-WEIGHTS = "weights of examples"
-"""The name that the weights of a weighted loss have among a problem's data."""
-
-
-def _weighted_text(text: Text, ops: Operations, leaves: Leaves, data: Data) -> Array:
-    given = dict(data)
-    weights = given.pop(WEIGHTS)
-    return ops.sum(text(ops, leaves, given) * weights, axis=-1)
 
 
 def _bound_again(backend: Backend, dtype: str, content: bytes) -> Objective:

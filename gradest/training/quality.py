@@ -13,7 +13,8 @@ from gradest.errors import InvalidInputError, NonFiniteError, UnsupportedError
 from gradest.estimator import Estimator
 from gradest.measurement.accuracy import accuracy_of_replicates, compare_gradients
 from gradest.measurement.prediction import predicted_error
-from gradest.measurement.reference import Reference, reference_gradient
+from gradest.measurement.reference import reference_gradient
+from gradest.measurement.reference_record import Reference
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
 from gradest.training.records import Quality

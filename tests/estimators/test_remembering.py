@@ -20,7 +20,7 @@ FALSE_ALARM = 1e-5
 REPLICATES = 1000
 BACKENDS = ["numpy", "jax", "torch", "mxnet"]
 BOTH: list[Any] = [ResidualFeedback(num_samples=6), MomentumGuidedES(num_samples=6)]
-QUADRATIC = gradest.get_problem("quadratic", size=6, condition=10.0)
+QUADRATIC: Any = gradest.get_problem("quadratic", size=6, condition=10.0)
 LINEAR = gradest.get_problem("quadratic", size=6, condition=0)
 
 
@@ -63,6 +63,7 @@ def test_residual_feedback_errs_as_predicted_where_the_parameters_stay(state: st
     assert is_as_predicted(squares, value)
     pairs = (6 + 1) / 3
     without_curvature = estimator.predict(Situation(objective.layout, gradient)).relative_mse
+    assert value is not None
     assert not any(is_as_predicted(squares, mutant) for mutant in (pairs, without_curvature, value / 3, 3 * value))
 
 
@@ -74,7 +75,7 @@ def test_a_step_of_the_parameters_adds_what_the_loss_changed_by() -> None:
     change = 0.4 * gradient @ gradient
     predicted = (2 * 6 + 1 + 6 * change**2 / sigma**2 / (gradient @ gradient)) / 3
     squares = errors(run, after_one(run), gradient, params=moved)
-    assert is_as_predicted(squares, predicted)
+    assert is_as_predicted(squares, float(predicted))
     assert not is_as_predicted(squares, (2 * 6 + 1) / 3)
 
 
