@@ -29,6 +29,7 @@ from gradest.errors import (
     NonFiniteWarning,
     PreparationMismatchError,
     StepTooSmallError,
+    StepWarning,
     UnknownNameError,
     UnsupportedError,
 )
@@ -113,6 +114,7 @@ __all__ = [
     "StatefulEstimator",
     "StatefulKernel",
     "StepTooSmallError",
+    "StepWarning",
     "Target",
     "UnknownNameError",
     "UnsupportedError",

@@ -79,6 +79,8 @@ class Estimator(TypedFields, ABC):
     family: ClassVar[str] = ""
     """What estimators of this class are called, whatever their hyper-parameters."""
     stochastic: ClassVar[bool] = False
+    random_step: ClassVar[bool] = False
+    """Whether a step length is all that `rng` decides: estimates scatter as its error does, and draw no directions."""
     composable: ClassVar[bool] = False
     """Whether JAX's own jit, vmap and grad can trace a call: it branches on no number, and gives the value too."""
 
@@ -321,7 +323,9 @@ def estimate_of(result: KernelResult, objective: Objective, cost: Cost, path: st
     """Return what a kernel found as a user gets it, in the structure of the parameters."""
     form = objective.form
     error = None if result.error is None else form.tree_of(result.error)
-    return Estimate(result.value, form.tree_of(result.gradient), cost, path, error, result.crossings, state_bytes)
+    return Estimate(
+        result.value, form.tree_of(result.gradient), cost, path, error, result.crossings, state_bytes, result.status
+    )
 
 
 def get_estimator(name: str, **hyperparameters: Any) -> Estimator:
