@@ -140,7 +140,8 @@ class QuotientSweep:
                 _show(objective, quotients, seen)
                 gradient.add(chunk, slopes)
                 if doubts is not None and rule.lower is not None:
-                    doubts.add(chunk, rule, slopes, _weighted(rule.lower, of.values), of)
+                    with np.errstate(all="ignore"):  # what is not finite is doubtful, and was counted above
+                        doubts.add(chunk, rule, slopes, _weighted(rule.lower, of.values), of)
                 if not values:
                     values.append(quotients[0].value)
 
