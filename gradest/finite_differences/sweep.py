@@ -274,10 +274,10 @@ class QuotientSweep:
         step, noise = self._step(objective, points, units, rng)
         steps = steps_of(points, step, self.step_mode, self.scale)
         if bends is not None:
-            steps = shortened(points, steps, step, bends)
+            steps = shortened(points, steps, step, bends, dtypes)
         if self.differences == "plain":
             if len(self.rule.multiples) > 1:
-                steps = whole_multiples(points, steps, self.rule.multiples)
+                steps = whole_multiples(points, steps, self.rule.multiples, dtypes)
             require_visible(objective.layout, points, steps, min(self.rule.multiples), dtypes)
         return self._moves(objective, points, steps), steps, noise
 
