@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from gradest.dtypes import spacing as spacing_of
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
 
@@ -62,7 +63,7 @@ def bending_lengths(objective: Objective, points: Sequence[Floats], reaches: Seq
             flat, (reach, share) = x.reshape(-1), reaches[block]
             places = np.argsort(-np.abs(flat), kind="stable")[: min(_EACH, probes)]
             for place in places:
-                spacing = float(np.spacing(np.abs(flat[place])))
+                spacing = float(spacing_of(flat[place], objective.dtypes[block]))
                 along = _length(lambda t, b=block, p=int(place): loss(b, p, t), float(reach[place]), spacing, objective)  # type: ignore[misc]
                 if along * _SHARPER * float(share[place]) < float(reach[place]):
                     lengths[block][place], found = along, True
@@ -124,7 +125,10 @@ def _reference(
         slope, other, lost = quotient(short)
         if not math.isfinite(slope):
             return None
-        shorter = max(1e3 * lost * short / max(abs(slope), other, lost), 32 * spacing)
+        size = max(abs(slope), other, lost)
+        if size == 0:  # level: nothing bends
+            return None
+        shorter = max(1e3 * lost * short / size, 32 * spacing)
         if shorter > 0.5 * short:
             return short, slope, other, lost
         short = shorter

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.dtypes import epsilon, rounded
+from gradest.dtypes import epsilon, rounded, spacing
 from gradest.errors import InvalidInputError, StepTooSmallError
 from gradest.layout import Layout
 from gradest.operations import NumpyArray
@@ -57,15 +57,15 @@ def _scale(x: Floats, mode: str, typical: float) -> Floats:
 
 
 def whole_multiples(
-    leaves: Sequence[Floats], steps: Sequence[Floats], multiples: Sequence[float]
+    leaves: Sequence[Floats], steps: Sequence[Floats], multiples: Sequence[float], dtypes: Sequence[str]
 ) -> tuple[Floats, ...]:
     """Return steps whose multiples are distances that the dtype has too, where they are long enough to be.
 
     The weights of a rule suppose equal spacing; a spacing off by a part d leaves 2 d of the terms that they cancel.
     """
     found = []
-    for leaf, step in zip(leaves, steps, strict=True):
-        unit = np.spacing(np.abs(leaf.reshape(-1)) + max(multiples) * step) / min(1.0, *multiples)
+    for leaf, step, dtype in zip(leaves, steps, dtypes, strict=True):
+        unit = spacing(np.abs(leaf.reshape(-1)) + max(multiples) * step, dtype) / min(1.0, *multiples)
         even = np.rint(step / unit) * unit
         found.append(np.where(np.isfinite(even) & (even >= 2 * unit), even, step).astype(leaf.dtype))
     return tuple(found)
@@ -75,12 +75,12 @@ _VISIBLE = 8  # in spacings of a parameter: what a shortened step keeps, so that
 
 
 def shortened(
-    leaves: Sequence[Floats], steps: Sequence[Floats], step: float, lengths: Sequence[Floats]
+    leaves: Sequence[Floats], steps: Sequence[Floats], step: float, lengths: Sequence[Floats], dtypes: Sequence[str]
 ) -> tuple[Floats, ...]:
     """Return steps that are `step` times the length on which the loss bends, where that is less than presumed."""
     found = []
-    for leaf, planned, length in zip(leaves, steps, lengths, strict=True):
-        least = np.minimum(planned, _VISIBLE * np.spacing(np.abs(leaf.reshape(-1))))
+    for leaf, planned, length, dtype in zip(leaves, steps, lengths, dtypes, strict=True):
+        least = np.minimum(planned, _VISIBLE * spacing(leaf.reshape(-1), dtype))
         found.append(np.maximum(np.minimum(planned, step * length), least).astype(leaf.dtype))
     return tuple(found)
 

@@ -140,7 +140,8 @@ class QuotientSweep:
                 _show(objective, quotients, seen)
                 gradient.add(chunk, slopes)
                 if doubts is not None and rule.lower is not None:
-                    doubts.add(chunk, rule, slopes, _weighted(rule.lower, of.values), of)
+                    with np.errstate(all="ignore"):  # what is not finite is doubtful, and was counted above
+                        doubts.add(chunk, rule, slopes, _weighted(rule.lower, of.values), of)
                 if not values:
                     values.append(quotients[0].value)
 
@@ -273,10 +274,10 @@ class QuotientSweep:
         step, noise = self._step(objective, points, units, rng)
         steps = steps_of(points, step, self.step_mode, self.scale)
         if bends is not None:
-            steps = shortened(points, steps, step, bends)
+            steps = shortened(points, steps, step, bends, dtypes)
         if self.differences == "plain":
             if len(self.rule.multiples) > 1:
-                steps = whole_multiples(points, steps, self.rule.multiples)
+                steps = whole_multiples(points, steps, self.rule.multiples, dtypes)
             require_visible(objective.layout, points, steps, min(self.rule.multiples), dtypes)
         return self._moves(objective, points, steps), steps, noise
 
