@@ -53,7 +53,7 @@ def noise_level(values: Floats) -> float | None:
     return None
 
 
-def _highest(values: Floats) -> float:
+def highest_level(values: Floats) -> float:
     """Return the noise that would account for the last difference of values: no less than there is."""
     order = values.size - 1
     last = float(np.abs(np.diff(np.asarray(values, dtype=np.result_type(np.float64, values.dtype)), order)).max())
@@ -97,7 +97,7 @@ def measure_noise(objective: Objective, points: Sequence[Floats], units: Sequenc
     if losses.min() == losses.max():
         return own_rounding
     level = noise_level(losses)
-    if level is None and _highest(losses) <= _ABOVE_ROUNDING * assumed:
+    if level is None and highest_level(losses) <= _ABOVE_ROUNDING * assumed:
         return max(assumed, own_rounding)  # what is left of the function in its last difference leaves no room for more
     if level is None:
         warn_user(

@@ -20,7 +20,7 @@ from gradest.errors import InvalidInputError, unknown_name
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel
 from gradest.evaluation import ValuesSeen, warn_if_whole
-from gradest.finite_differences.bending import bending_lengths
+from gradest.finite_differences.bending import Surroundings, look_around
 from gradest.finite_differences.crossings import KINKS, Crossings, prepare_crossings, warn_of_crossings
 from gradest.finite_differences.displaced_losses import (
     DisplacedLosses,
@@ -121,10 +121,10 @@ class QuotientSweep:
         evaluate, path = self._prepare_evaluation(objective, fixed)
         value_of = objective.prepare_value()
         scale = layout.num_parameters / self.num_coordinates(layout) if sampled else 1.0
-        bends = self._bending(objective)
+        around = self._look_around(objective)
 
         def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
-            moves, steps, noise = self._displacements(objective, leaves, rng, bends)
+            moves, steps, noise = self._displacements(objective, leaves, rng, around)
             plan = self._draw(layout, rng) if sampled else fixed
             drawn = plan if sampled else None
             crossings = None if look is None else self._crossings(layout, look, leaves, moves, drawn)
@@ -136,7 +136,7 @@ class QuotientSweep:
             seen = ValuesSeen()
 
             def finish(chunk: Chunk, quotients: Sequence[_Quotient]) -> None:
-                slopes, of = self._combine(objective, chunk, quotients, at, steps, noise)
+                slopes, of = self._combine(objective, chunk, quotients, at, steps, noise, around)
                 _show(objective, quotients, seen)
                 gradient.add(chunk, slopes)
                 if doubts is not None and rule.lower is not None:
@@ -160,7 +160,7 @@ class QuotientSweep:
         """
         look = prepare_crossings(objective)
         self._check_coordinates(objective.layout)
-        moves, *_ = self._displacements(objective, leaves, rng, self._bending(objective))
+        moves, *_ = self._displacements(objective, leaves, rng, self._look_around(objective))
         return look(leaves, self._dense_plan(objective.layout), [move for sides in moves for move in sides])
 
     # -- internals ----------------------------------------------------------------------------------------
@@ -224,16 +224,15 @@ class QuotientSweep:
         warn_if_whole(objective.first_look)
         return found
 
-    def _bending(self, objective: Objective) -> list[Floats] | None:
-        """Return on what lengths the loss bends at the start point, where steps are automatic and it may be asked."""
-        if not isinstance(self.step, str) or self.differences == "exact" or not objective.verifies:
+    def _look_around(self, objective: Objective) -> Surroundings | None:
+        """Return what is seen of the loss about the start point, where steps or errors ask and it may be evaluated."""
+        unasked = not isinstance(self.step, str) and self.rule.lower is None
+        if unasked or self.differences == "exact" or not objective.verifies:
             return None
         points = _points(objective, objective.start)
-        error = max(*map(epsilon, objective.dtypes), objective.value_epsilon)
-        step = self._automatic(error)
-        steps = steps_of(points, 1.0, self.step_mode, self.scale)
-        reaches = [np.stack([max(self.rule.multiples) * step * size, size * 0 + step]) for size in steps]
-        found: list[Floats] | None = objective.scoped(bending_lengths)(objective, points, reaches)
+        step = self._automatic(max(*map(epsilon, objective.dtypes), objective.value_epsilon))
+        units, reach = steps_of(points, 1.0, self.step_mode, self.scale), max(self.rule.multiples) * step
+        found: Surroundings = objective.scoped(look_around)(objective, points, units, reach=reach, share=step)
         return found
 
     def _automatic(self, error: float) -> float:
@@ -256,7 +255,7 @@ class QuotientSweep:
         return self._automatic(max(spacing, objective.value_epsilon)), 0.0
 
     def _displacements(
-        self, objective: Objective, leaves: Leaves, rng: Rng, bends: Sequence[Floats] | None
+        self, objective: Objective, leaves: Leaves, rng: Rng, around: Surroundings | None
     ) -> tuple[list[tuple[Displacement, ...]], tuple[Floats, ...], float]:
         """Return the displacements of each quotient, the steps, and the noise where it was measured.
 
@@ -267,6 +266,7 @@ class QuotientSweep:
         """
         dtypes, points = objective.dtypes, _points(objective, leaves)
         units = steps_of(points, 1.0, self.step_mode, self.scale)
+        bends = None if around is None or not isinstance(self.step, str) else around.lengths
         if bends is not None:
             units = tuple(
                 np.minimum(unit, length).astype(unit.dtype) for unit, length in zip(units, bends, strict=True)
@@ -304,6 +304,7 @@ class QuotientSweep:
         before: Floats | float,
         steps: Sequence[Floats],
         noise: float,
+        around: Surroundings | None,
     ) -> tuple[Floats, Quotients]:
         """Return a chunk's weighted sums of quotients, computed in float64 or wider on the host, and what they are of.
 
@@ -317,14 +318,16 @@ class QuotientSweep:
             if lower is not None and not self.rule.side:
                 gaps = [quotient.gap(objective, 0.0 if exact else before) for quotient in quotients]
         if lower is not None:
-            noise = max(noise, self._noise(objective, quotients))
+            noise = max(noise, self._noise(objective, quotients, around))
         return slopes, Quotients(values, gaps, noise, steps[chunk.block][chunk.positions].astype(np.float64))
 
-    def _noise(self, objective: Objective, quotients: Sequence["_Quotient"]) -> float:
+    def _noise(
+        self, objective: Objective, quotients: Sequence["_Quotient"], around: Surroundings | None
+    ) -> float:
         """Return how far one loss (or exact difference) may be off: a spacing of the dtype, or noise that was seen."""
         size = max(float(np.abs(_wide(objective, losses)).max()) for q in quotients for losses in q.losses)
         seen = 0.0 if objective.first_look is None else 3.0 * objective.first_look.noise
-        return max(objective.value_epsilon * size, seen)
+        return max(objective.value_epsilon * size, seen, 0.0 if around is None else around.noise(size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -347,9 +350,9 @@ class _Quotient:
         return quotient
 
     def gap(self, objective: Objective, before: Floats | float) -> Floats:
-        """Return how far the slopes of the two sides of the point are apart, `(K,)`."""
+        """Return by how much the slope ahead of the point is larger than the one behind, `(K,)`."""
         ahead, behind = (_wide(objective, losses) for losses in self.losses)
-        found: Floats = np.abs(ahead - 2 * before + behind) / (self.distance.astype(ahead.dtype) / 2)
+        found: Floats = (ahead - 2 * before + behind) / (self.distance.astype(ahead.dtype) / 2)
         return found
 
 
