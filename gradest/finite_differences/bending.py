@@ -29,6 +29,8 @@ _EACH = 8  # entries of a block, all of which are looked at in a small one
 
 _MOVED = 64  # entries of the line at most: each moves by less the more there are
 
+_FEW = 8  # entries that move together as far as each would alone
+
 _SHORTER = 4.236  # no whole number: multiples of a period would look alike at every length
 
 _SHARPER = 8.0  # how many times shorter than presumed the length must be for steps to follow it
@@ -159,7 +161,7 @@ def _line(
         moved.append(reach * line)
         spacings.append(spacing_of((flat + 2 * reach * unit).astype(x.dtype), dtype).astype(np.float64))
     count = sum(int(np.count_nonzero(line)) for line in moved)
-    moved = [line / math.sqrt(count) for line in moved]
+    moved = [line / math.sqrt(max(1.0, count / _FEW)) for line in moved]
     visible = min(
         float(np.min(np.abs(line[line != 0]) / apart[line != 0], initial=np.inf))
         for line, apart in zip(moved, spacings, strict=True)

@@ -26,6 +26,8 @@ _ROUNDINGS = 5.0  # units of a loss's spacing that each evaluation is allowed: w
 
 _CAUTION = 4.0  # times what the terms of the series that are known make of the next one
 
+_ROUNDED = 0.25  # the share of rounding in an error from which on it accounts for the error
+
 _DOUBTFUL = 0.5  # the share of an entry from which on its error makes it doubtful
 
 _MATERIAL = 0.1  # of the slope: less than that, terms that grow leave a rule's estimate what it is
@@ -81,7 +83,8 @@ def estimated_error(
             # The slope at a kink lies between those of the two sides, as it does where the loss curves one way.
             sides = sum(abs(float(w)) * np.abs(g) / 2 for w, g in zip(rule.weights, of.gaps, strict=True))
             truncation = np.where(grows, np.fmax(truncation, np.fmax(span + apart, sides)), truncation)
-            status[grows] = Status.TOO_LONG
+            # Noise makes terms that grow too; where it may be what they are made of, it is judged by its share.
+            status[grows & (truncation > rounding / _ROUNDED)] = Status.TOO_LONG
             status[_kinked(rule, of, slopes)] = Status.KINK
     error = truncation + rounding
     status[~np.isfinite(error)] = Status.NOT_FINITE
@@ -175,7 +178,7 @@ def judged(
     # An exact zero is no rounding of anything: nothing changed.
     doubtful = (error > _DOUBTFUL * size) & (status == Status.RELIABLE) & (gradient != 0)
     found = status.copy()
-    found[doubtful] = np.where(rounding[doubtful] > 0.5 * error[doubtful], Status.ROUNDING, Status.TOO_LONG)
+    found[doubtful] = np.where(rounding[doubtful] > _ROUNDED * error[doubtful], Status.ROUNDING, Status.TOO_LONG)
     return found
 
 

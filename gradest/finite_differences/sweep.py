@@ -321,9 +321,7 @@ class QuotientSweep:
             noise = max(noise, self._noise(objective, quotients, around))
         return slopes, Quotients(values, gaps, noise, steps[chunk.block][chunk.positions].astype(np.float64))
 
-    def _noise(
-        self, objective: Objective, quotients: Sequence["_Quotient"], around: Surroundings | None
-    ) -> float:
+    def _noise(self, objective: Objective, quotients: Sequence["_Quotient"], around: Surroundings | None) -> float:
         """Return how far one loss (or exact difference) may be off: a spacing of the dtype, or noise that was seen."""
         size = max(float(np.abs(_wide(objective, losses)).max()) for q in quotients for losses in q.losses)
         seen = 0.0 if objective.first_look is None else 3.0 * objective.first_look.noise
