@@ -15,7 +15,7 @@ PIP := -m pip --disable-pip-version-check install --quiet
 PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 SUITE ?= quick
 
-.PHONY: help demo docs test test2 env env2 lint format types wheel bench bars gauntlet check-table system-libraries check clean
+.PHONY: help demo docs test test2 env env2 lint format types wheel bench bars gauntlet check-table coverage system-libraries check clean
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -64,6 +64,9 @@ check-table: $(ENV)/.stamp  ## false alarms of gradest.check on right gradients,
 
 gauntlet: $(ENV)/.stamp  ## every estimator on every loss of the gauntlet, about ten minutes: docs/gauntlet.md
 	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/gauntlet_table.py --workers $(WORKERS)
+
+coverage: $(ENV)/.stamp  ## how often the errors that differences state hold
+	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/difference_coverage.py
 
 check:  ## everything that is checked before a merge
 	.ci/run

@@ -29,6 +29,7 @@ from gradest.errors import (
     NonFiniteWarning,
     PreparationMismatchError,
     StepTooSmallError,
+    StepWarning,
     UnknownNameError,
     UnsupportedError,
 )
@@ -126,6 +127,7 @@ __all__ = [
     "StatefulEstimator",
     "StatefulKernel",
     "StepTooSmallError",
+    "StepWarning",
     "Target",
     "UnknownNameError",
     "UnsupportedError",

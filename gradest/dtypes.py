@@ -40,6 +40,20 @@ def as_floats(values: NDArray[Any], name: str) -> NDArray[Any]:
     return np.asarray(values, dtype=np.float32) if name == "bfloat16" else values
 
 
+def spacing(values: NDArray[Any], name: str) -> NDArray[Any]:
+    """Return the distance from each value to the next number of its dtype; those of bfloat16 are held in float32.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradest.dtypes import spacing
+    >>> spacing(np.ones(1, np.float32), "bfloat16").tolist(), spacing(np.ones(1), "float64").tolist()
+    ([0.0078125], [2.220446049250313e-16])
+    """
+    apart = np.spacing(np.abs(values))
+    return np.asarray(apart * np.float32(2.0**16) if name == "bfloat16" else apart)
+
+
 def rounded(values: NDArray[Any], name: str) -> NDArray[Any]:
     """Return values, rounded to the nearest numbers of bfloat16 where that is the dtype; ties go to even.
 

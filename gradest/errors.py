@@ -65,6 +65,10 @@ class KinkWarning(UserWarning):
     """Difference quotients mix the slopes of the two sides of a kink; the message says which and how many."""
 
 
+class StepWarning(UserWarning):
+    """The loss bends within the steps of differences; the message says for how many entries, and what to try."""
+
+
 class NonFiniteWarning(UserWarning):
     """Function values that an estimate is made from are NaN or infinite; the message has their number."""
 

@@ -44,6 +44,9 @@ class Estimate:
     each entry, in the gradient's structure, where it has one. `path` names how it was computed, such as
     "native", "gradest", "batched" or "structured". `crossings` says which entries are difference quotients across a
     kink, NumPy booleans `(P,)` in the order of the layout, where finite differences were asked to look for them.
+    `status` says of each entry of a difference that states its error whether that is to be relied on, and if not, why,
+    `(P,)` likewise: 0 reliable, 1 mostly rounding or noise, 2 the loss bends within the steps, 3 a kink, 4 not finite
+    (`gradest.finite_differences.statuses.Status`); None where the method has none.
     `state_bytes` is the memory of what a stateful estimator hands from this estimate to the next one; 0 for one that
     remembers nothing.
 
@@ -51,9 +54,9 @@ class Estimate:
     --------
     >>> import numpy as np, gradest
     >>> estimate = gradest.get_estimator("fd-richardson")(lambda x: (x * x).sum(), np.array([1.0, 2.0]))
-    >>> value, gradient = estimate  # value is None: this method does not evaluate at x itself
+    >>> value, gradient = estimate
     >>> gradient.round(6).tolist(), str(estimate.cost), bool(np.all(estimate.error < 1e-6))
-    ([2.0, 4.0], '12 values', True)
+    ([2.0, 4.0], '13 values', True)
     """
 
     value: Any
@@ -63,6 +66,7 @@ class Estimate:
     error: Any = None
     crossings: NDArray[np.bool_] | None = None
     state_bytes: int = 0
+    status: NDArray[np.int8] | None = None
 
     def __iter__(self) -> Any:
         """Unpack as `value, gradient = estimate`."""
@@ -87,3 +91,4 @@ class KernelResult(NamedTuple):
     error: Sequence[Any] | None = None
     crossings: NDArray[np.bool_] | None = None
     state_bytes: int = 0
+    status: NDArray[np.int8] | None = None

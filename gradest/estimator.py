@@ -82,6 +82,8 @@ class Estimator(TypedFields, ABC):
     stochastic: ClassVar[bool] = False
     reads_data: ClassVar[bool] = False
     """Whether what is prepared depends on the numbers of a problem's data: then it is prepared anew for each batch."""
+    random_step: ClassVar[bool] = False
+    """Whether a step length is all that `rng` decides: estimates scatter as its error does, and draw no directions."""
     composable: ClassVar[bool] = False
     """Whether JAX's own jit, vmap and grad can trace a call: it branches on no number, and gives the value too."""
 
@@ -335,7 +337,8 @@ def estimate_of(result: KernelResult, objective: Objective, cost: Cost, path: st
     form = objective.form
     error = None if result.error is None else form.tree_of(result.error)
     gradient = form.tree_of(result.gradient)
-    return Estimate(result.value, gradient, cost, path, error, result.crossings, result.state_bytes)
+    found = result.crossings, result.state_bytes, result.status
+    return Estimate(result.value, gradient, cost, path, error, *found)
 
 
 def get_estimator(name: str, **hyperparameters: Any) -> Estimator:

@@ -239,9 +239,9 @@ class Evaluations:
             return function
         backend, dtype = self.backend, self._widest
 
-        def run(*args: object) -> object:
+        def run(*args: object, **named: object) -> object:
             with backend.scope(dtype):  # type: ignore[union-attr]  # not None, as tested above
-                return function(*args)
+                return function(*args, **named)
 
         return run
 

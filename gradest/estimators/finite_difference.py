@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gradest.errors import InvalidInputError, unknown_name
 from gradest.finite_differences.coordinate_differences import CoordinateDifferences
-from gradest.finite_differences.rules import ONE_SIDED, central_rule
+from gradest.finite_differences.rules import ONE_SIDED, central_rule, with_error
 from gradest.finite_differences.sweep import QuotientSweep
 from gradest.refusals import IN_OPERATIONS
 from gradest.situation import Situation
@@ -24,10 +24,12 @@ class FiniteDifference(CoordinateDifferences):
         "forward" and "backward" have order 1; "central" has any even order 2k, 2 by default, from 2k points. From
         order 4 on, the estimate has an error estimate: its distance from order 2k - 2 on the same points.
     step
-        "auto" (from the dtype and the scheme), "noise" (from the loss's noise, measured by 9 further evaluations), or
-        a number.
+        "auto" (from the dtype and the scheme), "noise" (from the loss's noise, measured by 9 further evaluations on a
+        line that `rng` draws: the step, and nothing else, is random; Moré & Wild 2011, doi:10.1137/100786125), or
+        a number. Words are cut to the length on which the loss bends, where some evaluations at the start point, when
+        it is prepared and counted apart, show that to be far less than the size of the parameters.
     step_mode
-        What a step is relative to: "relative" takes step * max(1, |x|), "absolute" step itself, "block" step times
+        What a step is relative to: "relative" takes step * max(scale, |x|), "absolute" step * scale, "block" step times
         the root mean square of the parameter's block.
     coordinates
         Flat indices of those to differentiate, zeros elsewhere; or how many to draw without replacement, whose
@@ -46,13 +48,21 @@ class FiniteDifference(CoordinateDifferences):
         a `KinkWarning` with their number. Looking takes about as long as path "black-box" (losses written in
         operations). `kink_crossings` looks once, without an estimate.
 
+    scale
+        The typical size of a parameter, below which steps do not shrink with it (Dennis & Schnabel 1983,
+        doi:10.1137/1.9781611971200).
+    error
+        Whether rules of order 1 and 2 evaluate each entry over a longer step too, and state their error; from order 4
+        on it is stated anyway. `Estimate.status` says then which entries are mostly rounding, bend within their steps
+        or lie at a kink, and a warning is given where these are a tenth of the gradient or more.
+
     Examples
     --------
     >>> import numpy as np
     >>> from gradest.estimators import FiniteDifference
     >>> estimate = FiniteDifference(scheme="central", order=4)(lambda x: np.sin(x).sum(), np.array([0.0, 1.0]))
     >>> estimate.gradient.round(9).tolist(), str(estimate.cost)
-    ([1.0, 0.540302306], '8 values')
+    ([1.0, 0.540302306], '9 values')
     """
 
     family = "fd"
@@ -70,6 +80,8 @@ class FiniteDifference(CoordinateDifferences):
     differences: str = "plain"
     chunk_size: int | None = None
     kinks: str = "ignore"
+    scale: float = 1.0
+    error: bool = False
 
     def __post_init__(self) -> None:
         if self.scheme not in SCHEMES:
@@ -81,7 +93,8 @@ class FiniteDifference(CoordinateDifferences):
         self._check_combination()
         # A frozen dataclass is set up through `object`: coordinates as given may be a list or hold NumPy integers.
         object.__setattr__(self, "coordinates", _coordinates(self.coordinates))
-        object.__setattr__(self, "stochastic", isinstance(self.coordinates, int))
+        object.__setattr__(self, "stochastic", isinstance(self.coordinates, int) or self.step == "noise")
+        object.__setattr__(self, "random_step", self.step == "noise" and not isinstance(self.coordinates, int))
         self.sweep()  # refuses what a sweep cannot have, an order that central differences lack among it
 
     def _check_combination(self) -> None:
@@ -97,8 +110,9 @@ class FiniteDifference(CoordinateDifferences):
 
     def sweep(self) -> QuotientSweep:
         order = 2 if self.order is None else self.order
+        rule = central_rule(order) if self.scheme == "central" else ONE_SIDED[self.scheme]
         return QuotientSweep(
-            rule=central_rule(order) if self.scheme == "central" else ONE_SIDED[self.scheme],
+            rule=with_error(rule) if self.error else rule,
             step=self.step,
             step_mode=self.step_mode,
             path=self.path,
@@ -106,6 +120,7 @@ class FiniteDifference(CoordinateDifferences):
             coordinates=self.coordinates,
             chunk_size=self.chunk_size,
             kinks=self.kinks,
+            scale=self.scale,
         )
 
     @property
@@ -127,10 +142,13 @@ class FiniteDifference(CoordinateDifferences):
     @property
     def cost_formula(self) -> str:
         """In values; P is the number of coordinates."""
-        values = f"{self.order or 2} P values" if self.scheme == "central" else "P + 1 values"
+        displaced = (self.order or 2) if self.scheme == "central" else 1
+        displaced *= 2 if self.error and displaced <= 2 else 1  # a longer step beside each
+        at_point = self.differences == "plain" and (self.scheme != "central" or displaced > 2)
+        values = f"{displaced if displaced > 1 else ''} P{' + 1' if at_point else ''} values".strip()
+        values += ", + 9 to measure the noise" if self.step == "noise" else ""
         values += ", + 1 a chunk and point" if self.differences == "exact" else ""
-        points = (self.order or 2) if self.scheme == "central" else 1
-        return values + ("" if self.kinks == "ignore" else f", + {points} P + 1 to look for kinks")
+        return values + ("" if self.kinks == "ignore" else f", + {displaced} P + 1 to look for kinks")
 
     def predict(self, at: Situation) -> Prediction | None:
         if not isinstance(self.coordinates, int):

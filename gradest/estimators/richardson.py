@@ -12,15 +12,15 @@ from gradest.finite_differences.sweep import QuotientSweep
 class Richardson(CoordinateDifferences):
     """Extrapolates central differences at steps h, h/2, ..., h/2^(L-1) to step zero.
 
-    The error estimate, entry by entry, is the distance from the extrapolation without the longest step, which is
-    that one's truncation error and more than this one's, plus a bound on the rounding of the losses. It holds for
-    smooth losses; a kink within reach of a step escapes it, and `kinks="warn"` tells of those.
+    The error estimate, entry by entry, is made of the distance from the extrapolation without the longest step, which
+    is that one's truncation error and more than this one's, and a bound on the rounding of the losses. Where the slopes
+    of the two sides do not close as the step shrinks, it is all that the quotients span; `Estimate.status` says where.
 
     Attributes
     ----------
     levels
         L, 2 or more: the order is 2L. `(4 D(h/2) - D(h)) / 3` for L = 2.
-    step, step_mode, path, chunk_size, kinks
+    step, step_mode, path, chunk_size, kinks, scale
         As `FiniteDifference`; the step is the longest one.
 
     Examples
@@ -42,18 +42,21 @@ class Richardson(CoordinateDifferences):
     path: str = "auto"
     chunk_size: int | None = None
     kinks: str = "ignore"
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
         if isinstance(self.levels, bool) or not isinstance(self.levels, int) or self.levels < 2:
             raise InvalidInputError(
                 f"levels must be an integer of 2 or more; found {self.levels!r}; use scheme='central' for one level"
             )
+        object.__setattr__(self, "stochastic", self.step == "noise")  # in its step alone
+        object.__setattr__(self, "random_step", self.step == "noise")
         self.sweep()  # refuses a step, a mode or a path that a sweep cannot have
 
     @property
     def cost_formula(self) -> str:
         """In values; P is the number of coordinates."""
-        return "2 L P values" + ("" if self.kinks == "ignore" else ", + 2 L P + 1 to look for kinks")
+        return "2 L P + 1 values" + ("" if self.kinks == "ignore" else ", + 2 L P + 1 to look for kinks")
 
     def sweep(self) -> QuotientSweep:
         return QuotientSweep(
@@ -63,4 +66,5 @@ class Richardson(CoordinateDifferences):
             path=self.path,
             chunk_size=self.chunk_size,
             kinks=self.kinks,
+            scale=self.scale,
         )

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gradest.backend import Leaves
 from gradest.directions.keys import Rng
 from gradest.dtypes import epsilon
-from gradest.errors import InvalidInputError
+from gradest.errors import NoiseWarning, NonFiniteWarning
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
+from gradest.user_warnings import warn_user
 
 Floats = NumpyArray
 
@@ -23,6 +23,8 @@ EVALUATIONS = 9
 """How many losses one measurement takes: m + 1 points of a line, m = 8 as its authors recommend."""
 
 _AGREEMENT = 4.0  # Moré & Wild: levels that agree within this factor tell the noise
+
+_ABOVE_ROUNDING = 32.0  # units of the dtype's rounding: what a loss of some terms is off by
 
 _LEAST_SPACING = 4.0  # in eps: every entry of size one takes another value at each point of the line
 
@@ -51,26 +53,74 @@ def noise_level(values: Floats) -> float | None:
     return None
 
 
-def measure_noise(objective: Objective, leaves: Leaves, points: Sequence[Floats], rng: Rng = None) -> float:
-    """Measure the noise of the loss near `leaves`, and return its standard deviation; takes `EVALUATIONS` values.
+def highest_level(values: Floats) -> float:
+    """Return the noise that would account for the last difference of values: no less than there is."""
+    order = values.size - 1
+    last = float(np.abs(np.diff(np.asarray(values, dtype=np.result_type(np.float64, values.dtype)), order)).max())
+    return math.factorial(order) / math.sqrt(math.factorial(2 * order)) * last
 
-    The line runs along random signs, each entry spaced by `eps^(2/3) / sqrt(P)` (4 eps at least) times max(1, |x|):
+
+def measure_noise(objective: Objective, points: Sequence[Floats], units: Sequence[Floats], rng: Rng = None) -> float:
+    """Measure the noise of the loss near a point, and return its standard deviation; takes `EVALUATIONS` values.
+
+    The line runs along random signs, each entry spaced by `eps^(2/3) / sqrt(P)` times its unit, and by 4 eps at least:
     wide enough to change the rounding of every entry, so short that second differences of the smooth part lie
     below the noise. The result is never less than the rounding of the loss itself, `spacing / sqrt(12)`.
 
-    Raises
-    ------
-    InvalidInputError
-        The differences do not tell noise from function.
+    Parameters
+    ----------
+    points
+        Where, on the host, an array for each block.
+    units
+        The length on which the loss is presumed to bend along each entry, flat.
+
+    Warns
+    -----
+    NoiseWarning
+        The differences do not tell noise from function; the rounding of the dtype is returned.
+    NonFiniteWarning
+        Some of the values are NaN or infinite, so that nothing is measured, likewise.
     """
+    losses = _along_a_line(objective, points, units, rng)
+    assumed = objective.value_epsilon * float(np.abs(losses).max(initial=0.0, where=np.isfinite(losses)))
+    if not np.isfinite(losses).all():
+        warn_user(
+            f"step='noise' was asked for; {int((~np.isfinite(losses)).sum())} of {EVALUATIONS} values that would tell "
+            "it are NaN or infinite; the rounding of the dtype is taken for it; try a point further inside the region "
+            "where the loss is defined",
+            NonFiniteWarning,
+        )
+        return assumed or objective.value_epsilon
+    # Where all values agree no noise shows, yet each is rounded to the spacing there: a uniform error, whose standard
+    # deviation is its width over sqrt(12).
+    own_rounding = float(np.spacing(np.abs(losses).max())) / math.sqrt(12.0)
+    if losses.min() == losses.max():
+        return own_rounding
+    level = noise_level(losses)
+    if level is None and highest_level(losses) <= _ABOVE_ROUNDING * assumed:
+        return max(assumed, own_rounding)  # what is left of the function in its last difference leaves no room for more
+    if level is None:
+        warn_user(
+            f"step='noise' was asked for; {EVALUATIONS} values of the loss do not tell noise from function "
+            f"(they spread over {float(np.ptp(losses)):.3g}); the rounding of the dtype is taken for it; give step "
+            "as a number",
+            NoiseWarning,
+        )
+        return max(assumed, own_rounding)
+    return max(level, own_rounding)
+
+
+def _along_a_line(objective: Objective, points: Sequence[Floats], units: Sequence[Floats], rng: Rng) -> Floats:
+    """Return the losses at equally spaced points of a line that `rng` draws, `(EVALUATIONS,)`."""
     generator = np.random.default_rng(rng)
     lines = []
-    for x, dtype in zip(points, objective.dtypes, strict=True):
+    for x, unit, dtype in zip(points, units, objective.dtypes, strict=True):
         # Random signs move every entry and favour none; along an axis most of a loss would not be rounded anew.
         eps = epsilon(dtype)
-        spacing = max(eps ** (2 / 3) / math.sqrt(objective.layout.num_parameters), _LEAST_SPACING * eps)
+        spacing = eps ** (2 / 3) / math.sqrt(objective.layout.num_parameters)
+        lengths = np.maximum(spacing * unit.reshape(x.shape), _LEAST_SPACING * eps * np.maximum(1, np.abs(x)))
         signs = generator.integers(0, 2, x.shape) * 2 - 1
-        lines.append((signs * spacing * np.maximum(1, np.abs(x))).astype(x.dtype))
+        lines.append((signs * lengths).astype(x.dtype))
     value_of, backend = objective.prepare_value(), objective.backend
     values = []
     for place in range(EVALUATIONS):
@@ -80,16 +130,4 @@ def measure_noise(objective: Objective, leaves: Leaves, points: Sequence[Floats]
             for x, dtype in zip(moved, objective.dtypes, strict=True)
         )
         values.append(backend.numpy(value_of(at)).reshape(()))
-    losses = np.stack(values)
-    # Where all values agree no noise shows, yet each is rounded to the spacing there: a uniform error, whose standard
-    # deviation is its width over sqrt(12).
-    own_rounding = float(np.spacing(np.abs(losses).max())) / math.sqrt(12.0)
-    if losses.min() == losses.max():
-        return own_rounding
-    level = noise_level(losses)
-    if level is None:
-        raise InvalidInputError(
-            f"step='noise' was asked for; {EVALUATIONS} values of the loss do not tell noise from function "
-            f"(they spread over {float(np.ptp(losses)):.3g}); give step as a number, or use step='auto'"
-        )
-    return max(level, own_rounding)
+    return np.stack(values)

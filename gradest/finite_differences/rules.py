@@ -20,18 +20,20 @@ class QuotientRule:
 
     `D(h)` is `(f(x + h e) - f(x - h e)) / 2h` where `side` is 0, else `(f(x + side h e) - f(x)) / (side h)`.
     `lower` are the weights of a rule two orders lower on the same quotients: the distance of the two tells the
-    lower one's truncation error.
+    lower one's truncation error. `share` is what part of that distance is the error of the rule itself, where it is
+    known: with a `lower` of the same order over a longer step.
     """
 
     side: int
     multiples: tuple[float, ...]
     weights: tuple[Fraction, ...]
     lower: tuple[Fraction, ...] | None = None
+    share: float | None = None
 
     @property
     def order(self) -> int:
         """The power of the step in the truncation error."""
-        return 1 if self.side else 2 * len(self.multiples)
+        return 1 if self.side else 2 * sum(1 for w in self.weights if w)
 
     @property
     def truncation(self) -> float:
@@ -76,6 +78,24 @@ def central_rule(order: int) -> QuotientRule:
 ONE_SIDED = {
     scheme: QuotientRule(side, (1.0,), central_rule(2).weights) for scheme, side in (("forward", 1), ("backward", -1))
 }
+
+
+LONGER = 4.25
+"""How many times as long the step is that a rule without a lower one is held against: no multiple of a period."""
+
+_CAUTION = 4.0  # times what the leading term of the series makes of the distance
+
+
+def with_error(rule: QuotientRule) -> QuotientRule:
+    """Return a rule of one quotient with another beside it, over a longer step, that tells its truncation error.
+
+    `D(L h) - D(h) ~ (L^p - 1) C h^p` for order p. The estimate stays that of the short step.
+    """
+    if rule.lower is not None:
+        return rule
+    zero, one = Fraction(0), Fraction(1)
+    share = _CAUTION / (LONGER**rule.order - 1)
+    return QuotientRule(rule.side, (1.0, LONGER), (one, zero), (zero, one), share)
 
 
 def richardson_rule(levels: int) -> QuotientRule:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.dtypes import epsilon, rounded
+from gradest.dtypes import epsilon, rounded, spacing
 from gradest.errors import InvalidInputError, StepTooSmallError
 from gradest.layout import Layout
 from gradest.operations import NumpyArray
@@ -35,23 +35,54 @@ def automatic_step(error: float, *, order: int, truncation: float, amplification
     return float((amplification * error / (order * truncation * math.factorial(order))) ** (1 / (order + 1)))
 
 
-def steps_of(leaves: Sequence[Floats], step: float, mode: str) -> tuple[Floats, ...]:
+def steps_of(leaves: Sequence[Floats], step: float, mode: str, size: float = 1.0) -> tuple[Floats, ...]:
     """Return the step that each parameter should take, a flat array for each block in the block's dtype.
 
-    `displacement` makes them representable. mode "relative" takes `step * max(1, |x|)`, "absolute" takes `step`,
-    "block" takes `step` times the root mean square of the block (1 for a block of zeros).
+    `displacement` makes them representable. mode "relative" takes `step * max(size, |x|)`, "absolute" takes
+    `step * size`, "block" takes `step` times the root mean square of the block (`size` for a block of zeros).
+
+    Source: Dennis & Schnabel 1983, doi:10.1137/1.9781611971200, for the typical size of a parameter.
     """
-    return tuple((step * _scale(leaf.reshape(-1), mode)).astype(leaf.dtype) for leaf in leaves)
+    return tuple((step * _scale(leaf.reshape(-1), mode, size)).astype(leaf.dtype) for leaf in leaves)
 
 
-def _scale(x: Floats, mode: str) -> Floats:
+def _scale(x: Floats, mode: str, typical: float) -> Floats:
     if mode == "absolute":
-        return np.ones_like(x)
+        return np.full_like(x, typical)
     if mode == "relative":
-        return np.maximum(np.ones_like(x), np.abs(x))
+        return np.maximum(np.full_like(x, typical), np.abs(x))
     # Squares in float64: float32 squares overflow from 2e19 on and vanish below 4e-23.
     size = np.sqrt(np.mean(np.square(x, dtype=np.result_type(x.dtype, np.float64))))
-    return np.full_like(x, size if size > 0 else 1.0)
+    return np.full_like(x, size if size > 0 else typical)
+
+
+def whole_multiples(
+    leaves: Sequence[Floats], steps: Sequence[Floats], multiples: Sequence[float], dtypes: Sequence[str]
+) -> tuple[Floats, ...]:
+    """Return steps whose multiples are distances that the dtype has too, where they are long enough to be.
+
+    The weights of a rule suppose equal spacing; a spacing off by a part d leaves 2 d of the terms that they cancel.
+    """
+    found = []
+    for leaf, step, dtype in zip(leaves, steps, dtypes, strict=True):
+        unit = spacing(np.abs(leaf.reshape(-1)) + max(multiples) * step, dtype) / min(1.0, *multiples)
+        even = np.rint(step / unit) * unit
+        found.append(np.where(np.isfinite(even) & (even >= 2 * unit), even, step).astype(leaf.dtype))
+    return tuple(found)
+
+
+_VISIBLE = 8  # in spacings of a parameter: what a shortened step keeps, so that it is felt at every multiple
+
+
+def shortened(
+    leaves: Sequence[Floats], steps: Sequence[Floats], step: float, lengths: Sequence[Floats], dtypes: Sequence[str]
+) -> tuple[Floats, ...]:
+    """Return steps that are `step` times the length on which the loss bends, where that is less than presumed."""
+    found = []
+    for leaf, planned, length, dtype in zip(leaves, steps, lengths, dtypes, strict=True):
+        least = np.minimum(planned, _VISIBLE * spacing(leaf.reshape(-1), dtype))
+        found.append(np.maximum(np.minimum(planned, step * length), least).astype(leaf.dtype))
+    return tuple(found)
 
 
 def displacement(x: Floats, step: Floats, multiple: float, dtype: str) -> Floats:

@@ -4,6 +4,7 @@ One estimate runs: the steps (on the host, in the parameters' own dtypes), the d
 chunks ahead), the quotients (on the host, in float64 or wider). This module knows no estimator.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,6 +20,7 @@ from gradest.errors import InvalidInputError, unknown_name
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel
 from gradest.evaluation import ValuesSeen, warn_if_whole
+from gradest.finite_differences.bending import Surroundings, look_around
 from gradest.finite_differences.crossings import KINKS, Crossings, prepare_crossings, warn_of_crossings
 from gradest.finite_differences.displaced_losses import (
     DisplacedLosses,
@@ -28,6 +30,7 @@ from gradest.finite_differences.displaced_losses import (
     prepare_exact,
     prepare_structured,
 )
+from gradest.finite_differences.error_estimates import Doubts, Quotients
 from gradest.finite_differences.noise_level import EVALUATIONS, measure_noise
 from gradest.finite_differences.rules import QuotientRule
 from gradest.finite_differences.steps import (
@@ -36,7 +39,9 @@ from gradest.finite_differences.steps import (
     check_step,
     displacement,
     require_visible,
+    shortened,
     steps_of,
+    whole_multiples,
 )
 from gradest.layout import Layout
 from gradest.objective import Objective
@@ -60,9 +65,12 @@ class QuotientSweep:
     coordinates: tuple[int, ...] | int | None = None
     chunk_size: int | None = None
     kinks: str = "ignore"
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
         check_step(self.step, ("auto", "noise"))
+        if isinstance(self.scale, bool) or not 0 < self.scale < math.inf:
+            raise InvalidInputError(f"scale must be a positive finite size of parameters; found {self.scale!r}")
         for asked, known, what in (
             (self.step_mode, MODES, "step_mode"),
             (self.path, ("auto", "black-box", "structured"), "path"),
@@ -78,11 +86,16 @@ class QuotientSweep:
         values = displaced
         if self.differences == "exact":
             values += len(self._plan(layout, None)) * self.rule.evaluations
-        elif self.rule.side:
+        elif self._needs_value:
             values += 1
         if self.kinks != "ignore":
             values += displaced + 1
         return Cost(values=values + (EVALUATIONS if self.step == "noise" else 0))
+
+    @property
+    def _needs_value(self) -> bool:
+        """Whether the loss at the point is subtracted, or held against the two sides of it."""
+        return self.differences == "plain" and (self.rule.side != 0 or self.rule.lower is not None)
 
     def num_coordinates(self, layout: Layout) -> int:
         """Return how many coordinates have their derivative taken."""
@@ -108,34 +121,35 @@ class QuotientSweep:
         evaluate, path = self._prepare_evaluation(objective, fixed)
         value_of = objective.prepare_value()
         scale = layout.num_parameters / self.num_coordinates(layout) if sampled else 1.0
-        one_sided_plain = bool(rule.side) and self.differences == "plain"
+        around = self._look_around(objective)
 
         def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
-            moves, steps = self._displacements(objective, leaves, rng)
+            moves, steps, noise = self._displacements(objective, leaves, rng, around)
             plan = self._draw(layout, rng) if sampled else fixed
-            crossings = (
-                None if look is None else self._crossings(layout, look, leaves, moves, plan if sampled else None)
-            )
-            before = value_of(leaves) if one_sided_plain else None
+            drawn = plan if sampled else None
+            crossings = None if look is None else self._crossings(layout, look, leaves, moves, drawn)
+            before = value_of(leaves) if self._needs_value else None
             at = 0.0 if before is None else _wide(objective, before)
             gradient = Gathering(objective, scale=scale)
-            error = None if rule.lower is None else Gathering(objective, scale=scale)
+            doubts = None if rule.lower is None else Doubts(objective, scale=scale)
             values: list[Array | None] = []  # each chunk has one, where differences come with it: all the same
             seen = ValuesSeen()
 
             def finish(chunk: Chunk, quotients: Sequence[_Quotient]) -> None:
-                slopes, errors = self._combine(objective, chunk, quotients, at, steps)
+                slopes, of = self._combine(objective, chunk, quotients, at, steps, noise, around)
                 _show(objective, quotients, seen)
                 gradient.add(chunk, slopes)
-                if error is not None and errors is not None:
-                    error.add(chunk, errors)
+                if doubts is not None and rule.lower is not None:
+                    with np.errstate(all="ignore"):  # what is not finite is doubtful, and was counted above
+                        doubts.add(chunk, rule, slopes, _weighted(rule.lower, of.values), of)
                 if not values:
                     values.append(quotients[0].value)
 
             pipeline(plan, lambda chunk: [_evaluate(evaluate, leaves, chunk, sides) for sides in moves], finish)
             seen.warn(objective.first_look, remedy=_NOT_FINITE)
-            value = before if one_sided_plain else values[0]
-            return KernelResult(value, gradient.leaves(), None if error is None else error.leaves(), crossings)
+            value = before if self._needs_value else values[0]
+            stated = (None, crossings) if doubts is None else (doubts.leaves(), crossings, doubts.status())
+            return KernelResult(value, gradient.leaves(), *stated)
 
         return PreparedKernel(kernel, path)
 
@@ -146,7 +160,7 @@ class QuotientSweep:
         """
         look = prepare_crossings(objective)
         self._check_coordinates(objective.layout)
-        moves, _ = self._displacements(objective, leaves, rng)
+        moves, *_ = self._displacements(objective, leaves, rng, self._look_around(objective))
         return look(leaves, self._dense_plan(objective.layout), [move for sides in moves for move in sides])
 
     # -- internals ----------------------------------------------------------------------------------------
@@ -210,39 +224,62 @@ class QuotientSweep:
         warn_if_whole(objective.first_look)
         return found
 
-    def _step(self, objective: Objective, leaves: Leaves, points: Sequence[Floats], rng: Rng) -> float:
-        """Return the step for parameters of size one."""
+    def _look_around(self, objective: Objective) -> Surroundings | None:
+        """Return what is seen of the loss about the start point, where steps or errors ask and it may be evaluated."""
+        unasked = not isinstance(self.step, str) and self.rule.lower is None
+        if unasked or self.differences == "exact" or not objective.verifies:
+            return None
+        points = _points(objective, objective.start)
+        step = self._automatic(max(*map(epsilon, objective.dtypes), objective.value_epsilon))
+        units, reach = steps_of(points, 1.0, self.step_mode, self.scale), max(self.rule.multiples) * step
+        found: Surroundings = objective.scoped(look_around)(objective, points, units, reach=reach, share=step)
+        return found
+
+    def _automatic(self, error: float) -> float:
+        rule = self.rule
+        return automatic_step(error, order=rule.order, truncation=rule.truncation, amplification=rule.amplification)
+
+    def _step(
+        self, objective: Objective, points: Sequence[Floats], units: Sequence[Floats], rng: Rng
+    ) -> tuple[float, float]:
+        """Return the step for parameters of size one, and how far a loss is off where that was measured."""
         if not isinstance(self.step, str):
-            return self.step
+            return self.step, 0.0
         # The coarsest of the blocks' dtypes decides, whose entries must feel the step too, and of the loss's own.
         spacing = max(map(epsilon, objective.dtypes))
         if self.differences == "exact":
-            return spacing  # nothing cancels: truncation may be made as small as rounding
-        rule = self.rule
+            return spacing, 0.0  # nothing cancels: truncation may be made as small as rounding
         if self.step == "noise":
-            error = measure_noise(objective, leaves, points, rng)
-        else:
-            error = max(spacing, objective.value_epsilon)
-        return automatic_step(error, order=rule.order, truncation=rule.truncation, amplification=rule.amplification)
+            level = measure_noise(objective, points, units, rng)
+            return self._automatic(level), level
+        return self._automatic(max(spacing, objective.value_epsilon)), 0.0
 
     def _displacements(
-        self, objective: Objective, leaves: Leaves, rng: Rng
-    ) -> tuple[list[tuple[Displacement, ...]], tuple[Floats, ...]]:
-        """Return the displacements of each quotient, and the steps where the rule's error estimate asks for them.
+        self, objective: Objective, leaves: Leaves, rng: Rng, around: Surroundings | None
+    ) -> tuple[list[tuple[Displacement, ...]], tuple[Floats, ...], float]:
+        """Return the displacements of each quotient, the steps, and the noise where it was measured.
 
         Raises
         ------
         StepTooSmallError
             A step vanishes in rounding.
         """
-        dtypes = objective.dtypes
-        points = tuple(
-            as_floats(objective.backend.numpy(leaf), dtype) for leaf, dtype in zip(leaves, dtypes, strict=True)
-        )
-        steps = steps_of(points, self._step(objective, leaves, points, rng), self.step_mode)
+        dtypes, points = objective.dtypes, _points(objective, leaves)
+        units = steps_of(points, 1.0, self.step_mode, self.scale)
+        bends = None if around is None or not isinstance(self.step, str) else around.lengths
+        if bends is not None:
+            units = tuple(
+                np.minimum(unit, length).astype(unit.dtype) for unit, length in zip(units, bends, strict=True)
+            )
+        step, noise = self._step(objective, points, units, rng)
+        steps = steps_of(points, step, self.step_mode, self.scale)
+        if bends is not None:
+            steps = shortened(points, steps, step, bends, dtypes)
         if self.differences == "plain":
+            if len(self.rule.multiples) > 1:
+                steps = whole_multiples(points, steps, self.rule.multiples, dtypes)
             require_visible(objective.layout, points, steps, min(self.rule.multiples), dtypes)
-        return self._moves(objective, points, steps), steps if self.rule.lower is not None else ()
+        return self._moves(objective, points, steps), steps, noise
 
     def _moves(
         self, objective: Objective, points: Sequence[Floats], steps: Sequence[Floats]
@@ -266,30 +303,29 @@ class QuotientSweep:
         quotients: Sequence["_Quotient"],
         before: Floats | float,
         steps: Sequence[Floats],
-    ) -> tuple[Floats, Floats | None]:
-        """Return a chunk's weighted sums of quotients, computed in float64 or wider on the host, and their error.
+        noise: float,
+        around: Surroundings | None,
+    ) -> tuple[Floats, Quotients]:
+        """Return a chunk's weighted sums of quotients, computed in float64 or wider on the host, and what they are of.
 
         Float32 losses that are near each other subtract without rounding; dividing and weighing them in float32 would
         round again, and framework by framework in its own way.
         """
-        rule = self.rule
+        exact, lower = self.differences == "exact", self.rule.lower
         with np.errstate(invalid="ignore"):  # values that are not finite are warned of once, by number
             values = [quotient.divide(objective, before) for quotient in quotients]
-            slopes, errors = _weighted(rule.weights, values), None
-        if rule.lower is not None:
-            rounding = self._rounding(objective, quotients[0]) / steps[chunk.block][chunk.positions]
-            # The truncation error of the lower rule, which is more than this one's; rounding hides from a difference
-            # of two rules that use the same losses, and is added.
-            with np.errstate(invalid="ignore"):
-                errors = np.abs(slopes - _weighted(rule.lower, values)) + rounding
-        return slopes, errors
+            slopes, gaps = _weighted(self.rule.weights, values), []
+            if lower is not None and not self.rule.side:
+                gaps = [quotient.gap(objective, 0.0 if exact else before) for quotient in quotients]
+        if lower is not None:
+            noise = max(noise, self._noise(objective, quotients, around))
+        return slopes, Quotients(values, gaps, noise, steps[chunk.block][chunk.positions].astype(np.float64))
 
-    def _rounding(self, objective: Objective, quotient: "_Quotient") -> float:
-        """Return a bound on the rule's rounding error times the step: losses are right to a spacing of the dtype."""
-        if self.differences == "exact":
-            return 0.0  # an exact difference is rounded relative to itself
-        size = max(float(np.abs(_wide(objective, losses)).max()) for losses in quotient.losses)
-        return self.rule.amplification * objective.value_epsilon * size
+    def _noise(self, objective: Objective, quotients: Sequence["_Quotient"], around: Surroundings | None) -> float:
+        """Return how far one loss (or exact difference) may be off: a spacing of the dtype, or noise that was seen."""
+        size = max(float(np.abs(_wide(objective, losses)).max()) for q in quotients for losses in q.losses)
+        seen = 0.0 if objective.first_look is None else 3.0 * objective.first_look.noise
+        return max(objective.value_epsilon * size, seen, 0.0 if around is None else around.noise(size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -311,6 +347,12 @@ class _Quotient:
         quotient: Floats = (after - before) / self.distance.astype(after.dtype)
         return quotient
 
+    def gap(self, objective: Objective, before: Floats | float) -> Floats:
+        """Return by how much the slope ahead of the point is larger than the one behind, `(K,)`."""
+        ahead, behind = (_wide(objective, losses) for losses in self.losses)
+        found: Floats = (ahead - 2 * before + behind) / (self.distance.astype(ahead.dtype) / 2)
+        return found
+
 
 _NOT_FINITE = "try a shorter step, or a point further inside the region where the loss is defined"
 
@@ -328,6 +370,12 @@ def _show(objective: Objective, quotients: Sequence[_Quotient], seen: ValuesSeen
     for quotient in quotients:
         for losses in quotient.losses:
             seen.see(objective.backend.numpy(losses))
+
+
+def _points(objective: Objective, leaves: Leaves) -> tuple[Floats, ...]:
+    """Return leaves on the host, in dtypes that NumPy computes in."""
+    each = zip(leaves, objective.dtypes, strict=True)
+    return tuple(as_floats(objective.backend.numpy(leaf), dtype) for leaf, dtype in each)
 
 
 def _wide(objective: Objective, array: Array) -> Floats:

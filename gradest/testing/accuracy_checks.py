@@ -33,7 +33,7 @@ def check_accuracy(subject: Subject) -> CheckResult:
     problem, and the forgotten factor where the numbers tell it.
     """
     estimator = subject.estimator
-    if estimator.stochastic or not subject.judged_by_length:
+    if subject.scatters or not subject.judged_by_length:
         return not_applicable(
             "accuracy",
             "it is random, or does not claim the gradient; a deterministic one with Target.GRADIENT is compared",
@@ -92,7 +92,7 @@ def check_order(subject: Subject) -> CheckResult:
         return not_applicable(
             "order", "it has no difference scheme with a step; name its fields scheme, order and step"
         )
-    if subject.estimator.stochastic or subject.option("scheme") == "complex-step":
+    if subject.scatters or subject.option("scheme") == "complex-step":
         return not_applicable(
             "order", "its error is not all truncation; that of a deterministic scheme of real steps is"
         )

@@ -55,7 +55,7 @@ def check_blocks(subject: Subject) -> CheckResult:
 
 def correlated_blocks(subject: Subject) -> Shared | None:
     """Return the two blocks that go together most; None where nothing scatters."""
-    if not subject.estimator.stochastic:
+    if not subject.scatters:
         return None
     problem = layered()
     seeds = range(subject.seed, subject.seed + _SEEDS)

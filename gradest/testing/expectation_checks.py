@@ -55,7 +55,7 @@ def check_unbiasedness(subject: Subject) -> CheckResult:
     A failure means that the estimator is biased where it claims not to be. It sees a mean that is off, in any
     direction, by about a fifth of the standard deviation of one estimate; not a wrong variance.
     """
-    if not (subject.estimator.stochastic and subject.judged_by_length):
+    if not (subject.scatters and subject.judged_by_length):
         return not_applicable("unbiasedness", NO_LENGTH)
     target = Cubic().gradient_at_start
     estimates = subject.enough_estimates(lambda some: _noise(some, target), _NOISE_RESOLVED)
@@ -111,7 +111,7 @@ def check_scale(subject: Subject) -> CheckResult:
     A failure means a forgotten or a superfluous factor; the detail names the likeliest. It sees a scale that is wrong
     by 10 to 15 %; "enumeration" sees smaller factors where it applies.
     """
-    if not (subject.estimator.stochastic and subject.judged_by_length):
+    if not (subject.scatters and subject.judged_by_length):
         return not_applicable("scale", NO_LENGTH)
     target, allowed = Cubic().gradient_at_start, deviations_allowed(subject.false_alarm)
     estimates = subject.enough_estimates(lambda some: allowed * _scale(some, target)[1], _SCALE_RESOLVED)
@@ -159,7 +159,7 @@ def check_variance(subject: Subject) -> CheckResult:
     that the prediction is wrong. It sees an error that is 11 % (Rademacher) to 16 % (normal) off, and only one about
     half as large again for low-rank directions of rank 1, whose tails are heavy.
     """
-    prediction = _prediction(subject) if subject.estimator.stochastic else None
+    prediction = _prediction(subject) if subject.scatters else None
     if prediction is None or prediction.relative_mse is None or not subject.judged_by_length:
         return not_applicable("variance", "it predicts no mean squared error here; return one by predict")
     target = Cubic().gradient_at_start
@@ -202,7 +202,7 @@ def check_smoothing(subject: Subject) -> CheckResult:
     that is off by about a fifth of the standard deviation of one estimate.
     """
     law = subject.option("distribution")
-    smoothed = subject.estimator.stochastic and subject.estimator.target is Target.SMOOTHED
+    smoothed = subject.scatters and subject.estimator.target is Target.SMOOTHED
     # Where the layout alone predicts the error, the law is one of directions of the parameters, not of something else.
     if not (smoothed and law in LAWS and subject.has("sigma") and _prediction(subject, by_layout=True)):
         return not_applicable(
@@ -238,7 +238,7 @@ def check_independence(subject: Subject) -> CheckResult:
     A failure means that seeds s and s + 1 share random numbers, so that averages over seeds are less accurate than
     they look. It sees a correlation of 0.1 or more; not one between seeds further apart.
     """
-    if not subject.estimator.stochastic:
+    if not subject.scatters:
         return not_applicable("independence", DETERMINISTIC)
     found = {
         lag: lag_correlation(subject.quadratic_estimates, lag, rounding=subject.rounding(ROUNDING)) for lag in _LAGS

@@ -29,7 +29,7 @@ def check_own_number(subject: Subject) -> CheckResult:
     is that of another, a smaller last chunk is dropped, or means of unequal chunks are averaged. It sees a mean squared
     error that is a fifth too large; one that is too small only where the estimator predicts it.
     """
-    if not (subject.estimator.stochastic and subject.judged_by_length):
+    if not (subject.scatters and subject.judged_by_length):
         return not_applicable("own number", NO_LENGTH)
     numbers = subject.larger_numbers
     if not numbers:

@@ -174,6 +174,8 @@ def _recorded(subject: Subject, name: str, **values: Any) -> tuple[Points, Point
     """Return the displacements evaluated with two successive seeds, or why there are none."""
     if not subject.estimator.stochastic:
         return not_applicable(name, DETERMINISTIC)
+    if subject.estimator.random_step:
+        return not_applicable(name, "the step alone is random")
     estimator = subject.with_few_samples(**values)
     found = [record_points(estimator, seed) for seed in (subject.seed, subject.seed + 1)]
     if any(points is None for points in found):

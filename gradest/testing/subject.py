@@ -88,6 +88,11 @@ class Subject:
         """Whether the estimates should have a gradient's length."""
         return self.estimator.target in (Target.GRADIENT, Target.SMOOTHED)
 
+    @property
+    def scatters(self) -> bool:
+        """Whether estimates scatter about a target by chance, and not by a step length alone."""
+        return self.estimator.stochastic and not self.estimator.random_step
+
     # -- runs -----------------------------------------------------------------------------------------------
     def prepared(self, backend: str, dtype: str) -> Prepared:
         """Return the estimator prepared for the small network on a backend; once for each."""

@@ -91,7 +91,10 @@ def test_rounding_to_bfloat16_is_that_of_the_frameworks() -> None:
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_bfloat16_is_differentiated_to_its_own_digits(backend: str, method: str) -> None:
     point = array(backend, [0.25, 1.0, -0.5], "bfloat16")
-    found = gradest.get_estimator(method)(lambda p: (p * p * p).sum(), point).gradient
+    with warnings.catch_warnings():
+        if method in ("fd-five-point", "fd-richardson"):  # which say that two digits leave their quotients little
+            warnings.filterwarnings("ignore", "[23] of 3 difference quotients are mostly rounding", NoiseWarning)
+        found = gradest.get_estimator(method)(lambda p: (p * p * p).sum(), point).gradient
     assert gradest.get_backend(backend).dtype(found) == "bfloat16"
     bar = {"fd-forward": 0.6, "fd-central": 0.1}.get(method, 0.05)
     assert np.allclose(numbers(backend, found, "bfloat16"), [0.1875, 3.0, 0.75], rtol=0, atol=bar)

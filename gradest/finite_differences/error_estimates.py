@@ -1,0 +1,211 @@
+"""How far a difference quotient may be off, from step lengths that disagree and from the rounding of the losses.
+
+The losses on both sides of a point, at some multiples of a step, are the first terms of a Taylor series, odd and even.
+What they make of the first term that a rule leaves is its truncation error. That is only as good as the series: where
+its terms do not fall, the loss has a kink or bends within the steps, and all that the quotients span is stated. This
+module evaluates nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.backend import Leaves
+from gradest.coordinates import Chunk, Gathering
+from gradest.finite_differences.rules import QuotientRule
+from gradest.finite_differences.statuses import Status, warn_of
+from gradest.objective import Objective
+from gradest.operations import NumpyArray
+
+Floats = NumpyArray
+
+_ROUNDINGS = 5.0  # units of a loss's spacing that each evaluation is allowed: what sums of some terms are off by
+
+_CAUTION = 4.0  # times what the terms of the series that are known make of the next one
+
+_ROUNDED = 0.25  # the share of rounding in an error from which on it accounts for the error
+
+_DOUBTFUL = 0.5  # the share of an entry from which on its error makes it doubtful
+
+_MATERIAL = 0.1  # of the slope: less than that, terms that grow leave a rule's estimate what it is
+
+_LIKE_A_KINK = 0.25  # of neighbouring terms: less than a kink at nearly any distance makes of them
+
+
+@dataclass(frozen=True, eq=False)
+class Quotients:
+    """The quotients of a chunk, `(K,)` each, and the gaps between the slopes of the two sides, where there are two.
+
+    Attributes
+    ----------
+    values
+        One array for each multiple of the rule.
+    gaps
+        `(f(x + m h) - 2 f(x) + f(x - m h)) / m h`, likewise; empty for one-sided rules.
+    noise
+        How far one loss may be off.
+    steps
+        h, `(K,)`.
+    """
+
+    values: Sequence[Floats]
+    gaps: Sequence[Floats]
+    noise: float
+    steps: Floats
+
+
+def rounding_error(rule: QuotientRule, noise: float, steps: Floats) -> Floats:
+    """Return a bound on what the rounding, or noise, of the losses makes of a rule's estimates, `(K,)`."""
+    found: Floats = _ROUNDINGS * rule.amplification * noise / steps
+    return found
+
+
+def estimated_error(
+    rule: QuotientRule, slopes: Floats, lower: Floats, of: Quotients
+) -> tuple[Floats, NDArray[np.int8]]:
+    """Return the error of each entry and its status by itself, `(K,)` each.
+
+    Where the terms of the Taylor series along the entry fall, the truncation error is that of the terms which the rule
+    leaves, known or made of the known ones. Elsewhere it is all that the quotients of the two sides span.
+    """
+    rounding = rounding_error(rule, of.noise, of.steps)
+    apart = np.abs(slopes - lower)
+    status = np.zeros(slopes.shape, np.int8)
+    with np.errstate(all="ignore"):
+        if not of.gaps:  # one side alone, over a longer step too: the error grows by a known power of it
+            truncation = apart if rule.share is None else rule.share * apart
+        else:
+            truncation, grows = _left_out(rule, of)
+            span = np.max([np.abs(slopes - value) for value in of.values], axis=0)
+            # The slope at a kink lies between those of the two sides, as it does where the loss curves one way.
+            sides = sum(abs(float(w)) * np.abs(g) / 2 for w, g in zip(rule.weights, of.gaps, strict=True))
+            truncation = np.where(grows, np.fmax(truncation, np.fmax(span + apart, sides)), truncation)
+            # Noise makes terms that grow too; where it may be what they are made of, it is judged by its share.
+            status[grows & (truncation > rounding / _ROUNDED)] = Status.TOO_LONG
+            status[_kinked(rule, of, slopes)] = Status.KINK
+    error = truncation + rounding
+    status[~np.isfinite(error)] = Status.NOT_FINITE
+    return error, status
+
+
+def _left_out(rule: QuotientRule, of: Quotients) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the truncation error of a central rule, and where the terms of the series grow, `(K,)` each.
+
+    With `c_i = f^(i) (M h)^(i - 1) / i!`, M the longest multiple, the k quotients give the odd terms up to `2k - 1`, the
+    k gaps the even ones up to `2k`. The ratio r of neighbouring terms is the largest that the last four show, and
+    the next odd term is presumed to be `max(c_(2k-1) r^2, c_2k r)`. Even terms are looked at because odd ones alone
+    may vanish by symmetry, and because a kink within the steps makes even ones as large as odd ones: where they
+    are, the error is no less than that of the kink, at any distance, which the last terms may come from.
+    """
+    series = _series_of(rule.multiples)
+    odd = np.abs(np.tensordot(series.terms, np.stack(of.values), 1))
+    evens = np.stack([gap * part / 2 for gap, part in zip(of.gaps, 1 / series.reach, strict=True)])
+    even = np.abs(np.tensordot(series.terms, evens, 1))
+    last, before = np.maximum(odd[-1], even[-1]), np.maximum(odd[-2], even[-2])
+    ratio = np.fmin(np.fmax(np.sqrt(last / before), np.fmin(even[-1] / odd[-1], 1.0)), 1.0)
+    following = np.fmax(odd[-1] * ratio**2, even[-1] * ratio)
+    left, following_left, kink_left = series.left_by(rule)
+    found = _CAUTION * (np.tensordot(left, odd, 1) + following_left * following)
+    like_a_kink = (even[-1] > _LIKE_A_KINK * odd[-1]) | (last > _LIKE_A_KINK * before)
+    seen = last > _ROUNDINGS * of.noise / of.steps * series.noise
+    grows = (last > before) & (last > _MATERIAL * np.maximum(odd[0], even[0])) & seen
+    return np.where(like_a_kink, np.fmax(found, kink_left * last), found), grows
+
+
+@dataclass(frozen=True, eq=False)
+class _Series:
+    """How the terms of a Taylor series follow from quotients at multiples of a step.
+
+    `terms` are `(k, k)`, quotients to odd terms; `reach` is the part that each multiple is of the longest one. `noise`
+    is by how many units of noise over a step the last terms may be off.
+    """
+
+    terms: Floats
+    reach: Floats
+    noise: float
+
+    def left_by(self, rule: QuotientRule) -> tuple[Floats, float, float]:
+        """Return what a rule leaves in its estimate of the known odd terms, `(k,)`, of the next one, and of a kink.
+
+        A kink at a distance d adds `(1 - d / m h)+ / 2` to quotients and half gaps alike; what is returned is the
+        largest error that this makes beside the larger one of the last terms, over all d.
+        """
+        weights, powers = np.array([float(w) for w in rule.weights]), 2 * np.arange(len(rule.weights) + 1)
+        left = np.abs(weights @ self.reach[:, None] ** powers)
+        left[left < _NOTHING] = 0.0
+        left[0] = 0.0
+        kinks = np.maximum(0.0, 1 - np.linspace(0, 1, _DISTANCES, endpoint=False)[:, None] / self.reach)
+        last = np.maximum(np.abs(kinks @ self.terms[-1]), np.abs((kinks / self.reach) @ self.terms[-1]))
+        return left[:-1], float(left[-1]), float(np.max(np.abs(kinks @ weights) / last))
+
+
+_DISTANCES = 400  # at which a kink is looked at
+
+_NOTHING = 1e-12  # sums of weights that are zero but for rounding
+
+
+@lru_cache
+def _series_of(multiples: tuple[float, ...]) -> _Series:
+    """Return how quotients at multiples of a step make the terms of a series: Vandermonde's system in the square."""
+    steps = np.array(multiples)
+    reach = steps / steps.max()
+    terms = np.linalg.inv(reach[:, None] ** (2 * np.arange(len(steps))))
+    odd = np.sum(np.abs(terms[-1]) / steps)
+    even = np.sum(np.abs(terms[-1]) * 2 / (steps * reach))
+    return _Series(terms, reach, float(max(odd, even)))
+
+
+def _kinked(rule: QuotientRule, of: Quotients, slopes: Floats) -> NDArray[np.bool_]:
+    """Return where the slopes of the two sides do not close at all as the step shrinks."""
+    gaps = np.abs(of.gaps)
+    lost = 4 * _ROUNDINGS * of.noise / (min(rule.multiples) * of.steps)  # three losses over a step, the centre's twice
+    least, most, gap = gaps.min(axis=0), gaps.max(axis=0), gaps[int(np.argmin(rule.multiples))]
+    found: NDArray[np.bool_] = (least > 0.75 * most) & (gap > 4 * lost) & (gap > 0.1 * np.abs(slopes))
+    return found
+
+
+def judged(
+    status: NDArray[np.int8], error: NDArray[np.float64], rounding: NDArray[np.float64], gradient: NDArray[np.float64]
+) -> NDArray[np.int8]:
+    """Return statuses with those entries marked whose error is a good part of them: by rounding, or by their steps.
+
+    An entry is measured beside itself or a hundredth of the largest, so that a zero among others is not doubtful.
+    """
+    size = np.maximum(np.abs(gradient), 0.01 * np.abs(gradient).max(initial=0.0, where=np.isfinite(gradient)))
+    # An exact zero is no rounding of anything: nothing changed.
+    doubtful = (error > _DOUBTFUL * size) & (status == Status.RELIABLE) & (gradient != 0)
+    found = status.copy()
+    found[doubtful] = np.where(rounding[doubtful] > _ROUNDED * error[doubtful], Status.ROUNDING, Status.TOO_LONG)
+    return found
+
+
+class Doubts:
+    """The error estimates of one sweep, and what is doubtful, as its chunks come; all times `scale`."""
+
+    def __init__(self, objective: Objective, *, scale: float) -> None:
+        size = objective.layout.num_parameters
+        self._offsets, self._scale = objective.layout.offsets, scale
+        self._error = Gathering(objective, scale=scale)
+        self._status = np.zeros(size, np.int8)
+        self._errors, self._roundings, self._slopes = (np.zeros(size) for _ in range(3))
+
+    def add(self, chunk: Chunk, rule: QuotientRule, slopes: Floats, lower: Floats, of: Quotients) -> None:
+        """Take the slopes of a chunk by a rule and by its lower one, with the quotients that they are made of."""
+        places = self._offsets[chunk.block] + chunk.positions
+        errors, self._status[places] = estimated_error(rule, slopes, lower, of)
+        self._error.add(chunk, errors)
+        self._errors[places], self._slopes[places] = errors, slopes
+        self._roundings[places] = rounding_error(rule, of.noise, of.steps)
+
+    def leaves(self) -> Leaves:
+        """Return the error estimate of each entry."""
+        return self._error.leaves()
+
+    def status(self) -> NDArray[np.int8]:
+        """Return what is to be said of each entry, `(P,)`, and warn of what matters beside the whole gradient."""
+        found = judged(self._status, self._errors, self._roundings, self._slopes)
+        warn_of(found, self._errors, self._slopes)
+        return found

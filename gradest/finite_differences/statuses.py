@@ -1,0 +1,60 @@
+"""What can be wrong with a difference quotient, entry by entry, and telling whoever asked.
+
+This module knows no rule and evaluates nothing.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradest.errors import KinkWarning, NoiseWarning, StepWarning
+from gradest.user_warnings import warn_user
+
+MATERIAL = 0.1
+"""The share of the gradient's length from which on doubtful entries are worth a warning."""
+
+
+class Status(IntEnum):
+    """States whether the error estimate of an entry is to be relied on, and if not, why.
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> from gradest.finite_differences.statuses import Status
+    >>> estimate = gradest.get_estimator("fd-five-point")(lambda x: np.cosh(x).sum(), np.array([0.5, 2.0]))
+    >>> [Status(code).name for code in estimate.status]
+    ['RELIABLE', 'RELIABLE']
+    """
+
+    RELIABLE = 0
+    ROUNDING = 1
+    TOO_LONG = 2
+    KINK = 3
+    NOT_FINITE = 4
+
+
+_SAID: dict[Status, tuple[str, type[Warning]]] = {
+    Status.ROUNDING: ("are mostly rounding or noise; take a longer step, or step='noise'", NoiseWarning),
+    Status.TOO_LONG: (
+        "are of steps within which the loss bends: no two lengths agree; take a shorter step, or say by scale= how "
+        "large typical changes of the parameters are",
+        StepWarning,
+    ),
+    Status.KINK: ("mix the slopes of the two sides of a kink, at which there is no gradient", KinkWarning),
+}
+
+
+def warn_of(status: NDArray[np.int8], error: NDArray[np.float64], gradient: NDArray[np.float64]) -> None:
+    """Warn of doubtful entries, each kind once, where their errors are a tenth of the gradient's length or more.
+
+    Warns
+    -----
+    NoiseWarning, StepWarning, KinkWarning
+        The message says how many entries, and what to try. What is not finite is warned of elsewhere, by number.
+    """
+    length = float(np.linalg.norm(gradient))
+    for kind, (what, category) in _SAID.items():
+        found = status == kind
+        if found.any() and float(np.linalg.norm(error[found])) >= MATERIAL * length:
+            warn_user(f"{int(found.sum())} of {status.size} difference quotients {what}", category)
