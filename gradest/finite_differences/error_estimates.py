@@ -94,8 +94,8 @@ def estimated_error(
 def _left_out(rule: QuotientRule, of: Quotients) -> tuple[Floats, NDArray[np.bool_]]:
     """Return the truncation error of a central rule, and where the terms of the series grow, `(K,)` each.
 
-    With `c_i = f^(i) (M h)^(i - 1) / i!`, M the longest multiple, the k quotients give the odd terms up to `2k - 1`, the
-    k gaps the even ones up to `2k`. The ratio r of neighbouring terms is the largest that the last four show, and
+    With `c_i = f^(i) (M h)^(i - 1) / i!`, M the longest multiple, the k quotients give the odd terms up to `2k - 1`,
+    the k gaps the even ones up to `2k`. The ratio r of neighbouring terms is the largest that the last four show, and
     the next odd term is presumed to be `max(c_(2k-1) r^2, c_2k r)`. Even terms are looked at because odd ones alone
     may vanish by symmetry, and because a kink within the steps makes even ones as large as odd ones: where they
     are, the error is no less than that of the kink, at any distance, which the last terms may come from.
