@@ -29,7 +29,7 @@ DIRECTIONS = (4, 16, 64)
 REPLICATES = 64
 LOG = logging.getLogger(__name__)
 
-MODULES = ("estimators", "datasets", "directions", "theory", "testing")
+MODULES = ("estimators", "datasets", "directions", "theory", "testing", "training")
 """Packages whose names have a page each in the reference, beside those of `gradest` itself."""
 
 

@@ -68,6 +68,16 @@ class Training:
         cost = f"{last.cost.values:,} values" if last.cost == Cost(values=last.cost.values) else str(last.cost)
         return f"{self.estimator}: loss {last.loss:.4g}{scores} after {last.step:,} steps, {cost}; {self.ended}"
 
+    def __str__(self) -> str:
+        """Return the log as a table, a row for each record, and the end in one line."""
+        rows = [_row(record) for record in self.records]
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        table = [names, *([row.get(name, "") for name in names] for row in rows)]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = ["  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in table]
+        limit = [] if self.limit is None else [f"noise allows steps up to {self.limit.limit:.2g} at the start"]
+        return "\n".join([*lines, "", self.line(), *limit])
+
     def to_pandas(self) -> Any:
         """Return the log as a data frame of pandas, a row for each record."""
         return frame([record.row() for record in self.records])
@@ -88,6 +98,24 @@ def plot(runs: Mapping[str, Training], path: str | PathLike[str]) -> None:
         The file; its ending says the format, such as ".png" or ".pdf".
     """
     draw_training({label: [record.row() for record in run.records] for label, run in runs.items()}, path)
+
+
+def _row(record: Record) -> dict[str, str]:
+    """Return what a table shows of a record: heading -> text."""
+    shown = {
+        "step": f"{record.step:,}",
+        "epoch": f"{record.epoch:.4g}",
+        "cost, in losses": f"{record.losses:,.0f}",
+        "loss": f"{record.loss:.4g}",
+        **{name: f"{number:.4g}" for name, number in _scores(record).items()},
+    }
+    found = record.quality
+    if found is not None:
+        error = "" if found.relative_mse_error is None else f" ± {found.relative_mse_error:.1g}"
+        shown["relative MSE"] = f"{found.relative_mse:.3g}{error}"
+        if found.predicted_mse is not None:
+            shown["predicted"] = f"{found.predicted_mse:.3g}"
+    return shown
 
 
 def _scores(record: Record) -> dict[str, float]:

@@ -229,6 +229,20 @@ def test_a_function_is_trained_with_arguments_batch_by_batch() -> None:
     )
 
 
+def test_a_run_prints_its_log_and_its_end() -> None:
+    found = run(estimator="spsa", budget=Budget(steps=4), quality_every=2)
+    table, _, end = str(found).partition("\n\n")
+    heading, *rows = table.splitlines()
+    assert len({*map(len, (heading, *rows))}) == 1
+    assert len(rows) == len(found.records)
+    assert [
+        name for name in ("step", "cost, in losses", "loss", "relative MSE", "predicted") if name not in heading
+    ] == []
+    assert found.limit is not None
+    assert found.line() in end
+    assert f"{found.limit.limit:.2g}" in end
+
+
 def test_after_step_sees_the_parameters_of_each_step() -> None:
     seen: list[int] = []
 
