@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from gradest.assignment import assign
     from gradest.checking.check import check
     from gradest.curvature.products import hvp
+    from gradest.graph_of import graph
     from gradest.hyperparameter import Hyperparameter, hyperparameters
     from gradest.measurement.applicability import Applicability, applicable
     from gradest.measurement.compare import compare
@@ -75,6 +76,7 @@ EXPORTS = {
     "defvjp": "gradest.primitives:defvjp",
     "directions": "gradest.directions",
     "estimators": "gradest.estimators",
+    "graph": "gradest.graph_of:graph",
     "hvp": "gradest.curvature.products:hvp",
     "hyperparameters": "gradest.hyperparameter:hyperparameters",
     "noise_scale": "gradest.measurement.noise_scale:noise_scale",
@@ -146,6 +148,7 @@ __all__ = [
     "get_estimator",
     "get_problem",
     "grad",
+    "graph",
     "hvp",
     "hyperparameters",
     "names",

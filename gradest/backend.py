@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from gradest.dtypes import epsilon
 from gradest.errors import GradestError, InvalidTypeError, UnsupportedError
+from gradest.graphs import Computation
 from gradest.operations import Array, Data, NumpyArray, Operations
 from gradest.places import ParameterPlace
 from gradest.registry import find_class, locate, names
@@ -291,6 +292,21 @@ class Backend(ABC):
         """Return the first line of a framework's error, which is long and speaks of the framework's own options."""
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+    def graph(
+        self,
+        function: Function,
+        leaves: Leaves,
+        data: Data,
+        *,
+        names: Sequence[str],
+        tangents: Sequence[NumpyArray] | None,
+    ) -> Computation:
+        """Return the steps of one evaluation with their adjoints, or with tangents along a direction given in NumPy."""
+        raise UnsupportedError(
+            f"the computation of a function of {self.name!r} was asked for, which cannot be followed; write the loss "
+            "in gradest's operations (a Problem), or in NumPy, JAX or PyTorch"
+        )
 
     def draw(
         self, seed: int, shapes: Sequence[tuple[int, ...]], dtypes: Sequence[str], *, device: str, signs: bool

@@ -295,6 +295,11 @@ class Evaluations:
             self.first_look = take_first_look(self._user, self.start, self.data)
         self.preparation_cost = self.preparation_cost + Cost(values=self.first_look.evaluations)
 
+    @property
+    def function(self) -> Function:
+        """The loss `(leaves, data) -> scalar` as it is differentiated; nothing is counted."""
+        return self._function
+
     def single_function(self) -> Function:
         """Return the loss as it is evaluated at one point at a time, where no population is ever made: not counted.
 

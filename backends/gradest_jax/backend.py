@@ -16,6 +16,7 @@ from gradest.errors import GradestError, InvalidTypeError, UnsupportedError
 from gradest.operations import Data, Operations
 from gradest.tree import Leaf, Structure, Tree
 from gradest_jax.connection import require_connected
+from gradest_jax.graph import graph
 from gradest_jax.operations import JaxOperations, NativeJaxOperations
 from gradest_jax.pytree import flatten_pytree
 from gradest_jax.random_numbers import draw
@@ -183,6 +184,8 @@ class JaxBackend(Backend):
             return found
 
         return push_forward
+
+    graph = staticmethod(graph)
 
     def draw(
         self, seed: int, shapes: Sequence[tuple[int, ...]], dtypes: Sequence[str], *, device: str, signs: bool

@@ -4,7 +4,7 @@ NumPy differentiates nothing: what is native here is `gradest_numpy.differentiat
 through NumPy's own protocols.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from gradest.backend import Backend, Function, Leaves
 from gradest.errors import GradestError, InvalidInputError, UnsupportedError
+from gradest.graphs import Computation
 from gradest.operations import Data, Operations
 from gradest.tree import Leaf
 from gradest_numpy.differentiation import TracedArray, differentiable, value_and_gradient, value_and_jvps, values_of
+from gradest_numpy.differentiation.graph import forward_graph, reverse_graph
 from gradest_numpy.operations import NativeNumpyOperations, NumpyOperations
 
 _WRITES = (
@@ -77,6 +79,13 @@ class NumpyBackend(Backend):
             return products(leaves, tangents, _lent(data))
 
         return push
+
+    def graph(
+        self, function: Function, leaves: Leaves, data: Data, *, names: Sequence[str], tangents: Sequence[Any] | None
+    ) -> Computation:
+        if tangents is None:
+            return reverse_graph(function, leaves, _lent(data), names=names)
+        return forward_graph(function, leaves, tangents, _lent(data), names=names)
 
     def differentiable(self) -> tuple[str, ...]:
         return differentiable()

@@ -19,6 +19,7 @@ from gradest.operations import Data, Operations
 from gradest.places import ParameterPlace
 from gradest.tree import Leaf, Tree
 from gradest_torch import module, random_numbers
+from gradest_torch.graph import graph
 from gradest_torch.operations import NativeTorchOperations, TorchOperations
 
 _WRITES = (
@@ -264,6 +265,8 @@ class TorchBackend(Backend):
         torch.set_rng_state(cpu)
         if cuda:
             torch.cuda.set_rng_state_all(cuda)
+
+    graph = staticmethod(graph)
 
     def draw(
         self, seed: int, shapes: Sequence[tuple[int, ...]], dtypes: Sequence[str], *, device: str, signs: bool

@@ -9,6 +9,7 @@ from gradest import __version__
 from gradest_bench.command.bench import bench
 from gradest_bench.command.check import check
 from gradest_bench.command.compare import compare
+from gradest_bench.command.graph import graph
 from gradest_bench.command.group import Group
 from gradest_bench.command.listing import doctor, list_names
 from gradest_bench.command.new import new
@@ -35,7 +36,7 @@ def main() -> None:
     """Compare gradient estimators: which gradient, how right, at what cost."""
 
 
-for command in (bench, check, compare, doctor, list_names, new):
+for command in (bench, check, compare, doctor, graph, list_names, new):
     main.add_command(command)
 
 if __name__ == "__main__":  # python -m gradest_bench.command.main, where no `gradest` is on the path
