@@ -50,14 +50,17 @@ if TYPE_CHECKING:
     from gradest.assignment import assign
     from gradest.checking.check import check
     from gradest.curvature.products import hvp
+    from gradest.directional import DirectionalDerivative, directional_derivative
     from gradest.hyperparameter import Hyperparameter, hyperparameters
     from gradest.measurement.applicability import Applicability, applicable
     from gradest.measurement.compare import compare
     from gradest.primitives import defjvp, defvjp, primitive
+    from gradest.vectors import ravel
 
 # Imported when first asked for: a table of strings, so that nothing here makes results depend on their text.
 EXPORTS = {
     "Applicability": "gradest.measurement.applicability:Applicability",
+    "DirectionalDerivative": "gradest.directional:DirectionalDerivative",
     "Hyperparameter": "gradest.hyperparameter:Hyperparameter",
     "applicable": "gradest.measurement.applicability:applicable",
     "assign": "gradest.assignment:assign",
@@ -67,12 +70,14 @@ EXPORTS = {
     "datasets": "gradest.datasets",
     "defjvp": "gradest.primitives:defjvp",
     "defvjp": "gradest.primitives:defvjp",
+    "directional_derivative": "gradest.directional:directional_derivative",
     "directions": "gradest.directions",
     "estimators": "gradest.estimators",
     "hvp": "gradest.curvature.products:hvp",
     "hyperparameters": "gradest.hyperparameter:hyperparameters",
     "primitive": "gradest.primitives:primitive",
     "problems": "gradest.problems",
+    "ravel": "gradest.vectors:ravel",
     "testing": "gradest.testing",
     "theory": "gradest.theory",
 }
@@ -84,6 +89,7 @@ __all__ = [
     "Case",
     "Cost",
     "DatasetError",
+    "DirectionalDerivative",
     "Estimate",
     "Estimator",
     "FlatLossWarning",
@@ -127,6 +133,7 @@ __all__ = [
     "datasets",
     "defjvp",
     "defvjp",
+    "directional_derivative",
     "directions",
     "estimators",
     "get_backend",
@@ -138,6 +145,7 @@ __all__ = [
     "names",
     "primitive",
     "problems",
+    "ravel",
     "state_bytes",
     "testing",
     "theory",

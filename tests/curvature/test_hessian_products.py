@@ -104,7 +104,7 @@ def test_the_hessian_of_a_quadratic_is_its_matrix() -> None:
     matrix = np.stack([product(e) for e in np.eye(4)])
     np.testing.assert_allclose(matrix, matrix.T, rtol=0, atol=1e-13 * np.abs(matrix).max())
     gradient, _ = objective.prepare_gradient()
-    there = (objective.start[0] + np.array([1.0, -2.0, 0.5, 3.0]),)  # type: ignore[operator]
+    there = (objective.start[0] + np.array([1.0, -2.0, 0.5, 3.0]),)
     change = gradient(there)[1][0] - gradient(objective.start)[1][0]
     np.testing.assert_allclose(matrix @ [1.0, -2.0, 0.5, 3.0], change, rtol=1e-12)
     assert objective.counts.jvps == 4
