@@ -47,7 +47,8 @@ def main() -> None:
             (plain(inputs) - targets).square().mean().backward()
             optimizer.step()
     torch.testing.assert_close(model.net.state_dict(), plain.state_dict(), rtol=1e-5, atol=1e-6)
-    print(f"distance to the exact weights {float((model.net.weight.detach() - 1).norm()):.4f}; PyTorch's own loop agrees")
+    distance = float((model.net.weight.detach() - 1).norm())
+    print(f"distance to the exact weights {distance:.4f}; PyTorch's own loop agrees")
 
 
 if __name__ == "__main__":
