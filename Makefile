@@ -8,6 +8,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 WORKERS ?= 2
 ENV := .venv
 ENV2 := .venv-numpy2
+ENVL := .venv-lightning
 SOURCES := setup.cfg setup.py pyproject.toml
 EXTRAS := jax,torch,report,data,dask,peers,dev
 PIP := -m pip --disable-pip-version-check install --quiet
@@ -15,7 +16,7 @@ PIP := -m pip --disable-pip-version-check install --quiet
 PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 SUITE ?= quick
 
-.PHONY: help demo docs test test2 env env2 lint format types wheel bench bars gauntlet check-table coverage system-libraries check clean
+.PHONY: help demo docs test test2 env env2 lint format types wheel bench bars gauntlet check-table coverage recipes system-libraries check clean
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -62,6 +63,9 @@ bars: $(ENV)/.stamp  ## speed and memory beside peers, some minutes on a quiet m
 check-table: $(ENV)/.stamp  ## false alarms of gradest.check on right gradients, and planted defects that it misses
 	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/check_table.py
 
+recipes: $(ENVL)/.stamp  ## the recipe whose framework needs an environment of its own: PyTorch Lightning
+	$(PYTEST) $(ENVL)/bin/python examples/recipes/lightning_manual.py
+
 gauntlet: $(ENV)/.stamp  ## every estimator on every loss of the gauntlet, about ten minutes: docs/gauntlet.md
 	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/gauntlet_table.py --workers $(WORKERS)
 
@@ -97,4 +101,9 @@ $(ENV)/.docs: $(ENV)/.stamp
 $(ENV2)/.stamp: constraints/py311-numpy2.txt $(SOURCES)
 	test -x $(ENV2)/bin/python || $(PYTHON) -m venv $(ENV2)
 	$(ENV2)/bin/python $(PIP) --constraint $< --editable '.[$(EXTRAS)]'
+	touch $@
+
+$(ENVL)/.stamp: $(SOURCES)
+	test -x $(ENVL)/bin/python || $(PYTHON) -m venv $(ENVL)
+	$(ENVL)/bin/python $(PIP) --editable . torch==2.13.0 lightning
 	touch $@

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from gradest.assignment import assign
     from gradest.checking.check import check
     from gradest.curvature.products import hvp
+    from gradest.directional import DirectionalDerivative, directional_derivative
     from gradest.graph_of import graph
     from gradest.hyperparameter import Hyperparameter, hyperparameters
     from gradest.measurement.applicability import Applicability, applicable
@@ -59,11 +60,13 @@ if TYPE_CHECKING:
     from gradest.measurement.noise_scale import NoiseScale, noise_scale
     from gradest.primitives import defjvp, defvjp, primitive
     from gradest.training.train import train
+    from gradest.vectors import ravel
 
 # Imported when first asked for: a table of strings, so that nothing here makes results depend on their text.
 EXPORTS = {
     "Applicability": "gradest.measurement.applicability:Applicability",
     "Comparison": "gradest.measurement.comparison:Comparison",
+    "DirectionalDerivative": "gradest.directional:DirectionalDerivative",
     "Hyperparameter": "gradest.hyperparameter:Hyperparameter",
     "NoiseScale": "gradest.measurement.noise_scale:NoiseScale",
     "applicable": "gradest.measurement.applicability:applicable",
@@ -74,6 +77,7 @@ EXPORTS = {
     "datasets": "gradest.datasets",
     "defjvp": "gradest.primitives:defjvp",
     "defvjp": "gradest.primitives:defvjp",
+    "directional_derivative": "gradest.directional:directional_derivative",
     "directions": "gradest.directions",
     "estimators": "gradest.estimators",
     "graph": "gradest.graph_of:graph",
@@ -82,6 +86,7 @@ EXPORTS = {
     "noise_scale": "gradest.measurement.noise_scale:noise_scale",
     "primitive": "gradest.primitives:primitive",
     "problems": "gradest.problems",
+    "ravel": "gradest.vectors:ravel",
     "testing": "gradest.testing",
     "theory": "gradest.theory",
     "train": "gradest.training.train:train",
@@ -97,6 +102,7 @@ __all__ = [
     "Cost",
     "DatasetError",
     "EmpiricalRisk",
+    "DirectionalDerivative",
     "Estimate",
     "Estimator",
     "FlatLossWarning",
@@ -142,6 +148,7 @@ __all__ = [
     "datasets",
     "defjvp",
     "defvjp",
+    "directional_derivative",
     "directions",
     "estimators",
     "get_backend",
@@ -155,6 +162,7 @@ __all__ = [
     "noise_scale",
     "primitive",
     "problems",
+    "ravel",
     "state_bytes",
     "testing",
     "theory",

@@ -12,7 +12,8 @@ import gradest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
-from support import right_gradients as cases  # found by the path set above
+from support import mistaken_gradients  # found by the path set above
+from support import right_gradients as cases
 
 SOURCES = {
     "closed forms": cases.closed_forms,
@@ -52,7 +53,7 @@ def network_gradient(p: dict[str, np.ndarray], x: np.ndarray) -> dict[str, np.nd
 
 def defects() -> None:
     """Print how many defects of ten printed resolutions are found, by kind."""
-    print(f"\n{'planted defects':<24}{'tried':>7}{'found':>7}   (of ten times the printed resolution of their block)")
+    print(f"\n{'planted defects':<32}{'tried':>7}{'found':>7}   (of ten times the printed resolution of their block)")
     tried: Counter[str] = Counter()
     seen: Counter[str] = Counter()
     for dtype in ("float64", "float32"):
@@ -63,13 +64,14 @@ def defects() -> None:
         truth = network_gradient(at, x)
         resolution = {block.name: block.resolution for block in gradest.check(network, at, truth, x).blocks}
         for size_of in sorted(resolution.items()):
-            for kind, block, wrong in cases.planted(truth, at, 10 * size_of[1]):
+            size = 10 * size_of[1]
+            for kind, block, wrong in (*cases.planted(truth, at, size), *mistaken_gradients.mistaken(at, x, size)):
                 if block == size_of[0]:
                     tried[kind] += 1
                     seen[kind] += gradest.check(network, at, wrong, x).verdict == "wrong"
     for kind, number in tried.items():
-        print(f"{kind:<24}{number:>7}{seen[kind]:>7}")
-    print(f"{'all':<24}{tried.total():>7}{seen.total():>7}")
+        print(f"{kind:<32}{number:>7}{seen[kind]:>7}")
+    print(f"{f'all {len(tried)} kinds':<32}{tried.total():>7}{seen.total():>7}")
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support import mistaken_gradients
 from support import right_gradients as cases
 
 import gradest
@@ -70,6 +71,32 @@ def test_every_planted_defect_of_ten_resolutions_is_found(dtype: str) -> None:
             if where == block.name:
                 found = gradest.check(network, params, wrong, x)
                 assert [defect.block for defect in found.defects] == [where], (kind, where, str(found))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_every_mistake_of_a_derivation_is_found_at_ten_resolutions(dtype: str) -> None:
+    """Each kind in the first block that it makes wrong; half of the kinds in each dtype, all of them in the table."""
+    params, x = at(dtype)
+    truth = network_gradient(params, x)
+    resolution = {block.name: block.resolution for block in gradest.check(network, params, truth, x).blocks}
+    kinds = list(mistaken_gradients.MISTAKES)[0 if dtype == "float64" else 1 :: 2]
+    tried: set[str] = set()
+    for block in ("w", "v", "b"):
+        for kind, where, wrong in mistaken_gradients.mistaken(params, x, 10 * resolution[block]):
+            if where == block and kind in kinds and kind not in tried:
+                tried.add(kind)
+                found = gradest.check(network, params, wrong, x)
+                assert [defect.block for defect in found.defects] == [where], (kind, where, str(found))
+    assert tried == set(kinds)
+
+
+def test_there_are_as_many_kinds_of_defects_as_the_table_says() -> None:
+    params, x = at()
+    planted = {kind for kind, _, _ in cases.planted(network_gradient(params, x), params, 1.0)}
+    assert len(planted | set(mistaken_gradients.MISTAKES)) >= 40
+    right = mistaken_gradients.gradient(mistaken_gradients.passed(params, x))
+    for name, values in network_gradient(params, x).items():  # the mistakes begin from a right derivation
+        np.testing.assert_allclose(right[name], values, rtol=1e-12)
 
 
 MISTAKES: dict[str, tuple[str, Callable[[dict[str, Any], dict[str, Any]], Any], str]] = {

@@ -13,7 +13,10 @@ from gradest import datasets, directions, estimators, registry, testing, theory
 
 NAMESPACES = (gradest, datasets, directions, estimators, testing, theory)
 
-SHOWN_ELSEWHERE = {"gradest.stateful.PreparedRun": "gradest.stateful.StatefulEstimator"}
+SHOWN_ELSEWHERE = {
+    "gradest.directional.DirectionalDerivative": "gradest.directional.directional_derivative",
+    "gradest.stateful.PreparedRun": "gradest.stateful.StatefulEstimator",
+}
 """A name that needs another to be shown, and the name whose example shows it."""
 
 
