@@ -94,8 +94,8 @@ def estimated_error(
 def _left_out(rule: QuotientRule, of: Quotients) -> tuple[Floats, NDArray[np.bool_]]:
     """Return the truncation error of a central rule, and where the terms of the series grow, `(K,)` each.
 
-    With `c_i = f^(i) (M h)^(i - 1) / i!`, M the longest multiple, the k quotients give the odd terms up to `2k - 1`, the
-    k gaps the even ones up to `2k`. The ratio r of neighbouring terms is the largest that the last four show, and
+    With `c_i = f^(i) (M h)^(i - 1) / i!`, M the longest multiple, the k quotients give the odd terms up to `2k - 1`,
+    the k gaps the even ones up to `2k`. The ratio r of neighbouring terms is the largest that the last four show, and
     the next odd term is presumed to be `max(c_(2k-1) r^2, c_2k r)`. Even terms are looked at because odd ones alone
     may vanish by symmetry, and because a kink within the steps makes even ones as large as odd ones: where they
     are, the error is no less than that of the kink, at any distance, which the last terms may come from.
@@ -110,8 +110,9 @@ def _left_out(rule: QuotientRule, of: Quotients) -> tuple[Floats, NDArray[np.boo
     left, following_left, kink_left = series.left_by(rule)
     found = _CAUTION * (np.tensordot(left, odd, 1) + following_left * following)
     like_a_kink = (even[-1] > _LIKE_A_KINK * odd[-1]) | (last > _LIKE_A_KINK * before)
-    seen = last > _ROUNDINGS * of.noise / of.steps * series.noise
-    grows = (last > before) & (last > _MATERIAL * np.maximum(odd[0], even[0])) & seen
+    noise = of.noise / of.steps * series.noise
+    like_a_kink &= last > noise  # else they may be noise, which is stated by itself
+    grows = (last > before) & (last > _MATERIAL * np.maximum(odd[0], even[0])) & (last > _ROUNDINGS * noise)
     return np.where(like_a_kink, np.fmax(found, kink_left * last), found), grows
 
 
