@@ -356,7 +356,7 @@ class _Quotient:
         return found
 
 
-_NOISIER = 10.0
+_NOISIER = 100.0
 
 _NOT_FINITE = "try a shorter step, or a point further inside the region where the loss is defined"
 
