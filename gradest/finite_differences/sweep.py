@@ -233,7 +233,7 @@ class QuotientSweep:
         step = self._automatic(max(*map(epsilon, objective.dtypes), objective.value_epsilon))
         units, reach = steps_of(points, 1.0, self.step_mode, self.scale), max(self.rule.multiples) * step
         if self.step == "noise":
-            reach *= _NOISIER  # than the dtype's rounding the loss may be, and the step longer
+            reach = max(reach, _NOISY_REACH)  # the loss may be noisier than its dtype rounds, and the step longer
         found: Surroundings = objective.scoped(look_around)(objective, points, units, reach=reach, share=step)
         return found
 
@@ -356,7 +356,7 @@ class _Quotient:
         return found
 
 
-_NOISIER = 100.0
+_NOISY_REACH = 1e-3  # of the size of a parameter
 
 _NOT_FINITE = "try a shorter step, or a point further inside the region where the loss is defined"
 
