@@ -110,8 +110,9 @@ def _left_out(rule: QuotientRule, of: Quotients) -> tuple[Floats, NDArray[np.boo
     left, following_left, kink_left = series.left_by(rule)
     found = _CAUTION * (np.tensordot(left, odd, 1) + following_left * following)
     like_a_kink = (even[-1] > _LIKE_A_KINK * odd[-1]) | (last > _LIKE_A_KINK * before)
-    seen = last > _ROUNDINGS * of.noise / of.steps * series.noise
-    grows = (last > before) & (last > _MATERIAL * np.maximum(odd[0], even[0])) & seen
+    noise = of.noise / of.steps * series.noise
+    like_a_kink &= last > noise  # else they may be noise, which is stated by itself
+    grows = (last > before) & (last > _MATERIAL * np.maximum(odd[0], even[0])) & (last > _ROUNDINGS * noise)
     return np.where(like_a_kink, np.fmax(found, kink_left * last), found), grows
 
 

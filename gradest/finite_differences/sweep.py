@@ -232,6 +232,8 @@ class QuotientSweep:
         points = _points(objective, objective.start)
         step = self._automatic(max(*map(epsilon, objective.dtypes), objective.value_epsilon))
         units, reach = steps_of(points, 1.0, self.step_mode, self.scale), max(self.rule.multiples) * step
+        if self.step == "noise":
+            reach = max(reach, _NOISY_REACH)  # the loss may be noisier than its dtype rounds, and the step longer
         found: Surroundings = objective.scoped(look_around)(objective, points, units, reach=reach, share=step)
         return found
 
@@ -353,6 +355,8 @@ class _Quotient:
         found: Floats = (ahead - 2 * before + behind) / (self.distance.astype(ahead.dtype) / 2)
         return found
 
+
+_NOISY_REACH = 1e-3  # of the size of a parameter
 
 _NOT_FINITE = "try a shorter step, or a point further inside the region where the loss is defined"
 

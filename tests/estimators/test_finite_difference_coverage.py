@@ -37,13 +37,15 @@ def test_there_are_sixty_closed_forms_and_their_references_are_right() -> None:
             )
 
 
+@pytest.mark.parametrize("draws", [(), (31, 977)], ids=["at-their-points", "at-moved-points"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_stated_errors_hold_in_nearly_all_entries_or_are_flagged(name: str, dtype: str) -> None:
-    """99 of 100 are aimed at: reached here by most rules, and by fewer of them (97.6 % the least) at moved points."""
-    found = coverage(ESTIMATORS[name], dtype)
-    assert found.covered >= 0.98
-    assert found.flagged <= 0.02 if name != "forward, noise" else found.flagged <= 0.04  # of fewer digits by far
+def test_stated_errors_hold_in_nearly_all_entries_or_are_flagged(name: str, dtype: str, draws: tuple[int, ...]) -> None:
+    """The moved points are such as nothing was made on."""
+    found = coverage(ESTIMATORS[name], dtype, draws=draws)
+    assert found.covered >= 0.99
+    # A step for the noise of float32 has few digits: 3 % are doubtful there, where 2 % are aimed at.
+    assert found.flagged <= (0.04 if (name, dtype) == ("forward, noise", "float32") else 0.02)
     assert found.generosity <= 100
 
 

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -51,12 +51,24 @@ def _in_own_dtype(f: Callable[[Any], Any], x: np.ndarray) -> Any:
     return x.dtype.type(f(x))
 
 
-def coverage(estimator: gradest.Estimator, dtype: str, *, shrunk: float = 1.0) -> Coverage:
-    """Return how an estimator's stated errors, divided by `shrunk`, hold over all forms in a dtype."""
+def moved(form: Form, generator: np.random.Generator) -> Form:
+    """Return a form asked at another point: each entry is moved by up to five parts in a hundred."""
+    x = np.array(form.x, dtype=float)
+    return replace(form, x=tuple(x * (1 + 0.05 * generator.uniform(-1, 1, x.size))))
+
+
+def coverage(estimator: gradest.Estimator, dtype: str, *, draws: tuple[int, ...] = (), shrunk: float = 1.0) -> Coverage:
+    """Return how an estimator's stated errors, divided by `shrunk`, hold over all forms in a dtype.
+
+    They are asked at their points, or with `draws` at points moved at random, all of them once for each seed.
+    """
+    forms = (*FORMS, *SINES, *KINKED)
+    if draws:
+        forms = tuple(moved(form, g) for g in map(np.random.default_rng, draws) for form in forms)
     covered: list[bool] = []
     flagged: list[bool] = []
     ratios: list[float] = []
-    for form in (*FORMS, *SINES, *KINKED):
+    for form in forms:
         true, stated, status = _asked(estimator, form, dtype)
         covered += ((true <= stated / shrunk) | (status != 0)).tolist()
         if form.well_scaled:
