@@ -1,4 +1,4 @@
-"""Reads the command line: `gradest compare`, `list`, `doctor`, `check`, `bench`.
+"""Reads the command line: `gradest compare`, `list`, `doctor`, `check`, `train`, `bench`.
 
 This module parses, calls and prints; it computes nothing.
 """
@@ -11,6 +11,7 @@ from gradest_bench.command.check import check
 from gradest_bench.command.compare import compare
 from gradest_bench.command.group import Group
 from gradest_bench.command.listing import doctor, list_names
+from gradest_bench.command.train import train
 
 
 @click.group(
@@ -21,6 +22,7 @@ Examples:
   gradest compare --problem quadratic --backends numpy
   gradest list estimators                 what each one needs, takes and gives
   gradest check es                        an estimator against contract and theory
+  gradest train --steps 200 --held-out 0.2  what a gradient does to training
   gradest bench run quick                 a suite; then: gradest bench report
 
 \b
@@ -34,7 +36,7 @@ def main() -> None:
     """Compare gradient estimators: which gradient, how right, at what cost."""
 
 
-for command in (bench, check, compare, doctor, list_names):
+for command in (bench, check, compare, doctor, list_names, train):
     main.add_command(command)
 
 if __name__ == "__main__":  # python -m gradest_bench.command.main, where no `gradest` is on the path
