@@ -162,7 +162,7 @@ def _subject(
         return Case.load(location), None
     whole = get_problem(problem, **parse_fields(fields))
     # A dataclass of a data set, whose `batch` says how many of its examples there are at all.
-    known = {field.name for field in dataclasses.fields(whole)} if dataclasses.is_dataclass(whole) else set()
+    known: set[str] = {field.name for field in dataclasses.fields(whole)} if dataclasses.is_dataclass(whole) else set()
     if "dataset" not in known:
         if held_out is not None:
             raise InvalidInputError(f"--held-out splits a data set; problem {problem!r} has none")
