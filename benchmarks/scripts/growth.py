@@ -1,6 +1,6 @@
 """Evolution strategies as the model grows: the suite's MLP 784-H-H-10, batch 100, float32, at up to 1.6e8 parameters.
 
-    python benchmarks/scripts/growth.py [--rounds 3] [--backend jax] [--parameters 2e7] [--device cuda]
+    python benchmarks/scripts/growth.py [--rounds 3] [--backend jax] [--parameters 2e7] [--device cuda] [--noise native]
 
 Time is that of one estimate with default settings per evaluation of the loss that it makes, in losses: 1 where all
 else costs nothing. What drawing, writing and adding up cost shows as the rest; where the loss is quick (large
@@ -49,10 +49,10 @@ def objective(place: Place, parameters: float) -> gradest.Objective:
     return gradest.bind(problem, backend=backend, device=device, dtype="float32", kernel="native")
 
 
-def estimates(name: str, place: Place, parameters: float) -> Callable[[int], Any]:
+def estimates(name: str, place: Place, parameters: float, noise: str) -> Callable[[int], Any]:
     """Return the estimate by seed, awaited; all settings are the defaults but the number of directions."""
     bound = objective(place, parameters)
-    prepared = gradest.get_estimator(name, num_samples=SAMPLES[name]).prepare(bound)
+    prepared = gradest.get_estimator(name, num_samples=SAMPLES[name], noise=noise).prepare(bound)
 
     def estimate(seed: int) -> None:
         bound.backend.wait(tuple(prepared(rng=seed).gradient.values()))
@@ -67,11 +67,11 @@ def loss(place: Place, parameters: float) -> Call:
     return lambda: bound.backend.wait((value(bound.start),))
 
 
-def speed(place: Place, parameters: float, rounds: int) -> None:
+def speed(place: Place, parameters: float, rounds: int, noise: str) -> None:
     """Print the time of each estimator, per evaluation, in losses."""
     calls: dict[str, Call] = {"loss": loss(place, parameters)}
     for name in SAMPLES:
-        estimate, seeds = estimates(name, place, parameters), iter(range(1 << 30))
+        estimate, seeds = estimates(name, place, parameters, noise), iter(range(1 << 30))
         calls[name] = lambda estimate=estimate, seeds=seeds: estimate(next(seeds))  # type: ignore[misc]  # bound now
     found = interleave(calls, rounds=rounds)
     bound = objective(place, parameters)
@@ -86,14 +86,14 @@ def speed(place: Place, parameters: float, rounds: int) -> None:
         print(f"  {name}, N={count}: {middle:.2f} losses ({min(each):.2f} to {max(each):.2f})  bar {bar:g}: {verdict}")
 
 
-def memory(place: Place, parameters: float) -> None:
+def memory(place: Place, parameters: float, noise: str) -> None:
     """Print what one estimate adds to the peak of a fresh process."""
     command = [sys.executable, str(Path(__file__).resolve()), "--measure-memory"]
     sizes = sorted((size * 4 / 2**20 for size in objective(place, parameters).layout.sizes), reverse=True)
     env = {**os.environ, **RETURNING}
     for name, held in LARGEST_HELD.items():
         # sys.argv tells the child what to do; a parent's pages do not count in it, as they would after a fork
-        asked = [*command, name, place[0], place[1] or "", str(parameters)]
+        asked = [*command, name, place[0], place[1] or "", str(parameters), noise]
         extra = float(subprocess.run(asked, check=True, capture_output=True, text=True, env=env).stdout)
         bar = sum(sizes) + sum(sizes[:held]) + FRAMEWORK_MB
         verdict = "met" if extra <= bar else "NOT met"
@@ -103,7 +103,7 @@ def memory(place: Place, parameters: float) -> None:
         )
 
 
-def measured(name: str, backend: str, device: str, parameters: str) -> float:
+def measured(name: str, backend: str, device: str, parameters: str, noise: str) -> float:
     """Return the rise of this process's peak by a first estimate, after one evaluation of the loss."""
     place, size = (backend, device or None), float(parameters)
     loss(place, size)()
@@ -111,8 +111,8 @@ def measured(name: str, backend: str, device: str, parameters: str) -> float:
     bound.backend.reset_peak_memory(bound.device)
     before = bound.backend.peak_memory_bytes(bound.device)
     if before is None:
-        return peak_extra_mb(lambda: estimates(name, place, size)(0))
-    estimates(name, place, size)(0)
+        return peak_extra_mb(lambda: estimates(name, place, size, noise)(0))
+    estimates(name, place, size, noise)(0)
     return ((bound.backend.peak_memory_bytes(bound.device) or 0) - before) / 2**20
 
 
@@ -122,9 +122,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--backend", choices=("numpy", "jax", "torch", "mxnet"), action="append", help="numpy and jax")
     parser.add_argument("--device", help="of each backend; its default where this is left out")
+    parser.add_argument("--noise", choices=("portable", "native"), default="portable", help="who draws directions")
     parser.add_argument("--parameters", type=float, action="append", help="1e5, 1.9e6, 2e7 and 1.6e8 by default")
     parser.add_argument(
-        "--measure-memory", nargs=4, metavar=("ESTIMATOR", "BACKEND", "DEVICE", "P"), help=argparse.SUPPRESS
+        "--measure-memory", nargs=5, metavar=("ESTIMATOR", "BACKEND", "DEVICE", "P", "NOISE"), help=argparse.SUPPRESS
     )
     options = parser.parse_args()
     if options.measure_memory:
@@ -133,8 +134,8 @@ def main() -> None:
     for parameters in options.parameters or PARAMETERS:
         for backend in options.backend or ("numpy", "jax"):
             place = (backend, options.device)
-            speed(place, parameters, options.rounds)
-            memory(place, parameters)
+            speed(place, parameters, options.rounds, options.noise)
+            memory(place, parameters, options.noise)
             objective.cache_clear()  # a model of 1.6e8 parameters is there once, not once for each backend
 
 

@@ -83,19 +83,18 @@ def test_the_kind_of_a_device_alone_is_the_first_of_its_kind(backend: str, devic
 METHODS = ("reverse", "forward", "fd-central", "spsa", "es", "es-low-rank", "forward-gradient")
 
 
-@ON_GPUS
+@pytest.mark.skipif(not {"torch"} & {backend for backend, _ in GPUS}, reason="PyTorch has no GPU here")
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("kind", ["attention", "lstm", "batch-norm", "a value read out"])
 def test_a_module_on_a_gpu_has_the_estimates_it_has_on_the_processor(kind: str, method: str) -> None:
-    torch = pytest.importorskip("torch")
-    if not torch.cuda.is_available():
-        pytest.skip("PyTorch has no GPU here")
+    import torch
+
     if (kind, method) in {("lstm", "forward"), ("lstm", "forward-gradient")}:
         pytest.skip("PyTorch has no forward mode of its fused LSTM")
     found = {}
     for device in ("cpu", "cuda"):
         torch.manual_seed(0)
-        module, inputs = _module(torch, kind), torch.randn(5, 6, 4, dtype=torch.float64)
+        module, inputs = _module(kind), torch.randn(5, 6, 4, dtype=torch.float64)
         module, inputs = module.to(device), inputs.to(device)
         before = {name: value.clone() for name, value in module.state_dict().items()}
         gradient = gradest.grad(_module_loss, method=method)(module, inputs, rng=1)
@@ -110,8 +109,9 @@ def _module_loss(module: Any, inputs: Any) -> Any:
     return module(inputs).pow(2).mean()
 
 
-def _module(torch: Any, kind: str) -> Any:
-    nn = torch.nn
+def _module(kind: str) -> Any:
+    import torch
+    from torch import nn
 
     class Attention(nn.Module):
         def __init__(self) -> None:
@@ -146,5 +146,10 @@ def _module(torch: Any, kind: str) -> Any:
             y = self.layer(x)
             return y if y.sum().item() > -1e9 else -y
 
-    kinds = {"attention": Attention, "lstm": Recurrent, "batch-norm": Normed, "a value read out": Read}
+    kinds: dict[str, type[nn.Module]] = {
+        "attention": Attention,
+        "lstm": Recurrent,
+        "batch-norm": Normed,
+        "a value read out": Read,
+    }
     return kinds[kind]().to(torch.float64)
