@@ -20,7 +20,7 @@ from gradest.datasets.validation import Features, check_finite, judged_data, jud
 from gradest.errors import InvalidInputError, InvalidTypeError
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Holds one classification data set; nothing in it can be changed.
 
@@ -94,6 +94,11 @@ class Dataset:
         self.__dict__.update(state)
         self.features.setflags(write=False)
         self.labels.setflags(write=False)
+
+    def __repr__(self) -> str:
+        """Return one line, without the numbers: problems that hold a data set are printed, and labels of runs."""
+        size, width = self.features.shape
+        return f"Dataset({self.name!r}, {size} x {width}, {self.num_classes} classes, checksum {self.checksum[:12]})"
 
     def __len__(self) -> int:
         """Return the number of samples N."""

@@ -237,7 +237,8 @@ class Adam(Optimizer):
 class Search(TypedFields, ABC):
     """States a way to better parameters that needs no gradient: it tries others, and keeps those of lower loss.
 
-    The loss is that of the training data, never of those held out. Going back restores the parameters themselves.
+    The loss is that of the training data, never of those held out; with batches it is that of the step's batch, and
+    the loss of all may climb. Going back restores the parameters themselves.
 
     Attributes
     ----------

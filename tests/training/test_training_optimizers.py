@@ -35,7 +35,7 @@ PAIRS: dict[str, Pair] = {
 }
 
 
-def trained(optimizer: Optimizer, steps: int, backend: str, **options: Any) -> np.ndarray:
+def trained(optimizer: Optimizer, steps: int, backend: str, **options: Any) -> Any:
     budget = Budget(steps=steps)
     found = gradest.train(ROSENBROCK, "analytic", optimizer, budget=budget, backend=backend, weights=WEIGHTS, **options)
     return np.asarray(

@@ -14,7 +14,17 @@ from typing import Any
 
 from threadpoolctl import threadpool_info
 
-from gradest import Estimator, GradestError, Problem, __version__, get_backend, get_estimator, hyperparameters, names
+from gradest import (
+    Estimator,
+    GradestError,
+    Problem,
+    __version__,
+    get_backend,
+    get_estimator,
+    hyperparameters,
+    names,
+    training,
+)
 from gradest.backend import Backend
 from gradest.datasets import available
 from gradest.registry import broken_plugins, entry_points, find_class, plugin_classes
@@ -44,6 +54,16 @@ def problems(plugins: Sequence[str] = ()) -> list[Row]:
 def datasets() -> list[Row]:
     """Return a row for each data set."""
     return [{"name": name, "state": state, "error": None} for name, state in available().items()]
+
+
+def optimizers() -> list[Row]:
+    """Return a row for each optimiser: what a step is, and what it takes."""
+    return [_row(name, _optimizer) for name in training.OPTIMIZERS]
+
+
+def _optimizer(name: str) -> Row:
+    made = training.get_optimizer(name)
+    return {"formula": made.formula, "fields": dataclasses.asdict(made), "source": made.source}
 
 
 def rules() -> list[Row]:

@@ -19,7 +19,7 @@ from gradest_bench.command.terminal import open_console, titled_table, wide_enou
 from gradest_bench.suite.resolving import loss_at
 
 DEFAULT_GROUPS = ("estimators", "backends", "problems", "datasets")
-GROUPS = (*DEFAULT_GROUPS, "rules")
+GROUPS = (*DEFAULT_GROUPS, "optimizers", "rules")
 
 plugin_option = click.option(
     "--plugin",
@@ -53,7 +53,7 @@ Examples:
 def list_names(group: str | None, location: str | None, plugins: tuple[str, ...], *, as_json: bool) -> None:
     """List estimators (what each needs, takes and gives), backends, problems, datasets: all of these by default.
 
-    Rules, the fifth, are those by which NumPy functions are differentiated.
+    Optimizers and rules, those by which NumPy functions are differentiated, are listed where they are asked for.
     """
     console = open_console()
     if location is not None:
@@ -76,7 +76,12 @@ def _rows(group: str, plugins: Sequence[str]) -> list[Row]:
         return inventory.estimators(plugins)
     if group == "problems":
         return inventory.problems(plugins)
-    return {"backends": inventory.backends, "datasets": inventory.datasets, "rules": inventory.rules}[group]()
+    return {
+        "backends": inventory.backends,
+        "datasets": inventory.datasets,
+        "optimizers": inventory.optimizers,
+        "rules": inventory.rules,
+    }[group]()
 
 
 @click.command(
@@ -168,6 +173,16 @@ def _show_datasets(console: Console, rows: Sequence[Row]) -> None:
     console.print(table)
 
 
+def _show_optimizers(console: Console, rows: Sequence[Row]) -> None:
+    console.print("optimizers: x parameters, g gradient, s step size, t step", style="bold", highlight=False)
+    for row in rows:
+        fields = ", ".join(f"{field}={default!r}" for field, default in row["fields"].items())
+        console.print(f"  {row['name']}", style="bold", highlight=False, markup=False)
+        for label, text in (("step", row["formula"]), ("takes", fields), ("source", row["source"])):
+            _show_line(console, label, text)
+    console.print()
+
+
 def _show_rules(console: Console, rows: Sequence[Row]) -> None:
     """Print the functions of users' losses through which derivatives go on backends that interpret them."""
     for row in rows:
@@ -181,6 +196,7 @@ _VIEWS: dict[str, Any] = {
     "backends": _show_backends,
     "problems": _show_problems,
     "datasets": _show_datasets,
+    "optimizers": _show_optimizers,
     "rules": _show_rules,
 }
 

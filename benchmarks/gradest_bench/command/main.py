@@ -1,4 +1,4 @@
-"""Reads the command line: `gradest compare`, `list`, `doctor`, `check`, `new`, `bench`.
+"""Reads the command line: `gradest compare`, `list`, `doctor`, `check`, `graph`, `train`, `new`, `bench`.
 
 This module parses, calls and prints; it computes nothing.
 """
@@ -13,6 +13,7 @@ from gradest_bench.command.graph import graph
 from gradest_bench.command.group import Group
 from gradest_bench.command.listing import doctor, list_names
 from gradest_bench.command.new import new
+from gradest_bench.command.train import train
 
 
 @click.group(
@@ -23,6 +24,7 @@ Examples:
   gradest compare --problem quadratic --backends numpy
   gradest list estimators                 what each one needs, takes and gives
   gradest check es                        an estimator against contract and theory
+  gradest train --steps 200 --held-out 0.2  what a gradient does to training
   gradest bench run quick                 a suite; then: gradest bench report
 
 \b
@@ -36,7 +38,7 @@ def main() -> None:
     """Compare gradient estimators: which gradient, how right, at what cost."""
 
 
-for command in (bench, check, compare, doctor, graph, list_names, new):
+for command in (bench, check, compare, doctor, graph, list_names, new, train):
     main.add_command(command)
 
 if __name__ == "__main__":  # python -m gradest_bench.command.main, where no `gradest` is on the path

@@ -1,0 +1,222 @@
+"""Runs `gradest train`: one problem or one loss of the user's, trained under several estimators, each row resumable."""
+
+import dataclasses
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gradest import Case, Estimator, GradestError, InvalidInputError, Problem, bind, get_problem, names, training
+from gradest import train as train_under
+from gradest.datasets import Dataset, load
+from gradest_bench.command.json_output import json_option, print_json
+from gradest_bench.command.options import (
+    SECONDS,
+    CsvOption,
+    OutputFile,
+    OutputFolder,
+    PositiveNumber,
+    Suggested,
+    complete_field,
+    parse_fields,
+)
+from gradest_bench.command.terminal import open_console
+from gradest_bench.command.train_view import Row, json_row, show_rows
+from gradest_bench.report.paper import require_drawing
+from gradest_bench.results.files import replacing
+from gradest_bench.suite.resolving import make_estimators
+from gradest_bench.suite.spec_text import parse_spec, split_names
+
+_SEARCHES = {name for name in training.OPTIMIZERS if isinstance(training.get_optimizer(name), training.Search)}
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  gradest train --steps 200 --batch-size 64 --held-out 0.2
+  gradest train --estimators 'reverse,es(num_samples=20),random-search' --budget 20000 --batch-size 100
+  gradest train --optimizer 'adam(step_size=0.01)' --epochs 5 --batch-size 64 --quality-every 20
+  gradest train --problem mlp --set dataset=iris --set widths=[8] --steps 100 --state runs/iris
+  gradest train --problem mlp --set dataset=iris --set widths=[8] --steps 500 --state runs/iris --resume
+  gradest train --case my_model.py:case --estimators reverse,spsa --steps 100
+
+\b
+Every row has the same optimiser, start, seeds and batches, so at one step size the rows compare step sizes as much as
+estimators: the column 2N/tr(H) says above which a step along so noisy a gradient climbs on average. Give each
+estimator the best step size of a grid before you compare them. Optimisers: gradest list optimizers"""
+)
+@click.option("--problem", type=Suggested(lambda: names("problems")), default="mlp", show_default=True)
+@click.option(
+    "--set",
+    "fields",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    shell_complete=complete_field("problems", "problem"),
+    help="A field of the problem; repeatable. All examples are trained on unless batch=N says how many.",
+)
+@click.option("--case", "location", metavar="path.py:case", help="A loss of your own; the file is executed.")
+@click.option(
+    "--estimators",
+    type=CsvOption(lambda: (*names("estimators"), *sorted(_SEARCHES))),
+    default="reverse,es",
+    show_default=True,
+    help="Names, by commas; hyper-parameters in brackets. Searches are rows without a gradient.",
+)
+@click.option(
+    "--optimizer",
+    type=Suggested(lambda: training.OPTIMIZERS),
+    default="sgd",
+    show_default=True,
+    help="A name; hyper-parameters in brackets.",
+)
+@click.option("--budget", type=PositiveNumber(), help="Loss-equivalents that each row may cost.")
+@click.option("--evaluations", type=click.IntRange(min=1), help="Evaluations, each counted as one.")
+@click.option("--steps", type=click.IntRange(min=1), help="Steps of the optimiser.")
+@click.option("--epochs", type=PositiveNumber(), help="Passes over the data.")
+@click.option("--seconds", type=SECONDS, help="Seconds of steps.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Examples in a batch; all by default.")
+@click.option("--held-out", type=PositiveNumber(most=0.99), help="The share of the data that is not trained on.")
+@click.option("--backend", type=Suggested(lambda: names("backends")), help="numpy by default; of a case its own.")
+@click.option("--dtype", help="float64 by default; of a case its own.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--patience", type=click.IntRange(min=1), help="Logs without a lower loss after which a row ends.")
+@click.option("--log-every", type=click.IntRange(min=1), help="Steps between logs; an epoch, or 10, by default.")
+@click.option("--quality-every", type=click.IntRange(min=1), help="Steps between measurements of the estimate's error.")
+@click.option("--state", "folder", type=OutputFolder(), help="Keeps each row's state here, replaced at each log.")
+@click.option("--resume", is_flag=True, help="Goes on from the states in --state, as if never stopped.")
+@click.option("--plot", type=OutputFile(), help="Write curves by evaluations, steps and time here.")
+@json_option
+def train(
+    problem: str,
+    fields: tuple[str, ...],
+    location: str | None,
+    estimators: tuple[str, ...],
+    optimizer: str,
+    batch_size: int | None,
+    held_out: float | None,
+    folder: Path | None,
+    plot: Path | None,
+    *,
+    resume: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train a problem, or a loss of your own, under several estimators, and print what became of each.
+
+    The budget is one or several of --budget, --evaluations, --steps, --epochs, --seconds. A row that becomes NaN ends
+    and says at which step. Exit code: 0, or 1 where a row could not be run.
+    """
+    if plot is not None:
+        require_drawing(plot)
+    if resume and folder is None:
+        raise InvalidInputError("--resume goes on from states that were kept; name their folder by --state")
+    chosen, other = _subject(problem, fields, location, held_out, seed=options["seed"])
+    given = _given(options) | {"batch_size": batch_size, "held_out": other, "budget": _budget(options)}
+    rows = []
+    for number, (label, estimator) in enumerate(_estimators(estimators).items(), start=1):
+        maker = parse_spec(label if estimator is None else optimizer)
+        place = None if folder is None else folder / f"{number}-{re.sub('[^A-Za-z0-9.]+', '-', label).strip('-')}.state"
+        made = training.get_optimizer(maker.name, **maker.fields)
+        rows.append(_row(label, chosen, estimator, made, given, place=place, resume=resume, quiet=as_json))
+    if plot is not None:
+        training.plot({row.label: row.found for row in rows if row.found is not None}, plot)
+    if as_json:
+        print_json(problem=_named(chosen), rows=[json_row(row) for row in rows], plot=plot and str(plot))
+    else:
+        show_rows(open_console(), _named(chosen), rows)
+    sys.exit(1 if any(row.found is None for row in rows) else 0)
+
+
+def _estimators(texts: tuple[str, ...]) -> dict[str, Estimator | None]:
+    """Return what each text names, by its label; None for a search, which needs none."""
+    found: dict[str, Estimator | None] = {}
+    for text in texts:
+        if parse_spec(text).name in _SEARCHES:
+            found[" ".join(text.split())] = None
+        else:
+            found |= make_estimators(split_names(text))
+    return found
+
+
+def _budget(options: dict[str, Any]) -> training.Budget:
+    limits = {name: options[name] for name in ("evaluations", "steps", "epochs", "seconds")}
+    if options["budget"] is None and not any(limits.values()):
+        raise InvalidInputError("a budget is needed: --budget, --evaluations, --steps, --epochs or --seconds")
+    return training.Budget(losses=options["budget"], **limits)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    asked = ("seed", "patience", "log_every", "quality_every", "backend", "dtype")
+    return {name: options[name] for name in asked if options[name] is not None}
+
+
+def _subject(
+    problem: str, fields: tuple[str, ...], location: str | None, held_out: float | None, *, seed: int
+) -> tuple[Problem | Case, Problem | None]:
+    """Return what is trained, and the same problem with the data that are held out."""
+    if location is not None:
+        if fields or held_out is not None:
+            raise InvalidInputError("--set and --held-out are of a problem; a case has its own data")
+        return Case.load(location), None
+    whole = get_problem(problem, **parse_fields(fields))
+    # A dataclass of a data set, whose `batch` says how many of its examples there are at all.
+    known: set[str] = {field.name for field in dataclasses.fields(whole)} if dataclasses.is_dataclass(whole) else set()
+    if "dataset" not in known:
+        if held_out is not None:
+            raise InvalidInputError(f"--held-out splits a data set; problem {problem!r} has none")
+        return whole, None
+    changed: Any = whole if "batch" in parse_fields(fields) else dataclasses.replace(whole, batch=None)  # type: ignore[type-var]
+    if held_out is None:
+        return changed, None
+    data = changed.dataset if isinstance(changed.dataset, Dataset) else load(changed.dataset)
+    data = data if changed.batch is None else data.take(changed.batch)
+    parts = data.split(1.0 - held_out, seed=seed)
+    training_part, other = (dataclasses.replace(changed, dataset=part, batch=None) for part in parts)
+    return training_part, other
+
+
+def _row(
+    label: str,
+    chosen: Problem | Case,
+    estimator: Estimator | None,
+    optimizer: training.Optimizer | training.Search,
+    given: dict[str, Any],
+    *,
+    place: Path | None,
+    resume: bool,
+    quiet: bool,
+) -> Row:
+    """Return a row; what an estimator cannot do is told in it, and the others go on."""
+
+    def keep(state: training.TrainingState) -> None:
+        if place is not None:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(place) as temporary:
+                temporary.write_bytes(state.to_bytes())
+        if not quiet:
+            click.echo(f"{label}: step {state.step:,}, loss {state.records[-1].loss:.5g}", err=True)
+
+    state = None
+    if place is not None and place.exists():
+        if not resume:
+            raise InvalidInputError(f"{place} has a state already; go on from it by --resume, or name another folder")
+        state = training.TrainingState.from_bytes(place.read_bytes())
+    try:
+        found = train_under(chosen, estimator, optimizer, state=state, on_state=keep, **given)
+    except GradestError as error:
+        return Row(label, None, str(error), None)
+    return Row(label, found, found.ended, _limit(chosen, estimator, given))
+
+
+def _limit(chosen: Problem | Case, estimator: Estimator | None, given: dict[str, Any]) -> training.StepLimit | None:
+    """Return the step size that noise allows at the start, on all of the training data."""
+    if estimator is None or not estimator.stochastic:
+        return None
+    binding = {name: given[name] for name in ("backend", "dtype") if name in given}
+    return training.step_limit(bind(chosen, **binding), estimator)
+
+
+def _named(chosen: Problem | Case) -> str:
+    return repr(chosen) if isinstance(chosen, Problem) else f"a case of {getattr(chosen.f, '__name__', 'a function')}"

@@ -1,0 +1,127 @@
+"""`gradest train`: rows that are comparable, refused where they cannot run, and that survive being killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from gradest.training import TrainingState
+from gradest_bench.command.main import main
+
+SMALL = ["--set", "dataset=iris", "--set", "widths=[4]", "--batch-size", "40", "--held-out", "0.2"]
+
+
+def gradest(*arguments: object) -> Any:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def untimed(path: Path) -> tuple[Any, ...]:
+    """Return all of a state but times."""
+    state = TrainingState.from_bytes(path.read_bytes())
+    records = [{**record.row(), "seconds": 0.0, "losses": 0.0} for record in state.records]
+    return state.step, state.cost, state.ended, state.logging_cost, [x.tolist() for x in state.params], records
+
+
+def test_rows_are_printed_with_what_they_cost_and_how_they_ended() -> None:
+    found = gradest("train", *SMALL, "--estimators", "reverse,es(num_samples=3),random-search", "--steps", 6)
+    assert found.exit_code == 0, found.output
+    text = " ".join(found.output.split())
+    for words in (
+        "6 VJPs",
+        "36 values",
+        "12 values",
+        "accuracy",
+        "x <- x - s g; 1 value = 1",
+        "2N/tr(H)",
+        "6 steps were",
+    ):
+        assert words in text
+
+
+def test_an_estimator_that_cannot_run_is_told_and_the_others_go_on() -> None:
+    found = gradest("train", "--set", "dataset=iris", "--estimators", "guided-es,reverse", "--steps", 1)
+    assert found.exit_code == 1
+    assert "guided-es: not run: guided-es was asked for without guides" in found.output
+    assert "reverse: ended: 1 steps were made" in found.output
+
+
+def test_a_run_that_is_killed_and_resumed_is_the_run_that_was_not(tmp_path: Path) -> None:
+    """Killed by SIGKILL in the middle of its first row; what it says of each row is equal, but for times."""
+    command = ["train", *SMALL, "--estimators", "es(num_samples=3),reverse", "--optimizer", "adam", "--steps", "1200",
+               "--quality-every", "300", "--log-every", "100"]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    killed = tmp_path / "killed"
+    child = subprocess.Popen(
+        [sys.executable, "-m", "gradest_bench.command.main", *command, "--state", str(killed)],
+        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    first = killed / "1-es-num-samples-3.state"
+    while not (first.exists() and TrainingState.from_bytes(first.read_bytes()).step >= 100):
+        assert child.poll() is None, "it ended before it could be killed"
+        time.sleep(0.01)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert TrainingState.from_bytes(first.read_bytes()).step < 1200, "it was killed too late to show anything"
+    resumed = gradest(*command, "--state", killed, "--resume")
+    assert resumed.exit_code == 0, resumed.output
+    whole = gradest(*command, "--state", tmp_path / "whole")
+    assert whole.exit_code == 0, whole.output
+    names = sorted(path.name for path in (tmp_path / "whole").iterdir())
+    assert names == ["1-es-num-samples-3.state", "2-reverse.state"]
+    for name in names:
+        assert untimed(killed / name) == untimed(tmp_path / "whole" / name)
+
+
+def test_states_are_not_written_over(tmp_path: Path) -> None:
+    command = ["train", *SMALL, "--estimators", "reverse", "--steps", "2", "--state", tmp_path]
+    assert gradest(*command).exit_code == 0
+    again = gradest(*command)
+    assert again.exit_code == 2
+    assert "--resume" in again.output
+    other = gradest(*command, "--resume", "--seed", "1")
+    assert other.exit_code == 1
+    assert "of another" in other.output
+
+
+def test_a_case_of_the_users_own_is_trained(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("import numpy as np\ncase = (lambda p: ((p - 1.0) ** 2).sum(), np.zeros(3))\n", encoding="utf-8")
+    found = gradest("train", "--case", f"{file}:case", "--estimators", "reverse,spsa", "--steps", 30, "--json")
+    assert found.exit_code == 0, found.output
+    rows = json.loads(found.stdout)["rows"]
+    assert [row["records"][-1]["loss"] < 1e-3 for row in rows] == [True, True]
+    assert rows[0]["step_limit"] is None
+    assert np.isfinite(rows[1]["step_limit"]["limit"])
+
+
+def test_curves_are_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="pip install 'gradest[report]'")
+    plot = tmp_path / "curves.svg"
+    assert gradest("train", *SMALL, "--estimators", "reverse", "--steps", 4, "--plot", plot).exit_code == 0
+    drawn = plot.read_text(encoding="utf-8")
+    assert drawn.startswith("<?xml")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("", "a budget is needed"),
+        ("--steps 1 --resume", "--state"),
+        ("--steps 1 --problem quadratic --held-out 0.2", "has none"),
+        ("--steps 1 --optimizer adma", "adam"),
+        ("--steps 1 --estimators revers", "reverse"),
+        ("--steps 1 --case nowhere.py:case --held-out 0.2", "own data"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_before_anything_is_trained(arguments: str, words: str) -> None:
+    found = gradest("train", *arguments.split())
+    assert found.exit_code == 2
+    assert words in found.output
