@@ -213,6 +213,43 @@ def test_time_of_a_cell_that_waits_is_judged_as_any_other() -> None:
     assert compare_runs(before, after).times[0].verdict == "slower"
 
 
+def test_rounds_of_a_disturbed_machine_are_left_out_and_too_many_of_them_are_a_verdict() -> None:
+    before, after = run_of(0), run_of(1)
+    for record in after.records:
+        assert record.timing is not None
+        shares = np.ones((STARTS, ROUNDS))
+        walls = np.array(record.timing.wall_seconds).reshape(STARTS, ROUNDS, SAMPLES)
+        shares[:2] = 0.3  # two of the six starts, which took ten times as long
+        walls[:2] *= 10.0
+        record.timing = replace(
+            record.timing, wall_seconds=walls.ravel().tolist(), machine_shares=shares.ravel().tolist()
+        )
+    found = compare_runs(before, after)
+    assert {change.starts for change in found.times} == {4}
+    assert not {change.verdict for change in found.times} & {"slower", "faster", "machine too disturbed"}
+    for record in after.records:
+        assert record.timing is not None
+        shares[:3] = 0.3
+        record.timing = replace(record.timing, machine_shares=shares.ravel().tolist())
+    found = compare_runs(before, after)
+    assert {change.verdict for change in found.times} == {"machine too disturbed"}
+    assert (found.exit_code(), found.exit_code(strict=True)) == (4, 4)
+
+
+def test_cells_that_lost_other_starts_share_the_rate_of_false_changes() -> None:
+    """False alarm: 0.05 over 150 comparisons, of which more than its 1 - 1e-6 quantile fails."""
+    trials, alarms = 150, 0
+    for trial in range(trials):
+        before, after = run_of(2 * trial), run_of(2 * trial + 1)
+        for number, record in enumerate(after.records):
+            assert record.timing is not None
+            shares = np.ones((STARTS, ROUNDS))
+            shares[number % 2] = 0.5
+            record.timing = replace(record.timing, machine_shares=shares.ravel().tolist())
+        alarms += bool({change.verdict for change in compare_runs(before, after).times} & {"slower", "faster"})
+    assert alarms <= stats.binom.ppf(1 - CHANCE, trials, FALSE_CHANGE)
+
+
 def test_outcome_that_was_ok_and_is_not_is_worse() -> None:
     before, after = run_of(0), run_of(0)
     after.records[0].outcome = "timeout"

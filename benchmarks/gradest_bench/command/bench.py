@@ -144,7 +144,7 @@ def compare_two(context: click.Context, before: Path, after: Path, *, strict: bo
     """Compare two runs, cell by cell.
 
     Exit code 1 if anything became slower, less accurate, or stopped working; 3 if no time could be judged, as the
-    workers were started too few times.
+    workers were started too few times; 4 if none could, as the machine was too disturbed.
     """
     found = compare_runs(load(before), load(after))
     show_run_comparison(open_console(), found)

@@ -13,6 +13,7 @@ from gradest_bench.results.run_comparison import (
     MINIMUM_EFFECT,
     NO_CHANGE,
     SLOWER,
+    TOO_DISTURBED,
     TOO_FEW_STARTS,
     RunComparison,
     TimeChange,
@@ -45,7 +46,7 @@ def time_sentence(found: RunComparison) -> str:
     """Return how many times changed, did not, and could not be told, with the change that would have been seen."""
     counts = {
         word: sum(1 for change in found.times if change.verdict == word)
-        for word in (SLOWER, FASTER, NO_CHANGE, CANNOT_TELL, TOO_FEW_STARTS)
+        for word in (SLOWER, FASTER, NO_CHANGE, CANNOT_TELL, TOO_FEW_STARTS, TOO_DISTURBED)
     }
     parts = [f"{counts[SLOWER]} slower", f"{counts[FASTER]} faster"]
     parts.append(f"{counts[NO_CHANGE]} without a change of more than {MINIMUM_EFFECT:.0%}")
@@ -57,6 +58,11 @@ def time_sentence(found: RunComparison) -> str:
         parts.append(
             f"{counts[TOO_FEW_STARTS]} with too few starts of the workers (each run needs {LEAST_APART}: "
             "gradest bench run SUITE --repeat)"
+        )
+    if counts[TOO_DISTURBED]:
+        parts.append(
+            f"{counts[TOO_DISTURBED]} not judged as the machine was too disturbed (fewer than {LEAST_APART} starts are "
+            "left: run again when it is quiet)"
         )
     return ", ".join(parts)
 

@@ -103,6 +103,12 @@ def show_outcomes(console: Console, records: Sequence[Record]) -> None:
             f"(marked {DISTURBED})",
             highlight=False,
         )
+    waiting = sum(1 for record in records if record.timing is not None and record.timing.waiting)
+    if waiting:
+        console.print(
+            f"{waiting} cells waited by themselves, for a lock, a file or another process: the machine was free",
+            highlight=False,
+        )
     measured = sum(1 for record in records if record.outcome == Outcome.OK)
     console.print(f"{measured} of {len(records)} cells measured", highlight=False)
 
