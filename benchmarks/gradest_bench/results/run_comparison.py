@@ -6,7 +6,6 @@ This module writes nothing.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -14,8 +13,9 @@ from gradest.errors import InvalidInputError
 from gradest.measurement.outcome import Outcome
 from gradest.measurement.timing import Timing
 from gradest_bench.results.accuracy_change import WORSE, AccuracyChange, accuracy_changes
+from gradest_bench.results.environment_change import differences_of_environments
 from gradest_bench.results.loading import Run
-from gradest_bench.results.records import COMPARABLE, Record, starts_of, undisturbed_starts
+from gradest_bench.results.records import Record, starts_of, undisturbed_starts
 from gradest_bench.results.significance import FALSE_CHANGE, Ratio, block_floor, enough_blocks, ratios_with_law
 
 Block = Sequence[Sequence[float]]
@@ -64,6 +64,7 @@ class RunComparison:
     only_before: int
     only_after: int
     versions: tuple[str, ...]
+    """What both ran on and is not the same, in words."""
 
     @property
     def worse(self) -> bool:
@@ -96,12 +97,15 @@ def compare_runs(before: Run, after: Run) -> RunComparison:
     InvalidInputError
         The runs are of different machines or thread settings, or have no cell in common; the message names the key.
     """
-    versions = _require_comparable(before, after)
     known = {record.key: record for record in before.records}
     pairs = [(known[record.key], record) for record in after.records if record.key in known]
     if not pairs:
-        raise InvalidInputError(f"{before.folder} and {after.folder} have no cell in common; compare runs of one suite")
+        raise InvalidInputError(
+            f"{before.folder} and {after.folder} have no cell in common; compare runs of one suite, "
+            "with the same --budget and --repeat"
+        )
     measured = [(a, b) for a, b in pairs if a.outcome == b.outcome == Outcome.OK]
+    versions = differences_of_environments(before, after, measured)
     return RunComparison(
         times=_time_changes(measured),
         accuracies=accuracy_changes(measured),
@@ -110,31 +114,6 @@ def compare_runs(before: Run, after: Run) -> RunComparison:
         only_after=len(after.records) - len(pairs),
         versions=versions,
     )
-
-
-def _require_comparable(before: Run, after: Run) -> tuple[str, ...]:
-    """Refuse runs whose times cannot be compared; return how the versions of what both ran on differ."""
-    a, b = before.environment, after.environment
-    machines = (a.get("machine", {}), b.get("machine", {}))
-    differing = [(key, *(machine.get(key) for machine in machines)) for key in COMPARABLE]
-    versions = []
-    for worker, found in b.get("workers", {}).items():
-        earlier = a.get("workers", {}).get(worker)
-        if earlier is None:
-            continue
-        names = sorted({*earlier["variables"], *found["variables"]})
-        differing += [(f"{worker}: {n}", earlier["variables"].get(n), found["variables"].get(n)) for n in names]
-        differing.append((f"{worker}: machine", earlier.get("machine"), found.get("machine")))
-        versions += _differences(worker, earlier["versions"], found["versions"])
-    wrong = [f"{key} is {x!r} in {before.folder}, {y!r} in {after.folder}" for key, x, y in differing if x != y]
-    if wrong:
-        raise InvalidInputError(f"these runs cannot be compared: {'; '.join(wrong)}; run both in one environment")
-    return tuple(versions)
-
-
-def _differences(worker: str, before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    names = sorted({*before, *after})
-    return [f"{worker}: {n} {before.get(n)} -> {after.get(n)}" for n in names if before.get(n) != after.get(n)]
 
 
 @dataclass(frozen=True)
