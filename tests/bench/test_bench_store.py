@@ -33,7 +33,7 @@ def record(**changes: Any) -> Record:
 )
 def test_value_survives_by_type_and_bits(value: Any, tmp_path: Path) -> None:
     with Store(tmp_path) as store:
-        store.append(record(accuracy={"value": value}))
+        store.append(record(accuracy={"single": {"relative_error": 0.0, "cosine": 1.0}, "value": value}))
     (found,) = read_records(tmp_path)
     kept = found.accuracy["value"]
     if isinstance(value, str):

@@ -1,6 +1,8 @@
 """Shows a comparison of two runs in a terminal: what changed, how surely, and what could not be told."""
 
+from dataclasses import asdict
 from statistics import median
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -40,6 +42,30 @@ def show_run_comparison(console: Console, found: RunComparison) -> None:
         f"machine was alike in both runs, and {FALSE_ACCURACY_CHANGE:.0%} over all accuracies.",
         highlight=False,
     )
+
+
+def comparison_fields(found: RunComparison) -> dict[str, Any]:
+    """Return what `--json` prints of a comparison: every judged cell, also those without a change."""
+    return {
+        "differences": found.versions,
+        "worse": found.worse,
+        "false_change": FALSE_CHANGE,
+        "minimum_effect": MINIMUM_EFFECT,
+        "times": [
+            {
+                "title": change.title,
+                "starts": change.starts,
+                "verdict": change.verdict,
+                **{name: getattr(change.ratio, name, None) for name in ("ratio", "low", "high", "visible")},
+                "ratio_of_medians": change.ratio_of_medians,
+            }
+            for change in found.times
+        ],
+        "accuracies": [asdict(change) for change in found.accuracies],
+        "outcomes": [{"title": title, "before": a, "after": b} for title, a, b in found.outcomes],
+        "only_before": found.only_before,
+        "only_after": found.only_after,
+    }
 
 
 def time_sentence(found: RunComparison) -> str:
