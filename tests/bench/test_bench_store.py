@@ -128,6 +128,21 @@ def test_results_of_another_machine_or_suite_do_not_mix(tmp_path: Path) -> None:
             store.write_environment({"processor": "another"}, "numpy", {})
 
 
+def test_a_record_says_nothing_of_where_its_writers_files_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "ada"
+    (home / "work").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(home / "work")
+    monkeypatch.setattr("sys.prefix", str(home / "work" / ".venv"))
+    text = "; ".join(f"{path}/x.py" for path in (home, home / "work", home / "work" / ".venv", "/opt/u/lib/python3.11"))
+    beside = f"{home}s/x.py is another's"
+    with Store(tmp_path / "run") as store:
+        store.append(record(outcome="error", reason=text, log_tail=f"{text}\n{beside}"))
+    (found,) = read_records(tmp_path / "run")
+    assert found.reason == "~/x.py; ./x.py; <env>/x.py; <env>/lib/python3.11/x.py"
+    assert found.log_tail == f"{found.reason}\n{beside}"
+
+
 def test_record_is_one_line_of_plain_json(tmp_path: Path) -> None:
     run_suite(faulty_suite("none", "raise"), tmp_path)
     for line in (tmp_path / RESULTS).read_text(encoding="utf-8").splitlines():

@@ -24,6 +24,7 @@ import msgspec
 from gradest.errors import InvalidInputError
 from gradest_bench.results.files import StorageError, open_plain, replace_text
 from gradest_bench.results.integrity import DamagedError, require_environment, require_sound
+from gradest_bench.results.places import without_places
 from gradest_bench.results.records import COMPARABLE, READABLE, SCHEMA, Record, plain
 
 RESULTS = "results.jsonl"
@@ -106,13 +107,16 @@ class Store:
         self._results = self._lock = -1
 
     def append(self, record: Record) -> None:
-        """Write one record: when this returns, it is on the disk.
+        """Write one record, without the places of the writer's files: when this returns, it is on the disk.
 
         Raises
         ------
         StorageError
             It could not be written whole; what was written of it is taken back.
         """
+        record = msgspec.structs.replace(
+            record, reason=without_places(record.reason), log_tail=without_places(record.log_tail)
+        )
         line = (
             json.dumps(
                 plain(msgspec.to_builtins(record, enc_hook=plain)), allow_nan=False, separators=(",", ":")
