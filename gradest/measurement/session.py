@@ -23,7 +23,7 @@ from gradest.measurement.prediction import predicted_error
 from gradest.measurement.reference import reference_gradient
 from gradest.measurement.reference_record import Reference
 from gradest.measurement.smoothed import smoothed_accuracy, smooths_normally
-from gradest.measurement.timing import Block, Call, Timing, Wait, calibrate, time_block, time_once
+from gradest.measurement.timing import Block, Call, Timing, Wait, calibrate, machine_share, time_block, time_once
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray
 from gradest.problem import EmpiricalRisk
@@ -211,18 +211,24 @@ class Session:
         seed = self.seeds[0]
         if not self._loops:
             self._loops = calibrate(lambda: self.call(seed), self.wait, SAMPLE_SECONDS)
+        share, (walls, processors) = machine_share(lambda: self._samples(seed, samples=samples, seconds=seconds))
+        return Block(
+            wall_seconds=tuple(walls),
+            cpu_seconds=tuple(processors),
+            loops=self._loops,
+            value_seconds=self.bound.value_seconds(round_number),
+            machine_share=share,
+        )
+
+    def _samples(self, seed: int, *, samples: int, seconds: float) -> tuple[list[float], list[float]]:
+        """Return the wall and the processor seconds a call of each sample."""
         walls: list[float] = []
         processors: list[float] = []
         while len(walls) < samples or sum(walls) * self._loops < seconds:
             wall, processor = time_block(lambda: self.call(seed), self.wait, self._loops)
             walls.append(wall / self._loops)
             processors.append(processor / self._loops)
-        return Block(
-            wall_seconds=tuple(walls),
-            cpu_seconds=tuple(processors),
-            loops=self._loops,
-            value_seconds=self.bound.value_seconds(round_number),
-        )
+        return walls, processors
 
     def timing(self, blocks: Sequence[Block], *, conversions: bool = True) -> Timing:
         """Return all times, from the blocks that were taken; with what conversions take, where asked."""

@@ -8,13 +8,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median, quantiles
-from typing import Any
+from typing import Any, TypeVar
 
 Call = Callable[[], Any]
 Wait = Callable[[Any], None]
+Result = TypeVar("Result")
 
 DISTURBED_BELOW = 0.8
-"""A cell whose processor time is less than this share of its wall time was disturbed by the machine."""
+"""A machine that gives a loop that waits for nothing less than this share of its wall time is doing something else."""
+
+_PROBE_SECONDS = 0.005
+"""How long that loop runs, before each block and after it: longer than a scheduler lets another process wait."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +33,16 @@ class Block:
         How many calls a sample has, calibrated to last long enough to be measured.
     value_seconds
         The seconds of one evaluation of the loss, measured beside it.
+    machine_share
+        The processor seconds a wall second that the machine gave to a loop that waits for nothing, just before and just
+        after; None where it was not measured.
     """
 
     wall_seconds: tuple[float, ...]
     cpu_seconds: tuple[float, ...]
     loops: int
     value_seconds: float
+    machine_share: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +61,11 @@ class Timing:
         The number of rounds of each start of the workers; empty for one start.
     median_seconds, iqr_seconds
         Of the wall seconds; the interquartile range is None for fewer than two samples.
-    cpu_wall_ratio, disturbed
-        Processor seconds per wall second, and whether that is so low that the machine was doing something else.
+    machine_shares
+        Of each round, the share of its processor that the machine gave; empty where that was not measured.
+    cpu_wall_ratio, disturbed, waiting
+        Processor seconds per wall second; whether the machine was doing something else; and whether the ratio is low
+        though it was not: the call itself waits, for a lock, a file or another process.
     value_seconds, loss_units
         One evaluation of the loss, and the median in units of it.
     to_backend_seconds, to_numpy_seconds
@@ -68,10 +79,12 @@ class Timing:
     loops: list[int] = field(default_factory=list)
     rounds: list[int] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
+    machine_shares: list[float] = field(default_factory=list)
     median_seconds: float | None = None
     iqr_seconds: float | None = None
     cpu_wall_ratio: float | None = None
     disturbed: bool = False
+    waiting: bool = False
     value_seconds: float | None = None
     loss_units: float | None = None
     to_backend_seconds: float | None = None
@@ -80,7 +93,8 @@ class Timing:
     def with_blocks(self, blocks: Sequence[Block], *, on_processor: bool, starts: Sequence[int] = ()) -> "Timing":
         """Return the times with all that follows from the blocks, one a round, and how many each start has.
 
-        `on_processor` says that the work is done by the processor: only then is waiting a sign of disturbance.
+        `on_processor` says that the work is done by the processor: only then is waiting a sign of anything. Whether it
+        is the machine that let the call wait, or the call itself, is told by the shares that the machine gave.
         """
         if not blocks:
             return self
@@ -89,6 +103,10 @@ class Timing:
         loops = [block.loops for block in blocks for _ in block.wall_seconds]
         wall = sum(w * n for w, n in zip(walls, loops, strict=True))
         ratio = sum(p * n for p, n in zip(cpus, loops, strict=True)) / wall if wall > 0 else None
+        waits = on_processor and ratio is not None and ratio < DISTURBED_BELOW
+        shares = [block.machine_share for block in blocks if block.machine_share is not None]
+        # an earlier record has no shares: of it, nobody can say which of the two it was
+        disturbed = median(shares) < DISTURBED_BELOW if shares else waits
         middle, value = median(walls), median(block.value_seconds for block in blocks)
         return replace(
             self,
@@ -100,7 +118,9 @@ class Timing:
             median_seconds=middle,
             iqr_seconds=_interquartile_range(walls),
             cpu_wall_ratio=ratio,
-            disturbed=on_processor and ratio is not None and ratio < DISTURBED_BELOW,
+            machine_shares=shares if len(shares) == len(blocks) else [],
+            disturbed=disturbed,
+            waiting=waits and not disturbed,
             value_seconds=value,
             loss_units=middle / value,
         )
@@ -155,6 +175,26 @@ def time_block(call: Call, wait: Wait, count: int) -> tuple[float, float]:
         result = call()
     wait(result)
     return time.perf_counter() - start, time.process_time() - processor
+
+
+def machine_share(call: Callable[[], Result]) -> tuple[float, Result]:
+    """Return which share of its wall time the machine gave this thread around a call, and what the call returned.
+
+    It is measured by a loop that waits for nothing, before the call and after: a call that waits does not lower it.
+    """
+    before = _spin()
+    result = call()
+    after = _spin()
+    return (before[0] + after[0]) / (before[1] + after[1]), result
+
+
+def _spin() -> tuple[float, float]:
+    """Return the processor and the wall seconds of a loop of arithmetic."""
+    # of this thread alone: those that a library keeps spinning would count as time that was given to it
+    processor, start = time.thread_time(), time.perf_counter()
+    while (wall := time.perf_counter() - start) < _PROBE_SECONDS:
+        sum(range(100))
+    return time.thread_time() - processor, wall
 
 
 def calibrate(call: Call, wait: Wait, block_seconds: float) -> int:

@@ -33,6 +33,12 @@ def environment(**variables: str) -> dict[str, Any]:
     return {"machine": {"processor": "one", "cores": 2}, "workers": {"numpy": libraries}}
 
 
+def with_libraries(**libraries: Any) -> dict[str, Any]:
+    found = environment()
+    found["workers"]["numpy"].update(libraries)
+    return found
+
+
 def walls_of(generator: np.random.Generator, starts: int, *, between: float) -> np.ndarray:
     """Return times of one millisecond: noise of one sign in samples and rounds, and levels of whole starts."""
     rounds = 0.15 * generator.exponential(size=(starts, ROUNDS, 1))
@@ -57,10 +63,10 @@ def run_of(
         records.append(
             Record(
                 key=cell.key, identity="", suite="", cell=cell, outcome="ok", timing=timing, accuracy=accuracy,
-                facts={"stochastic": False, "num_parameters": 2000},
+                facts={"stochastic": False, "num_parameters": 2000}, environment="numpy",
             )
         )  # fmt: skip
-    return Run(Path(f"run-{seed}"), tuple(records), machine or environment(), "", "", len(records))
+    return Run(Path(f"run-{seed}"), tuple(records), environment() if machine is None else machine, "", "", len(records))
 
 
 def test_run_against_itself_has_no_change() -> None:
@@ -190,13 +196,61 @@ def test_accuracy_of_a_stochastic_estimator_is_compared_seed_by_seed(mse: float,
 @pytest.mark.parametrize(
     ("other", "key"),
     [
-        ({"machine": {"processor": "two", "cores": 2}, "workers": {}}, "processor is 'one'"),
+        ({**environment(), "machine": {"processor": "two", "cores": 2}}, "processor is 'one'"),
+        ({}, "is not known"),
+        ({**environment(), "workers": {}}, "no worker 'numpy'"),
+        (with_libraries(executor="local:2"), "executor is '' in run-0, 'local:2'"),
+        (with_libraries(machine={"processor": "two", "cores": 2}), "processor is 'one'"),
         (environment(OMP_NUM_THREADS="2"), "numpy: OMP_NUM_THREADS is '1'"),
     ],
 )
 def test_runs_of_other_environments_are_refused_by_the_key_that_differs(other: dict[str, Any], key: str) -> None:
     with pytest.raises(InvalidInputError, match=key):
         compare_runs(run_of(0), run_of(1, machine=other))
+
+
+def test_two_runs_of_which_nobody_knows_the_machine_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match="run-0 ran on is not known"):
+        compare_runs(run_of(0, machine={}), run_of(1, machine={}))
+
+
+def test_threads_that_a_pool_has_count_and_not_only_those_that_were_asked_for() -> None:
+    pools = [{"prefix": "libopenblas", "num_threads": count, "architecture": "Haswell"} for count in (1, 2)]
+    with pytest.raises(InvalidInputError, match="threads of libopenblas is 1 in run-0, 2"):
+        compare_runs(
+            run_of(0, machine=with_libraries(pools=pools[:1])), run_of(1, machine=with_libraries(pools=pools[1:]))
+        )
+
+
+@pytest.mark.parametrize(
+    ("libraries", "told"),
+    [
+        ({"gradest": "9.9"}, "numpy: gradest None -> 9.9"),
+        ({"python": "3.99"}, "numpy: python None -> 3.99"),
+        ({"versions": {"numpy": "2"}}, "numpy: numpy 1 -> 2"),
+        ({"pools": [{"prefix": "libblis", "architecture": "Zen"}]}, "numpy: libblis kernels None -> Zen"),
+    ],
+)
+def test_code_that_differs_is_told_and_compared(libraries: dict[str, Any], told: str) -> None:
+    assert compare_runs(run_of(0), run_of(0)).versions == ()
+    assert told in compare_runs(run_of(0), run_of(0, machine=with_libraries(**libraries))).versions
+
+
+def test_records_of_another_schema_are_told() -> None:
+    older = run_of(0)
+    for record in older.records:
+        record.schema = 1
+    assert compare_runs(older, run_of(0)).versions == ("records: schema 1 -> 2",)
+
+
+def test_each_cell_is_compared_where_it_ran() -> None:
+    """A resumed run may hold workers of two environments, of which only one fits the other run."""
+    after = run_of(1)
+    after.environment["workers"]["numpy#2"] = {**environment(OMP_NUM_THREADS="8")["workers"]["numpy"]}
+    assert compare_runs(run_of(0), after).versions == ()
+    after.records[0].environment = "numpy#2"
+    with pytest.raises(InvalidInputError, match="numpy#2: OMP_NUM_THREADS is '1'"):
+        compare_runs(run_of(0), after)
 
 
 def test_runs_without_a_common_cell_are_refused() -> None:
@@ -211,6 +265,43 @@ def test_time_of_a_cell_that_waits_is_judged_as_any_other() -> None:
     assert timing is not None
     after.records[0].timing = replace(timing, cpu_wall_ratio=0.01, disturbed=True)
     assert compare_runs(before, after).times[0].verdict == "slower"
+
+
+def test_rounds_of_a_disturbed_machine_are_left_out_and_too_many_of_them_are_a_verdict() -> None:
+    before, after = run_of(0), run_of(1)
+    for record in after.records:
+        assert record.timing is not None
+        shares = np.ones((STARTS, ROUNDS))
+        walls = np.array(record.timing.wall_seconds).reshape(STARTS, ROUNDS, SAMPLES)
+        shares[:2] = 0.3  # two of the six starts, which took ten times as long
+        walls[:2] *= 10.0
+        record.timing = replace(
+            record.timing, wall_seconds=walls.ravel().tolist(), machine_shares=shares.ravel().tolist()
+        )
+    found = compare_runs(before, after)
+    assert {change.starts for change in found.times} == {4}
+    assert not {change.verdict for change in found.times} & {"slower", "faster", "machine too disturbed"}
+    for record in after.records:
+        assert record.timing is not None
+        shares[:3] = 0.3
+        record.timing = replace(record.timing, machine_shares=shares.ravel().tolist())
+    found = compare_runs(before, after)
+    assert {change.verdict for change in found.times} == {"machine too disturbed"}
+    assert (found.exit_code(), found.exit_code(strict=True)) == (4, 4)
+
+
+def test_cells_that_lost_other_starts_share_the_rate_of_false_changes() -> None:
+    """False alarm: 0.05 over 150 comparisons, of which more than its 1 - 1e-6 quantile fails."""
+    trials, alarms = 150, 0
+    for trial in range(trials):
+        before, after = run_of(2 * trial), run_of(2 * trial + 1)
+        for number, record in enumerate(after.records):
+            assert record.timing is not None
+            shares = np.ones((STARTS, ROUNDS))
+            shares[number % 2] = 0.5
+            record.timing = replace(record.timing, machine_shares=shares.ravel().tolist())
+        alarms += bool({change.verdict for change in compare_runs(before, after).times} & {"slower", "faster"})
+    assert alarms <= stats.binom.ppf(1 - CHANCE, trials, FALSE_CHANGE)
 
 
 def test_outcome_that_was_ok_and_is_not_is_worse() -> None:

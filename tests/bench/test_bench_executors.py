@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 from support.bench_runs import ROOTS, Silent, lasting, run_suite
 
+import gradest
 from gradest.errors import InvalidInputError
 from gradest.measurement.outcome import Outcome
 from gradest_bench.results.records import Record
-from gradest_bench.results.store import Store, latest, read_records
-from gradest_bench.run.executors import open_executor
+from gradest_bench.results.store import Store, latest, read_environment, read_records
+from gradest_bench.run.executors import executor_name, open_executor
 from gradest_bench.run.sweep import Sweep
 from gradest_bench.suite.cells import expand
 from gradest_bench.suite.schema import parse_suite
@@ -80,6 +81,16 @@ def test_executor_gives_the_records_of_a_run_without_one(
     found = run_with(executor, tmp_path)
     assert {title: lasting(record) for title, record in found.items()} == expected
     assert {record.environment for record in found.values()} == {"numpy"}
+
+
+def test_the_executor_is_kept_with_what_it_ran(tmp_path: Path) -> None:
+    suite = parse_suite(SUITE)
+    with Store(tmp_path) as store, open_executor("local:2") as pool:
+        launch = Launch(pythons={}, logs=store.logs)
+        Sweep(suite.name, expand(suite), store, launch, Silent(), executor=executor_name("local:2")).run(pool)
+    workers = read_environment(tmp_path)["workers"]
+    assert {found["executor"] for found in workers.values()} == {"local:2"}
+    assert {found["gradest"] for found in workers.values()} == {gradest.__version__}
 
 
 def test_lost_task_is_a_crash_of_its_cells_and_resumable(tmp_path: Path, expected: dict[str, Any]) -> None:

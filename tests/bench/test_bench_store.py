@@ -33,7 +33,7 @@ def record(**changes: Any) -> Record:
 )
 def test_value_survives_by_type_and_bits(value: Any, tmp_path: Path) -> None:
     with Store(tmp_path) as store:
-        store.append(record(accuracy={"value": value}))
+        store.append(record(accuracy={"single": {"relative_error": 0.0, "cosine": 1.0}, "value": value}))
     (found,) = read_records(tmp_path)
     kept = found.accuracy["value"]
     if isinstance(value, str):
@@ -126,6 +126,21 @@ def test_results_of_another_machine_or_suite_do_not_mix(tmp_path: Path) -> None:
             store.write_suite("b")
         with pytest.raises(InvalidInputError, match="another machine"):
             store.write_environment({"processor": "another"}, "numpy", {})
+
+
+def test_a_record_says_nothing_of_where_its_writers_files_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "ada"
+    (home / "work").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(home / "work")
+    monkeypatch.setattr("sys.prefix", str(home / "work" / ".venv"))
+    text = "; ".join(f"{path}/x.py" for path in (home, home / "work", home / "work" / ".venv", "/opt/u/lib/python3.11"))
+    beside = f"{home}s/x.py is another's"
+    with Store(tmp_path / "run") as store:
+        store.append(record(outcome="error", reason=text, log_tail=f"{text}\n{beside}"))
+    (found,) = read_records(tmp_path / "run")
+    assert found.reason == "~/x.py; ./x.py; <env>/x.py; <env>/lib/python3.11/x.py"
+    assert found.log_tail == f"{found.reason}\n{beside}"
 
 
 def test_record_is_one_line_of_plain_json(tmp_path: Path) -> None:

@@ -79,6 +79,12 @@ def test_grid_expands_to_every_combination_once_and_a_null_row() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("name", sorted(shipped_suites()))
+def test_no_two_cells_of_a_suite_have_one_title(name: str) -> None:
+    titles = [cell.title for cell in expand(parse_suite(suite_text(name)))]
+    assert len(set(titles)) == len(titles)
+
+
 def test_cell_that_two_grids_state_is_there_once() -> None:
     text = GOOD + GOOD[GOOD.index("[[grid]]") :]
     assert len(expand(parse_suite(text))) == len(expand(parse_suite(GOOD)))

@@ -38,6 +38,7 @@ CALLS = {
     "bench list": ["bench", "list", "--json"],
     "bench check-suite": ["bench", "check-suite", "suite.toml", "--json"],
     "bench show": ["bench", "show", "run", "--json"],
+    "bench compare": ["bench", "compare", "run", "run", "--json"],
 }
 
 

@@ -1,8 +1,10 @@
 """The clock counts, calibrates and waits; a cell's times follow from its blocks. Nothing asserts how long it takes."""
 
+from dataclasses import replace
+
 import pytest
 
-from gradest.measurement.timing import Block, Timing, calibrate, time_block, time_once
+from gradest.measurement.timing import Block, Timing, calibrate, machine_share, time_block, time_once
 
 
 class Probe:
@@ -70,3 +72,38 @@ def test_long_samples_weigh_more_in_the_share_of_the_processor() -> None:
 
 def test_without_blocks_nothing_is_said_of_steady_time() -> None:
     assert timing().median_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("own", "machine", "disturbed", "waiting"),
+    [(1.0, 1.0, False, False), (0.1, 1.0, False, True), (0.1, 0.5, True, False), (1.0, 0.5, True, False)],
+)
+def test_a_call_that_waits_is_told_from_a_machine_that_lets_it_wait(
+    own: float, machine: float, disturbed: bool, waiting: bool
+) -> None:
+    blocks = [replace(block(1.0, 1.0, cpu=own), machine_share=machine) for _ in range(3)]
+    found = timing(*blocks)
+    assert (found.disturbed, found.waiting) == (disturbed, waiting)
+    assert found.machine_shares == [machine] * 3
+
+
+def test_the_share_of_the_machine_is_measured_around_a_call_and_not_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = {"wall": 0.0, "processor": 0.0, "given": 0.5}
+
+    def wall() -> float:  # each look at the clock takes a millisecond, of which the machine gives a part
+        clock["wall"] += 1e-3
+        clock["processor"] += 1e-3 * clock["given"]
+        return clock["wall"]
+
+    monkeypatch.setattr("gradest.measurement.timing.time.perf_counter", wall)
+    monkeypatch.setattr("gradest.measurement.timing.time.thread_time", lambda: clock["processor"])
+
+    def sleep() -> str:
+        clock["wall"] += 100.0
+        return "slept"
+
+    share, result = machine_share(sleep)
+    assert result == "slept"
+    assert 0.4 < share <= 0.6
+    clock["given"] = 1.0
+    assert machine_share(sleep)[0] > 0.95

@@ -12,7 +12,7 @@ from gradest_bench.command.group import Group
 from gradest_bench.command.json_output import json_option, print_json
 from gradest_bench.command.options import OutputFile, OutputFolder, RunFolder, Suggested
 from gradest_bench.command.run import run
-from gradest_bench.command.run_comparison_view import show_run_comparison
+from gradest_bench.command.run_comparison_view import comparison_fields, show_run_comparison
 from gradest_bench.command.run_view import show_records
 from gradest_bench.command.terminal import open_console, titled_table
 from gradest_bench.report.figures import figures_of
@@ -134,20 +134,25 @@ def check_suite(suite: str, *, as_json: bool) -> None:
     "compare",
     epilog="""\b
 Examples:
-  gradest bench compare results/before results/after""",
+  gradest bench compare results/before results/after
+  gradest bench compare results/before results/after --json   for a program""",
 )
 @click.argument("before", type=_FOLDER)
 @click.argument("after", type=_FOLDER)
 @click.option("--strict", is_flag=True, help="Exit code 3 also where any time could not be told.")
+@json_option
 @click.pass_context
-def compare_two(context: click.Context, before: Path, after: Path, *, strict: bool) -> None:
+def compare_two(context: click.Context, before: Path, after: Path, *, strict: bool, as_json: bool) -> None:
     """Compare two runs, cell by cell.
 
     Exit code 1 if anything became slower, less accurate, or stopped working; 3 if no time could be judged, as the
-    workers were started too few times.
+    workers were started too few times; 4 if none could, as the machine was too disturbed.
     """
     found = compare_runs(load(before), load(after))
-    show_run_comparison(open_console(), found)
+    if as_json:
+        print_json(before=str(before), after=str(after), **comparison_fields(found))
+    else:
+        show_run_comparison(open_console(), found)
     context.exit(found.exit_code(strict=strict))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from gradest import GradestError
+from gradest_bench.command.terminal import shown
 from gradest_bench.results.files import StorageError
 from gradest_bench.results.outcomes import EXIT_STORAGE
 
@@ -75,7 +76,7 @@ def _in_one_line() -> Iterator[None]:
 
 
 def _leave(line: str, code: int) -> None:
-    click.echo(f"gradest: {line}", err=True)
+    click.echo(f"gradest: {shown(line)}", err=True)
     raise SystemExit(code)
 
 

@@ -23,7 +23,7 @@ from gradest_bench.results.outcomes import EXIT_STORAGE, EXIT_WRONG, exit_code, 
 from gradest_bench.results.records import Record
 from gradest_bench.results.store import RESULTS, Store
 from gradest_bench.results.verdict import Judgement, verdicts, wrong_and_unexpected
-from gradest_bench.run.executors import open_executor
+from gradest_bench.run.executors import executor_name, open_executor
 from gradest_bench.run.stopping import stoppable
 from gradest_bench.run.sweep import Sweep
 from gradest_bench.suite.additions import extended, text_with
@@ -206,6 +206,7 @@ def _sweep(request: _Request, executor: str | None, console: Console) -> list[Re
             listener=progress,
             seed=suite.seed,
             plugins=suite.plugins,
+            executor=executor_name(executor),
         )
         return sweep.run(pool)
 

@@ -1,6 +1,8 @@
 """Shows a comparison of two runs in a terminal: what changed, how surely, and what could not be told."""
 
+from dataclasses import asdict
 from statistics import median
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,6 +15,7 @@ from gradest_bench.results.run_comparison import (
     MINIMUM_EFFECT,
     NO_CHANGE,
     SLOWER,
+    TOO_DISTURBED,
     TOO_FEW_STARTS,
     RunComparison,
     TimeChange,
@@ -41,11 +44,35 @@ def show_run_comparison(console: Console, found: RunComparison) -> None:
     )
 
 
+def comparison_fields(found: RunComparison) -> dict[str, Any]:
+    """Return what `--json` prints of a comparison: every judged cell, also those without a change."""
+    return {
+        "differences": found.versions,
+        "worse": found.worse,
+        "false_change": FALSE_CHANGE,
+        "minimum_effect": MINIMUM_EFFECT,
+        "times": [
+            {
+                "title": change.title,
+                "starts": change.starts,
+                "verdict": change.verdict,
+                **{name: getattr(change.ratio, name, None) for name in ("ratio", "low", "high", "visible")},
+                "ratio_of_medians": change.ratio_of_medians,
+            }
+            for change in found.times
+        ],
+        "accuracies": [asdict(change) for change in found.accuracies],
+        "outcomes": [{"title": title, "before": a, "after": b} for title, a, b in found.outcomes],
+        "only_before": found.only_before,
+        "only_after": found.only_after,
+    }
+
+
 def time_sentence(found: RunComparison) -> str:
     """Return how many times changed, did not, and could not be told, with the change that would have been seen."""
     counts = {
         word: sum(1 for change in found.times if change.verdict == word)
-        for word in (SLOWER, FASTER, NO_CHANGE, CANNOT_TELL, TOO_FEW_STARTS)
+        for word in (SLOWER, FASTER, NO_CHANGE, CANNOT_TELL, TOO_FEW_STARTS, TOO_DISTURBED)
     }
     parts = [f"{counts[SLOWER]} slower", f"{counts[FASTER]} faster"]
     parts.append(f"{counts[NO_CHANGE]} without a change of more than {MINIMUM_EFFECT:.0%}")
@@ -57,6 +84,11 @@ def time_sentence(found: RunComparison) -> str:
         parts.append(
             f"{counts[TOO_FEW_STARTS]} with too few starts of the workers (each run needs {LEAST_APART}: "
             "gradest bench run SUITE --repeat)"
+        )
+    if counts[TOO_DISTURBED]:
+        parts.append(
+            f"{counts[TOO_DISTURBED]} not judged as the machine was too disturbed (fewer than {LEAST_APART} starts are "
+            "left: run again when it is quiet)"
         )
     return ", ".join(parts)
 

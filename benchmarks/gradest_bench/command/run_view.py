@@ -10,7 +10,7 @@ from rich.table import Table
 from gradest.measurement.outcome import Outcome
 from gradest.measurement.timing import DISTURBED_BELOW, Timing
 from gradest_bench.command.progress import ProgressLines
-from gradest_bench.command.terminal import make_progress, titled_table, wide_enough
+from gradest_bench.command.terminal import make_progress, shown, titled_table, wide_enough
 from gradest_bench.report.record_numbers import grouped, median, variant
 from gradest_bench.report.units import DISTURBED, bytes_text, mark, seconds
 from gradest_bench.results.records import Record, number, z_score
@@ -56,7 +56,7 @@ class ProgressBar:
     def step(self, cell: Cell) -> None:
         """Move on by one step."""
         self._steps[cell.key] = self._steps.get(cell.key, 0) + 1
-        self._progress.update(self._task, advance=1, description=escape(cell.title))
+        self._progress.update(self._task, advance=1, description=escape(shown(cell.title)))
         if self._lines is not None:
             self._lines.doing(cell.title)
 
@@ -90,9 +90,10 @@ def show_outcomes(console: Console, records: Sequence[Record]) -> None:
             reasons.setdefault((record.outcome, found), []).append(record.cell.title)
     explained: set[str] = set()
     for (outcome, reason), titles in reasons.items():
-        shown = "; ".join(titles[:_MOST_TITLES])
+        named = "; ".join(titles[:_MOST_TITLES])
         more = f"; and {len(titles) - _MOST_TITLES} more" if len(titles) > _MOST_TITLES else ""
-        console.print(f"[bold]{escape(reason)}[/]\n  {escape(shown + more)}", highlight=False)
+        indented = reason.replace("\n", "\n  ")  # so that no line of a record looks like one of the run's
+        console.print(f"[bold]{escape(indented)}[/]\n  {escape(named + more)}", highlight=False)
         if outcome != Outcome.OK and outcome not in explained:
             console.print(f"  ({Outcome(outcome).wording})", highlight=False, style="dim")
             explained.add(outcome)
@@ -101,6 +102,12 @@ def show_outcomes(console: Console, records: Sequence[Record]) -> None:
         console.print(
             f"{disturbed} cells were disturbed: the machine gave them less than {DISTURBED_BELOW:.0%} of its processor "
             f"(marked {DISTURBED})",
+            highlight=False,
+        )
+    waiting = sum(1 for record in records if record.timing is not None and record.timing.waiting)
+    if waiting:
+        console.print(
+            f"{waiting} cells waited by themselves, for a lock, a file or another process: the machine was free",
             highlight=False,
         )
     measured = sum(1 for record in records if record.outcome == Outcome.OK)

@@ -1,6 +1,8 @@
 """Gives every view in a terminal the same console, progress bar and tables, which no narrow screen folds."""
 
+import re
 from collections.abc import Iterable
+from typing import Any
 
 from rich.box import HEAVY_HEAD, Box
 from rich.console import Console
@@ -8,16 +10,44 @@ from rich.markup import escape
 from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 _UNBOUNDED = 10_000
 """More columns than any table has."""
 _PLAIN_WIDTH = 150
 
 
+# C0 without tabulator and newline, DEL, C1, and what turns the order of letters round or ends a line unseen
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def shown(text: str) -> str:
+    """Return a text with every control character spelled out, so that none of them reaches a terminal.
+
+    What stands in a record may be another's: an escape sequence in it would write titles, the clipboard or lines that
+    nobody printed.
+
+    Examples
+    --------
+    >>> from gradest_bench.command.terminal import shown
+    >>> print(shown("\x1b[31mred"))
+    \\x1b[31mred
+    """
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+class PlainConsole(Console):
+    """A console that spells out control characters in all that it prints; its own colours are none of them."""
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """Return the text as rich would, of characters that can be seen."""
+        return super().render_str(shown(text), **how)
+
+
 def open_console() -> Console:
     """Return a console as wide as the terminal, or wide enough for tables where the output goes to a file."""
-    console = Console()
-    return console if console.is_terminal else Console(width=_PLAIN_WIDTH)
+    console = PlainConsole()
+    return console if console.is_terminal else PlainConsole(width=_PLAIN_WIDTH)
 
 
 def make_progress(console: Console, *, disable: bool = False) -> Progress:
@@ -47,4 +77,4 @@ def wide_enough(console: Console, tables: Iterable[Table]) -> Console:
     """Return a console as wide as the tables: a narrow screen folds their lines, and no figure loses its digits."""
     unbounded = console.options.update(width=_UNBOUNDED, max_width=_UNBOUNDED)
     widest = max((Measurement.get(console, unbounded, table).maximum for table in tables), default=0)
-    return Console(file=console.file, width=max(console.width, widest))
+    return PlainConsole(file=console.file, width=max(console.width, widest))

@@ -7,6 +7,7 @@ JSON has no NaN: numbers that are not finite are kept as the texts "nan", "inf" 
 This module knows no file and no process.
 """
 
+import itertools
 import math
 from typing import Any
 
@@ -14,7 +15,7 @@ import msgspec
 import numpy as np
 
 from gradest.measurement.findings import Counts
-from gradest.measurement.timing import Timing
+from gradest.measurement.timing import DISTURBED_BELOW, Timing
 from gradest_bench.suite.cells import Cell
 
 SCHEMA = 2
@@ -92,6 +93,25 @@ def starts_of(timing: Timing) -> list[list[list[float]]]:
         found.append(rounds[start : start + count])
         start += count
     return [block for block in found if block]
+
+
+def undisturbed_starts(timing: Timing) -> dict[int, list[list[float]]]:
+    """Return, by the number of the start, the rounds in which the machine gave what it was asked for.
+
+    A start of which fewer than half of the rounds are left is left out. Of a record that holds no shares, all count.
+    """
+    shares = iter(timing.machine_shares or [1.0] * len(timing.rounds))
+    kept = {}
+    for number, block in enumerate(starts_of(timing)):
+        # the machine's share, never the cell's own: a cell that waits is judged as any other
+        rounds = [
+            part
+            for part, share in zip(block, itertools.islice(shares, len(block)), strict=True)
+            if share >= DISTURBED_BELOW
+        ]
+        if 2 * len(rounds) >= len(block):
+            kept[number] = rounds
+    return kept
 
 
 def plain(value: Any) -> Any:

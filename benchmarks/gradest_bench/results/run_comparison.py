@@ -5,7 +5,7 @@ This module writes nothing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 
@@ -13,8 +13,9 @@ from gradest.errors import InvalidInputError
 from gradest.measurement.outcome import Outcome
 from gradest.measurement.timing import Timing
 from gradest_bench.results.accuracy_change import WORSE, AccuracyChange, accuracy_changes
+from gradest_bench.results.environment_change import differences_of_environments
 from gradest_bench.results.loading import Run
-from gradest_bench.results.records import COMPARABLE, Record, starts_of
+from gradest_bench.results.records import Record, starts_of, undisturbed_starts
 from gradest_bench.results.significance import FALSE_CHANGE, Ratio, block_floor, enough_blocks, ratios_with_law
 
 Block = Sequence[Sequence[float]]
@@ -22,27 +23,29 @@ Block = Sequence[Sequence[float]]
 MINIMUM_EFFECT = 0.05
 """A change of a time by less is not reported, however certain."""
 SLOWER, FASTER, NO_CHANGE = "slower", "faster", "no change"
-CANNOT_TELL, TOO_FEW_STARTS = "cannot tell", "too few starts"
-EXIT_WORSE, EXIT_UNJUDGED = 1, 3
+CANNOT_TELL, TOO_FEW_STARTS, TOO_DISTURBED = "cannot tell", "too few starts", "machine too disturbed"
+EXIT_WORSE, EXIT_UNJUDGED, EXIT_DISTURBED = 1, 3, 4
 
 
 @dataclass(frozen=True)
 class TimeChange:
     """States how the time of one cell differs: B / A from the least samples of blocks, and between medians, unjudged.
 
-    `ratio` is None where there are too few starts of the workers to say how sure it is.
+    `starts` is how many starts of the workers could be used; `ratio` is None where they are too few to say how sure it
+    is. `disturbed` says that there were enough, and that the machine was doing something else in some of them.
     """
 
     title: str
     starts: int
     ratio: Ratio | None
     ratio_of_medians: float
+    disturbed: bool = False
 
     @property
     def verdict(self) -> str:
-        """Return "slower", "faster", "no change", "cannot tell" or "too few starts"; none of them is the residue."""
+        """Return "slower", "faster", "no change", or why none of them can be said; none of them is the residue."""
         if self.ratio is None:
-            return TOO_FEW_STARTS
+            return TOO_DISTURBED if self.disturbed else TOO_FEW_STARTS
         low, high, effect = self.ratio.low, self.ratio.high, 1 + MINIMUM_EFFECT
         if low > 1 and self.ratio.ratio > effect:
             return SLOWER
@@ -61,6 +64,7 @@ class RunComparison:
     only_before: int
     only_after: int
     versions: tuple[str, ...]
+    """What both ran on and is not the same, in words."""
 
     @property
     def worse(self) -> bool:
@@ -72,13 +76,16 @@ class RunComparison:
         )
 
     def exit_code(self, *, strict: bool = False) -> int:
-        """Return 1 for a change for the worse; 3 where no time was judged or, if strict, not all; else 0."""
+        """Return 1 for a change for the worse; 3 where no time was judged or, if strict, not all; else 0.
+
+        Instead of 3 it is 4 where the machine was too disturbed: another minute may do, and no other setting.
+        """
         if self.worse:
             return EXIT_WORSE
-        unjudged = [change.verdict == TOO_FEW_STARTS for change in self.times]
-        open_ones = [change.verdict == CANNOT_TELL for change in self.times]
-        if (unjudged and all(unjudged)) or (strict and (any(unjudged) or any(open_ones))):
-            return EXIT_UNJUDGED
+        found = [change.verdict for change in self.times]
+        unjudged = [verdict for verdict in found if verdict in (TOO_FEW_STARTS, TOO_DISTURBED)]
+        if (unjudged and len(unjudged) == len(found)) or (strict and (unjudged or CANNOT_TELL in found)):
+            return EXIT_DISTURBED if TOO_DISTURBED in unjudged else EXIT_UNJUDGED
         return 0
 
 
@@ -90,12 +97,15 @@ def compare_runs(before: Run, after: Run) -> RunComparison:
     InvalidInputError
         The runs are of different machines or thread settings, or have no cell in common; the message names the key.
     """
-    versions = _require_comparable(before, after)
     known = {record.key: record for record in before.records}
     pairs = [(known[record.key], record) for record in after.records if record.key in known]
     if not pairs:
-        raise InvalidInputError(f"{before.folder} and {after.folder} have no cell in common; compare runs of one suite")
+        raise InvalidInputError(
+            f"{before.folder} and {after.folder} have no cell in common; compare runs of one suite, "
+            "with the same --budget and --repeat"
+        )
     measured = [(a, b) for a, b in pairs if a.outcome == b.outcome == Outcome.OK]
+    versions = differences_of_environments(before, after, measured)
     return RunComparison(
         times=_time_changes(measured),
         accuracies=accuracy_changes(measured),
@@ -106,55 +116,51 @@ def compare_runs(before: Run, after: Run) -> RunComparison:
     )
 
 
-def _require_comparable(before: Run, after: Run) -> tuple[str, ...]:
-    """Refuse runs whose times cannot be compared; return how the versions of what both ran on differ."""
-    a, b = before.environment, after.environment
-    machines = (a.get("machine", {}), b.get("machine", {}))
-    differing = [(key, *(machine.get(key) for machine in machines)) for key in COMPARABLE]
-    versions = []
-    for worker, found in b.get("workers", {}).items():
-        earlier = a.get("workers", {}).get(worker)
-        if earlier is None:
-            continue
-        names = sorted({*earlier["variables"], *found["variables"]})
-        differing += [(f"{worker}: {n}", earlier["variables"].get(n), found["variables"].get(n)) for n in names]
-        differing.append((f"{worker}: machine", earlier.get("machine"), found.get("machine")))
-        versions += _differences(worker, earlier["versions"], found["versions"])
-    wrong = [f"{key} is {x!r} in {before.folder}, {y!r} in {after.folder}" for key, x, y in differing if x != y]
-    if wrong:
-        raise InvalidInputError(f"these runs cannot be compared: {'; '.join(wrong)}; run both in one environment")
-    return tuple(versions)
+@dataclass(frozen=True)
+class _Timed:
+    """Holds the times of one cell in both runs: the rounds of each start that can be used, by its number."""
 
+    title: str
+    before: Timing
+    after: Timing
 
-def _differences(worker: str, before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    names = sorted({*before, *after})
-    return [f"{worker}: {n} {before.get(n)} -> {after.get(n)}" for n in names if before.get(n) != after.get(n)]
+    @cached_property
+    def kept(self) -> tuple[dict[int, list[list[float]]], dict[int, list[list[float]]]]:
+        """The undisturbed starts of either side."""
+        return undisturbed_starts(self.before), undisturbed_starts(self.after)
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether a change could be found with all starts, and cannot with those that are left."""
+        whole = (len(starts_of(side)) for side in (self.before, self.after))
+        return enough_blocks(*whole, paired=False) and not enough_blocks(*map(len, self.kept), paired=False)
 
 
 def _time_changes(pairs: Sequence[tuple[Record, Record]]) -> tuple[TimeChange, ...]:
-    """Judge all cells with one number of starts together: whole starts are exchanged, the same ones for all cells."""
+    """Judge all cells with the same starts together: whole starts are exchanged, the same ones for all cells."""
     timed = [
-        (b.cell.title, starts_of(a.timing), starts_of(b.timing), _ratio_of_medians(a.timing, b.timing))
+        _Timed(b.cell.title, a.timing, b.timing)
         for a, b in pairs
         if a.timing is not None and b.timing is not None and a.timing.wall_seconds and b.timing.wall_seconds
     ]
-    families: dict[tuple[int, int], list[int]] = {}
-    for place, (_, before, after, _) in enumerate(timed):
-        families.setdefault((len(before), len(after)), []).append(place)
+    families: dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]] = {}
+    for place, cell in enumerate(timed):
+        before, after = (tuple(side) for side in cell.kept)
+        if enough_blocks(len(before), len(after), paired=False):
+            families.setdefault((before, after), []).append(place)
     ratios: list[Ratio | None] = [None] * len(timed)
-    # cells that were started other numbers of times cannot be exchanged together: each part has its share of the rate
+    # cells that have other starts cannot be exchanged together: each part has its share of the rate
     share = FALSE_CHANGE / max(len(families), 1)
-    for (first, second), places in families.items():
-        if enough_blocks(first, second, paired=False):
-            floors = [_floors(timed[place][1], timed[place][2]) for place in places]
-            found = ratios_with_law(
-                *(np.array(side) for side in zip(*floors, strict=True)), paired=False, false_change=share
-            )
-            for place, ratio in zip(places, found, strict=True):
-                ratios[place] = ratio
+    for places in families.values():
+        floors = [_floors(*(list(side.values()) for side in timed[place].kept)) for place in places]
+        sides = (np.array(side) for side in zip(*floors, strict=True))
+        for place, ratio in zip(places, ratios_with_law(*sides, paired=False, false_change=share), strict=True):
+            ratios[place] = ratio
     return tuple(
-        TimeChange(title, min(len(before), len(after)), ratio, medians)
-        for (title, before, after, medians), ratio in zip(timed, ratios, strict=True)
+        TimeChange(
+            cell.title, min(map(len, cell.kept)), ratio, _ratio_of_medians(cell.before, cell.after), cell.disturbed
+        )
+        for cell, ratio in zip(timed, ratios, strict=True)
     )
 
 

@@ -23,6 +23,8 @@ import msgspec
 
 from gradest.errors import InvalidInputError
 from gradest_bench.results.files import StorageError, open_plain, replace_text
+from gradest_bench.results.integrity import DamagedError, require_environment, require_sound
+from gradest_bench.results.places import without_places
 from gradest_bench.results.records import COMPARABLE, READABLE, SCHEMA, Record, plain
 
 RESULTS = "results.jsonl"
@@ -105,13 +107,16 @@ class Store:
         self._results = self._lock = -1
 
     def append(self, record: Record) -> None:
-        """Write one record: when this returns, it is on the disk.
+        """Write one record, without the places of the writer's files: when this returns, it is on the disk.
 
         Raises
         ------
         StorageError
             It could not be written whole; what was written of it is taken back.
         """
+        record = msgspec.structs.replace(
+            record, reason=without_places(record.reason), log_tail=without_places(record.log_tail)
+        )
         line = (
             json.dumps(
                 plain(msgspec.to_builtins(record, enc_hook=plain)), allow_nan=False, separators=(",", ":")
@@ -184,9 +189,21 @@ class Store:
 
 
 def read_environment(folder: Path) -> dict[str, Any]:
-    """Return the environment of a run, empty where there is none yet."""
+    """Return the environment of a run, empty where there is none yet.
+
+    Raises
+    ------
+    StorageError
+        It is damaged.
+    """
     path = folder / ENVIRONMENT
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        require_environment(found)
+    except (ValueError, RecursionError) as error:
+        raise StorageError(f"{path} is damaged: {_said(error)}; remove it, and run the cells anew") from error
     return found
 
 
@@ -205,15 +222,26 @@ def read_records(folder: Path) -> Iterator[Record]:
     for number, line in enumerate(lines[:-1], start=1):  # after the last newline: nothing, or a torn line
         try:
             found = json.loads(line)
-            if found.get("schema") not in READABLE:
+            if not isinstance(found, dict):
+                raise DamagedError(f"a record was expected; found {type(found).__name__}")
+            schema = found.get("schema")
+            if schema not in READABLE:
+                newer = isinstance(schema, int) and schema > SCHEMA
                 raise StorageError(
-                    f"{path}, line {number}: schema 1 to {SCHEMA} was asked for; found {found.get('schema')}"
+                    f"{path}, line {number}: schema 1 to {SCHEMA} was asked for; found {schema!r:.40}; "
+                    + ("a newer gradest wrote it: upgrade this one" if newer else "remove the line to read the rest")
                 )
-            yield msgspec.convert(found, Record)
-        except (ValueError, msgspec.ValidationError) as error:
+            record = msgspec.convert(found, Record)
+            require_sound(record)
+        except (ValueError, RecursionError) as error:  # msgspec's are ValueErrors
             raise StorageError(
-                f"{path}, line {number} is damaged: {error}; remove the line to read the rest"
+                f"{path}, line {number} is damaged: {_said(error)}; remove the line to read the rest"
             ) from error
+        yield record
+
+
+def _said(error: Exception) -> str:
+    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 def latest(records: Iterator[Record]) -> dict[str, Record]:

@@ -42,6 +42,18 @@ def open_executor(text: str | None) -> Iterator[Executor | None]:
         yield executor
 
 
+def executor_name(text: str | None) -> str:
+    """Return what a run keeps of `--executor`: nothing for None, and no address of a machine.
+
+    Examples
+    --------
+    >>> from gradest_bench.run.executors import executor_name
+    >>> executor_name("local:2"), executor_name("dask:tcp://10.0.0.1:8786")
+    ('local:2', 'dask')
+    """
+    return "" if text is None else "dask" if text.startswith("dask:") else text
+
+
 @contextmanager
 def _local(count: str) -> Iterator[Executor]:
     if not count.isdigit() or int(count) < 1:

@@ -42,7 +42,11 @@ class Listener(Protocol):
 
 @dataclass
 class Sweep:
-    """Runs the cells of one suite and keeps their records in a store."""
+    """Runs the cells of one suite and keeps their records in a store.
+
+    `executor` is what the one given to `run` is called in the environment of each cell: times that were taken side by
+    side are no times of one after the other.
+    """
 
     suite: str
     cells: Sequence[Cell]
@@ -51,6 +55,7 @@ class Sweep:
     listener: Listener
     seed: int = 0
     plugins: Sequence[str] = ()
+    executor: str = ""
     _kept: int = 0
     _too_large: TooLarge = field(default_factory=TooLarge)
 
@@ -177,8 +182,10 @@ class Sweep:
     ) -> None:
         found = (environments or {}).get(record.cell.worker)
         if found is not None:
+            # kept with each worker: a run that is resumed may go on with another executor
+            libraries = {**found["libraries"], "executor": self.executor} if elsewhere else found["libraries"]
             record.environment = self.store.write_environment(
-                found["machine"], record.cell.worker, found["libraries"], elsewhere=elsewhere
+                found["machine"], record.cell.worker, libraries, elsewhere=elsewhere
             )
         self.store.append(record)
         size = size_of(record.facts)

@@ -71,7 +71,10 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def title(self) -> str:
         """The name of the cell where people read it."""
-        return f"{self.estimator.label} on {self.worker} {self.dtype}, {self.problem.label}"
+        # what nearly all cells have goes without saying; two cells of a run have never one title
+        kernel = "" if self.kernel == "portable" else f" {self.kernel}"
+        device = "" if self.device == "default" else f" on {self.device}"
+        return f"{self.estimator.label} on {self.worker}{kernel} {self.dtype}{device}, {self.problem.label}"
 
 
 def digest(value: Any) -> str:

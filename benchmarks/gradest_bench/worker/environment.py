@@ -47,6 +47,7 @@ def libraries(backend: Backend) -> dict[str, Any]:
     """Return what one worker runs on: Python, versions, thread pools and their BLAS kernels, pinned variables."""
     pools = [{field: pool.get(field) for field in _POOL_FIELDS if field in pool} for pool in threadpool_info()]
     return {
+        "gradest": __version__,
         "python": platform.python_version(),
         "implementation": sys.implementation.name,
         "versions": backend.versions(),

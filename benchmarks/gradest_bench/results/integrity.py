@@ -1,0 +1,99 @@
+"""Says whether what was read has the form that everything else takes for granted; a run may be another's, or damaged.
+
+This module knows no file.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from gradest.measurement.outcome import Outcome
+from gradest.measurement.timing import Timing
+from gradest_bench.results.records import Record, number
+
+_NUMBERS = {
+    "single": ("relative_error", "cosine"),
+    "replicates": ("relative_mse",),
+    "smoothed": ("relative_mse", "uncertainty"),
+    "predicted": ("relative_mse",),
+    "reference": ("uncertainty",),
+}
+"""What each part of an accuracy must have, if it is there; `predicted` may lack it."""
+
+
+class DamagedError(ValueError):
+    """What was read is JSON, and no record or environment."""
+
+
+def require_sound(record: Record) -> None:
+    """Refuse a record that no version of gradest can have written whole.
+
+    Raises
+    ------
+    DamagedError
+        Its outcome is none, a time is not positive, its samples do not add up, or its accuracy lacks a number.
+    """
+    known = [outcome.value for outcome in Outcome]
+    if record.outcome not in known:
+        raise DamagedError(f"its outcome is {record.outcome!r:.60}; this version knows {', '.join(known)}")
+    if record.timing is not None:
+        _require_times(record.timing)
+    if record.accuracy:
+        if "single" not in record.accuracy:
+            raise DamagedError("its accuracy has no 'single'")
+        for part, names in _NUMBERS.items():
+            _require_numbers(part, record.accuracy.get(part), names)
+
+
+def require_environment(found: object) -> None:
+    """Refuse what is no environment of a run.
+
+    Raises
+    ------
+    DamagedError
+        It is no object, or its machine or a worker is none.
+    """
+    if not isinstance(found, dict):
+        raise DamagedError(f"an object was expected; found {type(found).__name__}")
+    machine, workers = found.get("machine"), found.get("workers")
+    if not isinstance(machine, dict) or not isinstance(workers, dict):
+        raise DamagedError("its machine and its workers must be objects")
+    for name, libraries in workers.items():
+        inside = libraries if isinstance(libraries, dict) else {}
+        parts = (inside.get("versions", {}), inside.get("variables", {}), inside.get("machine", {}))
+        pools = inside.get("pools", [])
+        if (
+            "worker" not in inside
+            or not all(isinstance(part, dict) for part in parts)
+            or not isinstance(pools, list)
+            or not all(isinstance(pool, dict) for pool in pools)
+        ):
+            raise DamagedError(f"its worker {name!r:.60} has not the form of one")
+
+
+def _require_times(timing: Timing) -> None:
+    walls = timing.wall_seconds
+    if not all(math.isfinite(wall) and wall > 0 for wall in walls):
+        raise DamagedError("a time is not positive and finite")
+    if min(timing.rounds, default=1) < 1 or sum(timing.rounds) != len(walls):
+        raise DamagedError(f"its rounds have {sum(timing.rounds)} samples; it has {len(walls)}")
+    if timing.starts and (min(timing.starts) < 0 or sum(timing.starts) != len(timing.rounds)):
+        raise DamagedError(f"its starts have {sum(timing.starts)} rounds; it has {len(timing.rounds)}")
+    if len(timing.machine_shares) not in (0, len(timing.rounds)):
+        raise DamagedError(
+            f"it has {len(timing.machine_shares)} shares of the machine; and {len(timing.rounds)} rounds"
+        )
+
+
+def _require_numbers(part: str, values: Any, names: tuple[str, ...]) -> None:
+    if not values:
+        return
+    if not isinstance(values, Mapping):
+        raise DamagedError(f"its {part} is no object")
+    for name in names:
+        if name not in values and part != "predicted":
+            raise DamagedError(f"its {part} has no {name!r}")
+        try:
+            number(values.get(name))
+        except (TypeError, ValueError):
+            raise DamagedError(f"{part}.{name} is no number: {values[name]!r:.60}") from None

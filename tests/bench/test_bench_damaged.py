@@ -1,0 +1,135 @@
+"""A damaged, foreign or malicious file in a folder of results is one line, in every command that reads it."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from gradest_bench.command.main import main
+from gradest_bench.command.terminal import PlainConsole, shown
+from gradest_bench.results.files import StorageError
+from gradest_bench.results.store import ENVIRONMENT, RESULTS, read_environment, read_records
+
+KEPT = Path(__file__).parents[1] / "support" / "run_of_schema_1"
+ESCAPES = ("\x1b[31m", "\x1b]0;title\x07", "\x9b2J", "\r", "\x08", "\u202e", "\x7f")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(KEPT, tmp_path / "run"))
+
+
+def first_record(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / RESULTS).read_text(encoding="utf-8").splitlines()[0])
+    return found
+
+
+def edited(edit: Callable[[dict[str, Any]], object]) -> Callable[[Path], str]:
+    def line(folder: Path) -> str:
+        record = first_record(folder)
+        edit(record)
+        return json.dumps(record)
+
+    return line
+
+
+LINES: dict[str, tuple[Callable[[Path], str], str]] = {
+    "a list": (lambda _: "[]", "found list"),
+    "a number": (lambda _: "17", "found int"),
+    "null": (lambda _: "null", "found NoneType"),
+    "brackets": (lambda _: "[" * 100_000, "nested too deeply"),
+    "no JSON": (lambda _: "{broken", "damaged"),
+    "empty": (lambda _: "", "damaged"),
+    "newer schema": (edited(lambda r: r.update(schema=99)), "upgrade this one"),
+    "schema of words": (edited(lambda r: r.update(schema="[/]")), "found '[/]'"),
+    "newer outcome": (edited(lambda r: r.update(outcome="[/]")), "its outcome is '[/]'"),
+    "incomplete accuracy": (edited(lambda r: r.update(accuracy={"reference": {"uncertainty": 0.0}})), "no 'single'"),
+    "empty accuracy": (edited(lambda r: r.update(accuracy={"single": {"cosine": 1.0}})), "no 'relative_error'"),
+    "a word for a number": (
+        edited(lambda r: r.update(accuracy={"single": {"relative_error": "much", "cosine": 1.0}})),
+        "relative_error is no number: 'much'",
+    ),
+    "accuracy of lists": (edited(lambda r: r.update(accuracy={"single": [1]})), "single is no object"),
+    "a time of nothing": (edited(lambda r: r["timing"]["wall_seconds"].__setitem__(0, 0.0)), "not positive"),
+    "a negative time": (edited(lambda r: r["timing"]["wall_seconds"].__setitem__(0, -1.0)), "not positive"),
+    "a sample too many": (edited(lambda r: r["timing"]["wall_seconds"].append(1.0)), "samples; it has"),
+    "starts that do not add up": (edited(lambda r: r["timing"].update(starts=[1, 99])), "its starts have 100"),
+}
+
+
+@pytest.mark.parametrize("damage", LINES)
+def test_a_damaged_line_is_named_by_its_number(damage: str, folder: Path) -> None:
+    line, message = LINES[damage]
+    path = folder / RESULTS
+    path.write_text(path.read_text(encoding="utf-8") + line(folder) + "\n", encoding="utf-8")
+    count = len(path.read_bytes().splitlines())
+    with pytest.raises(StorageError, match=rf"line {count}\b.*{re.escape(message)}"):
+        list(read_records(folder))
+
+
+@pytest.mark.parametrize("command", ["show", "report", "compare", "export"])
+def test_no_command_ends_in_a_traceback(command: str, folder: Path, tmp_path: Path) -> None:
+    path = folder / RESULTS
+    path.write_text(path.read_text(encoding="utf-8") + "[" * 100_000 + "\n", encoding="utf-8")
+    arguments = {
+        "show": [str(folder)],
+        "report": [str(folder)],
+        "compare": [str(folder), str(KEPT)],
+        "export": ["csv", str(tmp_path / "x.csv"), "--run", str(folder)],
+    }[command]
+    result = CliRunner().invoke(main, ["bench", command, *arguments])
+    assert result.exit_code == 2
+    assert isinstance(result.exception, SystemExit)
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"machine": {"cor', "[]", "17", "[" * 100_000, '{"machine": [], "workers": {}}', '{"workers": {}}',
+        '{"machine": {}, "workers": {"numpy": 3}}',
+        '{"machine": {}, "workers": {"numpy": {"worker": "x", "pools": 1}}}',
+        '{"machine": {}, "workers": {"numpy": {"worker": "x", "variables": []}}}',
+    ],
+)  # fmt: skip
+def test_a_damaged_environment_is_one_line(text: str, folder: Path) -> None:
+    (folder / ENVIRONMENT).write_text(text, encoding="utf-8")
+    with pytest.raises(StorageError, match=r"environment\.json is damaged"):
+        read_environment(folder)
+
+
+def test_a_worker_without_variables_is_compared(folder: Path) -> None:
+    environment = read_environment(folder)
+    del environment["workers"]["numpy"]["variables"]
+    (folder / ENVIRONMENT).write_text(json.dumps(environment), encoding="utf-8")
+    result = CliRunner().invoke(main, ["bench", "compare", str(folder), str(folder)])
+    assert result.exit_code == 3, result.output
+
+
+@pytest.mark.parametrize("escape", ESCAPES)
+def test_no_control_character_of_a_record_reaches_the_terminal(escape: str, folder: Path) -> None:
+    record = first_record(folder)
+    record.update(outcome="error", reason=f"a{escape}b\n4 of 4 cells measured")
+    for part, where in (("problem", "label"), ("estimator", "label")):
+        record["cell"][part][where] = f"c{escape}d"
+    (folder / RESULTS).write_text(json.dumps(record) + "\n", encoding="utf-8")
+    result = CliRunner().invoke(main, ["bench", "show", str(folder)], color=True)
+    assert result.exit_code == 0, result.output
+    assert escape not in result.output
+    assert f"a{shown(escape)}b" in result.output
+    assert "\n4 of 4 cells" not in result.output
+    record.update(outcome="ok", reason="")
+    (folder / RESULTS).write_text(json.dumps(record) + "\n", encoding="utf-8")
+    assert escape not in CliRunner().invoke(main, ["bench", "show", str(folder)], color=True).output
+    unknown = CliRunner().invoke(main, ["bench", "run", f"no{escape}suite"])
+    assert escape not in unknown.output
+
+
+def test_colours_of_our_own_are_left(capsys: pytest.CaptureFixture[str]) -> None:
+    PlainConsole(force_terminal=True, color_system="standard").print("[red]x[/]")
+    assert "\x1b[31m" in capsys.readouterr().out
