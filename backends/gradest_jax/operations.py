@@ -35,6 +35,8 @@ class JaxOperations(Operations):
     expm1 = _function(jnp.expm1)
     log1p = _function(jnp.log1p)
     tanh = _function(jnp.tanh)
+    sin = _function(jnp.sin)
+    cos = _function(jnp.cos)
     sqrt = _function(jnp.sqrt)
     sum = _function(jnp.sum)
     mean = _function(jnp.mean)

@@ -28,6 +28,8 @@ class NumpyOperations(Operations):
     expm1: Any = staticmethod(np.expm1)
     log1p: Any = staticmethod(log1p)
     tanh: Any = staticmethod(np.tanh)
+    sin: Any = staticmethod(np.sin)
+    cos: Any = staticmethod(np.cos)
     sqrt: Any = staticmethod(np.sqrt)
     where: Any = staticmethod(np.where)
     matmul: Any = staticmethod(np.matmul)

@@ -32,6 +32,8 @@ class TorchOperations(Operations):
     expm1 = _function(torch.expm1)
     log1p = _function(torch.log1p)
     tanh = _function(torch.tanh)
+    sin = _function(torch.sin)
+    cos = _function(torch.cos)
     sqrt = _function(torch.sqrt)
     where = _function(torch.where)
     matmul = _function(torch.matmul)

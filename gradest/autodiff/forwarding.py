@@ -36,6 +36,12 @@ class ForwardingOperations(Operations):
     def tanh(self, x: Array) -> Array:
         return self.forward("tanh", x)
 
+    def sin(self, x: Array) -> Array:
+        return self.forward("sin", x)
+
+    def cos(self, x: Array) -> Array:
+        return self.forward("cos", x)
+
     def sqrt(self, x: Array) -> Array:
         return self.forward("sqrt", x)
 

@@ -51,6 +51,12 @@ class Interpreter(Operations):
     def tanh(self, x: Array) -> Array:
         return self.unary("tanh", x)
 
+    def sin(self, x: Array) -> Array:
+        return self.unary("sin", x)
+
+    def cos(self, x: Array) -> Array:
+        return self.unary("cos", x)
+
     def sqrt(self, x: Array) -> Array:
         return self.unary("sqrt", x)
 

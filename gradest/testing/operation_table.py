@@ -54,6 +54,8 @@ ELEMENTWISE: dict[str, Callable[[Values], Values]] = {
     "exp": np.exp,
     "expm1": np.expm1,
     "tanh": np.tanh,
+    "sin": np.sin,
+    "cos": np.cos,
     "abs": np.abs,
     "square": np.square,
     "relu": lambda x: np.where(x > 0, x, 0),

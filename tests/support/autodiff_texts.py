@@ -16,6 +16,8 @@ OPERATIONS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "expm1": lambda ops, x, y: ops.expm1(-x),
     "log1p": lambda ops, x, y: ops.log1p(x),
     "tanh": lambda ops, x, y: ops.tanh(x - 1.0),
+    "sin": lambda ops, x, y: ops.sin(3.0 * x),
+    "cos": lambda ops, x, y: ops.cos(3.0 * x),
     "sqrt": lambda ops, x, y: ops.sqrt(x),
     "abs": lambda ops, x, y: ops.abs(x - y),
     "square": lambda ops, x, y: ops.square(x),
