@@ -48,6 +48,12 @@ class JaxOperations(Operations):
     zeros_like = _function(jnp.zeros_like)
     stop_gradient = _function(lax.stop_gradient)
 
+    def slice_axis(self, x: Array, start: int, stop: int, *, axis: int) -> Array:
+        return lax.slice_in_dim(x, start, stop, axis=axis)
+
+    def concat(self, *arrays: Array, axis: int) -> Array:
+        return jnp.concatenate(arrays, axis=axis)
+
     def matmul(self, x: Array, y: Array) -> Array:
         if not (jnp.iscomplexobj(x) or jnp.iscomplexobj(y)):
             return _product(x, y)

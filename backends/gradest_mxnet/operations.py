@@ -100,6 +100,14 @@ class MxnetOperations(Operations):
     def expand_dims(self, x: Array, *, axis: int) -> Array:
         return _np(x).expand_dims(x, axis=axis)
 
+    def slice_axis(self, x: Array, start: int, stop: int, *, axis: int) -> Array:
+        # By the legacy operator: symbols of `mx.sym.np` have no slicing.
+        legacy = mx.sym if isinstance(x, _Symbol) else mx.nd
+        return legacy.slice_axis(x.as_nd_ndarray(), axis=axis, begin=start, end=stop).as_np_ndarray()
+
+    def concat(self, *arrays: Array, axis: int) -> Array:
+        return _np(arrays[0]).concatenate(list(arrays), axis=axis)
+
     def stop_gradient(self, x: Array) -> Array:
         if isinstance(x, _Symbol):
             return mx.sym.BlockGrad(x.as_nd_ndarray()).as_np_ndarray()

@@ -74,6 +74,12 @@ class NumpyOperations(Operations):
     def expand_dims(self, x: Array, *, axis: int) -> Array:
         return np.expand_dims(x, axis)
 
+    def slice_axis(self, x: Array, start: int, stop: int, *, axis: int) -> Array:
+        return x[(..., slice(start, stop), *(slice(None),) * (-axis - 1))]
+
+    def concat(self, *arrays: Array, axis: int) -> Array:
+        return np.concatenate(arrays, axis=axis)
+
     def stop_gradient(self, x: Array) -> Array:
         return x
 

@@ -81,6 +81,12 @@ class TorchOperations(Operations):
     def expand_dims(self, x: Tensor, *, axis: int) -> Tensor:
         return x.unsqueeze(axis)
 
+    def slice_axis(self, x: Tensor, start: int, stop: int, *, axis: int) -> Tensor:
+        return x.narrow(axis, start, stop - start)
+
+    def concat(self, *arrays: Tensor, axis: int) -> Tensor:
+        return torch.cat(arrays, dim=axis)
+
     def stop_gradient(self, x: Tensor) -> Tensor:
         return x.detach()
 

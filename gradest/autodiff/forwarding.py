@@ -75,6 +75,12 @@ class ForwardingOperations(Operations):
     def expand_dims(self, x: Array, *, axis: int) -> Array:
         return self.forward("expand_dims", x, axis=axis)
 
+    def slice_axis(self, x: Array, start: int, stop: int, *, axis: int) -> Array:
+        return self.forward("slice_axis", x, start, stop, axis=axis)
+
+    def concat(self, *arrays: Array, axis: int) -> Array:
+        return self.forward("concat", *arrays, axis=axis)
+
     def stop_gradient(self, x: Array) -> Array:
         return self.forward("stop_gradient", x)
 

@@ -194,6 +194,26 @@ class TapeOperations(Interpreter):
     def broadcast_to(self, x: Node, shape: tuple[int, ...]) -> Node:
         return self.record(self.ops.broadcast_to(x.primal, shape), (x, lambda g: self._unbroadcast(g, x.shape)))
 
+    def slice_axis(self, x: Node, start: int, stop: int, *, axis: int) -> Node:
+        ops, size = self.ops, int(x.shape[axis])
+
+        def pullback(g: Array) -> Array:  # what was left out has no part in it: zeros on both sides
+            sides = [(0, start), (stop, size)]
+            before, after = (
+                [ops.zeros_like(ops.slice_axis(x.primal, a, b, axis=axis))] if a < b else [] for a, b in sides
+            )
+            return ops.concat(*before, g, *after, axis=axis) if before or after else g
+
+        return self.record(ops.slice_axis(x.primal, start, stop, axis=axis), (x, pullback))
+
+    def concat(self, *arrays: Node, axis: int) -> Node:
+        ops, links, start = self.ops, list[tuple[Node, Pullback]](), 0
+        for x in arrays:
+            stop = start + int(x.shape[axis])
+            links.append((x, lambda g, a=start, b=stop: ops.slice_axis(g, a, b, axis=axis)))
+            start = stop
+        return self.record(ops.concat(*(x.primal for x in arrays), axis=axis), *links)
+
     def stop_gradient(self, x: Node) -> Node:
         return Node(self, self.ops.stop_gradient(x.primal))
 

@@ -26,7 +26,7 @@ class Trial:
     operands: tuple[Values, ...]
     meaning: Callable[..., Values]
     options: tuple[tuple[str, Any], ...] = ()
-    shape: tuple[tuple[int, ...], ...] = ()
+    shape: tuple[tuple[int, ...] | int, ...] = ()
     floor: float | None = None
 
     def __str__(self) -> str:
@@ -95,6 +95,9 @@ def trials(dtype: str) -> Iterator[Trial]:
     yield Trial("matmul", (normal(4, 3), normal(5, 3, 2)), np.matmul)
     yield Trial("matrix_transpose", (normal(2, 4, 3),), lambda x: np.swapaxes(x, -1, -2))
     yield Trial("expand_dims", (normal(4, 3),), lambda x: np.expand_dims(x, -2), (("axis", -2),))
+    part = (("axis", -2),)
+    yield Trial("slice_axis", (normal(2, 4, 3),), lambda x: x[:, 1:3], part, shape=(1, 3))
+    yield Trial("concat", (normal(4, 3), normal(2, 3)), lambda x, y: np.concatenate([x, y], axis=-2), part)
     yield Trial("reshape", (normal(4, 3),), lambda x: x.reshape(2, 6), shape=((2, 6),))
     yield Trial("broadcast_to", (normal(4, 1),), lambda x: np.broadcast_to(x, (2, 4, 3)), shape=((2, 4, 3),))
     yield Trial("zeros_like", (normal(4, 3),), np.zeros_like)

@@ -102,6 +102,8 @@ OPERATIONS = [
     _case("matmul broadcast", lambda ops, x, y: ops.matmul(x, y), np.matmul, MATRIX, WEIGHTS),
     _case("transpose", lambda ops, x: ops.matrix_transpose(x), lambda x: x.swapaxes(-1, -2), STACK),
     _case("expand", lambda ops, x: ops.expand_dims(x, axis=-2), lambda x: x[..., None, :], STACK),
+    _case("slice", lambda ops, x: ops.slice_axis(x, 1, 3, axis=-2), lambda x: x[..., 1:3, :], STACK),
+    _case("concat", lambda ops, x: ops.concat(x, x, axis=-1), lambda x: np.concatenate([x, x], axis=-1), STACK),
     _case("stop", lambda ops, x: ops.stop_gradient(x), lambda x: x, MATRIX),
     _case("reshape", lambda ops, x: ops.reshape(x, (4, -1)), lambda x: x.reshape(4, -1), STACK),
     _case("broadcast", lambda ops, x: ops.broadcast_to(x, (2, 3, 4)), lambda x: np.broadcast_to(x, (2, 3, 4)), MATRIX),
