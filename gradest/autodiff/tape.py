@@ -7,6 +7,7 @@ depend on the leaves leaves nothing. This module knows no framework.
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -208,9 +209,9 @@ class TapeOperations(Interpreter):
 
     def concat(self, *arrays: Node, axis: int) -> Node:
         ops, links, start = self.ops, list[tuple[Node, Pullback]](), 0
-        for x in arrays:
+        for x in arrays:  # each gets back the part of the cotangent that stands in its place
             stop = start + int(x.shape[axis])
-            links.append((x, lambda g, a=start, b=stop: ops.slice_axis(g, a, b, axis=axis)))
+            links.append((x, partial(_part, ops, start, stop, axis)))
             start = stop
         return self.record(ops.concat(*(x.primal for x in arrays), axis=axis), *links)
 
@@ -268,6 +269,10 @@ class TapeOperations(Interpreter):
             reduced = {a + len(shape) for a in axes_from_end(axis, len(shape))}
             g = self.ops.reshape(g, tuple(1 if k in reduced else int(n) for k, n in enumerate(shape)))
         return self.ops.broadcast_to(g, shape)
+
+
+def _part(ops: Operations, start: int, stop: int, axis: int, g: Array) -> Array:
+    return ops.slice_axis(g, start, stop, axis=axis)
 
 
 def _primal(x: Node | float) -> Array | float:

@@ -104,6 +104,11 @@ def trials(dtype: str) -> Iterator[Trial]:
     yield Trial("stop_gradient", (normal(4, 3),), lambda x: x)
     yield Trial("affine", (normal(4, 3), normal(3, 2), normal(2)), lambda x, w, b: x @ w + b)
     yield Trial("affine", (normal(4, 3), normal(5, 3, 2), normal(5, 2)), lambda x, w, b: x @ w + b[:, None, :])
+    yield from _softmax_trials(dtype, normal)
+
+
+def _softmax_trials(dtype: str, normal: Callable[..., Values]) -> Iterator[Trial]:
+    """Yield the operations of classes, on logits far apart and on closed ones."""
     logits = np.concatenate([normal(3, 4), np.array([[80, -80, 0, 1], [-1e4, -1e4, -1e4, -1e4]], dtype=dtype)])
     targets = np.eye(4, dtype=dtype)[[0, 1, 2, 1, 3]]
     closed = np.concatenate([normal(2, 4), normal(3, 4) - np.array(1e5, dtype=dtype)])
