@@ -2,8 +2,9 @@
 
 Such a loss, `loss(ops, params, data)` (a "text" in names here), is written once and runs on every backend and under
 every interpreter: forward mode, reverse mode, exact differences. It may use Python's arithmetic operators on arrays
-(`+ - * /` and unary minus), Python numbers, and the names of `Operations`: nothing else, in particular no indexing, no
-`.shape` and no branching on values, because some backends trace it with arrays that have no values or shapes.
+(`+ - * /` and unary minus), Python numbers, and the names of `Operations`: nothing else, in particular no indexing
+(`slice_axis` takes parts, `concat` joins them), no `.shape` and no branching on values, because some backends trace it
+with arrays that have no values or shapes.
 
 Names and axis conventions are the array API standard's where it has one. Losses are population-polymorphic:
 parameters with leading axes `(K, ...)` give a loss of shape `(K,)`, so reductions name their axes from the end.
@@ -61,6 +62,11 @@ class Operations(ABC):
     composed operations equal their portable form, here written in the others, to rounding; `relu` has
     derivative 0 at 0; operands are never written to.
 
+    A loss may use: `+ - * /`, numbers; `exp log expm1 log1p tanh sin cos sqrt abs square relu sigmoid softplus`;
+    `maximum greater where`; `sum mean max logsumexp softmax softmax_cross_entropy`; `matmul affine matrix_transpose
+    expand_dims slice_axis concat stop_gradient`. The others are for interpreters and estimators, whose arrays have
+    shapes.
+
     Examples
     --------
     >>> import numpy as np, gradest
@@ -84,6 +90,12 @@ class Operations(ABC):
 
     @abstractmethod
     def tanh(self, x: Array) -> Array: ...
+
+    @abstractmethod
+    def sin(self, x: Array) -> Array: ...
+
+    @abstractmethod
+    def cos(self, x: Array) -> Array: ...
 
     @abstractmethod
     def sqrt(self, x: Array) -> Array: ...
@@ -121,6 +133,14 @@ class Operations(ABC):
 
     @abstractmethod
     def expand_dims(self, x: Array, *, axis: int) -> Array: ...
+
+    @abstractmethod
+    def slice_axis(self, x: Array, start: int, stop: int, *, axis: int) -> Array:
+        """Return the entries start, ..., stop - 1 along an axis, counted from the end; `0 <= start < stop <= n`."""
+
+    @abstractmethod
+    def concat(self, *arrays: Array, axis: int) -> Array:
+        """Return arrays one behind the other along an axis, counted from the end; their other axes are equal."""
 
     @abstractmethod
     def stop_gradient(self, x: Array) -> Array:

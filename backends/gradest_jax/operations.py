@@ -35,6 +35,8 @@ class JaxOperations(Operations):
     expm1 = _function(jnp.expm1)
     log1p = _function(jnp.log1p)
     tanh = _function(jnp.tanh)
+    sin = _function(jnp.sin)
+    cos = _function(jnp.cos)
     sqrt = _function(jnp.sqrt)
     sum = _function(jnp.sum)
     mean = _function(jnp.mean)
@@ -45,6 +47,12 @@ class JaxOperations(Operations):
     broadcast_to = _function(jnp.broadcast_to)
     zeros_like = _function(jnp.zeros_like)
     stop_gradient = _function(lax.stop_gradient)
+
+    def slice_axis(self, x: Array, start: int, stop: int, *, axis: int) -> Array:
+        return lax.slice_in_dim(x, start, stop, axis=axis)
+
+    def concat(self, *arrays: Array, axis: int) -> Array:
+        return jnp.concatenate(arrays, axis=axis)
 
     def matmul(self, x: Array, y: Array) -> Array:
         if not (jnp.iscomplexobj(x) or jnp.iscomplexobj(y)):

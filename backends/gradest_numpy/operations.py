@@ -28,6 +28,8 @@ class NumpyOperations(Operations):
     expm1: Any = staticmethod(np.expm1)
     log1p: Any = staticmethod(log1p)
     tanh: Any = staticmethod(np.tanh)
+    sin: Any = staticmethod(np.sin)
+    cos: Any = staticmethod(np.cos)
     sqrt: Any = staticmethod(np.sqrt)
     where: Any = staticmethod(np.where)
     matmul: Any = staticmethod(np.matmul)
@@ -71,6 +73,12 @@ class NumpyOperations(Operations):
 
     def expand_dims(self, x: Array, *, axis: int) -> Array:
         return np.expand_dims(x, axis)
+
+    def slice_axis(self, x: Array, start: int, stop: int, *, axis: int) -> Array:
+        return x[(..., slice(start, stop), *(slice(None),) * (-axis - 1))]
+
+    def concat(self, *arrays: Array, axis: int) -> Array:
+        return np.concatenate(arrays, axis=axis)
 
     def stop_gradient(self, x: Array) -> Array:
         return x

@@ -32,6 +32,8 @@ class TorchOperations(Operations):
     expm1 = _function(torch.expm1)
     log1p = _function(torch.log1p)
     tanh = _function(torch.tanh)
+    sin = _function(torch.sin)
+    cos = _function(torch.cos)
     sqrt = _function(torch.sqrt)
     where = _function(torch.where)
     matmul = _function(torch.matmul)
@@ -78,6 +80,12 @@ class TorchOperations(Operations):
 
     def expand_dims(self, x: Tensor, *, axis: int) -> Tensor:
         return x.unsqueeze(axis)
+
+    def slice_axis(self, x: Tensor, start: int, stop: int, *, axis: int) -> Tensor:
+        return x.narrow(axis, start, stop - start)
+
+    def concat(self, *arrays: Tensor, axis: int) -> Tensor:
+        return torch.cat(arrays, dim=axis)
 
     def stop_gradient(self, x: Tensor) -> Tensor:
         return x.detach()

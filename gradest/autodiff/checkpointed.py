@@ -222,6 +222,12 @@ class Program(Interpreter):
     def broadcast_to(self, x: Array, shape: tuple[int, ...]) -> Value:
         return self.apply("broadcast_to", x, shape)
 
+    def slice_axis(self, x: Array, start: int, stop: int, *, axis: int) -> Value:
+        return self.apply("slice_axis", x, start, stop, axis=axis)
+
+    def concat(self, *arrays: Array, axis: int) -> Value:
+        return self.apply("concat", *arrays, axis=axis)
+
     def stop_gradient(self, x: Array) -> Value:
         return self.apply("stop_gradient", x)
 

@@ -34,6 +34,8 @@ UNARY: Mapping[str, Derivative] = {
     "log":        lambda ops, x, y: 1.0 / x,
     "log1p":      lambda ops, x, y: 1.0 / (1.0 + x),
     "tanh":       lambda ops, x, y: 1.0 - y * y,
+    "sin":        lambda ops, x, y: ops.cos(x),
+    "cos":        lambda ops, x, y: -ops.sin(x),
     "sigmoid":    lambda ops, x, y: y * (1.0 - y),
     "softplus":   lambda ops, x, y: ops.sigmoid(x),
     "sqrt":       lambda ops, x, y: 0.5 / y,

@@ -58,6 +58,21 @@ def tanh_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
     return ops.piecewise(u, far, lambda e: ops.tanh(x + d) - y, lambda e: e * slope / (1.0 + y * e))
 
 
+def sin_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
+    """Return `2 sin(d / 2) cos(x + d / 2)`, the cosine by the addition theorem."""
+    # Not the cosine of the sum x + d / 2: it would see a small d rounded to the spacing of numbers around x.
+    half = 0.5 * d
+    rise = ops.sin(half)
+    return 2.0 * rise * (ops.cos(half) * ops.cos(x) - rise * y)
+
+
+def cos_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
+    """Return `-2 sin(d / 2) sin(x + d / 2)`, the sine by the addition theorem."""
+    half = 0.5 * d
+    rise = ops.sin(half)
+    return -2.0 * rise * (ops.cos(half) * ops.sin(x) + rise * y)
+
+
 def sigmoid_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
     """Return the difference of `tanh(x / 2) / 2`."""
     # sigmoid(x) = 1/2 + tanh(x / 2) / 2, and the 1/2 leaves a difference. y is not used: it holds that 1/2.
@@ -102,6 +117,8 @@ UNARY: Mapping[str, Difference] = {
     "log":        log_difference,                                         # log1p(d / x)
     "log1p":      log1p_difference,                                       # log1p(d / (1 + x))
     "tanh":       tanh_difference,                                        # u (1 - y^2) / (1 + y u), u = tanh(d)
+    "sin":        sin_difference,                                         # 2 sin(d / 2) cos(x + d / 2)
+    "cos":        cos_difference,                                         # -2 sin(d / 2) sin(x + d / 2)
     "sigmoid":    sigmoid_difference,                                     # half of tanh's at x / 2
     "softplus":   softplus_difference,                                    # log1p(sigmoid(x) expm1(d))
     "sqrt":       sqrt_difference,                                        # d / (sqrt(x + d) + y)

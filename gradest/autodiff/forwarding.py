@@ -36,6 +36,12 @@ class ForwardingOperations(Operations):
     def tanh(self, x: Array) -> Array:
         return self.forward("tanh", x)
 
+    def sin(self, x: Array) -> Array:
+        return self.forward("sin", x)
+
+    def cos(self, x: Array) -> Array:
+        return self.forward("cos", x)
+
     def sqrt(self, x: Array) -> Array:
         return self.forward("sqrt", x)
 
@@ -68,6 +74,12 @@ class ForwardingOperations(Operations):
 
     def expand_dims(self, x: Array, *, axis: int) -> Array:
         return self.forward("expand_dims", x, axis=axis)
+
+    def slice_axis(self, x: Array, start: int, stop: int, *, axis: int) -> Array:
+        return self.forward("slice_axis", x, start, stop, axis=axis)
+
+    def concat(self, *arrays: Array, axis: int) -> Array:
+        return self.forward("concat", *arrays, axis=axis)
 
     def stop_gradient(self, x: Array) -> Array:
         return self.forward("stop_gradient", x)

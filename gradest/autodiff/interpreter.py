@@ -51,6 +51,12 @@ class Interpreter(Operations):
     def tanh(self, x: Array) -> Array:
         return self.unary("tanh", x)
 
+    def sin(self, x: Array) -> Array:
+        return self.unary("sin", x)
+
+    def cos(self, x: Array) -> Array:
+        return self.unary("cos", x)
+
     def sqrt(self, x: Array) -> Array:
         return self.unary("sqrt", x)
 
@@ -123,7 +129,7 @@ class Wrapped:
     def __getitem__(self, key: object) -> NoReturn:
         raise UnsupportedError(
             f"an entry [{key!r}] of a value was asked for; a loss in gradest's operations has no indexing, as some "
-            "backends trace it without shapes; multiply by a constant of zeros and ones, or give a plain function"
+            "backends trace it without shapes; take a part by ops.slice_axis, or give a plain function"
         )
 
 

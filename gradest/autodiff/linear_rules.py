@@ -219,6 +219,25 @@ def reshape_change(ops: Operations, x: Change, shape: Shape) -> Change:
     return None if x is None else Dense(ops.reshape(x.dense(ops), (x.count, *shape)))
 
 
+def mapped_change(ops: Operations, x: Change, function: Callable[[Array], Array]) -> Change:
+    """Return the change of a linear function that treats axes counted from the end, as it treats the array itself."""
+    return None if x is None else Dense(function(x.dense(ops)))
+
+
+def concat_changes(ops: Operations, parts: Sequence[tuple[Array, Change]], *, axis: int) -> Change:
+    """Return the change of arrays one behind the other, from the arrays and their changes."""
+    count = next((change.count for _, change in parts if change is not None), None)
+    if count is None:
+        return None
+    still = [
+        ops.broadcast_to(ops.zeros_like(x), (count, *(int(n) for n in x.shape)))
+        if change is None
+        else change.dense(ops)
+        for x, change in parts
+    ]
+    return Dense(ops.concat(*still, axis=axis))
+
+
 def contract(ops: Operations, x: Tangent, cotangent: Array) -> Array:
     """Return the K inner products of the directions with an array of their shape, `(K,)`.
 

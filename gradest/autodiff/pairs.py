@@ -163,6 +163,18 @@ class PairOperations(Interpreter):
         value = self.primal(("broadcast", shape), lambda a: self.ops.broadcast_to(a, shape), x)
         return Pair(self, value, linear.broadcast_change(self.ops, x.change, shape))
 
+    def slice_axis(self, x: Pair, start: int, stop: int, *, axis: int) -> Pair:
+        def part(a: Array) -> Array:
+            return self.ops.slice_axis(a, start, stop, axis=axis)
+
+        value = self.primal(("slice", start, stop, axis), part, x)
+        return Pair(self, value, linear.mapped_change(self.ops, x.change, part))
+
+    def concat(self, *arrays: Pair, axis: int) -> Pair:
+        value = self.primal(("concat", axis), lambda *a: self.ops.concat(*a, axis=axis), *arrays)
+        change = linear.concat_changes(self.ops, [(x.primal, x.change) for x in arrays], axis=axis)
+        return Pair(self, value, change)
+
     def zeros_like(self, x: Pair) -> Pair:
         return Pair(self, self.ops.zeros_like(x.primal))
 

@@ -299,6 +299,21 @@ class PerturbedOperations(Interpreter):
         values = x.whole(len(shape))
         return Perturbed(self, None, values=self.ops.broadcast_to(values, (int(values.shape[0]), *shape)))
 
+    def slice_axis(self, x: Perturbed, start: int, stop: int, *, axis: int) -> Perturbed:
+        def part(a: Array) -> Array:
+            return self.ops.slice_axis(a, start, stop, axis=axis)
+
+        return self.linear(("slice", start, stop, axis), x, part, lambda c: linear.mapped_change(self.ops, c, part))
+
+    def concat(self, *arrays: Perturbed, axis: int) -> Perturbed:
+        ops = self.ops
+        if all(x.values is None for x in arrays):
+            base = self._base(("concat", axis), lambda *a: ops.concat(*a, axis=axis), *arrays)
+            return Perturbed(self, base, linear.concat_changes(ops, [(x.base, x.change) for x in arrays], axis=axis))
+        count = next(int(x.values.shape[0]) for x in arrays if x.values is not None)
+        whole = [ops.broadcast_to(x.whole(len(x.shape)), (count, *x.shape)) for x in arrays]
+        return Perturbed(self, None, values=ops.concat(*whole, axis=axis))
+
     def stop_gradient(self, x: Perturbed) -> Perturbed:
         return x  # values are asked for, and it changes none
 

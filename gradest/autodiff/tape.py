@@ -7,6 +7,7 @@ depend on the leaves leaves nothing. This module knows no framework.
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -194,6 +195,26 @@ class TapeOperations(Interpreter):
     def broadcast_to(self, x: Node, shape: tuple[int, ...]) -> Node:
         return self.record(self.ops.broadcast_to(x.primal, shape), (x, lambda g: self._unbroadcast(g, x.shape)))
 
+    def slice_axis(self, x: Node, start: int, stop: int, *, axis: int) -> Node:
+        ops, size = self.ops, int(x.shape[axis])
+
+        def pullback(g: Array) -> Array:  # what was left out has no part in it: zeros on both sides
+            sides = [(0, start), (stop, size)]
+            before, after = (
+                [ops.zeros_like(ops.slice_axis(x.primal, a, b, axis=axis))] if a < b else [] for a, b in sides
+            )
+            return ops.concat(*before, g, *after, axis=axis) if before or after else g
+
+        return self.record(ops.slice_axis(x.primal, start, stop, axis=axis), (x, pullback))
+
+    def concat(self, *arrays: Node, axis: int) -> Node:
+        ops, links, start = self.ops, list[tuple[Node, Pullback]](), 0
+        for x in arrays:  # each gets back the part of the cotangent that stands in its place
+            stop = start + int(x.shape[axis])
+            links.append((x, partial(_part, ops, start, stop, axis)))
+            start = stop
+        return self.record(ops.concat(*(x.primal for x in arrays), axis=axis), *links)
+
     def stop_gradient(self, x: Node) -> Node:
         return Node(self, self.ops.stop_gradient(x.primal))
 
@@ -248,6 +269,10 @@ class TapeOperations(Interpreter):
             reduced = {a + len(shape) for a in axes_from_end(axis, len(shape))}
             g = self.ops.reshape(g, tuple(1 if k in reduced else int(n) for k, n in enumerate(shape)))
         return self.ops.broadcast_to(g, shape)
+
+
+def _part(ops: Operations, start: int, stop: int, axis: int, g: Array) -> Array:
+    return ops.slice_axis(g, start, stop, axis=axis)
 
 
 def _primal(x: Node | float) -> Array | float:

@@ -26,7 +26,7 @@ class Trial:
     operands: tuple[Values, ...]
     meaning: Callable[..., Values]
     options: tuple[tuple[str, Any], ...] = ()
-    shape: tuple[tuple[int, ...], ...] = ()
+    shape: tuple[tuple[int, ...] | int, ...] = ()
     floor: float | None = None
 
     def __str__(self) -> str:
@@ -54,6 +54,8 @@ ELEMENTWISE: dict[str, Callable[[Values], Values]] = {
     "exp": np.exp,
     "expm1": np.expm1,
     "tanh": np.tanh,
+    "sin": np.sin,
+    "cos": np.cos,
     "abs": np.abs,
     "square": np.square,
     "relu": lambda x: np.where(x > 0, x, 0),
@@ -93,12 +95,20 @@ def trials(dtype: str) -> Iterator[Trial]:
     yield Trial("matmul", (normal(4, 3), normal(5, 3, 2)), np.matmul)
     yield Trial("matrix_transpose", (normal(2, 4, 3),), lambda x: np.swapaxes(x, -1, -2))
     yield Trial("expand_dims", (normal(4, 3),), lambda x: np.expand_dims(x, -2), (("axis", -2),))
+    part = (("axis", -2),)
+    yield Trial("slice_axis", (normal(2, 4, 3),), lambda x: x[:, 1:3], part, shape=(1, 3))
+    yield Trial("concat", (normal(4, 3), normal(2, 3)), lambda x, y: np.concatenate([x, y], axis=-2), part)
     yield Trial("reshape", (normal(4, 3),), lambda x: x.reshape(2, 6), shape=((2, 6),))
     yield Trial("broadcast_to", (normal(4, 1),), lambda x: np.broadcast_to(x, (2, 4, 3)), shape=((2, 4, 3),))
     yield Trial("zeros_like", (normal(4, 3),), np.zeros_like)
     yield Trial("stop_gradient", (normal(4, 3),), lambda x: x)
     yield Trial("affine", (normal(4, 3), normal(3, 2), normal(2)), lambda x, w, b: x @ w + b)
     yield Trial("affine", (normal(4, 3), normal(5, 3, 2), normal(5, 2)), lambda x, w, b: x @ w + b[:, None, :])
+    yield from _softmax_trials(dtype, normal)
+
+
+def _softmax_trials(dtype: str, normal: Callable[..., Values]) -> Iterator[Trial]:
+    """Yield the operations of classes, on logits far apart and on closed ones."""
     logits = np.concatenate([normal(3, 4), np.array([[80, -80, 0, 1], [-1e4, -1e4, -1e4, -1e4]], dtype=dtype)])
     targets = np.eye(4, dtype=dtype)[[0, 1, 2, 1, 3]]
     closed = np.concatenate([normal(2, 4), normal(3, 4) - np.array(1e5, dtype=dtype)])

@@ -39,6 +39,8 @@ ROWS: list[Row] = [
     ("expm1", lambda o, x: o.expm1(x), (X * 1e-3,), np.expm1, lambda g, x: g * np.exp(x)),
     ("log1p", lambda o, x: o.log1p(x), (X * 1e-3,), np.log1p, lambda g, x: g / (1 + x)),
     ("tanh", lambda o, x: o.tanh(x), (SIGNED,), np.tanh, lambda g, x: g / np.cosh(x) ** 2),
+    ("sin", lambda o, x: o.sin(x), (SIGNED,), np.sin, lambda g, x: g * np.cos(x)),
+    ("cos", lambda o, x: o.cos(x), (SIGNED,), np.cos, lambda g, x: -g * np.sin(x)),
     ("sqrt", lambda o, x: o.sqrt(x), (X,), np.sqrt, lambda g, x: g / (2 * np.sqrt(x))),
     ("abs", lambda o, x: o.abs(x), (SIGNED,), np.abs, lambda g, x: g * np.sign(x)),
     ("maximum", lambda o, x: o.maximum(x, 0.5), (SIGNED,), lambda x: np.maximum(x, 0.5), lambda g, x: g * (x > 0.5)),

@@ -21,7 +21,7 @@ REPLICATES = 1000
 BACKENDS = ["numpy", "jax", "torch", "mxnet"]
 BOTH: list[Any] = [ResidualFeedback(num_samples=6), MomentumGuidedES(num_samples=6)]
 QUADRATIC: Any = gradest.get_problem("quadratic", size=6, condition=10.0)
-LINEAR = gradest.get_problem("quadratic", size=6, condition=0)
+LINEAR: Any = gradest.get_problem("quadratic", size=6, condition=0)
 
 
 def exact(objective: Objective, x: NumpyArray | None = None) -> NumpyArray:
@@ -57,7 +57,7 @@ def test_residual_feedback_errs_as_predicted_where_the_parameters_stay(state: st
     estimator = ResidualFeedback(num_samples=3, sigma=1.0)
     gradient = exact(objective)
     at = Situation(objective.layout, gradient, hessian=QUADRATIC.hessian)
-    value = estimator.predict(at).relative_mse
+    value: Any = estimator.predict(at).relative_mse
     run = estimator.prepare_run(objective)
     squares = errors(run, [None] * REPLICATES if state == "none" else after_one(run), gradient)
     assert is_as_predicted(squares, value)
@@ -73,7 +73,7 @@ def test_a_step_of_the_parameters_adds_what_the_loss_changed_by() -> None:
     gradient, start = exact(objective), np.asarray(objective.start[0])
     moved = {"x": start - 0.4 * gradient}
     change = 0.4 * gradient @ gradient
-    predicted = (2 * 6 + 1 + 6 * change**2 / sigma**2 / (gradient @ gradient)) / 3
+    predicted = float(2 * 6 + 1 + 6 * change**2 / sigma**2 / (gradient @ gradient)) / 3
     squares = errors(run, after_one(run), gradient, params=moved)
     assert is_as_predicted(squares, float(predicted))
     assert not is_as_predicted(squares, (2 * 6 + 1) / 3)

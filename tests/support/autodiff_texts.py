@@ -16,6 +16,8 @@ OPERATIONS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "expm1": lambda ops, x, y: ops.expm1(-x),
     "log1p": lambda ops, x, y: ops.log1p(x),
     "tanh": lambda ops, x, y: ops.tanh(x - 1.0),
+    "sin": lambda ops, x, y: ops.sin(3.0 * x),
+    "cos": lambda ops, x, y: ops.cos(3.0 * x),
     "sqrt": lambda ops, x, y: ops.sqrt(x),
     "abs": lambda ops, x, y: ops.abs(x - y),
     "square": lambda ops, x, y: ops.square(x),
@@ -36,6 +38,10 @@ OPERATIONS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "matmul": lambda ops, x, y: ops.matmul(x, ops.matmul(ops.matrix_transpose(y), x)),
     "affine": lambda ops, x, y: ops.matmul(ops.affine(x, ops.matrix_transpose(y), ops.sum(x, axis=-1)), y),
     "matrix_transpose": lambda ops, x, y: ops.matrix_transpose(ops.matrix_transpose(x * y)) * y,
+    "slice_axis": lambda ops, x, y: x * ops.slice_axis(y, 1, 2, axis=-2) + ops.slice_axis(x * y, 2, 3, axis=-1),
+    "concat": lambda ops, x, y: (
+        y * ops.concat(ops.slice_axis(x * x, 1, 4, axis=-1), ops.slice_axis(y, 0, 1, axis=-1), axis=-1)
+    ),
     "expand_dims": lambda ops, x, y: x * ops.expand_dims(ops.sum(y, axis=-1), axis=-1),
     "logsumexp": lambda ops, x, y: x * ops.expand_dims(ops.logsumexp(2.0 * y), axis=-1),
     "softmax": lambda ops, x, y: y * ops.softmax(2.0 * x),

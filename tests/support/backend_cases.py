@@ -75,6 +75,8 @@ OPERATIONS = [
     _case("log1p near 0", lambda ops, x: ops.log1p(x), np.log1p, 1e-9 * MATRIX),
     _case("tanh", lambda ops, x: ops.tanh(x), np.tanh, MATRIX),
     _case("tanh saturated", lambda ops, x: ops.tanh(x), np.tanh, WILD),
+    _case("sin", lambda ops, x: ops.sin(x), np.sin, MATRIX),
+    _case("cos", lambda ops, x: ops.cos(x), np.cos, MATRIX),
     _case("sqrt", lambda ops, x: ops.sqrt(x), np.sqrt, POSITIVE),
     _case("abs", lambda ops, x: ops.abs(x), np.abs, TIED),
     _case("maximum of arrays", lambda ops, x, y: ops.maximum(x, y), np.maximum, MATRIX, TIED),
@@ -100,6 +102,8 @@ OPERATIONS = [
     _case("matmul broadcast", lambda ops, x, y: ops.matmul(x, y), np.matmul, MATRIX, WEIGHTS),
     _case("transpose", lambda ops, x: ops.matrix_transpose(x), lambda x: x.swapaxes(-1, -2), STACK),
     _case("expand", lambda ops, x: ops.expand_dims(x, axis=-2), lambda x: x[..., None, :], STACK),
+    _case("slice", lambda ops, x: ops.slice_axis(x, 1, 3, axis=-2), lambda x: x[..., 1:3, :], STACK),
+    _case("concat", lambda ops, x: ops.concat(x, x, axis=-1), lambda x: np.concatenate([x, x], axis=-1), STACK),
     _case("stop", lambda ops, x: ops.stop_gradient(x), lambda x: x, MATRIX),
     _case("reshape", lambda ops, x: ops.reshape(x, (4, -1)), lambda x: x.reshape(4, -1), STACK),
     _case("broadcast", lambda ops, x: ops.broadcast_to(x, (2, 3, 4)), lambda x: np.broadcast_to(x, (2, 3, 4)), MATRIX),
@@ -159,6 +163,8 @@ SMOOTH: list[tuple[str, Callable[[Operations, Any], Any], Callable[[Any], Any]]]
     ("softplus", lambda ops, x: ops.softplus(x), _sigmoid),
     ("expm1", lambda ops, x: ops.expm1(x), np.exp),
     ("log1p", lambda ops, x: ops.log1p(ops.square(x)), lambda x: 2 * x / (1 + x * x)),
+    ("sin", lambda ops, x: ops.sin(x), np.cos),
+    ("cos", lambda ops, x: ops.cos(x), lambda x: -np.sin(x)),
     ("tanh", lambda ops, x: ops.tanh(x), lambda x: 1 - np.tanh(x) ** 2),
 ]
 """Elementwise functions with their derivatives."""
