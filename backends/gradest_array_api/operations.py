@@ -22,7 +22,7 @@ class ArrayApiOperations(Operations):
         self.namespace = namespace
 
     exp, log, expm1, log1p = map(_of_the_namespace, ("exp", "log", "expm1", "log1p"))
-    tanh, sqrt, abs = map(_of_the_namespace, ("tanh", "sqrt", "abs"))
+    tanh, sqrt, abs, sin, cos = map(_of_the_namespace, ("tanh", "sqrt", "abs", "sin", "cos"))
     sum, mean, max = map(_of_the_namespace, ("sum", "mean", "max"))
     matmul, matrix_transpose, expand_dims = map(_of_the_namespace, ("matmul", "matrix_transpose", "expand_dims"))
     reshape, broadcast_to, zeros_like = map(_of_the_namespace, ("reshape", "broadcast_to", "zeros_like"))
@@ -36,6 +36,12 @@ class ArrayApiOperations(Operations):
     def where(self, condition: Array, x: Array | float, y: Array | float) -> Array:
         like = y if isinstance(x, int | float) else x
         return self.namespace.where(condition, self._beside(like, x), self._beside(like, y))
+
+    def slice_axis(self, x: Array, start: int, stop: int, *, axis: int) -> Array:
+        return x[(..., slice(start, stop), *(slice(None),) * (-axis - 1))]
+
+    def concat(self, *arrays: Array, axis: int) -> Array:
+        return self.namespace.concat(arrays, axis=axis)
 
     def stop_gradient(self, x: Array) -> Array:
         return x  # nothing is differentiated here but by gradest's interpreters

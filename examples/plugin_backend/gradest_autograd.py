@@ -20,7 +20,7 @@ class AutogradOperations(Operations):
     """The functions of `autograd.numpy`, which both NumPy's arrays and those that Autograd follows go through."""
 
     exp, log, expm1, log1p = map(staticmethod, (anp.exp, anp.log, anp.expm1, anp.log1p))
-    tanh, sqrt, abs = map(staticmethod, (anp.tanh, anp.sqrt, anp.abs))
+    tanh, sqrt, abs, sin, cos = map(staticmethod, (anp.tanh, anp.sqrt, anp.abs, anp.sin, anp.cos))
     sum, mean, max = map(staticmethod, (anp.sum, anp.mean, anp.max))
     maximum, greater, where = map(staticmethod, (anp.maximum, anp.greater, anp.where))
     matmul, reshape, broadcast_to = map(staticmethod, (anp.matmul, anp.reshape, anp.broadcast_to))
@@ -31,6 +31,12 @@ class AutogradOperations(Operations):
 
     def expand_dims(self, x: Any, *, axis: int) -> Any:
         return anp.expand_dims(x, axis)
+
+    def slice_axis(self, x: Any, start: int, stop: int, *, axis: int) -> Any:
+        return x[(..., slice(start, stop), *(slice(None),) * (-axis - 1))]
+
+    def concat(self, *arrays: Any, axis: int) -> Any:
+        return anp.concatenate(arrays, axis=axis)
 
     def constant(self, values: Any, *, like: Any) -> Any:
         return np.asarray(values, dtype=like.dtype)
