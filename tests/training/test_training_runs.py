@@ -46,16 +46,16 @@ def test_the_same_run_gives_the_same_curve_on_every_backend(estimator: str | Non
     assert losses(run(given, optimizer, seed=1))[2:] != losses(curves["numpy"])[2:]
 
 
-RESUMED: list[tuple[Any, str]] = [
-    ("reverse", "adam"),
-    (gradest.get_estimator("es", num_samples=3), "heavy-ball"),
-    (ResidualFeedback(), "sgd"),
-    (None, "iterative-refinement"),
+RESUMED: list[tuple[str, Any, str]] = [
+    ("numpy", "reverse", "adam"),
+    ("torch", "reverse", "adam"),
+    ("torch", gradest.get_estimator("es", num_samples=3), "heavy-ball"),
+    ("numpy", ResidualFeedback(), "sgd"),
+    ("numpy", None, "iterative-refinement"),
 ]
 
 
-@pytest.mark.parametrize("backend", ["numpy", "torch"])
-@pytest.mark.parametrize(("estimator", "optimizer"), RESUMED, ids=lambda x: getattr(x, "name", str(x)))
+@pytest.mark.parametrize(("backend", "estimator", "optimizer"), RESUMED, ids=lambda x: getattr(x, "name", str(x)))
 def test_a_run_that_goes_on_from_bytes_is_the_run_that_was_not_stopped(
     backend: str, estimator: Any, optimizer: str
 ) -> None:
