@@ -30,7 +30,7 @@ def shown(text: str) -> str:
     Examples
     --------
     >>> from gradest_bench.command.terminal import shown
-    >>> print(shown("\x1b[31mred"))
+    >>> print(shown("\\x1b[31mred"))
     \\x1b[31mred
     """
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
