@@ -157,6 +157,15 @@ def test_keys_and_screen_readers_reach_what_is_seen(run: Run) -> None:
     assert 'class="dashed"' in text
 
 
+def test_columns_are_explained_without_a_script(run: Run) -> None:
+    text = report_html(run)
+    explained = set(re.findall("<dt>(.*?)</dt>", text))
+    results = text[text.index('data-name="results"') :]
+    shown = re.findall(r'<th scope="col"><button type="button">(.*?)</button>', results[: results.index("</thead>")])
+    plain = {"problem", "dtype", "estimator", "backend", "path"}
+    assert explained == set(shown) - plain
+
+
 def test_theory_is_drawn_beside_what_was_measured(run: Run) -> None:
     for kind in ("step", "scaling"):
         figure = next(figure for figure in figures_of(run) if figure.key.startswith(kind))
