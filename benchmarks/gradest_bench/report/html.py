@@ -72,8 +72,10 @@ def _legend(figure: Figure) -> str:
         for variant in figure.variants:
             path = outline(figure.shape(variant), _LEGEND_MIDDLE, _LEGEND_MIDDLE, _LEGEND_MARK)
             entries.append(_entry("variant", variant, "", path, mark_class(variant).removeprefix("mark").strip()))
-    dashed = any(series.style == "theory" for series in figure.series)
-    entries += ['<span class="dashed">dashed: theory or frontier, as the text above says</span>'] if dashed else []
+    # a single point makes no line: the legend tells of what is drawn alone
+    if any(series.style == "theory" and len(series.points) > 1 for series in figure.series):
+        meaning = "frontier" if figure.key.startswith("frontier") else "theory"
+        entries.append(f'<span class="dashed">dashed: {meaning}</span>')
     return f'<div class="legend">{"".join(entries)}</div>'
 
 
