@@ -15,13 +15,16 @@ PIP := -m pip --disable-pip-version-check install --quiet
 PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 SUITE ?= quick
 
-.PHONY: help demo test test2 env env2 lint format types wheel bench bars gauntlet check-table system-libraries check clean
+.PHONY: help demo docs test test2 env env2 lint format types wheel bench bars gauntlet check-table system-libraries check clean
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
 demo: $(ENV)/.stamp  ## compare a few estimators on every installed backend, in about a minute
 	$(ENV)/bin/gradest compare --demo
+
+docs: $(ENV)/.docs  ## the documentation, every cell of it run: build/docs/index.html
+	$(PYTEST) $(ENV)/bin/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/docs
 
 test: $(ENV)/.stamp  ## the tests, with NumPy 1, JAX, PyTorch and MXNet
 	$(PYTEST) GRADEST_REQUIRED_BACKENDS=numpy,jax,torch,mxnet $(ENV)/bin/python -m pytest -n $(WORKERS) $(ARGS)
@@ -82,6 +85,10 @@ system-libraries:
 $(ENV)/.stamp: constraints/py311-all.txt $(SOURCES) | system-libraries
 	test -x $(ENV)/bin/python || $(PYTHON) -m venv $(ENV)
 	$(ENV)/bin/python $(PIP) --constraint $< --editable '.[$(EXTRAS),mxnet]'
+	touch $@
+
+$(ENV)/.docs: $(ENV)/.stamp
+	$(ENV)/bin/python $(PIP) --constraint constraints/py311-all.txt --editable '.[docs]'
 	touch $@
 
 $(ENV2)/.stamp: constraints/py311-numpy2.txt $(SOURCES)

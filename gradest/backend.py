@@ -10,7 +10,7 @@ This module knows no framework, no problem and no estimator.
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any, ClassVar
@@ -28,7 +28,7 @@ Leaves = tuple[Array, ...]
 Function = Callable[[Leaves, Data], Array]
 """A scalar loss of parameter leaves and data, on the arrays of one framework."""
 
-NATIVE = frozenset({"compile", "vmap", "value_and_gradient", "value_and_jvps", "complex"})
+NATIVE = frozenset({"compile", "vmap", "value_and_gradient", "value_and_jvps", "complex", "draw"})
 """Every native transformation that a backend may state."""
 
 
@@ -265,6 +265,15 @@ class Backend(ABC):
         """Return the first line of a framework's error, which is long and speaks of the framework's own options."""
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+    def draw(
+        self, seed: int, shapes: Sequence[tuple[int, ...]], dtypes: Sequence[str], *, device: str, signs: bool
+    ) -> Iterator[Array]:
+        """Yield new arrays of independent numbers, normal or +1 and -1, drawn on the device from a seed of 64 bits.
+
+        The framework's own generator, which a user may have seeded, is left where it stands.
+        """
+        raise self._lacks("draw")
 
     def _lacks(self, transformation: str) -> UnsupportedError:
         return UnsupportedError(

@@ -179,6 +179,8 @@ def _require_available(backend: Backend, dtype: str, kernel: str, device: str | 
             raise UnsupportedError(f"backend {backend.name!r} has no {what} {asked!r}; it has: {', '.join(known)}")
     devices = backend.devices()
     where = device or devices[0]
+    if ":" not in where:  # "cuda" alone is the first of its kind, as the frameworks have it
+        where = next((each for each in devices if each.partition(":")[0] == where), where)
     if where not in devices:
         raise UnsupportedError(f"backend {backend.name!r} has no device {where!r} here; it has: {', '.join(devices)}")
     return where

@@ -10,9 +10,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from gradest.estimator import Estimator
-from gradest.registry import find_class
+from gradest.registry import ESTIMATORS, find_class
 
 _SECTION = re.compile(r"^Attributes\n-+\n(.*?)(?=^\w[\w ]*\n-+\n|\Z)", re.DOTALL | re.MULTILINE)
+_REFERENCE = re.compile(r"As in `(?P<name>\w+)`(?P<more>.*)")
 _ENTRY = re.compile(r"^(\w[\w, ]*)(?: :.*)?\n((?:[ ]+.*\n?|\n)+)", re.MULTILINE)
 
 
@@ -81,5 +82,21 @@ def _meanings(cls: type[Any]) -> dict[str, str]:
     for base in reversed(cls.__mro__):
         section = _SECTION.search(inspect.cleandoc(base.__doc__ or ""))
         for names, text in _ENTRY.findall(section.group(1) if section else ""):
-            found.update(dict.fromkeys((name.strip() for name in names.split(",")), " ".join(text.split())))
+            for name in (each.strip() for each in names.split(",")):
+                found[name] = _resolved(name, " ".join(text.split()), cls)
     return found
+
+
+def _resolved(name: str, text: str, cls: type[Any]) -> str:
+    """Return what is said of a field, where it refers to another class ("As in `Sampler`.") with what that one says."""
+    reference = _REFERENCE.match(text)
+    if reference is None:
+        return text
+    known = (*cls.__mro__, *(find_class("estimators", each, Estimator)[0] for each in ESTIMATORS))
+    other = next((each for each in known if each.__name__ == reference["name"]), None)
+    said = _meanings(other).get(name, "") if other is not None and other is not cls else ""
+    if not said:
+        return text
+    # One text for several fields may add something on one of them: "...; sigma is in units of the pre-activations."
+    added = [part for part in reference["more"].split("; ") if re.match(rf"{name}\b", part)]
+    return " ".join((said, *(part[0].upper() + part[1:] for part in added)))

@@ -18,6 +18,7 @@ from gradest.tree import Leaf, Structure, Tree
 from gradest_jax.connection import require_connected
 from gradest_jax.operations import JaxOperations, NativeJaxOperations
 from gradest_jax.pytree import flatten_pytree
+from gradest_jax.random_numbers import draw
 
 _ALIGNMENT_BYTES = 64
 _WIDE = frozenset({"float64", "complex128"})
@@ -60,7 +61,7 @@ class JaxBackend(Backend):
     name = "jax"
     dtypes = ("float32", "float64")
     kernels = ("portable", "native")
-    native = frozenset({"compile", "vmap", "value_and_gradient", "value_and_jvps", "complex"})
+    native = frozenset({"compile", "vmap", "value_and_gradient", "value_and_jvps", "complex", "draw"})
 
     def __init__(self) -> None:
         self._operations = {"portable": JaxOperations(), "native": NativeJaxOperations()}
@@ -182,6 +183,11 @@ class JaxBackend(Backend):
             return found
 
         return push_forward
+
+    def draw(
+        self, seed: int, shapes: Sequence[tuple[int, ...]], dtypes: Sequence[str], *, device: str, signs: bool
+    ) -> Iterator[Array]:
+        return draw(seed, shapes, dtypes, _device(device), signs=signs, scope=self.scope)
 
     # -- one plain evaluation of a user's function ---------------------------------------------------------
     def lend(self, arrays: Leaves, *, private: bool) -> Leaves:

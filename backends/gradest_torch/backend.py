@@ -16,7 +16,7 @@ from gradest.backend import Backend, Function, Leaves
 from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.operations import Data, Operations
 from gradest.tree import Leaf
-from gradest_torch import module
+from gradest_torch import module, random_numbers
 from gradest_torch.operations import NativeTorchOperations, TorchOperations
 
 _WRITES = (
@@ -59,7 +59,7 @@ class TorchBackend(Backend):
     name = "torch"
     dtypes = ("float32", "float64")
     kernels = ("portable", "native")
-    native = frozenset({"vmap", "value_and_gradient", "value_and_jvps", "complex"})
+    native = frozenset({"vmap", "value_and_gradient", "value_and_jvps", "complex", "draw"})
     own_gradient = "torch.func.grad"
 
     def __init__(self) -> None:
@@ -262,6 +262,11 @@ class TorchBackend(Backend):
         torch.set_rng_state(cpu)
         if cuda:
             torch.cuda.set_rng_state_all(cuda)
+
+    def draw(
+        self, seed: int, shapes: Sequence[tuple[int, ...]], dtypes: Sequence[str], *, device: str, signs: bool
+    ) -> Iterator[Tensor]:
+        return random_numbers.draw(seed, shapes, dtypes, device, signs=signs)
 
     # -- users' own code ----------------------------------------------------------------------------------
     def is_model(self, params: Any) -> bool:

@@ -46,6 +46,15 @@ class Directions:
         "float32" or "float64": in which precision they are drawn (two streams that differ). Anything else is
         drawn in float64.
 
+    Attributes
+    ----------
+    key
+        As given.
+    rank
+        As given; None where directions are not factors.
+    signs
+        Whether all numbers are +1 and -1.
+
     Examples
     --------
     >>> import gradest
@@ -69,10 +78,10 @@ class Directions:
         memory_budget_bytes: int,
     ) -> None:
         require_distribution(distribution, rank)
-        self._key = key
+        self.key = key
         self._layout = layout
         law = law_of(distribution)
-        self._rank = rank if law.factored else None
+        self.rank = rank if law.factored else None
         # Half precisions draw in float64 too, and are rounded when placed: fewer streams, and no NumPy law in 16 bits.
         self._dtype = np.dtype(np.float32 if dtype == "float32" else np.float64)
         self._fill = law.draw(Extent(layout.num_parameters, num_samples, memory_budget_bytes))
@@ -81,15 +90,15 @@ class Directions:
 
     def block(self, start: int, stop: int) -> Noise:
         """Return the directions start, ..., stop - 1 as new arrays, one entry for each parameter."""
-        if self._rank is None:
+        if self.rank is None:
             return tuple(self._drawn(start, stop, self._layout.shapes))
         # Dividing one factor scales the product: E v v^T = I without touching the larger array.
-        drawn = iter(self._drawn(start, stop, factor_shapes(self._layout, self._rank)))
+        drawn = iter(self._drawn(start, stop, factor_shapes(self._layout, self.rank)))
         blocks: list[Any] = []
         for shape in self._layout.shapes:
             block = next(drawn)
             if len(shape) == _MATRIX_AXES:
-                block /= math.sqrt(self._rank)
+                block /= math.sqrt(self.rank)
                 blocks.append((block, next(drawn)))
             else:
                 blocks.append(block)
@@ -98,13 +107,13 @@ class Directions:
     @property
     def factored(self) -> bool:
         """Whether a direction of a matrix is drawn as two factors."""
-        return self._rank is not None
+        return self.rank is not None
 
     @property
     def factor_entries(self) -> int:
         """How many numbers the factors of one direction hold, over all matrices; 0 where it has none."""
         return (
-            0 if self._rank is None else self._rank * sum(sum(s) for s in self._layout.shapes if len(s) == _MATRIX_AXES)
+            0 if self.rank is None else self.rank * sum(sum(s) for s in self._layout.shapes if len(s) == _MATRIX_AXES)
         )
 
     def scratch(self, *, whole: bool = False) -> NumpyArray:
@@ -117,13 +126,13 @@ class Directions:
         They are those of `block`, bit for bit. Each part lies in the scratch, over the last one, or beside it where the
         scratch has room for all, and is the caller's to change.
         """
-        shapes = self._layout.shapes if self._rank is None else factor_shapes(self._layout, self._rank)
+        shapes = self._layout.shapes if self.rank is None else factor_shapes(self._layout, self.rank)
         size = sum(math.prod(shape) for shape in shapes)
         if self._read is not None:
-            yield from self._read(Streams(self._key), index, size, scratch)
+            yield from self._read(Streams(self.key), index, size, scratch)
             return
         whole = scratch[:size] if scratch.size >= size else np.empty(size, dtype=self._dtype)
-        self._fill(Streams(self._key), index, whole[None, :])
+        self._fill(Streams(self.key), index, whole[None, :])
         for first in range(0, size, PART_ENTRIES):
             yield whole[first : first + PART_ENTRIES]
 
@@ -134,16 +143,16 @@ class Directions:
         """
         reader = Reader(self.parts(index, scratch))
         for shape in self._layout.shapes:
-            if self._rank is None or len(shape) != _MATRIX_AXES:
+            if self.rank is None or len(shape) != _MATRIX_AXES:
                 yield reader.take(math.prod(shape))
                 continue
-            left = reader.array((shape[0], self._rank), self._dtype)
-            left /= math.sqrt(self._rank)  # as in `block`
-            yield left, reader.array((shape[1], self._rank), self._dtype)
+            left = reader.array((shape[0], self.rank), self._dtype)
+            left /= math.sqrt(self.rank)  # as in `block`
+            yield left, reader.array((shape[1], self.rank), self._dtype)
 
     def packed_block(self, start: int, stop: int) -> Noise:
         """Return Rademacher directions as one array of bits for `Operations.unpack_signs`, 32 times smaller."""
-        return (packed_signs(Streams(self._key), start, stop - start, self._layout.num_parameters),)
+        return (packed_signs(Streams(self.key), start, stop - start, self._layout.num_parameters),)
 
     def _drawn(self, start: int, stop: int, shapes: Sequence[Shape]) -> list[NumpyArray]:
         """Return arrays `(K, *shape)` that hold consecutive parts of the directions.
@@ -152,7 +161,7 @@ class Directions:
         is contiguous.
         """
         sizes = [math.prod(shape) for shape in shapes]
-        streams, total, count = Streams(self._key), sum(sizes), stop - start
+        streams, total, count = Streams(self.key), sum(sizes), stop - start
         ends = list(accumulate(sizes))
         if (
             total > _SCRATCH_ENTRIES

@@ -19,7 +19,8 @@ from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.refusals import IN_OPERATIONS
 from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun, parameter_kernel
-from gradest.sampling.in_place import PATH, InPlace, InPlaceRun, Way, adds_up_factors, choose_way
+from gradest.sampling.in_place import NATIVE_PATH, PATH, InPlace, InPlaceRun, Way, adds_up_factors, choose_way
+from gradest.sampling.native_points import DRAWN, require_native_noise
 from gradest.sampling.sampler import DirectionSampler, evaluation_path, require_sigma
 from gradest.sampling.shaping import require_shaping
 from gradest.sampling.weighing import needs_all_values
@@ -33,6 +34,7 @@ _SHAPED: dict[str | None, str] = {
     "centered-rank": "centered ranks: Salimans et al. 2017, arXiv:1703.03864",
 }
 DIFFERENCES = ("auto", "plain", "exact")
+NOISES = ("portable", "native")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,10 @@ class EvolutionStrategy(DirectionSampler):
     differences
         "plain" subtracts function values; "exact" carries differences through the loss without cancellation and
         needs a loss in gradest's operations; "auto" is plain, and warns where rounding takes over.
+    noise
+        "portable" directions are the same on every backend and device. "native" ones are drawn by the framework's own
+        generator where the parameters are, one at a time: for large models on a GPU, to which portable ones have to
+        cross. PyTorch and JAX; "normal", "rademacher" and "low-rank".
 
     Examples
     --------
@@ -78,6 +84,7 @@ class EvolutionStrategy(DirectionSampler):
     baseline: str = "none"
     shaping: str | None = None
     differences: str = "auto"
+    noise: str = "portable"
 
     def __post_init__(self) -> None:
         """Refuse values out of range and combinations that mean nothing."""
@@ -86,6 +93,8 @@ class EvolutionStrategy(DirectionSampler):
         require_shaping(self.shaping, self.baseline)
         if self.differences not in DIFFERENCES:
             raise InvalidInputError(f"differences must be one of {DIFFERENCES}; found {self.differences!r}")
+        if self.noise not in NOISES:
+            raise InvalidInputError(f"noise must be one of {NOISES}; found {self.noise!r}")
         # Refused here, not when it runs: a sweep over hyper-parameters should fail before its first hour.
         for wrong, why in self._conflicts():
             if wrong:
@@ -127,6 +136,22 @@ class EvolutionStrategy(DirectionSampler):
                 self.num_samples < 2 and (centred or (self.shaping is not None and not self.antithetic)),
                 f"num_samples={self.num_samples} with baseline={self.baseline!r} and shaping={self.shaping!r}: one "
                 "value has nothing to be compared with; pass num_samples=2 or more, or baseline='value'",
+            ),
+            *self._native_conflicts(),
+        )
+
+    def _native_conflicts(self) -> tuple[tuple[bool, str], ...]:
+        native = self.noise == "native"
+        return (
+            (
+                native and self.distribution not in DRAWN,
+                f"noise='native' was asked for with {self.distribution!r} directions; frameworks draw those of "
+                f"{', '.join(DRAWN)}; use one of them, or noise='portable'",
+            ),
+            (
+                native and ((self.chunk_size or 1) > 1 or self.differences == "exact"),
+                f"noise='native' draws one direction at a time, and chunk_size={self.chunk_size} with "
+                f"differences={self.differences!r} was asked for; leave both out, or use noise='portable'",
             ),
         )
 
@@ -218,12 +243,15 @@ class EvolutionStrategy(DirectionSampler):
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         self.directions((0, 0), objective)  # refuses now what would not fit the memory budget later
+        if self.noise == "native":
+            require_native_noise(objective)
         way = choose_way(self, objective)
         if way is not Way.BLOCKS:
             one_by_one = Crew(InPlace(self), objective, executor, budget_bytes=self.memory_budget_bytes)
             # What is added up at once is not sent to workers: each would add up a part of the sum, in another order.
             at_once = way is Way.KEPT and executor is None and not needs_all_values(self)
-            return PreparedKernel(InPlaceRun(one_by_one, at_once=at_once), PATH)
+            path = NATIVE_PATH if self.noise == "native" else PATH
+            return PreparedKernel(InPlaceRun(one_by_one, at_once=at_once), path)
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
         # Of low-rank directions the sum is one product for each parameter; block by block it would go through memory as
         # large as the model once for each.

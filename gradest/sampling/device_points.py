@@ -32,23 +32,34 @@ class DevicePoint:
 
     def move(self, leaves: Leaves, directions: Directions, k: int, *, radius: float, scratch: NumpyArray) -> None:
         """Write `leaves + radius * direction_k`."""
+        self._arrays = [None] * len(self._arrays)  # let go first: a new one may take its memory
         for j, (leaf, direction) in enumerate(zip(leaves, self._placed(directions, k, scratch), strict=True)):
-            self._arrays[j] = None
-            self._arrays[j] = leaf + direction * radius
+            # The operators write into the direction, which is nobody else's, where a framework's arrays can be written:
+            # JAX's are made anew.
+            direction *= radius
+            direction += leaf
+            self._arrays[j] = direction
 
     def mirror(self, leaves: Leaves) -> None:
         """Write the point on the other side of `leaves`: `x + (x - (x + d))`."""
         for j, leaf in enumerate(leaves):
-            self._arrays[j] = leaf + (leaf - self._arrays[j])
+            array, self._arrays[j] = self._arrays[j], None
+            array -= leaf
+            array *= -1.0
+            array += leaf
+            self._arrays[j] = array
 
     def weigh(self, directions: Directions, weights: NDArray[np.float64]) -> None:
         """Write `sum_k weights[k] * direction_k`, k from 0."""
-        scratch, add = directions.scratch(), self._objective.ops.accumulate
+        scratch = directions.scratch()
         self._arrays = [None] * len(self._arrays)
         for k, weight in enumerate(weights.tolist()):
             for j, direction in enumerate(self._placed(directions, k, scratch)):
-                part, total = direction * weight, self._arrays[j]
-                self._arrays[j] = part if total is None else add(total, part)
+                direction *= weight
+                if k:
+                    self._arrays[j] += direction
+                else:
+                    self._arrays[j] = direction
 
     def _placed(self, directions: Directions, k: int, scratch: NumpyArray) -> Iterator[Array]:
         """Yield a direction for each parameter, as an array of its shape and dtype on the device."""

@@ -28,6 +28,7 @@ from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
 from gradest.sampling.device_points import DevicePoint
+from gradest.sampling.native_points import NativePoint
 from gradest.sampling.points import HOST_DTYPES, HostPoint, add_weighted
 from gradest.sampling.sampler import bytes_of_direction
 from gradest.sampling.weighing import (
@@ -42,6 +43,8 @@ from gradest.sampling.workers import Crew, Group, task_groups
 
 PATH = "in place"
 """What estimates made here say of their path."""
+NATIVE_PATH = "in place, native noise"
+"""The same, where the framework draws the directions."""
 
 _WORTH_BATCHING = 8
 """How many points must fit the cache for a framework without a compiler to be quicker with them all at once."""
@@ -53,6 +56,10 @@ class ParameterStrategy(Strategy, Protocol):
     @property
     def distribution(self) -> str:
         """The law of the directions."""
+
+    @property
+    def noise(self) -> str:
+        """Who draws them: "portable" or "native"."""
 
     @property
     def rank(self) -> int:
@@ -113,9 +120,13 @@ class InPlaceKernel:
         """Return the memory of this thread's copy, made when it is first needed."""
         found: HostPoint | DevicePoint | None = getattr(self._local, "point", None)
         if found is None:
-            kind = HostPoint if computes_on_host(self.objective) else DevicePoint
-            found = self._local.point = kind(self.objective)
+            found = self._local.point = self._new_point()
         return found
+
+    def _new_point(self) -> HostPoint | DevicePoint:
+        if self.strategy.noise == "native":
+            return NativePoint(self.objective)
+        return (HostPoint if computes_on_host(self.objective) else DevicePoint)(self.objective)
 
     def give_away(self) -> HostPoint | DevicePoint:
         """Return the same, and keep no hold of it: it becomes a gradient."""
@@ -208,6 +219,8 @@ def choose_way(strategy: ParameterStrategy, objective: Objective) -> Way:
 
     It depends on sizes, on what was asked and on what the objective is, never on speed or on workers.
     """
+    if strategy.noise == "native":
+        return Way.DRAWN_AGAIN
     if strategy.differences == "exact" or (strategy.chunk_size or 1) > 1:
         return Way.BLOCKS
     held, factored = fitting_directions(strategy, objective.layout), law_of(strategy.distribution).factored

@@ -190,6 +190,7 @@ CHECKS: dict[str, Check] = {
     "jvps": transformation_checks.check_jvps,
     "population": transformation_checks.check_population,
     "compilation": transformation_checks.check_compilation,
+    "draws": transformation_checks.check_draws,
     "kinks": transformation_checks.check_kinks,
     "estimators": use_checks.check_estimators,
 }

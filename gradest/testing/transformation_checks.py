@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradest.backend import NATIVE, Backend
 from gradest.binding import bind
@@ -13,11 +14,13 @@ from gradest.operations import NumpyArray
 from gradest.problems.mlp import MLP
 from gradest.tangents import Dense
 from gradest.testing.known_problems import network, samples
-from gradest.testing.results import CheckResult, claimed, not_applicable, worst_of
+from gradest.testing.results import CheckResult, claimed, judged, not_applicable, worst_of
 from gradest.testing.subject import finest_dtype
+from gradest.theory import normal_quantile
 
 _TRANSFORMATION_ROUNDING = 256  # units of eps
 _POPULATION = 3
+_DRAWS = 20_000
 
 
 def check_declaration(backend: Backend) -> CheckResult:
@@ -95,6 +98,42 @@ def check_compilation(backend: Backend) -> CheckResult:
         return (objective.scoped(objective.evaluate)(objective.start, objective.data),)
 
     return _agreement("compilation", backend, value)
+
+
+def check_draws(backend: Backend) -> CheckResult:
+    """Check that random numbers of the framework's own are a function of the seed, and of their law, in each dtype.
+
+    A failure means that estimates with noise="native" cannot be repeated, or are of the wrong length.
+    """
+    if "draw" not in backend.native:
+        return not_applicable("draws", "it draws no random numbers; one that does names draw in `native`")
+    worst, faults = (0.0, "all moments as they should be"), []
+    for dtype in backend.dtypes:
+        for signs in (False, True):
+            first, again, other = (_drawn(backend, dtype, seed, signs=signs) for seed in (7, 7, 8))
+            what = f"{'signs' if signs else 'normal numbers'} in {dtype}"
+            if not np.array_equal(first, again) or np.array_equal(first, other):
+                faults.append(f"{what} are no function of the seed alone")
+            if signs and set(np.unique(first)) != {-1.0, 1.0}:
+                faults.append(f"{what} are not +1 and -1")
+            # Each statistic has mean 0 and variance 1: of the numbers, their squares, neighbours and two seeds.
+            squares = 0.0 if signs else float((first**2 - 1).sum()) / np.sqrt(2)
+            moments = (first.sum(), squares, first[1:] @ first[:-1], first @ other)
+            worst = max(worst, (max(map(abs, moments)) / np.sqrt(first.size), f"a moment of {what}"))
+    if faults:
+        return claimed("draws", faults, "")
+    rate = 1e-6
+    bound = normal_quantile(1 - rate / (2 * 8 * len(backend.dtypes)))
+    return judged("draws", worst[0], bound, f"{worst[1]} is {worst[0]:.2f} standard errors off", false_alarm=rate)
+
+
+def _drawn(backend: Backend, dtype: str, seed: int, *, signs: bool) -> NDArray[np.float64]:
+    """Return the draws of two arrays of a seed as one vector, in float64."""
+    # The high word of a seed counts too: a framework that keeps 32 bits repeats itself.
+    shapes = [(_DRAWS // 8, 4), (_DRAWS // 2,)]
+    with backend.scope(dtype) or nullcontext():
+        found = backend.draw(seed << 40, shapes, [dtype] * 2, device=backend.devices()[0], signs=signs)
+        return np.concatenate([np.ravel(backend.numpy(array)).astype(np.float64) for array in found])
 
 
 def _agreement(name: str, backend: Backend, compute: Callable[[Objective, str], Any]) -> CheckResult:

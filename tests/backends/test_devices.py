@@ -1,7 +1,10 @@
 """Every estimate works on every device that a backend states, and stays there; where there is a GPU, on it too."""
 
+from typing import Any
+
 import pytest
 
+import gradest
 from gradest import InvalidInputError, UnsupportedError, bind, get_backend, get_estimator, get_problem
 from gradest.errors import MissingDependencyError
 from gradest.measurement.accuracy import compare_gradients
@@ -47,3 +50,106 @@ def test_directions_are_the_same_on_every_device(backend: str, device: str) -> N
 def test_a_device_that_is_not_there_is_refused(backend: str) -> None:
     with pytest.raises((UnsupportedError, InvalidInputError), match="device"):
         bind(get_problem("cubic-graph"), backend=backend, device="cuda:99")
+
+
+GPUS = [place for place in PLACES if place[1] != "cpu"]
+ON_GPUS = pytest.mark.skipif(not GPUS, reason="no framework here has a GPU")
+ROUGH = {"fd-forward": 1e-5, "fd-backward": 1e-5}
+"""One-sided differences divide the rounding of two losses, which differs between devices, by a short step."""
+
+
+@ON_GPUS
+@pytest.mark.parametrize(("backend", "device"), GPUS)
+@pytest.mark.parametrize("name", [name for name in gradest.names("estimators") if name != "guided-es"])
+def test_every_estimator_gives_on_a_gpu_what_it_gives_on_numpy(backend: str, device: str, name: str) -> None:
+    problem = get_problem("mlp", dataset="iris", widths=(4,), batch=16)
+    estimator = get_estimator(name)
+    expected = flat(bind(problem), estimator(bind(problem), rng=3))
+    objective = bind(problem, backend=backend, device=device)
+    estimate = estimator(objective, rng=3)
+    assert (
+        compare_gradients(flat(objective, estimate), expected).relative_error <= ROUGH.get(name, 1e-7)
+        or not expected.any()
+    )
+    assert {objective.backend.device(leaf) for leaf in estimate.gradient.values()} == {device}
+
+
+@ON_GPUS
+@pytest.mark.parametrize(("backend", "device"), [place for place in GPUS if place[1].endswith(":0")])
+def test_the_kind_of_a_device_alone_is_the_first_of_its_kind(backend: str, device: str) -> None:
+    assert bind(get_problem("cubic-graph"), backend=backend, device=device.partition(":")[0]).device == device
+
+
+METHODS = ("reverse", "forward", "fd-central", "spsa", "es", "es-low-rank", "forward-gradient")
+
+
+@pytest.mark.skipif(not {"torch"} & {backend for backend, _ in GPUS}, reason="PyTorch has no GPU here")
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", ["attention", "lstm", "batch-norm", "a value read out"])
+def test_a_module_on_a_gpu_has_the_estimates_it_has_on_the_processor(kind: str, method: str) -> None:
+    import torch
+
+    if (kind, method) in {("lstm", "forward"), ("lstm", "forward-gradient")}:
+        pytest.skip("PyTorch has no forward mode of its fused LSTM")
+    found = {}
+    for device in ("cpu", "cuda"):
+        torch.manual_seed(0)
+        module, inputs = _module(kind), torch.randn(5, 6, 4, dtype=torch.float64)
+        module, inputs = module.to(device), inputs.to(device)
+        before = {name: value.clone() for name, value in module.state_dict().items()}
+        gradient = gradest.grad(_module_loss, method=method)(module, inputs, rng=1)
+        assert {leaf.device.type for leaf in gradient.values()} == {device}
+        for name, value in module.named_parameters():
+            assert torch.equal(value, before[name])
+        found[device] = torch.cat([leaf.detach().cpu().ravel() for leaf in gradient.values()]).numpy()
+    assert compare_gradients(found["cuda"], found["cpu"]).relative_error <= 1e-6
+
+
+def _module_loss(module: Any, inputs: Any) -> Any:
+    return module(inputs).pow(2).mean()
+
+
+def _module(kind: str) -> Any:
+    import torch
+    from torch import nn
+
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.TransformerEncoderLayer(4, 2, dim_feedforward=6, dropout=0.0, batch_first=True)
+
+        def forward(self, x: Any) -> Any:
+            return self.layer(x)
+
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.LSTM(4, 3, batch_first=True)
+
+        def forward(self, x: Any) -> Any:
+            return self.layer(x)[0]
+
+    class Normed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.norm = nn.Linear(4, 3), nn.BatchNorm1d(6)
+
+        def forward(self, x: Any) -> Any:
+            return torch.tanh(self.norm(self.layer(x)))
+
+    class Read(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 3)
+
+        def forward(self, x: Any) -> Any:
+            y = self.layer(x)
+            return y if y.sum().item() > -1e9 else -y
+
+    kinds: dict[str, type[nn.Module]] = {
+        "attention": Attention,
+        "lstm": Recurrent,
+        "batch-norm": Normed,
+        "a value read out": Read,
+    }
+    return kinds[kind]().to(torch.float64)

@@ -45,7 +45,7 @@ PROBLEMS = {
 }
 FIELDS = {
     ("es", "num_samples"): "n_samples samples population_size n N num_sample popsize",
-    ("es", "sigma"): "std noise eps smoothing Sigma sigmma step",
+    ("es", "sigma"): "std noise-scale eps smoothing Sigma sigmma step",
     ("fd-central", "step"): "eps h epsilon delta step_size stepsize sigma dx",
     ("fd-central", "coordinates"): "num_samples indices",
     ("forward", "chunk_size"): "batch_size chunksize",

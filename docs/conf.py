@@ -1,0 +1,53 @@
+"""How the documentation is built, by `make docs`: without a network, and a warning or a failing cell ends it."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+sys.path[:0] = [str(HERE / "_ext"), *(str(ROOT / name) for name in (".", "backends", "benchmarks"))]
+
+import gradest  # noqa: E402  # from this checkout, whichever is installed
+
+project = "gradest"
+author = "the gradest authors"
+project_copyright = "2026, the gradest authors"
+version = release = gradest.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "mathml",
+    "myst_nb",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "generated_pages",
+    "plain_docstrings",
+]
+templates_path = ["_templates"]
+
+html_theme = "furo"
+html_title = f"gradest {version}"
+html_extra_path = ["reference-report.html"]
+html_static_path = ["_static"]
+html_css_files = ["gradest.css"]
+html_theme_options = {"sidebar_hide_name": False}
+
+html_math_renderer = "mathml"
+
+myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
+myst_heading_anchors = 3
+suppress_warnings = ["myst.xref_missing"]  # CHANGELOG and CONTRIBUTING link as they stand in the repository
+
+# Every cell is executed anew at each build, and one that raises ends it.
+nb_execution_mode = "force"
+nb_execution_timeout = 120
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # they stand in the signature; numpydoc's sections say what they mean
+autosummary_generate = ["generated/reference.rst"]
+napoleon_google_docstring = False
+napoleon_use_ivar = True
