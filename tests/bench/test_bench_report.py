@@ -134,6 +134,39 @@ def test_every_figure_has_a_sentence_and_data(run: Run) -> None:
     assert kinds == {"frontier", "step", "scaling", "time", "problems", "blocks"}
 
 
+def test_a_name_has_one_colour_and_a_backend_one_shape_in_all_figures(run: Run) -> None:
+    colours: dict[str, set[int]] = {}
+    shapes: dict[str, set[str]] = {}
+    for figure in figures_of(run):
+        for series in figure.series:
+            colours.setdefault(series.name, set()).add(figure.colour(series.name))
+            shapes.setdefault(series.variant.partition(" ")[0], set()).add(figure.shape(series.variant))
+    assert len(colours) > 3
+    assert all(len(found) == 1 for found in colours.values()), colours
+    assert all(len(found) == 1 for found in shapes.values()), shapes
+
+
+def test_keys_and_screen_readers_reach_what_is_seen(run: Run) -> None:
+    text = report_html(run)
+    assert text.index('class="skip" href="#summary"') < text.index("<header>")
+    marks = re.findall(r'<path class="mark[^>]*tabindex[^>]*>', text)
+    assert len(marks) > 10
+    assert all('role="img" aria-label="' in mark for mark in marks)
+    tables = text.count("<table>")
+    assert tables == text.count("<caption>") == text.count('class="scroll" tabindex="0" role="region"') > 1
+    assert "<th>" not in text
+    assert 'class="dashed"' in text
+
+
+def test_columns_are_explained_without_a_script(run: Run) -> None:
+    text = report_html(run)
+    explained = set(re.findall("<dt>(.*?)</dt>", text))
+    results = text[text.index('data-name="results"') :]
+    shown = re.findall(r'<th scope="col"><button type="button">(.*?)</button>', results[: results.index("</thead>")])
+    plain = {"problem", "dtype", "estimator", "backend", "path"}
+    assert explained == set(shown) - plain
+
+
 def test_theory_is_drawn_beside_what_was_measured(run: Run) -> None:
     for kind in ("step", "scaling"):
         figure = next(figure for figure in figures_of(run) if figure.key.startswith(kind))

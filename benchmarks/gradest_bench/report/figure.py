@@ -5,6 +5,7 @@ decided here. This module knows neither of them, and no record.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 COLOURS = 10
@@ -62,6 +63,10 @@ class Figure:
     y: Axis
     series: tuple[Series, ...]
     pale_means: str = ""
+    palette: tuple[str, ...] = ()
+    """The names of all figures of a report, so that one name has one colour in all; its own where none are given."""
+    backends: tuple[str, ...] = ()
+    """The backends of all figures of a report, so that one has one shape in all; its own where none are given."""
 
     @property
     def has_pale(self) -> bool:
@@ -80,13 +85,18 @@ class Figure:
 
     def colour(self, name: str) -> int:
         """Return the number of a name's colour."""
-        return self.names.index(name) % COLOURS
+        return (self.palette or self.names).index(name) % COLOURS
 
     def shape(self, variant: str) -> str:
         """Return the shape of a variant's marks: one for each backend, whatever the kernels."""
-        backends = list(dict.fromkeys(known.partition(" ")[0] for known in self.variants))
+        backends = self.backends or backends_of(self.variants)
         backend = variant.partition(" ")[0]
         return SHAPES[backends.index(backend) % len(SHAPES)] if backend in backends else SHAPES[0]
+
+
+def backends_of(variants: Iterable[str]) -> tuple[str, ...]:
+    """Return the backends of variants, in order, once each."""
+    return tuple(dict.fromkeys(variant.partition(" ")[0] for variant in variants))
 
 
 def hollow(variant: str) -> bool:

@@ -33,13 +33,15 @@ def number_cell(value: float | None, shown: str, style: str = "") -> TableCell:
 
 def table(name: str, headings: Sequence[str], rows: Sequence[Sequence[TableCell]]) -> str:
     """Return a table with a filter, a count of rows, and headings that sort."""
-    head = "".join(f'<th><button type="button">{escape(heading)}</button></th>' for heading in headings)
+    head = "".join(f'<th scope="col"><button type="button">{escape(heading)}</button></th>' for heading in headings)
     body = "".join(f"<tr>{''.join(_cell(cell) for cell in row)}</tr>" for row in rows)
     return (
         f'<div class="table" data-name="{escape(name)}"><div class="tools">'
         f'<input type="search" placeholder="filter: words, -word" aria-label="filter {escape(name)}">'
         f'<output></output><button type="button" class="csv">CSV</button></div>'
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></div>'
+        # an area that scrolls must take the focus, or no key scrolls it
+        f'<div class="scroll" tabindex="0" role="region" aria-label="table of {escape(name)}">'
+        f"<table><caption>{escape(name)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></div>"
     )
 
 
@@ -70,6 +72,10 @@ def _legend(figure: Figure) -> str:
         for variant in figure.variants:
             path = outline(figure.shape(variant), _LEGEND_MIDDLE, _LEGEND_MIDDLE, _LEGEND_MARK)
             entries.append(_entry("variant", variant, "", path, mark_class(variant).removeprefix("mark").strip()))
+    # a single point makes no line: the legend tells of what is drawn alone
+    if any(series.style == "theory" and len(series.points) > 1 for series in figure.series):
+        meaning = "frontier" if figure.key.startswith("frontier") else "theory"
+        entries.append(f'<span class="dashed">dashed: {meaning}</span>')
     return f'<div class="legend">{"".join(entries)}</div>'
 
 

@@ -32,6 +32,7 @@ def report_html(run: Run) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{_policy(style, script)}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<link rel="icon" href="data:,"><title>{escape(run.title)}</title><style>{style}</style></head><body>'
+        '<a class="skip" href="#summary">to the summary</a>'
         f"<header><h1>{escape(run.title)}</h1>"
         f'<p class="question">{escape(run.question)}</p><nav>{links}</nav></header><main>'
         f"{_summary(run)}{_figures(figures)}{_results(run)}{_outcomes(run)}{_environment(run)}"

@@ -30,6 +30,7 @@
     show(mark, box.right, box.bottom);
   });
   document.addEventListener("focusout", () => { tip.style.display = "none"; });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") tip.style.display = "none"; });
 
   for (const figure of document.querySelectorAll("figure")) {
     const buttons = [...figure.querySelectorAll(".legend button")];
@@ -44,6 +45,28 @@
       button.setAttribute("aria-pressed", button.getAttribute("aria-pressed") === "false" ? "true" : "false");
       redraw();
     });
+    // twice on an entry shows it alone, and twice again all of its kind
+    for (const button of buttons) button.addEventListener("dblclick", () => {
+      const others = buttons.filter((b) => b.dataset.kind === button.dataset.kind && b !== button);
+      const alone = others.every((b) => b.getAttribute("aria-pressed") === "false");
+      button.setAttribute("aria-pressed", "true");
+      for (const other of others) other.setAttribute("aria-pressed", alone ? "true" : "false");
+      redraw();
+    });
+    // what is pointed at, in the plot or in the legend, stands out from the rest
+    const plot = figure.querySelector(".plot"), all = [...figure.querySelectorAll(".series")];
+    const point = (near) => {
+      plot.classList.toggle("pointed", near.length > 0);
+      for (const series of all) series.classList.toggle("near", near.includes(series));
+    };
+    for (const series of all) {
+      series.addEventListener("pointerenter", () => point([series]));
+      series.addEventListener("pointerleave", () => point([]));
+    }
+    for (const button of buttons) {
+      button.addEventListener("pointerenter", () => point(all.filter((s) => s.dataset[button.dataset.kind] === button.value)));
+      button.addEventListener("pointerleave", () => point([]));
+    }
   }
 
   const valueOf = (row, column) => {

@@ -22,7 +22,7 @@ def draw(figure: Figure) -> str:
     y = scale_of(figure.y, [point.y for point in points] + ends)
     height = HEIGHT - BOTTOM + _bottom(figure)
     parts = [  # later parts lie above earlier ones: marks must not be hidden by the grid
-        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(figure.title)}">',
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="group" aria-label="{escape(figure.title)}">',
         *_axes(figure, x, y),
         *(part for series in figure.series for part in _series(figure, series, x, y)),
         "</svg>",
@@ -102,8 +102,9 @@ def _mark(figure: Figure, point: Point, kind: str, style: str, x: Scale, y: Scal
         parts.append(f'<line class="bar" x1="{across:.1f}" y1="{low:.1f}" x2="{across:.1f}" y2="{high:.1f}"/>')
     tip = escape(point.tip, quote=True)
     style += " pale" if point.pale else ""
-    # a tabindex lets tips be reached without a mouse
-    parts.append(f'<path class="{style}" tabindex="0" data-tip="{tip}" d="{outline(kind, across, down, _MARK)}"/>')
+    # a tabindex lets tips be reached without a mouse, and the label lets them be heard
+    heard = f'tabindex="0" role="img" aria-label="{tip}"'
+    parts.append(f'<path class="{style}" {heard} data-tip="{tip}" d="{outline(kind, across, down, _MARK)}"/>')
     return parts
 
 

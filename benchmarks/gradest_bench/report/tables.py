@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from html import escape
 
 from gradest.measurement.outcome import Outcome
+from gradest_bench.report.glossary import glossary
 from gradest_bench.report.html import TableCell, number_cell, table, text_cell
 from gradest_bench.report.record_numbers import error, evaluations, grouped, median, variant
 from gradest_bench.report.units import bytes_text, mark, seconds
@@ -24,7 +25,8 @@ def results_table(run: Run) -> str:
     """Return the table of everything that was measured; columns without a number are left out."""
     rows = [_result_row(record, run.verdicts[record.key]) for record in run.measured]
     used = [k for k in range(len(_RESULT_HEADINGS)) if any(row[k].text for row in rows)]
-    return table("results", [_RESULT_HEADINGS[k] for k in used], [[row[k] for k in used] for row in rows])
+    headings = [_RESULT_HEADINGS[k] for k in used]
+    return glossary(headings) + table("results", headings, [[row[k] for k in used] for row in rows])
 
 
 def _result_row(record: Record, judged: Judgement) -> list[TableCell]:
