@@ -78,5 +78,6 @@ def test_its_gradient_is_that_by_hand(method: str, backend: str) -> None:
     np.testing.assert_allclose(numpy(found["b"]), by_b, rtol=0, atol=allowed)
 
 
-def test_it_passes_the_checks_of_a_problem() -> None:
-    raise_on_failure(check_problem(Convolution(), backends=["numpy", "jax", "torch", "mxnet"]))
+@pytest.mark.parametrize("backend", ["numpy", "jax", "torch", "mxnet"])
+def test_it_passes_the_checks_of_a_problem(backend: str) -> None:
+    raise_on_failure(check_problem(Convolution(), backends=["numpy", backend]))
