@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gradest
-from gradest import InvalidInputError, NonFiniteError, NonFiniteWarning, UnknownNameError, UnsupportedError
+from gradest import InvalidInputError, NonFiniteError, NonFiniteWarning, UnknownNameError
 
 
 def loss(params: dict[str, Any], x: Any, scale: float = 1.0) -> Any:
@@ -112,7 +112,7 @@ def test_parameters_are_taken_apart_once(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_problems_and_estimators() -> None:
     problem = gradest.get_problem("cubic-graph")
     assert gradest.grad(problem, method=gradest.get_estimator("analytic"), backend="numpy")()["x"] == 24.0
-    with pytest.raises(UnsupportedError, match="own data"):
+    with pytest.raises(InvalidInputError, match="other data by name"):
         gradest.get_estimator("analytic").prepare(gradest.bind(problem))(None, X)
 
 
