@@ -17,6 +17,7 @@ MEANINGS = {
     "to NumPy": "time to bring the gradient back to NumPy",
     "loss GFLOP/s": "rate of the matrix products in one evaluation of the loss",
     "evaluations": "evaluations of the loss that one estimate needs",
+    "noise scale": "of a problem with examples: squared error of the gradient of one example, relative to the gradient",
     "relative MSE": "mean over seeds of the squared relative error",
     "theory": "relative MSE that theory predicts",
     "z": "measured minus predicted, in standard errors",
