@@ -90,5 +90,5 @@ class KernelResult(NamedTuple):
     gradient: Sequence[Any]
     error: Sequence[Any] | None = None
     crossings: NDArray[np.bool_] | None = None
-    state_bytes: int = 0
     status: NDArray[np.int8] | None = None
+    state_bytes: int = 0

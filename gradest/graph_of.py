@@ -61,8 +61,8 @@ def graph(
     >>> seen = gradest.graph(lambda p: p["x"] ** 2 * (p["x"] + p["y"]), {"x": 2.0, "y": 3.0})
     >>> print(seen)
     step  name         of    value  adjoint  turn
-       0  x                      2       24     5
-       1  y                      3        4     6
+       0  x                      2       24     4
+       1  y                      3        4     5
        2  power(·, 2)  0         4        5     3
        3  add          0, 1      5        4     2
        4  multiply     2, 3     20        1     1

@@ -112,7 +112,8 @@ class _Steps:
 
 def _run(equation: Any, *arguments: Any) -> list[Any]:
     """Carry out one equation."""
-    functions, more = equation.primitive.get_bind_params(equation.params)
+    bound = equation.primitive.get_bind_params(equation.params)
+    functions, more = bound if isinstance(bound, tuple) else ((), bound)  # newer JAX has no functions apart
     found = equation.primitive.bind(*functions, *arguments, **more)
     return list(found) if equation.primitive.multiple_results else [found]
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -113,4 +112,4 @@ def _name(func: Any, args: Any) -> str:
 
 
 def _plain(tensor: Any) -> Any:
-    return None if tensor is None else np.array(tensor.detach().to("cpu", torch.float64))
+    return None if tensor is None else tensor.detach().to("cpu", torch.float64).numpy().copy()

@@ -29,7 +29,7 @@ from gradest.checking.claims import entry_noise, flat_of
 from gradest.checking.examination import Examination
 from gradest.checking.landscape import Landscape
 from gradest.dtypes import epsilon
-from gradest.errors import GradestError, UnsupportedError
+from gradest.errors import GradestError, KinkWarning, NoiseWarning, StepWarning, UnsupportedError
 from gradest.estimator import Estimator, get_estimator
 from gradest.measurement.reference_record import Reference
 from gradest.objective import Objective
@@ -153,7 +153,11 @@ class _Search:
         """Return the best of some extrapolations: the step that suits a smooth loss is too long beside a kink."""
         found = []
         for step in _STEPS:
-            estimate = get_estimator("fd-richardson", step=step).prepare(bound)()
+            with warnings.catch_warnings():
+                # What an estimate doubts of itself is not the user's to hear: others are tried, and all are judged.
+                for doubt in (StepWarning, KinkWarning, NoiseWarning):
+                    warnings.simplefilter("ignore", doubt)
+                estimate = get_estimator("fd-richardson", step=step).prepare(bound)()
             gradient, error = _flat_tree(bound, estimate.gradient), _flat_tree(bound, estimate.error)
             size = _length(gradient) or 1.0
             # Its own error estimate is blind to a kink within reach of its steps, which a sweep of others shows.

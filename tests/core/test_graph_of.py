@@ -142,9 +142,10 @@ def test_a_step_that_is_written_over_is_refused() -> None:
         gradest.graph(loss, torch.ones(2))
 
 
-def test_a_function_of_mxnet_is_refused_with_what_to_do() -> None:
+@pytest.mark.parametrize("backend", ["mxnet"])
+def test_a_function_of_mxnet_is_refused_with_what_to_do(backend: str) -> None:
     with pytest.raises(gradest.UnsupportedError, match="gradest's operations"):
-        gradest.graph(cubic, at("mxnet", x=2.0, y=3.0))
+        gradest.graph(cubic, at(backend, x=2.0, y=3.0))
 
 
 def test_a_loop_of_many_steps_is_drawn_up_to_a_bound() -> None:
