@@ -43,6 +43,8 @@ _VISIBLE = 64  # spacings of a parameter between the near points of the line: th
 
 _LEAST_VISIBLE = 4
 
+_LEAST_DISTINCT = 4  # values among the seven near points, for a slope through them to be one
+
 _DEVIATIONS = 1.5  # of noise, for what is a bound elsewhere: of rounding to the nearest number it is the half spacing
 
 
@@ -130,6 +132,10 @@ def _along_a_line(
     if not np.isfinite([ahead, behind, *near]).all():
         return Surroundings(None, 0.0, 0.0), False  # what is not finite is told of by whoever evaluates it again
     size = float(np.abs(near).max())
+    if np.unique(near).size < _LEAST_DISTINCT:
+        # Rounding inside the loss is coarser than these points are apart: no slope is known here, and a flat one would
+        # make a bend of what the far points show.
+        return Surroundings(None, 0.0, size), False
     rounded = objective.value_epsilon * size
     level = noise_level(near)
     deviation = level if level is not None else min(highest_level(near), rounded)

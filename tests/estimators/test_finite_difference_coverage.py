@@ -49,6 +49,17 @@ def test_stated_errors_hold_in_nearly_all_entries_or_are_flagged(name: str, dtyp
     assert found.generosity <= 100
 
 
+@pytest.mark.parametrize("method", ["fd-forward", "fd-central", "fd-five-point", "fd-richardson"])
+@pytest.mark.parametrize("offset", [1e4, 1e6])
+def test_rounding_inside_a_loss_is_no_bend(method: str, offset: float) -> None:
+    """Digits that a loss loses inside make steps of it, level between: a slope of zero is none to compare with."""
+    x = np.linspace(0.1, 1.5, 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = gradest.get_estimator(method)(lambda p: np.sum(np.sin((p + offset) - offset)), x).gradient
+    assert np.max(np.abs(found / np.cos(x) - 1)) < 0.05
+
+
 def test_errors_that_are_stated_much_too_small_would_be_seen() -> None:
     assert coverage(ESTIMATORS["richardson"], "float64", shrunk=30.0).covered < 0.95
 

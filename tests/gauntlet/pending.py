@@ -7,10 +7,6 @@ Cell = tuple[str, str, str]
 
 PENDING: dict[Cell | tuple[str, str, str, str], str] = {
     ("a wider transformer layer with dropout", "forward", "torch"): "another mask than that of one pass",
-    **{
-        ("logits at -1e5", "differences", backend): "rounding inside the loss is taken for bending: too short a step"
-        for backend in ("numpy", "jax", "torch", "mxnet")
-    },
 }
 """By (loss, path, backend), or with the dtype as well where another one is right."""
 
