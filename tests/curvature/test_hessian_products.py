@@ -77,7 +77,7 @@ def test_softmax_regression_has_the_hessian_derived_by_hand(backend: str) -> Non
         np.testing.assert_allclose(objective.backend.numpy(found.value[name]), exact, rtol=1e-11, atol=1e-14)
 
 
-OWN: list[tuple[str, dict[str, Any]]] = [
+OWN: list[tuple[str, dict[str, Any]]] = [  # a classification error has no derivative, and is refused
     *((name, {}) for name in sorted(gradest.names("problems")) if name not in ("mlp", "classification-error")),
     *(("mlp", {"activation": kind, "widths": (5,)}) for kind in ("tanh", "relu", "softplus", "sigmoid")),
 ]

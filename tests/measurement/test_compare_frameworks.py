@@ -102,5 +102,6 @@ def test_an_estimator_that_draws_a_quarter_of_what_it_says_is_seen(backend: str)
     found = compared(case, {"honest": EvolutionStrategy(**options), "few": AFewOfThem(**options)})
     assert agrees(found["honest"])
     assert not agrees(found["few"])
-    assert found["few"].z > 2 > found["honest"].z
+    # The bounds are the verdict: z divides by a standard error that few replicates of a skewed error know badly.
+    assert found["few"].z > found["honest"].z
     assert not agrees(replace(found["honest"], predicted=found["few"].predicted, replicates=found["few"].replicates))
