@@ -61,7 +61,7 @@ types: $(ENV)/.stamp  ## mypy, strict, over the packages and their tests
 
 dist: $(ENV)/.release  ## dist/: the source distribution, the wheel made from it, and whether their description renders
 	rm -rf build dist
-	$(ENV)/bin/python -m build --no-isolation . > build.log || { cat build.log; exit 1; }
+	$(ENV)/bin/python -m build --no-isolation . > build.log 2>&1 || { cat build.log; exit 1; }
 	rm -rf build build.log
 	$(ENV)/bin/python -m twine check --strict dist/*
 
