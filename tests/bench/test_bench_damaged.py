@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from gradest_bench.command.main import main
-from gradest_bench.command.terminal import PlainConsole, shown
+from gradest_bench.command.terminal import PlainConsole
+from gradest_bench.report.printable import shown
 from gradest_bench.results.files import StorageError
 from gradest_bench.results.store import ENVIRONMENT, RESULTS, read_environment, read_records
 

@@ -91,7 +91,7 @@ def test_in_the_table_of_the_page_where_it_can_be_filtered_by(disturbed: bool) -
     assert len(rows) == len(CELLS)
     for row in rows:
         assert row.count(f"{DISTURBED}</td>") == (5 if disturbed else 0)  # and the loss's rate, the processor's share
-        assert ('class="warn number"' in row) is disturbed
+        assert ('class="warn" data-value' in row) is disturbed
 
 
 @pytest.mark.parametrize("disturbed", [True, False])
@@ -114,7 +114,7 @@ def test_in_the_tips_and_marks_of_figures_of_time(disturbed: bool) -> None:
         assert points
         assert all(bool(LINES.search(point.tip)) is disturbed for point in points)
         assert all(point.pale is disturbed for point in points)
-        text = figure_html(figure)
+        text = figure_html(figure, "key")
         assert text.count("mark pale") == (len(points) if disturbed else 0)
         assert (f"Pale marks: {DISTURBED_LABEL}" in text) is disturbed
 

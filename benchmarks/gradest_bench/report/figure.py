@@ -54,7 +54,10 @@ class Series:
 
 @dataclass(frozen=True)
 class Figure:
-    """States a whole figure; `key` is short and unique in a report, `pale_means` says what a pale mark stands for."""
+    """States a whole figure; `key` is short and unique in a report.
+
+    `pale_means` says what a pale mark stands for, `bars_mean` what error bars do, `dashed_means` what dashed lines do.
+    """
 
     key: str
     title: str
@@ -63,6 +66,8 @@ class Figure:
     y: Axis
     series: tuple[Series, ...]
     pale_means: str = ""
+    bars_mean: str = ""
+    dashed_means: str = "theory"
     palette: tuple[str, ...] = ()
     """The names of all figures of a report, so that one name has one colour in all; its own where none are given."""
     backends: tuple[str, ...] = ()
@@ -72,6 +77,11 @@ class Figure:
     def has_pale(self) -> bool:
         """Whether any of its marks is pale."""
         return any(point.pale for series in self.series for point in series.points)
+
+    @property
+    def has_bars(self) -> bool:
+        """Whether any of its marks has an error bar."""
+        return any(point.high is not None for series in self.series for point in series.points)
 
     @property
     def names(self) -> tuple[str, ...]:

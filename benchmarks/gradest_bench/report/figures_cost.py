@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from gradest.target import Target
 from gradest_bench.report.figure import COLOURS, Axis, Figure, Point, Series
 from gradest_bench.report.record_numbers import (
+    SAMPLES_SPREAD,
+    SEEDS_SPREAD,
     error,
     evaluations,
     grouped,
@@ -14,6 +16,8 @@ from gradest_bench.report.record_numbers import (
     peak_bytes,
     slope,
     sorted_points,
+    spread_of_samples,
+    spread_of_seeds,
     tip,
     variant,
 )
@@ -66,7 +70,13 @@ def _frontier(problem: str, dtype: str, cost: str, label: str, shown: list[tuple
             name,
             which,
             tuple(
-                Point(amount, _drawn(record), tip(record), pale=cost == "time" and record.disturbed)
+                Point(
+                    amount,
+                    _drawn(record),
+                    tip(record),
+                    *spread_of_seeds(record),
+                    pale=cost == "time" and record.disturbed,
+                )
                 for record, amount in shown
                 if (called(record), variant(record)) == (name, which)
             ),
@@ -82,6 +92,8 @@ def _frontier(problem: str, dtype: str, cost: str, label: str, shown: list[tuple
         y=Axis("relative error, root mean square"),
         series=(*series, Series("frontier", "", tuple(Point(v, _drawn(r), "") for r, v in best), "theory")),
         pale_means=DISTURBED_LABEL,
+        bars_mean=SEEDS_SPREAD,
+        dashed_means="frontier",
     )
 
 
@@ -139,6 +151,7 @@ def _curves(held: list[Record], named: str, size: str, label: str) -> Iterator[F
                     record.facts[size],
                     measure(record),
                     tip(record, f"P = {record.facts['num_parameters']:,}"),
+                    *(spread_of_samples(record) if what == "time" else (None, None)),
                     pale=what == "time" and record.disturbed,
                 )
                 for record in part
@@ -155,6 +168,7 @@ def _curves(held: list[Record], named: str, size: str, label: str) -> Iterator[F
                 y=Axis(axis),
                 series=tuple(series),
                 pale_means=DISTURBED_LABEL,
+                bars_mean=SAMPLES_SPREAD,
             )
 
 

@@ -3,6 +3,7 @@
     results.jsonl      one record a line, each written with one system call and synchronised
     environment.json   the machine, and the libraries of each worker
     suite.toml         the suite as run
+    invocations.jsonl  when it was begun, and by which command (written by `invocations`)
     logs/              what workers printed, one file a worker
     lock               held by the sweep that writes here
 
