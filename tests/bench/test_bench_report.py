@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import html.parser
 import math
 import re
 from dataclasses import replace
@@ -12,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 from support.bench_runs import faulty_suite, run_suite
+from support.pages import outline, plain_text
 
 import gradest
 from gradest_bench.report.figures import figures_of
@@ -59,40 +59,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return load(folder)
 
 
-class Outline(html.parser.HTMLParser):
-    """Checks that tags are closed in order, and collects addresses that a browser would fetch."""
-
-    VOID = frozenset({"meta", "link", "input", "br", "path", "line", "rect", "polyline"})
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.addresses: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in self.VOID:
-            assert self.open.pop() == tag
-
-
 def test_report_is_one_well_formed_file_without_network(run: Run) -> None:
     text = report_html(run)
-    outline = Outline()
-    outline.feed(text)
-    assert outline.open == []
-    assert all(address.startswith(("#", "data:")) for address in outline.addresses)
+    assert all(address.startswith(("#", "data:")) for address in outline(text).addresses)
     assert not re.search(r"url\(|@import|https?://", text)
     assert "A small &lt;run&gt;" in text
-
-
-def plain_text(page: str) -> str:
-    """Return the words of a page without its style and script, as a reader without either has them."""
-    body = re.sub(r"<(style|script)>.*?</\1>", "", page, flags=re.DOTALL)
-    return html.unescape(re.sub(r"<[^>]+>", " ", body))
 
 
 def resumed(run: Run) -> Run:

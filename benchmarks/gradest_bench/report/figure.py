@@ -136,15 +136,29 @@ class Scale:
             # the logarithm of a power of ten may lie a rounding beside its integer
             first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
             step = max(1, -(-(last - first) // _MOST_TICKS))
-            return [(10.0**power, power_text(power)) for power in range(first, last + 1, step)]
+            found = [(10.0**power, power_text(power)) for power in range(first, last + 1, step)]
+            return found if not few_decades(self.low, self.high) else sorted([*found, *self._between(first, last)])
         width = _round_step((self.high - self.low) / _MOST_TICKS)
         start = math.ceil(self.low / width - 1e-9)
         return [(k * width, f"{k * width:g}") for k in range(start, math.floor(self.high / width + 1e-9) + 1)]
 
+    def _between(self, first: int, last: int) -> list[tuple[float, str]]:
+        """Return ticks at 2 and 5 of each decade."""
+        values = [factor * 10.0**power for power in range(first - 1, last + 1) for factor in BETWEEN]
+        return [(value, f"{value:g}") for value in values if self.low <= value <= self.high]
 
+
+BETWEEN = (2, 5)
+"""The numbers between 1 and 10 that an axis of few decades has ticks at."""
+_FEW_DECADES = 2.5
 _MOST_TICKS = 7
 _LEAST_DECADES = 1.0
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def few_decades(low: float, high: float) -> bool:
+    """Whether ticks at powers of ten alone would be too few to read numbers between them."""
+    return math.log10(high / low) < _FEW_DECADES
 
 
 def power_text(power: int) -> str:

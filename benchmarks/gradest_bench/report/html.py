@@ -12,17 +12,22 @@ _LEGEND_MIDDLE, _LEGEND_MARK = 7, 4.5
 
 @dataclass(frozen=True)
 class TableCell:
-    """One cell of a table: its text, the number it is sorted by, the style class it has."""
+    """One cell of a table: its text, the number it is sorted by, the style class it has.
+
+    `link` is where the text leads; `drawing` is HTML that stands beside it, of the harness's own making.
+    """
 
     text: str
     value: float | None = None
     style: str = ""
     numeric: bool = False
+    link: str = ""
+    drawing: str = ""
 
 
-def text_cell(text: object, style: str = "") -> TableCell:
+def text_cell(text: object, style: str = "", *, link: str = "") -> TableCell:
     """Return a cell of text."""
-    return TableCell("" if text is None else str(text), style=style)
+    return TableCell("" if text is None else str(text), style=style, link=link)
 
 
 def number_cell(value: float | None, shown: str, style: str = "") -> TableCell:
@@ -48,7 +53,8 @@ def table(name: str, headings: Sequence[str], rows: Sequence[Sequence[TableCell]
 def _cell(cell: TableCell) -> str:
     style = f' class="{cell.style}"' if cell.style else ""  # numbers are told by their value: a table has many cells
     value = f' data-value="{"" if cell.value is None else f"{cell.value:.9g}"}"' if cell.numeric else ""
-    return f"<td{style}{value}>{escape(cell.text)}</td>"
+    text = f'<a href="{escape(cell.link)}">{escape(cell.text)}</a>' if cell.link else escape(cell.text)
+    return f"<td{style}{value}>{cell.drawing}{text}</td>"
 
 
 def figure_html(figure: Figure, anchor: str) -> str:

@@ -165,16 +165,26 @@ def _failure_style(record: Record) -> str:
 
 def environment_table(run: Run) -> str:
     """Return the machine and the libraries of each worker."""
-    found = [("machine", name, value, "") for name, value in run.environment.get("machine", {}).items()]
-    for worker, libraries in run.environment.get("workers", {}).items():
-        found += [(worker, name, value, "") for name, value in libraries["versions"].items()]
-        found.append((worker, "python", libraries["python"], ""))
-        found.append((worker, "devices", ", ".join(libraries["devices"]), ""))
-        for pool in libraries["pools"]:
-            words = " ".join(str(pool[key]) for key in ("prefix", "version", "architecture") if pool.get(key))
-            found.append((worker, "pool", f"{words}, {pool['num_threads']} threads", ""))
-        pinned = ", ".join(f"{name}={value}" for name, value in libraries["variables"].items())
-        found.append((worker, "variables", pinned, ""))
-        found += [(worker, "warning", text, " warn") for text in libraries["warnings"]]
-    rows = [[text_cell(of), text_cell(what), text_cell(value, f"wide{style}")] for of, what, value, style in found]
+    rows = [
+        [text_cell(of), text_cell(what), text_cell(value, "wide warn" if what == "warning" else "wide")]
+        for of, what, value in environment_rows(run)
+    ]
     return table("environment", ("of", "what", "value"), rows)
+
+
+def environment_rows(run: Run) -> list[tuple[str, str, str]]:
+    """Return whose each fact of the environment is, what it is, and what it says."""
+    found = [("machine", name, str(value)) for name, value in run.environment.get("machine", {}).items()]
+    for worker, libraries in run.environment.get("workers", {}).items():
+        found += [(worker, name, str(value)) for name, value in libraries.get("versions", {}).items()]
+        found.append((worker, "python", str(libraries.get("python", ""))))
+        found.append((worker, "devices", ", ".join(map(str, libraries.get("devices", ())))))
+        if libraries.get("executor"):
+            found.append((worker, "executor", str(libraries["executor"])))
+        for pool in libraries.get("pools", ()):
+            words = " ".join(str(pool[key]) for key in ("prefix", "version", "architecture") if pool.get(key))
+            found.append((worker, "pool", f"{words}, {pool.get('num_threads')} threads"))
+        pinned = ", ".join(f"{name}={value}" for name, value in libraries.get("variables", {}).items())
+        found.append((worker, "variables", pinned))
+        found += [(worker, "warning", str(text)) for text in libraries.get("warnings", ())]
+    return found
