@@ -94,6 +94,11 @@ def test_a_damaged_line_is_named_and_a_torn_one_ignored(tmp_path: Path, line: by
         read_invocations(tmp_path)
 
 
+def test_a_command_of_bytes_that_are_no_text_is_kept_and_shown_spelled_out(tmp_path: Path) -> None:
+    add_invocation(tmp_path, "gradest bench run caf\udce9.toml")
+    assert read_invocations(tmp_path)[0].command == "gradest bench run caf\\udce9.toml"
+
+
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("kept", encoding="utf-8")

@@ -2,7 +2,7 @@
 (() => {
   const SVG = document.querySelector("svg")?.namespaceURI; // of its own figures: the page names no address
   const STYLES = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-size", "font-family"];
-  const ENTRY = 20, LETTER = 7.2, TITLE = 34, WIDTH = 720;
+  const ENTRY = 20, LETTER = 7.6, TITLE = 34, WIDTH = 720;
 
   // An image has no style sheet: each element gets what the page's has made of it, as attributes.
   const styled = (element) => {
@@ -33,7 +33,7 @@
     let x = 14, y = TITLE + height + 14;
     const legend = [];
     for (const button of figure.querySelectorAll('.legend button[aria-pressed="true"]')) {
-      const width = 26 + LETTER * button.textContent.length;
+      const width = 34 + LETTER * button.textContent.length;
       if (x + width > WIDTH && x > 14) { x = 14; y += ENTRY; }
       const key = styled(button.querySelector("path"));
       key.setAttribute("transform", `translate(${x} ${y - 11})`);

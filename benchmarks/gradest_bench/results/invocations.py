@@ -18,6 +18,7 @@ import msgspec
 from gradest_bench.results.files import StorageError, open_plain
 from gradest_bench.results.places import without_places
 from gradest_bench.results.records import Record
+from gradest_bench.results.whole_text import whole_text
 
 INVOCATIONS = "invocations.jsonl"
 
@@ -81,8 +82,8 @@ def read_invocations(folder: Path) -> tuple[Invocation, ...]:
     lines = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines[:-1], start=1):  # after the last newline: nothing, or a torn line
         try:
-            found.append(msgspec.json.decode(line, type=Invocation))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            found.append(msgspec.convert(whole_text(json.loads(line)), Invocation))
+        except (ValueError, RecursionError) as error:  # msgspec's are ValueErrors
             raise StorageError(
                 f"{path}, line {number} is damaged: {error}; remove the file, which no result needs"
             ) from error
