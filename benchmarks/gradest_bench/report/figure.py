@@ -144,8 +144,9 @@ class Scale:
 
     def _between(self, first: int, last: int) -> list[tuple[float, str]]:
         """Return ticks at 2 and 5 of each decade."""
-        values = [factor * 10.0**power for power in range(first - 1, last + 1) for factor in BETWEEN]
-        return [(value, f"{value:g}") for value in values if self.low <= value <= self.high]
+        each = [(factor, power) for power in range(first - 1, last + 1) for factor in BETWEEN]
+        found = [(factor * 10.0**power, power_text(power, factor)) for factor, power in each]
+        return [(value, label) for value, label in found if self.low <= value <= self.high]
 
 
 BETWEEN = (2, 5)
@@ -153,6 +154,7 @@ BETWEEN = (2, 5)
 _FEW_DECADES = 2.5
 _MOST_TICKS = 7
 _LEAST_DECADES = 1.0
+_PLAIN_POWERS = range(-2, 4)
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -161,10 +163,12 @@ def few_decades(low: float, high: float) -> bool:
     return math.log10(high / low) < _FEW_DECADES
 
 
-def power_text(power: int) -> str:
-    """Return a power of ten as a label: "1", "10", "100", or "10⁻⁷"."""
-    plain = {-2: "0.01", -1: "0.1", 0: "1", 1: "10", 2: "100", 3: "1000"}
-    return plain.get(power) or "10" + str(power).translate(_SUPERSCRIPTS)
+def power_text(power: int, factor: int = 1) -> str:
+    """Return a multiple of a power of ten as a label: "1", "20", "0.05", "10⁻⁷" or "2·10⁴"."""
+    if power in _PLAIN_POWERS:
+        return f"{factor * 10.0**power:g}"
+    text = "10" + str(power).translate(_SUPERSCRIPTS)
+    return text if factor == 1 else f"{factor}·{text}"
 
 
 def drawable(axis: Axis, value: float) -> bool:

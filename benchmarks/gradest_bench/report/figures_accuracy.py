@@ -142,14 +142,15 @@ def _scaling(group: list[Record], variable: str, label: str) -> Figure | None:
                 series.append(Series(shown, "theory", theory, "theory"))
                 ratios = _ratios(part)
                 found = f"{shown}: measured / predicted {min(ratios):.2f} to {max(ratios):.2f}"
-                sentences.append(found + (f", slope {slope(points):.2f}" if variable != "sigma" else ""))
+                steepness, doubt = slope(points)
+                sentences.append(found + (f", slope {steepness:.2f} ± {doubt:.2f}" if variable != "sigma" else ""))
     if not series:
         return None
     named = ", ".join(_others(group[0], variable))
     return Figure(
         key=f"scaling-{variable}-{named}",
         title=f"Relative MSE against {label}: {named}",
-        sentence=(". ".join(sentences) + ". " if sentences else "") + "Dashed is theory.",
+        sentence=(". ".join(sentences) + ". " if sentences else "") + "Dashed is theory, ± a standard error.",
         x=Axis(label),
         y=Axis("E |estimate - gradient|² / |gradient|²"),
         series=tuple(series),

@@ -207,8 +207,9 @@ def _set_scale(axis: Any, described: Axis) -> None:
 
 def _between_text(value: float, low: float, high: float) -> str:
     """Return the label of a tick between powers of ten: of an axis of few decades those at 2 and 5 have one."""
-    first_digit = round(value / 10.0 ** math.floor(math.log10(value)), 6)
-    return f"{value:g}" if few_decades(low, high) and first_digit in BETWEEN else ""
+    power = math.floor(math.log10(value))
+    factor = round(value / 10.0**power)
+    return power_text(power, factor) if few_decades(low, high) and factor in BETWEEN else ""
 
 
 def _write_data(figure: Figure, path: Path) -> None:

@@ -110,13 +110,15 @@ def sorted_points(points: Iterable[Point]) -> tuple[Point, ...]:
     return tuple(sorted(points, key=lambda point: point.x))
 
 
-def slope(points: Sequence[Point]) -> float:
-    """Return the slope of log y against log x by least squares, NaN for fewer than three points."""
+def slope(points: Sequence[Point]) -> tuple[float, float]:
+    """Return the slope of log y against log x by least squares and its standard error; NaN for fewer than three x."""
     kept = [(math.log(p.x), math.log(p.y)) for p in points if p.x > 0 and p.y > 0 and math.isfinite(p.y)]
     if len({x for x, _ in kept}) < 3:  # a line through two points has no doubt, and says nothing
-        return math.nan
+        return math.nan, math.nan
     x, y = np.array(kept).T
-    return float(np.polyfit(x, y, 1)[0])
+    found, level = np.polyfit(x, y, 1)
+    scatter = np.sum((y - level - found * x) ** 2) / (len(kept) - 2)
+    return float(found), float(np.sqrt(scatter / np.sum((x - x.mean()) ** 2)))
 
 
 def joined(words: Sequence[str]) -> str:
