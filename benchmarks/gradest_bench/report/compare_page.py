@@ -4,7 +4,7 @@ from itertools import count
 
 from gradest_bench.report.about import about
 from gradest_bench.report.figure import Axis, Figure, Point, Series, backends_of
-from gradest_bench.report.html import TableCell, figure_html, number_cell, table, text_cell
+from gradest_bench.report.html import FIGURE_KEYS, TableCell, figure_html, number_cell, table, text_cell
 from gradest_bench.report.printable import escape
 from gradest_bench.report.record_numbers import median, variant
 from gradest_bench.report.run_comparison_words import comparison_sentences
@@ -64,7 +64,7 @@ def _times(before: Run, after: Run, found: RunComparison) -> str:
         "judges nothing."
     )
     figure = figure_html(_ratio_figure(found, pairs), "ratios")
-    return f'<p>{escape(words)}</p><div class="figures">{figure}</div>{table("times", _TIMES, rows)}'
+    return f'<p>{escape(words)}</p>{FIGURE_KEYS}<div class="figures">{figure}</div>{table("times", _TIMES, rows)}'
 
 
 def _pairs(before: Run, after: Run) -> dict[str, tuple[Record, Record]]:

@@ -57,6 +57,13 @@ def _cell(cell: TableCell) -> str:
     return f"<td{style}{value}>{cell.drawing}{text}</td>"
 
 
+FIGURE_KEYS = (
+    '<p class="keys">A click on an entry of a legend switches its series off and on; a double click, or the key '
+    "<kbd>s</kbd>, shows it alone. Arrow keys go from mark to mark. The address of this page keeps what is seen.</p>"
+)
+"""What a figure answers to, for its readers; it is shown where a script makes it so."""
+
+
 def figure_html(figure: Figure, anchor: str) -> str:
     """Return a figure with its title, its sentence, and a legend whose entries switch series on and off."""
     sentence = figure.sentence
@@ -68,7 +75,7 @@ def figure_html(figure: Figure, anchor: str) -> str:
         f'<figure id="{escape(anchor)}" data-key="{escape(figure.key)}">'
         f'<h3><a href="#{escape(anchor)}">{escape(figure.title)}</a></h3>'
         f"<figcaption>{escape(sentence)}</figcaption>"
-        f'<div class="plot" tabindex="-1">{draw(figure)}</div>{_legend(figure)}</figure>'
+        f'<div class="plot">{draw(figure)}</div>{_legend(figure)}</figure>'
     )
 
 

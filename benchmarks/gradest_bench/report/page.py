@@ -7,7 +7,7 @@ from gradest.measurement.outcome import Outcome
 from gradest_bench.report.about import about
 from gradest_bench.report.figure import Figure
 from gradest_bench.report.figures import figures_of
-from gradest_bench.report.html import figure_html
+from gradest_bench.report.html import FIGURE_KEYS, figure_html
 from gradest_bench.report.printable import escape
 from gradest_bench.report.record_numbers import error, grouped, median
 from gradest_bench.report.shell import document, facts, folded, sentences
@@ -149,7 +149,7 @@ def _figures(run: Run) -> str:
                 opened=drawn <= _MOST_OPEN,
             )
         )
-    return "".join(parts)
+    return "".join([FIGURE_KEYS, *parts])
 
 
 def _left_out(run: Run, count: int) -> str:
