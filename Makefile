@@ -21,7 +21,7 @@ PIP := -m pip --disable-pip-version-check install --quiet
 PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 SUITE ?= quick
 
-.PHONY: help demo docs test test2 test3 python313 env env2 env3 lint format types dist bench bars gauntlet check-table coverage recipes system-libraries check clean
+.PHONY: help demo docs test test2 test3 python313 env env2 env3 lint format types dist bench bars gauntlet check-table coverage recipes report-check system-libraries check clean
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -84,6 +84,9 @@ gauntlet: $(ENV)/.stamp  ## every estimator on every loss of the gauntlet, about
 
 coverage: $(ENV)/.stamp  ## how often the errors that differences state hold
 	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/difference_coverage.py
+
+report-check: $(ENV)/.stamp  ## the pages of the harness, opened and used in Chromium; 10,000 cells timed
+	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/report_check.py
 
 check:  ## everything that is checked before a merge
 	.ci/run

@@ -87,7 +87,7 @@ def test_an_error_below_the_reference_is_a_bound_and_no_number() -> None:
 
 
 def test_the_bound_that_is_shown_is_no_smaller_than_the_one_that_is_known() -> None:
-    from gradest_bench.report.comparison import at_most
+    from gradest_bench.report.units import at_most
 
     for value in np.geomspace(1e-19, 1.0, 400):
         assert value <= float(at_most(value)) * (1 + 1e-6)

@@ -7,7 +7,7 @@ from typing import NoReturn
 import click
 from rich.markup import escape
 
-from gradest.errors import unknown_name
+from gradest.errors import InvalidInputError, unknown_name
 from gradest_bench.command.group import Group
 from gradest_bench.command.json_output import json_option, print_json
 from gradest_bench.command.options import OutputFile, OutputFolder, RunFolder, Suggested
@@ -15,7 +15,10 @@ from gradest_bench.command.run import run
 from gradest_bench.command.run_comparison_view import comparison_fields, show_run_comparison
 from gradest_bench.command.run_view import show_records
 from gradest_bench.command.terminal import open_console, titled_table
+from gradest_bench.report.compare_page import comparison_html
 from gradest_bench.report.figures import figures_of
+from gradest_bench.report.history import read_entries
+from gradest_bench.report.index_page import index_html
 from gradest_bench.report.page import report_html
 from gradest_bench.report.paper import require_drawing, write_figures
 from gradest_bench.results.export import FORMATS, export
@@ -135,24 +138,33 @@ def check_suite(suite: str, *, as_json: bool) -> None:
     epilog="""\b
 Examples:
   gradest bench compare results/before results/after
-  gradest bench compare results/before results/after --json   for a program""",
+  gradest bench compare results/before results/after --json   for a program
+  gradest bench compare results/before results/after --html changes.html   side by side, as a page""",
 )
 @click.argument("before", type=_FOLDER)
 @click.argument("after", type=_FOLDER)
 @click.option("--strict", is_flag=True, help="Exit code 3 also where any time could not be told.")
+@click.option("--html", "page", type=OutputFile(), help="Also write both side by side as a page that needs no network.")
 @json_option
 @click.pass_context
-def compare_two(context: click.Context, before: Path, after: Path, *, strict: bool, as_json: bool) -> None:
+def compare_two(
+    context: click.Context, before: Path, after: Path, page: Path | None, *, strict: bool, as_json: bool
+) -> None:
     """Compare two runs, cell by cell.
 
     Exit code 1 if anything became slower, less accurate, or stopped working; 3 if no time could be judged, as the
     workers were started too few times; 4 if none could, as the machine was too disturbed.
     """
-    found = compare_runs(load(before), load(after))
+    first, second = load(before), load(after)
+    found = compare_runs(first, second)
+    if page is not None:
+        replace_text(page, comparison_html(first, second, found))
     if as_json:
-        print_json(before=str(before), after=str(after), **comparison_fields(found))
+        print_json(before=str(before), after=str(after), page=page and str(page), **comparison_fields(found))
     else:
         show_run_comparison(open_console(), found)
+        if page is not None:
+            click.echo(f"page: {page.resolve()}")
     context.exit(found.exit_code(strict=strict))
 
 
@@ -193,3 +205,26 @@ def report(folder: Path | None, out: Path | None, figures: Path | None) -> None:
     if figures is not None:
         written = write_figures(figures_of(found), figures)
         click.echo(f"{len(written)} figures -> {figures}")
+
+
+@bench.command(
+    epilog="""\b
+Examples:
+  gradest bench index                                  results/index.html, over all runs below results/
+  gradest bench index /data/runs --out runs.html"""
+)
+@click.argument("folder", type=RunFolder(), default=ROOT)
+@click.option("--out", type=OutputFile(), help="By default index.html in the folder.")
+def index(folder: Path, out: Path | None) -> None:
+    """Write a page over all runs below FOLDER, results/ by default: what each was, and each cell's history.
+
+    A run has a link where its report was written: gradest bench report. A folder that cannot be read is named.
+    """
+    found = runs(folder)
+    if not found:
+        raise InvalidInputError(
+            f"there are no runs below {folder.resolve()}; give their folder, or run: gradest bench run"
+        )
+    target = out or folder / "index.html"
+    replace_text(target, index_html(read_entries(found), target.parent))
+    click.echo(f"index: {target.resolve()}")

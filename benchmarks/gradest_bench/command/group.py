@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from gradest import GradestError
-from gradest_bench.command.terminal import shown
+from gradest_bench.report.printable import shown
 from gradest_bench.results.files import StorageError
 from gradest_bench.results.outcomes import EXIT_STORAGE
 

@@ -10,8 +10,9 @@ from rich.table import Table
 from gradest.measurement.outcome import Outcome
 from gradest.measurement.timing import DISTURBED_BELOW, Timing
 from gradest_bench.command.progress import ProgressLines
-from gradest_bench.command.terminal import make_progress, shown, titled_table, wide_enough
-from gradest_bench.report.record_numbers import grouped, median, variant
+from gradest_bench.command.terminal import make_progress, titled_table, wide_enough
+from gradest_bench.report.printable import shown
+from gradest_bench.report.record_numbers import error_text, grouped, median, variant
 from gradest_bench.report.units import DISTURBED, bytes_text, mark, seconds
 from gradest_bench.results.records import Record, number, z_score
 from gradest_bench.results.verdict import WRONG, Judgement
@@ -139,7 +140,7 @@ def _row(record: Record, judged: Judgement) -> dict[str, str]:
     return {
         "estimator": escape(cell.estimator.label),
         "backend": escape(variant(record)),
-        "rel. error": f"{number(single['relative_error']):.1e}" if single else "",
+        "rel. error": error_text(record),
         "cosine": "" if math.isnan(cosine) else f"{cosine:.4f}",
         **_times(record.timing),
         "MSE": f"{number(scatter['relative_mse']):.3g}" if scatter else "",

@@ -12,7 +12,16 @@ from gradest.registry import locate
 from gradest.target import Target
 from gradest.theory import difference_optimum, difference_rule
 from gradest_bench.report.figure import Axis, Figure, Point, Series
-from gradest_bench.report.record_numbers import error, grouped, slope, sorted_points, tip, variant
+from gradest_bench.report.record_numbers import (
+    SEEDS_SPREAD,
+    error,
+    grouped,
+    slope,
+    sorted_points,
+    spread_of_seeds,
+    tip,
+    variant,
+)
 from gradest_bench.results.records import Record, number
 
 _LEAST_POINTS = 3
@@ -28,7 +37,12 @@ def step_curves(records: Sequence[Record]) -> Iterator[Figure]:
         best: list[str] = []
         for (name, which), part in grouped(group, lambda r: (r.cell.estimator.name, variant(r))).items():
             points = sorted_points(
-                Point(r.cell.estimator.fields["step"], error(r), tip(r, f"step {r.cell.estimator.fields['step']:g}"))
+                Point(
+                    r.cell.estimator.fields["step"],
+                    error(r),
+                    tip(r, f"step {r.cell.estimator.fields['step']:g}"),
+                    *spread_of_seeds(r),
+                )
                 for r in part
             )
             if len(points) < _LEAST_POINTS:
@@ -48,6 +62,7 @@ def step_curves(records: Sequence[Record]) -> Iterator[Figure]:
                 x=Axis("step (relative to max(1, |x|))"),
                 y=Axis("relative error"),
                 series=(*series, *lines),
+                bars_mean=SEEDS_SPREAD,
             )
 
 
@@ -127,17 +142,19 @@ def _scaling(group: list[Record], variable: str, label: str) -> Figure | None:
                 series.append(Series(shown, "theory", theory, "theory"))
                 ratios = _ratios(part)
                 found = f"{shown}: measured / predicted {min(ratios):.2f} to {max(ratios):.2f}"
-                sentences.append(found + (f", slope {slope(points):.2f}" if variable != "sigma" else ""))
+                steepness, doubt = slope(points)
+                sentences.append(found + (f", slope {steepness:.2f} ± {doubt:.2f}" if variable != "sigma" else ""))
     if not series:
         return None
     named = ", ".join(_others(group[0], variable))
     return Figure(
         key=f"scaling-{variable}-{named}",
         title=f"Relative MSE against {label}: {named}",
-        sentence=(". ".join(sentences) + ". " if sentences else "") + "Bars are two standard errors; dashed is theory.",
+        sentence=(". ".join(sentences) + ". " if sentences else "") + "Dashed is theory, ± a standard error.",
         x=Axis(label),
         y=Axis("E |estimate - gradient|² / |gradient|²"),
         series=tuple(series),
+        bars_mean="two standard errors of the mean over seeds, either way",
     )
 
 

@@ -1,7 +1,8 @@
 """Says what each column of the table of results means, in words that need no script to be read."""
 
 from collections.abc import Sequence
-from html import escape
+
+from gradest_bench.report.printable import escape
 
 MEANINGS = {
     "P": "number of parameters of the problem",

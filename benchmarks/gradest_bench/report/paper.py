@@ -13,7 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from gradest.errors import InvalidInputError, MissingDependencyError
-from gradest_bench.report.figure import SHAPES, Axis, Figure, Point, Series, drawable, hollow, power_text
+from gradest_bench.report.figure import (
+    BETWEEN,
+    SHAPES,
+    Axis,
+    Figure,
+    Point,
+    Series,
+    drawable,
+    few_decades,
+    hollow,
+    power_text,
+)
 from gradest_bench.results.export import csv_value
 from gradest_bench.results.files import StorageError, replacing
 
@@ -191,7 +202,14 @@ def _set_scale(axis: Any, described: Axis) -> None:
     if described.log and not described.categories:
         axis.axes.set(**{f"{axis.axis_name}scale": "log"})
         axis.set_major_formatter(lambda value, _: power_text(round(math.log10(value))))
-        axis.set_minor_formatter(lambda value, _: "")
+        axis.set_minor_formatter(lambda value, _: _between_text(value, *axis.get_view_interval()))
+
+
+def _between_text(value: float, low: float, high: float) -> str:
+    """Return the label of a tick between powers of ten: of an axis of few decades those at 2 and 5 have one."""
+    power = math.floor(math.log10(value))
+    factor = round(value / 10.0**power)
+    return power_text(power, factor) if few_decades(low, high) and factor in BETWEEN else ""
 
 
 def _write_data(figure: Figure, path: Path) -> None:

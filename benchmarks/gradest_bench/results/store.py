@@ -3,6 +3,7 @@
     results.jsonl      one record a line, each written with one system call and synchronised
     environment.json   the machine, and the libraries of each worker
     suite.toml         the suite as run
+    invocations.jsonl  when it was begun, and by which command (written by `invocations`)
     logs/              what workers printed, one file a worker
     lock               held by the sweep that writes here
 
@@ -26,6 +27,7 @@ from gradest_bench.results.files import StorageError, open_plain, replace_text
 from gradest_bench.results.integrity import DamagedError, require_environment, require_sound
 from gradest_bench.results.places import without_places
 from gradest_bench.results.records import COMPARABLE, READABLE, SCHEMA, Record, plain
+from gradest_bench.results.whole_text import may_have_halves, whole_text
 
 RESULTS = "results.jsonl"
 ENVIRONMENT = "environment.json"
@@ -200,7 +202,7 @@ def read_environment(folder: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = whole_text(json.loads(path.read_text(encoding="utf-8")))
         require_environment(found)
     except (ValueError, RecursionError) as error:
         raise StorageError(f"{path} is damaged: {_said(error)}; remove it, and run the cells anew") from error
@@ -222,6 +224,8 @@ def read_records(folder: Path) -> Iterator[Record]:
     for number, line in enumerate(lines[:-1], start=1):  # after the last newline: nothing, or a torn line
         try:
             found = json.loads(line)
+            if may_have_halves(line):
+                found = whole_text(found)
             if not isinstance(found, dict):
                 raise DamagedError(f"a record was expected; found {type(found).__name__}")
             schema = found.get("schema")
