@@ -21,7 +21,7 @@ PIP := -m pip --disable-pip-version-check install --quiet
 PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 SUITE ?= quick
 
-.PHONY: help demo docs test test2 test3 python313 env env2 env3 lint format types dist bench bars gauntlet check-table coverage recipes report-check system-libraries check clean
+.PHONY: help demo docs test test2 test3 python313 env env2 env3 lint format types dist bench bars gauntlet check-table coverage recipes report-check rates same-code system-libraries check clean
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -72,6 +72,12 @@ BARS := reverse_overhead own_code new_batch numpy_functions reverse_overhead_mxn
 
 bars: $(ENV)/.stamp  ## speed and memory beside peers, some minutes on a quiet machine: make bars BARS=evolution
 	for script in $(BARS); do $(ENV)/bin/python benchmarks/scripts/$$script.py; done
+
+rates: $(ENV)/.stamp  ## false alarms and power of `gradest bench compare` and of the verdicts, simulated, some minutes
+	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/rates.py
+
+same-code: $(ENV)/.stamp  ## ten pairs of real runs of one code, and planted slowdowns, compared, about 20 minutes
+	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/same_code.py
 
 check-table: $(ENV)/.stamp  ## false alarms of gradest.check on right gradients, and planted defects that it misses
 	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/check_table.py

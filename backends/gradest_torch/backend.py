@@ -60,7 +60,7 @@ class TorchBackend(Backend):
     """Computes in PyTorch, eagerly, on the CPU or a CUDA device."""
 
     name = "torch"
-    dtypes = ("float32", "float64")
+    dtypes = ("float32", "float64", "float16", "bfloat16")
     kernels = ("portable", "native")
     native = frozenset({"vmap", "value_and_gradient", "value_and_jvps", "complex", "draw"})
     own_gradient = "torch.func.grad"

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.backend import Backend, get_backend
+from gradest.dtypes import as_floats
 from gradest.errors import unknown_name
 from gradest.testing import transformation_checks, use_checks
 from gradest.testing.operation_table import Trial, trials
@@ -94,6 +95,8 @@ def _round_trip_faults(backend: Backend) -> Iterator[str]:
         for values in arrays:
             array = made(backend, values, dtype)
             again = backend.numpy(array)
+            if again.dtype.name == dtype == "bfloat16":  # of a package that gives NumPy one, as JAX's does
+                again = as_floats(again, dtype)
             if again.dtype != kind or again.shape != values.shape or again.tobytes() != values.tobytes():
                 yield f"{values!r} comes back as {again!r} in {dtype}"
             if backend.dtype(array) != dtype:

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from support.bench_runs import run_suite
 
 from gradest_bench.report.figure import COLOURS, SHAPES, Axis, Figure, Point, Series, scale_of
+from gradest_bench.report.figures_accuracy import step_curves
 from gradest_bench.report.paper import write_figures
 from gradest_bench.report.svg import draw
 
@@ -55,3 +57,30 @@ def test_kernels_of_one_backend_share_its_shape() -> None:
     figure = Figure("key", "title", "sentence.", Axis("x"), Axis("y"), series)
     assert figure.shape("torch") == figure.shape("torch native") != figure.shape("numpy")
     assert draw(figure).count("mark hollow") == 1
+
+
+STEPS = """
+name = "steps"
+measure = ["accuracy"]
+[[grid]]
+backends = ["numpy"]
+problems = [{ name = "rosenbrock" }]
+estimators = [
+    { name = "fd-central", label = "fd-central, step {step}", vary = { step = [1e-8, 1e-5, 1e-2] } },
+    { name = "fd-central", label = "fd-central, step {step}", fields = { step = "auto" } },
+    { name = "fd-forward", label = "fd-forward, step {step}", vary = { step = [1e-8, 1e-5, 1e-2] } },
+]
+"""
+
+
+def test_the_automatic_step_is_drawn_beside_the_curve_of_its_estimator(tmp_path: Path) -> None:
+    records = run_suite(STEPS, tmp_path)
+    (figure,) = step_curves(list(records.values()))
+    (level,) = [series for series in figure.series if series.name == "fd-central, step auto"]
+    expected = records["fd-central, step auto"].accuracy["single"]["relative_error"]
+    assert [(point.x, point.y) for point in level.points] == [(1e-8, expected), (1e-2, expected)]
+    assert "Level lines are the automatic step" in figure.sentence
+    alone = [record for label, record in records.items() if "auto" not in label]
+    (figure,) = step_curves(alone)
+    assert {series.name for series in figure.series} == {"fd-central", "fd-forward"}
+    assert "Level lines" not in figure.sentence

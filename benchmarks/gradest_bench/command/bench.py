@@ -21,6 +21,7 @@ from gradest_bench.report.history import read_entries
 from gradest_bench.report.index_page import index_html
 from gradest_bench.report.page import report_html
 from gradest_bench.report.paper import require_drawing, write_figures
+from gradest_bench.results.anonymity import anonymous
 from gradest_bench.results.export import FORMATS, export
 from gradest_bench.results.files import replace_text
 from gradest_bench.results.folders import ROOT, latest_run, runs
@@ -29,10 +30,14 @@ from gradest_bench.results.run_comparison import compare_runs
 from gradest_bench.results.store import latest, read_records
 from gradest_bench.results.verdict import verdicts
 from gradest_bench.suite.cells import expand
+from gradest_bench.suite.duration import require_possible
 from gradest_bench.suite.schema import Suite, parse_suite, shipped_suites, suite_folder, suite_text
 from gradest_bench.worker.trial import check_names
 
 _FOLDER = RunFolder()
+_ANONYMOUS = click.option(
+    "--anonymous", "blind", is_flag=True, help="Without any path, printed text or kernel; no run names user or host."
+)
 
 
 @click.group(
@@ -92,14 +97,22 @@ def list_runs(tag: str | None, *, as_json: bool) -> None:
         found = {name: suite for name, suite in found.items() if tag in suite.tags} or _no_suite(tag, found.values())
     if as_json:
         suites = [
-            {"name": name, "cells": len(expand(s)), "tags": s.tags, "title": s.title, "question": s.question}
+            {
+                "name": name,
+                "cells": len(expand(s)),
+                "expected_minutes": s.expected_minutes,
+                "tags": s.tags,
+                "title": s.title,
+                "question": s.question,
+            }
             for name, s in found.items()
         ]
         print_json(suites=suites, runs=[str(folder) for folder in runs()])
         return
-    table = titled_table("suites", "name", "cells", "tags", "question")
+    table = titled_table("suites", "name", "cells", "minutes", "tags", "question")
     for name, suite in found.items():
-        table.add_row(name, str(len(expand(suite))), escape(", ".join(suite.tags)), escape(suite.question))
+        minutes = "" if suite.expected_minutes is None else f"{suite.expected_minutes:g}"
+        table.add_row(name, str(len(expand(suite))), minutes, escape(", ".join(suite.tags)), escape(suite.question))
     console.print(table)
     for folder in runs():
         console.print(escape(str(folder)), highlight=False)
@@ -127,10 +140,12 @@ def check_suite(suite: str, *, as_json: bool) -> None:
     """
     parsed = parse_suite(suite_text(suite), origin=suite)
     check_names(parsed, suite_folder(suite))
+    require_possible(parsed)
+    minutes = parsed.expected_minutes
     if as_json:
-        print_json(name=parsed.name, valid=True, cells=len(expand(parsed)))
+        print_json(name=parsed.name, valid=True, cells=len(expand(parsed)), expected_minutes=minutes)
         return
-    click.echo(f"{parsed.name}: valid, {len(expand(parsed))} cells")
+    click.echo(f"{parsed.name}: valid, {len(expand(parsed))} cells" + (f", {minutes:g} min" if minutes else ""))
 
 
 @bench.command(
@@ -178,9 +193,11 @@ Examples:
 @click.argument("form", type=click.Choice(FORMATS))
 @click.argument("target", type=OutputFile())
 @click.option("--run", "folder", type=_FOLDER, help="The latest run by default.")
-def export_run(form: str, target: Path, folder: Path | None) -> None:
+@_ANONYMOUS
+def export_run(form: str, target: Path, folder: Path | None, *, blind: bool) -> None:
     """Write a run to TARGET as csv, json or pyperf."""
-    count = export(load(folder or latest_run()), form, target)
+    found = load(folder or latest_run())
+    count = export(anonymous(found) if blind else found, form, target)
     click.echo(f"{count} cells -> {target}")
 
 
@@ -189,17 +206,21 @@ def export_run(form: str, target: Path, folder: Path | None) -> None:
 Examples:
   gradest bench report                                         report.html in the latest run
   gradest bench report results/before --out before.html
-  gradest bench report --figures figures                       and each figure as PDF, SVG and CSV"""
+  gradest bench report --figures figures                       and each figure as PDF, SVG and CSV
+  gradest bench report --anonymous                             for a review that is blind"""
 )
 @click.argument("folder", type=_FOLDER, required=False)
 @click.option("--out", type=OutputFile(), help="By default report.html in the folder.")
 @click.option("--figures", type=OutputFolder(), help="Also write every figure as PDF, SVG and CSV into this folder.")
-def report(folder: Path | None, out: Path | None, figures: Path | None) -> None:
+@_ANONYMOUS
+def report(folder: Path | None, out: Path | None, figures: Path | None, *, blind: bool) -> None:
     """Write the report of a run, the latest by default: one HTML file that needs no network."""
     if figures is not None:
         require_drawing()
     found = load(folder or latest_run())
     target = out or found.folder / "report.html"
+    if blind:
+        found = anonymous(found)
     replace_text(target, report_html(found))
     click.echo(f"report: {target.resolve()}")
     if figures is not None:

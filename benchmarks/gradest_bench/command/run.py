@@ -130,7 +130,7 @@ def run(
     require_interpreters(interpreters)
     cells = chosen_cells(parsed, backends=backends, estimators=own, added=added, pythons=interpreters)
     if dry_run:
-        show_dry_run(open_console(), parsed.name, cells)
+        show_dry_run(open_console(), parsed, cells)
         return
     # a resume must be of the same text: what --budget and --estimators change is part of it
     as_run = text_as_run(text_with(text, added), budget, repeat=repeat)

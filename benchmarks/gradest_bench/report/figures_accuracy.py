@@ -24,13 +24,17 @@ from gradest_bench.report.record_numbers import (
 )
 from gradest_bench.results.records import Record, number
 
+_AUTOMATIC = "auto"
+_AUTOMATIC_SAID = " Level lines are the automatic step, which is what users get."
 _LEAST_POINTS = 3
 _THEORY_POINTS = 60
 
 
 def step_curves(records: Sequence[Record]) -> Iterator[Figure]:
     """Yield the error of differences against the step, with theory's curve, for every problem and dtype."""
-    stepped = [r for r in records if _is_number(r.cell.estimator.fields.get("step")) and not math.isnan(error(r))]
+    judged = [r for r in records if not math.isnan(error(r))]
+    stepped = [r for r in judged if _is_number(r.cell.estimator.fields.get("step"))]
+    chosen = {_place(r): r for r in judged if r.cell.estimator.fields.get("step") == _AUTOMATIC}
     for (problem, dtype), group in grouped(stepped, lambda r: (r.cell.problem.label, r.cell.dtype)).items():
         series: list[Series] = []
         lines: list[Series] = []
@@ -53,17 +57,34 @@ def step_curves(records: Sequence[Record]) -> Iterator[Figure]:
                 lines.append(theory[0])
                 least = min(points, key=lambda point: point.y)
                 best.append(f"{name} is best at {least.x:g} (error {least.y:.1e}), theory says {theory[1]:.1g}")
+            if (own := chosen.get(_place(part[0]))) is not None:
+                series.append(_automatic(own, points))
         if series:
             yield Figure(
                 key=f"step-{problem}-{dtype}",
                 title=f"Error against the step: {problem}, {dtype}",
                 sentence=f"{'; '.join(best)}. " * bool(best) + "Right of the best step truncation rules, left of it "
-                "rounding; dashed is theory, its truncation scaled to the largest step.",
+                "rounding; dashed is theory, its truncation scaled to the largest step."
+                + _AUTOMATIC_SAID
+                * any(_AUTOMATIC in one.name for one in series),
                 x=Axis("step (relative to max(1, |x|))"),
                 y=Axis("relative error"),
                 series=(*series, *lines),
                 bars_mean=SEEDS_SPREAD,
             )
+
+
+def _place(record: Record) -> tuple[str, ...]:
+    """Return what an estimator with an automatic step shares with those of its curve."""
+    cell = record.cell
+    return cell.problem.label, cell.dtype, cell.estimator.name, variant(record)
+
+
+def _automatic(record: Record, points: Sequence[Point]) -> Series:
+    """Return a level line at the error of the automatic step, which differs from coordinate to coordinate."""
+    said = tip(record, "step chosen for each coordinate")
+    ends = tuple(Point(x, error(record), said) for x in (points[0].x, points[-1].x))
+    return Series(f"{record.cell.estimator.name}, step {_AUTOMATIC}", variant(record), ends)
 
 
 def _is_number(value: Any) -> bool:

@@ -19,7 +19,7 @@ _RESULT_HEADINGS = (
     "estimator", "backend", "dtype", "problem", "P", "relative error", "cosine", "norm ratio", "time", "IQR",
     "x loss", "preparation", "first call", "to backend", "to NumPy",
     "loss GFLOP/s", "evaluations", "noise scale", "relative MSE", "theory", "z", "mean cosine", "cosine by theory",
-    "scale", "peak memory", "processor share", "path", "verdict",
+    "scale", "peak memory", "preparation memory", "processor share", "path", "verdict",
 )  # fmt: skip
 
 
@@ -62,6 +62,7 @@ def _result_row(record: Record, judged: Judgement) -> list[TableCell]:
         _plain(predicted.get("cosine"), ".4f"),
         _plain(scatter.get("scale"), ".3f"),
         _bytes(record.memory.peak_extra_bytes if record.memory else None),
+        _bytes(record.memory.preparation_extra_bytes if record.memory else None),
         _plain(timing.cpu_wall_ratio if timing else None, ".2f", disturbed=record.disturbed),
         text_cell(record.facts.get("path")),
         text_cell(

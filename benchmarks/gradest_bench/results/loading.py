@@ -141,7 +141,7 @@ def _costs(record: Record) -> dict[str, Any]:
         **{name: getattr(timing, name, None) for name in _TIMES},
         "samples": len(timing.wall_seconds) if timing else None,
         **{name: getattr(counts.counted, name) if counts else None for name in ("values", "jvps", "vjps")},
-        **{name: getattr(memory, name, None) for name in ("peak_extra_bytes", "device_peak_bytes")},
+        **{name: getattr(memory, name, None) for name in _MEMORIES},
     }
 
 
@@ -164,6 +164,7 @@ _TIMES = (
     "to_backend_seconds",
     "to_numpy_seconds",
 )
+_MEMORIES = ("peak_extra_bytes", "preparation_extra_bytes", "device_peak_bytes")
 
 
 def _optional(values: dict[str, Any], name: str) -> float | None:

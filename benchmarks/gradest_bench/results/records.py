@@ -27,11 +27,16 @@ COMPARABLE = ("machine", "processor", "cores", "system")
 
 
 class Memory(msgspec.Struct, kw_only=True):
-    """Holds bytes: how far one call raised the resident memory of a process of its own, and the device's own peak."""
+    """Holds bytes: how far one call raised the resident memory of a process of its own, and the device's own peak.
+
+    `preparation_extra_bytes` is what preparing and the first calls took, compilation included. A record without it is
+    an earlier one, whose `peak_extra_bytes` holds both.
+    """
 
     peak_extra_bytes: int
     resident_before_bytes: int
     device_peak_bytes: int | None = None
+    preparation_extra_bytes: int | None = None
 
 
 class Record(msgspec.Struct, kw_only=True):

@@ -23,9 +23,9 @@ from typing import Any, Self
 import msgspec
 
 from gradest.errors import InvalidInputError
-from gradest_bench.results.files import StorageError, open_plain, replace_text
+from gradest_bench.results.files import StorageError, open_plain, replace_text, replacing
 from gradest_bench.results.integrity import DamagedError, require_environment, require_sound
-from gradest_bench.results.places import without_places
+from gradest_bench.results.places import with_texts, without_places
 from gradest_bench.results.records import COMPARABLE, READABLE, SCHEMA, Record, plain
 from gradest_bench.results.whole_text import may_have_halves, whole_text
 
@@ -80,8 +80,12 @@ class Store:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let go of the folder."""
-        self.close()
+        """Let go of the folder; the logs then hold no places of the writer's files either."""
+        try:
+            for log in sorted(self.logs.glob("*.log")):  # workers write there by themselves, and have ended by now
+                _rewrite_without_places(log)
+        finally:
+            self.close()
 
     def _take_lock(self) -> None:
         try:
@@ -160,6 +164,7 @@ class Store:
         """Add a worker's libraries to the environment; return the name under which records refer to them.
 
         A worker that an executor runs `elsewhere` may have another machine, which is then kept with its libraries.
+        Texts, such as the flags of a compiler, are kept without the places of the writer's files.
 
         Raises
         ------
@@ -167,6 +172,7 @@ class Store:
             The folder holds results of another machine.
         """
         path = self.folder / ENVIRONMENT
+        machine, libraries = (with_texts(plain(found), without_places) for found in (machine, libraries))
         known = read_environment(self.folder)
         if not known:
             known = {"schema": SCHEMA, "machine": machine, "workers": {}}
@@ -188,6 +194,16 @@ class Store:
         workers[name] = {"worker": worker, **libraries}
         replace_text(path, json.dumps(plain(known), indent=1))
         return name
+
+
+def _rewrite_without_places(log: Path) -> None:
+    if log.is_symlink() or not log.is_file():  # somebody else's file, or one that would be waited for
+        return
+    content = log.read_bytes()
+    found = without_places(content.decode(errors="surrogateescape")).encode(errors="surrogateescape")
+    if found != content:
+        with replacing(log) as temporary:
+            temporary.write_bytes(found)
 
 
 def read_environment(folder: Path) -> dict[str, Any]:
