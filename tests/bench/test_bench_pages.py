@@ -14,6 +14,7 @@ from gradest.measurement.timing import Timing
 from gradest_bench.command.main import main
 from gradest_bench.report.compare_page import comparison_html
 from gradest_bench.report.history import Entry, histories, read_entries
+from gradest_bench.report.html import number_cell, table
 from gradest_bench.report.index_page import index_html
 from gradest_bench.results.invocations import INVOCATIONS
 from gradest_bench.results.loading import Run, load
@@ -204,3 +205,16 @@ def test_what_stands_in_records_reaches_no_page_raw(tmp_path: Path) -> None:
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", page)
         assert "\\x1b[31m" in page
         assert not [address for address in outline(page).addresses if not address.startswith(("#", "data:", "./"))]
+
+
+@pytest.mark.parametrize("count", [1, 200, 201, 1000])
+def test_a_long_table_has_all_its_rows_for_a_reader_without_a_script(count: int) -> None:
+    text = table("numbers", ["n"], [[number_cell(float(k), f"{k} <")] for k in range(count)])
+    outline(text)
+    found = re.findall(r"<tr><td.*?</tr>", text)
+    assert [int(plain_text(row).split()[0]) for row in found] == list(range(count))
+    first, _, rest = text.partition("<noscript>")
+    # what a browser with scripts makes elements of when it opens the page
+    assert first.count("<tr><td") == min(count, 200)
+    assert rest.count("<tr><td") == max(count - 200, 0)
+    assert f'data-rows="{count}"' in first

@@ -108,12 +108,13 @@ def test_stopped_sweep_keeps_what_is_done_and_says_how_to_resume(
     suite, folder = tmp_path / "suite.toml", tmp_path / "run"
     suite.write_text(faulty_suite("none", "hang"), encoding="utf-8")
     process = start(suite, folder, *executor)
-    until = time.monotonic() + 30
-    while not psutil.Process(process.pid).children() and time.monotonic() < until:
+    # the sweep has begun, and not only the process that looks its names up: there is something to go on with
+    until = time.monotonic() + 60
+    while not (folder / RESULTS).exists() and time.monotonic() < until:
         time.sleep(0.05)
     time.sleep(1.5)
     process.send_signal(number)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert "--resume" in output
     assert "Traceback" not in output

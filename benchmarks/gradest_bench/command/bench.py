@@ -234,7 +234,7 @@ Examples:
   gradest bench index                                  results/index.html, over all runs below results/
   gradest bench index /data/runs --out runs.html"""
 )
-@click.argument("folder", type=RunFolder(), default=ROOT)
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=ROOT)
 @click.option("--out", type=OutputFile(), help="By default index.html in the folder.")
 def index(folder: Path, out: Path | None) -> None:
     """Write a page over all runs below FOLDER, results/ by default: what each was, and each cell's history.

@@ -7,6 +7,8 @@ from gradest_bench.report.figure import Figure
 from gradest_bench.report.printable import escape
 from gradest_bench.report.svg import draw, mark_class, outline
 
+ROWS_SHOWN = 200
+"""As many as the script shows at a time."""
 _LEGEND_MIDDLE, _LEGEND_MARK = 7, 4.5
 
 
@@ -37,17 +39,29 @@ def number_cell(value: float | None, shown: str, style: str = "") -> TableCell:
 
 
 def table(name: str, headings: Sequence[str], rows: Sequence[Sequence[TableCell]]) -> str:
-    """Return a table with a filter, a count of rows, and headings that sort."""
+    """Return a table with a filter, a count of rows, and headings that sort; without a script it has all its rows."""
     head = "".join(f'<th scope="col"><button type="button">{escape(heading)}</button></th>' for heading in headings)
-    body = "".join(f"<tr>{''.join(_cell(cell) for cell in row)}</tr>" for row in rows)
     return (
-        f'<div class="table" data-name="{escape(name)}"><div class="tools">'
+        f'<div class="table" data-name="{escape(name)}" data-rows="{len(rows)}"><div class="tools">'
         f'<input type="search" placeholder="filter: words, -word" aria-label="filter {escape(name)}">'
         f'<output aria-live="polite"></output><button type="button" class="csv">CSV</button></div>'
         # an area that scrolls must take the focus, or no key scrolls it
         f'<div class="scroll" tabindex="0" role="region" aria-label="table of {escape(name)}">'
-        f"<table><caption>{escape(name)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></div>"
+        f"<table><caption>{escape(name)}</caption><thead><tr>{head}</tr></thead>{_body(rows[:ROWS_SHOWN])}</table>"
+        f"{_rest(rows[ROWS_SHOWN:])}</div></div>"
     )
+
+
+def _body(rows: Sequence[Sequence[TableCell]]) -> str:
+    return "".join(["<tbody>", *(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows), "</tbody>"])
+
+
+def _rest(rows: Sequence[Sequence[TableCell]]) -> str:
+    """Return further rows so that a browser with scripts takes them for text until they are asked for.
+
+    Ten thousand rows are half a million elements, and a page that makes them all opens in seconds.
+    """
+    return f"<noscript><table>{_body(rows)}</table></noscript>" if rows else ""
 
 
 def _cell(cell: TableCell) -> str:

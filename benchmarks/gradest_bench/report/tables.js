@@ -1,6 +1,6 @@
 // Filters, sorts and pages the tables, and saves them as CSV. Without it a table shows all its rows as they stand.
 (() => {
-  const PAGE = 200; // as in the style sheet, which hides the others until this has run
+  const PAGE = 200; // as many as stand in the table itself
   const MANY = 1000, PAUSE = 150;
 
   const valueOf = (row, column) => {
@@ -24,15 +24,26 @@
   const tend = (block) => {
     const name = block.dataset.name, table = block.querySelector("table"), body = table.tBodies[0];
     const filter = block.querySelector("input"), count = block.querySelector("output");
-    const heads = [...table.tHead.rows[0].cells], rows = [...body.rows];
+    const heads = [...table.tHead.rows[0].cells], rows = [...body.rows], total = Number(block.dataset.rows);
     let ordered = rows, shown = rows, first = 0, texts = null;
+
+    // Rows beyond the first page are text to a browser that runs scripts: they become elements when they are needed.
+    const complete = () => {
+      const rest = block.querySelector("noscript");
+      if (!rest) return;
+      const made = document.createElement("template");
+      made.innerHTML = rest.textContent;
+      rest.remove();
+      rows.push(...made.content.querySelectorAll("tr"));
+      ordered = shown = rows;
+    };
 
     const pager = document.createElement("span"), buttons = ["‹", "›"].map((sign, onward) => {
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = sign;
       button.setAttribute("aria-label", onward ? "next rows" : "rows before");
-      button.addEventListener("click", () => { first += onward ? PAGE : -PAGE; draw(); });
+      button.addEventListener("click", () => { complete(); first += onward ? PAGE : -PAGE; draw(); });
       return button;
     });
     pager.className = "pager";
@@ -41,16 +52,17 @@
     // rows that are not seen are taken out: a browser lays out each one that it has, hidden or not
     const draw = () => {
       first = Math.max(0, first < shown.length ? first : 0);
-      const last = Math.min(first + PAGE, shown.length);
+      const found = shown === rows ? total : shown.length, last = Math.min(first + PAGE, found);
       body.replaceChildren(...shown.slice(first, last));
-      const part = shown.length > PAGE ? `rows ${first + 1} to ${last} of ` : "";
-      count.textContent = `${part}${shown.length} of ${rows.length} rows`;
-      pager.hidden = shown.length <= PAGE;
+      const part = found > PAGE ? `rows ${first + 1} to ${last} of ` : "";
+      count.textContent = `${part}${found} of ${total} rows`;
+      pager.hidden = found <= PAGE;
       buttons[0].disabled = first === 0;
-      buttons[1].disabled = last === shown.length;
+      buttons[1].disabled = last === found;
     };
     const refresh = () => {
       const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+      if (words.length) complete();
       if (words.length && texts === null) texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
       const wanted = (row) => words.every((word) => word.startsWith("-") && word.length > 1
         ? !texts.get(row).includes(word.slice(1)) : texts.get(row).includes(word));
@@ -62,10 +74,11 @@
     let waiting = 0;
     filter.addEventListener("input", () => {
       clearTimeout(waiting);
-      if (rows.length < MANY) refresh();
+      if (total < MANY) refresh();
       else waiting = setTimeout(refresh, PAUSE); // a word is typed letter by letter
     });
     const sort = (column, down) => {
+      complete();
       for (const other of heads) other.removeAttribute("aria-sort");
       heads[column].setAttribute("aria-sort", down ? "descending" : "ascending");
       const keyed = ordered.map((row) => [valueOf(row, column), row]);
@@ -78,6 +91,7 @@
       refresh();
     }));
     block.querySelector(".csv").addEventListener("click", () => {
+      complete();
       const lines = [table.tHead.rows[0], ...shown].map((row) =>
         [...row.cells].map((cell) => quoted(harmless(cell.dataset.value ?? cell.textContent))).join(","));
       const link = document.createElement("a");
