@@ -4,10 +4,10 @@
 
 The suite has four estimators on one quadratic, on NumPy. First, disjoint pairs of runs of unchanged code, each of them
 compared: at most 3 of 10 should raise an alarm (as each does so with a probability of 5 %, more of them have one of
-0.1 %). Then two sides beside each other, by `compare-now`, of which one is slower in one estimator: tenfold, which is to
-be found in every try, and by a tenth, which is to be found as often as its power says. That the machine is too disturbed
-to judge is an answer too; the load of the machine stands beside each line. What does not fit into the minutes is left
-out, and that is said.
+0.1 %). Then two sides beside each other, by `compare-now`, of which one is slower in one estimator: tenfold, which is
+to be found in every try, and by a tenth, which is to be found as often as its power says. That the machine is too
+disturbed to judge is an answer too; the load of the machine stands beside each line. What does not fit into the minutes
+is left out, and that is said.
 """
 
 import argparse

@@ -75,7 +75,7 @@ class CellRun:
             "block",
             key=self.cell.key,
             round_number=round_number,
-            samples=-(-budget.minimum_samples // budget.repetitions),  # rounded up: no round goes without
+            samples=budget.samples_in_round,
             seconds=max(MINIMUM_BLOCK_SECONDS, budget.minimum_seconds / budget.repetitions),
         )
         block = msgspec.convert(found["block"], Block)
