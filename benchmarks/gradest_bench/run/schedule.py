@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from gradest_bench.results.records import Record
 from gradest_bench.suite.cells import Cell, digest
 
 Item = TypeVar("Item")
@@ -47,12 +48,20 @@ class PlannedCell:
         What its worker found when it identified the cell; empty where no worker could.
     attempts
         How often it was tried before.
+    begun
+        What a sweep that was stopped has measured of it, in whole starts of the workers.
     """
 
     cell: Cell
     identity: str
     facts: dict[str, Any] = field(default_factory=dict)
     attempts: int = 0
+    begun: Record | None = None
+
+    @property
+    def starts_done(self) -> int:
+        """The starts of the workers in which it was timed already."""
+        return len(self.begun.timing.starts) if self.begun is not None and self.begun.timing is not None else 0
 
     @property
     def size(self) -> Size:
