@@ -21,35 +21,47 @@ from gradest_bench.results.verdict import FALSE_WRONG
 CELLS, CHANGED, ROUNDS, SAMPLES = 20, 8, 5, 3
 
 Floats = NDArray[np.float64]
-Noise = Callable[[np.random.Generator, int], Floats]
-"""Draws what is added to log times, `(2 sides, CELLS, starts, ROUNDS, SAMPLES)`."""
+Noise = Callable[[np.random.Generator, int, int], Floats]
+"""Draws what is added to log times, `(2 sides, CELLS, starts, ROUNDS, SAMPLES)`, of so many starts.
+
+The last argument is how many courses of the machine there are: one that both sides share where they are measured beside
+each other, else two."""
 
 
 def _parts(
-    generator: np.random.Generator, starts: int, *, drift: float, start: float, rounds: float, samples: float
+    generator: np.random.Generator,
+    starts: int,
+    courses: int,
+    *,
+    drift: float,
+    start: float,
+    rounds: float,
+    samples: float,
 ) -> Floats:
-    """Return normal noise: a drift that both sides of a round share, and what starts, rounds and samples add."""
+    """Return normal noise: a drift that all cells of a round share, and what starts, rounds and samples add."""
     shape = (2, CELLS, starts)
     return np.asarray(
-        drift * generator.standard_normal((1, 1, starts, ROUNDS, 1))
+        drift * generator.standard_normal((courses, 1, starts, ROUNDS, 1))
         + start * generator.standard_normal((*shape, 1, 1))
         + rounds * generator.standard_normal((*shape, ROUNDS, 1))
         + samples * generator.standard_normal((*shape, ROUNDS, SAMPLES))
     )
 
 
-def _one_sided(generator: np.random.Generator, starts: int, *, states: float = 0.0, minutes: float = 0.0) -> Floats:
-    """Return noise of one sign in rounds and samples; a fifth of cells in states, and other minutes of a side."""
+def _one_sided(
+    generator: np.random.Generator, starts: int, courses: int, *, states: float = 0.0, minutes: float = 0.0
+) -> Floats:
+    """Return noise of one sign in rounds and samples; a fifth of cells in states, and a level of all its minutes."""
     shape = (2, CELLS, starts)
     found = 0.03 * generator.standard_normal((*shape, 1, 1))
     found = found + 0.15 * generator.exponential(size=(*shape, ROUNDS, 1))
     found = found + 0.05 * generator.exponential(size=(*shape, ROUNDS, SAMPLES))
     in_states = (np.arange(CELLS) % 5 == 0)[None, :, None, None, None]
     found = found + states * in_states * generator.integers(0, 2, (*shape, 1, 1))
-    return np.asarray(found + minutes * generator.standard_normal((2, CELLS, 1, 1, 1)))
+    return np.asarray(found + minutes * generator.standard_normal((courses, CELLS, 1, 1, 1)))
 
 
-def _heavy(generator: np.random.Generator, starts: int) -> Floats:
+def _heavy(generator: np.random.Generator, starts: int, courses: int) -> Floats:
     shape = (2, CELLS, starts)
     return np.asarray(
         0.05 * generator.standard_t(3, (*shape, ROUNDS, 1)) + 0.02 * generator.standard_t(3, (*shape, ROUNDS, SAMPLES))
@@ -57,14 +69,14 @@ def _heavy(generator: np.random.Generator, starts: int) -> Floats:
 
 
 NOISES: dict[str, Noise] = {
-    "all parts 1 %": lambda g, k: _parts(g, k, drift=0.01, start=0.01, rounds=0.01, samples=0.01),
-    "drift 15 %": lambda g, k: _parts(g, k, drift=0.15, start=0.01, rounds=0.02, samples=0.02),
-    "rounds 15 %": lambda g, k: _parts(g, k, drift=0.0, start=0.01, rounds=0.15, samples=0.05),
-    "starts 10 %": lambda g, k: _parts(g, k, drift=0.0, start=0.10, rounds=0.02, samples=0.02),
+    "all parts 1 %": lambda g, k, c: _parts(g, k, c, drift=0.01, start=0.01, rounds=0.01, samples=0.01),
+    "drift 15 %": lambda g, k, c: _parts(g, k, c, drift=0.15, start=0.01, rounds=0.02, samples=0.02),
+    "rounds 15 %": lambda g, k, c: _parts(g, k, c, drift=0.0, start=0.01, rounds=0.15, samples=0.05),
+    "starts 10 %": lambda g, k, c: _parts(g, k, c, drift=0.0, start=0.10, rounds=0.02, samples=0.02),
     "Student t, 3 degrees": _heavy,
     "as measured": _one_sided,
-    "as measured, states 25 %": lambda g, k: _one_sided(g, k, states=0.25),
-    "as measured, other minutes 5 %": lambda g, k: _one_sided(g, k, minutes=0.05),
+    "as measured, states 25 %": lambda g, k, c: _one_sided(g, k, c, states=0.25),
+    "as measured, other minutes 5 %": lambda g, k, c: _one_sided(g, k, c, minutes=0.05),
 }
 UNFAIR = "as measured, other minutes 5 %"
 """What no comparison of runs apart can know; one of pairs measured beside each other has the same minutes."""
@@ -95,9 +107,7 @@ class Rates:
 def rates(noise: str, *, starts: int, paired: bool, trials: int, seed: int = 0) -> Rates:
     """Return how often comparisons of `CELLS` cells err and find, of so many simulated ones."""
     generator = np.random.default_rng([seed, starts, paired, *noise.encode()])
-    drawn = [NOISES[noise](generator, starts) for _ in range(trials)]
-    if paired and noise == UNFAIR:  # both sides are in the same minutes
-        drawn = [logs - logs.mean(axis=(2, 3, 4), keepdims=True) for logs in drawn]
+    drawn = [NOISES[noise](generator, starts, 1 if paired else 2) for _ in range(trials)]
     false = np.mean([_changed(verdicts(logs, paired=paired)).any() for logs in drawn])
     found, beside = {}, 0.0
     for factor in (1.10, 1.25, 10.0):

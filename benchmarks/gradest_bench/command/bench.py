@@ -8,6 +8,7 @@ import click
 from rich.markup import escape
 
 from gradest.errors import InvalidInputError, unknown_name
+from gradest_bench.command.compare_now import compare_now
 from gradest_bench.command.group import Group
 from gradest_bench.command.json_output import json_option, print_json
 from gradest_bench.command.options import OutputFile, OutputFolder, RunFolder, Suggested
@@ -53,6 +54,7 @@ def bench() -> None:
 
 
 bench.add_command(run)
+bench.add_command(compare_now)
 
 
 @bench.command(

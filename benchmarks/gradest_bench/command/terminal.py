@@ -26,10 +26,10 @@ class PlainConsole(Console):
         return super().render_str(shown(text), **how)
 
 
-def open_console() -> Console:
+def open_console(*, stderr: bool = False) -> Console:
     """Return a console as wide as the terminal, or wide enough for tables where the output goes to a file."""
-    console = PlainConsole()
-    return console if console.is_terminal else PlainConsole(width=_PLAIN_WIDTH)
+    console = PlainConsole(stderr=stderr)
+    return console if console.is_terminal else PlainConsole(width=_PLAIN_WIDTH, stderr=stderr)
 
 
 def make_progress(console: Console, *, disable: bool = False) -> Progress:

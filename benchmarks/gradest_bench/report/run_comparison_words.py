@@ -13,7 +13,7 @@ from gradest_bench.results.run_comparison import (
     TOO_FEW_STARTS,
     RunComparison,
 )
-from gradest_bench.results.significance import FALSE_CHANGE, LEAST_APART
+from gradest_bench.results.significance import FALSE_CHANGE
 
 
 def comparison_sentences(found: RunComparison) -> list[str]:
@@ -45,12 +45,12 @@ def time_sentence(found: RunComparison) -> str:
     )
     if counts[TOO_FEW_STARTS]:
         parts.append(
-            f"{counts[TOO_FEW_STARTS]} with too few starts of the workers (each run needs {LEAST_APART}: "
+            f"{counts[TOO_FEW_STARTS]} with too few starts of the workers (each run needs {found.least_starts}: "
             "gradest bench run SUITE --repeat)"
         )
     if counts[TOO_DISTURBED]:
         parts.append(
-            f"{counts[TOO_DISTURBED]} not judged as the machine was too disturbed (fewer than {LEAST_APART} starts are "
-            "left: run again when it is quiet)"
+            f"{counts[TOO_DISTURBED]} not judged as the machine was too disturbed (fewer than {found.least_starts} "
+            "starts are left: run again when it is quiet)"
         )
     return ", ".join(parts)

@@ -15,7 +15,8 @@ import msgspec
 import numpy as np
 
 from gradest.measurement.findings import Counts
-from gradest.measurement.timing import DISTURBED_BELOW, Timing
+from gradest.measurement.outcome import Outcome
+from gradest.measurement.timing import DISTURBED_BELOW, Block, Timing
 from gradest_bench.suite.cells import Cell
 
 SCHEMA = 2
@@ -67,6 +68,11 @@ class Record(msgspec.Struct, kw_only=True):
         return self.outcome in self.cell.expect
 
     @property
+    def begun(self) -> bool:
+        """Whether some starts of the workers are done and others are not: a resume goes on from there."""
+        return self.outcome == Outcome.INTERRUPTED and self.timing is not None and bool(self.timing.starts)
+
+    @property
     def disturbed(self) -> bool:
         """Whether the machine was doing something else while the cell was timed."""
         return self.timing is not None and self.timing.disturbed
@@ -98,6 +104,34 @@ def starts_of(timing: Timing) -> list[list[list[float]]]:
         found.append(rounds[start : start + count])
         start += count
     return [block for block in found if block]
+
+
+def blocks_of(timing: Timing) -> list[Block]:
+    """Return the blocks that times were made of; each has the loss's median time, as its own was not kept.
+
+    Examples
+    --------
+    >>> from gradest.measurement.timing import Block, Timing
+    >>> from gradest_bench.results.records import blocks_of
+    >>> block = Block(wall_seconds=(1.0, 2.0), cpu_seconds=(1.0, 2.0), loops=3, value_seconds=0.5, machine_share=1.0)
+    >>> empty = Timing(preparation_seconds=0.0, first_call_seconds=0.0)
+    >>> blocks_of(empty.with_blocks([block, block], on_processor=True)) == [block, block]
+    True
+    """
+    found, start = [], 0
+    for place, count in enumerate(timing.rounds):
+        part = slice(start, start + count)
+        found.append(
+            Block(
+                wall_seconds=tuple(timing.wall_seconds[part]),
+                cpu_seconds=tuple(timing.cpu_seconds[part]),
+                loops=timing.loops[start],
+                value_seconds=number(timing.value_seconds),
+                machine_share=timing.machine_shares[place] if timing.machine_shares else None,
+            )
+        )
+        start += count
+    return found
 
 
 def undisturbed_starts(timing: Timing) -> dict[int, list[list[float]]]:

@@ -80,6 +80,11 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     timeout_seconds: Positive = 60.0
     memory_limit_mb: Positive = 4096.0
 
+    @property
+    def samples_in_round(self) -> int:
+        """The samples that each round has at least."""
+        return -(-self.minimum_samples // self.repetitions)  # rounded up: no round goes without
+
 
 class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """States a whole suite; `question` is what its results answer, `plugins` are modules that workers import first.
