@@ -25,6 +25,7 @@ from gradest.finite_differences.crossings import KINKS, Crossings, prepare_cross
 from gradest.finite_differences.displaced_losses import (
     DisplacedLosses,
     Displacement,
+    Unperturbed,
     as_displacement,
     prepare_black_box,
     prepare_exact,
@@ -298,7 +299,10 @@ class QuotientSweep:
                 for x, step, dtype in zip(points, steps, objective.dtypes, strict=True)
             ]
 
-        return [tuple(as_displacement(objective, flat(m * side)) for side in sides) for m in self.rule.multiples]
+        common = Unperturbed()
+        return [
+            tuple(as_displacement(objective, flat(m * side), common) for side in sides) for m in self.rule.multiples
+        ]
 
     def _combine(
         self,
