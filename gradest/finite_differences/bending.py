@@ -9,6 +9,7 @@ many entries; only where something shows are entries looked at one by one. It kn
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -53,6 +54,10 @@ _LEAST_DISTINCT = 4  # values among the seven near points, for what is between t
 _DEVIATIONS = 1.5  # of noise, for what is a bound elsewhere: of rounding to the nearest number it is the half spacing
 
 _CERTAIN = 3.0  # deviations of a loss beside which what two of them differ by is seen
+
+_ALONE = 3.0  # times as certain as that where no shorter length can confirm it
+
+_SHARE = 0.5  # of a length that is known from two slopes, whose next terms are unknown
 
 _SETTLED = 2  # lengths in a row over which nothing shows: one may be a multiple of a period
 
@@ -259,21 +264,36 @@ def _bending(
     change cannot be told from rounding, it cannot be over shorter distances: that of a smooth function falls
     as `t^2`, that of an oscillation grows as `1 / t`, as rounding does.
     """
-    here, t, before, settled = loss(0.0), furthest, None, 0
-    length, rounding = math.inf, 0.0
-    while t >= least and settled < _SETTLED:
+    here, t, before = loss(0.0), furthest, None
+    deviation = max(deviation, float(np.finfo(np.float64).tiny))  # of a loss that is zero throughout
+    ends, pairs = math.inf, list[_Pair]()
+    while t >= least and not (len(pairs) >= _SETTLED and all(pair.sure < 1 for pair in pairs[-_SETTLED:])):
         up, down = loss(t), loss(-t)
         if not (math.isfinite(up) and math.isfinite(down)):  # the loss ends within this distance
-            length, rounding, before = t, 0.0, None
+            ends, before = t, None
         else:
             slope, gap, lost = (up - down) / (2 * t), abs(up - 2 * here + down) / t, _CERTAIN * deviation / t
             if before is not None:
                 longer, wide, sides, blurred = before
                 bent, size = abs(wide - slope), max(abs(wide), abs(slope), sides, lost)
-                settled = 0 if bent > lost + blurred else settled + 1
-                bends = longer * math.sqrt(size / (6 * bent)) if settled == 0 else math.inf
-                if bends < length:
-                    length, rounding = bends, deviation / (size * bends)
+                length = _SHARE * longer * math.sqrt(size / (6 * bent)) if bent > 0 else math.inf
+                pairs.append(_Pair(length, deviation / (size * length), bent, bent / (lost + blurred)))
             before = t, slope, gap, lost
         t = apart * round(t / _SHORTER / apart)
-    return length, rounding
+    seen = [(pair.length, pair.rounding) for k, pair in enumerate(pairs) if pair.tells(pairs[k + 1 : k + 3])]
+    return min([(ends, 0.0), *seen])
+
+
+class _Pair(NamedTuple):
+    """Two lengths over which slopes differ by `bent`, `sure` times what rounding makes, and the length of bending."""
+
+    length: float
+    rounding: float
+    bent: float
+    sure: float
+
+    def tells(self, shorter: Sequence["_Pair"]) -> bool:
+        """Whether it tells of bending: over shorter lengths slopes differ less, where a coarser rounding makes more."""
+        if self.sure <= 1 or not shorter:
+            return self.sure > _ALONE
+        return all(pair.sure <= 1 or pair.bent < self.bent for pair in shorter)
