@@ -68,7 +68,7 @@ dist: $(ENV)/.release  ## dist/: the source distribution, the wheel made from it
 bench: $(ENV)/.stamp  ## run a suite: make bench SUITE=name
 	$(ENV)/bin/gradest bench run $(SUITE)
 
-BARS := reverse_overhead own_code new_batch numpy_functions reverse_overhead_mxnet analytic_numpy forward_mode finite_differences evolution own_models growth import_time null_estimator busy_neighbour
+BARS := reverse_overhead own_code new_batch numpy_functions reverse_overhead_mxnet analytic_numpy forward_mode finite_differences preparation evolution own_models growth import_time null_estimator busy_neighbour
 
 bars: $(ENV)/.stamp  ## speed and memory beside peers, some minutes on a quiet machine: make bars BARS=evolution
 	for script in $(BARS); do $(ENV)/bin/python benchmarks/scripts/$$script.py; done

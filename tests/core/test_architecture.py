@@ -23,9 +23,9 @@ ORDER = [  # the rooms of the core: each may import only those before it (and it
     {"binding", "situation", "coordinates"},
     {"calls", "data_kernels", "graph_of", "vectors"},
     {"estimator"},
-    {"stateful", "hyperparameter", "directional"},
+    {"stateful", "hyperparameter"},
     {"finite_differences", "sampling"},
-    {"estimators", "transforms", "measurement", "checking", "curvature"},
+    {"estimators", "transforms", "directional", "measurement", "checking", "curvature"},
     {"testing"},
     {"bench"},  # looks the harness up by name, and is looked up itself
     {"training"},
