@@ -308,7 +308,7 @@ def import_plugin(plugin: str) -> ModuleType:
     """
     if plugin.endswith(".py") and not Path(plugin).is_file():
         raise InvalidInputError(
-            f"{plugin!r} was asked for and fails to load: there is no such Python file, seen from {Path.cwd()}; give "
+            f"{plugin!r} was asked for and fails to load: there is no Python file of this name, seen from {Path.cwd()}; give "
             "the path of one"
         )
     try:
