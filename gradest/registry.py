@@ -308,8 +308,8 @@ def import_plugin(plugin: str) -> ModuleType:
     """
     if plugin.endswith(".py") and not Path(plugin).is_file():
         raise InvalidInputError(
-            f"{plugin!r} was asked for and fails to load: there is no Python file of this name, seen from {Path.cwd()}; give "
-            "the path of one"
+            f"{plugin!r} was asked for and fails to load: there is no Python file of this name, seen from "
+            f"{Path.cwd()}; give the path of one"
         )
     try:
         return import_file(Path(plugin)) if plugin.endswith(".py") else importlib.import_module(plugin)

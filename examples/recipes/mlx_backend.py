@@ -4,7 +4,7 @@ Every estimator runs on it at once; `gradest check backend examples/recipes/mlx_
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import mlx.core as mx  # pip install 'mlx[cpu]' on Linux, mlx on macOS
 import numpy as np
@@ -44,7 +44,7 @@ class MlxBackend(Backend):
 
     name = "mlx"
     dtypes = ("float32",)
-    native: frozenset[str] = frozenset()
+    native: ClassVar[frozenset[str]] = frozenset()
 
     def operations(self, kernel: str = "portable") -> Operations:
         return MlxOperations()
