@@ -13,6 +13,7 @@ ENV := .venv
 ENV2 := .venv-numpy2
 ENV3 := .venv-py313
 ENVL := .venv-lightning
+ENVM := .venv-mlx
 SOURCES := setup.cfg setup.py pyproject.toml
 comma := ,
 EXTRAS := jax,torch,report,data,dask,peers,dev
@@ -82,8 +83,10 @@ same-code: $(ENV)/.stamp  ## ten pairs of real runs of one code, and planted slo
 check-table: $(ENV)/.stamp  ## false alarms of gradest.check on right gradients, and planted defects that it misses
 	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/check_table.py
 
-recipes: $(ENVL)/.stamp  ## the recipe whose framework needs an environment of its own: PyTorch Lightning
+recipes: $(ENVL)/.stamp $(ENVM)/.stamp  ## recipes whose framework needs an environment of its own: PyTorch Lightning, MLX
 	$(PYTEST) $(ENVL)/bin/python examples/recipes/lightning_manual.py
+	$(PYTEST) $(ENVM)/bin/python examples/recipes/mlx_backend.py
+	$(PYTEST) $(ENVM)/bin/gradest check backend examples/recipes/mlx_backend.py:MlxBackend
 
 gauntlet: $(ENV)/.stamp  ## every estimator on every loss of the gauntlet, about ten minutes: docs/gauntlet.md
 	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/gauntlet_table.py --workers $(WORKERS)
@@ -138,4 +141,9 @@ $(ENV3)/.stamp: constraints/py313.txt $(SOURCES)
 $(ENVL)/.stamp: $(SOURCES)
 	test -x $(ENVL)/bin/python || $(PYTHON) -m venv $(ENVL)
 	$(ENVL)/bin/python $(PIP) --editable . torch==2.13.0 lightning
+	touch $@
+
+$(ENVM)/.stamp: $(SOURCES)
+	test -x $(ENVM)/bin/python || $(PYTHON) -m venv $(ENVM)
+	$(ENVM)/bin/python $(PIP) --editable . 'mlx[cpu]'
 	touch $@

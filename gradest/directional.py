@@ -93,7 +93,7 @@ def directional_derivative(
     if method not in METHODS:
         raise InvalidInputError(f"method must be one of {', '.join(METHODS)}; found {method!r}")
     objective = bind_given(f, params, (args, kwargs))
-    along = objective.form.leaves_of(direction)
+    along = objective.form.leaves_of(direction, direction=True)
     objective.form.require_finite(along)
     with objective.one_estimate():
         if method in ("auto", "forward"):

@@ -6,7 +6,7 @@ import numpy as np
 
 from gradest.binding import Bindable, bind_given
 from gradest.case import Case
-from gradest.checking.claims import entry_noise, flat_of, hessian_products, reverse_mode
+from gradest.checking.claims import entry_noise, flat_of, hessian_products, require_finite_loss, reverse_mode
 from gradest.checking.examination import Examination, gradients_nearby
 from gradest.checking.landscape import Landscape
 from gradest.checking.result import BlockCheck, Defect, GradientCheck, Verdict
@@ -63,6 +63,8 @@ def check(
     ------
     InvalidEstimateError
         The gradient is of another structure or shape than the parameters, or not finite.
+    NonFiniteError
+        The loss is NaN or infinite where the gradient is asked.
     UnsupportedError
         No gradient was given, and the framework cannot differentiate the loss; or, for order 2, not twice.
 
@@ -79,6 +81,8 @@ def check(
     """
     objective = _bound(f, params, args, kwargs, argnums)
     before = objective.counts
+    with objective.one_estimate():
+        require_finite_loss(objective)
     if order != 1:
         return _check_products(objective, order, gradient, seed)
     given = _called(gradient, f, params, args, kwargs) if callable(gradient) else gradient

@@ -12,7 +12,7 @@ from gradest.dtypes import as_floats
 from gradest.errors import unknown_name
 from gradest.testing import transformation_checks, use_checks
 from gradest.testing.operation_table import Trial, trials
-from gradest.testing.results import CheckResult, claimed, worst_of
+from gradest.testing.results import CheckResult, claimed, raised, worst_of
 from gradest.testing.subject import finest_dtype
 from gradest.testing.transformation_checks import made
 
@@ -63,7 +63,7 @@ def _carry_out(name: str, check: Check, backend: Backend) -> CheckResult:
     try:
         return check(backend)
     except Exception as error:  # noqa: BLE001 - a backend may raise anything; it is a finding, and is reported
-        return CheckResult(name, False, f"raised {type(error).__name__}: {error}")
+        return CheckResult(name, False, raised(error))
 
 
 def _global_state(state: State | None) -> dict[str, Any]:

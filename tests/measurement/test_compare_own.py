@@ -267,3 +267,10 @@ def test_a_problem_has_the_same_result() -> None:
     assert math.isfinite(found[0].z)
     assert math.isnan(found[1].z)
     assert found._repr_html_().count("<table>") == 2
+
+
+@pytest.mark.parametrize("option", ["backends", "dtypes"])
+@pytest.mark.parametrize(("wrong", "message"), [("numpy", "found a string: write"), ([np.float32], "must be names")])
+def test_where_a_problem_runs_is_said_by_names(option: str, wrong: Any, message: str) -> None:
+    with pytest.raises(gradest.InvalidTypeError, match=f"{option} must be .*{message}|{option} {message}"):
+        gradest.compare(gradest.get_problem("quadratic", size=3), **{option: wrong})
