@@ -10,13 +10,13 @@ ENV := .venv
 ENV2 := .venv-numpy2
 ENVL := .venv-lightning
 SOURCES := setup.cfg setup.py pyproject.toml
-EXTRAS := jax,torch,report,data,dask,peers,dev
+EXTRAS := jax,torch,report,data,dask,peers,examples,dev
 PIP := -m pip --disable-pip-version-check install --quiet
 # Two workers on few cores: a BLAS that starts a thread per core in each of them would only wait.
 PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 SUITE ?= quick
 
-.PHONY: help demo docs test test2 env env2 lint format types wheel bench bars gauntlet check-table coverage recipes system-libraries check clean
+.PHONY: help demo docs test test2 env env2 lint format types wheel bench bars examples gauntlet check-table coverage recipes system-libraries check clean
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -62,6 +62,9 @@ bars: $(ENV)/.stamp  ## speed and memory beside peers, some minutes on a quiet m
 
 check-table: $(ENV)/.stamp  ## false alarms of gradest.check on right gradients, and planted defects that it misses
 	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/check_table.py
+
+examples: $(ENV)/.stamp  ## every lesson of examples/lessons in full, figures in build/lessons: about ten minutes
+	$(PYTEST) $(ENV)/bin/python examples/run_lessons.py
 
 recipes: $(ENVL)/.stamp  ## the recipe whose framework needs an environment of its own: PyTorch Lightning
 	$(PYTEST) $(ENVL)/bin/python examples/recipes/lightning_manual.py

@@ -2,12 +2,12 @@
 Computational graphs
 ====================
 
-A function that a program computes is a chain of small steps, and the derivative of each small step is known. Automatic
-differentiation multiplies them together. It can start at either end of the chain:
+A function that a program computes is a chain of small steps, and the derivative of each small step is known.
+Automatic differentiation multiplies them together. It can start at either end of the chain:
 
 * **forward mode** starts at an input and carries each step's *tangent*: how fast it changes as that input does;
-* **reverse mode** (backpropagation) starts at the value and hands back each step's *adjoint*: how fast the value changes
-  as that step does.
+* **reverse mode** (backpropagation) starts at the value and hands back each step's *adjoint*: how fast the value
+  changes as that step does.
 
 Both are modes of automatic differentiation. Neither is approximate: there is no step size in them.
 """
@@ -23,8 +23,9 @@ plt.style.use("tableau-colorblind10")
 # The example of every textbook
 # -----------------------------
 #
-# :math:`F = x^2 (x + y)` at :math:`(2, 3)`. The table has a row for each step: what it is made of, its value, computed
-# from the top to the bottom, and its adjoint, computed from the bottom to the top. ``turn`` is the order of that way back.
+# :math:`F = x^2 (x + y)` at :math:`(2, 3)`. The table has a row for each step: what it is made of, its value,
+# computed from the top to the bottom, and its adjoint, computed from the bottom to the top. ``turn`` is the order of
+# that way back.
 
 cubic = gradest.get_problem("cubic-graph")
 backward = gradest.graph(cubic)
@@ -32,8 +33,8 @@ print(backward)
 backward
 
 # %%
-# A step that is used twice, as :math:`x` is here, gets the *sum* of what comes back along its arrows. One way back gives
-# the whole gradient, :math:`(24, 4)`. Forward mode gives one directional derivative each time, here that along
+# A step that is used twice, as :math:`x` is here, gets the *sum* of what comes back along its arrows. One way back
+# gives the whole gradient, :math:`(24, 4)`. Forward mode gives one directional derivative each time, here that along
 # :math:`x`; the one along :math:`y` takes another pass.
 
 along_x = gradest.graph(cubic, mode="forward", direction={"x": 1.0, "y": 0.0})
@@ -46,9 +47,9 @@ along_x
 # The same numbers on every backend
 # ---------------------------------
 #
-# Each framework has a graph of its own, and the derivative by hand (``analytic``) has none. They agree to the last digit
-# for :math:`F` and for :math:`G = \log x + x^2 y + y^2`. The complex step, a difference without cancellation, agrees too
-# where the framework has complex numbers.
+# Each framework has a graph of its own, and the derivative by hand (``analytic``) has none. They agree to the last
+# digit for :math:`F` and for :math:`G = \log x + x^2 y + y^2`. The complex step, a difference without cancellation,
+# agrees too where the framework has complex numbers.
 
 
 def gradients(problem: gradest.Problem) -> dict[tuple[str, str], tuple[float, float, float]]:
@@ -78,8 +79,8 @@ for name, rows in agreed.items():
 # What the numbers mean
 # ---------------------
 #
-# The gradient stands at right angles on the line of equal value, and each partial derivative is its shadow on an axis:
-# along :math:`x` the value climbs six times as fast as along :math:`y`.
+# The gradient stands at right angles on the line of equal value, and each partial derivative is its shadow on an
+# axis: along :math:`x` the value climbs six times as fast as along :math:`y`.
 
 value, dx, dy = agreed["cubic-graph"]["numpy", "reverse"]
 x, y = np.meshgrid(np.linspace(1.0, 3.0, 101), np.linspace(2.0, 4.0, 101))

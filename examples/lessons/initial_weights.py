@@ -2,10 +2,10 @@
 How large the first weights should be
 =====================================
 
-A network is trained from random weights, and their size decides whether it can be. Each layer multiplies the length of
-what passes through it by a factor near :math:`c/2` (ReLU, weights :math:`N(0, c/n)` for n inputs): a little too small
-or too large, and after twenty layers nothing or everything is left. And in a narrow network chance does the same at any c
-(Hanin and Rolnick 2018, arXiv 1803.01719).
+A network is trained from random weights, and their size decides whether it can be. Each layer multiplies the length
+of what passes through it by a factor near :math:`c/2` (ReLU, weights :math:`N(0, c/n)` for n inputs): a little too
+small or too large, and after twenty layers nothing or everything is left. And in a narrow network chance does the
+same at any c (Hanin and Rolnick 2018, arXiv 1803.01719).
 """
 
 import matplotlib.pyplot as plt
@@ -21,8 +21,8 @@ DIGITS, DEPTH = load("digits").take(64), 20
 # Lengths on the way through a network
 # ------------------------------------
 #
-# The law "normal" draws :math:`N(0, 1/n)`; times the square root of c it is that of variance :math:`c/n`. Networks with
-# a seed each are stacked along a leading axis, and ``hidden`` gives the activations of all their layers at once.
+# The law "normal" draws :math:`N(0, 1/n)`; times the square root of c it is that of variance :math:`c/n`. Networks
+# with a seed each are stacked along a leading axis, and ``hidden`` gives the activations of all their layers at once.
 
 
 def lengths(width: int, c: float, num_seeds: int) -> np.ndarray:
@@ -39,9 +39,7 @@ def lengths(width: int, c: float, num_seeds: int) -> np.ndarray:
 by_variance = {c: lengths(32, c, 20) for c in (1.0, 2.0, 4.0)}
 for c, found in by_variance.items():
     mean = found[-1].mean()
-    print(
-        f"c = {c:g}: after {DEPTH} layers {mean:.2g} of the squared length is left; (c/2)^{DEPTH} = {(c / 2) ** DEPTH:.2g}"
-    )
+    print(f"c = {c:g}: after {DEPTH} layers {mean:.2g} of the squared length; (c/2)^{DEPTH} = {(c / 2) ** DEPTH:.2g}")
 
 # %%
 # Only c = 2 keeps the mean, and even there it is the mean of a law with a heavy tail: most networks have less.
@@ -49,9 +47,9 @@ for c, found in by_variance.items():
 # Width: chance adds up along the depth
 # -------------------------------------
 #
-# The logarithm of the length walks at random, by steps whose variance is about 5 over the width. Its spread grows with
-# the sum of 1/width over the layers, whatever c is; and in a network of width 4 it is likely that at some layer all four
-# units are 0 for all images. Then it is dead: no gradient passes.
+# The logarithm of the length walks at random, by steps whose variance is about 5 over the width. Its spread grows
+# with the sum of 1/width over the layers, whatever c is; and in a network of width 4 it is likely that at some layer
+# all four units are 0 for all images. Then it is dead: no gradient passes.
 
 by_width = {width: lengths(width, 2.0, 300)[-1] for width in (4, 16, 64)}
 dead = {width: int((found == 0).sum()) for width, found in by_width.items()}
@@ -86,9 +84,9 @@ plt.show()
 # What becomes of the gradient
 # ----------------------------
 #
-# A sigmoid passes back at most a quarter of what comes: in the first of 21 layers next to nothing arrives. And weights
-# that begin at zero stay alike: where the activation of 0 is 0 (tanh, ReLU) the gradient is exactly 0 in all layers;
-# with sigmoid the last layer alone moves, by the same in all units, so that they never become different.
+# A sigmoid passes back at most a quarter of what comes: in the first of 21 layers next to nothing arrives. And
+# weights that begin at zero stay alike: where the activation of 0 is 0 (tanh, ReLU) the gradient is exactly 0 in all
+# layers; with sigmoid the last layer alone moves, by the same in all units, so that they never become different.
 
 
 def norms(activation: str, depth: int, initial: str) -> list[float]:
@@ -108,5 +106,5 @@ for activation, found in from_zero.items():
 # %%
 # .. note::
 #
-#    Ratios of gradients between layers alone do not show the trouble: for ReLU :math:`|dW_1|/|dW_{last}|` stays near 1
-#    while both explode or vanish together. Look at lengths.
+#    Ratios of gradients between layers alone do not show the trouble: for ReLU :math:`|dW_1|/|dW_{last}|` stays near
+#    1 while both explode or vanish together. Look at lengths.

@@ -36,8 +36,8 @@ print(f"(AB)c takes {first:,} multiplications, A(Bc) {last:,}: {first / last:.1f
 # The best order of a long chain
 # ------------------------------
 #
-# The best order of a chain splits it somewhere, with the best order on both sides (dynamic programming). The example of
-# Cormen, Leiserson, Rivest and Stein, six matrices with the sizes below, has 15,125.
+# The best order of a chain splits it somewhere, with the best order on both sides (dynamic programming). The example
+# of Cormen, Leiserson, Rivest and Stein, six matrices with the sizes below, has 15,125.
 
 
 def best_order(sizes: tuple[int, ...]) -> tuple[int, str]:
@@ -60,10 +60,10 @@ print(f"best order {textbook[1]}: {textbook[0]:,} multiplications")
 # Forward and reverse mode are two of the orders
 # ----------------------------------------------
 #
-# The matrix of all derivatives of a network is a product of one matrix a layer. Forward mode multiplies from the inputs
-# on, reverse mode from the outputs back. With 100 inputs and layers of 100, what counts is the number of outputs: for one
-# output, a loss, reverse mode is a hundred times cheaper; beyond as many outputs as inputs forward mode wins; and for
-# widths that change on the way the best order is neither.
+# The matrix of all derivatives of a network is a product of one matrix a layer. Forward mode multiplies from the
+# inputs on, reverse mode from the outputs back. With 100 inputs and layers of 100, what counts is the number of
+# outputs: for one output, a loss, reverse mode is a hundred times cheaper; beyond as many outputs as inputs forward
+# mode wins; and for widths that change on the way the best order is neither.
 
 
 def chain(sizes: tuple[int, ...]) -> tuple[int, int, int]:
@@ -84,10 +84,8 @@ narrow = chain((100, 1000, 10, 1000, 100))
 print(f"100 outputs by way of 10: forward {narrow[0]:,}, reverse {narrow[1]:,}, best {narrow[2]:,}")
 
 figure, axes = plt.subplots(figsize=(6.0, 4.2), layout="constrained")
-for label, style, values in zip(
-    ("forward mode", "reverse mode", "best order"), ("o-", "s-", "k:"), zip(*wide.values())
-):
-    axes.loglog(outputs, values, style, label=label)
+for number, (label, style) in enumerate([("forward mode", "o-"), ("reverse mode", "s-"), ("best order", "k:")]):
+    axes.loglog(outputs, [wide[m][number] for m in outputs], style, label=label)
 axes.set(title="All derivatives of 4 layers with 100 inputs", xlabel="number of outputs", ylabel="multiplications")
 axes.axvline(100, color="0.8", zorder=0)
 axes.text(104, 2e4, "as many outputs\nas inputs", color="0.4")

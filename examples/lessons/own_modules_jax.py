@@ -2,8 +2,9 @@
 Your own rules in JAX, checked
 ==============================
 
-Linear, ReLU and ReQU (the square of ReLU) with a reverse rule written by hand, by ``jax.custom_vjp``: what each computes,
-and what it hands back. ``gradest.check`` compares the rules with the values of the loss itself, and needs no tolerance.
+Linear, ReLU and ReQU (the square of ReLU) with a reverse rule written by hand, by ``jax.custom_vjp``: what each
+computes, and what it hands back. ``gradest.check`` compares the rules with the values of the loss itself, and needs
+no tolerance.
 """
 
 import jax
@@ -21,8 +22,8 @@ jax.config.update("jax_enable_x64", True)  # a check sees as far as the digits g
 # Forward and backward
 # --------------------
 #
-# ``defvjp`` takes a pair: the forward pass, which also returns what it keeps for the way back, and the backward pass, of
-# what was kept and the adjoint g of the output, which returns the adjoint of each input.
+# ``defvjp`` takes a pair: the forward pass, which also returns what it keeps for the way back, and the backward pass,
+# of what was kept and the adjoint g of the output, which returns the adjoint of each input.
 
 
 def with_rule(function, forward, backward):
@@ -90,9 +91,7 @@ for name, activation in ACTIVATIONS.items():
     by_differences[name] = float(abs(own - real).max() / abs(own).max())
     by_complex_step[name] = float(abs(own - imaginary).max() / abs(own).max())
     checks[name] = gradest.check(loss, start(), None, X, LABELS)
-    print(
-        f"{name}: {by_differences[name]:.0e} from central differences, {by_complex_step[name]:.0e} from the complex step"
-    )
+    print(f"{name}: {by_differences[name]:.0e} from differences, {by_complex_step[name]:.0e} from the complex step")
     print(checks[name], "\n")
 
 # %%
@@ -108,8 +107,8 @@ except gradest.UnsupportedError as error:
 # Trained
 # -------
 #
-# Half of a derivative still points downhill, so that training goes on, and the curve alone does not tell that anything
-# is wrong: the loss is a little higher at each step, as it is with another activation.
+# Half of a derivative still points downhill, so that training goes on, and the curve alone does not tell that
+# anything is wrong: the loss is a little higher at each step, as it is with another activation.
 
 figure, axes = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
 ends = {}

@@ -2,17 +2,19 @@
 Your own functions in MXNet Gluon, checked
 ==========================================
 
-Linear, ReLU and ReQU (the square of ReLU) written by hand as ``mxnet.autograd.Function``, in Blocks of Gluon: what each
-computes, and what it hands back. ``gradest.check`` compares the backward passes with the values of the loss itself, and
-needs no tolerance.
+Linear, ReLU and ReQU (the square of ReLU) written by hand as ``mxnet.autograd.Function``, in Blocks of Gluon: what
+each computes, and what it hands back. ``gradest.check`` compares the backward passes with the values of the loss
+itself, and needs no tolerance.
 """
 
 import matplotlib.pyplot as plt
-import mxnet as mx
 import numpy as np
 
 import gradest
 from gradest.training import Budget, GradientDescent
+
+gradest.get_backend("mxnet")  # MXNet 1.9.1 cannot be imported beside NumPy 1.24 and later until this has been called
+import mxnet as mx  # noqa: E402  # as said above
 
 plt.style.use("tableau-colorblind10")
 
@@ -20,20 +22,22 @@ plt.style.use("tableau-colorblind10")
 # Forward and backward
 # --------------------
 #
-# A Function is made anew for each call, because it keeps what the way back needs. The backward pass gets the adjoint g of
-# the output and returns that of each input.
+# A Function is made anew for each call, because it keeps what the way back needs. The backward pass gets the adjoint
+# g of the output and returns that of each input. What needs no gradient, such as the data, has to come last: MXNet
+# 1.9.1 stops to write at the first input that needs none, and leaves the adjoints after it as the memory happened to
+# be.
 
 
 class Linear(mx.autograd.Function):
     """`x W^T`, as `gluon.nn.Dense` has it without a bias."""
 
-    def forward(self, x, weight):
-        self.save_for_backward(x, weight)
+    def forward(self, weight, x):
+        self.save_for_backward(weight, x)
         return mx.nd.dot(x, weight, transpose_b=True)
 
     def backward(self, g):
-        x, weight = self.saved_tensors
-        return mx.nd.dot(g, weight), mx.nd.dot(g, x, transpose_a=True)
+        weight, x = self.saved_tensors
+        return mx.nd.dot(g, x, transpose_a=True), mx.nd.dot(g, weight)
 
 
 class ReLU(mx.autograd.Function):
@@ -80,8 +84,8 @@ class Network(mx.gluon.Block):
             parameter.set_data(mx.nd.array(generator.standard_normal(parameter.shape) / 2.5, dtype="float64"))
 
     def forward(self, x):
-        hidden = self.activation()(Linear()(x, self.first.data()))
-        return Linear()(hidden, self.second.data())
+        hidden = self.activation()(Linear()(self.first.data(), x))
+        return Linear()(self.second.data(), hidden)
 
 
 # %%
@@ -102,6 +106,34 @@ checks, differences = {}, {}
 for activation in (ReLU, ReQU, HalfReQU):
     name, network = activation.__name__, Network(activation)
     own, other = (gradest.grad(loss, method=method)(network, X, LABELS) for method in ("reverse", "fd-central"))
-    print(list(own))
+    own, other = next(iter(own.values())).asnumpy(), next(iter(other.values())).asnumpy()  # of the first layer
+    differences[name] = float(abs(own - other).max() / abs(own).max())
     checks[name] = gradest.check(loss, network, None, X, LABELS)
-    print(f"{name}. {checks[name]}\n")
+    print(f"{name}, {differences[name]:.0e} from central differences. {checks[name]}\n")
+
+# %%
+# MXNet has neither forward mode for a Block nor complex numbers; reverse mode and what only evaluates are there.
+
+for found in gradest.applicable(loss, Network(ReLU), X, LABELS, estimators=["forward", "complex-step", "es"]):
+    print(f"{found.estimator}: {'works' if found else found.reason}")
+
+# %%
+# Trained
+# -------
+#
+# Half of a derivative still points downhill, so that training goes on, and the curve alone does not tell that
+# anything is wrong. An evolution strategy calls the forward passes alone and cannot know of the mistake.
+
+RUNS = {"ReLU": (ReLU, "reverse"), "ReQU": (ReQU, "reverse"), "ReQU, half of its derivative": (HalfReQU, "reverse"),
+        "ReQU, evolution strategy": (ReQU, gradest.get_estimator("es", num_samples=5, sigma=0.01))}  # fmt: skip
+figure, axes = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
+ends = {}
+for (label, (activation, estimator)), style in zip(RUNS.items(), ("-", "-", "--", ":"), strict=True):
+    case = gradest.Case(loss, Network(activation), (X, LABELS))
+    run = gradest.train(case, estimator, GradientDescent(step_size=0.2), budget=Budget(steps=60))
+    ends[label] = run.records[-1].loss
+    axes.plot([record.step for record in run.records], [record.loss for record in run.records], style, label=label)
+    print(run.line())
+axes.set(title="Networks of 4-8-3 units on the iris data, step size 0.2", xlabel="step", ylabel="cross-entropy")
+axes.legend()
+plt.show()

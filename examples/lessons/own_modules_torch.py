@@ -2,13 +2,12 @@
 Your own modules in PyTorch, checked
 ====================================
 
-Linear, ReLU and ReQU (the square of ReLU) written by hand: what each computes, and what it hands back. A backward pass
-is easy to get slightly wrong, and training often works all the same, only worse. ``gradest.check`` compares it with the
-values of the loss itself, and needs no tolerance.
+Linear, ReLU and ReQU (the square of ReLU) written by hand: what each computes, and what it hands back. A backward
+pass is easy to get slightly wrong, and training often works all the same, only worse. ``gradest.check`` compares it
+with the values of the loss itself, and needs no tolerance.
 """
 
 import matplotlib.pyplot as plt
-import numpy as np
 import torch
 
 import gradest
@@ -114,7 +113,8 @@ for activation in (ReLU, ReQU, HalfReQU):
     print(f"{name}, {differences[name]:.0e} from central differences. {checks[name]}\n")
 
 # %%
-# Forward mode would need a third pass, ``jvp``, which is not written here. PyTorch says so; the check uses what there is.
+# Forward mode would need a third pass, ``jvp``, which is not written here. PyTorch says so; the check uses what there
+# is.
 
 try:
     gradest.get_estimator("forward")(loss, Network(ReLU), X, LABELS)
@@ -125,9 +125,9 @@ except gradest.UnsupportedError as error:
 # Trained
 # -------
 #
-# The same training with each activation and the same start: 200 steps of gradient descent. An evolution strategy calls
-# the forward passes alone; it cannot know of the mistake. Backpropagation through it trains on, and it is not obvious in
-# the curve that anything is wrong.
+# The same training with each activation and the same start: 200 steps of gradient descent. An evolution strategy
+# calls the forward passes alone; it cannot know of the mistake. Backpropagation through it trains on, and it is not
+# obvious in the curve that anything is wrong.
 
 RUNS = {"ReLU": (ReLU, "reverse"), "ReQU": (ReQU, "reverse"), "ReQU, half of its derivative": (HalfReQU, "reverse"),
         "ReQU, evolution strategy": (ReQU, gradest.get_estimator("es", num_samples=20, sigma=0.01))}  # fmt: skip
@@ -146,5 +146,6 @@ plt.show()
 # %%
 # .. note::
 #
-#    A common version of this exercise gives the ``Function`` to ``torch.nn.Sequential``, where a ``Module`` is wanted, and
-#    ends in a ``TypeError``. And its directional difference quotient has the wrong sign: a check would have told.
+#    A common version of this exercise gives the ``Function`` to ``torch.nn.Sequential``, where a ``Module`` is
+#    wanted, and ends in a ``TypeError``. And its directional difference quotient has the wrong sign: a check would
+#    have told.

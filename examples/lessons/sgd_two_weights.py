@@ -2,9 +2,9 @@
 Stochastic gradient descent on two weights
 ==========================================
 
-Two weights are learnt from four random rows of the data a step. Near the solution the noise of the rows takes over from
-the gradient, and how far the weights come in 500 steps hangs on something that looks like bookkeeping: whether the loss
-of the four rows is their sum or their mean.
+Two weights are learnt from four random rows of the data a step. Near the solution the noise of the rows takes over
+from the gradient, and how far the weights come in 500 steps hangs on something that looks like bookkeeping: whether
+the loss of the four rows is their sum or their mean.
 """
 
 import sys
@@ -23,8 +23,8 @@ STEPS, SEEDS = 500, range(20 if FULL else 8)
 # The data
 # --------
 #
-# :math:`y = 0.4\,x_1 + 0.2\,x_2` plus noise, which is uniform in [0, 0.01]. It is not zero on average, so the least-squares
-# solution is a little above (0.4, 0.2); the distance is measured to that solution.
+# :math:`y = 0.4\,x_1 + 0.2\,x_2` plus noise, which is uniform in [0, 0.01]. It is not zero on average, so the
+# least-squares solution is a little above (0.4, 0.2); the distance is measured to that solution.
 
 generator = np.random.default_rng(42)
 X = generator.random((100, 2))
@@ -36,9 +36,9 @@ print("least-squares solution", SOLUTION.round(4))
 # Sum or mean
 # -----------
 #
-# The problem ``least-squares`` is half the mean of the squares. The gradient of their mean is 2 times as long, that of
-# the sum of four 8 times: a step of 0.01 with these losses is one of 0.02 and 0.08 with the problem's. With the sum the
-# weights arrive, with the mean they have not come half of the way.
+# The problem ``least-squares`` is half the mean of the squares. The gradient of their mean is 2 times as long, that
+# of the sum of four 8 times: a step of 0.01 with these losses is one of 0.02 and 0.08 with the problem's. With the
+# sum the weights arrive, with the mean they have not come half of the way.
 
 FACTOR = {"sum of 4 squares": 8.0, "mean of 4 squares": 2.0}
 
@@ -108,6 +108,7 @@ plt.show()
 # %%
 # .. note::
 #
-#    A common version of this lesson draws the start and the noise before it sets the seed, so that nobody can replay its
-#    figures; says that the true weights are (1.0, 0.2), while its code has (0.4, 0.2); and has the mean in one edition and
-#    the sum in another. After 500 steps the mean is *not* near the solution, whatever its loss looks like.
+#    A common version of this lesson draws the start and the noise before it sets the seed, so that nobody can replay
+#    its figures; says that the true weights are (1.0, 0.2), while its code has (0.4, 0.2); and has the mean in one
+#    edition and the sum in another. After 500 steps the mean is *not* near the solution, whatever its loss looks
+#    like.

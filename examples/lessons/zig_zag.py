@@ -2,8 +2,9 @@
 The zig-zag of steepest descent
 ===============================
 
-With an exact line search each step of steepest descent is the best that its direction allows, and yet the path goes down
-a narrow valley in ever smaller turns. For :math:`f(x, y) = (x^2 + b y^2)/2` from :math:`(b, 1)` all of it is known:
+With an exact line search each step of steepest descent is the best that its direction allows, and yet the path goes
+down a narrow valley in ever smaller turns. For :math:`f(x, y) = (x^2 + b y^2)/2` from :math:`(b, 1)` all of it is
+known:
 
 .. math:: x_k = b r^k, \\quad y_k = (-r)^k, \\quad f_k = f_0 r^{2k}, \\quad r = (b - 1)/(b + 1).
 
@@ -23,8 +24,8 @@ STEPS, VALLEYS = 40, (0.9, 0.5, 0.1, 0.01)
 # The path, by training
 # ---------------------
 #
-# The problem takes its Hessian and its start, ``line-search`` the best step along each gradient (only a quadratic loss
-# says that in closed form), and ``after_step`` is told of every point on the way.
+# The problem takes its Hessian and its start, ``line-search`` the best step along each gradient (only a quadratic
+# loss says that in closed form), and ``after_step`` is told of every point on the way.
 
 
 def descend(b: float, estimator: str, backend: str = "numpy") -> tuple[np.ndarray, np.ndarray]:
@@ -70,9 +71,9 @@ print("b = 1, a round bowl: after one step at", perfect[1].tolist(), "and it sta
 # Differences fail where the loss has shrunk away
 # -----------------------------------------------
 #
-# A central difference takes two values a step h apart, here some :math:`10^{-5}`. Once the point is nearer to the bottom
-# than :math:`10^{-16} h`, both are the same number: the difference is exactly 0, and the descent stands still. For
-# b = 0.9, where each step divides the distance by 19, that is at step 17. Long before, the last digits are lost.
+# A central difference takes two values a step h apart, here some :math:`10^{-5}`. Once the point is nearer to the
+# bottom than :math:`10^{-16} h`, both are the same number: the difference is exactly 0, and the descent stands still.
+# For b = 0.9, where each step divides the distance by 19, that is at step 17. Long before, the last digits are lost.
 
 by_differences = {b: error(b, "fd-central")[0] for b in VALLEYS}
 print("by central differences:", {b: f"{found:.0e}" for b, found in by_differences.items()})
