@@ -2,8 +2,8 @@
 
     python examples/run_lessons.py [NAME ...] [--short] [--figures DIR]
 
-Without names all lessons of examples/lessons are run, each in a process of its own. What a lesson prints is printed; its
-figures go to DIR, build/lessons by default, as NAME_1.png, NAME_2.png, ... A lesson that fails is told at the end.
+Without names all lessons of examples/lessons are run, each in a process of its own. What a lesson prints is printed;
+its figures go to DIR, build/lessons by default, as NAME_1.png, NAME_2.png, ... A lesson that fails is told at the end.
 """
 
 import argparse
