@@ -98,11 +98,6 @@ for name, activation in ACTIVATIONS.items():
 # The complex step agrees to the last digit: it evaluates the function and knows no rule. Forward mode is refused: a
 # function with ``custom_vjp`` has none, and JAX does not go round the rule. The check uses what there is.
 
-try:
-    gradest.grad(loss_with(relu), method="forward")(start(), X, LABELS)
-except gradest.UnsupportedError as error:
-    print(error)
-
 # %%
 # Trained
 # -------
@@ -114,7 +109,7 @@ figure, axes = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
 ends = {}
 for (name, activation), style in zip(ACTIVATIONS.items(), ("-", "-", "--"), strict=True):
     case = gradest.Case(loss_with(activation), start(), (X, LABELS))
-    run = gradest.train(case, "reverse", GradientDescent(step_size=0.2), budget=Budget(steps=200))
+    run = gradest.train(case, "reverse", GradientDescent(step_size=0.2), budget=Budget(steps=60))
     ends[name] = run.records[-1].loss
     axes.plot([record.step for record in run.records], [record.loss for record in run.records], style, label=name)
     print(f"{name}: {run.line()}")
