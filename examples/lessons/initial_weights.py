@@ -13,6 +13,7 @@ import numpy as np
 
 import gradest
 from gradest.datasets import load
+from gradest.problems.mlp import MLP
 
 plt.style.use("tableau-colorblind10")
 DIGITS, DEPTH = load("digits").take(64), 20
@@ -27,13 +28,15 @@ DIGITS, DEPTH = load("digits").take(64), 20
 
 def lengths(width: int, c: float, num_seeds: int) -> np.ndarray:
     """Return the mean square of an activation over that of a pixel, `(DEPTH, num_seeds)`, of images that pass."""
-    fields = {"dataset": DIGITS, "widths": (width,) * DEPTH, "activation": "relu", "bias": False, "batch": None}
-    networks = [gradest.get_problem("mlp", seed=seed, **fields) for seed in range(num_seeds)]
+    networks = [
+        MLP(dataset=DIGITS, widths=(width,) * DEPTH, activation="relu", batch=None, bias=False, seed=seed)
+        for seed in range(num_seeds)
+    ]
     starts = [network.parameters() for network in networks]
     params = {name: np.sqrt(c) * np.stack([start[name] for start in starts]) for name in starts[0]}
     ops = gradest.get_backend("numpy").operations()
     layers = networks[0].hidden(ops, params, DIGITS.features)
-    return np.array([np.mean(h**2, axis=(1, 2)) for h in layers]) / np.mean(DIGITS.features**2)
+    return np.array([np.mean(np.square(np.asarray(h)), axis=(1, 2)) for h in layers]) / np.mean(DIGITS.features**2)
 
 
 by_variance = {c: lengths(32, c, 20) for c in (1.0, 2.0, 4.0)}
@@ -100,8 +103,8 @@ def norms(activation: str, depth: int, initial: str) -> list[float]:
 vanishing = norms("sigmoid", DEPTH, "normal")
 print(f"sigmoid, {DEPTH} hidden layers: |dW1| / |dW_last| = {vanishing[0] / vanishing[-1]:.1g}")
 from_zero = {activation: norms(activation, 3, "zeros") for activation in ("tanh", "relu", "sigmoid")}
-for activation, found in from_zero.items():
-    print(f"from zero, {activation:<7}: norms of the gradient {[round(norm, 3) for norm in found]}")
+for activation, each in from_zero.items():
+    print(f"from zero, {activation:<7}: norms of the gradient {[round(norm, 3) for norm in each]}")
 
 # %%
 # .. note::

@@ -22,37 +22,22 @@ jax.config.update("jax_enable_x64", True)  # a check sees as far as the digits g
 # Forward and backward
 # --------------------
 #
-# ``defvjp`` takes a pair: the forward pass, which also returns what it keeps for the way back, and the backward pass,
-# of what was kept and the adjoint g of the output, which returns the adjoint of each input.
+# ``defvjp`` takes a pair: the forward pass, which also returns what it keeps for the way back (here its inputs), and
+# the backward pass, of what was kept and the adjoint g of the output, which returns the adjoint of each input.
 
 
-def with_rule(function, forward, backward):
-    """Return a function with a reverse rule of its own."""
+def with_rule(function, backward):
+    """Return a function with a reverse rule of its own, `(*inputs, g) -> adjoints of the inputs`."""
     ruled = jax.custom_vjp(function)
-    ruled.defvjp(forward, backward)
+    ruled.defvjp(lambda *inputs: (function(*inputs), inputs), lambda inputs, g: backward(*inputs, g))
     return ruled
 
 
-linear = with_rule(
-    lambda x, weight: x @ weight.T,
-    lambda x, weight: (x @ weight.T, (x, weight)),
-    lambda kept, g: (g @ kept[1], g.T @ kept[0]),
-)
-relu = with_rule(
-    lambda x: jnp.maximum(x, 0.0),
-    lambda x: (jnp.maximum(x, 0.0), x),
-    lambda x, g: (jnp.where(x > 0, g, 0.0),),
-)
-requ = with_rule(
-    lambda x: jnp.maximum(x, 0.0) ** 2,
-    lambda x: (jnp.maximum(x, 0.0) ** 2, x),
-    lambda x, g: (2.0 * g * jnp.maximum(x, 0.0),),
-)
-half_requ = with_rule(  # the factor 2 of its derivative forgotten
-    lambda x: jnp.maximum(x, 0.0) ** 2,
-    lambda x: (jnp.maximum(x, 0.0) ** 2, x),
-    lambda x, g: (g * jnp.maximum(x, 0.0),),
-)
+linear = with_rule(lambda x, weight: x @ weight.T, lambda x, weight, g: (g @ weight, g.T @ x))
+relu = with_rule(lambda x: jnp.maximum(x, 0.0), lambda x, g: (jnp.where(x > 0, g, 0.0),))
+requ = with_rule(lambda x: jnp.maximum(x, 0.0) ** 2, lambda x, g: (2.0 * g * jnp.maximum(x, 0.0),))
+# The factor 2 of its derivative forgotten:
+half_requ = with_rule(lambda x: jnp.maximum(x, 0.0) ** 2, lambda x, g: (g * jnp.maximum(x, 0.0),))
 
 # %%
 # Checked

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import gradest
-from gradest.training import Budget, GradientDescent
+from gradest.training import Budget
 
 plt.style.use("tableau-colorblind10")
 
@@ -101,20 +101,17 @@ def loss(model, x, labels):
 
 
 figure, axes = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
-checks, differences, ends = {}, {}, {}
+METHODS, checks, differences, ends = ("reverse", "fd-central"), {}, {}, {}
 for activation, style in ((ReLU, "-"), (ReQU, "-"), (HalfReQU, "--")):
     name, network = activation.__name__, Network(activation)
-    own, other = (
-        gradest.grad(loss, method=method)(network, X, LABELS)["first"] for method in ("reverse", "fd-central")
-    )
+    own, other = (gradest.grad(loss, method=m)(network, X, LABELS)["first"] for m in METHODS)
     differences[name] = float(abs(own - other).max() / abs(own).max())
     checks[name] = gradest.check(loss, network, None, X, LABELS)
     print(f"{name}: {differences[name]:.0e} from central differences. {checks[name]}")
-    case, descent = gradest.Case(loss, network, (X, LABELS)), GradientDescent(step_size=0.2)
-    run = gradest.train(case, "reverse", descent, budget=Budget(steps=100))
+    run = gradest.train(gradest.Case(loss, network, (X, LABELS)), "reverse", budget=Budget(steps=200))
     ends[name] = run.records[-1].loss
     axes.plot([record.step for record in run.records], [record.loss for record in run.records], style, label=name)
-axes.set(title="Networks of 4-8-3 units on the iris data, step size 0.2", xlabel="step", ylabel="cross-entropy")
+axes.set(title="Networks of 4-8-3 units on the iris data, step size 0.1", xlabel="step", ylabel="cross-entropy")
 axes.legend()
 plt.show()
 

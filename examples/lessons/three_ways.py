@@ -90,7 +90,7 @@ plt.show()
 # The derivative of the sigmoid at 2, step by step: each adjoint is the one after it times the derivative of one step.
 
 sigmoid = gradest.graph(lambda x: 1.0 / (1.0 + np.exp(-x)), np.array(2.0))
-by_stages = float(sigmoid.nodes[0].derivative)
+by_stages = float(np.asarray(sigmoid.nodes[0].derivative))
 sigmoid_symbolic = (1 / (1 + sympy.exp(-x))).diff(x).evalf(25, subs={x: 2})
 print(sigmoid)
 print(f"by stages {by_stages:.16f}, symbolic {sigmoid_symbolic}")

@@ -31,7 +31,7 @@ STEPS, VALLEYS = 40, (0.9, 0.5, 0.1, 0.01)
 def descend(b: float, estimator: str, backend: str = "numpy") -> tuple[np.ndarray, np.ndarray]:
     """Return the points `(STEPS + 1, 2)` and the losses `(STEPS + 1,)` of a descent by an estimator's gradients."""
     valley = gradest.get_problem("quadratic", hessian=[[1.0, 0.0], [0.0, b]], start=[b, 1.0])
-    path = [valley.start]
+    path = [valley.parameters()["x"]]
     run = gradest.train(
         valley, estimator, "line-search", budget=Budget(steps=STEPS), log_every=1, backend=backend,
         after_step=lambda step, params: path.append(np.array(params["x"].tolist())),
