@@ -8,12 +8,13 @@ small or too large, and after twenty layers nothing or everything is left. And i
 same at any c (Hanin and Rolnick 2018, arXiv 1803.01719).
 """
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 
 import gradest
 from gradest.datasets import load
-from gradest.problems.mlp import MLP
 
 plt.style.use("tableau-colorblind10")
 DIGITS, DEPTH = load("digits").take(64), 20
@@ -28,10 +29,8 @@ DIGITS, DEPTH = load("digits").take(64), 20
 
 def lengths(width: int, c: float, num_seeds: int) -> np.ndarray:
     """Return the mean square of an activation over that of a pixel, `(DEPTH, num_seeds)`, of images that pass."""
-    networks = [
-        MLP(dataset=DIGITS, widths=(width,) * DEPTH, activation="relu", batch=None, bias=False, seed=seed)
-        for seed in range(num_seeds)
-    ]
+    shape: dict[str, Any] = {"widths": (width,) * DEPTH, "activation": "relu", "batch": None, "bias": False}
+    networks: list[Any] = [gradest.get_problem("mlp", dataset=DIGITS, seed=seed, **shape) for seed in range(num_seeds)]
     starts = [network.parameters() for network in networks]
     params = {name: np.sqrt(c) * np.stack([start[name] for start in starts]) for name in starts[0]}
     ops = gradest.get_backend("numpy").operations()
