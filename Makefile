@@ -16,13 +16,13 @@ ENVL := .venv-lightning
 ENVM := .venv-mlx
 SOURCES := setup.cfg setup.py pyproject.toml
 comma := ,
-EXTRAS := jax,torch,report,data,dask,peers,dev
+EXTRAS := jax,torch,report,data,dask,peers,examples,dev
 PIP := -m pip --disable-pip-version-check install --quiet
 # Two workers on few cores: a BLAS that starts a thread per core in each of them would only wait.
 PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 SUITE ?= quick
 
-.PHONY: help demo docs test test2 test3 python313 env env2 env3 lint format types dist bench bars gauntlet check-table coverage recipes report-check rates same-code system-libraries check clean
+.PHONY: help demo docs test test2 test3 python313 env env2 env3 lint format types dist bench bars gauntlet check-table coverage recipes report-check rates same-code examples system-libraries check clean
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -83,7 +83,14 @@ same-code: $(ENV)/.stamp  ## ten pairs of real runs of one code, and planted slo
 check-table: $(ENV)/.stamp  ## false alarms of gradest.check on right gradients, and planted defects that it misses
 	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/check_table.py
 
+<<<<<<< HEAD
 recipes: $(ENVL)/.stamp $(ENVM)/.stamp  ## recipes whose framework needs an environment of its own: PyTorch Lightning, MLX
+=======
+examples: $(ENV)/.stamp  ## every lesson of examples/lessons in full, figures in build/lessons: about ten minutes
+	$(PYTEST) $(ENV)/bin/python examples/run_lessons.py
+
+recipes: $(ENVL)/.stamp  ## the recipe whose framework needs an environment of its own: PyTorch Lightning
+>>>>>>> s7-lessons
 	$(PYTEST) $(ENVL)/bin/python examples/recipes/lightning_manual.py
 	$(PYTEST) $(ENVM)/bin/python examples/recipes/mlx_backend.py
 	$(PYTEST) $(ENVM)/bin/gradest check backend examples/recipes/mlx_backend.py:MlxBackend
