@@ -16,7 +16,7 @@ PIP := -m pip --disable-pip-version-check install --quiet
 PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 SUITE ?= quick
 
-.PHONY: help demo docs test test2 env env2 lint format types wheel bench bars gauntlet check-table coverage recipes system-libraries check clean
+.PHONY: help demo docs docs-check test test2 env env2 lint format types wheel bench bars gauntlet check-table coverage recipes system-libraries check clean
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -26,6 +26,9 @@ demo: $(ENV)/.stamp  ## compare a few estimators on every installed backend, in 
 
 docs: $(ENV)/.docs  ## the documentation, every cell of it run: build/docs/index.html
 	$(PYTEST) $(ENV)/bin/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/docs
+
+docs-check: $(ENV)/.docs  ## what `make docs` built, link by link, and page by page in headless Chromium, which it needs
+	$(ENV)/bin/python docs/check_site.py build/docs $(ARGS)
 
 test: $(ENV)/.stamp  ## the tests, with NumPy 1, JAX, PyTorch and MXNet
 	$(PYTEST) GRADEST_REQUIRED_BACKENDS=numpy,jax,torch,mxnet $(ENV)/bin/python -m pytest -n $(WORKERS) $(ARGS)
