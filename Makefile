@@ -16,7 +16,7 @@ PIP := -m pip --disable-pip-version-check install --quiet
 PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 SUITE ?= quick
 
-.PHONY: help demo docs docs-check test test2 env env2 lint format types wheel bench bars gauntlet check-table coverage recipes system-libraries check clean
+.PHONY: help demo docs docs-check results test test2 env env2 lint format types wheel bench bars gauntlet check-table coverage recipes system-libraries check clean
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -29,6 +29,13 @@ docs: $(ENV)/.docs  ## the documentation, every cell of it run: build/docs/index
 
 docs-check: $(ENV)/.docs  ## what `make docs` built, link by link, and page by page in headless Chromium, which it needs
 	$(ENV)/bin/python docs/check_site.py build/docs $(ARGS)
+
+results: $(ENV)/.stamp  ## the figures that the documentation and README.md show, some minutes on a quiet machine
+	rm -rf build/choose
+	$(PYTEST) $(ENV)/bin/gradest bench run docs/results/choose.toml --out build/choose
+	$(ENV)/bin/gradest bench export json docs/results/choose.json --run build/choose
+	$(PYTEST) $(ENV)/bin/gradest compare --demo --json --plot docs/demo.png > docs/results/demo.json
+	$(ENV)/bin/python docs/results/write_readme.py
 
 test: $(ENV)/.stamp  ## the tests, with NumPy 1, JAX, PyTorch and MXNet
 	$(PYTEST) GRADEST_REQUIRED_BACKENDS=numpy,jax,torch,mxnet $(ENV)/bin/python -m pytest -n $(WORKERS) $(ARGS)

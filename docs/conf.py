@@ -50,7 +50,7 @@ nb_merge_streams = True
 
 # Lessons and figures: scripts that run as they stand, and at each build. Each is written as a page and as a notebook to
 # be downloaded; the latter is no page.
-exclude_patterns = ["generated/**/*.ipynb", "generated/**/GALLERY_HEADER.rst"]
+exclude_patterns = ["results/**", "generated/**/*.ipynb", "generated/**/GALLERY_HEADER.rst"]
 sphinx_gallery_conf = {
     "examples_dirs": ["../examples/lessons", "../examples/figures"],
     "gallery_dirs": ["generated/lessons", "generated/figures"],

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from html import escape
 
 
 class Verdict(StrEnum):
@@ -123,6 +124,10 @@ class GradientCheck:
                 why = "the loss has a kink there" if block.kink else "rounding hides"
                 lines.append(f"  {block.name}: cannot tell; {why} errors below {block.resolution:.2g} of the block")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """Return the same text for a notebook, which would else show the fields."""
+        return f"<pre>{escape(str(self))}</pre>"
 
 
 def _median(rates: list[float]) -> float:

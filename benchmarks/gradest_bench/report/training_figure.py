@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gradest_bench.report.figure import Axis, Figure, Point, Series
-from gradest_bench.report.paper import require_drawing, write_panels
+from gradest_bench.report.paper import draw_panels, require_drawing, write_drawn
 
 TITLE = "What the choice of a gradient does to training"
 _AXES = {
@@ -44,7 +44,11 @@ def _point(run: str, row: Mapping[str, Any], name: str, field: str) -> Point:
     return Point(float(row[name]), float(row[field]), f"{run}: {row[field]:.4g} after {row['step']} steps")
 
 
-def draw_training(runs: Mapping[str, Rows], path: str | os.PathLike[str]) -> None:
-    """Write the figures side by side; raises as `require_drawing` and `write_panels` do."""
-    require_drawing(Path(path))
-    write_panels(training_figures(runs), Path(path), title=TITLE)
+def draw_training(runs: Mapping[str, Rows], path: str | os.PathLike[str] | None = None) -> Any:
+    """Return the figures side by side, and write them where a path is given; raises as `require_drawing` does."""
+    target = None if path is None else Path(path)
+    require_drawing(target)
+    drawn = draw_panels(training_figures(runs), title=TITLE)
+    if target is not None:
+        write_drawn(drawn, target)
+    return drawn
