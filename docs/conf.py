@@ -31,6 +31,7 @@ templates_path = ["_templates"]
 html_theme = "furo"
 html_title = f"gradest {version}"
 html_extra_path = ["reference-report.html"]
+html_favicon = "_static/nabla.svg"
 html_static_path = ["_static"]
 html_css_files = ["gradest.css"]
 html_theme_options = {"sidebar_hide_name": False}
@@ -50,7 +51,15 @@ nb_merge_streams = True
 
 # Lessons and figures: scripts that run as they stand, and at each build. Each is written as a page and as a notebook to
 # be downloaded; the latter is no page.
-exclude_patterns = ["results/**", "generated/**/*.ipynb", "generated/**/GALLERY_HEADER.rst"]
+exclude_patterns = [
+    "results/**",
+    "generated/backends.md",  # these two are parts of other pages
+    "generated/choose-table.md",
+    "generated/**/*.ipynb",
+    "generated/**/GALLERY_HEADER.rst",
+    "**/sg_execution_times.rst",  # it asks other machines for scripts
+    "sg_execution_times.rst",
+]
 sphinx_gallery_conf = {
     "examples_dirs": ["../examples/lessons", "../examples/figures"],
     "gallery_dirs": ["generated/lessons", "generated/figures"],

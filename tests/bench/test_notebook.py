@@ -40,7 +40,7 @@ def outputs() -> dict[str, list[Any]]:
     why = "is not installed: pip install 'gradest[docs]'"
     nbformat = pytest.importorskip("nbformat", reason=f"nbformat {why}")
     nbclient = pytest.importorskip("nbclient", reason=f"nbclient {why}")
-    manager = pytest.importorskip("jupyter_client.manager", reason=f"jupyter_client {why}")
+    manager: Any = pytest.importorskip("jupyter_client.manager", reason=f"jupyter_client {why}")
     pytest.importorskip("ipykernel", reason=f"ipykernel {why}")
     pytest.importorskip("matplotlib", reason="Matplotlib is not installed: pip install 'gradest[report]'")
 
@@ -104,6 +104,7 @@ def test_a_log_of_training_is_escaped() -> None:
 def test_curves_over_different_measures_have_axes_of_their_own() -> None:
     pytest.importorskip("matplotlib", reason="Matplotlib is not installed: pip install 'gradest[report]'")
     run = gradest.train(gradest.get_problem("quadratic"), "es", budget=Budget(steps=10), log_every=5)
+    assert run.records[-1].loss < 0 < run.records[0].loss  # a logarithm would show the start alone
     losses, steps, seconds = (axes.get_xlim()[1] for axes in run.plot().axes)
     assert losses > 2000
     assert 10 <= steps < 12

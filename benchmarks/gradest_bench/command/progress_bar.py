@@ -1,5 +1,6 @@
 """Shows how far work has come where it is watched: a bar in a notebook or a terminal, a few lines elsewhere."""
 
+import importlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,8 +50,7 @@ def notebook_shell() -> Any:
 
 @contextmanager
 def _in_notebook() -> Iterator[Report]:
-    from IPython.display import display  # in a notebook it is there
-
+    display = importlib.import_module("IPython.display").display  # in a notebook it is there
     handle = display(_Bar("starting", 0, 0), display_id=True)
 
     def report(what: str, done: int, total: int) -> None:

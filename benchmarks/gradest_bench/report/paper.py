@@ -10,7 +10,6 @@ import io
 import math
 import re
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +132,6 @@ def _keys(figures: Sequence[Figure]) -> list[Any]:
     return found
 
 
-@cache
 def _canvas_class() -> Any:
     try:
         # not pyplot: it chooses a window system, and keeps every figure open until it is closed

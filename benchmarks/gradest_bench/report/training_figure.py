@@ -1,5 +1,6 @@
 """Draws runs of training: the loss by evaluations, by steps and by time, for any drawer. This module knows no run."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,7 +36,8 @@ def _figure(runs: Mapping[str, Rows], name: str, label: str) -> Figure:
         title=f"by {label.split(',')[0]}",
         sentence=TITLE,
         x=Axis(label, log=False),
-        y=Axis("loss"),
+        # A loss may be negative, as an unbounded one or a log-likelihood is: a logarithm would hide the run.
+        y=Axis("loss", log=all(point.y > 0 for each in series for point in each.points if math.isfinite(point.y))),
         series=tuple(series),
     )
 
