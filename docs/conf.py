@@ -53,7 +53,8 @@ nb_merge_streams = True
 # be downloaded; the latter is no page.
 exclude_patterns = [
     "results/**",
-    "generated/backends.md",  # these two are parts of other pages
+    "generated/backends.md",  # these are parts of other pages
+    "generated/choose-first.md",
     "generated/choose-table.md",
     "generated/**/*.ipynb",
     "generated/**/GALLERY_HEADER.rst",

@@ -12,6 +12,7 @@ from typing import Any
 
 import committed_results
 import matplotlib
+from advice import advice_table
 from committed_results import LINK, PROBLEMS, Found
 from sphinx.application import Sphinx
 from sphinx.util import logging
@@ -48,6 +49,7 @@ def write_pages(app: Sphinx) -> None:
     broken = [row for row in rows if row["error"]]
     if broken:
         raise RuntimeError(f"estimators that cannot be loaded: {broken}")
+    _write("choose-first.md", advice_table())
     _write("choose-table.md", decision_table(rows))
     for row in rows:
         _write(f"estimators/{row['name']}.md", estimator_page(row))
