@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from committed_results import LINK, Found, measured
 
-from gradest_bench.report.units import bytes_text, mark
+from gradest_bench.report.units import mark
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,5 @@ def advice_table() -> str:
 
 def _shown(name: str, cell: Found) -> str:
     error = f"{cell.relative_error:{'.0e' if cell.relative_error < 0.1 else '.2g'}}"
-    memory = "" if cell.memory_bytes is None else f", {bytes_text(cell.memory_bytes)}"
     time = f"{cell.loss_units:,.1f}{mark(disturbed=cell.disturbed)}"
-    return f"`{name}`, P = {cell.num_parameters:,}: error {error} in {time} losses{memory}"
+    return f"`{name}`, P = {cell.num_parameters:,}: error {error} in {time} losses"

@@ -34,7 +34,6 @@ class Found:
     relative_mse: float | None
     relative_mse_error: float | None
     predicted_mse: float | None
-    memory_bytes: int | None
 
 
 @cache
@@ -76,13 +75,12 @@ def _found(each: dict[str, Any]) -> Found:
             for name, kind in kinds.items()
             if counted[name]
         ),
-        relative_error=accuracy["single"]["relative_error"],
-        cosine=scatter.get("cosine", accuracy["single"]["cosine"]),
+        relative_error=float(accuracy["single"]["relative_error"]),
+        cosine=float(scatter.get("cosine", accuracy["single"]["cosine"])),  # "nan", of no direction, is a text
         predicted_cosine=predicted.get("cosine"),
-        loss_units=timing["loss_units"],
+        loss_units=float(timing["loss_units"]),
         disturbed=timing["disturbed"],
         relative_mse=scatter.get("relative_mse"),
         relative_mse_error=scatter.get("relative_mse_error"),
         predicted_mse=predicted.get("relative_mse"),
-        memory_bytes=None if each["memory"] is None else each["memory"]["peak_extra_bytes"],
     )
