@@ -54,7 +54,7 @@ def write_pages(app: Sphinx) -> None:
     for row in rows:
         _write(f"estimators/{row['name']}.md", estimator_page(row))
     _write("estimators/index.md", estimator_index(rows))
-    _write("backends.md", backend_table())
+    _write("backends.md", f"{backend_table()}\n{tested_versions()}")
     _write("reference.rst", reference())
     LOG.info("pages of the registry written in %.1f s", time.perf_counter() - start)
 
@@ -259,10 +259,23 @@ def backend_table() -> str:
         if row["error"]:
             lines.append(f"| `{row['name']}` | {_cell(row['error'])} | | | |")
             continue
-        versions = ", ".join(f"{name} {number}" for name, number in row["versions"].items())
+        # Builds have names and flags as well; a reader looks for numbers here, and `gradest doctor` has the rest.
+        numbers = {name: number for name, number in row["versions"].items() if number[:1].isdigit()}
+        versions = ", ".join(f"{name} {number}" for name, number in numbers.items())
         native = ", ".join(f"`{each}`" for each in row["native"])
         devices = ", ".join(row["devices"])
         lines.append(f"| `{row['name']}` | {versions} | {', '.join(row['dtypes'])} | {native} | {devices} |")
+    return "\n".join(lines) + "\n"
+
+
+def tested_versions() -> str:
+    """Return which versions are tested together: a row for each file of pins, whose name says the Python."""
+    packages = ("numpy", "jax", "torch", "mxnet")
+    lines = [f"| tested together | {' | '.join(packages)} |", f"| --- |{' --- |' * len(packages)}"]
+    for path in sorted((HERE.parent / "constraints").glob("py*.txt")):
+        pins = dict(line.lower().split("==") for line in path.read_text(encoding="utf-8").split() if "==" in line)
+        python = f"Python {path.stem[2]}.{path.stem.partition('-')[0][3:]}"
+        lines.append(f"| {python}, `constraints/{path.name}` | {' | '.join(pins.get(each, '') for each in packages)} |")
     return "\n".join(lines) + "\n"
 
 
