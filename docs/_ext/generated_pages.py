@@ -44,6 +44,7 @@ def small_problem() -> gradest.Problem:
 def write_pages(app: Sphinx) -> None:
     """Write everything under `generated/`."""
     start = time.perf_counter()
+    forget_scripts()
     (GENERATED / "estimators").mkdir(parents=True, exist_ok=True)
     rows = inventory.estimators()
     broken = [row for row in rows if row["error"]]
@@ -57,6 +58,15 @@ def write_pages(app: Sphinx) -> None:
     _write("backends.md", f"{backend_table()}\n{tested_versions()}")
     _write("reference.rst", reference())
     LOG.info("pages of the registry written in %.1f s", time.perf_counter() - start)
+
+
+def forget_scripts() -> None:
+    """Remove the pages of scripts that are no longer there: they are in no gallery, of which Sphinx would complain."""
+    for gallery in ("lessons", "figures"):
+        scripts = {path.stem for path in (HERE.parent / "examples" / gallery).glob("*.py")}
+        for page in (GENERATED / gallery).glob("*.rst"):
+            if page.stem not in scripts | {"index", "sg_execution_times"}:
+                page.unlink()
 
 
 def _write(name: str, text: str) -> None:
