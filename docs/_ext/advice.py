@@ -84,14 +84,18 @@ ROWS = (
 
 def advice_table() -> str:
     """Return the rows as a table."""
-    lines = ["| your loss | take | because | measured | |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| your loss | take | because | measured: error, time |", "| --- | --- | --- | --- |"]
     for row in ROWS:
         found = [_shown(name, measured()[label, name]) for label, name in row.shown]
-        lines.append(f"| {row.loss} | {row.take} | {row.because} | {'; '.join(found)} | {row.elsewhere or LINK} |")
+        shown = "<br>".join([*found, row.elsewhere or LINK])
+        lines.append(f"| {row.loss} | {row.take} | {row.because} | {shown} |")
     return "\n".join(lines) + "\n"
 
 
 def _shown(name: str, cell: Found) -> str:
     error = f"{cell.relative_error:{'.0e' if cell.relative_error < 0.1 else '.2g'}}"
     time = f"{cell.loss_units:,.1f}{mark(disturbed=cell.disturbed)}"
-    return f"`{name}`, P = {cell.num_parameters:,}: error {error} in {time} losses"
+    # Hyphens and spaces at which no line of a narrow column is broken.
+    figures = f"P = {cell.num_parameters:,}: {error}, {time}".replace("-", "\N{NON-BREAKING HYPHEN}")
+    unbroken = figures.replace(" ", "\N{NO-BREAK SPACE}")
+    return f"`{name}`<br>{unbroken}"
