@@ -30,6 +30,7 @@ demo: $(ENV)/.stamp  ## compare a few estimators on every installed backend, in 
 	$(ENV)/bin/gradest compare --demo
 
 docs: $(ENV)/.docs  ## the documentation, every cell of it run: build/docs/index.html
+	rm -rf build/docs  # Sphinx leaves pages there that are none any more
 	$(PYTEST) $(ENV)/bin/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/docs
 
 docs-check: $(ENV)/.docs  ## what `make docs` built, link by link, and page by page in headless Chromium, which it needs
