@@ -22,7 +22,7 @@ PIP := -m pip --disable-pip-version-check install --quiet
 PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 SUITE ?= quick
 
-.PHONY: help demo docs test test2 test3 python313 env env2 env3 lint format types dist bench bars gauntlet check-table coverage recipes report-check rates same-code examples system-libraries check clean
+.PHONY: help demo docs test test2 test3 python313 env env2 env3 lint format types dist bench bars gauntlet check-table coverage recipes report-check rates same-code examples docs-check results system-libraries check clean
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -31,7 +31,18 @@ demo: $(ENV)/.stamp  ## compare a few estimators on every installed backend, in 
 	$(ENV)/bin/gradest compare --demo
 
 docs: $(ENV)/.docs  ## the documentation, every cell of it run: build/docs/index.html
+	rm -rf build/docs  # Sphinx leaves pages there that are none any more
 	$(PYTEST) $(ENV)/bin/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/docs
+
+docs-check: $(ENV)/.docs  ## what `make docs` built, link by link, and page by page in headless Chromium, which it needs
+	$(ENV)/bin/python docs/check_site.py build/docs $(ARGS)
+
+results: $(ENV)/.stamp  ## the figures that the documentation and README.md show, some minutes on a quiet machine
+	rm -rf build/choose
+	$(PYTEST) $(ENV)/bin/gradest bench run docs/results/choose.toml --out build/choose
+	$(ENV)/bin/gradest bench export json docs/results/choose.json --run build/choose
+	$(PYTEST) $(ENV)/bin/gradest compare --demo --json --plot docs/demo.png > docs/results/demo.json
+	$(ENV)/bin/python docs/results/write_readme.py
 
 test: $(ENV)/.stamp  ## the tests, with NumPy 1, JAX, PyTorch and MXNet
 	$(PYTEST) GRADEST_REQUIRED_BACKENDS=numpy,jax,torch,mxnet $(ENV)/bin/python -m pytest -n $(WORKERS) $(ARGS)

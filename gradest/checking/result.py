@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from html import escape
 
 
 class Verdict(StrEnum):
@@ -127,6 +128,9 @@ class GradientCheck:
         return "\n".join(lines)
 
     __repr__ = __str__  # what a prompt and a failed assertion show
+    def _repr_html_(self) -> str:
+        """Return the same text for a notebook, which would else show the fields."""
+        return f"<pre>{escape(str(self))}</pre>"
 
 
 def _median(rates: list[float]) -> float:

@@ -6,6 +6,7 @@ record.
 """
 
 import csv
+import io
 import math
 import re
 from collections.abc import Sequence
@@ -110,7 +111,8 @@ def draw_panels(figures: Sequence[Figure], *, title: str) -> Any:
     if not figures:
         raise InvalidInputError("a plot was asked for; no cell ran, so there is nothing to plot")
     canvas = _canvas_class()(figsize=(_PANEL_INCHES[0] * len(figures), _PANEL_INCHES[1]), layout="constrained")
-    panels = canvas.subplots(1, len(figures), sharex=True, sharey=True, squeeze=False)[0]
+    one_measure = len({figure.x.label for figure in figures}) == 1  # seconds and steps have no axis in common
+    panels = canvas.subplots(1, len(figures), sharex=one_measure, sharey=True, squeeze=False)[0]
     for figure, panel in zip(figures, panels, strict=True):
         _draw(figure, panel, size=8)
         panel.set_title(figure.title, loc="left", fontweight="bold")
@@ -144,12 +146,21 @@ def _keys(figures: Sequence[Figure]) -> list[Any]:
 def _canvas_class() -> Any:
     try:
         # not pyplot: it chooses a window system, and keeps every figure open until it is closed
-        from matplotlib.figure import Figure as Canvas
+        from matplotlib.figure import Figure as Bare
     except ImportError as error:
         raise MissingDependencyError(
             "figures as files need the package 'matplotlib', which is not installed; "
             "install it with: pip install 'gradest[report]'"
         ) from error
+
+    class Canvas(Bare):
+        """A figure that shows itself in a notebook, where by default only those of pyplot do."""
+
+        def _repr_png_(self) -> bytes:
+            file = io.BytesIO()
+            self.savefig(file, format="png", dpi=100)
+            return file.getvalue()
+
     return Canvas
 
 
