@@ -128,6 +128,7 @@ class GradientCheck:
         return "\n".join(lines)
 
     __repr__ = __str__  # what a prompt and a failed assertion show
+
     def _repr_html_(self) -> str:
         """Return the same text for a notebook, which would else show the fields."""
         return f"<pre>{escape(str(self))}</pre>"
