@@ -94,14 +94,10 @@ same-code: $(ENV)/.stamp  ## ten pairs of real runs of one code, and planted slo
 check-table: $(ENV)/.stamp  ## false alarms of gradest.check on right gradients, and planted defects that it misses
 	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/check_table.py
 
-<<<<<<< HEAD
-recipes: $(ENVL)/.stamp $(ENVM)/.stamp  ## recipes whose framework needs an environment of its own: PyTorch Lightning, MLX
-=======
 examples: $(ENV)/.stamp  ## every lesson of examples/lessons in full, figures in build/lessons: about ten minutes
 	$(PYTEST) $(ENV)/bin/python examples/run_lessons.py
 
-recipes: $(ENVL)/.stamp  ## the recipe whose framework needs an environment of its own: PyTorch Lightning
->>>>>>> s7-lessons
+recipes: $(ENVL)/.stamp $(ENVM)/.stamp  ## recipes whose framework needs an environment of its own: PyTorch Lightning, MLX
 	$(PYTEST) $(ENVL)/bin/python examples/recipes/lightning_manual.py
 	$(PYTEST) $(ENVM)/bin/python examples/recipes/mlx_backend.py
 	$(PYTEST) $(ENVM)/bin/gradest check backend examples/recipes/mlx_backend.py:MlxBackend
