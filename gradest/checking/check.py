@@ -104,7 +104,7 @@ def _result(
     evaluations: int,
 ) -> GradientCheck:
     return GradientCheck(
-        verdict=_verdict([block.verdict for block, _ in found]),
+        verdict=_verdict(examination, [block for block, _ in found]),
         claimed_by=claimed_by,
         blocks=tuple(block for block, _ in found),
         defects=tuple(sorted((d for _, d in found if d is not None), key=lambda d: -d.relative_size)),
@@ -132,7 +132,10 @@ def _check_products(objective: Objective, order: int, gradient: Tree, seed: int)
         claim = product(objective.start, u)
         nearby = gradients_nearby(landscape, lambda leaves: product(leaves, u), generator)
         noise = entry_noise(objective, claim, nearby)
-        examination = Examination(landscape, claim, noise, reverse=None, generator=generator, forward=False)
+        again = product(objective.start, u)
+        examination = Examination(
+            landscape, claim, noise, again=again, reverse=None, generator=generator, forward=False
+        )
         blocks = [examination.block(number) for number in range(len(objective.layout.names))]
     compared = ["slopes of the loss over a sweep of steps"]
     return _result(examination, blocks, "forward over reverse", compared, (objective.counts - before).vjps)
@@ -169,13 +172,21 @@ def _examination(objective: Objective, given: Tree, seed: int) -> tuple[Examinat
     assert claim is not None
     noise = entry_noise(objective, claim if own is None else own, nearby)
     compared = own if given is not None else None
-    return Examination(landscape, claim, noise, reverse=compared, generator=generator), compared is not None
+    again = reverse(objective.start) if given is None and reverse is not None else None
+    examination = Examination(landscape, claim, noise, again=again, reverse=compared, generator=generator)
+    return examination, compared is not None
 
 
-def _verdict(found: list[Verdict]) -> Verdict:
-    if Verdict.WRONG in found:
+def _verdict(examination: Examination, found: Sequence[BlockCheck]) -> Verdict:
+    verdicts = [block.verdict for block in found]
+    if Verdict.WRONG in verdicts:
         return Verdict.WRONG
-    return Verdict.RIGHT if Verdict.RIGHT in found else Verdict.CANNOT_TELL
+    # What is untold of a block whose gradient is small is small; of one that rules the gradient, it is the answer.
+    ruling = any(
+        block.verdict is Verdict.CANNOT_TELL and not block.kink and block.resolution * share >= 1.0
+        for block, share in zip(found, examination.shares, strict=True)
+    )
+    return Verdict.RIGHT if Verdict.RIGHT in verdicts and not ruling else Verdict.CANNOT_TELL
 
 
 def _bound(

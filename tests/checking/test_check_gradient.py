@@ -311,3 +311,29 @@ def test_what_cannot_be_told_says_what_hides_it_in_a_whole_sentence() -> None:
     kink = BlockCheck("w", Verdict.CANNOT_TELL, 12.0, math.nan, kink=True)
     result = GradientCheck(Verdict.CANNOT_TELL, "reverse mode", (kink,), (), ("values",), 0.0, 1)
     assert "w: cannot tell; a kink of the loss there hides errors below 12 of the block" in str(result)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_a_gradient_that_changes_from_call_to_call_is_wrong(scale: float) -> None:
+    """As of a rule that leaves an adjoint unwritten; its changes are no rounding that would hide errors."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'gradest[torch]'")
+
+    class Product(torch.autograd.Function):  # type: ignore[misc,name-defined]  # PyTorch's class is Any here
+        generate_vmap_rule = True
+
+        @staticmethod
+        def forward(a: Any, b: Any) -> Any:
+            return a * b
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+            ctx.save_for_backward(*inputs)
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            return g * ctx.saved_tensors[1], scale * torch.randn_like(g)
+
+    params = {"a": torch.tensor([0.5, -2.0]).double(), "b": torch.tensor([1.5, 0.75]).double()}
+    found = gradest.check(lambda p: (Product.apply(p["a"], p["b"]) ** 2).sum(), params)
+    assert found.verdict is Verdict.WRONG
+    assert [(defect.block, "from call to call" in defect.cause) for defect in found.defects] == [("b", True)]
