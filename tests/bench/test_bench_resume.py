@@ -164,10 +164,9 @@ def test_a_sweep_that_is_stopped_goes_on_with_the_start_that_it_was_in(
             raise KeyboardInterrupt
         close(self)
 
-    monkeypatch.setattr(WorkerPool, "close", stopped)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(WorkerPool, "close", stopped)
         run_suite(text, tmp_path)
-    monkeypatch.undo()
     begun = latest(read_records(tmp_path))
     assert {(record.outcome, record.begun, record.attempts) for record in begun.values()} == {("interrupted", True, 0)}
     assert {record.reason for record in begun.values()} == {"2 of 3 starts of the workers are done"}
@@ -176,7 +175,7 @@ def test_a_sweep_that_is_stopped_goes_on_with_the_start_that_it_was_in(
     assert sorted(listener.ended) == sorted(begun)
     for record in found.values():
         before = begun[record.key]
-        assert record.timing is not None
+        assert record.timing is not None, record.reason
         assert before.timing is not None
         assert record.outcome == "ok"
         assert record.timing.starts == [2, 2, 2]

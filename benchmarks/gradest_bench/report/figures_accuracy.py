@@ -40,15 +40,7 @@ def step_curves(records: Sequence[Record]) -> Iterator[Figure]:
         lines: list[Series] = []
         best: list[str] = []
         for (name, which), part in grouped(group, lambda r: (r.cell.estimator.name, variant(r))).items():
-            points = sorted_points(
-                Point(
-                    r.cell.estimator.fields["step"],
-                    error(r),
-                    tip(r, f"step {r.cell.estimator.fields['step']:g}"),
-                    *spread_of_seeds(r),
-                )
-                for r in part
-            )
+            points = sorted_points(_at_step(r) for r in part)
             if len(points) < _LEAST_POINTS:
                 continue
             series.append(Series(name, which, points))
@@ -72,6 +64,11 @@ def step_curves(records: Sequence[Record]) -> Iterator[Figure]:
                 series=(*series, *lines),
                 bars_mean=SEEDS_SPREAD,
             )
+
+
+def _at_step(record: Record) -> Point:
+    step = record.cell.estimator.fields["step"]
+    return Point(step, error(record), tip(record, f"step {step:g}"), *spread_of_seeds(record))
 
 
 def _place(record: Record) -> tuple[str, ...]:
