@@ -16,7 +16,7 @@ PIP := -m pip --disable-pip-version-check install --quiet
 PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 SUITE ?= quick
 
-.PHONY: help demo docs test test2 env env2 lint format types wheel bench bars gauntlet check-table coverage recipes system-libraries check clean
+.PHONY: help demo docs test test2 env env2 lint format types wheel bench bars gauntlet check-table coverage fashion-table recipes system-libraries check clean
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -62,6 +62,9 @@ bars: $(ENV)/.stamp  ## speed and memory beside peers, some minutes on a quiet m
 
 check-table: $(ENV)/.stamp  ## false alarms of gradest.check on right gradients, and planted defects that it misses
 	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/check_table.py
+
+fashion-table: $(ENV)/.stamp  ## training on Fashion-MNIST under five estimators, resumable: docs/results/fashion-mnist.json
+	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/fashion_table.py
 
 recipes: $(ENVL)/.stamp  ## the recipe whose framework needs an environment of its own: PyTorch Lightning
 	$(PYTEST) $(ENVL)/bin/python examples/recipes/lightning_manual.py
