@@ -12,7 +12,6 @@ command can be killed and given again. It takes the better part of an hour on on
 import argparse
 import json
 import math
-import os
 import platform
 import time
 from collections.abc import Iterator
@@ -35,7 +34,7 @@ ESTIMATORS = {
     "es-forward, N = 10": gradest.get_estimator("es-forward", num_samples=10, sigma=SIGMA),
     "es-vanilla, N = 100": gradest.get_estimator("es-vanilla", num_samples=100, sigma=SIGMA),
 }
-STEPS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+STEPS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 COMMON_STEP = 0.01
 GRID_EPOCHS, FULL_EPOCHS, SEEDS = 10, 100, (0, 1, 2)
 IMAGES, BATCH = 1000, 100
@@ -128,7 +127,7 @@ def _replace(path: Path, content: bytes) -> None:
     """Write a file whole or not at all: a run may be killed at any moment."""
     beside = path.with_name(f"{path.name}.new")
     beside.write_bytes(content)
-    os.replace(beside, path)
+    beside.replace(path)
 
 
 def _summary(plan: Plan, found: Training) -> dict[str, Any]:
