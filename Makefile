@@ -22,7 +22,7 @@ PIP := -m pip --disable-pip-version-check install --quiet
 PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 SUITE ?= quick
 
-.PHONY: help demo docs test test2 test3 python313 env env2 env3 lint format types dist bench bars gauntlet check-table coverage recipes report-check rates same-code examples docs-check results system-libraries check clean
+.PHONY: help demo docs test test2 test3 python313 env env2 env3 lint format types dist bench bars gauntlet check-table coverage recipes report-check rates same-code examples docs-check results fashion-table system-libraries check clean
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -96,6 +96,9 @@ check-table: $(ENV)/.stamp  ## false alarms of gradest.check on right gradients,
 
 examples: $(ENV)/.stamp  ## every lesson of examples/lessons in full, figures in build/lessons: about ten minutes
 	$(PYTEST) $(ENV)/bin/python examples/run_lessons.py
+
+fashion-table: $(ENV)/.stamp  ## training on Fashion-MNIST under five estimators, resumable: docs/results/fashion-mnist.json
+	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/fashion_table.py
 
 recipes: $(ENVL)/.stamp $(ENVM)/.stamp  ## recipes whose framework needs an environment of its own: PyTorch Lightning, MLX
 	$(PYTEST) $(ENVL)/bin/python examples/recipes/lightning_manual.py
