@@ -23,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
     Of this process alone, by the option and not the environment: processes that tests start measure what compiling
     costs. A folder for each worker of pytest, for JAX writes its files in place and another would read half of one.
     """
-    cache = config.cache
+    cache = getattr(config, "cache", None)  # not there without its plugin
     if cache is None or importlib.util.find_spec("jax") is None:
         return
     import jax
