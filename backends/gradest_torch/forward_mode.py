@@ -65,8 +65,8 @@ def _one_by_one(
     for k in range(int(tangents[0].shape[0])):
         backend.set_random_state(state)
         with forward_ad.dual_level():
-            at = tuple([forward_ad.make_dual(x, v[k]) for x, v in zip(leaves, tangents, strict=True)])
-            value, product = forward_ad.unpack_dual(_judged(function(at, data)))
+            at = tuple([forward_ad.make_dual(x, v[k]) for x, v in zip(leaves, tangents, strict=True)])  # type: ignore[no-untyped-call]
+            value, product = forward_ad.unpack_dual(_judged(function(at, data)))  # type: ignore[no-untyped-call]
             if product is None:
                 raise InvalidInputError(refusals.DETACHED)
             products.append(product)

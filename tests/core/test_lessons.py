@@ -242,35 +242,47 @@ def test_from_random_search_to_gradients(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.skipif(find_spec("sklearn") is None, reason="pip install scikit-learn")
 def test_gradients_without_backpropagation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At a common step ten directions are below reverse mode, each at its best step reverse mode is; errors fall."""
+    """At a common step backpropagation looks worse than evolution strategies; each at its best, it is far ahead."""
     found = run("fashion_evolution", monkeypatch)
-    ends = {key: training.records[-1].loss for key, training in found["small"].items()}
-    common = min(found["STEPS"])
-    assert ends["es-forward, N = 10", common] < ends["reverse", common]
-    best = {name: min(loss for (other, _), loss in ends.items() if other == name) for name, _ in ends}
-    assert best["reverse"] < best["es-low-rank, 30 pairs"] < best["directional difference"]
-    assert abs(found["cosine"]) < 0.1  # of two unrelated vectors of P = 2,368 it is within 4 / sqrt(P)
-    assert 0.9 < abs(found["flat"]).max() / found["noise"] * np.sqrt(found["flat"].size) < 6.0  # normal entries
-    wide, narrow = found["counted"].values()
-    assert wide[-1] < 0.2 < wide[0]
-    assert set(narrow) == {narrow[0]}
+    ends = {at: each.records[-1].loss for at, each in found["small"].items()}
+    best = {name: min(loss for (row, _), loss in ends.items() if row == name) for name, _ in ends}
+    for name in ("es-forward, N = 10", "es-low-rank, 30 pairs"):
+        assert ends[name, 0.3] < 0.9 * ends["reverse", 0.3], name
+        assert best[name] > 3 * best["reverse"], name
+    assert ends["es-vanilla, N = 10", 0.03] > 1e100
+    assert max(step for name, step in ends if name == "directional difference") == 0.1  # 2/tr(H) is 0.28
+    # The length of 2,368 normal numbers is known to 1/sqrt(2 * 2368), and five of those are 0.073; the cosine of such a
+    # direction with any other has a deviation of 1/sqrt(2368), and five are 0.103. A false alarm: probability 1e-6.
+    assert abs(1.0 - np.linalg.norm(found["flat"]) / found["noise"]) < 0.073
+    assert abs(found["cosine"]) < 0.103
+    first, last = found["counted"][0.5][0], found["counted"][0.5][-1]
+    assert last < 0.25 * first
+    assert len(set(found["counted"][1e-9])) == 1  # nothing is smoothed
+    assert any("FlatLossWarning" in each.category.__name__ for each in found["told"])
 
 
-def test_the_table_of_fashion_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The committed runs are within the bands of PyTorch's own training of this network and of earlier seeds."""
+def test_the_kept_table_of_fashion_mnist_is_within_its_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bands of training under SGD at 0.01, known from other runs; errors that are as predicted."""
     monkeypatch.chdir(LESSONS)
     found = run("fashion_mnist", monkeypatch)
-
-    def ends(row: str, step: float, field: str) -> list[float]:
-        return [r["curve"][-1][field] for r in found["full"] if (r["row"], r["step"]) == (row, step)]
-
-    assert all(1.284 < loss < 1.312 for loss in ends("reverse", 0.01, "loss"))
-    assert all(0.600 < share < 0.645 for share in ends("reverse", 0.01, "test_accuracy"))
-    assert all(1.10 < loss < 1.20 for loss in ends("es-low-rank, 100 pairs", 0.01, "loss"))
-    assert all(0.655 < share < 0.695 for share in ends("es-low-rank, 100 pairs", 0.01, "test_accuracy"))
-    assert all(r["diverged"] for r in found["full"] if r["row"] == "es-vanilla, N = 100")
-    rows = ("reverse", "es-low-rank, 100 pairs", "es-forward, N = 10", "directional difference")
-    means = [np.mean(ends(row, found["best"][row], "loss")) for row in rows]
-    assert means == sorted(means)  # each at its own best step: the more noise, the higher
-    for row, limit in found["kept"]["limits"].items():
-        assert found["best"][row] is None or limit is None or found["best"][row] <= limit["limit"]
+    table, kept = found["table"], found["kept"]
+    assert {run["seed"] for run in found["full"]} == {0, 1, 2}
+    assert len(found["full"]) == 3 * len(table)
+    common = {name: values for (name, step), values in table.items() if step == kept["common_step"]}
+    best = {name: table[name, step] for name, step in kept["best_steps"].items() if step is not None}
+    assert set(common) == set(kept["estimators"])
+    assert 1.284 < common["reverse"]["loss"][0] < 1.312
+    assert 0.600 < common["reverse"]["test_accuracy"][0] < 0.645
+    for name in ("es-low-rank, 100 pairs", "es-forward, N = 10"):  # the trap, and the way out of it
+        assert common[name]["loss"][0] < common["reverse"]["loss"][0] - 0.1
+        assert best[name]["test_accuracy"][0] < best["reverse"]["test_accuracy"][0] - 0.02
+    assert kept["best_steps"]["es-vanilla, N = 100"] is None
+    for run_ in found["full"]:
+        assert run_["diverged"] == (run_["row"] == "es-vanilla, N = 100")
+        if (
+            run_["predicted_mse"] is not None
+        ):  # four replicates of relative deviation sqrt(2/N) or so: a factor, no more
+            assert 0.3 < run_["relative_mse"] / run_["predicted_mse"] < 3.0
+    limits = {name: limit and limit["limit"] for name, limit in kept["limits"].items()}
+    assert limits["reverse"] is None
+    assert limits["es-forward, N = 10"] == pytest.approx(10 * limits["directional difference"], rel=1e-3)
