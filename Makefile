@@ -5,18 +5,23 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The first that runs: a shim of a version manager is on the path of versions that are not active, too.
+PYTHON313 ?= $(shell for python in python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13.*/bin/python; do \
+    "$$python" -c 'import sys; print(sys.executable)' 2> /dev/null && break; done)
 WORKERS ?= 2
 ENV := .venv
 ENV2 := .venv-numpy2
+ENV3 := .venv-py313
 ENVL := .venv-lightning
 SOURCES := setup.cfg setup.py pyproject.toml
+comma := ,
 EXTRAS := jax,torch,report,data,dask,peers,dev
 PIP := -m pip --disable-pip-version-check install --quiet
 # Two workers on few cores: a BLAS that starts a thread per core in each of them would only wait.
 PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 SUITE ?= quick
 
-.PHONY: help demo docs test test2 env env2 lint format types wheel bench bars gauntlet check-table coverage fashion-table recipes system-libraries check clean
+.PHONY: help demo docs test test2 test3 python313 env env2 env3 lint format types dist bench bars gauntlet check-table coverage fashion-table recipes system-libraries check clean
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -33,8 +38,15 @@ test: $(ENV)/.stamp  ## the tests, with NumPy 1, JAX, PyTorch and MXNet
 test2: $(ENV2)/.stamp  ## the tests, with NumPy 2, the newest JAX, PyTorch and no MXNet
 	$(PYTEST) GRADEST_REQUIRED_BACKENDS=numpy,jax,torch $(ENV2)/bin/python -m pytest -n $(WORKERS) $(ARGS)
 
+test3: $(ENV3)/.stamp  ## the tests, with Python 3.13, the newest NumPy and JAX, no PyTorch and no MXNet
+	$(PYTEST) GRADEST_REQUIRED_BACKENDS=numpy,jax $(ENV3)/bin/python -m pytest -n $(WORKERS) $(ARGS)
+
+python313:
+	@echo $(PYTHON313)
+
 env: $(ENV)/.stamp  ## the environment that holds all four frameworks
 env2: $(ENV2)/.stamp  ## the environment of NumPy 2
+env3: $(ENV3)/.stamp  ## the environment of Python 3.13
 
 lint: $(ENV)/.stamp  ## format and rules
 	$(ENV)/bin/ruff format --check .
@@ -47,10 +59,11 @@ format: $(ENV)/.stamp  ## write the format and the safe fixes
 types: $(ENV)/.stamp  ## mypy, strict, over the packages and their tests
 	$(ENV)/bin/mypy
 
-wheel: $(ENV)/.stamp  ## dist/*.whl
+dist: $(ENV)/.release  ## dist/: the source distribution, the wheel made from it, and whether their description renders
 	rm -rf build dist
-	$(ENV)/bin/python -m pip --disable-pip-version-check wheel --quiet --no-deps --wheel-dir dist .
-	rm -rf build
+	$(ENV)/bin/python -m build --no-isolation . > build.log 2>&1 || { cat build.log; exit 1; }
+	rm -rf build build.log
+	$(ENV)/bin/python -m twine check --strict dist/*
 
 bench: $(ENV)/.stamp  ## run a suite: make bench SUITE=name
 	$(ENV)/bin/gradest bench run $(SUITE)
@@ -101,9 +114,19 @@ $(ENV)/.docs: $(ENV)/.stamp
 	$(ENV)/bin/python $(PIP) --constraint constraints/py311-all.txt --editable '.[docs]'
 	touch $@
 
+$(ENV)/.release: $(ENV)/.stamp
+	$(ENV)/bin/python $(PIP) --constraint constraints/py311-all.txt --editable '.[release]'
+	touch $@
+
 $(ENV2)/.stamp: constraints/py311-numpy2.txt $(SOURCES)
 	test -x $(ENV2)/bin/python || $(PYTHON) -m venv $(ENV2)
 	$(ENV2)/bin/python $(PIP) --constraint $< --editable '.[$(EXTRAS)]'
+	touch $@
+
+$(ENV3)/.stamp: constraints/py313.txt $(SOURCES)
+	test -n "$(PYTHON313)" || { echo "make: no Python 3.13 found; name one: make PYTHON313=/its/python" >&2; exit 1; }
+	test -x $(ENV3)/bin/python || $(PYTHON313) -m venv $(ENV3)
+	$(ENV3)/bin/python $(PIP) --constraint $< --editable '.[$(subst torch$(comma),,$(EXTRAS))]'
 	touch $@
 
 $(ENVL)/.stamp: $(SOURCES)

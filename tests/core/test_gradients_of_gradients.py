@@ -1,6 +1,7 @@
 """A gradient inside a function that is differentiated: right, or refused; never detached without a word."""
 
 import contextlib
+import importlib.util
 import itertools
 from typing import Any
 
@@ -13,6 +14,11 @@ from gradest import GradestError, UnsupportedError
 METHODS = ("reverse", "forward", "fd-central", "es")
 START = np.array([1.0, -2.0])
 EXACT = 36 * START**3  # of |grad sum x^3|^2 = sum 9 x^4
+
+
+needs_torch = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="PyTorch is not installed: pip install 'gradest[torch]'"
+)
 
 
 def cubes(x: Any) -> Any:
@@ -66,6 +72,7 @@ def test_on_jax_reverse_mode_is_differentiated_again() -> None:
         np.testing.assert_allclose(found, EXACT, rtol=1e-5)
 
 
+@needs_torch
 @pytest.mark.parametrize("inner", METHODS)
 @pytest.mark.parametrize("outer", ["reverse", "forward", "forward-gradient"])
 def test_on_torch_a_detached_gradient_is_no_constant_without_a_word(inner: str, outer: str) -> None:
@@ -109,6 +116,7 @@ def test_on_torch_what_is_detached_by_hand_or_not_differentiated_is_a_constant()
         torch.func.grad(lambda p: inner(p).sum())(start("torch"))
 
 
+@needs_torch
 def test_on_torch_forward_mode_inside_forward_mode_does_not_wait_for_itself() -> None:
     inner, constant = gradest.grad(cubes, method="forward"), start("torch")
     for loss in (lambda p: (p * inner(p)).sum(), lambda p: (p * inner(constant)).sum()):

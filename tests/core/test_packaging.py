@@ -4,16 +4,19 @@ These tests need a checkout.
 """
 
 import configparser
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+import gradest
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOTS = {"gradest": ROOT, "gradest_bench": ROOT / "benchmarks", "gradest_pytest": ROOT / "benchmarks"} | {
@@ -28,11 +31,11 @@ def configuration() -> configparser.ConfigParser:
     return parser
 
 
-def requirements(*, without: str = "") -> Iterator[Requirement]:
-    """Yield what gradest and its extras require, less one extra."""
+def requirements(*, without: Collection[str] = ()) -> Iterator[Requirement]:
+    """Yield what gradest and its extras require, less some extras."""
     options = configuration()
     listed = [options["options"]["install_requires"]]
-    listed += [text for extra, text in options["options.extras_require"].items() if extra not in (without, "all")]
+    listed += [text for extra, text in options["options.extras_require"].items() if extra not in (*without, "all")]
     for text in listed:
         for line in text.strip().splitlines():
             yield Requirement(line)
@@ -93,9 +96,11 @@ def test_constraints_are_names_and_public_versions(constraints: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("constraints", "without"), [("py311-all", ""), ("py311-numpy2", "mxnet")], ids=["all", "numpy2"]
+    ("constraints", "without"),
+    [("py311-all", ()), ("py311-numpy2", ("mxnet",)), ("py313", ("mxnet", "torch", "docs", "release"))],
+    ids=["all", "numpy2", "python 3.13"],
 )
-def test_constraints_pin_every_requirement_within_its_range(constraints: str, without: str) -> None:
+def test_constraints_pin_every_requirement_within_its_range(constraints: str, without: tuple[str, ...]) -> None:
     pinned = pins(ROOT / "constraints" / f"{constraints}.txt")
     for requirement in requirements(without=without):
         name = canonicalize_name(requirement.name)
@@ -108,6 +113,20 @@ def test_numpy2_constraints_are_about_another_world() -> None:
     assert first["numpy"].startswith("1.")
     assert second["numpy"].startswith("2.")
     assert "mxnet" not in second
+
+
+def test_classifiers_name_the_versions_of_python_that_have_an_environment() -> None:
+    lines = configuration()["metadata"]["classifiers"].split("\n")
+    stated = {line.rpartition(" ")[2] for line in lines if line.startswith("Programming Language :: Python :: 3.")}
+    assert stated == {f"3.{path.stem[len('py3') :].partition('-')[0]}" for path in CONSTRAINTS}
+
+
+def test_what_cites_and_what_is_checked_before_a_commit_name_the_versions_that_are_tested() -> None:
+    cited = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    assert cited is not None
+    assert cited[1] == gradest.__version__
+    hooks = set(re.findall(r"ruff==([\d.]+)", (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")))
+    assert hooks == {pins(ROOT / "constraints/py311-all.txt")["ruff"]}
 
 
 def test_mxnet_is_required_only_where_its_wheel_exists() -> None:
