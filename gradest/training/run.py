@@ -116,7 +116,8 @@ class Step:
     def _first_broken(self, leaves: Leaves) -> str:
         ops, numpy = self.objective.ops, self.objective.backend.numpy
         # x - x is 0 of a number and NaN of what is none: one number a leaf crosses, where all of them would.
-        sums = [ops.sum(leaf - leaf) for leaf in leaves]
+        with np.errstate(invalid="ignore"):  # NumPy's warning of inf - inf says less than what is returned here
+            sums = [ops.sum(leaf - leaf) for leaf in leaves]
         names = zip(self.objective.layout.names, sums, strict=True)
         return next((name for name, total in names if float(np.asarray(numpy(total))) != 0.0), "")
 
