@@ -13,15 +13,16 @@ ENV := .venv
 ENV2 := .venv-numpy2
 ENV3 := .venv-py313
 ENVL := .venv-lightning
+ENVM := .venv-mlx
 SOURCES := setup.cfg setup.py pyproject.toml
 comma := ,
-EXTRAS := jax,torch,report,data,dask,peers,dev
+EXTRAS := jax,torch,report,data,dask,peers,examples,dev
 PIP := -m pip --disable-pip-version-check install --quiet
 # Two workers on few cores: a BLAS that starts a thread per core in each of them would only wait.
 PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 SUITE ?= quick
 
-.PHONY: help demo docs test test2 test3 python313 env env2 env3 lint format types dist bench bars gauntlet check-table coverage fashion-table recipes system-libraries check clean
+.PHONY: help demo docs test test2 test3 python313 env env2 env3 lint format types dist bench bars gauntlet check-table coverage recipes report-check rates same-code examples docs-check results fashion-table system-libraries check clean
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -30,7 +31,18 @@ demo: $(ENV)/.stamp  ## compare a few estimators on every installed backend, in 
 	$(ENV)/bin/gradest compare --demo
 
 docs: $(ENV)/.docs  ## the documentation, every cell of it run: build/docs/index.html
+	rm -rf build/docs  # Sphinx leaves pages there that are none any more
 	$(PYTEST) $(ENV)/bin/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/docs
+
+docs-check: $(ENV)/.docs  ## what `make docs` built, link by link, and page by page in headless Chromium, which it needs
+	$(ENV)/bin/python docs/check_site.py build/docs $(ARGS)
+
+results: $(ENV)/.stamp  ## the figures that the documentation and README.md show, some minutes on a quiet machine
+	rm -rf build/choose
+	$(PYTEST) $(ENV)/bin/gradest bench run docs/results/choose.toml --out build/choose
+	$(ENV)/bin/gradest bench export json docs/results/choose.json --run build/choose
+	$(PYTEST) $(ENV)/bin/gradest compare --demo --json --plot docs/demo.png > docs/results/demo.json
+	$(ENV)/bin/python docs/results/write_readme.py
 
 test: $(ENV)/.stamp  ## the tests, with NumPy 1, JAX, PyTorch and MXNet
 	$(PYTEST) GRADEST_REQUIRED_BACKENDS=numpy,jax,torch,mxnet $(ENV)/bin/python -m pytest -n $(WORKERS) $(ARGS)
@@ -68,25 +80,39 @@ dist: $(ENV)/.release  ## dist/: the source distribution, the wheel made from it
 bench: $(ENV)/.stamp  ## run a suite: make bench SUITE=name
 	$(ENV)/bin/gradest bench run $(SUITE)
 
-BARS := reverse_overhead own_code new_batch numpy_functions reverse_overhead_mxnet analytic_numpy forward_mode finite_differences evolution own_models growth import_time null_estimator busy_neighbour
+BARS := reverse_overhead own_code new_batch numpy_functions reverse_overhead_mxnet analytic_numpy forward_mode finite_differences preparation evolution own_models growth import_time null_estimator busy_neighbour
 
 bars: $(ENV)/.stamp  ## speed and memory beside peers, some minutes on a quiet machine: make bars BARS=evolution
 	for script in $(BARS); do $(ENV)/bin/python benchmarks/scripts/$$script.py; done
 
+rates: $(ENV)/.stamp  ## false alarms and power of `gradest bench compare` and of the verdicts, simulated, some minutes
+	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/rates.py
+
+same-code: $(ENV)/.stamp  ## ten pairs of real runs of one code, and planted slowdowns, compared, about 20 minutes
+	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/same_code.py
+
 check-table: $(ENV)/.stamp  ## false alarms of gradest.check on right gradients, and planted defects that it misses
 	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/check_table.py
+
+examples: $(ENV)/.stamp  ## every lesson of examples/lessons in full, figures in build/lessons: about ten minutes
+	$(PYTEST) $(ENV)/bin/python examples/run_lessons.py
 
 fashion-table: $(ENV)/.stamp  ## training on Fashion-MNIST under five estimators, resumable: docs/results/fashion-mnist.json
 	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/fashion_table.py
 
-recipes: $(ENVL)/.stamp  ## the recipe whose framework needs an environment of its own: PyTorch Lightning
+recipes: $(ENVL)/.stamp $(ENVM)/.stamp  ## recipes whose framework needs an environment of its own: PyTorch Lightning, MLX
 	$(PYTEST) $(ENVL)/bin/python examples/recipes/lightning_manual.py
+	$(PYTEST) $(ENVM)/bin/python examples/recipes/mlx_backend.py
+	$(PYTEST) $(ENVM)/bin/gradest check backend examples/recipes/mlx_backend.py:MlxBackend
 
 gauntlet: $(ENV)/.stamp  ## every estimator on every loss of the gauntlet, about ten minutes: docs/gauntlet.md
 	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/gauntlet_table.py --workers $(WORKERS)
 
 coverage: $(ENV)/.stamp  ## how often the errors that differences state hold
 	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/difference_coverage.py
+
+report-check: $(ENV)/.stamp  ## the pages of the harness, opened and used in Chromium; 10,000 cells timed
+	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/report_check.py
 
 check:  ## everything that is checked before a merge
 	.ci/run
@@ -132,4 +158,9 @@ $(ENV3)/.stamp: constraints/py313.txt $(SOURCES)
 $(ENVL)/.stamp: $(SOURCES)
 	test -x $(ENVL)/bin/python || $(PYTHON) -m venv $(ENVL)
 	$(ENVL)/bin/python $(PIP) --editable . torch==2.13.0 lightning
+	touch $@
+
+$(ENVM)/.stamp: $(SOURCES)
+	test -x $(ENVM)/bin/python || $(PYTHON) -m venv $(ENVM)
+	$(ENVM)/bin/python $(PIP) --editable . 'mlx[cpu]'
 	touch $@

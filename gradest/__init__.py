@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from gradest import bench, datasets, directions, estimators, problems, testing, theory, training
     from gradest.assignment import assign
     from gradest.checking.check import check
+    from gradest.curvature.hutchinson import hessian_trace
     from gradest.curvature.products import hvp
     from gradest.directional import DirectionalDerivative, directional_derivative
     from gradest.graph_of import graph
@@ -81,6 +82,7 @@ EXPORTS = {
     "directions": "gradest.directions",
     "estimators": "gradest.estimators",
     "graph": "gradest.graph_of:graph",
+    "hessian_trace": "gradest.curvature.hutchinson:hessian_trace",
     "hvp": "gradest.curvature.products:hvp",
     "hyperparameters": "gradest.hyperparameter:hyperparameters",
     "noise_scale": "gradest.measurement.noise_scale:noise_scale",
@@ -156,6 +158,7 @@ __all__ = [
     "get_problem",
     "grad",
     "graph",
+    "hessian_trace",
     "hvp",
     "hyperparameters",
     "names",

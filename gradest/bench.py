@@ -5,8 +5,11 @@ The harness lies above the core, which imports nothing of it: it is looked up wh
 
 import importlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
+
+from gradest.errors import MissingDependencyError
 
 
 def load(folder: str | os.PathLike[str]) -> Any:
@@ -33,12 +36,46 @@ def frame(rows: Sequence[Mapping[str, Any]]) -> Any:
     return importlib.import_module("gradest_bench").frame(rows)
 
 
-def draw_training(runs: Mapping[str, Sequence[Mapping[str, Any]]], path: str | os.PathLike[str]) -> None:
-    """Write the curves of runs of training, each the rows of its log, to a file whose ending says the format.
+def draw_training(runs: Mapping[str, Sequence[Mapping[str, Any]]], path: str | os.PathLike[str] | None = None) -> Any:
+    """Return a Matplotlib figure of runs of training, each the rows of its log; write it where a path is given.
 
     Raises
     ------
     MissingDependencyError
         Matplotlib is not installed.
     """
-    importlib.import_module("gradest_bench").draw_training(runs, path)
+    return importlib.import_module("gradest_bench").draw_training(runs, path)
+
+
+def progress_bar() -> AbstractContextManager[Callable[[str, int, int], None]]:
+    """Return a progress bar to be used in a `with` statement, for `progress=` of `gradest.compare`.
+
+    In a notebook it is a bar below the cell, in a terminal one in its last line; elsewhere it is a few lines, one for
+    each twentieth of the work. It goes to the error stream, or leaves no trace.
+
+    Raises
+    ------
+    MissingDependencyError
+        A package of the harness is not installed.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> with gradest.bench.progress_bar() as progress:
+    ...     found = gradest.compare(
+    ...         gradest.get_problem("quadratic"), estimators=["reverse"], backends=["numpy"], progress=progress,
+    ...         budget_seconds=0.01,
+    ...     )
+    >>> len(found)
+    2
+    """
+    try:
+        found: AbstractContextManager[Callable[[str, int, int], None]] = importlib.import_module(
+            "gradest_bench"
+        ).progress_bar()
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"a progress bar needs the packages of the harness, of which {error.name!r} is not installed; "
+            f"install it with: pip install {error.name}"
+        ) from error
+    return found

@@ -57,7 +57,8 @@ class Case:
         Raises
         ------
         InvalidInputError
-            It cannot be imported, has no such name, the name is of something else, or its function raises.
+            It cannot be imported, has no such name, the name is of something else, its function raises, or its loss
+            does not take its arguments.
         """
         return cls.of(find_object(location), location)
 
@@ -74,7 +75,23 @@ class Case:
                 f"{location!r} was asked for as a case: a gradest.Case, a tuple (f, params, *args), or a function "
                 f"without arguments that returns one; found {type(found).__name__}"
             )
+        found._require_callable(location)
         return found
+
+    def _require_callable(self, location: str) -> None:
+        """Refuse arguments that the loss does not take: Python's own error would come from deep inside."""
+        try:
+            signature = inspect.signature(self.f)
+        except ValueError:  # a builtin that does not say what it takes
+            return
+        try:
+            signature.bind(self.params, *self.args, **self.kwargs)
+        except TypeError as error:
+            given = " and ".join(["params", *([f"{len(self.args)} further"] if self.args else []), *self.kwargs])
+            raise InvalidInputError(
+                f"{location!r} was asked for as a case: its loss takes {signature} and is given {given}: {error}; give "
+                "all of its arguments with it, as gradest.Case(loss, params, (x, y))"
+            ) from error
 
 
 def _made(make: Callable[..., object], location: str) -> object:

@@ -14,7 +14,7 @@ from gradest.binding import BINDING, Bindable
 from gradest.calls import Calls, bind_options, traced_call
 from gradest.data_kernels import DataKernels
 from gradest.directions.keys import Rng
-from gradest.errors import UnsupportedError
+from gradest.errors import InvalidTypeError, UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
 from gradest.fields import TypedFields
 from gradest.layout import Layout
@@ -255,6 +255,11 @@ class Prepared:
         self.estimator = estimator
         self._executor = executor
         self.objective = objective
+        if not hasattr(kernel, "call"):  # a method that is being written returns None
+            raise InvalidTypeError(
+                f"a PreparedKernel was asked for of {type(estimator).__name__}.prepare_kernel; found "
+                f"{type(kernel).__name__}; end it by: return PreparedKernel(kernel, 'how it computes')"
+            )
         self.path = kernel.path
         self.cost = estimator.cost(objective.layout)
         self._kernel = objective.scoped(kernel.call)

@@ -93,8 +93,10 @@ class Form:
             return dict(zip(self._keys, leaves, strict=True))
         return self._structure.rebuild(leaves)
 
-    def leaves_of(self, params: Tree) -> Leaves:
+    def leaves_of(self, params: Tree, *, direction: bool = False) -> Leaves:
         """Return the leaves of `params`, refusing names, shapes, dtypes or a device other than those bound.
+
+        With `direction` they are said to be those of a direction in the space of the parameters, not of parameters.
 
         Raises
         ------
@@ -116,7 +118,7 @@ class Form:
             leaves = tuple(self._crossed(leaf, dtype) for leaf, dtype in zip(leaves, self.dtypes, strict=True))
             if self._fits(leaves):
                 return leaves
-        raise PreparationMismatchError(self._mismatch(leaves, paths))
+        raise PreparationMismatchError(self._mismatch(leaves, paths, direction=direction))
 
     def _crossed(self, leaf: Leaf, dtype: str) -> Leaf:
         if not (type(leaf) is float or (self._returns_numpy and isinstance(leaf, np.ndarray | np.generic))):
@@ -136,16 +138,20 @@ class Form:
         """Return the device of a leaf; one that a transformation is tracing is nowhere yet, and right anywhere."""
         return self.device if self._backend.is_abstract(leaf) else self._backend.device(leaf)
 
-    def _mismatch(self, leaves: Leaves, paths: tuple[str, ...]) -> str:
+    def _mismatch(self, leaves: Leaves, paths: tuple[str, ...], *, direction: bool) -> str:
         found = {path: self._described(leaf) for path, leaf in zip(paths, leaves, strict=True)}
         places = (self.device,) * len(self.dtypes)
         asked = dict(zip(self.layout.names, zip(self.dtypes, self.layout.shapes, places, strict=True), strict=True))
+        prepared, heading = "prepared for", "parameters differ from those prepared for; prepare again for these:"
+        if direction:  # nothing was prepared by whoever passed it
+            prepared = "the parameters have"
+            heading = "a direction of the parameters' names, shapes and dtypes was asked for; this one differs:"
         lines = [
-            f"  {'ok' if found.get(name) == asked.get(name) else 'NO'} {name}: prepared for {asked.get(name)}, "
+            f"  {'ok' if found.get(name) == asked.get(name) else 'NO'} {name}: {prepared} {asked.get(name)}, "
             f"found {found.get(name)}"
             for name in dict.fromkeys((*asked, *found))
         ]
-        return "\n".join(("parameters differ from those prepared for; prepare again for these:", *lines))
+        return "\n".join((heading, *lines))
 
     def _described(self, leaf: Leaf) -> tuple[object, ...]:
         if self._backend.owns(leaf):

@@ -6,9 +6,7 @@ use; a plug-in that fails to import is reported by `broken_plugins` and disturbs
 """
 
 import difflib
-import hashlib
 import importlib
-import importlib.util
 import inspect
 import sys
 from collections.abc import Mapping
@@ -18,7 +16,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from gradest.errors import InvalidInputError, InvalidTypeError, MissingDependencyError, UnknownNameError, unknown_name
+from gradest.errors import (
+    GradestError,
+    InvalidInputError,
+    InvalidTypeError,
+    MissingDependencyError,
+    UnknownNameError,
+    unknown_name,
+)
+from gradest.importing import import_file, users_line
 
 
 @dataclass(frozen=True)
@@ -179,10 +185,11 @@ def find_class(group: str, name: str, kind: type[Any]) -> tuple[type[Any], dict[
         )
     place, colon, attribute = name.rpartition(":")
     if not colon and name.endswith(".py"):
-        there = [f"{name}:{each}" for each in _classes(import_plugin(name), kind)]
+        module = import_plugin(name)
+        there, own = [f"{name}:{each}" for each in _classes(module, kind)], _own_names(module)
         raise InvalidInputError(
             f"{what} {name!r} was asked for: a file, and no class in it; write "
-            + (" or ".join(map(repr, there)) or f"'{name}:Class' (it defines no {kind.__name__} yet)")
+            + (" or ".join(map(repr, there)) or f"'{name}:NAME' (it has {', '.join(own[:10]) or 'nothing'})")
         )
     if not colon:
         return load_class(group, name), dict(locate(group, name).arguments)
@@ -231,13 +238,21 @@ def find_object(location: str) -> Any:
     """
     place, colon, attribute = location.rpartition(":")
     if not colon:
-        raise InvalidInputError(f"a place 'module:name' or 'path/file.py:name' was asked for; found {location!r}")
+        there = _own_names(import_plugin(location)) if Path(location).is_file() else []
+        told = f"; it has: {', '.join(there[:10])}" if there else ""
+        raise InvalidInputError(f"a place 'module:name' or 'path/file.py:name' was asked for; found {location!r}{told}")
     module = import_plugin(place)
     if not hasattr(module, attribute):
-        there = [name for name in vars(module) if not name.startswith("_")]
-        near = difflib.get_close_matches(attribute, there) or there[:10]
-        raise InvalidInputError(f"{place} has no {attribute!r}; it has: {', '.join(near) or 'nothing'}")
+        there = _own_names(module)
+        near = [*difflib.get_close_matches(attribute, there), *there]
+        told = ", ".join(dict.fromkeys(near[:10])) or "nothing"
+        raise InvalidInputError(f"{place} has no {attribute!r}; it has: {told}")
     return getattr(module, attribute)
+
+
+def _own_names(module: ModuleType) -> list[str]:
+    """Return the names that a module may offer: neither private ones nor the modules that it imports."""
+    return [name for name, value in vars(module).items() if name[:1] != "_" and not inspect.ismodule(value)]
 
 
 def construct(group: str, name: str, fields: Mapping[str, Any], kind: type[Any]) -> Any:
@@ -288,58 +303,39 @@ def import_plugin(plugin: str) -> ModuleType:
     ------
     InvalidInputError
         It cannot be imported.
+    MissingDependencyError
+        It imports a package that is not installed.
     """
+    if plugin.endswith(".py") and not Path(plugin).is_file():
+        raise InvalidInputError(
+            f"{plugin!r} was asked for and fails to load: there is no Python file of this name, seen from "
+            f"{Path.cwd()}; give the path of one"
+        )
     try:
-        return _import_file(Path(plugin)) if plugin.endswith(".py") else importlib.import_module(plugin)
+        return import_file(Path(plugin)) if plugin.endswith(".py") else importlib.import_module(plugin)
     except KeyboardInterrupt:  # the user's, as far as can be told in this process
         raise
     except BaseException as error:  # a plug-in may raise anything at import; a script ends in sys.exit(main())
-        raise InvalidInputError(
-            f"{plugin!r} was asked for and fails to load: {type(error).__name__}: {error}; give the name of a module "
-            "that can be imported, or the path of a Python file"
-        ) from error
+        raise _load_error(plugin, error) from error
 
 
-def _import_file(path: Path) -> ModuleType:
-    """Import a file once, under its own name where that is free.
-
-    Pickle, in a worker too, looks the module of a class up by name.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no Python file {path}")
-    name = path.stem
-    known = sys.modules.get(name)
-    if not _is_free(name, path):  # `torch.py` may not stand for the framework, or be it; nor take its place beforehand
-        name = f"{name}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
-        known = sys.modules.get(name)
-    if known is not None:
-        return known
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None  # a file that ends in .py has one
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]  # half a module must not be taken for the whole one at the next try
-        raise
-    return module
-
-
-def _is_free(name: str, path: Path) -> bool:
-    """Whether no other module than a file's own is, or can be, imported by a name."""
-    known = sys.modules.get(name)
-    if known is not None:
-        return _is_file_of(getattr(known, "__file__", None), path)
-    if "." in name:  # it would be looked for in a package, which is imported for that
-        return False
-    found = importlib.util.find_spec(name)
-    # a folder of that name has no origin: it is a package only as long as nothing better is found
-    return found is None or found.origin is None or _is_file_of(found.origin, path)
-
-
-def _is_file_of(origin: str | None, path: Path) -> bool:
-    return origin is not None and Path(origin).resolve() == path.resolve()
+def _load_error(plugin: str, error: BaseException) -> GradestError:
+    """Return the error for a plug-in that cannot be imported, with what can be done about this cause of it."""
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if missing is not None and not f"{plugin}.".startswith(f"{missing}."):  # its file is there, and imports another
+        extra = {entry.package: entry.extra for entry in BACKENDS.values()}.get(missing.partition(".")[0])
+        how = f"pip install 'gradest[{extra}]'" if extra else "install the package that has it"
+        return MissingDependencyError(f"{plugin!r} imports {missing!r}, which is not installed; {how}")
+    where = users_line(error)
+    if missing is not None and Path(f"{plugin}.py").is_file():
+        advice = f"did you mean the file '{plugin}.py'?"
+    elif missing is not None:
+        advice = "give the name of a module that can be imported, or the path of a Python file"
+    elif isinstance(error, SyntaxError):
+        advice = "mend that line"
+    else:
+        advice = f"mend it at {where}" if where else "mend it"
+    return InvalidInputError(f"{plugin!r} was asked for and fails to load: {type(error).__name__}: {error}; {advice}")
 
 
 def entry_points(*, group: str) -> Any:

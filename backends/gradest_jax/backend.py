@@ -60,7 +60,7 @@ class JaxBackend(Backend):
     """Computes in XLA on the CPU or an accelerator; every prepared function is jitted, with the data as arguments."""
 
     name = "jax"
-    dtypes = ("float32", "float64")
+    dtypes = ("float32", "float64", "float16", "bfloat16")
     kernels = ("portable", "native")
     native = frozenset({"compile", "vmap", "value_and_gradient", "value_and_jvps", "complex", "draw"})
 

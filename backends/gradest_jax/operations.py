@@ -88,7 +88,8 @@ class JaxOperations(Operations):
         return jnp.max(x, axis=axis, keepdims=keepdims)
 
     def constant(self, values: NDArray[Any], *, like: Array) -> Array:
-        return jnp.asarray(np.array(values), dtype=like.dtype)  # a copy: jnp.asarray may share aligned memory
+        # A copy, as jnp.asarray may share aligned memory; converted here, as JAX compiles that anew for each shape.
+        return jnp.asarray(np.array(values, dtype=like.dtype))
 
     unpacks_signs = True
 

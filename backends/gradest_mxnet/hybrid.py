@@ -10,6 +10,7 @@ from typing import Any
 
 from gradest.backend import Function, Leaves
 from gradest.errors import InvalidInputError, UnsupportedError
+from gradest.evaluation.draws import start_of_evaluation
 from gradest.operations import Data
 from gradest_mxnet.framework import Array, mx
 from gradest_mxnet.modes import BackwardMode, Evaluate, watched
@@ -184,7 +185,11 @@ class _Backward:
         training = self.mode.known(outer, inner)
         if training is None:
             # Recorded anew afterwards: a block of static memory has used that of this graph for the trials.
+            start = start_of_evaluation()
             self.mode.find_out(outer, inner, evaluate, inputs)
+            if start is not None:  # the trials have drawn, and all evaluations of an estimate draw the same numbers
+                mx.nd.waitall()
+                mx.random.seed(start)
             return self._record(evaluate, inputs, buffers)
         return value, getattr(value, "head", value), training
 

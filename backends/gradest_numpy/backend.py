@@ -29,7 +29,7 @@ class NumpyBackend(Backend):
     """Computes on the CPU in NumPy; its native kernels are in place and save passes over memory."""
 
     name = "numpy"
-    dtypes = ("float32", "float64", "longdouble")
+    dtypes = ("float32", "float64", "longdouble", "float16")
     kernels = ("portable", "native")
     native = frozenset({"value_and_gradient", "value_and_jvps", "complex"})
     interprets = True

@@ -1,66 +1,31 @@
 """PyTorch as a backend: eager tensors, `torch.autograd.grad`, `torch.func`; no global setting is touched."""
 
 import copy
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from threading import RLock, local
+from contextlib import AbstractContextManager
+from threading import local
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gradest.backend import Backend, Function, Leaves
 from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.operations import Data, Operations
 from gradest.places import ParameterPlace
 from gradest.tree import Leaf, Tree
-from gradest_torch import module, random_numbers
+from gradest_torch import forward_mode, module, random_numbers, refusals
 from gradest_torch.graph import graph
 from gradest_torch.operations import NativeTorchOperations, TorchOperations
-
-_WRITES = (
-    "a loss that leaves its inputs as they are was asked for; this one writes into its parameters or arguments; work "
-    "on a copy, such as `p = p.clone()`, and not in place"
-)
-_WHOLE = (
-    "the loss returns whole numbers, which have no derivative; return the number before it is rounded, or use an "
-    "estimator that smooths: 'es' or 'spsa' with a sigma that crosses several jumps"
-)
-_INSTEAD = "or use an estimator that evaluates the loss as it is: 'fd-central', 'es', 'spsa'"
-_TOLD: dict[str, tuple[type[GradestError], str]] = {
-    "Can't call numpy() on Tensor that requires grad": (
-        UnsupportedError,
-        f"PyTorch cannot differentiate what NumPy computes; keep to PyTorch operations, {_INSTEAD}",
-    ),
-    "a leaf Variable that requires grad": (InvalidInputError, _WRITES),
-    "is independent of": (
-        InvalidInputError,
-        "a loss computed from the parameters was asked for; the result is not connected to them (a model closed over, "
-        f"instead of the one that f is given?); compute the loss from f's first argument, {_INSTEAD}",
-    ),
-    "modified by an inplace operation": (
-        UnsupportedError,
-        "the loss overwrites in place a tensor that its derivative needs; write `y = y + 1` in place of `y += 1`, "
-        f"{_INSTEAD}",
-    ),
-    "Expected all tensors to be on the same device": (
-        InvalidInputError,
-        "parameters and what the loss computes with must be on one device; move the data to the parameters' with "
-        "`.to(device)`, or pass it as an argument of the loss",
-    ),
-}
-"""What to say for errors of PyTorch's, by words that they contain (2.4 to 2.13)."""
 
 
 class TorchBackend(Backend):
     """Computes in PyTorch, eagerly, on the CPU or a CUDA device."""
 
     name = "torch"
-    dtypes = ("float32", "float64")
+    dtypes = ("float32", "float64", "float16", "bfloat16")
     kernels = ("portable", "native")
     native = frozenset({"vmap", "value_and_gradient", "value_and_jvps", "complex", "draw"})
     own_gradient = "torch.func.grad"
@@ -141,15 +106,15 @@ class TorchBackend(Backend):
                 finally:
                     _recording.on = outer
                 if self.marks(tuple(given.values() if isinstance(given, dict) else given)) != before:
-                    raise InvalidInputError(_WRITES)  # the next call would find what this one has made of them
+                    raise InvalidInputError(refusals.WRITES)  # the next call would find what this one has made of them
                 if not (isinstance(value, Tensor) and value.requires_grad):
-                    raise InvalidInputError(_DETACHED)
+                    raise InvalidInputError(refusals.DETACHED)
                 try:
                     found = torch.autograd.grad(value, inputs, allow_unused=True)
                 except RuntimeError as error:  # what the loss did to a tensor in place shows here
                     raise self.translated(error) or error from error
             if all(gradient is None for gradient in found):  # a graph there is, of other tensors: a model closed over
-                raise InvalidInputError(_UNCONNECTED)
+                raise InvalidInputError(refusals.UNCONNECTED)
             each = zip(found, inputs, strict=True)
             return value.detach(), tuple([torch.zeros_like(x) if g is None else g for g, x in each])
 
@@ -157,7 +122,7 @@ class TorchBackend(Backend):
             if _is_transforming() and any(
                 map(_is_traced, _tensors((*leaves, *(data.values() if isinstance(data, dict) else data))))
             ):
-                raise UnsupportedError(_NESTED)
+                raise UnsupportedError(refusals.NESTED)
             # Entering two contexts costs microseconds: only where the caller has switched recording off.
             if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
                 return record(leaves, data)
@@ -167,56 +132,10 @@ class TorchBackend(Backend):
         return pull
 
     def value_and_jvps(self, function: Function) -> Callable[[Leaves, Leaves, Data], tuple[Tensor, Tensor]]:
-        def push(leaves: Leaves, tangents: Leaves, data: Data) -> tuple[Tensor, Tensor]:
-            def value_at(*at: Tensor) -> Any:
-                value = function(at, data)
-                if not isinstance(value, Tensor):
-                    raise InvalidInputError(_DETACHED)
-                if not value.is_floating_point():
-                    raise InvalidInputError(_WHOLE)
-                return value
-
-            def product(*direction: Tensor) -> Any:
-                return torch.func.jvp(value_at, leaves, direction, strict=True)
-
-            directions: tuple[Any, ...] = tangents
-            written = self.marks((*leaves, *tangents))
-            with _FORWARD_MODE, _differentiable_kernels():
-                try:
-                    batched = torch.func.vmap(product, out_dims=_VALUE_AND_PRODUCTS, randomness="same")
-                    value, products = batched(*directions)
-                except (RuntimeError, ValueError) as error:  # NotImplementedError is a RuntimeError
-                    told = None if isinstance(error, GradestError) else self.translated(error)
-                    if told is not None:
-                        raise told from error
-                    if isinstance(error, GradestError) or not _is_of_transformations(error):
-                        raise
-                    raise UnsupportedError(_NO_FORWARD_MODE.format(self.explain(error))) from error
-            # What multiplies a parameter in place multiplies its tangent too, which the estimator still needs.
-            if self.marks((*leaves, *tangents)) != written:
-                raise InvalidInputError(_WRITES)
-            return value, products.to(value.dtype)  # times a Python float, vmap makes float64 of them (2.13)
-
-        return push
+        return forward_mode.value_and_jvps(self, function)
 
     def hessian_product(self, function: Function) -> Callable[[Leaves, Leaves, Data], Leaves]:
-        def product(leaves: Leaves, direction: Leaves, data: Data) -> Leaves:
-            def gradient(*at: Tensor) -> Any:
-                return torch.func.grad(lambda values: function(values, data))(at)
-
-            with _FORWARD_MODE, _differentiable_kernels():
-                try:
-                    found: tuple[Tensor, ...] = torch.func.jvp(gradient, tuple(leaves), tuple(direction))[1]
-                except (RuntimeError, ValueError) as error:
-                    told = None if isinstance(error, GradestError) else self.translated(error)
-                    if told is not None:
-                        raise told from error
-                    if isinstance(error, GradestError) or not _is_of_transformations(error):
-                        raise
-                    raise UnsupportedError(_NO_FORWARD_MODE.format(self.explain(error))) from error
-            return tuple([leaf.detach() for leaf in found])
-
-        return product
+        return forward_mode.hessian_product(self, function)
 
     # -- being inside a transformation ----------------------------------------------------------------------
     def is_abstract(self, leaf: Leaf) -> bool:
@@ -239,12 +158,8 @@ class TorchBackend(Backend):
         return [a._version for a in arrays if isinstance(a, Tensor) and not a.is_inference()]
 
     def translated(self, error: Exception) -> GradestError | None:
-        text = str(error)
-        found = next((told for words, told in _TOLD.items() if words in text), None)
-        if found is None or not isinstance(error, RuntimeError):
-            return None
-        kind, message = found
-        return kind(f"{message} (PyTorch: {self.explain(error)})")
+        found = refusals.told(error)
+        return None if found is None else found[0](f"{found[1]} (PyTorch: {self.explain(error)})")
 
     def kept(self, value: Any, *, like: Tensor) -> Tensor:
         if isinstance(value, Tensor):
@@ -299,57 +214,9 @@ class TorchBackend(Backend):
         return {**module.tensor_places(tuple(held.values()), tuple(held))}
 
 
-@contextmanager
-def _differentiable_kernels() -> Iterator[None]:
-    """Have attention computed by operations that forward mode knows: the fused kernels have no rule for it (2.13).
-
-    The first forward-mode derivative of a process also loads rules that PyTorch scripts with its own deprecated
-    compiler; that warning is not the user's.
-    """
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="`torch.jit.script`", category=DeprecationWarning)
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-
-
-_FORWARD_MODE = RLock()
-"""torch.func.jvp keeps its levels of forward mode for the whole process (2.13): two threads in it raise an error."""
 _recording = local()
 """Whether this thread is inside a function whose operations reverse mode records (`on`)."""
 _VALUE_AND_PRODUCTS: Any = (None, 0)  # the value is the same for all directions
-_UNCONNECTED = (
-    "a loss computed from the parameters was asked for; the result is connected to other tensors that require a "
-    "gradient, and to none of these (a model closed over, instead of the one that f is given?); compute the loss from "
-    "f's first argument, e.g. torch.func.functional_call(model, params, (x,)), or pass the model itself as params"
-)
-_NESTED = (
-    "a gradient was asked for inside a function that PyTorch is differentiating or batching; its result would not be "
-    "connected to what is differentiated around it; take the inner gradient by torch.func.grad, or the outer one by "
-    "'fd-central' or 'es', which evaluate it"
-)
-_NO_FORWARD_MODE = (
-    "forward mode was asked for; PyTorch cannot carry it through this function ({}); use 'reverse', or an estimator of "
-    "values ('fd-central', 'es', 'spsa')"
-)
-_TRANSFORMATIONS = (
-    "forward AD",
-    "forward-mode AD",
-    "functorch",
-    "vmap",
-    "atching rule",
-    "jvp",
-    "torch.func",
-    "data pointer",
-)
-"""What PyTorch's errors about its function transformations speak of; other errors are the function's own."""
-_DETACHED = (
-    "a loss computed by PyTorch from the parameters was asked for; the result is not connected to them "
-    "(a detach, .item() or a NumPy call on the way?); keep to PyTorch operations, or use a black-box estimator"
-)
 
 
 def _is_transforming() -> bool:
@@ -368,10 +235,6 @@ def _is_traced(tensor: Tensor) -> bool:
 
 def _tensors(arrays: Iterable[Any]) -> list[Tensor]:
     return [x for x in arrays if isinstance(x, Tensor)]
-
-
-def _is_of_transformations(error: Exception) -> bool:
-    return any(word in str(error) for word in _TRANSFORMATIONS)
 
 
 def _recordable(arrays: Data) -> Data:

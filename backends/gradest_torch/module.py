@@ -153,6 +153,8 @@ def _copied_buffers(state: ModuleState, parameter: Tensor) -> list[tuple[Place, 
     made from a parameter copies it and gives each member its own.
     """
     zero = parameter.detach().reshape(-1)[:1].sum() * 0
+    if zero.is_complex():  # of a complex step; a buffer stays real, and a cast would warn of what is dropped
+        zero = zero.real
     copies = []
     for child, place in state.buffers:
         held: Tensor = place[0][place[1]]

@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gradest_bench.command.progress_bar import progress_bar
     from gradest_bench.report.training_figure import draw_training
     from gradest_bench.results.loading import Run, load
     from gradest_bench.results.tables import frame
@@ -13,9 +14,10 @@ _PLACES = {
     "draw_training": "gradest_bench.report.training_figure",
     "frame": "gradest_bench.results.tables",
     "load": "gradest_bench.results.loading",
+    "progress_bar": "gradest_bench.command.progress_bar",
 }
 
-__all__ = ["Run", "draw_training", "frame", "load"]
+__all__ = ["Run", "draw_training", "frame", "load", "progress_bar"]
 
 
 def __getattr__(name: str) -> Any:

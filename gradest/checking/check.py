@@ -6,7 +6,7 @@ import numpy as np
 
 from gradest.binding import Bindable, bind_given
 from gradest.case import Case
-from gradest.checking.claims import entry_noise, flat_of, hessian_products, reverse_mode
+from gradest.checking.claims import entry_noise, flat_of, hessian_products, require_finite_loss, reverse_mode
 from gradest.checking.examination import Examination, gradients_nearby
 from gradest.checking.landscape import Landscape
 from gradest.checking.result import BlockCheck, Defect, GradientCheck, Verdict
@@ -63,6 +63,8 @@ def check(
     ------
     InvalidEstimateError
         The gradient is of another structure or shape than the parameters, or not finite.
+    NonFiniteError
+        The loss is NaN or infinite where the gradient is asked.
     UnsupportedError
         No gradient was given, and the framework cannot differentiate the loss; or, for order 2, not twice.
 
@@ -79,6 +81,8 @@ def check(
     """
     objective = _bound(f, params, args, kwargs, argnums)
     before = objective.counts
+    with objective.one_estimate():
+        require_finite_loss(objective)
     if order != 1:
         return _check_products(objective, order, gradient, seed)
     given = _called(gradient, f, params, args, kwargs) if callable(gradient) else gradient
@@ -100,7 +104,7 @@ def _result(
     evaluations: int,
 ) -> GradientCheck:
     return GradientCheck(
-        verdict=_verdict([block.verdict for block, _ in found]),
+        verdict=_verdict(examination, [block for block, _ in found]),
         claimed_by=claimed_by,
         blocks=tuple(block for block, _ in found),
         defects=tuple(sorted((d for _, d in found if d is not None), key=lambda d: -d.relative_size)),
@@ -128,7 +132,10 @@ def _check_products(objective: Objective, order: int, gradient: Tree, seed: int)
         claim = product(objective.start, u)
         nearby = gradients_nearby(landscape, lambda leaves: product(leaves, u), generator)
         noise = entry_noise(objective, claim, nearby)
-        examination = Examination(landscape, claim, noise, reverse=None, generator=generator, forward=False)
+        again = product(objective.start, u)
+        examination = Examination(
+            landscape, claim, noise, again=again, reverse=None, generator=generator, forward=False
+        )
         blocks = [examination.block(number) for number in range(len(objective.layout.names))]
     compared = ["slopes of the loss over a sweep of steps"]
     return _result(examination, blocks, "forward over reverse", compared, (objective.counts - before).vjps)
@@ -165,13 +172,21 @@ def _examination(objective: Objective, given: Tree, seed: int) -> tuple[Examinat
     assert claim is not None
     noise = entry_noise(objective, claim if own is None else own, nearby)
     compared = own if given is not None else None
-    return Examination(landscape, claim, noise, reverse=compared, generator=generator), compared is not None
+    again = reverse(objective.start) if given is None and reverse is not None else None
+    examination = Examination(landscape, claim, noise, again=again, reverse=compared, generator=generator)
+    return examination, compared is not None
 
 
-def _verdict(found: list[Verdict]) -> Verdict:
-    if Verdict.WRONG in found:
+def _verdict(examination: Examination, found: Sequence[BlockCheck]) -> Verdict:
+    verdicts = [block.verdict for block in found]
+    if Verdict.WRONG in verdicts:
         return Verdict.WRONG
-    return Verdict.RIGHT if Verdict.RIGHT in found else Verdict.CANNOT_TELL
+    # What is untold of a block whose gradient is small is small; of one that rules the gradient, it is the answer.
+    ruling = any(
+        block.verdict is Verdict.CANNOT_TELL and not block.kink and block.resolution * share >= 1.0
+        for block, share in zip(found, examination.shares, strict=True)
+    )
+    return Verdict.RIGHT if Verdict.RIGHT in verdicts and not ruling else Verdict.CANNOT_TELL
 
 
 def _bound(

@@ -7,7 +7,7 @@ import numpy as np
 
 from gradest.backend import Leaves, as_float64
 from gradest.dtypes import epsilon
-from gradest.errors import InvalidEstimateError, UnsupportedError
+from gradest.errors import InvalidEstimateError, NonFiniteError, UnsupportedError
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
 
@@ -55,6 +55,25 @@ def flat_of(objective: Objective, gradient: Any) -> NumpyArray:
             raise InvalidEstimateError(f"block {name!r} of the gradient has {bad} of {values.size} entries NaN or Inf")
         blocks.append(values)
     return np.asarray(layout.flatten(blocks), dtype=np.float64)
+
+
+def require_finite_loss(objective: Objective) -> None:
+    """Refuse a loss that is NaN or infinite at the point where its gradient is asked.
+
+    Exact methods may agree there all the same: the derivative of log(p) is 1/p at negative p too.
+
+    Raises
+    ------
+    NonFiniteError
+        It is.
+    """
+    value = objective.value()
+    found = float(as_float64(objective.backend, value) if objective.backend.owns(value) else value)
+    if not np.isfinite(found):
+        raise NonFiniteError(
+            f"a loss was asked for that is finite where its gradient is judged; it is {found} at these parameters; "
+            "look at its data, or choose a point inside the region where it is defined"
+        )
 
 
 def reverse_mode(objective: Objective) -> Gradients | None:

@@ -10,6 +10,7 @@ from gradest.checking.diagnosis import likely_cause
 from gradest.checking.landscape import Landscape
 from gradest.checking.line import Slope, noise_of, slope_along
 from gradest.checking.result import BlockCheck, Defect, Verdict
+from gradest.dtypes import epsilon
 from gradest.operations import NumpyArray
 
 DIRECTIONS = 4
@@ -17,11 +18,12 @@ DIRECTIONS = 4
 MOST_ENTRIES = 64
 """Entries of a wrong block whose values are looked for one by one, where no other gradient tells them."""
 _SHIFT = 0.7  # a suspicion is tried again at steps between those of the first sweep
+_AGAIN = 64  # roundings by which two calls at one point may differ: parallel sums add up in any order
 _CLEAR = 4.0  # roundings by which two exact gradients must differ to be told apart
 
 
 class Examination:
-    """A claimed gradient on the landscape of its loss.
+    """A claimed gradient on the landscape of its loss; `again` is what a second call gave, where two were made.
 
     Attributes
     ----------
@@ -37,12 +39,14 @@ class Examination:
         gradient: NumpyArray,
         entry_noise: NumpyArray,
         *,
+        again: NumpyArray | None = None,
         reverse: NumpyArray | None,
         generator: np.random.Generator,
         forward: bool = True,
     ) -> None:
         self._landscape = landscape
         self._gradient = gradient
+        self._again = again
         self._entry_noise = entry_noise
         self._reverse = reverse
         self._generator = generator
@@ -57,6 +61,13 @@ class Examination:
         found = noise_of(landscape.loss, landscape.start, line, landscape.value_epsilon)
         first = landscape.objective.first_look
         self.noise = max(found, 0.0 if first is None else first.noise)
+
+    @property
+    def shares(self) -> list[float]:
+        """The length of each block of the gradient, each entry in units of its scale, beside that of the whole."""
+        scaled = self._gradient * self._landscape.scales
+        whole = float(np.linalg.norm(scaled))
+        return [float(np.linalg.norm(scaled[part])) / whole if whole > 0 else 0.0 for part in self._parts]
 
     def slope(self, direction: NumpyArray, *, shift: float = 1.0) -> Slope:
         """Return what the values along a flat direction say."""
@@ -80,6 +91,8 @@ class Examination:
         part, name = self._parts[number], self._landscape.objective.layout.names[number]
         if part.start == part.stop:  # no entries, no error
             return BlockCheck(name, Verdict.RIGHT, 0.0, math.nan, kink=False), None
+        if (changing := self._not_the_same_twice(number)) is not None:
+            return BlockCheck(name, Verdict.WRONG, changing.relative_size, math.nan, kink=False), changing
         directions = [self._direction(part) for _ in range(DIRECTIONS)]
         slopes = [self.slope(direction) for direction in directions]
         suspected = [(d, s) for d, s in zip(directions, slopes, strict=True) if s.told]
@@ -100,6 +113,30 @@ class Examination:
         outside = any(s.jump and abs(s.defect) > abs(s.jump) + s.resolution for s in slopes)
         untold = outside or (size > 0 and resolution > 1.0) or not math.isfinite(resolution)
         return BlockCheck(name, Verdict.CANNOT_TELL if untold else Verdict.RIGHT, resolution, rate, kink), None
+
+    def _not_the_same_twice(self, number: int) -> Defect | None:
+        """Return where two calls at one point differ by more than the order of a sum could make them.
+
+        Of a loss that changes itself from call to call that is no finding: its noise is told, and hides errors.
+        """
+        look = self._landscape.objective.first_look
+        if self._again is None or (look is not None and look.noise > 0.0):
+            return None
+        part, layout = self._parts[number], self._landscape.objective.layout
+        first, apart = self._gradient[part], np.abs(self._again - self._gradient)[part]
+        size, difference = float(np.linalg.norm(first)), float(np.linalg.norm(apart))
+        if difference <= _AGAIN * epsilon(self._landscape.objective.dtypes[number]) * size:
+            return None
+        worst = int(np.argmax(apart))
+        return Defect(
+            block=layout.names[number],
+            index=tuple(int(i) for i in np.unravel_index(worst, layout.shapes[number])),
+            claimed=float(first[worst]),
+            expected=float(self._again[part][worst]),
+            expected_by="the same call made again",
+            relative_size=difference / size if size > 0 else math.inf,
+            cause="a gradient that changes from call to call: random numbers, or memory that nothing has filled",
+        )
 
     def _direction(self, part: slice) -> NumpyArray:
         """Return normal numbers in one block, in units of its scale, of unit length on average."""

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from html import escape
 
 
 class Verdict(StrEnum):
@@ -64,7 +65,7 @@ class BlockCheck:
     kink: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GradientCheck:
     """What `gradest.check` found; true where the gradient is right to the resolution that is stated.
 
@@ -120,9 +121,17 @@ class GradientCheck:
             )
         for block in self.blocks:
             if block.verdict is Verdict.CANNOT_TELL:
-                why = "the loss has a kink there" if block.kink else "rounding hides"
-                lines.append(f"  {block.name}: cannot tell; {why} errors below {block.resolution:.2g} of the block")
+                hidden = "a kink of the loss there" if block.kink else "rounding"
+                lines.append(
+                    f"  {block.name}: cannot tell; {hidden} hides errors below {block.resolution:.2g} of the block"
+                )
         return "\n".join(lines)
+
+    __repr__ = __str__  # what a prompt and a failed assertion show
+
+    def _repr_html_(self) -> str:
+        """Return the same text for a notebook, which would else show the fields."""
+        return f"<pre>{escape(str(self))}</pre>"
 
 
 def _median(rates: list[float]) -> float:

@@ -62,8 +62,7 @@ def hessian_trace(
     Examples
     --------
     >>> import gradest
-    >>> from gradest.curvature.hutchinson import hessian_trace
-    >>> found = hessian_trace(gradest.bind(gradest.get_problem("quadratic", size=3)), rng=0)
+    >>> found = gradest.hessian_trace(gradest.bind(gradest.get_problem("quadratic", size=3)), rng=0)
     >>> found.diagonal.shape, found.num_samples
     ((3,), 64)
     """

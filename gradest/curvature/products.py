@@ -66,7 +66,7 @@ def hvp(f: Bindable, params: Tree, v: Tree, *args: object, **kwargs: object) -> 
     ('forward over reverse, by gradest', (3,))
     """
     objective = bind_given(f, params, (args, kwargs))
-    leaves = objective.form.leaves_of(v)
+    leaves = objective.form.leaves_of(v, direction=True)
     objective.form.require_finite(leaves)
     flat = objective.layout.flatten([as_float64(objective.backend, leaf) for leaf in leaves])
     product, path = prepare_product(objective)

@@ -1,6 +1,5 @@
 """The gradient by complex steps: exact to rounding at any short step, for losses that are analytic functions."""
 
-import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -10,18 +9,24 @@ import numpy as np
 from gradest.backend import Leaves
 from gradest.coordinates import Chunk, Factors, dense_chunks, gather, pipeline
 from gradest.directions.keys import Rng
-from gradest.dtypes import HALF
-from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel
 from gradest.evaluation import ValuesSeen
 from gradest.finite_differences.analyticity import EVALUATIONS, require_analytic
+from gradest.finite_differences.complex_losses import (
+    complex_data,
+    complex_leaves,
+    explained,
+    require_complex,
+    require_complex_loss,
+    shortest_step,
+)
 from gradest.finite_differences.displaced_losses import perturbed_copies
 from gradest.finite_differences.steps import check_step
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.operations import Array, Data, NumpyArray
-from gradest.refusals import ANALYTIC, usable_estimators
+from gradest.operations import Array, Data
+from gradest.refusals import ANALYTIC
 
 
 @dataclass(frozen=True)
@@ -67,23 +72,18 @@ class ComplexStep(Estimator):
 
     def prepare_kernel(self, objective: Objective, *, executor: Executor | None = None) -> PreparedKernel:
         backend = objective.backend
-        objective.require_derivative("the complex step")
-        if "complex" not in backend.native:
-            raise UnsupportedError(
-                f"the complex step was asked for; backend {backend.name!r} has no complex arrays; "
-                f"use backend 'numpy', or {usable_estimators(backend)}"
-            )
+        require_complex(objective)
         plan = dense_chunks(objective.layout, None, self.chunk_size)
         in_place = objective.population_path == "loop" and all(isinstance(x, np.ndarray) for x in objective.start)
         losses_at = _in_place(objective) if in_place else _population(objective, plan)
-        step = _step(objective) if isinstance(self.step, str) else self.step
+        step = shortest_step(objective) if isinstance(self.step, str) else self.step
         unknown = objective.is_users_own and objective.verifies
 
         def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             losses = pipeline(
                 plan,
-                lambda chunk: _explained(objective, losses_at, leaves, chunk, step),
-                lambda chunk, found: (chunk, _complex(backend.numpy(found))),
+                lambda chunk: explained(objective, lambda: losses_at(leaves, chunk, step)),
+                lambda chunk, found: (chunk, require_complex_loss(backend.numpy(found))),
             )
             slopes = [(chunk, found.imag / found.imag.dtype.type(step)) for chunk, found in losses]
             seen = ValuesSeen()
@@ -102,18 +102,6 @@ class ComplexStep(Estimator):
         return PreparedKernel(kernel, objective.population_path)
 
 
-def _step(objective: Objective) -> float:
-    """Return the least step whose square, which the loss may form, is still a normal number."""
-    narrow = set(objective.dtypes) & {"float32", *HALF}  # half precision is computed in complex64
-    return math.sqrt(np.finfo(np.float32 if narrow else np.dtype(objective.dtype)).tiny)
-
-
-def _whole(objective: Objective, leaves: Leaves) -> Leaves:
-    """Return leaves as complex ones; half precision, of which there are no complex numbers, as complex64."""
-    cast, each = objective.backend.cast, zip(leaves, objective.dtypes, strict=True)
-    return tuple((cast(leaf, "float32") if dtype in HALF else leaf) + 0j for leaf, dtype in each)
-
-
 _ComplexLosses = Callable[[Leaves, Chunk, float], Array]
 
 
@@ -123,9 +111,9 @@ def _population(objective: Objective, plan: Sequence[Chunk]) -> _ComplexLosses:
 
     def make_step(block: int) -> Callable[..., Array]:
         def step(leaves: Leaves, left: Array, right: Array, scale: Array, data: Data) -> Array:
-            whole = _whole(objective, leaves)
+            whole = complex_leaves(objective, leaves)
             population = perturbed_copies(objective, whole, block, left, right, scale * 1j)
-            return objective.evaluate_population(population, _complex_data(objective, data))
+            return objective.evaluate_population(population, complex_data(objective, data))
 
         return objective.stepped(step)
 
@@ -152,51 +140,4 @@ def _in_place(objective: Objective) -> _ComplexLosses:
         stacked: Array = np.stack(values)
         return stacked
 
-    return losses
-
-
-def _complex_data(objective: Objective, data: Data) -> Data:
-    """Return data with floating-point arrays as complex ones: torch multiplies no real matrix by a complex one."""
-
-    def cast(array: Array) -> Array:
-        return array + 0j if objective.backend.dtype(array).startswith(("float", "bfloat")) else array
-
-    if isinstance(data, dict):
-        return {name: cast(array) for name, array in data.items()}
-    return tuple(cast(array) for array in data)
-
-
-def _explained(objective: Objective, losses_at: _ComplexLosses, leaves: Leaves, chunk: Chunk, step: float) -> Array:
-    """Return the losses; where a user's function fails on complex parameters, say so.
-
-    Raises
-    ------
-    UnsupportedError
-        It failed, with whatever error.
-    """
-    if objective.text is not None:
-        return losses_at(leaves, chunk, step)
-    try:
-        return losses_at(leaves, chunk, step)
-    except GradestError:
-        raise
-    except Exception as error:  # the user's function may raise anything
-        raise _cannot_take_complex(error) from error
-
-
-def _cannot_take_complex(error: Exception) -> UnsupportedError:
-    return UnsupportedError(
-        f"the complex step evaluates the loss at complex parameters, and the function given does not take them "
-        f"({type(error).__name__}: {error}); give its arrays as arguments, which become complex too, or use "
-        "reverse mode or finite differences"
-    )
-
-
-def _complex(losses: NumpyArray) -> NumpyArray:
-    """Return losses that are complex, refusing others: a real loss has lost the derivative on its way."""
-    if not np.iscomplexobj(losses):
-        raise InvalidInputError(
-            f"the complex step asks for an analytic loss; complex parameters gave a loss of dtype {losses.dtype} "
-            "(a magnitude, a real part or a conversion to float on its way?); use forward mode or finite differences"
-        )
     return losses

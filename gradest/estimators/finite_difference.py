@@ -24,10 +24,10 @@ class FiniteDifference(CoordinateDifferences):
         "forward" and "backward" have order 1; "central" has any even order 2k, 2 by default, from 2k points. From
         order 4 on, the estimate has an error estimate: its distance from order 2k - 2 on the same points.
     step
-        "auto" (from the dtype and the scheme), "noise" (from the loss's noise, measured by 9 further evaluations on a
-        line that `rng` draws: the step, and nothing else, is random; Moré & Wild 2011, doi:10.1137/100786125), or
-        a number. Words are cut to the length on which the loss bends, where some evaluations at the start point, when
-        it is prepared and counted apart, show that to be far less than the size of the parameters.
+        "auto" (from the dtype and the scheme), "noise" (from the loss's noise beside what it varies by, measured by 13
+        further evaluations on a line that `rng` draws: the step, and nothing else, is random; Moré & Wild 2011,
+        doi:10.1137/100786125), or a number. Words are cut to the length on which the loss bends, where preparation
+        shows that to be far less than the size of the parameters.
     step_mode
         What a step is relative to: "relative" takes step * max(scale, |x|), "absolute" step * scale, "block" step times
         the root mean square of the parameter's block.
@@ -55,6 +55,14 @@ class FiniteDifference(CoordinateDifferences):
         Whether rules of order 1 and 2 evaluate each entry over a longer step too, and state their error; from order 4
         on it is stated anyway. `Estimate.status` says then which entries are mostly rounding, bend within their steps
         or lie at a kink, and a warning is given where these are a tenth of the gradient or more.
+
+    Notes
+    -----
+    Preparing evaluates the loss 13 times on a line through the start point, to see how it is rounded and whether it
+    bends within the steps; 7 more where it is level there, and 2 for each further length where slopes differ. Where it
+    bends, up to 32 entries are looked at, by some 10 values each, 50 at most. All of it is done once an objective, for
+    a step in words or where errors are stated, and counted in `Objective.preparation_cost`, with the 3 values that
+    first look at a function; `gradest.bind(..., verify=False)` leaves both out, and with them what they mend.
 
     Examples
     --------
@@ -146,7 +154,7 @@ class FiniteDifference(CoordinateDifferences):
         displaced *= 2 if self.error and displaced <= 2 else 1  # a longer step beside each
         at_point = self.differences == "plain" and (self.scheme != "central" or displaced > 2)
         values = f"{displaced if displaced > 1 else ''} P{' + 1' if at_point else ''} values".strip()
-        values += ", + 9 to measure the noise" if self.step == "noise" else ""
+        values += ", + 13 to measure the noise" if self.step == "noise" else ""
         values += ", + 1 a chunk and point" if self.differences == "exact" else ""
         return values + ("" if self.kinks == "ignore" else f", + {displaced} P + 1 to look for kinks")
 

@@ -61,6 +61,10 @@ def choose_population(
         raise UnsupportedError(f"population='vmap' was asked for; backend {backend.name!r} has no vmap; use 'loop'")
     if asked == "loop" or "vmap" not in backend.native or (asked == "auto" and (noisy or found is None)):
         return "loop", 0
+    if asked == "auto" and function.draws:
+        # Batched layers may lie otherwise in memory, in whose order PyTorch fills a mask of dropout: another mask than
+        # that of a single evaluation, which in float32 a pair of values need not show.
+        return "loop", 0
     with _random_state_kept(backend), function.one_estimate():
         batched, why = _batches(function, leaves, data, compares=asked == "auto")
     if not batched and asked == "vmap":

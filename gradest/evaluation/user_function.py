@@ -10,6 +10,7 @@ import numpy as np
 from gradest.arguments import Arguments
 from gradest.backend import Backend, Leaves
 from gradest.errors import GradestError, InvalidInputError
+from gradest.evaluation.draws import Draws
 from gradest.evaluation.results import as_losses, as_scalar, mean_of
 from gradest.form import Form
 from gradest.operations import Array, Data, NumpyArray
@@ -130,7 +131,7 @@ class UserFunction:
     def one_estimate(self) -> Iterator[None]:
         """Within the context all evaluations draw the same random numbers; after it, one evaluation has drawn."""
         outer = getattr(self._estimate, "draws", None)
-        draws = self._estimate.draws = _Draws(self.backend)
+        draws = self._estimate.draws = Draws(self.backend)
         try:
             yield
         finally:
@@ -139,41 +140,8 @@ class UserFunction:
 
     def common_random_numbers(self) -> Any:
         """Return a context in which evaluations draw what the first one of this estimate drew."""
-        draws: _Draws | None = getattr(self._estimate, "draws", None)
+        draws: Draws | None = getattr(self._estimate, "draws", None)
         return nullcontext() if draws is None or self.draws is False else draws.evaluation()
-
-
-class _Draws:
-    """The framework's random state within one estimate: where each evaluation begins, and where the first one ended.
-
-    A generator is one for the whole process, so evaluations of a function that draws take turns: two threads would
-    otherwise draw from each other's place.
-    """
-
-    _turn = threading.RLock()
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self._start: Any = None
-        self._end: Any = None
-        self._evaluations = 0
-
-    @contextmanager
-    def evaluation(self) -> Iterator[None]:
-        with self._turn:
-            if self._evaluations == 0:
-                self._start = self._backend.random_state()
-            elif self._start is not None:
-                self._backend.set_random_state(self._start)
-            yield
-            if self._evaluations == 0 and self._start is not None:
-                self._end = self._backend.random_state()
-            self._evaluations += 1
-
-    def leave(self) -> None:
-        """Leave the generator as if one evaluation had been made."""
-        if self._evaluations > 1 and self._end is not None:
-            self._backend.set_random_state(self._end)
 
 
 def _complex(leaves: Sequence[Any]) -> bool:

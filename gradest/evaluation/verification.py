@@ -89,7 +89,7 @@ def verify(function: UserFunction, leaves: Leaves, data: Data) -> Verification:
             "measure the noise with step='noise' (finite differences), or take a larger step or sigma",
             NoiseWarning,
         )
-    whole = one.is_integer() and near.is_integer()
+    whole = _counts(backend, first, one, near)
     precision = _precision(backend, first, () if whole or one == near else (one, near))
     return Verification(noise, evaluations, precision, level=one == near, whole=whole and one != near)
 
@@ -121,6 +121,15 @@ def _precision(backend: Backend, value: Any, numbers: Sequence[float]) -> float:
     shown = [found for found in map(shortest_epsilon, numbers) if found]
     # The finest of them: one value may be a round number by chance, as the first often is by choice.
     return max(stated, min(shown, default=0.0))
+
+
+def _counts(backend: Backend, value: Any, *numbers: float) -> bool:
+    """Whether numbers are whole by choice: where a dtype has no others, as float32 from 2^23 on, they say nothing."""
+    if not all(number.is_integer() for number in numbers):
+        return False
+    single = all(number == float(np.float32(number)) for number in numbers)  # it may come as a Python float
+    spacing = max(_precision(backend, value, ()), epsilon("float32") if single else 0.0)
+    return spacing * max(map(abs, numbers)) < 1.0
 
 
 def number_of(function: UserFunction, value: Any) -> float:

@@ -5,7 +5,7 @@ derivative, and the complex step is wrong without a sign of it. So is a framewor
 XLA's products of complex matrices do on a GPU, at some shapes: it is the gradient itself that is held against them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -39,11 +39,31 @@ def require_analytic(objective: Objective, leaves: Leaves, gradient: Leaves) -> 
     InvalidInputError
         The two differ by far more than the real differences are uncertain.
     """
-    with np.errstate(all="ignore"):  # what is not finite is not compared
-        point, moves = _line(objective, leaves)
-        slope, uncertain = _real_slope(objective, point)
-        blocks = (as_floats(objective.backend.numpy(g), d) for g, d in zip(gradient, objective.dtypes, strict=True))
+    points, moves = _points(objective, leaves), _random_moves(_points(objective, leaves))
+    blocks = (as_floats(objective.backend.numpy(g), d) for g, d in zip(gradient, objective.dtypes, strict=True))
+    with np.errstate(all="ignore"):
         found = float(sum(np.sum(np.float64(1.0) * g * move) for g, move in zip(blocks, moves, strict=True)))
+    _require_slope(objective, points, moves, found)
+
+
+def require_analytic_along(objective: Objective, leaves: Leaves, moves: Sequence[NumpyArray], slope: float) -> None:
+    """Refuse a slope by a complex step that is another than that of real differences, likewise.
+
+    `moves` is the direction, an array for each block, as long as the parameters are.
+
+    Raises
+    ------
+    InvalidInputError
+        The two differ by far more than the real differences are uncertain.
+    """
+    _require_slope(objective, _points(objective, leaves), moves, slope)
+
+
+def _require_slope(
+    objective: Objective, points: Sequence[NumpyArray], moves: Sequence[NumpyArray], found: float
+) -> None:
+    with np.errstate(all="ignore"):  # what is not finite is not compared
+        slope, uncertain = _real_slope(objective, _line(objective, points, moves))
     if uncertain < _TELLING * abs(slope) and not abs(found - slope) <= _TOLERANCE * uncertain:
         raise InvalidInputError(
             f"the complex step asks for an analytic loss; along one line through the point it gives a slope of "
@@ -74,27 +94,39 @@ def _computed_in(objective: Objective) -> list[str]:
     return ["float32" if dtype in HALF else dtype for dtype in objective.dtypes]
 
 
-def _line(objective: Objective, leaves: Leaves) -> tuple[Callable[[float], Leaves], list[NumpyArray]]:
-    """Return `distance -> leaves` along a line, and its direction.
+def _points(objective: Objective, leaves: Leaves) -> list[NumpyArray]:
+    """Return leaves on the host; those in half precision, which the complex step takes as complex64, in float32.
 
-    The direction has random signs, each times the size of its entry, or a hundredth of its block's. They come from a
-    generator of their own: what is found out here must not move the user's random numbers. Leaves in half precision,
-    which the complex step takes as complex64, are float32 here, as real differences of them would tell nothing.
+    Real differences of half precision would tell nothing.
     """
-    backend, generator, dtypes = objective.backend, np.random.default_rng(0), _computed_in(objective)
-    points = [
-        np.asarray(backend.numpy(x), dtype=np.float32) if old in HALF else backend.numpy(x)
+    numpy = objective.backend.numpy
+    return [
+        np.asarray(numpy(x), dtype=np.float32) if old in HALF else numpy(x)
         for x, old in zip(leaves, objective.dtypes, strict=True)
     ]
+
+
+def _random_moves(points: Sequence[NumpyArray]) -> list[NumpyArray]:
+    """Return random signs, each times the size of its entry, or a hundredth of its block's.
+
+    They come from a generator of their own: what is found out here must not move the user's random numbers.
+    """
+    generator = np.random.default_rng(0)
     moves = []
     for x in points:
         size = float(np.abs(x).max(initial=0.0)) or 1.0
         moves.append((generator.integers(0, 2, x.shape) * 2.0 - 1.0) * np.maximum(np.abs(x), 0.01 * size))
+    return moves
+
+
+def _line(objective: Objective, points: Sequence[NumpyArray], moves: Sequence[NumpyArray]) -> Callable[[float], Leaves]:
+    """Return `distance -> leaves` along a line."""
+    make, dtypes = objective.backend.array, _computed_in(objective)
 
     def point(distance: float) -> Leaves:
         return tuple(
-            backend.array(np.asarray(x + distance * move, dtype=x.dtype), dtype=dtype, device=objective.device)
+            make(np.asarray(x + distance * move, dtype=x.dtype), dtype=dtype, device=objective.device)
             for x, move, dtype in zip(points, moves, dtypes, strict=True)
         )
 
-    return point, moves
+    return point

@@ -9,9 +9,11 @@ many entries; only where something shows are entries looked at one by one. It kn
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from gradest.dtypes import epsilon
 from gradest.dtypes import spacing as spacing_of
 from gradest.finite_differences.noise_level import highest_level, noise_level
 from gradest.objective import Objective
@@ -19,11 +21,14 @@ from gradest.operations import NumpyArray
 
 Floats = NumpyArray
 
-EVALUATIONS = 9
-"""How many losses the line takes: seven near the start point, and two as far from it as a rule goes."""
+EVALUATIONS = 13
+"""How many losses the line takes where nothing shows: seven near the start point, and six further away."""
 
 MOST_COORDINATES = 32
-"""How many entries are looked at where the line shows something: the largest of each block, as far as they go."""
+"""How many entries are looked at where the line shows something: the largest of each block, as far as they go.
+
+Each takes some ten losses, and 50 at most: its dtype resolves no more lengths below the longest.
+"""
 
 _EACH = 8  # entries of a block, all of which are looked at in a small one
 
@@ -37,15 +42,26 @@ _SHARPER = 8.0  # how many times shorter than presumed the length must be for st
 
 _SUSPECT = 2.0  # likewise, for the entries of the line to be looked at: what one of them does is diluted there
 
-_RUNGS = 24
+_VISIBLE = 8.0  # spacings of a parameter between near points, or more of a finer dtype: the shorter, the less of the
+# loss is taken for noise, but rounding inside the loss may be alike from point to point, where it steps with them
 
-_VISIBLE = 64  # spacings of a parameter between the near points of the line: three digits of a slope are left
+_WIDER = 16  # times further apart they are where the loss does not change over that
 
 _LEAST_VISIBLE = 4
 
-_LEAST_DISTINCT = 4  # values among the seven near points, for a slope through them to be one
+_LEAST_DISTINCT = 4  # values among the seven near points, for what is between them to be noise
 
 _DEVIATIONS = 1.5  # of noise, for what is a bound elsewhere: of rounding to the nearest number it is the half spacing
+
+_CERTAIN = 3.0  # deviations of a loss beside which what two of them differ by is seen
+
+_ALONE = 3.0  # times as certain as that where no shorter length can confirm it
+
+_SHARE = 0.5  # of a length that is known from two slopes, whose next terms are unknown
+
+_SETTLED = 2  # lengths in a row over which nothing shows: one may be a multiple of a period
+
+_NOWHERE: tuple[Sequence[Floats], Sequence[Floats]] = ((), ())
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,15 +70,16 @@ class Surroundings:
 
     Attributes
     ----------
-    lengths
-        For each block the lengths on which the loss bends, flat, infinite where it bends as presumed; None if all are.
+    bends
+        For each block the lengths on which the loss bends, flat, infinite where it bends as presumed, and how far it
+        is off beside what it varies by over such a length; empty if it bends everywhere as presumed.
     deviation
         The standard deviation of the rounding of a loss, as its values along a line show it; 0 where they do not.
     size
         The largest of those values.
     """
 
-    lengths: list[Floats] | None
+    bends: tuple[Sequence[Floats], Sequence[Floats]]
     deviation: float
     size: float
 
@@ -89,9 +106,9 @@ def look_around(
 
     Notes
     -----
-    `EVALUATIONS` losses are taken, and where the line shows that the loss bends on a shorter length, some more for
-    each of up to `MOST_COORDINATES` entries. They are made apart from the objective's own, and counted as its
-    preparation. The line is the same each time.
+    `EVALUATIONS` losses are taken, more where the first slopes differ or the loss is level, and where the line shows
+    that the loss bends on a shorter length, some for each of up to `MOST_COORDINATES` entries. They are made apart from
+    the objective's own, and counted as its preparation. The line is the same each time.
     """
     apart, backend = objective.separate(), objective.backend
     value_of = apart.plain_value if apart.is_users_own else apart.prepare_value()
@@ -107,8 +124,7 @@ def look_around(
     with objective.one_estimate(), np.errstate(all="ignore"):
         found, suspect = _along_a_line(loss, objective, points, units, reach)
         if suspect:
-            lengths = _along_entries(loss, objective, points, units, reach, share)
-            found = Surroundings(lengths, found.deviation, found.size)
+            found = _along_entries(loss, objective, points, units, reach, share, found)
     if entry is not None:  # preparation draws nothing that the user would have drawn
         backend.set_random_state(entry)
     objective.preparation_cost = objective.preparation_cost + apart.counts
@@ -123,34 +139,40 @@ def _along_a_line(
     reach: float,
 ) -> tuple[Surroundings, bool]:
     """Return the rounding that values along a line show, and whether the loss bends there sooner than presumed."""
-    line = _line(objective, points, units, reach)
-    if line is None:  # of so few digits that a line which is short shows nothing else than rounding
-        return Surroundings(None, 0.0, 0.0), True
-    moves, many = line
-    near = np.array([loss([k * move for move in moves]) for k in range(-3, 4)])
-    ahead, behind, here = *(loss([sign * many * move for move in moves]) for sign in (1.0, -1.0)), near[3]
-    if not np.isfinite([ahead, behind, *near]).all():
-        return Surroundings(None, 0.0, 0.0), False  # what is not finite is told of by whoever evaluates it again
-    size = float(np.abs(near).max())
-    if np.unique(near).size < _LEAST_DISTINCT:
+    nothing = Surroundings(_NOWHERE, 0.0, 0.0)
+    close = max(_VISIBLE, max(objective.value_epsilon, *map(epsilon, objective.dtypes)) ** (-1 / 6))
+    for visible in (close, _WIDER * close):
+        line = _line(objective, points, units, reach, visible)
+        if line is None:  # of so few digits that a line which is short shows nothing else than rounding
+            return nothing, True
+        moves, many = line
+        known = {k: loss([k * move for move in moves]) for k in range(-3, 4)}
+        near = np.array(list(known.values()))
+        if not np.isfinite(near).all():
+            return nothing, False  # what is not finite is told of by whoever evaluates it again
+        if np.unique(near).size >= _LEAST_DISTINCT:
+            break
+    else:
         # Rounding inside the loss is coarser than these points are apart: no slope is known here, and a flat one would
         # make a bend of what the far points show.
-        return Surroundings(None, 0.0, size), False
-    rounded = objective.value_epsilon * size
-    level = noise_level(near)
-    deviation = level if level is not None else min(highest_level(near), rounded)
-    noisy = 0.0 if objective.first_look is None else objective.first_look.noise
-    noise = max(deviation, rounded / math.sqrt(12)) + 2 * noisy
-    # The slope by least squares through seven points, times the distance to the far ones.
-    slope, far = many * float(np.arange(-3, 4) @ near) / 28, (ahead - behind) / 2
-    bent, lost = abs(far - slope), noise * (1 + many / math.sqrt(28))
-    beside = max(abs(slope), abs(far), abs(ahead - 2 * here + behind), noise)
-    length = reach * math.sqrt(beside / (6 * bent)) if bent > 4 * lost else math.inf
-    return Surroundings(None, 0.0 if noisy else deviation, size), _SUSPECT * length < 1
+        return Surroundings(_NOWHERE, 0.0, float(np.abs(near).max())), False
+    size, level = float(np.abs(near).max()), noise_level(near)
+    rounded, noisy = objective.value_epsilon * size, _noise_of(objective)
+    deviation = level if level is not None else highest_level(near)
+
+    def along(k: float) -> float:
+        return known[int(k)] if k in known else loss([k * move for move in moves])
+
+    length, _ = _bending(along, many, 1.0, 1.0, max(deviation, rounded / math.sqrt(12)) + noisy)
+    return Surroundings(_NOWHERE, 0.0 if noisy else deviation, size), _SUSPECT * length * reach / many < 1
+
+
+def _noise_of(objective: Objective) -> float:
+    return 0.0 if objective.first_look is None else objective.first_look.noise
 
 
 def _line(
-    objective: Objective, points: Sequence[Floats], units: Sequence[Floats], reach: float
+    objective: Objective, points: Sequence[Floats], units: Sequence[Floats], reach: float, steps: float
 ) -> tuple[list[Floats], float] | None:
     """Return the moves between near points, an array for each block, and how many of them the far points are away.
 
@@ -173,7 +195,7 @@ def _line(
         float(np.min(np.abs(line[line != 0]) / apart[line != 0], initial=np.inf))
         for line, apart in zip(moved, spacings, strict=True)
     )
-    many = max(16.0, 2.0 ** math.floor(math.log2(min(visible, reach / objective.value_epsilon) / _VISIBLE)))
+    many = max(16.0, 2.0 ** math.floor(math.log2(min(visible, reach / objective.value_epsilon) / steps)))
     if visible < _LEAST_VISIBLE * many:
         return None
     even = [np.rint(line / many / apart) * apart for line, apart in zip(moved, spacings, strict=True)]
@@ -187,91 +209,91 @@ def _along_entries(
     units: Sequence[Floats],
     reach: float,
     share: float,
-) -> list[Floats] | None:
-    """Return for each block the lengths on which the loss bends, infinite where it bends as presumed; None if all are.
+    seen: Surroundings,
+) -> Surroundings:
+    """Return what is found with the lengths on which the loss bends along each entry, where some are short."""
+    lengths, roundings = ([np.full(x.size, value) for x in points] for value in (np.inf, 0.0))
+    probes, found = max(1, MOST_COORDINATES // len(points)), False
 
-    With `D(t)` a central quotient, `D(t) - D(0) ~ t^2 f''' / 6`, and `L = t sqrt(|f'| / (6 |D(t) - D(0)|))` is the
-    length of bending. The shorter quotient is as short as rounding allows.
-    """
-    lengths, found = [np.full(x.size, np.inf) for x in points], False
-    probes = max(1, MOST_COORDINATES // len(points))
+    def along(block: int, place: int) -> Callable[[float], float]:
+        def at(distance: float) -> float:
+            moves = [np.zeros_like(x) for x in points]
+            moves[block].reshape(-1)[place] = distance
+            return loss(moves)
 
-    def along(block: int, place: int, distance: float) -> float:
-        moves = [np.zeros_like(x) for x in points]
-        moves[block].reshape(-1)[place] = distance
-        return loss(moves)
+        return at
 
+    rounded = objective.value_epsilon * abs(loss([np.zeros_like(x) for x in points]))
+    # A line of few digits tells no rounding: that of each value is a spacing then, to be on the safe side.
+    deviation = max(seen.deviation, rounded / (math.sqrt(12) if seen.size else 1.0)) + _noise_of(objective)
     for block, x in enumerate(points[:MOST_COORDINATES]):
         flat, furthest = x.reshape(-1), reach * units[block]
         places = np.argsort(-np.abs(flat), kind="stable")[: min(_EACH, probes)]
         for place in places:
-            spacing, far = float(spacing_of(flat[place], objective.dtypes[block])), float(furthest[place])
-            length = _length(lambda t, b=block, p=int(place): along(b, p, t), far, spacing, objective)  # type: ignore[misc]
+            # An even multiple of the spacing is felt on either side of a power of two.
+            far = float(furthest[place])
+            apart = 2 * float(spacing_of(np.maximum(abs(flat[place]), furthest[place]), objective.dtypes[block]))
+            length, rounding = _bending(along(block, int(place)), far, apart, 4 * apart, deviation)
             if length * _SHARPER * share < far:
-                lengths[block][place], found = length, True
-        seen = lengths[block][places]
-        if places.size < flat.size:  # the others are taken to bend as most of those that were looked at
+                lengths[block][place], roundings[block][place], found = length, rounding, True
+        if 0 < places.size < flat.size:  # the others are taken to bend as most of those that were looked at
             rest = np.ones(flat.size, dtype=bool)
             rest[places] = False
-            lengths[block][rest] = float(np.median(seen)) if places.size else np.inf
-    return lengths if found else None
+            for known in (lengths[block], roundings[block]):
+                known[rest] = np.median(known[places])
+    return Surroundings((lengths, roundings), seen.deviation, seen.size) if found else seen
 
 
-def _length(loss: Callable[[float], float], reach: float, spacing: float, objective: Objective) -> float:
-    """Return the length on which a loss of one distance bends; infinite where none shows within the reach."""
-    here = loss(0.0)
-    noisy = 0.0 if objective.first_look is None else objective.first_look.noise
+def _bending(
+    loss: Callable[[float], float], furthest: float, apart: float, least: float, deviation: float
+) -> tuple[float, float]:
+    """Return the length on which a loss of one distance bends, and how far it is off beside what it varies by there.
 
-    def quotient(t: float) -> tuple[float, float, float]:
-        up, down = loss(t), loss(-t)
-        noise = 2 * objective.value_epsilon * max(abs(up), abs(down), abs(here)) + 2 * noisy
-        return (up - down) / (2 * t), abs(up - 2 * here + down) / t, 2 * noise / t
+    Parameters
+    ----------
+    furthest, least
+        Between which distances quotients are taken, each several times shorter than the last, in multiples of `apart`.
+    deviation
+        The standard deviation of a loss.
 
-    longest, gap, noise = quotient(reach)
-    size = max(abs(longest), gap, noise)
-    if not (math.isfinite(size) and size > 0):
-        return math.inf
-    known = _reference(quotient, reach, spacing, noise * reach / size)
-    if known is None:
-        return math.inf
-    short, slope, other, lost = known
-    t, found = reach, longest
-    if abs(found - slope) <= 4 * (lost + noise):
-        # Nothing shows in three digits; a step that is little shorter is rounded as little, and may show more.
-        near, nearby, blurred = quotient(reach / _SHORTER)
-        bent, size = abs(found - near), max(abs(near), nearby, gap)
-        return reach * math.sqrt(size / (6 * bent)) if bent > 4 * (noise + blurred) else math.inf
-    for _ in range(_RUNGS):
-        size, bent = max(abs(slope), other, gap), abs(found - slope)
-        if bent <= 4 * (lost + noise):
-            return t
-        if bent <= 0.02 * size or t / _SHORTER <= short:
-            return t * math.sqrt(size / (6 * bent))
-        t /= _SHORTER
-        found, gap, noise = quotient(t)
-    return t
-
-
-def _reference(
-    quotient: Callable[[float], tuple[float, float, float]], reach: float, spacing: float, lost_at: float
-) -> tuple[float, float, float, float] | None:
-    """Return a distance as short as leaves three digits, or two, if the dtype has such a one, and the quotient over it.
-
-    `lost_at` is the distance at which noise is as large as the quotient.
-
-    Over a step far too long the slope is far too small, and each shorter one shows that a still shorter one serves.
+    Notes
+    -----
+    With `D(t)` a central quotient, `D(t) - D(0) ~ t^2 f''' / 6`, and `L = t sqrt(|f'| / (6 |D(t) - D(0)|))` is the
+    length of bending, the same for each t that is short beside it. A small and quick oscillation changes the quotient
+    at no distance by much, and by more the shorter it is, down to its own length: there is the least L. Where the
+    change cannot be told from rounding, it cannot be over shorter distances: that of a smooth function falls
+    as `t^2`, that of an oscillation grows as `1 / t`, as rounding does.
     """
-    digits = 1e3 if 1e3 * lost_at < reach / _SHORTER else 1e2
-    short = max(min(reach / _SHORTER, digits * lost_at), 32 * spacing)
-    while short < reach:
-        slope, other, lost = quotient(short)
-        if not math.isfinite(slope):
-            return None
-        size = max(abs(slope), other, lost)
-        if size == 0:  # level: nothing bends
-            return None
-        shorter = max(digits * lost * short / size, 32 * spacing)
-        if shorter > 0.5 * short:
-            return short, slope, other, lost
-        short = shorter
-    return None
+    here, t, before = loss(0.0), furthest, None
+    deviation = max(deviation, float(np.finfo(np.float64).tiny))  # of a loss that is zero throughout
+    ends, pairs = math.inf, list[_Pair]()
+    while t >= least and not (len(pairs) >= _SETTLED and all(pair.sure < 1 for pair in pairs[-_SETTLED:])):
+        up, down = loss(t), loss(-t)
+        if not (math.isfinite(up) and math.isfinite(down)):  # the loss ends within this distance
+            ends, before = t, None
+        else:
+            slope, gap, lost = (up - down) / (2 * t), abs(up - 2 * here + down) / t, _CERTAIN * deviation / t
+            if before is not None:
+                longer, wide, sides, blurred = before
+                bent, size = abs(wide - slope), max(abs(wide), abs(slope), sides, lost)
+                length = _SHARE * longer * math.sqrt(size / (6 * bent)) if bent > 0 else math.inf
+                pairs.append(_Pair(length, deviation / (size * length), bent, bent / (lost + blurred)))
+            before = t, slope, gap, lost
+        t = apart * round(t / _SHORTER / apart)
+    seen = [(pair.length, pair.rounding) for k, pair in enumerate(pairs) if pair.tells(pairs[k + 1 : k + 3])]
+    return min([(ends, 0.0), *seen])
+
+
+class _Pair(NamedTuple):
+    """Two lengths over which slopes differ by `bent`, `sure` times what rounding makes, and the length of bending."""
+
+    length: float
+    rounding: float
+    bent: float
+    sure: float
+
+    def tells(self, shorter: Sequence["_Pair"]) -> bool:
+        """Whether it tells of bending: over shorter lengths slopes differ less, where a coarser rounding makes more."""
+        if self.sure <= 1 or not shorter:
+            return self.sure > _ALONE
+        return all(pair.sure <= 1 or pair.bent < self.bent for pair in shorter)

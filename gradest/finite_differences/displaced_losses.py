@@ -5,7 +5,6 @@ a loop in place on a private copy for functions of NumPy arrays, and structured 
 again only what the entry touches. This module knows no scheme.
 """
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,23 +19,29 @@ from gradest.operations import Array, Data, NumpyArray
 
 Floats = NumpyArray
 
-MANY_CHUNKS = 8
-"""Chunks of a block from which on it pays to compile a step of its own for what they have in common."""
+
+@dataclass(eq=False)
+class Unperturbed:
+    """The values of the unperturbed loss, which all displacements of one estimate have in common.
+
+    `shared` keeps them where operations run one by one, `values` where they are compiled. An estimate makes a new one,
+    so that neither outlives its parameters.
+    """
+
+    shared: Shared = field(default_factory=Shared)
+    values: tuple[Any, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Displacement:
     """How far each entry is to be moved, on the host (`flat`, one array a block) and in the framework (`arrays`).
 
-    They cross to the framework once an estimate, not once a chunk. `shared` and `common` keep what the chunks of one
-    estimate have in common, the values of the unperturbed loss: `shared` where operations run one by one, `common`, for
-    each block, where they are compiled. An estimate makes new displacements, so that neither outlives its parameters.
+    They cross to the framework once an estimate, not once a chunk.
     """
 
     flat: tuple[Floats, ...]
     arrays: Leaves
-    shared: Shared = field(default_factory=Shared)
-    common: dict[int, tuple[Any, ...]] = field(default_factory=dict)
+    unperturbed: Unperturbed
 
     def of(self, chunk: Chunk) -> Floats:
         """Return the displacements of a chunk's entries, `(K,)`."""
@@ -44,10 +49,11 @@ class Displacement:
         return found
 
 
-def as_displacement(objective: Objective, flat: Sequence[Floats]) -> Displacement:
+def as_displacement(objective: Objective, flat: Sequence[Floats], unperturbed: Unperturbed) -> Displacement:
     """Return a displacement from flat NumPy arrays, one a block; it is copied to the objective's device."""
     shaped = zip(flat, objective.layout.shapes, objective.start, strict=True)
-    return Displacement(tuple(flat), tuple(objective.ops.constant(v.reshape(shape), like=x) for v, shape, x in shaped))
+    arrays = tuple(objective.ops.constant(v.reshape(shape), like=x) for v, shape, x in shaped)
+    return Displacement(tuple(flat), arrays, unperturbed)
 
 
 DisplacedLosses = Callable[[Leaves, Chunk, Displacement], tuple[Array, Array | None]]
@@ -125,7 +131,7 @@ def prepare_structured(objective: Objective, plan: Sequence[Chunk]) -> tuple[Dis
     The rest comes from one unperturbed evaluation, which all chunks of an estimate share.
     """
     factors = Factors(objective, whole_rows=True, plan=plan)
-    evaluate = _interpreted(objective, factors, plan, objective.evaluate_perturbed, perturbed_values)
+    evaluate = _interpreted(objective, factors, objective.evaluate_perturbed, perturbed_values)
 
     def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array | None]:
         return evaluate(leaves, chunk, displacement), None
@@ -139,7 +145,7 @@ def prepare_exact(objective: Objective, plan: Sequence[Chunk], *, whole_rows: bo
     The change is propagated through each operation, so that no two nearly equal losses are ever subtracted.
     """
     factors = Factors(objective, whole_rows=whole_rows, plan=plan)
-    evaluate = _interpreted(objective, factors, plan, objective.evaluate_differences, value_and_differences)
+    evaluate = _interpreted(objective, factors, objective.evaluate_differences, value_and_differences)
 
     def differences(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array | None]:
         value, changes = evaluate(leaves, chunk, displacement)
@@ -151,7 +157,6 @@ def prepare_exact(objective: Objective, plan: Sequence[Chunk], *, whole_rows: bo
 def _interpreted(
     objective: Objective,
     factors: Factors,
-    plan: Sequence[Chunk],
     evaluate: Callable[..., Any],
     interpret: Callable[..., Any],
 ) -> Callable[[Leaves, Chunk, Displacement], Any]:
@@ -162,61 +167,64 @@ def _interpreted(
 
     def eagerly(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> Any:
         tangents = factors.tangents(leaves, chunk.block, *factors(chunk), displacement.arrays[chunk.block])
-        return evaluate(leaves, tangents, objective.data, shared=displacement.shared)
+        return evaluate(leaves, tangents, objective.data, shared=displacement.unperturbed.shared)
 
     if "compile" not in objective.backend.native:
         return objective.scoped(eagerly)
-
-    many = {block for block, count in Counter(chunk.block for chunk in plan).items() if count >= MANY_CHUNKS}
-    steps = [
-        _CompiledStep(objective, factors, block, evaluate, interpret, shares=block in many)
-        for block in range(len(objective.layout.shapes))
-    ]
-    return lambda leaves, chunk, displacement: steps[chunk.block](leaves, chunk, displacement)
+    return _Compiled(objective, factors, evaluate, interpret)
 
 
-class _CompiledStep:
-    """An evaluation compiled for one block; the others do not move.
+class _Compiled:
+    """Evaluations compiled for each block, where the others do not move, and once for what they have in common.
 
-    Where the block has many chunks, another step computes first what they have in common.
+    The unperturbed loss in each block's program would be compiled again for each, which takes far longer than it runs.
     """
 
     def __init__(
-        self,
-        objective: Objective,
-        factors: Factors,
-        block: int,
-        evaluate: Callable[..., Any],
-        interpret: Callable[..., Any],
-        *,
-        shares: bool,
+        self, objective: Objective, factors: Factors, evaluate: Callable[..., Any], interpret: Callable[..., Any]
     ) -> None:
-        self.block, self.factors = block, factors
+        self._factors, self._first = factors, _first_chunks(objective, factors)
         # Values cannot be handed from one compiled step to another by reference: they go in and out as arguments, and
-        # `expressions`, which both steps number alike, says which is which. `numbers` is filled while `common` is
-        # traced, at its first call, which comes before the first call of `step`.
+        # `expressions`, which all steps number alike, says which is which. `numbers` is filled while `common` is
+        # traced, at its first call, which comes before the first call of a step. Each block needs other values.
         expressions = Expressions()
         numbers: list[int] = []
 
-        def common(leaves: Leaves, left: Array, right: Array, scale: Array, data: Data) -> tuple[Any, ...]:
-            shared, tangents = Shared(expressions), factors.tangents(leaves, block, left, right, scale)
-            interpret(objective.text, objective.ops, leaves, tangents, data, shared=shared)
+        def common(leaves: Leaves, pairs: Any, scales: Leaves, data: Data) -> tuple[Any, ...]:
+            shared = Shared(expressions)
+            for first, (left, right) in zip(self._first, pairs, strict=True):
+                tangents = factors.tangents(leaves, first.block, left, right, scales[first.block])
+                interpret(objective.text, objective.ops, leaves, tangents, data, shared=shared)
             numbers[:] = shared.values
             return tuple(shared.values.values())
 
-        def step(leaves: Leaves, left: Array, right: Array, scale: Array, given: tuple[Any, ...], data: Data) -> Any:
-            shared = Shared(expressions, dict(zip(numbers, given, strict=True)))
-            return evaluate(leaves, factors.tangents(leaves, block, left, right, scale), data, shared=shared)
+        def make_step(block: int) -> Callable[..., Any]:
+            def step(
+                leaves: Leaves, left: Array, right: Array, scale: Array, given: tuple[Any, ...], data: Data
+            ) -> Any:
+                shared = Shared(expressions, dict(zip(numbers, given, strict=True)))
+                return evaluate(leaves, factors.tangents(leaves, block, left, right, scale), data, shared=shared)
 
-        self._common = objective.compile(common) if shares else None
-        self._step = objective.compile(step)
+            return objective.compile(step)
+
+        self._common = objective.compile(common)
+        self._steps = [make_step(block) for block in range(len(objective.layout.shapes))]
 
     def __call__(self, leaves: Leaves, chunk: Chunk, displacement: Displacement) -> Any:
-        block, scale = self.block, displacement.arrays[self.block]
-        if block not in displacement.common:
-            first = () if self._common is None else self._common(leaves, *self.factors(chunk), scale)
-            displacement.common[block] = first
-        return self._step(leaves, *self.factors(chunk), scale, displacement.common[block])
+        scales, unperturbed = displacement.arrays, displacement.unperturbed
+        if unperturbed.values is None:
+            unperturbed.values = self._common(leaves, tuple(self._factors(c) for c in self._first), scales)
+        return self._steps[chunk.block](leaves, *self._factors(chunk), scales[chunk.block], unperturbed.values)
+
+
+def _first_chunks(objective: Objective, factors: Factors) -> list[Chunk]:
+    """Return a chunk of each block that has entries: a row, or an entry."""
+    blocks = enumerate(zip(objective.layout.shapes, objective.layout.sizes, strict=True))
+    return [
+        Chunk(block, np.arange(shape[-1] if factors.takes_rows(block) else 1))
+        for block, (shape, size) in blocks
+        if size
+    ]
 
 
 def perturbed_copies(

@@ -2,11 +2,11 @@
 
 A loss that sums a million terms, or runs in float32 inside, is rounded more than the spacing of its dtype tells, and a
 step chosen from the spacing is then too short. Repeated differences of a smooth function vanish on a line short enough;
-what is left is noise. This module knows no scheme.
+what is left is noise. A few values further away tell what it has to be held against. This module knows no scheme.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -19,12 +19,21 @@ from gradest.user_warnings import warn_user
 
 Floats = NumpyArray
 
-EVALUATIONS = 9
-"""How many losses one measurement takes: m + 1 points of a line, m = 8 as its authors recommend."""
+NEAR = 9
+"""How many losses tell the noise: m + 1 points of a line, m = 8 as its authors recommend."""
+
+EVALUATIONS = NEAR + 4
+"""How many losses one measurement takes: two on either side of the point tell by how much the loss varies."""
 
 _AGREEMENT = 4.0  # Moré & Wild: levels that agree within this factor tell the noise
 
 _ABOVE_ROUNDING = 32.0  # units of the dtype's rounding: what a loss of some terms is off by
+
+_CERTAIN = 10.0  # deviations of noise beside which a change of the loss is seen
+
+_LEAST_NOISE = 2.0**-64  # of a loss's size: of a loss without any noise all changes are seen
+
+_SHORTER, _LONGER = 0.25, 8.0  # the second distance beside the first
 
 _LEAST_SPACING = 4.0  # in eps: every entry of size one takes another value at each point of the line
 
@@ -60,12 +69,18 @@ def highest_level(values: Floats) -> float:
     return math.factorial(order) / math.sqrt(math.factorial(2 * order)) * last
 
 
-def measure_noise(objective: Objective, points: Sequence[Floats], units: Sequence[Floats], rng: Rng = None) -> float:
-    """Measure the noise of the loss near a point, and return its standard deviation; takes `EVALUATIONS` values.
+def measure_noise(
+    objective: Objective, points: Sequence[Floats], units: Sequence[Floats], rng: Rng = None
+) -> tuple[float, float]:
+    """Measure the noise of the loss near a point, its standard deviation, and by how much the loss varies over a unit.
 
-    The line runs along random signs, each entry spaced by `eps^(2/3) / sqrt(P)` times its unit, and by 4 eps at least:
-    wide enough to change the rounding of every entry, so short that second differences of the smooth part lie
-    below the noise. The result is never less than the rounding of the loss itself, `spacing / sqrt(12)`.
+    It takes `EVALUATIONS` values along one line, whose direction has random signs, each entry by its unit, over the
+    square root of their number. Those that tell the noise are spaced by `eps^(2/3)`, and by 4 eps of each entry
+    at least: wide enough to change the rounding of every entry, so short that second differences of the smooth part lie
+    below the noise. The noise is never less than the rounding of the loss itself, `spacing / sqrt(12)`.
+
+    The variation is the larger of slope and curvature on that line, over two distances: a step balances noise against
+    it, so that a loss a million times as large has the same steps.
 
     Parameters
     ----------
@@ -81,11 +96,19 @@ def measure_noise(objective: Objective, points: Sequence[Floats], units: Sequenc
     NonFiniteWarning
         Some of the values are NaN or infinite, so that nothing is measured, likewise.
     """
-    losses = _along_a_line(objective, points, units, rng)
+    near, far = _line(objective, points, units, rng)
+    losses = np.stack([near(place) for place in range(NEAR)])
+    level, size = _noise_in(objective, losses), float(np.abs(losses).max(initial=0.0, where=np.isfinite(losses)))
+    with np.errstate(all="ignore"):  # a domain may end within these distances: then the size of the loss is taken
+        return level, _variation(far, float(losses[0]), level, size or 1.0)
+
+
+def _noise_in(objective: Objective, losses: Floats) -> float:
+    """Return the noise that losses at equally spaced points show, or else the rounding of their dtype."""
     assumed = objective.value_epsilon * float(np.abs(losses).max(initial=0.0, where=np.isfinite(losses)))
     if not np.isfinite(losses).all():
         warn_user(
-            f"step='noise' was asked for; {int((~np.isfinite(losses)).sum())} of {EVALUATIONS} values that would tell "
+            f"step='noise' was asked for; {int((~np.isfinite(losses)).sum())} of {NEAR} values that would tell "
             "it are NaN or infinite; the rounding of the dtype is taken for it; try a point further inside the region "
             "where the loss is defined",
             NonFiniteWarning,
@@ -101,7 +124,7 @@ def measure_noise(objective: Objective, points: Sequence[Floats], units: Sequenc
         return max(assumed, own_rounding)  # what is left of the function in its last difference leaves no room for more
     if level is None:
         warn_user(
-            f"step='noise' was asked for; {EVALUATIONS} values of the loss do not tell noise from function "
+            f"step='noise' was asked for; {NEAR} values of the loss do not tell noise from function "
             f"(they spread over {float(np.ptp(losses)):.3g}); the rounding of the dtype is taken for it; give step "
             "as a number",
             NoiseWarning,
@@ -110,24 +133,47 @@ def measure_noise(objective: Objective, points: Sequence[Floats], units: Sequenc
     return max(level, own_rounding)
 
 
-def _along_a_line(objective: Objective, points: Sequence[Floats], units: Sequence[Floats], rng: Rng) -> Floats:
-    """Return the losses at equally spaced points of a line that `rng` draws, `(EVALUATIONS,)`."""
-    generator = np.random.default_rng(rng)
-    lines = []
+def _variation(loss: Callable[[float], float], here: float, level: float, size: float) -> float:
+    """Return by how much a loss of one distance varies over a distance of one: its slope or curvature there.
+
+    Over `(level / size)^(1/4)` a curvature of the loss's size stands out of the noise by as much as its own next term.
+    Where nothing does, as beside a large constant, the second distance is longer, else shorter. What noise leaves open
+    is presumed: the variation is no less than what noise would hide.
+    """
+    t, found = min(1.0, max(level / size, _LEAST_NOISE) ** 0.25), 0.0
+    for _ in range(2):
+        up, down = loss(t), loss(-t)
+        slope, curvature = abs(up - down) / 2, abs(up - 2 * here + down)
+        seen = max(slope / t, curvature / t**2) if max(slope, curvature) > _CERTAIN * level else 0.0
+        if math.isfinite(seen):
+            found = max(found, seen, level / t)
+            t *= _SHORTER if seen else _LONGER
+        else:
+            t *= _SHORTER
+    return found if found > 0 else size
+
+
+def _line(
+    objective: Objective, points: Sequence[Floats], units: Sequence[Floats], rng: Rng
+) -> tuple[Callable[[int], Floats], Callable[[float], float]]:
+    """Return the loss on a line that `rng` draws, at equally spaced points by their number, and at other distances."""
+    generator, root = np.random.default_rng(rng), math.sqrt(objective.layout.num_parameters)
+    even, lines = [], []
     for x, unit, dtype in zip(points, units, objective.dtypes, strict=True):
         # Random signs move every entry and favour none; along an axis most of a loss would not be rounded anew.
         eps = epsilon(dtype)
-        spacing = eps ** (2 / 3) / math.sqrt(objective.layout.num_parameters)
-        lengths = np.maximum(spacing * unit.reshape(x.shape), _LEAST_SPACING * eps * np.maximum(1, np.abs(x)))
-        signs = generator.integers(0, 2, x.shape) * 2 - 1
-        lines.append((signs * lengths).astype(x.dtype))
+        signs, own = generator.integers(0, 2, x.shape) * 2 - 1, unit.reshape(x.shape)
+        lengths = np.maximum(eps ** (2 / 3) / root * own, _LEAST_SPACING * eps * np.maximum(1, np.abs(x)))
+        even.append((signs * lengths).astype(x.dtype))
+        lines.append((signs * own / root).astype(x.dtype))
     value_of, backend = objective.prepare_value(), objective.backend
-    values = []
-    for place in range(EVALUATIONS):
-        moved = (x + np.asarray(place, dtype=x.dtype) * line for x, line in zip(points, lines, strict=True))
+
+    def loss(distance: float, line: Sequence[Floats]) -> Floats:
+        moved = (x + np.asarray(distance, dtype=x.dtype) * each for x, each in zip(points, line, strict=True))
         at = tuple(
             backend.array(np.asarray(x), dtype=dtype, device=objective.device)
             for x, dtype in zip(moved, objective.dtypes, strict=True)
         )
-        values.append(backend.numpy(value_of(at)).reshape(()))
-    return np.stack(values)
+        return backend.numpy(value_of(at)).reshape(())
+
+    return lambda place: loss(place, even), lambda distance: float(loss(distance, lines))

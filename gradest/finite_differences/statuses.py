@@ -35,13 +35,20 @@ class Status(IntEnum):
 
 
 _SAID: dict[Status, tuple[str, type[Warning]]] = {
-    Status.ROUNDING: ("are mostly rounding or noise; take a longer step, or step='noise'", NoiseWarning),
+    Status.ROUNDING: (
+        "are mostly rounding or noise; take a longer step, step='noise', or a finer dtype",
+        NoiseWarning,
+    ),
     Status.TOO_LONG: (
-        "are of steps within which the loss bends: no two lengths agree; take a shorter step, or say by scale= how "
-        "large typical changes of the parameters are",
+        "are of steps within which the loss bends, as no two lengths agree; take a shorter step, say by scale= how "
+        "large typical changes of the parameters are, or use forward or reverse mode",
         StepWarning,
     ),
-    Status.KINK: ("mix the slopes of the two sides of a kink, at which there is no gradient", KinkWarning),
+    Status.KINK: (
+        "mix the slopes of the two sides of a kink, at which there is no gradient; move the point, or take the slope "
+        "of one side by scheme='forward' or scheme='backward'",
+        KinkWarning,
+    ),
 }
 
 
@@ -51,10 +58,15 @@ def warn_of(status: NDArray[np.int8], error: NDArray[np.float64], gradient: NDAr
     Warns
     -----
     NoiseWarning, StepWarning, KinkWarning
-        The message says how many entries, and what to try. What is not finite is warned of elsewhere, by number.
+        The message says what was asked, of how many entries it does not hold, and what to try. What is not finite is
+        warned of elsewhere, by number.
     """
     length = float(np.linalg.norm(gradient))
     for kind, (what, category) in _SAID.items():
         found = status == kind
         if found.any() and float(np.linalg.norm(error[found])) >= MATERIAL * length:
-            warn_user(f"{int(found.sum())} of {status.size} difference quotients {what}", category)
+            warn_user(
+                f"a gradient by finite differences was asked for; {int(found.sum())} of {status.size} difference "
+                f"quotients {what}",
+                category,
+            )

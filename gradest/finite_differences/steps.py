@@ -75,13 +75,17 @@ _VISIBLE = 8  # in spacings of a parameter: what a shortened step keeps, so that
 
 
 def shortened(
-    leaves: Sequence[Floats], steps: Sequence[Floats], step: float, lengths: Sequence[Floats], dtypes: Sequence[str]
+    leaves: Sequence[Floats],
+    steps: Sequence[Floats],
+    shares: Sequence[Floats],
+    lengths: Sequence[Floats],
+    dtypes: Sequence[str],
 ) -> tuple[Floats, ...]:
-    """Return steps that are `step` times the length on which the loss bends, where that is less than presumed."""
+    """Return steps that are shares of the lengths on which the loss bends, where those are less than presumed."""
     found = []
-    for leaf, planned, length, dtype in zip(leaves, steps, lengths, dtypes, strict=True):
+    for leaf, planned, share, length, dtype in zip(leaves, steps, shares, lengths, dtypes, strict=True):
         least = np.minimum(planned, _VISIBLE * spacing(leaf.reshape(-1), dtype))
-        found.append(np.maximum(np.minimum(planned, step * length), least).astype(leaf.dtype))
+        found.append(np.maximum(np.minimum(planned, share * length), least).astype(leaf.dtype))
     return tuple(found)
 
 

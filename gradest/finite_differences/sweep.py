@@ -25,6 +25,7 @@ from gradest.finite_differences.crossings import KINKS, Crossings, prepare_cross
 from gradest.finite_differences.displaced_losses import (
     DisplacedLosses,
     Displacement,
+    Unperturbed,
     as_displacement,
     prepare_black_box,
     prepare_exact,
@@ -243,18 +244,19 @@ class QuotientSweep:
 
     def _step(
         self, objective: Objective, points: Sequence[Floats], units: Sequence[Floats], rng: Rng
-    ) -> tuple[float, float]:
-        """Return the step for parameters of size one, and how far a loss is off where that was measured."""
+    ) -> tuple[float, float, float]:
+        """Return the step for parameters of size one, by how much of its size a loss is off, and what was measured."""
         if not isinstance(self.step, str):
-            return self.step, 0.0
+            return self.step, 0.0, 0.0
         # The coarsest of the blocks' dtypes decides, whose entries must feel the step too, and of the loss's own.
         spacing = max(map(epsilon, objective.dtypes))
         if self.differences == "exact":
-            return spacing, 0.0  # nothing cancels: truncation may be made as small as rounding
+            return spacing, 0.0, 0.0  # nothing cancels: truncation may be made as small as rounding
         if self.step == "noise":
-            level = measure_noise(objective, points, units, rng)
-            return self._automatic(level), level
-        return self._automatic(max(spacing, objective.value_epsilon)), 0.0
+            level, variation = measure_noise(objective, points, units, rng)
+            return self._automatic(level / variation), level / variation, level
+        error = max(spacing, objective.value_epsilon)
+        return self._automatic(error), error, 0.0
 
     def _displacements(
         self, objective: Objective, leaves: Leaves, rng: Rng, around: Surroundings | None
@@ -268,15 +270,16 @@ class QuotientSweep:
         """
         dtypes, points = objective.dtypes, _points(objective, leaves)
         units = steps_of(points, 1.0, self.step_mode, self.scale)
-        bends = None if around is None or not isinstance(self.step, str) else around.lengths
-        if bends is not None:
+        bends, rounded = ((), ()) if around is None or not isinstance(self.step, str) else around.bends
+        if bends:
             units = tuple(
                 np.minimum(unit, length).astype(unit.dtype) for unit, length in zip(units, bends, strict=True)
             )
-        step, noise = self._step(objective, points, units, rng)
+        step, error, noise = self._step(objective, points, units, rng)
         steps = steps_of(points, step, self.step_mode, self.scale)
-        if bends is not None:
-            steps = shortened(points, steps, step, bends, dtypes)
+        if bends:
+            shares = [self._automatic(1.0) * np.maximum(error, r) ** (1 / (self.rule.order + 1)) for r in rounded]
+            steps = shortened(points, steps, shares, bends, dtypes)
         if self.differences == "plain":
             if len(self.rule.multiples) > 1:
                 steps = whole_multiples(points, steps, self.rule.multiples, dtypes)
@@ -296,7 +299,10 @@ class QuotientSweep:
                 for x, step, dtype in zip(points, steps, objective.dtypes, strict=True)
             ]
 
-        return [tuple(as_displacement(objective, flat(m * side)) for side in sides) for m in self.rule.multiples]
+        common = Unperturbed()
+        return [
+            tuple(as_displacement(objective, flat(m * side), common) for side in sides) for m in self.rule.multiples
+        ]
 
     def _combine(
         self,

@@ -5,7 +5,7 @@ doi:10.1109/TSMC.1981.4308636). An arrow that crosses a column gets a place ther
 places of a column are ordered by the mean of their neighbours' to the left.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 
 from gradest.graphs.step import Node
@@ -17,10 +17,18 @@ Place = tuple[int, int]
 
 
 def columns_of(nodes: Sequence[Node]) -> list[int]:
-    """Return the column of each node: one more than the last of those that it uses."""
+    """Return the column of each node: inputs first, the others to the right of all that they use."""
     columns: list[int] = []
     for node in nodes:
         columns.append(1 + max((columns[p] for p in node.parents), default=-1))
+    # What a loop makes of its inputs alone could stand at the very left, and each turn's would have a line of its own
+    # across all turns before. So each goes as far to the right as its uses let it.
+    first_use: dict[int, int] = {}
+    for k in reversed(range(len(nodes))):
+        if k in first_use and nodes[k].parents:
+            columns[k] = first_use[k] - 1
+        for parent in nodes[k].parents:
+            first_use[parent] = min(first_use.get(parent, columns[k]), columns[k])
     return columns
 
 
@@ -31,9 +39,12 @@ def places_of(nodes: Sequence[Node]) -> dict[Place, float]:
     for k, node in enumerate(nodes):
         for parent in node.parents:
             last_use[parent] = max(last_use[parent], columns[k] - 1)
+    present: list[list[int]] = [[] for _ in range(max(columns) + 1)]
+    for k, (first, last) in enumerate(zip(columns, last_use, strict=True)):
+        for column in range(first, last + 1):
+            present[column].append(k)
     heights: dict[Place, float] = {}
-    for column in range(max(columns) + 1):
-        here = [k for k in range(len(nodes)) if columns[k] <= column <= last_use[k]]
+    for column, here in enumerate(present):
         wanted = {k: _wanted(k, nodes[k], columns[k], column, heights) for k in here}
         ordered = sorted(here, key=lambda k: (wanted[k], k))
         for row, k in enumerate(ordered):
@@ -66,27 +77,35 @@ def svg(nodes: Sequence[Node], symbol: str) -> str:
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0L8 4L0 8z" fill="#555"/></marker></defs>',
     ]
-    for k, node in enumerate(nodes):
-        for parent in dict.fromkeys(node.parents):  # an operand used twice has one arrow
-            parts.append(
-                _arrow([corner((parent, c)) for c in range(columns[parent], columns[k])], corner((k, columns[k])))
-            )
+    corners = {place: corner(place) for place in heights}
+    parts += _arrows(nodes, columns, corners)
     for k, node in enumerate(nodes):
         parts.append(_box(node, *corner((k, columns[k])), symbol, last=k == len(nodes) - 1))
     return "".join([*parts, "</svg>"])
 
 
-def _arrow(way: Sequence[tuple[float, float]], end: tuple[float, float]) -> str:
-    """Return an arrow from the first box, level through the columns between, to the last box."""
-    x, y = way[0][0] + WIDTH, way[0][1] + HEIGHT / 2
-    path = f"M{x:g} {y:g}"
-    for left, upper in (*way[1:], end):
-        middle = upper + HEIGHT / 2
-        path += f"C{x + GAP_X / 2:g} {y:g} {left - GAP_X / 2:g} {middle:g} {left:g} {middle:g}"
-        if (left, upper) != end:
-            path += f"H{left + WIDTH:g}"
-        x, y = left + WIDTH, middle
-    return f'<path d="{path}" fill="none" stroke="#555" marker-end="url(#tip)"/>'
+def _arrows(nodes: Sequence[Node], columns: Sequence[int], corners: dict[Place, tuple[float, float]]) -> Iterator[str]:
+    """Yield a line from each node through the columns that its arrows cross, and an arrow from there to each use.
+
+    The line is drawn once for all uses: a weight that each turn of a loop uses would have as many as there are turns.
+    """
+    for (origin, column), (x, _) in corners.items():
+        if column > columns[origin]:
+            yield _line(f"{_bend(corners[origin, column - 1], corners[origin, column])}H{x + WIDTH:g}")
+    for k, node in enumerate(nodes):
+        for parent in dict.fromkeys(node.parents):  # an operand used twice has one arrow
+            yield _line(_bend(corners[parent, columns[k] - 1], corners[k, columns[k]]), tip=' marker-end="url(#tip)"')
+
+
+def _bend(start: tuple[float, float], end: tuple[float, float]) -> str:
+    """Return a path from the right side of a place to the left side of one in the next column."""
+    x, y, lower = start[0] + WIDTH, start[1] + HEIGHT / 2, end[1] + HEIGHT / 2
+    halfway = x + GAP_X / 2
+    return f"M{x:g} {y:g}C{halfway:g} {y:g} {halfway:g} {lower:g} {end[0]:g} {lower:g}"
+
+
+def _line(path: str, tip: str = "") -> str:
+    return f'<path d="{path}" fill="none" stroke="#555"{tip}/>'
 
 
 def _box(node: Node, x: float, y: float, symbol: str, *, last: bool) -> str:

@@ -115,11 +115,27 @@ def compare(
                 f"params or arguments were given with problem {f.name!r}, which has its own; leave them out, or pass "
                 "a function f(params, *args)"
             )
+        _require_names(backends=backends, dtypes=dtypes)
         return _on_problem(f, asked, backends or BACKENDS, dtypes or DTYPES, kernel or "portable")
     _require_taken(f, kwargs)
     objective = bind_given(f, params, (args, kwargs))
     _require_own(objective, {"backends": backends, "dtypes": dtypes, "kernel": kernel})
     return _on_function(_name_of(f), objective, asked)
+
+
+def _require_names(**given: Sequence[str] | None) -> None:
+    """Refuse a string in place of a sequence, and objects in place of the names by which rows are told apart."""
+    for option, found in given.items():
+        if isinstance(found, str):
+            raise InvalidTypeError(f"{option} must be a sequence of names; found a string: write [{found!r}]")
+        wrong = next((each for each in found or () if not isinstance(each, str)), None)
+        if wrong is not None:
+            raise InvalidTypeError(
+                f"{option} must be names, such as 'numpy', 'module:Class' or 'path/file.py:Class' of a backend; found "
+                f"{type(wrong).__name__}"
+                if option == "backends"
+                else f"{option} must be names, such as 'float64'; found {type(wrong).__name__}"
+            )
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gradest.backend import Leaves
-from gradest.checking.claims import entry_noise, flat_of
+from gradest.checking.claims import entry_noise, flat_of, require_finite_loss
 from gradest.checking.examination import Examination
 from gradest.checking.landscape import Landscape
 from gradest.dtypes import epsilon
@@ -61,7 +61,8 @@ def function_reference(objective: Objective) -> Reference:
     Raises
     ------
     GradestError
-        No method gives a finite gradient; the error is that of the last one, which takes most functions.
+        The loss is NaN or infinite there, or no method gives a finite gradient: the error is then that of the last
+        one, which takes most functions.
     """
     objective.look()
     return _Search(objective).best()
@@ -78,6 +79,7 @@ class _Search:
     def best(self) -> Reference:
         if self.objective.first_look is not None and self.objective.first_look.noise > 0.0:
             return self._of_noisy(self.objective)
+        self._same_draw(self.objective, partial(require_finite_loss, self.objective))
         bounds = list(self._computable())
         for bound in bounds:
             found = self._tried(bound, partial(self._reverse, bound))

@@ -123,11 +123,26 @@ class MLP(EmpiricalRisk):
         chosen = checked_rows(rows, len(samples))
         return {"x": samples.features[chosen], "targets": np.eye(samples.num_classes)[samples.labels[chosen]]}
 
+    def hidden(self, ops: Operations, params: Mapping[str, Array], features: Array) -> list[Array]:
+        """Return the activations `(..., N, width)` of each hidden layer for features `(N, D)`, the first layer's first.
+
+        Examples
+        --------
+        >>> import gradest
+        >>> mlp = gradest.get_problem("mlp", dataset="iris", widths=(8, 5), batch=32)
+        >>> ops = gradest.get_backend("numpy").operations()
+        >>> [h.shape for h in mlp.hidden(ops, mlp.parameters(), mlp.data()["x"])]
+        [(32, 8), (32, 5)]
+        """
+        activation, found = ACTIVATIONS[self.activation], [features]
+        for layer in range(1, len(self.widths) + 1):
+            found.append(activation(ops, ops.affine(found[-1], params[f"W{layer}"], params.get(f"b{layer}"))))
+        return found[1:]
+
     def predict(self, ops: Operations, params: Mapping[str, Array], features: Array) -> Array:
-        activation, hidden, depth = ACTIVATIONS[self.activation], features, len(self.widths) + 1
-        for layer in range(1, depth):
-            hidden = activation(ops, ops.affine(hidden, params[f"W{layer}"], params.get(f"b{layer}")))
-        return ops.affine(hidden, params[f"W{depth}"], params.get(f"b{depth}"))
+        depth = len(self.widths) + 1
+        last = [features, *self.hidden(ops, params, features)][-1]
+        return ops.affine(last, params[f"W{depth}"], params.get(f"b{depth}"))
 
     @property
     def metrics(self) -> Mapping[str, Metric]:

@@ -16,7 +16,7 @@ from gradest.testing import (
     rng_checks,
     state_checks,
 )
-from gradest.testing.results import CheckResult, not_applicable
+from gradest.testing.results import CheckResult, not_applicable, raised
 from gradest.testing.subject import Subject
 
 CHECKS: dict[str, Callable[[Subject], CheckResult]] = {
@@ -115,4 +115,4 @@ def _carry_out(name: str, subject: Subject) -> CheckResult:
     except UnsupportedError as error:
         return not_applicable(name, str(error))
     except Exception as error:  # noqa: BLE001 - an estimator may raise anything; it is a finding, and is reported
-        return CheckResult(name, False, f"raised {type(error).__name__}: {error}")
+        return CheckResult(name, False, raised(error))

@@ -10,15 +10,18 @@ import numpy as np
 from gradest.autodiff import value_and_differences, value_and_gradient
 from gradest.backend import get_backend
 from gradest.binding import bind
+from gradest.checking.diagnosis import likely_cause
+from gradest.estimator import get_estimator
 from gradest.measurement.accuracy import compare_gradients
 from gradest.measurement.reference import reference_at
 from gradest.operations import NumpyArray
 from gradest.problem import EmpiricalRisk, Problem
 from gradest.tangents import Dense
-from gradest.testing.results import CheckResult, claimed, judged, not_applicable
+from gradest.testing.results import CheckResult, claimed, judged, not_applicable, raised
 
 _CLOSED_FORM_ROUNDING = 64  # units of extended precision: what a correct closed form differs from the complex step by
 _POPULATION_ROUNDING = 1e-13
+_CAUSE_FROM = 1e-8  # of a block in double precision: a cause of less is not looked for
 _ENGINE_ROUNDING = 1e-11
 _BACKEND_ROUNDING = 2e-14
 _SCALES = (1.0, 0.9, 1.1)
@@ -65,7 +68,7 @@ def _carry_out(check: Callable[[], CheckResult]) -> CheckResult:
         return check()
     except Exception as error:  # noqa: BLE001 - a problem may raise anything; it is a finding, and is reported
         name = check.func.__name__.removeprefix("check_").replace("_", " ")  # type: ignore[attr-defined]  # a partial
-        return CheckResult(name, False, f"raised {type(error).__name__}: {error}")
+        return CheckResult(name, False, raised(error))
 
 
 def check_arrays(problem: Problem) -> CheckResult:
@@ -115,7 +118,7 @@ def check_examples(problem: Problem) -> CheckResult:
     A failure means that the noise scale and what weighs each example by itself are those of another loss.
     """
     if not isinstance(problem, EmpiricalRisk):
-        return not_applicable("examples", "the loss is no mean over examples; where it is, write an EmpiricalRisk")
+        return not_applicable("examples", "it is no EmpiricalRisk; where the loss is a mean over examples, write one")
     ops, data = get_backend("numpy").operations(), problem.data()
     population = _population(problem)
     single = problem.parameters()
@@ -137,6 +140,22 @@ def _population(problem: Problem) -> Arrays:
     return {n: x * scales.reshape((len(scales),) + (1,) * x.ndim) for n, x in problem.parameters().items()}
 
 
+def _causes(problem: Problem) -> str:
+    """Return what is probably wrong with the closed form, for each parameter that it is wrong of, in words."""
+    objective = bind(problem, dtype="float64")
+    reverse = get_estimator("reverse", engine="gradest")(objective).gradient  # of the loss's own text
+    claimed = get_estimator("analytic")(objective).gradient
+    causes = []
+    for name, right in reverse.items():
+        off, size = (float(np.linalg.norm(x)) for x in (claimed[name] - right, right))
+        if off > _CAUSE_FROM * size:
+            others = {other: block.ravel() for other, block in reverse.items() if other != name}
+            found, expected, at = (x.ravel() for x in (claimed[name], right, problem.parameters()[name]))
+            cause = likely_cause(found, expected, at, right.shape, tolerance=_CAUSE_FROM, others=others)
+            causes.append(f"{name}: {cause}")
+    return "; ".join(causes)
+
+
 def check_closed_form(problem: Problem) -> CheckResult:
     """Check the closed-form gradient against complex-step differentiation of the loss, in extended precision.
 
@@ -147,6 +166,9 @@ def check_closed_form(problem: Problem) -> CheckResult:
     reference = reference_at(problem, _extended(problem.parameters()), _extended(problem.data()))
     bound = _CLOSED_FORM_ROUNDING * float(np.finfo(np.longdouble).eps)
     detail = f"differs from the complex step by {reference.uncertainty:.2g} of its length"
+    if not reference.uncertainty <= bound:
+        causes = _causes(problem)
+        detail += f"; {causes}" if causes else ""
     return judged("closed form", reference.uncertainty, bound, detail)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from gradest.errors import GradestError
+from gradest.importing import users_line
 
 _LISTED = 8
 """More of what is beyond a bound is counted, not listed."""
@@ -160,3 +161,9 @@ def raise_on_failure(results: Iterable[CheckResult], *, strict: bool = False) ->
     failed = [str(result) for result in results if result.failed or (strict and not result.passed)]
     if failed:
         raise CheckFailedError("\n".join((f"{len(failed)} checks failed:", *failed)))
+
+
+def raised(error: BaseException) -> str:
+    """Return that the subject of a check raised an error, which one, and at which line of the subject's own."""
+    told, where = f"{type(error).__name__}: {error}".rstrip(": "), users_line(error)
+    return f"raised {told}" + (f" ({where})" if where else "")

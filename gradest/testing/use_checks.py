@@ -17,7 +17,7 @@ from gradest.objective import Objective
 from gradest.operations import Array
 from gradest.registry import ESTIMATORS
 from gradest.testing.known_problems import network
-from gradest.testing.results import CheckResult, claimed
+from gradest.testing.results import CheckResult, claimed, raised
 from gradest.testing.subject import finest_dtype
 from gradest.testing.transformation_checks import made
 
@@ -50,7 +50,7 @@ def _faults(name: str, backend: Backend, dtype: str) -> Iterator[str]:
         except UnsupportedError:  # it says so, on one of the two: there is nothing to compare
             continue
         except Exception as error:  # noqa: BLE001  # a backend may raise anything; it is a finding, and is reported
-            yield f"{name} of {where} raised {type(error).__name__}: {error}"
+            yield f"{name} of {where} {raised(error)}"
             continue
         off = float(np.linalg.norm(found - expected)) / (float(np.linalg.norm(expected)) or 1.0)
         if not off <= _FURTHER * epsilon(dtype) ** 0.5:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from os import PathLike
 from typing import Any
 
@@ -70,34 +71,57 @@ class Training:
 
     def __str__(self) -> str:
         """Return the log as a table, a row for each record, and the end in one line."""
-        rows = [_row(record) for record in self.records]
-        names = list(dict.fromkeys(name for row in rows for name in row))
-        table = [names, *([row.get(name, "") for name in names] for row in rows)]
+        table = self._table()
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = ["  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in table]
+        return "\n".join([*lines, "", *self._ends()])
+
+    def _repr_html_(self) -> str:
+        """Return the same as HTML, which notebooks show."""
+        names, *rows = self._table()
+        head = "".join(f"<th>{escape(name)}</th>" for name in names)
+        body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+        ends = "".join(f"<p>{escape(line)}</p>" for line in self._ends())
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{ends}"
+
+    def _table(self) -> list[list[str]]:
+        """Return the headings, and a row of texts for each record."""
+        rows = [_row(record) for record in self.records]
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        return [names, *([row.get(name, "") for name in names] for row in rows)]
+
+    def _ends(self) -> list[str]:
+        """Return what stands below the table: how it ended, and which steps noise allows."""
         limit = [] if self.limit is None else [f"noise allows steps up to {self.limit.limit:.2g} at the start"]
-        return "\n".join([*lines, "", self.line(), *limit])
+        return [self.line(), *limit]
 
     def to_pandas(self) -> Any:
         """Return the log as a data frame of pandas, a row for each record."""
         return frame([record.row() for record in self.records])
 
-    def plot(self, path: str | PathLike[str]) -> None:
-        """Write curves of the loss by evaluations in losses, by steps and by time; the ending says the format."""
-        plot({self.estimator: self}, path)
+    def plot(self, path: str | PathLike[str] | None = None) -> Any:
+        """Return a Matplotlib figure of the loss by evaluations in losses, by steps and by time; as `plot` below."""
+        return plot({self.estimator: self}, path)
 
 
-def plot(runs: Mapping[str, Training], path: str | PathLike[str]) -> None:
-    """Write curves of several runs side by side: the loss by evaluations in losses, by steps and by time.
+def plot(runs: Mapping[str, Training], path: str | PathLike[str] | None = None) -> Any:
+    """Return a Matplotlib figure of several runs: the loss by evaluations in losses, by steps and by time.
 
     Parameters
     ----------
     runs
         Label -> run.
     path
-        The file; its ending says the format, such as ".png" or ".pdf".
+        Where to write it too; the ending says the format, such as ".png" or ".pdf".
+
+    Raises
+    ------
+    MissingDependencyError
+        Matplotlib is not installed.
+    InvalidInputError
+        The ending of the path names no format.
     """
-    draw_training({label: [record.row() for record in run.records] for label, run in runs.items()}, path)
+    return draw_training({label: [record.row() for record in run.records] for label, run in runs.items()}, path)
 
 
 def _row(record: Record) -> dict[str, str]:

@@ -185,7 +185,6 @@ ROWS: list[Row] = [
         lambda g, z, t: g * (special.softmax(z, axis=-1) - t) / 3,
     ),
 ]
-NATIVE_FLOAT32 = 1e-5  # Gluon's log-softmax is good to a few 1e-6 in float32; the portable one is held to rounding
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -193,7 +192,7 @@ NATIVE_FLOAT32 = 1e-5  # Gluon's log-softmax is good to a few 1e-6 in float32; t
 @pytest.mark.parametrize("traced", [False, True], ids=["eager", "traced"])
 @pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
 def test_value_and_gradient_of_operation(row: Row, traced: bool, kernel: str, dtype: str) -> None:
-    name, operation, inputs, expected, derivative = row
+    _, operation, inputs, expected, derivative = row
     ops = BACKEND.operations(kernel)
     given = [np.asarray(values, dtype=dtype).astype(np.float64) for values in inputs]  # as the dtype holds them
     value = np.asarray(expected(*given))
@@ -209,8 +208,6 @@ def test_value_and_gradient_of_operation(row: Row, traced: bool, kernel: str, dt
         data = (BACKEND.array(weights, dtype=dtype),)
         total, (gradient, *_) = BACKEND.value_and_gradient(function)(arrays, data)
     tolerance = 16 * EPS[dtype]
-    if kernel == "native" and dtype == "float32" and "soft" in name:
-        tolerance = NATIVE_FLOAT32
     assert found.dtype == dtype
     assert found.shape == value.shape
     assert np.linalg.norm(found - value) <= tolerance * np.linalg.norm(value)
@@ -364,3 +361,17 @@ def test_a_constant_of_no_axes_has_none() -> None:
     objective = gradest.bind(gradest.get_problem("logsumexp"), backend="mxnet")
     gradient, _ = objective.prepare_gradient(engine="gradest")
     assert [g.shape for g in gradient(objective.start)[1]] == list(objective.layout.shapes)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
+def test_native_reverse_mode_of_a_network_has_the_error_of_the_portable_one(activation: str) -> None:
+    """With MXNet's own log_softmax, of oneDNN, the error was 24 to 29 times as large."""
+    problem = gradest.get_problem("mlp", widths=[16], batch=32, activation=activation)
+    exact = gradest.get_estimator("analytic")(gradest.bind(problem, backend="numpy", dtype="float64")).gradient
+    norm = np.sqrt(sum(np.sum(block**2) for block in exact.values()))
+    for kernel in ("portable", "native"):
+        found = gradest.get_estimator("reverse")(
+            gradest.bind(problem, backend="mxnet", dtype="float32", kernel=kernel)
+        ).gradient
+        off = sum(np.sum((BACKEND.numpy(found[name]) - block) ** 2) for name, block in exact.items())
+        assert np.sqrt(off) <= 8 * EPS["float32"] * norm, kernel

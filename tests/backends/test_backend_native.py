@@ -25,6 +25,9 @@ LIMITS = {"float32": 2e-6, "float64": 5e-15}
 STATED = {"kernels": ("portable", "native"), "dtypes": ("float32", "float64")}
 """What each of these backends states, repeated here so that collecting the tests imports no framework."""
 
+HALF = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
+"""The unit of rounding of the dtypes that problems have too, and that are tested on the whole alone."""
+
 
 def stated(*fields: str, backends: tuple[str, ...] = BACKENDS) -> list[tuple[str, ...]]:
     """Return (backend, one of each field that it states): every combination."""
@@ -34,7 +37,8 @@ def stated(*fields: str, backends: tuple[str, ...] = BACKENDS) -> list[tuple[str
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("field", STATED)
 def test_backends_state_what_is_tested_here(backend: str, field: str) -> None:
-    assert getattr(gradest.get_backend(backend), field) == STATED[field]
+    more = HALF if field == "dtypes" else ()
+    assert getattr(gradest.get_backend(backend), field) == (*STATED[field], *more)
 
 
 @pytest.mark.parametrize("case", OPERATIONS, ids=str)
@@ -89,6 +93,16 @@ def test_native_jvps_equal_the_closed_form(backend: str, dtype: str) -> None:
     assert value.shape == ()
     np.testing.assert_allclose(own.numpy(products), slopes.astype(float), rtol=0, atol=20 * LIMITS[dtype])
     assert abs(float(own.numpy(value)) - loss) <= LIMITS[dtype] * loss
+
+
+@pytest.mark.parametrize("method", ["analytic", "reverse", "forward-structured", "fd-exact"])
+@pytest.mark.parametrize(("backend", "dtype"), [*product(BACKENDS, HALF), ("numpy", "float16")])
+def test_half_precision_has_the_closed_form_to_its_digits(backend: str, dtype: str, method: str) -> None:
+    problem, expected, _ = network("tanh")
+    gradient = gradest.get_estimator(method)(problem, backend=backend, dtype=dtype).gradient
+    own = gradest.get_backend(backend)
+    assert {own.dtype(block) for block in gradient.values()} == {dtype}
+    assert relative_error(own, gradient, expected) <= 8 * HALF[dtype]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

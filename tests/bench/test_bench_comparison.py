@@ -304,6 +304,32 @@ def test_cells_that_lost_other_starts_share_the_rate_of_false_changes() -> None:
     assert alarms <= stats.binom.ppf(1 - CHANCE, trials, FALSE_CHANGE)
 
 
+def test_levels_that_both_sides_of_a_pair_share_hide_a_change_from_all_but_pairs() -> None:
+    before, after = run_of(0, between=0.0), run_of(1, factor=1.2, between=0.0)
+    levels = np.repeat(np.exp(np.random.default_rng(4).standard_normal(STARTS)), ROUNDS * SAMPLES)
+    for record in (*before.records, *after.records):
+        assert record.timing is not None
+        record.timing.wall_seconds[:] = (np.array(record.timing.wall_seconds) * levels).tolist()
+    assert compare_runs(before, after).times[0].verdict == "cannot tell"
+    found = compare_runs(before, after, paired=True)
+    assert found.times[0].verdict == "slower"
+    assert not {change.verdict for change in found.times[1:]} & {"slower", "faster"}
+    assert found.least_starts == 6
+
+
+def test_of_a_pair_both_starts_are_left_out_where_one_is_disturbed() -> None:
+    before, after = run_of(0), run_of(1)
+    for run, number in ((before, 0), (after, 3)):
+        for record in run.records:
+            assert record.timing is not None
+            shares = np.ones((STARTS, ROUNDS))
+            shares[number] = 0.3
+            record.timing = replace(record.timing, machine_shares=shares.ravel().tolist())
+    found = compare_runs(before, after, paired=True)
+    assert {(change.starts, change.verdict) for change in found.times} == {(4, "machine too disturbed")}
+    assert {change.starts for change in compare_runs(before, after).times} == {5}
+
+
 def test_outcome_that_was_ok_and_is_not_is_worse() -> None:
     before, after = run_of(0), run_of(0)
     after.records[0].outcome = "timeout"

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from gradest_bench.command.main import main
-from gradest_bench.command.terminal import PlainConsole, shown
+from gradest_bench.command.terminal import PlainConsole
+from gradest_bench.report.printable import shown
 from gradest_bench.results.files import StorageError
 from gradest_bench.results.store import ENVIRONMENT, RESULTS, read_environment, read_records
 
@@ -133,3 +134,23 @@ def test_no_control_character_of_a_record_reaches_the_terminal(escape: str, fold
 def test_colours_of_our_own_are_left(capsys: pytest.CaptureFixture[str]) -> None:
     PlainConsole(force_terminal=True, color_system="standard").print("[red]x[/]")
     assert "\x1b[31m" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [("show",), ("show", "--json"), ("report",), ("export", "csv"), ("index",)])
+def test_bytes_that_are_no_text_are_spelled_out_in_every_command(
+    arguments: tuple[str, ...], folder: Path, tmp_path: Path
+) -> None:
+    record = first_record(folder)
+    record["reason"] = record["cell"]["problem"]["label"] = "caf\udce9"
+    (folder / RESULTS).write_text(json.dumps(record) + "\n", encoding="utf-8")
+    written = tmp_path / "written"
+    where = {
+        "show": [str(folder)],
+        "report": [str(folder), "--out", str(written)],
+        "export": [str(written), "--run", str(folder)],
+        "index": [str(tmp_path), "--out", str(written)],
+    }[arguments[0]]
+    done = CliRunner().invoke(main, ["bench", *arguments, *where])
+    assert done.exit_code == 0, done.output
+    text = written.read_text(encoding="utf-8") if written.exists() else done.output
+    assert "caf\\udce9" in text.replace("\\\\", "\\")  # JSON has each backslash twice

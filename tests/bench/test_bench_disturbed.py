@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from rich.console import Console
+from scipy import stats
 from support.bench_runs import faulty_suite
 
 from gradest import get_problem
@@ -24,8 +26,9 @@ from gradest_bench.report.figures_cost import cost_curves, frontiers
 from gradest_bench.report.html import figure_html
 from gradest_bench.report.page import report_html
 from gradest_bench.report.paper import write_figures, write_panels
+from gradest_bench.report.record_numbers import median, slope
 from gradest_bench.report.tables import results_table
-from gradest_bench.report.units import DISTURBED, DISTURBED_LABEL, DISTURBED_MEANS
+from gradest_bench.report.units import DISTURBED, DISTURBED_LABEL, DISTURBED_MEANS, seconds
 from gradest_bench.results.export import export
 from gradest_bench.results.loading import Run
 from gradest_bench.results.records import Memory, Record
@@ -91,7 +94,7 @@ def test_in_the_table_of_the_page_where_it_can_be_filtered_by(disturbed: bool) -
     assert len(rows) == len(CELLS)
     for row in rows:
         assert row.count(f"{DISTURBED}</td>") == (5 if disturbed else 0)  # and the loss's rate, the processor's share
-        assert ('class="warn number"' in row) is disturbed
+        assert ('class="warn" data-value' in row) is disturbed
 
 
 @pytest.mark.parametrize("disturbed", [True, False])
@@ -114,7 +117,7 @@ def test_in_the_tips_and_marks_of_figures_of_time(disturbed: bool) -> None:
         assert points
         assert all(bool(LINES.search(point.tip)) is disturbed for point in points)
         assert all(point.pale is disturbed for point in points)
-        text = figure_html(figure)
+        text = figure_html(figure, "key")
         assert text.count("mark pale") == (len(points) if disturbed else 0)
         assert (f"Pale marks: {DISTURBED_LABEL}" in text) is disturbed
 
@@ -173,3 +176,41 @@ def test_in_what_is_exported(tmp_path: Path) -> None:
     export(run, "pyperf", tmp_path / "run.json")
     found = re.findall(r'"gradest_disturbed": ?"(\w+)"', (tmp_path / "run.json").read_text(encoding="utf-8"))
     assert set(found) == {"True"}
+
+
+def test_no_sentence_rests_on_a_disturbed_time() -> None:
+    page = report_html(run_of(disturbed=True))
+    text = page[page.index('id="summary"') :]
+    assert "the fastest gradient with" not in text
+    assert "Which gradient is the fastest is not said of " in text
+    assert "which are best in error and time together is not said" in text
+    assert "Too few of these sizes were measured undisturbed" in text
+    assert "time grows" not in text
+    calm = report_html(run_of(disturbed=False))
+    assert "the fastest gradient with" in calm
+    assert "is not said" not in calm
+    assert "time grows (median, and range over backends): " in calm
+
+
+def test_a_disturbed_cell_is_left_out_of_what_is_said_of_the_others() -> None:
+    records = run_of(disturbed=False).records
+    slow = records[-1]
+    quick = msgspec.structs.replace(slow, key="quick", timing=timing(1e-3, disturbed=True))
+    (sentence,) = re.findall(r"<li>[^<]*the fastest gradient[^<]*", report_html(run_with(slow, quick)))
+    assert "(1 disturbed left out)" in sentence
+    assert seconds(median(slow)) in sentence
+    calm = msgspec.structs.replace(quick, timing=timing(1e-3, disturbed=False))
+    (sentence,) = re.findall(r"<li>[^<]*the fastest gradient[^<]*", report_html(run_with(slow, calm)))
+    assert "left out" not in sentence
+    assert seconds(median(calm)) in sentence
+
+
+def run_with(*records: Record) -> Run:
+    return Run(Path("run"), records, {}, "title", "question", len(records))
+
+
+def test_a_slope_has_the_standard_error_of_least_squares() -> None:
+    x, y = [1.0, 2.0, 5.0, 9.0], [3.0, 5.5, 17.0, 24.0]
+    wanted = stats.linregress(np.log(x), np.log(y))
+    found = slope([Point(a, b, "") for a, b in zip(x, y, strict=True)])
+    assert found == pytest.approx((wanted.slope, wanted.stderr), rel=1e-9)

@@ -1,11 +1,16 @@
 """Exports hold what was measured, and other tools read them."""
 
 import csv
+import itertools
 import json
 import math
 import statistics
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.bench_runs import faulty_suite, run_suite
 
@@ -15,7 +20,7 @@ from gradest.errors import InvalidInputError
 from gradest_bench.results.export import export
 from gradest_bench.results.files import StorageError
 from gradest_bench.results.loading import Run
-from gradest_bench.results.records import number
+from gradest_bench.results.records import number, rounds_of
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +72,28 @@ def test_pyperf_reads_its_format(run: Run, tmp_path: Path) -> None:
     medians = {b.get_name(): b.median() for b in suite.get_benchmarks()}
     for record in run.measured:
         assert record.timing is not None
-        assert medians[record.cell.title] == pytest.approx(statistics.median(record.timing.wall_seconds))
+        first = [part[: record.cell.budget.samples_in_round] for part in rounds_of(record.timing)]
+        assert medians[record.cell.title] == pytest.approx(statistics.median(itertools.chain(*first)))
+
+
+def test_pyperf_compares_two_runs_whose_rounds_were_filled_by_other_numbers_of_samples(
+    run: Run, tmp_path: Path
+) -> None:
+    pytest.importorskip("pyperf", reason="pyperf is not installed")
+    fuller = []
+    for record in run.measured:
+        timing = record.timing
+        assert timing is not None
+        rounds = [[*part, part[-1]] for part in rounds_of(timing)]
+        walls, loops = list(itertools.chain(*rounds)), [timing.loops[0]] * sum(map(len, rounds))
+        more = replace(timing, wall_seconds=walls, loops=loops, rounds=[len(part) for part in rounds])
+        fuller.append(msgspec.structs.replace(record, timing=more))
+    export(run, "pyperf", tmp_path / "a.json")
+    export(replace(run, records=tuple(fuller)), "pyperf", tmp_path / "b.json")
+    command = [sys.executable, "-m", "pyperf", "compare_to", "a.json", "b.json", "-v"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "ERROR when testing" not in done.stdout + done.stderr
+    assert "quadratic" in done.stdout
 
 
 def test_pyperf_of_a_run_without_times_is_refused(run: Run, tmp_path: Path) -> None:

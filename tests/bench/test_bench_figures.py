@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from support.bench_runs import run_suite
 
 from gradest_bench.report.figure import COLOURS, SHAPES, Axis, Figure, Point, Series, scale_of
+from gradest_bench.report.figures_accuracy import step_curves
 from gradest_bench.report.paper import write_figures
 from gradest_bench.report.svg import draw
 
@@ -30,10 +32,15 @@ def test_error_bars_are_on_the_page_and_on_paper(tmp_path: Path) -> None:
     assert on_paper(plain, tmp_path).count("stroke-opacity: 0.6") == 0
 
 
-def test_ticks_have_the_same_words_on_the_page_and_on_paper(tmp_path: Path) -> None:
-    figure = figure_of(*(Point(x, x**3, "") for x in (1e-3, 1.0, 1e3)))
+@pytest.mark.parametrize(("places", "between"), [((1e-3, 1.0, 1e3), False), ((0.3, 1.0, 7.0), True)])
+def test_ticks_have_the_same_words_on_the_page_and_on_paper(
+    tmp_path: Path, places: tuple[float, ...], between: bool
+) -> None:
+    figure = figure_of(*(Point(x, x, "") for x in places))
     paper = on_paper(figure, tmp_path)
-    for _, label in scale_of(figure.x, [1e-3, 1e3]).ticks():
+    labels = [label for _, label in scale_of(figure.x, list(places)).ticks()]
+    assert ({"0.5", "2", "5"} <= set(labels)) is between  # an axis of few decades has ticks between powers of ten
+    for label in labels:
         assert f">{label}</text>" in draw(figure)
         assert f"<!-- {label} -->" in paper
 
@@ -50,3 +57,30 @@ def test_kernels_of_one_backend_share_its_shape() -> None:
     figure = Figure("key", "title", "sentence.", Axis("x"), Axis("y"), series)
     assert figure.shape("torch") == figure.shape("torch native") != figure.shape("numpy")
     assert draw(figure).count("mark hollow") == 1
+
+
+STEPS = """
+name = "steps"
+measure = ["accuracy"]
+[[grid]]
+backends = ["numpy"]
+problems = [{ name = "rosenbrock" }]
+estimators = [
+    { name = "fd-central", label = "fd-central, step {step}", vary = { step = [1e-8, 1e-5, 1e-2] } },
+    { name = "fd-central", label = "fd-central, step {step}", fields = { step = "auto" } },
+    { name = "fd-forward", label = "fd-forward, step {step}", vary = { step = [1e-8, 1e-5, 1e-2] } },
+]
+"""
+
+
+def test_the_automatic_step_is_drawn_beside_the_curve_of_its_estimator(tmp_path: Path) -> None:
+    records = run_suite(STEPS, tmp_path)
+    (figure,) = step_curves(list(records.values()))
+    (level,) = [series for series in figure.series if series.name == "fd-central, step auto"]
+    expected = records["fd-central, step auto"].accuracy["single"]["relative_error"]
+    assert [(point.x, point.y) for point in level.points] == [(1e-8, expected), (1e-2, expected)]
+    assert "Level lines are the automatic step" in figure.sentence
+    alone = [record for label, record in records.items() if "auto" not in label]
+    (figure,) = step_curves(alone)
+    assert {series.name for series in figure.series} == {"fd-central", "fd-forward"}
+    assert "Level lines" not in figure.sentence

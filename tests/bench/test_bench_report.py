@@ -2,21 +2,23 @@
 
 import base64
 import hashlib
-import html.parser
-import json
+import math
 import re
-import shutil
-import subprocess
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
 from support.bench_runs import faulty_suite, run_suite
+from support.pages import outline, plain_text
 
 import gradest
 from gradest_bench.report.figures import figures_of
 from gradest_bench.report.page import report_html
 from gradest_bench.report.paper import write_figures
+from gradest_bench.report.units import at_most
+from gradest_bench.results.invocations import Invocation
 from gradest_bench.results.loading import Run, load
 from gradest_bench.results.store import Store
 
@@ -44,43 +46,6 @@ measure = ["accuracy"]
 problems = [{ name = "mlp", label = "MLP", fields = { widths = [3], batch = 8 } }]
 estimators = [{ name = "reverse", label = "reverse" }]
 """
-BROWSER = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
-DRIVER = """
-const errors = [];
-window.addEventListener("error", (event) => errors.push(event.message));
-"""
-ACTIONS = """
-const block = document.querySelector('.table[data-name="results"]');
-const rows = () => [...block.querySelectorAll("tbody tr")].filter((row) => !row.hidden).map((r) => r.textContent);
-const all = rows().length;
-const input = block.querySelector("input");
-input.value = "reverse -mlp"; input.dispatchEvent(new Event("input"));
-const filtered = rows();
-const count = block.querySelector("output").textContent;
-input.value = ""; input.dispatchEvent(new Event("input"));
-const heads = [...block.querySelectorAll("th")];
-const column = heads.findIndex((head) => head.textContent === "relative error");
-const values = () => [...block.querySelectorAll("tbody tr")].map((row) => row.cells[column].dataset.value);
-heads[column].querySelector("button").click();
-const ascending = values();
-heads[column].querySelector("button").click();
-const descending = values();
-const tip = document.getElementById("tip");
-const mark = document.querySelector("figure .mark");
-mark.focus();
-// A window that the system has not given the focus to, as on a busy machine, sends no such event by itself.
-if (tip.style.display === "") mark.dispatchEvent(new FocusEvent("focusin", { bubbles: true }));
-const figure = document.querySelector("figure");
-const before = figure.querySelectorAll(".series.off").length;
-figure.querySelector(".legend button").click();
-const off = figure.querySelectorAll(".series.off").length;
-const requests = performance.getEntriesByType("resource").map((entry) => entry.name);
-const wide = document.documentElement.scrollWidth <= innerWidth + 1;
-document.title = "seen:" + JSON.stringify({ all, filtered, count, ascending, descending, errors, before, off, requests,
-  wide, tip: tip.textContent, shown: tip.style.display });
-"""
 
 
 @pytest.fixture(scope="module")
@@ -94,34 +59,46 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return load(folder)
 
 
-class Outline(html.parser.HTMLParser):
-    """Checks that tags are closed in order, and collects addresses that a browser would fetch."""
-
-    VOID = frozenset({"meta", "link", "input", "br", "path", "line", "rect", "polyline"})
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.addresses: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in self.VOID:
-            assert self.open.pop() == tag
-
-
 def test_report_is_one_well_formed_file_without_network(run: Run) -> None:
     text = report_html(run)
-    outline = Outline()
-    outline.feed(text)
-    assert outline.open == []
-    assert all(address.startswith(("#", "data:")) for address in outline.addresses)
+    assert all(address.startswith(("#", "data:")) for address in outline(text).addresses)
     assert not re.search(r"url\(|@import|https?://", text)
     assert "A small &lt;run&gt;" in text
+
+
+def resumed(run: Run) -> Run:
+    """Return a run that was begun ten seconds before its first cell ended, and resumed a day after its last."""
+    records = [msgspec.structs.replace(r, finished="2026-03-01T10:00:10+00:00") for r in run.records]
+    records[-1] = msgspec.structs.replace(records[-1], finished="2026-03-02T10:02:00+00:00")
+    begins = (
+        ("2026-03-01T10:00:00+00:00", "gradest bench run 'my suite.toml'"),
+        ("2026-03-02T10:00:00+00:00", "again"),
+    )
+    made = tuple(Invocation(began=began, command=command) for began, command in begins)
+    return replace(run, records=tuple(records), invocations=made)
+
+
+def test_the_head_says_when_how_and_on_what_the_run_was_made(run: Run) -> None:
+    text = plain_text(report_html(resumed(run)))
+    head = text[: text.index("Summary")]
+    for words in (
+        "2026-03-01 10:00 UTC",
+        "2 min 10 s",  # the day between a stop and a resume is none of it
+        "gradest bench run 'my suite.toml'; again",
+        f"small, {run.num_cells} cells: 1 round, each cell at least 1 sample and 0.01 s, up to 8 seeds",
+        f"gradest {gradest.__version__}",
+        f"numpy {np.__version__}",
+        "[[grid]]",
+    ):
+        assert words in head, words
+    file = (run.folder / "results.jsonl").read_bytes()
+    assert f"SHA-256 {hashlib.sha256(file).hexdigest()}" in head
+    assert re.search(r"@misc\{gradest-small-[0-9a-f]{12},", head)
+
+
+def test_a_run_that_kept_no_beginning_is_said_to_have_taken_at_least_so_long(run: Run) -> None:
+    assert "at least" in plain_text(report_html(replace(resumed(run), invocations=())))
+    assert "at least 1 day" not in plain_text(report_html(replace(resumed(run), invocations=())))
 
 
 def test_every_figure_has_a_sentence_and_data(run: Run) -> None:
@@ -160,11 +137,84 @@ def test_keys_and_screen_readers_reach_what_is_seen(run: Run) -> None:
 
 def test_columns_are_explained_without_a_script(run: Run) -> None:
     text = report_html(run)
-    explained = set(re.findall("<dt>(.*?)</dt>", text))
+    explained = set(re.findall("<dt>(.*?)</dt>", text[text.index("what the columns mean") :]))
     results = text[text.index('data-name="results"') :]
     shown = re.findall(r'<th scope="col"><button type="button">(.*?)</button>', results[: results.index("</thead>")])
-    plain = {"problem", "dtype", "estimator", "backend", "path"}
+    plain = {"estimator", "backend", "dtype", "problem", "path"}
     assert explained == set(shown) - plain
+
+
+def test_the_spread_of_seeds_is_drawn_and_heard(run: Run) -> None:
+    figure = next(figure for figure in figures_of(run) if figure.key.startswith("frontier-evaluations"))
+    judged = [r for r in run.measured if r.accuracy.get("replicates")]
+    record = next(r for r in judged if f"{r.cell.problem.label}, {r.cell.dtype}" in figure.title)
+    errors = np.sqrt([float(each) for each in record.accuracy["replicates"]["squared_errors"]])
+    points = [point for series in figure.series for point in series.points if point.high is not None]
+    assert len(points) >= 3
+    drawn = min(points, key=lambda point: abs(point.y - math.sqrt(record.accuracy["replicates"]["relative_mse"])))
+    assert drawn.low is not None
+    assert drawn.high is not None
+    # of eight seeds the tenth and ninetieth percentile lie between the two that are outermost
+    assert sorted(errors)[0] < drawn.low < sorted(errors)[1]
+    assert sorted(errors)[-2] < drawn.high < sorted(errors)[-1]
+    assert "four fifths of 8 seeds" in drawn.tip
+    assert "Bars: the middle four fifths of the seeds." in report_html(run)
+
+
+def test_an_error_below_the_references_own_is_told_as_a_bound(run: Run) -> None:
+    record = next(r for r in run.measured if r.cell.estimator.name == "reverse")
+    known = record.accuracy["single"]["relative_error"]
+    accuracy = {**record.accuracy, "reference": {**record.accuracy["reference"], "uncertainty": 3.3 * known + 1e-12}}
+    text = report_html(replace(run, records=(msgspec.structs.replace(record, accuracy=accuracy),)))
+    assert f"&lt; {at_most(3.3 * known + 1e-12)}</td>" in text
+
+
+def test_dashed_lines_have_an_entry_of_their_own_in_the_legend(run: Run) -> None:
+    text = report_html(run)
+    for figure in re.findall("<figure.*?</figure>", text, re.DOTALL):
+        lines = re.findall(r'<g class="series c\d+ theory"[^>]*><polyline', figure)
+        entry = re.findall(r'data-kind="style" value="theory".*?</svg>(.*?)</button>', figure)
+        assert bool(lines) == bool(entry)
+        assert entry in ([], ["frontier"] if 'data-key="frontier' in figure else ["theory"])
+
+
+def test_many_figures_are_folded_away_and_then_left_out_with_the_command_that_draws_them(run: Run) -> None:
+    record = next(r for r in run.measured if r.cell.estimator.name == "reverse" and r.timing)
+    records = []
+    for k in range(70):
+        problem = msgspec.structs.replace(record.cell.problem, label=f"problem {k}", fields={"seed": k})
+        for name in ("reverse", "forward"):
+            estimator = msgspec.structs.replace(record.cell.estimator, label=name, name=name)
+            cell = msgspec.structs.replace(record.cell, problem=problem, estimator=estimator)
+            records.append(msgspec.structs.replace(record, cell=cell, key=cell.key))
+    text = report_html(replace(run, records=tuple(records), num_cells=len(records)))
+    assert "Error against cost: 140 figures" in text
+    assert text.count('data-key="frontier') == 60
+    assert "this draws the other 80 too" in plain_text(text)
+    assert "<details open><summary>Error against cost" not in text
+    assert text.count("<tr>") >= len(records)
+
+
+HOSTILE = "<img src=x onerror=alert(1)> \x1b[31m \ud800 \u202e & ' \""
+
+
+def test_what_stands_in_records_reaches_the_page_spelled_out(run: Run, tmp_path: Path) -> None:
+    record = next(r for r in run.measured if r.timing)
+    problem = msgspec.structs.replace(record.cell.problem, label=HOSTILE)
+    hostile = [
+        msgspec.structs.replace(record, cell=msgspec.structs.replace(record.cell, problem=problem)),
+        msgspec.structs.replace(record, key="other", outcome="error", reason=HOSTILE, log_tail=HOSTILE),
+    ]
+    environment = {"machine": {"processor": HOSTILE}, "workers": {}}
+    made = (Invocation(began=HOSTILE, command=HOSTILE),)
+    text = report_html(
+        Run(tmp_path, tuple(hostile), environment, HOSTILE, HOSTILE, 2, suite_text=HOSTILE, invocations=made)
+    )
+    (tmp_path / "page.html").write_text(text, encoding="utf-8")  # half of a pair has no place in a file
+    assert "<img" not in text
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]", text)
+    assert "\\x1b[31m" in text
+    assert "\\ud800" in text
 
 
 def test_theory_is_drawn_beside_what_was_measured(run: Run) -> None:
@@ -210,21 +260,6 @@ def test_figures_for_papers_have_their_data_beside_them(run: Run, tmp_path: Path
     assert len(list(tmp_path.iterdir())) == 3 * len(figures)
 
 
-def browse(page: Path, width: int) -> "subprocess.CompletedProcess[str]":
-    command = [
-        str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0",
-        f"--user-data-dir={page.parent / 'profile'}", f"--window-size={width},900", "--dump-dom", page.as_uri(),
-    ]  # fmt: skip
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
-
-
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
-def test_error_in_the_browser_would_be_seen(tmp_path: Path) -> None:
-    page = tmp_path / "page.html"
-    page.write_text("<!DOCTYPE html><script>undefinedFunction()</script>", encoding="utf-8")
-    assert "CONSOLE" in browse(page, 800).stderr
-
-
 def sha256(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
@@ -240,42 +275,3 @@ def test_the_policy_names_the_style_and_the_script_of_the_page_and_nothing_else(
         "default-src": "'none'", "script-src": f"'sha256-{sha256(script)}'", "style-src": f"'sha256-{sha256(style)}'",
         "img-src": "data:", "base-uri": "'none'", "form-action": "'none'",
     }  # fmt: skip
-
-
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
-def test_a_script_that_slipped_into_the_page_does_not_run(run: Run, tmp_path: Path) -> None:
-    page = tmp_path / "report.html"
-    planted = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">"
-    page.write_text(report_html(run).replace("<main>", f"<main>{planted}", 1), encoding="utf-8")
-    done = browse(page, 800)
-    assert "<title>A small &lt;run&gt;</title>" in done.stdout
-    assert re.search(r"\d+ of \d+ rows", done.stdout), "the page's own script runs"
-
-
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
-@pytest.mark.parametrize("width", [390, 1280])
-def test_browser_shows_it_without_an_error(run: Run, tmp_path: Path, width: int) -> None:
-    page = tmp_path / "report.html"
-    allowed = " ".join(f"'sha256-{sha256(script)}'" for script in (DRIVER, ACTIONS))
-    text = report_html(run).replace("script-src ", f"script-src {allowed} ", 1)
-    # after the policy, which holds of what follows it alone
-    text = text.replace("<meta name=", f"<script>{DRIVER}</script><meta name=", 1)
-    page.write_text(text.replace("</body>", f"<script>{ACTIONS}</script></body>"), encoding="utf-8")
-    done = browse(page, width)
-    assert "CONSOLE" not in done.stderr, done.stderr
-    found = re.search(r"<title>seen:(.*?)</title>", done.stdout, re.DOTALL)
-    assert found is not None
-    seen: dict[str, Any] = json.loads(html.unescape(found.group(1)))
-    assert seen["errors"] == []
-    assert seen["requests"] == []
-    assert seen["all"] == len(run.measured)
-    assert len(seen["filtered"]) == 3
-    assert all("reverse" in row for row in seen["filtered"])
-    assert seen["count"] == f"3 of {seen['all']} rows"
-    numbers = [float(value) for value in seen["ascending"] if value]
-    assert numbers == sorted(numbers)
-    assert [float(value) for value in seen["descending"] if value] == numbers[::-1]
-    assert seen["off"] > seen["before"] == 0
-    assert seen["shown"] == "block"
-    assert "relative error" in seen["tip"]
-    assert seen["wide"], "the page is wider than the window"

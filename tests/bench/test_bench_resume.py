@@ -16,8 +16,10 @@ from support.bench_runs import ROOTS, Silent, faulty_suite, lasting, run_suite
 
 from gradest.measurement.outcome import Outcome
 from gradest_bench.results.outcomes import CellError
-from gradest_bench.results.store import RESULTS, read_records
+from gradest_bench.results.records import blocks_of
+from gradest_bench.results.store import RESULTS, Store, latest, read_records
 from gradest_bench.run.sweep import Sweep
+from gradest_bench.worker.pool import WorkerPool
 
 COMMAND = "from gradest_bench.command.main import main; main()"
 SUITE = faulty_suite("none", "double", "print", "nan", "unsupported", size=4)
@@ -108,18 +110,22 @@ def test_stopped_sweep_keeps_what_is_done_and_says_how_to_resume(
     suite, folder = tmp_path / "suite.toml", tmp_path / "run"
     suite.write_text(faulty_suite("none", "hang"), encoding="utf-8")
     process = start(suite, folder, *executor)
-    until = time.monotonic() + 30
-    while not psutil.Process(process.pid).children() and time.monotonic() < until:
+    # the sweep has begun, and not only the process that looks its names up: there is something to go on with
+    until = time.monotonic() + 60
+    while not (folder / RESULTS).exists() and time.monotonic() < until:
         time.sleep(0.05)
     time.sleep(1.5)
     process.send_signal(number)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert "--resume" in output
     assert "Traceback" not in output
     outcomes = [json.loads(line)["outcome"] for line in (folder / RESULTS).read_text(encoding="utf-8").splitlines()]
     assert set(outcomes) <= {"interrupted"}  # none where it was stopped before the first cell began
-    assert not [p for p in psutil.process_iter(["environ"]) if _belongs_to(p, process.pid)]
+    until = time.monotonic() + 30  # one that was just being started ends with its parent, as soon as it runs
+    while left := [p for p in psutil.process_iter(["environ"]) if _belongs_to(p, process.pid)]:
+        assert time.monotonic() < until, left
+        time.sleep(0.1)
 
 
 def test_a_done_cell_whose_worker_dies_while_it_is_identified_stays_done(
@@ -135,3 +141,63 @@ def test_a_done_cell_whose_worker_dies_while_it_is_identified_stays_done(
     second = run_suite(faulty_suite("none"), tmp_path, listener)
     assert listener.ended == []
     assert {label: lasting(r) for label, r in first.items()} == {label: lasting(r) for label, r in second.items()}
+
+
+STARTS = """[budget]
+starts = 3
+repetitions = 2
+minimum_samples = 2
+minimum_seconds = 0.02
+"""
+
+
+def test_a_sweep_that_is_stopped_goes_on_with_the_start_that_it_was_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is stopped before the third start of the workers: two stand, and are not made again."""
+    text = faulty_suite("none", "double", budget=STARTS)
+    close, closed = WorkerPool.close, [0]
+
+    def stopped(self: WorkerPool) -> None:
+        closed[0] += 1
+        if closed[0] == 2:
+            raise KeyboardInterrupt
+        close(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(WorkerPool, "close", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run_suite(text, tmp_path)
+    begun = latest(read_records(tmp_path))
+    assert {(record.outcome, record.begun, record.attempts) for record in begun.values()} == {("interrupted", True, 0)}
+    assert {record.reason for record in begun.values()} == {"2 of 3 starts of the workers are done"}
+    listener = Silent()
+    found = run_suite(text, tmp_path, listener)
+    assert sorted(listener.ended) == sorted(begun)
+    for record in found.values():
+        before = begun[record.key]
+        assert record.timing is not None, record.reason
+        assert before.timing is not None
+        assert record.outcome == "ok"
+        assert record.timing.starts == [2, 2, 2]
+        assert record.timing.wall_seconds[: len(before.timing.wall_seconds)] == before.timing.wall_seconds
+        assert len(record.timing.machine_shares) == 6
+        assert record.timing.preparation_seconds == before.timing.preparation_seconds
+        assert (record.accuracy, record.counts) == (before.accuracy, before.counts)
+    whole = run_suite(text, tmp_path.with_name("undisturbed"))
+    assert {k: lasting(r) for k, r in found.items()} == {k: lasting(r) for k, r in whole.items()}
+
+
+def test_other_code_begins_anew(tmp_path: Path) -> None:
+    text = faulty_suite("none", budget=STARTS)
+    first = run_suite(text, tmp_path)["none"]
+    assert first.timing is not None
+    (block, *_) = blocks_of(first.timing)
+    begun = first.timing.with_blocks([block], on_processor=True, starts=[1])
+    first.timing, first.outcome, first.identity = begun, "interrupted", "of other code"
+    with Store(tmp_path) as store:
+        store.append(first)
+    again = run_suite(text, tmp_path)["none"]
+    assert again.timing is not None
+    assert again.timing.starts == [2, 2, 2]
+    assert again.timing.wall_seconds[: len(begun.wall_seconds)] != begun.wall_seconds

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+import gradest
+from gradest.dtypes import HALF
 from gradest.errors import InvalidInputError, UnknownNameError
 from gradest_bench.suite.cells import expand
 from gradest_bench.suite.scaling import parse_as_run, scaled, text_as_run
@@ -83,6 +85,15 @@ def test_grid_expands_to_every_combination_once_and_a_null_row() -> None:
 def test_no_two_cells_of_a_suite_have_one_title(name: str) -> None:
     titles = [cell.title for cell in expand(parse_suite(suite_text(name)))]
     assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax", "torch"])
+def test_the_suite_of_low_precision_has_low_precision(backend: str) -> None:
+    """Each of its dtypes was refused by every backend, as its suite expected."""
+    half = [c for c in expand(parse_suite(suite_text("low-precision"))) if c.dtype in HALF and c.backend == backend]
+    assert {cell.dtype for cell in half} == HALF
+    runs = {cell.dtype for cell in half if cell.dtype in gradest.get_backend(backend).dtypes}
+    assert runs == (HALF if backend != "numpy" else {"float16"})  # NumPy has no bfloat16
 
 
 def test_cell_that_two_grids_state_is_there_once() -> None:

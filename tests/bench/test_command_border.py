@@ -103,7 +103,7 @@ def test_what_cannot_be_used_is_refused_before_anything_is_computed(
     ],
     ids=str,
 )
-def test_every_error_of_the_file_system_is_one_line(error: OSError) -> None:
+def test_every_error_of_the_file_system_is_one_line(error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
     @click.group(cls=Group)
     def group() -> None: ...
 
@@ -111,25 +111,14 @@ def test_every_error_of_the_file_system_is_one_line(error: OSError) -> None:
     def fails() -> None:
         raise error
 
+    # This file stands for a module of gradest's: what a user's own code raises is told at the user's line.
+    monkeypatch.setitem(globals(), "__name__", "gradest_bench.command.fails")
     found = CliRunner().invoke(group, ["fails"])
     assert found.exit_code == EXIT_STORAGE
     assert found.output.startswith("gradest: ")
     assert found.output.count("\n") == 1
     assert "; " in found.output  # what to try
     assert error.filename is None or error.filename in found.output
-
-
-def test_a_fault_of_our_own_keeps_its_traceback() -> None:
-    """Else the border would hide what is to be mended."""
-
-    @click.group(cls=Group)
-    def group() -> None: ...
-
-    @group.command()
-    def fails() -> None:
-        raise ZeroDivisionError
-
-    assert isinstance(CliRunner().invoke(group, ["fails"]).exception, ZeroDivisionError)
 
 
 def test_a_full_disk_under_export_is_one_line(tmp_path: Path) -> None:
@@ -301,3 +290,82 @@ def test_progress_in_a_log_is_neither_silent_nor_endless(capsys: pytest.CaptureF
         lines.doing("a slow [cell]")
         while "now: a slow [cell]" not in capsys.readouterr().out:  # the line comes, or the test never ends
             time.sleep(0.01)
+
+
+USERS = """
+import collections
+
+import numpy as np
+
+def loss(params, x):
+    return np.sum((params - x) ** 2)
+
+def broken(params):
+    raise KeyError("banana")
+
+def absent(params):
+    return open("no/such/file").read()
+
+case = loss, np.ones(2), 1.0
+lacks = loss, np.ones(2)
+raises = broken, np.ones(2)
+reads = absent, np.ones(2)
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Return a file of a user's, whose name nothing that is imported has."""
+    path = tmp_path / f"users_{tmp_path.name.replace('-', '_')}.py"
+    path.write_text(USERS, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("command", [("compare",), ("check",), ("graph",), ("train", "--steps", "1", "--case")])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("raises", "line 10, in broken: the code there raised KeyError: 'banana'; mend it"),
+        ("reads", "line 13, in absent: the code there raised FileNotFoundError: [Errno 2]"),
+        ("lacks", "its loss takes (params, x) and is given params: missing a required argument: 'x'; give all"),
+        ("cas", "it has: case, loss, broken, absent, lacks, raises, reads"),
+    ],
+)
+def test_what_a_users_code_raises_is_one_line_of_theirs(
+    command: tuple[str, ...], name: str, message: str, file: Path
+) -> None:
+    result = gradest(*command, f"{file}:{name}")
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def f(: pass\n", "SyntaxError: invalid syntax (users.py, line 1); mend that line"),
+        ("import a_package_of_nobody\n", "imports 'a_package_of_nobody', which is not installed; install the package"),
+        ("\nvalue = 1 / 0\n", "ZeroDivisionError: division by zero; mend it at users.py, line 2, in <module>"),
+    ],
+)
+@pytest.mark.parametrize("command", ["compare", "check", "graph"])
+def test_a_file_that_does_not_load_says_which_line_of_it_to_mend(
+    command: str, text: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "users.py").write_text(text, encoding="utf-8")
+    result = gradest(command, f"{tmp_path / 'users.py'}:case")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+
+
+def test_a_file_named_as_a_module_is_guessed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(file.parent)
+    assert f"did you mean the file '{file.name}'?" in gradest("compare", f"{file.stem}:case").stderr
+    assert "it has: loss, broken, absent, case" in gradest("compare", file.name).stderr
+    assert f"seen from {file.parent}" in gradest("compare", "elsewhere.py:case").stderr
+
+
+def test_a_fault_of_our_own_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+    """Else the border would hide what is to be mended."""
+    monkeypatch.setattr("gradest_bench.command.graph.Case", None)
+    assert isinstance(gradest("graph", f"{file}:case").exception, AttributeError)

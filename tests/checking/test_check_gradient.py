@@ -1,5 +1,6 @@
 """`gradest.check` raises no false alarm on right gradients, finds what is wrong, and says where and why."""
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -13,7 +14,7 @@ from support import right_gradients as cases
 
 import gradest
 from gradest.autodiff.dual import DualOperations
-from gradest.checking.result import Verdict
+from gradest.checking.result import BlockCheck, GradientCheck, Verdict
 
 if find_spec("mxnet") is not None:
     # While modules are collected: MXNet warns as it and its parts are imported, which a test may not.
@@ -284,3 +285,55 @@ def test_second_order_finds_a_wrong_rule_of_gradests_own(monkeypatch: pytest.Mon
     )
     assert gradest.check(objective)
     assert gradest.check(objective, order=2).verdict is Verdict.WRONG
+
+
+NOT_FINITE: dict[str, Any] = {
+    "nan": lambda p: np.sum(np.log(p)),  # with finite exact derivatives 1 / p, in which both modes agree
+    "infinite": lambda p: np.sum(1.0 / np.maximum(p, 0.0)),
+}
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("kind", NOT_FINITE)
+@pytest.mark.parametrize("ask", [gradest.check, gradest.compare])
+def test_a_loss_that_is_not_finite_at_the_point_is_not_called_right(ask: Any, kind: str) -> None:
+    with pytest.raises(gradest.NonFiniteError, match="finite where its gradient is judged; it is"):
+        ask(NOT_FINITE[kind], np.array([-1.0, 2.0]))
+
+
+def test_a_result_shows_what_it_found_where_it_is_asserted_or_typed() -> None:
+    found = gradest.check(lambda p: np.sum(p * p), np.ones(2), np.ones(2))
+    assert repr(found) == str(found)
+    assert "a factor of 1/2" in repr(found)
+
+
+def test_what_cannot_be_told_says_what_hides_it_in_a_whole_sentence() -> None:
+    kink = BlockCheck("w", Verdict.CANNOT_TELL, 12.0, math.nan, kink=True)
+    result = GradientCheck(Verdict.CANNOT_TELL, "reverse mode", (kink,), (), ("values",), 0.0, 1)
+    assert "w: cannot tell; a kink of the loss there hides errors below 12 of the block" in str(result)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_a_gradient_that_changes_from_call_to_call_is_wrong(scale: float) -> None:
+    """As of a rule that leaves an adjoint unwritten; its changes are no rounding that would hide errors."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'gradest[torch]'")
+
+    class Product(torch.autograd.Function):  # type: ignore[misc,name-defined]  # PyTorch's class is Any here
+        generate_vmap_rule = True
+
+        @staticmethod
+        def forward(a: Any, b: Any) -> Any:
+            return a * b
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+            ctx.save_for_backward(*inputs)
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            return g * ctx.saved_tensors[1], scale * torch.randn_like(g)
+
+    params = {"a": torch.tensor([0.5, -2.0]).double(), "b": torch.tensor([1.5, 0.75]).double()}
+    found = gradest.check(lambda p: (Product.apply(p["a"], p["b"]) ** 2).sum(), params)
+    assert found.verdict is Verdict.WRONG
+    assert [(defect.block, "from call to call" in defect.cause) for defect in found.defects] == [("b", True)]

@@ -7,7 +7,7 @@ import pytest
 from support.mutants import MUTANTS
 from support.mutants_of_scale import MeanBaselineOverN
 from support.mutants_of_streams import OneStreamForAllBlocks, OneStreamOfLeaves, StreamsByBackend
-from support.residual_feedback import ResidualFeedback
+from support.plain_residual_feedback import PlainResidualFeedback
 
 from gradest import Estimator
 from gradest.testing import CHECKS, check_estimator
@@ -23,7 +23,7 @@ CONTROLS = {
     "central": PlainDifference(),
     "forward": PlainDifference(scheme="forward"),
     "backward": PlainDifference(scheme="backward", step=1e-6),
-    "residual feedback": ResidualFeedback(),
+    "residual feedback": PlainResidualFeedback(),
 }
 
 

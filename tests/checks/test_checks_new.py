@@ -84,6 +84,33 @@ def test_a_forgotten_division_by_sigma_is_told_by_its_name(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (("weights = -ops.sigmoid", "weights = ops.sigmoid"), "w: a wrong sign"),
+        ((' * data["y"] / self.num_samples', ' * data["y"] / (2 * self.num_samples)'), "w: a factor of 1/2"),
+    ],
+)
+def test_a_wrong_closed_form_is_told_with_its_cause(change: tuple[str, str], cause: str, tmp_path: Path) -> None:
+    found = findings("problem", written(tmp_path, "problem", change=change))["closed form"]
+    assert not found["passed"]
+    assert found["detail"].endswith(f"of its length; {cause}")
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("return None", "a PreparedKernel was asked for of MyEstimator.prepare_kernel; found NoneType"),
+        ("raise NotImplementedError", "raised NotImplementedError (gradest_my_estimator.py, line "),
+    ],
+)
+def test_a_method_without_a_body_is_told_with_its_place(body: str, told: str, tmp_path: Path) -> None:
+    line = "value = objective.prepare_single()"
+    location = written(tmp_path, "estimator", change=(line, f"{body}\n        {line}"))
+    said = json.loads(gradest("check", "estimator", location, "--checks", "result", "--json").stdout)
+    assert told in said["checks"][0]["detail"]
+
+
+@pytest.mark.parametrize(
     ("kind", "method"),
     [("backend", "    def owns("), ("estimator", "    def cost("), ("problem", "    def parameters(")],
 )

@@ -11,7 +11,7 @@ from support.imports import ROOT, SOURCES, circles, graph, imported, imported_by
 
 FRAMEWORKS = {"jax", "jaxlib", "torch", "mxnet", "sklearn", "mlxtend", "scipy", "matplotlib", "rich", "click"}
 ORDER = [  # the rooms of the core: each may import only those before it (and its own package)
-    {"version", "errors", "dtypes", "vocabulary"},
+    {"version", "errors", "dtypes", "vocabulary", "importing"},
     {"tree", "layout", "operations", "estimate", "target", "registry", "primitives", "signature", "fields", "places"},
     {"datasets", "chunking", "user_warnings", "example_order", "graphs"},
     {"backend", "problem"},
@@ -23,9 +23,9 @@ ORDER = [  # the rooms of the core: each may import only those before it (and it
     {"binding", "situation", "coordinates"},
     {"calls", "data_kernels", "graph_of", "vectors"},
     {"estimator"},
-    {"stateful", "hyperparameter", "directional"},
+    {"stateful", "hyperparameter"},
     {"finite_differences", "sampling"},
-    {"estimators", "transforms", "measurement", "checking", "curvature"},
+    {"estimators", "transforms", "directional", "measurement", "checking", "curvature"},
     {"testing"},
     {"bench"},  # looks the harness up by name, and is looked up itself
     {"training"},

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.residual_feedback import ResidualFeedback
+from support.plain_residual_feedback import PlainResidualFeedback
 
 import gradest
 
@@ -157,7 +157,7 @@ def test_finiteness_is_asked_when_it_prepares_and_not_at_each_call() -> None:
 
 
 def test_a_stateful_estimator_stays_outside() -> None:
-    run = ResidualFeedback().prepare_run(gradest.bind(loss, P, X))
+    run = PlainResidualFeedback().prepare_run(gradest.bind(loss, P, X))
     state = run.init_state()
     for traced, at in ((lambda x: run(P, x, state=state), X), (lambda p: run(p, state=state), P)):
         with pytest.raises(gradest.UnsupportedError, match="it keeps a state"):

@@ -1,5 +1,6 @@
 """The worked examples run to their end and say what they should."""
 
+import ast
 import runpy
 import sys
 import warnings
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+import gradest
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -91,3 +94,28 @@ def test_a_comparison_on_a_loss_of_ones_own(
     rows = {line.split("  ")[1]: line.split() for line in output.splitlines() if line.startswith("  ")}
     for estimator, bound in bounds.items():
         assert float(rows[estimator][2].lstrip("<") or rows[estimator][3]) <= bound
+
+
+FIGURES = sorted(path.name for path in (EXAMPLES / "figures").glob("*.py"))
+
+
+def test_figures_compare_what_they_draw_with_theory() -> None:
+    """Each figure is a script of the gallery that opens with its title; `make docs` runs all of them."""
+    assert len(FIGURES) >= 12
+    for name in FIGURES:
+        opening = ast.get_docstring(ast.parse((EXAMPLES / "figures" / name).read_text(encoding="utf-8"))) or ""
+        title, rule, *_ = opening.splitlines()
+        assert rule == "=" * len(title), name
+
+
+@pytest.mark.parametrize("name", ["error_against_step.py", "noise_scale.py"])
+def test_figures_run_as_they_stand(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib", reason="Matplotlib is not installed: pip install 'gradest[report]'")
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    with warnings.catch_warnings():
+        # Steps far too short are part of the picture; and a canvas without a window cannot be shown.
+        warnings.simplefilter("ignore", gradest.NoiseWarning)
+        warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
+        assert run(f"figures/{name}", monkeypatch, capsys)

@@ -206,5 +206,6 @@ def test_half_precision_is_rough_and_its_automatic_step_is_long(backend: str) ->
         assert error("reverse") <= 1e-2
     assert error("fd-central") <= 3e-2
     assert error("fd-central", step=1e-3) > 0.1
-    with pytest.raises(gradest.UnsupportedError, match="no dtype 'float16'"):
-        gradest.bind(two_classes(), backend=backend, dtype="float16")
+    if backend == "mxnet":  # on the processor it multiplies no matrices of them
+        with pytest.raises(gradest.UnsupportedError, match="no dtype 'float16'"):
+            gradest.bind(two_classes(), backend=backend, dtype="float16")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from support.residual_feedback import ResidualFeedback
+from support.plain_residual_feedback import PlainResidualFeedback
 
 import gradest
 from gradest import Cost, KernelResult, Objective, PreparedStatefulKernel, state_bytes
@@ -17,7 +17,7 @@ FALSE_ALARM_SIGMAS = 5.0  # 6e-7 by the normal law, of three entries; 4,000 esti
 
 
 def test_the_cost_is_by_call() -> None:
-    run = ResidualFeedback().prepare_run(OBJECTIVE)
+    run = PlainResidualFeedback().prepare_run(OBJECTIVE)
     first, state = run(state=run.init_state(), rng=0)
     later, _ = run(state=state, rng=1)
     assert (first.cost, later.cost) == (Cost(values=2), Cost(values=1))
@@ -25,7 +25,7 @@ def test_the_cost_is_by_call() -> None:
 
 
 def test_equal_states_and_seeds_give_equal_estimates_and_states() -> None:
-    run = ResidualFeedback().prepare_run(OBJECTIVE)
+    run = PlainResidualFeedback().prepare_run(OBJECTIVE)
     state = run(state=run.init_state(), rng=0)[1]
     (one, after_one), (two, after_two) = (run(state=state, rng=7) for _ in range(2))
     assert np.array_equal(one.gradient["x"], two.gradient["x"])
@@ -35,16 +35,16 @@ def test_equal_states_and_seeds_give_equal_estimates_and_states() -> None:
 
 
 def test_used_as_any_other_estimator_each_estimate_is_the_first_of_a_run() -> None:
-    prepared = ResidualFeedback().prepare(OBJECTIVE)
+    prepared = PlainResidualFeedback().prepare(OBJECTIVE)
     first, again = prepared(rng=3), prepared(rng=3)
     assert np.array_equal(first.gradient["x"], again.gradient["x"])
-    run = ResidualFeedback().prepare_run(OBJECTIVE)
+    run = PlainResidualFeedback().prepare_run(OBJECTIVE)
     assert np.array_equal(first.gradient["x"], run(state=run.init_state(), rng=3)[0].gradient["x"])
     assert OBJECTIVE.counts.values >= 4
 
 
 def estimates(count: int, *, factor: float = 1.0) -> np.ndarray:
-    run = ResidualFeedback().prepare_run(OBJECTIVE)
+    run = PlainResidualFeedback().prepare_run(OBJECTIVE)
     state, found = run.init_state(), []
     for seed in range(count):
         estimate, state = run(state=state, rng=seed)
@@ -68,13 +68,13 @@ def test_the_size_of_a_state_is_told() -> None:
 
 
 def test_an_estimate_tells_the_size_of_the_state_that_comes_out() -> None:
-    run = ResidualFeedback().prepare_run(OBJECTIVE)
+    run = PlainResidualFeedback().prepare_run(OBJECTIVE)
     assert run(state=run.init_state(), rng=0)[0].state_bytes == 8
     assert gradest.get_estimator("fd-central")(OBJECTIVE).state_bytes == 0
 
 
 def test_a_run_resumes_from_a_pickled_state() -> None:
-    run = ResidualFeedback().prepare_run(OBJECTIVE)
+    run = PlainResidualFeedback().prepare_run(OBJECTIVE)
     state = run(state=run.init_state(), rng=0)[1]
     again = pickle.loads(pickle.dumps(state))
     one, two = (run(state=kept, rng=1)[0].gradient["x"] for kept in (state, again))
@@ -82,7 +82,7 @@ def test_a_run_resumes_from_a_pickled_state() -> None:
 
 
 def test_a_run_takes_the_next_batch_and_keeps_it() -> None:
-    run = ResidualFeedback().prepare_run(gradest.bind(lambda p, x: ((p - x) ** 2).sum(), np.zeros(2), np.ones(2)))
+    run = PlainResidualFeedback().prepare_run(gradest.bind(lambda p, x: ((p - x) ** 2).sum(), np.zeros(2), np.ones(2)))
     state = run.init_state()
     here, _ = run(np.zeros(2), np.full(2, 3.0), state=state, rng=0)
     kept, _ = run(np.zeros(2), state=state, rng=0)
@@ -93,7 +93,7 @@ def test_a_run_takes_the_next_batch_and_keeps_it() -> None:
 
 def test_the_error_of_an_estimate_is_handed_on() -> None:
     @dataclass(frozen=True)
-    class WithError(ResidualFeedback):
+    class WithError(PlainResidualFeedback):
         def prepare_stateful_kernel(
             self, objective: Objective, *, executor: Executor | None = None
         ) -> PreparedStatefulKernel:

@@ -60,17 +60,21 @@ def test_a_module_is_fitted_by_scipy() -> None:
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-@pytest.mark.parametrize("method", ["forward", "fd-richardson", "fd-central"])
+@pytest.mark.parametrize("method", ["forward", "complex-step", "fd-richardson", "fd-central"])
 def test_a_slope_is_the_gradient_times_the_direction(name: str, method: str) -> None:
     problem = gradest.get_problem("logsumexp")
     objective = gradest.bind(problem, backend=name, dtype="float64")
     v = np.random.default_rng(3).standard_normal(objective.layout.num_parameters)
     make = objective.scoped(lambda a: objective.backend.array(a, dtype="float64"))
+    if method == "complex-step" and name == "mxnet":
+        with pytest.raises(gradest.UnsupportedError, match="no complex arrays"):
+            gradest.directional_derivative(objective, None, {objective.layout.names[0]: make(v)}, method=method)
+        return
     found = gradest.directional_derivative(objective, None, {objective.layout.names[0]: make(v)}, method=method)
     (x,) = problem.parameters().values()
     p = np.exp(x - x.max())
     exact = float(p @ v / p.sum())
-    assert abs(found.slope - exact) < (1e-14 if method == "forward" else 1e-8)
+    assert abs(found.slope - exact) < (1e-14 if method in ("forward", "complex-step") else 1e-8)
     assert found.path.startswith(method)
     assert found.value == pytest.approx(float(np.log(np.sum(np.exp(x)))), rel=1e-14)
     if method == "fd-richardson":
@@ -85,6 +89,33 @@ def test_differences_do_not_depend_on_the_length_of_the_direction(scale: float) 
     found = gradest.directional_derivative(lambda p: float(np.sum(np.exp(p))), x, scale * v)
     assert found.slope == pytest.approx(scale * float(np.exp(x) @ v), rel=1e-8)
     assert gradest.directional_derivative(lambda p: float(np.sum(p)), x, 0 * v).slope == 0.0
+
+
+@pytest.mark.parametrize("name", [n for n in ("numpy", "jax", "torch") if n in BACKENDS])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("length", [1e-6, 1.0, 1e6])
+def test_the_complex_step_is_exact_along_a_direction_of_any_length(name: str, dtype: str, length: float) -> None:
+    backend = gradest.get_backend(name)
+    x, v = np.array([0.5, -1.0, 2.0]), length * np.array([1.0, 2.0, -1.0])
+    with backend.scope(dtype) or nothing():
+        at, along, scale = (backend.array(a, dtype=dtype) for a in (x, v, np.array([2.0, 0.5, 1.0])))
+    objective = gradest.bind(lambda p, s: (s * p**3).sum(), at, scale)
+    found = gradest.directional_derivative(objective, None, along, method="complex-step")
+    exact = float(3 * (np.array([2.0, 0.5, 1.0]) * x**2) @ v)
+    assert found.slope == pytest.approx(exact, rel=2e-6 if dtype == "float32" else 1e-14)
+    assert (found.path, found.error) == ("complex-step", None)
+    assert found.value == pytest.approx(float((np.array([2.0, 0.5, 1.0]) * x**3).sum()), rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", [lambda p: np.vdot(p, p), lambda p: np.linalg.norm(p) ** 2 + 0 * p.sum()])
+def test_the_complex_step_along_a_direction_is_refused_where_a_loss_is_not_analytic(loss: Any) -> None:
+    x, v = np.array([-2.0, 3.0]), np.array([1.0, 0.5])
+    with pytest.raises(gradest.InvalidInputError, match="asks for an analytic loss"):
+        gradest.directional_derivative(loss, x, v, method="complex-step")
+    zero = gradest.directional_derivative(lambda p: np.exp(p).sum(), x, 0 * v, method="complex-step")
+    assert zero.slope == 0.0
+    with pytest.raises(gradest.UnsupportedError, match="complex parameters"):
+        gradest.directional_derivative(lambda p: float(p @ p), x, v, method="complex-step")
 
 
 @pytest.mark.parametrize("name", [n for n in ("jax", "torch") if n in BACKENDS])

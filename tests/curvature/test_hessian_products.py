@@ -159,5 +159,7 @@ def test_a_scatter_asks_for_two_probes(wrong: Any) -> None:
 
 def test_a_direction_of_another_form_is_refused() -> None:
     objective = gradest.bind(gradest.get_problem("quadratic", size=3))
-    with pytest.raises(gradest.PreparationMismatchError):
-        gradest.hvp(objective, None, {"x": np.ones(4)})
+    for ask in (gradest.hvp, gradest.directional_derivative):
+        with pytest.raises(gradest.PreparationMismatchError, match="a direction of the parameters' names") as told:
+            ask(objective, None, {"x": np.ones(4)})
+        assert "prepare" not in str(told.value)

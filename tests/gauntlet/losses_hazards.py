@@ -190,7 +190,8 @@ LOSSES = (
                              ("forward", "mxnet"): OPAQUE,
                              "complex-step": Either(NOT_ANALYTIC, UNCHANGED), ("complex-step", "mxnet"): NO_COMPLEX}),
     arrays("a logarithm near zero", NOISE, logarithm, np.array([1e-7, 1.0]), gradient=lambda p: [1 / p],
-           expected={"differences": NOT_FINITE, "full": NOT_FINITE, "low-rank": NOT_FINITE,
+           # float64 has room for steps that stay where the logarithm is a number
+           expected={"differences": Either(RIGHT, NOT_FINITE), "full": NOT_FINITE, "low-rank": NOT_FINITE,
                      "shaped": Refused("NaN or infinite", "NonFiniteError")}),
     record("counts, an integer", NOISE, counted, ("numpy", "torch", "jax"), sigma=0.5,
            expected={"reverse": Either(UNCONNECTED, Refused("use|keep to|integer")),

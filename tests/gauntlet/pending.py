@@ -5,12 +5,8 @@ Read from here, and from nowhere else: the tests expect these failures, strictly
 
 Cell = tuple[str, str, str]
 
-PENDING: dict[Cell | tuple[str, str, str, str], str] = {
-    ("a wider transformer layer with dropout", "forward", "torch"): "another mask than that of one pass",
-}
+PENDING: dict[Cell | tuple[str, str, str, str], str] = {}
 """By (loss, path, backend), or with the dtype as well where another one is right."""
 
-PENDING_NAMES: dict[Cell, str] = {
-    ("dropout, training mode inside", "smoothed", "mxnet"): "later gradients of an estimate draw another mask"
-}
+PENDING_NAMES: dict[Cell, str] = {}
 """By (loss, registered name, backend): what is wrong with one estimator of a path, and not with the others."""

@@ -132,10 +132,7 @@ def smoothed(estimator: Any, asked: Asked) -> list[np.ndarray]:
 def guided(estimator: Any, asked: Asked) -> list[np.ndarray]:
     """`v = sqrt(a) z + sqrt((1 - a) P / k) U w`; z and w are one direction of P + k normal numbers."""
     leaves = asked.leaves()
-    # A guide is in the user's own framework, where the loss may be stated in another one here.
-    guides = [
-        _values(leaf, asked).ravel() for guide in estimator.guides for _, leaf in walk(guide) if hasattr(leaf, "shape")
-    ]
+    guides = [_values(leaf, asked).ravel() for guide in estimator.guides for leaf in _numbers(guide, asked)]
     basis = np.linalg.qr(np.concatenate(guides)[:, None])[0]
     size, alpha = len(basis), estimator.alpha
     drawn = directions(estimator, asked, [*(x.shape for x in leaves), (1,)], law="normal")
@@ -162,6 +159,11 @@ def residual_feedback(estimator: Any, asked: Asked) -> list[np.ndarray]:
     noise, other = (directions(estimator, asked, shapes, key=key) for key in (None, root_key((*root_key(SEED), 1))))
     values, last = (np.array([asked.value_at(moved(leaves, v, radius)) for v in each]) for each in (noise, other))
     return weighted(noise, (values - last) / radius / len(noise))
+
+
+def _numbers(guide: Any, asked: Asked) -> list[Any]:
+    """Return the arrays and numbers of a guide, which is in the user's own framework: the loss may be in another."""
+    return asked.on.leaves(guide) or [leaf for _, leaf in walk(guide) if hasattr(leaf, "shape")]
 
 
 def _values(leaf: Any, asked: Asked) -> np.ndarray:

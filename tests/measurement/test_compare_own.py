@@ -87,7 +87,7 @@ def test_an_error_below_the_reference_is_a_bound_and_no_number() -> None:
 
 
 def test_the_bound_that_is_shown_is_no_smaller_than_the_one_that_is_known() -> None:
-    from gradest_bench.report.comparison import at_most
+    from gradest_bench.report.units import at_most
 
     for value in np.geomspace(1e-19, 1.0, 400):
         assert value <= float(at_most(value)) * (1 + 1e-6)
@@ -267,3 +267,10 @@ def test_a_problem_has_the_same_result() -> None:
     assert math.isfinite(found[0].z)
     assert math.isnan(found[1].z)
     assert found._repr_html_().count("<table>") == 2
+
+
+@pytest.mark.parametrize("option", ["backends", "dtypes"])
+@pytest.mark.parametrize(("wrong", "message"), [("numpy", "found a string: write"), ([np.float32], "must be names")])
+def test_where_a_problem_runs_is_said_by_names(option: str, wrong: Any, message: str) -> None:
+    with pytest.raises(gradest.InvalidTypeError, match=f"{option} must be .*{message}|{option} {message}"):
+        gradest.compare(gradest.get_problem("quadratic", size=3), **{option: wrong})

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gradest.graphs import Computation
-from gradest.graphs.picture import HEIGHT, places_of
+from gradest.graphs.picture import HEIGHT, columns_of, places_of
 from gradest_numpy.differentiation.graph import forward_graph, reverse_graph
 
 
@@ -85,6 +85,32 @@ def test_an_arrow_across_a_column_has_a_place_of_its_own_there() -> None:
     for column in range(1, 4):
         heights = [height for (_, c), height in places.items() if c == column]
         assert len(heights) == len(set(heights)) == 2
+
+
+def looped(turns: int) -> Computation:
+    """Return the graph of y <- y (a b) + exp(b), of which each turn makes two numbers of the inputs alone."""
+
+    def loss(leaves: Any, data: Any) -> Any:
+        y, a, b = leaves
+        for _ in range(turns):
+            y = y * (a * b) + np.exp(b)
+        return y
+
+    return reverse_graph(loss, (np.array(1.0), np.array(0.9), np.array(0.1)), None, names=("y", "a", "b"))
+
+
+def test_the_drawing_of_a_loop_grows_as_its_turns_do() -> None:
+    short, long = (len(looped(turns).svg()) for turns in (10, 40))
+    assert long <= 4.2 * short  # a line for each use of a weight across all turns before makes it 7 times as long
+
+
+def test_what_a_turn_makes_of_inputs_alone_stands_before_its_use_and_inputs_stand_first() -> None:
+    nodes = looped(5).nodes
+    columns = columns_of(nodes)
+    for k, node in enumerate(nodes):
+        assert all(columns[parent] < columns[k] for parent in node.parents)
+        uses = [columns[j] for j, other in enumerate(nodes) if k in other.parents]
+        assert columns[k] == (0 if not node.parents else min(uses, default=columns[k] + 1) - 1)
 
 
 @pytest.mark.parametrize("mode", ["reverse", "forward"])

@@ -4,13 +4,13 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
-from support.residual_feedback import ResidualFeedback
+from support.plain_residual_feedback import PlainResidualFeedback
 
 from gradest import Cost, Layout, Objective, PreparedStatefulKernel, State
 
 
 @dataclass(frozen=True)
-class WritesToItsState(ResidualFeedback):
+class WritesToItsState(PlainResidualFeedback):
     """Keeps the last value in a dict that it writes to."""
 
     def init_state(self, objective: Objective) -> State:
@@ -32,7 +32,7 @@ class WritesToItsState(ResidualFeedback):
 
 
 @dataclass(frozen=True)
-class RemembersElsewhere(ResidualFeedback):
+class RemembersElsewhere(PlainResidualFeedback):
     """Keeps the last value beside the state that it hands on."""
 
     def prepare_stateful_kernel(
@@ -50,7 +50,7 @@ class RemembersElsewhere(ResidualFeedback):
 
 
 @dataclass(frozen=True)
-class CostOfTheFirstAlone(ResidualFeedback):
+class CostOfTheFirstAlone(PlainResidualFeedback):
     """States one value for every estimate, though the first evaluates two."""
 
     def cost(self, layout: Layout) -> Cost:

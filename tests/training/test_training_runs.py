@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.residual_feedback import ResidualFeedback
+from support.plain_residual_feedback import PlainResidualFeedback
 
 import gradest
 from gradest import Cost, InvalidInputError, InvalidTypeError, NonFiniteWarning, UnsupportedError
@@ -50,7 +50,7 @@ RESUMED: list[tuple[str, Any, str]] = [
     ("numpy", "reverse", "adam"),
     ("torch", "reverse", "adam"),
     ("torch", gradest.get_estimator("es", num_samples=3), "heavy-ball"),
-    ("numpy", ResidualFeedback(), "sgd"),
+    ("numpy", PlainResidualFeedback(), "sgd"),
     ("numpy", None, "iterative-refinement"),
 ]
 

@@ -7,7 +7,8 @@ from typing import NoReturn
 import click
 from rich.markup import escape
 
-from gradest.errors import unknown_name
+from gradest.errors import InvalidInputError, unknown_name
+from gradest_bench.command.compare_now import compare_now
 from gradest_bench.command.group import Group
 from gradest_bench.command.json_output import json_option, print_json
 from gradest_bench.command.options import OutputFile, OutputFolder, RunFolder, Suggested
@@ -15,9 +16,13 @@ from gradest_bench.command.run import run
 from gradest_bench.command.run_comparison_view import comparison_fields, show_run_comparison
 from gradest_bench.command.run_view import show_records
 from gradest_bench.command.terminal import open_console, titled_table
+from gradest_bench.report.compare_page import comparison_html
 from gradest_bench.report.figures import figures_of
+from gradest_bench.report.history import read_entries
+from gradest_bench.report.index_page import index_html
 from gradest_bench.report.page import report_html
 from gradest_bench.report.paper import require_drawing, write_figures
+from gradest_bench.results.anonymity import anonymous
 from gradest_bench.results.export import FORMATS, export
 from gradest_bench.results.files import replace_text
 from gradest_bench.results.folders import ROOT, latest_run, runs
@@ -26,10 +31,14 @@ from gradest_bench.results.run_comparison import compare_runs
 from gradest_bench.results.store import latest, read_records
 from gradest_bench.results.verdict import verdicts
 from gradest_bench.suite.cells import expand
+from gradest_bench.suite.duration import require_possible
 from gradest_bench.suite.schema import Suite, parse_suite, shipped_suites, suite_folder, suite_text
 from gradest_bench.worker.trial import check_names
 
 _FOLDER = RunFolder()
+_ANONYMOUS = click.option(
+    "--anonymous", "blind", is_flag=True, help="Without any path, printed text or kernel; no run names user or host."
+)
 
 
 @click.group(
@@ -45,6 +54,7 @@ def bench() -> None:
 
 
 bench.add_command(run)
+bench.add_command(compare_now)
 
 
 @bench.command(
@@ -89,14 +99,22 @@ def list_runs(tag: str | None, *, as_json: bool) -> None:
         found = {name: suite for name, suite in found.items() if tag in suite.tags} or _no_suite(tag, found.values())
     if as_json:
         suites = [
-            {"name": name, "cells": len(expand(s)), "tags": s.tags, "title": s.title, "question": s.question}
+            {
+                "name": name,
+                "cells": len(expand(s)),
+                "expected_minutes": s.expected_minutes,
+                "tags": s.tags,
+                "title": s.title,
+                "question": s.question,
+            }
             for name, s in found.items()
         ]
         print_json(suites=suites, runs=[str(folder) for folder in runs()])
         return
-    table = titled_table("suites", "name", "cells", "tags", "question")
+    table = titled_table("suites", "name", "cells", "minutes", "tags", "question")
     for name, suite in found.items():
-        table.add_row(name, str(len(expand(suite))), escape(", ".join(suite.tags)), escape(suite.question))
+        minutes = "" if suite.expected_minutes is None else f"{suite.expected_minutes:g}"
+        table.add_row(name, str(len(expand(suite))), minutes, escape(", ".join(suite.tags)), escape(suite.question))
     console.print(table)
     for folder in runs():
         console.print(escape(str(folder)), highlight=False)
@@ -124,10 +142,12 @@ def check_suite(suite: str, *, as_json: bool) -> None:
     """
     parsed = parse_suite(suite_text(suite), origin=suite)
     check_names(parsed, suite_folder(suite))
+    require_possible(parsed)
+    minutes = parsed.expected_minutes
     if as_json:
-        print_json(name=parsed.name, valid=True, cells=len(expand(parsed)))
+        print_json(name=parsed.name, valid=True, cells=len(expand(parsed)), expected_minutes=minutes)
         return
-    click.echo(f"{parsed.name}: valid, {len(expand(parsed))} cells")
+    click.echo(f"{parsed.name}: valid, {len(expand(parsed))} cells" + (f", {minutes:g} min" if minutes else ""))
 
 
 @bench.command(
@@ -135,24 +155,33 @@ def check_suite(suite: str, *, as_json: bool) -> None:
     epilog="""\b
 Examples:
   gradest bench compare results/before results/after
-  gradest bench compare results/before results/after --json   for a program""",
+  gradest bench compare results/before results/after --json   for a program
+  gradest bench compare results/before results/after --html changes.html   side by side, as a page""",
 )
 @click.argument("before", type=_FOLDER)
 @click.argument("after", type=_FOLDER)
 @click.option("--strict", is_flag=True, help="Exit code 3 also where any time could not be told.")
+@click.option("--html", "page", type=OutputFile(), help="Also write both side by side as a page that needs no network.")
 @json_option
 @click.pass_context
-def compare_two(context: click.Context, before: Path, after: Path, *, strict: bool, as_json: bool) -> None:
+def compare_two(
+    context: click.Context, before: Path, after: Path, page: Path | None, *, strict: bool, as_json: bool
+) -> None:
     """Compare two runs, cell by cell.
 
     Exit code 1 if anything became slower, less accurate, or stopped working; 3 if no time could be judged, as the
     workers were started too few times; 4 if none could, as the machine was too disturbed.
     """
-    found = compare_runs(load(before), load(after))
+    first, second = load(before), load(after)
+    found = compare_runs(first, second)
+    if page is not None:
+        replace_text(page, comparison_html(first, second, found))
     if as_json:
-        print_json(before=str(before), after=str(after), **comparison_fields(found))
+        print_json(before=str(before), after=str(after), page=page and str(page), **comparison_fields(found))
     else:
         show_run_comparison(open_console(), found)
+        if page is not None:
+            click.echo(f"page: {page.resolve()}")
     context.exit(found.exit_code(strict=strict))
 
 
@@ -166,9 +195,11 @@ Examples:
 @click.argument("form", type=click.Choice(FORMATS))
 @click.argument("target", type=OutputFile())
 @click.option("--run", "folder", type=_FOLDER, help="The latest run by default.")
-def export_run(form: str, target: Path, folder: Path | None) -> None:
+@_ANONYMOUS
+def export_run(form: str, target: Path, folder: Path | None, *, blind: bool) -> None:
     """Write a run to TARGET as csv, json or pyperf."""
-    count = export(load(folder or latest_run()), form, target)
+    found = load(folder or latest_run())
+    count = export(anonymous(found) if blind else found, form, target)
     click.echo(f"{count} cells -> {target}")
 
 
@@ -177,19 +208,46 @@ def export_run(form: str, target: Path, folder: Path | None) -> None:
 Examples:
   gradest bench report                                         report.html in the latest run
   gradest bench report results/before --out before.html
-  gradest bench report --figures figures                       and each figure as PDF, SVG and CSV"""
+  gradest bench report --figures figures                       and each figure as PDF, SVG and CSV
+  gradest bench report --anonymous                             for a review that is blind"""
 )
 @click.argument("folder", type=_FOLDER, required=False)
 @click.option("--out", type=OutputFile(), help="By default report.html in the folder.")
 @click.option("--figures", type=OutputFolder(), help="Also write every figure as PDF, SVG and CSV into this folder.")
-def report(folder: Path | None, out: Path | None, figures: Path | None) -> None:
+@_ANONYMOUS
+def report(folder: Path | None, out: Path | None, figures: Path | None, *, blind: bool) -> None:
     """Write the report of a run, the latest by default: one HTML file that needs no network."""
     if figures is not None:
         require_drawing()
     found = load(folder or latest_run())
     target = out or found.folder / "report.html"
+    if blind:
+        found = anonymous(found)
     replace_text(target, report_html(found))
     click.echo(f"report: {target.resolve()}")
     if figures is not None:
         written = write_figures(figures_of(found), figures)
         click.echo(f"{len(written)} figures -> {figures}")
+
+
+@bench.command(
+    epilog="""\b
+Examples:
+  gradest bench index                                  results/index.html, over all runs below results/
+  gradest bench index /data/runs --out runs.html"""
+)
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=ROOT)
+@click.option("--out", type=OutputFile(), help="By default index.html in the folder.")
+def index(folder: Path, out: Path | None) -> None:
+    """Write a page over all runs below FOLDER, results/ by default: what each was, and each cell's history.
+
+    A run has a link where its report was written: gradest bench report. A folder that cannot be read is named.
+    """
+    found = runs(folder)
+    if not found:
+        raise InvalidInputError(
+            f"there are no runs below {folder.resolve()}; give their folder, or run: gradest bench run"
+        )
+    target = out or folder / "index.html"
+    replace_text(target, index_html(read_entries(found), target.parent))
+    click.echo(f"index: {target.resolve()}")

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from gradest import get_backend, get_problem
 from gradest.errors import GradestError
 from gradest.testing import CheckResult, check_backend, check_problem
+from gradest.testing.results import raised
 
 KINDS = ("backend", "estimator", "problem")
 Made = TypeVar("Made")
@@ -38,4 +39,4 @@ def made(make: Callable[[], Made]) -> tuple[Made | None, CheckResult]:
     except GradestError:
         raise
     except Exception as error:  # noqa: BLE001  # a class that is being written may raise anything
-        return None, CheckResult("construction", False, f"raised {type(error).__name__}: {error}")
+        return None, CheckResult("construction", False, raised(error))

@@ -12,9 +12,10 @@ from click.core import ParameterSource
 from gradest import Case, Comparison, InvalidInputError, Problem, get_problem, names
 from gradest.measurement.compare import BACKENDS, DTYPES, ESTIMATORS
 from gradest.measurement.compare import compare as compare_gradients
-from gradest_bench.command.compare_view import progress_bar, show_comparison
+from gradest_bench.command.compare_view import show_comparison
 from gradest_bench.command.json_output import json_option, print_json
 from gradest_bench.command.options import SECONDS, CsvOption, OutputFile, Suggested, complete_field, parse_fields
+from gradest_bench.command.progress_bar import progress_bar
 from gradest_bench.command.terminal import open_console
 from gradest_bench.report.compare_figure import TITLE, comparison_figures
 from gradest_bench.report.paper import require_drawing, write_panels

@@ -1,40 +1,15 @@
-"""Shows a comparison of estimators in a terminal: a progress bar and one table for each dtype."""
+"""Shows a comparison of estimators in a terminal: one table for each dtype."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gradest.measurement.compare import Progress as Report
 from gradest.measurement.comparison import CellResult, Comparison
-from gradest_bench.command.progress import ProgressLines
-from gradest_bench.command.terminal import make_progress, titled_table, wide_enough
+from gradest_bench.command.terminal import titled_table, wide_enough
 from gradest_bench.report.comparison import FIGURES, NAMES, legend, reasons, row, tables
-
-
-@contextmanager
-def progress_bar(console: Console) -> Iterator[Report]:
-    """Give a function that shows `(what, done, total)` as a progress bar with the time left, or as lines in a log."""
-    if not console.is_terminal:
-        # on the other stream: a table that goes to a file has nothing between its lines
-        with ProgressLines(Console(stderr=True, soft_wrap=True), unit="steps") as lines:
-
-            def say(what: str, done: int, total: int) -> None:
-                lines.doing(what)
-                lines.advance(done, total)
-
-            yield say
-        return
-    with make_progress(console) as bar:
-        task = bar.add_task("starting", total=None)
-
-        def report(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total)
-
-        yield report
 
 
 def show_comparison(console: Console, comparison: Comparison) -> None:

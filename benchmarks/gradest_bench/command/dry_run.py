@@ -14,6 +14,8 @@ from gradest_bench.command.terminal import titled_table
 from gradest_bench.results.folders import runs
 from gradest_bench.results.store import read_records
 from gradest_bench.suite.cells import Cell
+from gradest_bench.suite.duration import least_seconds, most_seconds
+from gradest_bench.suite.schema import Suite
 
 _ENOUGH_RECORDS = 4
 """Fewer say little of the pace of a run: the first cells wait for their workers to start."""
@@ -41,9 +43,7 @@ class Expectation:
 
 def expectation(cells: Sequence[Cell]) -> Expectation:
     """Return how long cells may take, by what their suite says and by earlier runs."""
-    timed = [cell for cell in cells if "time" in cell.measure]
-    least = sum(cell.budget.starts * cell.budget.minimum_seconds for cell in timed)
-    most = sum((cell.budget.starts if "time" in cell.measure else 1) * cell.budget.timeout_seconds for cell in cells)
+    least, most = least_seconds(cells), most_seconds(cells)
     keys = {cell.key for cell in cells}
     for folder in runs():
         try:
@@ -61,9 +61,9 @@ def _pace(finished: Sequence[str]) -> float:
     return (max(times) - min(times)).total_seconds() / (len(times) - 1)
 
 
-def show_dry_run(console: Console, suite: str, cells: Sequence[Cell]) -> None:
+def show_dry_run(console: Console, suite: Suite, cells: Sequence[Cell]) -> None:
     """Print the number of cells by backend and dtype, and how long they may take."""
-    console.print(f"{suite}: {len(cells)} cells; nothing is run", highlight=False, markup=False)
+    console.print(f"{suite.name}: {len(cells)} cells; nothing is run", highlight=False, markup=False)
     table = titled_table("cells", "backend", "dtype", "problems", "estimators", "cells")
     for (worker, dtype), count in Counter((cell.worker, cell.dtype) for cell in cells).items():
         here = [cell for cell in cells if (cell.worker, cell.dtype) == (worker, dtype)]
@@ -71,6 +71,9 @@ def show_dry_run(console: Console, suite: str, cells: Sequence[Cell]) -> None:
         estimators = {cell.estimator.label for cell in here}
         table.add_row(escape(worker), escape(dtype), str(len(problems)), str(len(estimators)), str(count))
     console.print(table)
+    stated = suite.expected_minutes
+    if stated is not None:
+        console.print(f"the suite states {stated:g} min for all of it, on two cores, with --budget 1", highlight=False)
     console.print(_sentence(expectation(cells)), highlight=False, markup=False, soft_wrap=True)
 
 

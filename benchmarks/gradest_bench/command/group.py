@@ -1,6 +1,7 @@
 """Gives every group of commands the same border: what goes wrong on purpose is one line and an exit code.
 
-Outside it nothing is caught: an exception that is none of these is a fault of gradest's, and keeps its traceback.
+So is what the code of a user raises, at the user's own line. Outside of these nothing is caught: any other exception is
+a fault of gradest's, and keeps its traceback.
 """
 
 import codecs
@@ -14,7 +15,8 @@ from typing import Any
 import click
 
 from gradest import GradestError
-from gradest_bench.command.terminal import shown
+from gradest.importing import users_line
+from gradest_bench.report.printable import shown
 from gradest_bench.results.files import StorageError
 from gradest_bench.results.outcomes import EXIT_STORAGE
 
@@ -68,16 +70,30 @@ def _in_one_line() -> Iterator[None]:
         failed_to_write = isinstance(error, StorageError) and isinstance(error.__cause__, OSError)
         _leave(str(error), EXIT_STORAGE if failed_to_write else EXIT_USAGE)
     except OSError as error:
+        if users_line(error):  # of a file that the user's own code asks for
+            _leave(_of_users(error), EXIT_USAGE)
         if error.errno == errno.EPIPE:  # `| head` has read enough: click ends in silence
             raise
         _leave(_file_error(error), EXIT_STORAGE)
     except KeyboardInterrupt:
         _leave("interrupted", EXIT_INTERRUPTED)
+    except click.ClickException:  # says itself what is wrong with the arguments
+        raise
+    except Exception as error:  # a file that was named may raise anything
+        if not users_line(error):
+            raise
+        _leave(_of_users(error), EXIT_USAGE)
 
 
 def _leave(line: str, code: int) -> None:
     click.echo(f"gradest: {shown(line)}", err=True)
     raise SystemExit(code)
+
+
+def _of_users(error: Exception) -> str:
+    """Return what the user's own code raised, with the line of it."""
+    told = f"{type(error).__name__}: {error}".rstrip(": ")
+    return f"{users_line(error)}: the code there raised {told}; mend it, or call it by itself to see all of it"
 
 
 def _file_error(error: OSError) -> str:

@@ -243,6 +243,11 @@ def _list_applicable(console: Console, location: str, plugins: Sequence[str], *,
             table.add_row(*map(escape, (each.estimator, str(each.cost), each.path, gives)))
     wide_enough(console, [table]).print(table)
     _show_refusals(console, found)
+    console.print(
+        "preparing an estimator evaluates nothing: whether the loss returns one finite number is seen by `compare`",
+        style="dim",
+        highlight=False,
+    )
 
 
 def _show_refusals(console: Console, found: Sequence[Applicability]) -> None:

@@ -19,6 +19,7 @@ from gradest_bench.command.run_view import ProgressBar, show_outcomes, show_reco
 from gradest_bench.command.terminal import open_console
 from gradest_bench.results.files import StorageError
 from gradest_bench.results.folders import drop_if_empty, latest_run, new_folder
+from gradest_bench.results.invocations import add_invocation
 from gradest_bench.results.outcomes import EXIT_STORAGE, EXIT_WRONG, exit_code, exit_code_of_run, worst
 from gradest_bench.results.records import Record
 from gradest_bench.results.store import RESULTS, Store
@@ -129,7 +130,7 @@ def run(
     require_interpreters(interpreters)
     cells = chosen_cells(parsed, backends=backends, estimators=own, added=added, pythons=interpreters)
     if dry_run:
-        show_dry_run(open_console(), parsed.name, cells)
+        show_dry_run(open_console(), parsed, cells)
         return
     # a resume must be of the same text: what --budget and --estimators change is part of it
     as_run = text_as_run(text_with(text, added), budget, repeat=repeat)
@@ -196,6 +197,7 @@ def _sweep(request: _Request, executor: str | None, console: Console) -> list[Re
     # the executor comes first: one that is refused leaves no folder behind, which would be the latest run
     with stoppable(), open_executor(executor) as pool, Store(request.folder) as store, ProgressBar(console) as progress:
         store.write_suite(request.text)
+        add_invocation(store.folder, shlex.join(["gradest", *sys.argv[1:]]))
         sweep = Sweep(
             suite=suite.name,
             cells=request.cells,

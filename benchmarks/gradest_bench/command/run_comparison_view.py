@@ -1,26 +1,22 @@
 """Shows a comparison of two runs in a terminal: what changed, how surely, and what could not be told."""
 
 from dataclasses import asdict
-from statistics import median
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
 from gradest_bench.command.terminal import titled_table, wide_enough
-from gradest_bench.results.accuracy_change import FALSE_ACCURACY_CHANGE, SAME
+from gradest_bench.report.run_comparison_words import comparison_sentences
+from gradest_bench.results.accuracy_change import SAME
 from gradest_bench.results.run_comparison import (
     CANNOT_TELL,
-    FASTER,
     MINIMUM_EFFECT,
     NO_CHANGE,
-    SLOWER,
-    TOO_DISTURBED,
-    TOO_FEW_STARTS,
     RunComparison,
     TimeChange,
 )
-from gradest_bench.results.significance import FALSE_CHANGE, LEAST_APART
+from gradest_bench.results.significance import FALSE_CHANGE
 
 
 def show_run_comparison(console: Console, found: RunComparison) -> None:
@@ -31,17 +27,8 @@ def show_run_comparison(console: Console, found: RunComparison) -> None:
     _show_accuracies(console, found)
     for title, before, after in found.outcomes:
         console.print(f"[bold]{before} -> {after}[/]  {escape(title)}", highlight=False)
-    words = ("better", "worse", SAME, CANNOT_TELL)
-    errors = {word: sum(1 for change in found.accuracies if change.verdict == word) for word in words}
-    console.print(
-        f"time: {time_sentence(found)}\n"
-        f"accuracy: {errors['better']} better, {errors['worse']} worse, {errors[SAME]} the same, "
-        f"{errors[CANNOT_TELL]} cannot tell\n"
-        f"outcomes: {len(found.outcomes)} differ; cells of the first run alone: {found.only_before}, of the second: "
-        f"{found.only_after}\nThe probability of any false change: {FALSE_CHANGE:.0%} over all times together, if the "
-        f"machine was alike in both runs, and {FALSE_ACCURACY_CHANGE:.0%} over all accuracies.",
-        highlight=False,
-    )
+    for sentence in comparison_sentences(found):
+        console.print(escape(sentence), highlight=False)
 
 
 def comparison_fields(found: RunComparison) -> dict[str, Any]:
@@ -66,31 +53,6 @@ def comparison_fields(found: RunComparison) -> dict[str, Any]:
         "only_before": found.only_before,
         "only_after": found.only_after,
     }
-
-
-def time_sentence(found: RunComparison) -> str:
-    """Return how many times changed, did not, and could not be told, with the change that would have been seen."""
-    counts = {
-        word: sum(1 for change in found.times if change.verdict == word)
-        for word in (SLOWER, FASTER, NO_CHANGE, CANNOT_TELL, TOO_FEW_STARTS, TOO_DISTURBED)
-    }
-    parts = [f"{counts[SLOWER]} slower", f"{counts[FASTER]} faster"]
-    parts.append(f"{counts[NO_CHANGE]} without a change of more than {MINIMUM_EFFECT:.0%}")
-    visible = [c.ratio.visible for c in found.times if c.ratio is not None and c.verdict == CANNOT_TELL]
-    parts.append(
-        f"{counts[CANNOT_TELL]} cannot tell" + (f" (median: would see x{median(visible):.2f})" if visible else "")
-    )
-    if counts[TOO_FEW_STARTS]:
-        parts.append(
-            f"{counts[TOO_FEW_STARTS]} with too few starts of the workers (each run needs {LEAST_APART}: "
-            "gradest bench run SUITE --repeat)"
-        )
-    if counts[TOO_DISTURBED]:
-        parts.append(
-            f"{counts[TOO_DISTURBED]} not judged as the machine was too disturbed (fewer than {LEAST_APART} starts are "
-            "left: run again when it is quiet)"
-        )
-    return ", ".join(parts)
 
 
 def _show_times(console: Console, found: RunComparison) -> None:

@@ -10,10 +10,11 @@ from rich.table import Table
 from gradest.measurement.outcome import Outcome
 from gradest.measurement.timing import DISTURBED_BELOW, Timing
 from gradest_bench.command.progress import ProgressLines
-from gradest_bench.command.terminal import make_progress, shown, titled_table, wide_enough
-from gradest_bench.report.record_numbers import grouped, median, variant
+from gradest_bench.command.terminal import make_progress, titled_table, wide_enough
+from gradest_bench.report.printable import shown
+from gradest_bench.report.record_numbers import error_text, grouped, median, variant
 from gradest_bench.report.units import DISTURBED, bytes_text, mark, seconds
-from gradest_bench.results.records import Record, number, z_score
+from gradest_bench.results.records import Memory, Record, number, z_score
 from gradest_bench.results.verdict import WRONG, Judgement
 from gradest_bench.run.group import steps_of
 from gradest_bench.suite.cells import Cell
@@ -139,15 +140,21 @@ def _row(record: Record, judged: Judgement) -> dict[str, str]:
     return {
         "estimator": escape(cell.estimator.label),
         "backend": escape(variant(record)),
-        "rel. error": f"{number(single['relative_error']):.1e}" if single else "",
+        "rel. error": error_text(record),
         "cosine": "" if math.isnan(cosine) else f"{cosine:.4f}",
         **_times(record.timing),
         "MSE": f"{number(scatter['relative_mse']):.3g}" if scatter else "",
         "theory": "" if predicted is None else f"{number(predicted):.3g}",
         "z": "" if z is None else f"{z:+.1f}",
         "peak": bytes_text(record.memory.peak_extra_bytes) if record.memory else "",
+        "first peak": _first_peak(record.memory),
         "verdict": f"[bold red]{found}[/]: {escape(reason)}" if found == WRONG else found,
     }
+
+
+def _first_peak(memory: Memory | None) -> str:
+    found = memory.preparation_extra_bytes if memory is not None else None
+    return "" if found is None else bytes_text(found)
 
 
 def _times(timing: Timing | None) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Gives every view in a terminal the same console, progress bar and tables, which no narrow screen folds."""
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,28 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from gradest_bench.report.printable import shown
+
 _UNBOUNDED = 10_000
 """More columns than any table has."""
 _PLAIN_WIDTH = 150
-
-
-# C0 without tabulator and newline, DEL, C1, and what turns the order of letters round or ends a line unseen
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-
-
-def shown(text: str) -> str:
-    """Return a text with every control character spelled out, so that none of them reaches a terminal.
-
-    What stands in a record may be another's: an escape sequence in it would write titles, the clipboard or lines that
-    nobody printed.
-
-    Examples
-    --------
-    >>> from gradest_bench.command.terminal import shown
-    >>> print(shown("\\x1b[31mred"))
-    \\x1b[31mred
-    """
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class PlainConsole(Console):
@@ -44,10 +26,10 @@ class PlainConsole(Console):
         return super().render_str(shown(text), **how)
 
 
-def open_console() -> Console:
+def open_console(*, stderr: bool = False) -> Console:
     """Return a console as wide as the terminal, or wide enough for tables where the output goes to a file."""
-    console = PlainConsole()
-    return console if console.is_terminal else PlainConsole(width=_PLAIN_WIDTH)
+    console = PlainConsole(stderr=stderr)
+    return console if console.is_terminal else PlainConsole(width=_PLAIN_WIDTH, stderr=stderr)
 
 
 def make_progress(console: Console, *, disable: bool = False) -> Progress:

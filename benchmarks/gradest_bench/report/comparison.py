@@ -7,7 +7,6 @@ library alone, so that a result prints wherever it was made; pandas and Matplotl
 import importlib
 import math
 from collections.abc import Iterator, Sequence
-from html import escape
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from gradest.errors import MissingDependencyError
 from gradest.measurement.comparison import CellResult, Comparison
 from gradest.measurement.outcome import Outcome
 from gradest.theory import Prediction
-from gradest_bench.report.units import DISTURBED, DISTURBED_MEANS, mark, seconds
+from gradest_bench.report.printable import escape
+from gradest_bench.report.units import DISTURBED, DISTURBED_MEANS, at_most, mark, seconds
 
 NAMES = ("estimator", "backend")
 FIGURES = (
@@ -69,21 +69,6 @@ def error_text(result: CellResult) -> str:
     if not result.error_is_bound:
         return f"{result.relative_error:.1e}"
     return f"< {at_most(result.reference_uncertainty)}"
-
-
-def at_most(value: float) -> str:
-    """Return a number with one digit, rounded up, as a bound has to be.
-
-    Examples
-    --------
-    >>> from gradest_bench.report.comparison import at_most
-    >>> at_most(3.2e-15), at_most(9.9e-3)
-    ('4e-15', '1e-02')
-    """
-    if not 0 < value < math.inf:
-        return f"{value:.0e}"
-    power = 10.0 ** math.floor(math.log10(value))
-    return f"{math.ceil(round(value / power, 6)) * power:.0e}"
 
 
 def _figure(value: float | None, form: str) -> str:

@@ -54,7 +54,10 @@ class Series:
 
 @dataclass(frozen=True)
 class Figure:
-    """States a whole figure; `key` is short and unique in a report, `pale_means` says what a pale mark stands for."""
+    """States a whole figure; `key` is short and unique in a report.
+
+    `pale_means` says what a pale mark stands for, `bars_mean` what error bars do, `dashed_means` what dashed lines do.
+    """
 
     key: str
     title: str
@@ -63,6 +66,8 @@ class Figure:
     y: Axis
     series: tuple[Series, ...]
     pale_means: str = ""
+    bars_mean: str = ""
+    dashed_means: str = "theory"
     palette: tuple[str, ...] = ()
     """The names of all figures of a report, so that one name has one colour in all; its own where none are given."""
     backends: tuple[str, ...] = ()
@@ -72,6 +77,11 @@ class Figure:
     def has_pale(self) -> bool:
         """Whether any of its marks is pale."""
         return any(point.pale for series in self.series for point in series.points)
+
+    @property
+    def has_bars(self) -> bool:
+        """Whether any of its marks has an error bar."""
+        return any(point.high is not None for series in self.series for point in series.points)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -126,21 +136,39 @@ class Scale:
             # the logarithm of a power of ten may lie a rounding beside its integer
             first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
             step = max(1, -(-(last - first) // _MOST_TICKS))
-            return [(10.0**power, power_text(power)) for power in range(first, last + 1, step)]
+            found = [(10.0**power, power_text(power)) for power in range(first, last + 1, step)]
+            return found if not few_decades(self.low, self.high) else sorted([*found, *self._between(first, last)])
         width = _round_step((self.high - self.low) / _MOST_TICKS)
         start = math.ceil(self.low / width - 1e-9)
         return [(k * width, f"{k * width:g}") for k in range(start, math.floor(self.high / width + 1e-9) + 1)]
 
+    def _between(self, first: int, last: int) -> list[tuple[float, str]]:
+        """Return ticks at 2 and 5 of each decade."""
+        each = [(factor, power) for power in range(first - 1, last + 1) for factor in BETWEEN]
+        found = [(factor * 10.0**power, power_text(power, factor)) for factor, power in each]
+        return [(value, label) for value, label in found if self.low <= value <= self.high]
 
+
+BETWEEN = (2, 5)
+"""The numbers between 1 and 10 that an axis of few decades has ticks at."""
+_FEW_DECADES = 2.5
 _MOST_TICKS = 7
 _LEAST_DECADES = 1.0
+_PLAIN_POWERS = range(-2, 4)
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def power_text(power: int) -> str:
-    """Return a power of ten as a label: "1", "10", "100", or "10⁻⁷"."""
-    plain = {-2: "0.01", -1: "0.1", 0: "1", 1: "10", 2: "100", 3: "1000"}
-    return plain.get(power) or "10" + str(power).translate(_SUPERSCRIPTS)
+def few_decades(low: float, high: float) -> bool:
+    """Whether ticks at powers of ten alone would be too few to read numbers between them."""
+    return math.log10(high / low) < _FEW_DECADES
+
+
+def power_text(power: int, factor: int = 1) -> str:
+    """Return a multiple of a power of ten as a label: "1", "20", "0.05", "10⁻⁷" or "2·10⁴"."""
+    if power in _PLAIN_POWERS:
+        return f"{factor * 10.0**power:g}"
+    text = "10" + str(power).translate(_SUPERSCRIPTS)
+    return text if factor == 1 else f"{factor}·{text}"
 
 
 def drawable(axis: Axis, value: float) -> bool:

@@ -12,25 +12,35 @@ from gradest.registry import locate
 from gradest.target import Target
 from gradest.theory import difference_optimum, difference_rule
 from gradest_bench.report.figure import Axis, Figure, Point, Series
-from gradest_bench.report.record_numbers import error, grouped, slope, sorted_points, tip, variant
+from gradest_bench.report.record_numbers import (
+    SEEDS_SPREAD,
+    error,
+    grouped,
+    slope,
+    sorted_points,
+    spread_of_seeds,
+    tip,
+    variant,
+)
 from gradest_bench.results.records import Record, number
 
+_AUTOMATIC = "auto"
+_AUTOMATIC_SAID = " Level lines are the automatic step, which is what users get."
 _LEAST_POINTS = 3
 _THEORY_POINTS = 60
 
 
 def step_curves(records: Sequence[Record]) -> Iterator[Figure]:
     """Yield the error of differences against the step, with theory's curve, for every problem and dtype."""
-    stepped = [r for r in records if _is_number(r.cell.estimator.fields.get("step")) and not math.isnan(error(r))]
+    judged = [r for r in records if not math.isnan(error(r))]
+    stepped = [r for r in judged if _is_number(r.cell.estimator.fields.get("step"))]
+    chosen = {_place(r): r for r in judged if r.cell.estimator.fields.get("step") == _AUTOMATIC}
     for (problem, dtype), group in grouped(stepped, lambda r: (r.cell.problem.label, r.cell.dtype)).items():
         series: list[Series] = []
         lines: list[Series] = []
         best: list[str] = []
         for (name, which), part in grouped(group, lambda r: (r.cell.estimator.name, variant(r))).items():
-            points = sorted_points(
-                Point(r.cell.estimator.fields["step"], error(r), tip(r, f"step {r.cell.estimator.fields['step']:g}"))
-                for r in part
-            )
+            points = sorted_points(_at_step(r) for r in part)
             if len(points) < _LEAST_POINTS:
                 continue
             series.append(Series(name, which, points))
@@ -39,16 +49,39 @@ def step_curves(records: Sequence[Record]) -> Iterator[Figure]:
                 lines.append(theory[0])
                 least = min(points, key=lambda point: point.y)
                 best.append(f"{name} is best at {least.x:g} (error {least.y:.1e}), theory says {theory[1]:.1g}")
+            if (own := chosen.get(_place(part[0]))) is not None:
+                series.append(_automatic(own, points))
         if series:
             yield Figure(
                 key=f"step-{problem}-{dtype}",
                 title=f"Error against the step: {problem}, {dtype}",
                 sentence=f"{'; '.join(best)}. " * bool(best) + "Right of the best step truncation rules, left of it "
-                "rounding; dashed is theory, its truncation scaled to the largest step.",
+                "rounding; dashed is theory, its truncation scaled to the largest step."
+                + _AUTOMATIC_SAID
+                * any(_AUTOMATIC in one.name for one in series),
                 x=Axis("step (relative to max(1, |x|))"),
                 y=Axis("relative error"),
                 series=(*series, *lines),
+                bars_mean=SEEDS_SPREAD,
             )
+
+
+def _at_step(record: Record) -> Point:
+    step = record.cell.estimator.fields["step"]
+    return Point(step, error(record), tip(record, f"step {step:g}"), *spread_of_seeds(record))
+
+
+def _place(record: Record) -> tuple[str, ...]:
+    """Return what an estimator with an automatic step shares with those of its curve."""
+    cell = record.cell
+    return cell.problem.label, cell.dtype, cell.estimator.name, variant(record)
+
+
+def _automatic(record: Record, points: Sequence[Point]) -> Series:
+    """Return a level line at the error of the automatic step, which differs from coordinate to coordinate."""
+    said = tip(record, "step chosen for each coordinate")
+    ends = tuple(Point(x, error(record), said) for x in (points[0].x, points[-1].x))
+    return Series(f"{record.cell.estimator.name}, step {_AUTOMATIC}", variant(record), ends)
 
 
 def _is_number(value: Any) -> bool:
@@ -127,17 +160,19 @@ def _scaling(group: list[Record], variable: str, label: str) -> Figure | None:
                 series.append(Series(shown, "theory", theory, "theory"))
                 ratios = _ratios(part)
                 found = f"{shown}: measured / predicted {min(ratios):.2f} to {max(ratios):.2f}"
-                sentences.append(found + (f", slope {slope(points):.2f}" if variable != "sigma" else ""))
+                steepness, doubt = slope(points)
+                sentences.append(found + (f", slope {steepness:.2f} ± {doubt:.2f}" if variable != "sigma" else ""))
     if not series:
         return None
     named = ", ".join(_others(group[0], variable))
     return Figure(
         key=f"scaling-{variable}-{named}",
         title=f"Relative MSE against {label}: {named}",
-        sentence=(". ".join(sentences) + ". " if sentences else "") + "Bars are two standard errors; dashed is theory.",
+        sentence=(". ".join(sentences) + ". " if sentences else "") + "Dashed is theory, ± a standard error.",
         x=Axis(label),
         y=Axis("E |estimate - gradient|² / |gradient|²"),
         series=tuple(series),
+        bars_mean="two standard errors of the mean over seeds, either way",
     )
 
 

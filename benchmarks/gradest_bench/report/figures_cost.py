@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from gradest.target import Target
 from gradest_bench.report.figure import COLOURS, Axis, Figure, Point, Series
 from gradest_bench.report.record_numbers import (
+    SAMPLES_SPREAD,
+    SEEDS_SPREAD,
     error,
     evaluations,
     grouped,
@@ -14,6 +16,8 @@ from gradest_bench.report.record_numbers import (
     peak_bytes,
     slope,
     sorted_points,
+    spread_of_samples,
+    spread_of_seeds,
     tip,
     variant,
 )
@@ -53,12 +57,25 @@ def clearly_less(record: Record, other: Record) -> bool:
     return max(error(other), floor) > LEAST_FACTOR * max(error(record), floor)
 
 
-def _frontier(problem: str, dtype: str, cost: str, label: str, shown: list[tuple[Record, float]]) -> Figure:
+def _best(shown: list[tuple[Record, float]]) -> list[tuple[Record, float]]:
+    """Return the records, from the cheapest on, that are clearly better in error than all that cost less."""
     best: list[tuple[Record, float]] = []
-    for record, value in sorted(shown, key=lambda pair: (pair[1], error(pair[0]))):  # from the cheapest on
+    for record, value in sorted(shown, key=lambda pair: (pair[1], error(pair[0]))):
         if not best or clearly_less(record, best[-1][0]):
             best.append((record, value))
+    return best
+
+
+def _frontier_sentence(best: list[tuple[Record, float]], cost: str) -> str:
+    if not best:
+        return "The machine was disturbed in every cell: which are best in error and time together is not said."
     names = list(dict.fromkeys(f"{record.cell.estimator.label} ({variant(record)})" for record, _ in best))
+    return f"Nothing here is clearly better in error and better in {cost} at once than {joined(names)}."
+
+
+def _frontier(problem: str, dtype: str, cost: str, label: str, shown: list[tuple[Record, float]]) -> Figure:
+    # no statement rests on a time that was disturbed; what was only counted was not
+    best = _best([(record, value) for record, value in shown if cost != "time" or not record.disturbed])
     labels = {record.cell.estimator.label for record, _ in shown}
     called = _label if len(labels) <= COLOURS else _name  # a colour each, as long as there are enough
     series = [
@@ -66,7 +83,13 @@ def _frontier(problem: str, dtype: str, cost: str, label: str, shown: list[tuple
             name,
             which,
             tuple(
-                Point(amount, _drawn(record), tip(record), pale=cost == "time" and record.disturbed)
+                Point(
+                    amount,
+                    _drawn(record),
+                    tip(record),
+                    *spread_of_seeds(record),
+                    pale=cost == "time" and record.disturbed,
+                )
                 for record, amount in shown
                 if (called(record), variant(record)) == (name, which)
             ),
@@ -77,11 +100,13 @@ def _frontier(problem: str, dtype: str, cost: str, label: str, shown: list[tuple
     return Figure(
         key=f"frontier-{cost}-{problem}-{dtype}",
         title=f"Error against {cost}: {problem}, {dtype}",
-        sentence=f"Nothing here is clearly better in error and better in {cost} at once than {joined(names)}.",
+        sentence=_frontier_sentence(best, cost),
         x=Axis(label),
         y=Axis("relative error, root mean square"),
         series=(*series, Series("frontier", "", tuple(Point(v, _drawn(r), "") for r, v in best), "theory")),
         pale_means=DISTURBED_LABEL,
+        bars_mean=SEEDS_SPREAD,
+        dashed_means="frontier",
     )
 
 
@@ -139,6 +164,7 @@ def _curves(held: list[Record], named: str, size: str, label: str) -> Iterator[F
                     record.facts[size],
                     measure(record),
                     tip(record, f"P = {record.facts['num_parameters']:,}"),
+                    *(spread_of_samples(record) if what == "time" else (None, None)),
                     pale=what == "time" and record.disturbed,
                 )
                 for record in part
@@ -155,19 +181,32 @@ def _curves(held: list[Record], named: str, size: str, label: str) -> Iterator[F
                 y=Axis(axis),
                 series=tuple(series),
                 pale_means=DISTURBED_LABEL,
+                bars_mean=SAMPLES_SPREAD,
             )
 
 
 def _growth(what: str, series: list[Series], size: str) -> str:
-    """Return how fast each estimator's cost grows at large sizes, over all backends."""
+    """Return how fast each estimator's cost grows at large sizes, over all backends, from what was not disturbed."""
     variable = "P" if size == "num_parameters" else "n"
     slopes: dict[str, list[float]] = {}
     for one in series:
-        found = slope(one.points[-_LEAST_SIZES:])
+        found, _ = slope(_sure(one)[-_LEAST_SIZES:])
         if not math.isnan(found):
             slopes.setdefault(one.name, []).append(found)
-    parts = [f"{name} as {variable}^{sorted(found)[len(found) // 2]:z.1f}" for name, found in slopes.items()]
-    return f"Over the three largest sizes, {what} grows (median over backends): {', '.join(parts)}." if parts else ""
+    parts = [f"{name} as {variable}^{_between(found)}" for name, found in slopes.items()]
+    if not parts:
+        return "Too few of these sizes were measured undisturbed to say how cost grows."
+    return f"Over the three largest sizes, {what} grows (median, and range over backends): {', '.join(parts)}."
+
+
+def _sure(one: Series) -> tuple[Point, ...]:
+    """Return the points that a sentence may rest on."""
+    return tuple(point for point in one.points if not point.pale)
+
+
+def _between(slopes: list[float]) -> str:
+    middle = f"{sorted(slopes)[len(slopes) // 2]:z.1f}"
+    return middle if len(slopes) == 1 else f"{middle} ({min(slopes):z.1f} to {max(slopes):z.1f})"
 
 
 def _crossovers(series: list[Series]) -> str:
@@ -176,13 +215,10 @@ def _crossovers(series: list[Series]) -> str:
     for one in series:
         if not one.name.startswith("forward") or "gradient" in one.name:
             continue
-        reverse = {
-            p.x: p.y
-            for other in series
-            if (other.name, other.variant) == ("reverse", one.variant)
-            for p in other.points
-        }
-        cheaper = [point.x for point in one.points if point.y < reverse.get(point.x, -math.inf)]
-        if reverse:
+        others = [other for other in series if (other.name, other.variant) == ("reverse", one.variant)]
+        reverse = {point.x: point.y for other in others for point in _sure(other)}
+        both = [point for point in _sure(one) if point.x in reverse]
+        cheaper = [point.x for point in both if point.y < reverse[point.x]]
+        if both:
             found.append(f"{one.variant} {f'up to {max(cheaper):,.0f}' if cheaper else 'never'} ({one.name})")
     return f" Forward mode costs less than reverse mode: {'; '.join(found)}." if found else ""

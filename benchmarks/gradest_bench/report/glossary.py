@@ -1,7 +1,8 @@
 """Says what each column of the table of results means, in words that need no script to be read."""
 
 from collections.abc import Sequence
-from html import escape
+
+from gradest_bench.report.printable import escape
 
 MEANINGS = {
     "P": "number of parameters of the problem",
@@ -24,7 +25,8 @@ MEANINGS = {
     "mean cosine": "cosine, as a mean over seeds",
     "cosine by theory": "mean cosine that theory predicts",
     "scale": "slope of the estimates on the reference, as a mean over seeds; 1 is unbiased in length",
-    "peak memory": "most memory used above what was in use before",
+    "peak memory": "most memory that one call used above what was in use before it, the estimator being prepared",
+    "preparation memory": "the same of preparing the estimator and its first calls, compilation included",
     "processor share": "processor time divided by wall-clock time",
     "verdict": "whether the estimate agrees with the reference or theory, and why not",
 }

@@ -2,27 +2,34 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 from gradest_bench.report.figure import Figure
+from gradest_bench.report.printable import escape
 from gradest_bench.report.svg import draw, mark_class, outline
 
+ROWS_SHOWN = 200
+"""As many as the script shows at a time."""
 _LEGEND_MIDDLE, _LEGEND_MARK = 7, 4.5
 
 
 @dataclass(frozen=True)
 class TableCell:
-    """One cell of a table: its text, the number it is sorted by, the style class it has."""
+    """One cell of a table: its text, the number it is sorted by, the style class it has.
+
+    `link` is where the text leads; `drawing` is HTML that stands beside it, of the harness's own making.
+    """
 
     text: str
     value: float | None = None
     style: str = ""
     numeric: bool = False
+    link: str = ""
+    drawing: str = ""
 
 
-def text_cell(text: object, style: str = "") -> TableCell:
+def text_cell(text: object, style: str = "", *, link: str = "") -> TableCell:
     """Return a cell of text."""
-    return TableCell("" if text is None else str(text), style=style)
+    return TableCell("" if text is None else str(text), style=style, link=link)
 
 
 def number_cell(value: float | None, shown: str, style: str = "") -> TableCell:
@@ -32,31 +39,55 @@ def number_cell(value: float | None, shown: str, style: str = "") -> TableCell:
 
 
 def table(name: str, headings: Sequence[str], rows: Sequence[Sequence[TableCell]]) -> str:
-    """Return a table with a filter, a count of rows, and headings that sort."""
+    """Return a table with a filter, a count of rows, and headings that sort; without a script it has all its rows."""
     head = "".join(f'<th scope="col"><button type="button">{escape(heading)}</button></th>' for heading in headings)
-    body = "".join(f"<tr>{''.join(_cell(cell) for cell in row)}</tr>" for row in rows)
     return (
-        f'<div class="table" data-name="{escape(name)}"><div class="tools">'
+        f'<div class="table" data-name="{escape(name)}" data-rows="{len(rows)}"><div class="tools">'
         f'<input type="search" placeholder="filter: words, -word" aria-label="filter {escape(name)}">'
-        f'<output></output><button type="button" class="csv">CSV</button></div>'
+        f'<output aria-live="polite"></output><button type="button" class="csv">CSV</button></div>'
         # an area that scrolls must take the focus, or no key scrolls it
         f'<div class="scroll" tabindex="0" role="region" aria-label="table of {escape(name)}">'
-        f"<table><caption>{escape(name)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></div>"
+        f"<table><caption>{escape(name)}</caption><thead><tr>{head}</tr></thead>{_body(rows[:ROWS_SHOWN])}</table>"
+        f"{_rest(rows[ROWS_SHOWN:])}</div></div>"
     )
 
 
+def _body(rows: Sequence[Sequence[TableCell]]) -> str:
+    return "".join(["<tbody>", *(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows), "</tbody>"])
+
+
+def _rest(rows: Sequence[Sequence[TableCell]]) -> str:
+    """Return further rows so that a browser with scripts takes them for text until they are asked for.
+
+    Ten thousand rows are half a million elements, and a page that makes them all opens in seconds.
+    """
+    return f"<noscript><table>{_body(rows)}</table></noscript>" if rows else ""
+
+
 def _cell(cell: TableCell) -> str:
-    styles = " ".join(filter(None, (cell.style, "number" if cell.numeric else "")))
-    style = f' class="{styles}"' if styles else ""
-    value = f' data-value="{"" if cell.value is None else repr(float(cell.value))}"' if cell.numeric else ""
-    return f"<td{style}{value}>{escape(cell.text)}</td>"
+    style = f' class="{cell.style}"' if cell.style else ""  # numbers are told by their value: a table has many cells
+    value = f' data-value="{"" if cell.value is None else f"{cell.value:.9g}"}"' if cell.numeric else ""
+    text = f'<a href="{escape(cell.link)}">{escape(cell.text)}</a>' if cell.link else escape(cell.text)
+    return f"<td{style}{value}>{cell.drawing}{text}</td>"
 
 
-def figure_html(figure: Figure) -> str:
+FIGURE_KEYS = (
+    '<p class="keys">A click on an entry of a legend switches its series off and on; a double click, or the key '
+    "<kbd>s</kbd>, shows it alone. Arrow keys go from mark to mark. The address of this page keeps what is seen.</p>"
+)
+"""What a figure answers to, for its readers; it is shown where a script makes it so."""
+
+
+def figure_html(figure: Figure, anchor: str) -> str:
     """Return a figure with its title, its sentence, and a legend whose entries switch series on and off."""
-    sentence = f"{figure.sentence} Pale marks: {figure.pale_means}." if figure.has_pale else figure.sentence
+    sentence = figure.sentence
+    if figure.has_bars and figure.bars_mean:
+        sentence += f" Bars: {figure.bars_mean}."
+    if figure.has_pale:
+        sentence += f" Pale marks: {figure.pale_means}."
     return (
-        f'<figure data-key="{escape(figure.key)}"><h3>{escape(figure.title)}</h3>'
+        f'<figure id="{escape(anchor)}" data-key="{escape(figure.key)}">'
+        f'<h3><a href="#{escape(anchor)}">{escape(figure.title)}</a></h3>'
         f"<figcaption>{escape(sentence)}</figcaption>"
         f'<div class="plot">{draw(figure)}</div>{_legend(figure)}</figure>'
     )
@@ -74,14 +105,13 @@ def _legend(figure: Figure) -> str:
             entries.append(_entry("variant", variant, "", path, mark_class(variant).removeprefix("mark").strip()))
     # a single point makes no line: the legend tells of what is drawn alone
     if any(series.style == "theory" and len(series.points) > 1 for series in figure.series):
-        meaning = "frontier" if figure.key.startswith("frontier") else "theory"
-        entries.append(f'<span class="dashed">dashed: {meaning}</span>')
-    return f'<div class="legend">{"".join(entries)}</div>'
+        entries.append(_entry("style", "theory", "", f"M0 {_LEGEND_MIDDLE}H14", "dashed", shown=figure.dashed_means))
+    return f'<div class="legend" role="group" aria-label="series">{"".join(entries)}</div>'
 
 
-def _entry(kind: str, value: str, style: str, path: str, mark: str) -> str:
+def _entry(kind: str, value: str, style: str, path: str, mark: str, *, shown: str = "") -> str:
     return (
-        f'<button type="button" data-kind="{kind}" value="{escape(value)}" aria-pressed="true">'
+        f'<button type="button" data-kind="{kind}" value="{escape(value)}" aria-pressed="true" aria-keyshortcuts="s">'
         f'<svg viewBox="0 0 14 14" class="{style}" aria-hidden="true"><path class="{mark}" d="{path}"/></svg>'
-        f"{escape(value)}</button>"
+        f"{escape(shown or value)}</button>"
     )

@@ -1,61 +1,55 @@
 """Writes the report of a run: one HTML file that needs nothing else, for laptop and phone, light and dark."""
 
-import base64
-import hashlib
-from html import escape
-from importlib.resources import files
+import re
+import shlex
 
 from gradest.measurement.outcome import Outcome
+from gradest_bench.report.about import about
 from gradest_bench.report.figure import Figure
 from gradest_bench.report.figures import figures_of
-from gradest_bench.report.html import figure_html
+from gradest_bench.report.html import FIGURE_KEYS, figure_html
+from gradest_bench.report.printable import escape
 from gradest_bench.report.record_numbers import error, grouped, median
+from gradest_bench.report.shell import document, facts, folded, sentences
 from gradest_bench.report.tables import environment_table, failures_table, outcome_matrix, results_table
-from gradest_bench.report.units import DISTURBED, DISTURBED_MEANS, seconds
+from gradest_bench.report.units import DISTURBED, DISTURBED_MEANS, counted, seconds
 from gradest_bench.results.loading import Run
+from gradest_bench.results.places import without_places
 from gradest_bench.results.records import Record
 from gradest_bench.results.verdict import WRONG
 
 _TOLERABLE_ERROR = 1e-2
 _MOST_PROBLEMS = 6
-_SECTIONS = ("summary", "figures", "results", "outcomes", "environment")
+_MOST_OPEN = 24
+"""More figures are folded away until they are asked for: each has hundreds of elements, which a page would lay out."""
+_MOST_DRAWN = 60
+"""Of one subject; a sweep of hundreds of problems would make a page that no browser opens in a moment."""
+_SUBJECTS = {
+    "step": "Error against the step",
+    "scaling": "Error against samples, parameters and smoothing",
+    "time": "Cost against size",
+    "memory": "Cost against size",
+    "frontier": "Error against cost",
+    "problems": "Error on each problem",
+    "blocks": "Error of each block of parameters",
+}
+"""What figures are about, by the first word of their keys."""
 
 
 def report_html(run: Run) -> str:
     """Return the whole report as the text of one HTML file."""
-    figures = figures_of(run)
-    # style and script stand in the page: it is read from a mail or a disk, where nothing lies beside it
-    style, script = (files("gradest_bench.report").joinpath(name).read_text(encoding="utf-8") for name in _FILES)
-    links = "".join(f'<a href="#{name}">{name}</a>' for name in _SECTIONS)
-    return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_policy(style, script)}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<link rel="icon" href="data:,"><title>{escape(run.title)}</title><style>{style}</style></head><body>'
-        '<a class="skip" href="#summary">to the summary</a>'
-        f"<header><h1>{escape(run.title)}</h1>"
-        f'<p class="question">{escape(run.question)}</p><nav>{links}</nav></header><main>'
-        f"{_summary(run)}{_figures(figures)}{_results(run)}{_outcomes(run)}{_environment(run)}"
-        f'</main><div id="tip" role="tooltip"></div><script>{script}</script></body></html>\n'
+    header = f'<p class="question">{escape(run.question)}</p>{about(run)}'
+    return document(
+        run.title,
+        header,
+        {
+            "summary": _summary(run),
+            "figures": _figures(run),
+            "results": results_table(run) if run.measured else "<p>Nothing was measured.</p>",
+            "outcomes": _outcomes(run),
+            "environment": environment_table(run),
+        },
     )
-
-
-def _policy(style: str, script: str) -> str:
-    """Return the Content-Security-Policy of the page: its own style and script by their hashes, and nothing else.
-
-    What came out of a record is escaped; should any ever slip through, it still would not run, load or send anything.
-    """
-    texts = {"style": style, "script": script}
-    sources = {name: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for name, text in texts.items()}
-    hashes = "; ".join(f"{name}-src 'sha256-{digest}'" for name, digest in sources.items())
-    return f"default-src 'none'; {hashes}; img-src data:; base-uri 'none'; form-action 'none'"
-
-
-_FILES = ("report.css", "report.js")
-
-
-def _section(name: str, content: str) -> str:
-    return f'<section id="{name}"><h2>{name.capitalize()}</h2>{content}</section>'
 
 
 def _summary(run: Run) -> str:
@@ -63,35 +57,20 @@ def _summary(run: Run) -> str:
     wrong = [record for record in run.records if run.verdicts[record.key][0] == WRONG]
     failed = [r for r in run.records if Outcome(r.outcome).failed and not r.expected]
     disturbed = sum(1 for r in run.measured if r.disturbed)
-    facts = [
+    numbers = [
         (f"{measured} of {run.num_cells}", "cells measured"),
         (str(len(wrong)), "estimates judged wrong"),
         (str(len(failed)), "errors, crashes and invalid estimates"),
     ]
     timed = [r for r in run.measured if median(r) > 0]
     if timed:
-        facts.append((f"{disturbed} of {len(timed)}", "timed cells disturbed by the machine"))
-    shown = "".join(
-        f'<div class="fact"><b>{escape(value)}</b><span>{escape(text)}</span></div>' for value, text in facts
-    )
-    sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in _sentences(run, wrong))
-    return _section("summary", f'<div class="facts">{shown}</div><ul>{sentences}</ul>{_reading(run)}')
+        numbers.append((f"{disturbed} of {len(timed)}", "timed cells disturbed by the machine"))
+    return facts(numbers) + sentences(_sentences(run, wrong)) + _reading(run)
 
 
 def _sentences(run: Run, wrong: list[Record]) -> list[str]:
     """Return what there is to say of each problem in one sentence, what is wrong and what could not be predicted."""
-    found = []
-    for (problem, dtype), part in grouped(run.measured, lambda r: (r.cell.problem.label, r.cell.dtype)).items():
-        good = [r for r in part if error(r) < _TOLERABLE_ERROR and median(r) > 0 and run.verdicts[r.key][0] != WRONG]
-        if good:
-            best = min(good, key=median)
-            found.append(
-                f"{problem}, {dtype}: the fastest gradient with an error below {_TOLERABLE_ERROR:.0%} is "
-                f"{best.cell.estimator.label} on {best.cell.worker}: {_median_text(best)}, error {error(best):.1e}."
-            )
-    more = len(found) - _MOST_PROBLEMS
-    # a sentence that stands for one other sentence saves nothing
-    found = [*found[:_MOST_PROBLEMS], f"The same of {more} more problems is in the table below."] if more > 1 else found
+    found = _fastest(run)
     nulls = sorted((r for r in run.measured if r.cell.estimator.name == "null" and median(r) > 0), key=median)
     if nulls:
         found.append(
@@ -103,6 +82,32 @@ def _sentences(run: Run, wrong: list[Record]) -> list[str]:
     faults = [record for record in run.measured if record.reason]
     for name, part in grouped(faults, lambda r: r.cell.estimator.name).items():
         found.append(f"Not predicted: {part[0].cell.title}: {part[0].reason}{_others(name, part)}.")
+    return found
+
+
+def _fastest(run: Run) -> list[str]:
+    """Return the fastest gradient with a small error on each problem; none of it rests on a disturbed time."""
+    found, unsaid = [], 0
+    for (problem, dtype), part in grouped(run.measured, lambda r: (r.cell.problem.label, r.cell.dtype)).items():
+        good = [r for r in part if error(r) < _TOLERABLE_ERROR and median(r) > 0 and run.verdicts[r.key][0] != WRONG]
+        sure = [record for record in good if not record.disturbed]
+        unsaid += bool(good) and not sure
+        if sure:
+            best = min(sure, key=median)
+            left = f" ({len(good) - len(sure)} disturbed left out)" if len(sure) < len(good) else ""
+            found.append(
+                f"{problem}, {dtype}: the fastest gradient with an error below {_TOLERABLE_ERROR:.0%} is "
+                f"{best.cell.estimator.label} on {best.cell.worker}: {_median_text(best)}, "
+                f"error {error(best):.1e}{left}."
+            )
+    more = len(found) - _MOST_PROBLEMS
+    # a sentence that stands for one other sentence saves nothing
+    found = [*found[:_MOST_PROBLEMS], f"The same of {more} more problems is in the table below."] if more > 1 else found
+    if unsaid:
+        where = counted(unsaid, "problem and dtype").replace("dtypes", "dtype")
+        found.append(
+            f"Which gradient is the fastest is not said of {where}: the machine was disturbed in all its cells."
+        )
     return found
 
 
@@ -127,20 +132,51 @@ def _reading(run: Run) -> str:
     return f"<p>{escape(times) if timed else ''}{escape(text)}</p>"
 
 
-def _figures(figures: list[Figure]) -> str:
+def _figures(run: Run) -> str:
+    """Return the figures by what they are about; from some number on they are folded away, and then left out."""
+    figures = figures_of(run)
     if not figures:
-        return _section("figures", "<p>This run has no data that a figure could show.</p>")
-    return _section("figures", f'<div class="figures">{"".join(figure_html(figure) for figure in figures)}</div>')
+        return "<p>This run has no data that a figure could show.</p>"
+    anchors = _anchors(figures)
+    parts, drawn = [], 0
+    for subject, group in _by_subject(figures).items():
+        drawn += len(group)
+        content = "".join(figure_html(figure, anchors[figure.key]) for figure in group[:_MOST_DRAWN])
+        parts.append(
+            folded(
+                f"{subject}: {counted(len(group), 'figure')}",
+                f'{_left_out(run, len(group) - _MOST_DRAWN)}<div class="figures">{content}</div>',
+                opened=drawn <= _MOST_OPEN,
+            )
+        )
+    return "".join([FIGURE_KEYS, *parts])
 
 
-def _results(run: Run) -> str:
-    return _section("results", results_table(run) if run.measured else "<p>Nothing was measured.</p>")
+def _left_out(run: Run, count: int) -> str:
+    if count <= 0:
+        return ""
+    line = shlex.join(["gradest", "bench", "report", without_places(str(run.folder)), "--figures", "figures"])
+    said = f"The first {_MOST_DRAWN} are here, and the numbers of all in the table; this draws the other {count} too:"
+    return f"<p>{escape(said)} <code>{escape(line)}</code></p>"
+
+
+def _by_subject(figures: list[Figure]) -> dict[str, list[Figure]]:
+    found: dict[str, list[Figure]] = {}
+    for figure in figures:
+        found.setdefault(_SUBJECTS[figure.key.partition("-")[0]], []).append(figure)
+    return found
+
+
+def _anchors(figures: list[Figure]) -> dict[str, str]:
+    """Return the names by which an address finds each figure: its key in letters that an address may have."""
+    found: dict[str, str] = {}
+    for figure in figures:
+        name = re.sub(r"[^a-z0-9.]+", "-", figure.key.lower()).strip("-")
+        # keys are unique, and two may differ in what an address may not have
+        found[figure.key] = name if name not in found.values() else f"{name}-{len(found)}"
+    return found
 
 
 def _outcomes(run: Run) -> str:
     coverage = f"<p>{len(run.records)} of {run.num_cells} cells of the suite have an outcome.</p>"
-    return _section("outcomes", coverage + outcome_matrix(run) + failures_table(run))
-
-
-def _environment(run: Run) -> str:
-    return _section("environment", environment_table(run))
+    return coverage + outcome_matrix(run) + failures_table(run)

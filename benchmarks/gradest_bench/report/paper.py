@@ -6,6 +6,7 @@ record.
 """
 
 import csv
+import io
 import math
 import re
 from collections.abc import Sequence
@@ -13,7 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from gradest.errors import InvalidInputError, MissingDependencyError
-from gradest_bench.report.figure import SHAPES, Axis, Figure, Point, Series, drawable, hollow, power_text
+from gradest_bench.report.figure import (
+    BETWEEN,
+    SHAPES,
+    Axis,
+    Figure,
+    Point,
+    Series,
+    drawable,
+    few_decades,
+    hollow,
+    power_text,
+)
 from gradest_bench.results.export import csv_value
 from gradest_bench.results.files import StorageError, replacing
 
@@ -99,7 +111,8 @@ def draw_panels(figures: Sequence[Figure], *, title: str) -> Any:
     if not figures:
         raise InvalidInputError("a plot was asked for; no cell ran, so there is nothing to plot")
     canvas = _canvas_class()(figsize=(_PANEL_INCHES[0] * len(figures), _PANEL_INCHES[1]), layout="constrained")
-    panels = canvas.subplots(1, len(figures), sharex=True, sharey=True, squeeze=False)[0]
+    one_measure = len({figure.x.label for figure in figures}) == 1  # seconds and steps have no axis in common
+    panels = canvas.subplots(1, len(figures), sharex=one_measure, sharey=True, squeeze=False)[0]
     for figure, panel in zip(figures, panels, strict=True):
         _draw(figure, panel, size=8)
         panel.set_title(figure.title, loc="left", fontweight="bold")
@@ -133,12 +146,21 @@ def _keys(figures: Sequence[Figure]) -> list[Any]:
 def _canvas_class() -> Any:
     try:
         # not pyplot: it chooses a window system, and keeps every figure open until it is closed
-        from matplotlib.figure import Figure as Canvas
+        from matplotlib.figure import Figure as Bare
     except ImportError as error:
         raise MissingDependencyError(
             "figures as files need the package 'matplotlib', which is not installed; "
             "install it with: pip install 'gradest[report]'"
         ) from error
+
+    class Canvas(Bare):
+        """A figure that shows itself in a notebook, where by default only those of pyplot do."""
+
+        def _repr_png_(self) -> bytes:
+            file = io.BytesIO()
+            self.savefig(file, format="png", dpi=100)
+            return file.getvalue()
+
     return Canvas
 
 
@@ -191,7 +213,14 @@ def _set_scale(axis: Any, described: Axis) -> None:
     if described.log and not described.categories:
         axis.axes.set(**{f"{axis.axis_name}scale": "log"})
         axis.set_major_formatter(lambda value, _: power_text(round(math.log10(value))))
-        axis.set_minor_formatter(lambda value, _: "")
+        axis.set_minor_formatter(lambda value, _: _between_text(value, *axis.get_view_interval()))
+
+
+def _between_text(value: float, low: float, high: float) -> str:
+    """Return the label of a tick between powers of ten: of an axis of few decades those at 2 and 5 have one."""
+    power = math.floor(math.log10(value))
+    factor = round(value / 10.0**power)
+    return power_text(power, factor) if few_decades(low, high) and factor in BETWEEN else ""
 
 
 def _write_data(figure: Figure, path: Path) -> None:

@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import astuple
 from typing import TypeVar
 
 import numpy as np
 
 from gradest_bench.report.figure import Point
-from gradest_bench.report.units import bytes_text, seconds
+from gradest_bench.report.units import at_most, bytes_text, seconds
 from gradest_bench.results.records import Record, number
 
 Key = TypeVar("Key", bound=Hashable)
@@ -37,6 +36,41 @@ def error(record: Record) -> float:
     return number(single["relative_error"]) if single else math.nan
 
 
+def error_text(record: Record) -> str:
+    """Return the relative error of one estimate, as a bound where it is below what the reference may be off itself."""
+    single = record.accuracy.get("single")
+    if not single:
+        return ""
+    found = number(single["relative_error"])
+    uncertainty = number((record.accuracy.get("reference") or {}).get("uncertainty"))
+    return f"< {at_most(uncertainty)}" if found < uncertainty else f"{found:.1e}"
+
+
+SEEDS_SPREAD = "the middle four fifths of the seeds"
+SAMPLES_SPREAD = "the middle half of the samples"
+Ends = tuple[float | None, float | None]
+"""Of an error bar; none where there are too few numbers to speak of a spread."""
+_LEAST_SPREAD = 4
+
+
+def spread_of_seeds(record: Record) -> Ends:
+    """Return between which errors four fifths of the seeds of a stochastic estimate lie."""
+    squares = [number(found) for found in record.accuracy.get("replicates", {}).get("squared_errors") or ()]
+    if len(squares) < _LEAST_SPREAD or not np.isfinite(squares).all():
+        return None, None
+    low, high = np.sqrt(np.quantile(squares, (0.1, 0.9)))
+    return float(low), float(high)
+
+
+def spread_of_samples(record: Record) -> Ends:
+    """Return between which times half of the samples of a call lie."""
+    samples = record.timing.wall_seconds if record.timing is not None else []
+    if len(samples) < _LEAST_SPREAD:
+        return None, None
+    low, high = np.quantile(samples, (0.25, 0.75))
+    return float(low), float(high)
+
+
 def median(record: Record) -> float:
     """Return the median time in seconds, NaN where there is none."""
     return number(record.timing.median_seconds) if record.timing is not None else math.nan
@@ -44,7 +78,10 @@ def median(record: Record) -> float:
 
 def evaluations(record: Record) -> float:
     """Return how many values, JVPs and VJPs one estimate took, counted alike."""
-    return float(sum(astuple(record.counts.counted))) if record.counts is not None else math.nan
+    if record.counts is None:
+        return math.nan
+    counted = record.counts.counted
+    return float(counted.values + counted.jvps + counted.vjps)
 
 
 def peak_bytes(record: Record) -> float:
@@ -57,6 +94,10 @@ def tip(record: Record, *more: str) -> str:
     lines = [f"{record.cell.estimator.label}, {variant(record)}, {record.cell.dtype}"]
     if not math.isnan(error(record)):
         lines.append(f"relative error {error(record):.2e}")
+    low, high = spread_of_seeds(record)
+    if low is not None and high is not None:
+        count = len(record.accuracy["replicates"]["squared_errors"])
+        lines.append(f"four fifths of {count} seeds: {low:.1e} to {high:.1e}")
     if not math.isnan(median(record)):
         lines.append(f"{seconds(median(record), disturbed=record.disturbed)} a call")
     if not math.isnan(peak_bytes(record)):
@@ -69,13 +110,15 @@ def sorted_points(points: Iterable[Point]) -> tuple[Point, ...]:
     return tuple(sorted(points, key=lambda point: point.x))
 
 
-def slope(points: Sequence[Point]) -> float:
-    """Return the slope of log y against log x by least squares, NaN for fewer than three points."""
+def slope(points: Sequence[Point]) -> tuple[float, float]:
+    """Return the slope of log y against log x by least squares and its standard error; NaN for fewer than three x."""
     kept = [(math.log(p.x), math.log(p.y)) for p in points if p.x > 0 and p.y > 0 and math.isfinite(p.y)]
     if len({x for x, _ in kept}) < 3:  # a line through two points has no doubt, and says nothing
-        return math.nan
+        return math.nan, math.nan
     x, y = np.array(kept).T
-    return float(np.polyfit(x, y, 1)[0])
+    found, level = np.polyfit(x, y, 1)
+    scatter = np.sum((y - level - found * x) ** 2) / (len(kept) - 2)
+    return float(found), float(np.sqrt(scatter / np.sum((x - x.mean()) ** 2)))
 
 
 def joined(words: Sequence[str]) -> str:

@@ -2,22 +2,24 @@
 
 import math
 from collections.abc import Sequence
-from html import escape
 
 from gradest.measurement.outcome import Outcome
 from gradest_bench.report.glossary import glossary
 from gradest_bench.report.html import TableCell, number_cell, table, text_cell
-from gradest_bench.report.record_numbers import error, evaluations, grouped, median, variant
+from gradest_bench.report.printable import escape
+from gradest_bench.report.record_numbers import error, error_text, evaluations, grouped, median, variant
+from gradest_bench.report.shell import folded
 from gradest_bench.report.units import bytes_text, mark, seconds
 from gradest_bench.results.loading import Run
 from gradest_bench.results.records import Record, number, z_score
 from gradest_bench.results.verdict import AGREES, WRONG, Judgement
 
+_MOST_LOGS = 20
 _RESULT_HEADINGS = (
-    "problem", "dtype", "estimator", "backend", "P", "relative error", "cosine", "norm ratio", "time", "IQR",
+    "estimator", "backend", "dtype", "problem", "P", "relative error", "cosine", "norm ratio", "time", "IQR",
     "x loss", "preparation", "first call", "to backend", "to NumPy",
     "loss GFLOP/s", "evaluations", "noise scale", "relative MSE", "theory", "z", "mean cosine", "cosine by theory",
-    "scale", "peak memory", "processor share", "path", "verdict",
+    "scale", "peak memory", "preparation memory", "processor share", "path", "verdict",
 )  # fmt: skip
 
 
@@ -35,12 +37,12 @@ def _result_row(record: Record, judged: Judgement) -> list[TableCell]:
     predicted = record.accuracy.get("predicted") or {}
     found, reason = judged
     return [
-        text_cell(cell.problem.label),
-        text_cell(cell.dtype),
         text_cell(cell.estimator.label),
         text_cell(variant(record)),
+        text_cell(cell.dtype),
+        text_cell(cell.problem.label),
         _plain(record.facts.get("num_parameters"), ",.0f"),
-        _plain(error(record), ".2e"),
+        _error(record),
         _plain(single.get("cosine"), ".6f"),
         _plain(single.get("norm_ratio"), ".4g"),
         _time(median(record), disturbed=record.disturbed),
@@ -60,12 +62,20 @@ def _result_row(record: Record, judged: Judgement) -> list[TableCell]:
         _plain(predicted.get("cosine"), ".4f"),
         _plain(scatter.get("scale"), ".3f"),
         _bytes(record.memory.peak_extra_bytes if record.memory else None),
+        _bytes(record.memory.preparation_extra_bytes if record.memory else None),
         _plain(timing.cpu_wall_ratio if timing else None, ".2f", disturbed=record.disturbed),
         text_cell(record.facts.get("path")),
         text_cell(
             f"{found}: {reason}" if reason else found, "bad" if found == WRONG else "ok" if found == AGREES else ""
         ),
     ]
+
+
+def _error(record: Record) -> TableCell:
+    """Return the error, as a bound where one estimate is nearer to the reference than that is to the gradient."""
+    found = error(record)
+    bound = error_text(record) if not record.accuracy.get("replicates") else ""
+    return number_cell(found, bound if bound.startswith("<") else f"{found:.2e}")
 
 
 def _loss_rate(record: Record) -> float:
@@ -115,18 +125,34 @@ def failures_table(run: Run) -> str:
         return ""
     rows = [
         [
-            text_cell(record.cell.problem.label),
-            text_cell(record.cell.dtype),
             text_cell(record.cell.estimator.label),
             text_cell(variant(record)),
+            text_cell(record.cell.dtype),
+            text_cell(record.cell.problem.label),
             text_cell(record.outcome + (" (expected)" if record.expected else ""), _failure_style(record)),
             text_cell(record.reason, "wide"),
         ]
         for record in failed
     ]
     meanings = "".join(f"<li>{escape(f'{found}: {found.wording}')}</li>" for found in _outcomes_of(failed))
-    return f"<ul>{meanings}</ul>" + table(
-        "not measured", ("problem", "dtype", "estimator", "backend", "outcome", "reason"), rows
+    return (
+        f"<ul>{meanings}</ul>"
+        + table("not measured", ("estimator", "backend", "dtype", "problem", "outcome", "reason"), rows)
+        + _logs(failed)
+    )
+
+
+def _logs(failed: Sequence[Record]) -> str:
+    """Return the last lines that workers printed, folded away; of many cells those of the first."""
+    kept = {record.log_tail: record.cell.title for record in reversed(failed) if record.log_tail.strip()}
+    shown = list(kept.items())[::-1]
+    more = f"<p>The folder of the run holds {len(shown) - _MOST_LOGS} more.</p>" if len(shown) > _MOST_LOGS else ""
+    return (
+        "".join(
+            folded(f"what the worker printed: {title}", f"<pre>{escape(text)}</pre>")
+            for text, title in shown[:_MOST_LOGS]
+        )
+        + more
     )
 
 
@@ -140,16 +166,26 @@ def _failure_style(record: Record) -> str:
 
 def environment_table(run: Run) -> str:
     """Return the machine and the libraries of each worker."""
-    found = [("machine", name, value, "") for name, value in run.environment.get("machine", {}).items()]
-    for worker, libraries in run.environment.get("workers", {}).items():
-        found += [(worker, name, value, "") for name, value in libraries["versions"].items()]
-        found.append((worker, "python", libraries["python"], ""))
-        found.append((worker, "devices", ", ".join(libraries["devices"]), ""))
-        for pool in libraries["pools"]:
-            words = " ".join(str(pool[key]) for key in ("prefix", "version", "architecture") if pool.get(key))
-            found.append((worker, "pool", f"{words}, {pool['num_threads']} threads", ""))
-        pinned = ", ".join(f"{name}={value}" for name, value in libraries["variables"].items())
-        found.append((worker, "variables", pinned, ""))
-        found += [(worker, "warning", text, " warn") for text in libraries["warnings"]]
-    rows = [[text_cell(of), text_cell(what), text_cell(value, f"wide{style}")] for of, what, value, style in found]
+    rows = [
+        [text_cell(of), text_cell(what), text_cell(value, "wide warn" if what == "warning" else "wide")]
+        for of, what, value in environment_rows(run)
+    ]
     return table("environment", ("of", "what", "value"), rows)
+
+
+def environment_rows(run: Run) -> list[tuple[str, str, str]]:
+    """Return whose each fact of the environment is, what it is, and what it says."""
+    found = [("machine", name, str(value)) for name, value in run.environment.get("machine", {}).items()]
+    for worker, libraries in run.environment.get("workers", {}).items():
+        found += [(worker, name, str(value)) for name, value in libraries.get("versions", {}).items()]
+        found.append((worker, "python", str(libraries.get("python", ""))))
+        found.append((worker, "devices", ", ".join(map(str, libraries.get("devices", ())))))
+        if libraries.get("executor"):
+            found.append((worker, "executor", str(libraries["executor"])))
+        for pool in libraries.get("pools", ()):
+            words = " ".join(str(pool[key]) for key in ("prefix", "version", "architecture") if pool.get(key))
+            found.append((worker, "pool", f"{words}, {pool.get('num_threads')} threads"))
+        pinned = ", ".join(f"{name}={value}" for name, value in libraries.get("variables", {}).items())
+        found.append((worker, "variables", pinned))
+        found += [(worker, "warning", str(text)) for text in libraries.get("warnings", ())]
+    return found

@@ -1,12 +1,13 @@
 """Draws runs of training: the loss by evaluations, by steps and by time, for any drawer. This module knows no run."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gradest_bench.report.figure import Axis, Figure, Point, Series
-from gradest_bench.report.paper import require_drawing, write_panels
+from gradest_bench.report.paper import draw_panels, require_drawing, write_drawn
 
 TITLE = "What the choice of a gradient does to training"
 _AXES = {
@@ -35,7 +36,8 @@ def _figure(runs: Mapping[str, Rows], name: str, label: str) -> Figure:
         title=f"by {label.split(',')[0]}",
         sentence=TITLE,
         x=Axis(label, log=False),
-        y=Axis("loss"),
+        # A loss may be negative, as an unbounded one or a log-likelihood is: a logarithm would hide the run.
+        y=Axis("loss", log=all(point.y > 0 for each in series for point in each.points if math.isfinite(point.y))),
         series=tuple(series),
     )
 
@@ -44,7 +46,11 @@ def _point(run: str, row: Mapping[str, Any], name: str, field: str) -> Point:
     return Point(float(row[name]), float(row[field]), f"{run}: {row[field]:.4g} after {row['step']} steps")
 
 
-def draw_training(runs: Mapping[str, Rows], path: str | os.PathLike[str]) -> None:
-    """Write the figures side by side; raises as `require_drawing` and `write_panels` do."""
-    require_drawing(Path(path))
-    write_panels(training_figures(runs), Path(path), title=TITLE)
+def draw_training(runs: Mapping[str, Rows], path: str | os.PathLike[str] | None = None) -> Any:
+    """Return the figures side by side, and write them where a path is given; raises as `require_drawing` does."""
+    target = None if path is None else Path(path)
+    require_drawing(target)
+    drawn = draw_panels(training_figures(runs), title=TITLE)
+    if target is not None:
+        write_drawn(drawn, target)
+    return drawn

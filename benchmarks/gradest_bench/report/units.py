@@ -1,5 +1,9 @@
 """Writes durations and sizes for people, in the same words everywhere: terminal tables, figures and the page."""
 
+import math
+
+TICK = 1e-9
+"""Seconds below which a time is told as a bound."""
 DISTURBED = "~"
 """Stands behind a time during which the machine was doing something else."""
 DISTURBED_LABEL = "machine disturbed"
@@ -12,11 +16,24 @@ def mark(*, disturbed: bool) -> str:
 
 
 def seconds(value: float, *, disturbed: bool = False) -> str:
-    """Return a duration in the unit that suits it, marked where the machine was disturbed."""
+    """Return a duration in the unit that suits it, marked where the machine was disturbed; below a clock's tick, so."""
     for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
         if value >= scale:
             return f"{value / scale:.3g} {unit}{mark(disturbed=disturbed)}"
-    return f"{value / 1e-9:.3g} ns{mark(disturbed=disturbed)}"
+    # no clock shows less than a nanosecond: a number would be one of its rounding
+    return f"{'< 1' if value < TICK else f'{value / TICK:.3g}'} ns{mark(disturbed=disturbed)}"
+
+
+def counted(count: int, word: str) -> str:
+    """Return a number and what it counts, in the plural unless it is one.
+
+    Examples
+    --------
+    >>> from gradest_bench.report.units import counted
+    >>> counted(1, "seed"), counted(12000, "cell")
+    ('1 seed', '12,000 cells')
+    """
+    return f"{count:,} {word}{'s' * (count != 1)}"
 
 
 def bytes_text(count: float) -> str:
@@ -25,3 +42,18 @@ def bytes_text(count: float) -> str:
         if count >= scale:
             return f"{count / scale:.3g} {unit}"
     return f"{count:g} B"
+
+
+def at_most(value: float) -> str:
+    """Return a number with one digit, rounded up, as a bound has to be.
+
+    Examples
+    --------
+    >>> from gradest_bench.report.units import at_most
+    >>> at_most(3.2e-15), at_most(9.9e-3)
+    ('4e-15', '1e-02')
+    """
+    if not 0 < value < math.inf:
+        return f"{value:.0e}"
+    power = 10.0 ** math.floor(math.log10(value))
+    return f"{math.ceil(round(value / power, 6)) * power:.0e}"

@@ -92,7 +92,9 @@ def _pyperf(run: Run, target: Path) -> int:
             "date": record.finished.removesuffix("+00:00"),  # pyperf knows no time zones
         }
         # what pyperf would collect is this process and this machine; the run may be of another
-        runs = [pyperf.Run(part, metadata=metadata, collect_metadata=False) for part in rounds_of(timing)]
+        # pyperf compares equal numbers of values alone, and what a round took to fill its seconds differs between runs
+        rounds = [part[: record.cell.budget.samples_in_round] for part in rounds_of(timing)]
+        runs = [pyperf.Run(part, metadata=metadata, collect_metadata=False) for part in rounds]
         benchmarks.append(pyperf.Benchmark(runs))
     if not benchmarks:
         raise InvalidInputError(f"pyperf's format holds times; no cell of {run.folder} has any; use csv or json")

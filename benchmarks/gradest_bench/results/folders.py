@@ -44,9 +44,9 @@ def drop_if_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def runs() -> list[Path]:
-    """Return the folders of all runs below `results/`, the latest first."""
-    found = ROOT.glob(f"*/{RESULTS}") if ROOT.is_dir() else ()
+def runs(root: Path = ROOT) -> list[Path]:
+    """Return the folders of all runs below a folder, `results/` unless told otherwise, the latest first."""
+    found = root.glob(f"*/{RESULTS}") if root.is_dir() else ()
     return sorted((path.parent for path in found), key=lambda folder: (folder / RESULTS).stat().st_mtime, reverse=True)
 
 

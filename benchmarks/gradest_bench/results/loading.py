@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from gradest.measurement.accuracy import Accuracy, ReplicateAccuracy
 from gradest.measurement.outcome import Outcome
+from gradest_bench.results.invocations import Invocation, read_invocations
 from gradest_bench.results.records import Record, number, z_score
 from gradest_bench.results.store import SUITE, latest, read_environment, read_records
 from gradest_bench.results.tables import frame
 from gradest_bench.results.verdict import Judgement, verdicts
 from gradest_bench.suite.cells import expand
 from gradest_bench.suite.scaling import parse_as_run
+from gradest_bench.suite.schema import Suite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +38,10 @@ class Run:
     title: str
     question: str
     num_cells: int
+    suite: Suite | None = None
+    """The suite as it was run; None where the folder holds none."""
+    suite_text: str = ""
+    invocations: tuple[Invocation, ...] = ()
 
     @property
     def measured(self) -> tuple[Record, ...]:
@@ -73,14 +79,17 @@ def load(folder: str | Path) -> Run:
     path = Path(folder)
     records = tuple(latest(read_records(path)).values())
     kept = path / SUITE
+    made = read_invocations(path)
     if not kept.is_file():
-        return Run(path, records, read_environment(path), path.name, "", len(records))
-    suite = parse_as_run(kept.read_text(encoding="utf-8"), origin=str(kept))
+        return Run(path, records, read_environment(path), path.name, "", len(records), invocations=made)
+    text = kept.read_text(encoding="utf-8")
+    suite = parse_as_run(text, origin=str(kept))
     places = {cell.key: place for place, cell in enumerate(expand(suite))}
     ordered = sorted(records, key=lambda record: places.get(record.key, len(places)))
     extra = sum(1 for record in records if record.key not in places)  # of a worker "backend:variant"
     title = suite.title or suite.name
-    return Run(path, tuple(ordered), read_environment(path), title, suite.question, len(places) + extra)
+    num_cells = len(places) + extra
+    return Run(path, tuple(ordered), read_environment(path), title, suite.question, num_cells, suite, text, made)
 
 
 def flat_row(record: Record, judged: Judgement) -> dict[str, Any]:
@@ -132,7 +141,7 @@ def _costs(record: Record) -> dict[str, Any]:
         **{name: getattr(timing, name, None) for name in _TIMES},
         "samples": len(timing.wall_seconds) if timing else None,
         **{name: getattr(counts.counted, name) if counts else None for name in ("values", "jvps", "vjps")},
-        **{name: getattr(memory, name, None) for name in ("peak_extra_bytes", "device_peak_bytes")},
+        **{name: getattr(memory, name, None) for name in _MEMORIES},
     }
 
 
@@ -155,6 +164,7 @@ _TIMES = (
     "to_backend_seconds",
     "to_numpy_seconds",
 )
+_MEMORIES = ("peak_extra_bytes", "preparation_extra_bytes", "device_peak_bytes")
 
 
 def _optional(values: dict[str, Any], name: str) -> float | None:

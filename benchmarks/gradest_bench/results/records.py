@@ -15,7 +15,8 @@ import msgspec
 import numpy as np
 
 from gradest.measurement.findings import Counts
-from gradest.measurement.timing import DISTURBED_BELOW, Timing
+from gradest.measurement.outcome import Outcome
+from gradest.measurement.timing import DISTURBED_BELOW, Block, Timing
 from gradest_bench.suite.cells import Cell
 
 SCHEMA = 2
@@ -27,11 +28,16 @@ COMPARABLE = ("machine", "processor", "cores", "system")
 
 
 class Memory(msgspec.Struct, kw_only=True):
-    """Holds bytes: how far one call raised the resident memory of a process of its own, and the device's own peak."""
+    """Holds bytes: how far one call raised the resident memory of a process of its own, and the device's own peak.
+
+    `preparation_extra_bytes` is what preparing and the first calls took, compilation included. A record without it is
+    an earlier one, whose `peak_extra_bytes` holds both.
+    """
 
     peak_extra_bytes: int
     resident_before_bytes: int
     device_peak_bytes: int | None = None
+    preparation_extra_bytes: int | None = None
 
 
 class Record(msgspec.Struct, kw_only=True):
@@ -60,6 +66,11 @@ class Record(msgspec.Struct, kw_only=True):
     def expected(self) -> bool:
         """Whether the suite says that the cell may end so."""
         return self.outcome in self.cell.expect
+
+    @property
+    def begun(self) -> bool:
+        """Whether some starts of the workers are done and others are not: a resume goes on from there."""
+        return self.outcome == Outcome.INTERRUPTED and self.timing is not None and bool(self.timing.starts)
 
     @property
     def disturbed(self) -> bool:
@@ -93,6 +104,34 @@ def starts_of(timing: Timing) -> list[list[list[float]]]:
         found.append(rounds[start : start + count])
         start += count
     return [block for block in found if block]
+
+
+def blocks_of(timing: Timing) -> list[Block]:
+    """Return the blocks that times were made of; each has the loss's median time, as its own was not kept.
+
+    Examples
+    --------
+    >>> from gradest.measurement.timing import Block, Timing
+    >>> from gradest_bench.results.records import blocks_of
+    >>> block = Block(wall_seconds=(1.0, 2.0), cpu_seconds=(1.0, 2.0), loops=3, value_seconds=0.5, machine_share=1.0)
+    >>> empty = Timing(preparation_seconds=0.0, first_call_seconds=0.0)
+    >>> blocks_of(empty.with_blocks([block, block], on_processor=True)) == [block, block]
+    True
+    """
+    found, start = [], 0
+    for place, count in enumerate(timing.rounds):
+        part = slice(start, start + count)
+        found.append(
+            Block(
+                wall_seconds=tuple(timing.wall_seconds[part]),
+                cpu_seconds=tuple(timing.cpu_seconds[part]),
+                loops=timing.loops[start],
+                value_seconds=number(timing.value_seconds),
+                machine_share=timing.machine_shares[place] if timing.machine_shares else None,
+            )
+        )
+        start += count
+    return found
 
 
 def undisturbed_starts(timing: Timing) -> dict[int, list[list[float]]]:

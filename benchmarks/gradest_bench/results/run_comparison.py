@@ -4,9 +4,10 @@ This module writes nothing.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+import msgspec
 import numpy as np
 
 from gradest.errors import InvalidInputError
@@ -16,7 +17,15 @@ from gradest_bench.results.accuracy_change import WORSE, AccuracyChange, accurac
 from gradest_bench.results.environment_change import differences_of_environments
 from gradest_bench.results.loading import Run
 from gradest_bench.results.records import Record, starts_of, undisturbed_starts
-from gradest_bench.results.significance import FALSE_CHANGE, Ratio, block_floor, enough_blocks, ratios_with_law
+from gradest_bench.results.significance import (
+    FALSE_CHANGE,
+    LEAST_APART,
+    LEAST_PAIRED,
+    Ratio,
+    block_floor,
+    enough_blocks,
+    ratios_with_law,
+)
 
 Block = Sequence[Sequence[float]]
 """The rounds of one start of the workers."""
@@ -65,6 +74,13 @@ class RunComparison:
     only_after: int
     versions: tuple[str, ...]
     """What both ran on and is not the same, in words."""
+    paired: bool = False
+    """Whether each start of one was measured beside one of the other."""
+
+    @property
+    def least_starts(self) -> int:
+        """The starts of the workers below which no time is judged."""
+        return LEAST_PAIRED if self.paired else LEAST_APART
 
     @property
     def worse(self) -> bool:
@@ -89,8 +105,10 @@ class RunComparison:
         return 0
 
 
-def compare_runs(before: Run, after: Run) -> RunComparison:
-    """Return how run B differs from run A, paired by what was asked of each cell.
+def compare_runs(before: Run, after: Run, *, paired: bool = False) -> RunComparison:
+    """Return how run B differs from run A, cell by cell as they were asked.
+
+    `paired` says that start k of one was measured beside start k of the other, whose minutes were then the same.
 
     Raises
     ------
@@ -107,13 +125,34 @@ def compare_runs(before: Run, after: Run) -> RunComparison:
     measured = [(a, b) for a, b in pairs if a.outcome == b.outcome == Outcome.OK]
     versions = differences_of_environments(before, after, measured)
     return RunComparison(
-        times=_time_changes(measured),
+        times=_time_changes(measured, paired=paired),
         accuracies=accuracy_changes(measured),
         outcomes=tuple((b.cell.title, a.outcome, b.outcome) for a, b in pairs if a.outcome != b.outcome),
         only_before=len(before.records) - len(pairs),
         only_after=len(after.records) - len(pairs),
         versions=versions,
+        paired=paired,
     )
+
+
+def compare_variants(run: Run, before: str, after: str) -> RunComparison:
+    """Return how the cells of workers "backend:after" differ from those of "backend:before", measured in one run.
+
+    Raises
+    ------
+    InvalidInputError
+        As `compare_runs` does.
+    """
+    return compare_runs(_variant(run, before), _variant(run, after), paired=True)
+
+
+def _variant(run: Run, name: str) -> Run:
+    records = [
+        msgspec.structs.replace(record, key=record.cell.shared_key, cell=record.cell.for_worker(record.cell.backend))
+        for record in run.records
+        if record.cell.worker == f"{record.cell.backend}:{name}"
+    ]
+    return replace(run, folder=run.folder / name, records=tuple(records), num_cells=len(records))
 
 
 @dataclass(frozen=True)
@@ -123,30 +162,40 @@ class _Timed:
     title: str
     before: Timing
     after: Timing
+    paired: bool
 
     @cached_property
     def kept(self) -> tuple[dict[int, list[list[float]]], dict[int, list[list[float]]]]:
-        """The undisturbed starts of either side."""
-        return undisturbed_starts(self.before), undisturbed_starts(self.after)
+        """The undisturbed starts of either side; of pairs, those of which neither is disturbed."""
+        before, after = undisturbed_starts(self.before), undisturbed_starts(self.after)
+        if self.paired:
+            both = sorted(before.keys() & after.keys())
+            return {k: before[k] for k in both}, {k: after[k] for k in both}
+        return before, after
+
+    @property
+    def enough(self) -> bool:
+        """Whether a change could be found with the starts that are left."""
+        return enough_blocks(*map(len, self.kept), paired=self.paired)
 
     @property
     def disturbed(self) -> bool:
         """Whether a change could be found with all starts, and cannot with those that are left."""
         whole = (len(starts_of(side)) for side in (self.before, self.after))
-        return enough_blocks(*whole, paired=False) and not enough_blocks(*map(len, self.kept), paired=False)
+        return enough_blocks(*whole, paired=self.paired) and not self.enough
 
 
-def _time_changes(pairs: Sequence[tuple[Record, Record]]) -> tuple[TimeChange, ...]:
+def _time_changes(pairs: Sequence[tuple[Record, Record]], *, paired: bool) -> tuple[TimeChange, ...]:
     """Judge all cells with the same starts together: whole starts are exchanged, the same ones for all cells."""
     timed = [
-        _Timed(b.cell.title, a.timing, b.timing)
+        _Timed(b.cell.title, a.timing, b.timing, paired)
         for a, b in pairs
         if a.timing is not None and b.timing is not None and a.timing.wall_seconds and b.timing.wall_seconds
     ]
     families: dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]] = {}
     for place, cell in enumerate(timed):
         before, after = (tuple(side) for side in cell.kept)
-        if enough_blocks(len(before), len(after), paired=False):
+        if cell.enough:
             families.setdefault((before, after), []).append(place)
     ratios: list[Ratio | None] = [None] * len(timed)
     # cells that have other starts cannot be exchanged together: each part has its share of the rate
@@ -154,7 +203,7 @@ def _time_changes(pairs: Sequence[tuple[Record, Record]]) -> tuple[TimeChange, .
     for places in families.values():
         floors = [_floors(*(list(side.values()) for side in timed[place].kept)) for place in places]
         sides = (np.array(side) for side in zip(*floors, strict=True))
-        for place, ratio in zip(places, ratios_with_law(*sides, paired=False, false_change=share), strict=True):
+        for place, ratio in zip(places, ratios_with_law(*sides, paired=paired, false_change=share), strict=True):
             ratios[place] = ratio
     return tuple(
         TimeChange(

@@ -92,7 +92,9 @@ def _moderated(variances: Logs, degrees: int) -> Logs:
     """Return variances `(cells, labellings)` shrunk towards their median over cells, from which the law's is taken."""
     # rounding may leave the variance of equal numbers below zero
     found = np.maximum(variances, 0.0)
-    common = np.median(found, axis=0) * degrees / chi2_quantile(0.5, degrees_of_freedom=float(degrees))
+    # one number for all labellings: cells that have changed are calm in the observed one alone, and if only that one
+    # profited, cells that have not changed would be called so beside them, in up to a fifth of comparisons
+    common = np.median(found) * degrees / chi2_quantile(0.5, degrees_of_freedom=float(degrees))
     shrunk: Logs = (_LENT_DEGREES * common + degrees * found) / (_LENT_DEGREES + degrees)
     return shrunk
 

@@ -3,6 +3,7 @@
     results.jsonl      one record a line, each written with one system call and synchronised
     environment.json   the machine, and the libraries of each worker
     suite.toml         the suite as run
+    invocations.jsonl  when it was begun, and by which command (written by `invocations`)
     logs/              what workers printed, one file a worker
     lock               held by the sweep that writes here
 
@@ -22,10 +23,11 @@ from typing import Any, Self
 import msgspec
 
 from gradest.errors import InvalidInputError
-from gradest_bench.results.files import StorageError, open_plain, replace_text
+from gradest_bench.results.files import StorageError, open_plain, replace_text, replacing
 from gradest_bench.results.integrity import DamagedError, require_environment, require_sound
-from gradest_bench.results.places import without_places
+from gradest_bench.results.places import with_texts, without_places
 from gradest_bench.results.records import COMPARABLE, READABLE, SCHEMA, Record, plain
+from gradest_bench.results.whole_text import may_have_halves, whole_text
 
 RESULTS = "results.jsonl"
 ENVIRONMENT = "environment.json"
@@ -78,8 +80,12 @@ class Store:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let go of the folder."""
-        self.close()
+        """Let go of the folder; the logs then hold no places of the writer's files either."""
+        try:
+            for log in sorted(self.logs.glob("*.log")):  # workers write there by themselves, and have ended by now
+                _rewrite_without_places(log)
+        finally:
+            self.close()
 
     def _take_lock(self) -> None:
         try:
@@ -158,6 +164,7 @@ class Store:
         """Add a worker's libraries to the environment; return the name under which records refer to them.
 
         A worker that an executor runs `elsewhere` may have another machine, which is then kept with its libraries.
+        Texts, such as the flags of a compiler, are kept without the places of the writer's files.
 
         Raises
         ------
@@ -165,6 +172,7 @@ class Store:
             The folder holds results of another machine.
         """
         path = self.folder / ENVIRONMENT
+        machine, libraries = (with_texts(plain(found), without_places) for found in (machine, libraries))
         known = read_environment(self.folder)
         if not known:
             known = {"schema": SCHEMA, "machine": machine, "workers": {}}
@@ -188,6 +196,16 @@ class Store:
         return name
 
 
+def _rewrite_without_places(log: Path) -> None:
+    if log.is_symlink() or not log.is_file():  # somebody else's file, or one that would be waited for
+        return
+    content = log.read_bytes()
+    found = without_places(content.decode(errors="surrogateescape")).encode(errors="surrogateescape")
+    if found != content:
+        with replacing(log) as temporary:
+            temporary.write_bytes(found)
+
+
 def read_environment(folder: Path) -> dict[str, Any]:
     """Return the environment of a run, empty where there is none yet.
 
@@ -200,7 +218,7 @@ def read_environment(folder: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = whole_text(json.loads(path.read_text(encoding="utf-8")))
         require_environment(found)
     except (ValueError, RecursionError) as error:
         raise StorageError(f"{path} is damaged: {_said(error)}; remove it, and run the cells anew") from error
@@ -222,6 +240,8 @@ def read_records(folder: Path) -> Iterator[Record]:
     for number, line in enumerate(lines[:-1], start=1):  # after the last newline: nothing, or a torn line
         try:
             found = json.loads(line)
+            if may_have_halves(line):
+                found = whole_text(found)
             if not isinstance(found, dict):
                 raise DamagedError(f"a record was expected; found {type(found).__name__}")
             schema = found.get("schema")

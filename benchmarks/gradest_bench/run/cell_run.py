@@ -15,7 +15,7 @@ from gradest.measurement.findings import Counts
 from gradest.measurement.outcome import Outcome
 from gradest.measurement.timing import Block, Timing
 from gradest_bench.results.outcomes import CellError
-from gradest_bench.results.records import Memory, Record, plain
+from gradest_bench.results.records import Memory, Record, blocks_of, plain
 from gradest_bench.run.schedule import PlannedCell
 from gradest_bench.suite.cells import digest
 from gradest_bench.worker.pool import WorkerPool
@@ -42,6 +42,17 @@ class CellRun:
         self._pool = pool
         self._spent = 0.0
         self._prepared_by = 0
+        if planned.begun is not None:
+            self._go_on_from(planned.begun)
+
+    def _go_on_from(self, begun: Record) -> None:
+        """Take what a sweep that was stopped has measured; the first calls of that one stand."""
+        assert begun.timing is not None  # as in every record of a cell that was begun
+        self._first = replace(begun.timing, wall_seconds=[], cpu_seconds=[], loops=[], rounds=[], starts=[])
+        self._blocks, self._starts = blocks_of(begun.timing), list(begun.timing.starts)
+        self._conversions = begun.timing.to_backend_seconds, begun.timing.to_numpy_seconds
+        self.facts |= begun.facts
+        self.counts, self.memory, self.accuracy = begun.counts, begun.memory, begun.accuracy
 
     def prepare(self) -> None:
         """Prepare the cell in its worker, unless that very process has it.
@@ -75,7 +86,7 @@ class CellRun:
             "block",
             key=self.cell.key,
             round_number=round_number,
-            samples=-(-budget.minimum_samples // budget.repetitions),  # rounded up: no round goes without
+            samples=budget.samples_in_round,
             seconds=max(MINIMUM_BLOCK_SECONDS, budget.minimum_seconds / budget.repetitions),
         )
         block = msgspec.convert(found["block"], Block)
@@ -116,6 +127,13 @@ class CellRun:
             worker.kill()  # what it says of the next cell could not be believed either
         reason = f"the worker's reply cannot be read: {type(error).__name__}: {error}"
         return CellError(Outcome.CRASHED, reason, traceback.format_exc())
+
+    def so_far(self, suite: str) -> Record:
+        """Return what there is of a cell that has starts of the workers before it, for a sweep that goes on later."""
+        reason = f"{len(self._starts)} of {self.cell.budget.starts} starts of the workers are done"
+        found = self.record(suite, CellError(Outcome.INTERRUPTED, reason))
+        found.attempts = self.planned.attempts
+        return found
 
     def record(self, suite: str, failure: CellError | None) -> Record:
         """Return what came of the cell."""

@@ -54,7 +54,9 @@ class _GroupRun:
 def measure_group(
     planned: Sequence[PlannedCell], pool: WorkerPool, *, suite: str, seed: int, step: Step = no_step
 ) -> Iterator[Record]:
-    """Yield the record of each cell when it is done; the order of measuring is drawn from `seed`.
+    """Yield the record of each cell when it is done, and after each start of the workers that of what it has begun.
+
+    The order of measuring is drawn from `seed`.
 
     Whatever goes wrong is an outcome of cells: of one, or of all that were not done, and never the end of the sweep.
     """
@@ -62,7 +64,8 @@ def measure_group(
     waiting = {plan.cell.key: plan for plan in planned}
     try:
         for record in _records(group, seed):
-            waiting.pop(record.key, None)
+            if not record.begun:
+                waiting.pop(record.key, None)
             yield record
         pool.release()
     except Exception as error:  # noqa: BLE001  # a fault of the harness itself: other groups may not meet it
@@ -74,7 +77,9 @@ def measure_group(
 def _records(group: _GroupRun, seed: int) -> Iterator[Record]:
     starts = max((_starts_of(run.cell) for run in group.running.values()), default=0)
     for start in range(starts):
-        running = [run for run in group.running.values() if start < _starts_of(run.cell)]
+        running = [run for run in group.running.values() if run.planned.starts_done <= start < _starts_of(run.cell)]
+        if not running:
+            continue  # a sweep that was stopped has made this start
         if start:
             group.pool.close()  # what a process is slow by, it is slow by throughout: only another one shows it
         yield from _measure_start(group, running, seed=seed + start)
@@ -84,6 +89,8 @@ def _records(group: _GroupRun, seed: int) -> Iterator[Record]:
             if record or start + 1 == _starts_of(run.cell):
                 group.running.pop(run.cell.key, None)
                 yield record or run.record(group.suite, None)
+            else:
+                yield run.so_far(group.suite)
 
 
 def _measure_start(group: _GroupRun, running: Sequence[CellRun], *, seed: int) -> Iterator[Record]:

@@ -4,11 +4,14 @@ This module knows no process and no file.
 """
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+from gradest_bench.results.records import Record
 from gradest_bench.suite.cells import Cell, digest
+
+Item = TypeVar("Item")
 
 GROUP_CELLS = 24
 """The most cells that are prepared at one time; what is lost when a sweep is killed is at most these."""
@@ -45,12 +48,20 @@ class PlannedCell:
         What its worker found when it identified the cell; empty where no worker could.
     attempts
         How often it was tried before.
+    begun
+        What a sweep that was stopped has measured of it, in whole starts of the workers.
     """
 
     cell: Cell
     identity: str
     facts: dict[str, Any] = field(default_factory=dict)
     attempts: int = 0
+    begun: Record | None = None
+
+    @property
+    def starts_done(self) -> int:
+        """The starts of the workers in which it was timed already."""
+        return len(self.begun.timing.starts) if self.begun is not None and self.begun.timing is not None else 0
 
     @property
     def size(self) -> Size:
@@ -98,7 +109,8 @@ def _kind(cell: Cell) -> tuple[str, ...]:
 def groups(planned: Iterable[PlannedCell], *, seed: int) -> list[list[PlannedCell]]:
     """Return the cells in groups of one problem and dtype, all backends together, smallest problems first.
 
-    Within a group the order is drawn from `seed`; a group has at most `GROUP_CELLS` cells.
+    Within a group the order is drawn from `seed`; a group has at most `GROUP_CELLS` cells, and what differs in its
+    worker alone is in one group.
     """
     together: dict[tuple[str, str], list[PlannedCell]] = {}
     for plan in planned:
@@ -107,11 +119,25 @@ def groups(planned: Iterable[PlannedCell], *, seed: int) -> list[list[PlannedCel
     order = random.Random(seed)
     found: list[list[PlannedCell]] = []
     for group in sorted(together.values(), key=_largest_problem):
-        order.shuffle(group)
+        variants = _variants(group, lambda plan: plan.cell)
+        order.shuffle(variants)
         # cheap cells come first, so that little is lost when a sweep is stopped; sort() keeps what is alike shuffled
-        group.sort(key=lambda plan: plan.size.evaluations // EVALUATIONS_ALIKE)
-        found.extend(group[start : start + GROUP_CELLS] for start in range(0, len(group), GROUP_CELLS))
+        variants.sort(key=lambda plans: max(plan.size.evaluations for plan in plans) // EVALUATIONS_ALIKE)
+        parts: list[list[PlannedCell]] = [[]]
+        for plans in variants:
+            if parts[-1] and len(parts[-1]) + len(plans) > GROUP_CELLS:
+                parts.append([])
+            parts[-1].extend(plans)
+        found.extend(parts)
     return found
+
+
+def _variants(items: Iterable[Item], cell_of: Callable[[Item], Cell]) -> list[list[Item]]:
+    """Return lists of items whose cells differ in their worker alone."""
+    found: dict[str, list[Item]] = {}
+    for item in items:
+        found.setdefault(cell_of(item).shared_key, []).append(item)
+    return list(found.values())
 
 
 def _largest_problem(group: Sequence[PlannedCell]) -> tuple[int, int]:
@@ -119,9 +145,14 @@ def _largest_problem(group: Sequence[PlannedCell]) -> tuple[int, int]:
 
 
 def rounds(cells: Sequence[Cell], *, seed: int) -> Iterable[tuple[int, list[Cell]]]:
-    """Yield each round's number and the cells to measure in it, in an order drawn anew from `seed`."""
+    """Yield each round's number and the cells to measure in it, in an order drawn anew from `seed`.
+
+    Cells that differ in their worker alone come one after the other: what they are compared in is the same minute.
+    """
     order = random.Random(seed)  # a fixed order would let one cell always meet the caches that another left
     for number in range(max((cell.budget.repetitions for cell in cells), default=0)):
-        running = [cell for cell in cells if number < cell.budget.repetitions]
+        running = _variants((cell for cell in cells if number < cell.budget.repetitions), lambda cell: cell)
         order.shuffle(running)
-        yield number, running
+        for variants in running:
+            order.shuffle(variants)
+        yield number, [cell for variants in running for cell in variants]

@@ -111,8 +111,9 @@ class Sweep:
                 self._kept += 1
                 continue
             # other code or data is another cell: its attempts begin anew
-            attempts = earlier.attempts if earlier is not None and earlier.identity == identity else 0
-            waiting.append(PlannedCell(cell, identity, found, attempts))
+            same = earlier if earlier is not None and earlier.identity == identity else None
+            begun = same if same is not None and same.begun else None
+            waiting.append(PlannedCell(cell, identity, found, same.attempts if same is not None else 0, begun))
         return waiting
 
     def _identify(self, cell: Cell, pool: WorkerPool) -> dict[str, Any]:
@@ -123,14 +124,14 @@ class Sweep:
     def _run_here(self, part: list[PlannedCell], pool: WorkerPool) -> None:
         waiting = self._worth_trying(part)
         records = measure_group(waiting, pool, suite=self.suite, seed=self._group_seed(part), step=self.listener.step)
-        done: set[str] = set()
+        told: set[str] = {plan.cell.key for plan in waiting if plan.begun is not None}
         try:
             for record in records:
                 self._keep(record, pool.environments)
-                done.add(record.key)
+                told.add(record.key)
         except KeyboardInterrupt:
             for plan in waiting:
-                if plan.cell.key not in done:
+                if plan.cell.key not in told:  # what was begun says itself that it was interrupted
                     self._keep(unmeasured(self.suite, plan, Outcome.INTERRUPTED, "stopped by the keyboard"))
             raise
 
@@ -158,8 +159,10 @@ class Sweep:
             for plan in waiting:
                 self._keep(unmeasured(self.suite, plan, Outcome.CRASHED, reason))
             return
-        for found in result["records"]:
-            self._keep(msgspec.convert(found, Record), result["environments"], elsewhere=True)
+        records = [msgspec.convert(found, Record) for found in result["records"]]
+        for record in records:
+            if not record.begun:  # it came back whole
+                self._keep(record, result["environments"], elsewhere=True)
 
     def _worth_trying(self, part: Iterable[PlannedCell]) -> list[PlannedCell]:
         """Return the cells of a group, less those that are larger than one that ran out of time or memory."""
@@ -188,6 +191,8 @@ class Sweep:
                 found["machine"], record.cell.worker, libraries, elsewhere=elsewhere
             )
         self.store.append(record)
+        if record.begun:
+            return
         size = size_of(record.facts)
         if record.outcome in (Outcome.TIMEOUT.value, Outcome.OUT_OF_MEMORY.value) and size is not None:
             self._too_large.add(record.cell, size, record.outcome)

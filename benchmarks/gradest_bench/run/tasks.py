@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from gradest_bench.results.records import Record
 from gradest_bench.run.group import measure_group
 from gradest_bench.run.schedule import PlannedCell
 from gradest_bench.suite.cells import Cell
@@ -29,6 +30,7 @@ def task(
                 "identity": plan.identity,
                 "facts": plan.facts,
                 "attempts": plan.attempts,
+                "begun": None if plan.begun is None else msgspec.to_builtins(plan.begun),
             }
             for plan in planned
         ],
@@ -54,7 +56,13 @@ def stop_tasks() -> None:
 def run_task(request: dict[str, Any]) -> dict[str, Any]:
     """Return the records of a group, as plain data, and the environments of the workers that measured it."""
     planned = [
-        PlannedCell(msgspec.convert(found["cell"], Cell), found["identity"], found["facts"], found["attempts"])
+        PlannedCell(
+            cell=msgspec.convert(found["cell"], Cell),
+            identity=found["identity"],
+            facts=found["facts"],
+            attempts=found["attempts"],
+            begun=None if found["begun"] is None else msgspec.convert(found["begun"], Record),
+        )
         for found in request["cells"]
     ]
     with tempfile.TemporaryDirectory(prefix="gradest-bench-") as logs:

@@ -69,6 +69,15 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         return digest(asked)
 
     @property
+    def shared_key(self) -> str:
+        """The key that this cell would have in the worker that is called as its backend: equal for all its variants."""
+        return self.for_worker(self.backend).key
+
+    def for_worker(self, worker: str) -> "Cell":
+        """Return the same cell for another worker, such as "numpy:new"."""
+        return msgspec.structs.replace(self, worker=worker)
+
+    @property
     def title(self) -> str:
         """The name of the cell where people read it."""
         # what nearly all cells have goes without saying; two cells of a run have never one title

@@ -14,16 +14,14 @@ from gradest import (
     Case,
     Estimator,
     InvalidInputError,
-    MissingDependencyError,
     Objective,
     Problem,
     UnsupportedError,
     bind,
     get_estimator,
     get_problem,
-    names,
 )
-from gradest.registry import find_object, locate
+from gradest.registry import find_object
 from gradest_bench.suite.cells import Spec
 from gradest_bench.suite.spec_text import parse_spec
 
@@ -52,10 +50,7 @@ def loss_at(location: str, fields: Mapping[str, Any] | None = None) -> Loss:
     MissingDependencyError
         It imports a package that is not installed.
     """
-    try:
-        found = find_object(location)
-    except InvalidInputError as error:
-        raise _missing(location, error) or error from error.__cause__
+    found = find_object(location)
     if isinstance(found, Problem) and not fields:
         return found
     if inspect.isclass(found):  # a problem's, or what is told to be none
@@ -72,17 +67,6 @@ def loss_at(location: str, fields: Mapping[str, Any] | None = None) -> Loss:
     except TypeError as error:
         raise InvalidInputError(f"{location!r} was to make a case of the fields {sorted(fields)}: {error}") from error
     return Case.of(partial(found, **fields), location)
-
-
-def _missing(location: str, error: InvalidInputError) -> MissingDependencyError | None:
-    """Return the error for a place whose file imports what is not installed; None where that is not what went wrong."""
-    cause, place = error.__cause__, location.rpartition(":")[0]
-    if not isinstance(cause, ModuleNotFoundError) or cause.name is None or place.startswith(cause.name):
-        return None
-    extras = {locate("backends", name).package: locate("backends", name).extra for name in names("backends")}
-    extra = extras.get(cause.name.partition(".")[0])
-    how = f"pip install 'gradest[{extra}]'" if extra else "install the package that has it"
-    return MissingDependencyError(f"{location!r} imports {cause.name!r}, which is not installed; {how}")
 
 
 def make_loss(spec: Spec, folder: Path | None = None) -> Loss:

@@ -18,7 +18,7 @@ LEAST_SEEDS = 8
 _SCALED_BY = "# run with --budget "
 _REPEATED = "# run with --repeat\n"
 REPEATED_STARTS, REPEATED_ROUNDS, REPEATED_SAMPLES = 7, 5, 3
-"""What finds a change of a tenth in four of five cells: starts of the workers, rounds in each, samples in a round."""
+"""What finds a change of a tenth in half of the cells or more: starts, rounds in each, samples in each round."""
 
 
 def scaled(suite: Suite, factor: float) -> Suite:
@@ -48,11 +48,11 @@ def scaled(suite: Suite, factor: float) -> Suite:
     return msgspec.structs.replace(suite, budget=budget, grid=grids, seeds=_scaled_seeds(suite.seeds, factor))
 
 
-def repeated(suite: Suite) -> Suite:
+def repeated(suite: Suite, *, starts: int = REPEATED_STARTS) -> Suite:
     """Return a suite whose times can be compared with those of another run: several starts, each of enough rounds."""
     budget = msgspec.structs.replace(
         suite.budget,
-        starts=REPEATED_STARTS,
+        starts=starts,
         repetitions=REPEATED_ROUNDS,
         minimum_samples=REPEATED_ROUNDS * REPEATED_SAMPLES,
     )

@@ -80,11 +80,17 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     timeout_seconds: Positive = 60.0
     memory_limit_mb: Positive = 4096.0
 
+    @property
+    def samples_in_round(self) -> int:
+        """The samples that each round has at least."""
+        return -(-self.minimum_samples // self.repetitions)  # rounded up: no round goes without
+
 
 class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """States a whole suite; `question` is what its results answer, `plugins` are modules that workers import first.
 
-    `tags` are words by which `gradest bench list --tag` finds it.
+    `tags` are words by which `gradest bench list --tag` finds it; `expected_minutes` is what a run of all of it takes,
+    on two processor cores.
     """
 
     name: str
@@ -92,6 +98,7 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     title: str = ""
     question: str = ""
     tags: list[str] = []
+    expected_minutes: Positive | None = None
     plugins: list[str] = []
     seed: Seed = 0
     seeds: Annotated[list[Seed], msgspec.Meta(min_length=1)] = _default(0)

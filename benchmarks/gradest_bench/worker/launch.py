@@ -8,13 +8,15 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gradest.errors import InvalidInputError
 from gradest_bench.suite.cells import digest
 from gradest_bench.worker.environment import THREAD_VARIABLES
 
+_ROOTS = ("", "backends", "benchmarks")
+"""The folders of a checkout that packages are imported from."""
 _LONGEST_NAME = 80
 _SINGLE_THREAD_XLA = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads="
 
@@ -23,27 +25,49 @@ _SINGLE_THREAD_XLA = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_th
 class Launch:
     """How workers are started: interpreter of each worker by name, folder of logs, threads of each library.
 
-    `folder` is that of the suite: the files that it names are looked for there first.
+    `folder` is that of the suite: the files that it names are looked for there first. A worker in `checkouts` runs the
+    code of that folder instead of this one's.
     """
 
     pythons: Mapping[str, str]
     logs: Path
     threads: int = 1
     folder: Path | None = None
+    checkouts: Mapping[str, Path] = field(default_factory=dict)
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, worker: str = "") -> dict[str, str]:
         """Return the environment variables of a worker: threads pinned before anything is imported."""
         pinned = dict.fromkeys(THREAD_VARIABLES, str(self.threads))
+        checkout = self.checkouts.get(worker)
+        roots = source_roots() if checkout is None else [str(checkout / name) for name in _ROOTS]
         flags = f"{os.environ.get('XLA_FLAGS', '')} {_SINGLE_THREAD_XLA}{self.threads}".strip()
         return {
             **os.environ,
             **pinned,
             "OMP_WAIT_POLICY": "PASSIVE",
             "XLA_FLAGS": flags if self.threads == 1 else os.environ.get("XLA_FLAGS", ""),
-            "PYTHONPATH": os.pathsep.join([*source_roots(), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep),
+            "PYTHONPATH": os.pathsep.join([*roots, os.environ.get("PYTHONPATH", "")]).strip(os.pathsep),
             "PYTHONHASHSEED": "0",
             "GRADEST_BENCH_PARENT": str(os.getpid()),
         }
+
+
+def require_checkout(folder: Path) -> Path:
+    """Return the whole path of a checkout of gradest, if it is one.
+
+    Raises
+    ------
+    InvalidInputError
+        It lacks what a worker imports.
+    """
+    needed = ("gradest/__init__.py", "benchmarks/gradest_bench/worker/__main__.py")
+    lacking = [name for name in needed if not (folder / name).is_file()]
+    if lacking:
+        raise InvalidInputError(
+            f"a checkout of gradest was asked for; {folder} has no {lacking[0]}; give the folder that holds setup.cfg, "
+            "or the path of a Python"
+        )
+    return folder.resolve()
 
 
 def require_interpreters(pythons: Mapping[str, str]) -> None:

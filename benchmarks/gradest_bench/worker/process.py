@@ -63,7 +63,7 @@ class WorkerProcess:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
-                    env={**launch.environment(), FAMILY_VARIABLE: self._mark},
+                    env={**launch.environment(name), FAMILY_VARIABLE: self._mark},
                     start_new_session=True,  # Ctrl-C reaches the sweep alone, which then ends its workers
                 )
             except OSError as error:

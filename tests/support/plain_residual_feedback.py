@@ -1,4 +1,4 @@
-"""One-point residual feedback, the plainest stateful estimator: it remembers one value between estimates."""
+"""One-point residual feedback in the fewest lines, to be read and spoiled: it remembers one value between estimates."""
 
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -12,7 +12,7 @@ from gradest.directions import Directions, as_tangents, root_key
 
 
 @dataclass(frozen=True)
-class ResidualFeedback(StatefulEstimator):
+class PlainResidualFeedback(StatefulEstimator):
     """Estimates by one new value each time: `(f(x + sigma u) - f(x' + sigma u')) u / sigma`, x' and u' the last ones.
 
     The last value is independent of the new direction, so subtracting it changes no expectation. The first estimate

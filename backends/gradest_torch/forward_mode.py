@@ -1,0 +1,136 @@
+"""Forward mode by `torch.func`, all directions at once; by dual tensors, one after another, where a loss draws numbers.
+
+Under `torch.func.jvp` some layers compute in another memory layout than in a plain pass, and dropout fills its mask in
+the order of memory: from one state of the generator it would draw another mask than reverse mode does (2.13). Dual
+tensors run the very operations of a plain pass.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import RLock
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from gradest.backend import Backend, Function, Leaves
+from gradest.errors import GradestError, InvalidInputError, UnsupportedError
+from gradest.operations import Data
+from gradest_torch import refusals
+
+_LOCK = RLock()
+"""torch.func.jvp keeps its levels of forward mode for the whole process (2.13): two threads in it raise an error."""
+_VALUE_AND_PRODUCTS: Any = (None, 0)  # the value is the same for all directions
+
+
+def value_and_jvps(backend: Backend, function: Function) -> Callable[[Leaves, Leaves, Data], tuple[Tensor, Tensor]]:
+    """Return `(leaves, tangents (K, *shape) each, data) -> (value, jvps (K,))`."""
+    draws = False  # until a call has shown it; then all directions see the numbers that a plain pass would draw
+
+    def push(leaves: Leaves, tangents: Leaves, data: Data) -> tuple[Tensor, Tensor]:
+        nonlocal draws
+        written = backend.marks((*leaves, *tangents))
+        state = backend.random_state()
+        with _in_forward_mode(backend):
+            if not draws:
+                value, products = _together(function, leaves, tangents, data)
+                draws = _moved(state, backend.random_state())
+            if draws:
+                value, products = _one_by_one(backend, function, leaves, tangents, data, state)
+        # What multiplies a parameter in place multiplies its tangent too, which the estimator still needs.
+        if backend.marks((*leaves, *tangents)) != written:
+            raise InvalidInputError(refusals.WRITES)
+        return value, products.to(value.dtype)  # times a Python float, vmap makes float64 of them (2.13)
+
+    return push
+
+
+def _together(function: Function, leaves: Leaves, tangents: Leaves, data: Data) -> tuple[Tensor, Tensor]:
+    def product(*direction: Tensor) -> Any:
+        return torch.func.jvp(lambda *at: _judged(function(at, data)), leaves, direction, strict=True)
+
+    directions: tuple[Any, ...] = tangents
+    value, products = torch.func.vmap(product, out_dims=_VALUE_AND_PRODUCTS, randomness="same")(*directions)
+    return value, products
+
+
+def _one_by_one(
+    backend: Backend, function: Function, leaves: Leaves, tangents: Leaves, data: Data, state: Any
+) -> tuple[Tensor, Tensor]:
+    """Return the same by dual tensors, every direction from one state of the generators."""
+    products = []
+    for k in range(int(tangents[0].shape[0])):
+        backend.set_random_state(state)
+        with forward_ad.dual_level():
+            at = tuple([forward_ad.make_dual(x, v[k]) for x, v in zip(leaves, tangents, strict=True)])  # type: ignore[no-untyped-call]
+            value, product = forward_ad.unpack_dual(_judged(function(at, data)))  # type: ignore[no-untyped-call]
+            if product is None:
+                raise InvalidInputError(refusals.DETACHED)
+            products.append(product)
+    return value.detach(), torch.stack(products)
+
+
+def _moved(before: Any, after: Any) -> bool:
+    """Return whether a generator, of the processor or of a CUDA device, has drawn."""
+    (cpu, cuda), (cpu_after, cuda_after) = before, after
+    each = zip((cpu, *cuda), (cpu_after, *cuda_after), strict=False)  # CUDA may have been started in between
+    return len(cuda) != len(cuda_after) or not all(torch.equal(one, other) for one, other in each)
+
+
+def _judged(value: Any) -> Any:
+    if not isinstance(value, Tensor):
+        raise InvalidInputError(refusals.DETACHED)
+    if not value.is_floating_point():
+        raise InvalidInputError(refusals.WHOLE)
+    return value
+
+
+def hessian_product(backend: Backend, function: Function) -> Callable[[Leaves, Leaves, Data], Leaves]:
+    """Return `(leaves, direction, data) -> Hessian times direction`, by forward over reverse mode."""
+
+    def product(leaves: Leaves, direction: Leaves, data: Data) -> Leaves:
+        def gradient(*at: Tensor) -> Any:
+            return torch.func.grad(lambda values: function(values, data))(at)
+
+        with _in_forward_mode(backend):
+            found: tuple[Tensor, ...] = torch.func.jvp(gradient, tuple(leaves), tuple(direction))[1]
+        return tuple([leaf.detach() for leaf in found])
+
+    return product
+
+
+@contextmanager
+def _in_forward_mode(backend: Backend) -> Iterator[None]:
+    """Have PyTorch's errors told in gradest's words inside the context, and differentiable kernels."""
+    with _LOCK, _differentiable_kernels():
+        try:
+            yield
+        except GradestError:
+            raise
+        except (RuntimeError, ValueError) as error:  # NotImplementedError is a RuntimeError
+            told = backend.translated(error)
+            if told is not None:
+                raise told from error
+            if not refusals.is_of_transformations(error):
+                raise
+            raise UnsupportedError(refusals.NO_FORWARD_MODE.format(backend.explain(error))) from error
+
+
+@contextmanager
+def _differentiable_kernels() -> Iterator[None]:
+    """Have attention computed by operations that forward mode knows: the fused kernels have no rule for it (2.13).
+
+    The first forward-mode derivative of a process also loads rules that PyTorch scripts with its own deprecated
+    compiler; that warning is not the user's.
+    """
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="`torch.jit.script`", category=DeprecationWarning)
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)

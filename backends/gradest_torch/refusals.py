@@ -1,0 +1,80 @@
+"""What gradest says for what PyTorch cannot do: its own words by words of PyTorch's errors, 2.4 to 2.13."""
+
+from gradest.errors import GradestError, InvalidInputError, UnsupportedError
+
+WRITES = (
+    "a loss that leaves its inputs as they are was asked for; this one writes into its parameters or arguments; work "
+    "on a copy, such as `p = p.clone()`, and not in place"
+)
+WHOLE = (
+    "the loss returns whole numbers, which have no derivative; return the number before it is rounded, or use an "
+    "estimator that smooths: 'es' or 'spsa' with a sigma that crosses several jumps"
+)
+_INSTEAD = "or use an estimator that evaluates the loss as it is: 'fd-central', 'es', 'spsa'"
+_TOLD: dict[str, tuple[type[GradestError], str]] = {
+    "Can't call numpy() on Tensor that requires grad": (
+        UnsupportedError,
+        f"PyTorch cannot differentiate what NumPy computes; keep to PyTorch operations, {_INSTEAD}",
+    ),
+    "a leaf Variable that requires grad": (InvalidInputError, WRITES),
+    "is independent of": (
+        InvalidInputError,
+        "a loss computed from the parameters was asked for; the result is not connected to them (a model closed over, "
+        f"instead of the one that f is given?); compute the loss from f's first argument, {_INSTEAD}",
+    ),
+    "modified by an inplace operation": (
+        UnsupportedError,
+        "the loss overwrites in place a tensor that its derivative needs; write `y = y + 1` in place of `y += 1`, "
+        f"{_INSTEAD}",
+    ),
+    "Expected all tensors to be on the same device": (
+        InvalidInputError,
+        "parameters and what the loss computes with must be on one device; move the data to the parameters' with "
+        "`.to(device)`, or pass it as an argument of the loss",
+    ),
+}
+"""What to say for errors of PyTorch's, by words that they contain (2.4 to 2.13)."""
+
+
+UNCONNECTED = (
+    "a loss computed from the parameters was asked for; the result is connected to other tensors that require a "
+    "gradient, and to none of these (a model closed over, instead of the one that f is given?); compute the loss from "
+    "f's first argument, e.g. torch.func.functional_call(model, params, (x,)), or pass the model itself as params"
+)
+NESTED = (
+    "a gradient was asked for inside a function that PyTorch is differentiating or batching; its result would not be "
+    "connected to what is differentiated around it; take the inner gradient by torch.func.grad, or the outer one by "
+    "'fd-central' or 'es', which evaluate it"
+)
+NO_FORWARD_MODE = (
+    "forward mode was asked for; PyTorch cannot carry it through this function ({}); use 'reverse', or an estimator of "
+    "values ('fd-central', 'es', 'spsa')"
+)
+_TRANSFORMATIONS = (
+    "forward AD",
+    "forward-mode AD",
+    "functorch",
+    "vmap",
+    "atching rule",
+    "jvp",
+    "torch.func",
+    "data pointer",
+)
+"""What PyTorch's errors about its function transformations speak of; other errors are the function's own."""
+DETACHED = (
+    "a loss computed by PyTorch from the parameters was asked for; the result is not connected to them "
+    "(a detach, .item() or a NumPy call on the way?); keep to PyTorch operations, or use a black-box estimator"
+)
+
+
+def told(error: Exception) -> tuple[type[GradestError], str] | None:
+    """Return the kind of error and what to say for an error of PyTorch's; None for the function's own."""
+    if not isinstance(error, RuntimeError):
+        return None
+    text = str(error)
+    return next((said for words, said in _TOLD.items() if words in text), None)
+
+
+def is_of_transformations(error: Exception) -> bool:
+    """Return whether an error speaks of PyTorch's function transformations."""
+    return any(word in str(error) for word in _TRANSFORMATIONS)

@@ -1,0 +1,86 @@
+"""Reads the results that are committed beside the documentation's sources; `make results` measures them anew.
+
+A page states no figure that was measured elsewhere: what it shows stands in `results/choose.json`, which it links.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+RECORD = Path(__file__).resolve().parents[1] / "results" / "choose.json"
+LINK = "{download}`record </results/choose.json>`"
+PROBLEMS = {
+    "small": "MLP 4-4-3, iris, batch of 16",
+    "middle": "MLP 64-32-10, digits, batch of 64",
+    "large": "MLP 784-512-10, MNIST, batch of 100",
+}
+"""What the labels of the record's problems stand for, in the order in which pages show them."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Holds what the record says of one estimator on one problem."""
+
+    num_parameters: int
+    path: str
+    evaluations: str
+    relative_error: float
+    cosine: float
+    predicted_cosine: float | None
+    loss_units: float
+    disturbed: bool
+    relative_mse: float | None
+    relative_mse_error: float | None
+    predicted_mse: float | None
+
+
+@cache
+def record() -> dict[str, Any]:
+    """Return the whole record."""
+    found: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8"))
+    return found
+
+
+@cache
+def measured() -> dict[tuple[str, str], Found]:
+    """Return what was found of each problem's label and estimator's name; cells that did not run are left out."""
+    return {
+        (each["cell"]["problem"]["label"], each["cell"]["estimator"]["name"]): _found(each)
+        for each in record()["records"]
+        if each["outcome"] == "ok"
+    }
+
+
+def origin() -> str:
+    """Return when, with what and on which machine it was measured."""
+    days = sorted(each["finished"][:10] for each in record()["records"] if each["finished"])
+    machine, worker = record()["environment"]["machine"], record()["environment"]["workers"]["numpy"]
+    return (
+        f"gradest {machine['gradest']}, NumPy {worker['versions']['numpy']} on Python {worker['python']}, float64, one "
+        f"thread of {machine['processor']}, {days[-1]}"
+    )
+
+
+def _found(each: dict[str, Any]) -> Found:
+    accuracy, timing, counted = each["accuracy"], each["timing"], each["counts"]["counted"]
+    scatter, predicted = accuracy.get("replicates") or {}, accuracy.get("predicted") or {}
+    kinds = {"values": "value", "jvps": "JVP", "vjps": "VJP"}
+    return Found(
+        num_parameters=each["facts"]["num_parameters"],
+        path=each["facts"]["path"],
+        evaluations=" + ".join(
+            f"{counted[name]:,} {kind}{'s' if counted[name] > 1 else ''}"
+            for name, kind in kinds.items()
+            if counted[name]
+        ),
+        relative_error=float(accuracy["single"]["relative_error"]),
+        cosine=float(scatter.get("cosine", accuracy["single"]["cosine"])),  # "nan", of no direction, is a text
+        predicted_cosine=predicted.get("cosine"),
+        loss_units=float(timing["loss_units"]),
+        disturbed=timing["disturbed"],
+        relative_mse=scatter.get("relative_mse"),
+        relative_mse_error=scatter.get("relative_mse_error"),
+        predicted_mse=predicted.get("relative_mse"),
+    )

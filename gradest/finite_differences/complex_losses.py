@@ -1,0 +1,93 @@
+"""What the complex step shares, along coordinates and along one direction: losses at complex parameters.
+
+A backend without complex arrays, a function that fails on them and a loss that comes back real are refused here. This
+module knows no estimator.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from gradest.backend import Leaves
+from gradest.dtypes import HALF
+from gradest.errors import GradestError, InvalidInputError, UnsupportedError
+from gradest.objective import Objective
+from gradest.operations import Array, Data, NumpyArray
+from gradest.refusals import usable_estimators
+
+
+def require_complex(objective: Objective) -> None:
+    """Refuse an objective whose loss has no derivative, or whose backend has no complex arrays.
+
+    Raises
+    ------
+    UnsupportedError
+        The message says which, and what to use.
+    """
+    objective.require_derivative("the complex step")
+    backend = objective.backend
+    if "complex" not in backend.native:
+        raise UnsupportedError(
+            f"the complex step was asked for; backend {backend.name!r} has no complex arrays; "
+            f"use backend 'numpy', or {usable_estimators(backend)}"
+        )
+
+
+def shortest_step(objective: Objective) -> float:
+    """Return the least step whose square, which the loss may form, is still a normal number."""
+    narrow = set(objective.dtypes) & {"float32", *HALF}  # half precision is computed in complex64
+    return math.sqrt(np.finfo(np.float32 if narrow else np.dtype(objective.dtype)).tiny)
+
+
+def complex_leaves(objective: Objective, leaves: Leaves) -> Leaves:
+    """Return leaves as complex ones; half precision, of which there are no complex numbers, as complex64."""
+    cast, each = objective.backend.cast, zip(leaves, objective.dtypes, strict=True)
+    return tuple((cast(leaf, "float32") if dtype in HALF else leaf) + 0j for leaf, dtype in each)
+
+
+def complex_data(objective: Objective, data: Data) -> Data:
+    """Return data with floating-point arrays as complex ones: torch multiplies no real matrix by a complex one."""
+
+    def cast(array: Array) -> Array:
+        return array + 0j if objective.backend.dtype(array).startswith(("float", "bfloat")) else array
+
+    if isinstance(data, dict):
+        return {name: cast(array) for name, array in data.items()}
+    return tuple(cast(array) for array in data)
+
+
+def explained(objective: Objective, evaluate: Callable[[], Array]) -> Array:
+    """Return what an evaluation at complex parameters gives; where a user's function fails on them, say so.
+
+    Raises
+    ------
+    UnsupportedError
+        It failed, with whatever error.
+    """
+    if objective.text is not None:
+        return evaluate()
+    try:
+        return evaluate()
+    except GradestError:
+        raise
+    except Exception as error:  # the user's function may raise anything
+        raise _cannot_take_complex(error) from error
+
+
+def _cannot_take_complex(error: Exception) -> UnsupportedError:
+    return UnsupportedError(
+        f"the complex step evaluates the loss at complex parameters, and the function given does not take them "
+        f"({type(error).__name__}: {error}); give its arrays as arguments, which become complex too, or use "
+        "reverse mode or finite differences"
+    )
+
+
+def require_complex_loss(losses: NumpyArray) -> NumpyArray:
+    """Return losses that are complex, refusing others: a real loss has lost the derivative on its way."""
+    if not np.iscomplexobj(losses):
+        raise InvalidInputError(
+            f"the complex step asks for an analytic loss; complex parameters gave a loss of dtype {losses.dtype} "
+            "(a magnitude, a real part or a conversion to float on its way?); use forward mode or finite differences"
+        )
+    return losses
