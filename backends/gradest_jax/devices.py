@@ -51,10 +51,9 @@ class Transfer:
     def send(self, host: NDArray[Any]) -> Array:
         """Return an array on the device, which may share the memory of `host`."""
         self._sent += 1  # threads may lose a count: it decides about speed alone
-        if self._small and self._sent > _COMPILED_FROM:
-            made: Array = self._compiled(host)
-            return made
-        return jax.device_put(host, self._device)
+        compiled = self._small and self._sent > _COMPILED_FROM
+        made: Array = self._compiled(host) if compiled else jax.device_put(host, self._device)
+        return made
 
 
 def device_of(name: str) -> Any:
