@@ -1,5 +1,7 @@
 """JAX is sent the same arrays, to the same place, before and after their transfer is compiled."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ def test_a_form_that_comes_again_is_sent_as_before(dtype: str, copy: bool) -> No
         host = generator.standard_normal((3, 5)).astype(dtype)
         if number % 2:
             host = np.asfortranarray(host)
-        array = backend.array(host, dtype=dtype, device="cpu", copy=copy)
+        array: Any = backend.array(host, dtype=dtype, device="cpu", copy=copy)
         assert backend.dtype(array) == dtype
         assert backend.device(array) == "cpu"
         assert array.committed  # else what it is combined with would decide where it is computed
