@@ -16,6 +16,7 @@ from gradest.errors import GradestError, InvalidTypeError, UnsupportedError
 from gradest.operations import Data, Operations
 from gradest.tree import Leaf, Structure, Tree
 from gradest_jax.connection import require_connected
+from gradest_jax.devices import device_name, device_names, device_of, transfer_of
 from gradest_jax.graph import graph
 from gradest_jax.operations import JaxOperations, NativeJaxOperations
 from gradest_jax.pytree import flatten_pytree
@@ -74,14 +75,12 @@ class JaxBackend(Backend):
     def array(self, values: NDArray[Any], *, dtype: str, device: str | None = None, copy: bool = True) -> Array:
         # device_put shares NumPy memory where it happens to be 64-byte aligned: a private copy is what it may share.
         host = np.array(values, dtype=dtype, order="C") if copy else _contiguous(values, dtype)
-        place = _device(device or self.devices()[0])
-        made: Array
         with self.scope(dtype) or nullcontext():
-            made = jax.device_put(host, place)
+            made = transfer_of(host.shape, host.dtype, device).send(host)
         if made.dtype != host.dtype and not (host.dtype.kind in "iu" and np.array_equal(made, host)):
             raise UnsupportedError(
-                f"an array of dtype {dtype} was asked of JAX on {place}; it made {made.dtype}, which does not hold "
-                "the values; integers of 64 bits need float64 parameters"
+                f"an array of dtype {dtype} was asked of JAX; it made {made.dtype}, which does not hold the values; "
+                "integers of 64 bits need float64 parameters"
             )
         return made
 
@@ -101,10 +100,10 @@ class JaxBackend(Backend):
         places = array.devices()
         if len(places) != 1:
             raise InvalidTypeError(f"an array on one device was asked for; found one on {len(places)} devices")
-        return _device_name(next(iter(places)))
+        return device_name(next(iter(places)))
 
     def devices(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(_device_name(d) for d in (*jax.local_devices(), *jax.local_devices(backend="cpu"))))
+        return device_names()
 
     def wait(self, arrays: Sequence[Array]) -> None:
         for array in arrays:
@@ -190,7 +189,7 @@ class JaxBackend(Backend):
     def draw(
         self, seed: int, shapes: Sequence[tuple[int, ...]], dtypes: Sequence[str], *, device: str, signs: bool
     ) -> Iterator[Array]:
-        return draw(seed, shapes, dtypes, _device(device), signs=signs, scope=self.scope)
+        return draw(seed, shapes, dtypes, device_of(device), signs=signs, scope=self.scope)
 
     # -- one plain evaluation of a user's function ---------------------------------------------------------
     def lend(self, arrays: Leaves, *, private: bool) -> Leaves:
@@ -259,15 +258,3 @@ def _wide_mode() -> Any:
     from jax.experimental import enable_x64
 
     return enable_x64()
-
-
-def _device_name(device: Any) -> str:
-    kind = {"gpu": "cuda"}.get(device.platform, device.platform)
-    return "cpu" if kind == "cpu" and device.id == 0 else f"{kind}:{device.id}"
-
-
-def _device(name: str) -> Any:
-    found = {_device_name(d): d for d in (*jax.local_devices(), *jax.local_devices(backend="cpu"))}
-    if name not in found:
-        raise UnsupportedError(f"device {name!r} was asked for; JAX has here: {', '.join(found)}")
-    return found[name]
