@@ -98,5 +98,6 @@ def shortest_epsilon(value: float) -> float:
     # Decimal places show rounding by `round`, or a number read from text: a sum in double precision has 15 digits or
     # more but by chance, one in 10^4.
     _, decimals, exponent = Decimal(repr(float(value))).normalize().as_tuple()
-    rounded_off = isinstance(exponent, int) and exponent < 0 and len(decimals) <= _MOST_DECIMALS
-    return max(found, 10.0**exponent / abs(value)) if rounded_off else found
+    if not isinstance(exponent, int) or exponent >= 0 or len(decimals) > _MOST_DECIMALS:
+        return found
+    return float(max(found, 10.0**exponent / abs(value)))

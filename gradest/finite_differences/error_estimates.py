@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from gradest.backend import Leaves
 from gradest.coordinates import Chunk, Gathering
+from gradest.dtypes import epsilon
 from gradest.finite_differences.rules import QuotientRule
 from gradest.finite_differences.statuses import Status, warn_of, warn_of_long_steps
 from gradest.objective import Objective
@@ -189,7 +190,8 @@ class Doubts:
     def __init__(self, objective: Objective, *, scale: float, chosen: bool) -> None:
         """Begin a sweep; `chosen` says that the steps are of gradest's choice, which then answers for them."""
         size = objective.layout.num_parameters
-        self._promise = objective.value_epsilon ** (1 / 4) if chosen else np.inf
+        coarsest = max(*map(epsilon, objective.dtypes), objective.value_epsilon)
+        self._promise = coarsest ** (1 / 4) if chosen else np.inf
         self._offsets, self._scale = objective.layout.offsets, scale
         self._error = Gathering(objective, scale=scale)
         self._status = np.zeros(size, np.int8)
@@ -212,7 +214,7 @@ class Doubts:
         found = judged(self._status, self._errors, self._roundings, self._slopes)
         if not warn_of(found, self._errors, self._slopes):
             long = np.isin(found, (Status.RELIABLE, Status.TOO_LONG)) & (
-                self._errors - self._roundings > self._roundings / _ROUNDED
+                self._errors > self._roundings * (1 + 1 / _ROUNDED)
             )
             warn_of_long_steps(long, self._errors, self._slopes, promise=self._promise)
         return found
