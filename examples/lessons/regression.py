@@ -55,7 +55,7 @@ print(f"  away from least squares by up to {w_off:.3f} and {b_off:.3f}")
 #
 # :math:`y = x^4 - 10x^2 + 10x` plus noise of standard deviation 4, at 100 points of [-3, 3]; 10,000 steps of 0.001.
 # Steps have to stay below 2 over the largest eigenvalue of the Hessian, and in t steps of s the error along an
-# eigenvector shrinks by :math:`e^{-st\\lambda}`: the powers of x have eigenvalues far apart, and the slowest is still
+# eigenvector shrinks by :math:`e^{-st\lambda}`: the powers of x have eigenvalues far apart, and the slowest is still
 # on its way at the end.
 
 span, poly = np.linspace(-3.0, 3.0, 100), []

@@ -260,9 +260,7 @@ class Run:
     # -- the log ------------------------------------------------------------------------------------------
     def _norms(self, leaves: Leaves) -> dict[str, float]:
         backend, names = self.step.objective.backend, self.step.objective.layout.names
-        return {
-            name: float(np.linalg.norm(as_float64(backend, leaf))) for name, leaf in zip(names, leaves, strict=True)
-        }
+        return {name: _length(as_float64(backend, leaf)) for name, leaf in zip(names, leaves, strict=True)}
 
     def _log(self) -> None:
         state = self.state
@@ -357,3 +355,9 @@ def first_state(step: Step, run: str, weights: Weights) -> TrainingState:
         records=(),
         estimator=as_numpy(step.init_state(), backend),
     )
+
+
+def _length(values: NumpyArray) -> float:
+    """Return the Euclidean norm; the squares of what diverges are no numbers before it is none itself."""
+    largest = float(np.max(np.abs(values), initial=0.0))
+    return largest * float(np.linalg.norm(values / largest)) if 0.0 < largest < math.inf else largest
