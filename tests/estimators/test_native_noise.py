@@ -89,6 +89,7 @@ def test_an_estimate_is_a_function_of_its_seed_and_leaves_the_users_generator(ba
 
 @pytest.mark.parametrize("shaping", [None, "centered-rank"])
 def test_the_estimate_is_that_of_a_plain_loop_over_the_same_directions(shaping: str | None) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'gradest[torch]'")
     home, at, sigma, count = gradest.get_backend("torch"), point("torch"), 0.1, 6
     seen: list[dict[str, np.ndarray]] = []
 
