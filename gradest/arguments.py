@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradest.backend import Backend
-from gradest.errors import InvalidInputError, PreparationMismatchError
+from gradest.errors import InvalidInputError, InvalidTypeError, PreparationMismatchError
 from gradest.operations import Array, Data
 from gradest.tree import Leaf, Structure
 
@@ -104,6 +104,11 @@ class Arguments:
             or leaf.dtype.kind not in "fiub"
         ):
             return leaf
+        if isinstance(leaf, np.ma.MaskedArray | np.matrix):
+            raise InvalidTypeError(
+                f"arguments that are arrays of backend {backend.name!r}, or plain ones of NumPy, were asked for; found "
+                f"{type(leaf).__name__}; pass np.asarray of it, and a mask as an argument of its own"
+            )
         dtype, device = backend.dtype(self._like), backend.device(self._like)
         scope = backend.scope(dtype)
         kept = dtype if leaf.dtype.kind == "f" else leaf.dtype.name

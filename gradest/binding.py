@@ -379,8 +379,13 @@ def _float_array(backend: Backend, leaf: Leaf, path: str) -> NumpyArray:
             f"parameter {path!r} must be a floating-point array of backend {backend.name!r}; "
             f"found {type(leaf).__name__}"
         )
+    if isinstance(leaf, np.ma.MaskedArray | np.matrix):
+        raise InvalidTypeError(
+            f"parameter {path!r} must be a plain array; found {type(leaf).__name__}, whose arithmetic is another; pass "
+            "np.asarray of it, and a mask as an argument"
+        )
     values = backend.numpy(leaf) if backend.owns(leaf) else np.asarray(leaf)
-    if values.dtype.kind not in "fV":  # V: bfloat16 as NumPy sees it
+    if values.dtype.kind not in "fV" or values.dtype.names:  # V: bfloat16 as NumPy sees it, and records
         raise InvalidTypeError(
             f"parameter {path!r} must be floating-point; found dtype {values.dtype}; convert it, e.g. to float64"
         )

@@ -1,5 +1,6 @@
 """What floating-point dtypes can tell apart, by name: bfloat16 is none of NumPy's, and each framework has its own."""
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,9 @@ def rounded(values: NDArray[Any], name: str) -> NDArray[Any]:
     return np.where(np.isfinite(values), found, values)
 
 
+_MOST_DECIMALS = 11
+
+
 def shortest_epsilon(value: float) -> float:
     """Return the epsilon of the coarsest dtype that holds a number exactly; 0 for one that tells nothing.
 
@@ -90,4 +94,10 @@ def shortest_epsilon(value: float) -> float:
         return 0.0
     mantissa = int(abs(np.frexp(value)[0]) * 2.0**53)
     digits = 53 - ((mantissa & -mantissa).bit_length() - 1)
-    return float(2.0 ** (1 - next(known for known in (_BFLOAT16_DIGITS, 11, 24, 53) if digits <= known)))
+    found = float(2.0 ** (1 - next(known for known in (_BFLOAT16_DIGITS, 11, 24, 53) if digits <= known)))
+    # Decimal places show rounding by `round`, or a number read from text: a sum in double precision has 15 digits or
+    # more but by chance, one in 10^4.
+    _, decimals, exponent = Decimal(repr(float(value))).normalize().as_tuple()
+    if not isinstance(exponent, int) or exponent >= 0 or len(decimals) > _MOST_DECIMALS:
+        return found
+    return float(max(found, 10.0**exponent / abs(value)))

@@ -15,6 +15,7 @@ from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.places import ParameterPlace
 from gradest_mxnet.framework import Array, mx
 from gradest_mxnet.hybrid import as_scalar
+from gradest_mxnet.pooling import differentiable_graphs
 
 _NO_PARAMETERS = (("data_indices", "()"), ("param_indices", "()"))
 """Flags of a compiled graph, which override those that Gluon gives: every input may be another array next time."""
@@ -61,7 +62,8 @@ def bind(f: Callable[..., Array], block: Any) -> Callable[..., Array]:
     names = mx.name.NameManager  # tracing counts names up, from which Gluon makes those of the user's next blocks
 
     def pure(values: dict[str, Array], *args: Any, **kwargs: Any) -> Any:
-        with _one_at_a_time, first(state.numpy), second(state.numpy), names(), _Swapped(state, values):
+        semantics = first(state.numpy), second(state.numpy)
+        with _one_at_a_time, semantics[0], semantics[1], names(), differentiable_graphs(), _Swapped(state, values):
             value = f(block, *args, **kwargs)
         # A number can be evaluated, though not differentiated; of several, the losses of examples, the caller judges.
         several = isinstance(value, mx.nd.NDArray) and value.size != 1

@@ -135,6 +135,7 @@ def _lent(data: Data) -> Data:
 def _read_only(array: Any) -> Any:
     if type(array) is TracedArray:
         return array
-    view: NDArray[Any] = np.asarray(array).view()
+    # A kind of array with arithmetic of its own stays what it is: of a masked one the mask would be lost.
+    view: NDArray[Any] = array.view() if isinstance(array, np.ndarray) else np.asarray(array).view()
     view.flags.writeable = False
     return view

@@ -1,9 +1,8 @@
 """PyTorch as a backend: eager tensors, `torch.autograd.grad`, `torch.func`; no global setting is touched."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from threading import local
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gradest.backend import Backend, Function, Leaves
-from gradest.errors import GradestError, InvalidInputError, UnsupportedError
+from gradest.errors import GradestError
 from gradest.operations import Data, Operations
 from gradest.places import ParameterPlace
 from gradest.tree import Leaf, Tree
-from gradest_torch import forward_mode, module, random_numbers, refusals
+from gradest_torch import forward_mode, module, random_numbers, refusals, reverse_mode
 from gradest_torch.graph import graph
 from gradest_torch.operations import NativeTorchOperations, TorchOperations
 
@@ -95,41 +94,7 @@ class TorchBackend(Backend):
         return torch.func.vmap(function, in_dims=(0, None), randomness="same")
 
     def value_and_gradient(self, function: Function) -> Callable[[Leaves, Data], tuple[Tensor, Leaves]]:
-        def record(leaves: Leaves, data: Data) -> tuple[Tensor, Leaves]:
-            inputs = tuple([leaf.detach().requires_grad_() for leaf in _recordable(leaves)])
-            given = _recordable(data)
-            before = self.marks(tuple(given.values() if isinstance(given, dict) else given))
-            outer, _recording.on = getattr(_recording, "on", False), True
-            with module.KeptUntilBackward():
-                try:
-                    value = function(inputs, given)
-                finally:
-                    _recording.on = outer
-                if self.marks(tuple(given.values() if isinstance(given, dict) else given)) != before:
-                    raise InvalidInputError(refusals.WRITES)  # the next call would find what this one has made of them
-                if not (isinstance(value, Tensor) and value.requires_grad):
-                    raise InvalidInputError(refusals.DETACHED)
-                try:
-                    found = torch.autograd.grad(value, inputs, allow_unused=True)
-                except RuntimeError as error:  # what the loss did to a tensor in place shows here
-                    raise self.translated(error) or error from error
-            if all(gradient is None for gradient in found):  # a graph there is, of other tensors: a model closed over
-                raise InvalidInputError(refusals.UNCONNECTED)
-            each = zip(found, inputs, strict=True)
-            return value.detach(), tuple([torch.zeros_like(x) if g is None else g for g, x in each])
-
-        def pull(leaves: Leaves, data: Data) -> tuple[Tensor, Leaves]:
-            if _is_transforming() and any(
-                map(_is_traced, _tensors((*leaves, *(data.values() if isinstance(data, dict) else data))))
-            ):
-                raise UnsupportedError(refusals.NESTED)
-            # Entering two contexts costs microseconds: only where the caller has switched recording off.
-            if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
-                return record(leaves, data)
-            with torch.inference_mode(False), torch.enable_grad():
-                return record(leaves, data)
-
-        return pull
+        return reverse_mode.value_and_gradient(self, function)
 
     def value_and_jvps(self, function: Function) -> Callable[[Leaves, Leaves, Data], tuple[Tensor, Tensor]]:
         return forward_mode.value_and_jvps(self, function)
@@ -140,11 +105,11 @@ class TorchBackend(Backend):
     # -- being inside a transformation ----------------------------------------------------------------------
     def is_abstract(self, leaf: Leaf) -> bool:
         """Return whether a tensor, or a module's parameter, is being differentiated or batched by a transformation."""
-        if not _is_transforming():
+        if not reverse_mode.is_transforming():
             return False
         if isinstance(leaf, nn.Module):
-            return any(map(_is_traced, leaf.parameters()))
-        return isinstance(leaf, Tensor) and _is_traced(leaf)
+            return any(map(reverse_mode.is_traced, leaf.parameters()))
+        return isinstance(leaf, Tensor) and reverse_mode.is_traced(leaf)
 
     # -- one plain evaluation of a user's function ---------------------------------------------------------
     def lend(self, arrays: Leaves, *, private: bool) -> Leaves:
@@ -212,35 +177,3 @@ class TorchBackend(Backend):
         leaves, paths, _ = self.flatten(model)
         held = {path: leaf for path, leaf in zip(paths, leaves, strict=True) if self.owns(leaf)}
         return {**module.tensor_places(tuple(held.values()), tuple(held))}
-
-
-_recording = local()
-"""Whether this thread is inside a function whose operations reverse mode records (`on`)."""
-_VALUE_AND_PRODUCTS: Any = (None, 0)  # the value is the same for all directions
-
-
-def _is_transforming() -> bool:
-    """Return whether reverse mode is recording in this thread, or a transformation of `torch.func` is under way."""
-    return getattr(_recording, "on", False) or _is_inside_functional()
-
-
-def _is_inside_functional() -> bool:
-    # No public function says so (2.13). Inside, constants too become tensors without values as soon as they are used.
-    return torch._C._functorch.peek_interpreter_stack() is not None
-
-
-def _is_traced(tensor: Tensor) -> bool:
-    return tensor.requires_grad or _is_inside_functional()
-
-
-def _tensors(arrays: Iterable[Any]) -> list[Tensor]:
-    return [x for x in arrays if isinstance(x, Tensor)]
-
-
-def _recordable(arrays: Data) -> Data:
-    """Return the tuple or dict of tensors with those made in inference mode, which autograd refuses, copied."""
-    if not any(map(Tensor.is_inference, arrays.values() if isinstance(arrays, dict) else arrays)):
-        return arrays
-    if isinstance(arrays, dict):
-        return {name: tensor.clone() for name, tensor in arrays.items()}
-    return tuple(tensor.clone() for tensor in arrays)

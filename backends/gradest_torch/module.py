@@ -26,6 +26,8 @@ class ModuleState:
     ----------
     parameters
         Name -> a parameter that requires a gradient, and all its places: several where it is tied.
+    named_places
+        Each of those places with the name of what is in it.
     buffers
         The submodule that updates a buffer, and its place.
     """
@@ -33,33 +35,50 @@ class ModuleState:
     def __init__(self) -> None:  # it holds the module's parts, not the module itself, whose life it must not prolong
         self._children: list[ReferenceType[nn.Module]] = []
         self.parameters: dict[str, tuple[nn.Parameter, list[Place]]] = {}
+        self.named_places: list[tuple[Place, str]] = []
         self.buffers: list[tuple[ReferenceType[nn.Module], Place]] = []
 
     def of(self, module: nn.Module) -> "ModuleState":
         """Return itself, the places found again if submodules, parameters or what requires a gradient have changed."""
-        children = [ref(child) for child in module.modules()]
-        if children != self._children or any(
-            places[0][0].get(places[0][1]) is not parameter or not parameter.requires_grad
-            for parameter, places in self.parameters.values()
-        ):
+        children = [ref(child) for child in _modules(module)]
+        if children != self._children or not self._holds():
             self._find(module)
             self._children = children
         return self
 
+    def _holds(self) -> bool:
+        for parameter, places in self.parameters.values():
+            held, key = places[0]
+            if held.get(key) is not parameter or not parameter.requires_grad:
+                return False
+        return True
+
     def _find(self, module: nn.Module) -> None:
-        children = list(module.modules())
+        children = _modules(module)
         places: dict[int, list[Place]] = {}
         for child in children:
             for key, parameter in child._parameters.items():
                 places.setdefault(id(parameter), []).append((child._parameters, key))
         named = module.named_parameters()  # tied ones once, by the first of their names
         self.parameters = {name: (p, places[id(p)]) for name, p in named if p.requires_grad}
+        self.named_places = [(place, name) for name, (_, held) in self.parameters.items() for place in held]
         self.buffers = [
             (ref(child), (child._buffers, key))
             for child in children
             for key, held in child._buffers.items()
             if held is not None
         ]
+
+
+def _modules(module: nn.Module) -> list[nn.Module]:
+    """Return a module and all those inside, each once; `module.modules()` makes a name for each, and takes longer."""
+    found, seen = [module], {id(module)}
+    for held in found:  # which grows as it goes
+        for child in held._modules.values():
+            if child is not None and id(child) not in seen:
+                seen.add(id(child))
+                found.append(child)
+    return found
 
 
 def trainable_parameters(module: nn.Module) -> dict[str, Tensor]:
@@ -99,7 +118,7 @@ def bind(f: Callable[..., Tensor], module: nn.Module) -> Callable[..., Tensor]:
 
     def pure(parameters: dict[str, Tensor], *args: Any, **kwargs: Any) -> Tensor:
         state = _state_of(module)
-        swapped = [(place, parameters[name]) for name, (_, places) in state.parameters.items() for place in places]
+        swapped = [(place, parameters[name]) for place, name in state.named_places]
         if state.buffers:
             swapped += _copied_buffers(state, next(iter(parameters.values())))
         before = [(place, place[0][place[1]]) for place, _ in swapped]

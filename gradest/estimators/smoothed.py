@@ -5,15 +5,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gradest.backend import Leaves
+from gradest.backend import Leaves, as_float64
 from gradest.directions import Key, as_tangents, root_key
 from gradest.directions.keys import Rng
 from gradest.directions.laws import law_of
 from gradest.errors import UnsupportedError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel
+from gradest.evaluation import ValuesSeen
 from gradest.layout import Layout
 from gradest.objective import Objective
+from gradest.operations import Array, NumpyArray
 from gradest.refusals import REVERSE_MODE
 from gradest.sampling.sampler import DirectionSampler, Draws, add_leaves, place, require_sigma
 from gradest.sampling.workers import Crew, Group, task_groups
@@ -104,8 +106,12 @@ class SmoothedGradient(DirectionSampler):
 
         def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             total: Leaves | None = None
-            for part in crew.run(SmoothedKernel.gradients, leaves, groups, [(root_key(rng),)] * len(groups)):
+            seen = ValuesSeen()
+            for part, values in crew.run(SmoothedKernel.gradients, leaves, groups, [(root_key(rng),)] * len(groups)):
                 total = add_leaves(total, part)
+                seen.see(values)
+            # Of log p reverse mode gives 1 / p where the loss itself is NaN, and the mean would hide it.
+            seen.warn(objective.first_look, remedy="try a smaller sigma")
             return KernelResult(None, tuple(leaf * scale for leaf in total or ()))
 
         return PreparedKernel(kernel, crew.kernel.path)
@@ -122,13 +128,14 @@ class SmoothedKernel:
         radius = estimator.sigma
         self._radii = (radius, -radius) if estimator.antithetic else (radius,)
 
-    def gradients(self, leaves: Leaves, group: Group, key: Key) -> Leaves:
-        """Return the sum of the gradients at the points of the group's directions."""
+    def gradients(self, leaves: Leaves, group: Group, key: Key) -> tuple[Leaves, NumpyArray]:
+        """Return the sum of the gradients at the points of the group's directions, and the losses there."""
         # Groups of one estimate share a key: orthogonal frames kept by the source are then drawn once.
         if self._source is None or self._source[0] != key:
             self._source = (key, self._estimator.directions(key, self.objective))
         objective, ops = self.objective, self.objective.ops
         total: Leaves | None = None
+        losses: list[Array] = []
         # One point at a time: reverse mode is not mapped over points, and each gradient is as large as a direction.
         for index in range(group[0][0], group[-1][1]):
             tangents = as_tangents(place(objective, self._source[1].block(index, index + 1)))
@@ -136,5 +143,8 @@ class SmoothedKernel:
             for radius in self._radii:
                 point = tuple(leaf + radius * step for leaf, step in zip(leaves, direction, strict=True))
                 with objective.common_random_numbers():
-                    total = add_leaves(total, tuple(self._gradient(point)[1]))
-        return total or ()
+                    value, gradient = self._gradient(point)
+                losses.append(value)
+                total = add_leaves(total, tuple(gradient))
+        # Read together at the end, so that no evaluation waits for the one before.
+        return total or (), np.array([float(as_float64(objective.backend, value)) for value in losses])

@@ -1,5 +1,6 @@
 """What a user's function may return: one real number, as an array of the framework, of NumPy, or of Python."""
 
+from functools import cache
 from typing import Any
 
 from gradest.errors import InvalidInputError
@@ -9,6 +10,10 @@ _HINTS: dict[type, str] = {
     str: "a string; return the number itself",
     bytes: "bytes; return the number itself",
 }
+
+
+_NO_NUMBERS = ("object", "<U", ">U", "|S", "|V", "[", "datetime", "timedelta", "key")
+"""How the names of dtypes begin whose entries are no numbers."""
 
 
 def as_scalar(value: Any, *, complex_parameters: bool = False) -> Any:
@@ -40,6 +45,8 @@ def as_scalar(value: Any, *, complex_parameters: bool = False) -> Any:
         raise _refusal("a boolean, which has no slope; return the number that it was decided by")
     if kind == "complex" and not complex_parameters:
         raise _refusal("a complex number; a gradient is of a real loss: return its real part, or abs(...)**2")
+    if kind == "other":
+        raise _refusal(f"an array of dtype {value.dtype}; return a real number, such as float(...) of it")
     return value
 
 
@@ -59,7 +66,7 @@ def as_losses(value: Any, *, complex_parameters: bool = False) -> Any:
             "losses before they are reduced, or leave per_example away"
         )
     kind = _kind(value)
-    if kind == "bool" or (kind == "complex" and not complex_parameters):
+    if kind in ("bool", "other") or (kind == "complex" and not complex_parameters):
         raise InvalidInputError(
             f"per_example=True asks for one real loss for each example; found an array of dtype {value.dtype}; return "
             "real numbers"
@@ -92,8 +99,15 @@ def _number(value: Any, *, complex_parameters: bool) -> Any:
 
 
 def _kind(value: Any) -> str:
-    """Return "bool", "int", "complex" or "float", read off the name of the dtype, which all frameworks share."""
-    name = str(getattr(value, "dtype", "")).rpartition(".")[2]
+    return kind_of(getattr(value, "dtype", ""))
+
+
+@cache
+def kind_of(dtype: Any) -> str:
+    """Return "bool", "int", "complex", "float" or "other", by the name of a dtype, which all frameworks share."""
+    name = str(dtype).rpartition(".")[2]
+    if name.startswith(_NO_NUMBERS):
+        return "other"
     return next((kind for kind in ("bool", "complex") if name.startswith(kind)), "int" if "int" in name else "float")
 
 

@@ -11,7 +11,7 @@ from gradest.arguments import Arguments
 from gradest.backend import Backend, Leaves
 from gradest.errors import GradestError, InvalidInputError
 from gradest.evaluation.draws import Draws
-from gradest.evaluation.results import as_losses, as_scalar, mean_of
+from gradest.evaluation.results import as_losses, as_scalar, kind_of, mean_of
 from gradest.form import Form
 from gradest.operations import Array, Data, NumpyArray
 
@@ -145,7 +145,7 @@ class UserFunction:
 
 
 def _complex(leaves: Sequence[Any]) -> bool:
-    return any("complex" in str(leaf.dtype) for leaf in leaves)
+    return any(kind_of(leaf.dtype) == "complex" for leaf in leaves)
 
 
 def _same(one: NumpyArray, other: NumpyArray) -> bool:

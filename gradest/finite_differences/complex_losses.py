@@ -37,7 +37,8 @@ def require_complex(objective: Objective) -> None:
 def shortest_step(objective: Objective) -> float:
     """Return the least step whose square, which the loss may form, is still a normal number."""
     narrow = set(objective.dtypes) & {"float32", *HALF}  # half precision is computed in complex64
-    return math.sqrt(np.finfo(np.float32 if narrow else np.dtype(objective.dtype)).tiny)
+    # A step is a number of Python's, in which those that longdouble has beyond double precision are zero.
+    return math.sqrt(np.finfo(np.float32 if narrow else np.float64).tiny)
 
 
 def complex_leaves(objective: Objective, leaves: Leaves) -> Leaves:

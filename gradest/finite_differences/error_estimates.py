@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from gradest.backend import Leaves
 from gradest.coordinates import Chunk, Gathering
+from gradest.dtypes import epsilon
 from gradest.finite_differences.rules import QuotientRule
-from gradest.finite_differences.statuses import Status, warn_of
+from gradest.finite_differences.statuses import Status, warn_of, warn_of_long_steps
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
 
@@ -186,8 +187,11 @@ def judged(
 class Doubts:
     """The error estimates of one sweep, and what is doubtful, as its chunks come; all times `scale`."""
 
-    def __init__(self, objective: Objective, *, scale: float) -> None:
+    def __init__(self, objective: Objective, *, scale: float, chosen: bool) -> None:
+        """Begin a sweep; `chosen` says that the steps are of gradest's choice, which then answers for them."""
         size = objective.layout.num_parameters
+        coarsest = max(*map(epsilon, objective.dtypes), objective.value_epsilon)
+        self._promise = coarsest ** (1 / 4) if chosen else np.inf
         self._offsets, self._scale = objective.layout.offsets, scale
         self._error = Gathering(objective, scale=scale)
         self._status = np.zeros(size, np.int8)
@@ -208,5 +212,9 @@ class Doubts:
     def status(self) -> NDArray[np.int8]:
         """Return what is to be said of each entry, `(P,)`, and warn of what matters beside the whole gradient."""
         found = judged(self._status, self._errors, self._roundings, self._slopes)
-        warn_of(found, self._errors, self._slopes)
+        if not warn_of(found, self._errors, self._slopes):
+            long = np.isin(found, (Status.RELIABLE, Status.TOO_LONG)) & (
+                self._errors > self._roundings * (1 + 1 / _ROUNDED)
+            )
+            warn_of_long_steps(long, self._errors, self._slopes, promise=self._promise)
         return found

@@ -52,8 +52,10 @@ _SAID: dict[Status, tuple[str, type[Warning]]] = {
 }
 
 
-def warn_of(status: NDArray[np.int8], error: NDArray[np.float64], gradient: NDArray[np.float64]) -> None:
+def warn_of(status: NDArray[np.int8], error: NDArray[np.float64], gradient: NDArray[np.float64]) -> bool:
     """Warn of doubtful entries, each kind once, where their errors are a tenth of the gradient's length or more.
+
+    Returns whether anything was said.
 
     Warns
     -----
@@ -61,7 +63,7 @@ def warn_of(status: NDArray[np.int8], error: NDArray[np.float64], gradient: NDAr
         The message says what was asked, of how many entries it does not hold, and what to try. What is not finite is
         warned of elsewhere, by number.
     """
-    length = float(np.linalg.norm(gradient))
+    length, warned = float(np.linalg.norm(gradient)), False
     for kind, (what, category) in _SAID.items():
         found = status == kind
         if found.any() and float(np.linalg.norm(error[found])) >= MATERIAL * length:
@@ -70,3 +72,30 @@ def warn_of(status: NDArray[np.int8], error: NDArray[np.float64], gradient: NDAr
                 f"quotients {what}",
                 category,
             )
+            warned = True
+    return warned
+
+
+def warn_of_long_steps(
+    long: NDArray[np.bool_], error: NDArray[np.float64], gradient: NDArray[np.float64], *, promise: float
+) -> None:
+    """Warn of entries whose error is known, and is of steps that are too long for the loss and not of its rounding.
+
+    `promise` is the share of the gradient's length from which on it is worth saying: far more than a rule leaves on a
+    loss that is smooth within its steps, and far less than what makes an entry doubtful.
+
+    Warns
+    -----
+    StepWarning
+        A step reaches across a kink, or the loss bends within it. The message has the error that is stated.
+    """
+    length = float(np.linalg.norm(gradient))
+    lost = float(np.linalg.norm(error[long]))
+    if lost > min(promise, MATERIAL) * length:
+        warn_user(
+            f"a gradient by finite differences was asked for; the steps of {int(long.sum())} of {error.size} "
+            "difference quotients reach across a kink or a bend of the loss, and its error may be "
+            f"{lost / length:.1g} of its length; take a shorter step, a lower order ('fd-central'), or forward or "
+            "reverse mode",
+            StepWarning,
+        )

@@ -132,7 +132,7 @@ class QuotientSweep:
             before = value_of(leaves) if self._needs_value else None
             at = 0.0 if before is None else _wide(objective, before)
             gradient = Gathering(objective, scale=scale)
-            doubts = None if rule.lower is None else Doubts(objective, scale=scale)
+            doubts = None if rule.lower is None else Doubts(objective, scale=scale, chosen=isinstance(self.step, str))
             values: list[Array | None] = []  # each chunk has one, where differences come with it: all the same
             seen = ValuesSeen()
 

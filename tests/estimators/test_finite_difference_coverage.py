@@ -147,6 +147,25 @@ def test_a_kink_at_the_point_is_flagged_and_warned_of(estimator: gradest.Estimat
     assert estimate.error[0] >= 0.5
 
 
+@pytest.mark.parametrize(("name", "beside", "off"), [("fd-five-point", 1e-3, 1e-2), ("fd-richardson", 1e-2, 1e-3)])
+def test_steps_across_a_kink_beside_the_point_are_told_where_gradest_chose_them(
+    name: str, beside: float, off: float
+) -> None:
+    point = np.array([beside, 1.0])  # the kink is at zero, where the steps of a high order reach
+
+    def loss(p: np.ndarray) -> Any:
+        return np.maximum(p, 0.0).sum() + (p**2).sum()
+
+    with pytest.warns(gradest.StepWarning, match="1 of 2 difference quotients reach across a kink"):
+        estimate = gradest.get_estimator(name)(loss, point)
+    exact = 1.0 + 2 * point
+    assert abs(estimate.gradient - exact)[0] > off  # or there would be nothing to tell
+    assert (abs(estimate.gradient - exact) <= estimate.error).all()
+    # Smooth losses, and steps of the user's own choice, give no warning: they are errors here.
+    gradest.get_estimator(name)(lambda p: (p**2).sum() + np.exp(p).sum(), point)
+    gradest.get_estimator("fd-richardson", step=0.01)(loss, np.array([0.01, 1.0]))
+
+
 @pytest.mark.filterwarnings("ignore:two evaluations of the loss")
 @pytest.mark.parametrize("estimator", ALL, ids=NAMES)
 def test_noise_that_rules_is_flagged_and_its_error_covered(estimator: gradest.Estimator) -> None:

@@ -192,11 +192,12 @@ LOSSES = (
     arrays("a logarithm near zero", NOISE, logarithm, np.array([1e-7, 1.0]), gradient=lambda p: [1 / p],
            # float64 has room for steps that stay where the logarithm is a number
            expected={"differences": Either(RIGHT, NOT_FINITE), "full": NOT_FINITE, "low-rank": NOT_FINITE,
-                     "shaped": Refused("NaN or infinite", "NonFiniteError")}),
+                     "shaped": Refused("NaN or infinite", "NonFiniteError"), "smoothed": NOT_FINITE}),
     record("counts, an integer", NOISE, counted, ("numpy", "torch", "jax"), sigma=0.5,
            expected={"reverse": Either(UNCONNECTED, Refused("use|keep to|integer")),
                      "forward": Either(UNCONNECTED, Refused("use|keep to|integer")),
-                     **dict.fromkeys(("es-forward", "es-vanilla", "es-leave-one-out"), Either(RIGHT, UNCHANGED)),
+                     **dict.fromkeys(("es-forward", "es-vanilla", "es-leave-one-out", "residual-feedback"),
+                                     Either(RIGHT, UNCHANGED)),
                      "differences": Either(UNCHANGED, Warned("Warning", "integer")), "complex-step": NOT_ANALYTIC}),
     # -- answers
     answers("forgets to return", lambda xp, p: None, "`return` missing", "torch"),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from gauntlet.frameworks import framework
 from gauntlet.layers import Layers
-from gauntlet.records import Asked, Leaves, Loss, Outcome
+from gauntlet.records import ACROSS_KINKS, Asked, Leaves, Loss, Outcome
 
 import gradest
 
@@ -292,6 +292,7 @@ LOSSES = (
         Text({"W": numbers(4, 3, seed=6), "b": numbers(3, seed=7)}, {"x": X, "y": numbers(6, seed=9)}, relu_penalty),
         relu_penalty_twin,
         dtypes=BOTH,
+        expected=dict.fromkeys(("fd-five-point", "fd-richardson"), ACROSS_KINKS),
     ),
     problem_loss(
         "logistic regression",
@@ -300,7 +301,8 @@ LOSSES = (
         dtypes=BOTH,
     ),
     problem_loss("pieces", Text({"x": [0.7, -0.4, -1.5, 0.3]}, {"w": [1.0, 2.0, -1.0, 0.5]}, pieces), pieces_twin,
-                 dtypes=BOTH, sigma=0.07),  # 0.1 would put points on a boundary, which side by rounding
+                 dtypes=BOTH, expected={"fd-richardson": ACROSS_KINKS},
+                 sigma=0.07),  # 0.1 would put points on a boundary, which side by rounding
     problem_loss(
         "parameters of shape ()",
         Text({"scale": 1.5, "rate": -0.3}, {"t": [0.5, 1.0, 2.0], "y": [0.2, 0.6, 1.0]}, scalars),

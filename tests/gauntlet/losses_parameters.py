@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from gauntlet.building import BOTH, numbers, stated
 from gauntlet.frameworks import framework
-from gauntlet.records import NOT_ANALYTIC, ROUNDED, Asked, Loss, Refused
+from gauntlet.records import COARSE, NOT_ANALYTIC, ROUNDED, Asked, Loss, Refused
 
 KIND = "parameters and arguments"
 P = np.array([0.7, -1.2, 0.4])
@@ -196,6 +196,7 @@ def record(name: str, make: Any, backends: tuple[str, ...] = EVERYWHERE, **field
 
 HALF = ("jax", "torch")
 _ONE_SIDED = ("es-forward", "es-vanilla", "es-leave-one-out")
+_HIGH_ORDERS = dict.fromkeys(("fd-five-point", "fd-richardson"), COARSE)
 ALL_REFUSED = dict.fromkeys(EVERYWHERE, NO_INTEGERS)
 LOSSES = (
     record("a Python float", float_parameter),
@@ -209,9 +210,10 @@ LOSSES = (
     record("float16", partial(half, "float16"), ("numpy", *HALF), dtypes=("float16",),
            expected={"complex-step": NOT_ANALYTIC}),
     record("bfloat16", partial(half, "bfloat16"), HALF, dtypes=("bfloat16",),
-           expected={"complex-step": NOT_ANALYTIC, "spsa": ROUNDED}),
+           expected={"complex-step": NOT_ANALYTIC, "spsa": ROUNDED, **_HIGH_ORDERS}),
     record("a bfloat16 body, a float32 head", body_and_head, HALF, dtypes=("bfloat16",),
-           expected={"complex-step": NOT_ANALYTIC, **dict.fromkeys(_ONE_SIDED, ROUNDED), "spsa": ROUNDED}),
+           expected={"complex-step": NOT_ANALYTIC, **dict.fromkeys(_ONE_SIDED, ROUNDED), "spsa": ROUNDED,
+                     **_HIGH_ORDERS}),
     record("leaves that are no arrays", leaves_that_are_no_arrays),
     record("keyword arguments", keywords, dtypes=BOTH,
            expected={"es-coordinates": ROUNDED}),  # level along one coordinate

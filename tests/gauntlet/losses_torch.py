@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from gauntlet.building import stated
 from gauntlet.frameworks import framework
-from gauntlet.records import NOT_ANALYTIC, RIGHT, Asked, Either, Loss, Outcome, Refused
+from gauntlet.records import ACROSS_KINKS, COARSE, NOT_ANALYTIC, RIGHT, Asked, Either, Loss, Outcome, Refused
 
 KIND = "networks of PyTorch"
 OTHERWISE = Refused("use|instead|pass", "UnsupportedError")
@@ -217,7 +217,8 @@ NO_FORWARD: dict[Any, Outcome] = {"forward": Either(RIGHT, OTHERWISE)}
 LOSSES = (
     make("multilayer perceptron", multilayer, 4, 3),
     stated("a dict of its parameters", KIND, {"torch": pure}, {"complex-step": ANY_COMPLEX}),
-    make("convolution and pooling", convolutional, *IMAGES),
+    make("convolution and pooling", convolutional, *IMAGES,
+         expected=dict.fromkeys(("fd-five-point", "fd-richardson"), ACROSS_KINKS)),
     make("BatchNorm, training", normalised, 4, 3),
     make("BatchNorm, evaluation", normalised, 4, 3, training=False),
     make("dropout, training", with_dropout, 4, 3, random=True),
@@ -242,7 +243,8 @@ LOSSES = (
     make("weight norm", weight_normalised, 4, 3, expected=NO_FORWARD),
     make("an autograd.Function with ctx", own_function, 4, 3, expected={"forward": OTHERWISE}),
     make("checkpointed", multilayer, 4, 3, loss=checkpointed),
-    make("autocast to bfloat16", multilayer, 4, 3, loss=mixed_precision, dtypes=("float32",), loose=1e3),
+    make("autocast to bfloat16", multilayer, 4, 3, loss=mixed_precision, dtypes=("float32",), loose=1e3,
+         expected=dict.fromkeys(("fd-five-point", "fd-richardson"), COARSE)),
     make("returns .item()", multilayer, 4, 3, loss=reads_its_loss, differentiable=cross_entropy,
          expected=NO_VALUES),
     make("writes into a fresh tensor", multilayer, 4, 3, loss=writes_into_fresh),

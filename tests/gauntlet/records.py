@@ -135,6 +135,10 @@ READS_VALUES = Refused("use|keep to", "GradestError")
 """For losses that read their values, where a derivative is asked of the framework."""
 ROUNDED = Either(RIGHT, Warned("NoiseWarning", "rounding in"))
 """For differences of values that rounding may spoil, by chance of the directions: right, or told."""
+ACROSS_KINKS = Either(RIGHT, Warned("StepWarning", "bends|across a kink"))
+"""For the long steps of high orders, which may reach a kink beside the point: right, or told."""
+COARSE = Either(RIGHT, Warned("Warning", "bends|across a kink|mostly rounding"))
+"""For high orders in half precision, which has few digits for their long steps: right, or told."""
 NOISY = Warned("NoiseWarning", "differ by .*seed or key")
 
 

@@ -37,6 +37,27 @@ def test_every_registered_name(loss: Loss, name: str, backend: str) -> None:
     assert not outcomes.complaint(found, paths.outcome(name, loss, backend))
 
 
+BESIDE = (
+    ("a Python float", "guided-es", "numpy"),
+    ("a number beside an array", "guided-es", "torch"),
+    ("a registered class", "guided-es", "jax"),
+    ("dropout, training mode inside", "smoothed", "mxnet"),
+    ("relu and penalties", "fd-five-point", "numpy"),
+    ("relu and penalties", "fd-richardson", "torch"),
+    ("a logarithm near zero", "smoothed", "numpy"),
+    ("a logarithm near zero", "smoothed", "torch"),
+    ("a wider transformer layer with dropout", "forward-gradient", "torch"),
+)
+"""Cells of names that stand for no path, and of losses that are no anchors: each has been wrong."""
+
+
+@pytest.mark.parametrize(("name_of_loss", "name", "backend"), BESIDE)
+def test_cells_beside_the_anchors(name_of_loss: str, name: str, backend: str) -> None:
+    loss = next(loss for loss in table.LOSSES if loss.name == name_of_loss)
+    found = outcomes.carry_out(loss, backend, loss.dtypes[0], name)
+    assert not outcomes.complaint(found, paths.outcome(name, loss, backend))
+
+
 def test_the_table_is_as_large_as_it_says() -> None:
     cells = list(table.cells())
     assert len(table.LOSSES) >= 60

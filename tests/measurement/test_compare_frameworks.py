@@ -64,6 +64,8 @@ def agrees(result: CellResult) -> bool:
     return low <= result.replicates.relative_mse / predicted <= high
 
 
+# In single precision the steps of fd-five-point reach across kinks of one network, which is told, and bounded here.
+@pytest.mark.filterwarnings("ignore:a gradient by finite differences was asked for; the steps of:gradest.StepWarning")
 @pytest.mark.parametrize("backend", CASES)
 def test_ten_estimators_on_a_loss_of_ones_own(backend: str) -> None:
     case = case_of(backend)

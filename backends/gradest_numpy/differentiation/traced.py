@@ -325,6 +325,11 @@ def _require_real(name: str, value: Any) -> None:
                 f"{name} gave complex numbers; values are differentiated as real ones: compute with real and imaginary "
                 "parts apart, or use another method than 'reverse' and 'forward'"
             )
+        if isinstance(part, np.ma.MaskedArray | np.matrix):
+            raise UnsupportedError(
+                f"{name} was called with a {type(part).__name__}, whose arithmetic is not that of arrays and has no "
+                f"rules; pass plain arrays, a mask as weights of 0 and 1; {INSTEAD}"
+            )
 
 
 def call(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

@@ -1,0 +1,140 @@
+"""Max-pooling whose backward pass is right in predict mode.
+
+In float32 MXNet 1.9.1 pools by oneDNN, which notes in the forward pass where each maximum is, for the backward pass; in
+predict mode it notes nothing, and the backward pass reads memory that nobody has filled: other numbers at each call, or
+zeros, without a word. MXNet's own kernel looks for the maxima again, and it is the one that takes the channels last. So
+inside the contexts of this module arrays are pooled with the channels moved there and back, to the same values.
+
+What a user's own hybridized block has compiled cannot be reached; such a graph is looked at, and refused.
+"""
+
+import inspect
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from gradest.errors import UnsupportedError
+from gradest_mxnet.framework import Array, mx
+
+_patching = threading.RLock()
+
+_CHANNELS_LAST = {1: "NWC", 2: "NHWC", 3: "NDHWC"}
+_UNREACHABLE = (
+    "reverse mode in predict mode was asked for through the max-pooling of {}, a hybridized block that f closes over; "
+    "in float32 MXNet 1.9.1 reads memory there that nothing has filled; pass the block itself as params, call its "
+    "hybridize(False), compute in float64, or use an estimator of values ('fd-central', 'es', 'spsa')"
+)
+
+
+@contextmanager
+def differentiable_pooling() -> Iterator[None]:
+    """Have arrays that are recorded in predict mode pooled by the kernel that can go backward.
+
+    Raises
+    ------
+    UnsupportedError
+        A hybridized block with a graph of its own pools by the other one.
+    """
+    call = mx.gluon.HybridBlock._call_cached_op
+
+    def call_and_look(self: Any, *args: Any) -> Any:
+        found = call(self, *args)
+        if any(map(_concerned, args)) and _pools_by_onednn(self):
+            raise UnsupportedError(_UNREACHABLE.format(type(self).__name__))
+        return found
+
+    with _patching, _replaced([*_on_arrays(), (mx.gluon.HybridBlock, "_call_cached_op", call_and_look)]):
+        yield
+
+
+@contextmanager
+def differentiable_graphs() -> Iterator[None]:
+    """Have the graphs that are traced inside pool by the kernel that can go backward, in either mode."""
+    with _patching, _replaced(_on_symbols()):
+        yield
+
+
+_Change = tuple[Any, str, Any]
+"""Where a function stands, its name there, and what takes its place."""
+
+
+@cache
+def _on_arrays() -> tuple[_Change, ...]:
+    legacy = mx.nd.transpose, _concerned
+    numpy = mx.np.transpose, _concerned
+    # Gluon's blocks and the user take the same function from different modules.
+    places = ((mx.nd, "Pooling", legacy), (mx.nd.op, "Pooling", legacy), (mx.nd.npx, "pooling", numpy),
+              (mx.npx, "pooling", numpy))  # fmt: skip
+    return tuple((place, name, _moved(getattr(place, name), *how)) for place, name, how in places)
+
+
+@cache
+def _on_symbols() -> tuple[_Change, ...]:
+    # A symbol does not tell its dtype.
+    places = ((mx.sym, "Pooling", mx.sym.transpose), (mx.sym.npx, "pooling", mx.sym.np.transpose))
+    return tuple((place, name, _moved(getattr(place, name), how, lambda symbol: True)) for place, name, how in places)
+
+
+@contextmanager
+def _replaced(changes: Sequence[_Change]) -> Iterator[None]:
+    before = [(place, name, getattr(place, name)) for place, name, _ in changes]
+    for place, name, new in changes:
+        setattr(place, name, new)
+    try:
+        yield
+    finally:
+        for place, name, old in before:
+            setattr(place, name, old)
+
+
+def _concerned(array: Any) -> bool:
+    """Return whether an array is of those that oneDNN pools, and is being recorded in predict mode."""
+    recorded = mx.autograd.is_recording() and not mx.autograd.is_training()
+    return recorded and isinstance(array, mx.nd.NDArray) and array.dtype == np.float32
+
+
+def _channels_last(layout: Any) -> bool:
+    """Return whether a layout, None or MXNet's word for none by default, has the channels on the last axis."""
+    return str(layout) in _CHANNELS_LAST.values()
+
+
+def _moved(pool: Callable[..., Array], transpose: Callable[..., Array], concerns: Callable[[Any], bool]) -> Any:
+    """Return a pooling function that moves the channels to the end and back where it is asked for a maximum."""
+    signature = inspect.signature(pool)
+
+    def pooling(*args: Any, **kwargs: Any) -> Array:
+        given = signature.bind(*args, **kwargs).arguments
+        given.update(given.pop("kwargs", {}))
+        data, kernel = given["data"], given.get("kernel", ())
+        axes = 1 if isinstance(kernel, int) else len(kernel) or len(getattr(data, "shape", (0, 0))) - 2
+        plain = given.get("pool_type", "max") == "max" and not _channels_last(given.get("layout"))
+        if not (plain and axes in _CHANNELS_LAST and given.get("out") is None and concerns(data)):
+            return pool(*args, **kwargs)
+        given["data"] = transpose(data, axes=(0, *range(2, axes + 2), 1))
+        pooled = pool(**{**given, "layout": _CHANNELS_LAST[axes]})
+        return transpose(pooled, axes=(0, axes + 1, *range(1, axes + 1)))
+
+    return pooling
+
+
+_looked: "WeakKeyDictionary[Any, tuple[Any, bool]]" = WeakKeyDictionary()
+"""By block, the graph that was looked at and what was found."""
+
+
+def _pools_by_onednn(block: Any) -> bool:
+    """Return whether a block's compiled graph takes a maximum with the channels in front."""
+    graph = block._cached_graph[1] if block._cached_graph else None
+    if graph is None:
+        return False
+    known = _looked.get(block)
+    if known is None or known[0] is not graph:
+        attributes = [node.get("attrs", {}) for node in json.loads(graph.tojson())["nodes"] if node["op"] == "Pooling"]
+        found = any(a.get("pool_type", "max") == "max" and not _channels_last(a.get("layout")) for a in attributes)
+        known = _looked[block] = graph, found
+    return known[1]

@@ -1,0 +1,107 @@
+"""Reverse mode by `torch.autograd.grad`: what is recorded, watched and refused.
+
+Gradients of gradients are refused here: what comes back is outside any graph that is recorded around it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from threading import local
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gradest.backend import Backend, Function, Leaves
+from gradest.errors import InvalidInputError, UnsupportedError
+from gradest.operations import Data
+from gradest_torch import module, refusals
+
+
+def value_and_gradient(backend: Backend, function: Function) -> Callable[[Leaves, Data], tuple[Tensor, Leaves]]:
+    """Return `(leaves, data) -> (value, gradient leaves)`; a leaf without influence has zeros."""
+    trusted = False  # until a first call has left what it was given as it was
+
+    def record(leaves: Leaves, data: Data) -> tuple[Tensor, Leaves]:
+        nonlocal trusted
+        inputs = tuple([leaf.detach().requires_grad_() for leaf in _recordable(leaves)])
+        given = _recordable(data)
+        watched = _tensors((*inputs, *(given.values() if isinstance(given, dict) else given)))
+        before = [x._version for x in watched]
+        sums = () if trusted else _sums(watched)
+        with module.KeptUntilBackward():
+            value = _recorded(function, inputs, given)
+            # The next call would find what this one has made of them.
+            if [x._version for x in watched] != before or not (trusted or _equal(_sums(watched), sums)):
+                raise InvalidInputError(refusals.WRITES)
+            if not (isinstance(value, Tensor) and value.requires_grad):
+                raise InvalidInputError(refusals.DETACHED)
+            try:
+                found = torch.autograd.grad(value, inputs, allow_unused=True)
+            except RuntimeError as error:  # what the loss did to a tensor in place shows here
+                raise backend.translated(error) or error from error
+        if all(gradient is None for gradient in found):  # a graph there is, of other tensors: a model closed over
+            raise InvalidInputError(refusals.UNCONNECTED)
+        trusted = True
+        each = zip(found, inputs, strict=True)
+        return value.detach(), tuple([torch.zeros_like(x) if g is None else g for g, x in each])
+
+    def pull(leaves: Leaves, data: Data) -> tuple[Tensor, Leaves]:
+        if is_transforming():
+            every = (*leaves, *(data.values() if isinstance(data, dict) else data))
+            if any(map(is_traced, _tensors(every))):
+                raise UnsupportedError(refusals.NESTED)
+        # Entering two contexts costs microseconds: only where the caller has switched recording off.
+        if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
+            return record(leaves, data)
+        with torch.inference_mode(False), torch.enable_grad():
+            return record(leaves, data)
+
+    return pull
+
+
+def _recorded(function: Function, inputs: Leaves, given: Data) -> Any:
+    outer, _recording.on = getattr(_recording, "on", False), True
+    try:
+        return function(inputs, given)
+    finally:
+        _recording.on = outer
+
+
+_recording = local()
+"""Whether this thread is inside a function whose operations reverse mode records (`on`)."""
+
+
+def is_transforming() -> bool:
+    """Return whether reverse mode is recording in this thread, or a transformation of `torch.func` is under way."""
+    return getattr(_recording, "on", False) or _is_inside_functional()
+
+
+def _is_inside_functional() -> bool:
+    # No public function says so (2.13). Inside, constants too become tensors without values as soon as they are used.
+    return torch._C._functorch.peek_interpreter_stack() is not None
+
+
+def is_traced(tensor: Tensor) -> bool:
+    """Return whether a tensor is being differentiated or batched around this call."""
+    return tensor.requires_grad or _is_inside_functional()
+
+
+def _tensors(arrays: Iterable[Any]) -> list[Tensor]:
+    return [x for x in arrays if isinstance(x, Tensor)]
+
+
+def _sums(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Return what tells whether tensors were written to where no version counter sees it: through `.data`, or NumPy."""
+    return tuple([x.detach().sum() for x in tensors])
+
+
+def _equal(sums: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
+    return all(torch.equal(one, other) or bool(one != one) for one, other in zip(sums, others, strict=True))
+
+
+def _recordable(arrays: Data) -> Data:
+    """Return the tuple or dict of tensors with those made in inference mode, which autograd refuses, copied."""
+    if not any(map(Tensor.is_inference, arrays.values() if isinstance(arrays, dict) else arrays)):
+        return arrays
+    if isinstance(arrays, dict):
+        return {name: tensor.clone() for name, tensor in arrays.items()}
+    return tuple(tensor.clone() for tensor in arrays)
