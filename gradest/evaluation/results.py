@@ -102,9 +102,14 @@ def _kind(value: Any) -> str:
     return kind_of(getattr(value, "dtype", ""))
 
 
-@cache
 def kind_of(dtype: Any) -> str:
     """Return "bool", "int", "complex", "float" or "other", by the name of a dtype, which all frameworks share."""
+    # Kept by the type too: dtypes of two libraries may have one hash, and some warn when they are compared.
+    return _kind_of(type(dtype), dtype)
+
+
+@cache
+def _kind_of(_: type, dtype: Any) -> str:
     name = str(dtype).rpartition(".")[2]
     if name.startswith(_NO_NUMBERS):
         return "other"
