@@ -7,12 +7,15 @@ What forward mode, finite differences and the complex step have in common. Rando
 from gradest.coordinates.chunks import Chunk, Positions, dense_chunks, row_chunks
 from gradest.coordinates.factors import Factors, spread
 from gradest.coordinates.gathering import Gathering, gather, pipeline
+from gradest.coordinates.spans import Span, Spans
 
 __all__ = [
     "Chunk",
     "Factors",
     "Gathering",
     "Positions",
+    "Span",
+    "Spans",
     "dense_chunks",
     "gather",
     "pipeline",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradest.coordinates.chunks import ITEMSIZE, Chunk
-from gradest.layout import Shape
+from gradest.layout import Layout, Shape
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray, Operations
 from gradest.tangents import Dense, Rows, Tangent, Zero
@@ -30,9 +30,8 @@ class Factors:
     def __init__(self, objective: Objective, *, whole_rows: bool, plan: Sequence[Chunk] = ()) -> None:
         self.objective = objective
         self.whole_rows = whole_rows
-        rows = (math.prod(shape[:-1]) + (shape[-1] if shape else 1) for shape in objective.layout.shapes)
-        width = dict(enumerate(rows))
-        size = sum(chunk.positions.size * width[chunk.block] * ITEMSIZE for chunk in plan)
+        widths = factor_widths(objective.layout)
+        size = sum(chunk.positions.size * sum(widths[chunk.block]) * ITEMSIZE for chunk in plan)
         # All or none: a cache of the first few chunks would be refilled by each sweep and never be read.
         self._keeps = size <= KEPT_BYTES
         self._planned = frozenset(plan)  # drawn coordinates differ each time, and are not kept
@@ -43,7 +42,7 @@ class Factors:
         if chunk in self._kept:
             return self._kept[chunk]
         layout, like = self.objective.layout, self.objective.start[chunk.block]
-        make = _row_factors if self.takes_rows(chunk.block) else _entry_factors
+        make = _row_factors if self.takes_rows(chunk.block) else entry_factors
         left, right = (self.objective.ops.constant(v, like=like) for v in make(layout.shapes[chunk.block], chunk))
         if self._keeps and chunk in self._planned:
             self._kept[chunk] = left, right
@@ -77,7 +76,13 @@ def spread(ops: Operations, left: Array, right: Array, shape: Shape) -> Array:
     return ops.reshape(product, (count, *shape))
 
 
-def _entry_factors(shape: Shape, chunk: Chunk) -> tuple[NumpyArray, NumpyArray]:
+def factor_widths(layout: Layout) -> list[tuple[int, int]]:
+    """Return how many rows and columns the factors of each block have; an array of more axes is a matrix too."""
+    return [(math.prod(shape[:-1]), shape[-1] if shape else 1) for shape in layout.shapes]
+
+
+def entry_factors(shape: Shape, chunk: Chunk) -> tuple[NumpyArray, NumpyArray]:
+    """Return the rows `(K, rows)` and columns `(K, columns)`, one-hot, of the entries of a chunk."""
     columns = shape[-1] if shape else 1  # a block of more axes is a matrix too: all axes but the last are its rows
     row, column = np.divmod(chunk.positions, columns)
     every = np.arange(chunk.positions.size)

@@ -15,25 +15,26 @@ QUEUED_CHUNKS = 4
 
 _HOST_DTYPES = frozenset({"float32", "float64", "longdouble", np.dtype(np.longdouble).name})
 
+Piece = TypeVar("Piece")
 Begun = TypeVar("Begun")
 Done = TypeVar("Done")
 
 
 def pipeline(
-    plan: Sequence[Chunk], begin: Callable[[Chunk], Begun], finish: Callable[[Chunk, Begun], Done]
+    plan: Sequence[Piece], begin: Callable[[Piece], Begun], finish: Callable[[Piece, Begun], Done]
 ) -> list[Done]:
-    """Return `finish(chunk, begin(chunk))` for each chunk in order, with a few begun ahead of the one awaited.
+    """Return `finish(piece, begin(piece))` for each chunk or span of a plan, a few begun ahead of the one awaited.
 
     `begin` hands work to the framework, which returns at once where it runs asynchronously; `finish` reads the
     result, which waits. Awaiting each chunk before the next is begun would leave the device idle between them.
     """
-    queue: deque[tuple[Chunk, Begun]] = deque()
+    queue: deque[tuple[Piece, Begun]] = deque()
     done = []
-    for chunk in plan:
-        queue.append((chunk, begin(chunk)))
+    for piece in plan:
+        queue.append((piece, begin(piece)))
         if len(queue) > QUEUED_CHUNKS:
             done.append(finish(*queue.popleft()))
-    return done + [finish(chunk, begun) for chunk, begun in queue]
+    return done + [finish(piece, begun) for piece, begun in queue]
 
 
 class Gathering:

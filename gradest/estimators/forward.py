@@ -5,11 +5,11 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from gradest.backend import Leaves
-from gradest.coordinates import Chunk, Factors, dense_chunks, gather, pipeline, row_chunks, spread
+from gradest.coordinates import Chunk, Factors, Gathering, Span, Spans, dense_chunks, gather, pipeline, row_chunks
 from gradest.directions.keys import Rng
 from gradest.errors import InvalidInputError
 from gradest.estimate import Cost, KernelResult
-from gradest.estimator import Estimator, PreparedKernel
+from gradest.estimator import Estimator, Kernel, PreparedKernel
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, Data, NumpyArray
@@ -78,16 +78,19 @@ class Forward(Estimator):
             own = "value_and_jvps" in objective.backend.native
             objective.require_text("path='structured'", instead="'forward'" if own else None)
         engine = objective.choose_engine("gradest" if structured else self.engine, "value_and_jvps")
-        layout = objective.layout
+        kernel = _native(objective, self.chunk_size) if engine == "native" else self._dual(objective)
+        return PreparedKernel(kernel, f"{engine}, structured" if structured else engine)
+
+    def _dual(self, objective: Objective) -> Kernel:
+        """Return the kernel by gradest's dual numbers, chunk by chunk of a block, where the others do not move."""
+        structured, layout, backend = self.path == "structured", objective.layout, objective.backend
         # Entries of one row of a weight matrix move the columns of the pre-activations in turn, all by the same input
         # feature: chunks of whole rows share it.
         if structured:
             plan = row_chunks(layout, self.chunk_size, default=STRUCTURED_DIRECTIONS)
         else:
             plan = dense_chunks(layout, None, self.chunk_size)
-        factors = Factors(objective, whole_rows=structured, plan=plan)
-        push = _push_native(objective, factors) if engine == "native" else _push_dual(objective, factors)
-        backend = objective.backend
+        push = _push_dual(objective, Factors(objective, whole_rows=structured, plan=plan))
 
         def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             values: list[Array] = []
@@ -100,7 +103,7 @@ class Forward(Estimator):
             parts = pipeline(plan, lambda chunk: push(leaves, chunk), finish)
             return KernelResult(values[0], gather(objective, parts))
 
-        return PreparedKernel(kernel, f"{engine}, structured" if structured else engine)
+        return kernel
 
 
 def _push_dual(objective: Objective, factors: Factors) -> _Push:
@@ -122,27 +125,27 @@ def _push_dual(objective: Objective, factors: Factors) -> _Push:
     return push
 
 
-def _push_native(objective: Objective, factors: Factors) -> _Push:
-    """Return the JVPs of a chunk by the framework's forward mode, which takes a tangent of every block."""
-    # Zeros of blocks that do not move must be real arrays here: frameworks have no symbolic zero to pass in.
-    jvps = objective.prepare_jvps()
-    ops, shapes = objective.ops, objective.layout.shapes
+def _native(objective: Objective, chunk_size: int | None) -> Kernel:
+    """Return the kernel by the framework's forward mode, which takes a tangent of every block.
 
-    def make_build(block: int) -> Callable[..., Leaves]:
-        def build(leaves: Leaves, left: Array, right: Array, data: Data) -> Leaves:
-            count = int(left.shape[0])
-            return tuple(
-                spread(ops, left, right, shapes[k])
-                if k == block
-                else ops.broadcast_to(ops.zeros_like(leaf), (count, *shapes[k]))
-                for k, leaf in enumerate(leaves)
-            )
+    Zeros of blocks that do not move must be real arrays there, as frameworks have no symbolic zero to pass in: so
+    spans run on from block to block, and what the framework compiles is compiled once.
+    """
+    jvps, spans, backend = objective.prepare_jvps(), Spans(objective, chunk_size), objective.backend
+    directions = objective.compile(lambda leaves, factors, data: spans.directions(factors))
 
-        return objective.compile(build)
+    def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
+        values: list[Array] = []
+        gathering = Gathering(objective)
 
-    builds = [make_build(block) for block in range(len(shapes))]
+        def finish(span: Span, found: tuple[Array, Array]) -> None:
+            if not values:
+                values.append(found[0])
+            slopes = backend.numpy(found[1])
+            for first, chunk in span.pieces:
+                gathering.add(chunk, slopes[first : first + chunk.positions.size])
 
-    def push(leaves: Leaves, chunk: Chunk) -> tuple[Array, Array]:
-        return jvps(leaves, builds[chunk.block](leaves, *factors(chunk)))
+        pipeline(spans.plan, lambda span: jvps(leaves, directions(leaves, spans.factors(span))), finish)
+        return KernelResult(values[0], gathering.leaves())
 
-    return push
+    return kernel

@@ -114,3 +114,44 @@ def test_memory_is_bounded_by_the_chunks_and_not_by_p_squared(path: str) -> None
 
 def _random_images(generator: np.random.Generator) -> Dataset:
     return from_arrays(generator.random((20, 784)), generator.integers(0, 10, 20), num_classes=10)
+
+
+def test_the_number_of_arrays_does_not_show_in_how_often_a_loss_is_compiled() -> None:
+    # Each compilation runs the function once, as Python: one for each array would take seconds for a network.
+    jnp = pytest.importorskip("jax.numpy", reason="JAX is not installed")
+    traces = {}
+    for arrays in (2, 9):
+        params = {f"w{i}": jnp.full((2 + i,), 0.1 * i, dtype=jnp.float32) for i in range(arrays)}
+        ran: list[int] = []
+
+        def loss(params: Any, ran: list[int] = ran) -> Any:
+            ran.append(1)
+            return sum(jnp.sum(jnp.sin(leaf) ** 2) for leaf in params.values())
+
+        prepared = Forward(chunk_size=4).prepare(gradest.bind(loss, params))
+        estimate = prepared()
+        for name, leaf in params.items():
+            assert np.allclose(estimate.gradient[name], np.sin(2 * np.asarray(leaf)), atol=1e-6)
+        traces[arrays] = len(ran)
+    assert traces[2] == traces[9]
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("chunk_size", [1, 2, 7, 11, 24, 100])
+def test_spans_over_arrays_of_any_rank_are_put_where_they_belong(backend: str, chunk_size: int) -> None:
+    framework = gradest.get_backend(backend)
+    shapes = {"scalar": (), "none": (0, 3), "vector": (5,), "cube": (2, 3, 2), "row": (1, 6)}
+    drawn = {name: np.random.default_rng(len(name)).standard_normal(shape) for name, shape in shapes.items()}
+    params = {name: framework.array(values, dtype="float64") for name, values in drawn.items()}
+
+    def loss(params: Any) -> Any:
+        total = 0.0
+        for place, leaf in enumerate(params.values()):
+            total = total + (place + 1.0) * (leaf * leaf * leaf).sum()
+        return total
+
+    gradient = Forward(engine="native", chunk_size=chunk_size).prepare(gradest.bind(loss, params))().gradient
+    for place, (name, values) in enumerate(drawn.items()):
+        assert gradient[name].shape == shapes[name]
+        # one power, one product: a few units in the last place
+        assert np.allclose(framework.numpy(gradient[name]), (place + 1.0) * 3 * values**2, rtol=1e-14, atol=0)
