@@ -135,11 +135,23 @@ def test_keys_and_screen_readers_reach_what_is_seen(run: Run) -> None:
     assert 'class="dashed"' in text
 
 
+def test_the_heading_of_numbers_stands_over_them(run: Run) -> None:
+    text = report_html(run)
+    results = text[text.index('data-name="results"') :]
+    headings = re.findall(r'<th scope="col"( class="number")?>', results[: results.index("</thead>")])
+    first_row = results[results.index("<tbody>") : results.index("</tr>", results.index("<tbody>"))]
+    cells = re.findall(r"<td([^>]*)>", first_row)
+    assert [bool(style) for style in headings] == ["data-value" in cell for cell in cells]
+    assert 0 < sum(map(bool, headings)) < len(headings)
+
+
 def test_columns_are_explained_without_a_script(run: Run) -> None:
     text = report_html(run)
     explained = set(re.findall("<dt>(.*?)</dt>", text[text.index("what the columns mean") :]))
     results = text[text.index('data-name="results"') :]
-    shown = re.findall(r'<th scope="col"><button type="button">(.*?)</button>', results[: results.index("</thead>")])
+    shown = re.findall(
+        r'<th scope="col"[^>]*><button type="button">(.*?)</button>', results[: results.index("</thead>")]
+    )
     plain = {"estimator", "backend", "dtype", "problem", "path"}
     assert explained == set(shown) - plain
 

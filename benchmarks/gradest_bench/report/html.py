@@ -40,7 +40,8 @@ def number_cell(value: float | None, shown: str, style: str = "") -> TableCell:
 
 def table(name: str, headings: Sequence[str], rows: Sequence[Sequence[TableCell]]) -> str:
     """Return a table with a filter, a count of rows, and headings that sort; without a script it has all its rows."""
-    head = "".join(f'<th scope="col"><button type="button">{escape(heading)}</button></th>' for heading in headings)
+    numeric = {column for row in rows for column, cell in enumerate(row) if cell.numeric}
+    head = "".join(_heading(heading, numeric=column in numeric) for column, heading in enumerate(headings))
     return (
         f'<div class="table" data-name="{escape(name)}" data-rows="{len(rows)}"><div class="tools">'
         f'<input type="search" placeholder="filter: words, -word" aria-label="filter {escape(name)}">'
@@ -50,6 +51,12 @@ def table(name: str, headings: Sequence[str], rows: Sequence[Sequence[TableCell]
         f"<table><caption>{escape(name)}</caption><thead><tr>{head}</tr></thead>{_body(rows[:ROWS_SHOWN])}</table>"
         f"{_rest(rows[ROWS_SHOWN:])}</div></div>"
     )
+
+
+def _heading(heading: str, *, numeric: bool) -> str:
+    """Return the heading of a column, which stands over its numbers as they stand: to the right."""
+    style = ' class="number"' if numeric else ""
+    return f'<th scope="col"{style}><button type="button">{escape(heading)}</button></th>'
 
 
 def _body(rows: Sequence[Sequence[TableCell]]) -> str:
