@@ -105,7 +105,7 @@ recipes: $(ENVL)/.stamp $(ENVM)/.stamp  ## recipes whose framework needs an envi
 	$(PYTEST) $(ENVM)/bin/python examples/recipes/mlx_backend.py
 	$(PYTEST) $(ENVM)/bin/gradest check backend examples/recipes/mlx_backend.py:MlxBackend
 
-gauntlet: $(ENV)/.stamp  ## every estimator on every loss of the gauntlet, half an hour or more: docs/gauntlet.md
+gauntlet: $(ENV)/.stamp  ## every estimator on every loss of the gauntlet, 15 to 30 minutes: docs/gauntlet.md
 	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/gauntlet_table.py --workers $(WORKERS)
 
 coverage: $(ENV)/.stamp  ## how often the errors that differences state hold
