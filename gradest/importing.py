@@ -10,7 +10,16 @@ from pathlib import Path
 from types import ModuleType
 
 OWN = frozenset(
-    {"gradest", "gradest_bench", "gradest_numpy", "gradest_jax", "gradest_torch", "gradest_mxnet", "gradest_array_api"}
+    {
+        "gradest",
+        "gradest_array_api",
+        "gradest_bench",
+        "gradest_jax",
+        "gradest_mxnet",
+        "gradest_numpy",
+        "gradest_pytest",
+        "gradest_torch",
+    }
 )
 """The packages that are gradest's."""
 

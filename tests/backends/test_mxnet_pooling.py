@@ -7,7 +7,9 @@ import pytest
 
 import gradest
 
-mx: Any = pytest.importorskip("gradest_mxnet.framework", reason="needs MXNet: pip install 'gradest[mxnet]'").mx
+mx: Any = pytest.importorskip(
+    "gradest_mxnet.framework", reason="needs MXNet: pip install 'gradest[mxnet]'", exc_type=ImportError
+).mx
 
 POOLS: list[tuple[tuple[int, ...], dict[str, Any]]] = [
     ((2, 3, 8), {"kernel": (2,), "stride": (2,)}),

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from support.imports import ROOT, SOURCES, circles, graph, imported, imported_by_name, modules
 
+from gradest.importing import OWN
+
 FRAMEWORKS = {"jax", "jaxlib", "torch", "mxnet", "sklearn", "mlxtend", "scipy", "matplotlib", "rich", "click"}
 ORDER = [  # the rooms of the core: each may import only those before it (and its own package)
     {"version", "errors", "dtypes", "vocabulary", "importing"},
@@ -116,6 +118,15 @@ def test_a_backend_imports_gradest_and_its_own_framework(backend: str) -> None:
     own = {"numpy", "gradest", package, backend, *({"jaxlib"} if backend == "jax" else ())}
     for module, text in texts(package).items():
         assert {n.split(".")[0] for n in imported(text)} <= own | set(sys.stdlib_module_names), module
+
+
+def test_every_package_is_known_as_gradests_own() -> None:
+    # One that is not would have its own faults told as the user's, without a traceback.
+    found = {
+        file.parent.name for place in (".", "backends", "benchmarks") for file in ROOT.glob(f"{place}/*/__init__.py")
+    }
+    assert found >= {"gradest", "gradest_numpy", "gradest_bench"}
+    assert found == OWN
 
 
 def test_importing_gradest_loads_no_framework() -> None:
