@@ -1,4 +1,4 @@
-"""Which estimators can run on a loss, and why the others cannot: each is prepared, and all together run it once."""
+"""Which estimators can run on a loss, and why others cannot: each is prepared, the loss is run three times at most."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -63,11 +63,11 @@ def applicable(
 ) -> tuple[Applicability, ...]:
     """Return which estimators can run on a loss, and why the others cannot.
 
-    Each estimator is prepared, which refuses what it cannot carry out, and evaluates nothing: a dear simulator may be
-    asked about. Only a function of NumPy's is evaluated, once, where an estimator would differentiate it: whether every
-    step of it has a rule, nothing else tells; and, where one has not, once more for the complex step. What only a value
-    tells otherwise (that a loss is not analytic, for the complex step; that it is no number) is found out at the first
-    estimate. An `Objective` is taken as it was bound: with `verify=True` its preparation may spend a few evaluations.
+    Each estimator is prepared, which refuses what it cannot carry out. A function of the user's is evaluated once for
+    all of them: that it raises, or returns no real number, nothing else tells. One of NumPy's is evaluated once more
+    where an estimator would differentiate it (whether every step has a rule), and, where one has not, again for the
+    complex step. What more values tell (noise, a loss that is not analytic) is found out at the first estimate. An
+    `Objective` is taken as it was bound: with `verify=True` its preparation may spend a few evaluations.
 
     Parameters
     ----------
@@ -119,6 +119,8 @@ class _Question:
         try:
             chosen = get_estimator(label) if estimator is None else estimator
             prepared = chosen.prepare(self._objective)
+            if chosen.needs != "nothing" and self._no_value is not None:
+                raise self._no_value
             if chosen.needs in (REVERSE_MODE, FORWARD_MODE) and self._no_rule is not None:
                 raise self._no_rule
             if chosen.needs == ANALYTIC and self._not_complex is not None:
@@ -126,6 +128,17 @@ class _Question:
         except Exception as error:  # noqa: BLE001  # a plug-in may raise anything; it is the answer for it
             return Applicability(label, *outcome_of(error))
         return Applicability(label, Outcome.OK, path=prepared.path, cost=prepared.cost)
+
+    @cached_property
+    def _no_value(self) -> Exception | None:
+        """What a user's function raises, or is refused for, when it is evaluated as it is."""
+        if not self._objective.is_users_own:
+            return None
+        try:
+            self._objective.prepare_value()(self._objective.start)
+        except Exception as error:  # noqa: BLE001  # a user's function may raise anything; it is the answer
+            return error
+        return None
 
     @cached_property
     def _no_rule(self) -> Exception | None:

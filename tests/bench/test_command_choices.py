@@ -201,6 +201,7 @@ def completions(*typed: str) -> list[str]:
         (("compare", "--problem", "quadratic", "--set", "cond"), "condition="),
         (("compare", "--dtypes", "bfl"), "bfloat16"),
         (("list", "prob"), "problems"),
+        (("list", "estimators", "es", "forward-g"), "forward-gradient"),
         (("bench", "show", "results/a"), f"results{os.sep}a-run"),
         (("bench", "compare", "x", "res"), f"results{os.sep}a-run"),
         (("bench", "export", "csv", "f", "--run", "res"), f"results{os.sep}a-run"),

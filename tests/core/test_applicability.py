@@ -60,7 +60,7 @@ def test_a_loss_of_torch_has_the_modes_that_the_framework_gives_it() -> None:
             assert found[name], name
 
 
-def test_a_dear_simulator_is_run_twice_at_most() -> None:
+def test_a_dear_simulator_is_run_three_times_at_most() -> None:
     calls = []
 
     def simulator(p: Any) -> float:
@@ -69,12 +69,28 @@ def test_a_dear_simulator_is_run_twice_at_most() -> None:
 
     found = gradest.applicable(simulator, np.ones(3))
     assert len(found) == len(gradest.names("estimators"))
-    assert (
-        len(calls) == 2
-    )  # whether NumPy's steps have rules, and whether they bear complex numbers, nothing else tells
+    # as it is, whether its steps have rules, and whether they bear complex numbers: nothing else tells
+    assert len(calls) == 3
     assert not next(each for each in found if each.estimator == "complex-step")
     runs_on(simulator, np.ones(3), estimators=["fd-central", "es", "spsa", "analytic"])
-    assert len(calls) == 2
+    assert len(calls) == 4
+
+
+def _raising(p: Any) -> Any:
+    raise ZeroDivisionError("no data")
+
+
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [(lambda p: p * p, "an array of shape (2,)"), (lambda p: None, "None"), (_raising, "no data")],
+    ids=["a vector", "nothing", "an error"],
+)
+@pytest.mark.parametrize("backend", ["numpy", "jax", "torch", "mxnet"])
+def test_what_has_no_value_can_be_run_by_no_estimator(backend: str, loss: Any, words: str) -> None:
+    params = gradest.get_backend(backend).array(np.ones(2), dtype="float32")
+    found = gradest.applicable(loss, params)
+    assert [each.estimator for each in found if each] == ["null"]
+    assert all(words in each.reason for each in found if each.estimator in ("es", "fd-central", "reverse"))
 
 
 def test_what_is_refused_says_why_and_what_runs_says_what_it_costs() -> None:
@@ -111,7 +127,7 @@ def command(*arguments: str) -> tuple[int, str]:
 
 
 def test_the_list_says_needs_takes_and_gives() -> None:
-    code, output = command("list", "estimators")
+    code, output = command("list", "estimators", "--long")
     assert code == 0
     flat = " ".join(output.split())
     assert f"needs {IN_OPERATIONS}" in flat

@@ -40,7 +40,7 @@ Examples:
   gradest compare --problem quadratic --json          the same numbers for a program
   gradest compare my_file.py:case                     a loss of your own: where its arrays are
   gradest compare my_file.py:case --estimators 'reverse,es(sigma=0.1)' --plot errors.png
-  gradest list estimators                             every name that --estimators takes, with its fields"""
+  gradest list estimators                             every name that --estimators takes; with a name, its fields"""
 )
 @click.argument("location", metavar="[path.py:case]", required=False, type=Suggested(tuple, paths="file"))
 @click.option(

@@ -11,7 +11,8 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-from gradest import Applicability, InvalidInputError, applicable
+from gradest import Applicability, InvalidInputError, applicable, names
+from gradest.errors import unknown_name
 from gradest_bench.command import inventory
 from gradest_bench.command.inventory import Row
 from gradest_bench.command.json_output import json_option, print_json
@@ -19,6 +20,7 @@ from gradest_bench.command.terminal import open_console, titled_table, wide_enou
 from gradest_bench.suite.resolving import loss_at
 
 DEFAULT_GROUPS = ("estimators", "backends", "problems", "datasets")
+REGISTERED = ("estimators", "backends", "problems")
 GROUPS = (*DEFAULT_GROUPS, "optimizers", "rules")
 
 plugin_option = click.option(
@@ -31,17 +33,26 @@ plugin_option = click.option(
 )
 
 
+def _complete_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of the group that was typed which were begun; a group without a registry has none to offer."""
+    group = ctx.params.get("group")
+    return [name for name in names(group) if name.startswith(incomplete)] if group in REGISTERED else []
+
+
 @click.command(
     "list",
     epilog="""\b
 Examples:
   gradest list
-  gradest list estimators                              what each one needs, takes and gives
+  gradest list estimators                              what each one costs, needs and gives, a row each
+  gradest list estimators es forward-gradient          what some take, with units; formula, source
   gradest list estimators --for my_file.py:case        which can run on a loss of your own, and why others cannot
   gradest list estimators --plugin my_estimator.py     with those of a file
   gradest list problems --json""",
 )
 @click.argument("group", type=click.Choice(GROUPS), required=False)
+@click.argument("chosen", metavar="[NAMES]...", nargs=-1, shell_complete=_complete_names)
+@click.option("--long", "at_length", is_flag=True, help="Everything of every estimator.")
 @click.option(
     "--for",
     "location",
@@ -50,25 +61,45 @@ Examples:
 )
 @plugin_option
 @json_option
-def list_names(group: str | None, location: str | None, plugins: tuple[str, ...], *, as_json: bool) -> None:
+def list_names(
+    group: str | None,
+    chosen: tuple[str, ...],
+    location: str | None,
+    plugins: tuple[str, ...],
+    *,
+    at_length: bool,
+    as_json: bool,
+) -> None:
     """List estimators (what each needs, takes and gives), backends, problems, datasets: all of these by default.
 
-    Optimizers and rules, those by which NumPy functions are differentiated, are listed where they are asked for.
+    With NAMES those of the group alone, at length. Optimizers and rules, those by which NumPy functions are
+    differentiated, are listed where they are asked for.
     """
     console = open_console()
     if location is not None:
-        if group not in (None, "estimators"):
-            raise InvalidInputError(f"--for asks which estimators can run on a loss; found {group!r} beside it")
+        if group not in (None, "estimators") or chosen:
+            found = " ".join((group or "", *chosen))
+            raise InvalidInputError(f"--for asks which estimators can run on a loss; found {found!r} beside it")
         _list_applicable(console, location, plugins, as_json=as_json)
         return
     groups = (group,) if group else DEFAULT_GROUPS
-    rows = {each: _rows(each, plugins) for each in groups}
+    rows = {each: _named(each, chosen, _rows(each, plugins)) for each in groups}
     if as_json:
         print_json(**rows, plugins=inventory.plugin_rows(plugins))
         return
     for each in groups:
-        _VIEWS[each](console, rows[each])
+        view = _show_estimators_at_length if each == "estimators" and (chosen or at_length) else _VIEWS[each]
+        view(console, rows[each])
     _show_broken(console, inventory.plugin_rows(plugins))
+
+
+def _named(group: str, chosen: Sequence[str], rows: list[Row]) -> list[Row]:
+    """Return the rows of these names, all of them where none is asked for."""
+    known = [row["name"] for row in rows]
+    for name in chosen:
+        if name not in known:
+            raise unknown_name(group.removesuffix("s"), name, known)
+    return [row for row in rows if not chosen or row["name"] in chosen]
 
 
 def _rows(group: str, plugins: Sequence[str]) -> list[Row]:
@@ -119,6 +150,24 @@ def doctor(plugins: tuple[str, ...], *, as_json: bool) -> None:
 
 
 def _show_estimators(console: Console, rows: Sequence[Row]) -> None:
+    """Print a row for each: what it costs, needs and gives."""
+    table = titled_table("estimators: P parameters, N samples", "name", "cost", "needs", "gives", box=box.SIMPLE_HEAD)
+    for row in rows:
+        if row["error"] is not None:
+            table.add_row(escape(row["name"]), "", escape(f"broken: {row['error']}"), "")
+            continue
+        gives = f"{row['gives']}{', at random' if row['stochastic'] else ''}"
+        table.add_row(*map(escape, (row["name"], row["cost"], row["needs"], gives)))
+    wide_enough(console, [table]).print(table)  # the name of one from a file is a path, and is to be copied whole
+    console.print(
+        "what one takes (hyper-parameters, defaults, units), its formula and source: gradest list estimators NAME; "
+        "of all of them: --long",
+        style="dim",
+        highlight=False,
+    )
+
+
+def _show_estimators_at_length(console: Console, rows: Sequence[Row]) -> None:
     console.print("estimators: P parameters, N samples", style="bold", highlight=False)
     for row in rows:
         console.print(f"  {row['name']}", style="bold", highlight=False, markup=False)
@@ -244,7 +293,7 @@ def _list_applicable(console: Console, location: str, plugins: Sequence[str], *,
     wide_enough(console, [table]).print(table)
     _show_refusals(console, found)
     console.print(
-        "preparing an estimator evaluates nothing: whether the loss returns one finite number is seen by `compare`",
+        "the loss was evaluated once: what more values show (noise, steps, how right) is seen by `gradest compare`",
         style="dim",
         highlight=False,
     )

@@ -22,7 +22,7 @@ from gradest_bench.command.train import train
     epilog="""\b
 Examples:
   gradest compare --problem quadratic --backends numpy
-  gradest list estimators                 what each one needs, takes and gives
+  gradest list estimators                 what each one costs, needs and gives
   gradest check es                        an estimator against contract and theory
   gradest train --steps 200 --held-out 0.2  what a gradient does to training
   gradest bench run quick                 a suite; then: gradest bench report
