@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from support.imports import ROOT
 
 from gradest_bench.command.main import main
 from gradest_bench.command.new import KINDS, identifiers, package
@@ -22,8 +23,8 @@ MUTANTS = {
     ("problem", "population"): ("ops.mean(ops.softplus(-margins), axis=(-1, -2))", "ops.mean(ops.softplus(-margins))"),
     ("problem", "arrays"): ("default_rng([self.seed, 1])", "default_rng()"),
     ("backend", "operations"): (
-        "(framework.exp, framework.log, framework.expm1",
-        "(framework.exp, framework.log, framework.exp",
+        "staticmethod(framework.expm1)",
+        "staticmethod(framework.exp)",
     ),
     ("backend", "aliasing"): (
         "framework.array(values, dtype=dtype, copy=True)",
@@ -34,8 +35,8 @@ MUTANTS = {
         "return np.array(array, copy=True).astype(np.float32)",
     ),
     ("backend", "declaration"): (
-        "native: frozenset[str] = frozenset()",
-        'native: frozenset[str] = frozenset({"vmap"})',
+        "native: ClassVar[frozenset[str]] = frozenset()",
+        'native: ClassVar[frozenset[str]] = frozenset({"vmap"})',
     ),
 }
 """The check that finds it, by kind: what is replaced, and by what."""
@@ -167,3 +168,20 @@ def test_words_that_name_nothing_are_refused(words: tuple[str, ...]) -> None:
 def test_registered_ones_are_checked_by_name() -> None:
     assert set(findings("backend", "numpy")) >= {"round trip", "operations", "estimators"}
     assert set(findings("problem", "quadratic")) >= {"population", "losses"}
+
+
+def test_what_is_written_passes_mypy_as_strict_as_can_be(tmp_path: Path) -> None:
+    pytest.importorskip("mypy", reason="mypy is not installed")
+    for kind in KINDS:
+        for name, text in package(kind, f"my-{kind}").items():
+            if name.endswith(".py"):
+                (tmp_path / name).write_text(text, encoding="utf-8")
+    found = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", *sorted(file.name for file in tmp_path.glob("*.py"))],
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(ROOT)},  # not every path: mypy refuses site-packages
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stdout
