@@ -1,5 +1,6 @@
 """What a user's function may return: one real number, as an array of the framework, of NumPy, or of Python."""
 
+from collections.abc import Hashable
 from functools import cache
 from typing import Any
 
@@ -109,7 +110,7 @@ def kind_of(dtype: Any) -> str:
 
 
 @cache
-def _kind_of(_: type, dtype: Any) -> str:
+def _kind_of(_: Hashable, dtype: Any) -> str:
     name = str(dtype).rpartition(".")[2]
     if name.startswith(_NO_NUMBERS):
         return "other"

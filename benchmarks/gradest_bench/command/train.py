@@ -1,6 +1,5 @@
 """Runs `gradest train`: one problem or one loss of the user's, trained under several estimators, each row resumable."""
 
-import dataclasses
 import re
 import sys
 from pathlib import Path
@@ -10,7 +9,6 @@ import click
 
 from gradest import Case, Estimator, GradestError, InvalidInputError, Problem, bind, get_problem, names, training
 from gradest import train as train_under
-from gradest.datasets import Dataset, load
 from gradest_bench.command.json_output import json_option, print_json
 from gradest_bench.command.options import (
     SECONDS,
@@ -26,6 +24,7 @@ from gradest_bench.command.terminal import open_console
 from gradest_bench.command.train_view import Row, json_row, show_rows
 from gradest_bench.report.paper import require_drawing
 from gradest_bench.results.files import replacing
+from gradest_bench.suite.held_out import split
 from gradest_bench.suite.resolving import make_estimators
 from gradest_bench.suite.spec_text import parse_spec, split_names
 
@@ -160,21 +159,8 @@ def _subject(
         if fields or held_out is not None:
             raise InvalidInputError("--set and --held-out are of a problem; a case has its own data")
         return Case.load(location), None
-    whole = get_problem(problem, **parse_fields(fields))
-    # A dataclass of a data set, whose `batch` says how many of its examples there are at all.
-    known: set[str] = {field.name for field in dataclasses.fields(whole)} if dataclasses.is_dataclass(whole) else set()
-    if "dataset" not in known:
-        if held_out is not None:
-            raise InvalidInputError(f"--held-out splits a data set; problem {problem!r} has none")
-        return whole, None
-    changed: Any = whole if "batch" in parse_fields(fields) else dataclasses.replace(whole, batch=None)  # type: ignore[type-var]
-    if held_out is None:
-        return changed, None
-    data = changed.dataset if isinstance(changed.dataset, Dataset) else load(changed.dataset)
-    data = data if changed.batch is None else data.take(changed.batch)
-    parts = data.split(1.0 - held_out, seed=seed)
-    training_part, other = (dataclasses.replace(changed, dataset=part, batch=None) for part in parts)
-    return training_part, other
+    asked = parse_fields(fields)
+    return split(get_problem(problem, **asked), held_out, seed=seed, whole="batch" not in asked)
 
 
 def _row(

@@ -10,6 +10,7 @@ from gradest_bench.report.figure import Figure, backends_of
 from gradest_bench.report.figures_accuracy import es_scaling, step_curves
 from gradest_bench.report.figures_cost import cost_curves, frontiers
 from gradest_bench.report.figures_problems import block_errors, errors_by_problem
+from gradest_bench.report.figures_training import training_curves
 from gradest_bench.results.loading import Run
 from gradest_bench.results.records import Record
 
@@ -20,6 +21,7 @@ _MAKERS: tuple[Callable[[Sequence[Record]], Iterable[Figure]], ...] = (
     frontiers,
     errors_by_problem,
     block_errors,
+    training_curves,
 )
 
 

@@ -11,7 +11,7 @@ from gradest_bench.report.html import FIGURE_KEYS, figure_html
 from gradest_bench.report.printable import escape
 from gradest_bench.report.record_numbers import error, grouped, median
 from gradest_bench.report.shell import document, facts, folded, sentences
-from gradest_bench.report.tables import environment_table, failures_table, outcome_matrix, results_table
+from gradest_bench.report.tables import environment_table, failures_table, outcome_matrix, results_table, training_table
 from gradest_bench.report.units import DISTURBED, DISTURBED_MEANS, counted, seconds
 from gradest_bench.results.loading import Run
 from gradest_bench.results.places import without_places
@@ -32,6 +32,7 @@ _SUBJECTS = {
     "frontier": "Error against cost",
     "problems": "Error on each problem",
     "blocks": "Error of each block of parameters",
+    "training": "Training under each estimator",
 }
 """What figures are about, by the first word of their keys."""
 
@@ -45,7 +46,7 @@ def report_html(run: Run) -> str:
         {
             "summary": _summary(run),
             "figures": _figures(run),
-            "results": results_table(run) if run.measured else "<p>Nothing was measured.</p>",
+            "results": training_table(run) + results_table(run) if run.measured else "<p>Nothing was measured.</p>",
             "outcomes": _outcomes(run),
             "environment": environment_table(run),
         },

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from gradest.measurement.outcome import Outcome
+from gradest_bench.report.curves import diverged, ends, trained
 from gradest_bench.report.glossary import glossary
 from gradest_bench.report.html import TableCell, number_cell, table, text_cell
 from gradest_bench.report.printable import escape
@@ -29,6 +30,40 @@ def results_table(run: Run) -> str:
     used = [k for k in range(len(_RESULT_HEADINGS)) if any(row[k].text for row in rows)]
     headings = [_RESULT_HEADINGS[k] for k in used]
     return glossary(headings) + table("results", headings, [[row[k] for k in used] for row in rows])
+
+
+_TRAINING_HEADINGS = (
+    "estimator", "backend", "dtype", "problem", "step size", "noise allows up to", "training loss", "of seeds, from",
+    "to", "held-out loss", "steps", "cost, in losses", "ended",
+)  # fmt: skip
+
+
+def training_table(run: Run) -> str:
+    """Return the table of what was trained: the step size chosen beside what noise allows, and where it ended."""
+    rows = [_training_row(record) for record in trained(run.measured)]
+    return table("training", _TRAINING_HEADINGS, rows) if rows else ""
+
+
+def _training_row(record: Record) -> list[TableCell]:
+    cell, found, losses, held_out = record.cell, record.training, ends(record, "loss"), ends(record, "held_out_loss")
+    limit = (found.get("limit") or {}).get("limit")
+    return [
+        text_cell(cell.estimator.label),
+        text_cell(variant(record)),
+        text_cell(cell.dtype),
+        text_cell(cell.problem.label),
+        _plain(found["step_size"], ".3g"),
+        _plain(limit, ".3g"),
+        _plain(sum(losses) / len(losses), ".4g"),
+        _plain(min(losses), ".4g"),
+        _plain(max(losses), ".4g"),
+        _plain(sum(held_out) / len(held_out), ".4g"),
+        _plain(ends(record, "steps")[0], ",.0f"),
+        _plain(ends(record, "losses")[0], ",.0f"),
+        text_cell(
+            "; ".join(diverged(record)) or "all seeds at the end of the budget", "bad" if diverged(record) else ""
+        ),
+    ]
 
 
 def _result_row(record: Record, judged: Judgement) -> list[TableCell]:

@@ -31,7 +31,8 @@ def require_sound(record: Record) -> None:
     Raises
     ------
     DamagedError
-        Its outcome is none, a time is not positive, its samples do not add up, or its accuracy lacks a number.
+        Its outcome is none, a time is not positive, its samples do not add up, its accuracy lacks a number, or its
+        training a curve.
     """
     known = [outcome.value for outcome in Outcome]
     if record.outcome not in known:
@@ -43,6 +44,8 @@ def require_sound(record: Record) -> None:
             raise DamagedError("its accuracy has no 'single'")
         for part, names in _NUMBERS.items():
             _require_numbers(part, record.accuracy.get(part), names)
+    if record.training:
+        _require_curves(record.training)
 
 
 def require_environment(found: object) -> None:
@@ -83,6 +86,31 @@ def _require_times(timing: Timing) -> None:
         raise DamagedError(
             f"it has {len(timing.machine_shares)} shares of the machine; and {len(timing.rounds)} rounds"
         )
+
+
+def _require_curves(training: Mapping[str, Any]) -> None:
+    """Refuse what is no training: runs whose columns of numbers have one length."""
+    runs = [run for name in ("curves", "grid") for run in _list_of(training.get(name))]
+    if not runs:
+        raise DamagedError("its training has no curves")
+    for run in runs:
+        columns = [run.get(name) for name in ("steps", "losses", "seconds", "loss")] if isinstance(run, Mapping) else []
+        if not columns or not all(isinstance(c, list) and len(c) == len(columns[0] or ()) > 0 for c in columns):
+            raise DamagedError("a curve of its training has columns of other lengths, or none")
+        for column in columns:
+            _require_each("training", column)
+
+
+def _list_of(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else []
+
+
+def _require_each(part: str, values: Any) -> None:
+    try:
+        for value in values:
+            number(value)
+    except (TypeError, ValueError):
+        raise DamagedError(f"{part} has what is no number") from None
 
 
 def _require_numbers(part: str, values: Any, names: tuple[str, ...]) -> None:

@@ -94,7 +94,7 @@ def load(folder: str | Path) -> Run:
 
 def flat_row(record: Record, judged: Judgement) -> dict[str, Any]:
     """Return a record and the verdict on it as one flat dict of numbers and texts; in seconds and bytes."""
-    return {**_asked(record, judged), **_errors(record), **_costs(record)}
+    return {**_asked(record, judged), **_errors(record), **_costs(record), **_trained(record)}
 
 
 def _asked(record: Record, judged: Judgement) -> dict[str, Any]:
@@ -132,6 +132,24 @@ def _errors(record: Record) -> dict[str, Any]:
         "predicted_relative_mse": _optional(predicted, "relative_mse"),
         "relative_mse_z": z_score(record),
         "reference_uncertainty": _optional(record.accuracy.get("reference", {}), "uncertainty"),
+    }
+
+
+def _trained(record: Record) -> dict[str, Any]:
+    """Return how training ended: the step size, and the mean over seeds of the last loss, on what it cost."""
+    found = record.training
+    curves = found.get("curves", [])
+    limit = found.get("limit") or {}
+
+    def last(name: str) -> float | None:
+        ends = [number(run[name][-1]) for run in curves if run.get(name)]
+        return sum(ends) / len(ends) if ends else None
+
+    return {
+        "training_step_size": _optional(found, "step_size"),
+        "training_step_limit": _optional(limit, "limit"),
+        **{f"training_{name}": last(name) for name in ("loss", "held_out_loss", "steps", "losses")},
+        "training_seeds": len(curves) or None,
     }
 
 

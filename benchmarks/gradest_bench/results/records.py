@@ -61,6 +61,8 @@ class Record(msgspec.Struct, kw_only=True):
     counts: Counts | None = None
     memory: Memory | None = None
     accuracy: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+    """What training under the estimator gave: the grid of step sizes, the best of them, a curve for each seed."""
 
     @property
     def expected(self) -> bool:

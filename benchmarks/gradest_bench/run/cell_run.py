@@ -35,6 +35,7 @@ class CellRun:
         self.counts: Counts | None = None
         self.memory: Memory | None = None
         self.accuracy: dict[str, Any] = {}
+        self.training: dict[str, Any] = {}
         self._first: Timing | None = None
         self._blocks: list[Block] = []
         self._starts: list[int] = []
@@ -52,7 +53,8 @@ class CellRun:
         self._blocks, self._starts = blocks_of(begun.timing), list(begun.timing.starts)
         self._conversions = begun.timing.to_backend_seconds, begun.timing.to_numpy_seconds
         self.facts |= begun.facts
-        self.counts, self.memory, self.accuracy = begun.counts, begun.memory, begun.accuracy
+        self.counts, self.memory = begun.counts, begun.memory
+        self.accuracy, self.training = begun.accuracy, begun.training
 
     def prepare(self) -> None:
         """Prepare the cell in its worker, unless that very process has it.
@@ -107,10 +109,13 @@ class CellRun:
         return first.with_blocks(self._blocks, on_processor=self.facts.get("device", "cpu") == "cpu", starts=starts)
 
     def judge(self) -> None:
-        """Measure accuracy, and memory in a process of its own, where asked."""
+        """Measure accuracy, training, and memory in a process of its own, where asked."""
         if "accuracy" in self.cell.measure:
             self.prepare()
             self.accuracy = self._ask(self._worker(), "accuracy", key=self.cell.key)
+        if "training" in self.cell.measure:
+            self.prepare()
+            self.training = self._ask(self._worker(), "training", cell=msgspec.to_builtins(self.cell))
         if "memory" in self.cell.measure:
             # the peak of a process is that of all it ever did: only one that did nothing else shows this cell's
             worker = self._pool.fresh(self.cell.worker, self.cell.backend)
@@ -152,6 +157,7 @@ class CellRun:
             counts=self.counts,
             memory=self.memory,
             accuracy=self.accuracy,
+            training=self.training,
         )
 
     def _limits(self) -> Limits:

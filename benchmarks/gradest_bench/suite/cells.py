@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from gradest_bench.suite.schema import Budget, Grid, Named, Suite
+from gradest_bench.suite.schema import Budget, Grid, Named, Suite, Training
 
 NULL = Named(name="null", label="null")
 
@@ -45,6 +45,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     plugins: tuple[str, ...] = ()
     budget: Budget = Budget()
     expect: tuple[str, ...] = ()
+    training: Training | None = None
 
     @property
     def key(self) -> str:
@@ -66,6 +67,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
             self.budget.starts > 1
         ):  # the keys of cells of one start are those that results before there were several have
             asked["starts"] = self.budget.starts
+        if self.training is not None:
+            asked["training"] = msgspec.to_builtins(self.training)
         return digest(asked)
 
     @property
@@ -129,6 +132,7 @@ def _grid_cells(suite: Suite, grid: Grid) -> Iterator[Cell]:
             plugins=tuple(suite.plugins),
             budget=suite.budget,
             expect=tuple(grid.expect),
+            training=suite.training if "training" in measure else None,
         )
 
 

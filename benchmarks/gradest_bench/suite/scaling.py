@@ -22,7 +22,9 @@ REPEATED_STARTS, REPEATED_ROUNDS, REPEATED_SAMPLES = 7, 5, 3
 
 
 def scaled(suite: Suite, factor: float) -> Suite:
-    """Return a suite with its repetitions, seconds and seeds multiplied by a factor, one of each at least.
+    """Return a suite with its repetitions, seconds, seeds and losses of training multiplied by a factor.
+
+    Of what is counted one is left at least.
 
     Raises
     ------
@@ -45,7 +47,11 @@ def scaled(suite: Suite, factor: float) -> Suite:
         grid if grid.seeds is None else msgspec.structs.replace(grid, seeds=_scaled_seeds(grid.seeds, factor))
         for grid in suite.grid
     ]
-    return msgspec.structs.replace(suite, budget=budget, grid=grids, seeds=_scaled_seeds(suite.seeds, factor))
+    training = suite.training
+    if training is not None:
+        training = msgspec.structs.replace(training, losses=training.losses * factor)
+    seeds = _scaled_seeds(suite.seeds, factor)
+    return msgspec.structs.replace(suite, budget=budget, grid=grids, seeds=seeds, training=training)
 
 
 def repeated(suite: Suite, *, starts: int = REPEATED_STARTS) -> Suite:

@@ -22,7 +22,7 @@ from gradest_bench.suite.limits import MOST_CHARACTERS, require_few, require_nam
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seed = Annotated[int, msgspec.Meta(ge=0)]
-Measure = Literal["time", "accuracy", "memory"]
+Measure = Literal["time", "accuracy", "memory", "training"]
 Expected = Literal["unsupported", "missing", "invalid", "error", "timeout", "out_of_memory", "crashed", "wrong"]
 
 
@@ -86,6 +86,25 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return -(-self.minimum_samples // self.repetitions)  # rounded up: no round goes without
 
 
+class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """States how cells are trained where "training" is measured: each at the best of the `step_sizes`.
+
+    The best is that whose training loss ends lowest with the first seed; the other seeds train at it. A run may cost
+    `losses` evaluations of the loss, a JVP and a VJP counting as `jvp_losses` and `vjp_losses` of them, on every
+    machine. Without `batch_size` each step has all data; `held_out` is the share of a problem's data that is looked at
+    and not trained on; `logs` is how many points a curve has, about.
+    """
+
+    optimizer: str = "sgd"
+    step_sizes: Annotated[list[Positive], msgspec.Meta(min_length=1, max_length=32)]
+    losses: Positive
+    batch_size: Count | None = None
+    held_out: Annotated[float, msgspec.Meta(gt=0, lt=1)] | None = None
+    logs: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 20
+    jvp_losses: Positive = 2.0
+    vjp_losses: Positive = 3.0
+
+
 class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """States a whole suite; `question` is what its results answer, `plugins` are modules that workers import first.
 
@@ -106,6 +125,7 @@ class Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         default_factory=lambda: ["time", "accuracy"]
     )
     budget: Budget = Budget()
+    training: Training | None = None
 
 
 def shipped_folder() -> Traversable:
@@ -177,6 +197,11 @@ def parse_form(text: str, *, origin: str) -> Suite:
     except msgspec.ValidationError as error:
         raise InvalidInputError(f"{origin}: {_explain(str(error))}") from error
     require_few(cells=num_cells(suite), seeds=most_seeds(suite), origin=origin)
+    if suite.training is None and any("training" in (grid.measure or suite.measure) for grid in suite.grid):
+        raise InvalidInputError(
+            f"{origin}: measure has 'training', and there is no table [training]; it says how: step_sizes = [0.1, 1.0] "
+            "and losses = 1000, at least"
+        )
     return suite
 
 
@@ -220,5 +245,11 @@ def _explain(message: str) -> str:
 
 def _fields_at(path: str) -> tuple[str, ...]:
     last = re.sub(r"\[[^\]]*\]", "", path).rpartition(".")[2]
-    owners: dict[str, type[msgspec.Struct]] = {"grid": Grid, "problems": Named, "estimators": Named, "budget": Budget}
+    owners: dict[str, type[msgspec.Struct]] = {
+        "grid": Grid,
+        "problems": Named,
+        "estimators": Named,
+        "budget": Budget,
+        "training": Training,
+    }
     return owners.get(last, Suite).__struct_fields__

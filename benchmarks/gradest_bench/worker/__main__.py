@@ -36,6 +36,7 @@ from gradest_bench.worker.family import adopt_orphans
 from gradest_bench.worker.forks import CAME_BACK, ForkWatch
 from gradest_bench.worker.identity import identify
 from gradest_bench.worker.memory import measure_memory
+from gradest_bench.worker.training import train_cell
 
 _PR_SET_PDEATHSIG = 1
 
@@ -116,6 +117,14 @@ class Worker:
         asked = _cell(cell)
         return measure_memory(lambda: self._open(asked), self._bind(asked).objective)
 
+    def training(self, cell: dict[str, Any]) -> dict[str, Any]:
+        """Train a cell's problem under its estimator."""
+        asked = _cell(cell)
+        loss = make_loss(asked.problem, self._folder)
+        return train_cell(
+            loss, make_estimator(asked.estimator, self._folder), asked, backend=located(asked.backend, self._folder)
+        )
+
     def release(self) -> dict[str, Any]:
         """Forget all prepared cells."""
         self._sessions.clear()
@@ -170,6 +179,7 @@ _OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "block": Worker.block,
     "accuracy": Worker.accuracy,
     "memory": Worker.memory,
+    "training": Worker.training,
     "release": Worker.release,
 }
 

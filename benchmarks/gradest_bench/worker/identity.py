@@ -16,9 +16,10 @@ from gradest.case import Case
 from gradest.layout import Layout
 from gradest.problem import Problem
 from gradest_bench.suite.cells import Cell, Spec, digest
+from gradest_bench.suite.held_out import split
 from gradest_bench.suite.resolving import located, make_estimator, make_loss
 from gradest_bench.worker.case_identity import case_checksum, case_code_version
-from gradest_bench.worker.versions import code_version, data_checksum
+from gradest_bench.worker.versions import code_version, data_checksum, source_version
 
 
 def identify(cell: Cell, folder: Path | None = None) -> dict[str, Any]:
@@ -33,6 +34,8 @@ def identify(cell: Cell, folder: Path | None = None) -> dict[str, Any]:
         "versions": backend.versions(),
         "data": data.checksum,
     }
+    if cell.training is not None:
+        decided |= _training_decided(cell, folder)
     cost = asdict(estimator.cost(data.layout))
     return {
         "identity": digest({"cell": cell.key, **decided}),
@@ -44,6 +47,19 @@ def identify(cell: Cell, folder: Path | None = None) -> dict[str, Any]:
         "stochastic": estimator.stochastic,
         "target": estimator.target.value,
     }
+
+
+def _training_decided(cell: Cell, folder: Path | None) -> dict[str, str]:
+    """Return what decides how a cell is trained: the code that does, and all data, of which the loss may have a few."""
+    assert cell.training is not None
+    found = {"training_code": source_version(_TRAINING, own=_TRAINING)}
+    loss = make_loss(cell.problem, folder)
+    if not isinstance(loss, Case):
+        found["training_data"] = data_checksum(split(loss, None, seed=0, whole=True)[0])
+    return found
+
+
+_TRAINING = ("gradest.training.train", "gradest_bench.worker.training")
 
 
 @dataclass(frozen=True, eq=False)
