@@ -106,7 +106,7 @@ def _kind(value: Any) -> str:
 def kind_of(dtype: Any) -> str:
     """Return "bool", "int", "complex", "float" or "other", by the name of a dtype, which all frameworks share."""
     # Kept by the type too: dtypes of two libraries may have one hash, and some warn when they are compared.
-    return _kind_of(type(dtype), dtype)
+    return _kind_of(type(dtype), dtype)  # type: ignore[arg-type]  # a class is hashable, which mypy doubts
 
 
 @cache

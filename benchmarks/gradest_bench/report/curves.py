@@ -9,6 +9,8 @@ import numpy as np
 
 from gradest_bench.results.records import Record, number
 
+MOST_RISE = 10.0
+"""A loss above so many times that of the start is a run that is lost; drawn, it would hide all others."""
 CURVES_SPREAD = "the least and the greatest of the seeds"
 
 
@@ -28,7 +30,7 @@ def trained(records: Sequence[Record]) -> list[Record]:
 
 
 def curve(record: Record, x: str, y: str) -> list[CurvePoint]:
-    """Return the mean curve over seeds, as far as every seed goes with numbers that are finite: none is averaged away.
+    """Return the mean curve over seeds, as far as no seed is lost: no number that is not finite is averaged away.
 
     Parameters
     ----------
@@ -39,10 +41,11 @@ def curve(record: Record, x: str, y: str) -> list[CurvePoint]:
     """
     runs = [_columns(run, x, y) for run in record.training["curves"] if y in run]
     found: list[CurvePoint] = []
+    starts = [run[0] for run in runs]
     for logs in zip(*runs, strict=False):  # a run that diverged is shorter
         places, values = np.array(logs).T
-        if not np.isfinite(values).all():
-            break
+        if not all(value <= MOST_RISE * abs(first[1]) for value, first in zip(values, starts, strict=True)):
+            break  # NaN is not less than anything
         found.append(CurvePoint(float(places.mean()), float(values.mean()), float(values.min()), float(values.max())))
     return found
 
@@ -56,16 +59,27 @@ def ends(record: Record, y: str) -> list[float]:
     return [number(run[y][-1]) if run.get(y) else math.nan for run in record.training["curves"]]
 
 
-def diverged(record: Record) -> list[str]:
-    """Return how the runs of seeds ended that became NaN or infinite."""
-    found = [f"seed {run['seed']}: {run['ended']}" for run in record.training["curves"] if "became" in run["ended"]]
-    return list(dict.fromkeys(found))
+def lost(record: Record) -> list[str]:
+    """Return how the runs of seeds ended that became NaN or infinite, or far above where they began."""
+    found = []
+    for run in record.training["curves"]:
+        if _is_lost(run):
+            ended = run["ended"] if _DIVERGED in run["ended"] else f"the loss rose to {number(run['loss'][-1]):.2g}"
+            found.append(f"seed {run['seed']}: {ended}")
+    return found
 
 
 def grid(record: Record) -> list[tuple[float, float]]:
-    """Return the step sizes and the training loss that the first seed ended with, infinite where it diverged."""
-    return [(number(each["step_size"]), _ended(each)) for each in record.training["grid"]]
+    """Return the step sizes and the training loss that the first seed ended with, infinite where it was lost."""
+    return [
+        (number(each["step_size"]), math.inf if _is_lost(each) else number(each["loss"][-1]))
+        for each in record.training["grid"]
+    ]
 
 
-def _ended(each: dict[str, Any]) -> float:
-    return math.inf if "became" in each["ended"] else number(each["loss"][-1])
+_DIVERGED = "became NaN or infinite"
+
+
+def _is_lost(run: dict[str, Any]) -> bool:
+    first, last = number(run["loss"][0]), number(run["loss"][-1])
+    return _DIVERGED in run["ended"] or not last <= MOST_RISE * abs(first)

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from gradest_bench.report.curves import CURVES_SPREAD, curve, diverged, ends, grid, trained
+from gradest_bench.report.curves import CURVES_SPREAD, curve, ends, grid, lost, trained
 from gradest_bench.report.figure import Axis, Figure, Point, Series
-from gradest_bench.report.record_numbers import grouped, variant
+from gradest_bench.report.record_numbers import grouped, joined, variant
 from gradest_bench.results.records import Record
 
 _ALONG = (
@@ -54,20 +54,17 @@ def _series(record: Record, x: str, y: str) -> Series:
 
 def _curves_sentence(group: Sequence[Record], y: str) -> str:
     """Return which ended lowest, as far as the seeds tell it, and which runs diverged."""
-    whole = [record for record in group if all(map(math.isfinite, ends(record, y)))]
+    whole = [record for record in group if not lost(record)]
     said = ""
     if whole:
         best = min(whole, key=lambda record: sum(ends(record, y)) / len(ends(record, y)))
         top = max(ends(best, y))
-        as_low = [r for r in whole if r is not best and min(ends(r, y)) <= top]
-        named = ", ".join(f"{r.cell.estimator.label} ({variant(r)})" for r in as_low)
+        as_low = [_name(record) for record in whole if record is not best and min(ends(record, y)) <= top]
         said = f"{_name(best)} ends lowest, at {_interval(ends(best, y))} over seeds"
-        said += (
-            f"; the seeds do not part it from {named}." if named else "; every seed of it is below all of the others'."
-        )
-    falls = [f"{_name(record)}, {text}" for record in group for text in diverged(record)]
-    fallen = f" Diverged: {'; '.join(falls)}; the curve ends there." if falls else ""
-    return f"{said} Each at its best step size of the grid, all at equal cost.{fallen}".strip()
+        said += f"; the seeds do not part it from {joined(as_low)}." if as_low else "; no seed of another comes as low."
+    fallen = [f"{_name(record)}, {text}" for record in group for text in lost(record)]
+    gone = f" Lost, and drawn until then: {'; '.join(fallen)}." if fallen else ""
+    return f"{said} Each at its best step size of the grid, all at equal cost.{gone}".strip()
 
 
 def _by_step_size(problem: str, dtype: str, group: Sequence[Record]) -> Figure:
@@ -91,22 +88,18 @@ def _by_step_size(problem: str, dtype: str, group: Sequence[Record]) -> Figure:
 
 def _trap_sentence(group: Sequence[Record]) -> str:
     """Return what one common step size would say, and what the best of each says; of one seed, and that is said."""
-    said = [f"First seed alone. {_gone(group)}".strip()]
     common = min(size for record in group for size, _ in grid(record))
-    at_common = {_name(r): dict(grid(r)).get(common, math.inf) for r in group}
-    at_best = {_name(r): min(loss for _, loss in grid(r)) for r in group}
+    at_common = {_name(record): dict(grid(record)).get(common, math.inf) for record in group}
+    at_best = {_name(record): min(loss for _, loss in grid(record)) for record in group}
     first, second = (min(found, key=lambda name: found[name]) for found in (at_common, at_best))
+    said = "The first seed alone."
     if math.isfinite(at_common[first]):
-        said.append(f"At the common step size {common:g}, {first} ends lowest, at {at_common[first]:.3g}")
-        said.append(f"each at its best, {second} does, at {at_best[second]:.3g}")
-        end = "." if first == second else ": one step size for all compares step sizes, and not estimators."
-        return f"{said[0]} {said[1]}; {said[2]}{end}"
-    return said[0]
-
-
-def _gone(group: Sequence[Record]) -> str:
-    gone = [f"{_name(r)} at {size:g}" for r in group for size, loss in grid(r) if not math.isfinite(loss)]
-    return f"Diverged, and not drawn: {', '.join(gone)}." if gone else ""
+        said += f" At the common step size {common:g}, {first} ends lowest, at {at_common[first]:.3g}; "
+        said += f"each at its best, {second} does, at {at_best[second]:.3g}"
+        said += "." if first == second else ": one step size for all compares step sizes, and not estimators."
+    gone = {_name(r): [size for size, loss in grid(r) if not math.isfinite(loss)] for r in group}
+    named = [f"{name} at {joined([f'{size:g}' for size in sizes])}" for name, sizes in gone.items() if sizes]
+    return said + (f" Lost, and not drawn: {'; '.join(named)}." if named else "")
 
 
 def _name(record: Record) -> str:

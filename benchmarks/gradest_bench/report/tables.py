@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from gradest.measurement.outcome import Outcome
-from gradest_bench.report.curves import diverged, ends, trained
+from gradest_bench.report.curves import ends, lost, trained
 from gradest_bench.report.glossary import glossary
 from gradest_bench.report.html import TableCell, number_cell, table, text_cell
 from gradest_bench.report.printable import escape
@@ -60,9 +60,7 @@ def _training_row(record: Record) -> list[TableCell]:
         _plain(sum(held_out) / len(held_out), ".4g"),
         _plain(ends(record, "steps")[0], ",.0f"),
         _plain(ends(record, "losses")[0], ",.0f"),
-        text_cell(
-            "; ".join(diverged(record)) or "all seeds at the end of the budget", "bad" if diverged(record) else ""
-        ),
+        text_cell("; ".join(lost(record)) or "all seeds at the end of the budget", "bad" if lost(record) else ""),
     ]
 
 

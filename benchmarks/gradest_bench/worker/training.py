@@ -7,8 +7,10 @@ its first seed chooses by the training loss. All runs of a suite cost the same n
 import math
 from typing import Any
 
-from gradest import Case, Estimator, InvalidInputError, NonFiniteError, Problem, bind, train
+from gradest import Case, Estimator, InvalidInputError, Problem, bind, train
+from gradest.measurement.outcome import Outcome
 from gradest.training import Budget, Optimizer, StepLimit, Training, Weights, get_optimizer, step_limit
+from gradest_bench.results.outcomes import CellError
 from gradest_bench.suite.cells import Cell
 from gradest_bench.suite.held_out import split
 
@@ -21,7 +23,7 @@ def train_cell(loss: Problem | Case, estimator: Estimator, cell: Cell, *, backen
 
     Raises
     ------
-    NonFiniteError
+    CellError
         Every step size of the grid diverged.
     InvalidInputError
         The optimiser has no step size, or a share of a case's arguments was to be held out.
@@ -32,7 +34,9 @@ def train_cell(loss: Problem | Case, estimator: Estimator, cell: Cell, *, backen
     best = min(ends, key=lambda size: ends[size])
     if not math.isfinite(ends[best]):
         how = "; ".join(f"{size:g}: {found.ended}" for size, found in grid.items())
-        raise NonFiniteError(f"training under {estimator.name!r} diverged at every step size ({how}); try smaller ones")
+        raise CellError(
+            Outcome.INVALID, f"training under {estimator.name!r} diverged at every step size ({how}); try smaller ones"
+        )
     limit = runs.limit()
     return {
         "optimizer": str(get_optimizer(runs.asked.optimizer)),
