@@ -147,6 +147,12 @@ def test_a_resume_trains_nothing_again(folder: Path, run: Run) -> None:
     assert [record.finished for record in load(folder).records] == [record.finished for record in run.records]
 
 
+def test_curves_are_not_compared_and_that_is_no_success(folder: Path) -> None:
+    found = command("compare", folder, folder)
+    assert found.exit_code == 3
+    assert "training: 2 cells; curves are not compared" in found.output
+
+
 def test_rows_tell_how_training_ended(run: Run) -> None:
     found = record_of(run, "spsa")
     row = flat_row(found, run.verdicts[found.key])

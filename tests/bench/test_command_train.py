@@ -115,7 +115,7 @@ def test_curves_are_drawn(tmp_path: Path) -> None:
     [
         ("", "a budget is needed"),
         ("--steps 1 --resume", "--state"),
-        ("--steps 1 --problem quadratic --held-out 0.2", "has none"),
+        ("--steps 1 --problem quadratic --held-out 0.2", "no data set to split; leave it away"),
         ("--steps 1 --optimizer adma", "adam"),
         ("--steps 1 --estimators revers", "reverse"),
         ("--steps 1 --case nowhere.py:case --held-out 0.2", "own data"),

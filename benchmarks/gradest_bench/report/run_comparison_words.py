@@ -20,6 +20,7 @@ def comparison_sentences(found: RunComparison) -> list[str]:
     """Return how many times, accuracies and outcomes changed, and how often any of that is said falsely."""
     words = (BETTER, WORSE, SAME, CANNOT_TELL)
     errors = {word: sum(1 for change in found.accuracies if change.verdict == word) for word in words}
+    curves = f"training: {found.trained} cells; curves are not compared: show both reports" if found.trained else ""
     return [
         f"time: {time_sentence(found)}",
         f"accuracy: {errors[BETTER]} better, {errors[WORSE]} worse, {errors[SAME]} the same, "
@@ -28,6 +29,7 @@ def comparison_sentences(found: RunComparison) -> list[str]:
         f"{found.only_after}",
         f"The probability of any false change: {FALSE_CHANGE:.0%} over all times together, if the machine was alike in "
         f"both runs, and {FALSE_ACCURACY_CHANGE:.0%} over all accuracies.",
+        *filter(None, [curves]),
     ]
 
 

@@ -76,6 +76,8 @@ class RunComparison:
     """What both ran on and is not the same, in words."""
     paired: bool = False
     """Whether each start of one was measured beside one of the other."""
+    trained: int = 0
+    """How many cells both runs trained; their curves are not compared."""
 
     @property
     def least_starts(self) -> int:
@@ -92,13 +94,15 @@ class RunComparison:
         )
 
     def exit_code(self, *, strict: bool = False) -> int:
-        """Return 1 for a change for the worse; 3 where no time was judged or, if strict, not all; else 0.
+        """Return 1 for a change for the worse; 3 where nothing or no time was judged or, if strict, not all; else 0.
 
         Instead of 3 it is 4 where the machine was too disturbed: another minute may do, and no other setting.
         """
         if self.worse:
             return EXIT_WORSE
         found = [change.verdict for change in self.times]
+        if not found and not self.accuracies:
+            return EXIT_UNJUDGED
         unjudged = [verdict for verdict in found if verdict in (TOO_FEW_STARTS, TOO_DISTURBED)]
         if (unjudged and len(unjudged) == len(found)) or (strict and (unjudged or CANNOT_TELL in found)):
             return EXIT_DISTURBED if TOO_DISTURBED in unjudged else EXIT_UNJUDGED
@@ -132,6 +136,7 @@ def compare_runs(before: Run, after: Run, *, paired: bool = False) -> RunCompari
         only_after=len(after.records) - len(pairs),
         versions=versions,
         paired=paired,
+        trained=sum(1 for a, b in measured if a.training and b.training),
     )
 
 

@@ -29,7 +29,9 @@ def split(problem: Problem, share: float | None, *, seed: int, whole: bool) -> t
     known = {field.name for field in dataclasses.fields(problem)} if dataclasses.is_dataclass(problem) else set[str]()
     if "dataset" not in known:
         if share is not None:
-            raise InvalidInputError(f"a share was to be held out; problem {problem.name!r} has no data set to split")
+            raise InvalidInputError(
+                f"a share was to be held out; problem {problem.name!r} has no data set to split; leave it away"
+            )
         return problem, None
     changed: Any = dataclasses.replace(problem, batch=None) if whole else problem  # type: ignore[type-var]
     if share is None:
