@@ -74,11 +74,15 @@ def _suite(run: Run) -> str:
         return "not kept: the folder has no suite.toml"
     budget = run.suite.budget
     starts = f"{counted(budget.starts, 'start')} of the workers, " if budget.starts > 1 else ""
+    timed = (
+        f"{starts}{counted(budget.repetitions, 'round')}, each "
+        f"cell at least {counted(budget.minimum_samples, 'sample')} and {budget.minimum_seconds:g} s, "
+    )
     scaled = run.suite_text.partition("\n")[0].removeprefix("# ") if run.suite_text.startswith("# run with --") else ""
     most = max((len(record.cell.seeds) for record in run.records), default=0)
     return (
-        f"{run.suite.name}, {counted(run.num_cells, 'cell')}: {starts}{counted(budget.repetitions, 'round')}, each "
-        f"cell at least {counted(budget.minimum_samples, 'sample')} and {budget.minimum_seconds:g} s, "
+        f"{run.suite.name}, {counted(run.num_cells, 'cell')}: "
+        f"{timed if any('time' in record.cell.measure for record in run.records) else ''}"
         f"up to {counted(most, 'seed')}" + (f" ({scaled})" if scaled else "")
     )
 

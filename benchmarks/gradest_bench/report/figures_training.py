@@ -97,9 +97,17 @@ def _trap_sentence(group: Sequence[Record]) -> str:
         said += f" At the common step size {common:g}, {first} ends lowest, at {at_common[first]:.3g}; "
         said += f"each at its best, {second} does, at {at_best[second]:.3g}"
         said += "." if first == second else ": one step size for all compares step sizes, and not estimators."
-    gone = {_name(r): [size for size, loss in grid(r) if not math.isfinite(loss)] for r in group}
-    named = [f"{name} at {joined([f'{size:g}' for size in sizes])}" for name, sizes in gone.items() if sizes]
+    gone = {
+        (name, joined([f"{size:g}" for size in sizes])): [variant(record) for record in part]
+        for (name, sizes), part in grouped(group, lambda r: (r.cell.estimator.label, _lost_sizes(r))).items()
+        if sizes
+    }
+    named = [f"{name} ({', '.join(where)}) at {sizes}" for (name, sizes), where in gone.items()]
     return said + (f" Lost, and not drawn: {'; '.join(named)}." if named else "")
+
+
+def _lost_sizes(record: Record) -> tuple[float, ...]:
+    return tuple(size for size, loss in grid(record) if not math.isfinite(loss))
 
 
 def _name(record: Record) -> str:
