@@ -13,7 +13,8 @@ WINGS = {  # each may import those named, and the core
     "worker": {"suite", "results"},
     "report": {"suite", "results"},
     "run": {"suite", "results", "worker"},
-    "command": {"suite", "results", "worker", "report", "run"},
+    "audit": set(),
+    "command": {"suite", "results", "worker", "report", "run", "audit"},
 }
 TERMINAL = {"rich", "click"}
 PROCESSES = {"subprocess", "multiprocessing", "concurrent.futures.process", "pty"}

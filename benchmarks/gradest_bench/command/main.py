@@ -6,6 +6,7 @@ This module parses, calls and prints; it computes nothing.
 import click
 
 from gradest import __version__
+from gradest_bench.command.audit import audit_packages
 from gradest_bench.command.bench import bench
 from gradest_bench.command.check import check
 from gradest_bench.command.compare import compare
@@ -38,7 +39,7 @@ def main() -> None:
     """Compare gradient estimators: which gradient, how right, at what cost."""
 
 
-for command in (bench, check, compare, doctor, graph, list_names, new, train):
+for command in (audit_packages, bench, check, compare, doctor, graph, list_names, new, train):
     main.add_command(command)
 
 if __name__ == "__main__":  # python -m gradest_bench.command.main, where no `gradest` is on the path
