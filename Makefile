@@ -14,6 +14,7 @@ ENV2 := .venv-numpy2
 ENV3 := .venv-py313
 ENVL := .venv-lightning
 ENVM := .venv-mlx
+ENVA := .venv-audit
 SOURCES := setup.cfg setup.py pyproject.toml
 comma := ,
 EXTRAS := jax,torch,report,data,dask,peers,examples,dev
@@ -22,7 +23,7 @@ PIP := -m pip --disable-pip-version-check install --quiet
 PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 SUITE ?= quick
 
-.PHONY: help demo docs test test2 test3 python313 env env2 env3 lint format types dist bench bars gauntlet check-table coverage recipes report-check rates same-code examples docs-check results fashion-table system-libraries check clean
+.PHONY: help audit demo docs test test2 test3 python313 env env2 env3 lint format types dist bench bars gauntlet check-table coverage recipes report-check rates same-code examples docs-check results fashion-table system-libraries check clean
 
 help:  ## what can be made
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -105,6 +106,9 @@ recipes: $(ENVL)/.stamp $(ENVM)/.stamp  ## recipes whose framework needs an envi
 	$(PYTEST) $(ENVM)/bin/python examples/recipes/mlx_backend.py
 	$(PYTEST) $(ENVM)/bin/gradest check backend examples/recipes/mlx_backend.py:MlxBackend
 
+audit: $(ENVA)/.stamp  ## gradient estimators of other packages, measured: docs/results/audit.json, a minute or two
+	$(PYTEST) $(ENVA)/bin/gradest audit --out docs/results/audit.json
+
 gauntlet: $(ENV)/.stamp  ## every estimator on every loss of the gauntlet, 15 to 30 minutes: docs/gauntlet.md
 	$(PYTEST) $(ENV)/bin/python benchmarks/scripts/gauntlet_table.py --workers $(WORKERS)
 
@@ -158,6 +162,11 @@ $(ENV3)/.stamp: constraints/py313.txt $(SOURCES)
 $(ENVL)/.stamp: $(SOURCES)
 	test -x $(ENVL)/bin/python || $(PYTHON) -m venv $(ENVL)
 	$(ENVL)/bin/python $(PIP) --editable . torch==2.13.0 lightning
+	touch $@
+
+$(ENVA)/.stamp: constraints/audit.txt $(SOURCES)
+	test -x $(ENVA)/bin/python || $(PYTHON) -m venv $(ENVA)
+	$(ENVA)/bin/python $(PIP) --constraint $< --editable . autograd evosax numdifftools optax pennylane torch torchopt torchzero
 	touch $@
 
 $(ENVM)/.stamp: $(SOURCES)

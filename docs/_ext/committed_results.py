@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 RECORD = Path(__file__).resolve().parents[1] / "results" / "choose.json"
+AUDIT = RECORD.with_name("audit.json")
 LINK = "{download}`record </results/choose.json>`"
 PROBLEMS = {
     "small": "MLP 4-4-3, iris, batch of 16",
@@ -84,3 +85,23 @@ def _found(each: dict[str, Any]) -> Found:
         relative_mse_error=scatter.get("relative_mse_error"),
         predicted_mse=predicted.get("relative_mse"),
     )
+
+
+def audit_table() -> str:
+    """Return what `make audit` found of other packages' estimators, a row each, with the versions."""
+    kept = json.loads(AUDIT.read_text(encoding="utf-8"))
+    lines = ["| estimator | promises | verdict | scale | relative MSE / theory | versions |", f"|{' --- |' * 6}"]
+    for each in kept["audits"]:
+        found = each["findings"]
+        scales = [one["scale"] for one in found]
+        ratios = [one["relative_mse"] / one["predicted"] for one in found if one["predicted"]]
+        versions = ", ".join(f"{name} {version}" for name, version in each["versions"].items())
+        verdict = f"{each['verdict']}: {each['reason']}"
+        cells = (each["name"], each["claim"], verdict, _between(scales), _between(ratios), versions)
+        lines.append(f"| {' | '.join(cells)} |")
+    made = f"gradest {kept['gradest']}, Python {kept['python']}, {kept['date']}; N = {kept['samples']}"
+    return "\n".join([*lines, "", f"{made} ({{download}}`record </results/audit.json>`)."]) + "\n"
+
+
+def _between(values: list[float]) -> str:
+    return f"{min(values):.3g} to {max(values):.3g}" if values else ""

@@ -56,6 +56,7 @@ def write_pages(app: Sphinx) -> None:
         _write(f"estimators/{row['name']}.md", estimator_page(row))
     _write("estimators/index.md", estimator_index(rows))
     _write("backends.md", f"{backend_table()}\n{tested_versions()}")
+    _write("audit.md", committed_results.audit_table())
     _write("reference.rst", reference())
     LOG.info("pages of the registry written in %.1f s", time.perf_counter() - start)
 

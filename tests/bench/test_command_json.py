@@ -35,6 +35,7 @@ CALLS = {
     "check": ["check", "reverse(engine=gradest)", "--checks", "cost,accuracy", "--json"],
     "check of a case": ["check", "case.py:case", "--gradient", "case.py:gradient", "--json"],
     "train": ["train", *["--problem", "least-squares", "--estimators", "reverse,es", "--steps", "2", "--json"]],
+    "audit": ["audit", "scipy", "--json"],
     "bench list": ["bench", "list", "--json"],
     "bench check-suite": ["bench", "check-suite", "suite.toml", "--json"],
     "bench show": ["bench", "show", "run", "--json"],
