@@ -27,7 +27,8 @@ OWN = frozenset(
 def import_file(path: Path) -> ModuleType:
     """Import a Python file once, under its own name where that is free, and return its module.
 
-    Pickle, in a worker too, looks the module of a class up by name.
+    Pickle, in a worker too, looks the module of a class up by name. What lies beside the file can be imported by it, as
+    by a script, where nothing else has that name.
     """
     name = path.stem
     known = sys.modules.get(name)
@@ -40,11 +41,15 @@ def import_file(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None  # a file that ends in .py has one
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    folder = str(path.resolve().parent)
+    sys.path.append(folder)  # the last place: a `random.py` there is not to be anybody's `random`
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]  # half a module must not be taken for the whole one at the next try
         raise
+    finally:
+        del sys.path[len(sys.path) - 1 - sys.path[::-1].index(folder)]  # this one, whatever the file has added
     return module
 
 

@@ -94,7 +94,10 @@ def audit_table() -> str:
     for each in kept["audits"]:
         found = each["findings"]
         scales = [one["scale"] for one in found]
-        ratios = [one["relative_mse"] / one["predicted"] for one in found if one["predicted"]]
+        # Theory is of an estimate of the right length; of another the ratio would say nothing.
+        ratios = [
+            one["relative_mse"] / one["predicted"] for one in found if one["predicted"] and each["verdict"] == "right"
+        ]
         versions = ", ".join(f"{name} {version}" for name, version in each["versions"].items())
         verdict = f"{each['verdict']}: {each['reason']}"
         cells = (each["name"], each["claim"], verdict, _between(scales), _between(ratios), versions)

@@ -104,6 +104,15 @@ def test_few_replicates_are_a_verdict() -> None:
     assert of(pairs, replicates=40).verdict == "too few replicates"
 
 
+def noisy(request: Request) -> NumpyArray:
+    generator = np.random.default_rng([8, request.seed])
+    return pairs(request) + 60.0 * generator.standard_normal(request.loss.point.size)
+
+
+def test_an_estimate_whose_length_is_hardly_known_is_not_called_right() -> None:
+    assert of(noisy).verdict == "too few replicates"
+
+
 def _absent(request: Request) -> NumpyArray:
     import no_such_package_of_an_audit  # type: ignore[import-not-found]
 

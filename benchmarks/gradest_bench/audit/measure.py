@@ -29,6 +29,8 @@ SAMPLES = 4
 REPLICATES = 400
 """Estimates of each loss and sigma; `LEAST_SPARE` more than parameters are needed."""
 LEAST_SPARE = 30
+WIDEST = 0.25
+"""The standard error of a scale above which an estimate that no test rejects is not called right."""
 EXACT_TOLERANCE = 1e-5
 """The relative error up to which an estimate without chance is right: differences in double precision do better."""
 _EXACT_REPLICATES = 3
@@ -116,6 +118,9 @@ def judged(claim: Claim, findings: Sequence[Finding], *, tests: int) -> tuple[st
         cosines = [found.cosine for found in findings]
         return DIRECTION, f"mean cosine {min(cosines):.3f} to {max(cosines):.3f}; a length is not promised"
     if all(found.log10_p >= level for found in findings):
+        loose = max(found.scale_error for found in findings)
+        if loose > WIDEST:
+            return TOO_FEW, f"the scale is known to {loose:.2g} alone: ask for more --replicates"
         return RIGHT, f"scale {_range([found.scale for found in findings])}"
     if any(found.direction_log10_p < level for found in findings):
         worst = min(findings, key=lambda found: found.direction_log10_p)

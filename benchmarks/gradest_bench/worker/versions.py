@@ -1,8 +1,8 @@
 """What decides a result beside the cell: a hash of the code that runs it, and of its data.
 
 The code of a class is the file it stands in, the files of its base classes, and every file of this project that those
-import, found by reading them. A third party's files count where they stand in the class's own top-level package.
-Names that a package exports on first use are followed to their modules, as `from gradest.estimators import Reverse`
+import, found by reading them. A third party's files count where they stand in the class's own top-level package, or
+beside the file that the class was loaded from. Names that a package exports on first use are followed to their modules, as `from gradest.estimators import Reverse`
 and as `gradest.estimators.Reverse`. What is looked up by a string at run time, as by `gradest.get_estimator("es")`,
 cannot be seen here: who composes estimators so, and edits one, runs the cells again.
 """
@@ -10,6 +10,7 @@ cannot be seen here: who composes estimators so, and edits one, runs the cells a
 import ast
 import hashlib
 import importlib.util
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -31,11 +32,13 @@ def code_version(found: type) -> str:
 def source_version(modules: Sequence[str], *, own: Sequence[str]) -> str:
     """Return the SHA-256, in hexadecimal, of modules and of what they import in this project and in `own` packages."""
     waiting, packages = list(modules), {*_OWN, *(module.partition(".")[0] for module in own)}
+    folders = {folder for module in own if (folder := _folder(module)) and str(folder) not in sys.path}
     seen: set[str] = set()
     digest = hashlib.sha256()
     while waiting:
         module = waiting.pop()
-        if module in seen or module.partition(".")[0] not in packages:
+        top = module.partition(".")[0]
+        if module in seen or (top not in packages and _folder(top) not in folders):
             continue
         seen.add(module)
         waiting.extend(_imports(module))
@@ -44,6 +47,15 @@ def source_version(modules: Sequence[str], *, own: Sequence[str]) -> str:
         if source is not None:
             digest.update(module.encode() + b"\0" + source + b"\0")
     return digest.hexdigest()
+
+
+def _folder(module: str) -> Path | None:
+    """Return the folder that a loaded module or package stands in: what a file imports lies beside it there."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None:
+        return None
+    place = Path(file).resolve()
+    return place.parent.parent if place.name == "__init__.py" else place.parent
 
 
 @cache
