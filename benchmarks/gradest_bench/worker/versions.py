@@ -2,9 +2,10 @@
 
 The code of a class is the file it stands in, the files of its base classes, and every file of this project that those
 import, found by reading them. A third party's files count where they stand in the class's own top-level package, or
-beside the file that the class was loaded from. Names that a package exports on first use are followed to their modules, as `from gradest.estimators import Reverse`
-and as `gradest.estimators.Reverse`. What is looked up by a string at run time, as by `gradest.get_estimator("es")`,
-cannot be seen here: who composes estimators so, and edits one, runs the cells again.
+beside the file that the class was loaded from. Names that a package exports on first use are followed to their modules,
+as `from gradest.estimators import Reverse` and as `gradest.estimators.Reverse`. What is looked up by a string at run
+time, as by `gradest.get_estimator("es")`, cannot be seen here: who composes estimators so, and edits one, runs the
+cells again.
 """
 
 import ast
