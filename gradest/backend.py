@@ -24,7 +24,7 @@ from gradest.graphs import Computation
 from gradest.operations import Array, Data, NumpyArray, Operations
 from gradest.places import ParameterPlace
 from gradest.registry import find_class, locate, names
-from gradest.tree import Leaf, Structure, Tree, flatten_tree, is_static
+from gradest.tree import Leaf, Structure, Tree, flatten_tree, is_number, is_static
 
 Leaves = tuple[Array, ...]
 Function = Callable[[Leaves, Data], Array]
@@ -374,7 +374,7 @@ def infer_backend(params: Tree) -> Backend:
             return backend
         leaves = [leaf for leaf in backend.flatten(params)[0] if not is_static(leaf)]
         # A number of Python's goes with any framework's arrays; with none of them it is NumPy's, which owns it.
-        if any(map(backend.owns, leaves)) and all(backend.owns(leaf) or type(leaf) is float for leaf in leaves):
+        if any(map(backend.owns, leaves)) and all(backend.owns(leaf) or is_number(leaf) for leaf in leaves):
             return backend
     leaves = [leaf for leaf in flatten_tree(params)[0] if not is_static(leaf)]
     found = sorted({f"{type(leaf).__module__}.{type(leaf).__name__}" for leaf in leaves})
@@ -393,6 +393,11 @@ def _way_out(leaf: Leaf, candidates: Sequence[Backend]) -> str | None:
         return "pass the model itself as params, not in a container"
     if hasattr(leaf, "__next__"):
         return "pass the model itself as params, or a list of arrays: what a generator gives can be read only once"
+    if isinstance(leaf, int):
+        return (
+            "write a whole number that is a parameter with a point, as 3.0, and pass one that is not (a size, a count) "
+            "as an argument of the loss"
+        )
     if hasattr(leaf, "to_numpy"):
         return "pass its values: .to_numpy()"
     return None

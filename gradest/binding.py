@@ -16,13 +16,13 @@ from gradest.arguments import Arguments, Given
 from gradest.backend import Backend, Leaves, get_backend, infer_backend, known_backends
 from gradest.case import Case
 from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError, UnsupportedError
-from gradest.evaluation import UserFunction, Verification, require_population
+from gradest.evaluation import UserFunction, Verification, kind_of, require_population
 from gradest.form import Form
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray, Operations, Text
 from gradest.problem import EmpiricalRisk, Problem
 from gradest.problem_data import ProblemData
-from gradest.tree import Leaf, PartlyStatic, Structure, Tree, is_static
+from gradest.tree import Leaf, PartlyStatic, Structure, Tree, is_number, is_static
 
 Bindable = Objective | Problem | Case | Callable[..., object]
 """What an objective can be made of; a function is of `(params, *args, **kwargs)` and returns one real number."""
@@ -302,7 +302,7 @@ def _start_of(
     where = backend.device(owned[0]) if owned else device or backend.devices()[0]
     if device not in (None, where):
         raise InvalidInputError(f"device={device!r} was given; the parameters are on {where!r}: move them there first")
-    number = backend.dtype(owned[0]) if owned else "float64"
+    number = backend.dtype(owned[0]) if owned else None
     start = tuple(_private_copy(backend, leaf, path, where, number) for leaf, path in zip(leaves, paths, strict=True))
     if not any(math.prod(leaf.shape) for leaf in start):
         raise InvalidInputError(f"parameters hold no numbers: {', '.join(paths)} are empty; give at least one entry")
@@ -362,10 +362,15 @@ def _bind_again(
     )
 
 
-def _private_copy(backend: Backend, leaf: Leaf, path: str, device: str, number: str) -> Array:
-    """Return a parameter leaf as an array of the backend that nobody else holds; `number` is a Python float's dtype."""
+def _private_copy(backend: Backend, leaf: Leaf, path: str, device: str, number: str | None) -> Array:
+    """Return a parameter leaf as an array of the backend that nobody else holds.
+
+    `number` is the dtype of a single number beside arrays of the backend; None where there are none.
+    """
     values = _float_array(backend, leaf, path)
     if type(leaf) is float:
+        dtype = number or "float64"
+    elif number and is_number(leaf) and not backend.owns(leaf):
         dtype = number
     else:
         dtype = backend.dtype(leaf) if backend.owns(leaf) else values.dtype.name  # native byte order
@@ -384,12 +389,21 @@ def _float_array(backend: Backend, leaf: Leaf, path: str) -> NumpyArray:
             f"parameter {path!r} must be a plain array; found {type(leaf).__name__}, whose arithmetic is another; pass "
             "np.asarray of it, and a mask as an argument"
         )
+    # By name first: a key of JAX's is an array that has no values for NumPy.
+    if backend.owns(leaf) and kind_of(getattr(leaf, "dtype", "float64")) != "float":
+        raise _not_floating(path, str(leaf.dtype))
     values = backend.numpy(leaf) if backend.owns(leaf) else np.asarray(leaf)
     if values.dtype.kind not in "fV" or values.dtype.names:  # V: bfloat16 as NumPy sees it, and records
-        raise InvalidTypeError(
-            f"parameter {path!r} must be floating-point; found dtype {values.dtype}; convert it, e.g. to float64"
-        )
+        raise _not_floating(path, str(values.dtype))
     bad = values.size - int(np.isfinite(values.astype(np.float64)).sum())
     if bad:
         raise NonFiniteError(f"parameters must be finite; {path!r} has {bad} of {values.size} entries NaN or infinite")
     return values
+
+
+def _not_floating(path: str, found: str) -> InvalidTypeError:
+    return InvalidTypeError(
+        f"parameter {path!r} must be floating-point; found dtype {found}; if it is to be differentiated, convert it, "
+        "e.g. to float64; if not (a counter, an index, a random key), leave it out of params and pass it as an "
+        "argument of the loss"
+    )
