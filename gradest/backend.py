@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gradest.class_name import class_name
 from gradest.dtypes import epsilon
 from gradest.errors import GradestError, InvalidTypeError, UnsupportedError
 from gradest.graphs import Computation
@@ -50,7 +51,8 @@ class Backend(ABC):
     ('float32', 'cpu', True)
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str] = class_name()
+    """What tables, reports and messages call it; the class's own name where it states none."""
     dtypes: ClassVar[tuple[str, ...]]
     """Names of the floating-point dtypes that it computes in, such as "float32"."""
     kernels: ClassVar[tuple[str, ...]] = ("portable",)

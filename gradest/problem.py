@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gradest.class_name import class_name
 from gradest.errors import UnsupportedError
 from gradest.example_order import checked_rows, epoch_of_batches
 from gradest.fields import TypedFields
@@ -44,7 +45,8 @@ class Problem(TypedFields, ABC):
     {'x': array([2., 4.])}
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str] = class_name()
+    """What tables, reports and messages call it; the class's own name where it states none."""
     per_example: ClassVar[tuple[str, ...]] = ()
     """Names of the data whose first axis counts examples, of which the loss is the mean; batches are rows of these."""
 
