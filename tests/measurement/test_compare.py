@@ -175,6 +175,18 @@ def test_a_problem_that_raises_is_the_outcome_of_its_cells() -> None:
     assert [result.stochastic for result in found] == [False, True]
 
 
+def test_a_data_set_that_is_not_here_is_told_before_anything_is_measured() -> None:
+    steps: list[Any] = []
+
+    class Elsewhere(Quadratic):
+        def parameters(self) -> Any:
+            raise gradest.DatasetError("data set 'elsewhere' is not on this machine")
+
+    with pytest.raises(gradest.DatasetError, match="elsewhere"):
+        gradest.compare(Elsewhere(), estimators=["reverse"], progress=lambda *step: steps.append(step))
+    assert steps == []
+
+
 def test_a_backend_that_nobody_knows_is_a_mistake_of_the_call() -> None:
     with pytest.raises(gradest.UnknownNameError, match="did you mean 'numpy'"):
         gradest.compare(QUADRATIC, estimators=("reverse",), backends=("nunpy",))
