@@ -68,8 +68,9 @@ def _real(backend: Backend, name: str, leaf: Any) -> NumpyArray:
         found = f"entries of dtype {values.dtype}"
     except (TypeError, ValueError, RuntimeError) as error:  # an array of another framework raises what it likes
         found = f"{type(leaf).__name__} ({error})"
+    kinds = "NumPy's" if backend.name == "numpy" else f"{backend.name}'s or NumPy's"
     raise InvalidEstimateError(
-        f"block {name!r} of the gradient must hold real numbers, in an array of {backend.name} or NumPy; found {found}"
+        f"block {name!r} of the gradient must hold real numbers, in an array of {kinds}; found {found}"
     )
 
 
