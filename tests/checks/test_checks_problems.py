@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gradest.errors import GradestError
+from gradest.estimator import get_estimator
 from gradest.problem import Problem
 from gradest.problems.mlp import MLP
 from gradest.problems.quadratic import Quadratic
@@ -139,3 +141,21 @@ def test_what_is_no_problem_is_told_in_words_and_once(problem: Problem, told: st
     (result,) = check_problem(problem)
     assert result.failed
     assert told in result.detail
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        (ReturnsNothing(), "ReturnsNothing.loss returned None: is a `return` missing?"),
+        (ForgetsABlock(), "of each parameter; there is none of b1"),
+        (ReturnsTheGradientAlone(), r"must return \(loss, dict of arrays by name\); found dict"),
+        (ListsItsParameters(), "must be a dict of NumPy arrays by name"),
+        (NumbersItsParameters(), "must be a dict of NumPy arrays by name"),
+    ],
+    ids=lambda x: type(x).__name__ if isinstance(x, Problem) else "",
+)
+def test_what_is_no_problem_is_told_where_it_is_used_too(problem: Problem, told: str) -> None:
+    """A loss that returned None had zero derivatives, which were compared with a closed form as if they were some."""
+    for name in ("reverse", "fd-central") if "returned None" in told else ("analytic",):
+        with pytest.raises(GradestError, match=told):
+            get_estimator(name)(problem)
