@@ -225,6 +225,12 @@ def disturbed_result() -> CellResult:
     return replace(result, timing=timing)
 
 
+def test_a_table_without_a_number_explains_none() -> None:
+    found = gradest.compare(Unbound(size=3), estimators=("reverse",), backends=("numpy",), dtypes=("float64",))
+    assert "FloatingPointError" in str(found)
+    assert "uncertainty" not in str(found)
+
+
 def test_a_disturbed_time_is_marked_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     from rich.console import Console
 
