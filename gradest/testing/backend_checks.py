@@ -177,17 +177,21 @@ def check_operations(backend: Backend) -> CheckResult:
     A failure means that a loss has another value, or another gradient, on this backend than elsewhere.
     """
     found: list[tuple[float, str]] = []
-    faults = []
+    faults: dict[str, str] = {}  # by what went wrong: the same of many operations is told of the first
     for dtype in ("float64", "float32"):
         if dtype not in backend.dtypes:
             continue
         for kernel, trial in _distinct_trials(backend, dtype):
-            error, changed = _tried(backend, kernel, dtype, trial)
+            try:
+                error, changed = _tried(backend, kernel, dtype, trial)
+            except Exception as refusal:  # noqa: BLE001  # the other operations are tried all the same
+                faults.setdefault(raised(refusal), f"{trial} {raised(refusal)}, {kernel}, {dtype}")
+                continue
             if changed:
-                faults.append(f"{trial} writes to its operands ({kernel}, {dtype})")
+                faults[str(trial)] = f"{trial} writes to its operands ({kernel}, {dtype})"
             found.append((error, f"{trial}, {kernel}, {dtype}"))
     if faults:
-        return claimed("operations", faults, "")
+        return claimed("operations", faults.values(), "")
     return worst_of("operations", found, _OPERATION_ROUNDING, "units of rounding")
 
 

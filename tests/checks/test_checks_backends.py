@@ -92,6 +92,22 @@ def test_every_operation_beyond_its_bound_is_listed() -> None:
     assert "float64" in result.detail
 
 
+class TwoMissing(NumpyOperations):
+    def expm1(self, x: Any) -> Any:
+        raise NotImplementedError("not yet")
+
+    def concat(self, *arrays: Any, axis: int) -> Any:
+        return np.concatenate(arrays)  # of three axes: along the first, where the shapes differ
+
+
+def test_an_operation_that_raises_is_named_and_the_others_are_tried() -> None:
+    (result,) = [r for r in check_backend(With(TwoMissing()), checks=["operations"]) if r.name == "operations"]
+    assert result.failed
+    assert "expm1((4, 3)) raised NotImplementedError: not yet" in result.detail
+    assert "concat((2, 4, 3), (2, 2, 3), axis=-2) raised ValueError" in result.detail
+    assert result.detail.count("not yet") == 1
+
+
 def test_an_unknown_check_of_a_backend_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'operations'"):
         check_backend("numpy", checks=["operation"])
