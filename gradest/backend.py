@@ -3,9 +3,7 @@
 A backend needs arrays and operations alone (about a hundred lines); `gradest.autodiff` then gives it forward
 mode, reverse mode and cancellation-free differences. The native transformations are optional, and stated in
 `native`. A backend changes nothing global: what a framework keeps in a switch (64-bit mode, NumPy semantics)
-is scoped by `scope` and restored.
-
-This module knows no framework, no problem and no estimator.
+is scoped by `scope` and restored. This module knows no framework, no problem and no estimator.
 """
 
 import sys
@@ -18,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gradest.class_name import class_name
 from gradest.dtypes import epsilon
 from gradest.errors import GradestError, InvalidTypeError, UnsupportedError
 from gradest.graphs import Computation
@@ -50,7 +49,7 @@ class Backend(ABC):
     ('float32', 'cpu', True)
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str] = class_name()
     dtypes: ClassVar[tuple[str, ...]]
     """Names of the floating-point dtypes that it computes in, such as "float32"."""
     kernels: ClassVar[tuple[str, ...]] = ("portable",)
@@ -259,6 +258,9 @@ class Backend(ABC):
     def evaluating(self) -> AbstractContextManager[Any] | None:
         """Return a context in which no graph of derivatives is made, or None where none ever is."""
         return None
+
+    unrecorded: ClassVar[str] = ""
+    """Words of the framework's error where a loss differentiates by itself and `evaluating` does not let it."""
 
     def epsilon(self, array: Array) -> float:
         """Return the distance from 1 to the next number of an array's dtype; 0 for whole numbers, which are exact."""

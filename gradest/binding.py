@@ -206,7 +206,10 @@ def _text_of(loss: Callable[..., Array], names: tuple[str, ...]) -> Text:
     """Return a loss of a problem as one of parameter leaves."""
 
     def text(ops: Operations, values: Leaves, given: Mapping[str, Array]) -> Array:
-        return loss(ops, dict(zip(names, values, strict=True)), given)
+        found: Array | None = loss(ops, dict(zip(names, values, strict=True)), given)
+        if found is None:  # of which every derivative would be zero
+            raise InvalidTypeError(f"a loss was asked for; {loss.__qualname__} returned None: is a `return` missing?")
+        return found
 
     return text
 
