@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from gradest.estimator import Estimator
 from gradest.estimators import EvolutionStrategy
 from gradest.operations import NumpyArray
 from gradest_bench.audit.adapter import Adapter, AuditLoss, Claim, Request
@@ -51,7 +50,7 @@ def _estimate(request: Request, *, shaped: bool) -> NumpyArray:
     return np.asarray(run(jax.random.key(request.seed)))
 
 
-def _law(samples: int, sigma: float) -> Estimator:
+def _law(samples: int, sigma: float) -> EvolutionStrategy:
     return EvolutionStrategy(num_samples=samples, sigma=sigma)
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from gradest.estimator import Estimator
 from gradest.estimators import EvolutionStrategy
 from gradest.operations import NumpyArray
 from gradest_bench.audit.adapter import Adapter, AuditLoss, Claim, Request
@@ -37,7 +36,7 @@ def _estimate(request: Request, *, use_baseline: bool) -> NumpyArray:
     return np.asarray(run(jax.random.key(request.seed)))
 
 
-def _law(samples: int, sigma: float, *, baseline: str) -> Estimator:
+def _law(samples: int, sigma: float, *, baseline: str) -> EvolutionStrategy:
     return EvolutionStrategy(num_samples=samples, sigma=sigma, antithetic=False, baseline=baseline)
 
 

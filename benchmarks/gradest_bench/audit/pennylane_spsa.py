@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from gradest.estimator import Estimator
 from gradest.estimators import EvolutionStrategy
 from gradest.operations import NumpyArray
 from gradest_bench.audit.adapter import Adapter, Claim, Request
@@ -23,7 +22,7 @@ def _estimate(request: Request) -> NumpyArray:
     return np.asarray(found)
 
 
-def _law(samples: int, sigma: float) -> Estimator:
+def _law(samples: int, sigma: float) -> EvolutionStrategy:
     return EvolutionStrategy(num_samples=1, sigma=sigma, distribution="rademacher")
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from gradest.estimator import Estimator
 from gradest.estimators import EvolutionStrategy
 from gradest.operations import NumpyArray
 from gradest_bench.audit.adapter import Adapter, Claim, Request
@@ -28,7 +27,7 @@ def _estimate(request: Request, *, method: str) -> NumpyArray:
     return np.asarray(torch.autograd.grad(f(point), point)[0].numpy())
 
 
-def _law(samples: int, sigma: float, *, antithetic: bool, baseline: str) -> Estimator:
+def _law(samples: int, sigma: float, *, antithetic: bool, baseline: str) -> EvolutionStrategy:
     return EvolutionStrategy(num_samples=samples, sigma=sigma, antithetic=antithetic, baseline=baseline)
 
 

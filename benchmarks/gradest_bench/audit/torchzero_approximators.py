@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from gradest.estimator import Estimator
 from gradest.estimators import EvolutionStrategy
 from gradest.operations import NumpyArray
 from gradest_bench.audit.adapter import Adapter, AuditLoss, Claim, Request
@@ -39,7 +38,7 @@ def _estimate(request: Request, *, module: str) -> NumpyArray:
     return np.asarray(request.loss.point - point.detach().numpy())
 
 
-def _law(samples: int, sigma: float, *, distribution: str, forward: bool) -> Estimator:
+def _law(samples: int, sigma: float, *, distribution: str, forward: bool) -> EvolutionStrategy:
     baseline = "value" if forward else "none"
     return EvolutionStrategy(
         num_samples=samples, sigma=sigma, distribution=distribution, antithetic=not forward, baseline=baseline

@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich import box
 from rich.markup import escape
 
 from gradest import __version__
+from gradest_bench.audit.adapter import Adapter
 from gradest_bench.audit.adapters import adapters
 from gradest_bench.audit.measure import FALSE_ALARM, REPLICATES, SAMPLES, Audit, audit, tests_of
 from gradest_bench.command.json_output import json_option, print_json
@@ -30,16 +32,22 @@ Examples:
   gradest audit --out audit.json           the whole, with versions, for a page or a program""",
 )
 @click.argument("names", nargs=-1)
+@click.option("--list", "only_list", is_flag=True, help="Name the adapters and what they need, and measure nothing.")
 @click.option("--replicates", type=click.IntRange(min=1), default=REPLICATES, show_default=True)
 @click.option("--out", type=OutputFile(), help="Also write everything as JSON into this file.")
 @json_option
-def audit_packages(names: tuple[str, ...], replicates: int, out: Path | None, *, as_json: bool) -> None:
+def audit_packages(
+    names: tuple[str, ...], replicates: int, out: Path | None, *, only_list: bool, as_json: bool
+) -> None:
     """Measure gradient estimators of other installed packages: scale, bias, relative error, beside what they promise.
 
-    On linear and quadratic losses, where the smoothed gradient is the gradient. A package is imported, and so executed.
+    On linear, quadratic and cubic losses, whose smoothed gradients are known. A package is imported, and so executed.
     Exit code: 0, whatever is found; the verdicts are about other people's code.
     """
     chosen = adapters(names)
+    if only_list:
+        _list(chosen, as_json=as_json)
+        return
     tests = tests_of(chosen)
     found = []
     for adapter in chosen:
@@ -53,6 +61,17 @@ def audit_packages(names: tuple[str, ...], replicates: int, out: Path | None, *,
         print_json(**fields)
     else:
         _show(found)
+
+
+def _list(chosen: Sequence[Adapter], *, as_json: bool) -> None:
+    rows = [
+        {"name": a.name, "packages": list(a.packages), "claim": a.claim.value, "reference": a.reference} for a in chosen
+    ]
+    if as_json:
+        print_json(adapters=rows)
+        return
+    for adapter in chosen:
+        click.echo(f"{adapter.name}  ({', '.join(adapter.packages)}): {adapter.claim.value}; {adapter.reference}")
 
 
 def _fields(found: list[Audit]) -> dict[str, Any]:
