@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import numpy as np
 from gauntlet import (
     losses_arrays,
     losses_black_boxes,
@@ -17,6 +16,7 @@ from gauntlet import (
 from gauntlet.paths import PATH_OF, PATHS
 from gauntlet.pending import PENDING, PENDING_NAMES
 from gauntlet.records import Loss
+from support.turns import in_turn
 
 from gradest.registry import ESTIMATORS
 
@@ -32,7 +32,6 @@ LOSSES: tuple[Loss, ...] = (
     *losses_mxnet.LOSSES,
 )
 
-NUMPY_MAJOR = int(np.__version__.partition(".")[0])
 
 ANCHORS = (
     "MLP",
@@ -66,15 +65,13 @@ def cells() -> Iterator[tuple[Loss, str, str, str]]:
 def cells_here() -> Iterator[tuple[Loss, str, str, str]]:
     """Yield the cells that the tests carry out in this environment.
 
-    XLA compiles each cell of JAX anew, which is nine tenths of the time of all cells. Where a loss has two dtypes, each
-    of its paths is compiled in one of them: in both over its paths, and in the other one where NumPy's major version is
-    another, so that the two environments of the tests carry out every cell. `make gauntlet` carries out all in one.
+    XLA compiles each cell of JAX anew, which is nine tenths of the time of all cells. Where a loss has two dtypes, its
+    paths have them in turn, so that two environments carry out every cell. `make gauntlet` carries out all in one.
     """
     number = {loss.name: k for k, loss in enumerate(LOSSES)}
     place = {path: k for k, path in enumerate(PATHS)}
     for loss, path, backend, dtype in cells():
-        turn = number[loss.name] + place[path] + NUMPY_MAJOR
-        if backend != "jax" or dtype == loss.dtypes[turn % len(loss.dtypes)]:
+        if backend != "jax" or dtype == in_turn(number[loss.name] + place[path], loss.dtypes):
             yield loss, path, backend, dtype
 
 

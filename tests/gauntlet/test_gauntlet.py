@@ -69,7 +69,7 @@ def test_the_table_is_as_large_as_it_says() -> None:
 def test_every_cell_of_jax_is_carried_out_in_one_of_two_environments(monkeypatch: pytest.MonkeyPatch) -> None:
     here = []
     for major in (1, 2):
-        monkeypatch.setattr(table, "NUMPY_MAJOR", major)
+        monkeypatch.setattr("support.turns.NUMPY_MAJOR", major)
         here.append({(loss.name, *rest) for loss, *rest in table.cells_here()})
         paths_here = {cell[:3] for cell in here[-1]}
         assert paths_here == {(loss.name, path, backend) for loss, path, backend, _ in table.cells()}
