@@ -1,6 +1,7 @@
 """Settings that every test runs under, the one rule for backends whose framework is not installed, and what need not
 be tried with every version of NumPy and of the frameworks."""
 
+import gc
 import importlib.metadata
 import importlib.util
 import os
@@ -55,6 +56,11 @@ def pytest_configure(config: pytest.Config) -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what is there for good: all tests and frameworks, half a second each time."""
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
