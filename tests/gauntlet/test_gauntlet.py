@@ -1,5 +1,8 @@
 """Every loss by every path on every backend that can state it: right, warned or refused, as the table says."""
 
+import importlib
+from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -8,6 +11,21 @@ from gauntlet.pending import PENDING
 from gauntlet.records import Loss, Right
 
 import gradest
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quickly_compiled() -> Iterator[None]:
+    """Let XLA optimise nothing, as `make gauntlet` does: compiling is nearly all of the time, of tens of numbers each.
+
+    What it optimises is tried with the operations, the interpreters and the estimators, which are compiled as ever.
+    """
+    if find_spec("jax") is None:
+        yield
+        return
+    jax = importlib.import_module("jax")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def failing(reason: str) -> list[pytest.MarkDecorator]:
