@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from gradest.backend import Backend, infer_backend
+from gradest.backend import Backend
 from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError
 from gradest.estimate import Estimate
 from gradest.operations import Array
+from gradest.owner import infer_backend
 from gradest.places import ParameterPlace
 from gradest.tree import Leaf, Tree, is_static
 

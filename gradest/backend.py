@@ -3,12 +3,9 @@
 A backend needs arrays and operations alone (about a hundred lines); `gradest.autodiff` then gives it forward
 mode, reverse mode and cancellation-free differences. The native transformations are optional, and stated in
 `native`. A backend changes nothing global: what a framework keeps in a switch (64-bit mode, NumPy semantics)
-is scoped by `scope` and restored.
-
-This module knows no framework, no problem and no estimator.
+is scoped by `scope` and restored. This module knows no framework, no problem and no estimator.
 """
 
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -18,13 +15,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gradest.class_name import class_name
 from gradest.dtypes import epsilon
-from gradest.errors import GradestError, InvalidTypeError, UnsupportedError
+from gradest.errors import GradestError, UnsupportedError
 from gradest.graphs import Computation
 from gradest.operations import Array, Data, NumpyArray, Operations
 from gradest.places import ParameterPlace
-from gradest.registry import find_class, locate, names
-from gradest.tree import Leaf, Structure, Tree, flatten_tree, is_static
+from gradest.registry import find_class
+from gradest.tree import Leaf, Structure, Tree, flatten_tree
 
 Leaves = tuple[Array, ...]
 Function = Callable[[Leaves, Data], Array]
@@ -50,7 +48,7 @@ class Backend(ABC):
     ('float32', 'cpu', True)
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str] = class_name()
     dtypes: ClassVar[tuple[str, ...]]
     """Names of the floating-point dtypes that it computes in, such as "float32"."""
     kernels: ClassVar[tuple[str, ...]] = ("portable",)
@@ -260,6 +258,9 @@ class Backend(ABC):
         """Return a context in which no graph of derivatives is made, or None where none ever is."""
         return None
 
+    unrecorded: ClassVar[str] = ""
+    """Words of the framework's error where a loss differentiates by itself and `evaluating` does not let it."""
+
     def epsilon(self, array: Array) -> float:
         """Return the distance from 1 to the next number of an array's dtype; 0 for whole numbers, which are exact."""
         dtype = self.dtype(array)
@@ -351,48 +352,3 @@ def get_backend(backend: str | Backend) -> Backend:
     ('numpy', ('cpu',))
     """
     return _backend(backend) if isinstance(backend, str) else backend
-
-
-def known_backends() -> list[Backend]:
-    """Return the backends whose frameworks are imported already."""
-    return [get_backend(n) for n in names("backends") if (locate("backends", n).package or "numpy") in sys.modules]
-
-
-def infer_backend(params: Tree) -> Backend:
-    """Return the backend that owns the arrays of `params`; only frameworks already imported are asked.
-
-    Raises
-    ------
-    InvalidTypeError
-        There are no arrays, or no known backend owns them all.
-    """
-    candidates = known_backends()
-    if all(map(is_static, flatten_tree(params)[0])):
-        raise InvalidTypeError(f"params has no arrays in it: found {params!r}; pass at least one array of parameters")
-    for backend in candidates:
-        if backend.is_model(params):
-            return backend
-        leaves = [leaf for leaf in backend.flatten(params)[0] if not is_static(leaf)]
-        # A number of Python's goes with any framework's arrays; with none of them it is NumPy's, which owns it.
-        if any(map(backend.owns, leaves)) and all(backend.owns(leaf) or type(leaf) is float for leaf in leaves):
-            return backend
-    leaves = [leaf for leaf in flatten_tree(params)[0] if not is_static(leaf)]
-    found = sorted({f"{type(leaf).__module__}.{type(leaf).__name__}" for leaf in leaves})
-    hint = next(
-        filter(None, (_way_out(leaf, candidates) for leaf in leaves)), "pass arrays of one framework, or backend="
-    )
-    raise InvalidTypeError(
-        f"parameters as floating-point arrays of one of {', '.join(backend.name for backend in candidates)} were asked "
-        f"for; found {', '.join(found)}; {hint}"
-    )
-
-
-def _way_out(leaf: Leaf, candidates: Sequence[Backend]) -> str | None:
-    """Return what to do about a leaf that is no array of any framework, where that can be told."""
-    if any(backend.is_model(leaf) for backend in candidates):
-        return "pass the model itself as params, not in a container"
-    if hasattr(leaf, "__next__"):
-        return "pass the model itself as params, or a list of arrays: what a generator gives can be read only once"
-    if hasattr(leaf, "to_numpy"):
-        return "pass its values: .to_numpy()"
-    return None

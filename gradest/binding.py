@@ -4,7 +4,6 @@ Everything that is asked of parameters and arguments is checked here, above the 
 same error on each of them. This module knows no framework by name.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
@@ -13,16 +12,18 @@ from typing import Any
 import numpy as np
 
 from gradest.arguments import Arguments, Given
-from gradest.backend import Backend, Leaves, get_backend, infer_backend, known_backends
+from gradest.backend import Backend, Leaves, get_backend
 from gradest.case import Case
-from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError, UnsupportedError
+from gradest.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from gradest.evaluation import UserFunction, Verification, require_population
 from gradest.form import Form
 from gradest.objective import Objective
-from gradest.operations import Array, NumpyArray, Operations, Text
+from gradest.operations import Array, Operations, Text
+from gradest.owner import infer_backend, known_backends
+from gradest.parameters import float_array, start_of
 from gradest.problem import EmpiricalRisk, Problem
 from gradest.problem_data import ProblemData
-from gradest.tree import Leaf, PartlyStatic, Structure, Tree, is_static
+from gradest.tree import PartlyStatic, Structure, Tree, is_static
 
 Bindable = Objective | Problem | Case | Callable[..., object]
 """What an objective can be made of; a function is of `(params, *args, **kwargs)` and returns one real number."""
@@ -171,7 +172,7 @@ def _bind_problem(
     returns_numpy = params is not None and not all(backend.owns(leaf) for leaf in leaves)
     with backend.scope(dtype) or nullcontext():
         start = tuple(
-            backend.array(_float_array(backend, leaf, p), dtype=dtype, device=where)
+            backend.array(float_array(backend, leaf, p), dtype=dtype, device=where)
             for leaf, p in zip(leaves, names, strict=True)
         )
     data = ProblemData(problem, backend, dtype=dtype, device=where)
@@ -206,7 +207,10 @@ def _text_of(loss: Callable[..., Array], names: tuple[str, ...]) -> Text:
     """Return a loss of a problem as one of parameter leaves."""
 
     def text(ops: Operations, values: Leaves, given: Mapping[str, Array]) -> Array:
-        return loss(ops, dict(zip(names, values, strict=True)), given)
+        found: Array | None = loss(ops, dict(zip(names, values, strict=True)), given)
+        if found is None:  # of which every derivative would be zero
+            raise InvalidTypeError(f"a loss was asked for; {loss.__qualname__} returned None: is a `return` missing?")
+        return found
 
     return text
 
@@ -256,7 +260,7 @@ def _bind_function(
         f, params = backend.bind_model(f, model), backend.model_parameters(model)
     leaves, paths, structure = _parameters(backend, params)
     _require_values(backend, (params, given))
-    start, returns_numpy = _start_of(leaves, paths, backend, device)
+    start, returns_numpy = start_of(leaves, paths, backend, device)
     # A compiled function would hold NumPy arguments as constants, and be compiled again for each new batch.
     crosses = returns_numpy or "compile" in backend.native
     arguments = Arguments(backend, *given, like=start[0] if crosses else None)
@@ -292,21 +296,6 @@ def _parameters(backend: Backend, params: Tree) -> tuple[tuple[Any, ...], tuple[
         raise InvalidTypeError(f"params has no arrays in it: found {params!r}; pass at least one array of parameters")
     mixed = PartlyStatic(structure, statics)
     return mixed.parameters_of(leaves), mixed.parameters_of(paths), mixed
-
-
-def _start_of(
-    leaves: tuple[Any, ...], paths: tuple[str, ...], backend: Backend, device: str | None
-) -> tuple[Leaves, bool]:
-    """Return private copies of the parameters on their device, and whether they were NumPy's for another backend."""
-    owned = [leaf for leaf in leaves if backend.owns(leaf)]
-    where = backend.device(owned[0]) if owned else device or backend.devices()[0]
-    if device not in (None, where):
-        raise InvalidInputError(f"device={device!r} was given; the parameters are on {where!r}: move them there first")
-    number = backend.dtype(owned[0]) if owned else "float64"
-    start = tuple(_private_copy(backend, leaf, path, where, number) for leaf, path in zip(leaves, paths, strict=True))
-    if not any(math.prod(leaf.shape) for leaf in start):
-        raise InvalidInputError(f"parameters hold no numbers: {', '.join(paths)} are empty; give at least one entry")
-    return start, backend.name != "numpy" and not owned
 
 
 def tracing_backend(tree: Tree) -> Backend | None:
@@ -360,36 +349,3 @@ def _bind_again(
         verify=verify,
         per_example=per_example,
     )
-
-
-def _private_copy(backend: Backend, leaf: Leaf, path: str, device: str, number: str) -> Array:
-    """Return a parameter leaf as an array of the backend that nobody else holds; `number` is a Python float's dtype."""
-    values = _float_array(backend, leaf, path)
-    if type(leaf) is float:
-        dtype = number
-    else:
-        dtype = backend.dtype(leaf) if backend.owns(leaf) else values.dtype.name  # native byte order
-    return backend.array(values, dtype=dtype, device=device)
-
-
-def _float_array(backend: Backend, leaf: Leaf, path: str) -> NumpyArray:
-    """Return a parameter leaf as a NumPy array, refusing what is not floating-point or not finite."""
-    if not (backend.owns(leaf) or isinstance(leaf, np.ndarray | np.generic | float)):
-        raise InvalidTypeError(
-            f"parameter {path!r} must be a floating-point array of backend {backend.name!r}; "
-            f"found {type(leaf).__name__}"
-        )
-    if isinstance(leaf, np.ma.MaskedArray | np.matrix):
-        raise InvalidTypeError(
-            f"parameter {path!r} must be a plain array; found {type(leaf).__name__}, whose arithmetic is another; pass "
-            "np.asarray of it, and a mask as an argument"
-        )
-    values = backend.numpy(leaf) if backend.owns(leaf) else np.asarray(leaf)
-    if values.dtype.kind not in "fV" or values.dtype.names:  # V: bfloat16 as NumPy sees it, and records
-        raise InvalidTypeError(
-            f"parameter {path!r} must be floating-point; found dtype {values.dtype}; convert it, e.g. to float64"
-        )
-    bad = values.size - int(np.isfinite(values.astype(np.float64)).sum())
-    if bad:
-        raise NonFiniteError(f"parameters must be finite; {path!r} has {bad} of {values.size} entries NaN or infinite")
-    return values

@@ -100,11 +100,14 @@ class Calls:
             params, args = self._order.first((params, *args))
         prepared, estimate = self._prepared(params, args, kwargs, rng)
         value, auxiliary = estimate.value, None
-        if self._aux is not None:  # of a plain evaluation: inside a transformation it would be the framework's own
+        if self._aux is None and not (valued and value is None):
+            return estimate, value, auxiliary
+        with prepared.objective.last_estimate():  # the loss of the mask that the gradient is of
+            if self._aux is None:
+                return estimate, prepared.value(params), auxiliary
+            # Of a plain evaluation: inside a transformation what is beside the loss would be the framework's own.
             plain = prepared.plain_value(params, args, kwargs)
             value, auxiliary = plain if value is None else value, self._aux.taken()
-        elif valued and value is None:
-            value = prepared.value(params)
         return estimate, value, auxiliary
 
     def returned(self, result: Any, auxiliary: Any) -> Any:

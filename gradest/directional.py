@@ -9,20 +9,17 @@ import numpy as np
 
 from gradest.backend import Leaves, as_float64
 from gradest.binding import Bindable, bind_given
-from gradest.dtypes import HALF
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimator import get_estimator
-from gradest.finite_differences.analyticity import require_analytic_along
+from gradest.finite_differences.analyticity import require_analytic_along, warn_of_ties
 from gradest.finite_differences.complex_losses import (
-    complex_data,
-    complex_leaves,
-    explained,
+    loss_at_imaginary,
     require_complex,
     require_complex_loss,
     shortest_step,
 )
 from gradest.objective import Objective
-from gradest.operations import Array, NumpyArray
+from gradest.operations import NumpyArray
 from gradest.tangents import Dense
 from gradest.tree import Tree
 
@@ -123,27 +120,18 @@ def _by_forward_mode(objective: Objective, along: Leaves) -> DirectionalDerivati
 def _by_complex_step(objective: Objective, along: Leaves) -> DirectionalDerivative:
     """Return `Im f(x + i h v) / h`, where nothing is subtracted, so that h may be as short as its dtype has it."""
     require_complex(objective)
-    backend, scope = objective.backend, objective.scoped
+    backend, start = objective.backend, objective.start
     moves = [as_float64(backend, v) for v in along]
     longest = max((float(np.abs(v).max(initial=0.0)) for v in moves), default=0.0) or 1.0
     # The longest entry moves by h itself, lest a long or short direction leaves the range of its dtype.
     step = shortest_step(objective)
-
-    def evaluate() -> Array:
-        imaginary = (make(v / longest * step, x) for v, x in zip(moves, objective.start, strict=True))
-        at = tuple(x + 1j * h for x, h in zip(complex_leaves(objective, objective.start), imaginary, strict=True))
-        return objective.evaluate(at, complex_data(objective, objective.data))
-
-    def make(values: NumpyArray, like: Array) -> Array:
-        wide = backend.cast(like, "float32") if backend.dtype(like) in HALF else like
-        return objective.ops.constant(values, like=wide)
-
-    found = complex(require_complex_loss(backend.numpy(explained(objective, scope(evaluate)))))
+    found = complex(require_complex_loss(loss_at_imaginary(objective, start, [v / longest * step for v in moves])))
     slope = found.imag / step * longest
     if objective.is_users_own and objective.verifies:
-        size = max(float(np.abs(as_float64(backend, x)).max(initial=0.0)) for x in objective.start) or 1.0
+        size = max(float(np.abs(as_float64(backend, x)).max(initial=0.0)) for x in start) or 1.0
         unit = [v / longest * size for v in moves]
-        require_analytic_along(objective, objective.start, unit, slope / longest * size)
+        require_analytic_along(objective, start, unit, slope / longest * size)
+        warn_of_ties(found, complex(loss_at_imaginary(objective, start, [-v / longest * step for v in moves])))
     return DirectionalDerivative(found.real, slope, None, "complex-step")
 
 

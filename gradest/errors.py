@@ -62,7 +62,7 @@ class NoiseWarning(UserWarning):
 
 
 class KinkWarning(UserWarning):
-    """Difference quotients mix the slopes of the two sides of a kink; the message says which and how many."""
+    """Difference quotients mix the slopes of the two sides of a kink, or a complex step takes one of the two."""
 
 
 class StepWarning(UserWarning):

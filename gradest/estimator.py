@@ -14,7 +14,7 @@ from gradest.binding import BINDING, Bindable
 from gradest.calls import Calls, bind_options, traced_call
 from gradest.data_kernels import DataKernels
 from gradest.directions.keys import Rng
-from gradest.errors import InvalidTypeError, UnsupportedError
+from gradest.errors import InvalidEstimateError, InvalidTypeError, UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
 from gradest.fields import TypedFields
 from gradest.layout import Layout
@@ -262,6 +262,11 @@ class Prepared:
             )
         self.path = kernel.path
         self.cost = estimator.cost(objective.layout)
+        if not isinstance(self.cost, Cost):
+            raise InvalidTypeError(
+                f"a Cost was asked for of {type(estimator).__name__}.cost; found {self.cost!r}; end it by: "
+                "return Cost(values=...), with jvps= and vjps= for derivatives"
+            )
         self._kernel = objective.scoped(kernel.call)
         self._kernels = DataKernels(objective, self._prepare_anew, self._kernel, reads_data=estimator.reads_data)
         # Asked at each call, so asked of nobody who cannot say yes.
@@ -338,8 +343,26 @@ class Prepared:
 
 
 def estimate_of(result: KernelResult, objective: Objective, cost: Cost, path: str) -> Estimate:
-    """Return what a kernel found as a user gets it, in the structure of the parameters."""
+    """Return what a kernel found as a user gets it, in the structure of the parameters.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidEstimateError
+        The kernel, which may be one that is being written, returned something else, or not one array a parameter.
+    """
     form = objective.form
+    if not isinstance(result, KernelResult):
+        raise InvalidTypeError(
+            f"a KernelResult was asked for of the kernel; found {type(result).__name__}; end it by: "
+            "return KernelResult(value, gradient), with None for a value that was not evaluated"
+        )
+    names = form.layout.names
+    if not isinstance(result.gradient, tuple | list) or len(result.gradient) != len(names):
+        listed = isinstance(result.gradient, tuple | list)
+        raise InvalidEstimateError(
+            f"a tuple of {len(names)} arrays was asked for as the gradient of a KernelResult, one for each parameter "
+            f"({', '.join(names)}); found {len(result.gradient) if listed else type(result.gradient).__name__}"
+        )
     error = None if result.error is None else form.tree_of(result.error)
     gradient = form.tree_of(result.gradient)
     found = result.crossings, result.state_bytes, result.status

@@ -325,7 +325,8 @@ class Evaluations:
     @contextmanager
     def _no_graph(self) -> Iterator[None]:
         """Keep no graph of derivatives, and have a user's function draw what it drew first in this estimate."""
-        with self.backend.evaluating() or nullcontext(), self.common_random_numbers():
+        evaluating = self.backend.evaluating() if self._user is None else self._user.evaluating()
+        with evaluating or nullcontext(), self.common_random_numbers():
             yield
 
     def common_random_numbers(self) -> AbstractContextManager[None]:
@@ -338,3 +339,7 @@ class Evaluations:
     def one_estimate(self) -> AbstractContextManager[None]:
         """Return a context in which a user's function draws the same random numbers in all evaluations."""
         return nullcontext() if self._user is None or self._user.draws is False else self._user.one_estimate()
+
+    def last_estimate(self) -> AbstractContextManager[None]:
+        """Return a context in which a user's function draws what it drew in the last estimate of this thread."""
+        return nullcontext() if self._user is None or self._user.draws is False else self._user.last_estimate()

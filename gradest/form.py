@@ -13,7 +13,7 @@ from gradest.backend import Backend, Leaves
 from gradest.errors import NonFiniteError, PreparationMismatchError
 from gradest.layout import Layout
 from gradest.operations import Array
-from gradest.tree import Leaf, PartlyStatic, Structure, Tree
+from gradest.tree import Leaf, PartlyStatic, Structure, Tree, is_number
 
 
 class Form:
@@ -121,7 +121,7 @@ class Form:
         raise PreparationMismatchError(self._mismatch(leaves, paths, direction=direction))
 
     def _crossed(self, leaf: Leaf, dtype: str) -> Leaf:
-        if not (type(leaf) is float or (self._returns_numpy and isinstance(leaf, np.ndarray | np.generic))):
+        if not (is_number(leaf) or (self._returns_numpy and isinstance(leaf, np.ndarray | np.generic))):
             return leaf  # the framework's own, or no array, which is refused
         return self._backend.array(np.asarray(leaf), dtype=dtype, device=self.device)
 

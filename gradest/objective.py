@@ -19,7 +19,7 @@ from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.evaluations import Evaluations
 from gradest.form import Form
 from gradest.operations import Array, Data, Text
-from gradest.problem import Problem
+from gradest.problem import Problem, closed_form
 from gradest.problem_data import ProblemData
 from gradest.refusals import MODES, has_no_derivative, usable_estimators
 from gradest.tree import Tree
@@ -359,11 +359,10 @@ class Objective(Evaluations):
             raise UnsupportedError(f"the closed-form gradient was asked for; {what} has none; use {instead}")
         names, ops = self.layout.names, self.ops
 
-        def closed_form(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
-            value, gradient = problem.loss_and_gradient(ops, dict(zip(names, leaves, strict=True)), data)
-            return value, tuple(gradient[name] for name in names)
+        def by_problem(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
+            return closed_form(problem, ops, dict(zip(names, leaves, strict=True)), data)
 
-        return self._counted(self.backend.compile(closed_form), VJPS)
+        return self._counted(self.backend.compile(by_problem), VJPS)
 
     def require_derivative(self, asked: str) -> None:
         """Refuse a derivative of a problem that says it has none, such as a number of errors.

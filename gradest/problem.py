@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.errors import UnsupportedError
+from gradest.class_name import class_name
+from gradest.errors import InvalidEstimateError, InvalidTypeError, UnsupportedError
 from gradest.example_order import checked_rows, epoch_of_batches
 from gradest.fields import TypedFields
 from gradest.layout import Layout
@@ -44,7 +45,8 @@ class Problem(TypedFields, ABC):
     {'x': array([2., 4.])}
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str] = class_name()
+    """What tables, reports and messages call it; the class's own name where it states none."""
     per_example: ClassVar[tuple[str, ...]] = ()
     """Names of the data whose first axis counts examples, of which the loss is the mean; batches are rows of these."""
 
@@ -191,9 +193,40 @@ class Problem(TypedFields, ABC):
 
     @cached_property
     def layout(self) -> Layout:
-        """The names and shapes of the parameters."""
-        start = self.parameters()
+        """The names and shapes of the parameters.
+
+        Raises
+        ------
+        InvalidTypeError
+            They are no arrays by name.
+        """
+        start: Any = self.parameters()
+        if not isinstance(start, Mapping) or not all(hasattr(block, "shape") for block in start.values()):
+            raise InvalidTypeError(
+                f"parameters of problem {self.name!r} must be a dict of NumPy arrays by name; found {start!r}"
+            )
         return Layout(tuple(start), tuple(block.shape for block in start.values()))
+
+
+def closed_form(
+    problem: Problem, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]
+) -> tuple[Array, tuple[Array, ...]]:
+    """Return the loss and its gradient by `loss_and_gradient`, block by block in the order of the parameters.
+
+    Raises
+    ------
+    InvalidEstimateError
+        What the problem returns is no loss beside a gradient of each parameter.
+    """
+    found: Any = problem.loss_and_gradient(ops, params, data)
+    asked = f"loss_and_gradient of problem {problem.name!r} must return (loss, dict of arrays by name)"
+    if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], Mapping)):
+        raise InvalidEstimateError(f"{asked}; found {type(found).__name__}")
+    value, gradient = found
+    missing = [name for name in params if name not in gradient]
+    if missing:
+        raise InvalidEstimateError(f"{asked}, of each parameter; there is none of {', '.join(missing)}")
+    return value, tuple(gradient[name] for name in params)
 
 
 class EmpiricalRisk(Problem):

@@ -7,7 +7,7 @@ Whoever replicates starts each replicate from a fresh state.
 from abc import abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,7 @@ class StatefulEstimator(Estimator):
 
     Examples
     --------
-    >>> from dataclasses import dataclass
+    >>> from dataclasses import dataclass, replace
     >>> import numpy as np, gradest
     >>> @dataclass(frozen=True)
     ... class Averaged(gradest.StatefulEstimator):
@@ -173,7 +173,8 @@ class PreparedRun:
             self._kernel = self._kernels.latest()
         cost = self.estimator.cost_from(objective.layout, state)
         result, after = self._kernel(leaves, rng, state)
-        return estimate_of(result._replace(state_bytes=state_bytes(after)), objective, cost, self.path), after
+        estimate = estimate_of(result, objective, cost, self.path)
+        return replace(estimate, state_bytes=state_bytes(after)), after
 
 
 def state_bytes(state: State) -> int:

@@ -12,6 +12,8 @@ from enum import Enum
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from gradest.errors import InvalidInputError
 
 Tree = Any
@@ -142,6 +144,11 @@ class PartlyStatic:
         remaining = iter(leaves)
         count = len(leaves) + len(others)
         return self.whole.rebuild([others[k] if k in others else next(remaining) for k in range(count)])
+
+
+def is_number(leaf: Leaf) -> bool:
+    """Return whether a leaf is one floating-point number of Python's or NumPy's, which goes with any array."""
+    return type(leaf) is float or isinstance(leaf, np.floating)
 
 
 def is_static(leaf: Leaf) -> bool:

@@ -13,12 +13,10 @@ import numpy as np
 
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.places import ParameterPlace
+from gradest_mxnet.dense import NO_PARAMETERS
 from gradest_mxnet.framework import Array, mx
 from gradest_mxnet.hybrid import as_scalar
-from gradest_mxnet.pooling import differentiable_graphs
-
-_NO_PARAMETERS = (("data_indices", "()"), ("param_indices", "()"))
-"""Flags of a compiled graph, which override those that Gluon gives: every input may be another array next time."""
+from gradest_mxnet.right_kernels import right_graphs
 
 _one_at_a_time = threading.RLock()  # a block holds one set of parameters; two threads would mix theirs
 
@@ -63,7 +61,9 @@ def bind(f: Callable[..., Array], block: Any) -> Callable[..., Array]:
 
     def pure(values: dict[str, Array], *args: Any, **kwargs: Any) -> Any:
         semantics = first(state.numpy), second(state.numpy)
-        with _one_at_a_time, semantics[0], semantics[1], names(), differentiable_graphs(), _Swapped(state, values):
+        dtype = np.dtype(next(iter(values.values())).dtype).name
+        kernels = right_graphs(single=dtype == "float32", constant_matrix=state.constant_matrix)
+        with _one_at_a_time, semantics[0], semantics[1], names(), kernels, _Swapped(state, values, dtype):
             value = f(block, *args, **kwargs)
         # A number can be evaluated, though not differentiated; of several, the losses of examples, the caller judges.
         several = isinstance(value, mx.nd.NDArray) and value.size != 1
@@ -80,10 +80,12 @@ class _State:
     numpy
         Whether the block is of `mx.np` kind; `f` runs in its semantics.
     graphs
-        What each `HybridBlock` compiles for us. With `static_shape=True` Gluon's own graph takes the block's parameters
-        for arrays that never change place, and writes gradients to the buffers of its first backward pass for ever
-        (MXNet 1.9.1): run through the user's graph, ours or the user's would be zero from then on. Ours is told of no
-        parameter; it is as fast.
+        What each `HybridBlock` compiles for us, for parameters of `dtype`. With `static_shape=True` Gluon's own graph
+        takes the block's parameters for arrays that never change place, and writes gradients to the buffers of its
+        first backward pass for ever (MXNet 1.9.1): run through the user's graph, ours or the user's would be zero from
+        then on. Ours is told of no parameter; it is as fast.
+    constant_matrix
+        Whether a parameter without a gradient may be a dense layer's weight.
     """
 
     GRAPH = ("_cached_graph", "_cached_op", "_cached_op_args", "_in_format", "_out_format", "_flags")
@@ -92,10 +94,19 @@ class _State:
     def __init__(self, block: Any) -> None:
         self.parameters = _initialised(block)
         self.numpy = isinstance(next(iter(self.parameters.values())).data(), mx.np.ndarray)
+        self.constant_matrix = any(p.grad_req == "null" and len(p.shape) == 2 for p in self.parameters.values())
         self.blocks = [vars(hybrid) for hybrid in _hybrid_blocks(block)]
+        self.dtype = ""  # by name: NumPy takes None, in a comparison, for double precision
+        self.graphs: list[dict[str, Any]] = []
+
+    def compile_for(self, dtype: str) -> None:
+        """Have the next calls compile graphs anew where the last ones were compiled for another dtype."""
+        if self.dtype == dtype:
+            return
         fresh: dict[str, Any] = {"_cached_op": None, "_cached_op_args": []}
+        self.dtype = dtype
         self.graphs = [
-            {**self.graph(attributes), **fresh, "_flags": [*attributes["_flags"], *_NO_PARAMETERS]}
+            {**self.graph(attributes), **fresh, "_flags": [*attributes["_flags"], *NO_PARAMETERS]}
             for attributes in self.blocks
         ]
 
@@ -110,17 +121,18 @@ class _Swapped:
     no other array works on a copy of its own. `.grad()` stays as it is.
     """
 
-    def __init__(self, state: _State, values: dict[str, Array]) -> None:
+    def __init__(self, state: _State, values: dict[str, Array], dtype: str) -> None:
         self.state = state
         self.values = values
+        self.dtype = dtype
         self.own: list[Any] = []
         self.own_graphs: list[dict[str, Any]] = []
 
     def __enter__(self) -> None:
         state, values = self.state, self.values
-        dtype = next(iter(values.values())).dtype
+        state.compile_for(self.dtype)
         arrays = [
-            self._array(values[name]) if name in values else self._copy(parameter, dtype)
+            self._array(values[name]) if name in values else self._copy(parameter, self.dtype)
             for name, parameter in state.parameters.items()
         ]
         self.own_graphs = [state.graph(attributes) for attributes in state.blocks]

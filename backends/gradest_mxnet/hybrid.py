@@ -14,7 +14,7 @@ from gradest.evaluation.draws import start_of_evaluation
 from gradest.operations import Data
 from gradest_mxnet.framework import Array, mx
 from gradest_mxnet.modes import BackwardMode, Evaluate, watched
-from gradest_mxnet.pooling import differentiable_pooling
+from gradest_mxnet.right_kernels import right_kernels
 
 _Signature = tuple[tuple[int, ...], ...]
 
@@ -181,8 +181,8 @@ class _Backward:
         mx.autograd.mark_variables(inputs, buffers)
         outer = mx.autograd.is_training()
         modes: AbstractContextManager[list[bool]] = watched() if self.sets_modes else nullcontext([])
-        pooling = differentiable_pooling() if self.sets_modes else nullcontext()
-        with mx.autograd.record(train_mode=outer), modes as inner, pooling:
+        kernels = right_kernels() if self.sets_modes else nullcontext()
+        with mx.autograd.record(train_mode=outer), modes as inner, kernels:
             value = evaluate(inputs)
         training = self.mode.known(outer, inner)
         if training is None:

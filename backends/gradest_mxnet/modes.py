@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gradest.errors import UnsupportedError
 from gradest_mxnet.framework import Array, mx
-from gradest_mxnet.pooling import differentiable_pooling
+from gradest_mxnet.right_kernels import right_kernels
 
 Evaluate = Callable[[Sequence[Array]], Array]
 """From leaves to a loss, an array of one number; it, or its attribute `head`, is in autograd's graph."""
@@ -168,7 +168,7 @@ class _Trial:
         buffers = [mx.np.zeros_like(leaf) for leaf in leaves]
         mx.random.seed(self.seed)
         mx.autograd.mark_variables(leaves, buffers)
-        with mx.autograd.record(train_mode=self.outer), watched(muted), differentiable_pooling():
+        with mx.autograd.record(train_mode=self.outer), watched(muted), right_kernels():
             value = self.evaluate(leaves)
         mx.autograd.backward(getattr(value, "head", value), train_mode=mode)
         return np.concatenate([buffer.asnumpy().astype(np.float64).ravel() for buffer in buffers])

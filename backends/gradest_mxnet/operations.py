@@ -95,6 +95,8 @@ class MxnetOperations(Operations):
         return _np(x).max(x, axis=axis, keepdims=keepdims)
 
     def matmul(self, x: Array, y: Array) -> Array:
+        if not isinstance(x, _Symbol) and x.dtype == np.float16:  # whose products MXNet has on a GPU alone
+            return self.matmul(x.astype("float32"), y.astype("float32")).astype("float16")
         # Against one matrix the two are the same product; mx.np.matmul takes twice as long to go backward.
         return _np(x).dot(x, y) if len(shape(y)) == 2 else _np(x).matmul(x, y)
 

@@ -3,16 +3,14 @@
 In float32 MXNet 1.9.1 pools by oneDNN, which notes in the forward pass where each maximum is, for the backward pass; in
 predict mode it notes nothing, and the backward pass reads memory that nobody has filled: other numbers at each call, or
 zeros, without a word. MXNet's own kernel looks for the maxima again, and it is the one that takes the channels last. So
-inside the contexts of this module arrays are pooled with the channels moved there and back, to the same values.
+inside the contexts of `right_kernels` arrays are pooled with the channels moved there and back, to the same values.
 
 What a user's own hybridized block has compiled cannot be reached; such a graph is looked at, and refused.
 """
 
 import inspect
 import json
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -21,8 +19,7 @@ import numpy as np
 
 from gradest.errors import UnsupportedError
 from gradest_mxnet.framework import Array, mx
-
-_patching = threading.RLock()
+from gradest_mxnet.replaced import Change
 
 _CHANNELS_LAST = {1: "NWC", 2: "NHWC", 3: "NDHWC"}
 _UNREACHABLE = (
@@ -32,40 +29,21 @@ _UNREACHABLE = (
 )
 
 
-@contextmanager
-def differentiable_pooling() -> Iterator[None]:
-    """Have arrays that are recorded in predict mode pooled by the kernel that can go backward.
+def require_reachable(block: Any, inputs: Sequence[Any]) -> None:
+    """Refuse a hybridized block with a graph of its own that pools by the other kernel.
 
     Raises
     ------
     UnsupportedError
-        A hybridized block with a graph of its own pools by the other one.
+        It does, for inputs that are recorded in predict mode.
     """
-    call = mx.gluon.HybridBlock._call_cached_op
-
-    def call_and_look(self: Any, *args: Any) -> Any:
-        found = call(self, *args)
-        if any(map(_concerned, args)) and _pools_by_onednn(self):
-            raise UnsupportedError(_UNREACHABLE.format(type(self).__name__))
-        return found
-
-    with _patching, _replaced([*_on_arrays(), (mx.gluon.HybridBlock, "_call_cached_op", call_and_look)]):
-        yield
-
-
-@contextmanager
-def differentiable_graphs() -> Iterator[None]:
-    """Have the graphs that are traced inside pool by the kernel that can go backward, in either mode."""
-    with _patching, _replaced(_on_symbols()):
-        yield
-
-
-_Change = tuple[Any, str, Any]
-"""Where a function stands, its name there, and what takes its place."""
+    if any(map(_concerned, inputs)) and _pools_by_onednn(block):
+        raise UnsupportedError(_UNREACHABLE.format(type(block).__name__))
 
 
 @cache
-def _on_arrays() -> tuple[_Change, ...]:
+def on_arrays() -> tuple[Change, ...]:
+    """Return what takes the place of pooling where arrays are recorded in predict mode."""
     legacy = mx.nd.transpose, _concerned
     numpy = mx.np.transpose, _concerned
     # Gluon's blocks and the user take the same function from different modules.
@@ -75,22 +53,11 @@ def _on_arrays() -> tuple[_Change, ...]:
 
 
 @cache
-def _on_symbols() -> tuple[_Change, ...]:
+def on_symbols() -> tuple[Change, ...]:
+    """Return what takes its place where a graph is traced, in either mode."""
     # A symbol does not tell its dtype.
     places = ((mx.sym, "Pooling", mx.sym.transpose), (mx.sym.npx, "pooling", mx.sym.np.transpose))
     return tuple((place, name, _moved(getattr(place, name), how, lambda symbol: True)) for place, name, how in places)
-
-
-@contextmanager
-def _replaced(changes: Sequence[_Change]) -> Iterator[None]:
-    before = [(place, name, getattr(place, name)) for place, name, _ in changes]
-    for place, name, new in changes:
-        setattr(place, name, new)
-    try:
-        yield
-    finally:
-        for place, name, old in before:
-            setattr(place, name, old)
 
 
 def _concerned(array: Any) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gradest.tree import Leaf, Structure, Tree, flatten_tree
+from gradest.tree import Leaf, Structure, Tree, flatten_tree, is_number
 from gradest_mxnet.framework import mx
 
 
@@ -16,10 +16,17 @@ class LegacyStructure(Structure):
     def rebuild(self, leaves: Sequence[Leaf]) -> Tree:
         return super().rebuild(
             [
-                leaf.as_nd_ndarray() if legacy and isinstance(leaf, mx.np.ndarray) else leaf
+                _as_legacy(leaf) if legacy and isinstance(leaf, mx.np.ndarray) else leaf
                 for leaf, legacy in zip(leaves, self.legacy, strict=True)
             ]
         )
+
+
+def _as_legacy(array: Leaf) -> Leaf:
+    if array.shape == ():  # of a Python float; legacy operations have no such shape
+        with mx.util.np_shape(True):
+            return array.reshape((1,)).as_nd_ndarray()
+    return array.as_nd_ndarray()
 
 
 def is_legacy(leaf: Leaf) -> bool:
@@ -34,4 +41,7 @@ def flatten(tree: Tree) -> tuple[tuple[Leaf, ...], tuple[str, ...], Structure]:
     if not any(legacy):
         return leaves, paths, structure
     views = tuple(leaf.as_np_ndarray() if old else leaf for leaf, old in zip(leaves, legacy, strict=True))
+    # A Python float beside legacy arrays alone becomes one of them: the two kinds cannot be multiplied.
+    if not any(isinstance(leaf, mx.np.ndarray) for leaf in leaves):
+        legacy = tuple(old or is_number(leaf) for leaf, old in zip(leaves, legacy, strict=True))
     return views, paths, LegacyStructure(structure.kind, structure.keys, structure.children, structure.factory, legacy)

@@ -133,6 +133,8 @@ class TorchBackend(Backend):
             like.device
         )
 
+    unrecorded = "does not require grad and does not have a grad_fn"
+
     def evaluating(self) -> AbstractContextManager[Any]:
         return torch.no_grad()
 

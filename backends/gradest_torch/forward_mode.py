@@ -1,8 +1,9 @@
-"""Forward mode by `torch.func`, all directions at once; by dual tensors, one after another, where a loss draws numbers.
+"""Forward mode by `torch.func`, all directions at once; by dual tensors, one after another, where that does not do.
 
 Under `torch.func.jvp` some layers compute in another memory layout than in a plain pass, and dropout fills its mask in
 the order of memory: from one state of the generator it would draw another mask than reverse mode does (2.13). Dual
-tensors run the very operations of a plain pass.
+tensors run the very operations of a plain pass. They also take what has a rule of forward mode and none of batching: an
+`autograd.Function` with a `jvp` and a `ctx` in its forward pass, recurrent layers.
 """
 
 import warnings
@@ -28,18 +29,21 @@ _VALUE_AND_PRODUCTS: Any = (None, 0)  # the value is the same for all directions
 
 def value_and_jvps(backend: Backend, function: Function) -> Callable[[Leaves, Leaves, Data], tuple[Tensor, Tensor]]:
     """Return `(leaves, tangents (K, *shape) each, data) -> (value, jvps (K,))`."""
-    draws = False  # until a call has shown it; then all directions see the numbers that a plain pass would draw
+    ways: list[_Way] = [
+        _together,
+        _one_by_one,
+        _one_by_one_by_plain_kernels,
+    ]  # the first of them is the one that works, as known
 
     def push(leaves: Leaves, tangents: Leaves, data: Data) -> tuple[Tensor, Tensor]:
-        nonlocal draws
         written = backend.marks((*leaves, *tangents))
         state = backend.random_state()
         with _in_forward_mode(backend):
-            if not draws:
-                value, products = _together(function, leaves, tangents, data)
-                draws = _moved(state, backend.random_state())
-            if draws:
-                value, products = _one_by_one(backend, function, leaves, tangents, data, state)
+            value, products = _first_that_works(ways, backend, function, (leaves, tangents, data), state)
+            if ways[0] is _together and _moved(state, backend.random_state()):
+                # It draws: from now on all directions see the numbers that a plain pass would draw.
+                del ways[0]
+                value, products = _first_that_works(ways, backend, function, (leaves, tangents, data), state)
         # What multiplies a parameter in place multiplies its tangent too, which the estimator still needs.
         if backend.marks((*leaves, *tangents)) != written:
             raise InvalidInputError(refusals.WRITES)
@@ -48,7 +52,35 @@ def value_and_jvps(backend: Backend, function: Function) -> Callable[[Leaves, Le
     return push
 
 
-def _together(function: Function, leaves: Leaves, tangents: Leaves, data: Data) -> tuple[Tensor, Tensor]:
+_Inputs = tuple[Leaves, Leaves, Data]
+"""Leaves, tangents (K, *shape) each, data."""
+_Way = Callable[[Backend, Function, _Inputs, Any], tuple[Tensor, Tensor]]
+
+
+def _first_that_works(
+    ways: list[_Way], backend: Backend, function: Function, inputs: _Inputs, state: Any
+) -> tuple[Tensor, Tensor]:
+    """Return what the first way gives that PyTorch can go, and leave out those before it; raise the first's error."""
+    refusal: RuntimeError | None = None
+    for place, way in enumerate(ways):
+        if refusal is not None:
+            backend.set_random_state(state)
+        try:
+            found = way(backend, function, inputs, state)
+        except (
+            RuntimeError
+        ) as error:  # NotImplementedError is one; whether it is the function's own, PyTorch won't tell
+            refusal = refusal or error
+        else:
+            del ways[:place]
+            return found
+    assert refusal is not None
+    raise refusal
+
+
+def _together(backend: Backend, function: Function, inputs: _Inputs, state: Any) -> tuple[Tensor, Tensor]:
+    leaves, tangents, data = inputs
+
     def product(*direction: Tensor) -> Any:
         return torch.func.jvp(lambda *at: _judged(function(at, data)), leaves, direction, strict=True)
 
@@ -57,20 +89,43 @@ def _together(function: Function, leaves: Leaves, tangents: Leaves, data: Data) 
     return value, products
 
 
-def _one_by_one(
-    backend: Backend, function: Function, leaves: Leaves, tangents: Leaves, data: Data, state: Any
-) -> tuple[Tensor, Tensor]:
-    """Return the same by dual tensors, every direction from one state of the generators."""
-    products = []
+def _one_by_one(backend: Backend, function: Function, inputs: _Inputs, state: Any) -> tuple[Tensor, Tensor]:
+    """Return the same by dual tensors, every direction from one state of the generators.
+
+    What the function writes into is a copy: torch.func would have refused it, and the user's data are not to change.
+    """
+    leaves, tangents, data = inputs
+    lent = {k: x.clone() for k, x in data.items()} if isinstance(data, dict) else tuple([x.clone() for x in data])
+    copies = tuple(lent.values()) if isinstance(lent, dict) else lent
+    written, products = backend.marks(copies), []
     for k in range(int(tangents[0].shape[0])):
         backend.set_random_state(state)
         with forward_ad.dual_level():
             at = tuple([forward_ad.make_dual(x, v[k]) for x, v in zip(leaves, tangents, strict=True)])  # type: ignore[no-untyped-call]
-            value, product = forward_ad.unpack_dual(_judged(function(at, data)))  # type: ignore[no-untyped-call]
+            value, product = forward_ad.unpack_dual(_judged(function(at, lent)))  # type: ignore[no-untyped-call]
+            if backend.marks(copies) != written:
+                raise InvalidInputError(refusals.WRITES)
             if product is None:
                 raise InvalidInputError(refusals.DETACHED)
             products.append(product)
     return value.detach(), torch.stack(products)
+
+
+def _one_by_one_by_plain_kernels(
+    backend: Backend, function: Function, inputs: _Inputs, state: Any
+) -> tuple[Tensor, Tensor]:
+    """Return the same without oneDNN, whose recurrent layers have no rule, and of arrays in the order of their axes.
+
+    The rule of group normalisation, among others, takes no images with the channels last (2.13).
+    """
+    leaves, tangents, data = inputs
+    rows = {k: x.contiguous() for k, x in data.items()} if isinstance(data, dict) else tuple(map(_in_order, data))
+    with torch.backends.mkldnn.flags(enabled=False):
+        return _one_by_one(backend, function, (tuple(map(_in_order, leaves)), tangents, rows), state)
+
+
+def _in_order(array: Any) -> Any:
+    return array.contiguous()
 
 
 def _moved(before: Any, after: Any) -> bool:
@@ -131,6 +186,8 @@ def _differentiable_kernels() -> Iterator[None]:
     try:
         with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="`torch.jit.script`", category=DeprecationWarning)
+            # Of switching oneDNN off, which sets all that it has, TF32 too.
+            warnings.filterwarnings("ignore", message="TF32 acceleration", category=UserWarning)
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)

@@ -12,7 +12,7 @@ from weakref import ReferenceType, WeakKeyDictionary, ref
 import torch
 from torch import Tensor, nn
 
-from gradest.errors import InvalidInputError
+from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.places import ParameterPlace
 
 Place = tuple[dict[str, Any], str]
@@ -57,6 +57,11 @@ class ModuleState:
         children = _modules(module)
         places: dict[int, list[Place]] = {}
         for child in children:
+            if isinstance(child, torch.jit.ScriptModule):  # also where only a part of the model is one
+                raise UnsupportedError(
+                    "a module that can compute with other parameters was asked for; "
+                    f"{type(child).__name__} is compiled by torch.jit, which keeps its own; pass the module before that"
+                )
             for key, parameter in child._parameters.items():
                 places.setdefault(id(parameter), []).append((child._parameters, key))
         named = module.named_parameters()  # tied ones once, by the first of their names

@@ -42,7 +42,7 @@ def value_and_gradient(backend: Backend, function: Function) -> Callable[[Leaves
             raise InvalidInputError(refusals.UNCONNECTED)
         trusted = True
         each = zip(found, inputs, strict=True)
-        return value.detach(), tuple([torch.zeros_like(x) if g is None else g for g, x in each])
+        return value.detach(), tuple([torch.zeros_like(x) if g is None else _dense(g) for g, x in each])
 
     def pull(leaves: Leaves, data: Data) -> tuple[Tensor, Leaves]:
         if is_transforming():
@@ -56,6 +56,11 @@ def value_and_gradient(backend: Backend, function: Function) -> Callable[[Leaves
             return record(leaves, data)
 
     return pull
+
+
+def _dense(gradient: Tensor) -> Tensor:
+    """Return a gradient as its parameter is: an embedding with `sparse=True` has one of another layout."""
+    return gradient if gradient.layout is torch.strided else gradient.to_dense()
 
 
 def _recorded(function: Function, inputs: Leaves, given: Data) -> Any:

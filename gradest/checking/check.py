@@ -10,7 +10,7 @@ from gradest.checking.claims import entry_noise, flat_of, hessian_products, requ
 from gradest.checking.examination import Examination, gradients_nearby
 from gradest.checking.landscape import Landscape
 from gradest.checking.result import BlockCheck, Defect, GradientCheck, Verdict
-from gradest.errors import InvalidInputError, UnsupportedError
+from gradest.errors import InvalidEstimateError, InvalidInputError, UnsupportedError
 from gradest.objective import Objective
 from gradest.problem import Problem
 from gradest.refusals import usable_estimators
@@ -62,7 +62,8 @@ def check(
     Raises
     ------
     InvalidEstimateError
-        The gradient is of another structure or shape than the parameters, or not finite.
+        The gradient is of another structure or shape than the parameters, not real or not finite, or its function
+        returned None.
     NonFiniteError
         The loss is NaN or infinite where the gradient is asked.
     UnsupportedError
@@ -150,7 +151,10 @@ def _called(
         args, kwargs = (args, kwargs) if args or kwargs else (f.args, dict(f.kwargs))
     elif params is None and isinstance(f, Objective):
         params = f.start_tree
-    return gradient(params, *args, **kwargs)
+    given = gradient(params, *args, **kwargs)
+    if given is None:  # which would ask for reverse mode in its place, and call that right
+        raise InvalidEstimateError("a gradient was asked for; the function given returned None: is a `return` missing?")
+    return given
 
 
 def _examination(objective: Objective, given: Tree, seed: int) -> tuple[Examination, bool]:

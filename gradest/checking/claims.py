@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from gradest.backend import Leaves, as_float64
+from gradest.backend import Backend, Leaves, as_float64
 from gradest.dtypes import epsilon
 from gradest.errors import InvalidEstimateError, NonFiniteError, UnsupportedError
 from gradest.objective import Objective
@@ -27,7 +27,7 @@ def flat_of(objective: Objective, gradient: Any) -> NumpyArray:
     Raises
     ------
     InvalidEstimateError
-        It has other blocks or shapes than the parameters, or entries that are not finite.
+        It has other blocks or shapes than the parameters, or entries that are no real, finite numbers.
     """
     backend, layout = objective.backend, objective.layout
     if backend.is_model(gradient):
@@ -47,7 +47,7 @@ def flat_of(objective: Objective, gradient: Any) -> NumpyArray:
     for name, shape, leaf in zip(layout.names, layout.shapes, leaves, strict=True):
         if leaf is None:
             leaf = np.zeros(shape)
-        values = as_float64(backend, leaf) if backend.owns(leaf) else np.asarray(leaf, dtype=np.float64)
+        values = _real(backend, name, leaf)
         if values.shape != shape:
             raise InvalidEstimateError(f"block {name!r} of the gradient must be of shape {shape}; found {values.shape}")
         bad = values.size - int(np.isfinite(values).sum())
@@ -55,6 +55,23 @@ def flat_of(objective: Objective, gradient: Any) -> NumpyArray:
             raise InvalidEstimateError(f"block {name!r} of the gradient has {bad} of {values.size} entries NaN or Inf")
         blocks.append(values)
     return np.asarray(layout.flatten(blocks), dtype=np.float64)
+
+
+def _real(backend: Backend, name: str, leaf: Any) -> NumpyArray:
+    """Return the values of a block in float64; an imaginary part would be dropped, so there may be none."""
+    leaves = backend.flatten(leaf)[0]  # of one array it is the array, as the framework's new kind where it has an old
+    leaf = leaves[0] if len(leaves) == 1 else leaf
+    try:
+        values = backend.numpy(leaf) if backend.owns(leaf) else np.asarray(leaf)
+        if values.dtype.kind not in "cSU":
+            return np.asarray(values, dtype=np.float64)
+        found = f"entries of dtype {values.dtype}"
+    except (TypeError, ValueError, RuntimeError) as error:  # an array of another framework raises what it likes
+        found = f"{type(leaf).__name__} ({error})"
+    kinds = "NumPy's" if backend.name == "numpy" else f"{backend.name}'s or NumPy's"
+    raise InvalidEstimateError(
+        f"block {name!r} of the gradient must hold real numbers, in an array of {kinds}; found {found}"
+    )
 
 
 def require_finite_loss(objective: Objective) -> None:

@@ -97,5 +97,7 @@ def _of_entries(difference: NumpyArray, claimed: NumpyArray, right: NumpyArray) 
 
 
 def _named(factor: float) -> str:
+    if abs(factor - 1.0) < 1e-3:  # not "1": what is wrong would be rounded away
+        return f"1 {'+' if factor > 1.0 else '-'} {abs(factor - 1.0):.2g}"
     near = Fraction(factor).limit_denominator(512)
     return str(near) if near and abs(float(near) / factor - 1) < 1e-3 else f"{factor:.4g}"

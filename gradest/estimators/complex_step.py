@@ -9,10 +9,11 @@ import numpy as np
 from gradest.backend import Leaves
 from gradest.coordinates import Chunk, Factors, dense_chunks, gather, pipeline
 from gradest.directions.keys import Rng
+from gradest.dtypes import HALF
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel
 from gradest.evaluation import ValuesSeen
-from gradest.finite_differences.analyticity import EVALUATIONS, require_analytic
+from gradest.finite_differences.analyticity import require_analytic
 from gradest.finite_differences.complex_losses import (
     complex_data,
     complex_leaves,
@@ -36,9 +37,9 @@ class ComplexStep(Estimator):
     `f(x + i h e_i) = f(x) + i h g_i + O(h^2)` for an analytic loss: the derivative is the imaginary part over h,
     with h so short that the rest vanishes in rounding. The loss must be analytic and take complex parameters. A
     loss in operations is (kinks are decided by real parts); in a user's own function, conjugates, magnitudes and
-    comparisons of complex numbers give wrong values. One slope along a random line is compared with real
-    differences at the first estimate (five evaluations, counted apart), and a function that is not analytic is
-    refused; `verify=False` in `gradest.bind` leaves that out.
+    comparisons of complex numbers give wrong values. Its slopes along random lines, three as a rule, are compared
+    with real differences at the first estimate (five evaluations a line, counted apart), and a function that is not
+    analytic is refused; `verify=False` in `gradest.bind` leaves that out.
 
     Attributes
     ----------
@@ -94,8 +95,8 @@ class ComplexStep(Estimator):
             gradient = gather(objective, slopes)
             nonlocal unknown
             if unknown:  # once, at the first estimate; what it evaluates is counted apart
-                require_analytic(objective.separate(), leaves, gradient)
-                objective.preparation_cost = objective.preparation_cost + Cost(values=EVALUATIONS)
+                count = require_analytic(objective.separate(), leaves, gradient, step)
+                objective.preparation_cost = objective.preparation_cost + Cost(values=count)
                 unknown = False
             return KernelResult(value, gradient)
 
@@ -108,10 +109,13 @@ _ComplexLosses = Callable[[Leaves, Chunk, float], Array]
 def _population(objective: Objective, plan: Sequence[Chunk]) -> _ComplexLosses:
     """Return the losses of K complex copies of the parameters at once, made inside the framework's compiled step."""
     factors = Factors(objective, whole_rows=False, plan=plan)
+    narrow = [dtype in HALF for dtype in objective.dtypes]
 
     def make_step(block: int) -> Callable[..., Array]:
         def step(leaves: Leaves, left: Array, right: Array, scale: Array, data: Data) -> Array:
             whole = complex_leaves(objective, leaves)
+            if narrow[block]:  # by a complex number PyTorch makes half precision complex32, with its range
+                left, right = objective.backend.cast(left, "float32"), objective.backend.cast(right, "float32")
             population = perturbed_copies(objective, whole, block, left, right, scale * 1j)
             return objective.evaluate_population(population, complex_data(objective, data))
 
@@ -120,7 +124,9 @@ def _population(objective: Objective, plan: Sequence[Chunk]) -> _ComplexLosses:
     steps = [make_step(block) for block in range(len(objective.layout.shapes))]
 
     def losses(leaves: Leaves, chunk: Chunk, step: float) -> Array:
-        scale = objective.ops.constant(np.array(step), like=leaves[chunk.block])
+        # In half precision the step, or its product with an entry, would be zero.
+        like = objective.backend.cast(leaves[chunk.block], "float32") if narrow[chunk.block] else leaves[chunk.block]
+        scale = objective.ops.constant(np.array(step), like=like)
         return steps[chunk.block](leaves, *factors(chunk), scale)
 
     return losses

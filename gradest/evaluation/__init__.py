@@ -13,7 +13,7 @@ from gradest.evaluation.population import (
     require_population,
     take_first_look,
 )
-from gradest.evaluation.results import as_losses, as_scalar
+from gradest.evaluation.results import as_losses, as_scalar, kind_of
 from gradest.evaluation.user_function import UserFunction
 from gradest.evaluation.verification import Verification
 from gradest.evaluation.watching import ValuesSeen, warn_if_whole
@@ -27,6 +27,7 @@ __all__ = [
     "as_scalar",
     "choose_population",
     "compiles",
+    "kind_of",
     "one_by_one",
     "require_population",
     "take_first_look",

@@ -1,6 +1,8 @@
 """What a user's function may return: one real number, as an array of the framework, of NumPy, or of Python."""
 
 from collections.abc import Hashable
+from decimal import Decimal
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -92,6 +94,8 @@ def _number(value: Any, *, complex_parameters: bool) -> Any:
             return value
         raise _refusal("a complex number; a gradient is of a real loss: return its real part, or abs(...)**2")
     hint = next((text for kind, text in _HINTS.items() if isinstance(value, kind)), None)
+    if hint is None and isinstance(value, Decimal | Fraction):
+        hint = f"a {type(value).__name__}; return float(...) of it"
     if hint is None and isinstance(value, tuple | list | dict):
         hint = f"{type(value).__name__}; return the loss alone, or give gradest.grad has_aux=True"
     if hint is None and hasattr(value, "loss"):  # the outputs of models of several libraries

@@ -36,6 +36,9 @@ class UserFunction:
         Whether it returns one loss for each example, `(B,)`; called, it gives their mean.
     draws
         Whether it draws random numbers from the framework's own generator: None until an evaluation has shown it.
+    differentiates
+        Whether it takes derivatives itself, as a gradient penalty or the residual of a differential equation does:
+        its evaluations may then record what they do.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class UserFunction:
         self.per_example = per_example
         self.trusted = False
         self.draws: bool | None = None
+        self.differentiates = False
         self._f = f
         self._form = form
         self._arguments = arguments
@@ -97,17 +101,20 @@ class UserFunction:
         backend = self.backend
         private = not self.trusted
         lent, given = backend.lend(leaves, private=private), backend.lend(tuple(data), private=private)
-        marks = backend.marks((*lent, *given))
-        with backend.evaluating() or nullcontext(), self.common_random_numbers():
+        marks, value = backend.marks((*lent, *given)), None
+        with self.evaluating(), self.common_random_numbers():
             try:
                 value = (self.losses if apart else self)(lent, given)
             except GradestError:
                 raise
             except Exception as error:
-                refused = backend.refused_writing(error)
-                if not refused:
+                if backend.refused_writing(error):
+                    raise InvalidInputError(_WRITES) from error
+                if self.differentiates or not (backend.unrecorded and backend.unrecorded in str(error)):
                     raise  # the function's own error is the user's to see as it is
-                raise InvalidInputError(_WRITES) from error
+                self.differentiates = True
+        if value is None:  # refused above: once more, and from then on, with a record
+            return self.alone(leaves, data, apart=apart)
         if backend.marks((*lent, *given)) != marks or (private and self._changed((*leaves, *data), (*lent, *given))):
             raise InvalidInputError(_WRITES)
         answer: Array = backend.kept(value, like=leaves[0])
@@ -124,7 +131,7 @@ class UserFunction:
 
     def batched(self, population: Leaves, data: Data, *, apart: bool = False) -> Array:
         """Return the losses `(K,)` of leaves with a leading axis K by the framework's vmap; with `apart` `(K, B)`."""
-        with self.backend.evaluating() or nullcontext(), self.common_random_numbers():
+        with self.evaluating(), self.common_random_numbers():
             return self.backend.vmap(self.losses if apart else self)(population, data)
 
     @contextmanager
@@ -135,8 +142,29 @@ class UserFunction:
         try:
             yield
         finally:
-            self._estimate.draws = outer
+            self._estimate.draws, self._estimate.last = outer, draws
             draws.leave()
+
+    @contextmanager
+    def last_estimate(self) -> Iterator[None]:
+        """Within the context evaluations draw what the last estimate of this thread drew; after it, nothing has moved.
+
+        For what belongs to an estimate and is evaluated after it: the value at the point itself.
+        """
+        outer, last = getattr(self._estimate, "draws", None), getattr(self._estimate, "last", None)
+        if last is None or outer is not None:
+            yield
+            return
+        self._estimate.draws = last
+        try:
+            yield
+        finally:
+            self._estimate.draws = outer
+            last.leave()
+
+    def evaluating(self) -> Any:
+        """Return a context for evaluations that no derivative is asked of; one that records where the loss needs it."""
+        return (None if self.differentiates else self.backend.evaluating()) or nullcontext()
 
     def common_random_numbers(self) -> Any:
         """Return a context in which evaluations draw what the first one of this estimate drew."""

@@ -11,12 +11,20 @@ import numpy as np
 
 from gradest.backend import Leaves
 from gradest.dtypes import HALF, as_floats, epsilon
-from gradest.errors import InvalidInputError
+from gradest.errors import InvalidInputError, KinkWarning
+from gradest.finite_differences.complex_losses import loss_at_imaginary
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
+from gradest.user_warnings import warn_user
 
 EVALUATIONS = 5
-"""What it takes: the loss at the point, and at two real distances on either side."""
+"""What one line takes: the loss at the point, and at two real distances on either side."""
+
+_LINES = 6
+"""How many lines are tried at most, until real differences have been clear along `_ENOUGH` of them."""
+
+_ENOUGH = 3
+"""Along one line a wrong gradient may have the right slope by chance: one in ten, where a small part of it is wrong."""
 
 _RATIO = 8.0
 """The longer of the two real distances over the shorter: if both agree, neither is too long nor lost in rounding."""
@@ -24,26 +32,70 @@ _RATIO = 8.0
 _TELLING = 0.1
 """How certain real differences must be, beside their size, to be held against the complex step."""
 
+_CLEAR = 0.01
+"""How certain they are along a clear line."""
+
 _TOLERANCE = 10.0
 """How many times the uncertainty of real differences the complex step may be off."""
 
 
-def require_analytic(objective: Objective, leaves: Leaves, gradient: Leaves) -> None:
-    """Refuse a gradient by complex steps whose slope along one line is another than that of real differences.
+_TIE = 0.01
+"""How far conjugate values may be apart, beside themselves: noise that multiplies a loss has been warned of by then."""
 
-    The line runs along random signs, each entry by its own size. Where the real differences do not agree with each
-    other or from side to side (a kink, a loss that turns within the distance, noise) nothing is said.
+
+def require_analytic(objective: Objective, leaves: Leaves, gradient: Leaves, step: float) -> int:
+    """Refuse a gradient by complex steps whose slope along a line is another than that of real differences.
+
+    The lines run along random signs, each entry by its own size. Where the real differences do not agree with each
+    other or from side to side (a kink, a loss that turns within the distance, noise) nothing is said. Return how many
+    evaluations were made.
 
     Raises
     ------
     InvalidInputError
         The two differ by far more than the real differences are uncertain.
+
+    Warns
+    -----
+    KinkWarning
+        As `warn_of_ties` says, of complex steps of length `step` along one more line, there and back.
     """
-    points, moves = _points(objective, leaves), _random_moves(_points(objective, leaves))
-    blocks = (as_floats(objective.backend.numpy(g), d) for g, d in zip(gradient, objective.dtypes, strict=True))
-    with np.errstate(all="ignore"):
-        found = float(sum(np.sum(np.float64(1.0) * g * move) for g, move in zip(blocks, moves, strict=True)))
-    _require_slope(objective, points, moves, found)
+    points = _points(objective, leaves)
+    # A generator of their own: what is found out here must not move the user's random numbers.
+    generator = np.random.default_rng(0)
+    blocks = [as_floats(objective.backend.numpy(g), d) for g, d in zip(gradient, objective.dtypes, strict=True)]
+    clear = count = 0
+    while clear < _ENOUGH and count < _LINES:
+        moves = _random_moves(points, generator)
+        with np.errstate(all="ignore"):
+            found = float(sum(np.sum(np.float64(1.0) * g * move) for g, move in zip(blocks, moves, strict=True)))
+        clear += _require_slope(objective, points, moves, found) < _CLEAR
+        count += 1
+    signs = [generator.integers(0, 2, x.shape) * 2.0 - 1.0 for x in points]
+    warn_of_ties(*(complex(loss_at_imaginary(objective, leaves, [v * h for v in signs])) for h in (step, -step)))
+    return count * EVALUATIONS + 2
+
+
+def warn_of_ties(there: complex, back: complex) -> None:
+    """Warn where the loss at `x + i v` is not the conjugate of that at `x - i v`: a kink lies at x itself.
+
+    Complex numbers are ordered by their imaginary parts where the real parts are equal, so that `maximum(x, 0)` has the
+    slope of one side at 0, and of the other one step back. An analytic function that is real for real x has
+    conjugate values to the last digit, as rounding does not know of signs.
+
+    Warns
+    -----
+    KinkWarning
+        It is not.
+    """
+    if abs(there.imag + back.imag) > _TIE * max(abs(there.imag), abs(back.imag)):
+        warn_user(
+            "the loss has a kink at this very point (a maximum, a clip or a condition with two equal sides): there the "
+            "complex step takes the slope of one side, by the order of imaginary parts, where reverse and forward mode "
+            "have conventions of their own, such as 0 for relu at 0; move the parameters off the kink, or use one of "
+            "those",
+            KinkWarning,
+        )
 
 
 def require_analytic_along(objective: Objective, leaves: Leaves, moves: Sequence[NumpyArray], slope: float) -> None:
@@ -61,31 +113,39 @@ def require_analytic_along(objective: Objective, leaves: Leaves, moves: Sequence
 
 def _require_slope(
     objective: Objective, points: Sequence[NumpyArray], moves: Sequence[NumpyArray], found: float
-) -> None:
+) -> float:
+    """Refuse a slope, likewise; return how uncertain the real differences were, beside their size."""
     with np.errstate(all="ignore"):  # what is not finite is not compared
         slope, uncertain = _real_slope(objective, _line(objective, points, moves))
     if uncertain < _TELLING * abs(slope) and not abs(found - slope) <= _TOLERANCE * uncertain:
         raise InvalidInputError(
             f"the complex step asks for an analytic loss; along one line through the point it gives a slope of "
             f"{found:.6g}, real differences {slope:.6g} +- {uncertain:.1g} (a conjugate, a magnitude, a real part, "
-            "a conversion to float or a real buffer on its way, or a GPU's product of complex matrices?); use forward "
-            "mode or finite differences"
+            "a conversion to float or a real buffer on its way, a tie of equal numbers, or a GPU's product of complex "
+            "matrices?); use forward mode or finite differences"
         )
+    return uncertain / abs(slope) if abs(slope) > 0 else float("inf")
 
 
 def _real_slope(objective: Objective, line: Callable[[float], Leaves]) -> tuple[float, float]:
     """Return the slope along a line by central differences over two distances, and how uncertain it is."""
-    seen = 0.0 if objective.first_look is None else objective.first_look.epsilon
-    spacing = max(*map(epsilon, _computed_in(objective)), seen)
+    evaluate, backend = objective.plain_value, objective.backend
+    middle = evaluate(line(0.0))
+    # Half precision is left for single, here and by the complex step, and then so are its coarse values as a rule.
+    seen = 0.0 if objective.first_look is None or HALF & {*objective.dtypes} else objective.first_look.epsilon
+    spacing = max(*map(epsilon, (*_computed_in(objective), backend.dtype(middle))), seen)
     short = spacing ** (1 / 3)
 
     def real(distance: float) -> float:
-        return float(np.real(objective.backend.numpy(objective.plain_value(line(distance)))))
+        return float(np.real(backend.numpy(evaluate(line(distance)))))
 
-    centre, near, far = real(0.0), (real(short), real(-short)), (real(_RATIO * short), real(-_RATIO * short))
+    centre = float(np.real(backend.numpy(middle)))
+    near, far = (real(short), real(-short)), (real(_RATIO * short), real(-_RATIO * short))
     slope = (near[0] - near[1]) / (2 * short)
-    # Slopes of the two sides that differ tell a kink; what rounding does to the shorter quotient is added.
-    sides = abs(near[0] - 2 * centre + near[1]) / short
+    # Slopes of the two sides that differ tell a kink; those of a bend differ by as much more as the distance is longer,
+    # and that much is no fault of the slope's. What rounding does to the shorter quotient is added.
+    shorter, longer = ((a - 2 * centre + b) / h for (a, b), h in ((near, short), (far, _RATIO * short)))
+    sides = abs(shorter - longer / _RATIO)
     rounding = 4 * spacing * max(map(abs, (centre, *near))) / short
     return slope, abs(slope - (far[0] - far[1]) / (2 * _RATIO * short)) + sides + rounding
 
@@ -106,12 +166,8 @@ def _points(objective: Objective, leaves: Leaves) -> list[NumpyArray]:
     ]
 
 
-def _random_moves(points: Sequence[NumpyArray]) -> list[NumpyArray]:
-    """Return random signs, each times the size of its entry, or a hundredth of its block's.
-
-    They come from a generator of their own: what is found out here must not move the user's random numbers.
-    """
-    generator = np.random.default_rng(0)
+def _random_moves(points: Sequence[NumpyArray], generator: np.random.Generator) -> list[NumpyArray]:
+    """Return random signs, each times the size of its entry, or a hundredth of its block's."""
     moves = []
     for x in points:
         size = float(np.abs(x).max(initial=0.0)) or 1.0

@@ -5,7 +5,7 @@ module knows no estimator.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -56,6 +56,28 @@ def complex_data(objective: Objective, data: Data) -> Data:
     if isinstance(data, dict):
         return {name: cast(array) for name, array in data.items()}
     return tuple(cast(array) for array in data)
+
+
+def loss_at_imaginary(objective: Objective, leaves: Leaves, imaginary: Sequence[NumpyArray]) -> NumpyArray:
+    """Return the loss, of shape `()`, at leaves as real parts and arrays of the host as imaginary ones.
+
+    Raises
+    ------
+    UnsupportedError
+        The function does not take them.
+    """
+    backend = objective.backend
+
+    def evaluate() -> Array:
+        wide = complex_leaves(objective, leaves)
+        narrow = zip(leaves, objective.dtypes, imaginary, strict=True)
+        parts = [
+            objective.ops.constant(h, like=backend.cast(x, "float32") if dtype in HALF else x) for x, dtype, h in narrow
+        ]
+        at = tuple(x + 1j * h for x, h in zip(wide, parts, strict=True))
+        return objective.evaluate(at, complex_data(objective, objective.data))
+
+    return np.asarray(backend.numpy(explained(objective, objective.scoped(evaluate))))
 
 
 def explained(objective: Objective, evaluate: Callable[[], Array]) -> Array:

@@ -180,6 +180,7 @@ def _on_problem(
     problem: Problem, asked: _Asked, backends: Sequence[str], dtypes: Sequence[str], kernel: str
 ) -> Comparison:
     chosen = asked.estimators
+    size = problem.layout.num_parameters  # first: a data set that is not here is told before anything is measured
     report = asked.counter(2 * len(chosen) * len(backends) * len(dtypes))
     results: list[CellResult] = []
     for dtype in dtypes:
@@ -191,7 +192,7 @@ def _on_problem(
         results += _timed(found, asked, report)
     place = {name: k for k, name in enumerate(chosen)}
     results.sort(key=lambda r: (dtypes.index(r.cell.dtype), place[r.cell.estimator], backends.index(r.cell.backend)))
-    return Comparison(Compared(problem.name, repr(problem), problem.layout.num_parameters), tuple(results))
+    return Comparison(Compared(problem.name, repr(problem), size), tuple(results))
 
 
 def _run_backend(

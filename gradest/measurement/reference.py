@@ -18,7 +18,7 @@ from gradest.measurement.function_reference import function_reference
 from gradest.measurement.reference_record import Reference
 from gradest.objective import Objective
 from gradest.operations import Array, Data, NumpyArray, Operations
-from gradest.problem import Problem
+from gradest.problem import Problem, closed_form
 from gradest.tree import Tree
 
 _STEP = np.longdouble("1e-1000") if np.finfo(np.longdouble).tiny < 1e-4000 else np.longdouble("1e-150")
@@ -51,8 +51,8 @@ def reference_at(
     ops = get_backend("numpy").operations("portable")
     names = tuple(params)
     if problem.has_closed_form:
-        value, gradient = problem.loss_and_gradient(ops, params, data)
-        blocks, method = tuple(gradient[name] for name in names), "closed form"
+        value, blocks = closed_form(problem, ops, params, data)
+        method = "closed form"
     else:
         text = partial(_text, problem, names)
         value, blocks = value_and_gradient(text, ops, tuple(params.values()), data)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gradest.backend import Backend, get_backend
 from gradest.dtypes import as_floats
 from gradest.errors import unknown_name
+from gradest.operations import Operations
 from gradest.testing import transformation_checks, use_checks
 from gradest.testing.operation_table import Trial, trials
 from gradest.testing.results import CheckResult, claimed, raised, worst_of
@@ -28,11 +29,14 @@ def check_backend(
 ) -> list[CheckResult]:
     """Return the results of all checks of a backend; none of them is statistical.
 
+    Where the form is not that of a backend, that result and "global state" are the only ones: the others would say the
+    same in riddles.
+
     Parameters
     ----------
     checks
-        Names of checks, "global state" aside, which is always looked at; all by default. "estimators" takes half a
-        minute where a framework compiles.
+        Names of checks, "form" and "global state" aside, which are always looked at; all by default. "estimators"
+        takes half a minute where a framework compiles.
     state
         Returns the framework's global settings (dtype, threads, generators) in a form that can be compared: it is
         called before and after all checks. NumPy's own are compared in any case.
@@ -47,14 +51,17 @@ def check_backend(
     >>> from gradest.testing import check_backend
     >>> results = check_backend("numpy")
     >>> [result.name for result in results][:3], [str(result) for result in results if result.passed is False]
-    (['round trip', 'aliasing', 'operations'], [])
+    (['form', 'round trip', 'aliasing'], [])
     """
     chosen = get_backend(backend)
     before = _global_state(state)
     for name in checks or ():
         if name not in CHECKS:
             raise unknown_name("check of a backend", name, CHECKS)
-    results = [_carry_out(name, CHECKS[name], chosen) for name in (CHECKS if checks is None else checks)]
+    asked = [name for name in (CHECKS if checks is None else checks) if name != "form"]
+    results = [_carry_out("form", check_form, chosen)]
+    if results[0].passed:
+        results += [_carry_out(name, CHECKS[name], chosen) for name in asked]
     faults = [f"{name} changed" for name, value in _global_state(state).items() if value != before[name]]
     return [*results, claimed("global state", faults, "NumPy's and the framework's settings are as before")]
 
@@ -74,6 +81,30 @@ def _global_state(state: State | None) -> dict[str, Any]:
         "NumPy's print options": str(np.get_printoptions()),
     }
     return found if state is None else {**found, "the framework's state": state()}
+
+
+# -- form -------------------------------------------------------------------------------------------------------
+def check_form(backend: Backend) -> CheckResult:
+    """Check that the backend states names in collections, and gives operations.
+
+    A failure means that nothing else can be judged: a string would be read letter by letter.
+    """
+    return claimed("form", _form_faults(backend), "dtypes, kernels and native are collections of names")
+
+
+def _form_faults(backend: Backend) -> Iterator[str]:
+    for attribute, kinds, example in (
+        ("dtypes", (tuple, list), '("float32", "float64")'),
+        ("kernels", (tuple, list), '("portable",)'),
+        ("native", (frozenset, set), 'frozenset({"value_and_gradient"})'),
+    ):
+        stated = getattr(backend, attribute, None)
+        if not isinstance(stated, kinds):
+            yield f"{attribute} must be a {kinds[0].__name__} of names, such as {example}; found {stated!r}"
+    operations: Any = backend.operations()
+    if not isinstance(operations, Operations):
+        found = f"the class {operations.__name__}" if isinstance(operations, type) else type(operations).__name__
+        yield f"operations() must return an object of a subclass of gradest.Operations; found {found}"
 
 
 # -- arrays ---------------------------------------------------------------------------------------------------
@@ -99,12 +130,15 @@ def _round_trip_faults(backend: Backend) -> Iterator[str]:
                 again = as_floats(again, dtype)
             if again.dtype != kind or again.shape != values.shape or again.tobytes() != values.tobytes():
                 yield f"{values!r} comes back as {again!r} in {dtype}"
-            if backend.dtype(array) != dtype:
-                yield f"an array made in {dtype} says it is {backend.dtype(array)}"
+            if backend.dtype(array) != dtype or not isinstance(backend.dtype(array), str):
+                yield f"an array made in {dtype} says it is {backend.dtype(array)!r}; the name was asked for"
             if not backend.owns(array):
                 yield f"it does not own an array that it made in {dtype}"
             if backend.device(array) not in backend.devices():
                 yield f"an array is on {backend.device(array)!r}, which is none of {backend.devices()}"
+        wide = made(backend, np.array([1.0, 0.1], dtype=np.float64), dtype)  # directions come in double precision
+        if backend.dtype(wide) != dtype:
+            yield f"float64 values that were asked for in {dtype} are made in {backend.dtype(wide)}"
     if backend.owns(object()) or backend.owns("text"):
         yield "it owns objects that are no arrays"
 
@@ -143,17 +177,21 @@ def check_operations(backend: Backend) -> CheckResult:
     A failure means that a loss has another value, or another gradient, on this backend than elsewhere.
     """
     found: list[tuple[float, str]] = []
-    faults = []
+    faults: dict[str, str] = {}  # by what went wrong: the same of many operations is told of the first
     for dtype in ("float64", "float32"):
         if dtype not in backend.dtypes:
             continue
         for kernel, trial in _distinct_trials(backend, dtype):
-            error, changed = _tried(backend, kernel, dtype, trial)
+            try:
+                error, changed = _tried(backend, kernel, dtype, trial)
+            except Exception as refusal:  # noqa: BLE001  # the other operations are tried all the same
+                faults.setdefault(raised(refusal), f"{trial} {raised(refusal)}, {kernel}, {dtype}")
+                continue
             if changed:
-                faults.append(f"{trial} writes to its operands ({kernel}, {dtype})")
+                faults[str(trial)] = f"{trial} writes to its operands ({kernel}, {dtype})"
             found.append((error, f"{trial}, {kernel}, {dtype}"))
     if faults:
-        return claimed("operations", faults, "")
+        return claimed("operations", faults.values(), "")
     return worst_of("operations", found, _OPERATION_ROUNDING, "units of rounding")
 
 
@@ -185,6 +223,7 @@ def _tried(backend: Backend, kernel: str, dtype: str, trial: Trial) -> tuple[flo
 
 
 CHECKS: dict[str, Check] = {
+    "form": check_form,
     "round trip": check_round_trip,
     "aliasing": check_aliasing,
     "operations": check_operations,

@@ -3,6 +3,7 @@
 None of them is statistical: they hold for each single estimate.
 """
 
+import inspect
 import math
 import pickle
 import warnings
@@ -12,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from gradest.errors import NonFiniteError, NonFiniteWarning, UnsupportedError
+from gradest.directions.laws import LAWS
+from gradest.errors import NonFiniteError, NonFiniteWarning, UnsupportedError, unknown_name
 from gradest.estimator import Estimator, Prepared
 from gradest.measurement.session import flat
 from gradest.objective import Objective
-from gradest.target import Target
+from gradest.target import Smoothing, Target
 from gradest.testing.known_problems import Cubic
 from gradest.testing.results import CheckResult, claimed, judged, not_applicable, worse
 from gradest.testing.subject import Subject
@@ -49,9 +51,31 @@ def _configuration_faults(estimator: Estimator) -> Iterator[str]:
     missing = [name for name in names if name not in repr(estimator)]
     if missing:
         yield f"its repr does not show {', '.join(missing)}"
+    unlisted = _annotated(type(estimator)) - set(names)
+    if unlisted:  # of its base, which is one: what the class itself annotates would be nobody's hyper-parameter
+        yield f"{', '.join(sorted(unlisted))}: no field; write @dataclass(frozen=True, kw_only=True) above the class"
     for attribute in ("name", "source", "formula", "cost_formula"):
         if not isinstance(getattr(estimator, attribute, None), str):
             yield f"the class attribute {attribute!r} must be a string"
+    yield from _target_faults(estimator)
+
+
+def _annotated(cls: type) -> set[str]:
+    """Return the names that a class annotates itself, but for its constants."""
+    return {name for name, kind in inspect.get_annotations(cls).items() if "ClassVar" not in str(kind)}
+
+
+def _target_faults(estimator: Estimator) -> Iterator[str]:
+    """Yield what is wrong with the target that it states: checks that ask for it would not apply, and say nothing."""
+    target, smoothing = estimator.target, estimator.smoothing
+    if not isinstance(target, Target):
+        yield f"its target must be one of {', '.join(map(str, Target))}; found {target!r}"
+    if smoothing is None:
+        return
+    if not isinstance(smoothing, Smoothing):
+        yield f"its smoothing must be a gradest.Smoothing(law, sigma), or None; found {smoothing!r}"
+    elif smoothing.law not in LAWS:
+        yield f"its smoothing is by no law of gradest.directions.LAWS: {unknown_name('law', smoothing.law, LAWS)}"
 
 
 def check_result(subject: Subject) -> CheckResult:

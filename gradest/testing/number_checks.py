@@ -43,21 +43,24 @@ def check_own_number(subject: Subject) -> CheckResult:
 
 def _judged_at(subject: Subject, number: int) -> CheckResult:
     estimator = replace(subject.statistical, num_samples=number)  # type: ignore[call-arg]  # it has one
-    squares = _squares(subject, estimator, max(_FEWEST, min(_MOST, _EVALUATIONS // number)))
+    errors = _errors(subject, estimator, max(_FEWEST, min(_MOST, _EVALUATIONS // number)))
+    squares = np.sum(np.square(errors), axis=1)
     measured, predicted = float(squares.mean()), _predicted(subject, estimator)
     said = f"with {number} directions: relative MSE {measured:.4g}"
     if not math.isfinite(measured):
         return judged("own number", math.nan, 1.0, f"{said}; estimates hold NaN or infinity")
     rounding = subject.rounding(ROUNDING)
+    # Errors that all estimates have in common do not shrink with their number, and say nothing of chunks.
+    biased = float(np.sum(np.square(errors.mean(axis=0)))) > measured / 2
     if predicted is not None and predicted < rounding:
         return judged("own number", measured, rounding, f"{said}, predicted 0")
     low, high = ratio_bounds(squares, subject.false_alarm if predicted is None else subject.false_alarm / 2)
     if predicted is not None:
         ratio = measured / predicted
         detail = f"{said}, predicted {predicted:.4g}: ratio {ratio:.3f}, allowed {low:.3f} to {high:.3f}"
-        result = judged("own number", ratio, high, detail + _hint(ratio, high), false_alarm=subject.false_alarm)
+        result = judged("own number", ratio, high, detail + _hint(ratio, high, biased), false_alarm=subject.false_alarm)
         return result if low <= ratio else replace(result, passed=False)
-    few = _squares(subject, subject.statistical, REPLICATES)
+    few = np.sum(np.square(_errors(subject, subject.statistical, REPLICATES)), axis=1)
     expected = float(few.mean()) * min(subject.option("num_samples"), FEW_SAMPLES) / number
     if expected < rounding:
         return judged("own number", measured, rounding, f"{said}, with fewer directions 0")
@@ -65,20 +68,23 @@ def _judged_at(subject: Subject, number: int) -> CheckResult:
     high *= 1 / ratio_bounds(few, subject.false_alarm)[0]
     ratio = measured / expected
     detail = f"{said}, {ratio:.3f} times what {FEW_SAMPLES} directions give, averaged; allowed up to {high:.3f}"
-    return judged("own number", ratio, high, detail + _hint(ratio, high), false_alarm=subject.false_alarm)
+    return judged("own number", ratio, high, detail + _hint(ratio, high, biased), false_alarm=subject.false_alarm)
 
 
-def _hint(ratio: float, high: float) -> str:
+def _hint(ratio: float, high: float, biased: bool) -> str:
     """Return what too large an error suggests; what is one of the two, "distinct directions" tells."""
-    return "; chunks share their noise, are dropped, or count alike whatever their size" if ratio > high else ""
+    if ratio <= high:
+        return ""
+    if biased:
+        return '; most of it is the mean of the estimates, which is off: see "unbiasedness" and "scale"'
+    return "; chunks share their noise, are dropped, or count alike whatever their size"
 
 
-def _squares(subject: Subject, estimator: Estimator, replicates: int) -> NDArray[np.float64]:
-    """Return the squared errors of independent estimates of the quadratic, relative to the gradient's, `(K,)`."""
+def _errors(subject: Subject, estimator: Estimator, replicates: int) -> NDArray[np.float64]:
+    """Return the errors of independent estimates of the quadratic, relative to the gradient's length, `(K, P)`."""
     target = Cubic().gradient_at_start
     seeds = range(subject.seed, subject.seed + replicates)
-    found = subject.estimates(estimator, Cubic(), seeds)
-    return np.asarray(np.sum((found - target) ** 2, axis=1) / float(target @ target))
+    return np.asarray((subject.estimates(estimator, Cubic(), seeds) - target) / float(np.sqrt(target @ target)))
 
 
 def _predicted(subject: Subject, estimator: Estimator) -> float | None:

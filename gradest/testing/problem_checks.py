@@ -1,7 +1,7 @@
 """Checks of a problem, ours or a plug-in's: its loss for populations and on all backends, its closed-form gradient."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -32,6 +32,8 @@ Arrays = dict[str, NumpyArray]
 def check_problem(problem: Problem, *, backends: Sequence[str] = ("numpy",)) -> list[CheckResult]:
     """Return the results of all checks of a problem at its start point; none of them is statistical.
 
+    Where the form is not that of a problem, that result is the only one: the others would say the same in riddles.
+
     Parameters
     ----------
     backends
@@ -48,7 +50,7 @@ def check_problem(problem: Problem, *, backends: Sequence[str] = ("numpy",)) -> 
     >>> from gradest.testing import check_problem
     >>> results = check_problem(gradest.get_problem("quadratic", size=3))
     >>> [result.name for result in results if result.passed]
-    ['arrays', 'population', 'examples', 'closed form', 'interpreters', 'losses']
+    ['form', 'arrays', 'population', 'examples', 'closed form', 'interpreters', 'losses']
     """
     for backend in backends:
         get_backend(backend)
@@ -60,7 +62,8 @@ def check_problem(problem: Problem, *, backends: Sequence[str] = ("numpy",)) -> 
         partial(check_interpreters, problem),
         partial(check_losses, problem, backends),
     )
-    return [_carry_out(check) for check in checks]
+    form = _carry_out(partial(check_form, problem))
+    return [form, *(_carry_out(check) for check in checks)] if form.passed else [form]
 
 
 def _carry_out(check: Callable[[], CheckResult]) -> CheckResult:
@@ -69,6 +72,49 @@ def _carry_out(check: Callable[[], CheckResult]) -> CheckResult:
     except Exception as error:  # noqa: BLE001 - a problem may raise anything; it is a finding, and is reported
         name = check.func.__name__.removeprefix("check_").replace("_", " ")  # type: ignore[attr-defined]  # a partial
         return CheckResult(name, False, raised(error))
+
+
+def check_form(problem: Problem) -> CheckResult:
+    """Check that parameters and data are arrays by name, the loss one finite number, the closed form like both.
+
+    A failure means that the problem cannot be used at all.
+    """
+    with np.errstate(all="ignore"):  # what is not finite is told in words
+        faults = list(_array_form_faults(problem)) or list(_loss_form_faults(problem))
+    also = ", and a gradient of the parameters' names and shapes" if problem.has_closed_form else ""
+    return claimed("form", faults, f"arrays by name, a loss that is one finite number{also}")
+
+
+def _array_form_faults(problem: Problem) -> Iterator[str]:
+    for what, found in (("parameters", problem.parameters()), ("data", problem.data())):
+        if not isinstance(found, Mapping):
+            yield f"{what} must return a dict of arrays by name; found {type(found).__name__}"
+            continue
+        for name, values in found.items():
+            if not isinstance(values, np.ndarray | np.generic):
+                yield f"{what} {name!r} must be a NumPy array; found {type(values).__name__}; write np.asarray(...)"
+
+
+def _loss_form_faults(problem: Problem) -> Iterator[str]:
+    ops, params, data = get_backend("numpy").operations(), problem.parameters(), problem.data()
+    value: Any = problem.loss(ops, params, data)
+    if value is None:
+        yield "loss returned None: is a `return` missing?"
+    elif np.shape(value) != ():
+        yield f"loss must return one number for one set of parameters; found shape {np.shape(value)}"
+    elif not np.isfinite(value):
+        yield f"the loss is {value} at the start point; begin where it is finite"
+    if not problem.has_closed_form:
+        return
+    answer: Any = problem.loss_and_gradient(ops, params, data)
+    if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], Mapping)):
+        yield f"loss_and_gradient must return (loss, dict of arrays by name); found {type(answer).__name__}"
+        return
+    asked, found = ({n: np.shape(x) for n, x in named.items()} for named in (params, answer[1]))
+    for name in dict.fromkeys((*asked, *found)):
+        if asked.get(name) != found.get(name):
+            shapes = (f"shape {each[name]}" if name in each else "none" for each in (asked, found))
+            yield "gradient {!r} of loss_and_gradient: {} asked, {} found".format(name, *shapes)
 
 
 def check_arrays(problem: Problem) -> CheckResult:

@@ -132,6 +132,16 @@ def test_a_module_without_trainable_parameters_is_refused() -> None:
         REVERSE(lambda model, x: model(x).sum(), nn.ReLU(), torch.ones(2))
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_module_compiled_by_torch_jit_is_refused_in_words(whole: bool) -> None:
+    inner = nn.Linear(2, 1)
+    script: Any = torch.jit.script
+    model = script(inner) if whole else nn.Sequential(script(inner), nn.Tanh())
+    with pytest.raises(gradest.UnsupportedError, match="pass the module before that"):
+        REVERSE(lambda model, x: model(x).sum(), model, torch.ones(1, 2))
+
+
 def test_wait_versions_and_devices() -> None:
     BACKEND.wait([torch.ones(3)])
     assert BACKEND.versions()["torch"] == torch.__version__

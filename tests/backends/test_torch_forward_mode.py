@@ -1,4 +1,4 @@
-"""Forward mode through PyTorch's own layers: right through attention, refused by name where PyTorch has no rule."""
+"""Forward mode through PyTorch's own layers: right where it has a rule of any kind, else refused by name."""
 
 import copy
 import subprocess
@@ -64,17 +64,22 @@ RIGHT: dict[str, tuple[Callable[[], Any], Loss]] = {
     "TransformerEncoderLayer": (encoder, plain),
     "TransformerEncoderLayer, eval": (lambda: encoder().eval(), plain),
     "TransformerEncoderLayer, masked": (lambda: encoder(norm_first=True), masks),
+    "LSTM": (lambda: nn.LSTM(4, 3, batch_first=True), plain),
     "GRU": (lambda: nn.GRU(4, 3, batch_first=True), plain),
     "RNN": (lambda: nn.RNN(4, 3, batch_first=True), plain),
+    "channels last": (
+        lambda: nn.Sequential(nn.Conv2d(2, 4, 3, groups=2), nn.GroupNorm(2, 4)).to(memory_format=torch.channels_last),
+        lambda m, x: plain(m, x.new_tensor(range(2 * 2 * 5 * 5)).reshape(2, 2, 5, 5).sin()),
+    ),
+    "a function with a rule and ctx": (lambda: nn.Linear(4, 3), lambda m, x: _Cubed.apply(m(x)).mean()),
+    "NumPy inside": (lambda: nn.Linear(4, 3), lambda m, x: plain(m, x) * float(m.bias.detach().numpy().sum())),
     "a number read": (lambda: nn.Linear(4, 3), lambda m, x: plain(m, x) * plain(m, x).item()),
     "a branch on values": (lambda: nn.Linear(4, 3), lambda m, x: plain(m, x) if plain(m, x) > 0 else m.bias.sum()),
 }
 REFUSED: dict[str, tuple[Callable[[], Any], Loss]] = {
-    "LSTM": (lambda: nn.LSTM(4, 3, batch_first=True), plain),
     "weight_norm": (lambda: nn.utils.parametrizations.weight_norm(nn.Linear(4, 3)), plain),
     "spectral_norm": (lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(4, 3)), plain),
     "ctc_loss": (lambda: nn.Linear(4, 3), aligned),
-    "NumPy inside": (lambda: nn.Linear(4, 3), lambda m, x: plain(m, x) * float(m.bias.detach().numpy().sum())),
     "a function without a rule": (lambda: nn.Linear(4, 3), lambda m, x: _Squared.apply(m(x)).mean()),
 }
 
@@ -92,6 +97,24 @@ class _Squared(torch.autograd.Function):  # type: ignore[misc, name-defined]  # 
         return 2 * ctx.saved_tensors[0] * slope
 
 
+class _Cubed(torch.autograd.Function):  # type: ignore[misc, name-defined]  # PyTorch may be missing
+    """A function with a rule of forward mode in the old style, which `torch.func` does not take."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.save_for_backward(x)
+        ctx.save_for_forward(x)
+        return x * x * x
+
+    @staticmethod
+    def backward(ctx: Any, slope: Any) -> Any:
+        return 3 * ctx.saved_tensors[0] ** 2 * slope
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Any) -> Any:
+        return 3 * ctx.saved_tensors[0] ** 2 * tangent
+
+
 def made(make: Callable[[], Any], dtype: Any) -> tuple[Any, Any]:
     torch.manual_seed(3)
     return make().to(dtype), torch.randn(2, 3, 4, dtype=dtype)
@@ -99,7 +122,7 @@ def made(make: Callable[[], Any], dtype: Any) -> tuple[Any, Any]:
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("layer", RIGHT)
-def test_forward_mode_is_reverse_mode_through_attention(layer: str, dtype: str) -> None:
+def test_forward_mode_is_reverse_mode(layer: str, dtype: str) -> None:
     make, loss = RIGHT[layer]
     module, x = made(make, getattr(torch, dtype))
     exact = torch.autograd.grad(loss(module, x), tuple(module.parameters()), allow_unused=True)
@@ -121,8 +144,20 @@ def test_what_pytorch_has_no_rule_for_is_refused_with_what_can_be_used(layer: st
         gradest.grad(loss, method=method)(module, x)
     assert caught.value.__cause__ is not None
     assert "issue" not in str(caught.value)  # PyTorch asks to file one
-    if layer != "NumPy inside":
-        assert gradest.grad(loss, method="reverse")(module, x)
+    assert gradest.grad(loss, method="reverse")(module, x)
+
+
+def test_what_writes_into_its_arguments_is_refused_and_leaves_them() -> None:
+    """Batched, it is refused by PyTorch; one direction at a time it would write into the user's data."""
+    data = torch.ones(3)
+
+    def loss(p: Any, x: Any) -> Any:
+        x += 1
+        return (_Cubed.apply(p) * x).sum()
+
+    with pytest.raises(gradest.InvalidInputError, match=r"writes into its parameters or arguments"):
+        gradest.grad(loss, method="forward")(torch.ones(3), data)
+    assert data.tolist() == [1.0, 1.0, 1.0]
 
 
 def test_the_functions_own_errors_are_seen_as_they_are() -> None:

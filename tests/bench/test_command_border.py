@@ -321,7 +321,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", [("compare",), ("check",), ("graph",), ("train", "--steps", "1", "--case")])
+@pytest.mark.parametrize("command", [("compare",), ("check",), ("graph",), ("train", "--steps", "1")])
 @pytest.mark.parametrize(
     ("name", "message"),
     [

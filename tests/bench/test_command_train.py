@@ -94,7 +94,7 @@ def test_states_are_not_written_over(tmp_path: Path) -> None:
 def test_a_case_of_the_users_own_is_trained(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text("import numpy as np\ncase = (lambda p: ((p - 1.0) ** 2).sum(), np.zeros(3))\n", encoding="utf-8")
-    found = gradest("train", "--case", f"{file}:case", "--estimators", "reverse,spsa", "--steps", 30, "--json")
+    found = gradest("train", f"{file}:case", "--estimators", "reverse,spsa", "--steps", 30, "--json")
     assert found.exit_code == 0, found.output
     rows = json.loads(found.stdout)["rows"]
     assert [row["records"][-1]["loss"] < 1e-3 for row in rows] == [True, True]
@@ -118,7 +118,7 @@ def test_curves_are_drawn(tmp_path: Path) -> None:
         ("--steps 1 --problem quadratic --held-out 0.2", "no data set to split; leave it away"),
         ("--steps 1 --optimizer adma", "adam"),
         ("--steps 1 --estimators revers", "reverse"),
-        ("--steps 1 --case nowhere.py:case --held-out 0.2", "own data"),
+        ("nowhere.py:case --steps 1 --held-out 0.2", "own data"),
     ],
 )
 def test_what_cannot_be_used_is_refused_before_anything_is_trained(arguments: str, words: str) -> None:

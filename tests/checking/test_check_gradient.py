@@ -128,6 +128,21 @@ def test_the_cause_and_the_place_are_told(mistake: str) -> None:
     assert defect.expected_by == "reverse mode"
 
 
+def test_a_factor_near_one_is_told_by_what_it_is_off() -> None:
+    """A rounded "factor of 1" would call a wrong gradient right."""
+    params, x = at()
+    wrong = {name: (1 + 1e-6) * block for name, block in network_gradient(params, x).items()}
+    assert {defect.cause for defect in gradest.check(network, params, wrong, x).defects} == {"a factor of 1 + 1e-06"}
+
+
+@pytest.mark.skipif(find_spec("mxnet") is None, reason="MXNet is not installed: pip install 'gradest[mxnet]'")
+def test_a_gradient_in_legacy_arrays_by_name_is_judged() -> None:
+    mx = pytest.importorskip("gradest_mxnet").mx
+    params = {"w": mx.nd.arange(1, 4)}
+    assert gradest.check(lambda p: (p["w"] ** 2).sum(), params, lambda p: {"w": 2 * p["w"]})
+    assert not gradest.check(lambda p: (p["w"] ** 2).sum(), params, lambda p: {"w": -2 * p["w"]})
+
+
 def test_a_gradient_of_a_black_box_is_judged_by_its_values_alone() -> None:
     params, x = at()
     truth = network_gradient(params, x)
@@ -187,6 +202,10 @@ def test_it_takes_what_grad_takes() -> None:
         ({"a": np.ones(2), "b": np.ones(2)}, gradest.InvalidEstimateError, "1 blocks"),
         (np.array([np.nan, 1.0]), gradest.InvalidEstimateError, "1 of 2 entries"),
         (None, gradest.UnsupportedError, r"float\(\) was asked"),
+        (lambda p: None, gradest.InvalidEstimateError, "returned None: is a `return` missing"),
+        (np.full(2, 2.0 + 1.0j), gradest.InvalidEstimateError, "real numbers, .*; found entries of dtype complex128"),
+        ("2, 2", gradest.InvalidEstimateError, "real numbers, .*; found entries of dtype <U4"),
+        ([object()], gradest.InvalidEstimateError, "real numbers, .*; found object"),
     ],
 )
 def test_wrong_use_is_told(gradient: Any, error: type[Exception], words: str) -> None:

@@ -1,15 +1,15 @@
 """`check_backend` passes every backend and rejects backends that break one law each."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from support.mutants_of_scale import DroppedRemainder, MissingSigma, WrongSign
 from support.narrow_backend import NarrowBackend
 
-from gradest import Backend, UnknownNameError, get_estimator, registry
-from gradest.testing import check_backend, check_estimator, raise_on_failure
+from gradest import Backend, Problem, UnknownNameError, get_estimator, registry
+from gradest.testing import check_backend, check_estimator, check_problem, raise_on_failure
 from gradest.testing.backend_checks import CHECKS
 from gradest_numpy import NumpyBackend
 from gradest_numpy.operations import NumpyOperations
@@ -92,6 +92,22 @@ def test_every_operation_beyond_its_bound_is_listed() -> None:
     assert "float64" in result.detail
 
 
+class TwoMissing(NumpyOperations):
+    def expm1(self, x: Any) -> Any:
+        raise NotImplementedError("not yet")
+
+    def concat(self, *arrays: Any, axis: int) -> Any:
+        return np.concatenate(arrays)  # of three axes: along the first, where the shapes differ
+
+
+def test_an_operation_that_raises_is_named_and_the_others_are_tried() -> None:
+    (result,) = [r for r in check_backend(With(TwoMissing()), checks=["operations"]) if r.name == "operations"]
+    assert result.failed
+    assert "expm1((4, 3)) raised NotImplementedError: not yet" in result.detail
+    assert "concat((2, 4, 3), (2, 2, 3), axis=-2) raised ValueError" in result.detail
+    assert result.detail.count("not yet") == 1
+
+
 def test_an_unknown_check_of_a_backend_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'operations'"):
         check_backend("numpy", checks=["operation"])
@@ -135,6 +151,39 @@ class WritesToOperands(NumpyOperations):
         x -= x.max(axis=-1, keepdims=True)
         weights = np.exp(x)
         return weights / weights.sum(axis=-1, keepdims=True)
+
+
+class ForgetsTheAxis(NumpyOperations):
+    def concat(self, *arrays: Any, axis: int) -> Any:
+        return np.concatenate(arrays)
+
+
+class KeepsTheDtypeItIsGiven(NumpyBackend):
+    def array(self, values: Any, *, dtype: str, device: str | None = None, copy: bool = True) -> Any:
+        return np.array(values)
+
+
+class DtypeIsNoName(NumpyBackend):
+    def dtype(self, array: Any) -> Any:
+        return array.dtype
+
+
+class OneWordOfDtypes(NumpyBackend):
+    dtypes: ClassVar[Any] = "float64"
+
+
+class OneWordOfNative(NumpyBackend):
+    native: ClassVar[Any] = "value_and_gradient"
+
+
+class OperationsUnmade(NumpyBackend):
+    def operations(self, kernel: str = "portable") -> Any:
+        return NumpyOperations
+
+
+class OperationsForgotten(NumpyBackend):
+    def operations(self, kernel: str = "portable") -> Any:
+        super().operations(kernel)
 
 
 class With(NumpyBackend):
@@ -187,6 +236,9 @@ def _restored_error_handling() -> Any:
         (Aliasing(), "aliasing"),
         (AliasingOnTheWayBack(), "aliasing"),
         (AlwaysSingle(), "round trip"),
+        (KeepsTheDtypeItIsGiven(), "round trip"),
+        (DtypeIsNoName(), "round trip"),
+        (With(ForgetsTheAxis()), "operations"),
         (With(NaiveLogSumExp()), "operations"),
         (With(NaiveExpm1()), "operations"),
         (With(MasksAreNaN()), "operations"),
@@ -201,6 +253,37 @@ def _restored_error_handling() -> Any:
 def test_a_backend_that_breaks_a_law_is_rejected(backend: Backend, check: str) -> None:
     failed = {result.name for result in check_backend(backend) if not result.passed}
     assert check in failed
+
+
+@pytest.mark.parametrize(
+    ("backend", "told"),
+    [
+        (OneWordOfDtypes(), "dtypes must be a tuple of names"),
+        (OneWordOfNative(), "native must be a frozenset of names"),
+        (OperationsUnmade(), "subclass of gradest.Operations; found the class NumpyOperations"),
+        (OperationsForgotten(), "subclass of gradest.Operations; found NoneType"),
+    ],
+    ids=lambda x: type(x).__name__ if isinstance(x, Backend) else "",
+)
+def test_what_is_no_backend_is_told_in_words_and_once(backend: Backend, told: str) -> None:
+    results = check_backend(backend)
+    assert [result.name for result in results] == ["form", "global state"]
+    assert told in results[0].detail
+
+
+def test_what_states_no_name_has_that_of_its_class() -> None:
+    class Nameless(Problem):
+        def parameters(self) -> Any:
+            return {"x": np.ones(2)}
+
+        def loss(self, ops: Any, params: Any, data: Any) -> Any:
+            return ops.sum(params["x"] * params["x"], axis=-1)
+
+    class Other(Nameless):
+        name = "other"
+
+    assert (Nameless().name, Other().name, Backend.name) == ("Nameless", "other", "Backend")
+    raise_on_failure(check_problem(Nameless()))
 
 
 def test_a_frameworks_own_state_is_compared_too() -> None:

@@ -77,6 +77,7 @@ def loss(p, x): return float(np.sum((p - x) ** 2))
 def case(): return loss, np.zeros(2), np.ones(2)
 def right(p, x): return 2 * (p - x)
 def wrong(p, x): return p - x
+nothing = None
 """
 
 
@@ -89,3 +90,13 @@ def test_the_gradient_of_a_case_is_checked(tmp_path: Path) -> None:
     code, output = run(f"{file}:case", "--gradient", f"{file}:wrong")
     assert code == 1
     assert "a factor of 1/2" in output
+
+
+def test_a_gradient_of_the_cases_own_file_needs_no_path(tmp_path: Path) -> None:
+    file = tmp_path / "another_case_to_check.py"
+    file.write_text(CASE, encoding="utf-8")
+    assert run(f"{file}:case", "--gradient", "right")[0] == 0
+    assert run(f"{file}:case", "--gradient", "wrong")[0] == 1
+    for name, told in (("rigth", "has no 'rigth'"), ("nothing", "found None")):
+        with pytest.raises(InvalidInputError, match=told):
+            CliRunner().invoke(check, [f"{file}:case", "--gradient", name], catch_exceptions=False)

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gradest.errors import GradestError
+from gradest.estimator import get_estimator
 from gradest.problem import Problem
 from gradest.problems.mlp import MLP
 from gradest.problems.quadratic import Quadratic
@@ -77,3 +79,83 @@ class KeepsAnAxis(MLP):
 def test_a_problem_that_breaks_a_law_is_rejected(problem: Problem, check: str) -> None:
     failed = {result.name for result in check_problem(problem) if not result.passed}
     assert check in failed
+
+
+class ReturnsNothing(Quadratic):
+    def loss(self, ops: Any, params: Any, data: Any) -> Any:
+        super().loss(ops, params, data)
+
+
+class ForgetsABlock(MLP):
+    def loss_and_gradient(self, ops: Any, params: Any, data: Any) -> Any:
+        value, gradient = super().loss_and_gradient(ops, params, data)
+        return value, {name: block for name, block in gradient.items() if name != "b1"}
+
+
+class TurnsABlock(MLP):
+    def loss_and_gradient(self, ops: Any, params: Any, data: Any) -> Any:
+        value, gradient = super().loss_and_gradient(ops, params, data)
+        return value, {**gradient, "W1": np.asarray(gradient["W1"]).T}
+
+
+class ReturnsTheGradientAlone(Quadratic):
+    def loss_and_gradient(self, ops: Any, params: Any, data: Any) -> Any:
+        return super().loss_and_gradient(ops, params, data)[1]
+
+
+class ListsItsParameters(Quadratic):
+    def parameters(self) -> Any:
+        return list(super().parameters().values())
+
+
+class NumbersItsParameters(Quadratic):
+    def parameters(self) -> Any:
+        return {"x": 1.0}
+
+
+class StartsWhereItIsInfinite(Quadratic):
+    def loss(self, ops: Any, params: Any, data: Any) -> Any:
+        return super().loss(ops, params, data) + ops.log(ops.sum(0.0 * params["x"]))
+
+
+class KeepsTheAxes(Quadratic):
+    def loss(self, ops: Any, params: Any, data: Any) -> Any:
+        return params["x"] * params["x"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        (ReturnsNothing(), "loss returned None: is a `return` missing?"),
+        (ForgetsABlock(), "gradient 'b1' of loss_and_gradient: shape (32,) asked, none found"),
+        (TurnsABlock(), "gradient 'W1' of loss_and_gradient: shape (64, 32) asked, shape (32, 64) found"),
+        (ReturnsTheGradientAlone(), "(loss, dict of arrays by name); found dict"),
+        (ListsItsParameters(), "parameters must return a dict of arrays by name; found list"),
+        (NumbersItsParameters(), "parameters 'x' must be a NumPy array; found float"),
+        (StartsWhereItIsInfinite(), "the loss is -inf at the start point"),
+        (KeepsTheAxes(), "one number for one set of parameters; found shape (20,)"),
+    ],
+    ids=lambda x: type(x).__name__ if isinstance(x, Problem) else "",
+)
+def test_what_is_no_problem_is_told_in_words_and_once(problem: Problem, told: str) -> None:
+    (result,) = check_problem(problem)
+    assert result.failed
+    assert told in result.detail
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        (ReturnsNothing(), "ReturnsNothing.loss returned None: is a `return` missing?"),
+        (ForgetsABlock(), "of each parameter; there is none of b1"),
+        (ReturnsTheGradientAlone(), r"must return \(loss, dict of arrays by name\); found dict"),
+        (ListsItsParameters(), "must be a dict of NumPy arrays by name"),
+        (NumbersItsParameters(), "must be a dict of NumPy arrays by name"),
+    ],
+    ids=lambda x: type(x).__name__ if isinstance(x, Problem) else "",
+)
+def test_what_is_no_problem_is_told_where_it_is_used_too(problem: Problem, told: str) -> None:
+    """A loss that returned None had zero derivatives, which were compared with a closed form as if they were some."""
+    for name in ("reverse", "fd-central") if "returned None" in told else ("analytic",):
+        with pytest.raises(GradestError, match=told):
+            get_estimator(name)(problem)

@@ -14,14 +14,14 @@ from gradest.importing import OWN
 
 FRAMEWORKS = {"jax", "jaxlib", "torch", "mxnet", "sklearn", "mlxtend", "scipy", "matplotlib", "rich", "click"}
 ORDER = [  # the rooms of the core: each may import only those before it (and its own package)
-    {"version", "errors", "dtypes", "vocabulary", "importing"},
+    {"version", "errors", "dtypes", "vocabulary", "importing", "class_name"},
     {"tree", "layout", "operations", "estimate", "target", "registry", "primitives", "signature", "fields", "places"},
     {"datasets", "chunking", "user_warnings", "example_order", "graphs"},
     {"backend", "problem"},
-    {"tangents", "arguments", "problem_data", "counting", "case", "weighted_losses"},
+    {"owner", "tangents", "arguments", "problem_data", "counting", "case", "weighted_losses"},
     {"problems", "autodiff", "form", "directions", "assignment"},
     {"theory", "evaluation", "refusals"},
-    {"engines", "evaluations"},
+    {"engines", "evaluations", "parameters"},
     {"objective"},
     {"binding", "situation", "coordinates"},
     {"calls", "data_kernels", "graph_of", "vectors"},

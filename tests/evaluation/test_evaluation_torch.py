@@ -47,6 +47,52 @@ def test_all_evaluations_of_an_estimate_see_one_mask_and_the_state_is_left_as_af
     assert torch.equal(torch.get_rng_state(), after)
 
 
+@pytest.mark.parametrize("method", ["reverse", "fd-central", "es", "spsa"])
+def test_the_value_beside_a_gradient_is_of_its_mask_and_moves_the_generator_no_further(method: str) -> None:
+    model, (x, y) = dropout(), batch()
+    value_and_gradient = gradest.value_and_grad(cross_entropy, method=method)
+    for _ in range(2):  # the first call, which prepares, and the next one
+        start = torch.get_rng_state()
+        expected, after = cross_entropy(model, x, y), torch.get_rng_state()
+        torch.set_rng_state(start)
+        value, _ = value_and_gradient(model, x, y, rng=0)
+        torch.testing.assert_close(value, expected.detach())
+        assert torch.equal(torch.get_rng_state(), after)
+
+
+def penalised(model: Any, x: Any, y: Any) -> Any:
+    """A loss that differentiates by its inputs, as a gradient penalty or a differential equation does."""
+    x = x.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(model(x).sum(), x, create_graph=True)
+    return cross_entropy(model, x, y) + slope.square().mean()
+
+
+@pytest.mark.parametrize("method", ["fd-central", "es", "spsa"])
+def test_a_loss_that_differentiates_by_itself_can_be_evaluated(method: str) -> None:
+    model, (x, y) = dropout().eval(), batch()
+    exact = gradest.grad(penalised)(model, x, y)
+    options: dict[str, Any] = {} if method == "fd-central" else {"num_samples": 4000, "sigma": 1e-3}
+    value, found = gradest.value_and_grad(penalised, method=method, **options)(model, x, y, rng=0)
+    torch.testing.assert_close(value, penalised(model, x, y).detach())
+    assert not value.requires_grad
+    length = sum(float(leaf.square().sum()) for leaf in exact.values()) ** 0.5
+    off = sum(float((found[name] - leaf).square().sum()) for name, leaf in exact.items()) ** 0.5
+    assert off < (1e-8 if method == "fd-central" else 0.3) * length  # about sqrt(P / N) = 0.1 for random directions
+    assert gradest.check(penalised, model, exact, x, y)
+
+
+def test_a_loss_that_does_not_is_evaluated_without_a_graph() -> None:
+    seen = []
+
+    def loss(p: Any) -> Any:
+        seen.append(torch.is_grad_enabled())
+        return (p**2).sum()
+
+    gradest.grad(loss, method="fd-central", population="loop")(torch.ones(2))
+    assert seen
+    assert not any(seen)
+
+
 def test_a_sampled_estimate_of_a_random_layer_is_that_of_its_mask() -> None:
     model, (x, y) = dropout(), batch()
     torch.manual_seed(3)

@@ -242,7 +242,7 @@ def test_the_complex_step_takes_an_analytic_loss_however_hard_for_differences(
     objective = gradest.bind(loss, point)
     assert np.allclose(gradest.get_estimator("complex-step")(objective).gradient, exact, rtol=1e-14, atol=0)
     assert objective.counts.values == point.size  # what is found out first is counted apart
-    assert objective.preparation_cost.values in (8, 9)
+    assert 20 <= objective.preparation_cost.values <= 36  # three lines that are clear, six where none is
 
 
 @pytest.mark.parametrize("convert", [np.float32, lambda value: float(np.float32(value))], ids=["float32", "float"])

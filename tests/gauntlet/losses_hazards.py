@@ -163,8 +163,7 @@ LOSSES = (
            | {("forward", "torch"): Either(RIGHT, WRITES)}),
     arrays("writes into its arguments", FAULTS, writes_into_arguments, P, np.array([1.0, 2.0, 3.0]),
            backends=_WRITING, gradient=lambda p: [np.array([2.0, 3.0, 4.0])],
-           expected=dict.fromkeys(USES, WRITES)
-           | {("forward", "torch"): Refused("forward mode.*use 'reverse'", "UnsupportedError")}),
+           expected=dict.fromkeys(USES, WRITES) | {("forward", "torch"): WRITES}),
     arrays("writes into a parameter, on MXNet", FAULTS, writes, P, gradient=lambda p: [8 * p], backends=("mxnet",),
            expected={path: Either(RIGHT, Refused("a loss that leaves its inputs.*copy", "InvalidInputError"))
                      for path in ("reverse", "differences", "full", "low-rank", "shaped")}),

@@ -175,6 +175,18 @@ def test_a_problem_that_raises_is_the_outcome_of_its_cells() -> None:
     assert [result.stochastic for result in found] == [False, True]
 
 
+def test_a_data_set_that_is_not_here_is_told_before_anything_is_measured() -> None:
+    steps: list[Any] = []
+
+    class Elsewhere(Quadratic):
+        def parameters(self) -> Any:
+            raise gradest.DatasetError("data set 'elsewhere' is not on this machine")
+
+    with pytest.raises(gradest.DatasetError, match="elsewhere"):
+        gradest.compare(Elsewhere(), estimators=["reverse"], progress=lambda *step: steps.append(step))
+    assert steps == []
+
+
 def test_a_backend_that_nobody_knows_is_a_mistake_of_the_call() -> None:
     with pytest.raises(gradest.UnknownNameError, match="did you mean 'numpy'"):
         gradest.compare(QUADRATIC, estimators=("reverse",), backends=("nunpy",))
@@ -211,6 +223,12 @@ def disturbed_result() -> CellResult:
     block = Block(wall_seconds=(1.0, 1.0), cpu_seconds=(0.1, 0.1), loops=1, value_seconds=0.5)
     timing = Timing(preparation_seconds=0.0, first_call_seconds=1.0).with_blocks([block], on_processor=True)
     return replace(result, timing=timing)
+
+
+def test_a_table_without_a_number_explains_none() -> None:
+    found = gradest.compare(Unbound(size=3), estimators=("reverse",), backends=("numpy",), dtypes=("float64",))
+    assert "FloatingPointError" in str(found)
+    assert "uncertainty" not in str(found)
 
 
 def test_a_disturbed_time_is_marked_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:

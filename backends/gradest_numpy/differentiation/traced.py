@@ -254,6 +254,10 @@ def plain(x: Any) -> Any:
     return x
 
 
+_USUAL = frozenset({np.ndarray, float, int, np.float64, np.float32, bool, type(None)})
+"""What other arguments a function has as a rule."""
+
+
 def apply(rule: Rule, arrays: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
     """Return the value of a function with a rule, followed by the innermost trace among its arrays."""
     trace, unusual = None, False
@@ -262,7 +266,7 @@ def apply(rule: Rule, arrays: tuple[Any, ...], options: Mapping[str, Any]) -> An
             unusual = unusual or x.tracer.watched
             if trace is None or x.tracer.level > trace.level:
                 trace = x.tracer
-        elif type(x) is list or type(x) is tuple:
+        elif type(x) not in _USUAL:
             unusual = True
     if unusual:
         arrays = tuple(map(_usable, arrays))
@@ -281,9 +285,14 @@ def apply(rule: Rule, arrays: tuple[Any, ...], options: Mapping[str, Any]) -> An
 
 
 def _usable(x: Any) -> Any:
-    """Return an argument as an array: of a list of numbers, and of what an evaluation that has ended left behind."""
+    """Return an argument as an array: of a list of numbers, a series with labels, a value that is followed no more.
+
+    The arithmetic of a series of pandas has labels, and knows no tangents.
+    """
     if type(x) is list or type(x) is tuple:
         return np.asarray(x)
+    if hasattr(x, "to_numpy") and type(x) is not TracedArray:
+        return x.to_numpy()
     if type(x) is TracedArray:
         if not x.live:
             return plain(x)

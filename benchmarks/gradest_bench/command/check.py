@@ -44,7 +44,7 @@ Examples:
   gradest check backend torch                         arrays, operations, what is native, that every estimator runs
   gradest check problem my_problem.py:Mine            axes of populations, the closed form, agreement of backends
   gradest check my_file.py:case                       a gradest.Case or (loss, params, *args): is its gradient right?
-  gradest check my_file.py:case --gradient my_file.py:my_gradient"""
+  gradest check my_file.py:case --gradient my_gradient"""
 )
 @click.argument(
     "estimator",
@@ -52,7 +52,11 @@ Examples:
     type=Suggested(lambda: (*KINDS, *names("estimators")), paths="file"),
 )
 @click.argument("name", required=False, metavar="", type=Suggested(_names_of_kinds, paths="file"))
-@click.option("--gradient", metavar="path.py:name", help="Of a case: arrays or a function; by default reverse mode.")
+@click.option(
+    "--gradient",
+    metavar="[path.py:]name",
+    help="Of a case: arrays or a function, of the case's own file by its name alone; by default reverse mode.",
+)
 @click.option(
     "--set",
     "fields",
@@ -154,8 +158,17 @@ def _case_at(location: str) -> Case | None:
     return Case.load(location)
 
 
+def _gradient_at(gradient: str, location: str) -> Any:
+    """Return the gradient at a place, or of a name in the file or module of the case."""
+    place = gradient if ":" in gradient else f"{location.rpartition(':')[0]}:{gradient}"
+    found = find_object(place)
+    if found is None:  # which would ask for reverse mode in its place
+        raise InvalidInputError(f"a gradient was asked for at {place!r}, as arrays or a function; found None")
+    return found
+
+
 def _check_case(case: Case, gradient: str | None, *, location: str, seed: int, as_json: bool) -> NoReturn:
-    given = None if gradient is None else find_object(gradient)
+    given = None if gradient is None else _gradient_at(gradient, location)
     found = gradest.check(case, gradient=given, seed=seed)
     if as_json:
         print_json(location=location, passed=bool(found), report=str(found))

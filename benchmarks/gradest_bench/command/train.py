@@ -39,13 +39,14 @@ Examples:
   gradest train --optimizer 'adam(step_size=0.01)' --epochs 5 --batch-size 64 --quality-every 20
   gradest train --problem mlp --set dataset=iris --set widths=[8] --steps 100 --state runs/iris
   gradest train --problem mlp --set dataset=iris --set widths=[8] --steps 500 --state runs/iris --resume
-  gradest train --case my_model.py:case --estimators reverse,spsa --steps 100
+  gradest train my_model.py:case --estimators reverse,spsa --steps 100
 
 \b
 Every row has the same optimiser, start, seeds and batches, so at one step size the rows compare step sizes as much as
 estimators: the column 2N/tr(H) says above which a step along so noisy a gradient climbs on average. Give each
 estimator the best step size of a grid before you compare them. Optimisers: gradest list optimizers"""
 )
+@click.argument("location", metavar="[path.py:case]", required=False, type=Suggested(tuple, paths="file"))
 @click.option("--problem", type=Suggested(lambda: names("problems")), default="mlp", show_default=True)
 @click.option(
     "--set",
@@ -55,7 +56,6 @@ estimator the best step size of a grid before you compare them. Optimisers: grad
     shell_complete=complete_field("problems", "problem"),
     help="A field of the problem; repeatable. All examples are trained on unless batch=N says how many.",
 )
-@click.option("--case", "location", metavar="path.py:case", help="A loss of your own; the file is executed.")
 @click.option(
     "--estimators",
     type=CsvOption(lambda: (*names("estimators"), *sorted(_SEARCHES))),
@@ -105,7 +105,7 @@ def train(
     """Train a problem, or a loss of your own, under several estimators, and print what became of each.
 
     The budget is one or several of --budget, --evaluations, --steps, --epochs, --seconds. A row that becomes NaN ends
-    and says at which step. Exit code: 0, or 1 where a row could not be run.
+    and says at which step. The file of a loss of your own is executed. Exit code: 0, or 1 where a row could not be run.
     """
     if plot is not None:
         require_drawing(plot)

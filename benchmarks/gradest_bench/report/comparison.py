@@ -104,7 +104,9 @@ def legend(comparison: Comparison) -> Iterator[str]:
     results = [result for result in comparison if result.accuracy is not None]
     for note in comparison.loss.notes:
         yield f"Note: {note}."
-    uncertainty = max((r.reference_uncertainty for r in results), default=math.nan)
+    if not results:  # no row has a number: there are no columns to explain
+        return
+    uncertainty = max(r.reference_uncertainty for r in results)
     yield (
         f"Errors are relative L2, against a reference whose own uncertainty is {at_most(uncertainty)}; x loss is time "
         "in units of one loss evaluation;\nMSE is relative, of a stochastic estimate about the gradient: measured ± "

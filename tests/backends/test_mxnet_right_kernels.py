@@ -1,0 +1,131 @@
+"""Gradients of single precision on MXNet that its own kernels make wrong or cannot make: beside double precision."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradest
+
+mx: Any = pytest.importorskip(
+    "gradest_mxnet.framework", reason="needs MXNet: pip install 'gradest[mxnet]'", exc_type=ImportError
+).mx
+
+pytestmark = pytest.mark.filterwarnings("ignore:Please import:DeprecationWarning")  # MXNet's own, of SciPy's old names
+
+X = np.random.default_rng(0).standard_normal((3, 2, 5, 5))
+
+
+def leave_nan_in_free_memory() -> None:
+    """Have the memory that MXNet hands out next hold NaN, so that reading it unfilled is seen."""
+    arrays = [mx.nd.full((2**k,), np.nan, dtype="float32") for k in range(4, 12)]
+    mx.nd.waitall()
+    del arrays
+
+
+def gradients(make: Callable[[], Any], *, frozen: str, hybridize: bool, dtype: str) -> dict[str, np.ndarray]:
+    """Return the gradient of the mean of squares of a network with the parameters that end so without a gradient."""
+    x = mx.nd.array(X, dtype=dtype)
+    network = mx.gluon.nn.HybridSequential()
+    network.add(make())
+    network.initialize()
+    network.cast(dtype)
+    network(x)
+    random = np.random.default_rng(1)
+    for name, parameter in sorted(network._collect_params_with_prefix().items()):
+        parameter.set_data(mx.nd.array(random.standard_normal(parameter.shape), dtype=dtype))
+        if frozen and name.endswith(frozen):
+            parameter.grad_req = "null"
+    if hybridize:
+        network.hybridize()
+    leave_nan_in_free_memory()
+    found = gradest.grad(lambda net, x: (net(x) ** 2).mean(), method="reverse")(network, x)
+    return {name: np.asarray(values.asnumpy(), np.float64) for name, values in found.items()}
+
+
+def two_dense_layers() -> Any:
+    network = mx.gluon.nn.HybridSequential()
+    network.add(mx.gluon.nn.Dense(4, activation="tanh"), mx.gluon.nn.Dense(3, flatten=False))
+    return network
+
+
+def deconvolution(channels: int = 4, **options: Any) -> Callable[[], Any]:
+    return lambda: mx.gluon.nn.Conv2DTranspose(channels, 3, **options)
+
+
+def convolution_before_deconvolution() -> Any:
+    network = mx.gluon.nn.HybridSequential()
+    network.add(mx.gluon.nn.Conv2D(4, 3), mx.gluon.nn.Conv2DTranspose(2, 3, in_channels=4, groups=2))
+    return network
+
+
+@pytest.mark.parametrize("hybridize", [False, True], ids=["eager", "hybridized"])
+@pytest.mark.parametrize(
+    ("make", "frozen"),
+    [
+        (two_dense_layers, "weight"),
+        (two_dense_layers, "0.weight"),
+        (two_dense_layers, "bias"),
+        (deconvolution(), ""),
+        (deconvolution(), "bias"),
+        (deconvolution(), "weight"),
+        (deconvolution(use_bias=False, strides=2, padding=1, output_padding=1), ""),
+        (convolution_before_deconvolution, ""),
+    ],
+)
+def test_networks_with_frozen_weights_and_transposed_convolutions(
+    make: Callable[[], Any], frozen: str, hybridize: bool
+) -> None:
+    single, double = (
+        gradients(make, frozen=frozen, hybridize=hybridize, dtype=dtype) for dtype in ("float32", "float64")
+    )
+    assert single.keys() == double.keys() != set()
+    for name, exact in double.items():
+        np.testing.assert_allclose(single[name], exact, rtol=1e-5, atol=1e-5 * np.abs(exact).max(), err_msg=name)
+
+
+@pytest.mark.parametrize("numpy", [False, True], ids=["nd", "npx"])
+def test_a_dense_layer_by_a_constant_matrix(numpy: bool) -> None:
+    """By hand: the bias's gradient of a sum of squares is twice the column sums of the outputs."""
+    w, x = np.random.default_rng(2).standard_normal((2, 4, 6)).astype(np.float32)
+    legacy = mx.nd.array(w), mx.nd.array(x)
+
+    def loss(bias: Any) -> Any:
+        if numpy:
+            return (mx.npx.fully_connected(legacy[1].as_np_ndarray(), legacy[0].as_np_ndarray(), bias, 4) ** 2).sum()
+        return (mx.nd.FullyConnected(legacy[1], legacy[0], bias, num_hidden=4) ** 2).sum()
+
+    bias = np.ones(4, np.float32)
+    leave_nan_in_free_memory()
+    with mx.util.np_shape(True):
+        found = gradest.grad(loss, method="reverse")(mx.np.array(bias) if numpy else mx.nd.array(bias))
+    np.testing.assert_allclose(found.asnumpy(), 2 * (x @ w.T + bias).sum(axis=0), rtol=1e-5)
+
+
+def symbol_block() -> Any:
+    data = mx.sym.var("data", dtype="float32")
+    held = {name: mx.sym.var(f"d_{name}", shape=shape) for name, shape in (("weight", (4, 50)), ("bias", (4,)))}
+    return mx.gluon.SymbolBlock(mx.sym.FullyConnected(data, **held, num_hidden=4), data)
+
+
+def test_a_graph_that_is_given_and_cannot_be_changed_is_refused() -> None:
+    network, x = symbol_block(), mx.nd.array(X)
+    network.initialize()
+    network(x)
+    network.collect_params()["d_weight"].grad_req = "null"
+    with pytest.raises(gradest.UnsupportedError, match=r"'d_bias' is not; .*compute in float64"):
+        gradest.grad(lambda net: (net(x) ** 2).sum(), method="reverse")(network)
+    [found] = gradest.grad(lambda net: (net(x) ** 2).sum(), method="fd-central")(network).values()
+    np.testing.assert_allclose(found.asnumpy(), 2 * network(x).asnumpy().sum(axis=0), rtol=1e-3)
+
+
+def test_one_objective_in_both_precisions_compiles_each_its_own_graph() -> None:
+    """A graph traced for single precision rounds on its way."""
+    network = mx.gluon.nn.HybridSequential()
+    network.add(mx.gluon.nn.Conv2DTranspose(2, 3, in_channels=2))
+    network.initialize(mx.init.Normal(1.0))
+    network.hybridize()
+    x = mx.nd.array(X)
+    report = gradest.compare(lambda net, x: (net(x) ** 2).mean(), network, x, estimators=["reverse", "fd-central"])
+    assert max(row.accuracy.relative_error for row in report if row.accuracy is not None) < 1e-3
