@@ -1,11 +1,15 @@
-"""Settings that every test runs under, and the one rule for backends whose framework is not installed."""
+"""Settings that every test runs under, the one rule for backends whose framework is not installed, and what need not
+be tried with every version of NumPy and of the frameworks."""
 
+import gc
 import importlib.metadata
 import importlib.util
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from support.version_free import version_free_files
 
 import gradest
 
@@ -15,6 +19,25 @@ settings.load_profile("gradest")
 
 REQUIRED = frozenset(filter(None, os.environ.get("GRADEST_REQUIRED_BACKENDS", "").split(",")))
 """Backends that this environment is said to have: there, a missing one fails instead of being skipped."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    told = "leave out the files of tests/support/version_free.py, which need be tried in one environment alone"
+    parser.addoption("--version-dependent", action="store_true", help=told)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out a version-free file where that is asked; None leaves it to others."""
+    asked = config.getoption("--version-dependent") and collection_path.suffix == ".py"
+    return True if asked and collection_path in version_free_files() else None
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    if not config.getoption("--version-dependent"):
+        return None
+    return (
+        f"left out: {len(version_free_files())} files that no version has a part in (VERSION_FREE, tests/conftest.py)"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,6 +56,11 @@ def pytest_configure(config: pytest.Config) -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what is there for good: all tests and frameworks, half a second each time."""
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -17,6 +17,7 @@ from support.backend_cases import (
     relative_error,
     slopes_at_zero,
 )
+from support.turns import in_turn
 
 import gradest
 
@@ -95,8 +96,15 @@ def test_native_jvps_equal_the_closed_form(backend: str, dtype: str) -> None:
     assert abs(float(own.numpy(value)) - loss) <= LIMITS[dtype] * loss
 
 
-@pytest.mark.parametrize("method", ["analytic", "reverse", "forward-structured", "fd-exact"])
-@pytest.mark.parametrize(("backend", "dtype"), [*product(BACKENDS, HALF), ("numpy", "float16")])
+HALVED = [
+    (backend, dtype, method)
+    for number, method in enumerate(("analytic", "reverse", "forward-structured", "fd-exact"))
+    for backend, dtype in (*product(BACKENDS, HALF), ("numpy", "float16"))
+    if backend != "jax" or dtype == in_turn(number, tuple(HALF))
+]
+
+
+@pytest.mark.parametrize(("backend", "dtype", "method"), HALVED)
 def test_half_precision_has_the_closed_form_to_its_digits(backend: str, dtype: str, method: str) -> None:
     problem, expected, _ = network("tanh")
     gradient = gradest.get_estimator(method)(problem, backend=backend, dtype=dtype).gradient

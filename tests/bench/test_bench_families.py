@@ -46,7 +46,7 @@ def outcomes(records: dict[str, Record]) -> dict[str, str]:
 
 @pytest.mark.parametrize("how", ["fork", "fork-and-raise", "fork-in-c"])
 def test_a_child_that_comes_back_is_its_cells_crash_and_shifts_no_other_result(how: str, tmp_path: Path) -> None:
-    busy = {"A": 0.03, "B": 0.1, "C": 0.2, "D": 0.4}
+    busy = {"A": 0.01, "B": 0.03, "C": 0.06, "D": 0.12}
     fields = [f"{label}: busy = {seconds}" for label, seconds in busy.items()]
     fields[0] += f', how = "{how}", at = 4'
     found = run_suite(suite(*fields), tmp_path)

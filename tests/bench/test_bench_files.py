@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,17 @@ def gradest(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "run"
+    run_suite(faulty_suite("none"), folder)
+    return folder
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    run_suite(faulty_suite("none"), tmp_path / "run")
-    return tmp_path / "run"
+def folder(made: Path, tmp_path: Path) -> Path:
+    """A run that a test may write into: a copy of the one that was made."""
+    return Path(shutil.copytree(made, tmp_path / "run"))
 
 
 def test_a_disk_that_is_full_leaves_the_file_that_stood_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,21 +143,35 @@ def test_each_worker_has_a_log_of_its_own(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [log_name("../numpy:x")]
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r=", "\n=", " ="])
-def test_a_text_that_a_spreadsheet_would_compute_gets_an_apostrophe(start: str, tmp_path: Path) -> None:
+STARTS = ["=", "+", "-", "@", "\t=", "\r=", "\n=", " ="]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
+    """The rows of a run whose estimators and problems are labelled with formulas, one of each for each start."""
+    folder = tmp_path_factory.mktemp("formulas")
+    text = 'name = "formulas"\nmeasure = ["accuracy"]\n'
+    for size, start in enumerate(STARTS, 3):  # of unlike sizes: one cell has one label
+        label = json.dumps(start + "HYPERLINK(1)")
+        text += f"""
+[[grid]]
+backends = ["numpy"]
+problems = [{{ name = "quadratic", label = {label}, fields = {{ size = {size} }} }}]
+estimators = [{{ name = "support.bench_faults:Faulty", label = {label} }}]
+"""
+    run_suite(text, folder / "run")
+    assert gradest("bench", "export", "csv", folder / "a.csv", "--run", folder / "run").exit_code == 0
+    with (folder / "a.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_a_text_that_a_spreadsheet_would_compute_gets_an_apostrophe(start: str, exported: list[dict[str, str]]) -> None:
     label = start + "HYPERLINK(1)"
     assert csv_value(label) == "'" + label
-    text = (
-        faulty_suite("none")
-        .replace('"{fault}"', json.dumps(label))
-        .replace('"quadratic", fields', json.dumps(label) + ", fields")
-    )
-    run_suite(text, tmp_path / "run")
-    assert gradest("bench", "export", "csv", tmp_path / "a.csv", "--run", tmp_path / "run").exit_code == 0
-    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert not [cell for row in rows for cell in row.values() if cell.strip(" ") == label.strip(" ")]
-    assert "'" + label in {row["estimator"] for row in rows}
+    assert not [cell for row in exported for cell in row.values() if cell.strip(" ") == label.strip(" ")]
+    assert "'" + label in {row["estimator"] for row in exported}
+    assert "'" + label in {row["problem"] for row in exported}
 
 
 @pytest.mark.parametrize("value", ["-", "-1.5", "+3e4", "-inf", "a=b", "", -1.5, None, 0])

@@ -49,8 +49,17 @@ estimators = [{listed}]
 """
 
 
-@pytest.mark.parametrize("command", ["check", "check-suite", "run", "check-suite of a name"])
-@pytest.mark.parametrize("fault", FAULTS)
+ONE_OF_A_KIND = ("raise SystemExit(0)", "import ctypes; ctypes.string_at(0)")
+"""A fault that Python sees, and one that it does not."""
+TRIED = [
+    # Each fault on the two ways on which a file is tried: by itself, and where the names of a suite are looked up.
+    *((fault, command) for command in ("check", "check-suite of a name") for fault in FAULTS),
+    # The plug-ins that a suite lists are tried by the first of them, one by one.
+    *((fault, command) for command in ("check-suite", "run") for fault in ONE_OF_A_KIND),
+]
+
+
+@pytest.mark.parametrize(("fault", "command"), TRIED)
 def test_a_plug_in_that_ends_the_program_is_a_finding(
     fault: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

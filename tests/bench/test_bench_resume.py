@@ -16,7 +16,7 @@ from support.bench_runs import ROOTS, Silent, faulty_suite, lasting, run_suite
 
 from gradest.measurement.outcome import Outcome
 from gradest_bench.results.outcomes import CellError
-from gradest_bench.results.records import blocks_of
+from gradest_bench.results.records import Record, blocks_of
 from gradest_bench.results.store import RESULTS, Store, latest, read_records
 from gradest_bench.run.sweep import Sweep
 from gradest_bench.worker.pool import WorkerPool
@@ -39,8 +39,15 @@ def start(suite: Path, folder: Path, *more: str) -> "subprocess.Popen[str]":
     )
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Record]:
+    return run_suite(SUITE, tmp_path_factory.mktemp("undisturbed"))
+
+
 @pytest.mark.parametrize("seed", range(3))
-def test_killed_and_resumed_sweep_equals_an_undisturbed_one(seed: int, tmp_path: Path) -> None:
+def test_killed_and_resumed_sweep_equals_an_undisturbed_one(
+    seed: int, tmp_path: Path, undisturbed: dict[str, Record]
+) -> None:
     suite, folder = tmp_path / "suite.toml", tmp_path / "run"
     suite.write_text(SUITE, encoding="utf-8")
     moments = random.Random(seed)
@@ -56,7 +63,6 @@ def test_killed_and_resumed_sweep_equals_an_undisturbed_one(seed: int, tmp_path:
             process.wait()
         process.communicate()
     output, _ = start(suite, folder).communicate(timeout=60)
-    undisturbed = run_suite(SUITE, tmp_path / "undisturbed")
     records = list(read_records(folder))
     done = [record for record in records if record.outcome in ("ok", "invalid", "unsupported")]
     assert sorted(r.cell.estimator.label for r in done) == sorted(undisturbed), output

@@ -69,9 +69,15 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def edited(root: Path, file: str) -> set[str]:
+@pytest.fixture(scope="module")
+def before(checkout: Path) -> dict[str, str]:
+    """The versions of the checkout as it was copied, which every edit leaves it as again."""
+    return versions(checkout)
+
+
+def edited(root: Path, file: str, before: dict[str, str]) -> set[str]:
     """Return whose version changes with an edit of a file."""
-    before, path = versions(root), root / file
+    path = root / file
     text = path.read_text()
     path.write_text(text + "\n# an edit\n")
     try:
@@ -81,24 +87,24 @@ def edited(root: Path, file: str) -> set[str]:
     return {location.rpartition(":")[2] for location in before if before[location] != after[location]}
 
 
-def test_an_edit_of_one_estimator_changes_its_own_version_alone(checkout: Path) -> None:
-    assert edited(checkout, "gradest/estimators/evolution.py") == {"EvolutionStrategy"}
-    assert edited(checkout, "gradest/estimators/guided.py") == {"GuidedES"}
+def test_an_edit_of_one_estimator_changes_its_own_version_alone(checkout: Path, before: dict[str, str]) -> None:
+    assert edited(checkout, "gradest/estimators/evolution.py", before) == {"EvolutionStrategy"}
+    assert edited(checkout, "gradest/estimators/guided.py", before) == {"GuidedES"}
 
 
-def test_what_a_plugin_takes_from_a_table_of_exports_counts_for_it(checkout: Path) -> None:
-    changed = edited(checkout, "gradest/estimators/finite_difference.py")
+def test_what_a_plugin_takes_from_a_table_of_exports_counts_for_it(checkout: Path, before: dict[str, str]) -> None:
+    changed = edited(checkout, "gradest/estimators/finite_difference.py", before)
     assert changed == {"FiniteDifference", "Composed", "Reached", "ByPackage"}
-    assert edited(checkout, "gradest/estimators/forward.py") == {"Forward", "Reached"}
+    assert edited(checkout, "gradest/estimators/forward.py", before) == {"Forward", "Reached"}
 
 
-def test_what_everything_stands_on_changes_everything(checkout: Path) -> None:
-    assert edited(checkout, "gradest/objective.py") == {name.rpartition(":")[2] for name in versions(checkout)}
+def test_what_everything_stands_on_changes_everything(checkout: Path, before: dict[str, str]) -> None:
+    assert edited(checkout, "gradest/objective.py", before) == {name.rpartition(":")[2] for name in before}
 
 
-def test_what_measures_changes_no_estimator(checkout: Path) -> None:
-    assert edited(checkout, "gradest/measurement/compare.py") == set()
-    assert edited(checkout, "gradest/transforms.py") <= {
+def test_what_measures_changes_no_estimator(checkout: Path, before: dict[str, str]) -> None:
+    assert edited(checkout, "gradest/measurement/compare.py", before) == set()
+    assert edited(checkout, "gradest/transforms.py", before) <= {
         name.partition(":")[2] for name in NAMES
     }  # they import the package's face
 

@@ -59,8 +59,8 @@ def written(folder: Path, kind: str, *, change: tuple[str, str] | None = None) -
     return f"{file}:{cls}"
 
 
-def findings(kind: str, location: str) -> dict[str, dict[str, Any]]:
-    said = json.loads(gradest("check", kind, location, "--json").stdout)
+def findings(kind: str, location: str, *more: str) -> dict[str, dict[str, Any]]:
+    said = json.loads(gradest("check", kind, location, "--json", *more).stdout)
     return {check["name"]: check for check in said["checks"]}
 
 
@@ -74,12 +74,13 @@ def test_what_is_written_passes_every_check_of_its_kind(kind: str, tmp_path: Pat
 
 @pytest.mark.parametrize(("kind", "check"), MUTANTS)
 def test_a_mistake_is_found_by_the_check_that_is_for_it(kind: str, check: str, tmp_path: Path) -> None:
-    found = findings(kind, written(tmp_path, kind, change=MUTANTS[kind, check]))
+    found = findings(kind, written(tmp_path, kind, change=MUTANTS[kind, check]), "--checks", check)
     assert not found[check]["passed"], found[check]
 
 
 def test_a_forgotten_division_by_sigma_is_told_by_its_name(tmp_path: Path) -> None:
-    result = gradest("check", "estimator", written(tmp_path, "estimator", change=MUTANTS["estimator", "scale"]))
+    location = written(tmp_path, "estimator", change=MUTANTS["estimator", "scale"])
+    result = gradest("check", "estimator", location, "--checks", "scale")
     assert result.exit_code == 1
     assert "sigma is missing" in result.stdout
     # At 33 directions the error is what it is at 5, since all estimates have it: that is nothing of their chunks.
@@ -95,7 +96,7 @@ def test_a_forgotten_division_by_sigma_is_told_by_its_name(tmp_path: Path) -> No
     ],
 )
 def test_a_wrong_closed_form_is_told_with_its_cause(change: tuple[str, str], cause: str, tmp_path: Path) -> None:
-    found = findings("problem", written(tmp_path, "problem", change=change))["closed form"]
+    found = findings("problem", written(tmp_path, "problem", change=change), "--checks", "closed form")["closed form"]
     assert not found["passed"]
     assert found["detail"].endswith(f"of its length; {cause}")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.imports import ROOT, SOURCES, circles, graph, imported, imported_by_name, modules
+from support.version_free import version_free_files
 
 from gradest.importing import OWN
 
@@ -221,3 +222,11 @@ def test_the_example_plugin_uses_public_names_alone() -> None:
         names = {name for name in imported(path.read_text(encoding="utf-8")) if name.split(".")[0] == "gradest"}
         allowed = {name for name in names if name in public or name.rpartition(".")[0] in public}
         assert names == allowed, f"{Path(path).name}: {sorted(names - allowed)}"
+
+
+def test_files_that_no_version_has_a_part_in_are_there_and_import_no_framework() -> None:
+    files = version_free_files()
+    assert len(files) >= 20
+    for file in files:
+        roots = {name.split(".")[0] for name in imported(file.read_text(encoding="utf-8"))}
+        assert not roots & {"jax", "torch", "mxnet", "flax"}, file.name

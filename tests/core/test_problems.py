@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.turns import in_turn
 
 from gradest import (
     InvalidInputError,
@@ -129,10 +130,18 @@ def test_hard_logits(
     np.testing.assert_allclose(objective.backend.numpy(gradient[0])[0], slope, atol=2e-16)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("kernel", ["portable", "native"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("method", ["analytic", "reverse", "fd-central", "es"])
+DTYPES, KERNELS = ("float32", "float64"), ("portable", "native")
+KEPT = [
+    (backend, kernel, dtype, method)
+    for backend in BACKENDS
+    for first, kernel in enumerate(KERNELS)
+    for dtype in DTYPES
+    for number, method in enumerate(("analytic", "reverse", "fd-central", "es"), first)
+    if backend != "jax" or dtype == in_turn(number, DTYPES)
+]
+
+
+@pytest.mark.parametrize(("backend", "kernel", "dtype", "method"), KEPT)
 def test_values_and_gradients_keep_the_dtype(backend: str, kernel: str, dtype: str, method: str) -> None:
     objective = bind(get_problem("mlp", dataset="iris", widths=(3,)), backend=backend, dtype=dtype, kernel=kernel)
     estimate = get_estimator(method)(objective, rng=0)

@@ -34,9 +34,10 @@ def loss(p: Any, x: Any, *, scale: float = 1.0) -> Any:
     return (scale * x * p).sum()
 
 
-# A linear loss: central differences are right to rounding, and 2,000 samples give 1 +- 5 sqrt(3 / 2000) = 0.19 of it.
-BARS = {"reverse": 1e-6, "fd-central": 1e-3, "es": 0.2}
-OPTIONS: dict[str, dict[str, Any]] = {"es": {"num_samples": 2000}}
+# A linear loss: central differences are right to rounding, and 800 samples give 1 +- 5 sqrt(3 / 800) = 0.31 of it,
+# where an argument that is lost gives half of it or another vector.
+BARS = {"reverse": 1e-6, "fd-central": 1e-3, "es": 0.31}
+OPTIONS: dict[str, dict[str, Any]] = {"es": {"num_samples": 800}}
 
 
 @cases
@@ -94,8 +95,8 @@ def test_any_argument_is_differentiated(backend: str, method: str) -> None:
     both = gradest.grad(lambda x, p: (x * p).sum(), method=estimator, argnums=(1, 0))(x, params, rng=0)
     assert type(both) is tuple
     found = np.concatenate([numbers(backend, block) for block in both])
-    # P = 4: theory's standard error is |g| sqrt(5 / 2000).
-    assert np.linalg.norm(found - [3.0, -1.0, 1.0, 2.0]) <= {**BARS, "es": 0.25}[method] * np.sqrt(15)
+    # P = 4: theory's standard error is |g| sqrt(5 / 800).
+    assert np.linalg.norm(found - [3.0, -1.0, 1.0, 2.0]) <= {**BARS, "es": 0.4}[method] * np.sqrt(15)
 
 
 def test_a_model_may_be_any_argument() -> None:

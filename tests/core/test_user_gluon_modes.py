@@ -1,6 +1,6 @@
 """A Gluon loss is differentiated in the mode in which it runs: training or predicting, set around it or inside."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from typing import Any
@@ -138,10 +138,17 @@ every_network = pytest.mark.parametrize("flags", HYBRIDIZED.values(), ids=HYBRID
 every_surrounding = pytest.mark.parametrize(("around", "outer"), AROUND.values(), ids=AROUND.keys())
 
 
-@every_network
-@every_surrounding
-@pytest.mark.parametrize(("f", "training"), CASES.values(), ids=CASES.keys())
-def test_the_mode_set_inside_the_loss_holds(f: Loss, training: bool, around: Any, outer: bool, flags: Any) -> None:
+def _surrounded() -> Iterator[Any]:
+    """Yield each loss in each surrounding, by networks in turn, and alone by all three."""
+    for row, (case, (f, training)) in enumerate(CASES.items()):
+        for column, (name, (around, _)) in enumerate(AROUND.items()):
+            for number, (kind, flags) in enumerate(HYBRIDIZED.items()):
+                if name == "nothing" or (row + column) % len(HYBRIDIZED) == number:
+                    yield pytest.param(f, training, around, flags, id=f"{case}-{name}-{kind}")
+
+
+@pytest.mark.parametrize(("f", "training", "around", "flags"), list(_surrounded()))
+def test_the_mode_set_inside_the_loss_holds(f: Loss, training: bool, around: Any, flags: Any) -> None:
     right, other = gluon_gradient(f, training), gluon_gradient(f, not training)
     assert max(np.abs(other[name] - block).max() for name, block in right.items()) > 1e-3  # the backward mode matters
     net = network(flags)
@@ -217,7 +224,7 @@ def test_mxnet_is_left_as_it_was() -> None:
         assert not autograd.is_recording()
 
 
-WEIGHTS = np.sqrt(np.arange(2.0, 22.0))
+WEIGHTS = np.sqrt(np.arange(4.0, 14.0))
 
 
 def dropped(p: Any, weights: Any) -> Any:
@@ -228,23 +235,24 @@ def dropped(p: Any, weights: Any) -> Any:
 @pytest.mark.parametrize("name", ["reverse", "fd-forward", "fd-central", "fd-richardson", "es", "spsa"])
 def test_dropout_has_one_mask_within_an_estimate(name: str) -> None:
     """The loss is linear, its slope 2 w at what is kept: with more than one mask, values differ by no slope."""
-    p, weights = array(np.ones(20)), array(WEIGHTS)
-    options: dict[str, Any] = {"num_samples": 1000} if name in ("es", "spsa") else {}
+    p, weights = array(np.ones(WEIGHTS.size)), array(WEIGHTS)
+    # The standard error of a component is |g| / sqrt(400) = 0.7 of slopes that are 0 or at least 4.
+    options: dict[str, Any] = {"num_samples": 400} if name in ("es", "spsa") else {}
     estimator, rng = gradest.get_estimator(name, **options), {"rng": 0} if options else {}
     masks = []
     for seed in (3, 3, 4):
         mx.random.seed(seed)
         gradient = estimator(dropped, p, weights, **rng).gradient.asnumpy()
         mask = gradient > WEIGHTS
-        assert np.abs(gradient - 2 * WEIGHTS * mask).max() <= (2.4 if options else 1e-5)
-        assert 0 < mask.sum() < 20
+        assert np.abs(gradient - 2 * WEIGHTS * mask).max() <= (3.5 if options else 1e-5)  # five standard errors
+        assert 0 < mask.sum() < WEIGHTS.size
         masks.append(mask)
     assert np.array_equal(masks[0], masks[1])
     assert not np.array_equal(masks[0], masks[2])
 
 
 def test_another_estimate_has_another_mask() -> None:
-    p, weights, estimator = array(np.ones(20)), array(WEIGHTS), gradest.get_estimator("fd-central")
+    p, weights, estimator = array(np.ones(WEIGHTS.size)), array(WEIGHTS), gradest.get_estimator("fd-central")
     mx.random.seed(5)
     first, second = (estimator(dropped, p, weights).gradient.asnumpy() > WEIGHTS for _ in range(2))
     assert not np.array_equal(first, second)

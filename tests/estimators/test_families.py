@@ -1,5 +1,7 @@
 """Every registered estimator, on every backend and in both precisions, on a user's own function and on a network.
 
+On JAX, the function is tried in one precision and the network in the other (`support/turns.py`).
+
 Each cell is right to what its family promises, or is refused with a reason. Seeds are fixed, so a cell either passes
 or fails for good; how well estimates are calibrated is what `gradest.testing` measures.
 """
@@ -10,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.turns import in_turn
 
 import gradest
 from gradest.measurement.reference import reference_gradient
@@ -40,6 +43,20 @@ WHITE_BOX = {"analytic", "reverse-checkpointed", "forward-structured", "fd-exact
 
 NEEDS = {("mxnet", "forward"), ("mxnet", "forward-gradient")}
 """What a framework cannot do with a function of its arrays."""
+
+NAMES = tuple(gradest.names("estimators"))
+
+
+def cells(first: int) -> list[tuple[str, str, str]]:
+    """Return (name, backend, dtype) of every cell that is tried here; on JAX each name has the dtypes in turn."""
+    return [
+        (name, backend, dtype)
+        for number, name in enumerate(NAMES, first)
+        for backend in BACKENDS
+        for dtype in DTYPES
+        if backend != "jax" or dtype == in_turn(number, DTYPES)
+    ]
+
 
 W = np.random.default_rng(0).standard_normal((3, 2))
 B = np.array([0.3, -0.2])
@@ -91,9 +108,7 @@ def require_right(found: gradest.Estimator, name: str, dtype: str, estimate: Any
 
 
 @pytest.mark.filterwarnings("ignore::gradest.errors.NoiseWarning")  # float32 and small sigma: the error is bounded here
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", gradest.names("estimators"))
+@pytest.mark.parametrize(("name", "backend", "dtype"), cells(first=0))
 def test_on_a_users_own_function(name: str, backend: str, dtype: str) -> None:
     found = estimator(name, {"w": exact()[:-2].reshape(W.shape), "b": exact()[-2:]})
     home, f = gradest.get_backend(backend), own_function(backend)
@@ -109,9 +124,7 @@ def test_on_a_users_own_function(name: str, backend: str, dtype: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::gradest.errors.NoiseWarning")
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", gradest.names("estimators"))
+@pytest.mark.parametrize(("name", "backend", "dtype"), cells(first=1))
 def test_on_a_network(name: str, backend: str, dtype: str) -> None:
     problem = gradest.get_problem("mlp", dataset="iris", widths=(4,), batch=16)
     objective = gradest.bind(problem, backend=backend, dtype=dtype)

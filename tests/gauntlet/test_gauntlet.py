@@ -1,5 +1,8 @@
 """Every loss by every path on every backend that can state it: right, warned or refused, as the table says."""
 
+import importlib
+from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -8,6 +11,21 @@ from gauntlet.pending import PENDING
 from gauntlet.records import Loss, Right
 
 import gradest
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quickly_compiled() -> Iterator[None]:
+    """Let XLA optimise nothing, as `make gauntlet` does: compiling is nearly all of the time, of tens of numbers each.
+
+    What it optimises is tried with the operations, the interpreters and the estimators, which are compiled as ever.
+    """
+    if find_spec("jax") is None:
+        yield
+        return
+    jax = importlib.import_module("jax")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def failing(reason: str) -> list[pytest.MarkDecorator]:
@@ -20,7 +38,7 @@ def named(loss: Loss, path: str, backend: str, dtype: str) -> Any:
     return pytest.param(*cell, id=f"{loss.name}-{path}-{backend}-{dtype}", marks=failing(table.pending(*cell)))
 
 
-@pytest.mark.parametrize(("loss", "path", "backend", "dtype"), [named(*cell) for cell in table.cells()])
+@pytest.mark.parametrize(("loss", "path", "backend", "dtype"), [named(*cell) for cell in table.cells_here()])
 def test_cell(loss: Loss, path: str, backend: str, dtype: str) -> None:
     found = outcomes.carry_out(loss, backend, dtype, paths.PATHS[path])
     assert not outcomes.complaint(found, loss.outcome(path, backend))
@@ -64,6 +82,17 @@ def test_the_table_is_as_large_as_it_says() -> None:
     assert len({loss.name for loss in table.LOSSES}) == len(table.LOSSES)
     assert sum(isinstance(loss.outcome(path, backend), Right) for loss, path, backend, _ in cells) >= 0.75 * len(cells)
     assert sum(len(loss.dtypes) > 1 for loss in table.LOSSES) >= len(table.LOSSES) / 3
+
+
+def test_every_cell_of_jax_is_carried_out_in_one_of_two_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = []
+    for major in (1, 2):
+        monkeypatch.setattr("support.turns.NUMPY_MAJOR", major)
+        here.append({(loss.name, *rest) for loss, *rest in table.cells_here()})
+        paths_here = {cell[:3] for cell in here[-1]}
+        assert paths_here == {(loss.name, path, backend) for loss, path, backend, _ in table.cells()}
+    assert here[0] | here[1] == {(loss.name, *rest) for loss, *rest in table.cells()}
+    assert {cell[2] for cell in here[0] ^ here[1]} == {"jax"}
 
 
 def test_what_is_pending_is_in_the_table() -> None:
