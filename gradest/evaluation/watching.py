@@ -56,13 +56,21 @@ class ValuesSeen:
             )
         flat = self.level and first_look is not None and first_look.level
         if flat:
-            warn_user(
-                f"the loss is {self._low:.6g} at all {self.count} points where it was evaluated: it does not depend on "
-                "these parameters (is the model closed over, instead of taken from the argument?), or changes in steps "
-                "(accuracy, rounding, argmax), or by less than its rounding",
-                FlatLossWarning,
-            )
+            self._warn_flat()
         return flat or self.bad > 0
+
+    def warn_if_level_at(self, value: float) -> None:
+        """Warn if another value of the loss is the one that all have, likewise."""
+        if self.level and value == self._low:
+            self._warn_flat()
+
+    def _warn_flat(self) -> None:
+        warn_user(
+            f"the loss is {self._low:.6g} at all {self.count} points where it was evaluated: it does not depend on "
+            "these parameters (is the model closed over, instead of taken from the argument?), or changes in steps "
+            "(accuracy, rounding, argmax), or by less than its rounding",
+            FlatLossWarning,
+        )
 
 
 def warn_if_whole(first_look: Verification | None) -> None:

@@ -200,7 +200,8 @@ class Doubts:
     def add(self, chunk: Chunk, rule: QuotientRule, slopes: Floats, lower: Floats, of: Quotients) -> None:
         """Take the slopes of a chunk by a rule and by its lower one, with the quotients that they are made of."""
         places = self._offsets[chunk.block] + chunk.positions
-        errors, self._status[places] = estimated_error(rule, slopes, lower, of)
+        with np.errstate(all="ignore"):  # what is not finite is doubtful, and is counted elsewhere
+            errors, self._status[places] = estimated_error(rule, slopes, lower, of)
         self._error.add(chunk, errors)
         self._errors[places], self._slopes[places] = errors, slopes
         self._roundings[places] = rounding_error(rule, of.noise, of.steps)

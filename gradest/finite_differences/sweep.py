@@ -7,7 +7,6 @@ chunks ahead), the quotients (on the host, in float64 or wider). This module kno
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +32,8 @@ from gradest.finite_differences.displaced_losses import (
 )
 from gradest.finite_differences.error_estimates import Doubts, Quotients
 from gradest.finite_differences.noise_level import EVALUATIONS, measure_noise
+from gradest.finite_differences.plain_rounding import PlainRounding
+from gradest.finite_differences.quotients import Quotient, evaluated, shown, weighted, wide
 from gradest.finite_differences.rules import QuotientRule
 from gradest.finite_differences.steps import (
     MODES,
@@ -114,7 +115,7 @@ class QuotientSweep:
         UnsupportedError
             Structure, exact differences or kinks were asked for of an opaque function.
         """
-        layout, rule = objective.layout, self.rule
+        layout, lower = objective.layout, self.rule.lower
         self._check_coordinates(layout)
         look = None if self.kinks == "ignore" else prepare_crossings(objective)
         sampled = isinstance(self.coordinates, int)
@@ -127,32 +128,37 @@ class QuotientSweep:
         def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             moves, steps, noise = self._displacements(objective, leaves, rng, around)
             plan = self._draw(layout, rng) if sampled else fixed
-            drawn = plan if sampled else None
-            crossings = None if look is None else self._crossings(layout, look, leaves, moves, drawn)
+            crossings = None if look is None else self._crossings(layout, look, leaves, moves, plan)
             before = value_of(leaves) if self._needs_value else None
-            at = 0.0 if before is None else _wide(objective, before)
+            at = 0.0 if before is None else wide(objective, before)
             gradient = Gathering(objective, scale=scale)
-            doubts = None if rule.lower is None else Doubts(objective, scale=scale, chosen=isinstance(self.step, str))
+            doubts = None if lower is None else Doubts(objective, scale=scale, chosen=isinstance(self.step, str))
+            rounding = PlainRounding(objective.value_epsilon, around)
             values: list[Array | None] = []  # each chunk has one, where differences come with it: all the same
             seen = ValuesSeen()
 
-            def finish(chunk: Chunk, quotients: Sequence[_Quotient]) -> None:
+            def finish(chunk: Chunk, quotients: Sequence[Quotient]) -> None:
                 slopes, of = self._combine(objective, chunk, quotients, at, steps, noise, around)
-                _show(objective, quotients, seen)
+                rounding.add(slopes, quotients[0].distance, shown(objective, quotients, seen))
                 gradient.add(chunk, slopes)
-                if doubts is not None and rule.lower is not None:
-                    with np.errstate(all="ignore"):  # what is not finite is doubtful, and was counted above
-                        doubts.add(chunk, rule, slopes, _weighted(rule.lower, of.values), of)
+                if doubts is not None and lower is not None:
+                    doubts.add(chunk, self.rule, slopes, weighted(lower, of.values), of)
                 if not values:
                     values.append(quotients[0].value)
 
-            pipeline(plan, lambda chunk: [_evaluate(evaluate, leaves, chunk, sides) for sides in moves], finish)
-            seen.warn(objective.first_look, remedy=_NOT_FINITE)
+            pipeline(plan, lambda chunk: [evaluated(evaluate, leaves, chunk, sides) for sides in moves], finish)
+            if not seen.warn(objective.first_look, remedy=_NOT_FINITE) and doubts is None:
+                self._tell_rounding(objective, leaves, rounding, seen)
             value = before if self._needs_value else values[0]
             stated = (None, crossings) if doubts is None else (doubts.leaves(), crossings, doubts.status())
             return KernelResult(value, gradient.leaves(), *stated)
 
         return PreparedKernel(kernel, path)
+
+    def _tell_rounding(self, objective: Objective, leaves: Leaves, rounding: PlainRounding, seen: ValuesSeen) -> None:
+        """Warn where quotients that state no error are mostly rounding; exact differences have none."""
+        if self.differences == "plain":
+            rounding.warn(seen, lambda: float(wide(objective, objective.separate().prepare_value()(leaves))))
 
     def kink_crossings(self, objective: Objective, leaves: Leaves, rng: Rng = None) -> NDArray[np.bool_]:
         """Return which coordinates have a displacement that crosses a kink, `(P,)`.
@@ -176,10 +182,10 @@ class QuotientSweep:
         look: Crossings,
         leaves: Leaves,
         moves: Sequence[tuple[Displacement, ...]],
-        drawn: Sequence[Chunk] | None,
+        drawn: Sequence[Chunk],
     ) -> NDArray[np.bool_]:
         """Return the kinks that an estimate's own displacements cross, and warn of them if asked."""
-        plan = self._dense_plan(layout) if drawn is None else drawn
+        plan = drawn if isinstance(self.coordinates, int) else self._dense_plan(layout)
         found = look(leaves, plan, [move for sides in moves for move in sides])
         if self.kinks == "warn":
             warn_of_crossings(layout, found)
@@ -308,7 +314,7 @@ class QuotientSweep:
         self,
         objective: Objective,
         chunk: Chunk,
-        quotients: Sequence["_Quotient"],
+        quotients: Sequence[Quotient],
         before: Floats | float,
         steps: Sequence[Floats],
         noise: float,
@@ -322,44 +328,18 @@ class QuotientSweep:
         exact, lower = self.differences == "exact", self.rule.lower
         with np.errstate(invalid="ignore"):  # values that are not finite are warned of once, by number
             values = [quotient.divide(objective, before) for quotient in quotients]
-            slopes, gaps = _weighted(self.rule.weights, values), []
+            slopes, gaps = weighted(self.rule.weights, values), []
             if lower is not None and not self.rule.side:
                 gaps = [quotient.gap(objective, 0.0 if exact else before) for quotient in quotients]
         if lower is not None:
             noise = max(noise, self._noise(objective, quotients, around))
         return slopes, Quotients(values, gaps, noise, steps[chunk.block][chunk.positions].astype(np.float64))
 
-    def _noise(self, objective: Objective, quotients: Sequence["_Quotient"], around: Surroundings | None) -> float:
+    def _noise(self, objective: Objective, quotients: Sequence[Quotient], around: Surroundings | None) -> float:
         """Return how far one loss (or exact difference) may be off: a spacing of the dtype, or noise that was seen."""
-        size = max(float(np.abs(_wide(objective, losses)).max()) for q in quotients for losses in q.losses)
+        size = max(float(np.abs(wide(objective, losses)).max()) for q in quotients for losses in q.losses)
         seen = 0.0 if objective.first_look is None else 3.0 * objective.first_look.noise
         return max(objective.value_epsilon * size, seen, 0.0 if around is None else around.noise(size))
-
-
-@dataclass(frozen=True, eq=False)
-class _Quotient:
-    """What one quotient is made of: the losses (or exact differences) after each displacement, and their distance.
-
-    `value` is the loss at the point itself where exact differences come with it, else None.
-    """
-
-    value: Array | None
-    losses: tuple[Array, ...]
-    distance: Floats
-
-    def divide(self, objective: Objective, before: Floats | float) -> Floats:
-        """Return the quotients `(K,)`; `before` is what a one-sided one subtracts. This waits for the device."""
-        after = _wide(objective, self.losses[0])
-        if len(self.losses) == 2:
-            before = _wide(objective, self.losses[1])
-        quotient: Floats = (after - before) / self.distance.astype(after.dtype)
-        return quotient
-
-    def gap(self, objective: Objective, before: Floats | float) -> Floats:
-        """Return by how much the slope ahead of the point is larger than the one behind, `(K,)`."""
-        ahead, behind = (_wide(objective, losses) for losses in self.losses)
-        found: Floats = (ahead - 2 * before + behind) / (self.distance.astype(ahead.dtype) / 2)
-        return found
 
 
 _NOISY_REACH = 1e-3  # of the size of a parameter
@@ -367,32 +347,7 @@ _NOISY_REACH = 1e-3  # of the size of a parameter
 _NOT_FINITE = "try a shorter step, or a point further inside the region where the loss is defined"
 
 
-def _evaluate(evaluate: DisplacedLosses, leaves: Leaves, chunk: Chunk, sides: tuple[Displacement, ...]) -> _Quotient:
-    """Return the evaluations of one quotient for each entry of a chunk, not awaited."""
-    found = [evaluate(leaves, chunk, move) for move in sides]
-    moves = [move.of(chunk) for move in sides]
-    distance = moves[0] - moves[1] if len(moves) == 2 else moves[0]
-    return _Quotient(found[0][1], tuple(losses for losses, _ in found), distance)
-
-
-def _show(objective: Objective, quotients: Sequence[_Quotient], seen: ValuesSeen) -> None:
-    """Have the losses of quotients taken note of."""
-    for quotient in quotients:
-        for losses in quotient.losses:
-            seen.see(objective.backend.numpy(losses))
-
-
 def _points(objective: Objective, leaves: Leaves) -> tuple[Floats, ...]:
     """Return leaves on the host, in dtypes that NumPy computes in."""
     each = zip(leaves, objective.dtypes, strict=True)
     return tuple(as_floats(objective.backend.numpy(leaf), dtype) for leaf, dtype in each)
-
-
-def _wide(objective: Objective, array: Array) -> Floats:
-    """Return an array on the host in float64, or wider where it is."""
-    values = objective.backend.numpy(array)
-    return values.astype(np.result_type(np.float64, values.dtype) if values.dtype.kind == "f" else np.float64)
-
-
-def _weighted(weights: Sequence[Fraction], values: Sequence[Floats]) -> Floats:
-    return sum((float(w) * v for w, v in zip(weights, values, strict=True)), np.zeros_like(values[0]))

@@ -53,6 +53,7 @@ def test_below_the_optimum_the_error_grows_as_one_over_the_step() -> None:
     assert np.log(errors[0] / errors[1]) / np.log(steps[0] / steps[1]) == pytest.approx(-1, abs=0.2)
 
 
+@pytest.mark.filterwarnings("ignore:a gradient by finite differences was asked for; rounding:gradest.NoiseWarning")
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize(("scheme", "order", "rule"), [("forward", None, "forward"), ("central", 2, "central")])
 def test_the_best_step_is_near_theory_s_and_so_is_the_automatic_one(
@@ -83,7 +84,9 @@ def test_a_large_parameter_is_what_a_step_vanishes_beside() -> None:
     params = np.array([1.0, 1e12])
     with pytest.raises(gradest.StepTooSmallError, match="entry 1"):
         FiniteDifference(step=1e-6, step_mode="absolute")(exponential_of_small, params)
-    assert FiniteDifference(step=1e-6)(exponential_of_small, params).gradient[1] == pytest.approx(1e-12, rel=1e-3)
+    with pytest.warns(gradest.NoiseWarning, match="rounding or noise of the loss"):  # the other entry's change is lost
+        found = FiniteDifference(step=1e-6)(exponential_of_small, params).gradient
+    assert found.tolist() == [0.0, pytest.approx(1e-12, rel=1e-3)]
 
 
 def exponential_of_small(x: npt.NDArray[Any]) -> Any:

@@ -1,0 +1,72 @@
+"""One difference quotient for each entry of a chunk: the losses that it is made of, and what follows from them.
+
+Losses come in the framework's arrays; quotients are computed on the host, in float64 or wider.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from gradest.backend import Leaves
+from gradest.coordinates import Chunk
+from gradest.evaluation import ValuesSeen
+from gradest.finite_differences.displaced_losses import DisplacedLosses, Displacement
+from gradest.objective import Objective
+from gradest.operations import Array, NumpyArray
+
+Floats = NumpyArray
+
+
+@dataclass(frozen=True, eq=False)
+class Quotient:
+    """What one quotient is made of: the losses (or exact differences) after each displacement, and their distance.
+
+    `value` is the loss at the point itself where exact differences come with it, else None.
+    """
+
+    value: Array | None
+    losses: tuple[Array, ...]
+    distance: Floats
+
+    def divide(self, objective: Objective, before: Floats | float) -> Floats:
+        """Return the quotients `(K,)`; `before` is what a one-sided one subtracts. This waits for the device."""
+        after = wide(objective, self.losses[0])
+        if len(self.losses) == 2:
+            before = wide(objective, self.losses[1])
+        quotient: Floats = (after - before) / self.distance.astype(after.dtype)
+        return quotient
+
+    def gap(self, objective: Objective, before: Floats | float) -> Floats:
+        """Return by how much the slope ahead of the point is larger than the one behind, `(K,)`."""
+        ahead, behind = (wide(objective, losses) for losses in self.losses)
+        found: Floats = (ahead - 2 * before + behind) / (self.distance.astype(ahead.dtype) / 2)
+        return found
+
+
+def evaluated(evaluate: DisplacedLosses, leaves: Leaves, chunk: Chunk, sides: tuple[Displacement, ...]) -> Quotient:
+    """Return the evaluations of one quotient for each entry of a chunk, not awaited."""
+    found = [evaluate(leaves, chunk, move) for move in sides]
+    moves = [move.of(chunk) for move in sides]
+    distance = moves[0] - moves[1] if len(moves) == 2 else moves[0]
+    return Quotient(found[0][1], tuple(losses for losses, _ in found), distance)
+
+
+def shown(objective: Objective, quotients: Sequence[Quotient], seen: ValuesSeen) -> float:
+    """Have the losses of quotients taken note of; return the largest of them."""
+    found = [objective.backend.numpy(losses) for quotient in quotients for losses in quotient.losses]
+    for losses in found:
+        seen.see(losses)
+    return max(float(np.abs(losses).max(initial=0.0)) for losses in found)
+
+
+def wide(objective: Objective, array: Array) -> Floats:
+    """Return an array on the host in float64, or wider where it is."""
+    values = objective.backend.numpy(array)
+    return values.astype(np.result_type(np.float64, values.dtype) if values.dtype.kind == "f" else np.float64)
+
+
+def weighted(weights: Sequence[Fraction], values: Sequence[Floats]) -> Floats:
+    """Return the sum of values `(K,)`, each by its weight."""
+    return sum((float(w) * v for w, v in zip(weights, values, strict=True)), np.zeros_like(values[0]))
