@@ -144,14 +144,27 @@ def _judged(value: Any) -> Any:
 
 
 def hessian_product(backend: Backend, function: Function) -> Callable[[Leaves, Leaves, Data], Leaves]:
-    """Return `(leaves, direction, data) -> Hessian times direction`, by forward over reverse mode."""
+    """Return `(leaves, direction, data) -> Hessian times direction`, by forward over reverse mode.
+
+    Where that does not do, reverse over reverse gives the same, as a Hessian is symmetric. The backward pass of a mean
+    squared error has no forward mode in PyTorch 2.13 ("ZeroTensors are immutable"), nor have those of the Huber and the
+    soft-margin loss.
+    """
 
     def product(leaves: Leaves, direction: Leaves, data: Data) -> Leaves:
         def gradient(*at: Tensor) -> Any:
             return torch.func.grad(lambda values: function(values, data))(at)
 
+        inputs, along, state = tuple(leaves), tuple(direction), backend.random_state()
+        found: tuple[Tensor, ...]
         with _in_forward_mode(backend):
-            found: tuple[Tensor, ...] = torch.func.jvp(gradient, tuple(leaves), tuple(direction))[1]
+            try:
+                found = torch.func.jvp(gradient, inputs, along)[1]
+            except (RuntimeError, ValueError) as error:  # NotImplementedError is a RuntimeError
+                if not refusals.is_of_transformations(error):
+                    raise
+                backend.set_random_state(state)
+                found = torch.func.vjp(gradient, *inputs)[1](along)
         return tuple([leaf.detach() for leaf in found])
 
     return product

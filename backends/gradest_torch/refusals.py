@@ -59,6 +59,7 @@ _TRANSFORMATIONS = (
     "jvp",
     "torch.func",
     "data pointer",
+    "ZeroTensors",
 )
 """What PyTorch's errors about its function transformations speak of; other errors are the function's own."""
 DETACHED = (

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from gradest.backend import Backend
 from gradest.binding import Bindable, bind_given
 from gradest.case import Case
 from gradest.checking.claims import entry_noise, flat_of, hessian_products, require_finite_loss, reverse_mode
@@ -45,6 +46,8 @@ def check(
     gradient
         What is checked: arrays in the structure of the parameters (for a model by name or in its order), or a function
         `gradient(params, *args, **kwargs)` that returns them. By default reverse mode, with the custom rules in it.
+        Of a loss that draws random numbers (dropout) a function is asked at the draw that is judged; arrays have to be
+        of that draw: seed the framework alike before they are made and before the check.
     order
         1 for the gradient; 2 for products of the Hessian with a random vector u, by forward over reverse, compared with
         values of the slope `<grad f(x), u>`, whose gradient they are. No gradient is given then.
@@ -81,20 +84,32 @@ def check(
     (False, 1.0, 'a factor of 1/2')
     """
     objective = _bound(f, params, args, kwargs, argnums)
-    before = objective.counts
+    before, backend = objective.counts, objective.backend
+    # A loss that draws is another at each draw: a gradient function of the user's is asked at the draw that is judged.
+    state = backend.random_state() if backend.reads_random_state and objective.text is None else None
     with objective.one_estimate():
         require_finite_loss(objective)
     if order != 1:
         return _check_products(objective, order, gradient, seed)
+    landscape = Landscape(objective)  # evaluates, to see how: before the estimate, which begins at its first evaluation
+    _put_back(backend, state)
     given = _called(gradient, f, params, args, kwargs) if callable(gradient) else gradient
+    _put_back(backend, state)
     with objective.one_estimate():
-        examination, reverse_used = _examination(objective, given, seed)
+        examination, reverse_used = _examination(landscape, given, seed)
         found = [examination.block(number) for number in range(len(objective.layout.names))]
     compared = ["values of the loss over a sweep of steps"]
     compared += ["forward mode"] if examination.forward_used else []
     compared += ["reverse mode"] if reverse_used else []
+    if objective.draws and gradient is not None and not callable(gradient):
+        compared += ["all at the next draw of the loss's random numbers, of which arrays have to be too"]
     claimed_by = "reverse mode" if gradient is None else "the gradient given"
     return _result(examination, found, claimed_by, compared, (objective.counts - before).values)
+
+
+def _put_back(backend: Backend, state: object) -> None:
+    if state is not None:
+        backend.set_random_state(state)
 
 
 def _result(
@@ -157,9 +172,10 @@ def _called(
     return given
 
 
-def _examination(objective: Objective, given: Tree, seed: int) -> tuple[Examination, bool]:
+def _examination(landscape: Landscape, given: Tree, seed: int) -> tuple[Examination, bool]:
     """Return the examination of a given gradient, or of reverse mode, and whether reverse mode is compared with."""
-    generator, landscape, reverse = np.random.default_rng(seed), Landscape(objective), reverse_mode(objective)
+    objective = landscape.objective
+    generator, reverse = np.random.default_rng(seed), reverse_mode(objective)
     if reverse is None and given is None:
         raise UnsupportedError(
             f"no gradient was given, and reverse mode was asked for in its place: {objective.backend.name} cannot "

@@ -26,7 +26,8 @@ class HessianProduct:
     value
         In the structure of the parameters.
     path
-        "forward over reverse" by the framework; "forward over reverse, by gradest" for a loss in operations where the
+        "forward over reverse" by the framework (PyTorch goes by reverse over reverse where its forward mode refuses the
+        loss, as it does a mean squared error); "forward over reverse, by gradest" for a loss in operations where the
         framework has none; or "difference of gradients", which is right to about two thirds of the dtype's digits.
     """
 

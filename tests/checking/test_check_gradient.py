@@ -214,6 +214,34 @@ def test_wrong_use_is_told(gradient: Any, error: type[Exception], words: str) ->
 
 
 @pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed: pip install 'gradest[torch]'")
+def test_a_gradient_of_a_loss_with_dropout_is_judged_at_its_own_draw() -> None:
+    import torch
+
+    torch.manual_seed(0)
+    layers = torch.nn.Linear(4, 8), torch.nn.Dropout(0.5), torch.nn.Tanh(), torch.nn.Linear(8, 1)
+    model, x = torch.nn.Sequential(*layers).double(), torch.randn(16, 4, dtype=torch.float64)
+
+    def loss(model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return model(x).square().mean()
+
+    def by_backward(model: torch.nn.Module, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        model.zero_grad()
+        loss(model, x).backward()
+        return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+    assert gradest.check(loss, model, by_backward, x)
+    torch.manual_seed(1)
+    found = by_backward(model, x)
+    after = torch.get_rng_state()
+    torch.manual_seed(1)
+    assert gradest.check(loss, model, found, x)
+    assert torch.equal(torch.get_rng_state(), after)
+    other = gradest.check(loss, model, found, x)
+    assert not other
+    assert "of which arrays have to be too" in str(other)
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed: pip install 'gradest[torch]'")
 def test_a_wrong_custom_rule_of_torch_is_found() -> None:
     import torch
 

@@ -134,6 +134,22 @@ def test_a_module_of_the_users_own() -> None:
     torch.testing.assert_close(found.value["weight"], v["weight"] @ (2 * x.T @ x))
 
 
+@pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed: pip install 'gradest[torch]'")
+@pytest.mark.parametrize("name", ["mse_loss", "huber_loss", "soft_margin_loss"])
+def test_losses_whose_backward_pass_has_no_forward_mode_in_torch(name: str) -> None:
+    import torch
+
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 1, bias=False).double()
+    x, y = torch.randn(5, 3, dtype=torch.float64), torch.randn(5, 1, dtype=torch.float64).sign()
+    v = torch.tensor([[1.0, -2.0, 0.5]], dtype=torch.float64)
+    of = getattr(torch.nn.functional, name)
+    found = gradest.hvp(lambda m, x, y: of(m(x), y), model, {"weight": v}, x, y)
+    weight = model.weight.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(of(x @ weight.T, y), weight, create_graph=True)
+    torch.testing.assert_close(found.value["weight"], torch.autograd.grad((slope * v).sum(), weight)[0])
+
+
 def test_the_trace_and_the_diagonal_scatter_as_theory_says() -> None:
     """2,000 probes: the variance of the sample variance is below (0.1)^2, so 0.5 is five standard deviations off.
 
