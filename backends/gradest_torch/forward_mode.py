@@ -9,21 +9,20 @@ tensors run the very operations of a plain pass. They also take what has a rule 
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import RLock
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 
 from gradest.backend import Backend, Function, Leaves
 from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.operations import Data
 from gradest_torch import refusals
+from gradest_torch.reverse_mode import FORWARD, recordable
 
-_LOCK = RLock()
-"""torch.func.jvp keeps its levels of forward mode for the whole process (2.13): two threads in it raise an error."""
 _VALUE_AND_PRODUCTS: Any = (None, 0)  # the value is the same for all directions
 
 
@@ -33,21 +32,24 @@ def value_and_jvps(backend: Backend, function: Function) -> Callable[[Leaves, Le
         _together,
         _one_by_one,
         _one_by_one_by_plain_kernels,
+        _one_by_one_recorded,
     ]  # the first of them is the one that works, as known
 
     def push(leaves: Leaves, tangents: Leaves, data: Data) -> tuple[Tensor, Tensor]:
         written = backend.marks((*leaves, *tangents))
         state = backend.random_state()
         with _in_forward_mode(backend):
-            value, products = _first_that_works(ways, backend, function, (leaves, tangents, data), state)
+            inputs = (recordable(leaves), recordable(tangents), data)
+            value, products = _first_that_works(ways, backend, function, inputs, state)
             if ways[0] is _together and _moved(state, backend.random_state()):
                 # It draws: from now on all directions see the numbers that a plain pass would draw.
                 del ways[0]
-                value, products = _first_that_works(ways, backend, function, (leaves, tangents, data), state)
+                value, products = _first_that_works(ways, backend, function, inputs, state)
         # What multiplies a parameter in place multiplies its tangent too, which the estimator still needs.
         if backend.marks((*leaves, *tangents)) != written:
             raise InvalidInputError(refusals.WRITES)
-        return value, products.to(value.dtype)  # times a Python float, vmap makes float64 of them (2.13)
+        # Without a graph of what a loss closes over; times a Python float, vmap makes float64 of products (2.13).
+        return value.detach(), products.detach().to(value.dtype)
 
     return push
 
@@ -107,8 +109,8 @@ def _one_by_one(backend: Backend, function: Function, inputs: _Inputs, state: An
                 raise InvalidInputError(refusals.WRITES)
             if product is None:
                 raise InvalidInputError(refusals.DETACHED)
-            products.append(product)
-    return value.detach(), torch.stack(products)
+            products.append(product.detach())
+    return value, torch.stack(products)
 
 
 def _one_by_one_by_plain_kernels(
@@ -122,6 +124,17 @@ def _one_by_one_by_plain_kernels(
     rows = {k: x.contiguous() for k, x in data.items()} if isinstance(data, dict) else tuple(map(_in_order, data))
     with torch.backends.mkldnn.flags(enabled=False):
         return _one_by_one(backend, function, (tuple(map(_in_order, leaves)), tangents, rows), state)
+
+
+def _one_by_one_recorded(backend: Backend, function: Function, inputs: _Inputs, state: Any) -> tuple[Tensor, Tensor]:
+    """Return the same of a loss that takes gradients by its parameters itself, as a step of an inner optimiser does."""
+    leaves, tangents, data = inputs
+    at: Any = [x.detach().requires_grad_() for x in _tensors(leaves)]
+    return _one_by_one(backend, function, (tuple(at), tangents, data), state)
+
+
+def _tensors(arrays: Leaves) -> list[Tensor]:
+    return [x for x in arrays if isinstance(x, Tensor)]
 
 
 def _in_order(array: Any) -> Any:
@@ -146,34 +159,59 @@ def _judged(value: Any) -> Any:
 def hessian_product(backend: Backend, function: Function) -> Callable[[Leaves, Leaves, Data], Leaves]:
     """Return `(leaves, direction, data) -> Hessian times direction`, by forward over reverse mode.
 
-    Where that does not do, reverse over reverse gives the same, as a Hessian is symmetric. The backward pass of a mean
+    Where that does not do, reverse over reverse gives the same, as a Hessian is symmetric: the backward pass of a mean
     squared error has no forward mode in PyTorch 2.13 ("ZeroTensors are immutable"), nor have those of the Huber and the
-    soft-margin loss.
+    soft-margin loss. A loss that differentiates by itself, or a recurrent layer, goes by dual tensors.
     """
+    ways = (_forward_over_reverse, _reverse_over_reverse, _by_dual_tensors)
 
     def product(leaves: Leaves, direction: Leaves, data: Data) -> Leaves:
-        def gradient(*at: Tensor) -> Any:
-            return torch.func.grad(lambda values: function(values, data))(at)
-
-        inputs, along, state = tuple(leaves), tuple(direction), backend.random_state()
-        found: tuple[Tensor, ...]
+        inputs, along, state = recordable(leaves), recordable(direction), backend.random_state()
+        refusal: RuntimeError | None = None
         with _in_forward_mode(backend):
-            try:
-                found = torch.func.jvp(gradient, inputs, along)[1]
-            except (RuntimeError, ValueError) as error:  # NotImplementedError is a RuntimeError
-                if not refusals.is_of_transformations(error):
-                    raise
-                backend.set_random_state(state)
-                found = torch.func.vjp(gradient, *inputs)[1](along)
-        return tuple([leaf.detach() for leaf in found])
+            for way in ways:
+                if refusal is not None:
+                    backend.set_random_state(state)
+                try:
+                    return way(function, inputs, along, data)
+                except RuntimeError as error:
+                    refusal = refusal or error
+            assert refusal is not None
+            raise refusal
 
     return product
+
+
+def _gradient_of(function: Function, data: Data) -> Callable[..., Any]:
+    return lambda *at: torch.func.grad(lambda values: function(values, data))(at)
+
+
+def _forward_over_reverse(function: Function, leaves: Leaves, direction: Leaves, data: Data) -> Leaves:
+    found: tuple[Tensor, ...] = torch.func.jvp(_gradient_of(function, data), tuple(leaves), tuple(direction))[1]
+    return tuple([leaf.detach() for leaf in found])
+
+
+def _reverse_over_reverse(function: Function, leaves: Leaves, direction: Leaves, data: Data) -> Leaves:
+    found: tuple[Tensor, ...] = torch.func.vjp(_gradient_of(function, data), *leaves)[1](tuple(direction))
+    return tuple([leaf.detach() for leaf in found])
+
+
+def _by_dual_tensors(function: Function, leaves: Leaves, direction: Leaves, data: Data) -> Leaves:
+    with torch.backends.mkldnn.flags(enabled=False), forward_ad.dual_level():
+        each = zip(_tensors(leaves), _tensors(direction), strict=True)
+        at = tuple([forward_ad.make_dual(x.detach().requires_grad_(), v) for x, v in each])  # type: ignore[no-untyped-call]
+        found = torch.autograd.grad(_judged(function(at, data)), at, create_graph=True, allow_unused=True)
+        tangents = [None if g is None else forward_ad.unpack_dual(g).tangent for g in found]  # type: ignore[no-untyped-call]
+    return tuple(
+        [torch.zeros_like(x) if t is None else t.detach() for x, t in zip(_tensors(leaves), tangents, strict=True)]
+    )
 
 
 @contextmanager
 def _in_forward_mode(backend: Backend) -> Iterator[None]:
     """Have PyTorch's errors told in gradest's words inside the context, and differentiable kernels."""
-    with _LOCK, _differentiable_kernels():
+    # Recording: a loss that differentiates by itself needs it, and `_Stopped` looks at where it is switched off.
+    with FORWARD, _differentiable_kernels(), torch.inference_mode(False), torch.enable_grad(), _Stopped():
         try:
             yield
         except GradestError:
@@ -185,6 +223,34 @@ def _in_forward_mode(backend: Backend) -> Iterator[None]:
             if not refusals.is_of_transformations(error):
                 raise
             raise UnsupportedError(refusals.NO_FORWARD_MODE.format(backend.explain(error))) from error
+
+
+class _Stopped(TorchFunctionMode):
+    """Has tangents stop where gradients do: within `torch.no_grad`, and at a gradient that is taken without its graph.
+
+    Forward mode knows of neither (2.13): it gives the derivative of a target network too, with that of what chases it.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Carry out the call, without tangents where it takes a gradient as a constant."""
+        named = kwargs or {}
+        if func is torch.autograd.grad and torch._C._is_fwd_grad_enabled() and not _keeps_graph(*args, **named):
+            torch._C._set_fwd_grad_enabled(False)
+            try:
+                return func(*args, **named)
+            finally:
+                torch._C._set_fwd_grad_enabled(True)
+        result = func(*args, **named)
+        if func is torch._C._set_grad_enabled:
+            torch._C._set_fwd_grad_enabled(*args)
+        return result
+
+
+def _keeps_graph(
+    outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: Any = None, create_graph: bool = False, **_: Any
+) -> bool:
+    """Return whether a call of `torch.autograd.grad` is itself differentiated."""
+    return create_graph
 
 
 @contextmanager

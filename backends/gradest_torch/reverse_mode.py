@@ -4,11 +4,12 @@ Gradients of gradients are refused here: what comes back is outside any graph th
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from threading import local
+from threading import RLock, local
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from gradest.backend import Backend, Function, Leaves
 from gradest.errors import InvalidInputError, UnsupportedError
@@ -22,8 +23,8 @@ def value_and_gradient(backend: Backend, function: Function) -> Callable[[Leaves
 
     def record(leaves: Leaves, data: Data) -> tuple[Tensor, Leaves]:
         nonlocal trusted
-        inputs = tuple([leaf.detach().requires_grad_() for leaf in _recordable(leaves)])
-        given = _recordable(data)
+        inputs = tuple([leaf.detach().requires_grad_() for leaf in recordable(leaves)])
+        given = recordable(data)
         watched = _tensors((*inputs, *(given.values() if isinstance(given, dict) else given)))
         before = [x._version for x in watched]
         sums = () if trusted else _sums(watched)
@@ -76,18 +77,31 @@ _recording = local()
 
 
 def is_transforming() -> bool:
-    """Return whether reverse mode is recording in this thread, or a transformation of `torch.func` is under way."""
-    return getattr(_recording, "on", False) or _is_inside_functional()
+    """Return whether reverse mode is recording in this thread, or a transformation of `torch.func` is under way.
+
+    Dual tensors count: they are of another thread, maybe, but then no tensor of this one is traced.
+    """
+    return getattr(_recording, "on", False) or _is_inside_functional() or forward_ad._current_level >= 0
+
+
+FORWARD = RLock()
+"""torch.func.jvp keeps its levels of forward mode for the whole process (2.13): two threads in it raise an error."""
 
 
 def _is_inside_functional() -> bool:
     # No public function says so (2.13). Inside, constants too become tensors without values as soon as they are used.
-    return torch._C._functorch.peek_interpreter_stack() is not None
+    with FORWARD:  # what another thread of gradest's is inside of is not around this call
+        return torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def is_traced(tensor: Tensor) -> bool:
     """Return whether a tensor is being differentiated or batched around this call."""
-    return tensor.requires_grad or _is_inside_functional()
+    return tensor.requires_grad or _is_inside_functional() or _has_tangent(tensor)
+
+
+def _has_tangent(tensor: Tensor) -> bool:
+    inside = forward_ad._current_level >= 0
+    return inside and forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
 
 
 def _tensors(arrays: Iterable[Any]) -> list[Tensor]:
@@ -103,7 +117,7 @@ def _equal(sums: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
     return all(torch.equal(one, other) or bool(one != one) for one, other in zip(sums, others, strict=True))
 
 
-def _recordable(arrays: Data) -> Data:
+def recordable(arrays: Data) -> Data:
     """Return the tuple or dict of tensors with those made in inference mode, which autograd refuses, copied."""
     if not any(map(Tensor.is_inference, arrays.values() if isinstance(arrays, dict) else arrays)):
         return arrays

@@ -8,6 +8,7 @@ module evaluates nothing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from gradest.backend import Leaves
 from gradest.coordinates import Chunk, Gathering
 from gradest.dtypes import epsilon
+from gradest.finite_differences.quotients import weighted
 from gradest.finite_differences.rules import QuotientRule
 from gradest.finite_differences.statuses import Status, warn_of, warn_of_long_steps
 from gradest.objective import Objective
@@ -197,14 +199,14 @@ class Doubts:
         self._status = np.zeros(size, np.int8)
         self._errors, self._roundings, self._slopes = (np.zeros(size) for _ in range(3))
 
-    def add(self, chunk: Chunk, rule: QuotientRule, slopes: Floats, lower: Floats, of: Quotients) -> None:
-        """Take the slopes of a chunk by a rule and by its lower one, with the quotients that they are made of."""
+    def add(self, chunk: Chunk, rule: QuotientRule, slopes: Floats, lower: Sequence[Fraction], of: Quotients) -> None:
+        """Take the slopes of a chunk by a rule, the weights of its lower one, and the quotients of both."""
         places = self._offsets[chunk.block] + chunk.positions
         with np.errstate(all="ignore"):  # what is not finite is doubtful, and is counted elsewhere
-            errors, self._status[places] = estimated_error(rule, slopes, lower, of)
+            errors, self._status[places] = estimated_error(rule, slopes, weighted(lower, of.values), of)
+            self._roundings[places] = rounding_error(rule, of.noise, of.steps)
         self._error.add(chunk, errors)
         self._errors[places], self._slopes[places] = errors, slopes
-        self._roundings[places] = rounding_error(rule, of.noise, of.steps)
 
     def leaves(self) -> Leaves:
         """Return the error estimate of each entry."""

@@ -55,8 +55,8 @@ class PlainRounding:
         """
         # Rounding to the nearest number has this deviation; a loss at zero has no digits to lose.
         deviation = self.spacing * self._size / math.sqrt(12)
-        if self.around is not None:
-            deviation = max(deviation, self.around.deviation)
+        if self.around is not None and self.around.size > 0:  # smaller losses, as beside a minimum, are rounded less
+            deviation = max(deviation, self.around.deviation * min(1.0, self._size / self.around.size))
         error = deviation * math.sqrt(2 * self._reciprocal)
         length = math.sqrt(self._length)
         if length == 0 and error > 0 and seen.level:

@@ -142,7 +142,7 @@ class QuotientSweep:
                 rounding.add(slopes, quotients[0].distance, shown(objective, quotients, seen))
                 gradient.add(chunk, slopes)
                 if doubts is not None and lower is not None:
-                    doubts.add(chunk, self.rule, slopes, weighted(lower, of.values), of)
+                    doubts.add(chunk, self.rule, slopes, lower, of)
                 if not values:
                     values.append(quotients[0].value)
 

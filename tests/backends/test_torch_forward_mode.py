@@ -71,6 +71,7 @@ RIGHT: dict[str, tuple[Callable[[], Any], Loss]] = {
         lambda: nn.Sequential(nn.Conv2d(2, 4, 3, groups=2), nn.GroupNorm(2, 4)).to(memory_format=torch.channels_last),
         lambda m, x: plain(m, x.new_tensor(range(2 * 2 * 5 * 5)).reshape(2, 2, 5, 5).sin()),
     ),
+    "spectral_norm": (lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(4, 3)).eval(), plain),
     "a function with a rule and ctx": (lambda: nn.Linear(4, 3), lambda m, x: _Cubed.apply(m(x)).mean()),
     "NumPy inside": (lambda: nn.Linear(4, 3), lambda m, x: plain(m, x) * float(m.bias.detach().numpy().sum())),
     "a number read": (lambda: nn.Linear(4, 3), lambda m, x: plain(m, x) * plain(m, x).item()),
@@ -78,7 +79,6 @@ RIGHT: dict[str, tuple[Callable[[], Any], Loss]] = {
 }
 REFUSED: dict[str, tuple[Callable[[], Any], Loss]] = {
     "weight_norm": (lambda: nn.utils.parametrizations.weight_norm(nn.Linear(4, 3)), plain),
-    "spectral_norm": (lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(4, 3)), plain),
     "ctc_loss": (lambda: nn.Linear(4, 3), aligned),
     "a function without a rule": (lambda: nn.Linear(4, 3), lambda m, x: _Squared.apply(m(x)).mean()),
 }

@@ -80,7 +80,7 @@ def test_a_mistake_is_found_by_the_check_that_is_for_it(kind: str, check: str, t
 
 def test_a_forgotten_division_by_sigma_is_told_by_its_name(tmp_path: Path) -> None:
     location = written(tmp_path, "estimator", change=MUTANTS["estimator", "scale"])
-    result = gradest("check", "estimator", location, "--checks", "scale")
+    result = gradest("check", "estimator", location)
     assert result.exit_code == 1
     assert "sigma is missing" in result.stdout
     # At 33 directions the error is what it is at 5, since all estimates have it: that is nothing of their chunks.

@@ -1,0 +1,131 @@
+"""Forward mode and products with the Hessian stop where a PyTorch loss stops its gradient, and go through its own ones.
+
+What they are compared with is `torch.autograd` alone, twice for a Hessian.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import gradest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+nn = torch.nn
+
+
+def model() -> Any:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double()
+
+
+X = torch.linspace(-1.0, 1.0, 15, dtype=torch.float64).reshape(5, 3).sin()
+
+
+def chases_a_target(m: Any, x: Any) -> Any:
+    with torch.no_grad():
+        target = m(1.1 * x)
+    return ((m(x) - target) ** 2).mean()
+
+
+def switches_recording(m: Any, x: Any) -> Any:
+    torch.set_grad_enabled(False)
+    target = m(1.1 * x)
+    torch.set_grad_enabled(True)
+    return ((m(x) - target) ** 2).mean()
+
+
+def gradient_as_constant(m: Any, x: Any) -> Any:
+    at = x.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(m(at).sum(), at)
+    return (m(x + slope) ** 2).mean()
+
+
+def inner_step(m: Any, x: Any, *, through: bool = True) -> Any:
+    weight = m[0].weight
+    (slope,) = torch.autograd.grad((m(x) ** 2).mean(), weight, create_graph=through)
+    return (nn.functional.linear(x, weight - 0.5 * slope, m[0].bias) ** 2).mean() + m(x).mean()
+
+
+def inner_step_of_first_order(m: Any, x: Any) -> Any:
+    return inner_step(m, x, through=False)
+
+
+def residual_of_an_equation(m: Any, x: Any) -> Any:
+    at = x.clone().requires_grad_()
+    value = m(at)[:, :1]
+    (slope,) = torch.autograd.grad(value.sum(), at, create_graph=True)
+    (bend,) = torch.autograd.grad(slope[:, 0].sum(), at, create_graph=True)
+    return ((bend[:, :1] + value) ** 2).mean()
+
+
+def penalty(m: Any, x: Any) -> Any:
+    at = x.detach().clone().requires_grad_()
+    (slope,) = torch.autograd.grad(m(at).sum(), at, create_graph=True)
+    return ((slope.norm(dim=1) - 1.0) ** 2).mean()
+
+
+LOSSES: list[Callable[[Any, Any], Any]] = [
+    chases_a_target,
+    switches_recording,
+    gradient_as_constant,
+    inner_step,
+    inner_step_of_first_order,
+    residual_of_an_equation,
+    penalty,
+]
+
+
+def slopes(value: Any, at: Any) -> list[Any]:
+    found = torch.autograd.grad(value, at, create_graph=True, allow_unused=True)
+    return [torch.zeros_like(x) if g is None else g for g, x in zip(found, at, strict=True)]
+
+
+@pytest.mark.parametrize("outer", [torch.enable_grad, torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_forward_mode_is_the_gradient_of_autograd(loss: Callable[[Any, Any], Any], outer: Any) -> None:
+    network = model()
+    expected = slopes(loss(network, X), list(network.parameters()))
+    with outer():
+        found = gradest.grad(loss, method="forward")(network, X)
+    for given, right in zip(found.values(), expected, strict=True):
+        torch.testing.assert_close(given, right.detach(), rtol=1e-9, atol=1e-12)
+        assert not given.requires_grad
+    assert torch._C._is_fwd_grad_enabled()
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_products_with_the_hessian_are_those_of_autograd_twice(loss: Callable[[Any, Any], Any]) -> None:
+    network = model()
+    at = list(network.parameters())
+    direction = {name: torch.cos(torch.arange(p.numel()).double()).reshape(p.shape) for name, p in
+                 network.named_parameters()}  # fmt: skip
+    first = slopes(loss(network, X), at)
+    along = sum((g * v).sum() for g, v in zip(first, direction.values(), strict=True))
+    expected = slopes(along, at)
+    found = gradest.hvp(loss, network, direction, X)
+    assert found.path == "forward over reverse"
+    for given, right in zip(found.value.values(), expected, strict=True):
+        torch.testing.assert_close(given, right.detach(), rtol=1e-9, atol=1e-12)
+
+
+def test_a_recurrent_layer_has_products_with_its_hessian_in_float32() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layer = nn.LSTM(3, 2, batch_first=True)
+
+    def loss(m: Any, x: Any) -> Any:
+        return (m(x)[0] ** 2).mean()
+
+    direction = {name: torch.ones_like(p) for name, p in layer.named_parameters()}
+    fine = gradest.hvp(loss, layer, direction, X[None].float()).value
+    at = list(layer.parameters())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="TF32")  # of the flags themselves
+        with torch.backends.mkldnn.flags(enabled=False):
+            expected = slopes(sum(g.sum() for g in slopes(loss(layer, X[None].float()), at)), at)
+    for given, right in zip(fine.values(), expected, strict=True):
+        torch.testing.assert_close(given, right.detach(), rtol=1e-4, atol=1e-6)
