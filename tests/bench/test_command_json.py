@@ -36,6 +36,7 @@ CALLS = {
     "check of a case": ["check", "case.py:case", "--gradient", "case.py:gradient", "--json"],
     "train": ["train", *["--problem", "least-squares", "--estimators", "reverse,es", "--steps", "2", "--json"]],
     "audit": ["audit", "scipy", "--json"],
+    "audit --list": ["audit", "--list", "--json"],
     "bench list": ["bench", "list", "--json"],
     "bench check-suite": ["bench", "check-suite", "suite.toml", "--json"],
     "bench show": ["bench", "show", "run", "--json"],
