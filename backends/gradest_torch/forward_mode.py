@@ -265,6 +265,8 @@ def _differentiable_kernels() -> Iterator[None]:
     try:
         with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="`torch.jit.script`", category=DeprecationWarning)
+            # Of what torch batches one by one: that it is slow is known, and no fault of the loss.
+            warnings.filterwarnings("ignore", message="There is a performance drop", category=UserWarning)
             # Of switching oneDNN off, which sets all that it has, TF32 too.
             warnings.filterwarnings("ignore", message="TF32 acceleration", category=UserWarning)
             yield

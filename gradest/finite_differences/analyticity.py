@@ -12,7 +12,7 @@ import numpy as np
 from gradest.backend import Leaves
 from gradest.dtypes import HALF, as_floats, epsilon
 from gradest.errors import InvalidInputError, KinkWarning
-from gradest.finite_differences.complex_losses import loss_at_imaginary
+from gradest.finite_differences.complex_losses import loss_at_imaginary, single_data
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
 from gradest.user_warnings import warn_user
@@ -129,6 +129,9 @@ def _require_slope(
 
 def _real_slope(objective: Objective, line: Callable[[float], Leaves]) -> tuple[float, float]:
     """Return the slope along a line by central differences over two distances, and how uncertain it is."""
+    if HALF & {*objective.dtypes}:
+        objective = objective.separate()
+        objective.data = single_data(objective, objective.data)
     evaluate, backend = objective.plain_value, objective.backend
     middle = evaluate(line(0.0))
     # Half precision is left for single, here and by the complex step, and then so are its coarse values as a rule.

@@ -51,11 +51,21 @@ def complex_data(objective: Objective, data: Data) -> Data:
     """Return data with floating-point arrays as complex ones: torch multiplies no real matrix by a complex one."""
 
     def cast(array: Array) -> Array:
-        return array + 0j if objective.backend.dtype(array).startswith(("float", "bfloat")) else array
+        return array + 0j if objective.backend.dtype(array).startswith("float") else array
 
+    return _each(cast, single_data(objective, data))
+
+
+def single_data(objective: Objective, data: Data) -> Data:
+    """Return data with arrays in half precision in single, as the parameters are computed in beside them."""
+    backend = objective.backend
+    return _each(lambda array: backend.cast(array, "float32") if backend.dtype(array) in HALF else array, data)
+
+
+def _each(change: Callable[[Array], Array], data: Data) -> Data:
     if isinstance(data, dict):
-        return {name: cast(array) for name, array in data.items()}
-    return tuple(cast(array) for array in data)
+        return {name: change(array) for name, array in data.items()}
+    return tuple(change(array) for array in data)
 
 
 def loss_at_imaginary(objective: Objective, leaves: Leaves, imaginary: Sequence[NumpyArray]) -> NumpyArray:

@@ -65,6 +65,7 @@ RIGHT: dict[str, tuple[Callable[[], Any], Loss]] = {
     "TransformerEncoderLayer, eval": (lambda: encoder().eval(), plain),
     "TransformerEncoderLayer, masked": (lambda: encoder(norm_first=True), masks),
     "LSTM": (lambda: nn.LSTM(4, 3, batch_first=True), plain),
+    "Bilinear": (lambda: nn.Bilinear(4, 4, 3), lambda m, x: (m(x, x.sin()) ** 2).mean()),
     "GRU": (lambda: nn.GRU(4, 3, batch_first=True), plain),
     "RNN": (lambda: nn.RNN(4, 3, batch_first=True), plain),
     "channels last": (

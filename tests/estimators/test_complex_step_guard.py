@@ -44,6 +44,21 @@ def test_half_precision_beside_double() -> None:
     np.testing.assert_allclose(found["b"].numpy(), 9.125 * np.array([2.0, 4.0]), rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_module_in_half_precision_with_its_batch_as_argument(dtype: str) -> None:
+    """Parameters and batch are computed in single precision together: layers take no two dtypes."""
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'gradest[torch]'")
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 2))
+    x = torch.randn(3, 4)
+    half = getattr(torch, dtype)
+    exact = torch.autograd.grad((network.to(half).float()(x.to(half).float()) ** 2).mean(), network.parameters())
+    found = gradest.grad(lambda m, x: (m(x) ** 2).mean(), method="complex-step")(network.to(half), x.to(half))
+    for (name, values), right in zip(found.items(), exact, strict=True):
+        assert values.dtype == half
+        assert float((values.float() - right).abs().max()) <= 2.0**-7 * float(right.abs().max()), name
+
+
 def layer_norm(x: Any, square: Callable[[Any], Any]) -> Any:
     centred = x - x.mean(axis=-1, keepdims=True)
     return centred / np.sqrt(square(centred).mean(axis=-1, keepdims=True) + 1e-6)
