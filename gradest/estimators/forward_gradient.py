@@ -17,7 +17,7 @@ from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, Data
 from gradest.refusals import FORWARD_MODE
-from gradest.sampling.sampler import DirectionSampler, Draws, add_leaves, place, weighted_sum
+from gradest.sampling.sampler import DirectionSampler, Draws, add_leaves, narrowed, place, weighted_sum
 from gradest.sampling.workers import Crew, Group, task_groups
 from gradest.situation import Situation
 from gradest.target import Target
@@ -117,7 +117,7 @@ class ForwardGradient(DirectionSampler):
             # Each JVP gives the loss too, the same in every block: the last one is as good as any.
             for loss, part in crew.run(ForwardGradientKernel.slopes, leaves, groups, [(key,)] * len(groups)):
                 value, total = loss, add_leaves(total, part)
-            return KernelResult(value, tuple(leaf * scale for leaf in total or ()))
+            return KernelResult(value, narrowed(objective, total, scale))
 
         return PreparedKernel(kernel, crew.kernel.path)
 

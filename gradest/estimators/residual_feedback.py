@@ -145,6 +145,6 @@ class ResidualFeedback(DirectionSampler, StatefulEstimator):
             total: Any = None
             for part in crew.run(EvolutionKernel.combined, leaves, groups, arguments):
                 total = add_leaves(total, part, objective.ops)
-            return KernelResult(None, total), found
+            return KernelResult(None, crew.kernel.finished(total)), found
 
         return PreparedStatefulKernel(kernel, path)

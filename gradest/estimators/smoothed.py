@@ -17,7 +17,16 @@ from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray
 from gradest.refusals import REVERSE_MODE
-from gradest.sampling.sampler import DirectionSampler, Draws, add_leaves, place, require_sigma
+from gradest.sampling.sampler import (
+    DirectionSampler,
+    Draws,
+    add_leaves,
+    caster,
+    narrowed,
+    place,
+    require_sigma,
+    summed_in,
+)
 from gradest.sampling.workers import Crew, Group, task_groups
 from gradest.situation import Situation
 from gradest.target import Smoothing, Target
@@ -112,7 +121,7 @@ class SmoothedGradient(DirectionSampler):
                 seen.see(values)
             # Of log p reverse mode gives 1 / p where the loss itself is NaN, and the mean would hide it.
             seen.warn(objective.first_look, remedy="try a smaller sigma")
-            return KernelResult(None, tuple(leaf * scale for leaf in total or ()))
+            return KernelResult(None, narrowed(objective, total, scale))
 
         return PreparedKernel(kernel, crew.kernel.path)
 
@@ -134,6 +143,7 @@ class SmoothedKernel:
         if self._source is None or self._source[0] != key:
             self._source = (key, self._estimator.directions(key, self.objective))
         objective, ops = self.objective, self.objective.ops
+        cast = caster(objective)
         total: Leaves | None = None
         losses: list[Array] = []
         # One point at a time: reverse mode is not mapped over points, and each gradient is as large as a direction.
@@ -145,6 +155,7 @@ class SmoothedKernel:
                 with objective.common_random_numbers():
                     value, gradient = self._gradient(point)
                 losses.append(value)
-                total = add_leaves(total, tuple(gradient))
+                each = zip(gradient, objective.dtypes, strict=True)
+                total = add_leaves(total, tuple([cast(leaf, summed_in(dtype)) for leaf, dtype in each]))
         # Read together at the end, so that no evaluation waits for the one before.
         return total or (), np.array([float(as_float64(objective.backend, value)) for value in losses])

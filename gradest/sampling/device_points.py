@@ -15,6 +15,7 @@ from gradest.backend import Leaves
 from gradest.directions import Directions
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray
+from gradest.sampling.sampler import caster, summed_in
 from gradest.tangents import LowRank
 
 
@@ -50,16 +51,19 @@ class DevicePoint:
             self._arrays[j] = array
 
     def weigh(self, directions: Directions, weights: NDArray[np.float64]) -> None:
-        """Write `sum_k weights[k] * direction_k`, k from 0."""
-        scratch = directions.scratch()
+        """Write `sum_k weights[k] * direction_k`, k from 0; of half precision it is made in float32."""
+        scratch, dtypes, cast = directions.scratch(), self._objective.dtypes, caster(self._objective)
         self._arrays = [None] * len(self._arrays)
         for k, weight in enumerate(weights.tolist()):
             for j, direction in enumerate(self._placed(directions, k, scratch)):
-                direction *= weight
+                part = cast(direction, summed_in(dtypes[j]))
+                part *= weight
                 if k:
-                    self._arrays[j] += direction
+                    self._arrays[j] += part
                 else:
-                    self._arrays[j] = direction
+                    self._arrays[j] = part
+        for j, dtype in enumerate(dtypes):
+            self._arrays[j] = cast(self._arrays[j], dtype)
 
     def _placed(self, directions: Directions, k: int, scratch: NumpyArray) -> Iterator[Array]:
         """Yield a direction for each parameter, as an array of its shape and dtype on the device."""

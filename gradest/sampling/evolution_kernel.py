@@ -23,7 +23,17 @@ from gradest.estimate import KernelResult
 from gradest.objective import Objective
 from gradest.operations import Array, Data
 from gradest.sampling.points import HostPoint
-from gradest.sampling.sampler import Draws, add_leaves, evaluate_at, place, weighted_sum
+from gradest.sampling.sampler import (
+    Draws,
+    add_leaves,
+    caster,
+    evaluate_at,
+    narrowed,
+    place,
+    summed_in,
+    weighted_sum,
+    widened,
+)
 from gradest.sampling.weighing import (
     Strategy,
     Watched,
@@ -128,7 +138,7 @@ class EvolutionKernel:
         objective, first = self.objective, group[0][0]
         for start, stop in group:
             placed = objective.backend.array(
-                weights[start - first : stop - first], dtype=objective.dtype, device=objective.device
+                weights[start - first : stop - first], dtype=summed_in(objective.dtype), device=objective.device
             )
             part = self._combine(self._noise(key, (start, stop)), placed)
             total = add_leaves(total, part, objective.ops)
@@ -203,7 +213,8 @@ class EvolutionKernel:
             differences = sides[0] - value if self.needs_value else sides[0]
         # The tangents again, not kept from above: they wrap the same arrays, or unpack the bits once more, which is one
         # computation to a compiler, so that K P numbers need not live while the loss is evaluated.
-        slopes = differences * (1.0 / self.strategy.sigma)
+        cast = caster(self.objective)
+        slopes = cast(differences, summed_in(self.objective.backend.dtype(differences))) * (1.0 / self.strategy.sigma)
         return self._sum(self._tangents(noise), slopes), tuple(sides), differences, centre
 
     def _tangents(self, noise: Noise) -> tuple[Tangent, ...]:
@@ -214,10 +225,18 @@ class EvolutionKernel:
         return as_tangents(layout.unflatten(flat))
 
     def _sum(self, tangents: Sequence[Tangent], weights: Array) -> Leaves:
-        if self._evaluate_given:  # directions of something else than parameters, all in the objective's dtype
-            combine = self._combine_given or (lambda tangent, w: tangent.combine(self.objective.ops, w))
-            return tuple(combine(tangent, weights) for tangent in tangents)
-        return weighted_sum(self.objective, tangents, weights)
+        if not self._evaluate_given:
+            return weighted_sum(self.objective, tangents, weights)
+        # Directions of something else than parameters, all in the objective's dtype.
+        cast, dtype = caster(self.objective), self.objective.dtype
+        combine = self._combine_given or (lambda tangent, w: tangent.combine(self.objective.ops, w))
+        placed = cast(weights, summed_in(dtype))
+        return tuple(combine(widened(tangent, dtype, cast), placed) for tangent in tangents)
+
+    def finished(self, total: Leaves | None, scale: float = 1.0) -> Leaves:
+        """Return the sum over all blocks times `scale`, in the dtypes of what the directions are of."""
+        own = (self.objective.dtype,) * len(total or ()) if self._evaluate_given else ()
+        return narrowed(self.objective, total, scale, own)
 
 
 def parameter_kernel(strategy: ParameterStrategy, objective: Objective) -> EvolutionKernel:
@@ -279,7 +298,7 @@ class EvolutionRun:
             watched.extend(seen)
         warn_of_values(self._kernel.objective, self._strategy, watched)
         scale = self._scale / self._strategy.num_samples
-        return KernelResult(value, tuple(leaf * scale for leaf in total or ()))
+        return KernelResult(value, self._kernel.finished(total, scale))
 
     def _run_two_passes(self, leaves: Leaves, key: Key, value: Array | None) -> KernelResult:
         rows: list[NDArray[np.float64]] = []
@@ -301,7 +320,7 @@ class EvolutionRun:
         total: Leaves | None = None
         for part in self._crew.run(EvolutionKernel.combined, leaves, self._groups, arguments):
             total = add_leaves(total, part, self._kernel.objective.ops)
-        return KernelResult(value, total or ())
+        return KernelResult(value, self._kernel.finished(total))
 
 
 def _first(value: Array | None, centre: Any) -> Array | None:

@@ -5,7 +5,7 @@ not depend on the number of workers. This module knows no particular estimator.
 """
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,12 +14,13 @@ from gradest.backend import Leaves
 from gradest.chunking import DEFAULT_MEMORY_BUDGET_BYTES, choose_chunk_size, chunks, require_positive
 from gradest.directions import Directions, Key, Noise
 from gradest.directions.directions import direction_entries, require_distribution
+from gradest.dtypes import HALF
 from gradest.errors import InvalidInputError
 from gradest.estimator import Estimator
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, Data, Operations
-from gradest.tangents import Tangent
+from gradest.tangents import Dense, LowRank, Tangent
 
 _ENTRY_BYTES = 8
 _ACTIVATION_SHARE = 4  # both evaluations of a pair are taken to hold at least P / 4 numbers beside its direction
@@ -169,17 +170,45 @@ def evaluate_at(
 
 
 def weighted_sum(objective: Objective, tangents: Sequence[Tangent], weights: Array) -> Leaves:
-    """Return `sum_k weights_k tangent_k` for each parameter, in its dtype.
+    """Return `sum_k weights_k tangent_k` for each parameter, in its dtype; of half precision in float32.
 
     Weights come from values of the loss, in its own dtype: float64 ones must not make float64 of float32 directions, as
     NumPy would, and PyTorch multiplies no matrices of two dtypes.
     """
-    dtype_of, cast = objective.backend.dtype, objective.backend.cast
-    given = dtype_of(weights)
+    cast = caster(objective)
     return tuple(
-        tangent.combine(objective.ops, weights if dtype == given else cast(weights, dtype))
+        widened(tangent, dtype, cast).combine(objective.ops, cast(weights, summed_in(dtype)))
         for tangent, dtype in zip(tangents, objective.dtypes, strict=True)
     )
+
+
+def caster(objective: Objective) -> Callable[[Array, str], Array]:
+    """Return what gives an array in a dtype: itself, where that is its own."""
+    dtype_of, cast = objective.backend.dtype, objective.backend.cast
+    return lambda array, dtype: array if dtype_of(array) == dtype else cast(array, dtype)
+
+
+def summed_in(dtype: str) -> str:
+    """Return the dtype of sums over directions of a dtype.
+
+    In bfloat16 a sum stands still at 256 equal terms, in float16 it is infinite where the mean is a moderate number.
+    """
+    return "float32" if dtype in HALF else dtype
+
+
+def widened(tangent: Tangent, dtype: str, cast: Callable[[Array, str], Array]) -> Tangent:
+    """Return directions drawn in a dtype in that of their sums."""
+    to = summed_in(dtype)
+    if isinstance(tangent, LowRank):
+        return LowRank(cast(tangent.left, to), cast(tangent.right, to))
+    return Dense(cast(tangent.values, to)) if isinstance(tangent, Dense) else tangent
+
+
+def narrowed(objective: Objective, total: Leaves | None, scale: float = 1.0, dtypes: Sequence[str] = ()) -> Leaves:
+    """Return sums over directions times `scale`, in the dtypes of the parameters or others that are given."""
+    cast = caster(objective)
+    each = zip(total or (), dtypes or objective.dtypes, strict=total is not None)
+    return tuple(cast(leaf if scale == 1.0 else leaf * scale, dtype) for leaf, dtype in each)
 
 
 def evaluation_path(objective: Objective) -> str:
