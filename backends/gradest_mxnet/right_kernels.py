@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from gradest_mxnet import deconvolution, dense, pooling
+from gradest_mxnet import deconvolution, dense, pooling, recurrent
 from gradest_mxnet.framework import mx
 from gradest_mxnet.replaced import Change, replaced
 
@@ -48,7 +48,8 @@ def _on_arrays() -> tuple[Change, ...]:
         found = call(self, *args)
         pooling.require_reachable(self, args)
         dense.require_reachable(self)
+        recurrent.require_single_levels(self, args)
         return found
 
-    functions = *pooling.on_arrays(), *deconvolution.on_arrays(), *dense.on_arrays()
+    functions = *pooling.on_arrays(), *deconvolution.on_arrays(), *dense.on_arrays(), *recurrent.on_arrays()
     return *functions, (mx.gluon.HybridBlock, "_call_cached_op", call_and_look)
