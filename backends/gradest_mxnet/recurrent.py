@@ -18,8 +18,8 @@ from gradest_mxnet.replaced import Change
 
 _WRONG = (
     "reverse mode was asked for through a recurrent layer of several levels in float64, which MXNet 1.9.1 goes "
-    "backward through wrongly; compute in float32, stack layers of one level each, or use an estimator of values ('fd-central', "
-    "'es', 'spsa')"
+    "backward through wrongly; compute in float32, stack layers of one level each, or use an estimator of "
+    "values ('fd-central', 'es', 'spsa')"
 )
 
 
