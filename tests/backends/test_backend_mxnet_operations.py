@@ -19,7 +19,7 @@ if find_spec("mxnet") is None:
 
 BACKEND = gradest.get_backend("mxnet")
 
-from gradest_mxnet.operations import OUTER_BIAS  # noqa: E402  # MXNet is imported by the backend, or not at all
+from gradest_mxnet.operations import LARGE_LAYER  # noqa: E402  # MXNet is imported by the backend, or not at all
 
 EPS = {"float32": 6e-8, "float64": 1.2e-16}
 X = np.array([[0.3, 1.7, 0.9, 2.4], [1.1, 0.2, 3.1, 0.6], [0.8, 1.3, 0.4, 1.9]])
@@ -236,8 +236,8 @@ def test_derivative_of_relu_at_zero_is_zero(traced: bool, kernel: str) -> None:
 @pytest.mark.parametrize("traced", [False, True])
 def test_layer_large_enough_for_another_kernel_is_the_same_layer(traced: bool, dtype: str) -> None:
     ops, generator = BACKEND.operations("native"), np.random.default_rng(3)
-    x, weight, bias, slope = (generator.standard_normal(s) for s in ((130, 3), (3, 130), (130,), (130, 130)))
-    assert slope.size >= OUTER_BIAS
+    x, weight, bias, slope = (generator.standard_normal(s) for s in ((90, 90), (90, 130), (130,), (90, 130)))
+    assert len(x) * weight.size >= LARGE_LAYER
 
     def loss(leaves: Any, data: Any) -> Any:
         return ops.sum(ops.affine(*leaves) * data[0])
@@ -252,6 +252,23 @@ def test_layer_large_enough_for_another_kernel_is_the_same_layer(traced: bool, d
     for found, expected in zip((value, *gradient), exact, strict=True):
         scale = float(np.abs(expected).max())
         np.testing.assert_allclose(BACKEND.numpy(found), expected, rtol=0, atol=tolerance * max(scale, 1.0) * 3)
+
+
+def test_bias_of_a_large_layer_has_its_gradient_beside_a_weight_that_is_data() -> None:
+    """oneDNN fills the bias's gradient on its way to the weight's, and there is none."""
+    ops, generator = BACKEND.operations("native"), np.random.default_rng(4)
+    x, weight, bias, slope = (generator.standard_normal(s) for s in ((90, 90), (90, 130), (130,), (90, 130)))
+    assert len(x) * weight.size >= LARGE_LAYER
+
+    def loss(leaves: Any, data: Any) -> Any:
+        return ops.sum(ops.affine(data[0], data[1], leaves[0]) * data[2])
+
+    with dtype_scope(BACKEND, "float32"):
+        data = tuple(BACKEND.array(values, dtype="float32") for values in (x, weight, slope))
+        leaves = (BACKEND.array(bias, dtype="float32"),)
+        for function in (loss, BACKEND.compile_loss(loss)):
+            _, (gradient,) = BACKEND.value_and_gradient(function)(leaves, data)
+            np.testing.assert_allclose(BACKEND.numpy(gradient), slope.sum(axis=0), rtol=0, atol=1e-4)
 
 
 def test_loss_cut_from_its_parameters_is_refused() -> None:
