@@ -76,6 +76,13 @@ class Backend(ABC):
         With `copy=False` it may share their memory.
         """
 
+    def argument(self, values: NumpyArray, *, dtype: str, device: str | None = None) -> Array:
+        """Return a copy of NumPy values as compiled functions take it, which need be no array of the framework's own.
+
+        It is what the next batch goes through at each step of training; here, `array`.
+        """
+        return self.array(values, dtype=dtype, device=device)
+
     @abstractmethod
     def numpy(self, array: Array) -> NumpyArray:
         """Return an array's values as a NumPy array that owns its memory, dtype kept; waits for them."""

@@ -34,6 +34,12 @@ def _devices() -> dict[str, Any]:
     return {device_name(d): d for d in (*jax.local_devices(), *jax.local_devices(backend="cpu"))}
 
 
+@lru_cache
+def on_host(device: str | None) -> bool:
+    """Return whether a device, the default one where none is named, computes in the host's memory."""
+    return bool(device_of(device_names()[0] if device is None else device).platform == "cpu")
+
+
 class Transfer:
     """Sends NumPy arrays of one form to a device.
 

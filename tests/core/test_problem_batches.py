@@ -78,6 +78,27 @@ def test_nothing_is_compiled_again_for_a_batch_of_the_same_shapes(monkeypatch: p
     assert len(traced) > once
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("backend", ["jax", "torch", "mxnet"])
+def test_a_batch_of_numpy_arrays_is_copied_and_they_stay_as_they_were(backend: str, dtype: str) -> None:
+    """Compiled functions may read the memory of a NumPy array that they are given, and after the call has returned."""
+    objective = gradest.bind(PROBLEM, backend=backend, dtype=dtype)
+    prepared = made("reverse").prepare(objective)
+    batch = {name: np.array(x, dtype=dtype, order="C") for name, x in PROBLEM.batch_of(range(20)).items()}
+    for _ in range(2):  # a form that has been seen goes another way
+        found = prepared(data=batch).gradient
+        before = {name: x.copy() for name, x in batch.items()}
+        for x in batch.values():
+            assert x.flags.writeable
+            x[...] = np.nan
+        again = prepared().gradient
+        for name, block in found.items():
+            assert np.isfinite(objective.backend.numpy(block)).all()
+            np.testing.assert_array_equal(objective.backend.numpy(again[name]), objective.backend.numpy(block))
+        for name, x in batch.items():
+            x[...] = before[name]
+
+
 def test_value_and_pickling_follow_the_batch() -> None:
     batch = PROBLEM.batch_of(range(20))
     objective = gradest.bind(PROBLEM)
