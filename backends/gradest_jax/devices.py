@@ -41,18 +41,21 @@ def on_host(device: str | None) -> bool:
 
 
 class Transfer:
-    """Sends NumPy arrays of one form to a device.
+    """Sends NumPy arrays of one form to a device, and commits them to it unless JAX computes there anyway.
+
+    A function that was compiled for arrays without a commitment, as users' are, is compiled again for committed ones.
 
     `jax.device_put` takes some 70 us for the smallest array, nearly all of it in Python: more than the gradient of a
-    small network. A compiled identity takes ten, and its result is committed to the device all the same; but it has
-    to be compiled for each form. So forms that come again and again, as batches do, are sent by it, and no others.
+    small network. A compiled identity takes ten, and commits its result or does not all the same; but it has to be
+    compiled for each form. So forms that come again and again are sent by it, and no others.
     """
 
     def __init__(self, device: Any, *, small: bool) -> None:
-        self._device = device
+        self._device = None if device == _default_device() else device
         self._small = small
         self._sent = 0
-        self._compiled = jax.jit(lambda array: array, out_shardings=SingleDeviceSharding(device))
+        sharding = None if self._device is None else SingleDeviceSharding(device)
+        self._compiled = jax.jit(lambda array: array, out_shardings=sharding)
 
     def send(self, host: NDArray[Any]) -> Array:
         """Return an array on the device, which may share the memory of `host`."""
@@ -60,6 +63,14 @@ class Transfer:
         compiled = self._small and self._sent > _COMPILED_FROM
         made: Array = self._compiled(host) if compiled else jax.device_put(host, self._device)
         return made
+
+
+def _default_device() -> Any:
+    """Return where JAX puts arrays of which nothing is said: a setting of the user's, a device or a platform's name."""
+    chosen = jax.config.jax_default_device
+    if chosen is None:
+        return jax.local_devices()[0]
+    return jax.local_devices(backend=chosen)[0] if isinstance(chosen, str) else chosen
 
 
 def device_of(name: str) -> Any:
@@ -76,8 +87,12 @@ def device_of(name: str) -> Any:
     return found[name]
 
 
-@lru_cache(maxsize=_FORMS)
 def transfer_of(shape: tuple[int, ...], dtype: np.dtype[Any], device: str | None) -> Transfer:
     """Return the transfer of arrays of one form, to the default device where none is named; raises as `device_of`."""
+    return _transfer_of(shape, dtype, device, jax.config.jax_default_device)
+
+
+@lru_cache(maxsize=_FORMS)
+def _transfer_of(shape: tuple[int, ...], dtype: np.dtype[Any], device: str | None, default: Any) -> Transfer:
     place = device_of(device_names()[0] if device is None else device)
     return Transfer(place, small=dtype.itemsize * math.prod(shape) <= _LARGEST_BYTES)

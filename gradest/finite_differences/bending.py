@@ -111,7 +111,7 @@ def look_around(
     the objective's own, and counted as its preparation. The line is the same each time.
     """
     apart, backend = objective.separate(), objective.backend
-    value_of = apart.plain_value if apart.is_users_own else apart.prepare_value()
+    value_of = apart.prepare_value()
 
     def loss(moves: Sequence[Floats]) -> float:
         at = tuple(

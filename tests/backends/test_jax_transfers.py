@@ -1,5 +1,9 @@
-"""JAX is sent the same arrays, to the same place, before and after their transfer is compiled."""
+"""JAX is sent the same arrays, to the same place, before and after their transfer is compiled, and compiles once."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,7 +28,7 @@ def test_a_form_that_comes_again_is_sent_as_before(dtype: str, copy: bool) -> No
         array: Any = backend.array(host, dtype=dtype, device="cpu", copy=copy)
         assert backend.dtype(array) == dtype
         assert backend.device(array) == "cpu"
-        assert array.committed  # else what it is combined with would decide where it is computed
+        assert not array.committed  # as users' arrays are: what is compiled for these is compiled for those
         assert np.array_equal(backend.numpy(array), host)
 
 
@@ -44,3 +48,76 @@ def test_a_device_that_is_not_there_is_refused() -> None:
     for _ in range(2):
         with pytest.raises(gradest.UnsupportedError, match="JAX has here: "):
             gradest.get_backend("jax").array(np.ones(3), dtype="float32", device="cuda:77")
+
+
+def test_arrays_for_another_device_than_the_default_one_are_committed_to_it() -> None:
+    """Else what they are combined with would decide where it is computed."""
+    script = """
+import jax, numpy as np, gradest
+backend = gradest.get_backend("jax")
+for _ in range(260):
+    array = backend.array(np.ones(3), dtype="float32", device="cpu:1")
+    assert array.committed and backend.device(array) == "cpu:1"
+with jax.default_device(jax.local_devices()[1]):
+    first, second = (backend.array(np.ones(3), dtype="float32", device=name) for name in ("cpu", "cpu:1"))
+    assert first.committed and backend.device(first) == "cpu"
+    assert not second.committed and backend.device(second) == "cpu:1"
+"""
+    flags = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run([sys.executable, "-c", script], env=flags, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+METHODS = ["reverse", "forward", "forward-gradient", "fd-central", "fd-forward", "fd-richardson", "es", "spsa"]
+
+
+@pytest.fixture
+def compilations() -> Iterator[list[str]]:
+    """A list that has one entry more for each program that XLA compiles."""
+    import jax
+
+    seen: list[str] = []
+
+    def listen(event: str, duration: float, **_: object) -> None:
+        if "backend_compile" in event:
+            seen.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield seen
+    jax.monitoring.clear_event_listeners()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_second_call_compiles_nothing(method: str, compilations: list[str]) -> None:
+    """The first is at the user's own arrays too, and so must be what it is compiled for."""
+    import jax.numpy as jnp
+
+    def loss(p: dict[str, Any], x: Any) -> Any:
+        return jnp.sum(jnp.tanh(x @ p["w"] + p["b"]) ** 2)
+
+    generator = np.random.default_rng(0)
+    draw = generator.standard_normal
+    params = [{"w": jnp.asarray(draw((3, 2)), "float32"), "b": jnp.asarray(draw(2), "float32")} for _ in range(3)]
+    x = jnp.asarray(draw((5, 3)), "float32")
+    gradient = gradest.grad(loss, method=method)
+    gradient(params[0], x, rng=0)
+    assert compilations
+    compilations.clear()
+    for at in params[1:]:
+        gradient(at, x, rng=1)
+    assert compilations == []
+
+
+@pytest.mark.parametrize("method", ["fd-central", "fd-richardson", "es", "complex-step"])
+def test_a_loop_of_jax_is_compiled_a_few_times_and_not_at_each_evaluation(method: str, compilations: list[str]) -> None:
+    """A body that is made anew at each call of the loss is compiled anew by a plain evaluation."""
+    import jax
+    import jax.numpy as jnp
+
+    def loss(p: Any) -> Any:
+        return jnp.sum(jax.lax.scan(lambda h, _: (jnp.tanh(p * h + 0.1), None), jnp.ones_like(p), None, 5)[0])
+
+    params = jnp.asarray([0.3, -0.7, 1.1, 0.2], "float32")
+    found = gradest.grad(loss, method=method)(params, rng=0)
+    assert np.isfinite(np.asarray(found)).all()
+    assert len(compilations) < 40  # 76 where each look about the point was one program more
