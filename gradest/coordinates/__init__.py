@@ -7,17 +7,21 @@ What forward mode, finite differences and the complex step have in common. Rando
 from gradest.coordinates.chunks import Chunk, Positions, dense_chunks, row_chunks
 from gradest.coordinates.factors import Factors, spread
 from gradest.coordinates.gathering import Gathering, gather, pipeline
+from gradest.coordinates.shared_steps import Alike, SharedSteps, perturbed_copies
 from gradest.coordinates.spans import Span, Spans
 
 __all__ = [
+    "Alike",
     "Chunk",
     "Factors",
     "Gathering",
     "Positions",
+    "SharedSteps",
     "Span",
     "Spans",
     "dense_chunks",
     "gather",
+    "perturbed_copies",
     "pipeline",
     "row_chunks",
     "spread",

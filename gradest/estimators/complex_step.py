@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradest.backend import Leaves
-from gradest.coordinates import Chunk, Factors, dense_chunks, gather, pipeline
+from gradest.coordinates import Alike, Chunk, Factors, SharedSteps, dense_chunks, gather, perturbed_copies, pipeline
 from gradest.directions.keys import Rng
 from gradest.dtypes import HALF
 from gradest.estimate import Cost, KernelResult
@@ -22,7 +22,6 @@ from gradest.finite_differences.complex_losses import (
     require_complex_loss,
     shortest_step,
 )
-from gradest.finite_differences.displaced_losses import perturbed_copies
 from gradest.finite_differences.steps import check_step
 from gradest.layout import Layout
 from gradest.objective import Objective
@@ -111,23 +110,24 @@ def _population(objective: Objective, plan: Sequence[Chunk]) -> _ComplexLosses:
     factors = Factors(objective, whole_rows=False, plan=plan)
     narrow = [dtype in HALF for dtype in objective.dtypes]
 
-    def make_step(block: int) -> Callable[..., Array]:
-        def step(leaves: Leaves, left: Array, right: Array, scale: Array, data: Data) -> Array:
+    def make_step(alike: Alike) -> Callable[..., Array]:
+        def step(leaves: Leaves, left: Array, right: Array, scale: Array, which: Array, data: Data) -> Array:
             whole = complex_leaves(objective, leaves)
-            if narrow[block]:  # by a complex number PyTorch makes half precision complex32, with its range
+            if narrow[alike[0]]:  # by a complex number PyTorch makes half precision complex32, with its range
                 left, right = objective.backend.cast(left, "float32"), objective.backend.cast(right, "float32")
-            population = perturbed_copies(objective, whole, block, left, right, scale * 1j)
+            population = perturbed_copies(objective, whole, alike, left, right, scale * 1j, which)
             return objective.evaluate_population(population, complex_data(objective, data))
 
         return objective.stepped(step)
 
-    steps = [make_step(block) for block in range(len(objective.layout.shapes))]
+    steps = SharedSteps(objective, make_step)
 
     def losses(leaves: Leaves, chunk: Chunk, step: float) -> Array:
         # In half precision the step, or its product with an entry, would be zero.
         like = objective.backend.cast(leaves[chunk.block], "float32") if narrow[chunk.block] else leaves[chunk.block]
         scale = objective.ops.constant(np.array(step), like=like)
-        return steps[chunk.block](leaves, *factors(chunk), scale)
+        run, which = steps.of(chunk.block)
+        return run(leaves, *factors(chunk), scale, which)
 
     return losses
 

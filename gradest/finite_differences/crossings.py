@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from gradest.autodiff.kinks import crossed, distances_from_kinks
 from gradest.backend import Leaves
-from gradest.coordinates import Chunk, Factors
+from gradest.coordinates import Chunk, Factors, perturbed_copies
 from gradest.errors import KinkWarning
 from gradest.estimate import Cost
-from gradest.finite_differences.displaced_losses import Displacement, perturbed_copies
+from gradest.finite_differences.displaced_losses import Displacement
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, Data
@@ -48,7 +48,7 @@ def prepare_crossings(objective: Objective) -> Crossings:
 
     def make_step(block: int) -> Callable[..., tuple[Array, ...]]:
         def step(leaves: Leaves, left: Array, right: Array, scale: Array, data: Data) -> tuple[Array, ...]:
-            copies = perturbed_copies(objective, leaves, block, left, right, scale)
+            copies = perturbed_copies(objective, leaves, (block,), left, right, scale, None)
             # Other blocks stay without a leading axis: what they alone lead to is computed, and compared, once.
             moved = tuple(copies[k] if k == block else leaf for k, leaf in enumerate(leaves))
             return at_leaves(moved, data)

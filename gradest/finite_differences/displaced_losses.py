@@ -13,7 +13,7 @@ import numpy as np
 
 from gradest.autodiff import Expressions, Shared, perturbed_values, value_and_differences
 from gradest.backend import Leaves
-from gradest.coordinates import Chunk, Factors, spread
+from gradest.coordinates import Alike, Chunk, Factors, SharedSteps, perturbed_copies
 from gradest.objective import Objective
 from gradest.operations import Array, Data, NumpyArray
 
@@ -74,20 +74,21 @@ def prepare_black_box(objective: Objective, plan: Sequence[Chunk]) -> tuple[Disp
 def _population(objective: Objective, factors: Factors) -> DisplacedLosses:
     """Return the losses of perturbed copies that are made inside the framework's compiled step.
 
-    One step for each block: the block's number decides what is copied and what stays, and must not be traced.
+    Blocks of one form share a step; what form it is decides what is copied and what stays, and must not be traced.
     """
 
-    def make_step(block: int) -> Callable[..., Array]:
-        def step(leaves: Leaves, left: Array, right: Array, scale: Array, data: Data) -> Array:
-            population = perturbed_copies(objective, leaves, block, left, right, scale)
+    def make_step(alike: Alike) -> Callable[..., Array]:
+        def step(leaves: Leaves, left: Array, right: Array, scale: Array, which: Array, data: Data) -> Array:
+            population = perturbed_copies(objective, leaves, alike, left, right, scale, which)
             return objective.evaluate_population(population, data)
 
         return objective.stepped(step)
 
-    steps = [make_step(block) for block in range(len(objective.layout.shapes))]
+    steps = SharedSteps(objective, make_step)
 
     def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array | None]:
-        return steps[chunk.block](leaves, *factors(chunk), displacement.arrays[chunk.block]), None
+        step, which = steps.of(chunk.block)
+        return step(leaves, *factors(chunk), displacement.arrays[chunk.block], which), None
 
     return losses
 
@@ -225,13 +226,3 @@ def _first_chunks(objective: Objective, factors: Factors) -> list[Chunk]:
         for block, (shape, size) in blocks
         if size
     ]
-
-
-def perturbed_copies(
-    objective: Objective, leaves: Leaves, block: int, left: Array, right: Array, scale: Array
-) -> Leaves:
-    """Return K copies of the leaves, each with one entry of a block displaced; the leading axis counts the copies."""
-    ops, shapes = objective.ops, objective.layout.shapes
-    moving = leaves[block] + spread(ops, left, right, shapes[block]) * scale
-    count = int(left.shape[0])
-    return tuple(moving if k == block else ops.broadcast_to(leaf, (count, *shapes[k])) for k, leaf in enumerate(leaves))

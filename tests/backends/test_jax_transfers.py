@@ -121,3 +121,32 @@ def test_a_loop_of_jax_is_compiled_a_few_times_and_not_at_each_evaluation(method
     found = gradest.grad(loss, method=method)(params, rng=0)
     assert np.isfinite(np.asarray(found)).all()
     assert len(compilations) < 40  # 76 where each look about the point was one program more
+
+
+@pytest.mark.parametrize("method", ["fd-central", "fd-richardson", "complex-step"])
+def test_a_deep_network_is_compiled_for_each_form_of_its_blocks_and_not_for_each_block(
+    method: str, compilations: list[str]
+) -> None:
+    import jax.numpy as jnp
+
+    generator = np.random.default_rng(0)
+    layers = [
+        {"w": jnp.asarray(generator.standard_normal((3, 3)) / 2, "float32"), "b": jnp.zeros(3)} for _ in range(12)
+    ]
+
+    def loss(p: Any) -> Any:
+        h = jnp.ones((2, 3)) / 3
+        for layer in p:
+            h = jnp.tanh(h @ layer["w"] + layer["b"])
+        return jnp.sum(h * jnp.arange(3.0))
+
+    counts = []
+    for depth in (2, 12):
+        compilations.clear()
+        found = gradest.grad(loss, method=method)(layers[:depth])
+        counts.append(len(compilations))
+        wanted = gradest.grad(loss, method="reverse")(layers[:depth])
+        for one, other in zip(found, wanted, strict=True):
+            for name, block in one.items():
+                np.testing.assert_allclose(block, other[name], rtol=0, atol=1e-3)
+    assert counts[1] <= counts[0], counts  # the primitives of the first are there already
