@@ -105,13 +105,13 @@ def explained(objective: Objective, evaluate: Callable[[], Array]) -> Array:
     except GradestError:
         raise
     except Exception as error:  # the user's function may raise anything
-        raise _cannot_take_complex(error) from error
+        raise _cannot_take_complex(objective.backend.explain(error)) from error
 
 
-def _cannot_take_complex(error: Exception) -> UnsupportedError:
+def _cannot_take_complex(explained: str) -> UnsupportedError:
     return UnsupportedError(
         f"the complex step evaluates the loss at complex parameters, and the function given does not take them "
-        f"({type(error).__name__}: {error}); give its arrays as arguments, which become complex too, or use "
+        f"({explained}); give its arrays as arguments, which become complex too, or use "
         "reverse mode or finite differences"
     )
 

@@ -76,3 +76,14 @@ def test_what_a_users_function_cannot_do_with_complex_parameters_is_said() -> No
         COMPLEX_STEP(lambda p: (held @ p).sum(), params)
     estimate = COMPLEX_STEP(lambda p, x: ((x @ p) ** 2).sum(), params, held)
     np.testing.assert_allclose(estimate.gradient.numpy(), [3.0, 3.0], rtol=4e-16)
+
+
+def test_of_a_long_error_the_first_line_is_told() -> None:
+    def loss(p: Any) -> Any:
+        if np.iscomplexobj(p):
+            raise TypeError("the carry has another type\n\nRevise the function so that it has not")
+        return np.sum(p**2)
+
+    with pytest.raises(gradest.UnsupportedError, match="TypeError: the carry has another type") as raised:
+        COMPLEX_STEP(loss, np.ones(2))
+    assert "Revise" not in str(raised.value)
