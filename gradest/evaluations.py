@@ -4,7 +4,7 @@ What `gradest.objective` prepares is made of these. In a step that a framework c
 compiled step runs.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -104,6 +104,20 @@ class Evaluations:
         size = int(population[0].shape[0])
         self._counts.add(VALUES, size)
         return self._population(population, data)
+
+    def evaluate_moved(self, leaves: Leaves, moved: Mapping[int, Array], data: Data) -> Array:
+        """Return the losses `(K,)` with some blocks replaced by K values each, `(K, *shape)`; counts K values.
+
+        It is for use inside a step that the framework compiles, and so is batched. What follows from the other blocks
+        alone is computed once, and products with them are one product for all K.
+        """
+        size = int(next(iter(moved.values())).shape[0])
+        self._counts.add(VALUES, size)
+        if self.text is None:
+            assert self._user is not None
+            return self._user.batched_in(leaves, moved, data)
+        value = self.text(self.ops, tuple(moved.get(k, leaf) for k, leaf in enumerate(leaves)), data)
+        return self.ops.broadcast_to(value, (size,))  # () where no moved block has an influence
 
     def evaluate_losses(self, population: Leaves, data: Data) -> Array:
         """Return the loss of each example, `(K, B)`, for leaves with a leading axis K; counts K values.

@@ -7,7 +7,7 @@ What forward mode, finite differences and the complex step have in common. Rando
 from gradest.coordinates.chunks import Chunk, Positions, dense_chunks, row_chunks
 from gradest.coordinates.factors import Factors, spread
 from gradest.coordinates.gathering import Gathering, gather, pipeline
-from gradest.coordinates.shared_steps import Alike, SharedSteps, perturbed_copies
+from gradest.coordinates.shared_steps import Alike, SharedSteps, perturbed_copies, perturbed_losses
 from gradest.coordinates.spans import Span, Spans
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "dense_chunks",
     "gather",
     "perturbed_copies",
+    "perturbed_losses",
     "pipeline",
     "row_chunks",
     "spread",

@@ -1,8 +1,8 @@
 """Steps in which one block moves, compiled once for all blocks of one form.
 
 A deep network has many blocks and few shapes, and what a loss takes to compile is paid for each step: of ten layers,
-twenty times. Which of the blocks of its form moves is an argument of a step; the copies of the others have to be real
-arrays there, as a framework's vmap makes of them anyway.
+twenty times. Which of the blocks of its form moves is an argument of a step. Blocks of other forms are not copied
+there: what follows from them alone is computed once.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ import numpy as np
 from gradest.backend import Leaves
 from gradest.coordinates.factors import spread
 from gradest.objective import Objective
-from gradest.operations import Array
+from gradest.operations import Array, Data
 
 Alike = tuple[int, ...]
 """Blocks of one shape and dtype, by their numbers."""
@@ -48,29 +48,46 @@ class SharedSteps:
 
 def _blocks_alike(objective: Objective) -> list[Alike]:
     forms = list(zip(objective.layout.shapes, objective.dtypes, strict=True))
-    if "compile" not in objective.backend.native or objective.population_path == "loop":
+    if not _is_compiled(objective):
         return [(k,) for k in range(len(forms))]
     return [tuple(k for k, other in enumerate(forms) if other == form) for form in forms]
 
 
-def perturbed_copies(
-    objective: Objective, leaves: Leaves, alike: Alike, left: Array, right: Array, scale: Array, which: Array | None
-) -> Leaves:
-    """Return K copies of the leaves, each with one entry of a block displaced; the leading axis counts the copies.
+def _is_compiled(objective: Objective) -> bool:
+    return "compile" in objective.backend.native and objective.population_path != "loop"
 
-    The block is the one of those in `alike` where `which` is 1; None where it is the only one.
+
+def perturbed_losses(
+    objective: Objective,
+    leaves: Leaves,
+    alike: Alike,
+    pair: tuple[Array, Array],
+    scale: Array,
+    which: Array,
+    data: Data,
+) -> Array:
+    """Return the K losses with one entry of a block displaced in each, `(K,)`; `pair` are the entries' factors.
+
+    The block is the one of those in `alike` where `which` is 1.
     """
-    ops, shapes = objective.ops, objective.layout.shapes
-    moves, count = spread(ops, left, right, shapes[alike[0]]) * scale, int(left.shape[0])
-
-    def copies(k: int, leaf: Array) -> Array:
-        if k not in alike:
-            return ops.broadcast_to(leaf, (count, *shapes[k]))
-        if which is None or len(alike) == 1:
-            return leaf + moves
-        here = ops.slice_axis(which, alike.index(k), alike.index(k) + 1, axis=0)
-        here = ops.reshape(here, (1,) * (len(shapes[k]) + 1))
+    if not _is_compiled(objective):
+        return objective.evaluate_population(perturbed_copies(objective, leaves, alike[0], pair, scale), data)
+    ops, shape = objective.ops, objective.layout.shapes[alike[0]]
+    moves = spread(ops, *pair, shape) * scale
+    if len(alike) == 1:
+        return objective.evaluate_moved(leaves, {alike[0]: leaves[alike[0]] + moves}, data)
+    moved = {}
+    for place, block in enumerate(alike):
+        here = ops.reshape(ops.slice_axis(which, place, place + 1, axis=0), (1,) * (len(shape) + 1))
         # Chosen, not multiplied by 0: what does not move keeps the sign of its zeros.
-        return ops.where(ops.greater(here, 0.0), leaf + moves, leaf)
+        moved[block] = ops.where(ops.greater(here, 0.0), leaves[block] + moves, leaves[block])
+    return objective.evaluate_moved(leaves, moved, data)
 
-    return tuple(copies(k, leaf) for k, leaf in enumerate(leaves))
+
+def perturbed_copies(
+    objective: Objective, leaves: Leaves, block: int, pair: tuple[Array, Array], scale: Array
+) -> Leaves:
+    """Return K copies of the leaves, each with one entry of a block displaced; the leading axis counts the copies."""
+    ops, shapes, count = objective.ops, objective.layout.shapes, int(pair[0].shape[0])
+    moving = leaves[block] + spread(ops, *pair, shapes[block]) * scale
+    return tuple(moving if k == block else ops.broadcast_to(leaf, (count, *shapes[k])) for k, leaf in enumerate(leaves))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradest.backend import Leaves
-from gradest.coordinates import Alike, Chunk, Factors, SharedSteps, dense_chunks, gather, perturbed_copies, pipeline
+from gradest.coordinates import Alike, Chunk, Factors, SharedSteps, dense_chunks, gather, perturbed_losses, pipeline
 from gradest.directions.keys import Rng
 from gradest.dtypes import HALF
 from gradest.estimate import Cost, KernelResult
@@ -115,8 +115,8 @@ def _population(objective: Objective, plan: Sequence[Chunk]) -> _ComplexLosses:
             whole = complex_leaves(objective, leaves)
             if narrow[alike[0]]:  # by a complex number PyTorch makes half precision complex32, with its range
                 left, right = objective.backend.cast(left, "float32"), objective.backend.cast(right, "float32")
-            population = perturbed_copies(objective, whole, alike, left, right, scale * 1j, which)
-            return objective.evaluate_population(population, complex_data(objective, data))
+            given = complex_data(objective, data)
+            return perturbed_losses(objective, whole, alike, (left, right), scale * 1j, which, given)
 
         return objective.stepped(step)
 

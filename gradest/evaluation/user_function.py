@@ -1,7 +1,7 @@
 """A user's function of leaves and data: what it is given, and what becomes of its answer."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -133,6 +133,17 @@ class UserFunction:
         """Return the losses `(K,)` of leaves with a leading axis K by the framework's vmap; with `apart` `(K, B)`."""
         with self.evaluating(), self.common_random_numbers():
             return self.backend.vmap(self.losses if apart else self)(population, data)
+
+    def batched_in(self, leaves: Leaves, moved: Mapping[int, Array], data: Data) -> Array:
+        """Return the losses `(K,)` with some leaves replaced by K values each, by vmap over those alone."""
+        places = tuple(moved)
+
+        def at(values: Leaves, given: Data) -> Any:
+            replaced = dict(zip(places, values, strict=True))
+            return self(tuple(replaced.get(k, leaf) for k, leaf in enumerate(leaves)), given)
+
+        with self.evaluating(), self.common_random_numbers():
+            return self.backend.vmap(at)(tuple(moved.values()), data)
 
     @contextmanager
     def one_estimate(self) -> Iterator[None]:

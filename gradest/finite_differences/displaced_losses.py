@@ -13,7 +13,7 @@ import numpy as np
 
 from gradest.autodiff import Expressions, Shared, perturbed_values, value_and_differences
 from gradest.backend import Leaves
-from gradest.coordinates import Alike, Chunk, Factors, SharedSteps, perturbed_copies
+from gradest.coordinates import Alike, Chunk, Factors, SharedSteps, perturbed_losses
 from gradest.objective import Objective
 from gradest.operations import Array, Data, NumpyArray
 
@@ -79,8 +79,7 @@ def _population(objective: Objective, factors: Factors) -> DisplacedLosses:
 
     def make_step(alike: Alike) -> Callable[..., Array]:
         def step(leaves: Leaves, left: Array, right: Array, scale: Array, which: Array, data: Data) -> Array:
-            population = perturbed_copies(objective, leaves, alike, left, right, scale, which)
-            return objective.evaluate_population(population, data)
+            return perturbed_losses(objective, leaves, alike, (left, right), scale, which, data)
 
         return objective.stepped(step)
 

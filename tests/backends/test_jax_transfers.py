@@ -150,3 +150,29 @@ def test_a_deep_network_is_compiled_for_each_form_of_its_blocks_and_not_for_each
             for name, block in one.items():
                 np.testing.assert_allclose(block, other[name], rtol=0, atol=1e-3)
     assert counts[1] <= counts[0], counts  # the primitives of the first are there already
+
+
+@pytest.mark.parametrize("method", ["fd-central", "complex-step"])
+def test_a_block_without_influence_has_zeros_beside_others_of_its_form_and_of_none(method: str) -> None:
+    import jax.numpy as jnp
+
+    def loss(p: dict[str, Any]) -> Any:
+        return jnp.sum(p["a"] ** 2 * jnp.asarray([1.0, 2.0]))
+
+    params = {"a": jnp.ones(2), "idle": jnp.ones(2), "alone": jnp.ones((2, 2))}
+    found = gradest.grad(loss, method=method)(params)
+    np.testing.assert_allclose(found["a"], [2.0, 4.0], rtol=1e-3)
+    for name in ("idle", "alone"):
+        np.testing.assert_array_equal(found[name], np.zeros(params[name].shape))
+
+
+@pytest.mark.filterwarnings("ignore::gradest.NoiseWarning")  # the entry that jumps has one, rightly
+def test_a_block_that_does_not_move_keeps_the_sign_of_its_zeros() -> None:
+    """At -0 and at 0 the angle differs by a whole turn, which a difference on one side would divide by the step."""
+    import jax.numpy as jnp
+
+    def loss(p: dict[str, Any]) -> Any:
+        return jnp.sum(p["a"]) + jnp.arctan2(p["turn"][0], -1.0)
+
+    found = gradest.grad(loss, method="fd-forward")({"a": jnp.ones(1), "turn": jnp.asarray([-0.0])})
+    np.testing.assert_allclose(found["a"], [1.0], rtol=1e-2)
