@@ -281,8 +281,10 @@ class Evaluations:
         self.preparation_cost = self.preparation_cost + Cost(values=cost)
         return way
 
-    def look(self) -> None:
+    def look(self, *, tells_noise: bool = True) -> None:
         """Take a first look at a user's function, once, where evaluations may be spent on it.
+
+        Noise is not told of to who has asked for it to be measured, and would be told to do just that.
 
         Raises
         ------
@@ -292,7 +294,7 @@ class Evaluations:
         if self._user is None or self.first_look is not None or not self.verifies:
             return
         with self.backend.computing_now() or nullcontext(), self.backend.scope(self._widest) or nullcontext():
-            self.first_look = take_first_look(self._user, self.start, self.data)
+            self.first_look = take_first_look(self._user, self.start, self.data, tells_noise=tells_noise)
         self.preparation_cost = self.preparation_cost + Cost(values=self.first_look.evaluations)
 
     @property

@@ -117,6 +117,8 @@ class QuotientSweep:
         """
         layout, lower = objective.layout, self.rule.lower
         self._check_coordinates(layout)
+        if self.step == "noise":
+            objective.look(tells_noise=False)
         look = None if self.kinks == "ignore" else prepare_crossings(objective)
         sampled = isinstance(self.coordinates, int)
         fixed = () if sampled else self._plan(layout, objective)
