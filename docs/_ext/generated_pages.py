@@ -256,8 +256,7 @@ def decision_table(rows: Sequence[dict[str, Any]]) -> str:
         figures = []
         for label in sizes:
             cell = committed_results.measured().get((label, row["name"]))
-            error = "" if cell is None else f"{cell.relative_error:{'.0e' if cell.relative_error < 0.1 else '.2g'}}"
-            figures += [error, "" if cell is None else _time(cell)]
+            figures += ["", ""] if cell is None else [cell.error_text, _time(cell)]
         name = f"[{row['name']}](generated/estimators/{row['name']}.md)"
         lines.append(f"| {name} | {_cell(row['needs'])} | {_cell(row['cost'])} | {' | '.join(figures)} | {LINK} |")
     return "\n".join([*lines, "", f"{committed_results.origin()}. {MEANS}"]) + "\n"
