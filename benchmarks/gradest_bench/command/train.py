@@ -37,8 +37,8 @@ Examples:
   gradest train --steps 200 --batch-size 64 --held-out 0.2
   gradest train --estimators 'reverse,es(num_samples=20),random-search' --budget 20000 --batch-size 100
   gradest train --optimizer 'adam(step_size=0.01)' --epochs 5 --batch-size 64 --quality-every 20
-  gradest train --problem mlp --set dataset=iris --set widths=[8] --steps 100 --state runs/iris
-  gradest train --problem mlp --set dataset=iris --set widths=[8] --steps 500 --state runs/iris --resume
+  gradest train --problem mlp --set dataset=iris --set 'widths=[8]' --steps 100 --state runs/iris
+  gradest train --problem mlp --set dataset=iris --set 'widths=[8]' --steps 500 --state runs/iris --resume
   gradest train my_model.py:case --estimators reverse,spsa --steps 100
 
 \b
