@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gradest
-from gradest.training import Adam, Budget, TrainingState, Weights
+from gradest.training import Adam, Budget, TrainingState, Weights, parameters_of
 
 torch = pytest.importorskip("torch", reason="pip install 'gradest[torch]'")
 IRIS = gradest.datasets.load("iris")
@@ -87,6 +87,22 @@ def test_a_run_with_dropout_that_goes_on_draws_what_it_would_have_drawn() -> Non
     assert again.state.step == 9
     assert all(torch.equal(x, again.params[name]) for name, x in whole.params.items())
     assert [record.loss for record in again.records] == [record.loss for record in whole.records]
+
+
+def test_parameters_that_were_kept_go_back_into_the_model() -> None:
+    """With patience those of the least loss, as the run returned them; a state of another model is refused."""
+    found = case()
+    run = gradest.train(found, "reverse", Adam(step_size=0.3), batches=batches(found), budget=Budget(steps=12),
+                        weights=WEIGHTS, log_every=2, patience=1)  # fmt: skip
+    assert run.returned_step < run.state.step
+    kept = TrainingState.from_bytes(run.state.to_bytes())
+    gradest.assign(found.params, parameters=parameters_of(kept, found))
+    assert all(torch.equal(x, run.params[name]) for name, x in found.params.named_parameters())
+    other = gradest.Case(found.f, torch.nn.Linear(4, 3), found.args)
+    with pytest.raises(
+        gradest.InvalidInputError, match=r"found a state of arrays of shapes \[\(8, 4\).*what was trained"
+    ):
+        parameters_of(kept, other)
 
 
 def trained_at_measured_weights(found: Any, given: Any, seconds: float, monkeypatch: pytest.MonkeyPatch) -> Any:
