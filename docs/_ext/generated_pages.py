@@ -16,6 +16,7 @@ from advice import advice_table
 from committed_results import LINK, PROBLEMS, Found
 from sphinx.application import Sphinx
 from sphinx.util import logging
+from usage import usage
 
 import gradest
 from gradest.registry import find_class
@@ -94,7 +95,7 @@ def estimator_page(row: dict[str, Any]) -> str:
     }
     lines += ["| | |", "| --- | --- |", *(f"| {key} | {_cell(value)} |" for key, value in facts.items() if value), ""]
     lines += _takes(row)
-    lines += _example(name)
+    lines += ["## Use", "", "```python", usage(name), "```", ""]
     lines += _found(name)
     lines += _prediction(name, estimator)
     return "\n".join(lines) + "\n"
@@ -123,21 +124,6 @@ def _takes(row: dict[str, Any]) -> list[str]:
     for each in row["takes"]:
         lines.append(f"| `{each['name']}` | `{each['default']}` | {_cell(each['meaning'])} |")
     return [*lines, ""]
-
-
-def _example(name: str) -> list[str]:
-    fields = ", guides=[known]" if name == "guided-es" else ""
-    return [
-        "## Use",
-        "",
-        "```python",
-        "import gradest",
-        "",
-        f'gradient = gradest.grad(loss, method="{name}"{fields})(params, x, y)',
-        f'estimate = gradest.get_estimator("{name}"{fields})(loss, params, x, y, rng=0)',
-        "```",
-        "",
-    ]
 
 
 def _found(name: str) -> list[str]:
