@@ -277,7 +277,7 @@ def test_where_a_problem_runs_is_said_by_names(option: str, wrong: Any, message:
 
 
 def test_estimators_of_ones_own_are_asked_for_by_a_label_each() -> None:
-    spsa = gradest.get_estimator("spsa", num_samples=3)
+    spsa: Any = gradest.get_estimator("spsa", num_samples=3)
     told = r"estimators must be names, or a mapping from labels to estimators; .*write \{'spsa': estimator, ...\}"
     with pytest.raises(gradest.InvalidTypeError, match=told):
         gradest.compare(gradest.get_problem("quadratic", size=3), estimators=["reverse", spsa])
