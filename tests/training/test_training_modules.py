@@ -162,3 +162,14 @@ def test_a_gluon_block_trains_and_is_left_alone() -> None:
         found = gradest.train(made, estimator, "nesterov", budget=Budget(steps=15), weights=WEIGHTS)
         assert found.records[-1].loss < 0.6 * found.records[0].loss
     assert np.array_equal(network.weight.data().asnumpy(), before)
+
+
+def test_what_a_run_returned_and_what_a_framework_optimises_with_are_told_their_places() -> None:
+    network = torch.nn.Linear(3, 1)
+    made = gradest.Case(lambda model, x: model(x).square().mean(), network, (torch.ones(4, 3),))
+    run = gradest.train(made, "spsa", budget=Budget(steps=1))
+    with pytest.raises(gradest.InvalidTypeError, match=r"found Training: write parameters=run\.params"):
+        gradest.assign(network, run)
+    optimizer: Any = torch.optim.SGD(network.parameters(), lr=0.1)
+    with pytest.raises(gradest.InvalidTypeError, match=r"found SGD; an optimiser of a framework .* gradest\.assign"):
+        gradest.train(made, "spsa", optimizer, budget=Budget(steps=1))
