@@ -80,6 +80,18 @@ class Evaluations:
         self._asked = population
         self._population_path: str | None = "batched" if text is not None else None
 
+    def __repr__(self) -> str:
+        """Return what is evaluated, and where."""
+        what = "function" if self.is_users_own else "loss in operations"
+        return f"{type(self).__name__}({what}, {self.described})"
+
+    @property
+    def described(self) -> str:
+        """Where it is evaluated and at what, on one line; of many parameter arrays the first."""
+        blocks = [f"{name} {shape}" for name, shape in zip(self.layout.names, self.layout.shapes, strict=True)]
+        shown = ", ".join(blocks[:4]) + (f", ... ({len(blocks)} arrays)" if len(blocks) > 4 else "")
+        return f"{self.backend.name} {self.dtype} on {self.device}: {shown}"
+
     @property
     def counts(self) -> Cost:
         """The evaluations made so far, in all threads."""

@@ -232,11 +232,7 @@ def _on_function(name: str, objective: Objective, asked: _Asked) -> Comparison:
         _ = bound.reference
         found = list(_run(bound, asked, where, report))
         results = {result.cell.estimator: result for result in _timed(found, asked, report)}
-    layout = objective.layout
-    blocks = [f"{block} {shape}" for block, shape in zip(layout.names, layout.shapes, strict=True)]
-    shown = ", ".join(blocks[:4]) + (f", ... ({len(blocks)} arrays)" if len(blocks) > 4 else "")
-    description = f"{objective.backend.name} {objective.dtype} on {objective.device}: {shown}"
-    loss = Compared(name, description, layout.num_parameters, bound.notes)
+    loss = Compared(name, objective.described, objective.layout.num_parameters, bound.notes)
     return Comparison(loss, tuple(results[label] for label in asked.estimators))
 
 
