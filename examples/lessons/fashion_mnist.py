@@ -62,8 +62,8 @@ for name, step in dict.fromkeys((run["row"], run["step"]) for run in full):
     table[name, step] = {key: (np.mean(values), np.std(values, ddof=1)) for key, values in last_of.items()}
     error, last = np.mean([run["relative_mse"] for run in runs]), runs[0]["curve"][-1]
     kind = "best" if step == best[name] else "common"
-    told = runs[0]["predicted_mse"] or 0.0
-    print(f"{name}, {kind} step {step:g}: relative squared error {error:.3g} measured, {told:.3g} predicted; "
+    expected = runs[0]["predicted_mse"] or 0.0
+    print(f"{name}, {kind} step {step:g}: relative squared error {error:.3g} measured, {expected:.3g} predicted; "
           f"{last['losses']:,.0f} losses, {last['seconds']:.0f} s")  # fmt: skip
     if runs[0]["diverged"]:
         print("   ", *(f"seed {run['seed']}: {run['ended'].split(';')[0]}" for run in runs), sep="\n    ")
