@@ -3,6 +3,7 @@
 It is the one door through which gradest changes what it did not make. This module knows no framework by name.
 """
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -97,6 +98,10 @@ def _pairs(backend: Backend, places: dict[str, ParameterPlace], tree: Tree, what
         return []
     if isinstance(tree, Estimate):
         raise InvalidTypeError(f"{what} was asked for as arrays by name; found an Estimate: pass its .gradient")
+    if isinstance(getattr(tree, "params", None), Mapping):  # what gradest.train returns, of which nothing is known here
+        raise InvalidTypeError(
+            f"{what} was asked for as arrays by name; found {type(tree).__name__}: write parameters=run.params"
+        )
     leaves, paths, _ = backend.flatten(tree)
     found = {path: leaf for path, leaf in zip(paths, leaves, strict=True) if not is_static(leaf)}
     differing = [name for name in dict.fromkeys((*places, *found)) if not _fits(places.get(name), found.get(name))]

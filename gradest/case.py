@@ -9,6 +9,9 @@ from gradest.errors import InvalidInputError
 from gradest.registry import find_object
 from gradest.tree import Tree
 
+HOW = "; a case is a line such as: case = gradest.Case(loss, params, (x, y))"
+"""Said where a place was to hold a case and has nothing of that name."""
+
 
 @dataclass(frozen=True, eq=False)  # arrays have no single answer to ==: two cases are equal if they are one object
 class Case:
@@ -60,7 +63,7 @@ class Case:
             It cannot be imported, has no such name, the name is of something else, its function raises, or its loss
             does not take its arguments.
         """
-        return cls.of(find_object(location), location)
+        return cls.of(find_object(location, how=HOW), location)
 
     @classmethod
     def of(cls, found: object, location: str) -> "Case":

@@ -80,4 +80,5 @@ class FlatLossWarning(UserWarning):
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """Return the error for a name that is not registered, with what it may mean among those that are."""
     names = sorted(known)
-    return UnknownNameError(f"no {kind} is named {name!r}; {hint(kind, name, names)}Known: {', '.join(names)}")
+    said = hint(kind, name, names)
+    return UnknownNameError(f"no {kind} is named {name!r}; {said}{'K' if said else 'k'}nown: {', '.join(names)}")

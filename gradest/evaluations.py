@@ -80,6 +80,18 @@ class Evaluations:
         self._asked = population
         self._population_path: str | None = "batched" if text is not None else None
 
+    def __repr__(self) -> str:
+        """Return what is evaluated, and where."""
+        what = "function" if self.is_users_own else "loss in operations"
+        return f"{type(self).__name__}({what}, {self.described})"
+
+    @property
+    def described(self) -> str:
+        """Where it is evaluated and at what, on one line; of many parameter arrays the first."""
+        blocks = [f"{name} {shape}" for name, shape in zip(self.layout.names, self.layout.shapes, strict=True)]
+        shown = ", ".join(blocks[:4]) + (f", ... ({len(blocks)} arrays)" if len(blocks) > 4 else "")
+        return f"{self.backend.name} {self.dtype} on {self.device}: {shown}"
+
     @property
     def counts(self) -> Cost:
         """The evaluations made so far, in all threads."""
@@ -295,8 +307,10 @@ class Evaluations:
         self.preparation_cost = self.preparation_cost + Cost(values=cost)
         return way
 
-    def look(self) -> None:
+    def look(self, *, tells_noise: bool = True) -> None:
         """Take a first look at a user's function, once, where evaluations may be spent on it.
+
+        Noise is not told of to who has asked for it to be measured, and would be told to do just that.
 
         Raises
         ------
@@ -306,7 +320,7 @@ class Evaluations:
         if self._user is None or self.first_look is not None or not self.verifies:
             return
         with self.backend.computing_now() or nullcontext(), self.backend.scope(self._widest) or nullcontext():
-            self.first_look = take_first_look(self._user, self.start, self.data)
+            self.first_look = take_first_look(self._user, self.start, self.data, tells_noise=tells_noise)
         self.preparation_cost = self.preparation_cost + Cost(values=self.first_look.evaluations)
 
     @property

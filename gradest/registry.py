@@ -228,8 +228,8 @@ def _classes(module: ModuleType, kind: type[Any]) -> list[str]:
     return [c.__name__ for c in own if issubclass(c, kind)]
 
 
-def find_object(location: str) -> Any:
-    """Return what stands at "module:name" or "path/file.py:name".
+def find_object(location: str, *, how: str = "") -> Any:
+    """Return what stands at "module:name" or "path/file.py:name"; `how` says how to write one where there is none.
 
     Raises
     ------
@@ -239,14 +239,14 @@ def find_object(location: str) -> Any:
     place, colon, attribute = location.rpartition(":")
     if not colon:
         there = _own_names(import_plugin(location)) if Path(location).is_file() else []
-        told = f"; it has: {', '.join(there[:10])}" if there else ""
+        told = (f"; it has: {', '.join(there[:10])}" if there else "") + how
         raise InvalidInputError(f"a place 'module:name' or 'path/file.py:name' was asked for; found {location!r}{told}")
     module = import_plugin(place)
     if not hasattr(module, attribute):
         there = _own_names(module)
         near = [*difflib.get_close_matches(attribute, there), *there]
         told = ", ".join(dict.fromkeys(near[:10])) or "nothing"
-        raise InvalidInputError(f"{place} has no {attribute!r}; it has: {told}")
+        raise InvalidInputError(f"{place} has no {attribute!r}; it has: {told}{how}")
     return getattr(module, attribute)
 
 

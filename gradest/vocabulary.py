@@ -323,6 +323,9 @@ def hint(kind: str, word: str, known: Iterable[str]) -> str:
         moved = next((row for row in ELSEWHERE if said in row.words), None)
         if moved is not None and bare == "field of estimator":
             return moved.remark.format(name=owner.rstrip("'")) + ". "
+    if "(" in word and bare in ("estimator", "problem"):  # as the command line, and no function, reads them
+        plain = word.partition("(")[0].strip()
+        return f"in Python fields are given apart, as by gradest.get_{bare}({plain!r}, FIELD=VALUE). "
     if "." in word and bare in ("estimator", "backend", "problem"):
         return f"for a class of a module write '{word}:Class'. "
     return _nearest(table, asked, names)

@@ -2,19 +2,23 @@
 
 from dataclasses import dataclass
 
-from committed_results import LINK, Found, measured
+from committed_results import DEMO_LINK, LINK, Found, measured, measured_in_float32
 
 from gradest_bench.report.units import mark
 
 
 @dataclass(frozen=True)
 class Advice:
-    """One row: what a loss is like, what to take for it and why, and the cells of the record that show it."""
+    """One row: what a loss is like, what to take for it and why, and the cells of the records that show it.
+
+    `shown` are labels of problems and estimators of the record, in float64; `coarse` are estimators of the demo's.
+    """
 
     loss: str
     take: str
     because: str
     shown: tuple[tuple[str, str], ...] = ()
+    coarse: tuple[str, ...] = ()
     elsewhere: str = ""
 
 
@@ -22,7 +26,7 @@ ROWS = (
     Advice(
         "is differentiable code of a framework, or NumPy",
         "`reverse`",
-        "one pass costs two to four losses, whatever P is",
+        "one pass costs a few losses, whatever P is",
         (("middle", "reverse"), ("large", "reverse")),
     ),
     Advice(
@@ -42,6 +46,12 @@ ROWS = (
         "`fd-central`, or `fd-richardson` for more digits",
         "2 P evaluations; it says how large its error is",
         (("small", "fd-central"), ("small", "fd-richardson")),
+    ),
+    Advice(
+        "can only be evaluated, in float32",
+        "`fd-central`, or `fd-richardson`; sum the loss in float64 where you can",
+        "rounding of the loss sets the step: of its digits a central difference keeps two thirds",
+        coarse=("fd-central",),
     ),
     Advice(
         "can only be evaluated, and is noisy",
@@ -87,15 +97,15 @@ def advice_table() -> str:
     lines = ["| your loss | take | because | measured: error, time |", "| --- | --- | --- | --- |"]
     for row in ROWS:
         found = [_shown(name, measured()[label, name]) for label, name in row.shown]
-        shown = "<br>".join([*found, row.elsewhere or LINK])
+        found += [_shown(name, measured_in_float32()[name]) for name in row.coarse]
+        shown = "<br>".join([*found, row.elsewhere or (DEMO_LINK if row.coarse else LINK)])
         lines.append(f"| {row.loss} | {row.take} | {row.because} | {shown} |")
     return "\n".join(lines) + "\n"
 
 
 def _shown(name: str, cell: Found) -> str:
-    error = f"{cell.relative_error:{'.0e' if cell.relative_error < 0.1 else '.2g'}}"
     time = f"{cell.loss_units:,.1f}{mark(disturbed=cell.disturbed)}"
     # Hyphens and spaces at which no line of a narrow column is broken.
-    figures = f"P = {cell.num_parameters:,}: {error}, {time}".replace("-", "\N{NON-BREAKING HYPHEN}")
+    figures = f"P = {cell.num_parameters:,}: {cell.error_text}, {time}".replace("-", "\N{NON-BREAKING HYPHEN}")
     unbroken = figures.replace(" ", "\N{NO-BREAK SPACE}")
     return f"`{name}`<br>{unbroken}"

@@ -4,6 +4,7 @@ A page states no figure that was measured elsewhere: what it shows stands in `re
 """
 
 import json
+import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 
 RECORD = Path(__file__).resolve().parents[1] / "results" / "choose.json"
 AUDIT = RECORD.with_name("audit.json")
+DEMO = RECORD.with_name("demo.json")
 LINK = "{download}`record </results/choose.json>`"
+DEMO_LINK = "{download}`record </results/demo.json>`"
 PROBLEMS = {
     "small": "MLP 4-4-3, iris, batch of 16",
     "middle": "MLP 64-32-10, digits, batch of 64",
@@ -36,6 +39,16 @@ class Found:
     relative_mse_error: float | None
     predicted_mse: float | None
 
+    @property
+    def typical_error(self) -> float:
+        """The relative error, of a random estimate the root mean square over seeds: one draw ranks nothing."""
+        return self.relative_error if self.relative_mse is None else math.sqrt(self.relative_mse)
+
+    @property
+    def error_text(self) -> str:
+        """The typical error as tables to choose by show it."""
+        return f"{self.typical_error:{'.0e' if self.typical_error < 0.1 else '.2g'}}"
+
 
 @cache
 def record() -> dict[str, Any]:
@@ -51,6 +64,29 @@ def measured() -> dict[tuple[str, str], Found]:
         (each["cell"]["problem"]["label"], each["cell"]["estimator"]["name"]): _found(each)
         for each in record()["records"]
         if each["outcome"] == "ok"
+    }
+
+
+@cache
+def measured_in_float32() -> dict[str, Found]:
+    """Return what the demo found of each estimator's name, in float32 on NumPy."""
+    kept = json.loads(DEMO.read_text(encoding="utf-8"))
+    return {
+        each["estimator"]: Found(
+            num_parameters=kept["problem"]["num_parameters"],
+            path=each["path"],
+            evaluations=each["cost"],
+            relative_error=each["accuracy"]["relative_error"],
+            cosine=(each["replicates"] or each["accuracy"])["cosine"],
+            predicted_cosine=(each["predicted"] or {}).get("cosine"),
+            loss_units=each["loss_units"],
+            disturbed=each["timing"]["disturbed"],
+            relative_mse=(each["replicates"] or {}).get("relative_mse"),
+            relative_mse_error=(each["replicates"] or {}).get("relative_mse_error"),
+            predicted_mse=(each["predicted"] or {}).get("relative_mse"),
+        )
+        for each in kept["cells"]
+        if (each["backend"], each["dtype"]) == ("numpy", "float32")
     }
 
 

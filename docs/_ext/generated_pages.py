@@ -16,6 +16,7 @@ from advice import advice_table
 from committed_results import LINK, PROBLEMS, Found
 from sphinx.application import Sphinx
 from sphinx.util import logging
+from usage import usage
 
 import gradest
 from gradest.registry import find_class
@@ -94,7 +95,7 @@ def estimator_page(row: dict[str, Any]) -> str:
     }
     lines += ["| | |", "| --- | --- |", *(f"| {key} | {_cell(value)} |" for key, value in facts.items() if value), ""]
     lines += _takes(row)
-    lines += _example(name)
+    lines += ["## Use", "", "```python", usage(name), "```", ""]
     lines += _found(name)
     lines += _prediction(name, estimator)
     return "\n".join(lines) + "\n"
@@ -123,21 +124,6 @@ def _takes(row: dict[str, Any]) -> list[str]:
     for each in row["takes"]:
         lines.append(f"| `{each['name']}` | `{each['default']}` | {_cell(each['meaning'])} |")
     return [*lines, ""]
-
-
-def _example(name: str) -> list[str]:
-    fields = ", guides=[known]" if name == "guided-es" else ""
-    return [
-        "## Use",
-        "",
-        "```python",
-        "import gradest",
-        "",
-        f'gradient = gradest.grad(loss, method="{name}"{fields})(params, x, y)',
-        f'estimate = gradest.get_estimator("{name}"{fields})(loss, params, x, y, rng=0)',
-        "```",
-        "",
-    ]
 
 
 def _found(name: str) -> list[str]:
@@ -256,8 +242,7 @@ def decision_table(rows: Sequence[dict[str, Any]]) -> str:
         figures = []
         for label in sizes:
             cell = committed_results.measured().get((label, row["name"]))
-            error = "" if cell is None else f"{cell.relative_error:{'.0e' if cell.relative_error < 0.1 else '.2g'}}"
-            figures += [error, "" if cell is None else _time(cell)]
+            figures += ["", ""] if cell is None else [cell.error_text, _time(cell)]
         name = f"[{row['name']}](generated/estimators/{row['name']}.md)"
         lines.append(f"| {name} | {_cell(row['needs'])} | {_cell(row['cost'])} | {' | '.join(figures)} | {LINK} |")
     return "\n".join([*lines, "", f"{committed_results.origin()}. {MEANS}"]) + "\n"

@@ -18,8 +18,14 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-ROOT = next(folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "docs" / "results").is_dir())
-kept = json.loads((ROOT / "docs" / "results" / "fashion-mnist.json").read_text(encoding="utf-8"))
+RECORD = Path("docs", "results", "fashion-mnist.json")
+SEEN_FROM = Path(globals().get("__file__", RECORD)).resolve()  # a notebook, and the page, have no file of their own
+found = [
+    folder / RECORD for folder in (*SEEN_FROM.parents, Path.cwd(), *Path.cwd().parents) if (folder / RECORD).is_file()
+]
+if not found:
+    raise FileNotFoundError(f"{RECORD} of a clone of gradest is read here: run this in one")
+kept = json.loads(found[0].read_text(encoding="utf-8"))
 print(f"made {kept['made']} with {kept['versions']} on {kept['machine']}; {kept['weights']}; sigma {kept['sigma']}")
 
 # %%
@@ -56,8 +62,9 @@ for name, step in dict.fromkeys((run["row"], run["step"]) for run in full):
     table[name, step] = {key: (np.mean(values), np.std(values, ddof=1)) for key, values in last_of.items()}
     error, last = np.mean([run["relative_mse"] for run in runs]), runs[0]["curve"][-1]
     kind = "best" if step == best[name] else "common"
-    print(f"{name}, {kind} step {step:g}: relative error {error:.3g} measured, {runs[0]['predicted_mse'] or 0.0:.3g} "
-          f"predicted; {last['losses']:,.0f} losses, {last['seconds']:.0f} s")  # fmt: skip
+    expected = runs[0]["predicted_mse"] or 0.0
+    print(f"{name}, {kind} step {step:g}: relative squared error {error:.3g} measured, {expected:.3g} predicted; "
+          f"{last['losses']:,.0f} losses, {last['seconds']:.0f} s")  # fmt: skip
     if runs[0]["diverged"]:
         print("   ", *(f"seed {run['seed']}: {run['ended'].split(';')[0]}" for run in runs), sep="\n    ")
     else:

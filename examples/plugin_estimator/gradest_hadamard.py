@@ -17,7 +17,7 @@ class HadamardDifference(Estimator):
 
     family = "fd-hadamard"
     source = "Plackett & Burman 1946, doi:10.1093/biomet/33.4.305"
-    formula = "(1/M) sum_k (f(x + h H_k) - f(x - h H_k)) / 2h H_k"
+    formula = "(1/M) sum_k H_k (f(x + h H_k) - f(x - h H_k)) / (2 h)"
     cost_formula = "2 M values, M the least power of 2 from P on"
 
     step: float = 1e-3

@@ -1,6 +1,8 @@
 """`gradest.check`: is this gradient right? One call, no step and no tolerance to choose."""
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -83,6 +85,7 @@ def check(
     >>> bool(wrong), round(wrong.rate, 2), wrong.defects[0].cause
     (False, 1.0, 'a factor of 1/2')
     """
+    _require_gradient(f, params, gradient, args, kwargs)
     objective = _bound(f, params, args, kwargs, argnums)
     before, backend = objective.counts, objective.backend
     # A loss that draws is another at each draw: a gradient function of the user's is asked at the draw that is judged.
@@ -105,6 +108,33 @@ def check(
         compared += ["all at the next draw of the loss's random numbers, of which arrays have to be too"]
     claimed_by = "reverse mode" if gradient is None else "the gradient given"
     return _result(examination, found, claimed_by, compared, (objective.counts - before).values)
+
+
+def _require_gradient(
+    f: Bindable, params: Tree, gradient: Tree, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> None:
+    """Refuse an argument of the loss in the gradient's place, where the loss lacks it and would take it."""
+    if gradient is None or isinstance(f, Problem | Case | Objective):
+        return
+    try:
+        takes = inspect.signature(f)
+    except (TypeError, ValueError):  # a builtin that does not say
+        return
+    if _binds(takes, params, *args, **kwargs) or not _binds(takes, params, gradient, *args, **kwargs):
+        return
+    raise InvalidInputError(
+        f"check takes (f, params, gradient, *args): the third argument, found {type(gradient).__name__}, is the "
+        "gradient that is judged, and the loss lacks an argument; for the gradient of the framework write "
+        "check(f, params, None, *args)"
+    )
+
+
+def _binds(takes: inspect.Signature, *args: Any, **kwargs: Any) -> bool:
+    try:
+        takes.bind(*args, **kwargs)
+    except TypeError:
+        return False
+    return True
 
 
 def _put_back(backend: Backend, state: object) -> None:

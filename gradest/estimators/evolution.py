@@ -165,14 +165,15 @@ class EvolutionStrategy(DirectionSampler):
         """The estimate on one line: v_i are the directions, s is sigma, f_i the values."""
         if self.antithetic:
             rise = "f(x + s v_i) - f(x - s v_i)"
-            weight = f"({rise}) / 2s"
+            weight = f"({rise}) / (2 s)"
         else:
-            subtracted = {"value": " - f(x)", "leave-one-out": " - mean_j!=i f_j", "mean": " - mean f"}
-            rise = f"f(x + s v_i){subtracted.get(self.baseline, '')}"
-            weight = f"({rise}) / s"
+            known = {"value": " - f(x)", "leave-one-out": " - mean_j!=i f_j", "mean": " - mean f"}
+            subtracted = known.get(self.baseline, "")
+            rise = f"f(x + s v_i){subtracted}"
+            weight = f"({rise}) / s" if subtracted else f"{rise} / s"
         if self.shaping is not None:
             weight = f"{self.shaping}({rise})"  # utilities have no unit, so there is no division by s
-        return f"(1/N) sum_i {weight} v_i, v_i {law_of(self.distribution).wording}"
+        return f"(1/N) sum_i v_i {weight}, v_i {law_of(self.distribution).wording}"
 
     @property
     def needs(self) -> str:

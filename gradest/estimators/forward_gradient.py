@@ -52,7 +52,7 @@ class ForwardGradient(DirectionSampler):
 
     family = "forward-gradient"
     source = "Baydin et al. 2022, arXiv:2202.08587; Fluegel et al. 2024, arXiv:2410.17764 (projection)"
-    formula = "(1/N) sum_i (grad f . v_i) v_i"
+    formula = "(1/N) sum_i v_i (grad f . v_i)"
     cost_formula = "N JVPs"
     needs = FORWARD_MODE
 

@@ -62,7 +62,7 @@ class GuidedES(AntitheticVariant):
 
     family = "guided-es"
     source = "Maheswaranathan et al. 2019, arXiv:1806.10230"
-    formula = "(beta/N) sum_i (f(x + s v_i) - f(x - s v_i)) / (2 s) v_i / (alpha + (1 - alpha) P/k)"
+    formula = "(beta/N) sum_i v_i (f(x + s v_i) - f(x - s v_i)) / (2 s) / (alpha + (1 - alpha) P/k)"
     cost_formula = "2N values"
     needs = "values of the loss, and guides: gradients of something like it"
 

@@ -60,7 +60,7 @@ class MomentumGuidedES(AntitheticVariant, StatefulEstimator):
 
     family = "momentum-guided-es"
     source = "Meier, Mujika, Gauy & Steger 2019, arXiv:1910.05268; Maheswaranathan et al. 2019, arXiv:1806.10230"
-    formula = "D_m m + (1/(N-1)) sum_i (f(x + s v_i) - f(x - s v_i)) / (2 s) v_i, v_i normal across the momentum m"
+    formula = "D_m m + (1/(N-1)) sum_i v_i (f(x + s v_i) - f(x - s v_i)) / (2 s), v_i normal across the momentum m"
     cost_formula = "2N values"
 
     momentum: float = 0.9

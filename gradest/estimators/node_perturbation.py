@@ -77,7 +77,7 @@ class NodePerturbation(AntitheticVariant, DirectionSampler):
 
     family = "node-perturbation"
     source = "Widrow & Lehr 1990, doi:10.1109/5.58323 (MR III); Ren et al. 2023, arXiv:2210.03310"
-    formula = "h^T (1/N) sum_i (f(z + s v_i) - f(z - s v_i)) / (2 s) v_i"
+    formula = "h^T (1/N) sum_i v_i (f(z + s v_i) - f(z - s v_i)) / (2 s)"
     cost_formula = "2N + 1 values"
     needs = f"{IN_OPERATIONS}, of affine layers"
 

@@ -59,7 +59,7 @@ class ResidualFeedback(DirectionSampler, StatefulEstimator):
 
     family = "residual-feedback"
     source = "Zhang, Zhou, Ji & Zavlanos 2022, arXiv:2006.10820"
-    formula = "(1/N) sum_i (f(x_t + s v_i,t) - f(x_(t-1) + s v_i,t-1)) / s v_i,t"
+    formula = "(1/N) sum_i v_i,t (f(x_t + s v_i,t) - f(x_(t-1) + s v_i,t-1)) / s"
     cost_formula = "N values; 2N the first time"
 
     antithetic: ClassVar[bool] = False

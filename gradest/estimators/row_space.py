@@ -63,7 +63,7 @@ class RowSpaceES(AntitheticVariant, DirectionSampler):
     family = "es-row-space"
     reads_data = True  # the basis is that of the batch
     source = "derived: the gradient by W is X^T (gradient by X W); Salimans et al. 2017, arXiv:1703.03864 (ES)"
-    formula = "(1/N) sum_i (f(x + s v_i) - f(x - s v_i)) / (2 s) v_i, v_i = Q z_i for first-layer weights"
+    formula = "(1/N) sum_i v_i (f(x + s v_i) - f(x - s v_i)) / (2 s), v_i = Q z_i for first-layer weights"
     cost_formula = "2N values"
     needs = f"{IN_OPERATIONS}, whose first layer is affine in its data"
 

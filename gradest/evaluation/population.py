@@ -32,10 +32,10 @@ def require_population(population: str) -> None:
         raise InvalidInputError(f"population must be one of {', '.join(POPULATIONS)}; found {population!r}")
 
 
-def take_first_look(function: UserFunction, leaves: Leaves, data: Data) -> Verification:
+def take_first_look(function: UserFunction, leaves: Leaves, data: Data, *, tells_noise: bool) -> Verification:
     """Return what a few single evaluations show; see `verify`. The random state is left as it was found."""
     with _random_state_kept(function.backend):
-        return verify(function, leaves, data)
+        return verify(function, leaves, data, tells_noise=tells_noise)
 
 
 def choose_population(

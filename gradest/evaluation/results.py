@@ -41,7 +41,11 @@ def as_scalar(value: Any, *, complex_parameters: bool = False) -> Any:
     if shape is None:
         return _number(value, complex_parameters=complex_parameters)
     if tuple(shape) != ():
-        examples = ", or say per_example=True if it holds one loss for each example" if len(shape) == 1 else ""
+        examples = (
+            ", or say per_example=True to gradest.bind or gradest.grad if it holds one loss for each example"
+            if len(shape) == 1
+            else ""
+        )
         raise _refusal(f"an array of shape {tuple(shape)}; reduce it, e.g. by a mean{examples}")
     kind = _kind(value)
     if kind == "bool":

@@ -44,7 +44,7 @@ class Verification:
     whole: bool = False
 
 
-def verify(function: UserFunction, leaves: Leaves, data: Data) -> Verification:
+def verify(function: UserFunction, leaves: Leaves, data: Data, *, tells_noise: bool = True) -> Verification:
     """Return what three or four evaluations show, two of them at the start; the random state is left as it was found.
 
     Where two evaluations differ and the framework has a generator, they are made again from one state of it: a random
@@ -53,7 +53,7 @@ def verify(function: UserFunction, leaves: Leaves, data: Data) -> Verification:
     Warns
     -----
     NoiseWarning
-        Two evaluations at one point differ; the message has the difference and what can be done.
+        Two evaluations at one point differ, and `tells_noise`; the message has the difference and what can be done.
     """
     backend = function.backend
     function.draws = False
@@ -82,7 +82,7 @@ def verify(function: UserFunction, leaves: Leaves, data: Data) -> Verification:
             backend.set_random_state(state)
         if near != one:
             break
-    if noise:
+    if noise and tells_noise:
         warn_user(
             f"two evaluations of the loss at one point differ by {noise:.3g} (the value is {one:.6g}): differences of "
             "its values are partly noise; pass the random seed or key as an argument so that it is the same each time, "

@@ -227,6 +227,7 @@ class QuotientSweep:
             objective.require_text(asked, instead="'fd-central', or path='black-box' with differences='plain'")
         if exact:
             return prepare_exact(objective, plan, whole_rows=whole_rows)
+        objective.look(tells_noise=self.step != "noise")
         found = prepare_structured(objective, plan) if whole_rows else prepare_black_box(objective, plan)
         warn_if_whole(objective.first_look)
         return found

@@ -165,6 +165,13 @@ def _chosen(estimators: Mapping[str, Estimator] | Sequence[str], replicates: int
     """Return the estimators by their labels; refuse what would fail in every cell."""
     if isinstance(estimators, str):
         raise InvalidTypeError(f"estimators must be a sequence of names; found a string: write [{estimators!r}]")
+    if not isinstance(estimators, Mapping):
+        made = next((each for each in estimators if isinstance(each, Estimator)), None)
+        if made is not None:
+            raise InvalidTypeError(
+                f"estimators must be names, or a mapping from labels to estimators; found {type(made).__name__} in a "
+                f"sequence: write {{{made.name!r}: estimator, ...}}, a label for each row"
+            )
     chosen = estimators if isinstance(estimators, Mapping) else {name: get_estimator(name) for name in estimators}
     stochastic = [name for name, estimator in chosen.items() if estimator.stochastic]
     if stochastic and replicates < 2:
@@ -225,11 +232,7 @@ def _on_function(name: str, objective: Objective, asked: _Asked) -> Comparison:
         _ = bound.reference
         found = list(_run(bound, asked, where, report))
         results = {result.cell.estimator: result for result in _timed(found, asked, report)}
-    layout = objective.layout
-    blocks = [f"{block} {shape}" for block, shape in zip(layout.names, layout.shapes, strict=True)]
-    shown = ", ".join(blocks[:4]) + (f", ... ({len(blocks)} arrays)" if len(blocks) > 4 else "")
-    description = f"{objective.backend.name} {objective.dtype} on {objective.device}: {shown}"
-    loss = Compared(name, description, layout.num_parameters, bound.notes)
+    loss = Compared(name, objective.described, objective.layout.num_parameters, bound.notes)
     return Comparison(loss, tuple(results[label] for label in asked.estimators))
 
 

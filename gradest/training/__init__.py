@@ -20,6 +20,7 @@ from gradest.training.optimizers import (
 )
 from gradest.training.quality import StepLimit, step_limit
 from gradest.training.records import Quality, Record
+from gradest.training.restoring import parameters_of
 from gradest.training.result import Training, plot
 from gradest.training.schedules import SCHEDULES, Constant, Cosine, Schedule, StepDecay
 from gradest.training.state import TrainingState
@@ -49,6 +50,7 @@ __all__ = [
     "TrainingState",
     "Weights",
     "get_optimizer",
+    "parameters_of",
     "plot",
     "step_limit",
     "train",

@@ -129,10 +129,19 @@ def measured_weights(objective: Objective, cost: Cost) -> Weights:
     UnsupportedError
         A derivative cannot be timed by itself here; weights have to be given.
     """
-    return Weights(
-        jvp=_measured(objective, get_estimator("forward-gradient", num_samples=1)) if cost.jvps else 1.0,
-        vjp=_measured(objective, get_estimator("reverse")) if cost.vjps else 1.0,
-    )
+    if not (cost.jvps or cost.vjps):
+        return Weights(jvp=1.0, vjp=1.0)
+    # How often it is evaluated depends on how fast it is today: what a layer (dropout) draws then must not move what
+    # the run draws, which would be another one each time.
+    state = objective.backend.random_state() if objective.is_users_own else None
+    try:
+        return Weights(
+            jvp=_measured(objective, get_estimator("forward-gradient", num_samples=1)) if cost.jvps else 1.0,
+            vjp=_measured(objective, get_estimator("reverse")) if cost.vjps else 1.0,
+        )
+    finally:
+        if state is not None:
+            objective.backend.set_random_state(state)
 
 
 def _measured(objective: Objective, estimator: Estimator) -> float:

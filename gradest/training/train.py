@@ -147,7 +147,10 @@ def _chosen(
     chosen = get_estimator(estimator) if isinstance(estimator, str) else estimator
     maker = get_optimizer(optimizer) if isinstance(optimizer, str) else optimizer
     if not isinstance(maker, Optimizer | Search):
-        raise InvalidTypeError(f"optimizer must be a name or an optimizer; found {type(maker).__name__}")
+        raise InvalidTypeError(
+            f"optimizer must be a name of gradest.training.OPTIMIZERS or one of their classes, such as Adam(); found "
+            f"{type(maker).__name__}; an optimiser of a framework takes gradients in a loop, by gradest.assign"
+        )
     if chosen is not None and not isinstance(chosen, Estimator):
         raise InvalidTypeError(f"estimator must be a name or an estimator; found {type(chosen).__name__}")
     if isinstance(maker, Search) and chosen is not None:

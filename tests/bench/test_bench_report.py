@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import io
 import math
 import re
 from dataclasses import replace
@@ -10,10 +11,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from rich.console import Console
 from support.bench_runs import faulty_suite, run_suite
 from support.pages import outline, plain_text
 
 import gradest
+from gradest_bench.command.run_view import show_records
 from gradest_bench.report.figures import figures_of
 from gradest_bench.report.page import report_html
 from gradest_bench.report.paper import write_figures
@@ -64,6 +67,23 @@ def test_report_is_one_well_formed_file_without_network(run: Run) -> None:
     assert all(address.startswith(("#", "data:")) for address in outline(text).addresses)
     assert not re.search(r"url\(|@import|https?://", text)
     assert "A small &lt;run&gt;" in text
+
+
+def test_a_terminal_and_the_page_show_one_error_of_a_random_estimate(run: Run) -> None:
+    """The root mean square over its seeds, where both have the word "rel. error" or "relative error"."""
+    file = io.StringIO()
+    show_records(Console(file=file, width=250), run.records, run.verdicts)
+    for record in run.records:
+        scatter = record.accuracy.get("replicates")
+        if scatter and record.cell.estimator.name == "es":
+            shown = f"{math.sqrt(scatter['relative_mse']):.1e}"
+            (line,) = [
+                each for each in file.getvalue().split(record.cell.problem.label + ",")[1].splitlines()
+                if f" {record.cell.estimator.label} " in each
+            ][:1]  # fmt: skip
+            assert line.split("│")[3].strip() == shown
+            assert line.split("│")[4].strip() == f"{scatter['cosine']:.4f}"
+    assert "root mean square over seeds" in plain_text(report_html(run))
 
 
 def resumed(run: Run) -> Run:

@@ -4,6 +4,7 @@ Every rate is of a fixed seed; the bounds are binomial quantiles whose own false
 """
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,28 @@ def test_wrong_scales_are_found_with_16_seeds(scale: float, known: bool) -> None
 @pytest.mark.parametrize(("num_samples", "seeds", "known"), [(1, 8, True), (4, 3, True), (100, 7, False)])
 def test_too_few_seeds_is_a_verdict(num_samples: int, seeds: int, known: bool) -> None:
     assert set(words(num_samples, seeds, known=known, runs=1)) == {TOO_FEW_SEEDS}
+
+
+def told(generator: np.random.Generator, seeds: int, *, known: bool) -> tuple[str, int]:
+    """Return the verdict on slopes of two directions, and how many seeds its reason asks for; 0 where it asks none."""
+    found, why = judge_scale(slopes(generator, 2, seeds), variation=1.0 if known else None, tail=TAIL, slack=0.0)
+    asked = re.search(r"some (\d+) would tell", why)
+    return found, int(asked[1]) if asked else 0
+
+
+@pytest.mark.parametrize(("seeds", "known"), [(4, True), (10, False)])
+def test_the_number_of_seeds_that_is_named_mostly_tells(seeds: int, known: bool) -> None:
+    """Of 40 runs with that many seeds three in four and more are judged, with a third of them half at most."""
+    generator = np.random.default_rng(6)
+    asked = [needed for _ in range(40) for found, needed in [told(generator, seeds, known=known)] if needed]
+    assert len(asked) > 20
+    assert seeds < min(asked)
+    enough, third = (
+        [told(generator, int(np.median(asked) * share), known=known)[0] != TOO_FEW_SEEDS for _ in range(40)]
+        for share in (1.0, 1 / 3)
+    )
+    assert np.mean(enough) >= 0.75
+    assert np.mean(third) <= 0.5
 
 
 def test_a_vanishing_estimate_is_never_right() -> None:

@@ -122,10 +122,28 @@ def test_results_of_another_machine_or_suite_do_not_mix(tmp_path: Path) -> None:
     run_suite(faulty_suite("none"), tmp_path)
     with Store(tmp_path) as store:
         store.write_suite("a")
-        with pytest.raises(InvalidInputError, match="another suite"):
+        with pytest.raises(InvalidInputError, match=r"another suite .*'a'"):
             store.write_suite("b")
+        store.write_suite("a")
         with pytest.raises(InvalidInputError, match="another machine"):
             store.write_environment({"processor": "another"}, "numpy", {})
+
+
+@pytest.mark.parametrize(
+    ("kept", "asked", "told"),
+    [
+        ("# run with --budget 2.0\nname = 'm'\n", "name = 'm'\n", r"there: 'run with --budget 2\.0'"),
+        ("name = 'm'\n", "# run with --budget 2.0\nname = 'm'\n", r"here: 'run with --budget 2\.0'"),
+        ("name = 'm'\nseeds = [0]\n", "name = 'm'\nseeds = [0, 1]\n", r"there: 'seeds = \[0\]'"),
+    ],
+)
+def test_what_tells_a_kept_suite_from_the_one_asked_for_is_told(
+    tmp_path: Path, kept: str, asked: str, told: str
+) -> None:
+    with Store(tmp_path) as store:
+        store.write_suite(kept)
+        with pytest.raises(InvalidInputError, match=told):
+            store.write_suite(asked)
 
 
 def test_a_record_says_nothing_of_where_its_writers_files_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -178,6 +178,16 @@ def test_the_keyboard_ends_it_alike_while_it_is_still_being_imported(tmp_path: P
     assert (process.returncode, said) == (130, "gradest: interrupted\n")
 
 
+def test_the_interpreter_that_is_asked_runs_the_command_line_too() -> None:
+    """`python -m gradest`, where several environments have a `gradest` or none of them is on the path."""
+    command = [sys.executable, "-m", "gradest", "compare", "--problem", "no-such"]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    asked = gradest("compare", "--problem", "no-such")
+    assert (done.returncode, done.stdout, done.stderr) == (asked.exit_code, asked.stdout, asked.stderr)
+    assert done.returncode == 2
+    assert done.stderr.startswith("gradest: no problem is named")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("list", "problems"), ("check", "reverse", "--set", "engine=gradest"), ("compare", *SMALL), ("--help",)],

@@ -103,6 +103,7 @@ def test_a_problem_of_a_file_runs_where_it_is_asked_to(file: Path) -> None:
         ("vector", (), r"found an array of shape (3,); reduce it"),
         ("integers", (), "must be floating-point; found dtype int64; if it is to be differentiated"),
         ("nothing", (), "has no 'nothing'; it has:"),
+        ("nothing", (), "; a case is a line such as: case = gradest.Case(loss, params, (x, y))"),
         ("loss", (), "takes arguments as a loss does"),
         ("case", ("--backends", "numpy"), "--backends was given, and"),
         ("case", ("--dtypes", "float32", "--kernel", "native"), "--dtypes, --kernel was given, and"),

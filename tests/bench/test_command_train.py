@@ -46,6 +46,12 @@ def test_rows_are_printed_with_what_they_cost_and_how_they_ended() -> None:
         assert words in text
 
 
+def test_a_step_is_told_of_once() -> None:
+    found = gradest("train", *SMALL, "--estimators", "reverse", "--steps", 6, "--log-every", 3)
+    steps = [line.split(",")[0] for line in found.stderr.splitlines()]
+    assert steps == ["reverse: step 3", "reverse: step 6"]
+
+
 def test_an_estimator_that_cannot_run_is_told_and_the_others_go_on() -> None:
     found = gradest("train", "--set", "dataset=iris", "--estimators", "guided-es,reverse", "--steps", 1)
     assert found.exit_code == 1
@@ -100,6 +106,23 @@ def test_a_case_of_the_users_own_is_trained(tmp_path: Path) -> None:
     assert [row["records"][-1]["loss"] < 1e-3 for row in rows] == [True, True]
     assert rows[0]["step_limit"] is None
     assert np.isfinite(rows[1]["step_limit"]["limit"])
+
+
+def test_rows_of_a_loss_with_dropout_see_the_same_masks(tmp_path: Path) -> None:
+    """They begin at one loss, and one estimator twice is one run: what a row draws moves no other row."""
+    pytest.importorskip("torch", reason="pip install 'gradest[torch]'")
+    (tmp_path / "masks.py").write_text(
+        "import gradest, torch\n"
+        "torch.manual_seed(0)\n"
+        "model = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 1))\n"
+        "case = gradest.Case(lambda model, x: model(x).square().mean(), model, (torch.randn(9, 3),))\n",
+        encoding="utf-8",
+    )
+    named = "spsa(num_samples=2),reverse,spsa(num_samples=2, sigma=0.01)"
+    found = gradest("train", f"{tmp_path / 'masks.py'}:case", "--estimators", named, "--steps", 4, "--json")
+    spsa, reverse, again = (row["records"] for row in json.loads(found.stdout)["rows"])
+    assert [each["loss"] for each in spsa] == [each["loss"] for each in again]
+    assert spsa[0]["loss"] == reverse[0]["loss"]
 
 
 def test_curves_are_drawn(tmp_path: Path) -> None:

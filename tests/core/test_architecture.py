@@ -32,8 +32,10 @@ ORDER = [  # the rooms of the core: each may import only those before it (and it
     {"testing"},
     {"bench"},  # looks the harness up by name, and is looked up itself
     {"training"},
+    {"__main__"},  # `python -m gradest`, which is the harness's command line
 ]
 BACK = {
+    ("gradest.__main__", "gradest_bench.command.start"),
     ("gradest.bench", "gradest_bench"),
     ("gradest.measurement.comparison", "gradest_bench.report.comparison"),
 }

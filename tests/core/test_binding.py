@@ -145,3 +145,10 @@ def test_numpy_parameters_of_another_form_are_listed(backend: str, other: dict[s
     form = bind(lambda p: (p["a"] ** 2).sum(), {"a": np.ones(2)}, backend=backend).form
     with pytest.raises(PreparationMismatchError, match=found):
         form.leaves_of(other)
+
+
+def test_what_is_bound_says_what_it_is() -> None:
+    assert repr(bind(QUADRATIC)) == "Objective(loss in operations, numpy float64 on cpu: x (4,))"
+    params = {name: np.ones(2, dtype=np.float32) for name in "abcde"}
+    shown = "a (2,), b (2,), c (2,), d (2,), ... (5 arrays)"
+    assert repr(bind(lambda p: p["a"].sum(), params)) == f"Objective(function, numpy float32 on cpu: {shown})"

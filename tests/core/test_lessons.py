@@ -261,9 +261,17 @@ def test_gradients_without_backpropagation(monkeypatch: pytest.MonkeyPatch) -> N
     assert any("FlatLossWarning" in each.category.__name__ for each in found["told"])
 
 
-def test_the_kept_table_of_fashion_mnist_is_within_its_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_that_finds_no_record_says_where_to_run_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    copy = tmp_path / "downloaded.py"
+    copy.write_text((LESSONS / "fashion_mnist.py").read_text(encoding="utf-8"), encoding="utf-8")
+    with pytest.raises(FileNotFoundError, match=r"fashion-mnist\.json of a clone of gradest"):
+        runpy.run_path(str(copy), run_name="__main__")
+
+
+def test_the_kept_table_of_fashion_mnist_is_within_its_bands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Bands of training under SGD at 0.01, known from other runs; errors that are as predicted."""
-    monkeypatch.chdir(LESSONS)
+    monkeypatch.chdir(tmp_path)  # a script finds its record wherever it is called from
     found = run("fashion_mnist", monkeypatch)
     table, kept = found["table"], found["kept"]
     assert {run["seed"] for run in found["full"]} == {0, 1, 2}

@@ -83,6 +83,13 @@ def test_what_is_not_there_is_said_not_to_be(word: str) -> None:
     assert re.search(r"there is none|no estimator of one", refused(gradest.get_estimator, word))
 
 
+def test_brackets_of_the_command_line_are_told_how_python_gives_fields() -> None:
+    told = "in Python fields are given apart, as by gradest.get_estimator('es', FIELD=VALUE). "
+    for ask in (gradest.get_estimator, lambda name: gradest.compare(abs, 1.0, estimators=[name])):
+        assert refused(ask, "es(sigma=0.1)") == f"no estimator is named 'es(sigma=0.1)'; {told}"
+    assert "gradest.get_problem('mlp', FIELD=VALUE)" in refused(gradest.get_problem, "mlp(dataset='iris')")
+
+
 @pytest.mark.parametrize(("name", "word"), rows(BACKENDS), ids=str)
 def test_words_lead_to_backends(name: str, word: str) -> None:
     assert repr(name) in refused(gradest.get_backend, word)
@@ -185,4 +192,4 @@ def test_tables_name_what_is_registered_in_words_as_they_are_looked_up() -> None
 
 
 def test_a_word_that_means_nothing_here_gets_no_hint() -> None:
-    assert refused(gradest.get_estimator, "xyzzy") == "no estimator is named 'xyzzy'; "
+    assert refused(gradest.get_estimator, "xyzzy").startswith("no estimator is named 'xyzzy'; known: analytic, ")

@@ -274,3 +274,10 @@ def test_a_problem_has_the_same_result() -> None:
 def test_where_a_problem_runs_is_said_by_names(option: str, wrong: Any, message: str) -> None:
     with pytest.raises(gradest.InvalidTypeError, match=f"{option} must be .*{message}|{option} {message}"):
         gradest.compare(gradest.get_problem("quadratic", size=3), **{option: wrong})
+
+
+def test_estimators_of_ones_own_are_asked_for_by_a_label_each() -> None:
+    spsa: Any = gradest.get_estimator("spsa", num_samples=3)
+    told = r"estimators must be names, or a mapping from labels to estimators; .*write \{'spsa': estimator, ...\}"
+    with pytest.raises(gradest.InvalidTypeError, match=told):
+        gradest.compare(gradest.get_problem("quadratic", size=3), estimators=["reverse", spsa])

@@ -53,6 +53,7 @@ def written_into(x: Any) -> Any:
         (lambda x: np.sum(x, out=np.zeros(())), "out="),
         (lambda x: np.array([x[0], x[1]]).sum(), "np.stack"),
         (lambda x: np.asarray(x).sum(), "np.asarray"),
+        (lambda x: np.float64(np.sum(x)), "np.float64"),
         (lambda x: math.exp(x[0]), "np.exp for math.exp"),
         (lambda x: float(x[0]) ** 2, "float"),
         (lambda x: x[0].item(), "item"),

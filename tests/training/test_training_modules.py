@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gradest
-from gradest.training import Adam, Budget, TrainingState, Weights
+from gradest.training import Adam, Budget, TrainingState, Weights, parameters_of
 
 torch = pytest.importorskip("torch", reason="pip install 'gradest[torch]'")
 IRIS = gradest.datasets.load("iris")
@@ -89,6 +89,62 @@ def test_a_run_with_dropout_that_goes_on_draws_what_it_would_have_drawn() -> Non
     assert [record.loss for record in again.records] == [record.loss for record in whole.records]
 
 
+def test_parameters_that_were_kept_go_back_into_the_model() -> None:
+    """With patience those of the least loss, as the run returned them; a state of another model is refused."""
+    found = case()
+    run = gradest.train(found, "reverse", Adam(step_size=0.3), batches=batches(found), budget=Budget(steps=12),
+                        weights=WEIGHTS, log_every=2, patience=1)  # fmt: skip
+    assert run.returned_step < run.state.step
+    kept = TrainingState.from_bytes(run.state.to_bytes())
+    gradest.assign(found.params, parameters=parameters_of(kept, found))
+    assert all(torch.equal(x, run.params[name]) for name, x in found.params.named_parameters())
+    other = gradest.Case(found.f, torch.nn.Linear(4, 3), found.args)
+    with pytest.raises(
+        gradest.InvalidInputError, match=r"found a state of arrays of shapes \[\(8, 4\).*what was trained"
+    ):
+        parameters_of(kept, other)
+
+
+def trained_at_measured_weights(found: Any, given: Any, seconds: float, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the parameters after some steps, where derivatives are timed in blocks of so many seconds each."""
+    monkeypatch.setattr("gradest.training.budget._BLOCK_SECONDS", seconds)
+    return gradest.train(found, "reverse", batches=given, budget=Budget(steps=3)).params
+
+
+def test_timing_derivatives_does_not_move_what_dropout_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run at weights that are measured is the run at weights that are given, however many evaluations timing took."""
+    found = case()
+    stated = gradest.train(found, "reverse", batches=batches(found), budget=Budget(steps=3), weights=WEIGHTS).params
+    for seconds in (1e-4, 3e-3):
+        found = case()  # which seeds PyTorch's generator
+        measured = trained_at_measured_weights(found, batches(found), seconds, monkeypatch)
+        assert all(torch.equal(x, measured[name]) for name, x in stated.items())
+
+
+@pytest.mark.filterwarnings("ignore:Please import:DeprecationWarning")  # MXNet's own, of SciPy's old names
+@pytest.mark.skipif(find_spec("mxnet") is None, reason="MXNet is not installed (it needs NumPy 1)")
+def test_timing_derivatives_of_a_gluon_block_does_not_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    gradest.get_backend("mxnet")  # MXNet is imported by the backend, or not at all
+    mx: Any = import_module("gradest_mxnet.framework").mx
+    network = mx.gluon.nn.Sequential()
+    network.add(mx.gluon.nn.Dense(8, in_units=4), mx.gluon.nn.Dropout(0.5), mx.gluon.nn.Dense(3, in_units=8))
+    mx.random.seed(0)
+    network.initialize()
+    x, y = mx.nd.array(IRIS.features - IRIS.features.mean(axis=0)), mx.nd.array(IRIS.labels)
+    entropy = mx.gluon.loss.SoftmaxCrossEntropyLoss()
+
+    def loss(block: Any, x: Any, y: Any) -> Any:
+        with mx.autograd.train_mode():
+            return entropy(block(x), y).mean()
+
+    runs = []
+    for seconds in (1e-3, 1e-2):
+        mx.random.seed(1)
+        found = trained_at_measured_weights(gradest.Case(loss, network, (x, y)), [(x, y)], seconds, monkeypatch)
+        runs.append({name: value.asnumpy() for name, value in found.items()})
+    assert all(np.array_equal(value, runs[1][name]) for name, value in runs[0].items())
+
+
 @pytest.mark.filterwarnings("ignore:Please import:DeprecationWarning")  # MXNet's own, of SciPy's old names
 @pytest.mark.skipif(find_spec("mxnet") is None, reason="MXNet is not installed (it needs NumPy 1)")
 def test_a_gluon_block_trains_and_is_left_alone() -> None:
@@ -106,3 +162,14 @@ def test_a_gluon_block_trains_and_is_left_alone() -> None:
         found = gradest.train(made, estimator, "nesterov", budget=Budget(steps=15), weights=WEIGHTS)
         assert found.records[-1].loss < 0.6 * found.records[0].loss
     assert np.array_equal(network.weight.data().asnumpy(), before)
+
+
+def test_what_a_run_returned_and_what_a_framework_optimises_with_are_told_their_places() -> None:
+    network = torch.nn.Linear(3, 1)
+    made = gradest.Case(lambda model, x: model(x).square().mean(), network, (torch.ones(4, 3),))
+    run = gradest.train(made, "spsa", budget=Budget(steps=1))
+    with pytest.raises(gradest.InvalidTypeError, match=r"found Training: write parameters=run\.params"):
+        gradest.assign(network, run)
+    optimizer: Any = torch.optim.SGD(network.parameters(), lr=0.1)
+    with pytest.raises(gradest.InvalidTypeError, match=r"found SGD; an optimiser of a framework .* gradest\.assign"):
+        gradest.train(made, "spsa", optimizer, budget=Budget(steps=1))

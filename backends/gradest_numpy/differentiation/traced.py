@@ -97,10 +97,11 @@ class TracedArray:
         if not self.live:
             return np.array(plain(self), *args[:1])
         raise self._refused(
-            "a plain array was to be made of a value that is being differentiated, by np.array, np.asarray, an "
-            "assignment into a plain array, a method of one (write a @ x for a.dot(x)), or a function that NumPy does "
-            "not let us intercept (SciPy's compiled routines, np.r_, scipy.special.softmax); its derivative would be "
-            f"lost. Join values by np.stack or np.concatenate, choose them by np.where, leave np.asarray out; {INSTEAD}"
+            "a plain array was to be made of a value that is being differentiated, by np.array, np.asarray, "
+            "np.float64, an assignment into a plain array, a method of one (write a @ x for a.dot(x)), or a function "
+            "that NumPy does not let us intercept (SciPy's compiled routines, np.r_, scipy.special.softmax); its "
+            "derivative would be lost. Join values by np.stack or np.concatenate, choose them by np.where, leave "
+            f"np.asarray and np.float64 out; {INSTEAD}"
         )
 
     def __float__(self) -> float:

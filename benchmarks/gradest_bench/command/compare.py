@@ -36,7 +36,7 @@ Examples:
   gradest compare --estimators 'es(sigma=0.1, num_samples=50),es(sigma=0.01),fd-central(step=1e-4)'
   gradest compare --estimators 'my_estimator.py:MyEstimator(steps=3),reverse'
   gradest compare --problem quadratic --set size=50 --set condition=100 --dtypes float64
-  gradest compare --problem mlp --set dataset=mnist5k --set widths=[128] --set batch=100
+  gradest compare --problem mlp --set dataset=mnist5k --set 'widths=[128]' --set batch=100
   gradest compare --problem quadratic --json          the same numbers for a program
   gradest compare my_file.py:case                     a loss of your own: where its arrays are
   gradest compare my_file.py:case --estimators 'reverse,es(sigma=0.1)' --plot errors.png

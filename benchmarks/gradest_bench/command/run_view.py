@@ -134,7 +134,7 @@ def _row(record: Record, judged: Judgement) -> dict[str, str]:
     cell, accuracy = record.cell, record.accuracy
     single, scatter = accuracy.get("single", {}), accuracy.get("replicates", {})
     predicted = (accuracy.get("predicted") or {}).get("relative_mse")
-    cosine = number(single.get("cosine"))  # the zero gradient of the null estimator has none
+    cosine = number((scatter or single).get("cosine"))  # the zero gradient of the null estimator has none
     found, reason = judged
     z = z_score(record)
     return {

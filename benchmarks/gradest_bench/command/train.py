@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,8 @@ Examples:
   gradest train --steps 200 --batch-size 64 --held-out 0.2
   gradest train --estimators 'reverse,es(num_samples=20),random-search' --budget 20000 --batch-size 100
   gradest train --optimizer 'adam(step_size=0.01)' --epochs 5 --batch-size 64 --quality-every 20
-  gradest train --problem mlp --set dataset=iris --set widths=[8] --steps 100 --state runs/iris
-  gradest train --problem mlp --set dataset=iris --set widths=[8] --steps 500 --state runs/iris --resume
+  gradest train --problem mlp --set dataset=iris --set 'widths=[8]' --steps 100 --state runs/iris
+  gradest train --problem mlp --set dataset=iris --set 'widths=[8]' --steps 500 --state runs/iris --resume
   gradest train my_model.py:case --estimators reverse,spsa --steps 100
 
 \b
@@ -83,7 +84,12 @@ estimator the best step size of a grid before you compare them. Optimisers: grad
 @click.option("--patience", type=click.IntRange(min=1), help="Logs without a lower loss after which a row ends.")
 @click.option("--log-every", type=click.IntRange(min=1), help="Steps between logs; an epoch, or 10, by default.")
 @click.option("--quality-every", type=click.IntRange(min=1), help="Steps between measurements of the estimate's error.")
-@click.option("--state", "folder", type=OutputFolder(), help="Keeps each row's state here, replaced at each log.")
+@click.option(
+    "--state",
+    "folder",
+    type=OutputFolder(),
+    help="Keeps each row's state here, replaced at each log; gradest.training.parameters_of reads it.",
+)
 @click.option("--resume", is_flag=True, help="Goes on from the states in --state, as if never stopped.")
 @click.option("--plot", type=OutputFile(), help="Write curves by evaluations, steps and time here.")
 @json_option
@@ -113,12 +119,12 @@ def train(
         raise InvalidInputError("--resume goes on from states that were kept; name their folder by --state")
     chosen, other = _subject(problem, fields, location, held_out, seed=options["seed"])
     given = _given(options) | {"batch_size": batch_size, "held_out": other, "budget": _budget(options)}
-    rows = []
+    rows, rewind = [], _rewinding(chosen)
     for number, (label, estimator) in enumerate(_estimators(estimators).items(), start=1):
         maker = parse_spec(label if estimator is None else optimizer)
         place = None if folder is None else folder / f"{number}-{re.sub('[^A-Za-z0-9.]+', '-', label).strip('-')}.state"
         made = training.get_optimizer(maker.name, **maker.fields)
-        rows.append(_row(label, chosen, estimator, made, given, place=place, resume=resume, quiet=as_json))
+        rows.append(_row(label, chosen, estimator, made, given, rewind, place=place, resume=resume, quiet=as_json))
     if plot is not None:
         training.plot({row.label: row.found for row in rows if row.found is not None}, plot)
     if as_json:
@@ -169,6 +175,7 @@ def _row(
     estimator: Estimator | None,
     optimizer: training.Optimizer | training.Search,
     given: dict[str, Any],
+    rewind: Callable[[], None],
     *,
     place: Path | None,
     resume: bool,
@@ -176,12 +183,15 @@ def _row(
 ) -> Row:
     """Return a row; what an estimator cannot do is told in it, and the others go on."""
 
+    told: list[int] = []
+
     def keep(state: training.TrainingState) -> None:
         if place is not None:
             place.parent.mkdir(parents=True, exist_ok=True)
             with replacing(place) as temporary:
                 temporary.write_bytes(state.to_bytes())
-        if not quiet:
+        if not quiet and state.step not in told:  # that it has ended is told of the same step once more
+            told.append(state.step)
             click.echo(f"{label}: step {state.step:,}, loss {state.records[-1].loss:.5g}", err=True)
 
     state = None
@@ -190,10 +200,24 @@ def _row(
             raise InvalidInputError(f"{place} has a state already; go on from it by --resume, or name another folder")
         state = training.TrainingState.from_bytes(place.read_bytes())
     try:
+        rewind()
         found = train_under(chosen, estimator, optimizer, state=state, on_state=keep, **given)
     except GradestError as error:
         return Row(label, None, str(error), None)
     return Row(label, found, found.ended, _limit(chosen, estimator, given))
+
+
+def _rewinding(chosen: Problem | Case) -> Callable[[], None]:
+    """Return what puts the framework's generator where it is first found: all rows see the same masks of dropout."""
+    found: list[Any] = []
+
+    def rewind() -> None:
+        if isinstance(chosen, Case):  # of a problem nothing draws from it
+            backend = bind(chosen).backend
+            found.extend([] if found else [backend.random_state()])
+            backend.set_random_state(found[0])
+
+    return rewind
 
 
 def _limit(chosen: Problem | Case, estimator: Estimator | None, given: dict[str, Any]) -> training.StepLimit | None:

@@ -108,9 +108,10 @@ def legend(comparison: Comparison) -> Iterator[str]:
         return
     uncertainty = max(r.reference_uncertainty for r in results)
     yield (
-        f"Errors are relative L2, against a reference whose own uncertainty is {at_most(uncertainty)}; x loss is time "
-        "in units of one loss evaluation;\nMSE is relative, of a stochastic estimate about the gradient: measured ± "
-        "standard error, beside what theory predicts, and z, how many standard errors lie between; cosines are means."
+        "Errors are relative L2, of one estimate, against a reference whose own uncertainty is "
+        f"{at_most(uncertainty)}; x loss is time in units of one loss evaluation;\n"
+        "cosines and MSE are means over seeds, of a stochastic estimate about the gradient, each beside what theory "
+        "predicts; the MSE is relative, measured ± standard error, and z is how many of these lie between."
     )
     for method in dict.fromkeys(result.reference_method for result in results if result.reference_method):
         yield f"Reference: {method}."

@@ -6,9 +6,10 @@ from gradest_bench.report.printable import escape
 
 MEANINGS = {
     "P": "number of parameters of the problem",
-    "relative error": "L2 norm of estimate minus reference gradient, divided by the norm of the reference",
-    "cosine": "cosine of the angle between estimate and reference; 1 is the same direction",
-    "norm ratio": "norm of the estimate divided by the norm of the reference",
+    "relative error": "L2 norm of estimate minus reference gradient, divided by the norm of the reference; of a random "
+    "estimate the root mean square over seeds",
+    "cosine": "cosine of the angle between one estimate and the reference; 1 is the same direction",
+    "norm ratio": "norm of one estimate divided by the norm of the reference",
     "time": "median wall-clock time of one call",
     "IQR": "interquartile range of the samples of the time; empty where one sample was taken",
     "x loss": "time in units of one evaluation of the loss",

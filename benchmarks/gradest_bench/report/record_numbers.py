@@ -37,13 +37,13 @@ def error(record: Record) -> float:
 
 
 def error_text(record: Record) -> str:
-    """Return the relative error of one estimate, as a bound where it is below what the reference may be off itself."""
-    single = record.accuracy.get("single")
-    if not single:
+    """Return the relative error, of one estimate as a bound where it is below what the reference may be off itself."""
+    found = error(record)
+    if math.isnan(found) and not record.accuracy.get("single"):
         return ""
-    found = number(single["relative_error"])
     uncertainty = number((record.accuracy.get("reference") or {}).get("uncertainty"))
-    return f"< {at_most(uncertainty)}" if found < uncertainty else f"{found:.1e}"
+    bounded = found < uncertainty and not record.accuracy.get("replicates")
+    return f"< {at_most(uncertainty)}" if bounded else f"{found:.1e}"
 
 
 SEEDS_SPREAD = "the middle four fifths of the seeds"

@@ -106,8 +106,7 @@ def _result_row(record: Record, judged: Judgement) -> list[TableCell]:
 
 def _error(record: Record) -> TableCell:
     """Return the error, as a bound where one estimate is nearer to the reference than that is to the gradient."""
-    found = error(record)
-    bound = error_text(record) if not record.accuracy.get("replicates") else ""
+    found, bound = error(record), error_text(record)
     return number_cell(found, bound if bound.startswith("<") else f"{found:.2e}")
 
 

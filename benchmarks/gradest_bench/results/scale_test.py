@@ -5,6 +5,7 @@ Student interval errs to the low side. This module knows no record and no file.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,10 +69,36 @@ def _by_theory(slopes: Slopes, variation: float, tail: float, slack: float) -> t
     shape = count / variation**2
     low, high = (float(quantile) / shape for quantile in (gamma.ppf(tail, shape), gamma.isf(tail, shape)))
     if high > _MOST_UPPER:
-        return TOO_FEW_SEEDS, f"a scale of {high:.2g} would pass"
+        return TOO_FEW_SEEDS, f"a scale of {high:.2g} would pass; some {_seeds_by_theory(variation, tail)} would tell"
     if low - slack <= mean <= high + slack:
         return AGREES, ""
     return WRONG, f"scale {mean:.3g}; a calibrated estimator has {low:.3g} to {high:.3g} with {count} seeds"
+
+
+def _seeds_by_theory(variation: float, tail: float) -> int:
+    """Return with about how many seeds too large a scale would no longer pass, should they show a fifth more spread."""
+    from scipy.stats import gamma
+
+    square = (1.2 * variation) ** 2
+    return _least(lambda count: gamma.isf(tail, count / square) * square / count <= _MOST_UPPER)
+
+
+def _seeds_by_spread(mean: float, spread: float, tails: float, tail: float) -> int:
+    """Return with about how many seeds of this mean and spread an estimate of nothing would no longer pass.
+
+    Twice as many as it takes if they show no longer tails than the few that are there: few seeds hide them.
+    """
+    from scipy.stats import t
+
+    return 2 * _least(lambda count: t.isf(tail, _degrees(count, tails)) * spread / math.sqrt(count) <= mean)
+
+
+def _least(enough: Callable[[int], bool]) -> int:
+    """Return about the least number that is enough, a tenth or less too large."""
+    count = LEAST_SEEDS
+    while not enough(count):
+        count += max(1, count // 10)
+    return count
 
 
 def _by_spread(slopes: Slopes, tail: float, slack: float) -> tuple[str, str]:
@@ -91,7 +118,8 @@ def _by_spread(slopes: Slopes, tail: float, slack: float) -> tuple[str, str]:
     limit = float(t.isf(tail, _degrees(count, tails)))
     error = spread / math.sqrt(count)
     if mean > 0 and limit * error > mean:
-        return TOO_FEW_SEEDS, "an estimate of nothing would pass"
+        needed = _seeds_by_spread(mean, spread, tails, tail)
+        return TOO_FEW_SEEDS, f"an estimate of nothing would pass; some {needed} would tell"
     # the slack is taken off towards 1, on the side on which the mean lies
     shifted = mean - math.copysign(min(slack, abs(mean - 1.0)), mean - 1.0)
     statistic = abs(shifted - 1.0) / error if error > 0 else (math.inf if shifted != 1.0 else 0.0)

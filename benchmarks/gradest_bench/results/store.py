@@ -11,6 +11,7 @@ A torn last line, left by a death in the middle of a write, is cut off by the ne
 module knows nothing of how results come about.
 """
 
+import difflib
 import errno
 import fcntl
 import json
@@ -152,9 +153,10 @@ class Store:
             The folder holds another suite.
         """
         path = self.folder / SUITE
-        if path.exists() and path.read_text(encoding="utf-8") != text:
+        if path.exists() and (kept := path.read_text(encoding="utf-8")) != text:
             raise InvalidInputError(
-                f"{path} holds another suite than the one asked for; choose another folder with --out"
+                f"{path} holds another suite than the one asked for ({_difference(kept, text)}); give the file and the "
+                "options that it was run with, or choose another folder with --out"
             )
         replace_text(path, text)
 
@@ -267,3 +269,10 @@ def _said(error: Exception) -> str:
 def latest(records: Iterator[Record]) -> dict[str, Record]:
     """Return the last record of each cell, by key."""
     return {record.key: record for record in records}
+
+
+def _difference(kept: str, asked: str) -> str:
+    """Return the first line that one of two texts has and the other has not; options of a run are such lines."""
+    lines = difflib.ndiff(kept.splitlines(keepends=True), asked.splitlines(keepends=True))
+    line = next(each for each in lines if each.startswith(("- ", "+ ")))
+    return f"{'there' if line[0] == '-' else 'here'}: {line[2:].strip().removeprefix('# ')!r}"

@@ -21,6 +21,7 @@ from gradest import (
     get_estimator,
     get_problem,
 )
+from gradest.case import HOW
 from gradest.registry import find_object
 from gradest_bench.suite.cells import Spec
 from gradest_bench.suite.spec_text import parse_spec
@@ -50,7 +51,7 @@ def loss_at(location: str, fields: Mapping[str, Any] | None = None) -> Loss:
     MissingDependencyError
         It imports a package that is not installed.
     """
-    found = find_object(location)
+    found = find_object(location, how=HOW)
     if isinstance(found, Problem) and not fields:
         return found
     if inspect.isclass(found):  # a problem's, or what is told to be none

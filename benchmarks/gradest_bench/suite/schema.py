@@ -240,7 +240,7 @@ def _explain(message: str) -> str:
     near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
     field = f"{path}.{name}" if path else name
-    return f"{field}: no field is named {name!r}; {hint}Known: {', '.join(known)}"
+    return f"{field}: no field is named {name!r}; {hint}{'K' if hint else 'k'}nown: {', '.join(known)}"
 
 
 def _fields_at(path: str) -> tuple[str, ...]:
