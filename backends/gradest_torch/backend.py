@@ -166,12 +166,15 @@ class TorchBackend(Backend):
         return module.trainable_parameters(model)
 
     def model_constants(self, model: nn.Module) -> dict[str, Tensor]:
-        frozen = {name: p.detach() for name, p in model.named_parameters() if not p.requires_grad}
-        return {**frozen, **dict(model.named_buffers())}
+        with module.held(model):
+            frozen = {name: p.detach() for name, p in model.named_parameters() if not p.requires_grad}
+            return {**frozen, **dict(model.named_buffers())}
 
     def model_in_dtype(self, model: nn.Module, dtype: str) -> nn.Module:
         # Buffers too: batch normalisation refuses running means of another dtype than its input.
-        return copy.deepcopy(model).to(dtype=getattr(torch, dtype))
+        with module.held(model):
+            copied = copy.deepcopy(model)
+        return copied.to(dtype=getattr(torch, dtype))
 
     def places(self, model: Tree) -> dict[str, ParameterPlace]:
         if self.is_model(model):
