@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
@@ -229,11 +229,14 @@ class _Stopped(TorchFunctionMode):
     """Has tangents stop where gradients do: within `torch.no_grad`, and at a gradient that is taken without its graph.
 
     Forward mode knows of neither (2.13): it gives the derivative of a target network too, with that of what chases it.
+    Nor does it know that the row of an embedding at `padding_idx` has no gradient.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Carry out the call, without tangents where it takes a gradient as a constant."""
         named = kwargs or {}
+        if func is nn.functional.embedding:
+            return _padded(func(*args, **named), *args, **named)
         if func is torch.autograd.grad and torch._C._is_fwd_grad_enabled() and not _keeps_graph(*args, **named):
             torch._C._set_fwd_grad_enabled(False)
             try:
@@ -244,6 +247,13 @@ class _Stopped(TorchFunctionMode):
         if func is torch._C._set_grad_enabled:
             torch._C._set_fwd_grad_enabled(*args)
         return result
+
+
+def _padded(found: Tensor, index: Tensor, weight: Tensor, padding_idx: int | None = None, *_: Any, **__: Any) -> Tensor:
+    """Return the rows that an embedding found, those of the padding without tangents."""
+    if padding_idx is None:
+        return found
+    return torch.where((index == padding_idx % len(weight)).unsqueeze(-1), found.detach(), found)
 
 
 def _keeps_graph(
