@@ -258,8 +258,16 @@ class Backend(ABC):
         """Return a context in which no graph of derivatives is made, or None where none ever is."""
         return None
 
-    unrecorded: ClassVar[str] = ""
-    """Words of the framework's error where a loss differentiates by itself and `evaluating` does not let it."""
+    unrecorded: ClassVar[tuple[str, ...]] = ()
+    """Words of the framework's errors where a loss differentiates by itself and `evaluating` does not let it."""
+
+    def recording(self) -> AbstractContextManager[Any] | None:
+        """Return a context in which such a loss can be evaluated."""
+        return None
+
+    def recorded(self, leaves: Leaves, data: Leaves) -> tuple[Leaves, Leaves]:
+        """Return parameters and data that were lent, as a loss that differentiates by itself has to be given them."""
+        return leaves, data
 
     def epsilon(self, array: Array) -> float:
         """Return the distance from 1 to the next number of an array's dtype; 0 for whole numbers, which are exact."""

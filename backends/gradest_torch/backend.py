@@ -118,6 +118,13 @@ class TorchBackend(Backend):
             return tuple([a.detach().clone() if isinstance(a, Tensor) else a for a in arrays])
         return tuple([a.detach() if isinstance(a, Tensor) else a for a in arrays])
 
+    def recording(self) -> AbstractContextManager[Any]:
+        return reverse_mode.recording()
+
+    def recorded(self, leaves: Leaves, data: Leaves) -> tuple[Leaves, Leaves]:
+        inputs = reverse_mode.recordable(tuple([leaf.detach() for leaf in leaves]))
+        return tuple([leaf.requires_grad_() for leaf in inputs]), reverse_mode.recordable(data)
+
     def marks(self, arrays: Leaves) -> object:
         """Return the version counters, which count writing in place; a tensor made in inference mode has none."""
         return [a._version for a in arrays if isinstance(a, Tensor) and not a.is_inference()]
@@ -133,7 +140,11 @@ class TorchBackend(Backend):
             like.device
         )
 
-    unrecorded = "does not require grad and does not have a grad_fn"
+    unrecorded = (
+        "does not require grad and does not have a grad_fn",
+        "register a hook on a tensor that doesn't require gradient",
+        "retain_grad on Tensor that has requires_grad=False",
+    )
 
     def evaluating(self) -> AbstractContextManager[Any]:
         return torch.no_grad()

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.places import ParameterPlace
+from gradest_torch.posing import as_parameters
 
 Place = tuple[dict[str, Any], str]
 """The dict of a submodule, and the key in it."""
@@ -170,10 +171,12 @@ def bind(f: Callable[..., Tensor], module: nn.Module) -> Callable[..., Tensor]:
         if later is not None:
             later.append(before)
         try:
-            put([(place, parameters[name]) for place, name in state.named_places])
+            posing, asked = as_parameters(parameters)
+            put([(place, posing[name]) for place, name in state.named_places])
             if state.buffers:
                 put(_copied_buffers(state, next(iter(parameters.values()))))
-            return f(module, *args, **kwargs)
+            with asked:
+                return f(module, *args, **kwargs)
         finally:
             if later is None:
                 before.restore()

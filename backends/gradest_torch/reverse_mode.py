@@ -3,7 +3,8 @@
 Gradients of gradients are refused here: what comes back is outside any graph that is recorded around it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from threading import RLock, local
 from typing import Any
 
@@ -53,10 +54,17 @@ def value_and_gradient(backend: Backend, function: Function) -> Callable[[Leaves
         # Entering two contexts costs microseconds: only where the caller has switched recording off.
         if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
             return record(leaves, data)
-        with torch.inference_mode(False), torch.enable_grad():
+        with recording():
             return record(leaves, data)
 
     return pull
+
+
+@contextmanager
+def recording() -> Iterator[None]:
+    """Record operations inside the context, also where the caller records none."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
 
 
 def _dense(gradient: Tensor) -> Tensor:

@@ -99,10 +99,12 @@ class UserFunction:
             The function writes into its parameters or arguments, or does not return one real number.
         """
         backend = self.backend
-        private = not self.trusted
-        lent, given = backend.lend(leaves, private=private), backend.lend(tuple(data), private=private)
-        marks, value = backend.marks((*lent, *given)), None
+        private, value = not self.trusted, None
         with self.evaluating(), self.common_random_numbers():
+            lent, given = backend.lend(leaves, private=private), backend.lend(tuple(data), private=private)
+            if self.differentiates:
+                lent, given = backend.recorded(lent, given)
+            marks = backend.marks((*lent, *given))
             try:
                 value = (self.losses if apart else self)(lent, given)
             except GradestError:
@@ -110,7 +112,7 @@ class UserFunction:
             except Exception as error:
                 if backend.refused_writing(error):
                     raise InvalidInputError(_WRITES) from error
-                if self.differentiates or not (backend.unrecorded and backend.unrecorded in str(error)):
+                if self.differentiates or not any(words in str(error) for words in backend.unrecorded):
                     raise  # the function's own error is the user's to see as it is
                 self.differentiates = True
         if value is None:  # refused above: once more, and from then on, with a record
@@ -164,7 +166,7 @@ class UserFunction:
 
     def evaluating(self) -> Any:
         """Return a context for evaluations that no derivative is asked of; one that records where the loss needs it."""
-        return (None if self.differentiates else self.backend.evaluating()) or nullcontext()
+        return (self.backend.recording() if self.differentiates else self.backend.evaluating()) or nullcontext()
 
     def common_random_numbers(self) -> Any:
         """Return a context in which evaluations draw what the first one of this estimate drew."""
