@@ -258,6 +258,13 @@ class Backend(ABC):
         """Return a context in which no graph of derivatives is made, or None where none ever is."""
         return None
 
+    def looked_at(self, evaluation: Callable[[], Array]) -> Array:
+        """Return what a plain evaluation gives, refusing a loss that takes its parameters from elsewhere too.
+
+        Where a framework cannot tell, as here, nothing is refused.
+        """
+        return evaluation()
+
     unrecorded: ClassVar[tuple[str, ...]] = ()
     """Words of the framework's errors where a loss differentiates by itself and `evaluating` does not let it."""
 

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from gradest.backend import Backend, Function, Leaves
 from gradest.errors import GradestError
-from gradest.operations import Data, Operations
+from gradest.operations import Array, Data, Operations
 from gradest.places import ParameterPlace
 from gradest.tree import Leaf, Tree
 from gradest_torch import forward_mode, module, random_numbers, refusals, reverse_mode
 from gradest_torch.graph import graph
 from gradest_torch.operations import NativeTorchOperations, TorchOperations
+from gradest_torch.other_ways import OtherWays
 
 
 class TorchBackend(Backend):
@@ -122,8 +123,8 @@ class TorchBackend(Backend):
         return reverse_mode.recording()
 
     def recorded(self, leaves: Leaves, data: Leaves) -> tuple[Leaves, Leaves]:
-        inputs = reverse_mode.recordable(tuple([leaf.detach() for leaf in leaves]))
-        return tuple([leaf.requires_grad_() for leaf in inputs]), reverse_mode.recordable(data)
+        inputs: Any = reverse_mode.recordable(leaves)
+        return tuple([leaf.detach().requires_grad_() for leaf in inputs]), reverse_mode.recordable(data)
 
     def marks(self, arrays: Leaves) -> object:
         """Return the version counters, which count writing in place; a tensor made in inference mode has none."""
@@ -148,6 +149,12 @@ class TorchBackend(Backend):
 
     def evaluating(self) -> AbstractContextManager[Any]:
         return torch.no_grad()
+
+    def looked_at(self, evaluation: Callable[[], Array]) -> Array:
+        with OtherWays(quiet=True) as ways:
+            value = evaluation()
+            ways.refuse(value)
+        return value
 
     def random_state(self) -> Any:
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]

@@ -21,6 +21,7 @@ from gradest.backend import Backend, Function, Leaves
 from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.operations import Data
 from gradest_torch import refusals
+from gradest_torch.other_ways import OtherWays
 from gradest_torch.reverse_mode import FORWARD, recordable
 
 _VALUE_AND_PRODUCTS: Any = (None, 0)  # the value is the same for all directions
@@ -34,17 +35,22 @@ def value_and_jvps(backend: Backend, function: Function) -> Callable[[Leaves, Le
         _one_by_one_by_plain_kernels,
         _one_by_one_recorded,
     ]  # the first of them is the one that works, as known
+    looked = False  # whether a first value was found to be of these leaves alone
 
     def push(leaves: Leaves, tangents: Leaves, data: Data) -> tuple[Tensor, Tensor]:
+        nonlocal looked
         written = backend.marks((*leaves, *tangents))
         state = backend.random_state()
-        with _in_forward_mode(backend):
+        with _in_forward_mode(backend), OtherWays() as other:
             inputs = (recordable(leaves), recordable(tangents), data)
             value, products = _first_that_works(ways, backend, function, inputs, state)
             if ways[0] is _together and _moved(state, backend.random_state()):
                 # It draws: from now on all directions see the numbers that a plain pass would draw.
                 del ways[0]
                 value, products = _first_that_works(ways, backend, function, inputs, state)
+            if not looked:
+                other.refuse(value)
+                looked = True
         # What multiplies a parameter in place multiplies its tangent too, which the estimator still needs.
         if backend.marks((*leaves, *tangents)) != written:
             raise InvalidInputError(refusals.WRITES)

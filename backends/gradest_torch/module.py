@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.places import ParameterPlace
-from gradest_torch.posing import as_parameters
+from gradest_torch.other_ways import OtherWays
+from gradest_torch.posing import posing
 
 Place = tuple[dict[str, Any], str]
 """The dict of a submodule, and the key in it."""
@@ -32,6 +33,8 @@ class ModuleState:
         Each of those places with the name of what is in it.
     buffers
         The submodule that updates a buffer, and its place, where None may be that a forward pass fills.
+    frozen
+        Name -> a parameter that requires no gradient, which stays in its place.
     """
 
     def __init__(self) -> None:  # it holds the module's parts, not the module itself, whose life it must not prolong
@@ -39,6 +42,7 @@ class ModuleState:
         self.parameters: dict[str, tuple[nn.Parameter, list[Place]]] = {}
         self.named_places: list[tuple[Place, str]] = []
         self.buffers: list[tuple[ReferenceType[nn.Module], Place]] = []
+        self.frozen: dict[str, nn.Parameter] = {}
         self._locks: list[Any] = []
 
     @contextmanager
@@ -87,6 +91,7 @@ class ModuleState:
                 places.setdefault(id(parameter), []).append((child._parameters, key))
         named = children[0].named_parameters()  # tied ones once, by the first of their names
         self.parameters = {name: (p, places[id(p)]) for name, p in named if p.requires_grad}
+        self.frozen = {name: p for name, p in children[0].named_parameters() if not p.requires_grad}
         self.named_places = [(place, name) for name, (_, held) in self.parameters.items() for place in held]
         self.buffers = [(ref(child), (child._buffers, key)) for child in children for key in child._buffers]
 
@@ -171,12 +176,16 @@ def bind(f: Callable[..., Tensor], module: nn.Module) -> Callable[..., Tensor]:
         if later is not None:
             later.append(before)
         try:
-            posing, asked = as_parameters(parameters)
-            put([(place, posing[name]) for place, name in state.named_places])
+            ways = OtherWays.under_way()
+            if ways is not None:
+                ways.parameters.update({name: parameter for name, (parameter, _) in state.parameters.items()})
+            put([(place, parameters[name]) for place, name in state.named_places])
             if state.buffers:
                 put(_copied_buffers(state, next(iter(parameters.values()))))
-            with asked:
-                return f(module, *args, **kwargs)
+            with posing(tuple(parameters.values()), quiet=ways is not None and ways.quiet):
+                value = f(module, *args, **kwargs)
+            before.refuse_written()
+            return value
         finally:
             if later is None:
                 before.restore()
@@ -195,7 +204,24 @@ class _Before:
         places = [place for place, _ in state.named_places] + [place for _, place in state.buffers]
         self._tensors: Swapped = [(place, place[0][place[1]]) for place in places]
         self._modes = [(child, child.training) for child in modules]
+        self._frozen = [(name, p, _writes(p)) for name, p in state.frozen.items()]
         self._locks = locks
+
+    def refuse_written(self) -> None:
+        """Refuse a call that wrote into what was not put there for it: too large to be copied at each call.
+
+        Raises
+        ------
+        InvalidInputError
+            It did; the message names what.
+        """
+        written = [name for name, parameter, writes in self._frozen if _writes(parameter) != writes]
+        if written:
+            raise InvalidInputError(
+                "a loss that leaves the module as it is was asked for; this one has written into parameters without a "
+                f"gradient: {', '.join(written)} (a moving average?); update them after the estimate, or register them "
+                "as buffers, which are copied"
+            )
 
     def restore(self) -> None:
         put(self._tensors)
@@ -203,6 +229,11 @@ class _Before:
             if child.training is not training:
                 child.training = training
         release(self._locks)
+
+
+def _writes(parameter: Tensor) -> int:
+    """Return how often a tensor was written to, as far as that is counted: not for those made in inference mode."""
+    return 0 if parameter.is_inference() else parameter._version
 
 
 _recording = local()

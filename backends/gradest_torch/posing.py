@@ -4,8 +4,8 @@
 loss that takes a gradient by its parameters could not be evaluated.
 """
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -13,22 +13,26 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
-_REQUIRES_GRAD = Tensor.requires_grad.__get__
+_REQUIRES_GRAD = Tensor.requires_grad.__get__  # type: ignore[attr-defined]  # a property, by its annotations a bool
 
 
-def as_parameters(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], AbstractContextManager[Any]]:
-    """Return tensors of the same memory and place in a graph, and the context in which they pose as parameters."""
-    posing = {name: _as_parameter(tensor) for name, tensor in tensors.items()}
-    quiet = [tensor for tensor in posing.values() if not tensor.requires_grad]
-    return posing, _Asked(quiet) if quiet else nullcontext()
+def posing(tensors: Sequence[Tensor], *, quiet: bool = False) -> AbstractContextManager[Any]:
+    """Return a context in which tensors pose as parameters; with `quiet` all is recorded but what is of them."""
+    for tensor in tensors:
+        # What isinstance(p, nn.Parameter) asks of a tensor of another class (2.4 to 2.13).
+        tensor._is_param = True
+    first = tensors[0]  # of one call all are alike: recorded, part of a transformation, or plain
+    if first.requires_grad:
+        return nullcontext()
+    if quiet:
+        return _quietly(tensors)
+    return _Asked(tensors) if _is_transformed(first) else _Marked(tensors)
 
 
-def _as_parameter(tensor: Tensor) -> Tensor:
-    if not (tensor.requires_grad or _is_transformed(tensor)):
-        tensor = tensor.detach().requires_grad_()
-    # What isinstance(p, nn.Parameter) asks of a tensor of another class (2.4 to 2.13).
-    tensor._is_param = True  # type: ignore[attr-defined]
-    return tensor
+@contextmanager
+def _quietly(tensors: Sequence[Tensor]) -> Iterator[None]:
+    with torch.enable_grad(), _Asked(tensors):
+        yield
 
 
 def _is_transformed(tensor: Tensor) -> bool:
@@ -38,10 +42,25 @@ def _is_transformed(tensor: Tensor) -> bool:
     return forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
 
 
+class _Marked:
+    """Has plain tensors require a gradient inside the context, of which nothing comes where nothing is recorded."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        self._tensors = tensors
+
+    def __enter__(self) -> None:
+        for tensor in self._tensors:
+            tensor.requires_grad_()
+
+    def __exit__(self, *raised: object) -> None:
+        for tensor in self._tensors:
+            tensor.requires_grad_(False)
+
+
 class _Asked(TorchFunctionMode):
     """Answers for tensors of a transformation that they require a gradient, which cannot be set there."""
 
-    def __init__(self, tensors: list[Tensor]) -> None:
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
         super().__init__()
         self._tensors = {id(tensor): tensor for tensor in tensors}  # kept, so that no other has the id of one
 

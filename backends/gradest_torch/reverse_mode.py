@@ -16,6 +16,7 @@ from gradest.backend import Backend, Function, Leaves
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.operations import Data
 from gradest_torch import module, refusals
+from gradest_torch.other_ways import OtherWays
 
 
 def value_and_gradient(backend: Backend, function: Function) -> Callable[[Leaves, Data], tuple[Tensor, Leaves]]:
@@ -30,7 +31,7 @@ def value_and_gradient(backend: Backend, function: Function) -> Callable[[Leaves
         before = [x._version for x in watched]
         sums = () if trusted else _sums(watched)
         with module.KeptUntilBackward():
-            value = _recorded(function, inputs, given)
+            value = _recorded(function, inputs, given) if trusted else _first(function, inputs, given)
             # The next call would find what this one has made of them.
             if [x._version for x in watched] != before or not (trusted or _equal(_sums(watched), sums)):
                 raise InvalidInputError(refusals.WRITES)
@@ -78,6 +79,14 @@ def _recorded(function: Function, inputs: Leaves, given: Data) -> Any:
         return function(inputs, given)
     finally:
         _recording.on = outer
+
+
+def _first(function: Function, inputs: Leaves, given: Data) -> Any:
+    """Return the same, of a function that is seen to take no parameters by another way."""
+    with OtherWays() as ways:
+        value = _recorded(function, inputs, given)
+        ways.refuse(value)
+    return value
 
 
 _recording = local()

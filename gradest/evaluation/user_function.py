@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -88,10 +89,11 @@ class UserFunction:
                 raise
             raise told from error
 
-    def alone(self, leaves: Leaves, data: Data, *, apart: bool = False) -> Array:
+    def alone(self, leaves: Leaves, data: Data, *, apart: bool = False, looks: bool = False) -> Array:
         """Return the loss of one plain evaluation, as an answer of its own that no later evaluation changes.
 
-        With `apart` it is the loss of each example, `(B,)`.
+        With `apart` it is the loss of each example, `(B,)`. With `looks` a loss is refused that takes parameters from
+        elsewhere too, where the framework can tell.
 
         Raises
         ------
@@ -105,8 +107,9 @@ class UserFunction:
             if self.differentiates:
                 lent, given = backend.recorded(lent, given)
             marks = backend.marks((*lent, *given))
+            evaluation = partial(self.losses if apart else self, lent, given)
             try:
-                value = (self.losses if apart else self)(lent, given)
+                value = backend.looked_at(evaluation) if looks else evaluation()
             except GradestError:
                 raise
             except Exception as error:
@@ -116,7 +119,7 @@ class UserFunction:
                     raise  # the function's own error is the user's to see as it is
                 self.differentiates = True
         if value is None:  # refused above: once more, and from then on, with a record
-            return self.alone(leaves, data, apart=apart)
+            return self.alone(leaves, data, apart=apart, looks=looks)
         if backend.marks((*lent, *given)) != marks or (private and self._changed((*leaves, *data), (*lent, *given))):
             raise InvalidInputError(_WRITES)
         answer: Array = backend.kept(value, like=leaves[0])

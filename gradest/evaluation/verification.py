@@ -76,7 +76,7 @@ def verify(function: UserFunction, leaves: Leaves, data: Data) -> Verification:
             noise = _distance(*pair)
     near = one
     for farthest in (2.0**-10, 2.0**-4):  # the longer one where the loss may be too coarse to feel the shorter
-        near = number_of(function, function.alone(nearby(backend, leaves, farthest), data))
+        near = number_of(function, function.alone(nearby(backend, leaves, farthest), data, looks=True))
         evaluations += 1
         if state is not None:
             backend.set_random_state(state)
