@@ -12,6 +12,7 @@ from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedTensorMixin
 
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.places import ParameterPlace
@@ -87,6 +88,7 @@ class ModuleState:
                     "a module that can compute with other parameters was asked for; "
                     f"{type(child).__name__} is compiled by torch.jit, which keeps its own; pass the module before that"
                 )
+            _require_values(child)
             for key, parameter in child._parameters.items():
                 places.setdefault(id(parameter), []).append((child._parameters, key))
         named = children[0].named_parameters()  # tied ones once, by the first of their names
@@ -94,6 +96,17 @@ class ModuleState:
         self.frozen = {name: p for name, p in children[0].named_parameters() if not p.requires_grad}
         self.named_places = [(place, name) for name, (_, held) in self.parameters.items() for place in held]
         self.buffers = [(ref(child), (child._buffers, key)) for child in children for key in child._buffers]
+
+
+def _require_values(child: nn.Module) -> None:
+    """Refuse a lazy layer that has not seen an input yet."""
+    held = {**child._parameters, **child._buffers}
+    empty = [name for name, tensor in held.items() if isinstance(tensor, UninitializedTensorMixin)]
+    if empty:
+        raise InvalidInputError(
+            f"a module with values was asked for; in {type(child).__name__} these have none yet: {', '.join(empty)}; "
+            "run the module once on an input, whose shape a lazy layer needs"
+        )
 
 
 def _modules(module: nn.Module) -> list[nn.Module]:

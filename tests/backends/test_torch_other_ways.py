@@ -86,3 +86,46 @@ def test_a_loss_that_writes_into_a_frozen_parameter_is_refused_by_name(method: s
 
     with pytest.raises(gradest.GradestError, match=r"2\.bias.*buffers"):
         gradest.grad(averages, method=method)(m, X, rng=0)
+
+
+def test_a_lazy_layer_without_values_is_refused_in_words() -> None:
+    lazy = nn.Sequential(nn.LazyLinear(2), nn.Tanh()).double()
+    for method in ("reverse", "es"):
+        with pytest.raises(gradest.InvalidInputError, match=r"LazyLinear.*weight, bias; run the module once"):
+            gradest.grad(error, method=method)(lazy, X)
+    lazy(X)
+    found = gradest.grad(error)(lazy, X)
+    (expected,) = torch.autograd.grad(error(lazy, X), lazy[0].weight)
+    torch.testing.assert_close(found["0.weight"], expected)
+
+
+def reentrant(m: Any, x: Any) -> Any:
+    from torch.utils.checkpoint import checkpoint
+
+    return (checkpoint(m[2], torch.tanh(m[0](x)), use_reentrant=True) ** 2).mean()
+
+
+def goes_backward(m: Any, x: Any) -> Any:
+    loss = error(m, x)
+    loss.backward()
+    return loss
+
+
+def freezes(m: Any, x: Any) -> Any:
+    m[0].requires_grad_(False)
+    return error(m, x)
+
+
+@pytest.mark.parametrize(
+    ("loss", "says"),
+    [
+        (reentrant, "use_reentrant=False"),
+        (goes_backward, "return the loss alone.*'fd-central'"),
+        (freezes, "freeze them before"),
+    ],
+)
+def test_what_reverse_mode_cannot_do_is_told_in_words(loss: Callable[..., Any], says: str) -> None:
+    m = network()
+    with pytest.raises(gradest.GradestError, match=says):
+        gradest.grad(loss)(m, X)
+    assert all(p.requires_grad and p.grad is None for p in m.parameters())
