@@ -109,7 +109,7 @@ def test_a_loss_of_jax_that_donates_is_told_in_words_and_leaves_the_users_array(
     assert float(gradest.grad(donates)(at)) == 6.0
 
 
-@pytest.mark.filterwarnings("ignore:Please import `csr_matrix`:DeprecationWarning")  # of MXNet's sparse arrays
+@pytest.mark.filterwarnings("ignore:Please import `csr_matrix`:DeprecationWarning")  # of mx.nd.array
 @pytest.mark.skipif(find_spec("mxnet") is None, reason="MXNet is not installed (it needs NumPy 1)")
 def test_a_gluon_embedding_with_sparse_gradients_has_a_dense_one() -> None:
     gradest.get_backend("mxnet")
