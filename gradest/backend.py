@@ -189,6 +189,10 @@ class Backend(ABC):
         """
         raise UnsupportedError(f"backend {self.name!r} has no model objects; pass a function of a pytree of arrays")
 
+    def bind_arrays(self, f: Callable[..., Any], leaves: Sequence[Leaf], paths: Sequence[str]) -> Callable[..., Any]:
+        """Return a user's function of arrays, which may note what `looked_at` looks for; here, unchanged."""
+        return f
+
     def model_parameters(self, model: object) -> dict[str, Array]:
         """Return the trainable parameters of a model by name, as arrays outside any graph."""
         raise UnsupportedError(f"backend {self.name!r} has no model objects; pass a pytree of arrays")

@@ -18,7 +18,7 @@ from gradest.tree import Leaf, Tree
 from gradest_torch import forward_mode, module, random_numbers, refusals, reverse_mode
 from gradest_torch.graph import graph
 from gradest_torch.operations import NativeTorchOperations, TorchOperations
-from gradest_torch.other_ways import OtherWays
+from gradest_torch.other_ways import OtherWays, noting
 
 
 class TorchBackend(Backend):
@@ -179,6 +179,10 @@ class TorchBackend(Backend):
 
     def bind_model(self, f: Callable[..., Tensor], model: nn.Module) -> Callable[..., Tensor]:
         return module.bind(f, model)
+
+    def bind_arrays(self, f: Callable[..., Any], leaves: Sequence[Leaf], paths: Sequence[str]) -> Callable[..., Any]:
+        tensors = {path: x for path, x in zip(paths, leaves, strict=True) if isinstance(x, Tensor) and x.requires_grad}
+        return noting(f, tensors) if tensors else f
 
     def model_parameters(self, model: nn.Module) -> dict[str, Tensor]:
         return module.trainable_parameters(model)

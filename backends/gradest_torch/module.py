@@ -12,7 +12,7 @@ from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.places import ParameterPlace
@@ -101,7 +101,7 @@ class ModuleState:
 def _require_values(child: nn.Module) -> None:
     """Refuse a lazy layer that has not seen an input yet."""
     held = {**child._parameters, **child._buffers}
-    empty = [name for name, tensor in held.items() if isinstance(tensor, UninitializedTensorMixin)]
+    empty = [name for name, tensor in held.items() if isinstance(tensor, UninitializedParameter | UninitializedBuffer)]
     if empty:
         raise InvalidInputError(
             f"a module with values was asked for; in {type(child).__name__} these have none yet: {', '.join(empty)}; "

@@ -1,11 +1,15 @@
-"""Refuses a loss that takes the parameters of its module from elsewhere than from the module it is given.
+"""Refuses a loss that takes its parameters from elsewhere than from its first argument.
 
 A list made before, the groups of an optimiser, a reference kept in an attribute hold the module's own parameters, which
 stay as they are while the module computes with other tensors: what a loss takes from there is a constant.
 """
 
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from functools import wraps
 from threading import local
 from typing import Any
+from weakref import ref
 
 import torch
 from torch import Tensor
@@ -58,7 +62,24 @@ class OtherWays:
         reached = [name for name, gradient in zip(self.parameters, found, strict=True) if gradient is not None]
         if reached:
             raise InvalidInputError(
-                "a loss that takes a module's parameters from the module that it is given was asked for; this one also "
-                f"takes {', '.join(reached)} from elsewhere (a list made before, an optimiser's groups, an attribute), "
-                "where they are constants; take them from the loss's first argument, as model.parameters() in it"
+                "a loss that takes its parameters from its first argument was asked for; this one also takes "
+                f"{', '.join(reached)} from elsewhere (a list made before, an optimiser's groups, an attribute, a "
+                "closure), where they are constants; take them from the argument, a model's as model.parameters()"
             )
+
+
+def noting(f: Callable[..., Any], tensors: Mapping[str, Tensor]) -> Callable[..., Any]:
+    """Return a function of tensors that has the user's own ones noted, while they live."""
+    own = {path: ref(tensor) for path, tensor in tensors.items()}
+
+    @wraps(f)
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        ways = OtherWays.under_way()
+        if ways is None:
+            return f(*args, **kwargs)
+        alive = {path: held() for path, held in own.items()}
+        ways.parameters.update({path: tensor for path, tensor in alive.items() if tensor is not None})
+        with torch.enable_grad() if ways.quiet else nullcontext():
+            return f(*args, **kwargs)
+
+    return noted

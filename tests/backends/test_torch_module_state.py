@@ -28,7 +28,7 @@ def test_threads_do_not_mix_their_tensors_in_one_module(method: str) -> None:
     points = [float(k) for k in range(4)]
 
     def gradient(x: float) -> Any:
-        options = {"num_samples": 4, "sigma": 0.01} if method == "es" else {}
+        options: dict[str, Any] = {"num_samples": 4, "sigma": 0.01} if method == "es" else {}
         return gradest.grad(_slow, method=method, **options)(model, torch.tensor(x, dtype=torch.float64), rng=0)
 
     alone = [gradient(x) for x in points]

@@ -49,6 +49,28 @@ def test_parameters_taken_from_elsewhere_are_refused_by_name(make: Callable[...,
         gradest.grad(make(m), method=method)(m, X, rng=0)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_tensor_that_is_closed_over_too_is_refused(method: str) -> None:
+    m = network()
+    parameters = dict(m.named_parameters())
+
+    def penalised(p: Any, x: Any) -> Any:
+        return (torch.func.functional_call(m, p, (x,)) ** 2).mean() + (m[0].weight ** 2).sum()
+
+    with pytest.raises(gradest.InvalidInputError, match=r"also takes 0\.weight from elsewhere"):
+        gradest.grad(penalised, method=method)(parameters, X, rng=0)
+
+
+def test_other_tensors_of_a_user_may_be_closed_over() -> None:
+    w, scale = (torch.full((3,), value, dtype=torch.float64, requires_grad=True) for value in (1.0, 2.0))
+    for method in ("reverse", "forward", "fd-central"):
+        found = gradest.grad(lambda p: (scale * p**2).sum(), method=method)(w)
+        torch.testing.assert_close(found, torch.full((3,), 4.0, dtype=torch.float64), rtol=1e-8, atol=0.0)
+        assert not found.requires_grad
+    assert w.grad is None
+    assert scale.grad is None
+
+
 def constant_anchor(m: Any) -> Callable[..., Any]:
     before = [p.detach().clone() + 1.0 for p in m.parameters()]
     return lambda m, x: error(m, x) + sum(((p - a) ** 2).sum() for p, a in zip(m.parameters(), before, strict=True))

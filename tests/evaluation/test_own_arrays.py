@@ -12,14 +12,14 @@ import pytest
 import gradest
 
 
-class Doubled(np.ndarray):
+class Doubled(np.ndarray[Any, Any]):
     """Twice what NumPy computes: an array with units has arithmetic of its own likewise."""
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         return 2 * getattr(ufunc, method)(*map(np.asarray, inputs), **kwargs)
 
 
-class Named(np.ndarray):
+class Named(np.ndarray[Any, Any]):
     """Arithmetic of NumPy's, with something beside it."""
 
     name = "p"
