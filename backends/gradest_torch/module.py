@@ -45,6 +45,7 @@ class ModuleState:
         self.buffers: list[tuple[ReferenceType[nn.Module], Place]] = []
         self.frozen: dict[str, nn.Parameter] = {}
         self._locks: list[Any] = []
+        self._names: list[tuple[str, ...]] = []
 
     @contextmanager
     def held(self, module: nn.Module) -> Iterator["ModuleState"]:
@@ -65,9 +66,10 @@ class ModuleState:
         for lock in locks:
             lock.acquire()
         try:
-            if children != self._children or not self._holds():
+            names = [(*child._parameters, *child._buffers) for child in modules]
+            if children != self._children or names != self._names or not self._holds():
                 self._find(modules)
-                self._locks, self._children = locks, children
+                self._locks, self._children, self._names = locks, children, names
         except BaseException:
             release(locks)
             raise
@@ -78,7 +80,7 @@ class ModuleState:
             held, key = places[0]
             if held.get(key) is not parameter or not parameter.requires_grad:
                 return False
-        return True
+        return not any([parameter.requires_grad for parameter in self.frozen.values()])
 
     def _find(self, children: Sequence[nn.Module]) -> None:
         places: dict[int, list[Place]] = {}
@@ -184,7 +186,12 @@ def bind(f: Callable[..., Tensor], module: nn.Module) -> Callable[..., Tensor]:
     def pure(parameters: dict[str, Tensor], *args: Any, **kwargs: Any) -> Tensor:
         state = _state_of(module)
         modules = _modules(module)
-        before = _Before(modules, state, state.acquire(modules))
+        locks = state.acquire(modules)
+        try:
+            before = _Before(modules, state, locks)
+        except BaseException:
+            release(locks)
+            raise
         later: list[_Before] | None = getattr(_recording, "before", None)
         if later is not None:
             later.append(before)

@@ -62,6 +62,24 @@ def test_threads_do_not_mix_their_tensors_in_a_part_that_two_models_share() -> N
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_a_module_is_free_for_other_threads_after_an_interrupt(method: str) -> None:
+    model = nn.Linear(2, 2).double()
+    own = dict(model.named_parameters())
+
+    def interrupted(model: Any, x: Any) -> Any:
+        model(x).sum()
+        raise KeyboardInterrupt
+
+    x = torch.ones(1, 2, dtype=torch.float64)
+    with pytest.raises(KeyboardInterrupt):
+        gradest.grad(interrupted, method=method)(model, x, rng=0)
+    assert all(model.get_parameter(name) is parameter for name, parameter in own.items())
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(gradest.grad(lambda m, x: m(x).sum()), model, x).result(timeout=30)
+    assert torch.equal(found["weight"], torch.ones(2, 2, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_modes_that_a_loss_sets_are_as_they_were(method: str) -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.Linear(4, 1)).double()
     model[2].eval()
@@ -91,3 +109,36 @@ def test_a_buffer_that_a_loss_fills_is_empty_again(method: str) -> None:
 
     gradest.grad(fills, method=method)(model, torch.ones(1, 2, dtype=torch.float64), rng=0)
     assert model.kept is None
+
+
+def test_what_a_module_holds_is_found_again_where_it_has_changed() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1)).double()
+    x = torch.ones(1, 2, dtype=torch.float64)
+    gradient = gradest.grad(lambda model, x: (model(x) * getattr(model, "scale", 1.0)).sum())
+    model[0].requires_grad_(False)
+    model.register_buffer("scale", torch.tensor(3.0, dtype=torch.float64))
+    assert list(gradient(model, x)) == ["1.weight", "1.bias"]
+
+    model[0].requires_grad_(True)  # as training unfreezes layer after layer
+    del model.scale
+    found = gradient(model, x)
+    assert list(found) == ["0.weight", "0.bias", "1.weight", "1.bias"]
+    torch.testing.assert_close(found["0.bias"], model[1].weight[0].detach())
+
+    model.register_parameter("scale", nn.Parameter(torch.tensor(2.0, dtype=torch.float64)))
+    torch.testing.assert_close(gradient(model, x)["scale"], model(x).sum().detach())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_buffer_that_was_registered_since_is_copied_too(method: str) -> None:
+    model = nn.Linear(2, 1).double()
+    x = torch.ones(1, 2, dtype=torch.float64)
+    gradest.grad(lambda model, x: model(x).sum())(model, x)
+    model.register_buffer("calls", torch.zeros(1, dtype=torch.float64))
+
+    def counts(model: Any, x: Any) -> Any:
+        model.calls += 1.0
+        return model(x).pow(2).sum()
+
+    gradest.grad(counts, method=method)(model, x, rng=0)
+    assert model.calls.tolist() == [0.0]
