@@ -35,7 +35,10 @@ def test_threads_do_not_mix_their_tensors_in_one_module(method: str) -> None:
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(gradient, points))
     for x, one, other in zip(points, alone, together, strict=True):
-        assert all(torch.equal(one[name], other[name]) for name in own)
+        for (
+            name
+        ) in own:  # batched or one by one, which may differ in rounding; mixed tensors are off by a half and more
+            torch.testing.assert_close(other[name], one[name], rtol=1e-7, atol=1e-8)
         if method != "es":  # d/dw of (sum w)^2 + x sum w
             assert torch.allclose(other["weight"], torch.full((2, 2), 2 * at + x, dtype=torch.float64), rtol=1e-6)
     assert all(model.get_parameter(name) is parameter for name, parameter in own.items())
