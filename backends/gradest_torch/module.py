@@ -80,7 +80,7 @@ class ModuleState:
             held, key = places[0]
             if held.get(key) is not parameter or not parameter.requires_grad:
                 return False
-        return not any([parameter.requires_grad for parameter in self.frozen.values()])
+        return not any(parameter.requires_grad for parameter in self.frozen.values())
 
     def _find(self, children: Sequence[nn.Module]) -> None:
         places: dict[int, list[Place]] = {}
