@@ -59,12 +59,10 @@ class ValuesSeen:
             self._warn_flat()
         return flat or self.bad > 0
 
-    def warn_if_level_at(self, value: float) -> bool:
-        """Warn if another value of the loss is the one that all have, likewise, and return whether it is."""
-        flat = self.level and value == self._low
-        if flat:
+    def warn_if_level_at(self, value: float) -> None:
+        """Warn if another value of the loss is the one that all have, likewise."""
+        if self.level and value == self._low:
             self._warn_flat()
-        return flat
 
     def _warn_flat(self) -> None:
         warn_user(
