@@ -196,6 +196,10 @@ class Backend(ABC):
         """
         raise UnsupportedError(f"backend {self.name!r} has no model objects; pass a function of a pytree of arrays")
 
+    def bind_arrays(self, f: Callable[..., Any], leaves: Sequence[Leaf], paths: Sequence[str]) -> Callable[..., Any]:
+        """Return a user's function of arrays, which may note what `looked_at` looks for; here, unchanged."""
+        return f
+
     def model_parameters(self, model: object) -> dict[str, Array]:
         """Return the trainable parameters of a model by name, as arrays outside any graph."""
         raise UnsupportedError(f"backend {self.name!r} has no model objects; pass a pytree of arrays")
@@ -265,8 +269,23 @@ class Backend(ABC):
         """Return a context in which no graph of derivatives is made, or None where none ever is."""
         return None
 
-    unrecorded: ClassVar[str] = ""
-    """Words of the framework's error where a loss differentiates by itself and `evaluating` does not let it."""
+    def looked_at(self, evaluation: Callable[[], Array]) -> Array:
+        """Return what a plain evaluation gives, refusing a loss that takes its parameters from elsewhere too.
+
+        Where a framework cannot tell, as here, nothing is refused.
+        """
+        return evaluation()
+
+    unrecorded: ClassVar[tuple[str, ...]] = ()
+    """Words of the framework's errors where a loss differentiates by itself and `evaluating` does not let it."""
+
+    def recording(self) -> AbstractContextManager[Any] | None:
+        """Return a context in which such a loss can be evaluated."""
+        return None
+
+    def recorded(self, leaves: Leaves, data: Leaves) -> tuple[Leaves, Leaves]:
+        """Return parameters and data that were lent, as a loss that differentiates by itself has to be given them."""
+        return leaves, data
 
     def epsilon(self, array: Array) -> float:
         """Return the distance from 1 to the next number of an array's dtype; 0 for whole numbers, which are exact."""

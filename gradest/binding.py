@@ -260,6 +260,8 @@ def _bind_function(
         f, params = backend.bind_model(f, model), backend.model_parameters(model)
     leaves, paths, structure = _parameters(backend, params)
     _require_values(backend, (params, given))
+    if model is None:
+        f = backend.bind_arrays(f, leaves, paths)
     start, returns_numpy = start_of(leaves, paths, backend, device)
     # A compiled function would hold NumPy arguments as constants, and be compiled again for each new batch.
     crosses = returns_numpy or "compile" in backend.native

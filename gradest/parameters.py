@@ -4,7 +4,8 @@ Bad input is the same error on every backend. This module knows no framework by 
 """
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,13 +15,15 @@ from gradest.evaluation import kind_of
 from gradest.operations import Array, NumpyArray
 from gradest.tree import Leaf, is_number
 
+_T = TypeVar("_T")
+
 
 def start_of(
     leaves: tuple[Any, ...], paths: tuple[str, ...], backend: Backend, device: str | None
 ) -> tuple[Leaves, bool]:
     """Return private copies of the parameters on their device, and whether they were NumPy's for another backend."""
     owned = [leaf for leaf in leaves if backend.owns(leaf)]
-    where = backend.device(owned[0]) if owned else device or backend.devices()[0]
+    where = _asked(backend, backend.device, owned[0]) if owned else device or backend.devices()[0]
     if device not in (None, where):
         raise InvalidInputError(f"device={device!r} was given; the parameters are on {where!r}: move them there first")
     number = backend.dtype(owned[0]) if owned else None
@@ -52,7 +55,7 @@ def float_array(backend: Backend, leaf: Leaf, path: str) -> NumpyArray:
             f"parameter {path!r} must be a floating-point array of backend {backend.name!r}; "
             f"found {type(leaf).__name__}"
         )
-    if isinstance(leaf, np.ma.MaskedArray | np.matrix):
+    if isinstance(leaf, np.ndarray) and _computes_otherwise(type(leaf)):
         raise InvalidTypeError(
             f"parameter {path!r} must be a plain array; found {type(leaf).__name__}, whose arithmetic is another; pass "
             "np.asarray of it, and a mask as an argument"
@@ -60,13 +63,35 @@ def float_array(backend: Backend, leaf: Leaf, path: str) -> NumpyArray:
     # By name first: a key of JAX's is an array that has no values for NumPy.
     if backend.owns(leaf) and kind_of(getattr(leaf, "dtype", "float64")) != "float":
         raise _not_floating(path, str(leaf.dtype))
-    values = backend.numpy(leaf) if backend.owns(leaf) else np.asarray(leaf)
+    values = _asked(backend, backend.numpy, leaf) if backend.owns(leaf) else np.asarray(leaf)
     if values.dtype.kind not in "fV" or values.dtype.names:  # V: bfloat16 as NumPy sees it, and records
         raise _not_floating(path, str(values.dtype))
     bad = values.size - int(np.isfinite(values.astype(np.float64)).sum())
     if bad:
         raise NonFiniteError(f"parameters must be finite; {path!r} has {bad} of {values.size} entries NaN or infinite")
     return values
+
+
+_ARITHMETIC = ("__array_ufunc__", "__array_function__", "__add__", "__radd__", "__sub__", "__mul__", "__truediv__")
+
+
+def _computes_otherwise(kind: type) -> bool:
+    """Return whether a class of NumPy arrays (masked, a matrix, with units) has arithmetic of its own.
+
+    The loss is given plain arrays, of which it would compute something else. `np.memmap` has none, for one.
+    """
+    return any(getattr(kind, name) is not getattr(np.ndarray, name) for name in _ARITHMETIC)
+
+
+def _asked(backend: Backend, question: Callable[[Any], _T], leaf: Leaf) -> _T:
+    """Return what a backend answers about an array, its error told in gradest's words."""
+    try:
+        return question(leaf)
+    except Exception as error:
+        told = backend.translated(error)  # of an array that is no longer there, say
+        if told is None:
+            raise
+        raise told from error
 
 
 def _not_floating(path: str, found: str) -> InvalidTypeError:

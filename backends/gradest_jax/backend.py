@@ -12,7 +12,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from gradest.backend import Backend, Function, Leaves
-from gradest.errors import GradestError, InvalidTypeError, UnsupportedError
+from gradest.errors import GradestError, InvalidInputError, InvalidTypeError, UnsupportedError
 from gradest.operations import Data, Operations
 from gradest.tree import Leaf, Structure, Tree
 from gradest_jax.connection import require_connected
@@ -56,6 +56,7 @@ _NO_DERIVATIVE = {
     "but got int": _WHOLE,  # "grad requires real-valued outputs ..."
 }
 """What to say for errors of JAX's, by words that they contain (0.4 to 0.10)."""
+_DELETED = ("Array has been deleted", "uffer has been deleted or donated")
 
 
 class JaxBackend(Backend):
@@ -207,6 +208,12 @@ class JaxBackend(Backend):
         return jnp.asarray(value)  # immutable: it is its own; a Python float is float32 but in 64-bit mode
 
     def translated(self, error: Exception) -> GradestError | None:
+        if any(words in str(error) for words in _DELETED):
+            return InvalidInputError(
+                "arrays that are there were asked for; one of the parameters, or of what the loss computes with, was "
+                "deleted by a jitted function that donates its arguments; jit it without donate_argnums, or pass the "
+                f"arrays that it returned (JAX: {self.explain(error)})"
+            )
         words = next((told for words, told in _NO_DERIVATIVE.items() if words in str(error)), None)
         if words is not None:
             return UnsupportedError(f"{words} (JAX: {self.explain(error)})")

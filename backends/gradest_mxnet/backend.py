@@ -103,7 +103,14 @@ class MxnetBackend(Backend):
             return mx.np.array(np.asarray(value), dtype="float64", ctx=like.ctx)
 
     def translated(self, error: Exception) -> GradestError | None:
-        if not (isinstance(error, mx.MXNetError) and "inplace operations" in str(error)):
+        if not isinstance(error, mx.MXNetError):
+            return None
+        if "not in a computational graph" in str(error):
+            return InvalidInputError(
+                "a loss that leaves its derivative to gradest was asked for; this one goes backward by its parameters "
+                "itself; return the loss alone"
+            )
+        if "inplace operations" not in str(error):
             return None
         return InvalidInputError(
             "a loss that leaves its inputs as they are was asked for; this one writes in place into what autograd "

@@ -118,8 +118,12 @@ class _Swapped:
     """Inside the context a block computes with other arrays, by graphs of ours; then it has its own back.
 
     The arrays are put in place themselves, for `set_data` would copy them out of autograd's graph; a parameter that has
-    no other array works on a copy of its own. `.grad()` stays as it is.
+    no other array works on a copy of its own. `.grad()` stays as it is. A loss that freezes a parameter, or casts
+    the block, has done so until the end alone.
     """
+
+    HELD = ("_data", "_grad", "_grad_req", "_dtype")
+    _held = staticmethod(operator.itemgetter(*HELD))
 
     def __init__(self, state: _State, values: dict[str, Array], dtype: str) -> None:
         self.state = state
@@ -136,15 +140,15 @@ class _Swapped:
             for name, parameter in state.parameters.items()
         ]
         self.own_graphs = [state.graph(attributes) for attributes in state.blocks]
-        self.own = [parameter._data for parameter in state.parameters.values()]
+        self.own = [self._held(vars(parameter)) for parameter in state.parameters.values()]
         for attributes, graph in zip(state.blocks, state.graphs, strict=True):
             attributes.update(graph)
         for parameter, array in zip(state.parameters.values(), arrays, strict=True):
             parameter._data = [array]
 
     def __exit__(self, *exception: object) -> None:
-        for parameter, data in zip(self.state.parameters.values(), self.own, strict=True):
-            parameter._data = data
+        for parameter, own in zip(self.state.parameters.values(), self.own, strict=True):
+            vars(parameter).update(zip(self.HELD, own, strict=True))
         for place, attributes in enumerate(self.state.blocks):
             self.state.graphs[place] = self.state.graph(attributes)
             attributes.update(self.own_graphs[place])

@@ -165,7 +165,7 @@ class _Backward:
                 # Autograd asks for buffers here too; they are never written.
                 value, head, training = self._record(evaluate, inputs, [leaf.detach() for leaf in inputs])
                 gradient = mx.autograd.grad(head, inputs, train_mode=training)
-                return value.detach(), tuple([array.as_np_ndarray() for array in gradient])
+                return value.detach(), tuple([_dense(array).as_np_ndarray() for array in gradient])
             except mx.MXNetError as error:
                 _refuse_unconnected(error)
                 if "unreachable" not in str(error):
@@ -214,6 +214,11 @@ class _Backward:
 
 _UNWRITTEN = 2.0**-99
 """What buffers hold before autograd writes: no gradient has it in every entry."""
+
+
+def _dense(gradient: Any) -> Any:
+    """Return a gradient as its parameter is: an embedding with `sparse_grad=True` has one of its rows alone."""
+    return gradient if gradient.stype == "default" else gradient.tostype("default")
 
 
 def _refuse_unconnected(error: Exception) -> None:

@@ -108,6 +108,8 @@ class NumpyBackend(Backend):
         return isinstance(error, ValueError) and "read-only" in str(error)
 
     def translated(self, error: Exception) -> GradestError | None:
+        if isinstance(error, GradestError):
+            return None
         if self.refused_writing(error):
             return InvalidInputError(_WRITES)
         if TracedArray.__name__ in str(error):  # Python and compiled code name what they cannot take

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from gradest.backend import Backend, Function, Leaves
 from gradest.errors import GradestError
-from gradest.operations import Data, Operations
+from gradest.operations import Array, Data, Operations
 from gradest.places import ParameterPlace
 from gradest.tree import Leaf, Tree
 from gradest_torch import forward_mode, module, random_numbers, refusals, reverse_mode
 from gradest_torch.graph import graph
 from gradest_torch.operations import NativeTorchOperations, TorchOperations
+from gradest_torch.other_ways import OtherWays, noting
 
 
 class TorchBackend(Backend):
@@ -118,6 +119,13 @@ class TorchBackend(Backend):
             return tuple([a.detach().clone() if isinstance(a, Tensor) else a for a in arrays])
         return tuple([a.detach() if isinstance(a, Tensor) else a for a in arrays])
 
+    def recording(self) -> AbstractContextManager[Any]:
+        return reverse_mode.recording()
+
+    def recorded(self, leaves: Leaves, data: Leaves) -> tuple[Leaves, Leaves]:
+        inputs: Any = reverse_mode.recordable(leaves)
+        return tuple([leaf.detach().requires_grad_() for leaf in inputs]), reverse_mode.recordable(data)
+
     def marks(self, arrays: Leaves) -> object:
         """Return the version counters, which count writing in place; a tensor made in inference mode has none."""
         return [a._version for a in arrays if isinstance(a, Tensor) and not a.is_inference()]
@@ -133,10 +141,20 @@ class TorchBackend(Backend):
             like.device
         )
 
-    unrecorded = "does not require grad and does not have a grad_fn"
+    unrecorded = (
+        "does not require grad and does not have a grad_fn",
+        "register a hook on a tensor that doesn't require gradient",
+        "retain_grad on Tensor that has requires_grad=False",
+    )
 
     def evaluating(self) -> AbstractContextManager[Any]:
         return torch.no_grad()
+
+    def looked_at(self, evaluation: Callable[[], Array]) -> Array:
+        with OtherWays(quiet=True) as ways:
+            value = evaluation()
+            ways.refuse(value)
+        return value
 
     def random_state(self) -> Any:
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
@@ -162,16 +180,23 @@ class TorchBackend(Backend):
     def bind_model(self, f: Callable[..., Tensor], model: nn.Module) -> Callable[..., Tensor]:
         return module.bind(f, model)
 
+    def bind_arrays(self, f: Callable[..., Any], leaves: Sequence[Leaf], paths: Sequence[str]) -> Callable[..., Any]:
+        tensors = {path: x for path, x in zip(paths, leaves, strict=True) if isinstance(x, Tensor) and x.requires_grad}
+        return noting(f, tensors) if tensors else f
+
     def model_parameters(self, model: nn.Module) -> dict[str, Tensor]:
         return module.trainable_parameters(model)
 
     def model_constants(self, model: nn.Module) -> dict[str, Tensor]:
-        frozen = {name: p.detach() for name, p in model.named_parameters() if not p.requires_grad}
-        return {**frozen, **dict(model.named_buffers())}
+        with module.held(model):
+            frozen = {name: p.detach() for name, p in model.named_parameters() if not p.requires_grad}
+            return {**frozen, **dict(model.named_buffers())}
 
     def model_in_dtype(self, model: nn.Module, dtype: str) -> nn.Module:
         # Buffers too: batch normalisation refuses running means of another dtype than its input.
-        return copy.deepcopy(model).to(dtype=getattr(torch, dtype))
+        with module.held(model):
+            copied = copy.deepcopy(model)
+        return copied.to(dtype=getattr(torch, dtype))
 
     def places(self, model: Tree) -> dict[str, ParameterPlace]:
         if self.is_model(model):

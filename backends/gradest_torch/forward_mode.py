@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
@@ -21,6 +21,7 @@ from gradest.backend import Backend, Function, Leaves
 from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.operations import Data
 from gradest_torch import refusals
+from gradest_torch.other_ways import OtherWays
 from gradest_torch.reverse_mode import FORWARD, recordable
 
 _VALUE_AND_PRODUCTS: Any = (None, 0)  # the value is the same for all directions
@@ -34,17 +35,22 @@ def value_and_jvps(backend: Backend, function: Function) -> Callable[[Leaves, Le
         _one_by_one_by_plain_kernels,
         _one_by_one_recorded,
     ]  # the first of them is the one that works, as known
+    looked = False  # whether a first value was found to be of these leaves alone
 
     def push(leaves: Leaves, tangents: Leaves, data: Data) -> tuple[Tensor, Tensor]:
+        nonlocal looked
         written = backend.marks((*leaves, *tangents))
         state = backend.random_state()
-        with _in_forward_mode(backend):
+        with _in_forward_mode(backend), OtherWays() as other:
             inputs = (recordable(leaves), recordable(tangents), data)
             value, products = _first_that_works(ways, backend, function, inputs, state)
             if ways[0] is _together and _moved(state, backend.random_state()):
                 # It draws: from now on all directions see the numbers that a plain pass would draw.
                 del ways[0]
                 value, products = _first_that_works(ways, backend, function, inputs, state)
+            if not looked:
+                other.refuse(value)
+                looked = True
         # What multiplies a parameter in place multiplies its tangent too, which the estimator still needs.
         if backend.marks((*leaves, *tangents)) != written:
             raise InvalidInputError(refusals.WRITES)
@@ -229,11 +235,14 @@ class _Stopped(TorchFunctionMode):
     """Has tangents stop where gradients do: within `torch.no_grad`, and at a gradient that is taken without its graph.
 
     Forward mode knows of neither (2.13): it gives the derivative of a target network too, with that of what chases it.
+    Nor does it know that the row of an embedding at `padding_idx` has no gradient.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Carry out the call, without tangents where it takes a gradient as a constant."""
         named = kwargs or {}
+        if func is nn.functional.embedding:
+            return _padded(func(*args, **named), *args, **named)
         if func is torch.autograd.grad and torch._C._is_fwd_grad_enabled() and not _keeps_graph(*args, **named):
             torch._C._set_fwd_grad_enabled(False)
             try:
@@ -244,6 +253,13 @@ class _Stopped(TorchFunctionMode):
         if func is torch._C._set_grad_enabled:
             torch._C._set_fwd_grad_enabled(*args)
         return result
+
+
+def _padded(found: Tensor, index: Tensor, weight: Tensor, padding_idx: int | None = None, *_: Any, **__: Any) -> Tensor:
+    """Return the rows that an embedding found, those of the padding without tangents."""
+    if padding_idx is None:
+        return found
+    return torch.where((index == padding_idx % len(weight)).unsqueeze(-1), found.detach(), found)
 
 
 def _keeps_graph(

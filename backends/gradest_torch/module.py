@@ -4,16 +4,20 @@ Tensors are put into the module's own dicts while `f` runs and taken out again, 
 which looks for each of them by its name at every call; here the places are found once.
 """
 
-from collections.abc import Callable, Sequence
-from threading import local
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from threading import RLock, local
 from typing import Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.places import ParameterPlace
+from gradest_torch.other_ways import OtherWays
+from gradest_torch.posing import posing
 
 Place = tuple[dict[str, Any], str]
 """The dict of a submodule, and the key in it."""
@@ -29,7 +33,9 @@ class ModuleState:
     named_places
         Each of those places with the name of what is in it.
     buffers
-        The submodule that updates a buffer, and its place.
+        The submodule that updates a buffer, and its place, where None may be that a forward pass fills.
+    frozen
+        Name -> a parameter that requires no gradient, which stays in its place.
     """
 
     def __init__(self) -> None:  # it holds the module's parts, not the module itself, whose life it must not prolong
@@ -37,24 +43,46 @@ class ModuleState:
         self.parameters: dict[str, tuple[nn.Parameter, list[Place]]] = {}
         self.named_places: list[tuple[Place, str]] = []
         self.buffers: list[tuple[ReferenceType[nn.Module], Place]] = []
+        self.frozen: dict[str, nn.Parameter] = {}
+        self._locks: list[Any] = []
+        self._names: list[tuple[str, ...]] = []
 
-    def of(self, module: nn.Module) -> "ModuleState":
-        """Return itself, the places found again if submodules, parameters or what requires a gradient have changed."""
-        children = [ref(child) for child in _modules(module)]
-        if children != self._children or not self._holds():
-            self._find(module)
-            self._children = children
-        return self
+    @contextmanager
+    def held(self, module: nn.Module) -> Iterator["ModuleState"]:
+        """Keep other threads from this module; see `acquire`."""
+        locks = self.acquire(_modules(module))
+        try:
+            yield self
+        finally:
+            release(locks)
+
+    def acquire(self, modules: Sequence[nn.Module]) -> list[Any]:
+        """Take a module, the first, and all those inside for this thread, and return the locks to release.
+
+        The places are found again if submodules, parameters or what requires a gradient have changed.
+        """
+        children = [ref(child) for child in modules]
+        locks = self._locks if children == self._children else _locks_of(modules)
+        for lock in locks:
+            lock.acquire()
+        try:
+            names = [(*child._parameters, *child._buffers) for child in modules]
+            if children != self._children or names != self._names or not self._holds():
+                self._find(modules)
+                self._locks, self._children, self._names = locks, children, names
+        except BaseException:
+            release(locks)
+            raise
+        return locks
 
     def _holds(self) -> bool:
         for parameter, places in self.parameters.values():
             held, key = places[0]
             if held.get(key) is not parameter or not parameter.requires_grad:
                 return False
-        return True
+        return not any(parameter.requires_grad for parameter in self.frozen.values())
 
-    def _find(self, module: nn.Module) -> None:
-        children = _modules(module)
+    def _find(self, children: Sequence[nn.Module]) -> None:
         places: dict[int, list[Place]] = {}
         for child in children:
             if isinstance(child, torch.jit.ScriptModule):  # also where only a part of the model is one
@@ -62,17 +90,25 @@ class ModuleState:
                     "a module that can compute with other parameters was asked for; "
                     f"{type(child).__name__} is compiled by torch.jit, which keeps its own; pass the module before that"
                 )
+            _require_values(child)
             for key, parameter in child._parameters.items():
                 places.setdefault(id(parameter), []).append((child._parameters, key))
-        named = module.named_parameters()  # tied ones once, by the first of their names
+        named = children[0].named_parameters()  # tied ones once, by the first of their names
         self.parameters = {name: (p, places[id(p)]) for name, p in named if p.requires_grad}
+        self.frozen = {name: p for name, p in children[0].named_parameters() if not p.requires_grad}
         self.named_places = [(place, name) for name, (_, held) in self.parameters.items() for place in held]
-        self.buffers = [
-            (ref(child), (child._buffers, key))
-            for child in children
-            for key, held in child._buffers.items()
-            if held is not None
-        ]
+        self.buffers = [(ref(child), (child._buffers, key)) for child in children for key in child._buffers]
+
+
+def _require_values(child: nn.Module) -> None:
+    """Refuse a lazy layer that has not seen an input yet."""
+    held = {**child._parameters, **child._buffers}
+    empty = [name for name, tensor in held.items() if isinstance(tensor, UninitializedParameter | UninitializedBuffer)]
+    if empty:
+        raise InvalidInputError(
+            f"a module with values was asked for; in {type(child).__name__} these have none yet: {', '.join(empty)}; "
+            "run the module once on an input, whose shape a lazy layer needs"
+        )
 
 
 def _modules(module: nn.Module) -> list[nn.Module]:
@@ -86,6 +122,31 @@ def _modules(module: nn.Module) -> list[nn.Module]:
     return found
 
 
+_LOCKS: WeakKeyDictionary[nn.Module, Any] = WeakKeyDictionary()
+"""A lock for each module that was seen: it holds one set of tensors, and two threads would mix theirs."""
+_choosing = RLock()
+
+
+def _locks_of(modules: Sequence[nn.Module]) -> list[Any]:
+    """Return the locks of a module with all those inside: mostly one, several where it joins what was seen apart."""
+    with _choosing:
+        held = {id(lock): lock for lock in map(_LOCKS.get, modules) if lock is not None} or {0: RLock()}
+        for each in modules:
+            _LOCKS.setdefault(each, next(iter(held.values())))
+    return [held[key] for key in sorted(held)]  # in one order, or two threads might wait for each other
+
+
+def release(locks: Sequence[Any]) -> None:
+    """Let other threads have a module again."""
+    for lock in locks:
+        lock.release()
+
+
+def held(module: nn.Module) -> AbstractContextManager[ModuleState]:
+    """Return a context in which no other thread computes with this module."""
+    return _state_of(module).held(module)
+
+
 def trainable_parameters(module: nn.Module) -> dict[str, Tensor]:
     """Return the parameters that require a gradient, by name, outside any graph; tied ones once.
 
@@ -94,7 +155,8 @@ def trainable_parameters(module: nn.Module) -> dict[str, Tensor]:
     InvalidInputError
         None of them requires a gradient.
     """
-    found = {name: p.detach() for name, (p, _) in _state_of(module).parameters.items()}
+    with held(module) as state:
+        found = {name: p.detach() for name, (p, _) in state.parameters.items()}
     if not found:
         raise InvalidInputError(
             f"a module with trainable parameters was asked for; {type(module).__name__} has none with "
@@ -111,40 +173,91 @@ def _state_of(module: nn.Module) -> ModuleState:
     state = _STATES.get(module)
     if state is None:
         state = _STATES[module] = ModuleState()
-    return state.of(module)
+    return state
 
 
 def bind(f: Callable[..., Tensor], module: nn.Module) -> Callable[..., Tensor]:
     """Return `f(module, *args)` as a pure function `(parameters, *args)`; the module is left as it was.
 
     Buffers are copied at each call, so that a layer which updates its own (batch normalisation in training mode)
-    updates the copies.
+    updates the copies. Modes are as they were too where `f` says `model.eval()`.
     """
 
     def pure(parameters: dict[str, Tensor], *args: Any, **kwargs: Any) -> Tensor:
         state = _state_of(module)
-        swapped = [(place, parameters[name]) for place, name in state.named_places]
-        if state.buffers:
-            swapped += _copied_buffers(state, next(iter(parameters.values())))
-        before = [(place, place[0][place[1]]) for place, _ in swapped]
-        later: list[Swapped] | None = getattr(_recording, "before", None)
+        modules = _modules(module)
+        locks = state.acquire(modules)
+        try:
+            before = _Before(modules, state, locks)
+        except BaseException:
+            release(locks)
+            raise
+        later: list[_Before] | None = getattr(_recording, "before", None)
         if later is not None:
             later.append(before)
         try:
-            put(swapped)
-            return f(module, *args, **kwargs)
+            ways = OtherWays.under_way()
+            if ways is not None:
+                ways.parameters.update({name: parameter for name, (parameter, _) in state.parameters.items()})
+            put([(place, parameters[name]) for place, name in state.named_places])
+            if state.buffers:
+                put(_copied_buffers(state, next(iter(parameters.values()))))
+            with posing(tuple(parameters.values()), quiet=ways is not None and ways.quiet):
+                value = f(module, *args, **kwargs)
+            before.refuse_written()
+            return value
         finally:
             if later is None:
-                put(before)
+                before.restore()
 
     return pure
 
 
-Swapped = Sequence[tuple[Place, Tensor]]
+Swapped = Sequence[tuple[Place, Tensor | None]]
 """Places, and what is, or was, in each."""
 
+
+class _Before:
+    """What a module was before a call, and the locks that keep other threads from it until it is that again."""
+
+    def __init__(self, modules: Sequence[nn.Module], state: ModuleState, locks: Sequence[Any]) -> None:
+        places = [place for place, _ in state.named_places] + [place for _, place in state.buffers]
+        self._tensors: Swapped = [(place, place[0][place[1]]) for place in places]
+        self._modes = [(child, child.training) for child in modules]
+        self._frozen = [(name, p, _writes(p)) for name, p in state.frozen.items()]
+        self._locks = locks
+
+    def refuse_written(self) -> None:
+        """Refuse a call that wrote into what was not put there for it: too large to be copied at each call.
+
+        Raises
+        ------
+        InvalidInputError
+            It did; the message names what.
+        """
+        written = [name for name, parameter, writes in self._frozen if _writes(parameter) != writes]
+        if written:
+            raise InvalidInputError(
+                "a loss that leaves the module as it is was asked for; this one has written into parameters without a "
+                f"gradient: {', '.join(written)} (a moving average?); update them after the estimate, or register them "
+                "as buffers, which are copied"
+            )
+
+    def restore(self) -> None:
+        put(self._tensors)
+        for child, training in self._modes:
+            if child.training is not training:
+                child.training = training
+        release(self._locks)
+
+
+def _writes(parameter: Tensor) -> int:
+    """Return how often a tensor was written to, as far as that is counted: not for those made in inference mode."""
+    return 0 if parameter.is_inference() else parameter._version
+
+
 _recording = local()
-"""What was in the places before the functions that this thread is recording (`before`); nothing outside."""
+"""What modules were before the functions that this thread is recording (`before`); nothing outside."""
 
 
 def put(tensors: Swapped) -> None:
@@ -161,13 +274,13 @@ class KeptUntilBackward:
 
     def __enter__(self) -> None:
         self._outer = getattr(_recording, "before", None)
-        self._before: list[Swapped] = []
+        self._before: list[_Before] = []
         _recording.before = self._before
 
     def __exit__(self, *raised: object) -> None:
         _recording.before = self._outer
         for before in reversed(self._before):
-            put(before)
+            before.restore()
 
 
 def _copied_buffers(state: ModuleState, parameter: Tensor) -> list[tuple[Place, Tensor]]:
@@ -181,7 +294,9 @@ def _copied_buffers(state: ModuleState, parameter: Tensor) -> list[tuple[Place, 
         zero = zero.real
     copies = []
     for child, place in state.buffers:
-        held: Tensor = place[0][place[1]]
+        held: Tensor | None = place[0][place[1]]
+        if held is None:
+            continue
         alive = child()
         own = alive is not None and alive.training and held.is_floating_point()
         copies.append((place, held + zero.to(held.dtype) if own else held.clone()))
@@ -221,7 +336,8 @@ class TensorPlace(ParameterPlace):
 def parameter_places(module: nn.Module) -> dict[str, TensorPlace]:
     """Return the places of the parameters that require a gradient, by name; tied ones once."""
     trainable_parameters(module)  # refuses a module without any
-    return {name: TensorPlace(p) for name, (p, _) in _state_of(module).parameters.items()}
+    with held(module) as state:
+        return {name: TensorPlace(p) for name, (p, _) in state.parameters.items()}
 
 
 def tensor_places(tensors: Sequence[Tensor], names: Sequence[str]) -> dict[str, TensorPlace]:

@@ -11,6 +11,10 @@ WHOLE = (
     "estimator that smooths: 'es' or 'spsa' with a sigma that crosses several jumps"
 )
 _INSTEAD = "or use an estimator that evaluates the loss as it is: 'fd-central', 'es', 'spsa'"
+_REENTRANT = (
+    "a checkpoint of the reentrant kind cannot be differentiated by some tensors alone; pass use_reentrant=False to "
+    f"torch.utils.checkpoint, {_INSTEAD}"
+)
 _TOLD: dict[str, tuple[type[GradestError], str]] = {
     "Can't call numpy() on Tensor that requires grad": (
         UnsupportedError,
@@ -26,6 +30,17 @@ _TOLD: dict[str, tuple[type[GradestError], str]] = {
         UnsupportedError,
         "the loss overwrites in place a tensor that its derivative needs; write `y = y + 1` in place of `y += 1`, "
         f"{_INSTEAD}",
+    ),
+    "torch.utils.checkpoint is incompatible with .grad()": (UnsupportedError, _REENTRANT),
+    "Checkpointing is not compatible with .grad()": (UnsupportedError, _REENTRANT),
+    "Trying to backward through the graph a second time": (
+        InvalidInputError,
+        "the loss goes backward by itself, which frees what its derivative needs; return the loss alone, or go "
+        f"backward with retain_graph=True, {_INSTEAD}",
+    ),
+    "One of the differentiated Tensors does not require grad": (
+        InvalidInputError,
+        "the loss has parameters of the module require no gradient; freeze them before, by p.requires_grad_(False)",
     ),
     "Expected all tensors to be on the same device": (
         InvalidInputError,

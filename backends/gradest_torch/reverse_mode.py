@@ -3,7 +3,8 @@
 Gradients of gradients are refused here: what comes back is outside any graph that is recorded around it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from threading import RLock, local
 from typing import Any
 
@@ -15,6 +16,7 @@ from gradest.backend import Backend, Function, Leaves
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.operations import Data
 from gradest_torch import module, refusals
+from gradest_torch.other_ways import OtherWays
 
 
 def value_and_gradient(backend: Backend, function: Function) -> Callable[[Leaves, Data], tuple[Tensor, Leaves]]:
@@ -29,7 +31,7 @@ def value_and_gradient(backend: Backend, function: Function) -> Callable[[Leaves
         before = [x._version for x in watched]
         sums = () if trusted else _sums(watched)
         with module.KeptUntilBackward():
-            value = _recorded(function, inputs, given)
+            value = _recorded(function, inputs, given) if trusted else _first(function, inputs, given)
             # The next call would find what this one has made of them.
             if [x._version for x in watched] != before or not (trusted or _equal(_sums(watched), sums)):
                 raise InvalidInputError(refusals.WRITES)
@@ -53,10 +55,17 @@ def value_and_gradient(backend: Backend, function: Function) -> Callable[[Leaves
         # Entering two contexts costs microseconds: only where the caller has switched recording off.
         if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
             return record(leaves, data)
-        with torch.inference_mode(False), torch.enable_grad():
+        with recording():
             return record(leaves, data)
 
     return pull
+
+
+@contextmanager
+def recording() -> Iterator[None]:
+    """Record operations inside the context, also where the caller records none."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
 
 
 def _dense(gradient: Tensor) -> Tensor:
@@ -70,6 +79,14 @@ def _recorded(function: Function, inputs: Leaves, given: Data) -> Any:
         return function(inputs, given)
     finally:
         _recording.on = outer
+
+
+def _first(function: Function, inputs: Leaves, given: Data) -> Any:
+    """Return the same, of a function that is seen to take no parameters by another way."""
+    with OtherWays() as ways:
+        value = _recorded(function, inputs, given)
+        ways.refuse(value)
+    return value
 
 
 _recording = local()

@@ -139,7 +139,7 @@ class ResidualFeedback(DirectionSampler, StatefulEstimator):
             found = values(leaves, key)
             with np.errstate(invalid="ignore"):  # of values that are not finite, which are warned of
                 differences = found - last
-            warn_of_values(objective, self, [((found,), differences)])
+            warn_of_values(objective, self, [((found,), differences)], leaves)
             weights = differences / (self.sigma * self.num_samples)
             arguments = [(key, weights[group[0][0] : group[-1][1]]) for group in groups]
             total: Any = None

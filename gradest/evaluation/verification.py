@@ -76,7 +76,7 @@ def verify(function: UserFunction, leaves: Leaves, data: Data, *, tells_noise: b
             noise = _distance(*pair)
     near = one
     for farthest in (2.0**-10, 2.0**-4):  # the longer one where the loss may be too coarse to feel the shorter
-        near = number_of(function, function.alone(nearby(backend, leaves, farthest), data))
+        near = number_of(function, function.alone(nearby(backend, leaves, farthest), data, looks=True))
         evaluations += 1
         if state is not None:
             backend.set_random_state(state)
@@ -127,7 +127,8 @@ def _counts(backend: Backend, value: Any, *numbers: float) -> bool:
     """Whether numbers are whole by choice: where a dtype has no others, as float32 from 2^23 on, they say nothing."""
     if not all(number.is_integer() for number in numbers):
         return False
-    single = all(number == float(np.float32(number)) for number in numbers)  # it may come as a Python float
+    with np.errstate(over="ignore"):  # of a number that float32 does not reach
+        single = all(number == float(np.float32(number)) for number in numbers)  # it may come as a Python float
     spacing = max(_precision(backend, value, ()), epsilon("float32") if single else 0.0)
     return spacing * max(map(abs, numbers)) < 1.0
 

@@ -296,7 +296,7 @@ class EvolutionRun:
                 total = add_leaves(total, part, self._kernel.objective.ops)
             value = _first(value, centre)
             watched.extend(seen)
-        warn_of_values(self._kernel.objective, self._strategy, watched)
+        warn_of_values(self._kernel.objective, self._strategy, watched, leaves)
         scale = self._scale / self._strategy.num_samples
         return KernelResult(value, self._kernel.finished(total, scale))
 
@@ -311,7 +311,7 @@ class EvolutionRun:
         weigh = joint_weights if needs_all_values(self._strategy) else plain_weights
         found, differences = weigh(self._strategy, fitness, centre)
         weights = self._scale * found
-        warn_of_values(self._kernel.objective, self._strategy, [(tuple(fitness), differences)])
+        warn_of_values(self._kernel.objective, self._strategy, [(tuple(fitness), differences)], leaves)
         if self._directions is not None:
             point = HostPoint(self._kernel.objective)
             point.weigh(self._directions(key), weights)

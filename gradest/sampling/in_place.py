@@ -177,7 +177,7 @@ class InPlaceRun:
         fitness = np.concatenate(rows, axis=1)
         weigh = joint_weights if needs_all_values(strategy) else plain_weights
         weights, differences = weigh(strategy, fitness, value)
-        warn_of_values(objective, strategy, [(tuple(fitness), differences)])
+        warn_of_values(objective, strategy, [(tuple(fitness), differences)], leaves)
         directions, point = strategy.directions(key, objective), kernel.give_away()
         # The sum is made here, not on workers: each would need a sum, as large as the model, of its own.
         if kernel.keeps and isinstance(point, HostPoint):  # the arithmetic of one pass, which multiplies by sigma first
@@ -199,7 +199,7 @@ class InPlaceRun:
                 add_weighted(total[here], step[here], weight)
             rows.append(values)
         fitness = np.concatenate(rows, axis=1)
-        warn_of_values(objective, strategy, [(tuple(fitness), plain_weights(strategy, fitness, value)[1])])
+        warn_of_values(objective, strategy, [(tuple(fitness), plain_weights(strategy, fitness, value)[1])], leaves)
         point = kernel.give_away()
         assert isinstance(point, HostPoint)  # displacements are kept on the host alone
         point.scatter(0, total)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gradest.backend import Leaves
 from gradest.evaluation import ValuesSeen
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray
@@ -94,8 +95,12 @@ def joint_weights(
     return shaped_weights(fitness, strategy.shaping, centre), differences
 
 
-def warn_of_values(objective: Objective, strategy: Strategy, watched: Sequence[Watched]) -> None:
-    """Warn where values are not finite, never differ, or differ by little more than their rounding."""
+def warn_of_values(objective: Objective, strategy: Strategy, watched: Sequence[Watched], leaves: Leaves) -> None:
+    """Warn where values are not finite, never differ, or differ by little more than their rounding.
+
+    Where none differs, and not for its rounding, the loss at the point itself, one evaluation more, tells a loss that
+    changes in steps (an accuracy) from one that is the same at points that lie alike about a symmetric one.
+    """
 
     def read(array: Any) -> NumpyArray:
         return array if isinstance(array, np.ndarray) else objective.backend.numpy(array)
@@ -106,7 +111,11 @@ def warn_of_values(objective: Objective, strategy: Strategy, watched: Sequence[W
     for side in itertools.chain.from_iterable(sides):
         seen.see(side)
     told = seen.warn(objective.first_look, remedy="try a smaller sigma")
-    if exact or told or not rounding_matters(objective.value_epsilon, strategy.sigma):
+    if exact or told:
+        return
+    if not rounding_matters(objective.value_epsilon, strategy.sigma):
+        if seen.level and objective.first_look is not None:
+            seen.warn_if_level_at(float(read(objective.separate().prepare_single()(leaves))))
         return
     values = [pair[0] for pair in sides]
     differences = [read(difference) for _, difference in watched]

@@ -129,3 +129,23 @@ def test_a_recurrent_layer_has_products_with_its_hessian_in_float32() -> None:
             expected = slopes(sum(g.sum() for g in slopes(loss(layer, X[None].float()), at)), at)
     for given, right in zip(fine.values(), expected, strict=True):
         torch.testing.assert_close(given, right.detach(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])  # all directions at once, and one after another
+@pytest.mark.parametrize("padding", [0, -1, None])
+def test_the_row_of_the_padding_has_no_tangent(padding: int | None, dropout: float) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Embedding(4, 2, padding_idx=padding), nn.Dropout(dropout)).double()
+        nn.init.normal_(network[0].weight)
+        index = torch.tensor([[0, 1, 3], [2, 3, 0]])
+
+        def loss(m: Any) -> Any:
+            return (m(index).sum(1) ** 3).mean()
+
+        start = torch.get_rng_state()
+        (expected,) = torch.autograd.grad(loss(network), network[0].weight)
+        torch.set_rng_state(start)
+        found = gradest.grad(loss, method="forward")(network)["0.weight"]
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+    assert padding is None or not found[padding].any()

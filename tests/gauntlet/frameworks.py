@@ -202,8 +202,9 @@ class Torch(Framework):
         return self.torch.tensor(np.asarray(values), dtype=leaf.dtype, device=leaf.device)
 
     def evaluate(self, call: Callable[[Any], Any], params: Any, leaves: Sequence[np.ndarray]) -> Any:
-        with self.torch.no_grad():
-            return call(self._at(params, leaves))
+        at = self._at(params, leaves)
+        with self.torch.set_grad_enabled(self.is_model(params)):  # a loss may differentiate by a module's parameters
+            return call(at)
 
     def _at(self, params: Any, leaves: Sequence[np.ndarray]) -> Any:
         if not self.is_model(params):

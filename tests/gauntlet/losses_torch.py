@@ -188,6 +188,17 @@ def penalised(m: Any, x: Any, y: Any) -> Any:
     return cross_entropy(m, x, y) + 1e-2 * sum((p**2).sum() for p in m.parameters())
 
 
+def penalised_where_trained(m: Any, x: Any, y: Any) -> Any:
+    return cross_entropy(m, x, y) + 1e-1 * sum((p**2).sum() for p in m.parameters() if p.requires_grad)
+
+
+def slope_penalised(m: Any, x: Any, y: Any) -> Any:
+    """A loss that differentiates by its own parameters, as an inner step and sharpness-aware minimisation do."""
+    torch = framework("torch").xp
+    slopes = torch.autograd.grad(cross_entropy(m, x, y), list(m.parameters()), create_graph=True)
+    return cross_entropy(m, x, y) + sum((slope**2).sum() for slope in slopes)
+
+
 def two_outputs(m: Any, x: Any, y: Any) -> Any:
     return (m(x)[:, 0] ** 2).mean()
 
@@ -251,5 +262,7 @@ LOSSES = (
     make("a seed set inside", multilayer, 4, 3, loss=random_inside, random=True),
     make("an if on the loss", multilayer, 4, 3, loss=clipped, expected={"complex-step": NOT_ANALYTIC}),
     make("weight decay by hand", multilayer, 4, 3, loss=penalised),
+    make("weight decay of what is trained", frozen, 4, 3, loss=penalised_where_trained),
+    make("a penalty on its own gradient", multilayer, 4, 3, loss=slope_penalised),
     make("one of two outputs", multilayer, 4, 3, loss=two_outputs),
 )  # fmt: skip

@@ -185,7 +185,8 @@ def _eigh_jvp(t: Any, y: Any, a: Any, UPLO: str = "L") -> Any:
     kept = _triangle(t, UPLO)
     symmetric = kept + T(kept) - _eye(kept) * kept
     inner = T(v) @ symmetric @ v
-    return _diagonal(inner), v @ (_inverse_gaps(values) * inner)
+    with np.errstate(divide="ignore", invalid="ignore"):  # vectors of equal values have no derivative; values do
+        return _diagonal(inner), v @ (_inverse_gaps(values) * inner)
 
 
 general({np.linalg.eigh: (_eigh_vjp, _eigh_jvp)})

@@ -1,0 +1,71 @@
+"""Tensors that pose as a module's parameters: a loss may ask which of them require a gradient, and finds them all.
+
+`sum(p.norm() for p in model.parameters() if p.requires_grad)` would otherwise be 0 wherever nothing is recorded, and a
+loss that takes a gradient by its parameters could not be evaluated.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.overrides import TorchFunctionMode
+
+_REQUIRES_GRAD = Tensor.requires_grad.__get__  # type: ignore[attr-defined]  # a property, by its annotations a bool
+
+
+def posing(tensors: Sequence[Tensor], *, quiet: bool = False) -> AbstractContextManager[Any]:
+    """Return a context in which tensors pose as parameters; with `quiet` all is recorded but what is of them."""
+    for tensor in tensors:
+        # What isinstance(p, nn.Parameter) asks of a tensor of another class (2.4 to 2.13).
+        tensor._is_param = True
+    first = tensors[0]  # of one call all are alike: recorded, part of a transformation, or plain
+    if first.requires_grad:
+        return nullcontext()
+    if quiet:
+        return _quietly(tensors)
+    return _Asked(tensors) if _is_transformed(first) else _Marked(tensors)
+
+
+@contextmanager
+def _quietly(tensors: Sequence[Tensor]) -> Iterator[None]:
+    with torch.enable_grad(), _Asked(tensors):
+        yield
+
+
+def _is_transformed(tensor: Tensor) -> bool:
+    """Return whether a tensor belongs to a transformation, which would lose it, or refuse to mark it."""
+    if torch._C._functorch.peek_interpreter_stack() is not None:  # of this thread
+        return True
+    return forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
+
+
+class _Marked:
+    """Has plain tensors require a gradient inside the context, of which nothing comes where nothing is recorded."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        self._tensors = tensors
+
+    def __enter__(self) -> None:
+        for tensor in self._tensors:
+            tensor.requires_grad_()
+
+    def __exit__(self, *raised: object) -> None:
+        for tensor in self._tensors:
+            tensor.requires_grad_(False)
+
+
+class _Asked(TorchFunctionMode):
+    """Answers for tensors of a transformation that they require a gradient, which cannot be set there."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        super().__init__()
+        self._tensors = {id(tensor): tensor for tensor in tensors}  # kept, so that no other has the id of one
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Carry out the call, or answer the question."""
+        if func == _REQUIRES_GRAD and id(args[0]) in self._tensors:
+            return True
+        return func(*args, **(kwargs or {}))

@@ -1,0 +1,147 @@
+"""What an `nn.Module` is while a loss computes with it, and after: of one thread alone, then as it was."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+import gradest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+nn = torch.nn
+
+METHODS = ("reverse", "forward", "fd-central", "es")
+
+
+def _slow(model: Any, x: Any) -> Any:
+    """Use the weights twice, long enough apart that another thread would have its own in between."""
+    first = model.weight.sum() * x
+    time.sleep(0.002)
+    return (model.weight.sum() ** 2 + first + model.bias.sum()).sum()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_threads_do_not_mix_their_tensors_in_one_module(method: str) -> None:
+    model = nn.Linear(2, 2).double()
+    own, at = dict(model.named_parameters()), float(model.weight.detach().sum())
+    points = [float(k) for k in range(4)]
+
+    def gradient(x: float) -> Any:
+        options: dict[str, Any] = {"num_samples": 4, "sigma": 0.01} if method == "es" else {}
+        return gradest.grad(_slow, method=method, **options)(model, torch.tensor(x, dtype=torch.float64), rng=0)
+
+    alone = [gradient(x) for x in points]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(gradient, points))
+    for x, one, other in zip(points, alone, together, strict=True):
+        for (
+            name
+        ) in own:  # batched or one by one, which may differ in rounding; mixed tensors are off by a half and more
+            torch.testing.assert_close(other[name], one[name], rtol=1e-7, atol=1e-8)
+        if method != "es":  # d/dw of (sum w)^2 + x sum w
+            assert torch.allclose(other["weight"], torch.full((2, 2), 2 * at + x, dtype=torch.float64), rtol=1e-6)
+    assert all(model.get_parameter(name) is parameter for name, parameter in own.items())
+
+
+def test_threads_do_not_mix_their_tensors_in_a_part_that_two_models_share() -> None:
+    shared = nn.Linear(2, 2).double()
+    models = [nn.Sequential(shared, nn.Linear(2, 1).double()) for _ in range(2)]
+    models.append(nn.Sequential(*models))  # joins what was seen apart
+
+    def loss(model: Any, x: Any) -> Any:
+        first = shared.weight.sum()
+        time.sleep(0.002)
+        return first * shared.weight.sum() + 0.0 * sum(p.sum() for p in model.parameters())
+
+    def gradient(model: Any) -> Any:
+        return next(iter(gradest.grad(loss)(model, None).values()))
+
+    right = torch.full((2, 2), 2 * float(shared.weight.detach().sum()), dtype=torch.float64)
+    for model in models[:2]:
+        gradient(model)
+    with ThreadPoolExecutor(3) as pool:
+        assert all(torch.allclose(found, right) for found in pool.map(gradient, models * 4))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_module_is_free_for_other_threads_after_an_interrupt(method: str) -> None:
+    model = nn.Linear(2, 2).double()
+    own = dict(model.named_parameters())
+
+    def interrupted(model: Any, x: Any) -> Any:
+        model(x).sum()
+        raise KeyboardInterrupt
+
+    x = torch.ones(1, 2, dtype=torch.float64)
+    with pytest.raises(KeyboardInterrupt):
+        gradest.grad(interrupted, method=method)(model, x, rng=0)
+    assert all(model.get_parameter(name) is parameter for name, parameter in own.items())
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(gradest.grad(lambda m, x: m(x).sum()), model, x).result(timeout=30)
+    assert torch.equal(found["weight"], torch.ones(2, 2, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_modes_that_a_loss_sets_are_as_they_were(method: str) -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.Linear(4, 1)).double()
+    model[2].eval()
+    x = torch.ones(2, 3, dtype=torch.float64)
+
+    def in_evaluation(model: Any, x: Any) -> Any:
+        model.eval()
+        return model(x).pow(2).mean()
+
+    gradient = gradest.grad(in_evaluation, method=method)(model, x, rng=0)
+    assert [part.training for part in model.modules()] == [True, True, True, False]
+    if method != "es":
+        loss = model.eval()(x).pow(2).mean()  # the independent value, by PyTorch's own backward pass
+        expected = dict(zip(gradient, torch.autograd.grad(loss, list(model.parameters())), strict=True))
+        assert all(torch.allclose(gradient[name], expected[name], rtol=1e-6, atol=1e-9) for name in expected)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_buffer_that_a_loss_fills_is_empty_again(method: str) -> None:
+    model = nn.Linear(2, 1).double()
+    model.register_buffer("kept", None)
+
+    def fills(model: Any, x: Any) -> Any:
+        if model.kept is None:
+            model.kept = model.weight.detach() * 2
+        return (model(x) + model.kept.sum()).pow(2).sum()
+
+    gradest.grad(fills, method=method)(model, torch.ones(1, 2, dtype=torch.float64), rng=0)
+    assert model.kept is None
+
+
+def test_what_a_module_holds_is_found_again_where_it_has_changed() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1)).double()
+    x = torch.ones(1, 2, dtype=torch.float64)
+    gradient = gradest.grad(lambda model, x: (model(x) * getattr(model, "scale", 1.0)).sum())
+    model[0].requires_grad_(False)
+    model.register_buffer("scale", torch.tensor(3.0, dtype=torch.float64))
+    assert list(gradient(model, x)) == ["1.weight", "1.bias"]
+
+    model[0].requires_grad_(True)  # as training unfreezes layer after layer
+    del model.scale
+    found = gradient(model, x)
+    assert list(found) == ["0.weight", "0.bias", "1.weight", "1.bias"]
+    torch.testing.assert_close(found["0.bias"], model[1].weight[0].detach())
+
+    model.register_parameter("scale", nn.Parameter(torch.tensor(2.0, dtype=torch.float64)))
+    torch.testing.assert_close(gradient(model, x)["scale"], model(x).sum().detach())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_buffer_that_was_registered_since_is_copied_too(method: str) -> None:
+    model = nn.Linear(2, 1).double()
+    x = torch.ones(1, 2, dtype=torch.float64)
+    gradest.grad(lambda model, x: model(x).sum())(model, x)
+    model.register_buffer("calls", torch.zeros(1, dtype=torch.float64))
+
+    def counts(model: Any, x: Any) -> Any:
+        model.calls += 1.0
+        return model(x).pow(2).sum()
+
+    gradest.grad(counts, method=method)(model, x, rng=0)
+    assert model.calls.tolist() == [0.0]

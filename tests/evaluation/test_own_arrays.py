@@ -1,0 +1,126 @@
+"""Users' arrays that are no plain ones, and losses whose values do not tell them apart."""
+
+import warnings
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradest
+
+
+class Doubled(np.ndarray[Any, Any]):
+    """Twice what NumPy computes: an array with units has arithmetic of its own likewise."""
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return 2 * getattr(ufunc, method)(*map(np.asarray, inputs), **kwargs)
+
+
+class Named(np.ndarray[Any, Any]):
+    """Arithmetic of NumPy's, with something beside it."""
+
+    name = "p"
+
+
+def squares(p: Any) -> Any:
+    return (p * p).sum()
+
+
+@pytest.mark.parametrize("method", ["reverse", "fd-central", "es"])
+def test_parameters_with_arithmetic_of_their_own_are_refused(method: str) -> None:
+    with pytest.raises(gradest.InvalidTypeError, match=r"Doubled, whose arithmetic is another; pass np\.asarray"):
+        gradest.grad(squares, method=method)(np.ones(2).view(Doubled))
+
+
+@pytest.mark.parametrize("method", ["reverse", "fd-central"])
+def test_parameters_of_a_class_that_computes_as_numpy_does_are_taken(method: str, tmp_path: Path) -> None:
+    mapped = np.memmap(tmp_path / "p", dtype=np.float64, mode="w+", shape=(2,))
+    mapped[:] = [1.0, 3.0]
+    for at in (mapped, np.array([1.0, 3.0]).view(Named), np.array([1.0, 3.0]).view(np.recarray)):
+        np.testing.assert_allclose(gradest.grad(squares, method=method)(at), [2.0, 6.0], rtol=1e-8)
+
+
+def steps(p: Any) -> float:
+    return float(np.floor(p[0]) / 3 + np.floor(p[1]))
+
+
+@pytest.mark.parametrize("name", ["es", "spsa", "es-forward", "es-rank", "es-low-rank", "residual-feedback"])
+def test_an_estimate_within_one_step_of_a_loss_says_so(name: str) -> None:
+    at = np.array([0.97, 1.5])  # a point nearby, where it is first looked at, is on the next step
+    with pytest.warns(gradest.FlatLossWarning, match="changes in steps"):
+        found = gradest.grad(steps, method=gradest.get_estimator(name, sigma=1e-6))(at, rng=0)
+    assert not np.any(found)
+
+
+@pytest.mark.parametrize("name", ["es-coordinates", "es-sphere"])
+def test_values_that_are_the_same_by_symmetry_are_no_flat_loss(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = gradest.grad(lambda p: float(squares(p)), method=name, num_samples=4, sigma=0.5)(np.zeros(3), rng=0)
+    np.testing.assert_allclose(found, 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["fd-central", "complex-step", "es"])
+def test_a_loss_beyond_float32_is_taken_in_silence(method: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = gradest.grad(lambda p: 1e60 * squares(p), method=method)(np.array([1.0, 2.0]), rng=0)
+    if method != "es":
+        np.testing.assert_allclose(found, [2e60, 4e60], rtol=1e-8)
+
+
+def test_a_sum_of_equal_eigenvalues_is_differentiated_in_silence() -> None:
+    def loss(p: Any) -> Any:
+        return np.linalg.eigh(np.eye(2) * p[0] ** 2)[0].sum()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for method in ("reverse", "forward"):
+            np.testing.assert_allclose(gradest.grad(loss, method=method)(np.array([3.0])), [12.0], rtol=1e-12)
+
+
+def test_no_pair_beside_has_aux_is_told_as_it_is() -> None:
+    with pytest.raises(gradest.InvalidInputError, match=r"^has_aux=True asks for a function that returns"):
+        gradest.grad(squares, has_aux=True)(np.ones(2))
+
+
+METHODS = ("reverse", "forward", "fd-central", "es")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_array_of_jax_that_was_donated_is_told_in_words(method: str) -> None:
+    jnp = pytest.importorskip("jax.numpy", reason="JAX is not installed: pip install 'gradest[jax]'")
+    at = jnp.ones(2)
+    at.delete()
+    with pytest.raises(gradest.InvalidInputError, match="deleted by a jitted function that donates"):
+        gradest.grad(squares, method=method)(at, rng=0)
+
+
+def test_a_loss_of_jax_that_donates_is_told_in_words_and_leaves_the_users_array() -> None:
+    jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'gradest[jax]'")
+    donates: Callable[..., Any] = jax.jit(lambda p: p**2, donate_argnums=0)
+    at = jax.numpy.asarray(3.0)
+    with pytest.raises(gradest.InvalidInputError, match="donate_argnums"):
+        gradest.grad(donates, method="fd-central")(at)
+    assert not at.is_deleted()
+    assert float(gradest.grad(donates)(at)) == 6.0
+
+
+@pytest.mark.filterwarnings("ignore:Please import `csr_matrix`:DeprecationWarning")  # of mx.nd.array
+@pytest.mark.skipif(find_spec("mxnet") is None, reason="MXNet is not installed (it needs NumPy 1)")
+def test_a_gluon_embedding_with_sparse_gradients_has_a_dense_one() -> None:
+    gradest.get_backend("mxnet")
+    import mxnet as mx
+
+    index = mx.nd.array([[0, 1, 2], [1, 1, 3]], dtype="int32")
+    rows = np.arange(10.0).reshape(5, 2)
+    for sparse in (False, True):
+        embedding = mx.gluon.nn.Embedding(5, 2, sparse_grad=sparse)
+        embedding.initialize()
+        embedding.weight.set_data(mx.nd.array(rows))
+        found = gradest.grad(lambda block, x: (block(x) ** 2).sum())(embedding, index)["weight"]
+        assert found.stype == "default"
+        np.testing.assert_allclose(found.asnumpy(), 2 * rows * np.array([1, 3, 1, 1, 0])[:, None], rtol=1e-6)
