@@ -90,6 +90,8 @@ class Law:
         Whether entries are random signs, which `Directions.packed_block` draws as bits.
     factored
         Whether a direction is drawn as two factors for each matrix; see `factor_shapes`.
+    single_entry
+        Whether a direction moves one entry alone: a few of them do not show that a loss is flat.
 
     Examples
     --------
@@ -109,6 +111,7 @@ class Law:
     centred: bool = True
     signs: bool = False
     factored: bool = False
+    single_entry: bool = False
 
 
 def independently(fill: Fill) -> Callable[[Extent], Fill]:
@@ -163,6 +166,7 @@ LAWS: dict[str, Law] = {
         read=read_coordinates,
         fixed_length=True,
         centred=False,
+        single_entry=True,
     ),
     # Normal factors: what makes them a low-rank product is the shapes that they are dealt out to.
     "low-rank": Law(
@@ -178,6 +182,7 @@ LAWS: dict[str, Law] = {
         fixed_length=True,
         frame_of="coordinates",
         centred=False,
+        single_entry=True,
     ),
     "orthogonal": Law(
         wording="= sqrt(P) times an orthonormal frame",

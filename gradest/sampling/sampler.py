@@ -14,6 +14,7 @@ from gradest.backend import Leaves
 from gradest.chunking import DEFAULT_MEMORY_BUDGET_BYTES, choose_chunk_size, chunks, require_positive
 from gradest.directions import Directions, Key, Noise
 from gradest.directions.directions import direction_entries, require_distribution
+from gradest.directions.laws import law_of
 from gradest.dtypes import HALF
 from gradest.errors import InvalidInputError
 from gradest.estimator import Estimator
@@ -75,6 +76,11 @@ class Sampler(Estimator):
         )
         return chunks(self.num_samples, size)
 
+    @property
+    def single_entry(self) -> bool:
+        """Whether a direction moves one entry alone."""
+        return False
+
 
 @dataclass(frozen=True, kw_only=True)
 class DirectionSampler(Sampler):
@@ -97,6 +103,11 @@ class DirectionSampler(Sampler):
         """Refuse laws that do not exist."""
         super().__post_init__()
         require_distribution(self.distribution, self.rank)
+
+    @property
+    def single_entry(self) -> bool:
+        """Whether a direction moves one entry alone: a few of them do not show that a loss is flat."""
+        return law_of(self.distribution).single_entry
 
     def blocks(self, layout: Layout, *, dense: bool = False) -> tuple[tuple[int, int], ...]:
         """Return `(start, stop)` of the blocks of directions that are evaluated together.

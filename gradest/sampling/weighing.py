@@ -23,6 +23,10 @@ class Strategy(Protocol):
         """N."""
 
     @property
+    def single_entry(self) -> bool:
+        """Whether a direction moves one entry alone."""
+
+    @property
     def sigma(self) -> float:
         """The smoothing radius."""
 
@@ -114,7 +118,7 @@ def warn_of_values(objective: Objective, strategy: Strategy, watched: Sequence[W
     if exact or told:
         return
     if not rounding_matters(objective.value_epsilon, strategy.sigma):
-        if seen.level and objective.first_look is not None:
+        if seen.level and objective.first_look is not None and not strategy.single_entry:
             seen.warn_if_level_at(float(read(objective.separate().prepare_single()(leaves))))
         return
     values = [pair[0] for pair in sides]
