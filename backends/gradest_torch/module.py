@@ -66,10 +66,9 @@ class ModuleState:
         for lock in locks:
             lock.acquire()
         try:
-            names = [(*child._parameters, *child._buffers) for child in modules]
-            if children != self._children or names != self._names or not self._holds():
-                self._find(modules)
-                self._locks, self._children, self._names = locks, children, names
+            if children != self._children or _names(modules) != self._names or not self._holds():
+                self._find(modules)  # first: it refuses those whose parameters have no places
+                self._locks, self._children, self._names = locks, children, _names(modules)
         except BaseException:
             release(locks)
             raise
@@ -120,6 +119,10 @@ def _modules(module: nn.Module) -> list[nn.Module]:
                 seen.add(id(child))
                 found.append(child)
     return found
+
+
+def _names(modules: Sequence[nn.Module]) -> list[tuple[str, ...]]:
+    return [(*child._parameters, *child._buffers) for child in modules]
 
 
 _LOCKS: WeakKeyDictionary[nn.Module, Any] = WeakKeyDictionary()
