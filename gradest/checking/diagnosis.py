@@ -71,7 +71,7 @@ def likely_cause(
     if float(np.linalg.norm(difference - weight * params)) <= within and weight:
         kind = "a missing term" if weight < 0 else "a term too many"
         return f"{kind}: {abs(weight):.3g} times the parameters (weight decay?)"
-    return _of_entries(difference, claimed, right)
+    return _of_entries(difference, claimed, right, tolerance=tolerance)
 
 
 def _turned(right: NumpyArray, shape: tuple[int, ...]) -> list[tuple[str, NumpyArray]]:
@@ -82,7 +82,7 @@ def _turned(right: NumpyArray, shape: tuple[int, ...]) -> list[tuple[str, NumpyA
     return [(TRANSPOSED, sign * block) for block in turned for sign in (1.0, -1.0)]
 
 
-def _of_entries(difference: NumpyArray, claimed: NumpyArray, right: NumpyArray) -> str:
+def _of_entries(difference: NumpyArray, claimed: NumpyArray, right: NumpyArray, *, tolerance: float) -> str:
     """Return what the sizes of the entries' errors show."""
     if right.size > 1 and float(np.ptp(difference)) <= _FITS * float(np.abs(difference).max()):
         return f"a constant {float(difference.mean()):.3g} added to every entry"
@@ -93,11 +93,28 @@ def _of_entries(difference: NumpyArray, claimed: NumpyArray, right: NumpyArray) 
     relative = float(np.linalg.norm(difference) / np.linalg.norm(right))
     if relative < 1e-2:
         return f"precision: all entries are off by about {relative:.1g}, as of a coarser dtype or a difference quotient"
-    return "a missing or wrong term"
+    return _of_values(claimed, right, tolerance=tolerance) or "a missing or wrong term"
+
+
+def _of_values(claimed: NumpyArray, right: NumpyArray, *, tolerance: float) -> str:
+    """Return whether the right numbers are there, in other places or with other signs; "" where they are not."""
+
+    def alike(first: NumpyArray, second: NumpyArray) -> bool:
+        return float(np.linalg.norm(first - second)) <= max(1e-3, 4 * tolerance) * float(np.linalg.norm(right))
+
+    if right.size > 1 and alike(np.sort(claimed), np.sort(right)):
+        return "the right entries in another order: rows or columns that are swapped, reversed or reshaped"
+    flipped = int((claimed * right < 0).sum())
+    if alike(np.abs(claimed), np.abs(right)):
+        return f"a wrong sign of {flipped} of {right.size} entries"
+    return ""
 
 
 def _named(factor: float) -> str:
     if abs(factor - 1.0) < 1e-3:  # not "1": what is wrong would be rounded away
         return f"1 {'+' if factor > 1.0 else '-'} {abs(factor - 1.0):.2g}"
     near = Fraction(factor).limit_denominator(512)
-    return str(near) if near and abs(float(near) / factor - 1) < 1e-3 else f"{factor:.4g}"
+    small, large = sorted((abs(near.numerator), near.denominator))
+    # Counts that a formula has: of all numbers one in a thousand is near some fraction, such as 296/499.
+    counts = small <= 2 or large - small == 1 or large <= 16
+    return str(near) if near and counts and abs(float(near) / factor - 1) < 1e-3 else f"{factor:.4g}"
