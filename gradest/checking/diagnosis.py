@@ -71,7 +71,7 @@ def likely_cause(
     if float(np.linalg.norm(difference - weight * params)) <= within and weight:
         kind = "a missing term" if weight < 0 else "a term too many"
         return f"{kind}: {abs(weight):.3g} times the parameters (weight decay?)"
-    return _of_entries(difference, claimed, right, tolerance=tolerance)
+    return _of_values(claimed, right, within) or _of_entries(difference, claimed, right)
 
 
 def _turned(right: NumpyArray, shape: tuple[int, ...]) -> list[tuple[str, NumpyArray]]:
@@ -82,7 +82,7 @@ def _turned(right: NumpyArray, shape: tuple[int, ...]) -> list[tuple[str, NumpyA
     return [(TRANSPOSED, sign * block) for block in turned for sign in (1.0, -1.0)]
 
 
-def _of_entries(difference: NumpyArray, claimed: NumpyArray, right: NumpyArray, *, tolerance: float) -> str:
+def _of_entries(difference: NumpyArray, claimed: NumpyArray, right: NumpyArray) -> str:
     """Return what the sizes of the entries' errors show."""
     if right.size > 1 and float(np.ptp(difference)) <= _FITS * float(np.abs(difference).max()):
         return f"a constant {float(difference.mean()):.3g} added to every entry"
@@ -93,20 +93,15 @@ def _of_entries(difference: NumpyArray, claimed: NumpyArray, right: NumpyArray, 
     relative = float(np.linalg.norm(difference) / np.linalg.norm(right))
     if relative < 1e-2:
         return f"precision: all entries are off by about {relative:.1g}, as of a coarser dtype or a difference quotient"
-    return _of_values(claimed, right, tolerance=tolerance) or "a missing or wrong term"
+    return "a missing or wrong term"
 
 
-def _of_values(claimed: NumpyArray, right: NumpyArray, *, tolerance: float) -> str:
+def _of_values(claimed: NumpyArray, right: NumpyArray, within: float) -> str:
     """Return whether the right numbers are there, in other places or with other signs; "" where they are not."""
-
-    def alike(first: NumpyArray, second: NumpyArray) -> bool:
-        return float(np.linalg.norm(first - second)) <= max(1e-3, 4 * tolerance) * float(np.linalg.norm(right))
-
-    if right.size > 1 and alike(np.sort(claimed), np.sort(right)):
-        return "the right entries in another order: rows or columns that are swapped, reversed or reshaped"
-    flipped = int((claimed * right < 0).sum())
-    if alike(np.abs(claimed), np.abs(right)):
-        return f"a wrong sign of {flipped} of {right.size} entries"
+    if float(np.linalg.norm(np.sort(claimed) - np.sort(right))) <= within:
+        return "the right entries in another order: swapped, reversed or reshaped"
+    if float(np.linalg.norm(np.abs(claimed) - np.abs(right))) <= within:
+        return f"a wrong sign of {int((claimed * right < 0).sum())} of {right.size} entries"
     return ""
 
 
