@@ -20,6 +20,7 @@ MOST_ENTRIES = 64
 _SHIFT = 0.7  # a suspicion is tried again at steps between those of the first sweep
 _AGAIN = 64  # roundings by which two calls at one point may differ: parallel sums add up in any order
 _KINK = 1.5  # as in `Slope.told`: near outside the slopes of both sides none can tell
+_DOUBT = 3.0  # resolutions that the values must show against an exact gradient; ten are what is promised to be seen
 _CLEAR = 4.0  # roundings by which two exact gradients must differ to be told apart
 
 
@@ -98,7 +99,7 @@ class Examination:
         slopes = [self.slope(direction) for direction in directions]
         jump = max(abs(s.jump) for s in slopes)
         told = [(d, s) for d, s in zip(directions, slopes, strict=True) if s.told]
-        suspected = [(d, s) for d, s in told if not self._may_be_a_kink(d, s, jump)]
+        suspected = [(d, s) for d, s in told if not self._in_doubt(d, s, jump)]
         confirmed = [(d, s) for d, s in suspected if self._confirmed(d, s)]
         size = float(np.linalg.norm((self._gradient * self._landscape.scales)[part]))
         size = max(size, max(abs(s.claimed + s.defect) for s in slopes) if not size else 0.0)
@@ -155,13 +156,14 @@ class Examination:
         again = self.slope(direction, shift=_SHIFT)
         return again.told and abs(again.defect - slope.defect) <= 0.5 * abs(slope.defect)
 
-    def _may_be_a_kink(self, direction: NumpyArray, slope: Slope, jump: float) -> bool:
+    def _in_doubt(self, direction: NumpyArray, slope: Slope, jump: float) -> bool:
         """Return whether a defect may come of a kink that its own line is too coarse to show.
 
-        Lines beside it must show kinks as large, and another exact gradient nothing of the defect: in a deep float32
-        network of kinked layers the next kink may be nearer than the shortest step that is not rounding.
+        Another exact gradient must show nothing of it, and it must be small: beside the kinks of other lines, or beside
+        the resolution. In a deep float32 network of kinked layers the next kink may be nearer than the shortest step
+        that is not rounding, and what it adds looks like a slope.
         """
-        if slope.jump or abs(slope.defect) > _KINK * jump + slope.resolution:
+        if slope.jump or abs(slope.defect) > max(_KINK * jump + slope.resolution, _DOUBT * slope.resolution):
             return False
         apart, _ = self._apart_from_forward([direction])
         if apart.size == 0 and self._reverse is not None:
