@@ -165,6 +165,17 @@ def test_a_run_that_lost_results_says_how_many_cells_have_none(folder: Path) -> 
     assert "2 cells of the suite have no result here" in cut.output
 
 
+def test_a_damaged_suite_of_a_run_is_told_and_so_is_the_way_out(folder: Path) -> None:
+    kept = folder / "suite.toml"
+    kept.write_text('name = "cut in the mid', encoding="utf-8")
+    found = CliRunner().invoke(main, ["bench", "report", str(folder)])
+    assert found.exit_code == 2
+    assert "suite.toml: not valid TOML" in found.output
+    assert found.output.endswith("remove it\n")
+    kept.unlink()
+    assert CliRunner().invoke(main, ["bench", "report", str(folder)]).exit_code == 0
+
+
 def test_a_run_in_the_place_of_the_file_to_write_is_told_the_option(folder: Path) -> None:
     found = CliRunner().invoke(main, ["bench", "export", "csv", str(folder)])
     assert found.exit_code == 2
