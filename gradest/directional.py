@@ -91,7 +91,7 @@ def directional_derivative(
         raise InvalidInputError(f"method must be one of {', '.join(METHODS)}; found {method!r}")
     objective = bind_given(f, params, (args, kwargs))
     along = objective.form.leaves_of(direction, direction=True)
-    objective.form.require_finite(along)
+    objective.form.require_finite(along, what="a direction")
     with objective.one_estimate():
         if method in ("auto", "forward"):
             try:

@@ -160,7 +160,7 @@ class Form:
             return leaf.dtype.name, leaf.shape, self.device
         return (type(leaf).__name__,)
 
-    def require_finite(self, leaves: Leaves) -> None:
+    def require_finite(self, leaves: Leaves, *, what: str = "parameters") -> None:
         """Refuse leaves that hold NaN or infinity; this waits for the device.
 
         A leaf that a transformation of the framework is tracing has no values to look at, and passes.
@@ -177,7 +177,7 @@ class Form:
             bad = values.size - int(np.isfinite(values).sum())
             if bad:
                 raise NonFiniteError(
-                    f"parameters must be finite; {path!r} has {bad} of {values.size} entries NaN or infinite"
+                    f"{what} must be finite; {path!r} has {bad} of {values.size} entries NaN or infinite"
                 )
 
     def _flatten(self, params: Tree) -> tuple[Leaves, tuple[str, ...]]:

@@ -69,6 +69,10 @@ def graph(
     """
     if mode not in MODES:
         raise InvalidInputError(f"mode must be one of {MODES}; found {mode!r}")
+    if direction is not None and mode == "reverse":
+        raise InvalidInputError(
+            "a direction was given, which reverse mode has no use for; write mode='forward' with it"
+        )
     objective = bind(f, params, *args, **binding)
     with objective.one_estimate():
         found = _followed(objective, mode, direction)
@@ -111,7 +115,9 @@ def _direction(objective: Objective, direction: Tree) -> tuple[NumpyArray, ...]:
         first = np.zeros(layout.num_parameters)
         first[0] = 1.0
         return tuple(layout.unflatten(first))
-    return tuple(_plain(backend, leaf) for leaf in objective.leaves_at(direction))
+    along = objective.form.leaves_of(direction, direction=True)
+    objective.form.require_finite(along, what="a direction")
+    return tuple(_plain(backend, leaf) for leaf in along)
 
 
 def _plain(backend: Backend, array: Any) -> NumpyArray:

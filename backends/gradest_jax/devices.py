@@ -67,7 +67,7 @@ class Transfer:
 
 def _default_device() -> Any:
     """Return where JAX puts arrays of which nothing is said: a setting of the user's, a device or a platform's name."""
-    chosen = jax.config.jax_default_device
+    chosen: Any = jax.config.jax_default_device  # type: ignore[attr-defined]  # made at run time
     if chosen is None:
         return jax.local_devices()[0]
     return jax.local_devices(backend=chosen)[0] if isinstance(chosen, str) else chosen
@@ -89,7 +89,8 @@ def device_of(name: str) -> Any:
 
 def transfer_of(shape: tuple[int, ...], dtype: np.dtype[Any], device: str | None) -> Transfer:
     """Return the transfer of arrays of one form, to the default device where none is named; raises as `device_of`."""
-    return _transfer_of(shape, dtype, device, jax.config.jax_default_device)
+    default: Any = jax.config.jax_default_device  # type: ignore[attr-defined]  # as above
+    return _transfer_of(shape, dtype, device, default)
 
 
 @lru_cache(maxsize=_FORMS)

@@ -71,7 +71,7 @@ def likely_cause(
     if float(np.linalg.norm(difference - weight * params)) <= within and weight:
         kind = "a missing term" if weight < 0 else "a term too many"
         return f"{kind}: {abs(weight):.3g} times the parameters (weight decay?)"
-    return _of_entries(difference, claimed, right)
+    return _of_values(claimed, right, within) or _of_entries(difference, claimed, right)
 
 
 def _turned(right: NumpyArray, shape: tuple[int, ...]) -> list[tuple[str, NumpyArray]]:
@@ -96,8 +96,20 @@ def _of_entries(difference: NumpyArray, claimed: NumpyArray, right: NumpyArray) 
     return "a missing or wrong term"
 
 
+def _of_values(claimed: NumpyArray, right: NumpyArray, within: float) -> str:
+    """Return whether the right numbers are there, in other places or with other signs; "" where they are not."""
+    if float(np.linalg.norm(np.sort(claimed) - np.sort(right))) <= within:
+        return "the right entries in another order: swapped, reversed or reshaped"
+    if float(np.linalg.norm(np.abs(claimed) - np.abs(right))) <= within:
+        return f"a wrong sign of {int((claimed * right < 0).sum())} of {right.size} entries"
+    return ""
+
+
 def _named(factor: float) -> str:
     if abs(factor - 1.0) < 1e-3:  # not "1": what is wrong would be rounded away
         return f"1 {'+' if factor > 1.0 else '-'} {abs(factor - 1.0):.2g}"
     near = Fraction(factor).limit_denominator(512)
-    return str(near) if near and abs(float(near) / factor - 1) < 1e-3 else f"{factor:.4g}"
+    small, large = sorted((abs(near.numerator), near.denominator))
+    # Counts that a formula has: of all numbers one in a thousand is near some fraction, such as 296/499.
+    counts = small <= 2 or large - small == 1 or large <= 16
+    return str(near) if near and counts and abs(float(near) / factor - 1) < 1e-3 else f"{factor:.4g}"

@@ -19,6 +19,8 @@ MOST_ENTRIES = 64
 """Entries of a wrong block whose values are looked for one by one, where no other gradient tells them."""
 _SHIFT = 0.7  # a suspicion is tried again at steps between those of the first sweep
 _AGAIN = 64  # roundings by which two calls at one point may differ: parallel sums add up in any order
+_KINK = 1.5  # as in `Slope.told`: near outside the slopes of both sides none can tell
+_DOUBT = 3.0  # resolutions that the values must show against an exact gradient; ten are what is promised to be seen
 _CLEAR = 4.0  # roundings by which two exact gradients must differ to be told apart
 
 
@@ -95,11 +97,14 @@ class Examination:
             return BlockCheck(name, Verdict.WRONG, changing.relative_size, math.nan, kink=False), changing
         directions = [self._direction(part) for _ in range(DIRECTIONS)]
         slopes = [self.slope(direction) for direction in directions]
-        suspected = [(d, s) for d, s in zip(directions, slopes, strict=True) if s.told]
+        jump = max(abs(s.jump) for s in slopes)
+        told = [(d, s) for d, s in zip(directions, slopes, strict=True) if s.told]
+        suspected = [(d, s) for d, s in told if not self._in_doubt(d, s, jump)]
         confirmed = [(d, s) for d, s in suspected if self._confirmed(d, s)]
         size = float(np.linalg.norm((self._gradient * self._landscape.scales)[part]))
         size = max(size, max(abs(s.claimed + s.defect) for s in slopes) if not size else 0.0)
-        coarsest = max(s.resolution for s in slopes)
+        hidden = len(suspected) < len(told)
+        coarsest = max(max(s.resolution, abs(s.defect) if hidden and s.told else 0.0) for s in slopes)
         resolution = coarsest / size if size > 0 else coarsest
         kink = any(s.jump for s in slopes)
         rates = sorted(s.rate for s in slopes if not math.isnan(s.rate))
@@ -111,7 +116,7 @@ class Examination:
         if size > 0 and resolution > 1.0:  # the values hide it all: agreement of two exact methods tells more
             resolution = min(resolution, exact / size)
         outside = any(s.jump and abs(s.defect) > abs(s.jump) + s.resolution for s in slopes)
-        untold = outside or (size > 0 and resolution > 1.0) or not math.isfinite(resolution)
+        untold = hidden or outside or (size > 0 and resolution > 1.0) or not math.isfinite(resolution)
         return BlockCheck(name, Verdict.CANNOT_TELL if untold else Verdict.RIGHT, resolution, rate, kink), None
 
     def _not_the_same_twice(self, number: int) -> Defect | None:
@@ -150,6 +155,20 @@ class Examination:
         """Return whether a sweep of other steps finds the same defect."""
         again = self.slope(direction, shift=_SHIFT)
         return again.told and abs(again.defect - slope.defect) <= 0.5 * abs(slope.defect)
+
+    def _in_doubt(self, direction: NumpyArray, slope: Slope, jump: float) -> bool:
+        """Return whether a defect may come of a kink that its own line is too coarse to show.
+
+        Another exact gradient must show nothing of it, and it must be small: beside the kinks of other lines, or beside
+        the resolution. In a deep float32 network of kinked layers the next kink may be nearer than the shortest step
+        that is not rounding, and what it adds looks like a slope.
+        """
+        if slope.jump or abs(slope.defect) > max(_KINK * jump + slope.resolution, _DOUBT * slope.resolution):
+            return False
+        apart, _ = self._apart_from_forward([direction])
+        if apart.size == 0 and self._reverse is not None:
+            apart = np.abs(np.array([(self._reverse - self._gradient) @ direction]))
+        return apart.size > 0 and float(apart[0]) < abs(slope.defect) / 3
 
     def _apart_from_exact(self, number: int, directions: Sequence[NumpyArray]) -> float:
         """Return -1 where another exact gradient shows the claim wrong, else the least slope it would have shown.

@@ -68,7 +68,7 @@ def hvp(f: Bindable, params: Tree, v: Tree, *args: object, **kwargs: object) -> 
     """
     objective = bind_given(f, params, (args, kwargs))
     leaves = objective.form.leaves_of(v, direction=True)
-    objective.form.require_finite(leaves)
+    objective.form.require_finite(leaves, what="a direction")
     flat = objective.layout.flatten([as_float64(objective.backend, leaf) for leaf in leaves])
     product, path = prepare_product(objective)
     return HessianProduct(objective.form.tree_of(_as_leaves(objective, product(np.asarray(flat)))), path)

@@ -183,13 +183,17 @@ def check_operations(backend: Backend) -> CheckResult:
             continue
         for kernel, trial in _distinct_trials(backend, dtype):
             try:
-                error, changed = _tried(backend, kernel, dtype, trial)
+                error, changed, given = _tried(backend, kernel, dtype, trial)
             except Exception as refusal:  # noqa: BLE001  # the other operations are tried all the same
                 faults.setdefault(raised(refusal), f"{trial} {raised(refusal)}, {kernel}, {dtype}")
                 continue
             if changed:
                 faults[str(trial)] = f"{trial} writes to its operands ({kernel}, {dtype})"
+            if given != dtype:
+                faults.setdefault(f"dtype of {trial.name}", f"{trial} of {dtype} gives {given} ({kernel})")
             found.append((error, f"{trial}, {kernel}, {dtype}"))
+        for kernel in backend.kernels:
+            faults.update((fault, f"{fault} ({kernel}, {dtype})") for fault in _constant_faults(backend, kernel, dtype))
     if faults:
         return claimed("operations", faults.values(), "")
     return worst_of("operations", found, _OPERATION_ROUNDING, "units of rounding")
@@ -206,8 +210,22 @@ def _distinct_trials(backend: Backend, dtype: str) -> Iterator[tuple[str, Trial]
             seen.append(method)
 
 
-def _tried(backend: Backend, kernel: str, dtype: str, trial: Trial) -> tuple[float, bool]:
-    """Return the error of an operation in units of eps of its largest result, and whether it wrote to an operand."""
+def _constant_faults(backend: Backend, kernel: str, dtype: str) -> Iterator[str]:
+    """Yield what `constant` does not take from the array that it is to be like; the interpreters make theirs by it."""
+    like = made(backend, np.zeros(2), dtype)
+    values = np.array([0.1, -3.0])  # in double precision, as constants come
+    with backend.scope(dtype) or nullcontext():
+        constant = backend.operations(kernel).constant(values, like=like)
+    if backend.dtype(constant) != dtype:
+        yield f"constant(values, like=x) is {backend.dtype(constant)}, x is {dtype}; make it in the dtype of x"
+    elif not np.array_equal(backend.numpy(constant), values.astype(dtype)):
+        yield f"constant({values}, like=x) holds {backend.numpy(constant)}"
+    if backend.device(constant) != backend.device(like):
+        yield f"constant(values, like=x) is on {backend.device(constant)!r}, x on {backend.device(like)!r}"
+
+
+def _tried(backend: Backend, kernel: str, dtype: str, trial: Trial) -> tuple[float, bool, str]:
+    """Return an operation's error in units of eps of its largest result, whether it wrote to an operand, its dtype."""
     operands = [made(backend, x, dtype) for x in trial.operands]
     operation = getattr(backend.operations(kernel), trial.name)
     with backend.scope(dtype) or nullcontext():
@@ -215,11 +233,12 @@ def _tried(backend: Backend, kernel: str, dtype: str, trial: Trial) -> tuple[flo
     found = backend.numpy(result).astype(np.longdouble)
     expected = np.asarray(trial.meaning(*(x.astype(np.longdouble) for x in trial.operands)))
     changed = any(not np.array_equal(backend.numpy(o), x) for o, x in zip(operands, trial.operands, strict=True))
+    given = dtype if expected.dtype == bool else backend.dtype(result)  # a mask has a dtype of its own
     if found.shape != expected.shape:
-        return float("inf"), changed
+        return float("inf"), changed, given
     least = float(np.max(np.abs(expected))) if trial.floor is None else trial.floor
     scale = np.maximum(np.abs(expected), max(least, float(np.finfo(dtype).tiny)))
-    return float(np.max(np.abs(found - expected) / scale)) / float(np.finfo(dtype).eps), changed
+    return float(np.max(np.abs(found - expected) / scale)) / float(np.finfo(dtype).eps), changed, given
 
 
 CHECKS: dict[str, Check] = {

@@ -20,6 +20,13 @@ from gradest.training.subject import Subject
 from gradest.tree import Tree
 
 _LOG_EVERY = 10  # steps, where all of the data are in each and there are no epochs to go by
+_OPTIMIZER = "the optimiser with its own, such as optimizer=gradest.training.GradientDescent(step_size=0.1)"
+_BUDGET = "budget=gradest.training.Budget({}=...)"
+_ELSEWHERE = {
+    **dict.fromkeys(("lr", "learning_rate", "step_size", "momentum"), _OPTIMIZER),
+    **{name: _BUDGET.format(name) for name in ("steps", "epochs", "seconds")},
+    "rng": "seed=...",
+}
 
 
 def train(
@@ -114,10 +121,10 @@ def train(
     chosen, maker = _chosen(estimator, optimizer)
     order = {"seed": seed, "replace": replace, "drop_last": drop_last}
     subject = Subject(
-        f, params, batches=batches, batch_size=batch_size, order=order, binding=bind_options(binding), metrics=metrics
+        f, params, batches=batches, batch_size=batch_size, order=order, binding=_binding(binding), metrics=metrics
     )
     _require_quadratic(subject, maker)
-    step, planned = Step(subject, chosen, maker, seed), schedule or Constant()
+    step, planned = Step(subject, chosen, maker, seed), _planned(schedule)
     words = _words(subject, chosen, maker, planned, {"batch_size": batch_size, **order})
     if state is None:
         state = first_state(step, words, weights or measured_weights(subject.objective, step.cost))
@@ -158,6 +165,23 @@ def _chosen(
     if isinstance(maker, Optimizer) and chosen is None:
         raise InvalidInputError(f"{maker} needs a gradient; name an estimator, such as 'reverse' or 'es'")
     return chosen, maker
+
+
+def _planned(schedule: Schedule | None) -> Schedule:
+    if schedule is not None and not isinstance(schedule, Schedule):
+        raise InvalidTypeError(
+            f"schedule must be a gradest.training.Schedule, such as Cosine(steps=100) or StepDecay(); found "
+            f"{type(schedule).__name__}; one of your own is a subclass with a method factor(step)"
+        )
+    return Constant() if schedule is None else schedule
+
+
+def _binding(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of `bind`; what other libraries' `fit` takes by a keyword is told its place here."""
+    for name in options:
+        if name in _ELSEWHERE:
+            raise InvalidInputError(f"train has no option {name!r}; write {_ELSEWHERE[name]}")
+    return bind_options(options)
 
 
 def _require_quadratic(subject: Subject, maker: Optimizer | Search) -> None:

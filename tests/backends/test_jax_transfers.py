@@ -78,7 +78,7 @@ def compilations() -> Iterator[list[str]]:
 
     seen: list[str] = []
 
-    def listen(event: str, duration: float, **_: object) -> None:
+    def listen(event: str, duration_secs: float, **_: str | int) -> None:
         if "backend_compile" in event:
             seen.append(event)
 

@@ -1,5 +1,6 @@
 """The command line of the harness: exit codes by class of outcome, messages that say what to do, no traceback."""
 
+import io
 import json
 import os
 import subprocess
@@ -249,6 +250,13 @@ def test_table_of_a_run_loses_no_digit_on_a_narrow_screen(tmp_path: Path, monkey
     assert not any("…" in row for row in rows)
     assert "agrees" in rows[0] + rows[1]
     assert not any("nan" in row for row in rows)  # the null estimator's zero gradient has no cosine
+
+
+def test_a_dumb_terminal_gets_the_whole_table_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    screen = terminal.PlainConsole(file=io.StringIO(), force_terminal=True)
+    table = terminal.titled_table("a table", *(f"heading {k} of many" for k in range(12)))
+    assert terminal.wide_enough(screen, [table]).width > screen.width == 80
 
 
 def test_a_prediction_that_failed_is_told_wherever_its_cell_is_shown(tmp_path: Path) -> None:

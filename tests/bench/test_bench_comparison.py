@@ -259,6 +259,15 @@ def test_runs_without_a_common_cell_are_refused() -> None:
         compare_runs(run_of(0), empty)
 
 
+def test_runs_of_other_seeds_are_told_what_they_differ_in() -> None:
+    other = run_of(0)
+    for record in other.records:
+        record.cell = msgspec.structs.replace(record.cell, seeds=(10, 11))
+        record.key = record.cell.key
+    with pytest.raises(InvalidInputError, match=r"they differ in seeds \(\(0,.*\) and \(10, 11\)\);"):
+        compare_runs(run_of(0), other)
+
+
 def test_time_of_a_cell_that_waits_is_judged_as_any_other() -> None:
     before, after = run_of(0), run_of(1, factor=65.0)
     timing = after.records[0].timing

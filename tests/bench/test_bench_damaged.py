@@ -154,3 +154,29 @@ def test_bytes_that_are_no_text_are_spelled_out_in_every_command(
     assert done.exit_code == 0, done.output
     text = written.read_text(encoding="utf-8") if written.exists() else done.output
     assert "caf\\udce9" in text.replace("\\\\", "\\")  # JSON has each backslash twice
+
+
+def test_a_run_that_lost_results_says_how_many_cells_have_none(folder: Path) -> None:
+    whole = (folder / RESULTS).read_text(encoding="utf-8").splitlines(keepends=True)
+    assert "have no result here" not in CliRunner().invoke(main, ["bench", "show", str(folder)]).output
+    (folder / RESULTS).write_text("".join(whole[:-2]) + whole[-2][:40], encoding="utf-8")  # the last line is torn
+    cut = CliRunner().invoke(main, ["bench", "show", str(folder)])
+    assert cut.exit_code == 0
+    assert "2 cells of the suite have no result here" in cut.output
+
+
+def test_a_damaged_suite_of_a_run_is_told_and_so_is_the_way_out(folder: Path) -> None:
+    kept = folder / "suite.toml"
+    kept.write_text('name = "cut in the mid', encoding="utf-8")
+    found = CliRunner().invoke(main, ["bench", "report", str(folder)])
+    assert found.exit_code == 2
+    assert "suite.toml: not valid TOML" in found.output
+    assert found.output.endswith("remove it\n")
+    kept.unlink()
+    assert CliRunner().invoke(main, ["bench", "report", str(folder)]).exit_code == 0
+
+
+def test_a_run_in_the_place_of_the_file_to_write_is_told_the_option(folder: Path) -> None:
+    found = CliRunner().invoke(main, ["bench", "export", "csv", str(folder)])
+    assert found.exit_code == 2
+    assert f"is a run; write FILE --run {folder}" in found.output

@@ -188,6 +188,15 @@ def test_the_interpreter_that_is_asked_runs_the_command_line_too() -> None:
     assert done.stderr.startswith("gradest: no problem is named")
 
 
+def test_a_warning_is_told_at_no_line_of_the_reader_of_the_command_line(tmp_path: Path) -> None:
+    flat = "import numpy as np, gradest\ncase = gradest.Case(lambda p: float(np.round(p.sum())), np.ones(3))\n"
+    (tmp_path / "flat.py").write_text(flat, encoding="utf-8")
+    command = [sys.executable, "-m", "gradest", "compare", "flat.py:case", "--estimators", "fd-central"]
+    done = subprocess.run(command, env=environment(), cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "gradest: FlatLossWarning: the loss is 3 at all" in done.stderr
+    assert str(Path(click.__file__).parent) not in done.stderr
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("list", "problems"), ("check", "reverse", "--set", "engine=gradest"), ("compare", *SMALL), ("--help",)],

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from click.testing import CliRunner
 from gradest.training import TrainingState
 from gradest_bench.command.main import main
 
+train_command = import_module("gradest_bench.command.train")  # the package names the command so too
 SMALL = ["--set", "dataset=iris", "--set", "widths=[4]", "--batch-size", "40", "--held-out", "0.2"]
 
 
@@ -44,6 +47,32 @@ def test_rows_are_printed_with_what_they_cost_and_how_they_ended() -> None:
         "6 steps were",
     ):
         assert words in text
+
+
+def test_a_state_that_is_there_is_asked_about_before_any_row_is_trained(tmp_path: Path) -> None:
+    kept = ("--state", tmp_path)
+    assert gradest("train", *SMALL, "--estimators", "reverse,forward", "--steps", 1, *kept).exit_code == 0
+    found = gradest("train", *SMALL, "--estimators", "fd-exact,forward", "--steps", 1, *kept)
+    assert found.exit_code == 2
+    assert "2-forward.state has a state already; go on from it by --resume" in found.output
+    assert "step 0" not in found.output
+    assert not (tmp_path / "1-fd-exact.state").exists()
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_row_that_is_interrupted_says_how_to_go_on(
+    keeps: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train_command, "train_under", stopped)
+    words = ["train", *SMALL, "--steps", "9", *(("--state", str(tmp_path)) if keeps else ())]
+    monkeypatch.setattr(sys, "argv", ["gradest", *words])
+    found = gradest(*words)
+    assert found.exit_code == 130
+    assert (f"gradest {shlex.join(words)} --resume\n" in found.output) == keeps
+    assert found.output.endswith("gradest: interrupted\n")
 
 
 def test_a_step_is_told_of_once() -> None:

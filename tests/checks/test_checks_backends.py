@@ -158,6 +158,16 @@ class ForgetsTheAxis(NumpyOperations):
         return np.concatenate(arrays)
 
 
+class ConstantsStayDouble(NumpyOperations):
+    def constant(self, values: Any, *, like: Any) -> Any:
+        return np.asarray(values)
+
+
+class MeansInDouble(NumpyOperations):
+    def mean(self, x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
+        return np.mean(x, axis=axis, keepdims=keepdims, dtype=np.float64)
+
+
 class KeepsTheDtypeItIsGiven(NumpyBackend):
     def array(self, values: Any, *, dtype: str, device: str | None = None, copy: bool = True) -> Any:
         return np.array(values)
@@ -243,6 +253,8 @@ def _restored_error_handling() -> Any:
         (With(NaiveExpm1()), "operations"),
         (With(MasksAreNaN()), "operations"),
         (With(WritesToOperands()), "operations"),
+        (With(ConstantsStayDouble()), "operations"),
+        (With(MeansInDouble()), "operations"),
         (HalfAtTheKink(), "kinks"),
         (HalfAtTheKink(), "gradient"),
         (ClaimsACompiler(), "declaration"),

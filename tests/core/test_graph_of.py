@@ -198,3 +198,17 @@ def test_the_command_prints_a_table_or_draws(tmp_path: Path) -> None:
     refused = said("--out", tmp_path / "g.png")
     assert refused.exit_code == 2
     assert ".svg" in refused.output
+
+
+def test_a_direction_of_another_form_is_told_as_one_and_reverse_mode_takes_none() -> None:
+    point = {"x": np.ones(2), "y": np.ones(2)}
+
+    def drawn(mode: str, direction: Any) -> Any:
+        return gradest.graph(lambda p: np.sum(p["x"] * p["y"]), point, mode=mode, direction=direction)
+
+    with pytest.raises(gradest.GradestError, match="a direction of the parameters' names, shapes and dtypes was asked"):
+        drawn("forward", {"x": np.ones(2)})
+    with pytest.raises(gradest.GradestError, match="a direction must be finite; 'y' has 1 of 2 entries"):
+        drawn("forward", {"x": np.ones(2), "y": np.array([0.0, np.nan])})
+    with pytest.raises(gradest.GradestError, match="which reverse mode has no use for; write mode='forward'"):
+        drawn("reverse", point)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support.numpy_cases import CASES
 
+import gradest
 from gradest import InvalidInputError, UnsupportedError, primitives
 from gradest.primitives import defjvp, defvjp, primitive
 from gradest_numpy.differentiation import rules, value_and_gradient, value_and_jvps
@@ -144,3 +145,33 @@ def test_a_wrong_rule_of_the_table_is_seen(function: Any, monkeypatch: pytest.Mo
 
 def off_by_a_little(entry: Any, g: Any, *rest: Any, **options: Any) -> Any:
     return 1.0001 * entry(g, *rest, **options)
+
+
+@pytest.mark.parametrize(
+    ("maker", "told"),
+    [
+        (
+            lambda g, ans, x: g * 3 * x**2,
+            r"was to be maker\(ans, \*args\), which returns a function of the cotangent g",
+        ),
+        (lambda ans, x: 3 * x**2, r"returns a function of the cotangent g; found ndarray"),
+    ],
+    ids=["as a JVP is written", "no function of g"],
+)
+def test_a_rule_of_another_form_is_told_that_of_its_kind(maker: Any, told: str) -> None:
+    cube = gradest.primitive(lambda x: x**3)
+    gradest.defvjp(cube, maker)
+    with pytest.raises(gradest.InvalidTypeError, match=told):
+        gradest.grad(lambda p: np.sum(cube(p)), method="reverse")(np.ones(3))
+
+
+def test_a_jvp_of_another_form_is_told_so_and_an_error_inside_a_rule_stays_its_own() -> None:
+    cube = gradest.primitive(lambda x: x**3)
+    as_vjp: Any = lambda ans, x: lambda g: g * 3 * x**2  # noqa: E731 - of the other kind, on purpose
+    gradest.defjvp(cube, as_vjp)
+    with pytest.raises(gradest.InvalidTypeError, match=r"was to be jvp\(g, ans, \*args\)"):
+        gradest.grad(lambda p: np.sum(cube(p)), method="forward")(np.ones(3))
+    gradest.defjvp(cube, lambda g, ans, x: g * len(3))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"object of type 'int' has no len") as error:
+        gradest.grad(lambda p: np.sum(cube(p)), method="forward")(np.ones(3))
+    assert not isinstance(error.value, gradest.GradestError)

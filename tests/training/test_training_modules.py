@@ -173,3 +173,19 @@ def test_what_a_run_returned_and_what_a_framework_optimises_with_are_told_their_
     optimizer: Any = torch.optim.SGD(network.parameters(), lr=0.1)
     with pytest.raises(gradest.InvalidTypeError, match=r"found SGD; an optimiser of a framework .* gradest\.assign"):
         gradest.train(made, "spsa", optimizer, budget=Budget(steps=1))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"schedule": "cosine"}, r"schedule must be a gradest\.training\.Schedule, .* found str"),
+        ({"schedule": lambda step: 0.5**step}, r"found function; one of your own is a subclass"),
+        ({"lr": 0.1}, r"no option 'lr'; write the optimiser with its own, .*step_size=0\.1"),
+        ({"epochs": 3}, r"no option 'epochs'; write budget=gradest\.training\.Budget\(epochs="),
+        ({"bakcend": "numpy"}, r"options of gradest\.bind were asked for"),
+    ],
+)
+def test_what_train_takes_otherwise_is_told_how(options: dict[str, Any], told: str) -> None:
+    problem = gradest.get_problem("quadratic", size=3)
+    with pytest.raises(gradest.GradestError, match=told):
+        gradest.train(problem, "reverse", budget=Budget(steps=1), **options)

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from gradest.errors import UnsupportedError
-from gradest.primitives import Primitive, rules_of
+from gradest.errors import InvalidTypeError, UnsupportedError
+from gradest.primitives import MakeVjp, Primitive, rules_of
 from gradest_numpy.differentiation import special
 from gradest_numpy.differentiation.rules import NOT_GIVEN, Entry, Rule, name_of, zero
 
@@ -157,13 +157,15 @@ def primitive_rule(given: Primitive) -> Rule:
         if maker is None:
             return zero
         # Copied: what a user's rule returns may be an array that is kept elsewhere, and gradients are the caller's own.
-        return lambda g, y, *arrays, **options: _own(maker(y, *arrays, **options)(g))
+        return lambda g, y, *arrays, **options: _own(_pullback(given.name, maker, (y, *arrays), options)(g))
 
     def jvp(position: int) -> Entry | None:
         if position not in given.jvps:
             return None
         entry = given.jvps[position]
-        return zero if entry is None else entry
+        if entry is None:
+            return zero
+        return lambda *arrays, **options: _asked(given.name, entry, "jvp(g, ans, *args)", arrays, options)
 
     return Rule(
         given.name,
@@ -171,6 +173,37 @@ def primitive_rule(given: Primitive) -> Rule:
         tuple(map(vjp, range(count))),
         tuple(map(jvp, range(count))),
     )
+
+
+def _pullback(name: str, maker: MakeVjp, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """Return what a user's rule of reverse mode makes of a value and its arguments: a function of the cotangent."""
+    pull = _asked(name, maker, "maker(ans, *args), which returns a function of the cotangent g", arguments, options)
+    if not callable(pull):
+        raise InvalidTypeError(
+            f"a rule that defvjp gives {name} returns a function of the cotangent g; found {type(pull).__name__}; "
+            "write lambda ans, *args: lambda g: ..."
+        )
+    return pull
+
+
+def _asked(name: str, rule: Callable[..., Any], form: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """Return what a user's rule returns; one of another signature is told that of its kind."""
+    try:
+        return rule(*arguments, **options)
+    except TypeError as error:
+        if _takes(rule, arguments, options):  # it went wrong inside
+            raise
+        raise InvalidTypeError(f"a rule of {name} was to be {form}; it cannot be called so: {error}") from error
+
+
+def _takes(rule: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> bool:
+    try:
+        inspect.signature(rule).bind(*arguments, **options)
+    except TypeError:
+        return False
+    except ValueError:  # compiled, without a signature
+        return True
+    return True
 
 
 def _own(part: Any) -> Any:

@@ -11,7 +11,7 @@ from gradest.errors import InvalidInputError, unknown_name
 from gradest_bench.command.compare_now import compare_now
 from gradest_bench.command.group import Group
 from gradest_bench.command.json_output import json_option, print_json
-from gradest_bench.command.options import OutputFile, OutputFolder, RunFolder, Suggested
+from gradest_bench.command.options import ExportFile, OutputFile, OutputFolder, RunFolder, Suggested
 from gradest_bench.command.run import run
 from gradest_bench.command.run_comparison_view import comparison_fields, show_run_comparison
 from gradest_bench.command.run_view import show_records
@@ -28,8 +28,6 @@ from gradest_bench.results.files import replace_text
 from gradest_bench.results.folders import ROOT, latest_run, runs
 from gradest_bench.results.loading import load
 from gradest_bench.results.run_comparison import compare_runs
-from gradest_bench.results.store import latest, read_records
-from gradest_bench.results.verdict import verdicts
 from gradest_bench.suite.cells import expand
 from gradest_bench.suite.duration import require_possible
 from gradest_bench.suite.schema import Suite, parse_suite, shipped_suites, suite_folder, suite_text
@@ -69,14 +67,20 @@ Examples:
 @json_option
 def show(folder: Path | None, problem: str | None, *, as_json: bool) -> None:
     """Print the tables of a run, the latest by default."""
+    found = load(folder or latest_run())
     if as_json:
-        found = load(folder or latest_run())
         rows = [row for row in found.rows() if problem is None or problem in row["problem"]]
         print_json(folder=str(found.folder), title=found.title, num_cells=found.num_cells, cells=rows)
         return
-    records = list(latest(read_records(folder or latest_run())).values())
-    shown = [r for r in records if problem is None or problem in r.cell.problem.label]
-    show_records(open_console(), shown, verdicts(records))  # a part is judged as in the whole run
+    shown = [r for r in found.records if problem is None or problem in r.cell.problem.label]
+    console = open_console()
+    show_records(console, shown, found.verdicts)  # a part is judged as in the whole run
+    if found.num_cells > len(found.records):
+        console.print(
+            f"{found.num_cells - len(found.records)} cells of the suite have no result here: the run was stopped, "
+            "was of a part of the suite, or its results were cut; gradest bench run --resume measures what is missing",
+            highlight=False,
+        )
 
 
 @bench.command(
@@ -193,7 +197,7 @@ Examples:
   gradest bench export pyperf times.json --run results/before""",
 )
 @click.argument("form", type=click.Choice(FORMATS))
-@click.argument("target", type=OutputFile())
+@click.argument("target", type=ExportFile())
 @click.option("--run", "folder", type=_FOLDER, help="The latest run by default.")
 @_ANONYMOUS
 def export_run(form: str, target: Path, folder: Path | None, *, blind: bool) -> None:

@@ -16,6 +16,7 @@ from click.shell_completion import CompletionItem
 from gradest.errors import GradestError, InvalidInputError, unknown_name
 from gradest.registry import find_class
 from gradest_bench.results.folders import runs
+from gradest_bench.results.store import RESULTS
 from gradest_bench.suite.spec_text import literal, split_names
 
 _MOST_BUDGET = 1000.0
@@ -114,6 +115,16 @@ class OutputFile(click.Path):
         if not os.access(path if path.exists() else path.parent, os.W_OK):
             self.fail(f"{path} may not be written; choose another place", param, ctx)
         return path
+
+
+class ExportFile(OutputFile):
+    """A file to write a run to; a run in its place, where other commands of runs take one, is told its option."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        if (Path(value) / RESULTS).is_file():
+            self.fail(f"a file to write was asked for; {value} is a run; write FILE --run {value}", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class OutputFolder(click.Path):

@@ -18,9 +18,11 @@ def start() -> None:
     if listens:
         signal.signal(signal.SIGINT, _leave)
     from gradest_bench.command.main import main
+    from gradest_bench.command.warning_lines import say_warnings_plainly
 
     if listens:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    say_warnings_plainly()
     main(prog_name="gradest")
 
 

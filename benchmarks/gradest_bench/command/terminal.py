@@ -59,4 +59,5 @@ def wide_enough(console: Console, tables: Iterable[Table]) -> Console:
     """Return a console as wide as the tables: a narrow screen folds their lines, and no figure loses its digits."""
     unbounded = console.options.update(width=_UNBOUNDED, max_width=_UNBOUNDED)
     widest = max((Measurement.get(console, unbounded, table).maximum for table in tables), default=0)
-    return PlainConsole(file=console.file, width=max(console.width, widest))
+    # without a height too, a terminal that calls itself dumb has 80 columns, whatever width is asked for
+    return PlainConsole(file=console.file, width=max(console.width, widest), height=console.height)

@@ -1,8 +1,10 @@
 """Runs `gradest train`: one problem or one loss of the user's, trained under several estimators, each row resumable."""
 
 import re
+import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -119,12 +121,13 @@ def train(
         raise InvalidInputError("--resume goes on from states that were kept; name their folder by --state")
     chosen, other = _subject(problem, fields, location, held_out, seed=options["seed"])
     given = _given(options) | {"batch_size": batch_size, "held_out": other, "budget": _budget(options)}
-    rows, rewind = [], _rewinding(chosen)
-    for number, (label, estimator) in enumerate(_estimators(estimators).items(), start=1):
+    rows, rewind, named = [], _rewinding(chosen), _estimators(estimators)
+    places = _places(folder, named, resume=resume)
+    for (label, estimator), place in zip(named.items(), places, strict=True):
         maker = parse_spec(label if estimator is None else optimizer)
-        place = None if folder is None else folder / f"{number}-{re.sub('[^A-Za-z0-9.]+', '-', label).strip('-')}.state"
         made = training.get_optimizer(maker.name, **maker.fields)
-        rows.append(_row(label, chosen, estimator, made, given, rewind, place=place, resume=resume, quiet=as_json))
+        with _stoppable(place):
+            rows.append(_row(label, chosen, estimator, made, given, rewind, place=place, quiet=as_json))
     if plot is not None:
         training.plot({row.label: row.found for row in rows if row.found is not None}, plot)
     if as_json:
@@ -143,6 +146,28 @@ def _estimators(texts: tuple[str, ...]) -> dict[str, Estimator | None]:
         else:
             found |= make_estimators(split_names(text))
     return found
+
+
+def _places(folder: Path | None, labels: Iterable[str], *, resume: bool) -> list[Path | None]:
+    """Return where each row keeps its state; one that is there already is asked about before any row is trained."""
+    names = [re.sub("[^A-Za-z0-9.]+", "-", label).strip("-") for label in labels]
+    places = [None if folder is None else folder / f"{k}-{name}.state" for k, name in enumerate(names, start=1)]
+    for place in places:
+        if place is not None and place.exists() and not resume:
+            raise InvalidInputError(f"{place} has a state already; go on from it by --resume, or name another folder")
+    return places
+
+
+@contextmanager
+def _stoppable(place: Path | None) -> Iterator[None]:
+    """Say with which command a row that is interrupted goes on, where it keeps a state."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if place is not None:
+            again = shlex.join(["gradest", *(word for word in sys.argv[1:] if word != "--resume"), "--resume"])
+            click.echo(f"every row stands where it was last logged. Go on with:\n  {again}", err=True)
+        raise
 
 
 def _budget(options: dict[str, Any]) -> training.Budget:
@@ -178,11 +203,9 @@ def _row(
     rewind: Callable[[], None],
     *,
     place: Path | None,
-    resume: bool,
     quiet: bool,
 ) -> Row:
-    """Return a row; what an estimator cannot do is told in it, and the others go on."""
-
+    """Return a row, from its state where there is one; what an estimator cannot do is told in it."""
     told: list[int] = []
 
     def keep(state: training.TrainingState) -> None:
@@ -196,8 +219,6 @@ def _row(
 
     state = None
     if place is not None and place.exists():
-        if not resume:
-            raise InvalidInputError(f"{place} has a state already; go on from it by --resume, or name another folder")
         state = training.TrainingState.from_bytes(place.read_bytes())
     try:
         rewind()

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradest.errors import InvalidInputError
 from gradest.measurement.accuracy import Accuracy, ReplicateAccuracy
 from gradest.measurement.outcome import Outcome
 from gradest_bench.results.invocations import Invocation, read_invocations
@@ -75,6 +76,8 @@ def load(folder: str | Path) -> Run:
     ------
     StorageError
         It holds none, or a damaged one.
+    InvalidInputError
+        Its suite cannot be read.
     """
     path = Path(folder)
     records = tuple(latest(read_records(path)).values())
@@ -83,7 +86,10 @@ def load(folder: str | Path) -> Run:
     if not kept.is_file():
         return Run(path, records, read_environment(path), path.name, "", len(records), invocations=made)
     text = kept.read_text(encoding="utf-8")
-    suite = parse_as_run(text, origin=str(kept))
+    try:
+        suite = parse_as_run(text, origin=str(kept))
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{error}; without {SUITE} the results can be read by themselves: remove it") from error
     places = {cell.key: place for place, cell in enumerate(expand(suite))}
     ordered = sorted(records, key=lambda record: places.get(record.key, len(places)))
     extra = sum(1 for record in records if record.key not in places)  # of a worker "backend:variant"

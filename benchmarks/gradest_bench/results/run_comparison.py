@@ -123,8 +123,8 @@ def compare_runs(before: Run, after: Run, *, paired: bool = False) -> RunCompari
     pairs = [(known[record.key], record) for record in after.records if record.key in known]
     if not pairs:
         raise InvalidInputError(
-            f"{before.folder} and {after.folder} have no cell in common; compare runs of one suite, "
-            "with the same --budget and --repeat"
+            f"{before.folder} and {after.folder} have no cell in common{_nearest_miss(before, after)}; compare runs of "
+            "one suite, with the same seeds, --budget and --repeat"
         )
     measured = [(a, b) for a, b in pairs if a.outcome == b.outcome == Outcome.OK]
     versions = differences_of_environments(before, after, measured)
@@ -138,6 +138,17 @@ def compare_runs(before: Run, after: Run, *, paired: bool = False) -> RunCompari
         paired=paired,
         trained=sum(1 for a, b in measured if a.training and b.training),
     )
+
+
+def _nearest_miss(before: Run, after: Run) -> str:
+    """Return in words how one cell was asked otherwise in two runs that share none: that of the fewest differences."""
+    if not before.records or not after.records:
+        return ""
+    first = before.records[0].cell.asked
+    others = [record.cell.asked for record in after.records]
+    names = [[name for name in {**first, **b} if first.get(name) != b.get(name)] for b in others]
+    differing, second = min(zip(names, others, strict=True), key=lambda pair: len(pair[0]))
+    return ": they differ in " + ", ".join(f"{name} ({first.get(name)} and {second.get(name)})" for name in differing)
 
 
 def compare_variants(run: Run, before: str, after: str) -> RunComparison:

@@ -50,6 +50,11 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         """The hash of what is asked; limits and labels are not part of it."""
+        return digest(self.asked)
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What is asked, as plain data: two cells that agree in it are one."""
         # whoever gives a cell more time or another name keeps its result; whoever asks for more samples does not
         asked: dict[str, Any] = {
             "problem": [self.problem.name, self.problem.fields],
@@ -69,7 +74,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
             asked["starts"] = self.budget.starts
         if self.training is not None:
             asked["training"] = msgspec.to_builtins(self.training)
-        return digest(asked)
+        return asked
 
     @property
     def shared_key(self) -> str:
