@@ -34,7 +34,7 @@ def prepared(cell: Cell, pool: WorkerPool) -> CellRun | None:
     """Return a cell prepared in its worker; None, and a line that says why, where something is not installed."""
     run = CellRun(PlannedCell(cell, identity=""), pool)
     try:
-        run.prepare()
+        run.start()
     except CellError as failure:
         if failure.outcome is not Outcome.MISSING:
             raise
