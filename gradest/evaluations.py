@@ -120,16 +120,17 @@ class Evaluations:
     def evaluate_moved(self, leaves: Leaves, moved: Mapping[int, Array], data: Data) -> Array:
         """Return the losses `(K,)` with some blocks replaced by K values each, `(K, *shape)`; counts K values.
 
-        It is for use inside a step that the framework compiles, and so is batched. What follows from the other blocks
-        alone is computed once, and products with them are one product for all K.
+        It is for use inside a step that the framework compiles. Where a user's function is batched by vmap, what
+        follows from the other blocks alone is computed once, and products with them are one product for all K.
         """
         size = int(next(iter(moved.values())).shape[0])
-        self._counts.add(VALUES, size)
         if self.text is None:
             assert self._user is not None
+            self._counts.add(VALUES, size)
             return self._user.batched_in(leaves, moved, data)
-        value = self.text(self.ops, tuple(moved.get(k, leaf) for k, leaf in enumerate(leaves)), data)
-        return self.ops.broadcast_to(value, (size,))  # () where no moved block has an influence
+        # Operations batch by a leading axis, which all blocks must have: two of them may be joined.
+        copies = enumerate(self.ops.broadcast_to(leaf, (size, *leaf.shape)) for leaf in leaves)
+        return self.evaluate_population(tuple(moved.get(k, copy) for k, copy in copies), data)
 
     def evaluate_losses(self, population: Leaves, data: Data) -> Array:
         """Return the loss of each example, `(K, B)`, for leaves with a leading axis K; counts K values.

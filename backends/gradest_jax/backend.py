@@ -56,7 +56,7 @@ _NO_DERIVATIVE = {
     "but got int": _WHOLE,  # "grad requires real-valued outputs ..."
 }
 """What to say for errors of JAX's, by words that they contain (0.4 to 0.10)."""
-_DELETED = ("Array has been deleted", "uffer has been deleted or donated")
+_DELETED = ("Array has been deleted", "uffer has been deleted or donated")  # "Buffer" or "buffer", by version
 
 
 class JaxBackend(Backend):

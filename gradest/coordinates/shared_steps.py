@@ -1,8 +1,8 @@
 """Steps in which one block moves, compiled once for all blocks of one form.
 
 A deep network has many blocks and few shapes, and what a loss takes to compile is paid for each step: of ten layers,
-twenty times. Which of the blocks of its form moves is an argument of a step. Blocks of other forms are not copied
-there: what follows from them alone is computed once.
+twenty times. Which of the blocks of its form moves is an argument of a step. Blocks of other forms do not move there:
+what a user's function makes of them alone is computed once.
 """
 
 from collections.abc import Callable

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -176,3 +177,29 @@ def test_a_block_that_does_not_move_keeps_the_sign_of_its_zeros() -> None:
 
     found = gradest.grad(loss, method="fd-forward")({"a": jnp.ones(1), "turn": jnp.asarray([-0.0])})
     np.testing.assert_allclose(found["a"], [1.0], rtol=1e-2)
+
+
+@dataclass(frozen=True, eq=False)
+class Joined(gradest.Problem):
+    """`sum of squares of (a, b) joined`, gradient (2 a, 2 b): blocks of two forms in one operation."""
+
+    name = "test-joined"
+
+    def parameters(self) -> dict[str, Any]:
+        return {"a": np.array([0.5, -1.0]), "b": np.array([2.0, 0.25, -0.75])}
+
+    def data(self) -> dict[str, Any]:
+        return {}
+
+    def loss(self, ops: Any, params: Any, data: Any) -> Any:
+        joined = ops.concat(params["a"], params["b"], axis=-1)
+        return ops.sum(joined * joined, axis=-1)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+@pytest.mark.parametrize("name", ["fd-forward", "fd-central", "complex-step"])
+def test_a_problem_may_join_a_block_that_moves_and_one_that_does_not(name: str, backend: str) -> None:
+    options = {} if name == "complex-step" else {"path": "black-box"}
+    found = gradest.get_estimator(name, **options)(Joined(), backend=backend, dtype="float64").gradient
+    for block, at in Joined().parameters().items():
+        np.testing.assert_allclose(np.asarray(found[block]), 2 * at, rtol=0, atol=1e-6)

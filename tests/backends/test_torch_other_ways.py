@@ -10,18 +10,9 @@ import gradest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'gradest[torch]'")
 nn = torch.nn
 
-X = torch.linspace(-1.0, 1.0, 15, dtype=torch.float64).reshape(5, 3).sin()
+from support.torch_network import X, error, network  # noqa: E402  # which imports PyTorch
+
 METHODS = ("reverse", "forward", "fd-central", "complex-step", "es", "spsa", "es-low-rank", "smoothed")
-
-
-def network() -> Any:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double()
-
-
-def error(m: Any, x: Any) -> Any:
-    return (m(x) ** 2).mean()
 
 
 def of_a_list(m: Any) -> Callable[..., Any]:

@@ -13,17 +13,7 @@ import gradest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'gradest[torch]'")
 nn = torch.nn
 
-X = torch.linspace(-1.0, 1.0, 15, dtype=torch.float64).reshape(5, 3).sin()
-
-
-def network() -> Any:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double()
-
-
-def error(m: Any, x: Any) -> Any:
-    return (m(x) ** 2).mean()
+from support.torch_network import X, error, network  # noqa: E402  # which imports PyTorch
 
 
 def penalty_of_what_requires_a_gradient(m: Any, x: Any) -> Any:
