@@ -48,10 +48,8 @@ def prepare_crossings(objective: Objective) -> Crossings:
 
     def make_step(block: int) -> Callable[..., tuple[Array, ...]]:
         def step(leaves: Leaves, left: Array, right: Array, scale: Array, data: Data) -> tuple[Array, ...]:
-            copies = perturbed_copies(objective, leaves, block, (left, right), scale)
-            # Other blocks stay without a leading axis: what they alone lead to is computed, and compared, once.
-            moved = tuple(copies[k] if k == block else leaf for k, leaf in enumerate(leaves))
-            return at_leaves(moved, data)
+            # All blocks have the leading axis of the copies: a loss may join two of them.
+            return at_leaves(perturbed_copies(objective, leaves, block, (left, right), scale), data)
 
         return objective.compile(step)
 
