@@ -91,6 +91,14 @@ class Backend(ABC):
         """Return an array's values as NumPy ones to be read and not kept, without a copy where they are at hand."""
         return self.numpy(array)
 
+    def copied(self, array: Array) -> Array:
+        """Return a copy of an array, where it is, that nobody else holds."""
+        return self.array(self.numpy(array), dtype=self.dtype(array), device=self.device(array))
+
+    def count_non_finite(self, array: Array) -> int:
+        """Return how many entries of an array of floating-point numbers are NaN or infinite."""
+        return count_non_finite(self.host(array))
+
     @abstractmethod
     def owns(self, leaf: Leaf) -> bool:
         """Return whether the object is an array (or parameter) of this framework."""
@@ -246,7 +254,7 @@ class Backend(ABC):
         """
         if not private:
             return arrays
-        return tuple(self.array(self.numpy(a), dtype=self.dtype(a), device=self.device(a)) for a in arrays)
+        return tuple(map(self.copied, arrays))
 
     def marks(self, arrays: Leaves) -> object:
         """Return what is another afterwards if one of the arrays has been written to; here, nothing is seen."""
@@ -349,6 +357,12 @@ class Backend(ABC):
             f"backend {self.name!r} has no native {transformation}; it has: {', '.join(sorted(self.native))}; "
             "use engine='gradest' where the loss is written in gradest's operations, or another backend"
         )
+
+
+def count_non_finite(values: NumpyArray) -> int:
+    """Return how many entries of an array of floating-point numbers are NaN or infinite."""
+    known = values if values.dtype.kind == "f" else values.astype(np.float64)  # bfloat16, of no kind of NumPy's
+    return known.size - int(np.count_nonzero(np.isfinite(known)))
 
 
 def as_float64(backend: Backend, array: Array) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ An estimator works on leaves, arrays of one framework in a fixed order. A `Form`
 names, and what is asked of the next parameters. This module knows no framework by name.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
@@ -173,12 +174,10 @@ class Form:
         for path, leaf in zip(self.layout.names, leaves, strict=True):
             if self._backend.is_abstract(leaf):
                 continue
-            values = np.asarray(self._backend.numpy(leaf))
-            bad = values.size - int(np.isfinite(values).sum())
+            bad = self._backend.count_non_finite(leaf)
             if bad:
-                raise NonFiniteError(
-                    f"{what} must be finite; {path!r} has {bad} of {values.size} entries NaN or infinite"
-                )
+                size = math.prod(leaf.shape)
+                raise NonFiniteError(f"{what} must be finite; {path!r} has {bad} of {size} entries NaN or infinite")
 
     def _flatten(self, params: Tree) -> tuple[Leaves, tuple[str, ...]]:
         leaves, paths, _ = self._backend.flatten(params)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gradest.backend import Backend, Leaves
+from gradest.backend import Backend, Leaves, count_non_finite
 from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError
 from gradest.evaluation import kind_of
 from gradest.operations import Array, NumpyArray
@@ -38,6 +38,12 @@ def _private_copy(backend: Backend, leaf: Leaf, path: str, device: str, number: 
 
     `number` is the dtype of a single number beside arrays of the backend; None where there are none.
     """
+    if backend.owns(leaf) and type(leaf) is not float:
+        _require_float(backend, leaf, path)
+        if _asked(backend, backend.device, leaf) == device:  # a large model on a GPU does not go through the host
+            made = _asked(backend, backend.copied, leaf)
+            _require_finite(path, math.prod(made.shape), backend.count_non_finite(made))
+            return made
     values = float_array(backend, leaf, path)
     if type(leaf) is float:
         dtype = number or "float64"
@@ -50,6 +56,16 @@ def _private_copy(backend: Backend, leaf: Leaf, path: str, device: str, number: 
 
 def float_array(backend: Backend, leaf: Leaf, path: str) -> NumpyArray:
     """Return a parameter leaf as a NumPy array, refusing what is not floating-point or not finite."""
+    _require_float(backend, leaf, path)
+    values = _asked(backend, backend.numpy, leaf) if backend.owns(leaf) else np.asarray(leaf)
+    if values.dtype.kind not in "fV" or values.dtype.names:  # V: bfloat16 as NumPy sees it, and records
+        raise _not_floating(path, str(values.dtype))
+    _require_finite(path, values.size, count_non_finite(values))
+    return values
+
+
+def _require_float(backend: Backend, leaf: Leaf, path: str) -> None:
+    """Refuse what is not an array, or not one of floating-point numbers as far as its dtype's name says."""
     if not (backend.owns(leaf) or isinstance(leaf, np.ndarray | np.generic | float)):
         raise InvalidTypeError(
             f"parameter {path!r} must be a floating-point array of backend {backend.name!r}; "
@@ -60,16 +76,14 @@ def float_array(backend: Backend, leaf: Leaf, path: str) -> NumpyArray:
             f"parameter {path!r} must be a plain array; found {type(leaf).__name__}, whose arithmetic is another; pass "
             "np.asarray of it, and a mask as an argument"
         )
-    # By name first: a key of JAX's is an array that has no values for NumPy.
+    # By name, before values are asked for: a key of JAX's is an array that has no values for NumPy.
     if backend.owns(leaf) and kind_of(getattr(leaf, "dtype", "float64")) != "float":
         raise _not_floating(path, str(leaf.dtype))
-    values = _asked(backend, backend.numpy, leaf) if backend.owns(leaf) else np.asarray(leaf)
-    if values.dtype.kind not in "fV" or values.dtype.names:  # V: bfloat16 as NumPy sees it, and records
-        raise _not_floating(path, str(values.dtype))
-    bad = values.size - int(np.isfinite(values.astype(np.float64)).sum())
+
+
+def _require_finite(path: str, size: int, bad: int) -> None:
     if bad:
-        raise NonFiniteError(f"parameters must be finite; {path!r} has {bad} of {values.size} entries NaN or infinite")
-    return values
+        raise NonFiniteError(f"parameters must be finite; {path!r} has {bad} of {size} entries NaN or infinite")
 
 
 _ARITHMETIC = ("__array_ufunc__", "__array_function__", "__add__", "__radd__", "__sub__", "__mul__", "__truediv__")

@@ -53,6 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
     worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
     folder = cache.mkdir(f"jax-{importlib.metadata.version('jaxlib')}-{worker}")
+    # On a GPU XLA's float32 products have ten bits unless more are asked for; tests hold estimators to float32's.
+    jax.config.update("jax_default_matmul_precision", "highest")
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

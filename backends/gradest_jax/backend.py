@@ -99,6 +99,17 @@ class JaxBackend(Backend):
     def host(self, array: Array) -> NDArray[Any]:
         return np.asarray(array)  # on the CPU a read-only view
 
+    def copied(self, array: Array) -> Array:
+        if on_host(self.device(array)):  # through NumPy it takes a fifth of the time
+            return super().copied(array)
+        with self.scope(self.dtype(array)) or nullcontext():
+            return jnp.array(array, copy=True)
+
+    def count_non_finite(self, array: Array) -> int:
+        if on_host(self.device(array)):
+            return super().count_non_finite(array)
+        return int(array.size) - int(jnp.isfinite(array).sum())
+
     def owns(self, leaf: Leaf) -> bool:
         return isinstance(leaf, jax.Array)
 

@@ -52,6 +52,9 @@ class NumpyBackend(Backend):
     def host(self, array: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(array)
 
+    def copied(self, array: NDArray[Any]) -> NDArray[Any]:
+        return self.array(array, dtype=self.dtype(array))
+
     def owns(self, leaf: Leaf) -> bool:
         return isinstance(leaf, np.ndarray | np.floating | float | TracedArray)
 

@@ -53,6 +53,16 @@ class TorchBackend(Backend):
         shared = array.device.type == "cpu" and array.dtype != torch.bfloat16
         return array.detach().resolve_neg().numpy() if shared else self.numpy(array)
 
+    def copied(self, array: Tensor) -> Tensor:
+        if type(array) not in (Tensor, nn.Parameter) or array.layout != torch.strided or array.is_meta:
+            return super().copied(array)  # a class of tensors may keep itself in a clone; NumPy has plain ones alone
+        return array.detach().resolve_neg().clone(memory_format=torch.contiguous_format)
+
+    def count_non_finite(self, array: Tensor) -> int:
+        if not array.is_cuda:
+            return super().count_non_finite(array)  # on the CPU NumPy takes a third of the time
+        return array.numel() - int(torch.isfinite(array.detach()).sum())
+
     def cast(self, array: Tensor, dtype: str) -> Tensor:
         return array.to(getattr(torch, dtype))
 

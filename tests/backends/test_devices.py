@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from support.turns import in_turn
 
@@ -59,6 +60,44 @@ def test_directions_are_the_same_on_every_device(backend: str, device: str) -> N
 def test_a_device_that_is_not_there_is_refused(backend: str) -> None:
     with pytest.raises((UnsupportedError, InvalidInputError), match="device"):
         bind(get_problem("cubic-graph"), backend=backend, device="cuda:99")
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
+@pytest.mark.parametrize(("backend", "device"), PLACES)
+def test_a_copy_stays_where_its_array_is_and_its_bad_entries_are_counted(backend: str, device: str, dtype: str) -> None:
+    framework = get_backend(backend)
+    if dtype not in framework.dtypes:
+        pytest.skip(f"{backend} has no {dtype}")
+    values = np.array([[1.5, -np.inf, 0.0], [np.nan, -2.0, np.inf]])
+    array = framework.array(values, dtype=dtype, device=device)
+    copy: Any = framework.copied(array)
+    assert framework.dtype(copy) == dtype
+    assert framework.device(copy) == device
+    assert np.array_equal(np.asarray(framework.numpy(copy), dtype=np.float64), values, equal_nan=True)
+    assert framework.count_non_finite(copy) == framework.count_non_finite(array) == 3
+    finite = framework.array(np.array([1.0, -2.0]), dtype=dtype, device=device)
+    assert framework.count_non_finite(finite) == 0
+    with pytest.raises(gradest.NonFiniteError, match="has 3 of 6 entries NaN or infinite"):
+        bind(lambda w: (w * w).sum(), array)
+
+
+@pytest.mark.parametrize(("backend", "device"), [place for place in PLACES if place[0] in {"numpy", "torch"}])
+def test_a_bound_parameter_is_a_copy_whatever_its_strides(backend: str, device: str) -> None:
+    """A transposed, an expanded and a lazily negated array; writing into them afterwards is not seen."""
+    framework = get_backend(backend)
+    square: Any = framework.array(np.array([[1.0, 2.0], [3.0, 4.0]]), dtype="float64", device=device)
+    params = {"transposed": square.T, "whole": square, "column": square[:, 1]}
+    if backend == "torch":
+        import torch
+
+        params["negated"] = torch.conj(torch.complex(square, square)).imag
+        params["parameter"] = torch.nn.Parameter(square)
+        params["expanded"] = square[:1].expand(3, 2)
+    expected = {name: framework.numpy(array) for name, array in params.items()}
+    objective = bind(lambda p: sum((each * each).sum() for each in p.values()), params)
+    square *= 100.0
+    for name, leaf in zip(objective.layout.names, objective.start, strict=True):
+        assert np.array_equal(framework.numpy(leaf), expected[name.strip("[]'")]), name
 
 
 GPUS = [place for place in PLACES if place[1] != "cpu"]

@@ -268,7 +268,10 @@ if __name__ == "__main__":
             print("refused:", error)
         else:
             numpy = objective.backend.numpy
-            print("equal:", bool(np.array_equal(numpy(here.gradient), numpy(there.gradient))))
+            one, other = numpy(here.gradient), numpy(there.gradient)
+            # XLA chooses kernels for a GPU by their times, in each process anew: what they sum may round otherwise.
+            near = objective.form.device != "cpu" and np.allclose(one, other, rtol=1e-9, atol=0.0)
+            print("equal:", near or bool(np.array_equal(one, other)))
 """
 
 
