@@ -152,7 +152,7 @@ class NativeTorchOperations(TorchOperations):
         # The fused one takes classes on axis 1 alone, and a population has another axis in front.
         if logits.dim() == targets.dim() == 2:
             loss = functional.cross_entropy(logits, targets)
-            if logits.device.type == "cpu" and not math.isnan(_number(loss.detach())):  # NaN: perhaps a closed class
+            if logits.is_cpu and not math.isnan(_number(loss)):  # NaN: perhaps a closed class
                 return loss
         shares = torch.log_softmax(logits, dim=-1)
         return -torch.sum(self._open_classes(shares, targets) * targets, dim=-1).mean(dim=-1)
