@@ -1,5 +1,6 @@
 """A loss written in operations as a hybridized Gluon block, and reverse mode by MXNet's autograd."""
 
+import ctypes
 import functools
 import math
 import threading
@@ -134,16 +135,12 @@ def value_and_gradient(function: Function) -> Callable[[Leaves, Data], tuple[Arr
             return graph.run(*[inputs[k] for k in graph.places])
 
         with function.lock:  # type: ignore[attr-defined]  # as above
-            return backward(evaluate, _handles(leaves))
+            return backward(evaluate, leaves)
 
     def pull(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
-        return backward(lambda given: as_scalar(function(tuple(given), data)), _handles(leaves))
+        return backward(lambda given: as_scalar(function(tuple(given), data)), leaves)
 
     return pull_traced if traced else pull
-
-
-def _handles(leaves: Sequence[Array]) -> list[Array]:
-    return [leaf.detach() for leaf in leaves]
 
 
 class _Backward:
@@ -159,13 +156,13 @@ class _Backward:
         self.mode = BackwardMode()
         self.sets_modes = sets_modes
 
-    def __call__(self, evaluate: Evaluate, inputs: list[Array]) -> tuple[Array, Leaves]:
+    def __call__(self, evaluate: Evaluate, leaves: Leaves) -> tuple[Array, Leaves]:
+        inputs = [leaf.detach() for leaf in leaves]
         if self.every_leaf_counts:
             try:
-                # Autograd asks for buffers here too; they are never written.
+                # Autograd asks for buffers here too, and marks them; they are never written.
                 value, head, training = self._record(evaluate, inputs, [leaf.detach() for leaf in inputs])
-                gradient = mx.autograd.grad(head, inputs, train_mode=training)
-                return value.detach(), tuple([_dense(array).as_np_ndarray() for array in gradient])
+                return value.detach(), _gradient(head, inputs, training)
             except mx.MXNetError as error:
                 _refuse_unconnected(error)
                 if "unreachable" not in str(error):
@@ -216,9 +213,26 @@ _UNWRITTEN = 2.0**-99
 """What buffers hold before autograd writes: no gradient has it in every entry."""
 
 
-def _dense(gradient: Any) -> Any:
-    """Return a gradient as its parameter is: an embedding with `sparse_grad=True` has one of its rows alone."""
-    return gradient if gradient.stype == "default" else gradient.tostype("default")
+def _gradient(head: Array, inputs: list[Array], training: bool) -> Leaves:
+    """Return what `mx.autograd.grad` does, as dense `mx.np` arrays.
+
+    It makes legacy arrays, to be made over again: a tenth of a small network's gradient. An embedding with
+    `sparse_grad=True` has a gradient of its rows alone, which becomes what its parameter is.
+    """
+    base, handle = mx.base, mx.base.NDArrayHandle
+    found, kinds = ctypes.POINTER(handle)(), ctypes.POINTER(ctypes.c_int)()
+    heads, variables, nothing = base.c_handle_array([head]), base.c_handle_array(inputs), ctypes.c_void_p(0)
+    # Neither is the graph kept, nor one made of the backward pass.
+    modes = ctypes.c_int(0), ctypes.c_int(0), ctypes.c_int(training)
+    results = ctypes.byref(found), ctypes.byref(kinds)
+    base.check_call(base._LIB.MXAutogradBackwardEx(1, heads, nothing, len(inputs), variables, *modes, *results))
+    return tuple([_dense(ctypes.cast(found[k], handle), kinds[k]) for k in range(len(inputs))])
+
+
+def _dense(handle: Any, kind: int) -> Array:
+    if kind == 0:
+        return mx.np.ndarray(handle)
+    return mx.nd.sparse._ndarray_cls(handle, stype=kind).tostype("default").as_np_ndarray()
 
 
 def _refuse_unconnected(error: Exception) -> None:

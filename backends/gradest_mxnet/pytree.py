@@ -9,21 +9,25 @@ from gradest_mxnet.framework import mx
 
 @dataclass(frozen=True)
 class LegacyStructure(Structure):
-    """The structure of a pytree some of whose leaves are legacy arrays; `rebuild` makes those legacy again."""
+    """The structure of a pytree some of whose leaves are legacy arrays; `rebuild` makes those legacy again.
+
+    `numbers` says which of them were Python's floats, arrays of shape `()` that legacy operations do not have.
+    """
 
     legacy: tuple[bool, ...] = ()
+    numbers: tuple[bool, ...] = ()
 
     def rebuild(self, leaves: Sequence[Leaf]) -> Tree:
         return super().rebuild(
             [
-                _as_legacy(leaf) if legacy and isinstance(leaf, mx.np.ndarray) else leaf
-                for leaf, legacy in zip(leaves, self.legacy, strict=True)
+                _as_legacy(leaf, number) if legacy and isinstance(leaf, mx.np.ndarray) else leaf
+                for leaf, legacy, number in zip(leaves, self.legacy, self.numbers, strict=True)
             ]
         )
 
 
-def _as_legacy(array: Leaf) -> Leaf:
-    if array.shape == ():  # of a Python float; legacy operations have no such shape
+def _as_legacy(array: Leaf, number: bool) -> Leaf:
+    if number:
         with mx.util.np_shape(True):
             return array.reshape((1,)).as_nd_ndarray()
     return array.as_nd_ndarray()
@@ -44,4 +48,6 @@ def flatten(tree: Tree) -> tuple[tuple[Leaf, ...], tuple[str, ...], Structure]:
     # A Python float beside legacy arrays alone becomes one of them: the two kinds cannot be multiplied.
     if not any(isinstance(leaf, mx.np.ndarray) for leaf in leaves):
         legacy = tuple(old or is_number(leaf) for leaf, old in zip(leaves, legacy, strict=True))
-    return views, paths, LegacyStructure(structure.kind, structure.keys, structure.children, structure.factory, legacy)
+    numbers = tuple(map(is_number, leaves))
+    form = structure.kind, structure.keys, structure.children, structure.factory
+    return views, paths, LegacyStructure(*form, legacy, numbers)
