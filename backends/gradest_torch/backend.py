@@ -42,7 +42,10 @@ class TorchBackend(Backend):
         host = (np.array if copy else np.asarray)(values, dtype=kept, order="C")
         if not host.flags.writeable:  # from_numpy would warn: torch cannot keep a promise not to write
             host = host.copy()
-        return torch.from_numpy(host).to(device=device, dtype=getattr(torch, dtype))
+        made = torch.from_numpy(host)
+        if kept is dtype and device in (None, "cpu"):  # `to` takes as long as the copy to say that nothing is to be done
+            return made
+        return made.to(device=device, dtype=getattr(torch, dtype))
 
     def numpy(self, array: Tensor) -> NDArray[Any]:
         # Conjugation and negation are flags of a tensor until someone reads it; NumPy has no such flags.
