@@ -43,7 +43,7 @@ class TorchBackend(Backend):
         if not host.flags.writeable:  # from_numpy would warn: torch cannot keep a promise not to write
             host = host.copy()
         made = torch.from_numpy(host)
-        if kept is dtype and device in (None, "cpu"):  # `to` takes as long as the copy to say that nothing is to be done
+        if kept is dtype and device in (None, "cpu"):  # `to` takes as long as a copy to find that nothing is to be done
             return made
         return made.to(device=device, dtype=getattr(torch, dtype))
 
