@@ -356,17 +356,16 @@ def estimate_of(result: KernelResult, objective: Objective, cost: Cost, path: st
             f"a KernelResult was asked for of the kernel; found {type(result).__name__}; end it by: "
             "return KernelResult(value, gradient), with None for a value that was not evaluated"
         )
+    value, gradient, error, crossings, status, state_bytes = result
     names = form.layout.names
-    if not isinstance(result.gradient, tuple | list) or len(result.gradient) != len(names):
-        listed = isinstance(result.gradient, tuple | list)
+    if not isinstance(gradient, tuple | list) or len(gradient) != len(names):
+        found = len(gradient) if isinstance(gradient, tuple | list) else type(gradient).__name__
         raise InvalidEstimateError(
             f"a tuple of {len(names)} arrays was asked for as the gradient of a KernelResult, one for each parameter "
-            f"({', '.join(names)}); found {len(result.gradient) if listed else type(result.gradient).__name__}"
+            f"({', '.join(names)}); found {found}"
         )
-    error = None if result.error is None else form.tree_of(result.error)
-    gradient = form.tree_of(result.gradient)
-    found = result.crossings, result.state_bytes, result.status
-    return Estimate(result.value, gradient, cost, path, error, *found)
+    errors = None if error is None else form.tree_of(error)
+    return Estimate(value, form.tree_of(gradient), cost, path, errors, crossings, state_bytes, status)
 
 
 def get_estimator(name: str, **hyperparameters: Any) -> Estimator:

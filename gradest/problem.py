@@ -219,14 +219,17 @@ def closed_form(
         What the problem returns is no loss beside a gradient of each parameter.
     """
     found: Any = problem.loss_and_gradient(ops, params, data)
-    asked = f"loss_and_gradient of problem {problem.name!r} must return (loss, dict of arrays by name)"
-    if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], Mapping)):
-        raise InvalidEstimateError(f"{asked}; found {type(found).__name__}")
+    if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], dict | Mapping)):
+        raise InvalidEstimateError(f"{_asked_of(problem)}; found {type(found).__name__}")
     value, gradient = found
-    missing = [name for name in params if name not in gradient]
-    if missing:
-        raise InvalidEstimateError(f"{asked}, of each parameter; there is none of {', '.join(missing)}")
-    return value, tuple(gradient[name] for name in params)
+    if not params.keys() <= gradient.keys():
+        missing = ", ".join(name for name in params if name not in gradient)
+        raise InvalidEstimateError(f"{_asked_of(problem)}, of each parameter; there is none of {missing}")
+    return value, tuple([gradient[name] for name in params])
+
+
+def _asked_of(problem: Problem) -> str:
+    return f"loss_and_gradient of problem {problem.name!r} must return (loss, dict of arrays by name)"
 
 
 class EmpiricalRisk(Problem):
