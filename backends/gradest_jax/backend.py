@@ -101,7 +101,7 @@ class JaxBackend(Backend):
 
     def copied(self, array: Array) -> Array:
         if on_host(self.device(array)):  # through NumPy it takes a fifth of the time
-            return super().copied(array)
+            return self.array(self.numpy(array), dtype=self.dtype(array), device=self.device(array))
         with self.scope(self.dtype(array)) or nullcontext():
             return jnp.array(array, copy=True)
 

@@ -156,7 +156,7 @@ class _Backward:
         self.mode = BackwardMode()
         self.sets_modes = sets_modes
 
-    def __call__(self, evaluate: Evaluate, leaves: Leaves) -> tuple[Array, Leaves]:
+    def __call__(self, evaluate: Evaluate, leaves: Sequence[Array]) -> tuple[Array, Leaves]:
         inputs = [leaf.detach() for leaf in leaves]
         if self.every_leaf_counts:
             try:

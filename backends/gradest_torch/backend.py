@@ -69,7 +69,8 @@ class TorchBackend(Backend):
 
     def copied(self, array: Tensor) -> Tensor:
         if type(array) not in (Tensor, nn.Parameter) or array.layout != torch.strided or array.is_meta:
-            return super().copied(array)  # a class of tensors may keep itself in a clone; NumPy has plain ones alone
+            # A class of tensors may keep itself in a clone; NumPy has plain ones alone.
+            return self.array(self.numpy(array), dtype=self.dtype(array), device=self.device(array))
         return array.detach().resolve_neg().clone(memory_format=torch.contiguous_format)
 
     def count_non_finite(self, array: Tensor) -> int:

@@ -15,7 +15,7 @@ _HINTS: dict[type, str] = {
 }
 
 
-_NO_NUMBERS = ("object", "<U", ">U", "|S", "|V", "[", "(", "datetime", "timedelta", "key")
+_NO_NUMBERS = ("object", "<U", ">U", "|S", "|V", "[", "record", "datetime", "timedelta", "key")
 """How the names of dtypes begin whose entries are no numbers."""
 
 
