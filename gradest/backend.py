@@ -103,6 +103,10 @@ class Backend(ABC):
         """Return the name of the array's device, such as "cpu" or "cuda:0"."""
         return "cpu"
 
+    def no_parameter(self, leaf: Leaf) -> str:
+        """Return why one of its arrays cannot be a parameter, "found ...; what to do", or ""."""
+        return ""
+
     def devices(self) -> tuple[str, ...]:
         """Return the names of the devices that can be used here, the default one first."""
         return ("cpu",)

@@ -65,6 +65,19 @@ class TorchBackend(Backend):
     def device(self, array: Tensor) -> str:
         return str(array.device)
 
+    def no_parameter(self, leaf: Leaf) -> str:
+        if not isinstance(leaf, Tensor):
+            return ""
+        if leaf.is_meta:
+            return (
+                "found a tensor on device 'meta', which has no values; load them first, or module.to_empty(device=...)"
+            )
+        if leaf.is_nested or leaf.layout is not torch.strided:
+            found = "a nested tensor" if leaf.is_nested else f"a tensor of layout {leaf.layout}"
+            dense = "padded to one shape" if leaf.is_nested else "by .to_dense(); the loss can make it sparse again"
+            return f"found {found}; give a dense one, {dense}"
+        return ""
+
     def devices(self) -> tuple[str, ...]:
         return ("cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count())))
 
