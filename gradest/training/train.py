@@ -5,6 +5,7 @@ from typing import Any
 
 from gradest.binding import Bindable
 from gradest.calls import bind_options
+from gradest.directions.keys import whole_seed
 from gradest.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from gradest.estimate import Cost
 from gradest.estimator import Estimator, get_estimator
@@ -122,6 +123,7 @@ def train(
     ('2 epochs were passed', 3, True)
     """
     chosen, maker = _chosen(estimator, optimizer)
+    seed = whole_seed(seed)
     order = {"seed": seed, "replace": replace, "drop_last": drop_last}
     subject = Subject(
         f, params, batches=batches, batch_size=batch_size, order=order, binding=_binding(binding), metrics=metrics
