@@ -269,6 +269,14 @@ class Backend(ABC):
         dtype = self.dtype(value) if self.owns(value) else "float64"
         return self.array(values, dtype=dtype, device=self.device(like))
 
+    def thread_settings(self) -> Any:
+        """Return settings of this thread alone by which a loss has another value, such as a mode; it can be pickled."""
+        return None
+
+    def under(self, settings: Any) -> AbstractContextManager[Any]:
+        """Return a context with the `thread_settings` of another thread or process, in which a worker evaluates."""
+        return nullcontext()
+
     def evaluating(self) -> AbstractContextManager[Any] | None:
         """Return a context in which no graph of derivatives is made, or None where none ever is."""
         return None

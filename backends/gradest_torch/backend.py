@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -138,6 +138,18 @@ class TorchBackend(Backend):
     def recorded(self, leaves: Leaves, data: Leaves) -> tuple[Leaves, Leaves]:
         inputs: Any = reverse_mode.recordable(leaves)
         return tuple([leaf.detach().requires_grad_() for leaf in inputs]), reverse_mode.recordable(data)
+
+    def thread_settings(self) -> Any:
+        kinds = [kind for kind in ("cpu", "cuda") if torch.is_autocast_enabled(kind)]
+        return [(kind, torch.get_autocast_dtype(kind)) for kind in kinds], torch.is_autocast_cache_enabled()
+
+    @contextmanager
+    def under(self, settings: Any) -> Iterator[None]:
+        kinds, cached = settings
+        with ExitStack() as stack:
+            for kind, dtype in kinds:
+                stack.enter_context(torch.autocast(kind, dtype=dtype, cache_enabled=cached))
+            yield
 
     def marks(self, arrays: Leaves) -> object:
         """Return the version counters, which count writing in place; a tensor made in inference mode has none."""
