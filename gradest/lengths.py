@@ -1,11 +1,12 @@
 """Lengths of vectors whose squares may be out of a dtype's range: of losses near 1e200, or near 1e-200."""
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[np.floating]
+Values = NDArray[Any]
 
 _FAR = 2.0**300
 """Beyond it, or below its inverse, squares of numbers and their products are near the ends of float64."""

@@ -61,9 +61,9 @@ class Transfer:
         """Return an array on the device, which may share the memory of `host`."""
         self._sent += 1  # threads may lose a count: it decides about speed alone
         if self._small and self._sent > _COMPILED_FROM:
-            made: Array = self._compiled(host)
+            made: Any = self._compiled(host)
             if made is not host:  # which it is under `jax.disable_jit`
-                return made
+                return made  # type: ignore[no-any-return]  # of `jax.jit`
         sent: Array = jax.device_put(host, self._device)
         return sent
 

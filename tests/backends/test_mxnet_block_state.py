@@ -91,4 +91,5 @@ def test_threads_are_in_the_callers_mode() -> None:
             found.append(few.prepare(objective, executor=threads)(net, rng=0).gradient)
         for name, leaf in here.items():
             np.testing.assert_array_equal(found[-1][name].asnumpy(), leaf.asnumpy())
-    assert not np.allclose(*(each["0.weight"].asnumpy() for each in found), rtol=0.01)
+    in_training, in_use = (each["0.weight"].asnumpy() for each in found)
+    assert not np.allclose(in_training, in_use, rtol=0.01)
