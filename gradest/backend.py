@@ -111,6 +111,10 @@ class Backend(ABC):
         """Return the name of the array's device, such as "cpu" or "cuda:0"."""
         return "cpu"
 
+    def no_parameter(self, leaf: Leaf) -> str:
+        """Return why one of its arrays cannot be a parameter, "found ...; what to do", or ""."""
+        return ""
+
     def devices(self) -> tuple[str, ...]:
         """Return the names of the devices that can be used here, the default one first."""
         return ("cpu",)
@@ -272,6 +276,14 @@ class Backend(ABC):
         values = self.numpy(value) if self.owns(value) else np.asarray(value)
         dtype = self.dtype(value) if self.owns(value) else "float64"
         return self.array(values, dtype=dtype, device=self.device(like))
+
+    def thread_settings(self) -> Any:
+        """Return settings of this thread alone by which a loss has another value, such as a mode; it can be pickled."""
+        return None
+
+    def under(self, settings: Any) -> AbstractContextManager[Any]:
+        """Return a context with the `thread_settings` of another thread or process, in which a worker evaluates."""
+        return nullcontext()
 
     def evaluating(self) -> AbstractContextManager[Any] | None:
         """Return a context in which no graph of derivatives is made, or None where none ever is."""

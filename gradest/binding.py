@@ -20,7 +20,7 @@ from gradest.form import Form
 from gradest.objective import Objective
 from gradest.operations import Array, Operations, Text
 from gradest.owner import infer_backend, known_backends
-from gradest.parameters import float_array, start_of
+from gradest.parameters import bound_inside, float_array, start_of
 from gradest.problem import EmpiricalRisk, Problem
 from gradest.problem_data import ProblemData
 from gradest.tree import PartlyStatic, Structure, Tree, is_static
@@ -314,10 +314,7 @@ def _is_traced(backend: Backend, tree: Tree) -> bool:
 
 def _require_values(backend: Backend, tree: Tree) -> None:
     if _is_traced(backend, tree):
-        raise UnsupportedError(
-            f"an objective was to be bound inside a transformation of {backend.name} (jit, vmap or grad), where arrays "
-            "have no values; bind it outside, or call gradest.grad(f, method='reverse') inside"
-        )
+        raise bound_inside(backend)
 
 
 def with_values(tree: Tree, backend: Backend) -> Tree:

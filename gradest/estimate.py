@@ -35,7 +35,7 @@ class Cost:
         return " + ".join(f"{count} {name}{'s' * (count != 1)}" for name, count in named if count) or "nothing"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # as `Case`: == of arrays is no answer, and a hash of them none
 class Estimate:
     """An estimate of a gradient.
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gradest.backend import Backend, Leaves, count_non_finite
-from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError
+from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError, UnsupportedError
 from gradest.evaluation import kind_of
 from gradest.operations import Array, NumpyArray
 from gradest.tree import Leaf, is_number
@@ -23,14 +23,29 @@ def start_of(
 ) -> tuple[Leaves, bool]:
     """Return private copies of the parameters on their device, and whether they were NumPy's for another backend."""
     owned = [leaf for leaf in leaves if backend.owns(leaf)]
+    for leaf, path in zip(leaves, paths, strict=True):
+        refused = _asked(backend, backend.no_parameter, leaf)
+        if refused:
+            raise InvalidTypeError(f"parameter {path!r} must be a dense array on one device; {refused}")
     where = _asked(backend, backend.device, owned[0]) if owned else device or backend.devices()[0]
     if device not in (None, where):
         raise InvalidInputError(f"device={device!r} was given; the parameters are on {where!r}: move them there first")
     number = backend.dtype(owned[0]) if owned else None
     start = tuple(_private_copy(backend, leaf, path, where, number) for leaf, path in zip(leaves, paths, strict=True))
+    if any(map(backend.is_abstract, start)):  # of arrays that have values, inside a transformation all the same
+        raise bound_inside(backend)
     if not any(math.prod(leaf.shape) for leaf in start):
         raise InvalidInputError(f"parameters hold no numbers: {', '.join(paths)} are empty; give at least one entry")
     return start, backend.name != "numpy" and not owned
+
+
+def bound_inside(backend: Backend) -> UnsupportedError:
+    """Return the error for an objective that is bound where a transformation of the framework is under way."""
+    return UnsupportedError(
+        f"an objective was to be bound inside a transformation of {backend.name} (jit, vmap or grad), where arrays "
+        "have no values; bind it outside, or call gradest.grad(f, method='reverse') inside, of parameters that are "
+        "arguments of the transformed function"
+    )
 
 
 def _private_copy(backend: Backend, leaf: Leaf, path: str, device: str, number: str | None) -> Array:
@@ -42,7 +57,8 @@ def _private_copy(backend: Backend, leaf: Leaf, path: str, device: str, number: 
         _require_float(backend, leaf, path)
         if _asked(backend, backend.device, leaf) == device:  # a large model on a GPU does not go through the host
             made = _asked(backend, backend.copied, leaf)
-            _require_finite(path, math.prod(made.shape), backend.count_non_finite(made))
+            if not backend.is_abstract(made):  # else it is refused with the others
+                _require_finite(path, math.prod(made.shape), backend.count_non_finite(made))
             return made
     values = float_array(backend, leaf, path)
     if type(leaf) is float:

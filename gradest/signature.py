@@ -5,6 +5,7 @@ Estimators take a function `f(params, *args)` that returns a loss. Here one that
 
 import threading
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 from gradest.errors import InvalidInputError, InvalidTypeError
@@ -28,7 +29,7 @@ class Differentiated:
 
     def __init__(self, argnums: Argnums) -> None:
         places = argnums if isinstance(argnums, tuple) else (argnums,)
-        if not places or any(isinstance(place, bool) or not isinstance(place, int) for place in places):
+        if not places or any(isinstance(place, bool) or not isinstance(place, Integral) for place in places):
             raise InvalidTypeError(f"argnums must be an int or a tuple of ints; found {argnums!r}")
         self.argnums = argnums
         self._places = places

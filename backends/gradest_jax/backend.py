@@ -59,6 +59,13 @@ _NO_DERIVATIVE = {
 _DELETED = ("Array has been deleted", "uffer has been deleted or donated")  # "Buffer" or "buffer", by version
 
 
+_TRACED = (
+    "values of the loss were asked for; the loss takes an array from a transformation of jax around it (jit, vmap or "
+    "grad), so that it has none yet; pass that array to the gradient function as an argument, with method='reverse', "
+    "or call it outside"
+)
+
+
 class JaxBackend(Backend):
     """Computes in XLA on the CPU or an accelerator; every prepared function is jitted, with the data as arguments."""
 
@@ -94,7 +101,10 @@ class JaxBackend(Backend):
         return np.array(values, dtype=dtype, order="C")
 
     def numpy(self, array: Array) -> NDArray[Any]:
-        return np.array(array, copy=True)
+        try:
+            return np.array(array, copy=True)
+        except jax.errors.TracerArrayConversionError as error:
+            raise UnsupportedError(_TRACED) from error
 
     def host(self, array: Array) -> NDArray[Any]:
         return np.asarray(array)  # on the CPU a read-only view
@@ -117,10 +127,15 @@ class JaxBackend(Backend):
         return str(array.dtype)
 
     def device(self, array: Array) -> str:
-        places = array.devices()
-        if len(places) != 1:
-            raise InvalidTypeError(f"an array on one device was asked for; found one on {len(places)} devices")
-        return device_name(next(iter(places)))
+        refused = self.no_parameter(array)
+        if refused:
+            raise InvalidTypeError(f"an array on one device was asked for; {refused}")
+        return device_name(next(iter(array.devices())))
+
+    def no_parameter(self, leaf: Leaf) -> str:
+        count = len(leaf.devices()) if isinstance(leaf, Array) else 1
+        give = "give a copy on one: jax.device_put(array, jax.devices()[0])"
+        return "" if count == 1 else f"found an array on {count} devices; {give}"
 
     def devices(self) -> tuple[str, ...]:
         return device_names()

@@ -60,9 +60,12 @@ class Transfer:
     def send(self, host: NDArray[Any]) -> Array:
         """Return an array on the device, which may share the memory of `host`."""
         self._sent += 1  # threads may lose a count: it decides about speed alone
-        compiled = self._small and self._sent > _COMPILED_FROM
-        made: Array = self._compiled(host) if compiled else jax.device_put(host, self._device)
-        return made
+        if self._small and self._sent > _COMPILED_FROM:
+            made: Any = self._compiled(host)
+            if made is not host:  # which it is under `jax.disable_jit`
+                return made  # type: ignore[no-any-return]  # of `jax.jit`
+        sent: Array = jax.device_put(host, self._device)
+        return sent
 
 
 def _default_device() -> Any:

@@ -1,7 +1,7 @@
 """MXNet as a backend: Gluon blocks, autograd, and np-shape semantics that are scoped and never switched on globally."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -95,6 +95,16 @@ class MxnetBackend(Backend):
     def lend(self, arrays: Leaves, *, private: bool) -> Leaves:
         """Return arrays as they are, or copies where `private`: MXNet does not tell whether an array was written to."""
         return tuple([a.copy() if private and isinstance(a, mx.nd.NDArray) else a for a in arrays])
+
+    def thread_settings(self) -> Any:
+        return mx.autograd.is_training(), mx.util.is_np_shape(), mx.util.is_np_array()
+
+    @contextmanager
+    def under(self, settings: Any) -> Iterator[None]:
+        training, shapes, numpy = settings
+        mode = mx.autograd.train_mode if training else mx.autograd.predict_mode
+        with mode(), mx.util.np_shape(shapes), mx.util.np_array(numpy):
+            yield
 
     def kept(self, value: Any, *, like: Array) -> Array:
         if isinstance(value, mx.nd.NDArray):

@@ -118,8 +118,9 @@ class NumpyBackend(Backend):
         if TracedArray.__name__ in str(error):  # Python and compiled code name what they cannot take
             return UnsupportedError(
                 "the loss gives a value that is being differentiated to something that takes plain numbers or arrays "
-                f"alone ({self.explain(error)}); keep to NumPy functions, give yours a rule by gradest.primitive, or "
-                "use an estimator that evaluates the loss as it is: 'fd-central', 'es', 'spsa'"
+                f"alone ({self.explain(error)}); keep to NumPy functions, give a loss of another framework parameters "
+                "of that framework's, give your function a rule by gradest.primitive, or use an estimator that "
+                "evaluates the loss as it is: 'fd-central', 'es', 'spsa'"
             )
         return None
 

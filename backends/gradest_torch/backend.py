@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -90,6 +90,19 @@ class TorchBackend(Backend):
     def device(self, array: Tensor) -> str:
         return str(array.device)
 
+    def no_parameter(self, leaf: Leaf) -> str:
+        if not isinstance(leaf, Tensor):
+            return ""
+        if leaf.is_meta:
+            return (
+                "found a tensor on device 'meta', which has no values; load them first, or module.to_empty(device=...)"
+            )
+        if leaf.is_nested or leaf.layout is not torch.strided:
+            found = "a nested tensor" if leaf.is_nested else f"a tensor of layout {leaf.layout}"
+            dense = "padded to one shape" if leaf.is_nested else "by .to_dense(); the loss can make it sparse again"
+            return f"found {found}; give a dense one, {dense}"
+        return ""
+
     def devices(self) -> tuple[str, ...]:
         return ("cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count())))
 
@@ -150,6 +163,18 @@ class TorchBackend(Backend):
     def recorded(self, leaves: Leaves, data: Leaves) -> tuple[Leaves, Leaves]:
         inputs: Any = reverse_mode.recordable(leaves)
         return tuple([leaf.detach().requires_grad_() for leaf in inputs]), reverse_mode.recordable(data)
+
+    def thread_settings(self) -> Any:
+        kinds = [kind for kind in ("cpu", "cuda") if torch.is_autocast_enabled(kind)]
+        return [(kind, torch.get_autocast_dtype(kind)) for kind in kinds], torch.is_autocast_cache_enabled()
+
+    @contextmanager
+    def under(self, settings: Any) -> Iterator[None]:
+        kinds, cached = settings
+        with ExitStack() as stack:
+            for kind, dtype in kinds:
+                stack.enter_context(torch.autocast(kind, dtype=dtype, cache_enabled=cached))
+            yield
 
     def marks(self, arrays: Leaves) -> object:
         """Return the version counters, which count writing in place; a tensor made in inference mode has none."""

@@ -4,8 +4,6 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from gradest.backend import Backend
 from gradest.binding import Bindable, bind_given
 from gradest.case import Case
@@ -13,6 +11,7 @@ from gradest.checking.claims import entry_noise, flat_of, hessian_products, requ
 from gradest.checking.examination import Examination, gradients_nearby
 from gradest.checking.landscape import Landscape
 from gradest.checking.result import BlockCheck, Defect, GradientCheck, Verdict
+from gradest.directions.keys import generator_of
 from gradest.errors import InvalidEstimateError, InvalidInputError, UnsupportedError
 from gradest.objective import Objective
 from gradest.problem import Problem
@@ -165,7 +164,7 @@ def _check_products(objective: Objective, order: int, gradient: Tree, seed: int)
     if order != 2 or gradient is not None:
         found = f"order={order!r}" + ("" if gradient is None else " and a gradient")
         raise InvalidInputError(f"order must be 1, or 2 without a gradient; found {found}")
-    generator, before = np.random.default_rng(seed), objective.counts
+    generator, before = generator_of(seed), objective.counts
     with objective.one_estimate():
         reverse, product = reverse_mode(objective), hessian_products(objective)
         if reverse is None or product is None:
@@ -205,7 +204,7 @@ def _called(
 def _examination(landscape: Landscape, given: Tree, seed: int) -> tuple[Examination, bool]:
     """Return the examination of a given gradient, or of reverse mode, and whether reverse mode is compared with."""
     objective = landscape.objective
-    generator, reverse = np.random.default_rng(seed), reverse_mode(objective)
+    generator, reverse = generator_of(seed), reverse_mode(objective)
     if reverse is None and given is None:
         raise UnsupportedError(
             f"no gradient was given, and reverse mode was asked for in its place: {objective.backend.name} cannot "

@@ -8,6 +8,7 @@ import numpy as np
 from gradest.backend import Backend, Leaves, as_float64
 from gradest.dtypes import epsilon
 from gradest.errors import InvalidEstimateError, NonFiniteError, UnsupportedError
+from gradest.lengths import root_mean_square
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
 
@@ -152,7 +153,7 @@ def entry_noise(objective: Objective, gradient: NumpyArray, nearby: list[NumpyAr
     layout = objective.layout
     parts = []
     for name_block, dtype in zip(layout.unflatten(gradient), objective.dtypes, strict=True):
-        size = float(np.sqrt(np.mean(np.square(name_block)))) if name_block.size else 0.0
+        size = root_mean_square(name_block)
         parts.append(ROUNDINGS * epsilon(dtype) * np.maximum(np.abs(name_block), size))
     noise = np.asarray(layout.flatten(parts), dtype=np.float64)
     for other in nearby:

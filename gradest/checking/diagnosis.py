@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from gradest.lengths import norm_of
 from gradest.operations import NumpyArray
 
 TRANSPOSED = "a transposed block"
@@ -22,6 +23,7 @@ def likely_cause(
     *,
     tolerance: float,
     others: Mapping[str, NumpyArray],
+    unit: float = 1.0,
 ) -> str:
     """Return the likeliest cause of a difference between a claimed block and the right one, in words.
 
@@ -35,6 +37,8 @@ def likely_cause(
         Relative error of `right`.
     others
         The right values of the other blocks by name, for a gradient that is in the wrong place.
+    unit
+        What all of these are told in, but the parameters.
 
     Examples
     --------
@@ -46,13 +50,13 @@ def likely_cause(
     >>> likely_cause(2 * right, right, np.ones(3), (3,), tolerance=1e-6, others={})
     'a factor of 2'
     """
-    size = float(np.linalg.norm(right))
+    size = norm_of(right)
     difference = claimed - right
-    length = float(np.linalg.norm(difference))
+    length = norm_of(difference)
     within = min(max(_FITS * length, 4 * tolerance * size), 0.3 * length)
 
     def fits(candidate: NumpyArray) -> bool:
-        return candidate.shape == claimed.shape and float(np.linalg.norm(claimed - candidate)) <= within
+        return candidate.shape == claimed.shape and norm_of(claimed - candidate) <= within
 
     if not claimed.any():
         return "no gradient at all: every entry is zero (a detached or forgotten block)"
@@ -68,10 +72,10 @@ def likely_cause(
     if found is not None:
         return found if found == TRANSPOSED else f"the gradient of {found!r} in the place of this one"
     weight = float(difference @ params) / max(float(params @ params), float(np.finfo(float).tiny))
-    if float(np.linalg.norm(difference - weight * params)) <= within and weight:
+    if norm_of(difference - weight * params) <= within and weight:
         kind = "a missing term" if weight < 0 else "a term too many"
-        return f"{kind}: {abs(weight):.3g} times the parameters (weight decay?)"
-    return _of_values(claimed, right, within) or _of_entries(difference, claimed, right)
+        return f"{kind}: {abs(weight) * unit:.3g} times the parameters (weight decay?)"
+    return _of_values(claimed, right, within) or _of_entries(difference, claimed, right, unit)
 
 
 def _turned(right: NumpyArray, shape: tuple[int, ...]) -> list[tuple[str, NumpyArray]]:
@@ -82,15 +86,15 @@ def _turned(right: NumpyArray, shape: tuple[int, ...]) -> list[tuple[str, NumpyA
     return [(TRANSPOSED, sign * block) for block in turned for sign in (1.0, -1.0)]
 
 
-def _of_entries(difference: NumpyArray, claimed: NumpyArray, right: NumpyArray) -> str:
+def _of_entries(difference: NumpyArray, claimed: NumpyArray, right: NumpyArray, unit: float) -> str:
     """Return what the sizes of the entries' errors show."""
     if right.size > 1 and float(np.ptp(difference)) <= _FITS * float(np.abs(difference).max()):
-        return f"a constant {float(difference.mean()):.3g} added to every entry"
+        return f"a constant {float(difference.mean()) * unit:.3g} added to every entry"
     wrong = np.abs(difference) > 0.05 * np.abs(difference).max()
     if wrong.sum() <= max(1, right.size // 4):
         zeros = bool(np.all(claimed[wrong] == 0))
         return f"{int(wrong.sum())} of {right.size} entries" + (" left at zero" if zeros else ": an index or a slice")
-    relative = float(np.linalg.norm(difference) / np.linalg.norm(right))
+    relative = norm_of(difference) / norm_of(right)
     if relative < 1e-2:
         return f"precision: all entries are off by about {relative:.1g}, as of a coarser dtype or a difference quotient"
     return "a missing or wrong term"
@@ -98,9 +102,9 @@ def _of_entries(difference: NumpyArray, claimed: NumpyArray, right: NumpyArray) 
 
 def _of_values(claimed: NumpyArray, right: NumpyArray, within: float) -> str:
     """Return whether the right numbers are there, in other places or with other signs; "" where they are not."""
-    if float(np.linalg.norm(np.sort(claimed) - np.sort(right))) <= within:
+    if norm_of(np.sort(claimed) - np.sort(right)) <= within:
         return "the right entries in another order: swapped, reversed or reshaped"
-    if float(np.linalg.norm(np.abs(claimed) - np.abs(right))) <= within:
+    if norm_of(np.abs(claimed) - np.abs(right)) <= within:
         return f"a wrong sign of {int((claimed * right < 0).sum())} of {right.size} entries"
     return ""
 

@@ -11,6 +11,7 @@ from gradest.checking.landscape import Landscape
 from gradest.checking.line import Slope, noise_of, slope_along
 from gradest.checking.result import BlockCheck, Defect, Verdict
 from gradest.dtypes import epsilon
+from gradest.lengths import norm_of, unit_of
 from gradest.operations import NumpyArray
 
 DIRECTIONS = 4
@@ -29,8 +30,6 @@ class Examination:
 
     Attributes
     ----------
-    noise
-        The standard deviation of the rounding of the loss.
     disagreements
         What else disagrees with the claim where the values of the loss side with it, in words.
     """
@@ -47,10 +46,11 @@ class Examination:
         forward: bool = True,
     ) -> None:
         self._landscape = landscape
-        self._gradient = gradient
-        self._again = again
-        self._entry_noise = entry_noise
-        self._reverse = reverse
+        unit = landscape.unit = unit_of(*(g * landscape.scales for g in (gradient, reverse) if g is not None))
+        self._gradient = gradient / unit
+        self._again = None if again is None else again / unit
+        self._entry_noise = entry_noise / unit
+        self._reverse = None if reverse is None else reverse / unit
         self._generator = generator
         self.disagreements: list[str] = []
         self.forward_used = False
@@ -62,14 +62,19 @@ class Examination:
         line = 4 * landscape.epsilon * np.maximum(np.abs(landscape.start), 1e-3 * landscape.scales) * signs
         found = noise_of(landscape.loss, landscape.start, line, landscape.value_epsilon)
         first = landscape.objective.first_look
-        self.noise = max(found, 0.0 if first is None else first.noise)
+        self._noise = max(found, 0.0 if first is None else first.noise / unit)
+
+    @property
+    def noise(self) -> float:
+        """The standard deviation of the rounding of the loss."""
+        return self._noise * self._landscape.unit
 
     @property
     def shares(self) -> list[float]:
         """The length of each block of the gradient, each entry in units of its scale, beside that of the whole."""
         scaled = self._gradient * self._landscape.scales
-        whole = float(np.linalg.norm(scaled))
-        return [float(np.linalg.norm(scaled[part])) / whole if whole > 0 else 0.0 for part in self._parts]
+        whole = norm_of(scaled)
+        return [norm_of(scaled[part]) / whole if whole > 0 else 0.0 for part in self._parts]
 
     def slope(self, direction: NumpyArray, *, shift: float = 1.0) -> Slope:
         """Return what the values along a flat direction say."""
@@ -80,13 +85,13 @@ class Examination:
             direction,
             self._gradient,
             steps=[shift * t for t in land.steps],
-            noise=self.noise,
+            noise=self._noise,
             value_epsilon=land.value_epsilon,
             claim_noise=self._claim_noise(direction),
         )
 
     def _claim_noise(self, direction: NumpyArray) -> float:
-        return 2.0 * float(np.linalg.norm(self._entry_noise * direction))
+        return 2.0 * norm_of(self._entry_noise * direction)
 
     def block(self, number: int) -> tuple[BlockCheck, Defect | None]:
         """Return what was found of a block, and where it is wrong if it is."""
@@ -101,7 +106,7 @@ class Examination:
         told = [(d, s) for d, s in zip(directions, slopes, strict=True) if s.told]
         suspected = [(d, s) for d, s in told if not self._in_doubt(d, s, jump)]
         confirmed = [(d, s) for d, s in suspected if self._confirmed(d, s)]
-        size = float(np.linalg.norm((self._gradient * self._landscape.scales)[part]))
+        size = norm_of((self._gradient * self._landscape.scales)[part])
         size = max(size, max(abs(s.claimed + s.defect) for s in slopes) if not size else 0.0)
         hidden = len(suspected) < len(told)
         coarsest = max(max(s.resolution, abs(s.defect) if hidden and s.told else 0.0) for s in slopes)
@@ -129,15 +134,15 @@ class Examination:
             return None
         part, layout = self._parts[number], self._landscape.objective.layout
         first, apart = self._gradient[part], np.abs(self._again - self._gradient)[part]
-        size, difference = float(np.linalg.norm(first)), float(np.linalg.norm(apart))
+        size, difference = norm_of(first), norm_of(apart)
         if difference <= _AGAIN * epsilon(self._landscape.objective.dtypes[number]) * size:
             return None
         worst = int(np.argmax(apart))
         return Defect(
             block=layout.names[number],
             index=tuple(int(i) for i in np.unravel_index(worst, layout.shapes[number])),
-            claimed=float(first[worst]),
-            expected=float(self._again[part][worst]),
+            claimed=float(first[worst]) * self._landscape.unit,
+            expected=float(self._again[part][worst]) * self._landscape.unit,
             expected_by="the same call made again",
             relative_size=difference / size if size > 0 else math.inf,
             cause="a gradient that changes from call to call: random numbers, or memory that nothing has filled",
@@ -180,8 +185,8 @@ class Examination:
         if self._reverse is not None:
             difference = np.zeros_like(self._gradient)
             difference[part] = (self._reverse - self._gradient)[part]
-            length = float(np.linalg.norm(difference))
-            rounding = _CLEAR * float(np.linalg.norm(self._entry_noise[part]))
+            length = norm_of(difference)
+            rounding = _CLEAR * norm_of(self._entry_noise[part])
             finest = rounding * scale
             if length > rounding:
                 along = difference / length * scale
@@ -204,6 +209,7 @@ class Examination:
         if slopes is None:
             return np.empty(0), np.empty(0)
         self.forward_used = True
+        slopes = slopes / land.unit
         claimed = np.array([self._gradient @ direction for direction in directions])
         rounding = np.array([self._claim_noise(direction) for direction in directions])
         return np.abs(slopes[0] - claimed), _CLEAR * (rounding + np.abs(slopes[1:] - slopes[0]).max(axis=0))
@@ -241,20 +247,23 @@ class Examination:
             spread = np.array([s.resolution / land.scales[k] for k, s in zip(entries, found, strict=True)])
             spread = np.where(np.isfinite(spread), spread, 0.0)
             by, others = "differences of the loss (numerical)", {}
-            tolerance = float(np.linalg.norm(spread)) / max(float(np.linalg.norm(right)), float(np.finfo(float).tiny))
+            tolerance = norm_of(spread) / max(norm_of(right), float(np.finfo(float).tiny))
         claimed = self._gradient[entries]
         worst = int(np.argmax(np.abs(claimed - right)))
+        start, shape = land.start[entries], layout.shapes[number]
+        unit = unit_of(claimed, right)
+        others = {name: block / unit for name, block in others.items()}
         cause = likely_cause(
-            claimed, right, land.start[entries], layout.shapes[number], tolerance=tolerance, others=others
+            claimed / unit, right / unit, start, shape, tolerance=tolerance, others=others, unit=unit * land.unit
         )
-        length = float(np.linalg.norm(right))
+        length = norm_of(right)
         return Defect(
             block=layout.names[number],
-            index=tuple(int(i) for i in np.unravel_index(entries[worst] - part.start, layout.shapes[number])),
-            claimed=float(claimed[worst]),
-            expected=float(right[worst]),
+            index=tuple(int(i) for i in np.unravel_index(entries[worst] - part.start, shape)),
+            claimed=float(claimed[worst]) * land.unit,
+            expected=float(right[worst]) * land.unit,
             expected_by=by,
-            relative_size=float(np.linalg.norm(claimed - right)) / length if length > 0 else math.inf,
+            relative_size=norm_of(claimed - right) / length if length > 0 else math.inf,
             cause=cause,
         )
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from gradest.backend import Leaves, as_float64
 from gradest.dtypes import epsilon
+from gradest.lengths import root_mean_square
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
 
@@ -28,6 +29,8 @@ class Landscape:
         The typical size of each entry, by blocks: directions are drawn in units of it.
     steps
         The step lengths of a sweep in those units, the longest first.
+    unit
+        What values are told in: 1, but where squares of them, or of gradients, would be out of range.
     """
 
     def __init__(self, objective: Objective, value: Callable[[Leaves], float] | None = None) -> None:
@@ -35,13 +38,14 @@ class Landscape:
         layout = objective.layout
         _ = objective.population_path  # the first look at a function of the user's: is it noisy, does it draw?
         self._value = self._loss_value if value is None else value
+        self.unit = 1.0
         self._prepared = objective.prepare_value()
         self._blocks = [as_float64(objective.backend, leaf) for leaf in objective.start]
         self.start = np.asarray(layout.flatten(self._blocks), dtype=np.float64)
         self.epsilon = max(map(epsilon, objective.dtypes))
-        overall = float(np.sqrt(np.mean(np.square(self.start)))) or 1.0
+        overall = root_mean_square(self.start) or 1.0
         # A block of zeros has no size of its own; one far smaller than the rest moves at least a little.
-        sizes = [max(float(np.sqrt(np.mean(np.square(b)))) if b.size else 0.0, 1e-3 * overall) for b in self._blocks]
+        sizes = [max(root_mean_square(b), 1e-3 * overall) for b in self._blocks]
         self.scales = np.asarray(
             layout.flatten([np.full(b.shape, s) for b, s in zip(self._blocks, sizes, strict=True)]), dtype=np.float64
         )
@@ -59,7 +63,7 @@ class Landscape:
         return self.objective.value_epsilon
 
     def loss(self, point: NumpyArray) -> tuple[float, NumpyArray]:
-        """Return the loss at a flat point, NaN where it overflows, and that point as the dtypes hold it."""
+        """Return the loss at a flat point in its unit, NaN where it overflows, and that point as the dtypes hold it."""
         objective, backend = self.objective, self.objective.backend
         leaves, blocks = [], []
         parts = zip(objective.layout.unflatten(point), self._blocks, objective.start, objective.dtypes, strict=True)
@@ -69,7 +73,8 @@ class Landscape:
                 start = as_float64(backend, leaf)
             leaves.append(leaf)
             blocks.append(start)
-        return self._value(tuple(leaves)), np.asarray(objective.layout.flatten(blocks), dtype=np.float64)
+        value = self._value(tuple(leaves)) / self.unit
+        return value, np.asarray(objective.layout.flatten(blocks), dtype=np.float64)
 
     def _loss_value(self, leaves: Leaves) -> float:
         backend, value = self.objective.backend, self._prepared(leaves)

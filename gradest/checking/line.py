@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradest.finite_differences.noise_level import noise_level
+from gradest.lengths import norm_of
 from gradest.operations import NumpyArray
 
 Loss = Callable[[NumpyArray], tuple[float, NumpyArray]]
@@ -23,6 +24,8 @@ NOISE_SHARE = 4.0
 SAFETY = 3.0
 """How many times the estimated uncertainty a defect must exceed: extrapolated errors are themselves estimates."""
 NOISE_POINTS = 9
+CLEAR = 400.0
+"""Standard deviations of rounding by which a quotient must differ to show that all longer steps are too long."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def slope_along(
         (up, right), (down, left) = loss(at + step * direction), loss(at - step * direction)
         # The points are where rounding put them, so the claim is asked of those displacements and not of t.
         ahead, behind = up - middle - gradient @ (right - at), down - middle - gradient @ (left - at)
-        reach = float(np.linalg.norm(right - left) / (2 * np.linalg.norm(direction)))
+        reach = norm_of(right - left) / (2 * norm_of(direction))
         if reach == 0.0 or not (math.isfinite(ahead) and math.isfinite(behind)):
             continue
         rounding = max(noise, value_epsilon * max(abs(up), abs(down)) / math.sqrt(12.0))
@@ -149,6 +152,12 @@ def _plateau(defects: NumpyArray, deviations: NumpyArray, bending: NumpyArray, t
             change[k] = float(np.abs(defects[longer] - defects[k]).max())
     total = change + NOISE_SHARE * deviations + bending
     best = int(np.argmin(total))
+    # Far beyond the length on which a bounded loss varies its quotients agree too, on 0: any number of steps that are
+    # all too long. Steps so much shorter that their rounding cannot be the difference say that they are.
+    while (clear := np.flatnonzero(np.abs(defects - defects[best]) > CLEAR * deviations + total[best])).size:
+        if clear[-1] < best:
+            break
+        best += 1 + int(np.argmin(total[best + 1 :]))
     shorter = np.abs(defects[best:] - defects[best]) - NOISE_SHARE * deviations[best:]
     shorter = shorter[t[best:] > t[best] / 300.0]  # further on they are rounding alone
     return float(defects[best]), float(total[best] + max(float(shorter.max()), 0.0))

@@ -7,13 +7,15 @@ Bekas, Kokiopoulou, Saad 2007, doi:10.1016/j.apnum.2007.01.003). With N probes t
 
 import math
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
 from gradest.binding import Bindable, bind_given
 from gradest.curvature.products import prepare_product
-from gradest.directions.keys import Rng
+from gradest.directions.keys import Rng, generator_of
 from gradest.errors import InvalidInputError
+from gradest.lengths import unit_of
 from gradest.operations import NumpyArray
 from gradest.tree import Tree
 
@@ -66,26 +68,28 @@ def hessian_trace(
     >>> found.diagonal.shape, found.num_samples
     ((3,), 64)
     """
-    if isinstance(num_samples, bool) or not isinstance(num_samples, int) or num_samples < 2:
+    if isinstance(num_samples, bool) or not isinstance(num_samples, Integral) or num_samples < 2:
         raise InvalidInputError(f"num_samples must be an int of at least 2; found {num_samples!r}")
     objective = bind_given(f, params, (args, kwargs))
     product, path = prepare_product(objective)
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng)
     size = objective.layout.num_parameters
     mean, spread = np.zeros(size), np.zeros(size)
-    traces = []
+    traces, unit = [], 0.0
     for count in range(1, num_samples + 1):
         probe = generator.integers(0, 2, size) * 2.0 - 1.0
         found = probe * product(probe)
+        unit = unit or unit_of(found)  # squares of what scatters may be out of range
+        found /= unit
         traces.append(float(found.sum()))
         step = found - mean
         mean += step / count
         spread += step * (found - mean)
     return HessianTrace(
-        trace=float(np.mean(traces)),
-        trace_error=float(np.std(traces, ddof=1) / math.sqrt(num_samples)),
-        diagonal=mean,
-        diagonal_error=np.sqrt(spread / (num_samples - 1) / num_samples),
-        num_samples=num_samples,
+        trace=float(np.mean(traces)) * unit,
+        trace_error=float(np.std(traces, ddof=1) / math.sqrt(num_samples)) * unit,
+        diagonal=mean * unit,
+        diagonal_error=np.sqrt(spread / (num_samples - 1) / num_samples) * unit,
+        num_samples=int(num_samples),
         path=path,
     )

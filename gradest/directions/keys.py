@@ -51,6 +51,35 @@ def root_key(rng: Rng) -> Key:
     return int(first), int(second)
 
 
+def generator_of(rng: Rng) -> np.random.Generator:
+    """Return NumPy's generator of `rng`: a given one itself, which moves on; raises as `root_key`.
+
+    Examples
+    --------
+    >>> from gradest.directions.keys import generator_of
+    >>> generator_of(3).integers(100) == generator_of(3).integers(100)
+    True
+    """
+    if rng is None or isinstance(rng, np.random.SeedSequence | np.random.BitGenerator | np.random.Generator):
+        return np.random.default_rng(rng)
+    return np.random.default_rng(_entropy(rng))
+
+
+def whole_seed(seed: object) -> int:
+    """Return a seed that runs are counted from, which is one number.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidInputError
+        It is no integer, or negative.
+    """
+    if isinstance(seed, bool | np.bool_) or not isinstance(seed, int | np.integer):
+        raise InvalidTypeError(f"seed must be a nonnegative integer; found {seed!r}; try seed=0")
+    if seed < 0:
+        raise InvalidInputError(f"seed must not be negative; found {seed}; try seed={-int(seed)}")
+    return int(seed)
+
+
 def _drawn(bit_generator: np.random.BitGenerator) -> Key:
     """Return a key of 128 bits drawn from a generator, through calls that every bit generator has."""
     first, second = np.random.Generator(bit_generator).integers(0, 2**64, size=2, dtype=np.uint64)

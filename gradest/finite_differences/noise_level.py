@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from gradest.directions.keys import Rng
+from gradest.directions.keys import Rng, generator_of
 from gradest.dtypes import epsilon
 from gradest.errors import NoiseWarning, NonFiniteWarning
 from gradest.objective import Objective
@@ -157,7 +157,7 @@ def _line(
     objective: Objective, points: Sequence[Floats], units: Sequence[Floats], rng: Rng
 ) -> tuple[Callable[[int], Floats], Callable[[float], float]]:
     """Return the loss on a line that `rng` draws, at equally spaced points by their number, and at other distances."""
-    generator, root = np.random.default_rng(rng), math.sqrt(objective.layout.num_parameters)
+    generator, root = generator_of(rng), math.sqrt(objective.layout.num_parameters)
     even, lines = [], []
     for x, unit, dtype in zip(points, units, objective.dtypes, strict=True):
         # Random signs move every entry and favour none; along an axis most of a loss would not be rounded anew.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gradest.backend import Leaves
 from gradest.coordinates import Chunk, Gathering, Positions, dense_chunks, pipeline, row_chunks
-from gradest.directions.keys import Rng
+from gradest.directions.keys import Rng, generator_of
 from gradest.dtypes import as_floats, epsilon
 from gradest.errors import InvalidInputError, unknown_name
 from gradest.estimate import Cost, KernelResult
@@ -216,7 +216,7 @@ class QuotientSweep:
     def _draw(self, layout: Layout, rng: Rng) -> tuple[Chunk, ...]:
         size, count = layout.num_parameters, self.num_coordinates(layout)
         # Unshuffled: the draw is a set, and chunks want it sorted.
-        drawn: Positions = np.random.default_rng(rng).choice(size, count, replace=False, shuffle=False)
+        drawn: Positions = generator_of(rng).choice(size, count, replace=False, shuffle=False)
         return dense_chunks(layout, np.sort(drawn), self.chunk_size)
 
     def _prepare_evaluation(self, objective: Objective, plan: Sequence[Chunk]) -> tuple[DisplacedLosses, str]:

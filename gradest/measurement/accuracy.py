@@ -13,6 +13,7 @@ import numpy as np
 
 from gradest.errors import InvalidInputError
 from gradest.layout import Layout
+from gradest.lengths import unit_of
 from gradest.measurement.sign_test import sign_test
 from gradest.operations import NumpyArray
 
@@ -145,7 +146,8 @@ def accuracy_of_replicates(estimates: Iterable[Vector], target: Vector) -> Repli
     InvalidInputError
         There are fewer than two estimates, or the target is zero.
     """
-    exact = target.astype(np.float64)
+    unit = unit_of(target)
+    exact = target.astype(np.float64) / unit
     norm = float(np.linalg.norm(exact))
     if not norm > 0:
         raise InvalidInputError("relative accuracy asks for a target that is not zero; found a zero (or NaN) target")
@@ -153,9 +155,8 @@ def accuracy_of_replicates(estimates: Iterable[Vector], target: Vector) -> Repli
     across: list[Vector] | None = []
     spread, errors, slopes, cosines, nonfinite = 0.0, [], [], [], 0
     for count, estimate in enumerate(estimates, start=1):
-        if not np.isfinite(estimate).all():
-            nonfinite += 1
-        value = estimate.astype(np.float64) / norm
+        nonfinite += int(not np.isfinite(estimate).all())
+        value = (estimate.astype(np.float64) / unit) / norm
         step = value - mean
         mean += step / count
         spread += float(np.dot(step, value - mean))  # Welford 1962, doi:10.1080/00401706.1962.10490022, summed

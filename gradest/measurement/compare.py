@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from gradest.binding import Bindable, bind_given
 from gradest.case import Case
+from gradest.directions.keys import whole_seed
 from gradest.errors import InvalidInputError, InvalidTypeError, UnknownNameError
 from gradest.estimator import Estimator, get_estimator
 from gradest.measurement.comparison import CellResult, Combination, Compared, Comparison
@@ -108,6 +109,7 @@ def compare(
     """
     chosen = _chosen(estimators, replicates)
     # A deterministic estimator is called with the first seed.
+    seed = whole_seed(seed)
     asked = _Asked(chosen, range(seed, seed + max(replicates, 1)), budget_seconds, seed, progress)
     if isinstance(f, Problem):
         if params is not None or args or kwargs:

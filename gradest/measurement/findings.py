@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from gradest.estimate import Cost
+from gradest.lengths import norm_of
 from gradest.measurement.accuracy import Accuracy, ReplicateAccuracy
 from gradest.measurement.noise_scale import NoiseScale
 from gradest.measurement.reference_record import Reference
@@ -47,12 +46,11 @@ class ReferenceFacts:
     @classmethod
     def of(cls, reference: Reference, noise: NoiseScale | None = None) -> "ReferenceFacts":
         """Return the facts of a reference, and of the noise of the examples around it."""
-        norm = float(np.sqrt(np.sum(reference.gradient * reference.gradient)))
         return cls(
             method=reference.method,
             uncertainty=reference.uncertainty,
             value=float(reference.value),
-            gradient_norm=norm,
+            gradient_norm=norm_of(reference.gradient),
             noise_scale=None if noise is None else noise.value,
             noise_scale_error=None if noise is None else noise.error,
         )

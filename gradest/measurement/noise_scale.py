@@ -8,6 +8,7 @@ has the relative squared error s / b: beyond b = s larger batches bring little.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 
 from gradest.backend import Leaves, as_float64
 from gradest.binding import BINDING, Bindable, bind_given
-from gradest.directions.keys import Rng
+from gradest.directions.keys import Rng, generator_of
 from gradest.errors import InvalidInputError, NonFiniteError, UnsupportedError
+from gradest.lengths import unit_of
 from gradest.objective import Objective
 from gradest.problem import Problem
 from gradest.sampling.nodes import example_squares, node_layers, why_rows_are_no_examples
@@ -119,23 +121,24 @@ def noise_scale_of(objective: Objective, *, num_samples: int | None = None, rng:
         return _by_layers(objective)
     chosen = _sample(num_samples, count, objective.layout.num_parameters, rng)
     whole = _flat(objective, objective.prepare_gradient()[0](objective.start)[1])
-    length = _squared_length(whole)
-    squares = np.fromiter(_deviations(objective, whole, chosen, count), np.float64, len(chosen))
+    unit = unit_of(whole)
+    length = _squared_length(whole / unit)
+    squares = np.fromiter(_deviations(objective, whole, chosen, count, unit), np.float64, len(chosen))
     # Of a sample without replacement the scatter shrinks as it nears the whole: nothing is left to chance then.
     error = math.sqrt(squares.var(ddof=1) / len(chosen) * (1 - len(chosen) / count)) if len(chosen) < count else 0.0
     return NoiseScale(float(squares.mean()) / length, error / length, count, len(chosen), "examples")
 
 
 def _deviations(
-    objective: Objective, whole: NDArray[np.float64], chosen: NDArray[np.intp], count: int
+    objective: Objective, whole: NDArray[np.float64], chosen: NDArray[np.intp], count: int, unit: float
 ) -> Iterator[float]:
-    """Yield `|g_b - g|^2` of the chosen examples."""
+    """Yield `|g_b - g|^2` of the chosen examples, in squares of a unit."""
     pull, backend = objective.prepare_weighted_gradient(), objective.backend
     for b in chosen:
         one_hot = np.zeros(count)
         one_hot[b] = 1.0
         place = objective.scoped(lambda w=one_hot: backend.array(w, dtype=objective.dtype, device=objective.device))
-        deviation = _flat(objective, pull(objective.start, place())) - whole
+        deviation = (_flat(objective, pull(objective.start, place())) - whole) / unit
         yield float(deviation @ deviation)
 
 
@@ -166,11 +169,11 @@ def _sample(num_samples: int | None, count: int, num_parameters: int, rng: Rng) 
     if num_samples is None:
         room = max(_LEAST_SAMPLE, EXACT_ENTRIES // max(1, num_parameters))
         size = count if count <= room else room
-    elif isinstance(num_samples, bool) or not isinstance(num_samples, int) or not num_samples >= 2:
+    elif isinstance(num_samples, bool) or not isinstance(num_samples, Integral) or not num_samples >= 2:
         raise InvalidInputError(f"num_samples must be an int of at least 2, or None; found {num_samples!r}")
     else:
-        size = min(num_samples, count)
-    return np.arange(count) if size == count else np.random.default_rng(rng).permutation(count)[:size]
+        size = min(int(num_samples), count)
+    return np.arange(count) if size == count else generator_of(rng).permutation(count)[:size]
 
 
 def _flat(objective: Objective, leaves: Leaves) -> NDArray[np.float64]:

@@ -247,8 +247,8 @@ class Session:
         reference = self.bound.reference
         single = compare_gradients(self._vector(self._estimate), reference.gradient, layout=self.bound.objective.layout)
         found = EstimateAccuracy(reference=ReferenceFacts.of(reference, self.bound.noise_scale), single=single)
-        if not (self.estimator.stochastic and len(self.seeds) > 1):
-            return found
+        if not (self.estimator.stochastic and len(self.seeds) > 1 and np.any(reference.gradient)):
+            return found  # of a gradient of zeros nothing is relative: the error of one estimate, which is absolute
         estimates = self._kept_replicates()
         predicted, fault = predicted_error(self.estimator, self.bound.objective, reference)
         found = replace(

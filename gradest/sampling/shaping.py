@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.errors import NonFiniteError, unknown_name
+from gradest.lengths import unit_of
 from gradest.theory.direction_only import SHAPINGS
 
 BASELINES = ("none", "value", "leave-one-out", "mean")
@@ -85,7 +86,8 @@ def _centred_ranks(values: Values) -> Values:
 
 
 def _z_scores(values: Values) -> Values:
-    centred: Values = values - values.mean()
+    unit = unit_of(values)
+    centred: Values = values / unit - (values / unit).mean()
     # All values equal: no direction is better than another, and the estimate is zero.
     deviation = float(np.sqrt(np.square(centred).mean()))
     if deviation > 0.0:

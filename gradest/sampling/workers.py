@@ -4,6 +4,7 @@ Tasks are groups of blocks, large enough to be worth sending, fixed by the sizes
 number of workers. Parameters and results travel as NumPy arrays. This module knows no particular estimator.
 """
 
+import contextvars
 import pickle
 import threading
 import uuid
@@ -92,14 +93,18 @@ class Crew(Generic[K_co]):
             return
         inner = self.kernel.objective
         sent = _to_numpy(inner, tuple(leaves))
-        common = (self._token, self._factory, self._objective, part, sent)
+        common = (self._token, self._factory, self._objective, inner.backend.thread_settings(), part, sent)
         tasks = iter(zip(groups, arguments, strict=True))
         submit = self._executor.submit
         here = isinstance(self._executor, ThreadPoolExecutor)
-        work: Callable[..., tuple[Any, Cost]] = _work if here else _work_elsewhere
+        context = contextvars.copy_context()
+
+        def work(*task: Any) -> Future[Any]:
+            # What the loss reads of the caller's context it reads in its threads; each enters a copy of its own.
+            return submit(context.copy().run, _work, *task) if here else submit(_work_elsewhere, *task)
 
         def submitted(count: int) -> list[Future[Any]]:
-            return [submit(work, *common, group, _to_numpy(inner, more)) for group, more in islice(tasks, count)]
+            return [work(*common, group, _to_numpy(inner, more)) for group, more in islice(tasks, count)]
 
         waiting = submitted(self._waiting)
         while waiting:
@@ -116,14 +121,16 @@ def _work(
     token: str,
     factory: PartsFactory[Any],
     objective: Objective,
+    settings: Any,
     part: Callable[..., Any],
     leaves: Any,
     group: Group,
     arguments: Any,
 ) -> tuple[Any, Cost]:
-    """Carry out one task on a worker, which keeps the kernel that it made last."""
-    # `scoped` gives back what it was given, and says so of no type.
-    return objective.scoped(_carry_out)(token, factory, objective, part, leaves, group, arguments)  # type: ignore[no-any-return]
+    """Carry out one task on a worker, which keeps the kernel that it made last, under the caller's settings."""
+    with objective.backend.under(settings):
+        # `scoped` gives back what it was given, and says so of no type.
+        return objective.scoped(_carry_out)(token, factory, objective, part, leaves, group, arguments)  # type: ignore[no-any-return]
 
 
 def _work_elsewhere(*task: Any) -> tuple[Any, Cost]:

@@ -16,6 +16,10 @@ Source = Iterable[Any] | Callable[[int], Any]
 """What a user gives: batches one after another, for each epoch anew, or a function of the number of the step."""
 
 
+class UsedUpError(InvalidInputError):
+    """There is no batch for a step, and there was one for the step before."""
+
+
 class Batches(ABC):
     """The batches of a run."""
 
@@ -69,10 +73,9 @@ class GivenBatches(Batches):
         self._next = 0
         self._latest: Any = None
         self._items: Iterator[Any] | None = None
-        if isinstance(source, Sized):
-            self.per_epoch = len(source)
-            if not self.per_epoch:
-                raise InvalidInputError("batches hold none; give at least one batch")
+        self.per_epoch = _length(source)
+        if self.per_epoch == 0:
+            raise InvalidInputError("batches hold none; give at least one batch")
 
     def at(self, step: int) -> Call:
         batch = self._source(step) if callable(self._source) else self._in_order(step)
@@ -95,9 +98,19 @@ class GivenBatches(Batches):
                 return found
         self._items = iter(self._source)  # the next epoch
         found = next(self._items, missing)
+        if found is missing and self._next == 0:
+            raise InvalidInputError("batches hold none (an iterator that was gone through before?); give a list")
         if found is missing:
-            raise InvalidInputError(
-                f"a batch for step {self._next} was asked for; the batches are used up after {self._next}: pass a list "
-                "or a loader, which can be gone through again, or a function of the step"
+            raise UsedUpError(
+                f"the batches are used up after {self._next}: pass a list or a loader, which can be gone through "
+                "again, or a function of the step"
             )
         return found
+
+
+def _length(source: Any) -> int | None:
+    """Return how many batches there are, or None: a loader of PyTorch's has a length, and refuses it of a stream."""
+    try:
+        return len(source) if isinstance(source, Sized) else None
+    except TypeError:
+        return None

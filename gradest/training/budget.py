@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from numbers import Real
 
 from gradest.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from gradest.estimate import Cost
@@ -91,11 +92,26 @@ def as_budget(budget: "Budget | Cost | float") -> Budget:
         return budget
     if isinstance(budget, Cost):
         return Budget(cost=budget)
-    if isinstance(budget, bool) or not isinstance(budget, int | float):
+    if isinstance(budget, bool) or not isinstance(budget, Real):
         raise InvalidTypeError(
             f"budget must be a gradest.training.Budget, a gradest.Cost or a number of losses; found {budget!r}"
         )
     return Budget(losses=float(budget))
+
+
+def require_epochs(budget: Budget, per_epoch: int | None) -> None:
+    """Refuse a number of epochs of batches that do not say how many there are: it would never be reached.
+
+    Raises
+    ------
+    InvalidInputError
+        Epochs were given, and cannot be counted.
+    """
+    if budget.epochs is not None and per_epoch is None:
+        raise InvalidInputError(
+            f"a budget of {budget.epochs:g} epochs was asked for; found batches that do not say how many there are in "
+            "one (a function of the step, or an iterable without a length); give Budget(steps=...), or a list"
+        )
 
 
 @dataclass(frozen=True)
@@ -112,6 +128,14 @@ class Weights(TypedFields):
 
     jvp: float
     vjp: float
+
+    def __post_init__(self) -> None:
+        """Refuse weights by which a budget of losses would never be spent."""
+        for name in ("jvp", "vjp"):
+            if not 0.0 < getattr(self, name) < math.inf:
+                raise InvalidInputError(
+                    f"{name} of Weights must be positive and finite; found {getattr(self, name)}; try 2.0"
+                )
 
     def of(self, cost: Cost) -> float:
         """Return a cost in loss-equivalents."""

@@ -6,6 +6,7 @@ Whatever a run does follows from its state, so that one that is stopped and goes
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,13 @@ from gradest.measurement.timing import Stopwatch
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray
 from gradest.stateful import StatefulEstimator
+from gradest.training.batches import UsedUpError
 from gradest.training.budget import Budget, Weights
+from gradest.training.callbacks import looked_at
 from gradest.training.optimizers import Optimizer, Search
 from gradest.training.quality import measured_quality
 from gradest.training.records import Quality, Record
-from gradest.training.schedules import Schedule
+from gradest.training.schedules import Schedule, factor_of
 from gradest.training.state import TrainingState, as_leaves, as_numpy
 from gradest.training.subject import Look, Subject, number_of
 
@@ -207,7 +210,10 @@ class Run:
     def _advance(self) -> str:
         """Make a step; return why it could not be made, or ""."""
         number = self.state.step
-        call = self.step.subject.batches.at(number)
+        try:
+            call = self.step.subject.batches.at(number)
+        except UsedUpError as error:
+            return str(error)
         with self._watch:
             found = self._searched(number, call) if self.step.estimator is None else self._descended(number, call)
         if isinstance(found, str):
@@ -215,7 +221,7 @@ class Run:
         self.leaves, cost = found
         self.state = replace(self.state, step=number + 1, cost=self.state.cost + cost, seconds=self._watch.seconds)
         if self._after_step is not None:
-            self._after_step(number + 1, self.step.objective.form.params_of(self.leaves))
+            looked_at(self.step.objective, "after_step", partial(self._after_step, number + 1), self.leaves)
         return ""
 
     def _descended(self, number: int, call: Any) -> tuple[Leaves, Cost] | str:
@@ -242,7 +248,7 @@ class Run:
     def _step_size_of(self, gradient: Leaves, number: int) -> float:
         optimizer = self.step.optimizer
         assert isinstance(optimizer, Optimizer)
-        size = optimizer.step_size * self._schedule.factor(number)
+        size = optimizer.step_size * factor_of(self._schedule, number)
         if not optimizer.searches_line:
             return size
         squared = sum(norm**2 for norm in self._norms(gradient).values())
@@ -308,7 +314,7 @@ class Run:
         if self._patience is None:
             return
         state = self.state
-        if state.best_loss is None or loss < state.best_loss:
+        if not math.isnan(loss) and (state.best_loss is None or loss < state.best_loss):  # NaN is no least
             best = self._to_numpy(self.leaves)
             self.state = replace(state, best=best, best_step=state.step, best_loss=loss, waited=0)
         else:
@@ -318,6 +324,8 @@ class Run:
         if self._patience is None or self.state.waited < self._patience:
             return ""
         watched = "training" if self._held_out is None else "held-out"
+        if self.state.best_loss is None:
+            return f"the {watched} loss was NaN at {self.state.waited} logs; the parameters are the last ones"
         return (
             f"the {watched} loss was not below its least, {self.state.best_loss:.6g} at step {self.state.best_step}, "
             f"at {self.state.waited} logs; the parameters are those of that step"

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from gradest.errors import InvalidInputError
 from gradest.fields import TypedFields
+from gradest.training.callbacks import finite_number
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,23 @@ class Cosine(Schedule):
     def factor(self, step: int) -> float:
         share = min(step, self.steps) / self.steps
         return self.final + (1.0 - self.final) * 0.5 * (1.0 + math.cos(math.pi * share))
+
+
+def factor_of(schedule: Schedule, step: int) -> float:
+    """Return the factor of a step, of a schedule of the user's own too.
+
+    Raises
+    ------
+    InvalidInputError
+        It is no finite number.
+    """
+    factor = schedule.factor(step)
+    if not finite_number(factor):
+        raise InvalidInputError(
+            f"factor(step) of a schedule must be a finite number; {type(schedule).__name__} returned {factor!r} for "
+            f"step {step}"
+        )
+    return float(factor)
 
 
 SCHEDULES: Mapping[str, type[Schedule]] = {"constant": Constant, "step": StepDecay, "cosine": Cosine}

@@ -140,7 +140,8 @@ def _taken_apart(value: Any, arrays: dict[str, NumpyArray]) -> Any:
         return {"dict": [[key, _taken_apart(item, arrays)] for key, item in value.items()]}
     if isinstance(value, np.ndarray | np.generic):
         name = f"array{len(arrays)}"
-        arrays[name] = np.asarray(value)
+        # Files of NumPy's know its own dtypes alone; JAX's bfloat16 is float32 with fewer digits, which holds it.
+        arrays[name] = np.asarray(value, dtype=np.float32 if value.dtype.kind == "V" else None)
         return {"array": name}
     return {"is": value}
 

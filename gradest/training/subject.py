@@ -14,6 +14,7 @@ from gradest.objective import Objective
 from gradest.operations import Array, Operations
 from gradest.problem import Metric, Problem
 from gradest.training.batches import Batches, GivenBatches, ProblemBatches, SameBatch, Source
+from gradest.training.callbacks import Metrics, as_metrics, metric_of
 from gradest.tree import Tree
 
 Scores = tuple[float, dict[str, float]]
@@ -45,7 +46,7 @@ class Subject:
         batch_size: int | None,
         order: Mapping[str, Any],
         binding: Mapping[str, Any],
-        metrics: Mapping[str, Callable[[Tree], float]] | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         if not isinstance(f, Problem | Case):
             raise InvalidInputError(
@@ -54,7 +55,7 @@ class Subject:
         self.problem = f if isinstance(f, Problem) else None
         if self.problem is not None and metrics is not None:
             raise InvalidInputError("metrics were given with a problem, which has its own")
-        self._metrics = dict(metrics or {})
+        self._metrics = as_metrics(metrics)
         self._named = dict(f.kwargs) if isinstance(f, Case) else {}
         self.batches = _batches(self.problem, batches, batch_size, order, self._named)
         whole = f.args if isinstance(f, Case) else ()
@@ -121,14 +122,13 @@ class Subject:
 
         return objective.scoped(backend.compile(backend.compile_loss(partial(text, objective.ops))))
 
-    def _function_look(self, objective: Objective, metrics: Mapping[str, Callable[[Tree], float]]) -> Look:
+    def _function_look(self, objective: Objective, metrics: Metrics) -> Look:
         self._looks.append(objective)
         value = objective.prepare_value()
 
         def look(leaves: Leaves) -> Scores:
             loss = number_of(objective, value(leaves))
-            params = objective.form.params_of(leaves)
-            return loss, {name: float(metric(params)) for name, metric in metrics.items()}
+            return loss, {name: metric_of(objective, name, metric, leaves) for name, metric in metrics.items()}
 
         return look
 

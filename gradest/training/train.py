@@ -1,15 +1,17 @@
 """`gradest.train`: parameters trained under any estimator, with what it costs and what it does written down."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from gradest.binding import Bindable
 from gradest.calls import bind_options
+from gradest.directions.keys import whole_seed
 from gradest.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from gradest.estimate import Cost
 from gradest.estimator import Estimator, get_estimator
 from gradest.training.batches import Source
-from gradest.training.budget import Budget, Weights, as_budget, measured_weights
+from gradest.training.budget import Budget, Weights, as_budget, measured_weights, require_epochs
+from gradest.training.callbacks import Metrics, whole_number
 from gradest.training.optimizers import Optimizer, Search, get_optimizer
 from gradest.training.quality import StepLimit, objective_at, step_limit
 from gradest.training.result import Training
@@ -43,7 +45,7 @@ def train(
     schedule: Schedule | None = None,
     seed: int = 0,
     held_out: Any = None,
-    metrics: Mapping[str, Callable[[Tree], float]] | None = None,
+    metrics: Metrics | None = None,
     patience: int | None = None,
     log_every: int | None = None,
     quality_every: int | None = None,
@@ -76,8 +78,9 @@ def train(
         Of a problem's examples: how many a batch has, whether they are drawn with replacement, and whether a last short
         batch is left out. Their order follows from seed and epoch alone. By default each step has all data.
     batches
-        In their place: an iterable, gone through again for each epoch, or a function of the number of the step. Each
-        is the data of a problem, or the arguments of a function: a tuple or list of them, or the only one.
+        In their place: an iterable, gone through again for each epoch (an iterator, once: then the run ends), or a
+        function of the number of the step. Each is the data of a problem, or the arguments of a function: a tuple or
+        list of them, or the only one.
     schedule
         What multiplies the step size; constant by default.
     seed
@@ -99,6 +102,7 @@ def train(
         What a JVP and a VJP count in losses; by default as measured on this machine, now, where the estimator has such.
     after_step
         Called with the number of the step and the parameters: where a model's running means are brought up to date.
+        Like the metrics it is refused if it writes into the parameters, which are the optimiser's.
     state, on_state
         A run goes on from a state as if it had not stopped; `on_state` is given one at each log.
     **binding
@@ -119,26 +123,33 @@ def train(
     ('2 epochs were passed', 3, True)
     """
     chosen, maker = _chosen(estimator, optimizer)
+    seed = whole_seed(seed)
     order = {"seed": seed, "replace": replace, "drop_last": drop_last}
     subject = Subject(
         f, params, batches=batches, batch_size=batch_size, order=order, binding=_binding(binding), metrics=metrics
     )
+    limits = as_budget(budget)
+    require_epochs(limits, subject.batches.per_epoch)
     _require_quadratic(subject, maker)
+    _require_kinds(state, weights)
     step, planned = Step(subject, chosen, maker, seed), _planned(schedule)
     words = _words(subject, chosen, maker, planned, {"batch_size": batch_size, **order})
     if state is None:
         state = first_state(step, words, weights or measured_weights(subject.objective, step.cost))
     elif state.run != words:
         raise InvalidInputError(f"a run was to go on from a state of another: asked {words}; found {state.run}")
-    quality = None if quality_every is None else (_positive("quality_every", quality_every), quality_replicates)
+    quality = None
+    if quality_every is not None:
+        replicates = whole_number("quality_replicates", quality_replicates, least=2)  # one has no scatter
+        quality = whole_number("quality_every", quality_every), replicates
     run = Run(
         step,
-        budget=as_budget(budget),
+        budget=limits,
         schedule=planned,
         look=subject.training(),
         held_out=None if held_out is None else subject.held_out(held_out),
-        patience=None if patience is None else _positive("patience", patience),
-        log_every=_positive("log_every", log_every) if log_every is not None else _log_every(subject),
+        patience=None if patience is None else whole_number("patience", patience),
+        log_every=whole_number("log_every", log_every) if log_every is not None else _log_every(subject),
         quality=quality,
         after_step=after_step,
         state=state,
@@ -193,10 +204,13 @@ def _require_quadratic(subject: Subject, maker: Optimizer | Search) -> None:
         )
 
 
-def _positive(name: str, number: int) -> int:
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise InvalidInputError(f"{name} must be a whole number of at least 1; found {number!r}")
-    return number
+def _require_kinds(state: TrainingState | None, weights: Weights | None) -> None:
+    for name, given, kind in (("state", state, TrainingState), ("weights", weights, Weights)):
+        if given is not None and not isinstance(given, kind):
+            hint = "; bytes of one are read by TrainingState.from_bytes" if isinstance(given, bytes) else ""
+            raise InvalidTypeError(
+                f"{name} must be a gradest.training.{kind.__name__}; found {type(given).__name__}{hint}"
+            )
 
 
 def _log_every(subject: Subject) -> int:

@@ -208,3 +208,38 @@ def test_a_problem_may_join_a_block_that_moves_and_one_that_does_not(
     found = gradest.get_estimator(name, **options)(Joined(), backend=backend, dtype="float64").gradient
     for block, at in Joined().parameters().items():
         np.testing.assert_allclose(np.asarray(found[block]), 2 * at, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("sent", [1, SENT])
+def test_what_is_sent_is_jaxs_own_without_jit_too(sent: int) -> None:
+    """Under `jax.disable_jit` a compiled identity returns NumPy's array, of which JAX's own were asked next."""
+    import jax
+
+    backend = gradest.get_backend("jax")
+    host = np.array([0.5, -1.5, 0.25, 2.0, 1.0, 3.0, 7.0], dtype=np.float32)
+    for _ in range(sent):
+        backend.array(host, dtype="float32")
+    with jax.disable_jit():
+        assert isinstance(backend.array(host, dtype="float32"), jax.Array)
+        found = gradest.grad(lambda p: jax.numpy.sum(p**3), method="fd-central")(jax.numpy.asarray(host))
+    np.testing.assert_allclose(found, 3.0 * host**2, rtol=1e-3, atol=0.01)
+
+
+def test_an_array_on_two_devices_is_told_how_to_lie_on_one() -> None:
+    script = """
+import jax, gradest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+mesh = Mesh(jax.devices(), ("d",))
+spread = jax.device_put(jax.numpy.ones(4), NamedSharding(mesh, PartitionSpec("d")))
+try:
+    gradest.grad(lambda p: (p["w"] ** 2).sum())({"w": spread})
+except gradest.InvalidTypeError as error:
+    assert "'w'" in str(error) and "on 2 devices" in str(error) and "device_put" in str(error), error
+else:
+    raise AssertionError("not refused")
+"""
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, env={**os.environ, **flags}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

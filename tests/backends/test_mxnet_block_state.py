@@ -1,5 +1,6 @@
 """What a Gluon `Block` is after a loss that changes its parameters' settings: what it was."""
 
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from typing import Any
 
@@ -74,3 +75,21 @@ def test_a_loss_that_goes_backward_is_told_in_words(method: str) -> None:
 
     with pytest.raises(gradest.InvalidInputError, match="return the loss alone"):
         gradest.grad(goes_backward, method=method)(block(), batch(), rng=0)
+
+
+def test_threads_are_in_the_callers_mode() -> None:
+    """In predict mode, where threads begin, batch normalisation takes running means: the loss is another."""
+    rows = mx.nd.array([[0.3, -1.1], [1.7, 0.4], [-0.6, 2.3], [0.9, 0.2]])
+    net = mx.gluon.nn.HybridSequential()
+    net.add(mx.gluon.nn.Dense(3, in_units=2), mx.gluon.nn.BatchNorm(in_channels=3))
+    net.initialize(mx.init.Normal(0.5))
+    objective = gradest.bind(lambda net, x: net(x).exp().sum(), net, rows)
+    few, found = gradest.get_estimator("es", num_samples=12, chunk_size=3), []
+    for mode in (mx.autograd.train_mode, mx.autograd.predict_mode):
+        with mode(), ThreadPoolExecutor(2) as threads:
+            here = few.prepare(objective)(net, rng=0).gradient
+            found.append(few.prepare(objective, executor=threads)(net, rng=0).gradient)
+        for name, leaf in here.items():
+            np.testing.assert_array_equal(found[-1][name].asnumpy(), leaf.asnumpy())
+    in_training, in_use = (each["0.weight"].asnumpy() for each in found)
+    assert not np.allclose(in_training, in_use, rtol=0.01)

@@ -163,3 +163,23 @@ def test_a_stateful_estimator_stays_outside() -> None:
         with pytest.raises(gradest.UnsupportedError, match="it keeps a state"):
             jax.jit(traced)(at)
     assert np.isfinite(run(P, state=state, rng=0)[0].gradient["W"]).all()  # at the batch from before
+
+
+@pytest.mark.parametrize("method", ["fd-central", "es", "forward", "complex-step"])
+def test_a_traced_array_that_a_loss_closes_over_is_told(method: str) -> None:
+    """Its parameters have values, and what it computes from them has none: this ended in JAX's own errors."""
+    point = jnp.array([1.0, 2.0])
+
+    def outer(scale: Any) -> Any:
+        return jnp.sum(gradest.grad(lambda p: scale * jnp.sum(p**3), method=method)(point, rng=0))
+
+    with pytest.raises(gradest.UnsupportedError, match="a transformation of jax"):
+        jax.grad(outer)(2.0)
+    with pytest.raises(gradest.UnsupportedError, match="inside a transformation of jax"):
+        jax.jit(outer)(2.0)
+
+
+def test_reverse_mode_goes_through_what_a_loss_closes_over() -> None:
+    point = jnp.array([1.0, 2.0])
+    found = jax.grad(lambda s: jnp.sum(gradest.grad(lambda p: s * jnp.sum(p**3))(point)))(2.0)
+    assert float(found) == pytest.approx(3.0 * 5.0)  # the sum of 3 s p^2, by s

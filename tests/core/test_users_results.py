@@ -57,3 +57,12 @@ def test_compare_says_what_it_takes() -> None:
         gradest.compare(number, estimators=["fd-central"])
     with pytest.raises(gradest.InvalidTypeError, match=r"write \['es'\]"):
         gradest.compare(gradest.get_problem("quadratic"), estimators="es")
+
+
+def test_an_estimate_is_equal_to_itself_and_can_be_a_key() -> None:
+    """To compare two ended in NumPy's error about the truth of arrays, and to keep one in a dict in that of a hash."""
+    estimator = gradest.get_estimator("spsa")
+    first, second = (estimator(lambda p: np.sum(p**2), np.ones(3), rng=0) for _ in range(2))
+    assert first == first
+    assert first != second
+    assert {first: "kept"}[first] == "kept"

@@ -217,6 +217,9 @@ def test_ranks_ignore_any_increasing_function_and_share_ties() -> None:
     assert np.allclose(weights * 4, [0.0, -0.5, 0.5, 0.0])
     assert np.array_equal(weights, shaped_weights(np.exp(fitness), "centered-rank", 0.0))
     assert np.array_equal(shaped_weights(np.ones((2, 3)), "z-score", 0.0), np.zeros(3))
+    values = np.array([[1.0, 4.0, 2.0], [0.5, 3.0, 7.0]])
+    for far in (2.0**660, 2.0**-660):  # squares of which are infinite, or zero
+        assert np.array_equal(shaped_weights(far * values, "z-score", 0.0), shaped_weights(values, "z-score", 0.0))
 
 
 def test_values_that_have_no_rank_are_refused() -> None:

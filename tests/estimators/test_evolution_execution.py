@@ -4,6 +4,7 @@ import multiprocessing
 import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
@@ -198,3 +199,41 @@ def test_scalars_and_several_parameters_are_estimated_together() -> None:
     assert estimate.gradient["b"].shape == ()
     assert np.allclose(estimate.gradient["b"], np.sum(np.sin(POINT["a"])), rtol=1e-6)
     assert np.allclose(estimate.gradient["a"], 0.5 * np.cos(POINT["a"]), rtol=1e-6)
+
+
+# -- what threads have each by themselves -------------------------------------------------------------------------
+
+FACTOR: ContextVar[float] = ContextVar("FACTOR", default=1.0)
+FEW = EvolutionStrategy(num_samples=12, chunk_size=3)
+
+
+def with_threads(f: Any, params: Any, *args: Any) -> tuple[Any, Any]:
+    """Return the same estimate as computed here, and by threads."""
+    here = FEW.prepare(gradest.bind(f, params, *args))(params, rng=0).gradient
+    with ThreadPoolExecutor(2) as threads:
+        return here, FEW.prepare(gradest.bind(f, params, *args), executor=threads)(params, rng=0).gradient
+
+
+def test_threads_see_the_context_variables_of_the_caller() -> None:
+    """They saw the defaults: an estimate of a third of its length, without a word."""
+
+    def loss(p: Any) -> Any:
+        return FACTOR.get() * np.sum(p**2)
+
+    token = FACTOR.set(3.0)
+    try:
+        here, found = with_threads(loss, np.array([0.4, -1.2, 0.7]))
+    finally:
+        FACTOR.reset(token)
+    np.testing.assert_array_equal(found, here)
+    np.testing.assert_allclose(found, 3.0 * with_threads(loss, np.array([0.4, -1.2, 0.7]))[0], rtol=1e-12)
+
+
+def test_threads_are_under_the_callers_autocast() -> None:
+    torch: Any = pytest.importorskip("torch", reason="pip install 'gradest[torch]'")
+    params, rows = torch.tensor([0.4, -1.2, 0.7]), torch.linspace(-1.0, 1.0, 12).reshape(4, 3)
+    plain, _ = with_threads(lambda p: ((rows @ p.reshape(3, 1)).float() ** 2).sum(), params)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        here, found = with_threads(lambda p: ((rows @ p.reshape(3, 1)).float() ** 2).sum(), params)
+    assert torch.equal(found, here)
+    assert not torch.equal(here, plain)

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -131,3 +132,38 @@ def test_a_gluon_embedding_with_sparse_gradients_has_a_dense_one() -> None:
         found = gradest.grad(lambda block, x: (block(x) ** 2).sum())(embedding, index)["weight"]
         assert found.stype == "default"
         np.testing.assert_allclose(found.asnumpy(), 2 * rows * np.array([1, 3, 1, 1, 0])[:, None], rtol=1e-6)
+
+
+def tensors_that_are_no_parameters() -> dict[str, tuple[Callable[[Any], Any], str]]:
+    return {
+        "sparse": (lambda torch: torch.ones(3).to_sparse(), "layout torch.sparse_coo.*to_dense"),
+        "nested": (lambda torch: torch.nested.nested_tensor([torch.ones(3), torch.ones(2)]), "a nested tensor.*padded"),
+        "meta": (lambda torch: torch.ones(3, device="meta"), "device 'meta', which has no values.*to_empty"),
+        "float8": (lambda torch: torch.ones(3).to(torch.float8_e4m3fn), "found dtype torch.float8_e4m3fn.*convert it"),
+    }
+
+
+@pytest.mark.parametrize("kind", tensors_that_are_no_parameters())
+@pytest.mark.parametrize("method", ["reverse", "fd-central"])
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_tensors_that_cannot_be_parameters_are_refused_in_words(kind: str, method: str) -> None:
+    """Each of them ended in an error of PyTorch's own."""
+    torch: Any = pytest.importorskip("torch", reason="pip install 'gradest[torch]'")
+    make, words = tensors_that_are_no_parameters()[kind]
+    with pytest.raises(gradest.InvalidTypeError, match=f"parameter 'w' must be .*{words}"):
+        gradest.grad(lambda p: squares(p["w"]), method=method)({"w": make(torch)})
+
+
+def test_float8_of_jax_is_refused_in_words() -> None:
+    jnp: Any = pytest.importorskip("jax.numpy", reason="pip install 'gradest[jax]'")
+    with pytest.raises(gradest.InvalidTypeError, match=r"found dtype float8_e4m3fn; .* convert it"):
+        gradest.grad(squares)(jnp.ones(3, jnp.float8_e4m3fn))
+
+
+@pytest.mark.parametrize("framework", ["jax", "torch"])
+def test_a_loss_of_another_framework_than_its_parameters_is_told_so(framework: str) -> None:
+    if find_spec(framework) is None:
+        pytest.skip(f"pip install 'gradest[{framework}]'")
+    sine = import_module("jax.numpy" if framework == "jax" else "torch").sin
+    with pytest.raises(gradest.UnsupportedError, match="give a loss of another framework parameters of that framework"):
+        gradest.grad(lambda p: sine(p).sum())(np.ones(2))

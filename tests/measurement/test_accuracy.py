@@ -73,3 +73,16 @@ def test_scatter_reports_nonfinite_estimates() -> None:
 def test_scatter_refuses_what_has_no_meaning(estimates: list[np.ndarray], target: np.ndarray) -> None:
     with pytest.raises(InvalidInputError):
         accuracy_of_replicates(estimates, target)
+
+
+@pytest.mark.parametrize("scale", [2.0**660, 2.0**-660], ids=["large", "small"])
+def test_estimates_whose_squares_are_out_of_range_scatter_as_others(scale: float) -> None:
+    """The mean squared error of a gradient near 1e200 was 0, and one near 1e-200 was called zero."""
+    generator = np.random.default_rng(0)
+    target = generator.standard_normal(4)
+    estimates = [target + generator.standard_normal(4) for _ in range(8)]
+    usual = accuracy_of_replicates(estimates, target)
+    assert accuracy_of_replicates([scale * each for each in estimates], scale * target) == usual
+    assert usual.relative_mse == pytest.approx(
+        np.mean([np.sum((each - target) ** 2) for each in estimates]) / np.sum(target**2)
+    )

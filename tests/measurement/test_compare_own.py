@@ -281,3 +281,18 @@ def test_estimators_of_ones_own_are_asked_for_by_a_label_each() -> None:
     told = r"estimators must be names, or a mapping from labels to estimators; .*write \{'spsa': estimator, ...\}"
     with pytest.raises(gradest.InvalidTypeError, match=told):
         gradest.compare(gradest.get_problem("quadratic", size=3), estimators=["reverse", spsa])
+
+
+def test_where_the_gradient_is_zero_errors_are_lengths() -> None:
+    """Rows of sampled estimates ended in an error, those of others had their number."""
+    start = np.zeros(3)
+    names = ("reverse", "es", "forward-gradient", "fd-forward")
+    found = gradest.compare(lambda p: np.sum(p**2 + p**3), start, estimators=names, **QUICK)
+    rows = {result.cell.estimator: result for result in found}
+    assert {result.outcome for result in rows.values()} == {Outcome.OK}
+    errors = {name: row.accuracy.relative_error for name, row in rows.items() if row.accuracy is not None}
+    assert errors["reverse"] == errors["forward-gradient"] == 0.0
+    single = gradest.get_estimator("es")(lambda p: np.sum(p**2 + p**3), start, rng=0).gradient
+    assert errors["es"] == pytest.approx(np.linalg.norm(single), rel=1e-9)
+    assert "errors are lengths" in str(found)
+    assert "errors are lengths" not in str(gradest.compare(loss, POINT, X, estimators=("reverse",), **QUICK))

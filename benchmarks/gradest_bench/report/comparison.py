@@ -113,6 +113,8 @@ def legend(comparison: Comparison) -> Iterator[str]:
         "cosines and MSE are means over seeds, of a stochastic estimate about the gradient, each beside what theory "
         "predicts; the MSE is relative, measured ± standard error, and z is how many of these lie between."
     )
+    if any(r.accuracy is not None and math.isnan(r.accuracy.norm_ratio) and not r.accuracy.nonfinite for r in results):
+        yield "The gradient is zero here, and nothing is relative to it: errors are lengths."
     for method in dict.fromkeys(result.reference_method for result in results if result.reference_method):
         yield f"Reference: {method}."
     said: dict[str, dict[str, None]] = {}

@@ -1,0 +1,49 @@
+"""Lengths of vectors whose squares may be out of a dtype's range: of losses near 1e200, or near 1e-200."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[Any]
+
+_FAR = 2.0**300
+"""Beyond it, or below its inverse, squares of numbers and their products are near the ends of float64."""
+
+
+def unit_of(*vectors: Values) -> float:
+    """Return the power of two in units of which the largest entry of all is about 1; 1 where no square is in danger.
+
+    To divide by it rounds nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradest.lengths import unit_of
+    >>> unit_of(np.array([3.0, -5.0])), unit_of(np.array([2.0**600])) == 2.0**600
+    (1.0, True)
+    """
+    largest = max((float(np.max(np.abs(vector), initial=0.0)) for vector in vectors), default=0.0)
+    if largest == 0.0 or not math.isfinite(largest) or 1.0 / _FAR < largest < _FAR:
+        return 1.0
+    return 2.0 ** (math.frexp(largest)[1] - 1)
+
+
+def norm_of(vector: Values) -> float:
+    """Return the Euclidean norm, of entries in float64's range or none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradest.lengths import norm_of
+    >>> norm_of(np.array([3 * 2.0**600, 4 * 2.0**600])) == 5 * 2.0**600
+    True
+    """
+    unit = unit_of(vector)
+    return unit * float(np.linalg.norm(vector / unit))
+
+
+def root_mean_square(values: Values) -> float:
+    """Return the root of the mean of the squares, 0 of no values."""
+    return norm_of(values.reshape(-1)) / math.sqrt(values.size) if values.size else 0.0

@@ -1,0 +1,114 @@
+"""Functions of the user's beside the loss: they are given the parameters of a run to look at. Knows no run."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from gradest.backend import Leaves
+from gradest.errors import InvalidInputError, InvalidTypeError
+from gradest.estimate import Cost
+from gradest.objective import Objective
+from gradest.training.records import Quality, Record
+from gradest.tree import Tree
+
+Metrics = Mapping[str, Callable[[Tree], float]]
+
+_TAKEN = frozenset(
+    [field.name for kind in (Record, Cost, Quality) for field in fields(kind)]
+    + ["cost, in losses", "held-out loss", "relative MSE", "predicted"]
+)
+"""The names of the columns of a log, which a metric of the same name would hide."""
+
+
+def as_metrics(metrics: Metrics | None) -> dict[str, Callable[[Tree], float]]:
+    """Return metrics as a dict.
+
+    Raises
+    ------
+    InvalidInputError, InvalidTypeError
+        They are no mapping from names to functions, or a name is that of a column of the log.
+    """
+    if metrics is None:
+        return {}
+    if not isinstance(metrics, Mapping) or not all(isinstance(k, str) and callable(v) for k, v in metrics.items()):
+        raise InvalidTypeError(
+            f"metrics must be a mapping from names to functions of the parameters, such as {{'norm': norm}}; found "
+            f"{metrics!r}"
+        )
+    taken = sorted(_TAKEN.intersection(metrics))
+    if taken:
+        raise InvalidInputError(f"metrics may not have names of the log's own columns; found {taken}; try 'my_loss'")
+    return dict(metrics)
+
+
+def looked_at(objective: Objective, name: str, look: Callable[[Tree], Any], leaves: Leaves) -> Any:
+    """Return what a user's function of the parameters returns, and see that it has left them as they are.
+
+    What it is given is read-only, or a copy: a run depends on its batches and its optimiser alone.
+
+    Raises
+    ------
+    InvalidInputError
+        It has written into what it was given.
+    """
+    backend = objective.backend
+    lent = objective.scoped(backend.lend)(leaves, private=True)
+    marks = backend.marks(lent)
+    try:
+        found = look(objective.form.params_of(lent))
+    except Exception as error:
+        if backend.refused_writing(error):
+            raise InvalidInputError(_writes(name)) from error
+        raise
+    if backend.marks(lent) != marks or objective.scoped(_differ)(objective, leaves, lent):
+        raise InvalidInputError(_writes(name))
+    return found
+
+
+def _writes(name: str) -> str:
+    return (
+        f"a function that looks at the parameters was asked for; {name} writes into them; work on a copy, such as "
+        "`p = p.copy()` in NumPy or `p = p.clone()` in PyTorch; what a step does to them, such as clipping, is an "
+        "optimiser's: a subclass of gradest.training.Optimizer with its own update"
+    )
+
+
+def _differ(objective: Objective, leaves: Leaves, lent: Leaves) -> bool:
+    """Return whether copies differ from what they were made of: not every framework counts what is written."""
+    ops, numpy = objective.ops, objective.backend.numpy
+    pairs = ((leaf, copy) for leaf, copy in zip(leaves, lent, strict=True) if copy is not leaf)
+    # One number a leaf crosses from the device; a NaN that was written is no 0 either.
+    return any(float(np.asarray(numpy(ops.sum(ops.abs(leaf - copy))))) != 0.0 for leaf, copy in pairs)
+
+
+def metric_of(objective: Objective, name: str, metric: Callable[[Tree], Any], leaves: Leaves) -> float:
+    """Return a metric at parameter leaves as a number of Python's; raises as `looked_at`, or where it is no number."""
+    found = looked_at(objective, f"metric {name!r}", metric, leaves)
+    try:
+        return float(found)
+    except (TypeError, ValueError, RuntimeError) as error:  # as each framework has it
+        raise InvalidTypeError(
+            f"metric {name!r} must return one number; found {type(found).__name__} {str(found)[:60]}"
+        ) from error
+
+
+def whole_number(name: str, number: Any, least: int = 1) -> int:
+    """Return a whole number of at least `least`, of Python's or NumPy's.
+
+    Raises
+    ------
+    InvalidInputError
+        It is none.
+    """
+    if isinstance(number, bool) or not isinstance(number, Integral) or number < least:
+        raise InvalidInputError(f"{name} must be a whole number of at least {least}; found {number!r}")
+    return int(number)
+
+
+def finite_number(value: Any) -> bool:
+    """Return whether a value is a number of Python's or NumPy's, and finite."""
+    return isinstance(value, int | float | np.integer | np.floating) and math.isfinite(value)
