@@ -2,7 +2,7 @@
 
 Where a statement has variants whose path through gradest is one (two dtypes, two kernels), each case of JAX is tried
 in one variant, its neighbour in the next, and all in the other one where NumPy's major version is another: `make test`
-and `make test2` try all between them.
+and `make test2` try all between them. So do they with what else takes long, and is the same with each version.
 """
 
 from collections.abc import Sequence
