@@ -45,10 +45,10 @@ results: $(ENV)/.stamp  ## the figures that the documentation and README.md show
 	$(PYTEST) $(ENV)/bin/gradest compare --demo --json --plot docs/demo.png > docs/results/demo.json
 	$(ENV)/bin/python docs/results/write_readme.py
 
-test: $(ENV)/.stamp  ## the tests, with NumPy 1, JAX, PyTorch and MXNet; variants on JAX in turn with test2
+test: $(ENV)/.stamp  ## the tests, with NumPy 1, JAX, PyTorch and MXNet; what takes long in turn with test2
 	$(PYTEST) GRADEST_REQUIRED_BACKENDS=numpy,jax,torch,mxnet $(ENV)/bin/python -m pytest -n $(WORKERS) $(ARGS)
 
-test2: $(ENV2)/.stamp  ## the tests, with NumPy 2, newest JAX, PyTorch, no MXNet; variants on JAX in turn with test
+test2: $(ENV2)/.stamp  ## the tests, with NumPy 2, newest JAX, PyTorch, no MXNet; what takes long in turn with test
 	$(PYTEST) GRADEST_REQUIRED_BACKENDS=numpy,jax,torch $(ENV2)/bin/python -m pytest -n $(WORKERS) $(ARGS)
 
 test3: $(ENV3)/.stamp  ## the tests, with Python 3.13, the newest NumPy and JAX, no PyTorch and no MXNet

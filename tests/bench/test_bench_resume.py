@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
-from support.bench_runs import ROOTS, Silent, faulty_suite, lasting, run_suite
+from support.bench_runs import ROOTS, TWO_ROUNDS, Silent, faulty_suite, lasting, run_suite
 
 from gradest.measurement.outcome import Outcome
 from gradest_bench.results.outcomes import CellError
@@ -22,7 +22,7 @@ from gradest_bench.run.sweep import Sweep
 from gradest_bench.worker.pool import WorkerPool
 
 COMMAND = "from gradest_bench.command.main import main; main()"
-SUITE = faulty_suite("none", "double", "print", "nan", "unsupported", size=4)
+SUITE = faulty_suite("none", "double", "print", "nan", "unsupported", size=4, budget=TWO_ROUNDS)
 KILLS = 3
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from support.bench_runs import faulty_suite, run_suite
+from support.bench_runs import TWO_ROUNDS, faulty_suite, run_suite
 
 from gradest.measurement.outcome import Outcome
 from gradest_bench.results.outcomes import CellError
@@ -18,7 +18,9 @@ from gradest_bench.suite.schema import parse_suite
 from gradest_bench.worker.pool import WorkerPool
 
 SIZES = [9, 3, 27]
-TEXT = faulty_suite("none", "double", "nan").replace("fields = { size = 3 }", f"vary = {{ size = {SIZES} }}")
+TEXT = faulty_suite("none", "double", "nan", budget=TWO_ROUNDS).replace(
+    "fields = { size = 3 }", f"vary = {{ size = {SIZES} }}"
+)
 CELLS = expand(parse_suite(TEXT))
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.turns import WITH_NUMPY_2
 
 import gradest
 
@@ -105,6 +106,7 @@ def test_matrix_chains(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["narrow"][2] < min(found["narrow"][:2])
 
 
+@WITH_NUMPY_2
 def test_first_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """Means over 20 seeds of a heavy-tailed law, in bands of a factor 10 about the expectation; seeds are fixed."""
     found = run("initial_weights", monkeypatch)
@@ -129,6 +131,7 @@ def test_zig_zag_has_its_closed_form(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 1e-4 < found["by_differences"][0.5] < 0.1
 
 
+@WITH_NUMPY_2
 def test_two_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bands over seeds: with the sum of squares the weights arrive, with the mean they have not."""
     found = run("sgd_two_weights", monkeypatch)
@@ -155,12 +158,14 @@ def own_modules(
     return found, wrong
 
 
+@WITH_NUMPY_2
 def test_own_modules_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'gradest[torch]'")
     with torch.random.fork_rng():
         own_modules("own_modules_torch", monkeypatch)
 
 
+@WITH_NUMPY_2
 def test_own_rules_of_jax(monkeypatch: pytest.MonkeyPatch) -> None:
     jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'gradest[jax]'")
     before = jax.config.jax_enable_x64
@@ -196,6 +201,7 @@ def test_three_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["second_order"]
 
 
+@WITH_NUMPY_2
 def test_regression(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bands over seeds (of 20 seeds: w 3.97 to 4.20, b 8.5 to 9.9); the short form has fewer, of the same numbers."""
     found = run("regression", monkeypatch)
@@ -209,6 +215,7 @@ def test_regression(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["eigenvalues"][[0, -1]] == pytest.approx([0.217, 805], rel=0.01)
 
 
+@WITH_NUMPY_2
 def test_a_small_network_ends_where_its_start_leads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 24 seeds 5.6 to 134, about 290 for a network that is dead: the three of the short form tell of the spread."""
     found = run("regression_network", monkeypatch)
@@ -241,6 +248,7 @@ def test_from_random_search_to_gradients(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.skipif(find_spec("sklearn") is None, reason="pip install scikit-learn")
+@WITH_NUMPY_2
 def test_gradients_without_backpropagation(monkeypatch: pytest.MonkeyPatch) -> None:
     """At a common step backpropagation looks worse than evolution strategies; each at its best, it is far ahead."""
     found = run("fashion_evolution", monkeypatch)

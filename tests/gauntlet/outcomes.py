@@ -64,7 +64,7 @@ def _state_after_one(asked: Asked) -> Any:
         return None if asked.draws_numpy else asked.on.random_state()
     if asked.on.name == "mxnet":  # which does not tell where its generator stands
         return None
-    asked.value_at(asked.leaves())
+    asked.evaluate(asked.leaves())
     return asked.on.random_state()
 
 

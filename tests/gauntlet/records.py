@@ -1,12 +1,12 @@
 """What the gauntlet's table is made of: a loss, how each backend has it, and what each of its cells should give.
 
 One loss is one record. A backend's statement of it is made anew for each cell, so that no cell sees what another one
-left behind. Nothing here runs an estimator.
+left behind; what is right is found once, and kept as numbers. Nothing here runs an estimator.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,9 @@ class Asked:
         estimate has to be right for one of them throughout.
     draws_numpy
         Whether the loss itself moves NumPy's global generator, of which nobody then says where it stands.
+    known
+        Values and gradients that were found for this very loss before, by the bits of the leaves: what is right does
+        not depend on the path, and most paths ask for the same.
     """
 
     on: Framework
@@ -60,6 +63,7 @@ class Asked:
     aux: bool = False
     variants: Callable[[], Iterable["Asked"]] | None = None
     draws_numpy: bool = False
+    known: dict[tuple[str, bytes], Any] = field(default_factory=dict)
 
     def leaves(self) -> list[np.ndarray]:
         """Return the parameters as they were made, in NumPy, each in float64."""
@@ -70,7 +74,7 @@ class Asked:
         kinds = [str(getattr(leaf, "dtype", "float64")) for leaf in self.on.leaves(self.params)]
         return self.on.scope(wide=any("float64" in kind for kind in kinds or [self.options.get("dtype", "float64")]))
 
-    def value_at(self, leaves: Leaves) -> float:
+    def evaluate(self, leaves: Leaves) -> float:
         """Return the loss by one call of the user's function, gradest being nowhere near."""
         if self.seed is not None:
             self.seed()
@@ -80,8 +84,23 @@ class Asked:
             found = self.on.evaluate(self._call, self.params, leaves)
             return self.on.number(found[0] if self.aux else found)
 
+    def value_at(self, leaves: Leaves) -> float:
+        """Return the loss, evaluated where it is not known."""
+        found: float = self._known("value", leaves, self.evaluate)
+        return found
+
     def gradient_at(self, leaves: Leaves) -> list[np.ndarray]:
-        """Return the independent gradient."""
+        """Return the independent gradient, differentiated where it is not known."""
+        found: list[np.ndarray] = self._known("gradient", leaves, self._differentiate)
+        return [g.copy() for g in found]
+
+    def _known(self, kind: str, leaves: Leaves, find: Callable[[Leaves], Any]) -> Any:
+        key = kind, b"".join(np.asarray(x).tobytes() for x in leaves)
+        if key not in self.known:
+            self.known[key] = find(leaves)
+        return self.known[key]
+
+    def _differentiate(self, leaves: Leaves) -> list[np.ndarray]:
         if self.seed is not None:
             self.seed()
         with self.scope():
@@ -142,6 +161,10 @@ COARSE = Either(RIGHT, Warned("Warning", "bends|across a kink|mostly rounding"))
 NOISY = Warned("NoiseWarning", "differ by .*seed or key")
 
 
+_KNOWN: dict[tuple[str, str, str], dict[tuple[str, bytes], Any]] = {}
+"""What is right of each loss, by its name, backend and dtype."""
+
+
 @dataclass(frozen=True)
 class Loss:
     """One row of the table.
@@ -178,8 +201,8 @@ class Loss:
         return tuple(self.makers)
 
     def ask(self, backend: str, dtype: str) -> Asked:
-        """Return a fresh statement of the loss."""
-        return self.makers[backend](dtype)
+        """Return a fresh statement of the loss, which remembers what others of its kind found to be right."""
+        return replace(self.makers[backend](dtype), known=_KNOWN.setdefault((self.name, backend, dtype), {}))
 
     def outcome(self, path: str, backend: str) -> Outcome:
         """Return what the cell should give: the most particular exception, or what is usual."""

@@ -9,6 +9,8 @@ from support.numpy_losses import LOSSES
 
 from gradest_numpy.differentiation import value_and_gradient, value_and_jvps
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")  # of JAX the numbers are wanted
+
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_gradients_are_those_of_jax_to_rounding(name: str) -> None:

@@ -10,6 +10,7 @@ from support.turns import in_turn
 
 from gradest_numpy.differentiation import differentiable, value_and_gradient, value_and_jvps
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")  # of JAX the numbers are wanted
 ids = [case.name for case in CASES]
 
 

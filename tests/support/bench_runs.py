@@ -13,7 +13,9 @@ from gradest_bench.worker.launch import Launch
 
 TESTS = Path(__file__).resolve().parents[1]
 ROOTS = [str(TESTS.parent / name) for name in (".", "backends", "benchmarks", "tests")]
-QUICK_BUDGET = "[budget]\nrepetitions = 2\nminimum_samples = 2\nminimum_seconds = 0.02\n"
+QUICK_BUDGET = "[budget]\nrepetitions = 1\nminimum_samples = 2\nminimum_seconds = 0.02\n"
+TWO_ROUNDS = QUICK_BUDGET.replace("repetitions = 1", "repetitions = 2")
+"""For what is about rounds, or about what happens between them."""
 
 
 class Silent:

@@ -121,21 +121,28 @@ def _read_from(node: ast.Attribute, bound: Mapping[str, str]) -> Iterator[str]:
         yield place
 
 
+_WITHOUT_MODULES = (ast.Name, ast.Constant, ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
+"""What no import or attribute stands in: most of a tree, and every worker reads a few hundred trees as it starts."""
+
+
 def _running(tree: ast.AST) -> Iterator[ast.AST]:
-    """Walk a syntax tree, leaving out what is under `if TYPE_CHECKING:`."""
+    """Walk a syntax tree, leaving out what is under `if TYPE_CHECKING:`, and names and numbers."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
         yield node
         typing_only = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        waiting.extend(node.orelse if isinstance(node, ast.If) and typing_only else ast.iter_child_nodes(node))
+        inside = node.orelse if isinstance(node, ast.If) and typing_only else ast.iter_child_nodes(node)
+        waiting.extend(child for child in inside if not isinstance(child, _WITHOUT_MODULES))
 
 
 @cache
 def _exported(module: str) -> dict[str, str]:
     """Return the table `EXPORTS` of a package of this project: name -> module; empty where there is none."""
     source = _source(module) if module.partition(".")[0] in _OWN else None
-    for node in ast.parse(source or b"").body:
+    if source is None or b"EXPORTS" not in source:  # nearly every module: its text is not parsed for it
+        return {}
+    for node in ast.parse(source).body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "EXPORTS" for t in node.targets):
             return {name: place.partition(":")[0] for name, place in ast.literal_eval(node.value).items()}
     return {}
