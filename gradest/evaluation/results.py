@@ -15,13 +15,22 @@ _HINTS: dict[type, str] = {
 }
 
 
-<<<<<<< HEAD
-_NO_NUMBERS = ("object", "<U", ">U", "|S", "|V", "[", "record", "datetime", "timedelta", "key")
-"""How the names of dtypes begin whose entries are no numbers."""
-=======
-_NO_NUMBERS = ("object", "<U", ">U", "|S", "|V", "[", "datetime", "timedelta", "key", "float8_", "float6_", "float4_")
+_NO_NUMBERS = (
+    "object",
+    "<U",
+    ">U",
+    "|S",
+    "|V",
+    "[",
+    "record",
+    "datetime",
+    "timedelta",
+    "key",
+    "float8_",
+    "float6_",
+    "float4_",
+)
 """How the names of dtypes begin whose entries are no numbers, or numbers that nothing computes with."""
->>>>>>> s11-hunt
 
 
 def as_scalar(value: Any, *, complex_parameters: bool = False) -> Any:
