@@ -47,15 +47,17 @@ def pytest_configure(config: pytest.Config) -> None:
     Of this process alone, by the option and not the environment: processes that tests start measure what compiling
     costs. A folder for each worker of pytest, for JAX writes its files in place and another would read half of one.
     """
-    cache = getattr(config, "cache", None)  # not there without its plugin
-    if cache is None or importlib.util.find_spec("jax") is None:
+    if importlib.util.find_spec("jax") is None:
         return
     import jax
 
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
-    folder = cache.mkdir(f"jax-{importlib.metadata.version('jaxlib')}-{worker}")
     # On a GPU XLA's float32 products have ten bits unless more are asked for; tests hold estimators to float32's.
     jax.config.update("jax_default_matmul_precision", "highest")
+    cache = getattr(config, "cache", None)  # not there without its plugin
+    if cache is None:
+        return
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    folder = cache.mkdir(f"jax-{importlib.metadata.version('jaxlib')}-{worker}")
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -6,15 +6,13 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from gradest.arguments import Arguments
 from gradest.backend import Backend, Leaves
 from gradest.errors import GradestError, InvalidInputError
 from gradest.evaluation.draws import Draws
 from gradest.evaluation.results import as_losses, as_scalar, kind_of, mean_of
 from gradest.form import Form
-from gradest.operations import Array, Data, NumpyArray
+from gradest.operations import Array, Data
 
 _WRITES = (
     "a loss that leaves its inputs as they are was asked for; this one writes into its parameters or arguments; work "
@@ -131,9 +129,8 @@ class UserFunction:
 
     def _changed(self, arrays: Leaves, copies: Leaves) -> bool:
         """Return whether copies have other values than what they were made of: not every framework counts writing."""
-        host = self.backend.host  # looked at and not kept: copies of large arrays would be the most that is ever held
         return any(
-            copy is not array and not _same(host(copy), host(array))
+            copy is not array and not self.backend.same(copy, array)
             for array, copy in zip(arrays, copies, strict=True)
             if self.backend.owns(copy)
         )
@@ -190,8 +187,3 @@ class UserFunction:
         """Return a context in which evaluations draw what the first one of this estimate drew."""
         draws: Draws | None = getattr(self._estimate, "draws", None)
         return nullcontext() if draws is None or self.draws is False else draws.evaluation()
-
-
-def _same(one: NumpyArray, other: NumpyArray) -> bool:
-    # NumPy copies both to leave NaN out, which most arrays have none of.
-    return np.array_equal(one, other) or np.array_equal(one, other, equal_nan=True)
