@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.class_name import class_name
-from gradest.dtypes import epsilon
+from gradest.dtypes import count_non_finite, epsilon, same_values
 from gradest.errors import GradestError, UnsupportedError
 from gradest.graphs import Computation
 from gradest.operations import Array, Data, NumpyArray, Operations
@@ -101,9 +101,7 @@ class Backend(ABC):
 
     def same(self, one: Array, other: Array) -> bool:
         """Return whether two arrays have the same values, NaN where the other has it."""
-        here, there = self.host(one), self.host(other)
-        # NumPy copies both to leave NaN out, which most arrays have none of.
-        return np.array_equal(here, there) or np.array_equal(here, there, equal_nan=True)
+        return same_values(self.host(one), self.host(other))
 
     @abstractmethod
     def owns(self, leaf: Leaf) -> bool:
@@ -208,10 +206,7 @@ class Backend(ABC):
         return False
 
     def bind_model(self, f: Callable[..., Array], model: object) -> Callable[..., Array]:
-        """Return `f(model, *args)` as a pure function `(parameters dict, *args)`.
-
-        The model is left as it was, its parameters and their `.grad` included.
-        """
+        """Return `f(model, *args)` as a pure function `(parameters dict, *args)`; the model and `.grad` stay as they are."""
         raise UnsupportedError(f"backend {self.name!r} has no model objects; pass a function of a pytree of arrays")
 
     def bind_arrays(self, f: Callable[..., Any], leaves: Sequence[Leaf], paths: Sequence[str]) -> Callable[..., Any]:
@@ -259,8 +254,7 @@ class Backend(ABC):
     def lend(self, arrays: Leaves, *, private: bool) -> Leaves:
         """Return arrays as a user's function is given them: as copies where `private`, else as they are.
 
-        A framework whose arrays can be marked read-only or watched (`marks`) lends those; one whose arrays cannot be
-        written to lends the arrays themselves.
+        A framework whose arrays can be marked read-only or watched (`marks`) lends those; immutable arrays are lent as such.
         """
         if not private:
             return arrays
@@ -375,12 +369,6 @@ class Backend(ABC):
             f"backend {self.name!r} has no native {transformation}; it has: {', '.join(sorted(self.native))}; "
             "use engine='gradest' where the loss is written in gradest's operations, or another backend"
         )
-
-
-def count_non_finite(values: NumpyArray) -> int:
-    """Return how many entries of an array of floating-point numbers are NaN or infinite."""
-    known = values if values.dtype.kind == "f" else values.astype(np.float64)  # bfloat16, of no kind of NumPy's
-    return known.size - int(np.count_nonzero(np.isfinite(known)))
 
 
 def as_float64(backend: Backend, array: Array) -> NDArray[np.float64]:

@@ -101,3 +101,15 @@ def shortest_epsilon(value: float) -> float:
     if not isinstance(exponent, int) or exponent >= 0 or len(decimals) > _MOST_DECIMALS:
         return found
     return float(max(found, 10.0**exponent / abs(value)))
+
+
+def count_non_finite(values: NDArray[Any]) -> int:
+    """Return how many entries of an array of floating-point numbers are NaN or infinite."""
+    known = values if values.dtype.kind == "f" else values.astype(np.float64)  # bfloat16, of no kind of NumPy's
+    return known.size - int(np.count_nonzero(np.isfinite(known)))
+
+
+def same_values(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Return whether two arrays have the same values, NaN where the other has it."""
+    # NumPy copies both to leave NaN out, which most arrays have none of.
+    return np.array_equal(one, other) or np.array_equal(one, other, equal_nan=True)

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gradest.backend import Backend, Leaves, count_non_finite
+from gradest.backend import Backend, Leaves
+from gradest.dtypes import count_non_finite
 from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError, UnsupportedError
 from gradest.evaluation import kind_of
 from gradest.operations import Array, NumpyArray
