@@ -206,7 +206,7 @@ class Backend(ABC):
         return False
 
     def bind_model(self, f: Callable[..., Array], model: object) -> Callable[..., Array]:
-        """Return `f(model, *args)` as a pure function `(parameters dict, *args)`; it stays as it was."""
+        """Return `f(model, *args)` as a pure function `(parameters dict, *args)`; the model is left as it was."""
         raise UnsupportedError(f"backend {self.name!r} has no model objects; pass a function of a pytree of arrays")
 
     def bind_arrays(self, f: Callable[..., Any], leaves: Sequence[Leaf], paths: Sequence[str]) -> Callable[..., Any]:
@@ -254,7 +254,7 @@ class Backend(ABC):
     def lend(self, arrays: Leaves, *, private: bool) -> Leaves:
         """Return arrays as a user's function is given them: as copies where `private`, else as they are.
 
-        One whose arrays can be marked read-only or watched (`marks`) lends those; immutable ones are lent as they are.
+        A framework whose arrays can be marked read-only (`marks`) lends those; immutable ones are lent as they are.
         """
         if not private:
             return arrays
