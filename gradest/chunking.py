@@ -4,7 +4,8 @@ Chunks depend on sizes and on what was asked alone, never on timing or on the nu
 chunks come out the same everywhere. Sizes are Python integers, which do not wrap. This module knows no estimator.
 """
 
-from gradest.errors import InvalidInputError, MemoryBudgetError
+from gradest.errors import MemoryBudgetError
+from gradest.whole_numbers import whole_number
 
 DEFAULT_MEMORY_BUDGET_BYTES = 1 << 28
 """What an estimator may hold, of what grows with the size of a chunk: 256 MiB."""
@@ -31,10 +32,10 @@ def choose_chunk_size(
     MemoryBudgetError
         The chunk asked for is of several items, and does not fit the budget.
     """
-    require_positive("memory_budget_bytes", memory_budget_bytes)
+    whole_number("memory_budget_bytes", memory_budget_bytes)
     largest = max(1, memory_budget_bytes // max(1, bytes_per_item))
     if chunk_size is not None:
-        require_positive("chunk_size", chunk_size)
+        whole_number("chunk_size", chunk_size)
     asked = 1 if chunk_size is None else min(int(chunk_size), num_items)
     if asked > largest:
         raise MemoryBudgetError(
@@ -51,9 +52,3 @@ def choose_chunk_size(
 def chunks(num_items: int, chunk_size: int) -> tuple[tuple[int, int], ...]:
     """Return `(start, stop)` of consecutive chunks that cover `num_items` items; the last may be smaller."""
     return tuple((start, min(start + chunk_size, num_items)) for start in range(0, num_items, chunk_size))
-
-
-def require_positive(name: str, number: int) -> None:
-    """Refuse what is not a positive integer; booleans are none."""
-    if isinstance(number, bool) or not hasattr(number, "__index__") or number < 1:
-        raise InvalidInputError(f"{name} must be a positive integer; found {number!r}")

@@ -219,7 +219,7 @@ def closed_form(
         What the problem returns is no loss beside a gradient of each parameter.
     """
     found: Any = problem.loss_and_gradient(ops, params, data)
-    if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], dict | Mapping)):
+    if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], Mapping)):
         raise InvalidEstimateError(f"{_asked_of(problem)}; found {type(found).__name__}")
     value, gradient = found
     if not params.keys() <= gradient.keys():

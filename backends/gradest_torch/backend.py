@@ -67,10 +67,9 @@ class TorchBackend(Backend):
         shared = array.device.type == "cpu" and array.dtype != torch.bfloat16
         return array.detach().resolve_neg().numpy() if shared else self.numpy(array)
 
-    def copied(self, array: Tensor) -> Tensor:
-        if type(array) not in (Tensor, nn.Parameter) or array.layout != torch.strided or array.is_meta:
-            # A class of tensors may keep itself in a clone; NumPy has plain ones alone.
-            return self.array(self.numpy(array), dtype=self.dtype(array), device=self.device(array))
+    def copied(self, array: Tensor) -> Any:
+        if type(array) not in (Tensor, nn.Parameter):
+            return super().copied(array)  # a class of tensors may keep itself in a clone; NumPy has plain ones alone
         return array.detach().resolve_neg().clone(memory_format=torch.contiguous_format)
 
     def count_non_finite(self, array: Tensor) -> int:

@@ -18,6 +18,9 @@ from gradest.operations import Data
 from gradest_torch import module, refusals
 from gradest_torch.other_ways import OtherWays
 
+_ENGINE = getattr(torch.autograd.graph, "_engine_run_backward", None)
+"""What `torch.autograd.grad` calls in the end; it has no public name (2.4 to 2.13), and may be gone another time."""
+
 
 def value_and_gradient(backend: Backend, function: Function) -> Callable[[Leaves, Data], tuple[Tensor, Leaves]]:
     """Return `(leaves, data) -> (value, gradient leaves)`; a leaf without influence has zeros."""
@@ -67,20 +70,16 @@ def recording() -> Iterator[None]:
         yield
 
 
-_engine = getattr(torch.autograd.graph, "_engine_run_backward", None)  # no public name; there from 2.1 to 2.13
-_PLAIN = (False, False)
-"""Neither is the graph kept, nor a graph made of going back through it."""
-
-
 def _gradients(value: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
     """Return what `torch.autograd.grad(value, inputs, allow_unused=True)` does, of one real number as of all else.
 
     What that function asks first of each tensor is known here, and takes a quarter of the time of a small network.
     """
-    if _engine is None or type(value) is not Tensor or value.numel() != 1 or value.is_complex():
+    if _ENGINE is None or type(value) is not Tensor or value.numel() != 1 or value.is_complex():
         return torch.autograd.grad(value, inputs, allow_unused=True)  # which refuses what it does not take
-    found: tuple[Tensor | None, ...] = _engine(
-        (value,), (torch.ones_like(value),), *_PLAIN, inputs, True, accumulate_grad=False
+    keeps_graph = makes_graph = False
+    found: tuple[Tensor | None, ...] = _ENGINE(
+        (value,), (torch.ones_like(value),), keeps_graph, makes_graph, inputs, True, accumulate_grad=False
     )
     return found
 

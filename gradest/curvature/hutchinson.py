@@ -7,17 +7,16 @@ Bekas, Kokiopoulou, Saad 2007, doi:10.1016/j.apnum.2007.01.003). With N probes t
 
 import math
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
 
 from gradest.binding import Bindable, bind_given
 from gradest.curvature.products import prepare_product
 from gradest.directions.keys import Rng, generator_of
-from gradest.errors import InvalidInputError
 from gradest.lengths import unit_of
 from gradest.operations import NumpyArray
 from gradest.tree import Tree
+from gradest.whole_numbers import whole_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +67,7 @@ def hessian_trace(
     >>> found.diagonal.shape, found.num_samples
     ((3,), 64)
     """
-    if isinstance(num_samples, bool) or not isinstance(num_samples, Integral) or num_samples < 2:
-        raise InvalidInputError(f"num_samples must be an int of at least 2; found {num_samples!r}")
+    num_samples = whole_number("num_samples", num_samples, least=2)
     objective = bind_given(f, params, (args, kwargs))
     product, path = prepare_product(objective)
     generator = generator_of(rng)
@@ -90,6 +88,6 @@ def hessian_trace(
         trace_error=float(np.std(traces, ddof=1) / math.sqrt(num_samples)) * unit,
         diagonal=mean * unit,
         diagonal_error=np.sqrt(spread / (num_samples - 1) / num_samples) * unit,
-        num_samples=int(num_samples),
+        num_samples=num_samples,
         path=path,
     )

@@ -8,7 +8,6 @@ has the relative squared error s / b: beyond b = s larger batches bring little.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from gradest.objective import Objective
 from gradest.problem import Problem
 from gradest.sampling.nodes import example_squares, node_layers, why_rows_are_no_examples
 from gradest.tree import Tree
+from gradest.whole_numbers import whole_number
 
 EXACT_ENTRIES = 1 << 22
 """Numbers of all examples' gradients, P x B, up to which each of them is computed."""
@@ -169,10 +169,8 @@ def _sample(num_samples: int | None, count: int, num_parameters: int, rng: Rng) 
     if num_samples is None:
         room = max(_LEAST_SAMPLE, EXACT_ENTRIES // max(1, num_parameters))
         size = count if count <= room else room
-    elif isinstance(num_samples, bool) or not isinstance(num_samples, Integral) or not num_samples >= 2:
-        raise InvalidInputError(f"num_samples must be an int of at least 2, or None; found {num_samples!r}")
     else:
-        size = min(int(num_samples), count)
+        size = min(whole_number("num_samples", num_samples, least=2), count)
     return np.arange(count) if size == count else generator_of(rng).permutation(count)[:size]
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from gradest.autodiff import Shared
 from gradest.backend import Leaves
-from gradest.chunking import DEFAULT_MEMORY_BUDGET_BYTES, choose_chunk_size, chunks, require_positive
+from gradest.chunking import DEFAULT_MEMORY_BUDGET_BYTES, choose_chunk_size, chunks
 from gradest.directions import Directions, Key, Noise
 from gradest.directions.directions import direction_entries, require_distribution
 from gradest.directions.laws import law_of
@@ -22,6 +22,7 @@ from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, Data, Operations
 from gradest.tangents import Dense, LowRank, Tangent
+from gradest.whole_numbers import whole_number
 
 _ENTRY_BYTES = 8
 _ACTIVATION_SHARE = 4  # both evaluations of a pair are taken to hold at least P / 4 numbers beside its direction
@@ -59,10 +60,10 @@ class Sampler(Estimator):
 
     def __post_init__(self) -> None:
         """Refuse counts that are not positive integers."""
-        require_positive("num_samples", self.num_samples)
-        require_positive("memory_budget_bytes", self.memory_budget_bytes)
+        whole_number("num_samples", self.num_samples)
+        whole_number("memory_budget_bytes", self.memory_budget_bytes)
         if self.chunk_size is not None:
-            require_positive("chunk_size", self.chunk_size)
+            whole_number("chunk_size", self.chunk_size)
 
     def _blocks(self, layout: Layout, *, entries: int) -> tuple[tuple[int, int], ...]:
         """Return `(start, stop)` of the blocks of directions, drawn from so many numbers each, evaluated together."""

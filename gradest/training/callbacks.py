@@ -1,12 +1,8 @@
 """Functions of the user's beside the loss: they are given the parameters of a run to look at. Knows no run."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from numbers import Integral
 from typing import Any
-
-import numpy as np
 
 from gradest.backend import Leaves
 from gradest.errors import InvalidInputError, InvalidTypeError
@@ -88,21 +84,3 @@ def metric_of(objective: Objective, name: str, metric: Callable[[Tree], Any], le
         raise InvalidTypeError(
             f"metric {name!r} must return one number; found {type(found).__name__} {str(found)[:60]}"
         ) from error
-
-
-def whole_number(name: str, number: Any, least: int = 1) -> int:
-    """Return a whole number of at least `least`, of Python's or NumPy's.
-
-    Raises
-    ------
-    InvalidInputError
-        It is none.
-    """
-    if isinstance(number, bool) or not isinstance(number, Integral) or number < least:
-        raise InvalidInputError(f"{name} must be a whole number of at least {least}; found {number!r}")
-    return int(number)
-
-
-def finite_number(value: Any) -> bool:
-    """Return whether a value is a number of Python's or NumPy's, and finite."""
-    return isinstance(value, int | float | np.integer | np.floating) and math.isfinite(value)

@@ -4,11 +4,11 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import ClassVar
 
 from gradest.errors import InvalidInputError
 from gradest.fields import TypedFields
-from gradest.training.callbacks import finite_number
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def factor_of(schedule: Schedule, step: int) -> float:
         It is no finite number.
     """
     factor = schedule.factor(step)
-    if not finite_number(factor):
+    if not (isinstance(factor, Real) and math.isfinite(factor)):
         raise InvalidInputError(
             f"factor(step) of a schedule must be a finite number; {type(schedule).__name__} returned {factor!r} for "
             f"step {step}"

@@ -11,7 +11,7 @@ from gradest.estimate import Cost
 from gradest.estimator import Estimator, get_estimator
 from gradest.training.batches import Source
 from gradest.training.budget import Budget, Weights, as_budget, measured_weights, require_epochs
-from gradest.training.callbacks import Metrics, whole_number
+from gradest.training.callbacks import Metrics
 from gradest.training.optimizers import Optimizer, Search, get_optimizer
 from gradest.training.quality import StepLimit, objective_at, step_limit
 from gradest.training.result import Training
@@ -20,6 +20,7 @@ from gradest.training.schedules import Constant, Schedule
 from gradest.training.state import TrainingState
 from gradest.training.subject import Subject
 from gradest.tree import Tree
+from gradest.whole_numbers import whole_number
 
 _LOG_EVERY = 10  # steps, where all of the data are in each and there are no epochs to go by
 _OPTIMIZER = "the optimiser with its own, such as optimizer=gradest.training.GradientDescent(step_size=0.1)"

@@ -156,3 +156,34 @@ def test_forward_mode_serves_several_threads() -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: prepared(rng=0).gradient["W1"], range(100)))
     assert all(torch.equal(each, expected) for each in found)
+
+
+@pytest.mark.parametrize("engine", [True, False], ids=["by the engine", "by the public function"])
+def test_reverse_mode_is_autograd_grads_whatever_calls_the_engine(
+    engine: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A parameter without influence has zeros either way; the engine has no public name, and may be gone."""
+    from gradest_torch import reverse_mode
+
+    assert reverse_mode._ENGINE is not None
+    if not engine:
+        monkeypatch.setattr(reverse_mode, "_ENGINE", None)
+    params = {"w": torch.tensor([0.5, -1.5], dtype=torch.float64), "free": torch.ones(3)}
+    value, found = gradest.value_and_grad(lambda p: (p["w"].sin() * p["w"]).sum())(params)
+    w = params["w"].clone().requires_grad_()
+    loss = (w.sin() * w).sum()
+    (own,) = torch.autograd.grad(loss, w)
+    assert torch.equal(found["w"], own)
+    assert torch.equal(found["free"], torch.zeros(3))
+    assert torch.equal(value, loss.detach())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_a_large_array_begins_at_a_cache_line_and_keeps_its_numbers(dtype: str) -> None:
+    framework = gradest.get_backend("torch")
+    for rows in range(130, 140):
+        values = np.arange(rows * 100.0).reshape(100, rows).T % 128
+        array: Any = framework.array(values, dtype=dtype)
+        assert array.data_ptr() % 64 == 0
+        assert array.is_contiguous()
+        assert np.array_equal(framework.numpy(array), values)

@@ -1,0 +1,26 @@
+"""Counts that a user gives: whole numbers, of Python's or NumPy's, of at least some."""
+
+from numbers import Integral
+
+from gradest.errors import InvalidInputError
+
+
+def whole_number(name: str, number: object, *, least: int = 1) -> int:
+    """Return a count as an int of Python's; truth values are none.
+
+    Raises
+    ------
+    InvalidInputError
+        It is no whole number, or less than `least`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gradest.whole_numbers import whole_number
+    >>> whole_number("num_samples", np.int64(3))
+    3
+    """
+    if isinstance(number, bool) or not isinstance(number, Integral) or number < least:
+        asked = "a positive integer" if least == 1 else f"an integer of at least {least}"
+        raise InvalidInputError(f"{name} must be {asked}; found {number!r}")
+    return int(number)
