@@ -6,7 +6,7 @@ names, and what is asked of the next parameters. This module knows no framework 
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +51,8 @@ class Form:
         # NumPy makes scalars of arrays () alone; where there are none, a gradient is given back as it is.
         self._converts = returns_numpy or (self._makes_scalars and () in self.layout.shapes)
         self._has_places = len(backend.devices()) > 1  # where there is one device, none is asked for
-        self._keys = structure.keys if _is_flat_dict(structure) else None  # the commonest structure, by far
+        # The commonest structure, by far. (A backend's own kind of structure may convert leaves as it rebuilds.)
+        self._keys = structure.keys if type(structure) is Structure and structure.is_flat_dict else None
 
     def tree_of(self, leaves: Sequence[Array]) -> Tree:
         """Return a gradient's leaves in the structure (and array type) of the parameters.
@@ -185,9 +186,3 @@ class Form:
         if isinstance(mixed, PartlyStatic) and mixed.keeps(leaves):
             return mixed.parameters_of(leaves), mixed.parameters_of(paths)
         return leaves, paths
-
-
-def _is_flat_dict(structure: Structure | PartlyStatic) -> TypeGuard[Structure]:
-    if type(structure) is not Structure:  # a backend's own kind of structure may convert leaves as it rebuilds
-        return False
-    return structure.kind is dict and all(child.kind is None for child in structure.children)

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,8 @@ class Structure:
         InvalidInputError
             There are more or fewer leaves than places, or a container's class does not take its items back.
         """
+        if self.is_flat_dict and len(leaves) == len(self.keys):  # the commonest, by far, needs no recursion
+            return dict(zip(self.keys, leaves, strict=True))
         remaining = iter(leaves)
         try:
             tree = self._build(remaining)
@@ -49,6 +51,11 @@ class Structure:
         if next(remaining, self) is not self:
             raise InvalidInputError(f"{len(leaves)} leaves are too many for the structure {self}")
         return tree
+
+    @cached_property
+    def is_flat_dict(self) -> bool:
+        """Whether it is a dict whose items are leaves."""
+        return self.kind is dict and all(child.kind is None for child in self.children)
 
     def _build(self, leaves: Iterator[Leaf]) -> Tree:
         kind: Any = self.kind

@@ -7,6 +7,7 @@ kind a block is, its own parameters say; `f` runs in that kind's semantics, what
 import operator
 import threading
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -61,15 +62,19 @@ def bind(f: Callable[..., Array], block: Any) -> Callable[..., Array]:
 
     def pure(values: dict[str, Array], *args: Any, **kwargs: Any) -> Any:
         semantics = first(state.numpy), second(state.numpy)
-        dtype = np.dtype(next(iter(values.values())).dtype).name
+        dtype = _name_of(next(iter(values.values())).dtype)
         kernels = right_graphs(single=dtype == "float32", constant_matrix=state.constant_matrix)
         with _one_at_a_time, semantics[0], semantics[1], names(), kernels, _Swapped(state, values, dtype):
             value = f(block, *args, **kwargs)
         # A number can be evaluated, though not differentiated; of several, the losses of examples, the caller judges.
-        several = isinstance(value, mx.nd.NDArray) and value.size != 1
-        return value if several or isinstance(value, int | float) else as_scalar(value)
+        return value if isinstance(value, int | float) else as_scalar(value, several=True)
 
     return pure
+
+
+@cache
+def _name_of(dtype: Any) -> str:
+    return np.dtype(dtype).name  # NumPy takes a hundredth of a small network's gradient to say it
 
 
 class _State:

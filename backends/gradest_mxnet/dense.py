@@ -6,18 +6,16 @@ filled. A product without a bias, and the bias added to it, has both.
 """
 
 import inspect
-import json
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from gradest.errors import UnsupportedError
 from gradest_mxnet.framework import Array, mx
-from gradest_mxnet.replaced import Change
+from gradest_mxnet.replaced import Change, Refusal
 
 NO_PARAMETERS = (("data_indices", "()"), ("param_indices", "()"))
 """Flags of a graph that gradest compiles, which override those that Gluon gives: every input may be another next time.
@@ -78,31 +76,26 @@ def _apart(
     return dense
 
 
-def require_reachable(block: Any) -> None:
-    """Refuse a graph among the parameters' own that was not traced here (a `SymbolBlock`'s), and has such a layer.
+def refusal(block: Any, nodes: Sequence[Mapping[str, Any]]) -> Refusal | None:
+    """Return what refuses a graph among the parameters' own that was not traced here (a `SymbolBlock`'s).
 
-    Raises
-    ------
-    UnsupportedError
-        It has one.
+    None where it has no such layer.
     """
-    graph = block._cached_graph[1] if block._cached_graph else None
-    if graph is None or not mx.autograd.is_recording() or NO_PARAMETERS[0] not in block._flags:
-        return
-    known = _looked.get(block)
-    if known is None or known[0] is not graph:
-        known = _looked[block] = graph, _frozen_below_bias(block, graph)
-    if known[1] is not None:
-        raise UnsupportedError(_UNREACHABLE.format(type(block).__name__, known[1]))
+    bias = _frozen_below_bias(block, nodes) if NO_PARAMETERS[0] in block._flags else None
+    if bias is None:
+        return None
+    message = _UNREACHABLE.format(type(block).__name__, bias)
+
+    def refuse(inputs: Sequence[Any]) -> None:
+        if mx.autograd.is_recording():
+            raise UnsupportedError(message)
+
+    return refuse
 
 
-_looked: "WeakKeyDictionary[Any, tuple[Any, str | None]]" = WeakKeyDictionary()
-"""By block, the graph that was looked at and the bias that was found."""
-
-
-def _frozen_below_bias(block: Any, graph: Any) -> str | None:
+def _frozen_below_bias(block: Any, nodes: Sequence[Mapping[str, Any]]) -> str | None:
     """Return the first bias with a gradient whose dense layer multiplies by a frozen weight in single precision."""
-    nodes, parameters = json.loads(graph.tojson())["nodes"], dict(block.collect_params())
+    parameters = dict(block.collect_params())
     for node in nodes:
         if node["op"] in ("FullyConnected", "_npx_fully_connected") and len(node["inputs"]) == 3:
             weight, bias = (parameters.get(nodes[index]["name"]) for index, *_ in node["inputs"][1:])

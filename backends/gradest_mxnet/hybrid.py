@@ -1,7 +1,6 @@
 """A loss written in operations as a hybridized Gluon block, and reverse mode by MXNet's autograd."""
 
 import ctypes
-import functools
 import math
 import threading
 from collections.abc import Callable, Sequence
@@ -249,8 +248,10 @@ _UNCONNECTED = (
 )
 
 
-def as_scalar(value: Array) -> Array:
+def as_scalar(value: Array, *, several: bool = False) -> Array:
     """Return a loss as an `mx.np` array of shape `()`; it, or its attribute `head`, is in autograd's graph.
+
+    With `several` an array of other than one number is returned as it is.
 
     Raises
     ------
@@ -259,6 +260,8 @@ def as_scalar(value: Array) -> Array:
     """
     shape = value.shape if isinstance(value, mx.nd.NDArray) else None
     if shape is None or math.prod(shape) != 1:
+        if several and shape is not None:
+            return value
         found = type(value).__name__ if shape is None else f"shape {shape}"
         raise InvalidInputError(
             f"a function that returns one number as an MXNet array was asked for; found {found}; "
@@ -271,7 +274,12 @@ def as_scalar(value: Array) -> Array:
     array = value if isinstance(value, mx.np.ndarray) else value.as_np_ndarray()
     if shape == ():
         return array
-    with mx.autograd.pause():  # recorded, a change of shape takes as long as a layer of a small network
-        scalar = functools.reduce(lambda view, _: view[0], shape, array)  # the quickest of MXNet's ways
+    recording = mx.autograd.set_recording(False)  # a change of shape would take as long as a small network's layer
+    try:
+        scalar = array
+        for _ in shape:
+            scalar = scalar[0]  # the quickest of MXNet's ways
+    finally:
+        mx.autograd.set_recording(recording)
     scalar.head = array
     return scalar

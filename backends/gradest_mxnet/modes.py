@@ -36,21 +36,28 @@ def watched(muted: bool | None = None) -> Iterator[list[bool]]:
     enter, leave, here = scope.__enter__, scope.__exit__, threading.get_ident()
     found, inside = list[bool](), [False]  # inside: MXNet's own scope calls set_training, not the loss
 
+    def unlisted(call: Callable[..., Any], *args: Any) -> Any:
+        before, inside[0] = inside[0], True
+        try:
+            return call(*args)
+        finally:
+            inside[0] = before
+
     def by_scope(self: Any) -> Any:
         recorded = self._enter_is_record is not False  # what runs in pause() is no part of the backward pass
-        if threading.get_ident() == here and recorded and self._enter_train_mode is not None:
+        if recorded and self._enter_train_mode is not None and threading.get_ident() == here:
             found.append(bool(self._enter_train_mode))
-        with _marked(inside):
-            entered = enter(self)
-        self.recording_before = autograd.is_recording()
-        if muted is not None and self._enter_train_mode == muted:
-            autograd.set_recording(False)
+        entered = unlisted(enter, self)
+        if muted is not None:
+            self.recording_before = autograd.is_recording()
+            if self._enter_train_mode == muted:
+                autograd.set_recording(False)
         return entered
 
     def leaving(self: Any, *exception: Any) -> Any:
-        autograd.set_recording(self.recording_before)
-        with _marked(inside):
-            return leave(self, *exception)
+        if muted is not None:
+            autograd.set_recording(self.recording_before)
+        return unlisted(leave, self, *exception)
 
     def by_hand(train_mode: bool) -> Any:
         if threading.get_ident() == here and not inside[0] and autograd.is_recording():
@@ -63,15 +70,6 @@ def watched(muted: bool | None = None) -> Iterator[list[bool]]:
             yield found
         finally:
             scope.__enter__, scope.__exit__, autograd.set_training = enter, leave, set_training
-
-
-@contextmanager
-def _marked(inside: list[bool]) -> Iterator[None]:
-    before, inside[0] = inside[0], True
-    try:
-        yield
-    finally:
-        inside[0] = before
 
 
 class BackwardMode:

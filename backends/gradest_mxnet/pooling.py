@@ -9,17 +9,15 @@ What a user's own hybridized block has compiled cannot be reached; such a graph 
 """
 
 import inspect
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from gradest.errors import UnsupportedError
 from gradest_mxnet.framework import Array, mx
-from gradest_mxnet.replaced import Change
+from gradest_mxnet.replaced import Change, Refusal
 
 _CHANNELS_LAST = {1: "NWC", 2: "NHWC", 3: "NDHWC"}
 _UNREACHABLE = (
@@ -29,16 +27,21 @@ _UNREACHABLE = (
 )
 
 
-def require_reachable(block: Any, inputs: Sequence[Any]) -> None:
-    """Refuse a hybridized block with a graph of its own that pools by the other kernel.
+def refusal(block: Any, nodes: Sequence[Mapping[str, Any]]) -> Refusal | None:
+    """Return what refuses a compiled graph, the user's own, that pools by the other kernel; None of one that does not.
 
-    Raises
-    ------
-    UnsupportedError
-        It does, for inputs that are recorded in predict mode.
+    Inputs that are recorded in predict mode are refused.
     """
-    if any(map(_concerned, inputs)) and _pools_by_onednn(block):
-        raise UnsupportedError(_UNREACHABLE.format(type(block).__name__))
+    attributes = [node.get("attrs", {}) for node in nodes if node["op"] == "Pooling"]
+    if not any(a.get("pool_type", "max") == "max" and not _channels_last(a.get("layout")) for a in attributes):
+        return None
+    name = type(block).__name__
+
+    def refuse(inputs: Sequence[Any]) -> None:
+        if any(map(_concerned, inputs)):
+            raise UnsupportedError(_UNREACHABLE.format(name))
+
+    return refuse
 
 
 @cache
@@ -88,20 +91,3 @@ def _moved(pool: Callable[..., Array], transpose: Callable[..., Array], concerns
         return transpose(pooled, axes=(0, axes + 1, *range(1, axes + 1)))
 
     return pooling
-
-
-_looked: "WeakKeyDictionary[Any, tuple[Any, bool]]" = WeakKeyDictionary()
-"""By block, the graph that was looked at and what was found."""
-
-
-def _pools_by_onednn(block: Any) -> bool:
-    """Return whether a block's compiled graph takes a maximum with the channels in front."""
-    graph = block._cached_graph[1] if block._cached_graph else None
-    if graph is None:
-        return False
-    known = _looked.get(block)
-    if known is None or known[0] is not graph:
-        attributes = [node.get("attrs", {}) for node in json.loads(graph.tojson())["nodes"] if node["op"] == "Pooling"]
-        found = any(a.get("pool_type", "max") == "max" and not _channels_last(a.get("layout")) for a in attributes)
-        known = _looked[block] = graph, found
-    return known[1]

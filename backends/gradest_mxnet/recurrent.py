@@ -5,8 +5,7 @@ the values are right, and so are one level by itself and single precision. Rever
 """
 
 import inspect
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from gradest.errors import UnsupportedError
 from gradest_mxnet.framework import Array, mx
-from gradest_mxnet.replaced import Change
+from gradest_mxnet.replaced import Change, Refusal
 
 _WRONG = (
     "reverse mode was asked for through a recurrent layer of several levels in float64, which MXNet 1.9.1 goes "
@@ -30,21 +29,20 @@ def on_arrays() -> tuple[Change, ...]:
     return tuple((place, name, _refusing(getattr(place, name))) for place, name in places)
 
 
-def require_single_levels(block: Any, inputs: Sequence[Any]) -> None:
-    """Refuse a compiled graph, the user's or one traced here, that has such a layer.
+def refusal(block: Any, nodes: Sequence[Mapping[str, Any]]) -> Refusal | None:
+    """Return what refuses a compiled graph, the user's or one traced here, with such a layer; None where it has none.
 
-    Raises
-    ------
-    UnsupportedError
-        It has one, and its inputs are in double precision and recorded.
+    Inputs in double precision that are recorded are refused.
     """
-    graph = block._cached_graph[1] if block._cached_graph else None
-    if graph is None or not any(map(_concerned, inputs)):
-        return
-    nodes = json.loads(graph.tojson())["nodes"]
     layers = [node.get("attrs", {}) for node in nodes if node["op"] in ("RNN", "_npx_rnn")]
-    if any(int(attributes.get("num_layers", 1)) > 1 for attributes in layers):
-        raise UnsupportedError(_WRONG)
+    if not any(int(attributes.get("num_layers", 1)) > 1 for attributes in layers):
+        return None
+
+    def refuse(inputs: Sequence[Any]) -> None:
+        if any(map(_concerned, inputs)):
+            raise UnsupportedError(_WRONG)
+
+    return refuse
 
 
 def _concerned(array: Any) -> bool:

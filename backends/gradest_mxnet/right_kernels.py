@@ -1,43 +1,39 @@
 """Contexts in which what is recorded, or traced into a graph, goes backward by kernels of MXNet's that are right."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+from collections import deque
 from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from gradest_mxnet import deconvolution, dense, pooling, recurrent
 from gradest_mxnet.framework import mx
-from gradest_mxnet.replaced import Change, replaced
-
-_patching = threading.RLock()
+from gradest_mxnet.replaced import Change, Refusal, Replaced
 
 
-@contextmanager
-def right_kernels() -> Iterator[None]:
-    """Have arrays that are recorded go through kernels that go backward rightly.
+def right_kernels() -> Replaced:
+    """Return a context in which arrays that are recorded go through kernels that go backward rightly.
 
-    Raises
-    ------
-    UnsupportedError
-        A hybridized block with a graph of its own has the other ones.
+    Inside, a hybridized block with a graph of its own that has the other ones raises `UnsupportedError`.
     """
-    with _patching, replaced(_on_arrays()):
-        yield
+    return Replaced(_on_arrays())
 
 
-@contextmanager
-def right_graphs(*, single: bool, constant_matrix: bool) -> Iterator[None]:
-    """Have the graphs that are traced inside made of kernels that go backward rightly, in either mode.
+@cache
+def _on_symbols(single: bool, constant_matrix: bool) -> tuple[Change, ...]:
+    functions = pooling.on_symbols()
+    if single:
+        functions += deconvolution.on_symbols() + (dense.on_symbols() if constant_matrix else ())
+    return functions
+
+
+def right_graphs(*, single: bool, constant_matrix: bool) -> Replaced:
+    """Return a context whose graphs are traced with kernels that go backward rightly, in either mode.
 
     Symbols tell neither their dtypes nor their values: `single` says whether they are of single precision, and
     `constant_matrix` whether a dense layer's weight may be a constant while its bias is differentiated.
     """
-    functions = list(pooling.on_symbols())
-    if single:
-        functions += [*deconvolution.on_symbols(), *(dense.on_symbols() if constant_matrix else ())]
-    with _patching, replaced(functions):
-        yield
+    return Replaced(_on_symbols(single, constant_matrix))
 
 
 @cache
@@ -45,11 +41,34 @@ def _on_arrays() -> tuple[Change, ...]:
     call = mx.gluon.HybridBlock._call_cached_op
 
     def call_and_look(self: Any, *args: Any) -> Any:
-        found = call(self, *args)
-        pooling.require_reachable(self, args)
-        dense.require_reachable(self)
-        recurrent.require_single_levels(self, args)
+        found = call(self, *args)  # first: it may be what compiles the graph
+        for refuse in _refusals(self):
+            refuse(args)
         return found
 
     functions = *pooling.on_arrays(), *deconvolution.on_arrays(), *dense.on_arrays(), *recurrent.on_arrays()
     return *functions, (mx.gluon.HybridBlock, "_call_cached_op", call_and_look)
+
+
+def _refusals(block: Any) -> tuple[Refusal, ...]:
+    """Return what a block's compiled graph may have to be refused for: each graph is looked at once."""
+    if not block._cached_graph:
+        return ()
+    graph, looked = block._cached_graph[1], _looked.get(block)
+    if looked is None:
+        looked = _looked[block] = deque(maxlen=_GRAPHS_KEPT)
+    for known, refusals in looked:
+        if known is graph:
+            return refusals
+    nodes = json.loads(graph.tojson())["nodes"]
+    found = (module.refusal(block, nodes) for module in (pooling, dense, recurrent))
+    refusals = tuple(refusal for refusal in found if refusal is not None)
+    looked.appendleft((graph, refusals))
+    return refusals
+
+
+_GRAPHS_KEPT = 4
+"""A block computes by its own graph, and by one for each time that it is bound; the least recently seen are dropped."""
+
+_looked: "WeakKeyDictionary[Any, deque[tuple[Any, tuple[Refusal, ...]]]]" = WeakKeyDictionary()
+"""By block, the graphs that were looked at and what was found. (MXNet's symbols cannot be referred to weakly.)"""

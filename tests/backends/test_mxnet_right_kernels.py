@@ -161,3 +161,28 @@ def test_reverse_mode_through_levels_of_recurrent_layers_in_double_precision_is_
         else:
             with pytest.raises(gradest.UnsupportedError, match=r"several levels in float64.*compute in float32"):
                 gradest.grad(loss, method="reverse")(network, x)
+
+
+def test_a_graph_is_looked_at_once_though_a_block_is_bound_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    import gradest_mxnet.right_kernels as module
+
+    looked: list[str] = []
+    monkeypatch.setattr(module.json, "loads", lambda text, loads=module.json.loads: looked.append(text) or loads(text))
+    network = two_dense_layers()
+    network.initialize()
+    x = mx.nd.array(X)
+    network(x)
+    network.hybridize()
+    one, other = (
+        gradest.get_estimator("reverse").prepare(
+            gradest.bind(lambda net: (net(x) ** 2).mean(), network, backend="mxnet")
+        )
+        for _ in range(2)
+    )
+    first = [one(), other()]
+    once = len(looked)
+    again = [one(), other(), one(), other()]
+    assert once == 2  # a graph for each binding
+    assert len(looked) == once
+    for estimate in [*first, *again]:
+        assert all(np.isfinite(g.asnumpy()).all() for g in estimate.gradient.values())
