@@ -6,7 +6,7 @@ kind a block is, its own parameters say; `f` runs in that kind's semantics, what
 
 import operator
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -94,7 +94,7 @@ class _State:
     """
 
     GRAPH = ("_cached_graph", "_cached_op", "_cached_op_args", "_in_format", "_out_format", "_flags")
-    _values = staticmethod(operator.itemgetter(*GRAPH))
+    graph_of = staticmethod(operator.itemgetter(*GRAPH))
 
     def __init__(self, block: Any) -> None:
         self.parameters = _initialised(block)
@@ -102,21 +102,25 @@ class _State:
         self.constant_matrix = any(p.grad_req == "null" and len(p.shape) == 2 for p in self.parameters.values())
         self.blocks = [vars(hybrid) for hybrid in _hybrid_blocks(block)]
         self.dtype = ""  # by name: NumPy takes None, in a comparison, for double precision
-        self.graphs: list[dict[str, Any]] = []
+        self.graphs: list[tuple[Any, ...]] = []
 
     def compile_for(self, dtype: str) -> None:
         """Have the next calls compile graphs anew where the last ones were compiled for another dtype."""
         if self.dtype == dtype:
             return
-        fresh: dict[str, Any] = {"_cached_op": None, "_cached_op_args": []}
         self.dtype = dtype
-        self.graphs = [
-            {**self.graph(attributes), **fresh, "_flags": [*attributes["_flags"], *NO_PARAMETERS]}
-            for attributes in self.blocks
-        ]
+        self.graphs = []
+        for attributes in self.blocks:
+            flags = [*attributes["_flags"], *NO_PARAMETERS]
+            fresh = {**attributes, "_cached_op": None, "_cached_op_args": [], "_flags": flags}
+            self.graphs.append(self.graph_of(fresh))
 
-    def graph(self, attributes: dict[str, Any]) -> dict[str, Any]:
-        return dict(zip(self.GRAPH, self._values(attributes), strict=True))
+    def put(self, graphs: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Have the blocks compute by these graphs; return those by which they did."""
+        before = list(map(self.graph_of, self.blocks))
+        for attributes, graph in zip(self.blocks, graphs, strict=True):
+            attributes.update(zip(self.GRAPH, graph, strict=True))
+        return before
 
 
 class _Swapped:
@@ -135,7 +139,7 @@ class _Swapped:
         self.values = values
         self.dtype = dtype
         self.own: list[Any] = []
-        self.own_graphs: list[dict[str, Any]] = []
+        self.own_graphs: list[tuple[Any, ...]] = []
 
     def __enter__(self) -> None:
         state, values = self.state, self.values
@@ -144,19 +148,15 @@ class _Swapped:
             self._array(values[name]) if name in values else self._copy(parameter, self.dtype)
             for name, parameter in state.parameters.items()
         ]
-        self.own_graphs = [state.graph(attributes) for attributes in state.blocks]
+        self.own_graphs = state.put(state.graphs)
         self.own = [self._held(vars(parameter)) for parameter in state.parameters.values()]
-        for attributes, graph in zip(state.blocks, state.graphs, strict=True):
-            attributes.update(graph)
         for parameter, array in zip(state.parameters.values(), arrays, strict=True):
             parameter._data = [array]
 
     def __exit__(self, *exception: object) -> None:
         for parameter, own in zip(self.state.parameters.values(), self.own, strict=True):
             vars(parameter).update(zip(self.HELD, own, strict=True))
-        for place, attributes in enumerate(self.state.blocks):
-            self.state.graphs[place] = self.state.graph(attributes)
-            attributes.update(self.own_graphs[place])
+        self.state.graphs = self.state.put(self.own_graphs)
 
     def _copy(self, parameter: Any, dtype: Any) -> Array:
         """Return a copy of a parameter without a gradient, in double precision where the others are computed in it."""

@@ -1,5 +1,6 @@
 """Gradients of single precision on MXNet that its own kernels make wrong or cannot make: beside double precision."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -164,10 +165,13 @@ def test_reverse_mode_through_levels_of_recurrent_layers_in_double_precision_is_
 
 
 def test_a_graph_is_looked_at_once_though_a_block_is_bound_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    import gradest_mxnet.right_kernels as module
-
     looked: list[str] = []
-    monkeypatch.setattr(module.json, "loads", lambda text, loads=module.json.loads: looked.append(text) or loads(text))
+
+    def loads(text: str, loads: Any = json.loads) -> Any:
+        looked.append(text)
+        return loads(text)
+
+    monkeypatch.setattr(json, "loads", loads)
     network = two_dense_layers()
     network.initialize()
     x = mx.nd.array(X)
