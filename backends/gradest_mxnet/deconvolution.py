@@ -2,7 +2,7 @@
 
 In float32 MXNet 1.9.1 computes them by oneDNN, whose backward pass fails when next anything is read ("could not execute
 a primitive", or the end of the process). MXNet's own kernel is the one of double precision: so inside the contexts of
-`right_kernels` they are computed in it, and rounded once.
+`RightKernels` they are computed in it, and rounded once.
 """
 
 import inspect

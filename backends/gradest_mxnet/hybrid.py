@@ -13,8 +13,8 @@ from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.evaluation.draws import start_of_evaluation
 from gradest.operations import Data
 from gradest_mxnet.framework import Array, mx
-from gradest_mxnet.modes import BackwardMode, Evaluate, watched
-from gradest_mxnet.right_kernels import right_kernels
+from gradest_mxnet.modes import BackwardMode, Evaluate, Watched
+from gradest_mxnet.right_kernels import RightKernels
 
 _Signature = tuple[tuple[int, ...], ...]
 
@@ -176,8 +176,8 @@ class _Backward:
         """Return the value, what of it is in autograd's graph, and whether to go backward in training mode."""
         mx.autograd.mark_variables(inputs, buffers)
         outer = mx.autograd.is_training()
-        modes: AbstractContextManager[list[bool]] = watched() if self.sets_modes else nullcontext([])
-        kernels = right_kernels() if self.sets_modes else nullcontext()
+        modes: AbstractContextManager[list[bool]] = Watched() if self.sets_modes else nullcontext([])
+        kernels = RightKernels() if self.sets_modes else nullcontext()
         with mx.autograd.record(train_mode=outer), modes as inner, kernels:
             value = evaluate(inputs)
         training = self.mode.known(outer, inner)
@@ -225,7 +225,7 @@ def _gradient(head: Array, inputs: list[Array], training: bool) -> Leaves:
     modes = ctypes.c_int(0), ctypes.c_int(0), ctypes.c_int(training)
     results = ctypes.byref(found), ctypes.byref(kinds)
     base.check_call(base._LIB.MXAutogradBackwardEx(1, heads, nothing, len(inputs), variables, *modes, *results))
-    return tuple([_dense(ctypes.cast(found[k], handle), kinds[k]) for k in range(len(inputs))])
+    return tuple([_dense(handle(found[k]), kinds[k]) for k in range(len(inputs))])
 
 
 def _dense(handle: Any, kind: int) -> Array:
@@ -278,7 +278,7 @@ def as_scalar(value: Array, *, several: bool = False) -> Array:
     try:
         scalar = array
         for _ in shape:
-            scalar = scalar[0]  # the quickest of MXNet's ways
+            scalar = scalar._at(0)  # what scalar[0] comes to, after questions that take four times as long
     finally:
         mx.autograd.set_recording(recording)
     scalar.head = array

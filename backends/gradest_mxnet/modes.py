@@ -8,8 +8,8 @@ ran in is found out once, by values; if it is both, no backward pass of MXNet's 
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from functools import cache, wraps
 from typing import Any
 
 import numpy as np
@@ -17,59 +17,94 @@ from numpy.typing import NDArray
 
 from gradest.errors import UnsupportedError
 from gradest_mxnet.framework import Array, mx
-from gradest_mxnet.right_kernels import right_kernels
+from gradest_mxnet.right_kernels import RightKernels
 
 Evaluate = Callable[[Sequence[Array]], Array]
 """From leaves to a loss, an array of one number; it, or its attribute `head`, is in autograd's graph."""
 
-_patching = threading.RLock()
+_here = threading.local()
+"""Its `watched` is the innermost `Watched` of a thread, None where there is none."""
 
 
-@contextmanager
-def watched(muted: bool | None = None) -> Iterator[list[bool]]:
-    """List the modes that recorded code of this thread sets, by a scope of its own or by `set_training`.
+class Watched:
+    """A context that lists the modes which recorded code of this thread sets, by a scope of its own or `set_training`.
 
     What runs in scopes of the mode `muted` is not recorded.
     """
-    autograd = mx.autograd
-    scope, set_training = autograd._RecordingStateScope, autograd.set_training
-    enter, leave, here = scope.__enter__, scope.__exit__, threading.get_ident()
-    found, inside = list[bool](), [False]  # inside: MXNet's own scope calls set_training, not the loss
 
-    def unlisted(call: Callable[..., Any], *args: Any) -> Any:
-        before, inside[0] = inside[0], True
+    def __init__(self, muted: bool | None = None) -> None:
+        self.muted = muted
+        self.found: list[bool] = []
+        self._by_scope = False  # whether MXNet's own scope calls `set_training`, not the loss
+
+    def __enter__(self) -> list[bool]:
+        _watch_modes()
+        self._outer = getattr(_here, "watched", None)
+        _here.watched = self
+        return self.found
+
+    def __exit__(self, *exception: object) -> None:
+        _here.watched = self._outer
+
+    def entering(self, scope: Any, enter: Callable[..., Any]) -> Any:
+        """Enter a scope of MXNet's by its own function."""
+        # What runs in pause() is no part of the backward pass.
+        if scope._enter_is_record is not False and scope._enter_train_mode is not None:
+            self.found.append(bool(scope._enter_train_mode))
+        entered = self._unlisted(enter, scope)
+        if self.muted is not None:
+            scope.recording_before = mx.autograd.is_recording()
+            if scope._enter_train_mode == self.muted:
+                mx.autograd.set_recording(False)
+        return entered
+
+    def leaving(self, scope: Any, leave: Callable[..., Any], *exception: Any) -> Any:
+        """Leave a scope by MXNet's own function."""
+        if self.muted is not None:
+            mx.autograd.set_recording(scope.recording_before)
+        return self._unlisted(leave, scope, *exception)
+
+    def setting(self, mode: bool) -> None:
+        """See `set_training` called."""
+        if not self._by_scope and mx.autograd.is_recording():
+            self.found.append(bool(mode))
+
+    def _unlisted(self, call: Callable[..., Any], *args: Any) -> Any:
+        before, self._by_scope = self._by_scope, True
         try:
             return call(*args)
         finally:
-            inside[0] = before
+            self._by_scope = before
 
-    def by_scope(self: Any) -> Any:
-        recorded = self._enter_is_record is not False  # what runs in pause() is no part of the backward pass
-        if recorded and self._enter_train_mode is not None and threading.get_ident() == here:
-            found.append(bool(self._enter_train_mode))
-        entered = unlisted(enter, self)
-        if muted is not None:
-            self.recording_before = autograd.is_recording()
-            if self._enter_train_mode == muted:
-                autograd.set_recording(False)
-        return entered
 
+@cache
+def _watch_modes() -> None:
+    """Have MXNet's scopes tell the context that they are in, from the first time on; elsewhere they do as they did.
+
+    To change their class at each gradient takes several times as long: the interpreter forgets what it knows of it.
+    """
+    autograd = mx.autograd
+    scope, set_training = autograd._RecordingStateScope, autograd.set_training
+    enter, leave = scope.__enter__, scope.__exit__
+
+    @wraps(enter)
+    def entering(self: Any) -> Any:
+        watched = getattr(_here, "watched", None)
+        return enter(self) if watched is None else watched.entering(self, enter)
+
+    @wraps(leave)
     def leaving(self: Any, *exception: Any) -> Any:
-        if muted is not None:
-            autograd.set_recording(self.recording_before)
-        return unlisted(leave, self, *exception)
+        watched = getattr(_here, "watched", None)
+        return leave(self, *exception) if watched is None else watched.leaving(self, leave, *exception)
 
-    def by_hand(train_mode: bool) -> Any:
-        if threading.get_ident() == here and not inside[0] and autograd.is_recording():
-            found.append(bool(train_mode))
+    @wraps(set_training)
+    def setting(train_mode: bool) -> Any:
+        watched = getattr(_here, "watched", None)
+        if watched is not None:
+            watched.setting(train_mode)
         return set_training(train_mode)
 
-    with _patching:
-        scope.__enter__, scope.__exit__, autograd.set_training = by_scope, leaving, by_hand
-        try:
-            yield found
-        finally:
-            scope.__enter__, scope.__exit__, autograd.set_training = enter, leave, set_training
+    scope.__enter__, scope.__exit__, autograd.set_training = entering, leaving, setting
 
 
 class BackwardMode:
@@ -161,12 +196,12 @@ class _Trial:
             return float(self.evaluate(self.leaves if leaves is None else leaves).asnumpy())
 
     def gradient(self, mode: bool, muted: bool | None = None) -> NDArray[np.float64]:
-        """Return the gradient of the backward pass in a mode, all leaves in one vector; `muted` as in `watched`."""
+        """Return the gradient of the backward pass in a mode, all leaves in one vector; `muted` as in `Watched`."""
         leaves = [leaf.detach() for leaf in self.leaves]
         buffers = [mx.np.zeros_like(leaf) for leaf in leaves]
         mx.random.seed(self.seed)
         mx.autograd.mark_variables(leaves, buffers)
-        with mx.autograd.record(train_mode=self.outer), watched(muted), right_kernels():
+        with mx.autograd.record(train_mode=self.outer), Watched(muted), RightKernels():
             value = self.evaluate(leaves)
         mx.autograd.backward(getattr(value, "head", value), train_mode=mode)
         return np.concatenate([buffer.asnumpy().astype(np.float64).ravel() for buffer in buffers])

@@ -3,7 +3,7 @@
 In float32 MXNet 1.9.1 pools by oneDNN, which notes in the forward pass where each maximum is, for the backward pass; in
 predict mode it notes nothing, and the backward pass reads memory that nobody has filled: other numbers at each call, or
 zeros, without a word. MXNet's own kernel looks for the maxima again, and it is the one that takes the channels last. So
-inside the contexts of `right_kernels` arrays are pooled with the channels moved there and back, to the same values.
+inside the contexts of `RightKernels` arrays are pooled with the channels moved there and back, to the same values.
 
 What a user's own hybridized block has compiled cannot be reached; such a graph is looked at, and refused.
 """

@@ -2,29 +2,43 @@
 
 import json
 from collections import deque
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from gradest_mxnet import deconvolution, dense, pooling, recurrent
 from gradest_mxnet.framework import mx
-from gradest_mxnet.replaced import Change, Refusal, Replaced
+from gradest_mxnet.replaced import Changes, Refusal, Replaced, by_module
 
 
-def right_kernels() -> Replaced:
-    """Return a context in which arrays that are recorded go through kernels that go backward rightly.
+class RightKernels(Replaced):
+    """A context in which arrays that are recorded go through kernels that go backward rightly.
 
     Inside, a hybridized block with a graph of its own that has the other ones raises `UnsupportedError`.
     """
-    return Replaced(_on_arrays())
+
+    depth = 0
+    """How many such contexts are open; one thread at a time has any."""
+
+    def __init__(self) -> None:
+        super().__init__(_on_arrays())
+
+    def __enter__(self) -> None:
+        _look_at_graphs()
+        super().__enter__()
+        RightKernels.depth += 1
+
+    def __exit__(self, *exception: object) -> None:
+        RightKernels.depth -= 1
+        super().__exit__(*exception)
 
 
 @cache
-def _on_symbols(single: bool, constant_matrix: bool) -> tuple[Change, ...]:
+def _on_symbols(single: bool, constant_matrix: bool) -> Changes:
     functions = pooling.on_symbols()
     if single:
         functions += deconvolution.on_symbols() + (dense.on_symbols() if constant_matrix else ())
-    return functions
+    return by_module(functions)
 
 
 def right_graphs(*, single: bool, constant_matrix: bool) -> Replaced:
@@ -37,17 +51,28 @@ def right_graphs(*, single: bool, constant_matrix: bool) -> Replaced:
 
 
 @cache
-def _on_arrays() -> tuple[Change, ...]:
+def _on_arrays() -> Changes:
+    return by_module((*pooling.on_arrays(), *deconvolution.on_arrays(), *dense.on_arrays(), *recurrent.on_arrays()))
+
+
+@cache
+def _look_at_graphs() -> None:
+    """Have blocks look at the graphs that they run by, within the context; outside they do as they did.
+
+    This stays in place from the first time on. To change a class of which all blocks are empties the interpreter's
+    caches of all their attributes, twice a call: a fiftieth of a small network's gradient.
+    """
     call = mx.gluon.HybridBlock._call_cached_op
 
+    @wraps(call)
     def call_and_look(self: Any, *args: Any) -> Any:
         found = call(self, *args)  # first: it may be what compiles the graph
-        for refuse in _refusals(self):
-            refuse(args)
+        if RightKernels.depth:
+            for refuse in _refusals(self):
+                refuse(args)
         return found
 
-    functions = *pooling.on_arrays(), *deconvolution.on_arrays(), *dense.on_arrays(), *recurrent.on_arrays()
-    return *functions, (mx.gluon.HybridBlock, "_call_cached_op", call_and_look)
+    mx.gluon.HybridBlock._call_cached_op = call_and_look
 
 
 def _refusals(block: Any) -> tuple[Refusal, ...]:
