@@ -330,7 +330,14 @@ def in_place(x: TracedArray, result: Any) -> Any:
 
 def _require_real(name: str, value: Any) -> None:
     for part in value if isinstance(value, tuple) else (value,):
-        if part.dtype.kind == "c":
+        kind = part.dtype.kind if hasattr(part, "dtype") else "O"  # a product of objects is no array
+        if kind not in "fbiu" and kind != "c":  # which would pass for locally constant
+            raise UnsupportedError(
+                f"{name} gave Python objects, of an array of dtype object (a table with columns of several types?), a "
+                f"fraction or the like, through which no derivative goes; make numbers of it: np.asarray(x, dtype=float); "
+                f"{INSTEAD}"
+            )
+        if kind == "c":
             raise UnsupportedError(
                 f"{name} gave complex numbers; values are differentiated as real ones: compute with real and imaginary "
                 "parts apart, or use another method than 'reverse' and 'forward'"
