@@ -328,14 +328,17 @@ def in_place(x: TracedArray, result: Any) -> Any:
     return result
 
 
+_OBJECT = np.dtype(object)
+
+
 def _require_real(name: str, value: Any) -> None:
     for part in value if isinstance(value, tuple) else (value,):
-        kind = part.dtype.kind if hasattr(part, "dtype") else "O"  # a product of objects is no array
-        if kind not in "fbiu" and kind != "c":  # which would pass for locally constant
+        kind = getattr(part, "dtype", _OBJECT).kind  # a product of objects may be one, and no array
+        if kind not in "fbiuc":  # which would pass for locally constant
             raise UnsupportedError(
                 f"{name} gave Python objects, of an array of dtype object (a table with columns of several types?), a "
-                f"fraction or the like, through which no derivative goes; make numbers of it: np.asarray(x, dtype=float); "
-                f"{INSTEAD}"
+                "fraction or the like, through which no derivative goes; make numbers of it by "
+                f"np.asarray(x, dtype=float); {INSTEAD}"
             )
         if kind == "c":
             raise UnsupportedError(
