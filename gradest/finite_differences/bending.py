@@ -96,6 +96,9 @@ class Surroundings:
         return _DEVIATIONS * self.deviation * min(1.0, size / self.size) if self.size > 0 else 0.0
 
 
+_NOTHING = Surroundings(_NOWHERE, 0.0, 0.0)
+
+
 def look_around(
     objective: Objective, points: Sequence[Floats], units: Sequence[Floats], *, reach: float, share: float
 ) -> Surroundings:
@@ -147,57 +150,60 @@ def _along_a_line(
     reach: float,
 ) -> tuple[Surroundings, bool]:
     """Return the rounding that values along a line show, and whether the loss bends there sooner than presumed."""
-    nothing = Surroundings(_NOWHERE, 0.0, 0.0)
     close = max(_VISIBLE, max(objective.value_epsilon, *map(epsilon, objective.dtypes)) ** (-1 / 6))
     for visible in (close, _WIDER * close):
         line = _line(objective, points, units, reach, visible)
         if line is None:  # of so few digits that a line which is short shows nothing else than rounding
-            return nothing, True
+            return _NOTHING, True
         moves, many = line
         known: dict[float, float] = {k: loss([k * move for move in moves]) for k in range(-3, 4)}
         near = np.array(list(known.values()))
         if not np.isfinite(near).all():
-            return nothing, False  # what is not finite is told of by whoever evaluates it again
+            return _NOTHING, False  # what is not finite is told of by whoever evaluates it again
         if np.unique(near).size >= _LEAST_DISTINCT:
             break
     else:
         # Rounding inside the loss is coarser than these points are apart: no slope is known here, and a flat one would
         # make a bend of what the far points show.
         return Surroundings(_NOWHERE, 0.0, float(np.abs(near).max())), False
-    size, level = float(np.abs(near).max()), noise_level(near)
-    rounded, noisy = objective.value_epsilon * size, _noise_of(objective)
-    deviation = level if level is not None else highest_level(near)
+    size, level, noisy = float(np.abs(near).max()), noise_level(near), _noise_of(objective)
+    deviation, rounded = highest_level(near) if level is None else level, objective.value_epsilon * size / math.sqrt(12)
 
-    def along(k: float) -> float:
-        if k not in known:
-            known[k] = _beyond(loss)([k * move for move in moves]) if abs(k) > many else loss([k * x for x in moves])
-        return known[k]
+    along = _asked_once(loss, moves, known, many)
 
     def is_suspect(deviation: float) -> bool:
-        length, _ = _bending(along, many, 1.0, 1.0, max(deviation, rounded / math.sqrt(12)) + noisy)
+        length, _ = _bending(along, many, 1.0, 1.0, max(deviation, rounded) + noisy)
         return _SUSPECT * length * reach / many < 1
 
     suspect = is_suspect(deviation)
     if noisy:
         return Surroundings(_NOWHERE, 0.0, size), suspect
-    further = _further(points, moves, reach, many)
-    stairs = _stairs(along, many, further, max(deviation, rounded / math.sqrt(12)), suspect=suspect)
-    if stairs:
-        deviation = max(deviation, stairs / math.sqrt(12))
-        suspect = is_suspect(deviation)
-    return Surroundings(_NOWHERE, deviation, size, stairs / size if stairs else 0.0), suspect
+    stairs = _stairs(along, many, _further(points, moves, reach, many), max(deviation, rounded), suspect=suspect)
+    if not stairs:
+        return Surroundings(_NOWHERE, deviation, size), suspect
+    deviation = max(deviation, stairs / math.sqrt(12))
+    return Surroundings(_NOWHERE, deviation, size, stairs / size), is_suspect(deviation)
 
 
-def _beyond(loss: Callable[[Sequence[Floats]], float]) -> Callable[[Sequence[Floats]], float]:
-    """Return the loss, NaN where it raises an error: no difference is taken there, so that it may end before."""
+def _asked_once(
+    loss: Callable[[Sequence[Floats]], float], moves: Sequence[Floats], known: dict[float, float], many: float
+) -> Callable[[float], float]:
+    """Return the loss of a multiple of the moves; NaN where it raises an error, of more than are `many`.
 
-    def within(moves: Sequence[Floats]) -> float:
-        try:
-            return loss(moves)
-        except Exception:  # noqa: BLE001  # whatever a user's function raises outside of where it is defined
-            return math.nan
+    No difference is taken there, so that the loss may end before.
+    """
 
-    return within
+    def along(k: float) -> float:
+        if k not in known:
+            try:
+                known[k] = loss([k * move for move in moves])
+            except Exception:  # whatever a user's function raises outside of where it is defined
+                if abs(k) <= many:
+                    raise
+                known[k] = math.nan
+        return known[k]
+
+    return along
 
 
 def _further(points: Sequence[Floats], moves: Sequence[Floats], reach: float, many: float) -> float:
