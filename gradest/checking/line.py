@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradest.finite_differences.noise_level import noise_level
+from gradest.finite_differences.stairs import height_of_stairs
 from gradest.lengths import norm_of
 from gradest.operations import NumpyArray
 
@@ -24,6 +25,7 @@ NOISE_SHARE = 4.0
 SAFETY = 3.0
 """How many times the estimated uncertainty a defect must exceed: extrapolated errors are themselves estimates."""
 NOISE_POINTS = 9
+_FURTHEST = 0.1  # of a typical size: how far away stairs are looked for
 CLEAR = 400.0
 """Standard deviations of rounding by which a quotient must differ to show that all longer steps are too long."""
 
@@ -110,11 +112,12 @@ def slope_along(
     """
     middle = loss(at)[0]
     claimed = float(direction @ gradient)
-    rows = []
+    rows, remainders = [], {0.0: 0.0}
     for step in steps:
         (up, right), (down, left) = loss(at + step * direction), loss(at - step * direction)
         # The points are where rounding put them, so the claim is asked of those displacements and not of t.
         ahead, behind = up - middle - gradient @ (right - at), down - middle - gradient @ (left - at)
+        remainders |= {step: ahead, -step: behind}
         reach = norm_of(right - left) / (2 * norm_of(direction))
         if reach == 0.0 or not (math.isfinite(ahead) and math.isfinite(behind)):
             continue
@@ -124,6 +127,15 @@ def slope_along(
         return Slope(claimed, 0.0, math.inf, math.nan, 0.0)
     t, ahead_of, behind_of, rounding_of = (np.array(column) for column in zip(*rows, strict=True))
     defects = (ahead_of - behind_of) / (2 * t)
+
+    def remainder(step: float) -> float:
+        if step not in remainders:
+            value, point = loss(at + step * direction)
+            remainders[step] = float(value - middle - gradient @ (point - at))
+        return remainders[step]
+
+    # A part of the loss that is coarser than the rest does not change over the shortest steps, which then agree.
+    rounding_of = np.maximum(rounding_of, _stairs(remainder, steps, noise) / math.sqrt(12.0))
     # The line's own rounding: what neighbouring short steps disagree by, whatever the slope is.
     count = max(2, min(8, t.size // 3))
     tail = np.abs(np.diff(defects))[-count:] * t[-count:]
@@ -136,6 +148,14 @@ def slope_along(
     # At a kink the remainder falls as t whoever is right.
     rate = math.nan if jump else _rate(np.abs(ahead_of), rounding_of, t)
     return Slope(claimed, defect, resolution, rate, jump)
+
+
+def _stairs(remainder: Callable[[float], float], steps: Sequence[float], noise: float) -> float:
+    """Return how high the stairs are by which the loss goes along the line, 0 where it goes by none."""
+    near = [step for step in steps if step <= _FURTHEST]
+    if len(near) < 3 or not math.isfinite(noise):
+        return 0.0
+    return height_of_stairs(remainder, near[0], near[-1], noise, shorter=steps[0] / steps[1])
 
 
 def _plateau(defects: NumpyArray, deviations: NumpyArray, bending: NumpyArray, t: NumpyArray) -> tuple[float, float]:

@@ -5,12 +5,12 @@ each other, as those of a smooth function do that bends on a longer length. What
 function leaves a straight line gradually, a kink without a jump, one jump alone but once. This module knows no rule.
 """
 
-import math
 from collections.abc import Callable
+from functools import partial
 
-_CERTAIN = 3.0  # deviations of a loss beside which what two of them differ by is seen
+_SETTLED = 10.0  # deviations of a loss that slopes may make of rounding: values of one level may be off alike
 
-_ABRUPT = 200.0  # times as far off over one length, where a shorter one shows nothing: a cube falls by 76
+_ABRUPT = 600.0  # likewise, by which a longer length has to be off to be looked at
 
 _HALVINGS = 12
 
@@ -31,31 +31,35 @@ def height_of_stairs(
     deviation
         The standard deviation of a loss where it goes by no stairs.
     """
-    lengths, here = [furthest], loss(0.0)
+    lengths = [furthest]
     while lengths[-1] / shorter >= least:
         lengths.append(float(round(lengths[-1] / shorter / least)) * least)
-    slope = math.nan  # over the shortest lengths, where the stairs do not show
-
-    def off(t: float) -> float:
-        return abs(loss(t) - here - slope * t)
-
-    for longer, length, shortest in zip(lengths, lengths[1:], lengths[2:], strict=False):
+    # From the shortest: where stairs are crossed two slopes may agree by chance, of lengths in a ratio of two or four.
+    for shortest, length, longer in zip(lengths[::-1], lengths[-2::-1], lengths[-3::-1], strict=False):
         slope, settled = ((loss(t) - loss(-t)) / (2 * t) for t in (shortest, length))
-        if not abs(slope - settled) * shortest <= _CERTAIN * deviation:
+        if not abs(slope - settled) * shortest <= _SETTLED * deviation:
             continue
-        side = longer if off(longer) > off(-longer) else -longer
-        if off(side) <= _ABRUPT * _CERTAIN * deviation:
-            return 0.0
-        height = _jump(off, side, _SEEN * off(side), least)
-        whole = abs(loss(furthest) - loss(-furthest) - 2 * slope * furthest)
-        return height if height > _JUMPS * off(side) and whole > _MANY * height else 0.0
+        off = partial(_off, loss, slope)
+        if not off(longer) > _ABRUPT * deviation:
+            continue
+        height = _jump(loss, off, longer, least)
+        whole = 2 * off(furthest)
+        if height > 0 and whole > _MANY * height:
+            return height
     return 0.0
 
 
-def _jump(off: Callable[[float], float], far: float, seen: float, least: float) -> float:
-    """Return how far a loss is off at the nearest place where that is seen, of those between here and a far one."""
-    near = 0.0
+def _off(loss: Callable[[float], float], slope: float, t: float) -> float:
+    """Return how far a loss is off a line, without what is alike on both sides: a smooth loss leaves it as `t^3`."""
+    return abs((loss(t) - loss(-t)) / 2 - slope * t)
+
+
+def _jump(loss: Callable[[float], float], off: Callable[[float], float], longer: float, least: float) -> float:
+    """Return how far a loss jumps at the nearest place where it is off, 0 where it gets there without a jump."""
+    near, far, whole = 0.0, longer, off(longer)
     for _ in range(_HALVINGS):
         middle = round((near + far) / (2 * least)) * least
-        near, far = (near, middle) if off(middle) > seen else (middle, far)
-    return off(far)
+        near, far = (near, middle) if off(middle) > _SEEN * whole else (middle, far)
+        if off(far) <= _JUMPS * whole:
+            return 0.0
+    return max(abs(loss(far) - loss(near)), abs(loss(-far) - loss(-near)))

@@ -101,3 +101,17 @@ def test_a_loss_that_ends_near_the_point_is_looked_at_no_further() -> None:
     x = np.array([0.999])
     found = gradest.grad(lambda p: math.acos(p[0]), method="fd-central")(x)
     np.testing.assert_allclose(found, -1 / math.sqrt(1 - 0.999**2), rtol=1e-7)
+
+
+@pytest.mark.parametrize("constant", [0.0, 30.0])
+def test_check_of_such_a_loss(constant: float) -> None:
+    """The shortest steps do not move the part in float32: the gradient without it was called right, its own wrong."""
+
+    def loss(p: Any) -> Any:
+        return float(np.float32(np.sum(p) + constant)) / 2 + penalty(p)
+
+    right = gradest.check(loss, X, 2 * X + 0.5)
+    assert right.verdict == "right"
+    wrong = gradest.check(loss, X, 2 * X)
+    assert wrong.verdict == "wrong"
+    assert "differences of the loss (numerical) gives 2.9" in str(wrong)
