@@ -32,7 +32,8 @@ def _is_integer(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
+    # Not every real number: a Fraction is none to NumPy, and ends in an error of arrays.
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 _PLAIN: Mapping[Any, _Kind] = {
@@ -93,8 +94,9 @@ def require_field_types(cls: Any, args: Sequence[Any], given: Mapping[str, Any])
 def _advice(kind: _Kind, value: Any) -> str:
     """Return how what was found may be turned into what is asked for, as the end of a sentence."""
     number = _PLAIN[float].holds or bool
-    if "number" in kind.words and getattr(value, "shape", None) == () and not number(value):
-        return "; pass float(...) of it"  # an array of no axes, of a framework
+    convertible = getattr(value, "shape", None) == () or (isinstance(value, Real) and not isinstance(value, bool))
+    if "number" in kind.words and convertible and not number(value):
+        return "; pass float(...) of it"  # an array of no axes, of a framework; a Fraction
     if kind.words.startswith("an integer") and isinstance(value, float) and value.is_integer():
         return f"; pass {int(value)}"
     return ""

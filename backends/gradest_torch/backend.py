@@ -18,6 +18,7 @@ from gradest.places import ParameterPlace
 from gradest.tree import Leaf, Tree
 from gradest_torch import forward_mode, module, random_numbers, refusals, reverse_mode
 from gradest_torch.graph import graph
+from gradest_torch.layouts import parts
 from gradest_torch.operations import NativeTorchOperations, TorchOperations
 from gradest_torch.other_ways import OtherWays, noting
 
@@ -78,9 +79,13 @@ class TorchBackend(Backend):
         return array.numel() - int(torch.isfinite(array.detach()).sum())
 
     def same(self, one: Tensor, other: Tensor) -> bool:
+        ours, others = parts(one.detach()), parts(other.detach())
+        return len(ours) == len(others) and all(map(self._same_parts, ours, others))
+
+    def _same_parts(self, one: Tensor, other: Tensor) -> bool:
         if not (one.is_cuda and other.is_cuda):
             return super().same(one, other)
-        one, other = one.detach(), other.detach()  # a large model is not taken to the host to be looked at
+        # A large model is not taken to the host to be looked at.
         return bool(torch.equal(one, other)) or bool(((one == other) | (one.isnan() & other.isnan())).all())
 
     def cast(self, array: Tensor, dtype: str) -> Tensor:

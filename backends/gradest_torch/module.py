@@ -234,6 +234,9 @@ class _Before:
     def __init__(self, modules: Sequence[nn.Module], state: ModuleState, locks: Sequence[Any]) -> None:
         self._tensors: Swapped = [(place, place[0][place[1]]) for place in state.places]
         self._modes = [(child, child.training) for child in modules]
+        # Only there, for it takes time: what a batched evaluation leaves in an attribute cannot be used by anyone.
+        transformed = torch._C._functorch.peek_interpreter_stack() is not None  # of this thread; it has no public name
+        self._attributes = [(child, dict(vars(child))) for child in modules] if transformed else []
         self._frozen = [(name, p, _writes(p)) for name, p in state.frozen.items()]
         self._locks = locks
 
@@ -258,7 +261,19 @@ class _Before:
         for child, training in self._modes:
             if child.training is not training:
                 child.training = training
+        for child, attributes in self._attributes:
+            _take_back(vars(child), attributes)
         release(self._locks)
+
+
+def _take_back(found: dict[str, Any], before: dict[str, Any]) -> None:
+    """Put back what attributes held before a call that left tensors in them which end with a transformation."""
+    for name, value in list(found.items()):
+        if isinstance(value, Tensor) and torch._C._functorch.is_functorch_wrapped_tensor(value):
+            if name in before:
+                found[name] = before[name]
+            else:
+                del found[name]
 
 
 def _writes(parameter: Tensor) -> int:

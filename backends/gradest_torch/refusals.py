@@ -75,6 +75,8 @@ _TRANSFORMATIONS = (
     "torch.func",
     "data pointer",
     "ZeroTensors",
+    "do not have strides",
+    "NestedTensor does not support directly calling",
 )
 """What PyTorch's errors about its function transformations speak of; other errors are the function's own."""
 DETACHED = (

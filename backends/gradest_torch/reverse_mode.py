@@ -16,6 +16,7 @@ from gradest.backend import Backend, Function, Leaves
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.operations import Data
 from gradest_torch import module, refusals
+from gradest_torch.layouts import parts
 from gradest_torch.other_ways import OtherWays
 
 _ENGINE = getattr(torch.autograd.graph, "_engine_run_backward", None)
@@ -145,7 +146,7 @@ def _tensors(arrays: Iterable[Any]) -> list[Tensor]:
 
 def _sums(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Return what tells whether tensors were written to where no version counter sees it: through `.data`, or NumPy."""
-    return tuple([x.detach().sum() for x in tensors])
+    return tuple([part.sum() for x in tensors for part in parts(x.detach())])
 
 
 def _equal(sums: Sequence[Tensor], others: Sequence[Tensor]) -> bool:

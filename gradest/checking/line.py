@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradest.finite_differences.noise_level import noise_level
+from gradest.finite_differences.stairs import height_of_stairs
 from gradest.lengths import norm_of
 from gradest.operations import NumpyArray
 
@@ -24,6 +25,7 @@ NOISE_SHARE = 4.0
 SAFETY = 3.0
 """How many times the estimated uncertainty a defect must exceed: extrapolated errors are themselves estimates."""
 NOISE_POINTS = 9
+_FURTHEST = 0.1  # of a typical size: how far away stairs are looked for
 CLEAR = 400.0
 """Standard deviations of rounding by which a quotient must differ to show that all longer steps are too long."""
 
@@ -108,13 +110,10 @@ def slope_along(
     claim_noise
         How much of the claimed slope may be rounding of the gradient itself.
     """
-    middle = loss(at)[0]
-    claimed = float(direction @ gradient)
+    claimed, line = float(direction @ gradient), _Remainders(loss, at, direction, gradient)
     rows = []
     for step in steps:
-        (up, right), (down, left) = loss(at + step * direction), loss(at - step * direction)
-        # The points are where rounding put them, so the claim is asked of those displacements and not of t.
-        ahead, behind = up - middle - gradient @ (right - at), down - middle - gradient @ (left - at)
+        (ahead, up, right), (behind, down, left) = line.at(step), line.at(-step)
         reach = norm_of(right - left) / (2 * norm_of(direction))
         if reach == 0.0 or not (math.isfinite(ahead) and math.isfinite(behind)):
             continue
@@ -124,6 +123,8 @@ def slope_along(
         return Slope(claimed, 0.0, math.inf, math.nan, 0.0)
     t, ahead_of, behind_of, rounding_of = (np.array(column) for column in zip(*rows, strict=True))
     defects = (ahead_of - behind_of) / (2 * t)
+    # A part of the loss that is coarser than the rest does not change over the shortest steps, which then agree.
+    rounding_of = np.maximum(rounding_of, _stairs(line, steps, noise) / math.sqrt(12.0))
     # The line's own rounding: what neighbouring short steps disagree by, whatever the slope is.
     count = max(2, min(8, t.size // 3))
     tail = np.abs(np.diff(defects))[-count:] * t[-count:]
@@ -136,6 +137,32 @@ def slope_along(
     # At a kink the remainder falls as t whoever is right.
     rate = math.nan if jump else _rate(np.abs(ahead_of), rounding_of, t)
     return Slope(claimed, defect, resolution, rate, jump)
+
+
+class _Remainders:
+    """What the values of a loss on a line leave beside the slope that is claimed there, each asked for once."""
+
+    def __init__(self, loss: Loss, at: NumpyArray, direction: NumpyArray, gradient: NumpyArray) -> None:
+        self._loss, self._start, self._direction, self._gradient = loss, at, direction, gradient
+        self._middle = loss(at)[0]
+        self._known: dict[float, tuple[float, float, NumpyArray]] = {}
+
+    def at(self, step: float) -> tuple[float, float, NumpyArray]:
+        """Return the remainder, the value, and the point as the parameters' dtypes hold it."""
+        if step not in self._known:
+            value, point = self._loss(self._start + step * self._direction)
+            # The point is where rounding put it, so the claim is asked of that displacement and not of the step.
+            remainder = float(value - self._middle - self._gradient @ (point - self._start))
+            self._known[step] = remainder, value, point
+        return self._known[step]
+
+
+def _stairs(line: _Remainders, steps: Sequence[float], noise: float) -> float:
+    """Return how high the stairs are by which the loss goes along the line, 0 where it goes by none."""
+    near = [step for step in steps if step <= _FURTHEST]
+    if len(near) < 3 or not math.isfinite(noise):
+        return 0.0
+    return height_of_stairs(lambda t: line.at(t)[0], near[0], near[-1], noise, shorter=steps[0] / steps[1])
 
 
 def _plateau(defects: NumpyArray, deviations: NumpyArray, bending: NumpyArray, t: NumpyArray) -> tuple[float, float]:

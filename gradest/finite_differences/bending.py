@@ -8,7 +8,7 @@ many entries; only where something shows are entries looked at one by one. It kn
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -16,13 +16,14 @@ import numpy as np
 from gradest.dtypes import epsilon
 from gradest.dtypes import spacing as spacing_of
 from gradest.finite_differences.noise_level import highest_level, noise_level
+from gradest.finite_differences.stairs import height_of_stairs
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
 
 Floats = NumpyArray
 
-EVALUATIONS = 13
-"""How many losses the line takes where nothing shows: seven near the start point, and six further away."""
+EVALUATIONS = 15
+"""How many losses the line takes where nothing shows: seven near the start point, six further away, two far away."""
 
 MOST_COORDINATES = 32
 """How many entries are looked at where the line shows something: the largest of each block, as far as they go.
@@ -61,6 +62,10 @@ _SHARE = 0.5  # of a length that is known from two slopes, whose next terms are 
 
 _SETTLED = 2  # lengths in a row over which nothing shows: one may be a multiple of a period
 
+_FURTHER = 2e-2  # of the length on which the loss is presumed to bend: how far away stairs are looked for
+
+_STRAIGHT = 1e-3  # of a slope: what it changes by over that length, of a loss that bends on a quarter of the presumed
+
 _NOWHERE: tuple[Sequence[Floats], Sequence[Floats]] = ((), ())
 
 
@@ -77,15 +82,21 @@ class Surroundings:
         The standard deviation of the rounding of a loss, as its values along a line show it; 0 where they do not.
     size
         The largest of those values.
+    stairs
+        How high the stairs are by which the loss goes, beside its size; 0 where it goes by none.
     """
 
     bends: tuple[Sequence[Floats], Sequence[Floats]]
     deviation: float
     size: float
+    stairs: float = 0.0
 
     def noise(self, size: float) -> float:
         """Return how far losses of a size may be off: less where they are smaller than those which showed it."""
         return _DEVIATIONS * self.deviation * min(1.0, size / self.size) if self.size > 0 else 0.0
+
+
+_NOTHING = Surroundings(_NOWHERE, 0.0, 0.0)
 
 
 def look_around(
@@ -139,32 +150,81 @@ def _along_a_line(
     reach: float,
 ) -> tuple[Surroundings, bool]:
     """Return the rounding that values along a line show, and whether the loss bends there sooner than presumed."""
-    nothing = Surroundings(_NOWHERE, 0.0, 0.0)
     close = max(_VISIBLE, max(objective.value_epsilon, *map(epsilon, objective.dtypes)) ** (-1 / 6))
     for visible in (close, _WIDER * close):
         line = _line(objective, points, units, reach, visible)
         if line is None:  # of so few digits that a line which is short shows nothing else than rounding
-            return nothing, True
+            return _NOTHING, True
         moves, many = line
-        known = {k: loss([k * move for move in moves]) for k in range(-3, 4)}
+        known: dict[float, float] = {k: loss([k * move for move in moves]) for k in range(-3, 4)}
         near = np.array(list(known.values()))
         if not np.isfinite(near).all():
-            return nothing, False  # what is not finite is told of by whoever evaluates it again
+            return _NOTHING, False  # what is not finite is told of by whoever evaluates it again
         if np.unique(near).size >= _LEAST_DISTINCT:
             break
     else:
         # Rounding inside the loss is coarser than these points are apart: no slope is known here, and a flat one would
         # make a bend of what the far points show.
         return Surroundings(_NOWHERE, 0.0, float(np.abs(near).max())), False
-    size, level = float(np.abs(near).max()), noise_level(near)
-    rounded, noisy = objective.value_epsilon * size, _noise_of(objective)
-    deviation = level if level is not None else highest_level(near)
+    size, level, noisy = float(np.abs(near).max()), noise_level(near), _noise_of(objective)
+    deviation, rounded = highest_level(near) if level is None else level, objective.value_epsilon * size / math.sqrt(12)
+
+    along = _asked_once(loss, moves, known, many)
+
+    def is_suspect(deviation: float) -> bool:
+        length, _ = _bending(along, many, 1.0, 1.0, max(deviation, rounded) + noisy)
+        return _SUSPECT * length * reach / many < 1
+
+    suspect = is_suspect(deviation)
+    if noisy:
+        return Surroundings(_NOWHERE, 0.0, size), suspect
+    stairs = _stairs(along, many, _further(points, moves, reach, many), max(deviation, rounded), suspect=suspect)
+    if not stairs:
+        return Surroundings(_NOWHERE, deviation, size), suspect
+    deviation = max(deviation, stairs / math.sqrt(12))
+    return Surroundings(_NOWHERE, deviation, size, stairs / size), is_suspect(deviation)
+
+
+def _asked_once(
+    loss: Callable[[Sequence[Floats]], float], moves: Sequence[Floats], known: dict[float, float], many: float
+) -> Callable[[float], float]:
+    """Return the loss of a multiple of the moves; NaN where it raises an error, of more than are `many`.
+
+    No difference is taken there, so that the loss may end before.
+    """
 
     def along(k: float) -> float:
-        return known[int(k)] if k in known else loss([k * move for move in moves])
+        if k not in known:
+            try:
+                known[k] = loss([k * move for move in moves])
+            except Exception:  # whatever a user's function raises outside of where it is defined
+                if abs(k) <= many:
+                    raise
+                known[k] = math.nan
+        return known[k]
 
-    length, _ = _bending(along, many, 1.0, 1.0, max(deviation, rounded / math.sqrt(12)) + noisy)
-    return Surroundings(_NOWHERE, 0.0 if noisy else deviation, size), _SUSPECT * length * reach / many < 1
+    return along
+
+
+def _further(points: Sequence[Floats], moves: Sequence[Floats], reach: float, many: float) -> float:
+    """Return how many near points away stairs are looked for: beyond a reach that may lie within one.
+
+    Not beyond zero, where a loss may end, nor half way to it.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ends = [np.abs(x / move)[(x != 0) & (move != 0)] for x, move in zip(points, moves, strict=True)]
+    nearest = min(float(np.min(each, initial=math.inf)) for each in ends)
+    return max(many, float(math.floor(min(many * _FURTHER / reach, nearest / 2))))
+
+
+def _stairs(along: Callable[[float], float], many: float, further: float, deviation: float, *, suspect: bool) -> float:
+    """Return how high the stairs are by which a loss goes along the line, 0 where it goes by none."""
+    if further > many:
+        wide, slope = ((along(k) - along(-k)) / (2 * k) for k in (further, many))
+        differs = abs(wide - slope) > _CERTAIN * deviation / many + _STRAIGHT * max(abs(wide), abs(slope))
+        suspect = suspect or differs
+        further = further if math.isfinite(wide) else many
+    return height_of_stairs(along, further, 1.0, deviation, shorter=_SHORTER) if suspect else 0.0
 
 
 def _noise_of(objective: Objective) -> float:
@@ -241,7 +301,7 @@ def _along_entries(
             rest[places] = False
             for known in (lengths[block], roundings[block]):
                 known[rest] = np.median(known[places])
-    return Surroundings((lengths, roundings), seen.deviation, seen.size) if found else seen
+    return replace(seen, bends=(lengths, roundings)) if found else seen
 
 
 def _bending(

@@ -6,7 +6,7 @@ chunks ahead), the quotients (on the host, in float64 or wider). This module kno
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -242,7 +242,14 @@ class QuotientSweep:
         units, reach = steps_of(points, 1.0, self.step_mode, self.scale), max(self.rule.multiples) * step
         if self.step == "noise":
             reach = max(reach, _NOISY_REACH)  # the loss may be noisier than its dtype rounds, and the step longer
-        found: Surroundings = objective.scoped(look_around)(objective, points, units, reach=reach, share=step)
+        look = objective.scoped(look_around)
+        found: Surroundings = look(objective, points, units, reach=reach, share=step)
+        if found.stairs and self.step == "auto":  # steps are longer then, and the loss may bend on their way
+            step = self._automatic(found.stairs)
+            further: Surroundings = look(
+                objective, points, units, reach=max(reach, max(self.rule.multiples) * step), share=step
+            )
+            found = replace(further, stairs=max(found.stairs, further.stairs))
         return found
 
     def _automatic(self, error: float) -> float:
@@ -250,7 +257,7 @@ class QuotientSweep:
         return automatic_step(error, order=rule.order, truncation=rule.truncation, amplification=rule.amplification)
 
     def _step(
-        self, objective: Objective, points: Sequence[Floats], units: Sequence[Floats], rng: Rng
+        self, objective: Objective, points: Sequence[Floats], units: Sequence[Floats], rng: Rng, stairs: float
     ) -> tuple[float, float, float]:
         """Return the step for parameters of size one, by how much of its size a loss is off, and what was measured."""
         if not isinstance(self.step, str):
@@ -262,7 +269,7 @@ class QuotientSweep:
         if self.step == "noise":
             level, variation = measure_noise(objective, points, units, rng)
             return self._automatic(level / variation), level / variation, level
-        error = max(spacing, objective.value_epsilon)
+        error = max(spacing, objective.value_epsilon, stairs)
         return self._automatic(error), error, 0.0
 
     def _displacements(
@@ -282,7 +289,8 @@ class QuotientSweep:
             units = tuple(
                 np.minimum(unit, length).astype(unit.dtype) for unit, length in zip(units, bends, strict=True)
             )
-        step, error, noise = self._step(objective, points, units, rng)
+        stairs = 0.0 if around is None else around.stairs
+        step, error, noise = self._step(objective, points, units, rng, stairs)
         steps = steps_of(points, step, self.step_mode, self.scale)
         if bends:
             shares = [self._automatic(1.0) * np.maximum(error, r) ** (1 / (self.rule.order + 1)) for r in rounded]

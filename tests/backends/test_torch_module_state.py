@@ -145,3 +145,28 @@ def test_a_buffer_that_was_registered_since_is_copied_too(method: str) -> None:
 
     gradest.grad(counts, method=method)(model, x, rng=0)
     assert model.calls.tolist() == [0.0]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_activation_that_a_layer_keeps_can_be_used_afterwards(method: str) -> None:
+    """A batched evaluation leaves a tensor there that raises an error wherever it is touched."""
+
+    class Keeping(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(2, 2).double()
+            self.seen = torch.zeros(3, 2)
+
+        def forward(self, x: Any) -> Any:
+            self.seen = self.linear(x).tanh()
+            self.twice = 2 * self.seen  # an attribute that it had not before
+            return self.seen.square().mean()
+
+    model, x = Keeping(), torch.ones(3, 2, dtype=torch.float64)
+    options: dict[str, Any] = {"num_samples": 4} if method == "es" else {}
+    gradest.grad(lambda m, x: m(x), method=method, **options)(model, x, rng=0)
+    assert model.seen.shape == (3, 2)
+    assert float(model.seen.detach().abs().sum()) >= 0
+    assert torch.isfinite(getattr(model, "twice", model.seen)).all()
+    model(x)
+    torch.testing.assert_close(model.twice, 2 * model.seen)

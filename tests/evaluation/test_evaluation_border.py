@@ -153,7 +153,7 @@ def test_a_noisy_loss_is_told_of_once_with_the_difference_and_can_be_taken_as_it
 def test_what_preparation_evaluates_is_counted_apart() -> None:
     objective = gradest.bind(lambda p: float((p * p).sum()), POINT)
     prepared = gradest.get_estimator("fd-central").prepare(objective)
-    assert objective.preparation_cost.values == 3 + 13  # the first look, and a line through the start point
+    assert objective.preparation_cost.values == 3 + 15  # the first look, and a line through the start point
     assert prepared().cost == gradest.Cost(values=4)
     assert objective.counts == gradest.Cost(values=4)
     unverified = gradest.bind(lambda p: float((p * p).sum()), POINT, verify=False)

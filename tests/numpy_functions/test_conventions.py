@@ -47,6 +47,9 @@ def gradient(function: Any, *arrays: Any) -> list[Any]:
         (np.power, [[0.0], [0.0]], [[0.0], [0.0]]),
         (np.sinc, [[0.0]], [[0.0]]),
         (lambda x: np.where(x > 0, x, 0.1 * x), [[0.0, 1.0]], [[0.1, 1.0]]),
+        (lambda x, f: np.interp(x, [1.0], f), [[0.5, 1.0, 2.0], [7.0]], [[0.0, 0.0, 0.0], [3.0]]),
+        (lambda x, f: np.interp(x, [0.0, 1.0, 1.0], f), [[0.5, 1.0, 2.0], [1.0, 3.0, 4.0]],
+         [[2.0, 0.0, 0.0], [0.5, 0.5, 2.0]]),
         (np.linalg.det, [[[1.0, 2.0], [2.0, 4.0]]], [[[4.0, -2.0], [-2.0, 1.0]]]),
         (np.linalg.cholesky, [[[4.0, 9.0], [0.0, 25.0]]], [[[0.25, 0.0], [0.5, 0.1]]]),
     ],
@@ -98,3 +101,25 @@ def test_the_upper_triangle_where_it_is_read() -> None:
 def test_equal_eigenvalues_have_the_derivative_of_their_sum() -> None:
     _, (g,) = value_and_gradient(lambda n, data: np.sum(np.linalg.eigvalsh(n[0])))((2.0 * np.eye(3),), None)
     np.testing.assert_allclose(g, np.eye(3), atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+@pytest.mark.parametrize("axis", [0, None])
+def test_entries_of_a_partition_are_differentiated_where_they_stand(dtype: Any, axis: Any) -> None:
+    """NumPy 2 partitions 300 values in another order than their indices, which only values tell."""
+    x = (np.random.default_rng(0).permutation(600).reshape(300, 2) / 300).astype(dtype)
+    partitioned = np.partition(x, 100, axis=axis)
+    weights = np.arange(600).reshape(partitioned.shape) % 7
+
+    def loss(leaves: Any, data: Any) -> Any:
+        return np.sum(weights * np.partition(leaves[0], 100, axis=axis))
+
+    _, (g,) = value_and_gradient(loss)((x,), None)
+    wanted = np.zeros((300, 2))
+    for place, value in np.ndenumerate(partitioned):
+        column = x if axis is None else np.where(np.arange(2) == place[1], x, np.nan)
+        wanted[column == value] = weights[place]  # no two are equal
+    assert g.dtype == dtype
+    np.testing.assert_array_equal(g, wanted)
+    _, forward = value_and_jvps(loss)((x,), (wanted[None].astype(dtype),), None)
+    np.testing.assert_allclose(forward, np.sum(wanted**2), rtol=1e-2 if dtype == np.float16 else 1e-6)

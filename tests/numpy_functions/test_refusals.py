@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,13 @@ def written_into(x: Any) -> Any:
         (lambda x: math.exp(x[0]), "np.exp for math.exp"),
         (lambda x: float(x[0]) ** 2, "float"),
         (lambda x: x[0].item(), "item"),
+        (lambda x: np.sum(np.array([1.0, 2.0, 3.0], dtype=object) * x) + np.sum(x**2), "Python objects"),
+        (lambda x: np.array([1.0, 2.0, 3.0], dtype=object) @ x + np.sum(x), r"matmul gave Python objects.*dtype=float"),
+        (lambda x: np.sum(np.where([True, False, True], np.zeros(3, dtype=object), x)) + x[0], "Python objects"),
+        (lambda x: np.sum(x.astype(object) ** 2) + np.sum(x), "Python objects"),
+        (lambda x: np.sum(x, dtype=object) + np.sum(x), "Python objects"),
+        (lambda x: Fraction(1, 2) * np.sum(x) + np.sum(x), "a fraction"),
+        (lambda x: np.sum(x * Fraction(1, 2)) + np.sum(x), "a fraction"),
         (lambda x: np.abs(np.fft.fft(x)).sum(), r"numpy\.fft"),
         (lambda x: np.abs(x * 1j).sum(), "complex"),
         (lambda x: np.linalg.lstsq(np.ones((3, 1)), x, rcond=None)[0].sum(), r"linalg\.pinv"),

@@ -53,10 +53,14 @@ def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     first, second = [k % np.ndim(a) for k in first], [k % np.ndim(b) for k in second]
     rest_a = [k for k in range(np.ndim(a)) if k not in first]
     rest_b = [k for k in range(np.ndim(b)) if k not in second]
-    size = int(np.prod([np.shape(a)[k] for k in first], dtype=int))
-    rows = np.reshape(np.transpose(a, (*rest_a, *first)), (-1, size) if size else (0, 0))
-    columns = np.reshape(np.transpose(b, (*second, *rest_b)), (size, -1))
+    size = _size(a, first)
+    rows = np.reshape(np.transpose(a, (*rest_a, *first)), (_size(a, rest_a), size))
+    columns = np.reshape(np.transpose(b, (*second, *rest_b)), (size, _size(b, rest_b)))
     return np.reshape(rows @ columns, [np.shape(a)[k] for k in rest_a] + [np.shape(b)[k] for k in rest_b])
+
+
+def _size(x: Any, axes: Any) -> int:
+    return int(np.prod([np.shape(x)[k] for k in axes], dtype=int))
 
 
 @composed(np.kron)

@@ -25,8 +25,13 @@ def _sorted(x: Any, axis: Any) -> Any:
     return np.argsort(x, axis=axis, kind="stable")
 
 
-def _partitioned(x: Any, kth: Any, axis: Any, kind: Any) -> Any:
-    return np.argpartition(x, kth, axis=axis, kind=kind)
+def _partitioned(x: Any, y: Any, axis: Any) -> Any:
+    """Return from where in x each entry of its partition y comes: the k-th smallest of one is that of the other.
+
+    `argpartition` does not tell: NumPy 2 partitions values by other instructions than their indices, in another order.
+    """
+    ranks = np.argsort(_sorted(y, axis), axis=-1 if axis is None else axis)
+    return np.take_along_axis(_sorted(x, axis), ranks, -1 if axis is None else axis)
 
 
 general(
@@ -36,10 +41,8 @@ general(
             lambda t, y, a, axis=-1, kind=None: _from_places(t, _sorted(a, axis), axis),
         ),
         np.partition: (
-            lambda g, y, a, kth=0, axis=-1, kind="introselect": _to_places(
-                g, a, _partitioned(a, kth, axis, kind), axis
-            ),
-            lambda t, y, a, kth=0, axis=-1, kind="introselect": _from_places(t, _partitioned(a, kth, axis, kind), axis),
+            lambda g, y, a, kth=0, axis=-1, kind="introselect": _to_places(g, a, _partitioned(a, y, axis), axis),
+            lambda t, y, a, kth=0, axis=-1, kind="introselect": _from_places(t, _partitioned(a, y, axis), axis),
         ),
     }
 )

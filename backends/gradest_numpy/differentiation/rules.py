@@ -192,14 +192,16 @@ def axes_of(axis: Any, rank: int) -> tuple[int, ...]:
     """Return axes as numbers of 0 or more."""
     if axis is None:
         return tuple(range(rank))
-    return tuple(int(a) % rank if rank else 0 for a in (axis if isinstance(axis, tuple | list) else (axis,)))
+    if not rank:  # sums of a single number may be over its axis 0 or -1, which it has not
+        return ()
+    return tuple(int(a) % rank for a in (axis if isinstance(axis, tuple | list) else (axis,)))
 
 
 def reduced_size(x: Any, axis: Any) -> int:
     """Return how many entries of x go into one entry of its reduction."""
     size = 1
     for a in axes_of(axis, np.ndim(x)):
-        size *= np.shape(x)[a] if np.ndim(x) else 1
+        size *= np.shape(x)[a]
     return size
 
 

@@ -110,9 +110,11 @@ def _linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, retst
 def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any:
     xp, fp = (np.asarray(given) if isinstance(given, list | tuple) else given for given in (xp, fp))
     at, grid = np.asarray(plain(x)), np.asarray(plain(xp))
-    i = np.clip(np.searchsorted(grid, at, side="right") - 1, 0, len(grid) - 2)
-    slope = (fp[i + 1] - fp[i]) / (xp[i + 1] - xp[i])
-    inside = fp[i] + slope * (x - xp[i])
+    i = np.clip(np.searchsorted(grid, at, side="right") - 1, 0, max(len(grid) - 2, 0))
+    j = np.minimum(i + 1, len(grid) - 1)
+    step = grid[i] == grid[j]  # of one point, or of two last ones in one place, where the value is the last one's
+    slope = (fp[j] - fp[i]) / np.where(step, 1, xp[j] - xp[i])
+    inside = np.where(step, fp[j], fp[i] + slope * (x - xp[i]))
     inside = np.where(at < grid[0], fp[0] if left is None else left, inside)
     return np.where(at > grid[-1], fp[-1] if right is None else right, inside)
 

@@ -328,9 +328,19 @@ def in_place(x: TracedArray, result: Any) -> Any:
     return result
 
 
+_OBJECT = np.dtype(object)
+
+
 def _require_real(name: str, value: Any) -> None:
     for part in value if isinstance(value, tuple) else (value,):
-        if part.dtype.kind == "c":
+        kind = getattr(part, "dtype", _OBJECT).kind  # a product of objects may be one, and no array
+        if kind not in "fbiuc":  # which would pass for locally constant
+            raise UnsupportedError(
+                f"{name} gave Python objects, of an array of dtype object (a table with columns of several types?), a "
+                "fraction or the like, through which no derivative goes; make numbers of it by "
+                f"np.asarray(x, dtype=float); {INSTEAD}"
+            )
+        if kind == "c":
             raise UnsupportedError(
                 f"{name} gave complex numbers; values are differentiated as real ones: compute with real and imaginary "
                 "parts apart, or use another method than 'reverse' and 'forward'"

@@ -1,0 +1,118 @@
+"""Differences of a loss of which a part alone is computed coarsely: their steps cross many of its stairs.
+
+Over a step that suits the rest such a part does not change, and its gradient was left out without a word.
+"""
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradest
+from gradest.finite_differences.stairs import height_of_stairs
+
+RULES = {"fd-central": 2e-3, "fd-forward": 2e-2, "fd-backward": 2e-2, "fd-five-point": 1e-3, "fd-richardson": 1e-3}
+"""How far off each may be, beside the gradient: its step is that of the coarse part."""
+X = np.array([2.3, 1.2])
+
+
+def penalty(p: Any) -> Any:
+    return np.sum(p**2)
+
+
+PARTS: dict[str, Callable[[Any], Any]] = {
+    "float32 as a number": lambda p: float(np.float32(np.sum(p))) / 2,
+    "float32 beside a constant": lambda p: float(np.float32(np.sum(p) + 300.0)) / 2,
+    "float16": lambda p: float(np.float16(np.sum(p))) / 2,
+    "rounded to 5 digits": lambda p: np.round(np.sum(p), 5) / 2,
+    "a mean in float32": lambda p: np.mean(p, dtype=np.float32),
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("method", RULES)
+def test_a_part_that_is_coarser_than_the_rest(method: str, part: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = gradest.grad(lambda p: PARTS[part](p) + penalty(p), method=method)(X)
+    assert np.linalg.norm(found - (2 * X + 0.5)) < RULES[method] * np.linalg.norm(2 * X)
+
+
+@pytest.mark.parametrize("method", RULES)
+def test_a_network_in_float32_with_a_penalty_in_float64(method: str) -> None:
+    inputs = np.linspace(0.0, 1.0, 50)
+
+    def loss(p: Any) -> Any:
+        hidden = np.tanh(np.outer(inputs.astype(np.float32), p.astype(np.float32)).sum(axis=1))
+        return float(hidden.mean(dtype=np.float32)) + 0.01 * penalty(p)
+
+    slopes = (1 - np.tanh(inputs * X.sum()) ** 2) * inputs
+    exact = np.full(2, slopes.mean()) + 0.02 * X
+    found = gradest.grad(loss, method=method)(X)
+    assert np.linalg.norm(found - exact) < RULES[method] * np.linalg.norm(exact)
+
+
+@pytest.mark.parametrize("name", ["jax", "torch"])
+def test_the_same_of_other_frameworks(name: str) -> None:
+    framework = pytest.importorskip("jax.numpy" if name == "jax" else name, reason=f"{name} is not installed")
+    x = gradest.get_backend(name).array(X, dtype="float64")
+
+    def loss(p: Any) -> Any:
+        if name == "jax":
+            return framework.sum(p.astype("float32")).astype("float64") / 2 + (p**2).sum()
+        return p.float().sum().double() / 2 + (p**2).sum()
+
+    found = gradest.grad(loss, method="fd-central")(x)
+    np.testing.assert_allclose(np.asarray(found), 2 * X + 0.5, rtol=1e-4)
+
+
+NO_STAIRS: dict[str, tuple[Callable[[Any], Any], float]] = {
+    "a kink": (lambda p: np.abs(p[0] - 2.3 - 1e-8), -1.0),
+    "a jump": (lambda p: 1.0 * (p[0] > 2.3 + 1e-6), 0.0),
+    "many kinks": (lambda p: np.sum(np.maximum(p[0] - 2.3 - 1e-7 * (np.arange(-20, 20) + 0.5), 0)), 20.0),
+    "a quick oscillation": (lambda p: 1e-7 * np.sin(1e7 * (p[0] - 2.3)), 1.0),
+}
+
+
+@pytest.mark.parametrize("kind", NO_STAIRS)
+def test_kinks_jumps_and_oscillations_are_no_stairs(kind: str) -> None:
+    part, slope = NO_STAIRS[kind]
+    found = gradest.grad(lambda p: part(p) + penalty(p), method="fd-central")(X)
+    np.testing.assert_allclose(found, 2 * X + [slope, 0.0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("width", [3e-9, 1e-7, 4e-6])
+def test_the_height_is_that_of_one_stair(width: float) -> None:
+    """Of stairs of a slope of 0.5 and each of a width, beside a smooth part."""
+
+    def loss(t: float) -> float:
+        return 0.5 * width * math.floor((t + 0.3 * width) / width) + math.sin(t)
+
+    found = height_of_stairs(loss, 2.0**-10, 2.0**-43, 1e-16, shorter=4.236)
+    assert found == pytest.approx(0.5 * width, rel=0.05)
+    assert height_of_stairs(math.sin, 2.0**-10, 2.0**-43, 1e-16, shorter=4.236) == 0.0
+
+
+def test_a_loss_that_ends_near_the_point_is_looked_at_no_further() -> None:
+    """Stairs are looked for further away than differences are taken, where `math.acos` raises an error."""
+    x = np.array([0.999])
+    found = gradest.grad(lambda p: math.acos(p[0]), method="fd-central")(x)
+    np.testing.assert_allclose(found, -1 / math.sqrt(1 - 0.999**2), rtol=1e-7)
+
+
+@pytest.mark.parametrize("constant", [0.0, 30.0])
+def test_check_of_such_a_loss(constant: float) -> None:
+    """The shortest steps do not move the part in float32: the gradient without it was called right, its own wrong."""
+
+    def loss(p: Any) -> Any:
+        return float(np.float32(np.sum(p) + constant)) / 2 + penalty(p)
+
+    right = gradest.check(loss, X, 2 * X + 0.5)
+    assert right.verdict == "right"
+    wrong = gradest.check(loss, X, 2 * X)
+    assert wrong.verdict == "wrong"
+    (defect,) = wrong.defects
+    assert defect.expected == pytest.approx(2 * X[defect.index[0]] + 0.5, rel=1e-3)
