@@ -44,7 +44,7 @@ ROWS = (
     Advice(
         "has few parameters and can only be evaluated",
         "`fd-central`, or `fd-richardson` for more digits",
-        "2 P evaluations; it says how large its error is",
+        "2 P evaluations, or 6 P + 1 and an error that is stated for each entry",
         (("small", "fd-central"), ("small", "fd-richardson")),
     ),
     Advice(
@@ -67,7 +67,7 @@ ROWS = (
     ),
     Advice(
         "has steps or plateaus (a classification error)",
-        "`es` with `sigma` of the size of the parameters",
+        "`es` with a `sigma` that spans several steps",
         "it follows the smoothed loss, which has a gradient",
         elsewhere="[figure](generated/figures/noisy_and_stepped.rst)",
     ),

@@ -22,9 +22,10 @@ plt.style.use("tableau-colorblind10")
 # The step that a noisy gradient allows
 # -------------------------------------
 #
-# An estimate from N random directions has a relative squared error of about P/N: thousands, for a network. Yet with a
-# step s the loss changes on average by :math:`-s|g|^2 + \tfrac{s^2}{2}(g^{\mathsf T}Hg + |g|^2\,\mathrm{tr}(H)/N)`, so
-# that steps up to about :math:`2N/\mathrm{tr}(H)` go down, whatever P is. `gradest.train` states that limit. "Evolution
+# An estimate from N normal directions has a relative squared error of about P/N: thousands, for a network. Yet with a
+# step s a quadratic loss changes on average by
+# :math:`-s|g|^2 + \tfrac{s^2}{2}((1 + \tfrac1N)\,g^{\mathsf T}Hg + |g|^2\,\mathrm{tr}(H)/N)`. Where noise decides,
+# steps up to about :math:`2N/\mathrm{tr}(H)` go down, whatever P is. `gradest.train` states that limit. "Evolution
 # search", a "directional finite difference" and the plain formula :math:`\sum_i f(x + \sigma v_i) v_i / (N \sigma)` are
 # of one family, and differ by what is subtracted from the values: the last subtracts nothing, and is noise.
 

@@ -49,9 +49,9 @@ for c, found in by_variance.items():
 # Width: chance adds up along the depth
 # -------------------------------------
 #
-# The logarithm of the length walks at random, by steps whose variance is about 5 over the width. Its spread grows
-# with the sum of 1/width over the layers, whatever c is; and in a network of width 4 it is likely that at some layer
-# all four units are 0 for all images. Then it is dead: no gradient passes.
+# The logarithm of the length walks at random, by steps whose variance is about 5 over the width, and in narrow layers
+# more. Its spread grows with the sum of 1/width over the layers, whatever c is; and in a network of width 4 it is
+# likely that at some layer all four units are 0 for all images. Then it is dead: no gradient passes.
 
 by_width = {width: lengths(width, 2.0, 300)[-1] for width in (4, 16, 64)}
 dead = {width: int((found == 0).sum()) for width, found in by_width.items()}
@@ -88,7 +88,8 @@ plt.show()
 #
 # A sigmoid passes back at most a quarter of what comes: in the first of 21 layers next to nothing arrives. And
 # weights that begin at zero stay alike: where the activation of 0 is 0 (tanh, ReLU) the gradient is exactly 0 in all
-# layers; with sigmoid the last layer alone moves, by the same in all units, so that they never become different.
+# layers; with sigmoid the last layer alone moves at first, by the same in all units, so that they never become
+# different.
 
 
 def norms(activation: str, depth: int, initial: str) -> list[float]:

@@ -62,8 +62,8 @@ print(f"best order {textbook[1]}: {textbook[0]:,} multiplications")
 #
 # The matrix of all derivatives of a network is a product of one matrix a layer. Forward mode multiplies from the
 # inputs on, reverse mode from the outputs back. With 100 inputs and layers of 100, what counts is the number of
-# outputs: for one output, a loss, reverse mode is a hundred times cheaper; beyond as many outputs as inputs forward
-# mode wins; and for widths that change on the way the best order is neither.
+# outputs: for one output, a loss, reverse mode is 67 times cheaper; beyond as many outputs as inputs forward mode
+# wins; and for widths that change on the way the best order may be neither.
 
 
 def chain(sizes: tuple[int, ...]) -> tuple[int, int, int]:

@@ -38,7 +38,7 @@ print("least-squares solution", SOLUTION.round(4))
 #
 # The problem ``least-squares`` is half the mean of the squares. The gradient of their mean is 2 times as long, that
 # of the sum of four 8 times: a step of 0.01 with these losses is one of 0.02 and 0.08 with the problem's. With the
-# sum the weights arrive, with the mean they have not come half of the way.
+# sum the weights arrive, with the mean a third of the way is left.
 
 FACTOR = {"sum of 4 squares": 8.0, "mean of 4 squares": 2.0}
 
@@ -80,7 +80,7 @@ print(
 # ------------------
 #
 # The same rows in the same order: reverse mode, central differences and the complex step give the same weights to all
-# digits that one would print, and an evolution strategy of 100 pairs to three.
+# digits that one would print, and an evolution strategy of 100 pairs to two.
 
 reference = paths["sum of 4 squares"][0, -1]
 strategy = gradest.get_estimator("es", num_samples=100, sigma=0.001)

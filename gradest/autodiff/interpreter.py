@@ -126,11 +126,32 @@ class Wrapped:
     def __neg__(self) -> Array:
         return self.interpreter.negative(self)
 
+    # NumPy's arrays have these, so that a loss may run there before an interpreter meets it.
+    def __pow__(self, other: object) -> NoReturn:
+        raise _no_operator("**", "ops.square(x), x * x, or ops.exp(p * ops.log(x)) where x is positive")
+
+    __rpow__ = __pow__
+
+    def __matmul__(self, other: object) -> NoReturn:
+        raise _no_operator("@", "ops.matmul(a, b)")
+
+    __rmatmul__ = __matmul__
+
+    def __abs__(self) -> NoReturn:
+        raise _no_operator("abs", "ops.abs(x)")
+
     def __getitem__(self, key: object) -> NoReturn:
         raise UnsupportedError(
             f"an entry [{key!r}] of a value was asked for; a loss in gradest's operations has no indexing, as some "
             "backends trace it without shapes; take a part by ops.slice_axis, or give a plain function"
         )
+
+
+def _no_operator(name: str, instead: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"{name} was asked of a value; a loss in gradest's operations has + - * / and the names of gradest.Operations: "
+        f"write {instead}, or give a plain function"
+    )
 
 
 def map_data(function: Callable[[Array], Any], data: Data) -> Any:

@@ -107,7 +107,12 @@ class _Search:
                     continue
                 scale = max(abs(value), abs(found))
                 same = abs(found - value) <= min(_SAME_VALUE * max(own, self.objective.value_epsilon), 0.1) * scale
-                if same and _is_computed_in(dtype, found):
+                if not same:
+                    self.set_aside.append(
+                        f"not in {dtype}: the loss differs there by {abs(found - value):.1g}, as where digits cancel "
+                        "or random numbers are drawn in the parameters' dtype"
+                    )
+                elif _is_computed_in(dtype, found):
                     yield finer
         yield self.objective
 

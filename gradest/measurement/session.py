@@ -78,7 +78,8 @@ class Bound:
         if first is not None and first.noise > 0.0:
             found.append(
                 f"the loss is noisy: two evaluations at one point differ by {first.noise:.2g}, which no random state "
-                "of the framework's holds fixed; pass a seed as an argument to compare without it"
+                "of the framework's holds fixed, and theory leaves it out: a measured MSE may lie far above the "
+                "predicted one; pass a seed as an argument to compare without it"
             )
         return tuple(found)
 

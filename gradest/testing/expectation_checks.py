@@ -207,7 +207,8 @@ def check_smoothing(subject: Subject) -> CheckResult:
     if not (smoothed and law in LAWS and subject.has("sigma") and _prediction(subject, by_layout=True)):
         return not_applicable(
             "smoothing",
-            "it states no smoothing by a known law; name sigma and distribution, and return a prediction by predict",
+            "it is for Target.SMOOTHED by a known law; name that in a field distribution, the radius in a field sigma, "
+            "and return a prediction by predict",
         )
     problem = Cubic(cubic=_CUBIC)
     estimator = subject.with_few_samples(sigma=_SMOOTHING_SIGMA)

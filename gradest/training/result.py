@@ -128,7 +128,8 @@ def _row(record: Record) -> dict[str, str]:
     """Return what a table shows of a record: heading -> text."""
     shown = {
         "step": f"{record.step:,}",
-        "epoch": f"{record.epoch:.4g}",
+        # A function of the step, or an iterator, does not say how many batches an epoch has.
+        **({} if record.epoch is None else {"epoch": f"{record.epoch:.4g}"}),
         "cost, in losses": f"{record.losses:,.0f}",
         "loss": f"{record.loss:.4g}",
         **{name: f"{number:.4g}" for name, number in _scores(record).items()},

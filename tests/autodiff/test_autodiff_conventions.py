@@ -10,6 +10,7 @@ from support.backend_cases import dtype_scope
 
 from gradest.autodiff import perturbed_values, value_and_differences, value_and_gradient, value_and_jvps
 from gradest.backend import get_backend
+from gradest.errors import UnsupportedError
 from gradest.tangents import Dense, Rows, Zero
 
 NUMPY = get_backend("numpy").operations()
@@ -156,3 +157,32 @@ def test_other_frameworks_give_the_same_numbers(backend: str) -> None:
     for ours, theirs in zip(expected, found, strict=True):
         assert theirs.dtype == np.float64
         assert np.abs(ours - theirs).max() <= 1e-14 * (1.0 + np.abs(ours).max())
+
+
+OPERATORS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "**": (lambda x: x**2, r"ops\.square"),
+    "** of a number": (lambda x: 2.0**x, r"ops\.exp"),
+    "@": (lambda x: x @ np.ones(3), r"ops\.matmul"),
+    "@ of an array": (lambda x: np.ones((2, 3)) @ x, r"ops\.matmul"),
+    "abs": (abs, r"ops\.abs"),
+    "[]": (lambda x: x[0], r"ops\.slice_axis"),
+}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_an_operator_that_only_some_backends_have_is_refused_with_its_operation(name: str) -> None:
+    """NumPy's arrays take these, so that such a loss runs until an interpreter meets it."""
+    function, told = OPERATORS[name]
+    leaves, tangents = (np.arange(1.0, 4.0),), [Dense(np.eye(3))]
+
+    def text(ops: Any, params: tuple[Any], data: tuple[()]) -> Any:
+        return ops.sum(function(params[0]))
+
+    for run in (
+        lambda: value_and_gradient(text, NUMPY, leaves, ()),
+        lambda: value_and_jvps(text, NUMPY, leaves, tangents, ()),
+        lambda: value_and_differences(text, NUMPY, leaves, tangents, ()),
+        lambda: perturbed_values(text, NUMPY, leaves, tangents, ()),
+    ):
+        with pytest.raises(UnsupportedError, match=told):
+            run()

@@ -102,6 +102,7 @@ def test_matrix_chains(monkeypatch: pytest.MonkeyPatch) -> None:
     forward, reverse, best = found["wide"][1]
     assert reverse == best == 3 * 100**2
     assert forward == 2 * 100**3 + 100**2
+    assert forward // reverse == 67
     assert all(least <= min(pair) for *pair, least in found["wide"].values())
     assert found["narrow"][2] < min(found["narrow"][:2])
 
@@ -138,9 +139,10 @@ def test_two_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     ends, distance = found["paths"]["sum of 4 squares"][:, -1], found["distance"]
     assert ((ends > [0.29, 0.10]) & (ends < [0.47, 0.38])).all()
     assert distance["sum of 4 squares"].mean(axis=0)[490] < 0.1
-    assert distance["mean of 4 squares"].mean(axis=0)[490] > 0.3
+    left = distance["mean of 4 squares"].mean(axis=0)
+    assert 0.25 < left[500] / left[0] < 0.4  # a third of the way
     assert max(found["by_others"][name] for name in ("reverse", "fd-central", "complex-step")) < 1e-10
-    assert 1e-6 < found["by_others"]["es, 100 pairs"] < 1e-2
+    assert 1e-6 < found["by_others"]["es, 100 pairs"] < 5e-3  # two decimals of weights below 1
 
 
 def own_modules(

@@ -106,6 +106,7 @@ def test_noise_of_its_own_is_told_and_the_reference_is_a_mean() -> None:
     assert "mean of 16 gradients" in found[0].reference_method
     assert 1e-6 < found[0].reference_uncertainty < 0.1
     assert "Note: the loss is noisy" in str(found)
+    assert "theory leaves it out" in str(found)
 
 
 @pytest.mark.filterwarnings("ignore:two evaluations")

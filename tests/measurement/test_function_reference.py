@@ -78,6 +78,21 @@ def test_a_loss_that_holds_arrays_of_its_own_dtype_is_judged_in_it() -> None:
     assert error_of(reference, exact) <= reference.uncertainty < 1e-5
 
 
+def test_a_finer_dtype_in_which_the_loss_is_another_is_named() -> None:
+    """In float32 with its key a loss draws one mask, in float64 another: their gradients have nothing to do with it."""
+    jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'gradest[jax]'")
+    key = jax.random.PRNGKey(7)
+
+    def masked(x: Any, key: Any) -> Any:
+        return (jax.numpy.where(jax.random.bernoulli(key, 0.5, x.shape), x, 0.0) ** 2).sum()
+
+    point = jax.numpy.linspace(1.0, 2.0, 40, dtype="float32")
+    reference = function_reference(bind(masked, point, key))
+    mask = np.asarray(jax.random.bernoulli(key, 0.5, point.shape))
+    assert error_of(reference, 2 * np.where(mask, np.asarray(point), 0.0)) <= reference.uncertainty
+    assert "reverse mode in float32 (not in float64: the loss differs there by " in reference.method
+
+
 # -- a derivative that is wrong -----------------------------------------------------------------------------
 def wrong_in_torch() -> tuple[Any, Any]:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'gradest[torch]'")

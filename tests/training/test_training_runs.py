@@ -202,6 +202,9 @@ def test_given_batches_are_gone_through_for_each_epoch() -> None:
     by_step = run(batches=lambda step: listed[step % 3], batch_size=None, budget=Budget(steps=6), log_every=3)
     assert by_list.state.step == 6
     assert losses(by_list) == losses(by_step)
+    assert str(by_list).split()[:2] == ["step", "epoch"]
+    assert str(by_step).split()[:2] == ["step", "cost,"]  # a function of the step does not say how many an epoch has
+    assert "epoch" not in by_step._repr_html_()
     ended = run(batches=iter(listed), batch_size=None, budget=Budget(steps=4), log_every=3)
     assert "used up after 3" in ended.ended
     assert losses(ended) == losses(by_step)[:4]  # what was trained until then is kept

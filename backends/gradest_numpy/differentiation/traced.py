@@ -99,9 +99,10 @@ class TracedArray:
         raise self._refused(
             "a plain array was to be made of a value that is being differentiated, by np.array, np.asarray, "
             "np.float64, an assignment into a plain array, a method of one (write a @ x for a.dot(x)), or a function "
-            "that NumPy does not let us intercept (SciPy's compiled routines, np.r_, scipy.special.softmax); its "
-            "derivative would be lost. Join values by np.stack or np.concatenate, choose them by np.where, leave "
-            f"np.asarray and np.float64 out; {INSTEAD}"
+            "that NumPy does not let us intercept (SciPy's compiled routines, draws of a Generator, np.r_, "
+            "scipy.special.softmax); its derivative would be lost. Join values by np.stack or np.concatenate, choose "
+            "them by np.where, leave np.asarray and np.float64 out, draw standard numbers and scale them "
+            f"(m + s * rng.standard_normal()); {INSTEAD}"
         )
 
     def __float__(self) -> float:
