@@ -20,7 +20,9 @@ comma := ,
 EXTRAS := jax,torch,report,data,dask,peers,examples,dev
 PIP := -m pip --disable-pip-version-check install --quiet
 # Two workers on few cores: a BLAS that starts a thread per core in each of them would only wait.
-PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+# Compiled modules are kept, where images of containers forbid it too: tests start hundreds of processes, which else
+# compile gradest anew, each of them, and every worker of pytest rewrites all of the tests.
+PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=
 SUITE ?= quick
 
 .PHONY: help audit demo docs test test2 test3 python313 env env2 env3 lint format types dist bench bars gauntlet check-table coverage recipes report-check rates same-code examples docs-check results fashion-table system-libraries check clean

@@ -10,6 +10,7 @@ VERSION_FREE: dict[str, tuple[str, ...]] = {
         # Files, texts and the sources themselves.
         "test_bench_anonymity test_bench_architecture test_bench_damaged test_bench_durations test_bench_files",
         "test_bench_store test_bench_suite test_bench_suite_limits test_bench_versions test_command_border",
+        "test_command_groups",
         # Rates of simulated times and slopes, whose random numbers are the same with every version.
         "test_bench_rates test_bench_scale",
     ),

@@ -6,11 +6,12 @@ a fault of gradest's, and keeps its traceback.
 
 import codecs
 import errno
+import importlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -26,6 +27,64 @@ EXIT_INTERRUPTED = 130
 
 _SPELLED = {"±": "+-", "✓": "ok", "✗": "FAIL", "∇": "grad ", "σ": "sigma", "µ": "u", "…": "...", "·": "*", "²": "^2"}
 _HANDLER = "gradest-spelled"
+
+
+class Place(NamedTuple):
+    """Where a command is, "module:name", and the first sentence of its help, which the list of commands shows."""
+
+    where: str
+    told: str
+
+
+class Commands(MutableMapping[str, click.Command]):
+    """The commands of a group by name; the module of one is imported when that one is asked for.
+
+    Importing all takes longer than what most of them do.
+    """
+
+    def __init__(self, places: Mapping[str, Place]) -> None:
+        self._places = dict(places)
+        self._loaded: dict[str, click.Command] = {}
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in self._loaded:
+            module, _, attribute = self._places[name].where.partition(":")
+            self._loaded[name] = getattr(importlib.import_module(module), attribute)
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._places[name] = Place("", _first_sentence(command))
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._places[name]
+        self._loaded.pop(name, None)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def told(self, name: str) -> str:
+        """Return the first sentence of a command's help, without importing it."""
+        return self._places[name].told
+
+
+def import_named(group: click.Group, words: Iterable[str]) -> None:
+    """Import the command that the words of a command line name, in groups of groups; what they name else is ignored.
+
+    The options of groups are flags: the first word that is none names a command.
+    """
+    command: click.Command = group
+    for word in words:
+        if not word.startswith("-"):
+            if not isinstance(command, click.Group) or word not in command.commands:
+                return
+            command = command.commands[word]
 
 
 class Group(click.Group):
@@ -52,7 +111,11 @@ class Group(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the names of the commands, each with the first sentence of its help, folded and not cut."""
-        rows = [(name, _first_sentence(self.commands[name])) for name in self.list_commands(ctx)]
+        known = self.commands
+        rows = [
+            (name, known.told(name) if isinstance(known, Commands) else _first_sentence(known[name]))
+            for name in self.list_commands(ctx)
+        ]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 

@@ -6,19 +6,53 @@ This module parses, calls and prints; it computes nothing.
 import click
 
 from gradest import __version__
-from gradest_bench.command.audit import audit_packages
-from gradest_bench.command.bench import bench
-from gradest_bench.command.check import check
-from gradest_bench.command.compare import compare
-from gradest_bench.command.graph import graph
-from gradest_bench.command.group import Group
-from gradest_bench.command.listing import doctor, list_names
-from gradest_bench.command.new import new
-from gradest_bench.command.train import train
+from gradest_bench.command.group import Commands, Group, Place
+
+COMMANDS = {
+    "audit": Place(
+        "gradest_bench.command.audit:audit_packages",
+        "Measure gradient estimators of other installed packages: scale, bias, relative error, beside what they "
+        "promise.",
+    ),
+    "bench": Place(
+        "gradest_bench.command.bench:bench",
+        "Sweep suites of problems, estimators and backends; keep, compare and report the results.",
+    ),
+    "check": Place(
+        "gradest_bench.command.check:check",
+        "Check an estimator: contract, cost, seeds, accuracy, scale, variance; or the gradient of a loss of your own.",
+    ),
+    "compare": Place(
+        "gradest_bench.command.compare:compare",
+        "Run estimators side by side and print accuracy and cost: on a problem, or on a loss of your own.",
+    ),
+    "doctor": Place(
+        "gradest_bench.command.listing:doctor",
+        "Say what is installed, what is missing and how to get it: versions, BLAS, threads, plug-ins, data.",
+    ),
+    "graph": Place(
+        "gradest_bench.command.graph:graph",
+        "Show the steps of a loss with their values, and what a sweep of differentiation leaves at each.",
+    ),
+    "list": Place(
+        "gradest_bench.command.listing:list_names",
+        "List estimators (what each needs, takes and gives), backends, problems, datasets: all of these by default.",
+    ),
+    "new": Place(
+        "gradest_bench.command.new:new",
+        "Write a package of an estimator, a backend or a problem: it works, passes its checks, and says what to "
+        "change.",
+    ),
+    "train": Place(
+        "gradest_bench.command.train:train",
+        "Train a problem, or a loss of your own, under several estimators, and print what became of each.",
+    ),
+}
 
 
 @click.group(
     cls=Group,
+    commands=Commands(COMMANDS),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="""\b
 Examples:
@@ -38,9 +72,6 @@ Names are completed by the shell, once it is told so in its start-up file:
 def main() -> None:
     """Compare gradient estimators: which gradient, how right, at what cost."""
 
-
-for command in (audit_packages, bench, check, compare, doctor, graph, list_names, new, train):
-    main.add_command(command)
 
 if __name__ == "__main__":  # python -m gradest_bench.command.main, where no `gradest` is on the path
     main(prog_name="gradest")

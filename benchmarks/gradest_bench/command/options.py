@@ -24,6 +24,10 @@ _MOST_BUDGET = 1000.0
 
 Known = Callable[[], Iterable[str]]
 
+anonymous_option = click.option(
+    "--anonymous", "blind", is_flag=True, help="Without any path, printed text or kernel; no run names user or host."
+)
+
 
 class CsvOption(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases of click alone
     """Names separated by commas, as a tuple; a comma between brackets belongs to a name. `known` completes them."""

@@ -36,7 +36,6 @@ from gradest_bench.worker.family import adopt_orphans
 from gradest_bench.worker.forks import CAME_BACK, ForkWatch
 from gradest_bench.worker.identity import identify
 from gradest_bench.worker.memory import measure_memory
-from gradest_bench.worker.training import train_cell
 
 _PR_SET_PDEATHSIG = 1
 
@@ -119,6 +118,9 @@ class Worker:
 
     def training(self, cell: dict[str, Any]) -> dict[str, Any]:
         """Train a cell's problem under its estimator."""
+        # every worker starts with what stands above, a fifth of whose time this would be, and few train
+        from gradest_bench.worker.training import train_cell
+
         asked = _cell(cell)
         loss = make_loss(asked.problem, self._folder)
         return train_cell(

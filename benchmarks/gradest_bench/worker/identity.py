@@ -16,7 +16,6 @@ from gradest.case import Case
 from gradest.layout import Layout
 from gradest.problem import Problem
 from gradest_bench.suite.cells import Cell, Spec, digest
-from gradest_bench.suite.held_out import split
 from gradest_bench.suite.resolving import located, make_estimator, make_loss
 from gradest_bench.worker.case_identity import case_checksum, case_code_version
 from gradest_bench.worker.versions import code_version, data_checksum, source_version
@@ -51,6 +50,9 @@ def identify(cell: Cell, folder: Path | None = None) -> dict[str, Any]:
 
 def _training_decided(cell: Cell, folder: Path | None) -> dict[str, str]:
     """Return what decides how a cell is trained: the code that does, and all data, of which the loss may have a few."""
+    # it brings all of the data sets, which most workers have no use for
+    from gradest_bench.suite.held_out import split
+
     assert cell.training is not None
     found = {"training_code": source_version(_TRAINING, own=_TRAINING)}
     loss = make_loss(cell.problem, folder)

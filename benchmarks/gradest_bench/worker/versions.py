@@ -34,12 +34,13 @@ def source_version(modules: Sequence[str], *, own: Sequence[str]) -> str:
     """Return the SHA-256, in hexadecimal, of modules and of what they import in this project and in `own` packages."""
     waiting, packages = list(modules), {*_OWN, *(module.partition(".")[0] for module in own)}
     folders = {folder for module in own if (folder := _folder(module)) and str(folder) not in sys.path}
+    folder_of = cache(_folder)  # a few packages, asked of each name; for this call alone, as more are loaded meanwhile
     seen: set[str] = set()
     digest = hashlib.sha256()
     while waiting:
         module = waiting.pop()
         top = module.partition(".")[0]
-        if module in seen or (top not in packages and _folder(top) not in folders):
+        if module in seen or (top not in packages and folder_of(top) not in folders):
             continue
         seen.add(module)
         waiting.extend(_imports(module))
@@ -73,12 +74,12 @@ def _source(module: str) -> bytes | None:
 @cache
 def _imports(module: str) -> tuple[str, ...]:
     source = _source(module)
-    return () if source is None else tuple(_imported_names(ast.parse(source), module))
+    return () if source is None else tuple(dict.fromkeys(_imported_names(source, module)))
 
 
-def _imported_names(tree: ast.AST, module: str) -> Iterator[str]:
+def _imported_names(source: bytes, module: str) -> Iterator[str]:
     """Yield the modules that a text imports when it runs; what stands under TYPE_CHECKING never does."""
-    nodes = list(_running(tree))
+    nodes = list(_running(ast.parse(source), typing=b"TYPE_CHECKING" in source))
     bound: dict[str, str] = {}
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -121,19 +122,26 @@ def _read_from(node: ast.Attribute, bound: Mapping[str, str]) -> Iterator[str]:
         yield place
 
 
-_WITHOUT_MODULES = (ast.Name, ast.Constant, ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
-"""What no import or attribute stands in: most of a tree, and every worker reads a few hundred trees as it starts."""
+_KINDS_WITHOUT_MODULES = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
+_WITHOUT_MODULES = frozenset(
+    {ast.Name, ast.Constant, *(each for kind in _KINDS_WITHOUT_MODULES for each in kind.__subclasses__())}
+)
+"""What no import or attribute stands in: most of a tree, and every worker reads a hundred trees as it starts."""
 
 
-def _running(tree: ast.AST) -> Iterator[ast.AST]:
-    """Walk a syntax tree, leaving out what is under `if TYPE_CHECKING:`, and names and numbers."""
+def _running(tree: ast.AST, *, typing: bool) -> Iterator[ast.AST]:
+    """Walk a syntax tree, leaving out names and numbers, and where `typing`, what is under `if TYPE_CHECKING:`."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
         yield node
-        typing_only = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        inside = node.orelse if isinstance(node, ast.If) and typing_only else ast.iter_child_nodes(node)
-        waiting.extend(child for child in inside if not isinstance(child, _WITHOUT_MODULES))
+        if typing and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            waiting.extend(node.orelse)
+            continue
+        for value in vars(node).values():  # as ast.iter_child_nodes has it, in a third of its time
+            for child in value if isinstance(value, list) else (value,):
+                if isinstance(child, ast.AST) and type(child) not in _WITHOUT_MODULES:
+                    waiting.append(child)
 
 
 @cache
