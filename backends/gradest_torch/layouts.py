@@ -10,6 +10,11 @@ _ROWS = (torch.sparse_csr, torch.sparse_bsr)
 _COLUMNS = (torch.sparse_csc, torch.sparse_bsc)
 
 
+def adds(tensor: Tensor) -> bool:
+    """Return whether a number can be added to a tensor of floating-point numbers."""
+    return tensor.layout is torch.strided and tensor.dtype.itemsize > 1 and not tensor.is_nested
+
+
 def parts(tensor: Tensor) -> tuple[Tensor, ...]:
     """Return the plain tensors, of this one's own memory where it has one, that say what its values are."""
     if tensor.is_meta:
