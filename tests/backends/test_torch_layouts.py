@@ -101,7 +101,7 @@ def test_a_module_may_hold_such_a_buffer(kind: str, method: str, training: bool)
     """The sparse graph of a graph network, say; a layer in training mode has its buffers copied, which adds to them."""
     make, dense = ARGUMENTS[kind]
 
-    class Network(torch.nn.Module):
+    class Network(torch.nn.Module):  # type: ignore[misc, name-defined]  # of type Any where it is not installed
         def __init__(self) -> None:
             super().__init__()
             self.linear = torch.nn.Linear(2, 3).double()
