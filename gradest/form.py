@@ -156,7 +156,7 @@ class Form:
         return "\n".join((heading, *lines))
 
     def _described(self, leaf: Leaf) -> tuple[object, ...]:
-        if self._backend.owns(leaf):
+        if self._backend.owns(leaf) and hasattr(leaf, "dtype"):  # not a number of Python's, which NumPy owns
             return self._backend.dtype(leaf), tuple(leaf.shape), self._place(leaf)
         if isinstance(leaf, np.ndarray) and self._returns_numpy:
             return leaf.dtype.name, leaf.shape, self.device

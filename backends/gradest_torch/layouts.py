@@ -3,6 +3,8 @@
 They are no parameters, and may be arguments of a loss: what has to be asked of an argument is asked of its parts.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -10,12 +12,18 @@ _ROWS = (torch.sparse_csr, torch.sparse_bsr)
 _COLUMNS = (torch.sparse_csc, torch.sparse_bsc)
 
 
+def adds(tensor: Tensor) -> bool:
+    """Return whether a number can be added to a tensor of floating-point numbers."""
+    return tensor.layout is torch.strided and tensor.dtype.itemsize > 1 and not tensor.is_nested
+
+
 def parts(tensor: Tensor) -> tuple[Tensor, ...]:
     """Return the plain tensors, of this one's own memory where it has one, that say what its values are."""
     if tensor.is_meta:
         return ()
     if tensor.is_nested:
-        return (tensor.values(), tensor.offsets()) if tensor.layout is torch.jagged else tuple(tensor.unbind())
+        jagged: Any = tensor  # whose methods PyTorch tells no type checker of
+        return (jagged.values(), jagged.offsets()) if tensor.layout is torch.jagged else tuple(tensor.unbind())
     if tensor.layout is torch.sparse_coo:
         return tensor._indices(), tensor._values()  # as they are: `indices` asks for a coalesced one
     if tensor.layout in _ROWS:

@@ -16,6 +16,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.places import ParameterPlace
+from gradest_torch.layouts import adds
 from gradest_torch.other_ways import OtherWays
 from gradest_torch.posing import posing
 
@@ -323,7 +324,7 @@ def _copied_buffers(state: ModuleState, parameter: Tensor) -> list[tuple[Place, 
         if held is None:
             continue
         alive = child()
-        own = alive is not None and alive.training and held.is_floating_point()
+        own = alive is not None and alive.training and held.is_floating_point() and adds(held)
         copies.append((place, held + zero.to(held.dtype) if own else held.clone()))
     return copies
 

@@ -22,6 +22,7 @@ _SHIFT = 0.7  # a suspicion is tried again at steps between those of the first s
 _AGAIN = 64  # roundings by which two calls at one point may differ: parallel sums add up in any order
 _KINK = 1.5  # as in `Slope.told`: near outside the slopes of both sides none can tell
 _DOUBT = 3.0  # resolutions that the values must show against an exact gradient; ten are what is promised to be seen
+_COARSE = 64  # epsilons of the coarsest part by which two exact gradients of a loss may differ
 _CLEAR = 4.0  # roundings by which two exact gradients must differ to be told apart
 
 
@@ -114,7 +115,8 @@ class Examination:
         kink = any(s.jump for s in slopes)
         rates = sorted(s.rate for s in slopes if not math.isnan(s.rate))
         rate = rates[len(rates) // 2] if rates else math.nan
-        exact = math.inf if kink else self._apart_from_exact(number, directions)
+        coarse = _COARSE * max(s.stairs for s in slopes)
+        exact = math.inf if kink else self._apart_from_exact(number, directions, coarse)
         if confirmed or exact < 0:
             defect = self._defect(number, confirmed[0] if confirmed else None)
             return BlockCheck(name, Verdict.WRONG, resolution, rate, kink), defect
@@ -175,10 +177,11 @@ class Examination:
             apart = np.abs(np.array([(self._reverse - self._gradient) @ direction]))
         return apart.size > 0 and float(apart[0]) < abs(slope.defect) / 3
 
-    def _apart_from_exact(self, number: int, directions: Sequence[NumpyArray]) -> float:
+    def _apart_from_exact(self, number: int, directions: Sequence[NumpyArray], coarse: float) -> float:
         """Return -1 where another exact gradient shows the claim wrong, else the least slope it would have shown.
 
-        Infinite where there is none, or where the values of the loss side with the claim.
+        Infinite where there is none, or where the values of the loss side with the claim. A part of the gradient,
+        `coarse`, may be rounding of a part of the loss that points nearby do not show.
         """
         name, part = self._landscape.objective.layout.names[number], self._parts[number]
         finest, scale = math.inf, float(np.mean(self._landscape.scales[part]))
@@ -186,7 +189,7 @@ class Examination:
             difference = np.zeros_like(self._gradient)
             difference[part] = (self._reverse - self._gradient)[part]
             length = norm_of(difference)
-            rounding = _CLEAR * norm_of(self._entry_noise[part])
+            rounding = max(_CLEAR * norm_of(self._entry_noise[part]), coarse * norm_of(self._gradient[part]))
             finest = rounding * scale
             if length > rounding:
                 along = difference / length * scale
@@ -194,6 +197,7 @@ class Examination:
         apart, allowed = self._apart_from_forward(directions)
         if apart.size == 0:
             return finest
+        allowed = np.maximum(allowed, coarse * norm_of((self._gradient * self._landscape.scales)[part]))
         worst = int(np.argmax(apart - allowed))
         if apart[worst] > allowed[worst]:
             return self._judge(directions[worst], float(apart[worst]), f"forward mode, in {name!r}")

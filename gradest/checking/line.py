@@ -46,6 +46,8 @@ class Slope:
         Order of the Taylor remainder: 2 for a right slope, 1 for a wrong one; NaN where it is all rounding.
     jump
         How much steeper the loss is on one side of the point than on the other: 0 but for a kink there.
+    stairs
+        How high the stairs are by which the loss goes, beside its size: of a part in float32 about its epsilon.
     """
 
     claimed: float
@@ -53,6 +55,7 @@ class Slope:
     resolution: float
     rate: float
     jump: float
+    stairs: float = 0.0
 
     @property
     def told(self) -> bool:
@@ -124,7 +127,8 @@ def slope_along(
     t, ahead_of, behind_of, rounding_of = (np.array(column) for column in zip(*rows, strict=True))
     defects = (ahead_of - behind_of) / (2 * t)
     # A part of the loss that is coarser than the rest does not change over the shortest steps, which then agree.
-    rounding_of = np.maximum(rounding_of, _stairs(line, steps, noise) / math.sqrt(12.0))
+    stairs = _stairs(line, steps, noise)
+    rounding_of = np.maximum(rounding_of, stairs / math.sqrt(12.0))
     # The line's own rounding: what neighbouring short steps disagree by, whatever the slope is.
     count = max(2, min(8, t.size // 3))
     tail = np.abs(np.diff(defects))[-count:] * t[-count:]
@@ -136,7 +140,7 @@ def slope_along(
     resolution = SAFETY * uncertainty + claim_noise
     # At a kink the remainder falls as t whoever is right.
     rate = math.nan if jump else _rate(np.abs(ahead_of), rounding_of, t)
-    return Slope(claimed, defect, resolution, rate, jump)
+    return Slope(claimed, defect, resolution, rate, jump, stairs / abs(line.middle) if line.middle else 0.0)
 
 
 class _Remainders:
@@ -144,7 +148,7 @@ class _Remainders:
 
     def __init__(self, loss: Loss, at: NumpyArray, direction: NumpyArray, gradient: NumpyArray) -> None:
         self._loss, self._start, self._direction, self._gradient = loss, at, direction, gradient
-        self._middle = loss(at)[0]
+        self.middle = loss(at)[0]
         self._known: dict[float, tuple[float, float, NumpyArray]] = {}
 
     def at(self, step: float) -> tuple[float, float, NumpyArray]:
@@ -152,7 +156,7 @@ class _Remainders:
         if step not in self._known:
             value, point = self._loss(self._start + step * self._direction)
             # The point is where rounding put it, so the claim is asked of that displacement and not of the step.
-            remainder = float(value - self._middle - self._gradient @ (point - self._start))
+            remainder = float(value - self.middle - self._gradient @ (point - self._start))
             self._known[step] = remainder, value, point
         return self._known[step]
 

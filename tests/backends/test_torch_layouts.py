@@ -92,3 +92,26 @@ def test_forward_mode_says_what_it_cannot_do_with_a_sparse_argument() -> None:
     for make in (ARGUMENTS["sparse_coo"][0], ARGUMENTS["sparse_csr"][0]):
         with pytest.raises(gradest.UnsupportedError, match="forward mode was asked for; PyTorch cannot carry it"):
             gradest.grad(lambda p, a: ((a @ p) ** 2).sum(), method="forward")(PARAMETERS.float(), make(DENSE))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("method", ["reverse", "fd-central"])
+@pytest.mark.parametrize("kind", ["sparse_coo", "sparse_csr", "quantised", "float8"])
+def test_a_module_may_hold_such_a_buffer(kind: str, method: str, training: bool) -> None:
+    """The sparse graph of a graph network, say; a layer in training mode has its buffers copied, which adds to them."""
+    make, dense = ARGUMENTS[kind]
+
+    class Network(torch.nn.Module):  # type: ignore[misc, name-defined]  # of type Any where it is not installed
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = torch.nn.Linear(2, 3).double()
+            self.register_buffer("graph", make(DENSE))
+
+        def forward(self, x: Any) -> Any:
+            return ((dense(self.graph).double() @ self.linear(x)) ** 2).mean()
+
+    model = Network().train(training)
+    wanted = torch.autograd.grad(model(PARAMETERS), tuple(model.parameters()))
+    found = gradest.grad(lambda m, x: m(x), method=method)(model, PARAMETERS)
+    for g, w in zip(found.values(), wanted, strict=True):
+        torch.testing.assert_close(g, w, rtol=1e-6, atol=1e-7)

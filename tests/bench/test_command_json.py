@@ -114,3 +114,27 @@ def test_a_failed_check_is_told_by_the_field_and_by_the_exit_code() -> None:
     found = CliRunner().invoke(main, ["check", f"{mutants}:MissingSigma", "--checks", "scale", "--json"])
     assert found.exit_code == 1
     assert json.loads(found.stdout)["passed"] is False
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["compare", "--estimators", "reverse", "--replicates", "2"],
+        ["check"],
+        ["list", "--for"],
+        ["train", "--steps", "2"],
+        ["graph"],
+    ],
+)
+def test_what_a_users_file_prints_is_not_among_it(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loss that says where it is, or a file that greets, left the stream no JSON."""
+    text = "import numpy as np\nprint('loaded')\ndef loss(p):\n    print('asked')\n    return (p * p).sum()\n"
+    (tmp_path / "chatty.py").write_text(text + "case = (loss, np.ones(2))\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    found = CliRunner().invoke(main, [*arguments, "chatty.py:case", "--json"])
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout)["schema"] == 1
+    assert "loaded" in found.stderr
+    assert "asked" in found.stderr

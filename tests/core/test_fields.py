@@ -82,7 +82,7 @@ def test_numbers_of_any_library_are_numbers() -> None:
     with pytest.raises(InvalidTypeError, match=r"pass float\(...\) of it"):
         EvolutionStrategy(sigma=np.array(0.5))  # type: ignore[arg-type]
     with pytest.raises(InvalidTypeError, match=r"a number; found Fraction\(1, 2\) .*; pass float\(...\) of it"):
-        EvolutionStrategy(sigma=Fraction(1, 2))  # arrays cannot be multiplied by it
+        EvolutionStrategy(sigma=Fraction(1, 2))  # type: ignore[arg-type]  # arrays cannot be multiplied by it
 
 
 def test_positional_arguments_copies_and_pickles_are_asked_alike() -> None:

@@ -179,3 +179,14 @@ def test_a_direction_of_another_form_is_refused() -> None:
         with pytest.raises(gradest.PreparationMismatchError, match="a direction of the parameters' names") as told:
             ask(objective, None, {"x": np.ones(4)})
         assert "prepare" not in str(told.value)
+
+
+def test_a_list_is_no_direction_of_one_array_and_no_parameters() -> None:
+    asked = (
+        lambda: gradest.hvp(lambda p: np.sum(p**3), np.ones(2), [1.0, 0.0]),
+        lambda: gradest.directional_derivative(lambda p: np.sum(p**3), np.ones(2), [1.0, 0.0]),
+        lambda: gradest.get_estimator("es").prepare(gradest.bind(lambda p: np.sum(p**3), np.ones(2)))([1.0, 0.0]),
+    )
+    for ask in asked:
+        with pytest.raises(gradest.PreparationMismatchError, match=r"NO 0: .*found \('float',\)"):
+            ask()

@@ -5,6 +5,8 @@ come at any time. JSON has no NaN: numbers that are not finite are the texts "na
 """
 
 import json
+import sys
+from contextlib import redirect_stdout
 from typing import Any
 
 import click
@@ -13,9 +15,29 @@ from gradest_bench.results.records import plain
 
 SCHEMA = 1
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+_STREAM = "gradest.stdout"
+
+
+def _alone_on_its_stream(context: click.Context, option: click.Parameter, asked: bool) -> bool:
+    """Send to standard error what a user's file, loss or estimator prints while the command runs."""
+    if asked:
+        context.meta[_STREAM] = sys.stdout
+        context.with_resource(redirect_stdout(sys.stderr))
+    return asked
+
+
+json_option = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    is_eager=True,  # before an argument that loads a file
+    callback=_alone_on_its_stream,
+    help="Print one JSON object and nothing else.",
+)
 
 
 def print_json(**content: Any) -> None:
     """Print one object of plain data."""
-    click.echo(json.dumps({"schema": SCHEMA, **plain(content)}, allow_nan=False, indent=1, ensure_ascii=True))
+    stream = click.get_current_context().meta.get(_STREAM)
+    text = json.dumps({"schema": SCHEMA, **plain(content)}, allow_nan=False, indent=1, ensure_ascii=True)
+    click.echo(text, file=stream)
