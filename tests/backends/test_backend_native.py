@@ -17,7 +17,7 @@ from support.backend_cases import (
     relative_error,
     slopes_at_zero,
 )
-from support.turns import in_turn
+from support.turns import is_in_turn
 
 import gradest
 
@@ -100,7 +100,7 @@ HALVED = [
     (backend, dtype, method)
     for number, method in enumerate(("analytic", "reverse", "forward-structured", "fd-exact"))
     for backend, dtype in (*product(BACKENDS, HALF), ("numpy", "float16"))
-    if backend != "jax" or dtype == in_turn(number, tuple(HALF))
+    if backend != "jax" or is_in_turn(number, dtype, tuple(HALF))
 ]
 
 

@@ -63,7 +63,7 @@ TRIED = [
 def test_a_plug_in_that_ends_the_program_is_a_finding(
     fault: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gradest_bench.worker.trial.TRIAL_SECONDS", 4.0 if "sleep" in fault else 60.0)
+    monkeypatch.setattr("gradest_bench.worker.trial.TRIAL_SECONDS", 2.0 if "sleep" in fault else 60.0)
     (tmp_path / "p.py").write_text(fault + "\n", encoding="utf-8")
     named = tmp_path / "suite.toml"
     plugins, estimators = ("[]", ["p.py:X"]) if "of a name" in command else ('["p.py"]', ["reverse"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.turns import in_turn
+from support.turns import is_in_turn
 
 import gradest
 from gradest import Problem
@@ -157,7 +157,7 @@ EXACT_CASES = [
     for number, text in enumerate(EXACT)
     for backend, kernel in CASES
     if not (text == "complex-step" and backend == "mxnet")  # which has no complex arrays
-    and (backend != "jax" or kernel == in_turn(number, gradest.get_backend("jax").kernels))
+    and (backend != "jax" or is_in_turn(number, kernel, gradest.get_backend("jax").kernels))
 ]
 OTHER_CASES = [
     (text, backend)

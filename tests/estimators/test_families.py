@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.turns import in_turn
+from support.turns import is_in_turn
 
 import gradest
 from gradest.measurement.reference import reference_gradient
@@ -54,7 +54,7 @@ def cells(first: int) -> list[tuple[str, str, str]]:
         for number, name in enumerate(NAMES, first)
         for backend in BACKENDS
         for dtype in DTYPES
-        if backend != "jax" or dtype == in_turn(number, DTYPES)
+        if backend != "jax" or is_in_turn(number, dtype, DTYPES)
     ]
 
 

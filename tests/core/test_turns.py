@@ -1,0 +1,27 @@
+"""Turns leave nothing out: what one environment does not try, another does."""
+
+import pytest
+from support.turns import is_in_turn
+
+
+@pytest.mark.parametrize("turns", [2, 3])
+@pytest.mark.parametrize("variants", [("a", "b"), ("b", "a")])
+def test_each_variant_of_each_case_is_tried_in_one_environment(
+    turns: int, variants: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("support.turns.TURNS", turns)
+    tried = []
+    for environment in range(1, turns + 1):
+        monkeypatch.setattr("support.turns.ENVIRONMENT", environment)
+        here = [(number, each) for number in range(6) for each in variants if is_in_turn(number, each, variants)]
+        assert len(here) == 12 // turns  # a share of the work for each
+        assert {each for _, each in here} == set(variants)
+        assert is_in_turn(environment, "alone", ("alone",))
+        tried += here
+    assert sorted(tried) == [(number, each) for number in range(6) for each in "ab"]
+
+
+def test_more_variants_than_environments_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("support.turns.TURNS", 2)
+    with pytest.raises(ValueError, match="found 3 variants"):
+        is_in_turn(0, "a", ("a", "b", "c"))
