@@ -76,16 +76,23 @@ class Arguments:
         if not same or any(
             k not in places and leaf is not old and leaf != old for k, (leaf, old) in self._pairs(leaves)
         ):
-            raise PreparationMismatchError(
-                f"the function was bound with {self._form(self._leaves)}; found {self._form(leaves)}; bind it again"
-            )
+            raise PreparationMismatchError(self._differ(leaves))
         return tuple(leaves[k] for k in places)
 
     def _pairs(self, leaves: tuple[Leaf, ...]) -> list[tuple[int, tuple[Leaf, Leaf]]]:
         return list(enumerate(zip(leaves, self._leaves, strict=True)))
 
+    def _differ(self, leaves: tuple[Leaf, ...]) -> str:
+        bound, found = self._form(self._leaves), self._form(leaves)
+        if found == bound:
+            found += ", nested or named in another way"
+        return (
+            f"the function was bound with {bound}; found {found}; give arguments of the same number, kinds and nesting "
+            "(a batch of several is a tuple of them), or bind it again"
+        )
+
     def _form(self, leaves: tuple[Leaf, ...]) -> str:
-        kinds = (f"{type(x).__name__}{np.shape(x)}" if hasattr(x, "shape") else repr(x) for x in leaves)
+        kinds = (f"{type(x).__name__}{tuple(np.shape(x))}" if hasattr(x, "shape") else repr(x) for x in leaves)
         return f"arguments ({', '.join(kinds)})"
 
     def _take_apart(self, args: Given) -> tuple[tuple[Leaf, ...], Structure | None]:

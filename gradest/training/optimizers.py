@@ -195,7 +195,8 @@ class Adam(Optimizer):
     beta1, beta2
         Shares of the two averages that stay.
     epsilon
-        What keeps the quotient finite.
+        What keeps the quotient finite; added where `torch.optim` and optax add it. Gluon adds it before v is corrected,
+        so that its first steps are shorter where entries of the gradient are below about 1e-6.
 
     Examples
     --------

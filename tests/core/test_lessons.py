@@ -293,7 +293,7 @@ def test_the_kept_table_of_fashion_mnist_is_within_its_bands(monkeypatch: pytest
     assert 0.600 < common["reverse"]["test_accuracy"][0] < 0.645
     for name in ("es-low-rank, 100 pairs", "es-forward, N = 10"):  # the trap, and the way out of it
         assert common[name]["loss"][0] < common["reverse"]["loss"][0] - 0.1
-        assert best[name]["test_accuracy"][0] < best["reverse"]["test_accuracy"][0] - 0.02
+        assert best[name]["test_accuracy"][0] < best["reverse"]["test_accuracy"][0] - 0.04  # "four points"
     assert kept["best_steps"]["es-vanilla, N = 100"] is None
     for run_ in found["full"]:
         assert run_["diverged"] == (run_["row"] == "es-vanilla, N = 100")

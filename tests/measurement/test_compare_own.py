@@ -116,6 +116,23 @@ def test_noise_that_no_gradient_has_does_not_spoil_the_reference() -> None:
     assert result.relative_error < 1e-14  # reverse mode of each draw is exact
 
 
+def test_a_row_far_from_theory_says_what_the_loss_may_do() -> None:
+    """A jump of 1 at distance 0.05: no derivative knows of it, es crosses it; without it the loss is quadratic."""
+
+    def jumping(p: Any) -> float:
+        return float(p @ p / 2) + float(p[0] > 1.05)
+
+    options: dict[str, Any] = {"estimators": {"es": gradest.get_estimator("es", sigma=0.1)}, "budget_seconds": 1e-3}
+    # Normal directions: the smoothed loss climbs by the jump times the density of the normal law at it.
+    slope = np.exp(-0.5 * 0.5**2) / np.sqrt(2 * np.pi) / 0.1
+    found = gradest.compare(jumping, np.ones(3), **options)
+    assert found[0].z > 5
+    assert found[0].replicates is not None
+    assert found[0].replicates.relative_mse > 0.8 * slope**2 / 3
+    assert "Far from theory: es. Within the reach of sigma" in str(found)
+    assert "Far from theory" not in str(gradest.compare(lambda p: p @ p / 2, np.ones(3), **options))
+
+
 # -- rows that cannot be ----------------------------------------------------------------------------------
 def test_what_cannot_carry_the_loss_is_a_row_with_its_reason() -> None:
     with warnings.catch_warnings():

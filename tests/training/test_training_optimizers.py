@@ -1,7 +1,9 @@
 """Optimisers take the steps of their formulas: beside `torch.optim`, HIPS Autograd's recurrence and closed forms."""
 
+import importlib
 import math
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -58,6 +60,22 @@ def test_an_optimizer_takes_the_steps_of_torch(name: str, backend: str) -> None:
     found = trained(ours, STEPS, backend)
     np.testing.assert_allclose(found, x.detach().numpy(), rtol=1e-12, atol=1e-14)
     assert np.abs(trained(ours, STEPS - 1, "numpy") - found).max() > 1e-9, "one step fewer has to be seen"
+
+
+@pytest.mark.skipif(find_spec("mxnet") is None, reason="MXNet is not installed: pip install 'gradest[mxnet]'")
+def test_adam_of_gluon_adds_epsilon_before_the_correction() -> None:
+    """What the attribute says of it: one step along 2e-7, 0.41 of ours, is ours with epsilon / sqrt(1 - b2)."""
+    mx = importlib.import_module("gradest_mxnet").mx
+    weight, slope = mx.nd.zeros(1), 2e-7
+    peer = mx.optimizer.Adam(learning_rate=0.01)
+    peer.update(0, weight, mx.nd.full((1,), slope), peer.create_state(0, weight))
+    line = gradest.Case(lambda x: slope * x.sum(), np.zeros(1))
+    ours, same = (
+        gradest.train(line, "reverse", Adam(step_size=0.01, epsilon=epsilon), budget=Budget(steps=1)).params[0]
+        for epsilon in (1e-8, 1e-8 / math.sqrt(1 - 0.999))
+    )
+    assert float(weight.asscalar()) == pytest.approx(same, rel=1e-5)
+    assert same == pytest.approx(0.407 * ours, rel=1e-2)
 
 
 def test_dampening_is_the_average_of_hips_autograd() -> None:

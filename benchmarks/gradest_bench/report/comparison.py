@@ -28,6 +28,9 @@ _FRAME_ERRORS = ("cosine", "norm_ratio", "max_abs_error", "sign_agreement", "non
 _FRAME_SCATTER = ("replicates", "relative_mse", "relative_mse_error", "bias", "bias_noise", "scale", "scale_half_width")
 _FRAME_TIMES = ("median_seconds", "iqr_seconds", "preparation_seconds", "first_call_seconds", "value_seconds")
 
+_FAR, _TELLING = 5.0, 16
+"""Standard errors of a measured MSE from which it is told, and the replicates without which so many are no rarity."""
+
 
 def tables(comparison: Sequence[CellResult]) -> dict[str, list[CellResult]]:
     """Return the cells that ran, by dtype: one table each."""
@@ -123,8 +126,19 @@ def legend(comparison: Comparison) -> Iterator[str]:
             said.setdefault(_reach(result.predicted), {})[result.cell.estimator] = None
     for reach, named in said.items():
         yield f"Theory of {', '.join(named)}: {reach}."
+    far = dict.fromkeys(result.cell.estimator for result in comparison if _far_from_theory(result))
+    if far:
+        yield (
+            f"Far from theory: {', '.join(far)}. Within the reach of sigma the loss is another than theory's f: it "
+            "bends, jumps or is noisy; at a smaller sigma bending vanishes, jumps and noise grow. Or the estimator is "
+            "wrong: gradest check NAME."
+        )
     if any(result.timing is not None and result.timing.disturbed for result in comparison):
         yield f"{DISTURBED} {DISTURBED_MEANS}."
+
+
+def _far_from_theory(result: CellResult) -> bool:
+    return abs(result.z) > _FAR and result.replicates is not None and result.replicates.replicates >= _TELLING
 
 
 def _reach(predicted: Prediction) -> str:
