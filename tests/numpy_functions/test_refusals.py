@@ -77,7 +77,7 @@ def written_into(x: Any) -> Any:
         (lambda x: np.var(x, ddof=x[0]), "derivative would be lost"),
         (lambda x: np.histogram(x)[1].sum(), r"numpy\.histogram"),
         (lambda x: np.histogram_bin_edges(x).sum(), "histogram_bin_edges"),
-        (lambda x: np.random.default_rng(0).exponential(x).sum(), r"m \+ s \* rng\.standard_normal"),
+        (lambda x: np.sum(np.random.default_rng(0).exponential(x)), r"m \+ s \* rng\.standard_normal"),
         (lambda x: x.sort(), r"np\.sort"),
         (lambda x: np.copyto(np.zeros(3), x), r"numpy\.copyto"),
     ],
