@@ -83,7 +83,7 @@ def test_the_next_batch_by_keyword_is_not_prepared_again(backend: str) -> None:
     assert np.allclose(numbers(backend, again), [5.0, 7.0], rtol=1e-3)
     with pytest.raises(gradest.PreparationMismatchError, match=r"named in another way.*bind it again"):
         prepared(array(backend, [1.0, 2.0]), array(backend, [5.0, 7.0]))  # by position now
-    with pytest.raises(gradest.PreparationMismatchError, match=r"\(\w+\(2,\)\); found arguments \(\w+\(2,\), 3\)"):
+    with pytest.raises(gradest.PreparationMismatchError, match=r"\(2,\)\); found arguments \(\w+\(2,\), 3\)"):
         prepared(array(backend, [1.0, 2.0]), x=array(backend, [5.0, 7.0]), scale=3)
 
 
