@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -131,6 +132,20 @@ def test_a_row_far_from_theory_says_what_the_loss_may_do() -> None:
     assert found[0].replicates.relative_mse > 0.8 * slope**2 / 3
     assert "Far from theory: es. Within the reach of sigma" in str(found)
     assert "Far from theory" not in str(gradest.compare(lambda p: p @ p / 2, np.ones(3), **options))
+
+
+@pytest.mark.parametrize(("part", "told"), [(0.5, False), (0.05, True), (1.0, False), (1.5, True)])
+def test_a_row_below_theory_is_told_where_the_skew_of_squares_cannot_make_it_so(part: float, told: bool) -> None:
+    options: dict[str, Any] = {"estimators": ["es"], "budget_seconds": 1e-3}
+    found = gradest.compare(lambda p: p @ p / 2, np.ones(3), **options)
+    [row] = found
+    assert row.replicates is not None
+    assert row.predicted is not None
+    assert row.predicted.relative_mse is not None
+    measured = part * row.predicted.relative_mse
+    replicates = replace(row.replicates, relative_mse=measured, relative_mse_error=0.05 * measured)
+    changed = replace(found, cells=(replace(row, replicates=replicates),))
+    assert ("Far from theory" in str(changed)) is told
 
 
 # -- rows that cannot be ----------------------------------------------------------------------------------
