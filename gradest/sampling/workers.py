@@ -50,10 +50,19 @@ def task_groups(blocks: Sequence[Block], objective: Objective) -> tuple[Group, .
     """Return the blocks in consecutive groups, each of about 50 ms of work or one block."""
     data = objective.data
     arrays = data.values() if isinstance(data, dict) else data
-    rows = max((int(a.shape[0]) for a in arrays if len(getattr(a, "shape", ()))), default=1)
+    rows = max(map(_rows, arrays), default=1)
     each = objective.layout.num_parameters * (rows + _DRAWING_ROWS) * (blocks[0][1] - blocks[0][0])
     size = max(1, _TASK_WORK // each)
     return tuple(tuple(blocks[k : k + size]) for k in range(0, len(blocks), size))
+
+
+def _rows(array: Any) -> int:
+    """Return how many rows an argument has, 1 where it has no shape: a guess at how much work it makes."""
+    try:
+        shape: tuple[int, ...] = getattr(array, "shape", ())
+    except RuntimeError:  # PyTorch's tensors of rows of several lengths (strided nested ones) raise it
+        return 1
+    return int(shape[0]) if len(shape) else 1
 
 
 class Crew(Generic[K_co]):

@@ -35,6 +35,10 @@ ARGUMENTS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
         lambda d: torch.nested.nested_tensor([d[:1], d[1:]], layout=torch.jagged),
         lambda a: a.values(),
     ),
+    "ragged": (
+        lambda d: torch.nested.nested_tensor([d[:1], d[1:]], layout=torch.strided),
+        lambda a: torch.cat(a.unbind()),
+    ),
     "quantised": (lambda d: torch.quantize_per_tensor(d, 0.5, 0, torch.qint8), lambda a: a.dequantize()),
     "oneDNN": (lambda d: d.to_mkldnn(), lambda a: a.to_dense()),
     "float8": (lambda d: d.to(torch.float8_e4m3fn), lambda a: a.float()),
@@ -56,7 +60,7 @@ def test_a_loss_of_such_an_argument_has_the_gradient_of_the_dense_one(kind: str,
     torch.testing.assert_close(dense(argument), dense(make(DENSE)), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("kind", ["sparse_coo", "sparse_csr", "quantised", "float8"])
+@pytest.mark.parametrize("kind", ["sparse_coo", "sparse_csr", "ragged", "quantised", "float8"])
 def test_es_takes_such_an_argument(kind: str) -> None:
     make, dense = ARGUMENTS[kind]
     es = gradest.get_estimator("es", num_samples=4)
