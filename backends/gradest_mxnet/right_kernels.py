@@ -1,6 +1,7 @@
 """Contexts in which what is recorded, or traced into a graph, goes backward by kernels of MXNet's that are right."""
 
 import json
+import threading
 from collections import deque
 from functools import cache, wraps
 from typing import Any
@@ -17,20 +18,21 @@ class RightKernels(Replaced):
     Inside, a hybridized block with a graph of its own that has the other ones raises `UnsupportedError`.
     """
 
-    depth = 0
-    """How many such contexts are open; one thread at a time has any."""
-
     def __init__(self) -> None:
         super().__init__(_on_arrays())
 
     def __enter__(self) -> None:
         _look_at_graphs()
         super().__enter__()
-        RightKernels.depth += 1
+        _here.depth = getattr(_here, "depth", 0) + 1
 
     def __exit__(self, *exception: object) -> None:
-        RightKernels.depth -= 1
+        _here.depth -= 1
         super().__exit__(*exception)
+
+
+_here = threading.local()
+"""Its `depth` says how many such contexts a thread has open: another thread may train by blocks that these refuse."""
 
 
 @cache
@@ -67,7 +69,7 @@ def _look_at_graphs() -> None:
     @wraps(call)
     def call_and_look(self: Any, *args: Any) -> Any:
         found = call(self, *args)  # first: it may be what compiles the graph
-        if RightKernels.depth:
+        if getattr(_here, "depth", 0):
             for refuse in _refusals(self):
                 refuse(args)
         return found
