@@ -81,21 +81,25 @@ def _refusals(block: Any) -> tuple[Refusal, ...]:
     """Return what a block's compiled graph may have to be refused for: each graph is looked at once."""
     if not block._cached_graph:
         return ()
-    graph, looked = block._cached_graph[1], _looked.get(block)
+    graph, flags, looked = block._cached_graph[1], block._flags, _looked.get(block)
     if looked is None:
         looked = _looked[block] = deque(maxlen=_GRAPHS_KEPT)
-    for known, refusals in looked:
-        if known is graph:
+    for known, with_flags, refusals in looked:
+        if known is graph and with_flags is flags:
             return refusals
     nodes = json.loads(graph.tojson())["nodes"]
     found = (module.refusal(block, nodes) for module in (pooling, dense, recurrent))
     refusals = tuple(refusal for refusal in found if refusal is not None)
-    looked.appendleft((graph, refusals))
+    looked.appendleft((graph, flags, refusals))
     return refusals
 
 
 _GRAPHS_KEPT = 4
-"""A block computes by its own graph, and by one for each time that it is bound; the least recently seen are dropped."""
+"""A block computes by its own graph, and by one for each time that it is bound; those looked at first are dropped."""
 
-_looked: "WeakKeyDictionary[Any, deque[tuple[Any, tuple[Refusal, ...]]]]" = WeakKeyDictionary()
-"""By block, the graphs that were looked at and what was found. (MXNet's symbols cannot be referred to weakly.)"""
+_looked: "WeakKeyDictionary[Any, deque[tuple[Any, Any, tuple[Refusal, ...]]]]" = WeakKeyDictionary()
+"""By block, the graphs that were looked at, their flags and what was found. (MXNet's symbols have no weak references.)
+
+A `SymbolBlock` has one graph whether it is its user's or bound, and each binding, in which other weights may be frozen,
+flags of its own.
+"""

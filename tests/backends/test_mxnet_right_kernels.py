@@ -121,6 +121,22 @@ def test_a_graph_that_is_given_and_cannot_be_changed_is_refused() -> None:
     np.testing.assert_allclose(found.asnumpy(), 2 * network(x).asnumpy().sum(axis=0), rtol=1e-3)
 
 
+@pytest.mark.parametrize("before", ["closed over", "bound"])
+def test_a_given_graph_is_looked_at_again_in_each_binding(before: str) -> None:
+    """It is one graph all the time, found right where it is its user's own, and before the weight was frozen."""
+    network, x = symbol_block(), mx.nd.array(X)
+    network.initialize()
+    network(x)
+    reverse = gradest.get_estimator("reverse")
+    if before == "closed over":
+        reverse(lambda x: (network(x) ** 2).sum(), x)
+    else:
+        reverse(lambda net: (net(x) ** 2).sum(), network)
+    network.collect_params()["d_weight"].grad_req = "null"
+    with pytest.raises(gradest.UnsupportedError, match="'d_bias' is not"):
+        reverse(lambda net: (net(x) ** 2).sum(), network)
+
+
 def test_one_objective_in_both_precisions_compiles_each_its_own_graph() -> None:
     """A graph traced for single precision rounds on its way."""
     network = mx.gluon.nn.HybridSequential()
