@@ -81,7 +81,7 @@ class Watched:
 def _watch_modes() -> None:
     """Have MXNet's scopes tell the context that they are in, from the first time on; elsewhere they do as they did.
 
-    To change their class at each gradient takes several times as long: the interpreter forgets what it knows of it.
+    To change their class at each gradient takes longer than to ask: the interpreter forgets what it knows of it.
     """
     autograd = mx.autograd
     scope, set_training = autograd._RecordingStateScope, autograd.set_training

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from gradest_mxnet import deconvolution, dense, pooling, recurrent
 from gradest_mxnet.framework import mx
-from gradest_mxnet.replaced import Changes, Refusal, Replaced, by_module
+from gradest_mxnet.replaced import Change, Refusal, Replaced
 
 
 class RightKernels(Replaced):
@@ -36,11 +36,11 @@ _here = threading.local()
 
 
 @cache
-def _on_symbols(single: bool, constant_matrix: bool) -> Changes:
+def _on_symbols(single: bool, constant_matrix: bool) -> tuple[Change, ...]:
     functions = pooling.on_symbols()
     if single:
         functions += deconvolution.on_symbols() + (dense.on_symbols() if constant_matrix else ())
-    return by_module(functions)
+    return functions
 
 
 def right_graphs(*, single: bool, constant_matrix: bool) -> Replaced:
@@ -53,8 +53,8 @@ def right_graphs(*, single: bool, constant_matrix: bool) -> Replaced:
 
 
 @cache
-def _on_arrays() -> Changes:
-    return by_module((*pooling.on_arrays(), *deconvolution.on_arrays(), *dense.on_arrays(), *recurrent.on_arrays()))
+def _on_arrays() -> tuple[Change, ...]:
+    return *pooling.on_arrays(), *deconvolution.on_arrays(), *dense.on_arrays(), *recurrent.on_arrays()
 
 
 @cache
