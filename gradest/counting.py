@@ -77,4 +77,5 @@ class EvaluationCounts:
 
 def _shapes(arrays: object) -> object:
     """Return the shapes of nested tuples of arrays, as a key: a framework traces anew for other shapes."""
-    return tuple(_shapes(a) for a in arrays) if isinstance(arrays, tuple) else getattr(arrays, "shape", None)
+    # A list first: a generator takes twice the time, and this is looked at in every call of every compiled step.
+    return tuple([_shapes(a) for a in arrays]) if isinstance(arrays, tuple) else getattr(arrays, "shape", None)

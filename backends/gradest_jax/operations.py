@@ -1,5 +1,6 @@
 """gradest's operations in `jax.numpy`; the native ones are those of `jax.nn`. Nothing here is compiled or timed."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -90,6 +91,10 @@ class JaxOperations(Operations):
     def constant(self, values: NDArray[Any], *, like: Array) -> Array:
         # A copy, as jnp.asarray may share aligned memory; converted here, as JAX compiles that anew for each shape.
         return jnp.asarray(np.array(values, dtype=like.dtype))
+
+    def _open_classes(self, z: Array, targets: Array) -> Array:
+        # One choice in place of two: XLA compiles each, for every program that a loss is part of.
+        return jnp.where(self.greater(z, -math.inf) | self.greater(targets, 0.0), z, 0.0)
 
     unpacks_signs = True
 

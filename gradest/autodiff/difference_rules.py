@@ -7,11 +7,12 @@ would overflow or cancel itself, d is large and the direct subtraction is chosen
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from gradest.operations import Array, Operations
 
-Difference = Callable[[Operations, Array, Array, Array], Array]
-"""`(ops, x, y, d) -> g(x + d) - y`, for `y = g(x)`; d broadcasts with x."""
+Difference = Callable[..., Array]
+"""`(ops, x, y, d) -> g(x + d) - y`, for `y = g(x)`; d broadcasts with x. What `OF_X` makes of x, if anything, is last."""
 
 FAR = 1.0
 """Steps beyond this in an exponent are far: `exp(x + d) - exp(x)` then loses less than one bit."""
@@ -42,15 +43,19 @@ def log1p_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
     return ops.piecewise(d, far, lambda e: ops.log1p(x + e) - y, lambda e: ops.log1p(e / whole))
 
 
-def tanh_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
+def tanh_slope(ops: Operations, x: Array) -> Array:
+    """Return `1 - tanh(x)^2` from exponentials, which are exact where tanh saturates."""
+    # tanh(x) rounds to 1 where |x| > 19 (float64), and 1 - y^2 would be 0 there; this form keeps every digit of sech^2.
+    decay = ops.exp(-2.0 * ops.abs(x))  # at most 1: nothing overflows
+    return 4.0 * decay / ops.square(1.0 + decay)
+
+
+def tanh_difference(ops: Operations, x: Array, y: Array, d: Array, slope: Array) -> Array:
     """Return `u (1 - y^2) / (1 + y u)` for `u = tanh(d)`, or the direct difference where that would cancel.
 
-    `1 - y^2` comes from exponentials, which are exact where tanh saturates.
+    `slope` is `tanh_slope(x)`.
     """
     # From the addition theorem: tanh(x + d) - y = (y + u) / (1 + y u) - y = u (1 - y^2) / (1 + y u).
-    # y rounds to 1 where |x| > 19 (float64), and 1 - y^2 would be 0 there; this form keeps every digit of sech^2:
-    decay = ops.exp(-2.0 * ops.abs(x))  # at most 1: nothing overflows
-    slope = 4.0 * decay / ops.square(1.0 + decay)
     u = ops.tanh(d)
     # 1 + y u cancels where a step leads back from far out. |d| is then more than 1.4, and the direct difference right
     # to a rounding of tanh.
@@ -58,32 +63,31 @@ def tanh_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
     return ops.piecewise(u, far, lambda e: ops.tanh(x + d) - y, lambda e: e * slope / (1.0 + y * e))
 
 
-def sin_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
-    """Return `2 sin(d / 2) cos(x + d / 2)`, the cosine by the addition theorem."""
+def sin_difference(ops: Operations, x: Array, y: Array, d: Array, cosine: Array) -> Array:
+    """Return `2 sin(d / 2) cos(x + d / 2)`, the cosine by the addition theorem; `cosine` is `cos(x)`."""
     # Not the cosine of the sum x + d / 2: it would see a small d rounded to the spacing of numbers around x.
     half = 0.5 * d
     rise = ops.sin(half)
-    return 2.0 * rise * (ops.cos(half) * ops.cos(x) - rise * y)
+    return 2.0 * rise * (ops.cos(half) * cosine - rise * y)
 
 
-def cos_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
-    """Return `-2 sin(d / 2) sin(x + d / 2)`, the sine by the addition theorem."""
+def cos_difference(ops: Operations, x: Array, y: Array, d: Array, sine: Array) -> Array:
+    """Return `-2 sin(d / 2) sin(x + d / 2)`, the sine by the addition theorem; `sine` is `sin(x)`."""
     half = 0.5 * d
     rise = ops.sin(half)
-    return -2.0 * rise * (ops.cos(half) * ops.sin(x) + rise * y)
+    return -2.0 * rise * (ops.cos(half) * sine + rise * y)
 
 
-def sigmoid_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
-    """Return the difference of `tanh(x / 2) / 2`."""
+def sigmoid_difference(ops: Operations, x: Array, y: Array, d: Array, of_half: tuple[Array, Array]) -> Array:
+    """Return the difference of `tanh(x / 2) / 2`; `of_half` is that tanh, and its slope."""
     # sigmoid(x) = 1/2 + tanh(x / 2) / 2, and the 1/2 leaves a difference. y is not used: it holds that 1/2.
-    half = 0.5 * x
-    return 0.5 * tanh_difference(ops, half, ops.tanh(half), 0.5 * d)
+    tanh, slope = of_half
+    return 0.5 * tanh_difference(ops, 0.5 * x, tanh, 0.5 * d, slope)
 
 
-def softplus_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
-    """Return `log1p(sigmoid(x) expm1(d))`, or the direct difference where d is large."""
+def softplus_difference(ops: Operations, x: Array, y: Array, d: Array, weight: Array) -> Array:
+    """Return `log1p(sigmoid(x) expm1(d))`, or the direct difference where d is large; `weight` is `sigmoid(x)`."""
     # log((1 + e^x e^d) / (1 + e^x)) = log(1 + e^x / (1 + e^x) (e^d - 1)), and e^x / (1 + e^x) is the sigmoid.
-    weight = ops.sigmoid(x)
     far = ops.greater(ops.abs(d), FAR)
     return ops.piecewise(d, far, lambda e: ops.softplus(x + e) - y, lambda e: ops.log1p(weight * ops.expm1(e)))
 
@@ -113,7 +117,7 @@ def relu_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
 UNARY: Mapping[str, Difference] = {
     # y = g(x)    g(x + d) - y
     "exp":        exp_difference,                                         # y expm1(d)
-    "expm1":      lambda ops, x, y, d: exp_difference(ops, x, ops.exp(x), d),  # the same: the 1 leaves a difference
+    "expm1":      lambda ops, x, y, d, exp: exp_difference(ops, x, exp, d),  # the same: the 1 leaves a difference
     "log":        log_difference,                                         # log1p(d / x)
     "log1p":      log1p_difference,                                       # log1p(d / (1 + x))
     "tanh":       tanh_difference,                                        # u (1 - y^2) / (1 + y u), u = tanh(d)
@@ -127,6 +131,16 @@ UNARY: Mapping[str, Difference] = {
     "relu":       relu_difference,
 }
 # fmt: on
+
+OF_X: Mapping[str, Callable[[Operations, Array], Any]] = {
+    "expm1": lambda ops, x: ops.exp(x),
+    "tanh": tanh_slope,
+    "sin": lambda ops, x: ops.cos(x),
+    "cos": lambda ops, x: ops.sin(x),
+    "sigmoid": lambda ops, x: (ops.tanh(0.5 * x), tanh_slope(ops, 0.5 * x)),
+    "softplus": lambda ops, x: ops.sigmoid(x),
+}
+"""What a rule takes of x alone beside its value: computed once for all d, which come in many chunks."""
 
 
 def logsumexp_difference(ops: Operations, x: Array, d: Array) -> Array:

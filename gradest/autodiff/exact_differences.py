@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gradest.autodiff import linear_rules as linear
-from gradest.autodiff.difference_rules import UNARY, gap_between, logsumexp_difference, softmax_difference
+from gradest.autodiff.difference_rules import OF_X, UNARY, gap_between, logsumexp_difference, softmax_difference
 from gradest.autodiff.linear_rules import Change
 from gradest.autodiff.pairs import Pair, PairOperations, interpret, primal_of
 from gradest.autodiff.softmax_losses import softmax_loss_difference
@@ -57,7 +57,9 @@ class DifferenceOperations(PairOperations):
     """The rules of exact differences for pairs of value and difference."""
 
     def unary_change(self, name: str, x: Array, y: Array, dx: Array) -> Array:
-        return self.ops.blockwise(lambda d: UNARY[name](self.ops, x, y, d), dx)
+        of_x = OF_X.get(name)
+        more = () if of_x is None else (self.shared.compute(("of x", name), (x,), lambda: of_x(self.ops, x)),)
+        return self.ops.blockwise(lambda d: UNARY[name](self.ops, x, y, d, *more), dx)
 
     def product_change(self, x: Array, y: Array, dx: Array | None, dy: Array | None) -> Array:
         # (x + dx) (y + dy) - x y, multiplied out before it is computed: x y is never there to be subtracted.

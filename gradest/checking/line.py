@@ -197,9 +197,12 @@ def _plateau(defects: NumpyArray, deviations: NumpyArray, bending: NumpyArray, t
 def _jump(bends: NumpyArray, deviations: NumpyArray, t: NumpyArray) -> float:
     """Return the difference of the one-sided slopes where it does not vanish with t; 0 where the loss is smooth."""
     visible = np.flatnonzero(np.abs(bends) > NOISE_SHARE * deviations)
-    if visible.size < 4:
+    # What a kink bends is seen at the next longer step too, and the same way. What one step alone shows is rounding:
+    # that of a sum in float32 goes by several stairs at once, some kernels' by three.
+    lasting = [k for k in visible if k - 1 in visible and bends[k] * bends[k - 1] > 0.0]
+    if visible.size < 4 or not lasting:
         return 0.0
-    last = int(visible[-1])
+    last = int(lasting[-1])
     far = [k for k in visible if t[k] >= 15.0 * t[last]]
     if not far:
         return 0.0

@@ -51,8 +51,10 @@ class Displacement:
 
 def as_displacement(objective: Objective, flat: Sequence[Floats], unperturbed: Unperturbed) -> Displacement:
     """Return a displacement from flat NumPy arrays, one a block; it is copied to the objective's device."""
-    shaped = zip(flat, objective.layout.shapes, objective.start, strict=True)
-    arrays = tuple(objective.ops.constant(v.reshape(shape), like=x) for v, shape, x in shaped)
+    shaped = zip(flat, objective.layout.shapes, objective.dtypes, strict=True)
+    arrays = tuple(
+        objective.backend.array(v.reshape(shape), dtype=dtype, device=objective.device) for v, shape, dtype in shaped
+    )
     return Displacement(tuple(flat), arrays, unperturbed)
 
 
@@ -213,7 +215,7 @@ class _Compiled:
     def __call__(self, leaves: Leaves, chunk: Chunk, displacement: Displacement) -> Any:
         scales, unperturbed = displacement.arrays, displacement.unperturbed
         if unperturbed.values is None:
-            unperturbed.values = self._common(leaves, tuple(self._factors(c) for c in self._first), scales)
+            unperturbed.values = self._common(leaves, tuple(self._factors.keep(c) for c in self._first), scales)
         return self._steps[chunk.block](leaves, *self._factors(chunk), scales[chunk.block], unperturbed.values)
 
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from gradest.backend import Leaves
 from gradest.coordinates import Chunk
-from gradest.evaluation import ValuesSeen
 from gradest.finite_differences.displaced_losses import DisplacedLosses, Displacement
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray
@@ -21,7 +20,42 @@ Floats = NumpyArray
 
 @dataclass(frozen=True, eq=False)
 class Quotient:
-    """What one quotient is made of: the losses (or exact differences) after each displacement, and their distance.
+    """What one quotient is made of, on the host: the losses (or exact differences) after each displacement.
+
+    Attributes
+    ----------
+    losses
+        `(K,)` each, in float64 or wider: one for a side that is looked at.
+    distance
+        How far those of the two sides lie apart, or the one from the point, `(K,)`.
+    """
+
+    losses: tuple[Floats, ...]
+    distance: Floats
+
+    def divide(self, before: Floats | float) -> Floats:
+        """Return the quotients `(K,)`; `before` is what a one-sided one subtracts."""
+        after = self.losses[0]
+        if len(self.losses) == 2:
+            before = self.losses[1]
+        quotient: Floats = (after - before) / self.distance.astype(after.dtype)
+        return quotient
+
+    def gap(self, before: Floats | float) -> Floats:
+        """Return by how much the slope ahead of the point is larger than the one behind, `(K,)`."""
+        ahead, behind = self.losses
+        found: Floats = (ahead - 2 * before + behind) / (self.distance.astype(ahead.dtype) / 2)
+        return found
+
+    @property
+    def size(self) -> float:
+        """The largest of the losses, without its sign."""
+        return max(float(np.abs(losses).max(initial=0.0)) for losses in self.losses)
+
+
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """A quotient whose losses are being computed in the framework.
 
     `value` is the loss at the point itself where exact differences come with it, else None.
     """
@@ -30,40 +64,22 @@ class Quotient:
     losses: tuple[Array, ...]
     distance: Floats
 
-    def divide(self, objective: Objective, before: Floats | float) -> Floats:
-        """Return the quotients `(K,)`; `before` is what a one-sided one subtracts. This waits for the device."""
-        after = wide(objective, self.losses[0])
-        if len(self.losses) == 2:
-            before = wide(objective, self.losses[1])
-        quotient: Floats = (after - before) / self.distance.astype(after.dtype)
-        return quotient
-
-    def gap(self, objective: Objective, before: Floats | float) -> Floats:
-        """Return by how much the slope ahead of the point is larger than the one behind, `(K,)`."""
-        ahead, behind = (wide(objective, losses) for losses in self.losses)
-        found: Floats = (ahead - 2 * before + behind) / (self.distance.astype(ahead.dtype) / 2)
-        return found
+    def awaited(self, objective: Objective) -> Quotient:
+        """Return the quotient once its losses are there; they cross to the host here, each of them once."""
+        return Quotient(tuple(wide(objective, losses) for losses in self.losses), self.distance)
 
 
-def evaluated(evaluate: DisplacedLosses, leaves: Leaves, chunk: Chunk, sides: tuple[Displacement, ...]) -> Quotient:
+def begin(evaluate: DisplacedLosses, leaves: Leaves, chunk: Chunk, sides: tuple[Displacement, ...]) -> Begun:
     """Return the evaluations of one quotient for each entry of a chunk, not awaited."""
     found = [evaluate(leaves, chunk, move) for move in sides]
     moves = [move.of(chunk) for move in sides]
     distance = moves[0] - moves[1] if len(moves) == 2 else moves[0]
-    return Quotient(found[0][1], tuple(losses for losses, _ in found), distance)
-
-
-def shown(objective: Objective, quotients: Sequence[Quotient], seen: ValuesSeen) -> float:
-    """Have the losses of quotients taken note of; return the largest of them."""
-    found = [objective.backend.numpy(losses) for quotient in quotients for losses in quotient.losses]
-    for losses in found:
-        seen.see(losses)
-    return max(float(np.abs(losses).max(initial=0.0)) for losses in found)
+    return Begun(found[0][1], tuple(losses for losses, _ in found), distance)
 
 
 def wide(objective: Objective, array: Array) -> Floats:
     """Return an array on the host in float64, or wider where it is."""
-    values = objective.backend.numpy(array)
+    values = objective.backend.host(array)  # read once, here: each way out of a framework takes it some microseconds
     return values.astype(np.result_type(np.float64, values.dtype) if values.dtype.kind == "f" else np.float64)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.backend import Leaves
-from gradest.coordinates import Chunk, Gathering, Positions, dense_chunks, pipeline, row_chunks
+from gradest.coordinates import Chunk, Positions, dense_chunks, pipeline, row_chunks
 from gradest.directions.keys import Rng, generator_of
 from gradest.dtypes import as_floats, epsilon
 from gradest.errors import InvalidInputError, unknown_name
@@ -31,9 +31,10 @@ from gradest.finite_differences.displaced_losses import (
     prepare_structured,
 )
 from gradest.finite_differences.error_estimates import Doubts, Quotients
+from gradest.finite_differences.findings import Findings
 from gradest.finite_differences.noise_level import EVALUATIONS, measure_noise
 from gradest.finite_differences.plain_rounding import PlainRounding
-from gradest.finite_differences.quotients import Quotient, evaluated, shown, weighted, wide
+from gradest.finite_differences.quotients import Begun, Quotient, begin, weighted, wide
 from gradest.finite_differences.rules import QuotientRule
 from gradest.finite_differences.steps import (
     MODES,
@@ -131,27 +132,26 @@ class QuotientSweep:
             crossings = None if look is None else self._crossings(layout, look, leaves, moves, plan)
             before = value_of(leaves) if self._needs_value else None
             at = 0.0 if before is None else wide(objective, before)
-            gradient = Gathering(objective, scale=scale)
+            findings = Findings(objective, scale=scale, around=around)
             doubts = None if lower is None else Doubts(objective, scale=scale, chosen=isinstance(self.step, str))
-            rounding = PlainRounding(objective.value_epsilon, around)
             values: list[Array | None] = []  # each chunk has one, where differences come with it: all the same
-            seen = ValuesSeen()
 
-            def finish(chunk: Chunk, quotients: Sequence[Quotient]) -> None:
+            def finish(chunk: Chunk, begun: Sequence[Begun]) -> None:
+                quotients = [each.awaited(objective) for each in begun]
                 slopes, of = self._combine(objective, chunk, quotients, at, steps, noise, around)
-                rounding.add(slopes, quotients[0].distance, shown(objective, quotients, seen))
-                gradient.add(chunk, slopes)
+                findings.add(chunk, slopes, quotients)
                 if doubts is not None and lower is not None:
                     doubts.add(chunk, self.rule, slopes, lower, of)
                 if not values:
-                    values.append(quotients[0].value)
+                    values.append(begun[0].value)
 
-            pipeline(plan, lambda chunk: [evaluated(evaluate, leaves, chunk, sides) for sides in moves], finish)
+            pipeline(plan, lambda chunk: [begin(evaluate, leaves, chunk, sides) for sides in moves], finish)
+            seen, rounding = findings.noted()
             if not seen.warn(objective.first_look, remedy=_NOT_FINITE) and doubts is None:
                 self._tell_rounding(objective, leaves, rounding, seen)
             value = before if self._needs_value else values[0]
             stated = (None, crossings) if doubts is None else (doubts.leaves(), crossings, doubts.status())
-            return KernelResult(value, gradient.leaves(), *stated)
+            return KernelResult(value, findings.leaves(), *stated)
 
         return PreparedKernel(kernel, path)
 
@@ -336,17 +336,17 @@ class QuotientSweep:
         """
         exact, lower = self.differences == "exact", self.rule.lower
         with np.errstate(invalid="ignore"):  # values that are not finite are warned of once, by number
-            values = [quotient.divide(objective, before) for quotient in quotients]
+            values = [quotient.divide(before) for quotient in quotients]
             slopes, gaps = weighted(self.rule.weights, values), []
             if lower is not None and not self.rule.side:
-                gaps = [quotient.gap(objective, 0.0 if exact else before) for quotient in quotients]
+                gaps = [quotient.gap(0.0 if exact else before) for quotient in quotients]
         if lower is not None:
             noise = max(noise, self._noise(objective, quotients, around))
         return slopes, Quotients(values, gaps, noise, steps[chunk.block][chunk.positions].astype(np.float64))
 
     def _noise(self, objective: Objective, quotients: Sequence[Quotient], around: Surroundings | None) -> float:
         """Return how far one loss (or exact difference) may be off: a spacing of the dtype, or noise that was seen."""
-        size = max(float(np.abs(wide(objective, losses)).max()) for q in quotients for losses in q.losses)
+        size = max(quotient.size for quotient in quotients)
         seen = 0.0 if objective.first_look is None else 3.0 * objective.first_look.noise
         return max(objective.value_epsilon * size, seen, 0.0 if around is None else around.noise(size))
 

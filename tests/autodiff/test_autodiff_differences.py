@@ -123,7 +123,7 @@ def test_large_steps_overflow_no_sooner_than_the_function() -> None:
 
 
 def test_a_cancelling_rule_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(differences.UNARY, "tanh", lambda ops, x, y, d: ops.tanh(x + d) - y)
+    monkeypatch.setitem(differences.UNARY, "tanh", lambda ops, x, y, d, slope: ops.tanh(x + d) - y)
 
     def text(ops: Any, leaves: Any, data: tuple[()]) -> Any:
         return ops.sum(ops.tanh(leaves[0]))

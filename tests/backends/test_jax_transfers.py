@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import gradest
+from gradest.problems import MLP
 
 pytest.importorskip("jax", reason="pip install 'gradest[jax]'")
 SENT = 260
@@ -243,3 +244,26 @@ else:
         [sys.executable, "-c", script], check=False, env={**os.environ, **flags}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("options", [{}, {"differences": "exact"}, {"path": "black-box"}], ids=["", "exact", "black"])
+def test_a_sweep_sends_nothing_for_each_of_its_chunks(options: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a chunk needs are arguments of a compiled step: sent beforehand, they took as long as its computing."""
+    import jax.numpy as jnp
+
+    from gradest_jax.backend import JaxBackend
+
+    problem = MLP(widths=(128,), batch=4)
+    sent = {}
+    for chunk_size in (2048, 512):
+        objective = gradest.bind(problem, backend="jax", dtype="float32", kernel="native")
+        prepared = gradest.get_estimator("fd-forward", step=1e-3, chunk_size=chunk_size, **options).prepare(objective)
+        prepared()  # compiles
+        calls = []
+        with monkeypatch.context() as patch:
+            for owner, name in ((JaxBackend, "array"), (jnp, "asarray")):
+                sends = getattr(owner, name)
+                patch.setattr(owner, name, lambda *a, _sends=sends, **k: (calls.append(1), _sends(*a, **k))[1])
+            prepared()
+        sent[chunk_size] = len(calls)
+    assert sent[2048] == sent[512]
