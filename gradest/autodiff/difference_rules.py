@@ -12,7 +12,7 @@ from typing import Any
 from gradest.operations import Array, Operations
 
 Difference = Callable[..., Array]
-"""`(ops, x, y, d) -> g(x + d) - y`, for `y = g(x)`; d broadcasts with x. What `OF_X` makes of x, if it does, is last."""
+"""`(ops, x, y, d) -> g(x + d) - y`, for `y = g(x)`; d broadcasts with x. What `OF_X` makes of x comes last."""
 
 FAR = 1.0
 """Steps beyond this in an exponent are far: `exp(x + d) - exp(x)` then loses less than one bit."""
