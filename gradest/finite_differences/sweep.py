@@ -140,7 +140,7 @@ class QuotientSweep:
                 quotients = [each.awaited(objective) for each in begun]
                 slopes, of = self._combine(objective, chunk, quotients, at, steps, noise, around)
                 findings.add(chunk, slopes, quotients)
-                if doubts is not None and lower is not None:
+                if doubts is not None and lower is not None and of is not None:
                     doubts.add(chunk, self.rule, slopes, lower, of)
                 if not values:
                     values.append(begun[0].value)
@@ -328,8 +328,10 @@ class QuotientSweep:
         steps: Sequence[Floats],
         noise: float,
         around: Surroundings | None,
-    ) -> tuple[Floats, Quotients]:
-        """Return a chunk's weighted sums of quotients, computed in float64 or wider on the host, and what they are of.
+    ) -> tuple[Floats, Quotients | None]:
+        """Return a chunk's weighted sums of quotients, computed in float64 or wider on the host.
+
+        What they are of comes with them where their error is to be stated.
 
         Float32 losses that are near each other subtract without rounding; dividing and weighing them in float32 would
         round again, and framework by framework in its own way.
@@ -340,8 +342,9 @@ class QuotientSweep:
             slopes, gaps = weighted(self.rule.weights, values), []
             if lower is not None and not self.rule.side:
                 gaps = [quotient.gap(0.0 if exact else before) for quotient in quotients]
-        if lower is not None:
-            noise = max(noise, self._noise(objective, quotients, around))
+        if lower is None:
+            return slopes, None
+        noise = max(noise, self._noise(objective, quotients, around))
         return slopes, Quotients(values, gaps, noise, steps[chunk.block][chunk.positions].astype(np.float64))
 
     def _noise(self, objective: Objective, quotients: Sequence[Quotient], around: Surroundings | None) -> float:
