@@ -1,7 +1,7 @@
 """Attention by plain operations, whoever asks: the value of a loss, reverse mode or forward mode.
 
 In evaluation mode, and where nothing is recorded, PyTorch's transformer layers take a fused path (2.4 to 2.13). Places
-of padding come out as 0 there, so that a loss which looks at them has another value than the one that is differentiated;
+of padding come out as 0 there, so that a loss which looks at them has another value than what is differentiated;
 and forward mode has no rule for it.
 """
 

@@ -97,6 +97,7 @@ def _warn_of_noise(noise: float, value: float) -> None:
     warn_user(
         f"two evaluations of the loss at one point differ by {noise:.3g} (the value is {value:.6g}): differences of "
         "its values are partly noise; pass the random seed or key as an argument so that it is the same each time, "
+        "begin anew in each call what the loss keeps from call to call (a hidden state, a counter), "
         "measure the noise with step='noise' (finite differences), or take a larger step or sigma",
         NoiseWarning,
     )
