@@ -126,6 +126,11 @@ def _asked(backend: Backend, question: Callable[[Any], _T], leaf: Leaf) -> _T:
 
 
 def _not_floating(path: str, found: str) -> InvalidTypeError:
+    if "complex" in found:
+        return InvalidTypeError(
+            f"parameter {path!r} must be real and floating-point; found dtype {found}; pass its real and its imaginary "
+            "part as two arrays, and join them in the loss: p['real'] + 1j * p['imag']"
+        )
     return InvalidTypeError(
         f"parameter {path!r} must be floating-point; found dtype {found}; if it is to be differentiated, convert it, "
         "e.g. to float64; if not (a counter, an index, a random key), leave it out of params and pass it as an "

@@ -162,10 +162,12 @@ class TorchBackend(Backend):
 
     # -- one plain evaluation of a user's function ---------------------------------------------------------
     def lend(self, arrays: Leaves, *, private: bool) -> Leaves:
-        """Return tensors outside any graph, of the same memory and version counter, or copies where `private`."""
-        if private:
-            return tuple([a.detach().clone() if isinstance(a, Tensor) else a for a in arrays])
-        return tuple([a.detach() if isinstance(a, Tensor) else a for a in arrays])
+        """Return tensors outside any graph, of the same memory and version counter, or copies where `private`.
+
+        What requires a gradient still does: the residual of a differential equation takes one by its argument.
+        """
+        found: Leaves = tuple([_lent(a, private) if isinstance(a, Tensor) else a for a in arrays])
+        return found
 
     def recording(self) -> AbstractContextManager[Any]:
         return reverse_mode.recording()
@@ -264,3 +266,8 @@ class TorchBackend(Backend):
         leaves, paths, _ = self.flatten(model)
         held = {path: leaf for path, leaf in zip(paths, leaves, strict=True) if self.owns(leaf)}
         return {**module.tensor_places(tuple(held.values()), tuple(held))}
+
+
+def _lent(tensor: Tensor, private: bool) -> Tensor:
+    lent = tensor.detach().clone() if private else tensor.detach()
+    return lent.requires_grad_() if tensor.requires_grad and not lent.is_inference() else lent

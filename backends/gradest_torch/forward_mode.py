@@ -21,6 +21,7 @@ from gradest.backend import Backend, Function, Leaves
 from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.operations import Data
 from gradest_torch import refusals
+from gradest_torch.attention import PlainAttention
 from gradest_torch.other_ways import OtherWays
 from gradest_torch.reverse_mode import FORWARD, recordable
 
@@ -276,15 +277,10 @@ def _differentiable_kernels() -> Iterator[None]:
     The first forward-mode derivative of a process also loads rules that PyTorch scripts with its own deprecated
     compiler; that warning is not the user's.
     """
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="`torch.jit.script`", category=DeprecationWarning)
-            # Of what torch batches one by one: that it is slow is known, and no fault of the loss.
-            warnings.filterwarnings("ignore", message="There is a performance drop", category=UserWarning)
-            # Of switching oneDNN off, which sets all that it has, TF32 too.
-            warnings.filterwarnings("ignore", message="TF32 acceleration", category=UserWarning)
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
+    with PlainAttention(), sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`torch.jit.script`", category=DeprecationWarning)
+        # Of what torch batches one by one: that it is slow is known, and no fault of the loss.
+        warnings.filterwarnings("ignore", message="There is a performance drop", category=UserWarning)
+        # Of switching oneDNN off, which sets all that it has, TF32 too.
+        warnings.filterwarnings("ignore", message="TF32 acceleration", category=UserWarning)
+        yield

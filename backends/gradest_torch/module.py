@@ -5,7 +5,7 @@ which looks for each of them by its name at every call; here the places are foun
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import RLock, local
 from typing import Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
@@ -16,6 +16,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.places import ParameterPlace
+from gradest_torch.attention import FUSED, PlainAttention
 from gradest_torch.layouts import adds
 from gradest_torch.other_ways import OtherWays
 from gradest_torch.posing import posing
@@ -39,6 +40,8 @@ class ModuleState:
         All of both, into which other tensors are put for a call.
     frozen
         Name -> a parameter that requires no gradient, which stays in its place.
+    attends
+        Whether a layer of it has a fused path of attention.
     """
 
     def __init__(self) -> None:  # it holds the module's parts, not the module itself, whose life it must not prolong
@@ -48,6 +51,7 @@ class ModuleState:
         self.buffers: list[tuple[ReferenceType[nn.Module], Place]] = []
         self.places: list[Place] = []
         self.frozen: dict[str, nn.Parameter] = {}
+        self.attends = False
         self._locks: list[Any] = []
         self._names: list[tuple[str, ...]] = []
 
@@ -101,6 +105,7 @@ class ModuleState:
         self.frozen = {name: p for name, p in children[0].named_parameters() if not p.requires_grad}
         self.named_places = [(place, name) for name, (_, held) in self.parameters.items() for place in held]
         self.buffers = [(ref(child), (child._buffers, key)) for child in children for key in child._buffers]
+        self.attends = any(isinstance(child, FUSED) for child in children)
         self.places = [place for place, _ in self.named_places] + [place for _, place in self.buffers]
 
 
@@ -214,7 +219,8 @@ def bind(f: Callable[..., Tensor], module: nn.Module) -> Callable[..., Tensor]:
             put([(place, parameters[name]) for place, name in state.named_places])
             if state.buffers:
                 put(_copied_buffers(state, next(iter(parameters.values()))))
-            with posing(tuple(parameters.values()), quiet=ways is not None and ways.quiet):
+            attention = PlainAttention() if state.attends else nullcontext()
+            with attention, posing(tuple(parameters.values()), quiet=ways is not None and ways.quiet):
                 value = f(module, *args, **kwargs)
             before.refuse_written()
             return value

@@ -40,7 +40,8 @@ _TOLD: dict[str, tuple[type[GradestError], str]] = {
     ),
     "One of the differentiated Tensors does not require grad": (
         InvalidInputError,
-        "the loss has parameters of the module require no gradient; freeze them before, by p.requires_grad_(False)",
+        "the loss takes a gradient by tensors of which one requires none, or has parameters require none; say "
+        "x.requires_grad_() of an argument; and of parameters, freeze them before, by p.requires_grad_(False)",
     ),
     "Expected all tensors to be on the same device": (
         InvalidInputError,

@@ -19,6 +19,15 @@ def start_of_evaluation() -> Any:
     return getattr(_present, "state", None)
 
 
+def has_drawn(backend: Backend, before: Any, after: Any) -> bool:
+    """Return whether the framework's generator moved between two of its states; False where it has none."""
+    if isinstance(before, tuple | list):  # the processor's, and those of devices, of which one may have come into use
+        return len(before) != len(after) or any(
+            has_drawn(backend, one, other) for one, other in zip(before, after, strict=True)
+        )
+    return not backend.same(before, after) if backend.owns(before) else bool(before != after)
+
+
 class Draws:
     """The framework's random state within one estimate: where each evaluation begins, and where the first one ended.
 

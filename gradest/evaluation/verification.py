@@ -13,6 +13,7 @@ import numpy as np
 from gradest.backend import Backend, Leaves
 from gradest.dtypes import epsilon, shortest_epsilon
 from gradest.errors import NoiseWarning
+from gradest.evaluation.draws import has_drawn
 from gradest.evaluation.user_function import UserFunction
 from gradest.operations import Data
 from gradest.user_warnings import warn_user
@@ -47,8 +48,9 @@ class Verification:
 def verify(function: UserFunction, leaves: Leaves, data: Data, *, tells_noise: bool = True) -> Verification:
     """Return what three or four evaluations show, two of them at the start; the random state is left as it was found.
 
-    Where two evaluations differ and the framework has a generator, they are made again from one state of it: a random
-    layer then gives one value, and estimates hold that state fixed. What still differs is noise of another source.
+    Where two evaluations differ, or have drawn, and the framework has a generator, they are made again from one state
+    of it: a random layer then gives one value, and estimates hold that state fixed. What still differs is noise of
+    another source. A loss of few values, a count, may draw and be the same twice by chance.
 
     Warns
     -----
@@ -57,13 +59,15 @@ def verify(function: UserFunction, leaves: Leaves, data: Data, *, tells_noise: b
     """
     backend = function.backend
     function.draws = False
+    began = backend.random_state() if backend.reads_random_state else None
     first = function.alone(leaves, data)
     one = number_of(function, first)
     function.trusted = True
     two = number_of(function, function.alone(leaves, data))
     evaluations = 2
     noise, state = _distance(one, two), None
-    if noise and (state := backend.random_state()) is not None:
+    drew = began is not None and has_drawn(backend, began, backend.random_state())
+    if (noise or drew) and (state := backend.random_state()) is not None:
         pair = []
         for _ in range(2):
             backend.set_random_state(state)
@@ -83,15 +87,20 @@ def verify(function: UserFunction, leaves: Leaves, data: Data, *, tells_noise: b
         if near != one:
             break
     if noise and tells_noise:
-        warn_user(
-            f"two evaluations of the loss at one point differ by {noise:.3g} (the value is {one:.6g}): differences of "
-            "its values are partly noise; pass the random seed or key as an argument so that it is the same each time, "
-            "measure the noise with step='noise' (finite differences), or take a larger step or sigma",
-            NoiseWarning,
-        )
+        _warn_of_noise(noise, one)
     whole = _counts(backend, first, one, near)
     precision = _precision(backend, first, () if whole or one == near else (one, near))
     return Verification(noise, evaluations, precision, level=one == near, whole=whole and one != near)
+
+
+def _warn_of_noise(noise: float, value: float) -> None:
+    warn_user(
+        f"two evaluations of the loss at one point differ by {noise:.3g} (the value is {value:.6g}): differences of "
+        "its values are partly noise; pass the random seed or key as an argument so that it is the same each time, "
+        "begin anew in each call what the loss keeps from call to call (a hidden state, a counter), "
+        "measure the noise with step='noise' (finite differences), or take a larger step or sigma",
+        NoiseWarning,
+    )
 
 
 def nearby(backend: Backend, leaves: Leaves, farthest: float) -> Leaves:

@@ -105,6 +105,69 @@ def test_a_sampled_estimate_of_a_random_layer_is_that_of_its_mask() -> None:
     assert float(error.square().sum() / whole.square().sum()) < 1.6 * 44 / 2000
 
 
+@pytest.mark.filterwarnings("ignore::gradest.FlatLossWarning")  # a count has no slope
+def test_a_count_that_draws_has_one_mask_though_two_draws_may_count_alike() -> None:
+    x = torch.linspace(-1.0, 1.0, 12, dtype=torch.float64)
+
+    def kept(w: Any, x: Any) -> Any:  # a whole number of few values
+        return (F.dropout(w * x.abs(), 0.9) > 0).double().sum()
+
+    counts = set()
+    for seed in range(8):
+        torch.manual_seed(seed)
+        counted, after = kept(torch.tensor(1.0), x), torch.get_rng_state()
+        torch.manual_seed(seed)
+        estimate = gradest.get_estimator("es", num_samples=4)(kept, torch.ones((), dtype=torch.float64), x, rng=0)
+        assert float(estimate.gradient) == 0.0, seed  # of one mask all evaluations count alike
+        assert torch.equal(torch.get_rng_state(), after)
+        counts.add(float(counted))
+    assert 1 < len(counts) < 8
+
+
+def test_losses_that_take_a_gradient_by_an_argument_are_given_it_as_it_is() -> None:
+    model = nn.Sequential(nn.Linear(1, 4), nn.Tanh(), nn.Linear(4, 1)).double()
+    x = torch.linspace(0, 1, 5, dtype=torch.float64)[:, None].requires_grad_()
+
+    def residual(m: Any, at: Any) -> Any:  # of u' = u
+        u = m(at["x"])
+        (slope,) = torch.autograd.grad(u.sum(), at["x"], create_graph=True)
+        return ((slope - u) ** 2).mean()
+
+    exact = dict(zip(dict(model.named_parameters()), torch.autograd.grad(residual(model, {"x": x}), model.parameters()),
+                     strict=True))  # fmt: skip
+    for method in ("reverse", "forward", "fd-central"):
+        assert distance(gradest.grad(residual, method=method)(model, {"x": x}), exact) < 1e-8, method
+    prepared = gradest.get_estimator("fd-central").prepare(gradest.bind(residual, model, {"x": x}))
+    assert distance(prepared(model, {"x": x}).gradient, exact) < 1e-8  # given again
+    directions = gradest.get_estimator("es", num_samples=8)
+    closed = directions(lambda m: residual(m, {"x": x}), model, rng=0).gradient
+    assert distance(directions(residual, model, {"x": x}, rng=0).gradient, closed) == 0.0
+    assert x.grad is None
+    with pytest.raises(gradest.InvalidInputError, match=r"x\.requires_grad_\(\) of an argument"):
+        gradest.grad(residual)(model, {"x": x.detach()})
+
+
+@pytest.mark.parametrize("trained", ["attention", "head"])
+def test_values_of_attention_are_those_that_are_differentiated(trained: str) -> None:
+    layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
+    model = nn.Sequential(nn.TransformerEncoder(layer, 1), nn.Linear(4, 2)).double().eval()
+    model[0].requires_grad_(trained == "attention")
+    x, padding = torch.randn(2, 3, 4, dtype=torch.float64), torch.tensor([[False, False, True], [False] * 3])
+
+    def everywhere(m: Any, x: Any) -> Any:  # at the place of padding too, which the fused path leaves out
+        return (m[1](m[0](x, src_key_padding_mask=padding)) ** 3).mean()
+
+    fused = torch.backends.mha.get_fastpath_enabled()
+    value, exact = gradest.value_and_grad(everywhere)(model, x)
+    for method in ("forward", "fd-central"):
+        found, gradient = gradest.value_and_grad(everywhere, method=method)(model, x)
+        torch.testing.assert_close(found, value, rtol=1e-12, atol=0.0)
+        assert distance(gradient, exact) < 1e-7, method
+    assert torch.backends.mha.get_fastpath_enabled() is fused
+    if trained == "attention":
+        torch.testing.assert_close(value, everywhere(model, x).detach())
+
+
 def test_recurrent_and_attention_layers_are_evaluated_one_by_one() -> None:
     x, y = torch.randn(2, 3, 4, dtype=torch.float64), torch.tensor([0, 1])
     lstm = nn.LSTM(4, 3, batch_first=True).double()

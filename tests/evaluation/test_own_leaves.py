@@ -83,6 +83,14 @@ def test_whole_numbers_among_the_parameters_are_told_where_to_go() -> None:
             gradest.grad(lambda p: (p["w"] ** 2).sum() * p["n"], method="fd-central")({"w": np.ones(3), "n": count})
 
 
+@pytest.mark.parametrize("name", ["numpy", "jax", "torch"])
+def test_complex_parameters_are_told_to_be_two_real_ones(name: str) -> None:
+    """And not to be converted, which drops what is imaginary."""
+    values = gradest.get_backend(name).array(np.ones(3, dtype=complex), dtype="complex64")
+    with pytest.raises(gradest.InvalidTypeError, match=r"'w' must be real.*complex64; pass its real and its imaginary"):
+        gradest.grad(lambda p: abs(p["w"]).sum())({"w": values})
+
+
 @pytest.mark.parametrize("kind", [Decimal, Fraction])
 def test_numbers_of_other_kinds_are_told_to_be_converted(kind: Any) -> None:
     with pytest.raises(gradest.InvalidInputError, match=rf"found a {kind.__name__}; return float"):

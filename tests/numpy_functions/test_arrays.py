@@ -213,7 +213,8 @@ def test_methods_and_operators_are_those_of_arrays() -> None:
             x.swapaxes(0, 1), x.take([0, 1], axis=1), x.repeat(2, axis=0), x.diagonal(), x.trace(), x.dot(x.T),
             x.clip(0.6, 1.2), x.copy(), x.astype(np.float64), x.conj(), x.real, x.round(1) * x, -x, +x, abs(x), x**2,
             2.0**x, x / 2, 2 / x, x % 0.7, x // 0.7 * x, 3 - x, x @ x.T, np.ones(3) @ x, np.float64(2) * x,
-            np.ones(4) - x, divmod(x, 0.6)[1], x[..., None], x.shape[0] * x, x.size * x, x.ndim * x,
+            np.ones(4) - x, divmod(x, 0.6)[1], x.flat[5], x.flat[2:4], sum(x.flat),
+            x[..., None], x.shape[0] * x, x.size * x, x.ndim * x,
         ]  # fmt: skip
         return sum(np.sum(weights(np.shape(p)) * p) for p in parts)
 
@@ -223,3 +224,16 @@ def test_methods_and_operators_are_those_of_arrays() -> None:
     direction, h = numbers((3, 4), 1), 1e-5
     wanted = (text(x + h * direction) - text(x - h * direction)) / (2 * h)
     assert np.sum(g * direction) == pytest.approx(wanted, rel=1e-8)
+
+
+def test_widths_of_padding_by_axis() -> None:
+    widths: Any = {1: (2, 0), -2: 1}
+    x, both = numbers((3, 4)), ((1, 1), (2, 0))
+    for mode in ("constant", "wrap"):
+        found, wanted = (
+            value_and_gradient(lambda leaves, data, w=w, m=mode: np.sum(np.pad(leaves[0], w, mode=m) ** 2))((x,), None)  # type: ignore[misc]
+            for w in (widths, both)
+        )
+        assert found[0] == wanted[0]
+        np.testing.assert_array_equal(found[1][0], wanted[1][0])
+    assert wanted[0] != np.sum(x**2)  # by another axis the sums would differ

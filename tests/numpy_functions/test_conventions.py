@@ -33,6 +33,11 @@ def gradient(function: Any, *arrays: Any) -> list[Any]:
         (np.clip, [[3.0], [0.0], [1.0]], [[0.0], [0.0], [1.0]]),
         (np.linalg.norm, [[0.0, 0.0]], [[0.0, 0.0]]),
         (np.std, [[2.0, 2.0]], [[0.0, 0.0]]),
+        (np.nanstd, [[2.0, 2.0]], [[0.0, 0.0]]),
+        (lambda x: np.linalg.norm(x, 3), [[0.0, 0.0]], [[0.0, 0.0]]),
+        (lambda x: np.linalg.norm(x, 3, axis=1), [[[0.0, 0.0], [0.0, 2.0]]], [[[0.0, 0.0], [0.0, 1.0]]]),
+        (lambda x: np.linalg.norm(x, 2), [[[0.0, 0.0], [0.0, 0.0]]], [[[0.0, 0.0], [0.0, 0.0]]]),
+        (lambda x: np.linalg.norm(x, "nuc"), [[[0.0, 0.0], [0.0, 0.0]]], [[[0.0, 0.0], [0.0, 0.0]]]),
         (np.hypot, [[0.0], [0.0]], [[0.0], [0.0]]),
         (np.arctan2, [[0.0], [0.0]], [[0.0], [0.0]]),
         (np.prod, [[0.0, 2.0, 3.0]], [[6.0, 0.0, 0.0]]),
@@ -123,3 +128,16 @@ def test_entries_of_a_partition_are_differentiated_where_they_stand(dtype: Any, 
     np.testing.assert_array_equal(g, wanted)
     _, forward = value_and_jvps(loss)((x,), (wanted[None].astype(dtype),), None)
     np.testing.assert_allclose(forward, np.sum(wanted**2), rtol=1e-2 if dtype == np.float16 else 1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:All-NaN:RuntimeWarning")  # NumPy says so of the plain call
+@pytest.mark.parametrize("function", [np.nanmax, np.nanmin])
+@pytest.mark.parametrize("axis", [None, 1])
+def test_an_extreme_of_no_numbers_is_nan_as_in_numpy(function: Any, axis: Any) -> None:
+    holes = np.array([[np.nan, np.nan], [0.0, np.nan]])[: 1 if axis is None else 2]
+    found, (slopes,) = value_and_gradient(lambda nodes, data: np.sum(function(nodes[0] + holes, axis=axis)))(
+        [np.ones(holes.shape)], None
+    )
+    np.testing.assert_equal(found, np.sum(function(1 + holes, axis=axis)))
+    assert np.isnan(found)
+    np.testing.assert_array_equal(slopes, 0.0 if axis is None else [[0, 0], [1, 0]])

@@ -7,7 +7,7 @@ import numpy as np
 from gradest.errors import UnsupportedError
 from gradest_numpy.differentiation.linear_algebra import SVD
 from gradest_numpy.differentiation.products import EINSUM, lettered
-from gradest_numpy.differentiation.reductions import NORM
+from gradest_numpy.differentiation.reductions import NORM, root
 from gradest_numpy.differentiation.rules import composed, found
 from gradest_numpy.differentiation.traced import apply
 
@@ -185,7 +185,7 @@ def _power_norm(x: Any, order: Any, axis: Any, keepdims: bool) -> Any:
         return np.sum(sizes, axis=axis, keepdims=keepdims)
     if order == 0:
         return np.sum((x != 0).astype(x.dtype), axis=axis, keepdims=keepdims)
-    return np.sum(sizes**order, axis=axis, keepdims=keepdims) ** np.asarray(1 / order, dtype=x.dtype)
+    return root(np.sum(sizes**order, axis=axis, keepdims=keepdims), order)
 
 
 def _norm_of_matrices(x: Any, order: Any, axes: tuple[int, int], keepdims: bool) -> Any:
@@ -199,6 +199,7 @@ def _norm_of_matrices(x: Any, order: Any, axes: tuple[int, int], keepdims: bool)
     elif order in (2, -2, "nuc"):
         values = linalg.svd(moved, full_matrices=False, compute_uv=False)
         value = np.sum(values, axis=-1) if order == "nuc" else values[..., 0 if order == 2 else -1]
+        value = np.where(value == 0, np.zeros_like(value), value)  # slope 0 there, as of the other norms
     else:
         raise ValueError("Invalid norm order for matrices.")
     kept = tuple(1 if k in (rows, columns) else n for k, n in enumerate(np.shape(x)))

@@ -244,10 +244,11 @@ def _svd_jvp(t: Any, y: Any, a: Any) -> Any:
     u, s, vh = y
     v = T(vh)
     inner = T(u) @ t @ v
-    gaps = _inverse_gaps(s * s)
     rows, columns = np.expand_dims(s, -1), np.expand_dims(s, -2)
-    d_u = u @ (gaps * (inner * columns + rows * T(inner))) + (t @ v - u @ inner) / columns
-    d_v = v @ (gaps * (rows * inner + T(inner) * columns)) + (T(t) @ u - v @ T(inner)) / columns
+    with np.errstate(divide="ignore", invalid="ignore"):  # vectors of equal values have no derivative; values do
+        gaps = _inverse_gaps(s * s)
+        d_u = u @ (gaps * (inner * columns + rows * T(inner))) + (t @ v - u @ inner) / columns
+        d_v = v @ (gaps * (rows * inner + T(inner) * columns)) + (T(t) @ u - v @ T(inner)) / columns
     return d_u, _diagonal(inner), T(d_v)
 
 

@@ -99,6 +99,13 @@ NORM = _by_weights("numpy.linalg.norm", np.linalg.norm, lambda y, x, axis: over(
 """The square root of the sum of squares over one or two axes, or over all."""
 
 
+def root(v: Any, order: float = 2) -> Any:
+    """Return v to the power 1 / order, with slope 0 where it is 0: what is rooted has its kink there."""
+    none = v == 0
+    inner = np.where(none, np.ones_like(v), v)
+    return np.where(none, np.zeros_like(v), np.sqrt(inner) if order == 2 else inner ** inner.dtype.type(1 / order))
+
+
 # -- running sums and products ---------------------------------------------------------------------
 def _flattened(x: Any, axis: Any) -> tuple[Any, int]:
     return (np.ravel(x), 0) if axis is None else (x, axis)

@@ -82,6 +82,9 @@ def _widths(pad_width: Any, array: Any) -> Any:
 def _pad(
     array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0, reflect_type: str = "even"
 ) -> Any:
+    if isinstance(pad_width, dict):  # by axis, which newer versions of NumPy take
+        by_axis = {int(k) % np.ndim(array): widths for k, widths in pad_width.items()}
+        pad_width = [np.broadcast_to(by_axis.get(k, 0), (2,)).tolist() for k in range(np.ndim(array))]
     if mode == "constant":
         if type(constant_values) is TracedArray:
             raise UnsupportedError("pad has no rule by constant_values; np.concatenate takes values with a derivative")

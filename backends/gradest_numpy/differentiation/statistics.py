@@ -6,7 +6,7 @@ import numpy as np
 
 from gradest.errors import UnsupportedError
 from gradest_numpy.differentiation.linear_algebra import NUMPY_2
-from gradest_numpy.differentiation.reductions import MAX, MEAN, MIN, PROD, STD, SUM, VAR
+from gradest_numpy.differentiation.reductions import MAX, MEAN, MIN, PROD, STD, SUM, VAR, root
 from gradest_numpy.differentiation.rules import NOT_GIVEN, composed, found, reduced_size
 from gradest_numpy.differentiation.traced import apply, plain
 
@@ -140,14 +140,21 @@ def _nanmean(a: Any, axis: Any = None, keepdims: Option = False) -> Any:
     return np.mean(a, axis=axis, keepdims=keepdims, where=~np.isnan(a))
 
 
+def _extreme_of_numbers(extreme: Any, neutral: float, a: Any, axis: Any, keepdims: Option) -> Any:
+    missing = np.isnan(a)
+    value = extreme(np.where(missing, neutral, a), axis=axis, keepdims=keepdims)
+    none = np.all(missing, axis=axis, keepdims=_given(keepdims, False))
+    return np.where(none, np.full_like(plain(value), np.nan), value) if np.any(none) else value
+
+
 @composed(np.nanmax)
 def _nanmax(a: Any, axis: Any = None, keepdims: Option = False) -> Any:
-    return np.max(np.where(np.isnan(a), -np.inf, a), axis=axis, keepdims=keepdims)
+    return _extreme_of_numbers(np.max, -np.inf, a, axis, keepdims)
 
 
 @composed(np.nanmin)
 def _nanmin(a: Any, axis: Any = None, keepdims: Option = False) -> Any:
-    return np.min(np.where(np.isnan(a), np.inf, a), axis=axis, keepdims=keepdims)
+    return _extreme_of_numbers(np.min, np.inf, a, axis, keepdims)
 
 
 @composed(np.nanvar)
@@ -160,7 +167,7 @@ def _nanvar(a: Any, axis: Any = None, ddof: Any = 0, keepdims: Option = False) -
 
 @composed(np.nanstd)
 def _nanstd(a: Any, axis: Any = None, ddof: Any = 0, keepdims: Option = False) -> Any:
-    return np.sqrt(np.nanvar(a, axis=axis, ddof=ddof, keepdims=keepdims))
+    return root(np.nanvar(a, axis=axis, ddof=ddof, keepdims=keepdims))
 
 
 @composed(np.nancumsum)

@@ -154,7 +154,7 @@ class TracedArray:
     mT = property(lambda self: np.swapaxes(self, -1, -2))  # noqa: N815  # NumPy's name
     real = property(lambda self: self)
     imag = property(lambda self: np.zeros_like(plain(self)))
-    flat = property(lambda self: iter(np.ravel(self)))
+    flat = property(np.ravel)
 
     def __len__(self) -> int:
         return len(self.primal)
