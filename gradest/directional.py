@@ -18,6 +18,7 @@ from gradest.finite_differences.complex_losses import (
     require_complex_loss,
     shortest_step,
 )
+from gradest.lengths import root_mean_square
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
 from gradest.tangents import Dense
@@ -139,20 +140,22 @@ def _by_differences(objective: Objective, along: Leaves, method: str) -> Directi
     backend, layout = objective.backend, objective.layout
     loss = objective.prepare_single()
     start, v = (_flat(objective, leaves) for leaves in (objective.start, along))
-    length = float(np.sqrt(np.mean(np.square(v))))
+    length = root_mean_square(v)
     if length == 0.0:
         return DirectionalDerivative(float(backend.numpy(loss(objective.start))), 0.0, None, method)
+    unit = v / length
     # Along t = 1 the parameters move by their own size, so that steps are chosen as for one parameter of size 1.
-    unit = max(float(np.sqrt(np.mean(np.square(start)))), 1.0) / length
+    size = max(root_mean_square(start), 1.0)
     make = objective.scoped(lambda a, dtype: backend.array(a, dtype=dtype, device=objective.device))
 
     def line(t: NumpyArray) -> float:
-        parts = zip(layout.unflatten(start + (float(t[0]) - 1.0) * unit * v), objective.dtypes, strict=True)
+        parts = zip(layout.unflatten(start + (float(t[0]) - 1.0) * size * unit), objective.dtypes, strict=True)
         return float(backend.numpy(loss(tuple(make(part, dtype) for part, dtype in parts))))
 
     estimate = get_estimator(method)(line, np.ones(1))  # t = 1 is the start: steps are relative to |t|
-    error = None if estimate.error is None else float(estimate.error[0]) / unit
-    return DirectionalDerivative(line(np.ones(1)), float(estimate.gradient[0]) / unit, error, method)
+    slope = float(estimate.gradient[0]) * (length / size)
+    error = None if estimate.error is None else float(estimate.error[0]) * (length / size)
+    return DirectionalDerivative(line(np.ones(1)), slope, error, method)
 
 
 def _flat(objective: Objective, leaves: Leaves) -> NumpyArray:

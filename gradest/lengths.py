@@ -30,8 +30,8 @@ def unit_of(*vectors: Values) -> float:
     return 2.0 ** (math.frexp(largest)[1] - 1)
 
 
-def norm_of(vector: Values) -> float:
-    """Return the Euclidean norm, of entries in float64's range or none.
+def norm_of(values: Values) -> float:
+    """Return the Euclidean norm of an array of any shape, whose squares may be out of range.
 
     Examples
     --------
@@ -40,10 +40,10 @@ def norm_of(vector: Values) -> float:
     >>> norm_of(np.array([3 * 2.0**600, 4 * 2.0**600])) == 5 * 2.0**600
     True
     """
-    unit = unit_of(vector)
-    return unit * float(np.linalg.norm(vector / unit))
+    unit = unit_of(values)
+    return unit * float(np.linalg.norm(values / unit))
 
 
 def root_mean_square(values: Values) -> float:
     """Return the root of the mean of the squares, 0 of no values."""
-    return norm_of(values.reshape(-1)) / math.sqrt(values.size) if values.size else 0.0
+    return norm_of(values) / math.sqrt(values.size) if values.size else 0.0

@@ -5,6 +5,7 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 
 from gradest.layout import Layout
+from gradest.lengths import unit_of
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
 
@@ -43,6 +44,7 @@ class Situation:
     @property
     def shares(self) -> list[float]:
         """The share `|G_l|^2 / |g|^2` of each parameter array in the gradient, which must not vanish."""
-        blocks = self.layout.unflatten(np.asarray(self.gradient, dtype=np.float64))
+        gradient = np.asarray(self.gradient, dtype=np.float64)
+        blocks = self.layout.unflatten(gradient / unit_of(gradient))
         squares = [float(np.sum(np.square(block))) for block in blocks]
         return [square / sum(squares) for square in squares]

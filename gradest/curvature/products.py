@@ -9,6 +9,7 @@ from gradest.backend import as_float64
 from gradest.binding import Bindable, bind_given
 from gradest.dtypes import epsilon
 from gradest.errors import InvalidInputError, NonFiniteError
+from gradest.lengths import root_mean_square
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray
 from gradest.tree import Tree
@@ -97,18 +98,20 @@ def _difference_of_gradients(objective: Objective) -> Product:
     """Return `(g(x + h v) - g(x - h v)) / 2h` with the step that balances bending and rounding, eps^(1/3)."""
     gradient, _ = objective.prepare_gradient()
     start = _flat(objective, objective.start)
-    size = max(float(np.sqrt(np.mean(np.square(start)))), 1.0)
+    size = max(root_mean_square(start), 1.0)
 
     def product(direction: NumpyArray) -> NumpyArray:
-        length = float(np.sqrt(np.mean(np.square(direction))))
+        length = root_mean_square(direction)
         if length == 0.0:
             return np.zeros_like(start)
-        step = max(map(epsilon, objective.dtypes)) ** (1 / 3) * size / length
-        up, down = (_as_leaves(objective, start + sign * step * direction) for sign in (1, -1))
+        # Of length 1 in the mean: squares of a direction near 1e170, or 1e-170, are out of range.
+        unit = direction / length
+        step = max(map(epsilon, objective.dtypes)) ** (1 / 3) * size
+        up, down = (_as_leaves(objective, start + sign * step * unit) for sign in (1, -1))
         # The points are where rounding put them; the quotient is of that distance.
         moved = _flat(objective, up) - _flat(objective, down)
         change = _flat(objective, gradient(up)[1]) - _flat(objective, gradient(down)[1])
-        return np.asarray(change * float(direction @ direction) / float(moved @ direction), dtype=np.float64)
+        return np.asarray(change * (float(unit @ unit) / float(moved @ unit) * length), dtype=np.float64)
 
     return product
 

@@ -15,6 +15,7 @@ from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimate import Cost
 from gradest.estimator import PreparedKernel
 from gradest.layout import Layout
+from gradest.lengths import norm_of
 from gradest.objective import Objective
 from gradest.sampling.antithetic import AntitheticVariant
 from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
@@ -92,7 +93,7 @@ class GuidedES(AntitheticVariant):
         if at.objective is None or not np.any(exact):
             return None
         basis = at.objective.scoped(self._basis)(at.objective)
-        inside = float(np.sum((basis.T @ exact) ** 2) / np.sum(exact**2))
+        inside = (norm_of(basis.T @ exact) / norm_of(exact)) ** 2
         return predict_guided(
             num_parameters=at.layout.num_parameters,
             num_guides=basis.shape[1],

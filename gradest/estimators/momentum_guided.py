@@ -14,6 +14,7 @@ from gradest.directions.keys import Rng, root_key
 from gradest.errors import InvalidInputError
 from gradest.estimate import Cost, KernelResult
 from gradest.layout import Layout
+from gradest.lengths import norm_of
 from gradest.objective import Objective
 from gradest.sampling.antithetic import AntitheticVariant
 from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
@@ -168,5 +169,5 @@ class _AcrossMomentum:
 
 def _unit(momentum: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
     """Return a momentum at length one; None where there is none, or of length zero."""
-    length = 0.0 if momentum is None else float(np.linalg.norm(momentum))
+    length = 0.0 if momentum is None else norm_of(momentum)
     return None if momentum is None or length == 0.0 else momentum / length

@@ -13,6 +13,7 @@ from gradest.errors import UnsupportedError, unknown_name
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel
 from gradest.layout import Layout
+from gradest.lengths import norm_of, unit_of
 from gradest.objective import Objective
 from gradest.operations import Array, Data
 from gradest.refusals import IN_OPERATIONS
@@ -106,10 +107,14 @@ class NodePerturbation(AntitheticVariant, DirectionSampler):
             return None
         by_example = self._resolved(at.objective).weighting == "example"
         layers, nodes = at.objective.scoped(node_layers)(at.objective)
+        # The error is relative, and the same in any unit; squares of the examples' gradients may be out of range.
+        exact = np.asarray(at.gradient, dtype=np.float64)
+        unit = unit_of(exact)
+        nodes = [node.in_units(unit) for node in nodes]
         return predict_node_perturbation(
             self.distribution,
             layers=nodes,
-            gradient_norm=float(np.linalg.norm(np.asarray(at.gradient, dtype=np.float64))),
+            gradient_norm=norm_of(exact / unit),
             num_samples=self.num_samples,
             rank=self.rank,
             example_squares=float(example_squares(layers, nodes).sum()) if by_example else None,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gradest.lengths import norm_of
 from gradest.operations import NumpyArray
 
 
@@ -43,4 +44,4 @@ def written(x: NumpyArray) -> str:
     if array.size <= 3 and array.ndim == 1:
         return "(" + ", ".join(f"{float(entry):.3g}" for entry in array) + ")"
     shape = "×".join(map(str, array.shape))
-    return f"[{shape}] norm {float(np.sqrt(np.sum(np.square(array, dtype=np.float64)))):.3g}"
+    return f"[{shape}] norm {norm_of(array.astype(np.float64)):.3g}"

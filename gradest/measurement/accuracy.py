@@ -75,8 +75,10 @@ def compare_gradients(found: Vector, reference: Vector, *, layout: Layout | None
     if nonfinite:
         blocks = {} if layout is None else dict.fromkeys(layout.names, math.nan)
         return Accuracy(math.nan, math.nan, math.nan, math.nan, math.nan, nonfinite, blocks)
-    exact = reference.astype(np.longdouble)
-    value = found.astype(np.longdouble)
+    # In units of the reference, as squares may be out of range where longdouble is float64, as on some machines.
+    unit = unit_of(reference)
+    exact = reference.astype(np.longdouble) / unit
+    value = found.astype(np.longdouble) / unit
     difference = value - exact
     blocks = {}
     if layout is not None:
@@ -87,7 +89,7 @@ def compare_gradients(found: Vector, reference: Vector, *, layout: Layout | None
         relative_error=_relative(difference, exact),
         cosine=float(np.vdot(value, exact) / norms) if norms > 0 else math.nan,
         norm_ratio=float(_norm(value) / _norm(exact)) if _norm(exact) > 0 else math.nan,
-        max_abs_error=float(np.abs(difference).max(initial=0)),
+        max_abs_error=float(np.abs(difference).max(initial=0) * unit),
         sign_agreement=float(np.mean(np.sign(value) == np.sign(exact))),
         blocks=blocks,
     )

@@ -31,6 +31,7 @@ from gradest.checking.landscape import Landscape
 from gradest.dtypes import epsilon
 from gradest.errors import GradestError, KinkWarning, NoiseWarning, StepWarning, UnsupportedError
 from gradest.estimator import Estimator, get_estimator
+from gradest.lengths import norm_of, root_mean_square, unit_of
 from gradest.measurement.reference_record import Reference
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
@@ -166,10 +167,10 @@ class _Search:
                     warnings.simplefilter("ignore", doubt)
                 estimate = get_estimator("fd-richardson", step=step).prepare(bound)()
             gradient, error = _flat_tree(bound, estimate.gradient), _flat_tree(bound, estimate.error)
-            size = _length(gradient) or 1.0
+            size = norm_of(gradient) or 1.0
             # Its own error estimate is blind to a kink within reach of its steps, which a sweep of others shows.
             defect, contradicts = _values_say(bound, gradient)
-            uncertainty = max(_length(error) / size, defect if contradicts else 0.0)
+            uncertainty = max(norm_of(error) / size, defect if contradicts else 0.0)
             found.append((uncertainty, gradient))
             if uncertainty < _GOOD:
                 break
@@ -215,8 +216,9 @@ class _Search:
             found = [prepared() for _ in range(_REPEATS)]
         gradients = np.stack([_flat_tree(bound, estimate.gradient) for estimate in found])
         mean = gradients.mean(axis=0)
-        spread = _length(gradients.std(axis=0, ddof=1)) / np.sqrt(_REPEATS)
-        size = _length(mean)
+        unit = unit_of(gradients)
+        spread = unit * norm_of((gradients / unit).std(axis=0, ddof=1)) / np.sqrt(_REPEATS)
+        size = norm_of(mean)
         rounding = _ROUNDINGS * max(map(epsilon, bound.dtypes))
         words = f"the mean of {_REPEATS} gradients by {name}, as the loss is noisy"
         return Reference(bound.value(), mean, words, max(spread / size if size > 0 else spread, rounding))
@@ -258,8 +260,8 @@ def _second_method(bound: Objective, gradient: NumpyArray, *, but: str) -> tuple
                 found = slopes(bound, signs)
         except Exception:  # noqa: BLE001  # a user's function may raise anything where it cannot be followed
             continue
-        size = _length(gradient)
-        apart = float(np.sqrt(np.mean(np.square(found - claimed)))) / (size if size > 0 else 1.0)
+        size = norm_of(gradient)
+        apart = root_mean_square(found - claimed) / (size if size > 0 else 1.0)
         if apart <= max(_AGREES, 1e4 * epsilon(bound.dtype)):
             return name, apart
     return None
@@ -295,7 +297,7 @@ def _values_say(bound: Objective, gradient: NumpyArray) -> tuple[float, bool]:
     claim = gradient.astype(np.float64)
     noise = entry_noise(bound, claim, [])
     examination = Examination(land, claim, noise, reverse=None, generator=generator, forward=False)
-    size = _length(claim * land.scales)
+    size = norm_of(claim * land.scales)
     worst, told = 0.0, False
     for _ in range(_VALUE_DIRECTIONS):
         direction = (generator.integers(0, 2, claim.size) * 2.0 - 1.0) * land.scales
@@ -312,14 +314,14 @@ def _rounding(bound: Objective, gradient: NumpyArray, again: Callable[[Leaves], 
 
     Some roundings of each entry, and how much it varies between points that differ by rounding alone.
     """
-    size = _length(gradient)
+    size = norm_of(gradient)
     if bound.dtype == "longdouble":  # points beside the start cannot be told from it in the double precision used there
         return _ROUNDINGS * epsilon("longdouble")
     claim, nearby = gradient.astype(np.float64), []
     if again is not None:
         land, generator = Landscape(bound), np.random.default_rng(_SEED + 2)
         nearby = [np.asarray(again(land.leaves_at(land.beside(generator))), dtype=np.float64) for _ in range(2)]
-    found = _length(entry_noise(bound, claim, nearby))
+    found = norm_of(entry_noise(bound, claim, nearby))
     coarse = _ROUNDINGS * bound.value_epsilon  # the loss may compute more coarsely than its parameters are kept
     return max(found / size, coarse) if size > 0 else found
 
@@ -338,7 +340,3 @@ def _flat_tree(bound: Objective, tree: Any) -> NumpyArray:
 def _host(bound: Objective, array: Any) -> NumpyArray:
     values = bound.backend.numpy(array) if bound.backend.owns(array) else np.asarray(array)
     return values if values.dtype.kind == "f" else values.astype(np.float64)  # bfloat16 is none of NumPy's
-
-
-def _length(vector: NumpyArray) -> float:
-    return float(np.sqrt(np.sum(vector * vector)))

@@ -153,10 +153,11 @@ def _why_no_layers(objective: Objective) -> str:
 
 def _by_layers(objective: Objective) -> NoiseScale:
     layers, nodes = objective.scoped(node_layers)(objective)
-    squares = example_squares(layers, nodes)
-    count = len(squares)
     whole = _flat(objective, objective.prepare_gradient()[0](objective.start)[1])
-    length = _squared_length(whole)
+    unit = unit_of(whole)
+    squares = example_squares(layers, [node.in_units(unit) for node in nodes])
+    count = len(squares)
+    length = _squared_length(whole / unit)
     if not np.isfinite(squares).all():
         raise NonFiniteError("the gradient of an example is NaN or infinite; look at its loss, and at the data")
     # |g_b|^2 = B^2 |g_b / B|^2. A variance: rounding may leave less than nothing where all gradients are the same.

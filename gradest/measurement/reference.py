@@ -14,6 +14,7 @@ import numpy as np
 
 from gradest.autodiff import value_and_gradient
 from gradest.backend import Leaves, get_backend
+from gradest.lengths import unit_of
 from gradest.measurement.function_reference import function_reference
 from gradest.measurement.reference_record import Reference
 from gradest.objective import Objective
@@ -88,7 +89,8 @@ def _disagreement(
         shifted = {n: x + 1j * _STEP * d for (n, x), d in zip(params.items(), steps, strict=True)}
         slope = np.imag(np.asarray(problem.loss(ops, shifted, data))) / _STEP
         mismatches.append(slope - np.sum(gradient * signs))
-    scale = np.sqrt(np.sum(gradient * gradient))
-    error = np.sqrt(np.mean(np.square(mismatches)))
+    unit = unit_of(gradient)  # squares may be out of range where longdouble is float64, as on some machines
+    scale = np.sqrt(np.sum(np.square(gradient / unit)))
+    error = np.sqrt(np.mean(np.square(np.array(mismatches) / unit)))
     floor = float(np.finfo(np.longdouble).eps)
-    return max(float(error / scale) if scale > 0 else float(error), floor)
+    return max(float(error / scale) if scale > 0 else float(error * unit), floor)

@@ -11,6 +11,7 @@ from gradest.backend import as_float64, get_backend
 from gradest.binding import bind
 from gradest.directions import Directions, as_tangents, root_key
 from gradest.estimator import Estimator
+from gradest.lengths import norm_of, unit_of
 from gradest.measurement.accuracy import ReplicateAccuracy, accuracy_of_replicates
 from gradest.measurement.reference_record import Reference
 from gradest.objective import Objective
@@ -54,7 +55,7 @@ def smoothed_reference(objective: Objective, *, sigma: float) -> SmoothedReferen
         memory_budget_bytes=_MEMORY_BUDGET_BYTES,
     )
     mean = np.zeros(layout.num_parameters)
-    spread, count = 0.0, 0
+    spread, count, unit = 0.0, 0, 0.0
     for begin in range(0, SMOOTHING_PAIRS, _BLOCK_PAIRS):
         stop = min(begin + _BLOCK_PAIRS, SMOOTHING_PAIRS)
         dense = [np.asarray(tangent.dense(ops)) for tangent in as_tangents(directions.block(begin, stop))]
@@ -64,14 +65,16 @@ def smoothed_reference(objective: Objective, *, sigma: float) -> SmoothedReferen
                 for sign in (sigma, -sigma)
             ]
             pair = 0.5 * (sides[0] + sides[1])
+            unit = unit or unit_of(pair)  # squares of what scatters may be out of range
+            pair /= unit
             count += 1
             step = pair - mean
             mean += step / count
             spread += float(np.dot(step, pair - mean))
     error = math.sqrt(spread / (count - 1) / count)
-    norm = float(np.linalg.norm(mean))
+    norm = norm_of(mean)
     words = f"mean of exact gradients at {2 * count} points drawn from the smoothing density"
-    return SmoothedReference(mean, error / norm if norm > 0 else math.inf, words)
+    return SmoothedReference(mean * unit, error / norm if norm > 0 else math.inf, words)
 
 
 Point = Sequence[NDArray[np.float64]]
@@ -151,5 +154,5 @@ def smoothed_accuracy(
         **asdict(accuracy_of_replicates(estimates, smoothed.gradient)),
         method=smoothed.method,
         uncertainty=smoothed.uncertainty,
-        distance=float(np.linalg.norm(smoothed.gradient - exact) / np.linalg.norm(exact)),
+        distance=norm_of(smoothed.gradient - exact) / norm_of(exact),
     )

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from gradest.operations import Array, Operations
 from gradest.problem import Problem
-from gradest.problems.accuracy import accuracy
+from gradest.problems.accuracy import accuracy, right_answers
 from gradest.problems.mlp import MLP
 
 
@@ -37,6 +37,9 @@ class ClassificationError(MLP):
     @property
     def differentiable(self) -> bool:
         return False
+
+    def losses(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
+        return 1.0 - right_answers(ops, self.predict(ops, params, data["x"]), data["targets"])
 
     def loss(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
         return 1.0 - accuracy(ops, self.predict(ops, params, data["x"]), data["targets"])

@@ -6,6 +6,7 @@ import numpy as np
 
 from gradest.dtypes import dtype_of
 from gradest.errors import NoiseWarning
+from gradest.lengths import root_mean_square
 from gradest.operations import NumpyArray
 from gradest.user_warnings import warn_user
 
@@ -38,9 +39,8 @@ def warn_if_cancelled(
     least there is: a loss that sums larger terms than its value rounds more. Source: derived.
     """
     rounding = epsilon * max(float(np.max(np.abs(v))) for v in values)
-    squares = np.concatenate([np.square(np.asarray(d, dtype=np.float64)).reshape(-1) for d in differences])
     # Root mean square, not the smallest: some directions are nearly level by chance, and their slopes matter least.
-    size = float(np.sqrt(squares.mean()))
+    size = root_mean_square(np.concatenate([np.asarray(d, dtype=np.float64).reshape(-1) for d in differences]))
     if rounding > LARGEST_ROUNDING * size:
         share = f"{rounding / size:.2g} of it" if size else "all there is: the difference is zero"
         warn_user(

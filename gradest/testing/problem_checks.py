@@ -12,6 +12,7 @@ from gradest.backend import get_backend
 from gradest.binding import bind
 from gradest.checking.diagnosis import likely_cause
 from gradest.estimator import get_estimator
+from gradest.lengths import norm_of
 from gradest.measurement.accuracy import compare_gradients
 from gradest.measurement.reference import reference_at
 from gradest.operations import NumpyArray
@@ -25,6 +26,8 @@ _CAUSE_FROM = 1e-8  # of a block in double precision: a cause of less is not loo
 _ENGINE_ROUNDING = 1e-11
 _BACKEND_ROUNDING = 2e-14
 _SCALES = (1.0, 0.9, 1.1)
+_MOST_CANCELLED = 1e4
+"""Times its value that the terms of a loss may be: a small cross-entropy is left of large logits."""
 
 Arrays = dict[str, NumpyArray]
 
@@ -152,7 +155,7 @@ def check_population(problem: Problem) -> CheckResult:
     if losses.shape != (count,):
         return claimed("population", [f"{count} sets of parameters give a loss of shape {losses.shape}"], "")
     singles = np.array([problem.loss(ops, {n: x[k] for n, x in population.items()}, data) for k in range(count)])
-    error = float(np.max(np.abs(losses - singles) / np.maximum(np.abs(singles), 1.0)))
+    error = float(np.max(np.abs(losses - singles))) / _size_of_terms(singles)
     return judged(
         "population", error, _POPULATION_ROUNDING, f"losses of a population differ from single ones by {error:.2g}"
     )
@@ -174,7 +177,7 @@ def check_examples(problem: Problem) -> CheckResult:
         return claimed("examples", [f"{found}; (B,) and (K, B) were asked for"], "")
     wanted = (np.asarray(problem.loss(ops, params, data)) for params in (single, population))
     pairs = zip((one.mean(), many.mean(axis=-1)), wanted, strict=True)
-    error = max(float(np.max(np.abs(mean - loss) / np.maximum(np.abs(loss), 1.0))) for mean, loss in pairs)
+    error = max(float(np.max(np.abs(mean - loss))) / _size_of_terms(loss) for mean, loss in pairs)
     return judged(
         "examples", error, _POPULATION_ROUNDING, f"the mean loss of {one.size} examples is {error:.2g} from the loss"
     )
@@ -193,7 +196,7 @@ def _causes(problem: Problem) -> str:
     claimed = get_estimator("analytic")(objective).gradient
     causes = []
     for name, right in reverse.items():
-        off, size = (float(np.linalg.norm(x)) for x in (claimed[name] - right, right))
+        off, size = (norm_of(x) for x in (claimed[name] - right, right))
         if off > _CAUSE_FROM * size:
             others = {other: block.ravel() for other, block in reverse.items() if other != name}
             found, expected, at = (x.ravel() for x in (claimed[name], right, problem.parameters()[name]))
@@ -238,7 +241,7 @@ def check_interpreters(problem: Problem) -> CheckResult:
     moved = [Dense(block[None]) for block in problem.layout.unflatten(step * signs)]
     _, difference = value_and_differences(text, ops, leaves, moved, data)
     slope = float(np.sum(signs * expected))
-    scale = float(np.sqrt(np.sum(expected * expected) * expected.size))
+    scale = norm_of(expected) * math.sqrt(expected.size)
     error = max(error, abs(float(np.asarray(difference)[0]) / step - slope) / scale if scale > 0 else 0.0)
     return judged(
         "interpreters", error, _ENGINE_ROUNDING, f"reverse mode and exact differences are {error:.2g} off at most"
@@ -255,11 +258,20 @@ def check_losses(problem: Problem, backends: Sequence[str]) -> CheckResult:
     for name in backends:
         objective = bind(problem, backend=name)
         found = float(objective.backend.numpy(objective.prepare_value()(objective.start)))
-        errors[name] = abs(found - expected) / max(abs(expected), 1.0)
+        errors[name] = abs(found - expected) / _size_of_terms(np.array(expected))
     worst = max(errors, key=lambda name: (math.isnan(errors[name]), errors[name]))  # NaN is the worst
     return judged(
         "losses", errors[worst], _BACKEND_ROUNDING, f"the loss on {worst} is {errors[worst]:.2g} from NumPy's"
     )
+
+
+def _size_of_terms(losses: NumpyArray) -> float:
+    """Return the size against which rounding of some losses is judged: theirs, and up to 1 where more may cancel.
+
+    By 1 alone, every loss of a problem near 1e-20 would be right to rounding.
+    """
+    size = float(np.max(np.abs(losses)))
+    return max(size, min(1.0, _MOST_CANCELLED * size)) or 1.0
 
 
 def _extended(arrays: Arrays) -> Arrays:

@@ -5,13 +5,14 @@ This module must not know how layers are found or perturbed: it is given their i
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError
+from gradest.lengths import unit_of
 from gradest.theory.moments import marginal, orthogonal_pairs, require_positive_integer, underived
 from gradest.theory.prediction import QUADRATIC_IN_NODES, SMOOTHED_GRADIENT, Prediction
 from gradest.theory.smoothing import smoothing_bias_order
@@ -59,6 +60,10 @@ class NodeLayer:
         """The squared norm of the gradient by W and b: |h^T slopes|^2, plus |sum_n slopes_n|^2 with a bias."""
         by_bias = np.sum(self.slopes.sum(axis=0) ** 2) if self.bias else 0.0
         return float(np.sum((self.inputs.T @ self.slopes) ** 2) + by_bias)
+
+    def in_units(self, unit: float) -> "NodeLayer":
+        """Return the layer of the loss divided by a unit, whose squares are in range where those of this are not."""
+        return replace(self, slopes=self.slopes / unit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,10 +159,12 @@ def predict_node_perturbation(
             f"a relative error needs layers and a positive gradient norm; found {len(layers)} layers "
             f"and the norm {gradient_norm}; evaluate where the gradient does not vanish"
         )
+    unit = unit_of(np.array(gradient_norm), *(layer.slopes for layer in layers))
+    layers, gradient_norm = [layer.in_units(unit) for layer in layers], gradient_norm / unit
     if example_squares is None:
         moments = _joint_moments(layers, gradient_norm, rank)
     else:
-        moments = _example_moments(layers, gradient_norm, rank, example_squares)
+        moments = _example_moments(layers, gradient_norm, rank, example_squares / unit / unit)
     error = moments.error(law) / num_samples
     pairs = orthogonal_pairs(distribution, num_parameters=moments.nodes, num_samples=num_samples)
     if pairs:  # as in `covariance`, with the nodes as the dimensions

@@ -4,12 +4,13 @@ This module must not know any formula: it holds the two records that the formula
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gradest.errors import InvalidInputError
+from gradest.lengths import norm_of
 
 ANY_DIFFERENTIABLE = "any differentiable f"
 QUADRATIC = "quadratic f"
@@ -112,6 +113,16 @@ class LocalModel:
         """Whether the curvature is known."""
         return self.hessian_trace is not None
 
+    @property
+    def relative(self) -> "LocalModel":
+        """The model of f / |g|: relative errors are the same, and no square leaves float64's range where none need."""
+        size = self.gradient_norm
+        scalars = {
+            name: getattr(self, name) for name in ("value", "hessian_trace", "hessian_norm", "hessian_diagonal_norm")
+        }
+        scaled = {name: None if scalar is None else scalar / size for name, scalar in scalars.items()}
+        return replace(self, gradient_norm=1.0, **scaled)
+
 
 def local_model(gradient: ArrayLike, *, hessian: ArrayLike | None = None, value: float | None = None) -> LocalModel:
     """Return the scalars of a gradient (P,) and, where given, a symmetric Hessian (P, P), in float64.
@@ -123,7 +134,7 @@ def local_model(gradient: ArrayLike, *, hessian: ArrayLike | None = None, value:
     >>> model.gradient_norm, model.hessian_trace, model.value
     (5.0, 3.0, 7.0)
     """
-    norm = float(np.linalg.norm(np.asarray(gradient, dtype=np.float64)))
+    norm = norm_of(np.asarray(gradient, dtype=np.float64))
     if hessian is None:
         return LocalModel(gradient_norm=norm, value=value)
     matrix = np.asarray(hessian, dtype=np.float64)
@@ -132,6 +143,6 @@ def local_model(gradient: ArrayLike, *, hessian: ArrayLike | None = None, value:
         gradient_norm=norm,
         value=value,
         hessian_trace=float(diagonal.sum()),
-        hessian_norm=float(np.linalg.norm(matrix)),
-        hessian_diagonal_norm=float(np.linalg.norm(diagonal)),
+        hessian_norm=norm_of(matrix),
+        hessian_diagonal_norm=norm_of(diagonal),
     )

@@ -59,8 +59,8 @@ def predict_residual_feedback(
     curved = model is not None and model.curved and distribution == "normal"
     if curved:
         assert model is not None
-        bent = sigma**2 * (num_parameters + 2) * (model.hessian_norm or 0.0) ** 2 / model.gradient_norm**2
-        mse += bent / num_samples
+        bent = sigma * (model.relative.hessian_norm or 0.0)
+        mse += (num_parameters + 2) * bent**2 / num_samples
     return Prediction(
         target=SMOOTHED_GRADIENT,
         relative_mse=mse,

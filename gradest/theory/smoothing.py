@@ -37,7 +37,7 @@ def _known_value(model: LocalModel) -> float:
 
 
 def _uncentred(baseline: str, sampling: _Sampling, model: LocalModel) -> float:
-    """Return the relative MSE of (1/(N sigma)) sum_i (f_i - b) v_i with b = 0 ("none") or f(x) ("value")."""
+    """Return the relative MSE of (1/(N sigma)) sum_i (f_i - b) v_i with b = 0 ("none") or f(x) ("value"), |g| = 1."""
     q = curvature_moments(marginal(sampling.distribution), sampling.num_parameters, model)
     extra = sampling.sigma**2 / 4 * q.squared_weighted
     if baseline == "none":
@@ -48,7 +48,7 @@ def _uncentred(baseline: str, sampling: _Sampling, model: LocalModel) -> float:
         sampling.distribution,
         num_parameters=sampling.num_parameters,
         num_samples=sampling.num_samples,
-        excess=sampling.excess + extra / model.gradient_norm**2,
+        excess=sampling.excess + extra,
     )
 
 
@@ -58,10 +58,10 @@ def _require_two(num_samples: int) -> None:
 
 
 def _leave_one_out(sampling: _Sampling, model: LocalModel) -> float:
-    """Return the relative MSE of sum_i (f_i - f_mean) v_i / ((N - 1) sigma).
+    """Return the relative MSE of sum_i (f_i - f_mean) v_i / ((N - 1) sigma), for a model in which |g| = 1.
 
     Formula: (P+c)/N + P/(N(N-1)) - 1 + (N(N-1) - pairs) ((N-1)^2 + 1) / (N(N-1))^2, plus, for curvature,
-    sigma^2 / (4 |g|^2) (A / N + B P / (N(N-1))) with A = E[(q - tr H)^2 |v|^2], B = Var q.
+    sigma^2 / 4 (A / N + B P / (N(N-1))) with A = E[(q - tr H)^2 |v|^2], B = Var q.
     """
     parameters, samples = sampling.num_parameters, sampling.num_samples
     _require_two(samples)
@@ -83,7 +83,7 @@ def _leave_one_out(sampling: _Sampling, model: LocalModel) -> float:
     weighted = q.squared_weighted - 2 * trace * q.weighted + parameters * trace**2
     variance = q.squared - trace**2
     curvature = weighted / samples + variance * parameters / ordered
-    return linear + sampling.sigma**2 / 4 * curvature / model.gradient_norm**2
+    return linear + sampling.sigma**2 / 4 * curvature
 
 
 def evaluation_noise_mse(baseline: str, *, num_parameters: int, num_samples: int, sigma: float, noise: float) -> float:
@@ -208,12 +208,12 @@ def relative_mse_es(
     )
     # Without a model nothing below depends on |g|: the linear part is relative to it already.
     local = LocalModel(gradient_norm=1.0) if model is None else model
-    mse = _noiseless(baseline, sampling, local)
+    mse = _noiseless(baseline, sampling, local.relative)
     if noise:
-        added = evaluation_noise_mse(
-            baseline, num_parameters=num_parameters, num_samples=num_samples, sigma=sigma, noise=noise
+        relative = noise / local.gradient_norm
+        mse += evaluation_noise_mse(
+            baseline, num_parameters=num_parameters, num_samples=num_samples, sigma=sigma, noise=relative
         )
-        mse += added / local.gradient_norm**2
     return Prediction(
         target=SMOOTHED_GRADIENT,
         relative_mse=mse,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradest.errors import InvalidInputError, NonFiniteError
+from gradest.lengths import unit_of
 from gradest.theory.chi_square import chi2_sf
 from gradest.theory.covariance import covariance
 
@@ -51,7 +52,7 @@ def _normal_quadratic_form(deviation: Array, gradient: Array, num_samples: int) 
     return num_samples / square * (float(deviation @ deviation) - along**2 / (2 * square))
 
 
-def _general_quadratic_form(deviation: Array, matrix: Array, norm: float, unit: float) -> tuple[float, int]:
+def _general_quadratic_form(deviation: Array, matrix: Array, norm: float, rounding: float) -> tuple[float, int]:
     """Return d^T C^+ d and the rank of C; infinity where d leaves the range of C by more than rounding."""
     # A pseudo-inverse by hand: what C does not reach is not left out, as pinv would, but must not have moved.
     eigenvalues, vectors = np.linalg.eigh(matrix)
@@ -59,7 +60,7 @@ def _general_quadratic_form(deviation: Array, matrix: Array, norm: float, unit: 
     kept = eigenvalues > floor
     coordinates = vectors.T @ deviation
     # A dropped eigenvalue may be as large as the floor, and the mean may then move by a few of its roots.
-    allowed = max(math.sqrt(unit) * norm, _DEVIATIONS_ALLOWED * math.sqrt(floor))
+    allowed = max(math.sqrt(rounding) * norm, _DEVIATIONS_ALLOWED * math.sqrt(floor))
     if float(np.linalg.norm(coordinates[~kept])) > allowed:
         return math.inf, int(kept.sum())
     return float(np.sum(coordinates[kept] ** 2 / eigenvalues[kept])), int(kept.sum())
@@ -122,6 +123,8 @@ def unbiasedness_statistic(
     (2, True)
     """
     samples, gradient = _checked(estimates, target)
+    unit = unit_of(gradient)  # the statistic is the same in any, and C is made of squares
+    samples, gradient = samples / unit, gradient / unit
     flat = gradient.ravel()
     deviation = samples.mean(axis=0) - flat
     replicates = samples.shape[0]
@@ -130,9 +133,9 @@ def unbiasedness_statistic(
         form, degrees = _normal_quadratic_form(deviation, flat, num_samples), flat.size
     else:
         dtype = np.asarray(estimates).dtype
-        unit = np.finfo(dtype).eps if np.issubdtype(dtype, np.floating) else np.finfo(np.float64).eps
+        rounding = np.finfo(dtype if np.issubdtype(dtype, np.floating) else np.float64).eps
         matrix = covariance(distribution, gradient, num_samples, rank=rank)
-        form, degrees = _general_quadratic_form(deviation, matrix, float(np.linalg.norm(flat)), float(unit))
+        form, degrees = _general_quadratic_form(deviation, matrix, float(np.linalg.norm(flat)), float(rounding))
     statistic = replicates * form
     # No direction is left to test (Rademacher at P = 1, a full frame): any movement at all is a failure.
     if degrees == 0:

@@ -16,6 +16,7 @@ from gradest.directions.keys import root_key
 from gradest.errors import NonFiniteError
 from gradest.estimate import Cost, Estimate
 from gradest.estimator import Estimator
+from gradest.lengths import norm_of
 from gradest.measurement.timing import Stopwatch
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray
@@ -266,7 +267,7 @@ class Run:
     # -- the log ------------------------------------------------------------------------------------------
     def _norms(self, leaves: Leaves) -> dict[str, float]:
         backend, names = self.step.objective.backend, self.step.objective.layout.names
-        return {name: _length(as_float64(backend, leaf)) for name, leaf in zip(names, leaves, strict=True)}
+        return {name: norm_of(as_float64(backend, leaf)) for name, leaf in zip(names, leaves, strict=True)}
 
     def _log(self) -> None:
         state = self.state
@@ -363,9 +364,3 @@ def first_state(step: Step, run: str, weights: Weights) -> TrainingState:
         records=(),
         estimator=as_numpy(step.init_state(), backend),
     )
-
-
-def _length(values: NumpyArray) -> float:
-    """Return the Euclidean norm; the squares of what diverges are no numbers before it is none itself."""
-    largest = float(np.max(np.abs(values), initial=0.0))
-    return largest * float(np.linalg.norm(values / largest)) if 0.0 < largest < math.inf else largest

@@ -7,9 +7,10 @@ import pytest
 
 from gradest.errors import GradestError
 from gradest.estimator import get_estimator
-from gradest.problem import Problem
+from gradest.problem import Problem, get_problem
 from gradest.problems.mlp import MLP
 from gradest.problems.quadratic import Quadratic
+from gradest.registry import names
 from gradest.testing import check_problem, raise_on_failure
 from gradest.testing.known_problems import Cubic, accuracy_problems
 
@@ -17,6 +18,12 @@ from gradest.testing.known_problems import Cubic, accuracy_problems
 @pytest.mark.parametrize("problem", accuracy_problems(), ids=repr)
 def test_a_correct_problem_passes_every_check(problem: Problem) -> None:
     raise_on_failure(check_problem(problem))
+
+
+@pytest.mark.parametrize("name", sorted(names("problems")))
+def test_every_problem_that_is_registered_passes_every_check(name: str) -> None:
+    """The error rate had the cross-entropies of its examples for their losses."""
+    raise_on_failure(check_problem(get_problem(name)))
 
 
 class HalvedBias(MLP):
@@ -57,6 +64,16 @@ class SumsTheExamples(MLP):
         return super().losses(ops, params, data) * 64.0
 
 
+class SumsTinyExamples(MLP):
+    """Judged against 1, the loss of a problem of this size was right to rounding whatever it was."""
+
+    def loss(self, ops: Any, params: Any, data: Any) -> Any:
+        return super().loss(ops, params, data) * 1e-20
+
+    def losses(self, ops: Any, params: Any, data: Any) -> Any:
+        return super().losses(ops, params, data) * 2e-20
+
+
 class KeepsAnAxis(MLP):
     def losses(self, ops: Any, params: Any, data: Any) -> Any:
         return ops.expand_dims(super().losses(ops, params, data), axis=-1)
@@ -66,6 +83,7 @@ class KeepsAnAxis(MLP):
     ("problem", "check"),
     [
         (SumsTheExamples(), "examples"),
+        (SumsTinyExamples(), "examples"),
         (KeepsAnAxis(), "examples"),
         (HalvedBias(), "closed form"),
         (SumsThePopulation(), "population"),

@@ -1,0 +1,100 @@
+"""Predictions are relative: of a loss times a power of two they are the same, out to 1e180 and 1e-180."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradest
+from gradest import theory
+
+
+class Network(gradest.EmpiricalRisk):
+    """Softmax regression on four examples, times a factor."""
+
+    name = "scaled-softmax-regression"
+
+    def __init__(self, factor: float) -> None:
+        self._factor = factor
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        generator = np.random.default_rng(1)
+        return {"weight": generator.standard_normal((3, 2)), "bias": np.zeros(2)}
+
+    def data(self) -> dict[str, np.ndarray]:
+        return {"x": np.random.default_rng(2).standard_normal((4, 3)), "targets": np.eye(2)[[0, 1, 1, 0]]}
+
+    def losses(self, ops: Any, params: Any, data: Any) -> Any:
+        logits = ops.affine(data["x"], params["weight"], params["bias"])
+        return self._factor * (ops.logsumexp(logits) - ops.sum(data["targets"] * logits, axis=-1))
+
+
+scales = pytest.mark.parametrize("scale", [2.0**600, 2.0**-600], ids="{:.0e}".format)
+GRADIENT = np.array([0.4, -1.2, 0.7])
+HESSIAN = np.array([[1.0, 0.2, 0.0], [0.2, -0.5, 0.3], [0.0, 0.3, 2.0]])
+
+
+def model(scale: float) -> theory.LocalModel:
+    return theory.local_model(scale * GRADIENT, hessian=scale * HESSIAN, value=scale * 1.5)
+
+
+@scales
+@pytest.mark.parametrize("baseline", theory.BASELINES)
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+def test_evolution_strategies(baseline: str, noise: float, scale: float) -> None:
+    """The gradient's norm was infinite, or 0, and refused; where it was given, the error was NaN."""
+
+    def predicted(size: float) -> float | None:
+        options: dict[str, Any] = {"num_parameters": 3, "num_samples": 8, "sigma": 0.1}
+        return theory.relative_mse_es(
+            "rademacher", baseline=baseline, model=model(size), noise=size * noise, **options
+        ).relative_mse
+
+    assert predicted(scale) == predicted(1.0)
+
+
+@scales
+def test_estimators_that_remember_or_average_gradients(scale: float) -> None:
+    def predicted(size: float) -> tuple[Any, ...]:
+        options: dict[str, Any] = {"num_samples": 8, "sigma": 0.1, "model": model(size)}
+        return (
+            theory.predict_residual_feedback("normal", num_parameters=3, **options).relative_mse,
+            theory.predict_pathwise("normal", **options).relative_mse,
+        )
+
+    assert predicted(scale) == predicted(1.0)
+
+
+@scales
+@pytest.mark.parametrize("law", ["normal", "rademacher", "coordinates", "orthogonal"])
+def test_the_test_of_unbiasedness(law: str, scale: float) -> None:
+    """Near 1e180 it raised LinAlgError or called the estimates NaN; near 1e-180 all passed."""
+    directions = np.random.default_rng(0).standard_normal((200, 3))
+    estimates = (directions @ GRADIENT)[:, None] * directions
+
+    def tested(size: float) -> theory.ChiSquareTest:
+        return theory.unbiasedness_statistic(size * estimates, target=size * GRADIENT, distribution=law, num_samples=1)
+
+    assert tested(scale) == tested(1.0)
+    assert tested(scale).degrees_of_freedom >= 2
+
+
+@scales
+def test_node_perturbation_and_the_noise_scale_of_layers(scale: float) -> None:
+    """The prediction failed, and the noise scale was NaN or called the gradient zero."""
+
+    def found(size: float) -> tuple[Any, ...]:
+        generator = np.random.default_rng(0)
+        inputs, slopes = generator.standard_normal((4, 3)), size * generator.standard_normal((4, 2))
+        layers = [theory.NodeLayer(inputs=inputs, slopes=slopes, bias=False)]
+        norm = size * float(np.linalg.norm(inputs.T @ (slopes / size)))
+        joint = theory.predict_node_perturbation("normal", layers=layers, gradient_norm=norm, num_samples=5)
+        risk = Network(size)
+        at = gradest.bind(risk)
+        exact = at.layout.flatten([at.backend.numpy(leaf) for leaf in at.prepare_gradient()[0](at.start)[1]])
+        estimator = gradest.get_estimator("node-perturbation", weighting="example")
+        own = estimator.predict(gradest.Situation(at.layout, exact, objective=at))
+        assert own is not None
+        return joint.relative_mse, own.relative_mse, gradest.noise_scale(risk).value
+
+    assert found(scale) == pytest.approx(found(1.0), rel=1e-12)
