@@ -71,6 +71,15 @@ class Examination:
         return self._noise * self._landscape.unit
 
     @property
+    def _coarser(self) -> float:
+        """The relative spacing of a loss that computes more coarsely than its parameters are held, else 0.
+
+        Points beside the start then show nothing of its rounding: they are one point to it.
+        """
+        land = self._landscape
+        return land.value_epsilon if land.value_epsilon > land.epsilon else 0.0
+
+    @property
     def shares(self) -> list[float]:
         """The length of each block of the gradient, each entry in units of its scale, beside that of the whole."""
         scaled = self._gradient * self._landscape.scales
@@ -115,7 +124,7 @@ class Examination:
         kink = any(s.jump for s in slopes)
         rates = sorted(s.rate for s in slopes if not math.isnan(s.rate))
         rate = rates[len(rates) // 2] if rates else math.nan
-        coarse = _COARSE * max(s.stairs for s in slopes)
+        coarse = _COARSE * max(self._coarser, *(s.stairs for s in slopes))
         exact = math.inf if kink else self._apart_from_exact(number, directions, coarse)
         if confirmed or exact < 0:
             defect = self._defect(number, confirmed[0] if confirmed else None)

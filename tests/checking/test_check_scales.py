@@ -68,3 +68,22 @@ def test_a_bounded_loss_of_parameters_of_any_size_is_judged_where_it_varies(size
     wrong = gradest.check(loss, size * START, 1.5 * np.cos(START) / size)
     assert wrong.verdict is Verdict.WRONG
     assert wrong.defects[0].cause == "a factor of 3/2"
+
+
+def of_single_precision(p: Any) -> Any:
+    single = p.astype(np.float32) if isinstance(p, np.ndarray) else p.float()
+    return (single**2).sum()
+
+
+@pytest.mark.parametrize("framework", ["numpy", "torch"])
+def test_a_loss_coarser_than_its_parameters_is_judged_by_its_own_rounding(framework: str) -> None:
+    """Points beside the start are one point to it: what two exact methods differ by there was called wrong."""
+    if framework == "torch":
+        torch: Any = pytest.importorskip("torch", reason="pip install 'gradest[torch]'")
+    for seed in range(6):
+        start = np.random.default_rng(seed).standard_normal(3)
+        at = start if framework == "numpy" else torch.tensor(start)
+        found = gradest.check(of_single_precision, at)
+        assert found.verdict is Verdict.RIGHT, found
+        wrong = gradest.check(of_single_precision, at, 2.02 * start)
+        assert wrong.verdict is Verdict.WRONG, wrong
