@@ -11,6 +11,7 @@ from gradest.estimator import Estimator, get_estimator
 from gradest.fields import TypedFields
 from gradest.measurement.timing import calibrate, time_block
 from gradest.objective import Objective
+from gradest.real_numbers import real_number
 
 _ROUNDS = 5
 _BLOCK_SECONDS = 0.01
@@ -53,8 +54,8 @@ class Budget(TypedFields):
         if all(limit is None for limit in given.values()):
             raise InvalidInputError(f"a budget needs a limit: one of {', '.join(given)}; try Budget(steps=100)")
         for name, limit in given.items():
-            if name != "cost" and limit is not None and not 0 < limit < math.inf:
-                raise InvalidInputError(f"{name} of a budget must be positive and finite; found {limit}")
+            if name != "cost" and limit is not None:
+                real_number(name, limit, "(0, inf)", example=100)
 
     def reached(self, *, steps: int, epochs: float | None, seconds: float) -> str:
         """Return which limit of steps, epochs or time is reached, or ""."""
