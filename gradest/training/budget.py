@@ -14,7 +14,9 @@ from gradest.objective import Objective
 from gradest.real_numbers import real_number
 
 _ROUNDS = 5
+"""Blocks of each of two calls, in turn, so that what slows the machine for a while slows both."""
 _BLOCK_SECONDS = 0.01
+"""Length of a block: far more than a step of the clock, and ten of them are a tenth of a second before a run."""
 
 
 @dataclass(frozen=True)
