@@ -37,10 +37,12 @@ def real_number(name: str, number: object, interval: str, *, example: float) -> 
     alpha must be a number in (0, 1]; found 1.5; try alpha=0.5
     """
     low, high = map(float, interval[1:-1].split(","))
-    if isinstance(number, int | float | np.integer | np.floating) and not isinstance(number, bool):
-        above = number >= low if interval[0] == "[" else number > low
-        below = number <= high if interval[-1] == "]" else number < high
+    # NumPy 2 compares its own scalars in their own dtype, in which the largest float64 is infinite.
+    plain = number.item() if isinstance(number, np.generic) else number
+    if isinstance(plain, int | float | np.floating) and not isinstance(plain, bool):
+        above = plain >= low if interval[0] == "[" else plain > low
+        below = plain <= high if interval[-1] == "]" else plain < high
         # Compared before it is converted: a whole number of Python's may be larger than any float.
-        if above and below and -_LARGEST <= number <= _LARGEST:
-            return float(number)
+        if above and below and -_LARGEST <= plain <= _LARGEST:
+            return float(plain)
     raise InvalidInputError(f"{name} must be a number in {interval}; found {number!r}; try {name}={example}")
