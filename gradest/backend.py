@@ -360,8 +360,7 @@ class Backend(ABC):
     ) -> Iterator[Array]:
         """Yield new arrays of independent numbers, normal or +1 and -1, drawn on the device from a seed of 64 bits.
 
-        The framework's own generator, which a user may have seeded, is left where it stands.
-        """
+        The framework's own generator, which a user may have seeded, is left where it stands."""
         raise self._lacks("draw")
 
     def _lacks(self, transformation: str) -> UnsupportedError:
@@ -387,14 +386,15 @@ def get_backend(backend: str | Backend) -> Backend:
 
     Raises
     ------
-    UnknownNameError, MissingDependencyError
-        There is no such backend, or its framework is not installed.
+    UnknownNameError, MissingDependencyError, InvalidTypeError
+        There is none of the name, its framework is not installed, or it is no name.
 
     Examples
     --------
     >>> import gradest
-    >>> backend = gradest.get_backend("numpy")
-    >>> backend.name, backend.devices()
-    ('numpy', ('cpu',))
+    >>> gradest.get_backend("numpy").devices()
+    ('cpu',)
     """
-    return _backend(backend) if isinstance(backend, str) else backend
+    if isinstance(backend, str):
+        return _backend(backend)
+    return backend if isinstance(backend, Backend) else find_class("backends", backend, Backend)[0]()

@@ -131,6 +131,8 @@ def bind_given(
         if extra:
             raise InvalidInputError(f"{', '.join(extra)} were given with an Objective, which is bound already")
         return f
+    if device is not None and not isinstance(device, str):
+        raise InvalidTypeError(f"device must be a name, such as 'cpu' or 'cuda:0'; found {type(device).__name__}")
     if isinstance(f, Case):
         case = f
         f, params = case.f, case.params if params is None else params

@@ -77,8 +77,8 @@ class FlatLossWarning(UserWarning):
     """The loss has one value wherever it was evaluated, or takes whole numbers alone: its differences say nothing."""
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
     """Return the error for a name that is not registered, with what it may mean among those that are."""
     names = sorted(known)
-    said = hint(kind, name, names)
+    said = hint(kind, name, names) if isinstance(name, str) else f"a name is a string, not {type(name).__name__}; "
     return UnknownNameError(f"no {kind} is named {name!r}; {said}{'K' if said else 'k'}nown: {', '.join(names)}")

@@ -105,6 +105,11 @@ _TABLES = {"backends": BACKENDS, "estimators": ESTIMATORS, "problems": PROBLEMS}
 def names(group: str) -> tuple[str, ...]:
     """Return the registered names of "backends", "estimators" or "problems": built-in ones, then plug-ins.
 
+    Raises
+    ------
+    UnknownNameError
+        There is no such group.
+
     Examples
     --------
     >>> import gradest
@@ -113,6 +118,8 @@ def names(group: str) -> tuple[str, ...]:
     >>> "es" in gradest.names("estimators"), "mlp" in gradest.names("problems")
     (True, True)
     """
+    if not isinstance(group, str) or group not in _TABLES:
+        raise unknown_name("group of names", group, _TABLES)
     return (*_TABLES[group], *_plugins(group))
 
 

@@ -22,5 +22,5 @@ def whole_number(name: str, number: object, *, least: int = 1) -> int:
     """
     if isinstance(number, bool) or not isinstance(number, Integral) or number < least:
         asked = "a positive integer" if least == 1 else f"an integer of at least {least}"
-        raise InvalidInputError(f"{name} must be {asked}; found {number!r}")
+        raise InvalidInputError(f"{name} must be {asked}; found {number!r}; try {name}={least} or more")
     return int(number)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gradest.errors import MissingDependencyError
-from gradest_mxnet.numpy_alias import alias_inside, numpy_bool
+from gradest_mxnet.numpy_alias import alias_inside_mxnet, numpy_bool
 
 _INSTALL = "pip install 'gradest[mxnet]'"
 _LIBRARIES = "apt-get install libgomp1 libquadmath0"
@@ -52,7 +52,7 @@ def import_mxnet() -> Any:
         raise MissingDependencyError(
             f"backend 'mxnet' needs system libraries that cannot be loaded ({error}); install them with: {_LIBRARIES}"
         ) from error
-    alias_inside("mxnet")
+    alias_inside_mxnet()
     return mxnet
 
 

@@ -35,15 +35,15 @@ def numpy_bool() -> Iterator[None]:
             delattr(np, _ALIAS)
 
 
-def alias_inside(package: str) -> int:
-    """Replace the references to NumPy in the loaded modules of a package by a proxy that has `bool`.
+def alias_inside_mxnet() -> int:
+    """Replace the references to NumPy in the loaded modules of MXNet by a proxy that has `bool`.
 
     Returns how many references were replaced; a second call replaces only those of modules loaded since.
     """
     proxy = _proxy()
     replaced = 0
     for name, module in list(sys.modules.items()):
-        if not isinstance(module, ModuleType) or name.split(".")[0] != package:
+        if not isinstance(module, ModuleType) or name.split(".")[0] != "mxnet":
             continue
         for attribute in [key for key, value in vars(module).items() if value is np]:
             setattr(module, attribute, proxy)

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "backends"), str(ROOT / "tests")]
 
 from gauntlet import page, table  # noqa: E402  # found by the path set above
-from gauntlet.page import Cell  # noqa: E402
+from gauntlet.page import Cell  # noqa: E402  # as above
 
 Unit = tuple[str, str, str]
 """A loss, a backend and a dtype: what one worker carries out at a time."""

@@ -77,7 +77,7 @@ def calls(size: str, dtype: str) -> Mapping[str, Call]:
         timed["autograd"] = lambda: theirs(params)
     wanted = by_hand(params, data)[1]
     for name in timed.keys() - {"analytic"}:  # whose parameters are the suite's, of the same shapes
-        for got, want in zip(timed[name]()[1], wanted, strict=True):  # type: ignore[index]
+        for got, want in zip(timed[name]()[1], wanted, strict=True):  # type: ignore[index]  # a pair, of autograd too
             if not np.allclose(got, want, rtol=1e-3, atol=1e-5) or got.dtype != want.dtype:
                 raise AssertionError(f"{name} gives another gradient on {size}, {dtype}")
     return timed

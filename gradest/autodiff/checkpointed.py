@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from gradest.autodiff.interpreter import Interpreter, Wrapped, map_data
+from gradest.autodiff.interpreter import Interpreter, WithPrimal, map_data
 from gradest.autodiff.tape import Node, TapeOperations
 from gradest.operations import Array, Axis, Data, NumpyArray, Operations, Text
 
@@ -53,24 +53,16 @@ def checkpointed_value_and_gradient(
     return result, tuple(ops.zeros_like(x) if g is None else g for g, x in zip(gradient, leaves, strict=True))
 
 
-class Value(Wrapped):
+class Value(WithPrimal):
     """A value of the first run, and its number; it is freed when the text lets go of it."""
 
-    __slots__ = ("__weakref__", "moves", "number", "primal")
+    __slots__ = ("__weakref__", "moves", "number")
 
     def __init__(self, interpreter: "Program", primal: Array, number: int, *, moves: bool) -> None:
         self.interpreter = interpreter
         self.primal = primal
         self.number = number
         self.moves = moves
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.primal.shape)
-
-    @property
-    def array(self) -> Array:
-        return self.primal
 
 
 @dataclass(frozen=True)

@@ -172,3 +172,18 @@ def axes_from_end(axis: Axis, rank: int) -> tuple[int, ...]:
     """Return axes as negative numbers: counted from the end, they are the same with K directions in front."""
     axes = tuple(range(rank)) if axis is None else (axis,) if isinstance(axis, int) else axis
     return tuple(a if a < 0 else a - rank for a in axes)
+
+
+class WithPrimal(Wrapped):
+    """A value that is one array of the wrapped operations, with what an interpreter keeps beside it."""
+
+    __slots__ = ("primal",)
+    primal: Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.primal.shape)
+
+    @property
+    def array(self) -> Array:
+        return self.primal

@@ -11,30 +11,22 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from gradest.autodiff import linear_rules as linear
-from gradest.autodiff.interpreter import Interpreter, Wrapped, axes_from_end, map_data, shape_of
+from gradest.autodiff.interpreter import Interpreter, WithPrimal, axes_from_end, map_data, shape_of
 from gradest.autodiff.linear_rules import Change
 from gradest.autodiff.unperturbed import Shared
 from gradest.operations import Array, Axis, Data, NumpyArray, Operations, Text
 from gradest.tangents import Tangent
 
 
-class Pair(Wrapped):
+class Pair(WithPrimal):
     """A value of the shape S and its change in K directions, `(K, *S)` with structure; None if it does not move."""
 
-    __slots__ = ("change", "primal")
+    __slots__ = ("change",)
 
     def __init__(self, interpreter: "PairOperations", primal: Array, change: Change = None) -> None:
         self.interpreter = interpreter
         self.primal = primal
         self.change = change
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.primal.shape)
-
-    @property
-    def array(self) -> Array:
-        return self.primal
 
 
 class PairOperations(Interpreter):

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from gradest.autodiff import derivative_rules as rules
-from gradest.autodiff.interpreter import Interpreter, Wrapped, axes_from_end, map_data, shape_of
+from gradest.autodiff.interpreter import Interpreter, WithPrimal, axes_from_end, map_data, shape_of
 from gradest.operations import Array, Axis, Data, NumpyArray, Operations, Text
 
 Pullback = Callable[[Array], Array]
@@ -38,24 +38,16 @@ def value_and_gradient(
     return result.primal, gradient
 
 
-class Node(Wrapped):
+class Node(WithPrimal):
     """A value, whether it depends on the leaves, and the loss's derivative by it once that is known."""
 
-    __slots__ = ("cotangent", "moves", "primal")
+    __slots__ = ("cotangent", "moves")
 
     def __init__(self, interpreter: "TapeOperations", primal: Array, *, moves: bool = False) -> None:
         self.interpreter = interpreter
         self.primal = primal
         self.moves = moves
         self.cotangent: Array | None = None
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.primal.shape)
-
-    @property
-    def array(self) -> Array:
-        return self.primal
 
 
 class TapeOperations(Interpreter):

@@ -127,7 +127,10 @@ def _flat(objective: Objective, leaves: tuple[Array, ...]) -> NumpyArray:
 
 def _as_leaves(objective: Objective, flat: NumpyArray) -> tuple[Array, ...]:
     if flat.shape != (objective.layout.num_parameters,):
-        raise InvalidInputError(f"a direction of {objective.layout.num_parameters} entries was asked for")
+        raise InvalidInputError(
+            f"a direction of shape ({objective.layout.num_parameters},) was asked for; found {flat.shape}; "
+            f"flatten it in the order of the parameters: {', '.join(objective.layout.names)}"
+        )
     make = objective.scoped(lambda a, dtype: objective.backend.array(a, dtype=dtype, device=objective.device))
     return tuple(
         make(part, dtype) for part, dtype in zip(objective.layout.unflatten(flat), objective.dtypes, strict=True)

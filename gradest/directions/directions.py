@@ -12,10 +12,10 @@ from gradest.directions.keys import Key
 from gradest.directions.laws import Extent, law_of
 from gradest.directions.reading import Reader
 from gradest.directions.streams import Streams
-from gradest.errors import InvalidInputError
 from gradest.layout import Layout, Shape
 from gradest.operations import NumpyArray
 from gradest.tangents import Dense, LowRank, Tangent
+from gradest.whole_numbers import whole_number
 
 Noise = tuple[Any, ...]
 """For each parameter an array `(K, *shape)`, or `(left (K, m, r), right (K, n, r))` of a low-rank product."""
@@ -193,8 +193,7 @@ def aligned(shape: Shape, dtype: np.dtype[Any]) -> NumpyArray:
 def require_distribution(distribution: str, rank: int) -> None:
     """Refuse a law that does not exist, and a rank that is not a positive integer."""
     law_of(distribution)
-    if isinstance(rank, bool) or not isinstance(rank, int | np.integer) or rank < 1:
-        raise InvalidInputError(f"rank must be a positive integer; found {rank!r}; try rank=1")
+    whole_number("rank", rank)
 
 
 def factor_shapes(layout: Layout, rank: int) -> list[Shape]:

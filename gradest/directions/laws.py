@@ -211,6 +211,7 @@ def law_of(distribution: str) -> Law:
     UnknownNameError
         There is none; the message lists near names.
     """
-    if distribution not in LAWS:
+    law = LAWS.get(distribution) if isinstance(distribution, str) else None
+    if law is None:
         raise unknown_name("distribution of directions", distribution, LAWS)
-    return LAWS[distribution]
+    return law

@@ -17,6 +17,7 @@ from gradest.estimator import PreparedKernel
 from gradest.layout import Layout
 from gradest.lengths import norm_of
 from gradest.objective import Objective
+from gradest.real_numbers import real_number
 from gradest.sampling.antithetic import AntitheticVariant
 from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
 from gradest.sampling.sampler import Sampler, evaluation_path
@@ -73,8 +74,7 @@ class GuidedES(AntitheticVariant):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0.0 < self.alpha <= 1.0:
-            raise InvalidInputError(f"alpha must be in (0, 1], the share of unguided directions; found {self.alpha!r}")
+        real_number("alpha", self.alpha, "(0, 1]", example=0.5)
 
     @property
     def target(self) -> Target:

@@ -16,6 +16,7 @@ from gradest.estimate import Cost, KernelResult
 from gradest.layout import Layout
 from gradest.lengths import norm_of
 from gradest.objective import Objective
+from gradest.real_numbers import real_number
 from gradest.sampling.antithetic import AntitheticVariant
 from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
 from gradest.sampling.sampler import evaluation_path
@@ -69,8 +70,7 @@ class MomentumGuidedES(AntitheticVariant, StatefulEstimator):
     def __post_init__(self) -> None:
         """Refuse values out of range."""
         super().__post_init__()
-        if not 0.0 <= self.momentum < 1.0:
-            raise InvalidInputError(f"momentum must be in [0, 1), what is kept of it; found {self.momentum!r}; try 0.9")
+        real_number("momentum", self.momentum, "[0, 1)", example=0.9)
         if self.num_samples < 2:
             raise InvalidInputError(
                 f"num_samples={self.num_samples} was asked for: one pair is along the momentum, and one at least "

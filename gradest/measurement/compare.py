@@ -5,7 +5,7 @@ measured by the same sessions (`gradest.measurement.session`).
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gradest.binding import Bindable, bind_given
@@ -19,7 +19,9 @@ from gradest.measurement.session import Bound, Session
 from gradest.measurement.side_by_side import time_side_by_side
 from gradest.objective import Objective
 from gradest.problem import Problem
+from gradest.real_numbers import real_number
 from gradest.tree import Tree
+from gradest.whole_numbers import whole_number
 
 BACKENDS = ("numpy", "jax", "torch", "mxnet")
 DTYPES = ("float64", "float32")
@@ -107,6 +109,12 @@ def compare(
     >>> result.outcome.value, str(result.cost), result.accuracy.relative_error < 1e-8
     ('ok', '8 values', True)
     """
+    whole_number("replicates", replicates, least=0)  # a deterministic estimator needs none
+    real_number("budget_seconds", budget_seconds, "[0, inf)", example=0.1)
+    if progress is not None and not callable(progress):
+        raise InvalidTypeError(
+            f"progress must be a function of what begins, its number and how many; found {type(progress).__name__}"
+        )
     chosen = _chosen(estimators, replicates)
     # A deterministic estimator is called with the first seed.
     seed = whole_seed(seed)
@@ -167,6 +175,11 @@ def _chosen(estimators: Mapping[str, Estimator] | Sequence[str], replicates: int
     """Return the estimators by their labels; refuse what would fail in every cell."""
     if isinstance(estimators, str):
         raise InvalidTypeError(f"estimators must be a sequence of names; found a string: write [{estimators!r}]")
+    if not isinstance(estimators, Iterable):
+        raise InvalidTypeError(
+            "estimators must be a sequence of names, or a mapping from labels to estimators; found "
+            f"{type(estimators).__name__}; try ['reverse', 'es']"
+        )
     if not isinstance(estimators, Mapping):
         made = next((each for each in estimators if isinstance(each, Estimator)), None)
         if made is not None:

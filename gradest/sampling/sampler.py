@@ -16,11 +16,11 @@ from gradest.directions import Directions, Key, Noise
 from gradest.directions.directions import direction_entries, require_distribution
 from gradest.directions.laws import law_of
 from gradest.dtypes import HALF
-from gradest.errors import InvalidInputError
 from gradest.estimator import Estimator
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, Data, Operations
+from gradest.real_numbers import real_number
 from gradest.tangents import Dense, LowRank, Tangent
 from gradest.whole_numbers import whole_number
 
@@ -144,8 +144,7 @@ def bytes_of_direction(layout: Layout, *, entries: int) -> int:
 
 def require_sigma(sigma: float) -> None:
     """Refuse a smoothing radius that is not a positive, finite number."""
-    if isinstance(sigma, bool) or not 0.0 < float(sigma) < float("inf"):
-        raise InvalidInputError(f"sigma must be a positive, finite number; found {sigma!r}; try sigma=0.01")
+    real_number("sigma", sigma, "(0, inf)", example=0.01)
 
 
 def place(objective: Objective, noise: Noise, *, dtype: str | None = None) -> Noise:

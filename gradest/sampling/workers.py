@@ -28,6 +28,9 @@ Group = tuple[Block, ...]
 _TASK_WORK = 1_000_000_000
 _DRAWING_ROWS = 20  # drawing a number costs about as much as 20 rows of data through one parameter
 
+_ENTRY_BYTES = 16
+"""Of an entry of a result that waits: a float64 number, twice, as what arrives may be held beside its pickled form."""
+
 
 class Parts(Protocol):
     """A kernel whose work is cut into parts: methods `part(self, leaves, group, *arguments)` for workers to run."""
@@ -80,7 +83,7 @@ class Crew(Generic[K_co]):
         # Names this crew among all that a long-lived worker meets: it keeps the kernel of the latest.
         self._token = uuid.uuid4().hex
         # Results wait for those before them; no more of them than the budget holds.
-        self._waiting = max(2, budget_bytes // (16 * max(1, objective.layout.num_parameters)))
+        self._waiting = max(2, budget_bytes // (_ENTRY_BYTES * max(1, objective.layout.num_parameters)))
         if executor is not None and not isinstance(executor, ThreadPoolExecutor):
             _require_picklable(factory, objective)
 

@@ -196,7 +196,7 @@ def check_operations(backend: Backend) -> CheckResult:
             faults.update((fault, f"{fault} ({kernel}, {dtype})") for fault in _constant_faults(backend, kernel, dtype))
     if faults:
         return claimed("operations", faults.values(), "")
-    return worst_of("operations", found, _OPERATION_ROUNDING, "units of rounding")
+    return worst_of("operations", found, _OPERATION_ROUNDING)
 
 
 def _distinct_trials(backend: Backend, dtype: str) -> Iterator[tuple[str, Trial]]:

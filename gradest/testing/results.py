@@ -100,25 +100,25 @@ def resolved(result: CheckResult, resolution: float, limit: float, advice: str) 
     return replace(result, passed=False, inconclusive=True, detail=result.detail + said)
 
 
-def worst_of(name: str, found: Iterable[tuple[float, str]], bound: float, unit: str) -> CheckResult:
-    """Return the result of a check of many figures, each with where it was found; those beyond the bound are listed.
+def worst_of(name: str, found: Iterable[tuple[float, str]], bound: float) -> CheckResult:
+    """Return the result of a check of many figures in units of rounding, each with where; those too large are listed.
 
     Examples
     --------
     >>> from gradest.testing.results import worst_of
-    >>> print(worst_of("operations", [(1.0, "exp"), (90.0, "tanh"), (70.0, "log")], 32, "units of rounding"))
+    >>> print(worst_of("operations", [(1.0, "exp"), (90.0, "tanh"), (70.0, "log")], 32))
     operations: FAILED: 90 units of rounding: tanh; 70 units of rounding: log
     """
     ordered = sorted(found, key=lambda each: math.inf if math.isnan(each[0]) else each[0], reverse=True)
     beyond = [(figure, where) for figure, where in ordered if not figure <= bound]
-    listed = "; ".join(f"{figure:.3g} {unit}: {where}" for figure, where in beyond[:_LISTED])
+    listed = "; ".join(f"{figure:.3g} units of rounding: {where}" for figure, where in beyond[:_LISTED])
     if beyond:
         more = f"; and {len(beyond) - _LISTED} more" if len(beyond) > _LISTED else ""
         return judged(name, beyond[0][0], bound, listed + more)
     if not ordered:
         return not_applicable(name, "there is nothing to judge; in float64 or float32 there would be")
     figure, where = ordered[0]
-    return judged(name, figure, bound, f"at worst {figure:.3g} {unit}: {where}")
+    return judged(name, figure, bound, f"at worst {figure:.3g} units of rounding: {where}")
 
 
 def claimed(name: str, faults: Iterable[str], fine: str) -> CheckResult:

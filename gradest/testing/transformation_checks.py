@@ -148,7 +148,7 @@ def _agreement(name: str, backend: Backend, compute: Callable[[Objective, str], 
         )
         error = float(np.linalg.norm(native - own) / np.linalg.norm(own)) / float(np.finfo(dtype).eps)
         errors.append((error, f"native and gradest's own differ in {dtype}"))
-    return worst_of(name, errors, _TRANSFORMATION_ROUNDING, "units of rounding")
+    return worst_of(name, errors, _TRANSFORMATION_ROUNDING)
 
 
 def _population(objective: Objective) -> tuple[Any, ...]:

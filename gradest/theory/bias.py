@@ -9,7 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError, UnsupportedError
+from gradest.real_numbers import real_number
 from gradest.theory.moments import marginal, underived
+from gradest.whole_numbers import whole_number
 
 Array = NDArray[np.float64]
 
@@ -40,6 +42,7 @@ def smoothing_bias(distribution: str, third_derivative: ArrayLike, *, sigma: flo
     [0.03, 0.0]
     """
     tensor = _third_derivative(third_derivative)
+    sigma = real_number("sigma", sigma, "(0, inf)", example=0.1)
     law, num_parameters = marginal(distribution), tensor.shape[0]
     # A central difference is g.v + sigma^2/6 T[v, v, v] + O(sigma^4); times v, its mean holds fourth moments of v only:
     # E v_i v_j v_k v_l is 1 where indices make two pairs, in three ways, and the kurtosis where all four agree.
@@ -106,6 +109,7 @@ def low_rank_bias(third_derivative: ArrayLike, *, sigma: float, shape: tuple[int
     [0.06]
     """
     tensor = _third_derivative(third_derivative)
+    whole_number("rank", rank)
     rows, columns = shape
     if rows * columns != tensor.shape[0]:
         raise InvalidInputError(

@@ -6,9 +6,11 @@ it. This module must not know what is being tested.
 
 import math
 import sys
+from numbers import Real
 from statistics import NormalDist
 
 from gradest.errors import InvalidInputError
+from gradest.real_numbers import real_number
 
 _EPSILON = sys.float_info.epsilon
 _TINY = sys.float_info.min / _EPSILON
@@ -58,10 +60,11 @@ def _upper_fraction(a: float, x: float) -> float:
 
 def _tails(statistic: float, degrees_of_freedom: float) -> tuple[float, float]:
     """Return lower and upper tail; the smaller one carries full relative accuracy."""
-    if not degrees_of_freedom > 0:
-        raise InvalidInputError(f"degrees_of_freedom must be positive; found {degrees_of_freedom}; give 1 or more")
-    if math.isnan(statistic):
-        raise InvalidInputError("a chi-square statistic must be a number; found NaN; check the estimates for NaN")
+    degrees_of_freedom = real_number("degrees_of_freedom", degrees_of_freedom, "(0, inf)", example=1)
+    if isinstance(statistic, bool) or not isinstance(statistic, Real) or math.isnan(statistic):
+        raise InvalidInputError(
+            f"a chi-square statistic must be a number; found {statistic!r}; check the estimates for NaN"
+        )
     # Series and fraction each converge fast on their own side of the mean, and compute the smaller tail there; the
     # larger one, from 1, loses nothing.
     a, x = degrees_of_freedom / 2, statistic / 2
@@ -120,8 +123,7 @@ def chi2_quantile(probability: float, *, degrees_of_freedom: float, upper: bool 
     >>> round(theory.chi2_quantile(0.95, degrees_of_freedom=1), 4)
     3.8415
     """
-    if not 0 < probability < 1:
-        raise InvalidInputError(f"a probability must lie strictly between 0 and 1; found {probability}; try 0.05")
+    probability = real_number("probability", probability, "(0, 1)", example=0.05)
     # The tail asked for is the one computed: 1 - tail would lose a probability of 1e-20 to rounding.
     side = 1 if upper else 0
 
@@ -153,6 +155,5 @@ def normal_quantile(probability: float) -> float:
     >>> round(theory.normal_quantile(0.975), 4)
     1.96
     """
-    if not 0 < probability < 1:
-        raise InvalidInputError(f"a probability must lie strictly between 0 and 1; found {probability}; try 0.05")
+    probability = real_number("probability", probability, "(0, 1)", example=0.05)
     return NormalDist().inv_cdf(probability)

@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError
-from gradest.theory.moments import marginal, orthogonal_pairs, require_positive_integer, underived
+from gradest.theory.moments import marginal, orthogonal_pairs, underived
+from gradest.whole_numbers import whole_number
 
 Array = NDArray[np.float64]
 
@@ -33,7 +34,7 @@ def _low_rank(gradient: Array, rank: int | None) -> Array:
     """Return Cov[<G, E> vec E], shape (m n, m n), of E = A B^T / sqrt(r) on a matrix gradient (m, n)."""
     if rank is None:
         raise InvalidInputError("distribution 'low-rank' was asked for without a rank; give rank=1 or more")
-    require_positive_integer("rank", rank)
+    whole_number("rank", rank)
     rows, columns = gradient.shape
     # Wick's theorem, over A and over B: where both pair the four factors alike, the normal law's covariance comes out;
     # where they pair them differently, all four share one of the r columns, and 1/r is left. These are the latter
@@ -76,7 +77,7 @@ def covariance(distribution: str, gradient: ArrayLike, num_samples: int, *, rank
     >>> theory.covariance("normal", [3.0, 4.0], num_samples=1).round(6).tolist()
     [[34.0, 12.0], [12.0, 41.0]]
     """
-    require_positive_integer("num_samples", num_samples)
+    whole_number("num_samples", num_samples)
     array = np.asarray(gradient, dtype=np.float64)
     law = marginal(distribution)
     if law == "low-rank":

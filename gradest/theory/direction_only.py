@@ -7,7 +7,9 @@ import math
 
 from gradest.directions.laws import law_of
 from gradest.errors import UnsupportedError, unknown_name
-from gradest.theory.moments import orthogonal_pairs, require_positive_integer
+from gradest.real_numbers import real_number
+from gradest.theory.moments import orthogonal_pairs
+from gradest.whole_numbers import whole_number
 
 SHAPINGS = ("z-score", "centered-rank", "sign")
 
@@ -49,7 +51,7 @@ def shaping_relative_variance(shaping: str, *, num_parameters: int) -> float:
     99.5
     """
     _require_shaping(shaping)
-    require_positive_integer("num_parameters", num_parameters)
+    whole_number("num_parameters", num_parameters)
     if shaping == "z-score":
         return num_parameters - 0.5
     if shaping == "centered-rank":
@@ -167,7 +169,7 @@ def approximate_cosine(relative_mse: float) -> float:
     >>> round(theory.approximate_cosine(relative_mse=3.0), 6)
     0.5
     """
-    return 1 / math.sqrt(1 + relative_mse)
+    return 1 / math.sqrt(1 + real_number("relative_mse", relative_mse, "[0, inf)", example=3.0))
 
 
 def projection_relative_mse(*, num_parameters: int, num_samples: int) -> float:
@@ -182,8 +184,8 @@ def projection_relative_mse(*, num_parameters: int, num_samples: int) -> float:
     >>> theory.projection_relative_mse(num_parameters=100, num_samples=25)
     0.75
     """
-    require_positive_integer("num_parameters", num_parameters)
-    require_positive_integer("num_samples", num_samples)
+    whole_number("num_parameters", num_parameters)
+    whole_number("num_samples", num_samples)
     return max(0.0, 1 - num_samples / num_parameters)
 
 
@@ -199,4 +201,5 @@ def optimal_shrinkage(relative_mse: float) -> tuple[float, float]:
     >>> alpha, left
     (0.25, 0.75)
     """
+    relative_mse = real_number("relative_mse", relative_mse, "[0, inf)", example=3.0)
     return 1 / (1 + relative_mse), relative_mse / (1 + relative_mse)

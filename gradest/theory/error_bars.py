@@ -5,9 +5,9 @@ This module must not know the predicted value: it deals in ratios of measured to
 
 import math
 
-from gradest.errors import InvalidInputError
+from gradest.real_numbers import real_number
 from gradest.theory.chi_square import chi2_quantile
-from gradest.theory.moments import require_positive_integer
+from gradest.whole_numbers import whole_number
 
 
 def squared_error_variation(*, num_parameters: int, num_samples: int) -> float:
@@ -15,7 +15,8 @@ def squared_error_variation(*, num_parameters: int, num_samples: int) -> float:
 
     It is Var(|g_hat - g|^2) / (E|g_hat - g|^2)^2 of a forward gradient with normal directions.
 
-    Formula: |g_hat - g|^2 / |g|^2 = (W/N - 1)^2 + W Q / N^2 with W chi-square of N and Q of P - 1 degrees.
+    Formula: 2 (P + 3) (N + P + 5) / (N (P + 1)^2), from |g_hat - g|^2 / |g|^2 = (W/N - 1)^2 + W Q / N^2 with W
+    chi-square of N and Q of P - 1 degrees.
     Exact for any differentiable f, any N and P (quadratic f under antithetic ES). About 2 at N = 1 and large P,
     2/N + O(1/P) beyond. Laws with lighter tails of (g.v)^2, such as Rademacher and the sphere, vary less.
 
@@ -27,18 +28,12 @@ def squared_error_variation(*, num_parameters: int, num_samples: int) -> float:
     >>> round(theory.squared_error_variation(num_parameters=1000, num_samples=100), 4)
     0.0221
     """
-    require_positive_integer("num_parameters", num_parameters)
-    require_positive_integer("num_samples", num_samples)
-    n = float(num_samples)
-    # Normal directions may be turned so that g is the first axis. Then a = W/N is the estimate along g, which should be
-    # 1, and W Q / N^2 its squared length across; W and Q are independent. Raw moments of a, then of Q.
-    a2, a3 = (n + 2) / n, (n + 2) * (n + 4) / n**2
-    a4 = a3 * (n + 6) / n
-    q1 = num_parameters - 1.0
-    q2 = q1 * (num_parameters + 1)
-    second = (a4 - 4 * a3 + 6 * a2 - 3) + 2 * (a3 - 2 * a2 + 1) / n * q1 + a2 / n**2 * q2
-    mean = (num_parameters + 1) / n
-    return second / mean**2 - 1
+    whole_number("num_parameters", num_parameters)
+    whole_number("num_samples", num_samples)
+    # Directions may be turned so that g is the first axis: a = W/N, the estimate along g, should be 1, and W Q / N^2 is
+    # its squared length across, W and Q independent. Written out, the moments are sums whose leading terms cancel.
+    n, p = float(num_samples), float(num_parameters)
+    return 2 * (p + 3) * (n + p + 5) / (n * (p + 1) ** 2)
 
 
 def relative_mse_standard_error(replicates: int, *, num_samples: int, num_parameters: int) -> float:
@@ -53,7 +48,7 @@ def relative_mse_standard_error(replicates: int, *, num_samples: int, num_parame
     >>> round(theory.relative_mse_standard_error(32, num_samples=100, num_parameters=1000), 4)
     0.0263
     """
-    require_positive_integer("replicates", replicates)
+    whole_number("replicates", replicates)
     return math.sqrt(squared_error_variation(num_parameters=num_parameters, num_samples=num_samples) / replicates)
 
 
@@ -82,8 +77,7 @@ def relative_mse_bounds(
     >>> round(low, 3), round(high, 3)
     (0.934, 1.069)
     """
-    if not 0 < false_alarm < 1:
-        raise InvalidInputError(f"false_alarm must lie strictly between 0 and 1; found {false_alarm}; try 1e-3")
+    false_alarm = real_number("false_alarm", false_alarm, "(0, 1)", example=1e-3)
     error = relative_mse_standard_error(replicates, num_samples=num_samples, num_parameters=num_parameters)
     degrees = 2 / error**2
     low = chi2_quantile(false_alarm / 2, degrees_of_freedom=degrees)

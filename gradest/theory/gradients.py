@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError
+from gradest.real_numbers import real_number
 from gradest.theory.direction_only import linear_cosine
 from gradest.theory.moments import orthogonal_pairs, relative_mse_linear
 from gradest.theory.prediction import (
@@ -18,6 +19,7 @@ from gradest.theory.prediction import (
     LocalModel,
     Prediction,
 )
+from gradest.whole_numbers import whole_number
 
 
 def predict_forward_gradient(
@@ -76,6 +78,8 @@ def predict_pathwise(distribution: str, *, num_samples: int, sigma: float, model
     >>> round(theory.predict_pathwise("normal", num_samples=10, sigma=0.1, model=model).relative_mse, 6)
     0.001
     """
+    whole_number("num_samples", num_samples)
+    sigma = real_number("sigma", sigma, "(0, inf)", example=0.1)
     if not law_of(distribution).centred:
         raise InvalidInputError(
             f"pathwise smoothing needs directions of mean zero, which {distribution!r} are not; try 'normal'"
@@ -109,6 +113,7 @@ def relative_mse_minibatch(
     >>> theory.relative_mse_minibatch("normal", num_parameters=99, num_samples=50, relative_noise=0.5, shared=True)
     3.5
     """
+    relative_noise = real_number("relative_noise", relative_noise, "[0, inf)", example=0.5)
     linear = relative_mse_linear(distribution, num_parameters=num_parameters, num_samples=num_samples)
     if shared:
         return relative_noise + linear * (1 + relative_noise)

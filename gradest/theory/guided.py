@@ -3,9 +3,9 @@
 This module must not know what the guides are: they enter by the share of the gradient that lies in their span.
 """
 
-from gradest.errors import InvalidInputError
-from gradest.theory.moments import require_positive_integer
+from gradest.real_numbers import real_number
 from gradest.theory.prediction import QUADRATIC, SMOOTHED_GRADIENT, Prediction
+from gradest.whole_numbers import whole_number
 
 
 def predict_guided(
@@ -50,11 +50,10 @@ def predict_guided(
     10.0
     """
     for name, count in (("num_parameters", num_parameters), ("num_guides", num_guides), ("num_samples", num_samples)):
-        require_positive_integer(name, count)
-    if not 0.0 < alpha <= 1.0:
-        raise InvalidInputError(f"alpha must be in (0, 1]; found {alpha}; try alpha=0.5")
-    if not 0.0 <= share <= 1.0:
-        raise InvalidInputError(f"share must be |U^T g|^2 / |g|^2, in [0, 1]; found {share}; try share=0.5")
+        whole_number(name, count)
+    alpha = real_number("alpha", alpha, "(0, 1]", example=0.5)
+    share = real_number("share", share, "[0, 1]", example=0.5)
+    scale = real_number("scale", scale, "(-inf, inf)", example=1.0)
     largest = alpha + (1.0 - alpha) * num_parameters / num_guides
     inside, outside = scale, scale * alpha / largest  # what the mean keeps of g in the span, and of g outside it
     off = share * (1.0 - inside) ** 2 + (1.0 - share) * (1.0 - outside) ** 2

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError, UnsupportedError
+from gradest.whole_numbers import whole_number
 
 _MATRIX_AXES = 2
 
@@ -25,12 +26,6 @@ def underived(distribution: str, what: str) -> UnsupportedError:
         f"{what} is not derived for distribution {distribution!r}, whose components are not independent; give its "
         "Law components=Components(...) if they are, or use distribution='normal'"
     )
-
-
-def require_positive_integer(name: str, number: int) -> None:
-    """Refuse a count that is not a positive integer."""
-    if isinstance(number, bool) or int(number) != number or number < 1:
-        raise InvalidInputError(f"{name} must be a positive integer; found {number!r}; try {name}=1 or more")
 
 
 def excess(distribution: str, shape: Sequence[int] = (), *, rank: int | None = None) -> float:
@@ -59,7 +54,7 @@ def excess(distribution: str, shape: Sequence[int] = (), *, rank: int | None = N
         return excess("normal")
     if rank is None:
         raise InvalidInputError("distribution 'low-rank' was asked for without a rank; give rank=1 or more")
-    require_positive_integer("rank", rank)
+    whole_number("rank", rank)
     rows, columns = shape
     return 2.0 + 2.0 * (rows + columns + 1) / rank
 
@@ -120,8 +115,8 @@ def orthogonal_pairs(distribution: str, *, num_parameters: int, num_samples: int
 
     N > P directions come in independent blocks of P and one remainder block; independent laws have none.
     """
-    require_positive_integer("num_parameters", num_parameters)
-    require_positive_integer("num_samples", num_samples)
+    whole_number("num_parameters", num_parameters)
+    whole_number("num_samples", num_samples)
     if law_of(distribution).frame_of is None:
         return 0
     full, remainder = divmod(num_samples, num_parameters)

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError
 from gradest.lengths import unit_of
-from gradest.theory.moments import marginal, orthogonal_pairs, require_positive_integer, underived
+from gradest.theory.moments import marginal, orthogonal_pairs, underived
 from gradest.theory.prediction import QUADRATIC_IN_NODES, SMOOTHED_GRADIENT, Prediction
 from gradest.theory.smoothing import smoothing_bias_order
+from gradest.whole_numbers import whole_number
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -152,8 +153,8 @@ def predict_node_perturbation(
     0.3
     """
     law = marginal(distribution)
-    require_positive_integer("num_samples", num_samples)
-    require_positive_integer("rank", rank)
+    whole_number("num_samples", num_samples)
+    whole_number("rank", rank)
     if not layers or not gradient_norm > 0:
         raise InvalidInputError(
             f"a relative error needs layers and a positive gradient norm; found {len(layers)} layers "

@@ -5,6 +5,7 @@ This module must not know any formula: it holds the two records that the formula
 
 import math
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -97,9 +98,10 @@ class LocalModel:
 
     def __post_init__(self) -> None:
         """Refuse a vanishing gradient, against which no relative error can be stated, and half a curvature."""
-        if not (math.isfinite(self.gradient_norm) and self.gradient_norm > 0):
+        given = self.gradient_norm
+        if isinstance(given, bool) or not isinstance(given, Real) or not 0 < given < math.inf:
             raise InvalidInputError(
-                f"a relative error needs a finite, positive gradient norm; found {self.gradient_norm}; "
+                f"a relative error needs a finite, positive gradient norm; found {given!r}; "
                 "evaluate at a point that is not stationary"
             )
         if (self.hessian_trace is None) != (self.hessian_norm is None):
@@ -127,6 +129,11 @@ class LocalModel:
 def local_model(gradient: ArrayLike, *, hessian: ArrayLike | None = None, value: float | None = None) -> LocalModel:
     """Return the scalars of a gradient (P,) and, where given, a symmetric Hessian (P, P), in float64.
 
+    Raises
+    ------
+    InvalidInputError
+        The gradient vanishes or is not finite, or the Hessian is of another shape.
+
     Examples
     --------
     >>> from gradest import theory
@@ -134,10 +141,16 @@ def local_model(gradient: ArrayLike, *, hessian: ArrayLike | None = None, value:
     >>> model.gradient_norm, model.hessian_trace, model.value
     (5.0, 3.0, 7.0)
     """
-    norm = norm_of(np.asarray(gradient, dtype=np.float64))
+    flat = np.asarray(gradient, dtype=np.float64).ravel()
+    norm = norm_of(flat)
     if hessian is None:
         return LocalModel(gradient_norm=norm, value=value)
     matrix = np.asarray(hessian, dtype=np.float64)
+    if matrix.shape != (flat.size, flat.size):
+        raise InvalidInputError(
+            f"a Hessian of shape {(flat.size, flat.size)}, as the gradient has {flat.size} entries, was asked for; "
+            f"found {matrix.shape}; give the matrix of second derivatives by the flat parameters"
+        )
     diagonal = np.diagonal(matrix)
     return LocalModel(
         gradient_norm=norm,

@@ -4,10 +4,11 @@ Each formula is for one estimate, given what is remembered. This module must not
 """
 
 from gradest.directions.laws import law_of
-from gradest.errors import InvalidInputError
-from gradest.theory.moments import linear_part, mean_excess, require_positive_integer, underived
+from gradest.real_numbers import real_number
+from gradest.theory.moments import linear_part, mean_excess, underived
 from gradest.theory.prediction import LINEAR, QUADRATIC, SMOOTHED_GRADIENT, LocalModel, Prediction
 from gradest.theory.smoothing import smoothing_bias_order
+from gradest.whole_numbers import whole_number
 
 
 def predict_residual_feedback(
@@ -50,7 +51,8 @@ def predict_residual_feedback(
     >>> found.relative_mse, found.exact_for
     (19.9, 'linear f')
     """
-    require_positive_integer("num_samples", num_samples)
+    whole_number("num_samples", num_samples)
+    sigma = real_number("sigma", sigma, "(0, inf)", example=0.1)
     if not law_of(distribution).centred:
         raise underived(distribution, "the error of residual feedback")
     excess = mean_excess(distribution) if direction_excess is None else direction_excess
@@ -100,12 +102,11 @@ def predict_momentum_guided(*, num_parameters: int, num_samples: int, share: flo
     >>> found.relative_mse
     4.5
     """
-    require_positive_integer("num_parameters", num_parameters)
-    require_positive_integer("num_samples", num_samples)
-    if share is not None and (not 0.0 <= share <= 1.0 or num_samples < 2):
-        raise InvalidInputError(
-            f"share must be (g.m)^2 / |g|^2, in [0, 1], and num_samples at least 2; found {share} and {num_samples}"
-        )
+    whole_number("num_parameters", num_parameters)
+    whole_number("num_samples", num_samples)
+    if share is not None:
+        share = real_number("share", share, "[0, 1]", example=0.5)
+        whole_number("num_samples", num_samples, least=2)  # one pair is along the guide, and one must be across it
     guided = None if share is None else (1.0 - share) * num_parameters / (num_samples - 1)
     return Prediction(
         target=SMOOTHED_GRADIENT,

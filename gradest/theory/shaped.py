@@ -12,10 +12,10 @@ import math
 
 import numpy as np
 
-from gradest.errors import InvalidInputError, UnsupportedError, unknown_name
+from gradest.errors import UnsupportedError, unknown_name
 from gradest.theory.direction_only import SHAPINGS, expected_cosine
-from gradest.theory.moments import require_positive_integer
 from gradest.theory.prediction import DIRECTION, INCREASING, LINEAR, QUADRATIC, Prediction
+from gradest.whole_numbers import whole_number
 
 _CENTRED = ("leave-one-out", "mean")
 _NODES = 1000
@@ -102,8 +102,8 @@ def expected_shaped_cosine(shaping: str, *, baseline: str, num_parameters: int, 
     >>> round(found, 3)
     0.246
     """
-    require_positive_integer("num_parameters", num_parameters)
-    require_positive_integer("num_samples", num_samples)
+    whole_number("num_parameters", num_parameters)
+    whole_number("num_samples", num_samples)
     mean, variance = _along(shaping, baseline, num_samples)
     if num_parameters == 1:
         return 1.0  # nothing is across; B is positive, but for signs about the mean in rare draws
@@ -194,9 +194,7 @@ def _mean_cosine(degrees: float, scale: float, across: float) -> float:
 
 def _one_fewer(num_samples: int) -> int:
     """Return N - 1: what values lose that are compared with each other."""
-    if num_samples < 2:
-        raise InvalidInputError("values are compared with each other; found num_samples=1; use num_samples=2 or more")
-    return num_samples - 1
+    return whole_number("num_samples", num_samples, least=2) - 1
 
 
 def _only_normal(distribution: str) -> UnsupportedError:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError, UnsupportedError, unknown_name
+from gradest.real_numbers import real_number
 from gradest.theory.curvature import curvature_moments
 from gradest.theory.direction_only import linear_cosine
 from gradest.theory.moments import linear_part, marginal, mean_excess, orthogonal_pairs
 from gradest.theory.prediction import LINEAR, QUADRATIC, SMOOTHED_GRADIENT, LocalModel, Prediction
+from gradest.whole_numbers import whole_number
 
 BASELINES = ("antithetic", "none", "value", "leave-one-out", "mean")
 _ONE_SIDED_SOURCE = "derived: moments to order six of a sign-symmetric law; Wishart moments for the centred baselines"
@@ -28,6 +30,11 @@ class _Sampling:
     num_samples: int
     sigma: float
     excess: float
+
+    def __post_init__(self) -> None:
+        whole_number("num_parameters", self.num_parameters)
+        whole_number("num_samples", self.num_samples)
+        real_number("sigma", self.sigma, "(0, inf)", example=0.1)
 
 
 def _known_value(model: LocalModel) -> float:
@@ -52,11 +59,6 @@ def _uncentred(baseline: str, sampling: _Sampling, model: LocalModel) -> float:
     )
 
 
-def _require_two(num_samples: int) -> None:
-    if num_samples < 2:
-        raise InvalidInputError("a leave-one-out or mean baseline needs two directions or more; found num_samples=1")
-
-
 def _leave_one_out(sampling: _Sampling, model: LocalModel) -> float:
     """Return the relative MSE of sum_i (f_i - f_mean) v_i / ((N - 1) sigma), for a model in which |g| = 1.
 
@@ -64,7 +66,7 @@ def _leave_one_out(sampling: _Sampling, model: LocalModel) -> float:
     sigma^2 / 4 (A / N + B P / (N(N-1))) with A = E[(q - tr H)^2 |v|^2], B = Var q.
     """
     parameters, samples = sampling.num_parameters, sampling.num_samples
-    _require_two(samples)
+    whole_number("num_samples", samples, least=2)  # a value is compared with the others
     # Written out, the estimate is (1/N) sum_i (g.v_i) v_i less (1/(N(N-1))) sum_{i != j} (g.v_j) v_i. The second sum
     # scatters by P / (N(N-1)); E (g.v_i)(g.v_j) v_i.v_j enters both squares, and is 0 for pairs that are orthogonal.
     ordered = samples * (samples - 1)
@@ -104,9 +106,13 @@ def evaluation_noise_mse(baseline: str, *, num_parameters: int, num_samples: int
     >>> round(theory.evaluation_noise_mse("antithetic", num_parameters=100, num_samples=50, sigma=0.1, noise=0.01), 6)
     0.01
     """
+    whole_number("num_parameters", num_parameters)
+    whole_number("num_samples", num_samples)
+    sigma = real_number("sigma", sigma, "(0, inf)", example=0.1)
+    noise = real_number("noise", noise, "[0, inf)", example=0.01)
     base = num_parameters * noise**2 / (num_samples * sigma**2)
     if baseline == "leave-one-out":
-        _require_two(num_samples)
+        whole_number("num_samples", num_samples, least=2)
         return base * num_samples / (num_samples - 1)
     if baseline == "mean":
         return base * (num_samples - 1) / num_samples
@@ -116,14 +122,11 @@ def evaluation_noise_mse(baseline: str, *, num_parameters: int, num_samples: int
     return base * factors[baseline]
 
 
-def _require_predictable(
-    distribution: str, baseline: str, sigma: float, model: LocalModel | None, noise: float
-) -> None:
+def _require_predictable(distribution: str, baseline: str, model: LocalModel | None, noise: float) -> None:
     """Refuse unknown names, a missing |g|, and sqrt(P) e_j, whose mean is not zero, where E v = 0 is used."""
+    real_number("noise", noise, "[0, inf)", example=0.01)
     if baseline not in BASELINES:
         raise unknown_name("baseline", baseline, BASELINES)
-    if not sigma > 0:
-        raise InvalidInputError(f"sigma must be positive; found {sigma}; try 0.1")
     if model is None and (noise or baseline == "none"):
         raise InvalidInputError("noise and a missing baseline are measured against |g|; give model=LocalModel(...)")
     linear_value = baseline == "value" and noise == 0 and (model is None or not model.curved)
@@ -198,7 +201,7 @@ def relative_mse_es(
     >>> predicted.relative_mse, predicted.exact_for
     (2.0, 'quadratic f')
     """
-    _require_predictable(distribution, baseline, sigma, model, noise)
+    _require_predictable(distribution, baseline, model, noise)
     sampling = _Sampling(
         distribution=distribution,
         num_parameters=num_parameters,

@@ -14,6 +14,7 @@ from gradest.errors import InvalidInputError, NonFiniteError
 from gradest.lengths import unit_of
 from gradest.theory.chi_square import chi2_sf
 from gradest.theory.covariance import covariance
+from gradest.whole_numbers import whole_number
 
 Array = NDArray[np.float64]
 _DEVIATIONS_ALLOWED = 10.0
@@ -123,6 +124,7 @@ def unbiasedness_statistic(
     (2, True)
     """
     samples, gradient = _checked(estimates, target)
+    whole_number("num_samples", num_samples)
     unit = unit_of(gradient)  # the statistic is the same in any, and C is made of squares
     samples, gradient = samples / unit, gradient / unit
     flat = gradient.ravel()

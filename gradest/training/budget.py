@@ -11,9 +11,12 @@ from gradest.estimator import Estimator, get_estimator
 from gradest.fields import TypedFields
 from gradest.measurement.timing import calibrate, time_block
 from gradest.objective import Objective
+from gradest.real_numbers import real_number
 
 _ROUNDS = 5
+"""Blocks of each of two calls, in turn, so that what slows the machine for a while slows both."""
 _BLOCK_SECONDS = 0.01
+"""Length of a block: far more than a step of the clock, and ten of them are a tenth of a second before a run."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,8 @@ class Budget(TypedFields):
         if all(limit is None for limit in given.values()):
             raise InvalidInputError(f"a budget needs a limit: one of {', '.join(given)}; try Budget(steps=100)")
         for name, limit in given.items():
-            if name != "cost" and limit is not None and not 0 < limit < math.inf:
-                raise InvalidInputError(f"{name} of a budget must be positive and finite; found {limit}")
+            if name != "cost" and limit is not None:
+                real_number(name, limit, "(0, inf)", example=100)
 
     def reached(self, *, steps: int, epochs: float | None, seconds: float) -> str:
         """Return which limit of steps, epochs or time is reached, or ""."""

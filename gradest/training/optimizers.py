@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from gradest.errors import InvalidInputError, unknown_name
+from gradest.errors import unknown_name
 from gradest.fields import TypedFields
 from gradest.operations import Array, Operations
+from gradest.real_numbers import real_number
 
 Moments = tuple[Array, ...]
 """What an optimiser remembers of one parameter array: arrays of its shape, zero at first."""
@@ -50,8 +51,7 @@ class Optimizer(TypedFields, ABC):
 
     def __post_init__(self) -> None:
         """Refuse a step size that is not positive."""
-        if not 0.0 < self.step_size < math.inf:
-            raise InvalidInputError(f"step_size must be positive and finite; found {self.step_size}; try 0.1")
+        real_number("step_size", self.step_size, "(0, inf)", example=0.1)
 
     def numbers(self, step_size: float, count: int) -> tuple[float, ...]:
         """Return the numbers that step `count` (from 1) needs, computed in double precision whatever the dtype."""
@@ -106,11 +106,6 @@ class LineSearch(GradientDescent):
     step_size: float = 1.0
 
 
-def _require_share(name: str, value: float) -> None:
-    if not 0.0 <= value < 1.0:
-        raise InvalidInputError(f"{name} must be in [0, 1); found {value}; try 0.9")
-
-
 @dataclass(frozen=True)
 class HeavyBall(Optimizer):
     """Steps along a decaying sum of gradients.
@@ -142,8 +137,8 @@ class HeavyBall(Optimizer):
     def __post_init__(self) -> None:
         """Refuse what is no share."""
         super().__post_init__()
-        _require_share("momentum", self.momentum)
-        _require_share("dampening", self.dampening)
+        real_number("momentum", self.momentum, "[0, 1)", example=0.9)
+        real_number("dampening", self.dampening, "[0, 1)", example=0.9)
 
     def update(
         self, ops: Operations, x: Array, g: Array, moments: Moments, numbers: tuple[float, ...]
@@ -177,7 +172,7 @@ class Nesterov(Optimizer):
     def __post_init__(self) -> None:
         """Refuse what is no share."""
         super().__post_init__()
-        _require_share("momentum", self.momentum)
+        real_number("momentum", self.momentum, "[0, 1)", example=0.9)
 
     def update(
         self, ops: Operations, x: Array, g: Array, moments: Moments, numbers: tuple[float, ...]
@@ -219,8 +214,8 @@ class Adam(Optimizer):
     def __post_init__(self) -> None:
         """Refuse what is no share."""
         super().__post_init__()
-        _require_share("beta1", self.beta1)
-        _require_share("beta2", self.beta2)
+        real_number("beta1", self.beta1, "[0, 1)", example=0.9)
+        real_number("beta2", self.beta2, "[0, 1)", example=0.9)
 
     def numbers(self, step_size: float, count: int) -> tuple[float, ...]:
         """Return s / (1 - b1^t) and sqrt(1 - b2^t): in float32 the latter would keep three digits at t = 1."""
@@ -263,8 +258,7 @@ class Search(TypedFields, ABC):
 
     def __post_init__(self) -> None:
         """Refuse a scale that is not positive."""
-        if not 0.0 < self.scale < math.inf:
-            raise InvalidInputError(f"scale must be positive and finite; found {self.scale}; try 0.1")
+        real_number("scale", self.scale, "(0, inf)", example=0.1)
 
     @abstractmethod
     def candidate(self, x: Array, z: Array) -> Array:

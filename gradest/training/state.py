@@ -113,19 +113,18 @@ class TrainingState:
                 arrays = {name: file[name] for name in file.files}
             plain = json.loads(arrays.pop("plain").tobytes())
             form = plain.pop("format")
-        except Exception as error:  # a file that is cut short, or of something else, fails in many ways
+            if form == FORMAT:
+                return cls(**_read(plain, arrays))
+        except Exception as error:  # a file that is cut short, damaged, or of something else, fails in many ways
+            found = f"{len(content)} bytes" if isinstance(content, bytes) else type(content).__name__
             raise InvalidInputError(
-                f"a state of training was asked for; found {len(content)} bytes of no such"
+                f"a state of training was asked for, as bytes of TrainingState.to_bytes; found {found} of no such, or "
+                "a damaged one; give a file that `gradest train --state` wrote, whole, or begin anew without a state"
             ) from error
-        if form != FORMAT:
-            raise InvalidInputError(f"a state of training of form {FORMAT} was asked for; found form {form}")
-        for name in _OF_ARRAYS:
-            plain[name] = _put_together(plain[name], arrays)
-        for name in ("cost", "logging_cost"):
-            plain[name] = Cost(**plain[name])
-        plain["weights"] = Weights(**plain["weights"])
-        plain["records"] = tuple(map(Record.read, plain["records"]))
-        return cls(**plain)
+        raise InvalidInputError(
+            f"a state of training of form {FORMAT} was asked for; found form {form!r}; read it with the gradest that "
+            "wrote it, or begin anew without a state"
+        )
 
 
 _PLAIN = ("run", "step", "seconds", "best_step", "best_loss", "waited", "ended")
@@ -144,6 +143,17 @@ def _taken_apart(value: Any, arrays: dict[str, NumpyArray]) -> Any:
         arrays[name] = np.asarray(value, dtype=np.float32 if value.dtype.kind == "V" else None)
         return {"array": name}
     return {"is": value}
+
+
+def _read(plain: dict[str, Any], arrays: Mapping[str, NumpyArray]) -> dict[str, Any]:
+    """Return the fields of a state from what JSON holds of them."""
+    return {
+        **{name: plain[name] for name in _PLAIN},
+        **{name: Cost(**plain[name]) for name in ("cost", "logging_cost")},
+        "weights": Weights(**plain["weights"]),
+        "records": tuple(map(Record.read, plain["records"])),
+        **{name: _put_together(plain[name], arrays) for name in _OF_ARRAYS},
+    }
 
 
 def _put_together(found: Any, arrays: Mapping[str, NumpyArray]) -> Any:

@@ -56,7 +56,7 @@ def test_modules_of_mxnet_see_a_proxy_with_every_name_of_numpy() -> None:
 
 
 def test_second_pass_finds_nothing_left() -> None:
-    assert numpy_alias.alias_inside("mxnet") == 0
+    assert numpy_alias.alias_inside_mxnet() == 0
 
 
 def test_alias_is_taken_away_after_a_failure() -> None:

@@ -14,7 +14,17 @@ from gradest.importing import OWN
 
 FRAMEWORKS = {"jax", "jaxlib", "torch", "mxnet", "sklearn", "mlxtend", "scipy", "matplotlib", "rich", "click"}
 ORDER = [  # the rooms of the core: each may import only those before it (and its own package)
-    {"version", "errors", "dtypes", "lengths", "vocabulary", "importing", "class_name", "whole_numbers"},
+    {
+        "version",
+        "errors",
+        "dtypes",
+        "lengths",
+        "vocabulary",
+        "importing",
+        "class_name",
+        "whole_numbers",
+        "real_numbers",
+    },
     {"tree", "layout", "operations", "estimate", "target", "registry", "primitives", "signature", "fields", "places"},
     {"datasets", "chunking", "user_warnings", "example_order", "graphs"},
     {"backend", "problem"},

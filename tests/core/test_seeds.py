@@ -26,7 +26,7 @@ BY_RNG: dict[str, Callable[[Any], Any]] = {
     "es": lambda rng: gradest.grad(loss, method="es")(START, rng=rng),
     "fd of some coordinates": lambda rng: gradest.grad(loss, method="fd-central", coordinates=2)(START, rng=rng),
     "fd by noise": lambda rng: gradest.grad(loss, method="fd-central", step="noise")(START, rng=rng),
-    "hessian_trace": lambda rng: gradest.hessian_trace(loss, START, num_samples=4, rng=rng).diagonal,
+    "hessian_trace": lambda rng: gradest.hessian_trace(loss, START, num_samples=8, rng=rng).diagonal,
     "noise_scale": lambda rng: gradest.noise_scale(examples, START, X, num_samples=2, rng=rng).value,
 }
 BY_SEED: dict[str, Callable[[Any], Any]] = {

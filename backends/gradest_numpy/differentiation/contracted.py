@@ -220,7 +220,7 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
 
 
 @composed(*found(linalg, "vector_norm"))
-def _vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:  # noqa: A002
+def _vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:  # noqa: A002  # NumPy's name
     rank = np.ndim(x)
     axes = tuple(range(rank)) if axis is None else tuple(k % rank for k in np.atleast_1d(axis).tolist())
     rest = tuple(k for k in range(rank) if k not in axes)
@@ -230,7 +230,7 @@ def _vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any =
 
 
 @composed(*found(linalg, "matrix_norm"))
-def _matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:  # noqa: A002
+def _matrix_norm(x: Any, *, keepdims: bool = False, ord: Any = "fro") -> Any:  # noqa: A002  # NumPy's name
     return _norm_of_matrices(x, ord, (-2, -1), keepdims)
 
 

@@ -216,7 +216,7 @@ def _quantile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepd
 def _percentile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: Option = False) -> Any:
     return np.quantile(
         a, (q if hasattr(q, "dtype") else np.asarray(q)) / 100, axis=axis, method=method, keepdims=keepdims
-    )  # type: ignore[call-overload]
+    )  # type: ignore[call-overload]  # NumPy's stubs want its literal
 
 
 @composed(np.median)

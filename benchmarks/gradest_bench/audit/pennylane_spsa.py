@@ -16,7 +16,7 @@ def _estimate(request: Request) -> NumpyArray:
         return np.asarray(request.loss.value(np.asarray(x), np.asarray))
 
     # It draws from NumPy's global generator, and offers no other.
-    np.random.seed(request.seed)  # noqa: NPY002
+    np.random.seed(request.seed)  # noqa: NPY002  # as above
     optimizer = pennylane.SPSAOptimizer(maxiter=100, c=request.sigma)
     (found,) = optimizer.compute_grad(f, (pennylane.numpy.array(request.loss.point, requires_grad=True),), {})
     return np.asarray(found)

@@ -98,19 +98,19 @@ def _require_curves(training: Mapping[str, Any]) -> None:
         if not columns or not all(isinstance(c, list) and len(c) == len(columns[0] or ()) > 0 for c in columns):
             raise DamagedError("a curve of its training has columns of other lengths, or none")
         for column in columns:
-            _require_each("training", column)
+            _require_column(column)
 
 
 def _list_of(found: Any) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def _require_each(part: str, values: Any) -> None:
+def _require_column(values: Any) -> None:
     try:
         for value in values:
             number(value)
     except (TypeError, ValueError):
-        raise DamagedError(f"{part} has what is no number") from None
+        raise DamagedError("a curve of its training has what is no number") from None
 
 
 def _require_numbers(part: str, values: Any, names: tuple[str, ...]) -> None:

@@ -33,7 +33,7 @@ def split(problem: Problem, share: float | None, *, seed: int, whole: bool) -> t
                 f"a share was to be held out; problem {problem.name!r} has no data set to split; leave it away"
             )
         return problem, None
-    changed: Any = dataclasses.replace(problem, batch=None) if whole else problem  # type: ignore[type-var]
+    changed: Any = dataclasses.replace(problem, batch=None) if whole else problem  # type: ignore[type-var]  # a dataclass, as it has fields
     if share is None:
         return changed, None
     data = changed.dataset if isinstance(changed.dataset, Dataset) else load(changed.dataset)

@@ -26,9 +26,12 @@ from gradest_bench.worker.family import FAMILY_VARIABLE, adopt_orphans, descenda
 from gradest_bench.worker.launch import Launch, log_name
 
 _WATCH_SECONDS = 0.05
+"""Between looks at an answer that is awaited: limits are held to within it, and an answer itself is read at once."""
 _FAMILY_SECONDS = 0.3
+"""Between looks at a worker's own processes, each of which takes milliseconds of the machine that is measured on."""
 _LOG_TAIL_BYTES = 2000
 STOP_SECONDS = 2.0
+"""What a worker that was told to end, or has died, is waited for before it is killed."""
 _MARKS = itertools.count(1)
 
 
