@@ -18,14 +18,16 @@ from gradest.finite_differences.complex_losses import (
     complex_data,
     complex_leaves,
     explained,
+    longer_step,
     require_complex,
     require_complex_loss,
     shortest_step,
+    underflows,
 )
 from gradest.finite_differences.steps import check_step
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.operations import Array, Data
+from gradest.operations import Array, Data, NumpyArray
 from gradest.refusals import ANALYTIC
 
 
@@ -76,15 +78,21 @@ class ComplexStep(Estimator):
         plan = dense_chunks(objective.layout, None, self.chunk_size)
         in_place = objective.population_path == "loop" and all(isinstance(x, np.ndarray) for x in objective.start)
         losses_at = _in_place(objective) if in_place else _population(objective, plan)
-        step = shortest_step(objective) if isinstance(self.step, str) else self.step
+        chosen = shortest_step(objective) if isinstance(self.step, str) else self.step
         unknown = objective.is_users_own and objective.verifies
 
-        def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
-            losses = pipeline(
+        def sweep(leaves: Leaves, step: float) -> list[tuple[Chunk, NumpyArray]]:
+            return pipeline(
                 plan,
                 lambda chunk: explained(objective, lambda: losses_at(leaves, chunk, step)),
                 lambda chunk, found: (chunk, require_complex_loss(backend.numpy(found))),
             )
+
+        def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
+            step, losses = chosen, sweep(leaves, chosen)
+            if isinstance(self.step, str) and underflows(losses[0][1], step):
+                step = longer_step(objective)
+                losses = sweep(leaves, step)
             slopes = [(chunk, found.imag / found.imag.dtype.type(step)) for chunk, found in losses]
             seen = ValuesSeen()
             for _, found in losses:

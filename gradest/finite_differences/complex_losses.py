@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from gradest.backend import Leaves
-from gradest.dtypes import HALF
+from gradest.backend import Leaves, as_float64
+from gradest.dtypes import HALF, epsilon
 from gradest.errors import GradestError, InvalidInputError, UnsupportedError
+from gradest.lengths import root_mean_square
 from gradest.objective import Objective
 from gradest.operations import Array, Data, NumpyArray
 from gradest.refusals import usable_estimators
@@ -39,6 +40,23 @@ def shortest_step(objective: Objective) -> float:
     narrow = set(objective.dtypes) & {"float32", *HALF}  # half precision is computed in complex64
     # A step is a number of Python's, in which those that longdouble has beyond double precision are zero.
     return math.sqrt(np.finfo(np.float32 if narrow else np.float64).tiny)
+
+
+def longer_step(objective: Objective) -> float:
+    """Return a step that is long, and yet so short that its square beside a parameter is nothing in any dtype."""
+    sizes = [root_mean_square(as_float64(objective.backend, leaf)) for leaf in objective.start]
+    return max(map(epsilon, objective.dtypes)) * min([1.0, *(size for size in sizes if size > 0)])
+
+
+def underflows(losses: NumpyArray, step: float) -> bool:
+    """Whether slopes of the size of the loss itself would lose digits, or all, times a step: of losses near 1e-180.
+
+    A loss of exactly zero tells no size.
+    """
+    real = losses.real
+    least = float(np.finfo(real.dtype).tiny / np.finfo(real.dtype).eps)
+    size = float(np.abs(real).max())
+    return size > 0.0 and size * step < least
 
 
 def complex_leaves(objective: Objective, leaves: Leaves) -> Leaves:

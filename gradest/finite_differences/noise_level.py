@@ -13,6 +13,7 @@ import numpy as np
 from gradest.directions.keys import Rng, generator_of
 from gradest.dtypes import epsilon
 from gradest.errors import NoiseWarning, NonFiniteWarning
+from gradest.lengths import unit_of
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
 from gradest.user_warnings import warn_user
@@ -46,7 +47,8 @@ def noise_level(values: Floats) -> float | None:
 
     Source: Moré & Wild 2011, doi:10.1137/100786125 (ECnoise).
     """
-    table = np.asarray(values, dtype=np.result_type(np.float64, values.dtype))
+    unit = unit_of(values)  # squares of losses near 1e200 are out of range
+    table = np.asarray(values, dtype=np.result_type(np.float64, values.dtype)) / unit
     levels, changes_sign = [], []
     for order in range(1, values.size):
         # Independent noise of deviation s gives k-th differences of variance s^2 (2k)! / (k!)^2: the weight undoes it.
@@ -58,7 +60,7 @@ def noise_level(values: Floats) -> float | None:
     for k in range(len(levels) - 2):
         three = levels[k : k + 3]
         if changes_sign[k] and 0 < max(three) <= _AGREEMENT * min(three):
-            return levels[k]
+            return levels[k] * unit
     return None
 
 

@@ -13,6 +13,7 @@ from gradest.errors import NoiseWarning
 from gradest.evaluation import ValuesSeen
 from gradest.finite_differences.bending import Surroundings
 from gradest.finite_differences.statuses import MATERIAL
+from gradest.lengths import norm_of
 from gradest.operations import NumpyArray
 from gradest.user_warnings import warn_user
 
@@ -36,8 +37,8 @@ class PlainRounding:
     def add(self, slopes: NumpyArray, distance: NumpyArray, size: float) -> None:
         """Take note of quotients `(K,)`, the distances that they are over, and the largest loss that they are of."""
         with np.errstate(all="ignore"):  # what is not finite is warned of elsewhere
-            self._reciprocal += float(np.sum(np.square(1.0 / distance.astype(np.float64))))
-            self._length += float(np.sum(np.square(slopes.astype(np.float64))))
+            self._reciprocal = math.hypot(self._reciprocal, norm_of(1.0 / distance.astype(np.float64)))
+            self._length = math.hypot(self._length, norm_of(slopes.astype(np.float64)))
             self._size = max(self._size, size)
 
     def warn(self, seen: ValuesSeen, value_at_point: Callable[[], float]) -> None:
@@ -57,8 +58,8 @@ class PlainRounding:
         deviation = self.spacing * self._size / math.sqrt(12)
         if self.around is not None and self.around.size > 0:  # smaller losses, as beside a minimum, are rounded less
             deviation = max(deviation, self.around.deviation * min(1.0, self._size / self.around.size))
-        error = deviation * math.sqrt(2 * self._reciprocal)
-        length = math.sqrt(self._length)
+        error = deviation * math.sqrt(2) * self._reciprocal
+        length = self._length
         if length == 0 and error > 0 and seen.level:
             seen.warn_if_level_at(value_at_point())
         if math.isfinite(length) and error >= MATERIAL * length > 0:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.errors import KinkWarning, NoiseWarning, StepWarning
+from gradest.lengths import norm_of
 from gradest.user_warnings import warn_user
 
 MATERIAL = 0.1
@@ -63,10 +64,10 @@ def warn_of(status: NDArray[np.int8], error: NDArray[np.float64], gradient: NDAr
         The message says what was asked, of how many entries it does not hold, and what to try. What is not finite is
         warned of elsewhere, by number.
     """
-    length, warned = float(np.linalg.norm(gradient)), False
+    length, warned = norm_of(gradient), False
     for kind, (what, category) in _SAID.items():
         found = status == kind
-        if found.any() and float(np.linalg.norm(error[found])) >= MATERIAL * length:
+        if found.any() and norm_of(error[found]) >= MATERIAL * length:
             warn_user(
                 f"a gradient by finite differences was asked for; {int(found.sum())} of {status.size} difference "
                 f"quotients {what}",
@@ -89,8 +90,8 @@ def warn_of_long_steps(
     StepWarning
         A step reaches across a kink, or the loss bends within it. The message has the error that is stated.
     """
-    length = float(np.linalg.norm(gradient))
-    lost = float(np.linalg.norm(error[long]))
+    length = norm_of(gradient)
+    lost = norm_of(error[long])
     if lost > min(promise, MATERIAL) * length:
         warn_user(
             f"a gradient by finite differences was asked for; the steps of {int(long.sum())} of {error.size} "
