@@ -5,13 +5,13 @@ from numbers import Integral
 from gradest.errors import InvalidInputError
 
 
-def whole_number(name: str, number: object, *, least: int = 1) -> int:
+def whole_number(name: str, number: object, *, least: int = 1, most: int | None = None) -> int:
     """Return a count as an int of Python's; truth values are none.
 
     Raises
     ------
     InvalidInputError
-        It is no whole number, or less than `least`.
+        It is no whole number, less than `least`, or more than `most`.
 
     Examples
     --------
@@ -23,4 +23,7 @@ def whole_number(name: str, number: object, *, least: int = 1) -> int:
     if isinstance(number, bool) or not isinstance(number, Integral) or number < least:
         asked = "a positive integer" if least == 1 else f"an integer of at least {least}"
         raise InvalidInputError(f"{name} must be {asked}; found {number!r}; try {name}={least} or more")
-    return int(number)
+    count = int(number)
+    if most is not None and count > most:
+        raise InvalidInputError(f"{name} must be at most {most}; found {count}; try {name}={most} or less")
+    return count

@@ -21,8 +21,8 @@ class FiniteDifference(CoordinateDifferences):
     Attributes
     ----------
     scheme, order
-        "forward" and "backward" have order 1; "central" has any even order 2k, 2 by default, from 2k points. From
-        order 4 on, the estimate has an error estimate: its distance from order 2k - 2 on the same points.
+        "forward" and "backward" have order 1; "central" has any even order 2k up to 64, 2 by default, from 2k points.
+        From order 4 on, the estimate has an error estimate: its distance from order 2k - 2 on the same points.
     step
         "auto" (from the dtype and the scheme), "noise" (from the loss's noise beside what it varies by, measured by 13
         further evaluations on a line that `rng` draws: the step, and nothing else, is random; Moré & Wild 2011,

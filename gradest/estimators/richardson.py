@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from gradest.errors import InvalidInputError
 from gradest.finite_differences.coordinate_differences import CoordinateDifferences
 from gradest.finite_differences.rules import richardson_rule
 from gradest.finite_differences.sweep import QuotientSweep
@@ -19,7 +18,7 @@ class Richardson(CoordinateDifferences):
     Attributes
     ----------
     levels
-        L, 2 or more: the order is 2L. `(4 D(h/2) - D(h)) / 3` for L = 2.
+        L, 2 to 32: the order is 2L. `(4 D(h/2) - D(h)) / 3` for L = 2.
     step, step_mode, path, chunk_size, kinks, scale
         As `FiniteDifference`; the step is the longest one.
 
@@ -45,10 +44,6 @@ class Richardson(CoordinateDifferences):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.levels, bool) or not isinstance(self.levels, int) or self.levels < 2:
-            raise InvalidInputError(
-                f"levels must be an integer of 2 or more; found {self.levels!r}; use scheme='central' for one level"
-            )
         object.__setattr__(self, "stochastic", self.step == "noise")  # in its step alone
         object.__setattr__(self, "random_step", self.step == "noise")
         self.sweep()  # refuses a step, a mode or a path that a sweep cannot have

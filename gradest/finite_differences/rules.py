@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from gradest.theory import central_coefficients
+from gradest.whole_numbers import whole_number
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,19 @@ class QuotientRule:
         return len(self.multiples) * (1 if self.side else 2)
 
 
+MOST_QUOTIENTS = 32
+"""How many central quotients a rule has at most: far more than lose digits alone, and few enough to be computed."""
+
+
 def central_rule(order: int) -> QuotientRule:
     """Return the central rule of an even order 2k as a weighted sum of k central quotients.
 
     Raises
     ------
     InvalidInputError
-        The order is not even and positive.
+        The order is not even and positive, or more than twice `MOST_QUOTIENTS`.
     """
+    order = whole_number("order", order, most=2 * MOST_QUOTIENTS)
 
     def weights(order: int) -> tuple[Any, ...]:
         # Fornberg's weights are of losses; w_j (f_j - f_-j) / h is 2 j w_j times the quotient over the distance 2 j h.
@@ -102,7 +108,13 @@ def richardson_rule(levels: int) -> QuotientRule:
     """Return Richardson's extrapolation of `levels` central quotients, each at half the step of the one before.
 
     Halves, and not other fractions, because a step halved is exact in binary.
+
+    Raises
+    ------
+    InvalidInputError
+        There are fewer than two levels, or more than `MOST_QUOTIENTS`.
     """
+    levels = whole_number("levels", levels, least=2, most=MOST_QUOTIENTS)
     multiples = tuple(0.5**level for level in range(levels))
     lower = (Fraction(0), *_extrapolation(multiples[1:]))
     return QuotientRule(0, multiples, _extrapolation(multiples), lower)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from gradest.errors import InvalidInputError, unknown_name
+from gradest.whole_numbers import whole_number
 
 # scheme -> order of accuracy, where it is fixed; "central" takes any even one.
 FIXED_ORDER = {"forward": 1, "backward": 1, "five-point": 4, "richardson": 4, "complex-step": 2}
@@ -63,7 +64,7 @@ def central_coefficients(order: int) -> dict[int, Fraction]:
     >>> {j: str(weight) for j, weight in theory.central_coefficients(4).items()}
     {-2: '1/12', -1: '-2/3', 1: '2/3', 2: '-1/12'}
     """
-    if order < 2 or order % 2:
+    if whole_number("order", order) % 2:
         raise InvalidInputError(f"central differences have an even order of 2 or more; found {order}; try order=4")
     k = order // 2
     square = math.factorial(k) ** 2

@@ -137,6 +137,7 @@ def test_drawn_coordinates_average_to_the_gradient() -> None:
     [
         {"scheme": "sideways"},
         {"order": 3},
+        {"order": 10**30},
         {"scheme": "forward", "order": 2},
         {"step": 0.0},
         {"step": -1e-3},
@@ -157,6 +158,12 @@ def test_drawn_coordinates_average_to_the_gradient() -> None:
 def test_options_that_cannot_be_used_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(gradest.InvalidInputError):
         FiniteDifference(**fields)
+
+
+@pytest.mark.parametrize("levels", [1, 33, 10**30])
+def test_levels_that_cannot_be_computed_are_refused(levels: int) -> None:
+    with pytest.raises(gradest.InvalidInputError, match="levels must be"):
+        gradest.get_estimator("fd-richardson", levels=levels)
 
 
 def test_what_an_opaque_function_cannot_do_is_refused_when_prepared() -> None:
