@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.class_name import class_name
-from gradest.errors import InvalidEstimateError, InvalidTypeError, UnsupportedError
+from gradest.errors import InvalidEstimateError, InvalidInputError, InvalidTypeError, UnsupportedError
 from gradest.example_order import checked_rows, epoch_of_batches
 from gradest.fields import TypedFields
 from gradest.layout import Layout
@@ -261,7 +261,13 @@ class EmpiricalRisk(Problem):
         """Return the loss of each example, `(B,)`; parameters with leading axes give `(..., B)`."""
 
     def loss(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
-        return ops.mean(self.losses(ops, params, data), axis=-1)
+        losses = self.losses(ops, params, data)
+        if getattr(losses, "shape", None) == ():  # a symbol of MXNet's has none
+            raise InvalidInputError(
+                f"{type(self).__name__}.losses must return the loss of each example, (B,); found one number; leave out "
+                "the mean or sum over examples, or write a Problem with that as its loss"
+            )
+        return ops.mean(losses, axis=-1)
 
 
 def get_problem(name: str, **fields: Any) -> Problem:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support.turns import is_in_turn
 
+import gradest
 from gradest import (
     InvalidInputError,
     InvalidTypeError,
@@ -147,3 +148,24 @@ def test_values_and_gradients_keep_the_dtype(backend: str, kernel: str, dtype: s
     estimate = get_estimator(method)(objective, rng=0)
     arrays = [*estimate.gradient.values(), *([] if estimate.value is None else [estimate.value])]
     assert {objective.backend.dtype(array) for array in arrays} == {dtype}
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax", "torch"])
+@pytest.mark.parametrize("estimator", ["reverse", "fd-central", "es"])
+def test_losses_that_are_one_number_are_refused(backend: str, estimator: str) -> None:
+    """The mean over examples of a mean over examples ended in a framework's own error about an axis; for MXNet a number is its own mean."""
+
+    class Averaged(gradest.EmpiricalRisk):
+        name = "averaged"
+
+        def parameters(self) -> dict[str, Any]:
+            return {"x": np.zeros(1)}
+
+        def data(self) -> dict[str, Any]:
+            return {"points": np.array([1.0, 3.0])}
+
+        def losses(self, ops: Any, params: Any, data: Any) -> Any:
+            return ops.mean(ops.square(params["x"] - data["points"]))
+
+    with pytest.raises(gradest.InvalidInputError, match=r"Averaged\.losses must return the loss of each example"):
+        gradest.get_estimator(estimator)(gradest.bind(Averaged(), backend=backend))
