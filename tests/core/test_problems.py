@@ -153,7 +153,7 @@ def test_values_and_gradients_keep_the_dtype(backend: str, kernel: str, dtype: s
 @pytest.mark.parametrize("backend", ["numpy", "jax", "torch"])
 @pytest.mark.parametrize("estimator", ["reverse", "fd-central", "es"])
 def test_losses_that_are_one_number_are_refused(backend: str, estimator: str) -> None:
-    """The mean over examples of a mean over examples ended in a framework's own error about an axis; for MXNet a number is its own mean."""
+    """Their mean over examples ended in a framework's own error about an axis; for MXNet a number is its own mean."""
 
     class Averaged(gradest.EmpiricalRisk):
         name = "averaged"
