@@ -34,13 +34,20 @@ def infer_backend(params: Tree) -> Backend:
             return backend
     leaves = [leaf for leaf in flatten_tree(params)[0] if not is_static(leaf)]
     found = sorted({f"{type(leaf).__module__}.{type(leaf).__name__}" for leaf in leaves})
-    hint = next(
-        filter(None, (_way_out(leaf, candidates) for leaf in leaves)), "pass arrays of one framework, or backend="
-    )
+    hint = next(filter(None, (_way_out(leaf, candidates) for leaf in leaves)), _among_frameworks(leaves, candidates))
     raise InvalidTypeError(
         f"parameters as floating-point arrays of one of {', '.join(backend.name for backend in candidates)} were asked "
         f"for; found {', '.join(found)}; {hint}"
     )
+
+
+def _among_frameworks(leaves: Sequence[Leaf], candidates: Sequence[Backend]) -> str:
+    """Return what to do about arrays of several frameworks: one that is asked for takes NumPy's beside its own."""
+    owners = {b.name for leaf in leaves for b in candidates if b.owns(leaf)}
+    other = owners - {"numpy"}
+    if "numpy" in owners and len(other) == 1:
+        return f"pass arrays of one framework, or backend={other.pop()!r}, which takes NumPy's arrays too"
+    return "pass arrays of one framework, or backend="
 
 
 def _way_out(leaf: Leaf, candidates: Sequence[Backend]) -> str | None:

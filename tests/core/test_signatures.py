@@ -210,7 +210,7 @@ def test_what_is_no_array_is_refused_with_a_way_out() -> None:
         ((model,), "not in a container"),
         ({"net": model, "w": torch.ones(2)}, "not in a container"),
         (pandas.Series([1.0, 2.0]), "to_numpy"),
-        ({"a": torch.ones(2), "b": np.ones(2)}, "arrays of one framework"),
+        ({"a": torch.ones(2), "b": np.ones(2)}, "arrays of one framework, or backend='torch', which takes NumPy's"),
     ):
         with pytest.raises(InvalidTypeError, match=words):
             gradest.grad(lambda p: 0.0, method="fd-central")(params)
