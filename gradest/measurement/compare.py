@@ -188,6 +188,8 @@ def _chosen(estimators: Mapping[str, Estimator] | Sequence[str], replicates: int
                 f"sequence: write {{{made.name!r}: estimator, ...}}, a label for each row"
             )
     chosen = estimators if isinstance(estimators, Mapping) else {name: get_estimator(name) for name in estimators}
+    if not chosen:
+        raise InvalidInputError("estimators to compare were asked for; found none; leave estimators= out for the usual")
     stochastic = [name for name, estimator in chosen.items() if estimator.stochastic]
     if stochastic and replicates < 2:
         raise InvalidInputError(

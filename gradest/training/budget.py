@@ -97,7 +97,8 @@ def as_budget(budget: "Budget | Cost | float") -> Budget:
         return Budget(cost=budget)
     if isinstance(budget, bool) or not isinstance(budget, Real):
         raise InvalidTypeError(
-            f"budget must be a gradest.training.Budget, a gradest.Cost or a number of losses; found {budget!r}"
+            f"budget must be a gradest.training.Budget, a gradest.Cost or a number of losses; found {budget!r}; try "
+            "gradest.training.Budget(steps=100)"
         )
     return Budget(losses=float(budget))
 

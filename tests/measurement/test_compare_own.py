@@ -188,6 +188,12 @@ def test_a_wrong_loss_says_what_was_asked_and_found(kind: str) -> None:
         gradest.compare(f, *rest, estimators=["fd-central"], **QUICK)
 
 
+def test_no_estimators_at_all_are_no_comparison() -> None:
+    """It was a table without a row."""
+    with pytest.raises(gradest.InvalidInputError, match="found none; leave estimators= out"):
+        gradest.compare(loss, POINT, X, estimators=[], **QUICK)
+
+
 @pytest.mark.parametrize("option", [{"backends": ["torch"]}, {"dtypes": ["float32"]}, {"kernel": "native"}])
 def test_what_is_for_problems_is_refused(option: dict[str, Any]) -> None:
     with pytest.raises(gradest.InvalidInputError, match=r"with a loss of your own, .* \(here numpy, float64\); leave"):
