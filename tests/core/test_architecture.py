@@ -166,6 +166,12 @@ def test_warnings_of_the_core_are_given_at_the_users_line() -> None:
         assert not warned or module == "gradest.user_warnings", module
 
 
+def test_files_of_tests_have_names_of_their_own() -> None:
+    """Folders of tests are no packages: pytest refuses a second file of one name, once both are collected."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(set(names)) == sorted(names)
+
+
 def test_files_are_short() -> None:
     files = [path for package in SOURCES for path in modules(package).values()]
     files += sorted((ROOT / "tests").rglob("*.py"))
