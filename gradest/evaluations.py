@@ -68,7 +68,8 @@ class Evaluations:
         self.form = form
         self.layout = form.layout
         self.dtypes = form.dtypes
-        self.dtype = form.dtypes[0]
+        filled = (dtype for dtype, size in zip(form.dtypes, form.layout.sizes, strict=True) if size)
+        self.dtype = next(filled, form.dtypes[0])  # the first; one without entries says nothing of how a loss computes
         self._widest = min(form.dtypes, key=epsilon)  # which decides what the framework has to be switched to
         self.device = form.device
         self.verifies = verify
@@ -168,6 +169,12 @@ class Evaluations:
                 f"{asked} was asked for; found {found}; give a gradest.EmpiricalRisk, or a function that returns one "
                 "loss for each example, (B,), with per_example=True"
             )
+
+    @property
+    def parameter_epsilon(self) -> float:
+        """The relative distance of the numbers that the coarsest parameters are, of those that have entries."""
+        each = zip(self.dtypes, self.layout.sizes, strict=True)
+        return max((epsilon(dtype) for dtype, size in each if size), default=epsilon(self.dtype))
 
     @property
     def value_epsilon(self) -> float:

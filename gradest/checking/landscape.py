@@ -6,7 +6,6 @@ from collections.abc import Callable
 import numpy as np
 
 from gradest.backend import Leaves, as_float64
-from gradest.dtypes import epsilon
 from gradest.lengths import root_mean_square
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
@@ -42,7 +41,7 @@ class Landscape:
         self._prepared = objective.prepare_value()
         self._blocks = [as_float64(objective.backend, leaf) for leaf in objective.start]
         self.start = np.asarray(layout.flatten(self._blocks), dtype=np.float64)
-        self.epsilon = max(map(epsilon, objective.dtypes))
+        self.epsilon = objective.parameter_epsilon
         overall = root_mean_square(self.start) or 1.0
         # A block of zeros has no size of its own; one far smaller than the rest moves at least a little.
         sizes = [max(root_mean_square(b), 1e-3 * overall) for b in self._blocks]

@@ -7,7 +7,6 @@ import numpy as np
 
 from gradest.backend import as_float64
 from gradest.binding import Bindable, bind_given
-from gradest.dtypes import epsilon
 from gradest.errors import InvalidInputError, NonFiniteError
 from gradest.lengths import root_mean_square
 from gradest.objective import Objective
@@ -106,7 +105,7 @@ def _difference_of_gradients(objective: Objective) -> Product:
             return np.zeros_like(start)
         # Of length 1 in the mean: squares of a direction near 1e170, or 1e-170, are out of range.
         unit = direction / length
-        step = max(map(epsilon, objective.dtypes)) ** (1 / 3) * size
+        step = objective.parameter_epsilon ** (1 / 3) * size
         up, down = (_as_leaves(objective, start + sign * step * unit) for sign in (1, -1))
         # The points are where rounding put them; the quotient is of that distance.
         moved = _flat(objective, up) - _flat(objective, down)

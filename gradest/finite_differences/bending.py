@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gradest.dtypes import epsilon
 from gradest.dtypes import spacing as spacing_of
 from gradest.finite_differences.noise_level import highest_level, noise_level
 from gradest.finite_differences.stairs import height_of_stairs
@@ -150,7 +149,7 @@ def _along_a_line(
     reach: float,
 ) -> tuple[Surroundings, bool]:
     """Return the rounding that values along a line show, and whether the loss bends there sooner than presumed."""
-    close = max(_VISIBLE, max(objective.value_epsilon, *map(epsilon, objective.dtypes)) ** (-1 / 6))
+    close = max(_VISIBLE, max(objective.value_epsilon, objective.parameter_epsilon) ** (-1 / 6))
     for visible in (close, _WIDER * close):
         line = _line(objective, points, units, reach, visible)
         if line is None:  # of so few digits that a line which is short shows nothing else than rounding

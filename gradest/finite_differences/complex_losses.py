@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from gradest.backend import Leaves, as_float64
-from gradest.dtypes import HALF, epsilon
+from gradest.dtypes import HALF
 from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.lengths import root_mean_square
 from gradest.objective import Objective
@@ -45,7 +45,7 @@ def shortest_step(objective: Objective) -> float:
 def longer_step(objective: Objective) -> float:
     """Return a step that is long, and yet so short that its square beside a parameter is nothing in any dtype."""
     sizes = [root_mean_square(as_float64(objective.backend, leaf)) for leaf in objective.start]
-    return max(map(epsilon, objective.dtypes)) * min([1.0, *(size for size in sizes if size > 0)])
+    return objective.parameter_epsilon * min([1.0, *(size for size in sizes if size > 0)])
 
 
 def underflows(losses: NumpyArray, step: float) -> bool:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from gradest.backend import Leaves
 from gradest.coordinates import Chunk, Gathering
-from gradest.dtypes import epsilon
 from gradest.finite_differences.quotients import weighted
 from gradest.finite_differences.rules import QuotientRule
 from gradest.finite_differences.statuses import Status, warn_of, warn_of_long_steps
@@ -192,7 +191,7 @@ class Doubts:
     def __init__(self, objective: Objective, *, scale: float, chosen: bool) -> None:
         """Begin a sweep; `chosen` says that the steps are of gradest's choice, which then answers for them."""
         size = objective.layout.num_parameters
-        coarsest = max(*map(epsilon, objective.dtypes), objective.value_epsilon)
+        coarsest = max(objective.parameter_epsilon, objective.value_epsilon)
         self._promise = coarsest ** (1 / 4) if chosen else np.inf
         self._offsets, self._scale = objective.layout.offsets, scale
         self._error = Gathering(objective, scale=scale)

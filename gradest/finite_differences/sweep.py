@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gradest.backend import Leaves
 from gradest.coordinates import Chunk, Positions, dense_chunks, pipeline, row_chunks
 from gradest.directions.keys import Rng, generator_of
-from gradest.dtypes import as_floats, epsilon
+from gradest.dtypes import as_floats
 from gradest.errors import InvalidInputError, unknown_name
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel
@@ -238,7 +238,7 @@ class QuotientSweep:
         if unasked or self.differences == "exact" or not objective.verifies:
             return None
         points = _points(objective, objective.start)
-        step = self._automatic(max(*map(epsilon, objective.dtypes), objective.value_epsilon))
+        step = self._automatic(max(objective.parameter_epsilon, objective.value_epsilon))
         units, reach = steps_of(points, 1.0, self.step_mode, self.scale), max(self.rule.multiples) * step
         if self.step == "noise":
             reach = max(reach, _NOISY_REACH)  # the loss may be noisier than its dtype rounds, and the step longer
@@ -263,7 +263,7 @@ class QuotientSweep:
         if not isinstance(self.step, str):
             return self.step, 0.0, 0.0
         # The coarsest of the blocks' dtypes decides, whose entries must feel the step too, and of the loss's own.
-        spacing = max(map(epsilon, objective.dtypes))
+        spacing = objective.parameter_epsilon
         if self.differences == "exact":
             return spacing, 0.0, 0.0  # nothing cancels: truncation may be made as small as rounding
         if self.step == "noise":

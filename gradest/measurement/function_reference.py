@@ -97,7 +97,7 @@ class _Search:
 
     def _computable(self) -> Iterator[Objective]:
         """Yield the function in each finer dtype in which it is the same function, the finest first, then as it is."""
-        own = max(map(epsilon, self.objective.dtypes))
+        own = self.objective.parameter_epsilon
         value = self._value(self.objective)
         for dtype in _FINER:
             if dtype in self.objective.backend.dtypes and epsilon(dtype) < own:
@@ -219,7 +219,7 @@ class _Search:
         unit = unit_of(gradients)
         spread = unit * norm_of((gradients / unit).std(axis=0, ddof=1)) / np.sqrt(_REPEATS)
         size = norm_of(mean)
-        rounding = _ROUNDINGS * max(map(epsilon, bound.dtypes))
+        rounding = _ROUNDINGS * bound.parameter_epsilon
         words = f"the mean of {_REPEATS} gradients by {name}, as the loss is noisy"
         return Reference(bound.value(), mean, words, max(spread / size if size > 0 else spread, rounding))
 

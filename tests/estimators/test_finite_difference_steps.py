@@ -152,3 +152,17 @@ def test_measuring_noise_costs_what_is_stated() -> None:
     prepared(rng=0)
     assert objective.counts == prepared.cost
     assert prepared.cost.values == 2 * objective.layout.num_parameters + EVALUATIONS
+
+
+@pytest.mark.parametrize("name", ["fd-forward", "fd-central", "fd-richardson"])
+@pytest.mark.parametrize("empty", ["a", "z"])
+def test_a_coarse_block_without_entries_has_no_part_in_the_step(name: str, empty: str) -> None:
+    """Steps of float64 parameters were those of single precision beside it."""
+    x = np.array([0.3, 0.7, 1.1])
+
+    def loss(p: Any) -> float:
+        return float(np.sum(np.sin(p["w"])))
+
+    estimator = gradest.get_estimator(name)
+    beside = estimator(loss, {"w": x, empty: np.zeros(0, np.float32)}).gradient["w"]
+    assert np.array_equal(beside, estimator(loss, {"w": x}).gradient["w"])
