@@ -55,7 +55,7 @@ def test_malformed_suite_is_refused_with_the_path_of_the_field(good: str, bad: s
         ('"reverse"', '"revers"', r"grid\[0\]\.estimators\[0\]: .* did you mean 'reverse'"),
         ('"quadratic"', '"quadratik"', r"grid\[0\]\.problems\[0\]: .* did you mean 'quadratic'"),
         ("num_samples = 10", "num_sample = 10", r"grid\[0\]\.estimators\[1\]: .* did you mean 'num_samples'"),
-        ("0.01]", "-0.01]", r"grid\[0\]\.estimators\[1\]: .*sigma must be a positive"),
+        ("0.01]", "-0.01]", r"grid\[0\]\.estimators\[1\]: .*sigma must be a number in"),
         ("fields = { num_samples = 10 }", "fields = { sigma = 1.0 }", r"stands both in fields and in vary"),
         ('name = "small"', 'name = "small"\nplugins = ["no_such_module"]', r"plugins\[0\]: .*fails to load"),
     ],
