@@ -47,7 +47,7 @@ def _among_frameworks(leaves: Sequence[Leaf], candidates: Sequence[Backend]) -> 
     other = owners - {"numpy"}
     if "numpy" in owners and len(other) == 1:
         return f"pass arrays of one framework, or backend={other.pop()!r}, which takes NumPy's arrays too"
-    return "pass arrays of one framework, or backend="
+    return "pass arrays of one framework, or name by backend= one that takes them all"
 
 
 def _way_out(leaf: Leaf, candidates: Sequence[Backend]) -> str | None:

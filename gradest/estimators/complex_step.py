@@ -45,7 +45,8 @@ class ComplexStep(Estimator):
     Attributes
     ----------
     step
-        "auto", the root of the dtype's smallest normal number, or a number; its square should vanish beside 1.
+        "auto", the root of the dtype's smallest normal number, or a number; its square should vanish beside 1. Where
+        the loss is so small that its slopes times "auto" would lose digits, a second sweep takes a longer one.
     chunk_size
         How many displacements are evaluated together; by default what fits the cache.
 

@@ -51,12 +51,12 @@ def longer_step(objective: Objective) -> float:
 def underflows(losses: NumpyArray, step: float) -> bool:
     """Whether slopes of the size of the loss itself would lose digits, or all, times a step: of losses near 1e-180.
 
-    A loss of exactly zero tells no size.
+    A loss of zero tells no size; at a minimum of zero the square of the step is what is left of it.
     """
     real = losses.real
     least = float(np.finfo(real.dtype).tiny / np.finfo(real.dtype).eps)
     size = float(np.abs(real).max())
-    return size > 0.0 and size * step < least
+    return size > least and size * step < least
 
 
 def complex_leaves(objective: Objective, leaves: Leaves) -> Leaves:

@@ -58,7 +58,7 @@ class QuotientRule:
 
 
 MOST_QUOTIENTS = 32
-"""How many central quotients a rule has at most: far more than lose digits alone, and few enough to be computed."""
+"""How many central quotients a rule has at most: long before, each further one adds more rounding than it saves."""
 
 
 def central_rule(order: int) -> QuotientRule:
