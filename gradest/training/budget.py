@@ -100,7 +100,7 @@ def as_budget(budget: "Budget | Cost | float") -> Budget:
             f"budget must be a gradest.training.Budget, a gradest.Cost or a number of losses; found {budget!r}; try "
             "gradest.training.Budget(steps=100)"
         )
-    return Budget(losses=float(budget))
+    return Budget(losses=real_number("budget", budget, "(0, inf)", example=100))
 
 
 def require_epochs(budget: Budget, per_epoch: int | None) -> None:

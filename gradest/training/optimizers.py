@@ -216,6 +216,7 @@ class Adam(Optimizer):
         super().__post_init__()
         real_number("beta1", self.beta1, "[0, 1)", example=0.9)
         real_number("beta2", self.beta2, "[0, 1)", example=0.9)
+        real_number("epsilon", self.epsilon, "[0, inf)", example=1e-8)
 
     def numbers(self, step_size: float, count: int) -> tuple[float, ...]:
         """Return s / (1 - b1^t) and sqrt(1 - b2^t): in float32 the latter would keep three digits at t = 1."""

@@ -88,6 +88,23 @@ def test_an_estimator_that_cannot_run_is_told_and_the_others_go_on() -> None:
     assert "reverse: ended: 1 steps were made" in found.output
 
 
+@pytest.mark.filterwarnings("ignore::gradest.NonFiniteWarning", "ignore::RuntimeWarning")
+def test_rows_that_all_diverge_are_a_failure(tmp_path: Path) -> None:
+    """The command said that all was well; one row that diverges beside others that do not is what it may be about."""
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\nfrom gradest import Case\nnan = Case(lambda w: np.nan * w.sum(), np.ones(2))\n"
+        "fine = Case(lambda w: (w * w).sum(), np.ones(2))\n",
+        encoding="utf-8",
+    )
+    lost = gradest("train", f"{tmp_path / 'mine.py'}:nan", "--estimators", "reverse,spsa", "--steps", 3)
+    assert lost.exit_code == 1
+    assert lost.stdout.count("ended: the loss is NaN or infinite at the starting point") == 2
+    wild = ["--optimizer", "sgd(step_size=1e300)", "--steps", "3", "--json"]
+    some = gradest("train", f"{tmp_path / 'mine.py'}:fine", "--estimators", "reverse,iterative-refinement", *wild)
+    assert some.exit_code == 0
+    assert [row["diverged"] for row in json.loads(some.stdout)["rows"]] == [True, False]
+
+
 def test_a_run_that_is_killed_and_resumed_is_the_run_that_was_not(tmp_path: Path) -> None:
     """Killed by SIGKILL in the middle of its first row; what it says of each row is equal, but for times."""
     command = ["train", *SMALL, "--estimators", "es(num_samples=3),reverse", "--optimizer", "adam", "--steps", "1200",

@@ -113,7 +113,8 @@ def train(
     """Train a problem, or a loss of your own, under several estimators, and print what became of each.
 
     The budget is one or several of --budget, --evaluations, --steps, --epochs, --seconds. A row that becomes NaN ends
-    and says at which step. The file of a loss of your own is executed. Exit code: 0, or 1 where a row could not be run.
+    and says at which step. The file of a loss of your own is executed. Exit code: 0, or 1 where a row could not be run
+    or all of them diverged.
     """
     if plot is not None:
         require_drawing(plot)
@@ -134,7 +135,9 @@ def train(
         print_json(problem=_named(chosen), rows=[json_row(row) for row in rows], plot=plot and str(plot))
     else:
         show_rows(open_console(), _named(chosen), rows)
-    sys.exit(1 if any(row.found is None for row in rows) else 0)
+    # One row that diverges is what a comparison may be about; where all do, nothing was trained.
+    failed = any(row.found is None for row in rows) or all(row.found is not None and row.found.diverged for row in rows)
+    sys.exit(1 if failed else 0)
 
 
 def _estimators(texts: tuple[str, ...]) -> dict[str, Estimator | None]:

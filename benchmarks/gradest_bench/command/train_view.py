@@ -84,6 +84,7 @@ def json_row(row: Row) -> dict[str, Any]:
     return {
         "estimator": row.label,
         "ended": row.reason,
+        "diverged": None if found is None else found.diverged,
         "optimizer": None if found is None else repr(found.optimizer),
         "formula": None if found is None else found.optimizer.formula,
         "returned_step": None if found is None else found.returned_step,
