@@ -7,7 +7,7 @@ entry by entry, on the arrays of whichever framework. This module knows no estim
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from gradest.errors import unknown_name
@@ -335,8 +335,8 @@ def get_optimizer(name: str, **hyperparameters: Any) -> Optimizer | Search:
     """
     if name not in OPTIMIZERS:
         raise unknown_name("optimizer", name, OPTIMIZERS)
-    made = OPTIMIZERS[name]
-    known = getattr(made, "__dataclass_fields__", {})
+    made: Any = OPTIMIZERS[name]
+    known = [field.name for field in fields(made)]
     for given in hyperparameters:
         if given not in known:
             raise unknown_name(f"field of optimizer {name!r}", given, known)

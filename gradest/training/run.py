@@ -204,7 +204,8 @@ class Run:
     def _limit(self) -> str:
         state = self.state
         reached = self._budget.reached(steps=state.step, epochs=self._epoch(), seconds=self._watch.seconds)
-        return reached or self._budget.exceeded(state.cost + self.step.cost, state.weights)
+        exceeded = self._budget.exceeded(state.cost + self.step.cost, state.weights)
+        return reached or (f"{exceeded}; one takes {self.step.cost}" if exceeded and not state.step else exceeded)
 
     def _epoch(self) -> float | None:
         per_epoch = self.step.subject.batches.per_epoch

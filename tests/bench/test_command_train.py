@@ -75,6 +75,22 @@ def test_a_row_that_is_interrupted_says_how_to_go_on(
     assert found.output.endswith("gradest: interrupted\n")
 
 
+def test_the_quality_that_is_asked_for_is_printed() -> None:
+    """It was measured, and only --json showed it."""
+    found = gradest("train", *SMALL, "--estimators", "reverse,spsa(num_samples=4)", "--steps", 7, "--quality-every", 3)
+    text = " ".join(found.output.split())
+    for step in (0, 3, 6):
+        assert f"reverse: step {step}: relative MSE of the estimate" in text
+        assert f"spsa(num_samples=4): step {step}: relative MSE of the estimate" in text
+    assert "(theory 8.5), cosine" in text
+    assert "cosine 1.0000" in text
+
+
+def test_a_budget_below_one_step_says_what_a_step_takes() -> None:
+    found = gradest("train", *SMALL, "--estimators", "es(num_samples=5)", "--budget", 9)
+    assert "more than 9 loss-equivalents in all; one takes 10 values" in " ".join(found.output.split())
+
+
 def test_a_step_is_told_of_once() -> None:
     found = gradest("train", *SMALL, "--estimators", "reverse", "--steps", 6, "--log-every", 3)
     steps = [line.split(",")[0] for line in found.stderr.splitlines()]
@@ -186,6 +202,8 @@ def test_curves_are_drawn(tmp_path: Path) -> None:
         ("--steps 1 --resume", "--state"),
         ("--steps 1 --problem quadratic --held-out 0.2", "no data set to split; leave it away"),
         ("--steps 1 --optimizer adma", "adam"),
+        ("--steps 1 --held-out 1.5", "at most 0.99; found 1.5; try 0.495"),
+        ("--steps 1 --problem quadratic --set seed=-1", "seed must be"),
         ("--steps 1 --estimators revers", "reverse"),
         ("nowhere.py:case --steps 1 --held-out 0.2", "own data"),
     ],

@@ -117,7 +117,12 @@ def test_an_exact_line_search_stays_where_there_is_no_way_down() -> None:
 def test_an_exact_line_search_is_the_same_in_any_units(scale: float, size: float) -> None:
     """Squares of gradients near 1e180 ended a run in an error; near 1e-180 it stood still without a word."""
     hessian, start = np.diag([1.0, 0.5]), np.array([0.5, 1.0])
-    run: dict[str, Any] = {"estimator": "analytic", "optimizer": "line-search", "budget": Budget(steps=5), "weights": WEIGHTS}
+    run: dict[str, Any] = {
+        "estimator": "analytic",
+        "optimizer": "line-search",
+        "budget": Budget(steps=5),
+        "weights": WEIGHTS,
+    }
     plain = gradest.train(gradest.get_problem("quadratic", hessian=hessian, start=start), **run)
     scaled = gradest.train(gradest.get_problem("quadratic", hessian=scale * hessian, start=size * start), **run)
     np.testing.assert_allclose(scaled.params["x"], size * plain.params["x"], rtol=1e-12)
