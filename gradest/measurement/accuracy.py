@@ -157,7 +157,9 @@ def accuracy_of_replicates(estimates: Iterable[Vector], target: Vector) -> Repli
     across: list[Vector] | None = []
     spread, errors, slopes, cosines, nonfinite = 0.0, [], [], [], 0
     for count, estimate in enumerate(estimates, start=1):
-        nonfinite += int(not np.isfinite(estimate).all())
+        if not np.isfinite(estimate).all():  # all numbers will be NaN, which is no news of NumPy's
+            nonfinite += 1
+            estimate = np.full_like(exact, math.nan)
         value = (estimate.astype(np.float64) / unit) / norm
         step = value - mean
         mean += step / count
