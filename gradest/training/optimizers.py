@@ -340,4 +340,5 @@ def get_optimizer(name: str, **hyperparameters: Any) -> Optimizer | Search:
     for given in hyperparameters:
         if given not in known:
             raise unknown_name(f"field of optimizer {name!r}", given, known)
-    return made(**hyperparameters)
+    chosen: Optimizer | Search = made(**hyperparameters)
+    return chosen

@@ -311,9 +311,14 @@ def test_a_problem_has_the_same_result() -> None:
 def test_names_that_can_be_read_once_are_all_compared() -> None:
     """Those of a generator were gone before they were used: "found none"."""
     quadratic = gradest.get_problem("quadratic", size=2)
-    found = gradest.compare(quadratic, estimators=iter(["reverse", "fd-central"]), backends=iter(["numpy"]),
-                            dtypes=iter(["float64"]), budget_seconds=0.0)  # fmt: skip
+    once: Any = {
+        "estimators": iter(["reverse", "fd-central"]),
+        "backends": iter(["numpy"]),
+        "dtypes": iter(["float64"]),
+    }
+    found = gradest.compare(quadratic, budget_seconds=0.0, **once)
     assert [each.cell.estimator for each in found] == ["reverse", "fd-central"]
+    empty: Any
     for empty in ({"backends": []}, {"dtypes": ()}):  # both were all that there are, without a word
         with pytest.raises(gradest.InvalidInputError, match="found none; leave"):
             gradest.compare(quadratic, estimators=["reverse"], **empty)
