@@ -49,7 +49,7 @@ def fill_rademacher(streams: Streams, start: int, out: NumpyArray) -> None:
         return
     whole = size // _BYTE_BITS
     for k in range(count):  # straight into place, without a copy in between
-        np.take(table, used[k, :whole], axis=0, out=out[k, : whole * _BYTE_BITS].reshape(whole, _BYTE_BITS), mode="clip")
+        np.take(table, used[k, :whole], axis=0, out=out[k, : whole * _BYTE_BITS].reshape(whole, -1), mode="clip")
         if size % _BYTE_BITS:
             out[k, whole * _BYTE_BITS :] = table[used[k, whole], : size % _BYTE_BITS]
 
