@@ -105,10 +105,30 @@ def test_intervals_of_equal_code_hold_all_together(noise: str, paired: bool) -> 
         if noise == "drifting":  # all cells of a block alike, and both sides where they are interleaved
             both += 5 * generator.standard_normal((1 if paired else 2, 1, 8))
         ratios = ratios_with_law(0.05 * both[0], 0.05 * both[1], paired=paired)
-        outside += any(not ratio.low <= 1 <= ratio.high for ratio in ratios)
+        outside += any(ratio is None or not ratio.low <= 1 <= ratio.high for ratio in ratios)
     assert outside <= stats.binom.ppf(1 - CHANCE, trials, FALSE_CHANGE)
     shifted = ratios_with_law(0.01 * both[0], 0.01 * both[1] + np.log(np.r_[2.0, np.ones(19)])[:, None], paired=paired)
+    assert shifted[0] is not None
     assert noise == "drifting" or shifted[0].low > 1
+
+
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize("noise", ["normal", "heavy", "drifting"])
+def test_intervals_hold_all_together_where_cells_lost_blocks_of_their_own(noise: str, paired: bool) -> None:
+    generator = np.random.default_rng(7)
+    trials, outside, judged = 120, 0, 0
+    for _ in range(trials):
+        both = generator.standard_normal((2, 20, 8)) if noise != "heavy" else generator.standard_t(3, (2, 20, 8))
+        if noise == "drifting":
+            both += 5 * generator.standard_normal((1 if paired else 2, 1, 8))
+        both[generator.random(both.shape) < 0.1] = np.nan
+        ratios = ratios_with_law(0.05 * both[0], 0.05 * both[1], paired=paired)
+        outside += any(ratio is not None and not ratio.low <= 1 <= ratio.high for ratio in ratios)
+        counts = np.isfinite(both).sum(axis=2).min(axis=0) if not paired else np.isfinite(both.sum(axis=0)).sum(axis=1)
+        assert [ratio is not None for ratio in ratios] == (counts >= (6 if paired else 4)).tolist()
+        judged += sum(ratio is not None for ratio in ratios)
+    assert judged > trials  # in each comparison some cell is
+    assert outside <= stats.binom.ppf(1 - CHANCE, trials, FALSE_CHANGE)
 
 
 @pytest.mark.parametrize(("factor", "verdict"), [(1.3, "slower"), (0.7, "faster")])
@@ -311,6 +331,22 @@ def test_cells_that_lost_other_starts_share_the_rate_of_false_changes() -> None:
             record.timing = replace(record.timing, machine_shares=shares.ravel().tolist())
         alarms += bool({change.verdict for change in compare_runs(before, after).times} & {"slower", "faster"})
     assert alarms <= stats.binom.ppf(1 - CHANCE, trials, FALSE_CHANGE)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_a_tenfold_slowdown_is_found_where_every_cell_lost_another_start(paired: bool) -> None:
+    """Cells in families of their own had a share of the rate that no number of their few starts could come below."""
+    starts = 7 if paired else 5
+    before, after = run_of(20, starts=starts), run_of(21, starts=starts, factor=10.0)
+    for number, record in enumerate(after.records):
+        assert record.timing is not None
+        shares = np.ones((starts, ROUNDS))
+        shares[number % starts] = 0.3
+        record.timing = replace(record.timing, machine_shares=shares.ravel().tolist())
+    found = compare_runs(before, after, paired=paired)
+    assert {change.starts for change in found.times} == {starts - 1}
+    assert found.times[0].verdict == "slower"
+    assert not {change.verdict for change in found.times[1:]} & {"slower", "faster"}
 
 
 def test_levels_that_both_sides_of_a_pair_share_hide_a_change_from_all_but_pairs() -> None:

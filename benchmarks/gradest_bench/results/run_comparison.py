@@ -3,7 +3,7 @@
 This module writes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -18,17 +18,17 @@ from gradest_bench.results.environment_change import differences_of_environments
 from gradest_bench.results.loading import Run
 from gradest_bench.results.records import Record, starts_of, undisturbed_starts
 from gradest_bench.results.significance import (
-    FALSE_CHANGE,
     LEAST_APART,
     LEAST_PAIRED,
+    Logs,
     Ratio,
     block_floor,
     enough_blocks,
     ratios_with_law,
 )
 
-Block = Sequence[Sequence[float]]
-"""The rounds of one start of the workers."""
+Starts = Mapping[int, Sequence[Sequence[float]]]
+"""The rounds of each start of the workers that can be used, by its number."""
 MINIMUM_EFFECT = 0.05
 """A change of a time by less is not reported, however certain."""
 SLOWER, FASTER, NO_CHANGE = "slower", "faster", "no change"
@@ -181,7 +181,7 @@ class _Timed:
     paired: bool
 
     @cached_property
-    def kept(self) -> tuple[dict[int, list[list[float]]], dict[int, list[list[float]]]]:
+    def kept(self) -> tuple[Starts, Starts]:
         """The undisturbed starts of either side; of pairs, those of which neither is disturbed."""
         before, after = undisturbed_starts(self.before), undisturbed_starts(self.after)
         if self.paired:
@@ -202,25 +202,16 @@ class _Timed:
 
 
 def _time_changes(pairs: Sequence[tuple[Record, Record]], *, paired: bool) -> tuple[TimeChange, ...]:
-    """Judge all cells with the same starts together: whole starts are exchanged, the same ones for all cells."""
+    """Judge all cells together: whole starts are exchanged, the same ones for all cells."""
     timed = [
         _Timed(b.cell.title, a.timing, b.timing, paired)
         for a, b in pairs
         if a.timing is not None and b.timing is not None and a.timing.wall_seconds and b.timing.wall_seconds
     ]
-    families: dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]] = {}
-    for place, cell in enumerate(timed):
-        before, after = (tuple(side) for side in cell.kept)
-        if cell.enough:
-            families.setdefault((before, after), []).append(place)
-    ratios: list[Ratio | None] = [None] * len(timed)
-    # cells that have other starts cannot be exchanged together: each part has its share of the rate
-    share = FALSE_CHANGE / max(len(families), 1)
-    for places in families.values():
-        floors = [_floors(*(list(side.values()) for side in timed[place].kept)) for place in places]
-        sides = (np.array(side) for side in zip(*floors, strict=True))
-        for place, ratio in zip(places, ratios_with_law(*sides, paired=paired, false_change=share), strict=True):
-            ratios[place] = ratio
+    if not timed:
+        return ()
+    floors = [_floors(*cell.kept) for cell in timed]
+    ratios = ratios_with_law(*(_as_rows(side) for side in zip(*floors, strict=True)), paired=paired)
     return tuple(
         TimeChange(
             cell.title, min(map(len, cell.kept)), ratio, _ratio_of_medians(cell.before, cell.after), cell.disturbed
@@ -229,14 +220,25 @@ def _time_changes(pairs: Sequence[tuple[Record, Record]], *, paired: bool) -> tu
     )
 
 
+def _as_rows(floors: Sequence[Mapping[int, float]]) -> Logs:
+    """Return what each cell has of each start, `(cells, starts)`, NaN for a start that cannot be used."""
+    rows = np.full((len(floors), 1 + max((k for kept in floors for k in kept), default=0)), np.nan)
+    for row, kept in zip(rows, floors, strict=True):
+        row[list(kept)] = list(kept.values())
+    return rows
+
+
 def _ratio_of_medians(before: Timing, after: Timing) -> float:
     return float(np.median(after.wall_seconds) / np.median(before.wall_seconds))
 
 
-def _floors(before: Sequence[Block], after: Sequence[Block]) -> tuple[list[float], list[float]]:
-    """Return the logs of the least samples of the blocks of both sides, of as many rounds and samples on either."""
-    every = [*before, *after]
-    rounds = min(len(block) for block in every)
-    samples = min(len(part) for block in every for part in block[:rounds])
-    a, b = ([block_floor(k, num_rounds=rounds, num_samples=samples) for k in side] for side in (before, after))
+def _floors(before: Starts, after: Starts) -> tuple[dict[int, float], dict[int, float]]:
+    """Return the logs of the least samples of the starts of both sides, of as many rounds and samples on either."""
+    every = [*before.values(), *after.values()]
+    rounds = min(map(len, every), default=0)
+    samples = min((len(part) for block in every for part in block[:rounds]), default=0)
+    a, b = (
+        {k: block_floor(block, num_rounds=rounds, num_samples=samples) for k, block in side.items()}
+        for side in (before, after)
+    )
     return a, b
