@@ -22,6 +22,7 @@ from gradest_bench.report.record_numbers import (
     tip,
     variant,
 )
+from gradest_bench.results.accuracy_change import rounding_unit
 from gradest_bench.results.records import Record, number
 
 _AUTOMATIC = "auto"
@@ -95,10 +96,9 @@ def _step_theory(part: list[Record], points: Sequence[Point]) -> tuple[Series, f
     reference = record.accuracy.get("reference", {})
     if fields.get("differences") == "exact" or reference.get("gradient_norm") is None:
         return None
-    # theory is of one coordinate, the figure of all: rounding of the loss's value f is eps / 2 |f|, and the gradient's
-    # norm is spread over the square root of their number
-    eps = float(np.finfo(record.cell.dtype).eps)
-    noise = eps / 2 * abs(number(reference["value"]))
+    # theory is of one coordinate, the figure of all: the loss's value f is rounded by u |f|, and the gradient's norm is
+    # spread over the square root of their number
+    noise = rounding_unit(record.cell.dtype) * abs(number(reference["value"]))
     norm = number(reference["gradient_norm"]) / math.sqrt(record.facts["num_parameters"])
     try:
         rule = difference_rule(str(fields.get("scheme")), order=fields.get("order"))
