@@ -18,7 +18,7 @@ from gradest_bench.results.records import Record
 from gradest_bench.results.run_comparison import compare_runs
 from gradest_bench.results.significance import FALSE_CHANGE, ratios_with_law
 from gradest_bench.suite.cells import expand
-from gradest_bench.suite.scaling import parse_as_run, text_as_run
+from gradest_bench.suite.scaling import AsRun, parse_as_run
 from gradest_bench.suite.schema import parse_suite
 
 FAULTS = ("none", "double", "print", "nan", "infinite", "raise", "hang", "exit", "segfault")
@@ -169,7 +169,7 @@ def test_a_suite_starts_its_workers_as_often_as_it_says(tmp_path: Path) -> None:
     assert record.timing.starts == [2, 2, 2]
     assert len(record.timing.rounds) == 6
     assert record.accuracy
-    assert parse_as_run(text_as_run(faulty_suite("none"), 0.5, repeat=True), origin="").budget.starts == 7
+    assert parse_as_run(str(AsRun(faulty_suite("none"), 0.5, repeat=True)), origin="").budget.starts == 7
 
 
 @pytest.mark.parametrize(
