@@ -43,6 +43,7 @@ def with_accuracy(part: str, name: str, value: Any) -> Callable[[Path], str]:
     """Return what puts a value into a part of an accuracy that has all else that it needs."""
     needed = {"single": {"relative_error": 0.0, "cosine": 1.0}, "reference": {"uncertainty": 0.0}}
     needed["replicates"] = {"relative_mse": 1.0}
+    needed["smoothed"] = {"relative_mse": 1.0, "uncertainty": 0.0}
     accuracy = {"single": needed["single"], part: {**needed.get(part, {}), name: value}}
     return edited(lambda record: record.update(accuracy=accuracy))
 
@@ -72,6 +73,8 @@ LINES: dict[str, tuple[Callable[[Path], str], str]] = {
             ("reference", "method", [], "text"),
             ("replicates", "bias", {}, "number"),
             ("replicates", "squared_errors", [1.0, [2.0]], "number"),
+            ("replicates", "slopes", 3, "number"),
+            ("smoothed", "relative_mse", [1], "number"),
             ("predicted", "cosine", "[/]", "number"),
             ("blocks", "W1", {}, "number"),
         )

@@ -20,7 +20,8 @@ _NEEDED = {
 }
 """The numbers that each part of an accuracy must have, if it is there; `predicted` may lack them."""
 _TEXTS = ("method", "exact_for", "source", "target")
-"""What in an accuracy is a text; all else is a number, or a list of them."""
+_SERIES = ("slopes", "squared_errors")
+"""What in an accuracy is a text, and what has a number for each seed; all else is a number."""
 _COUNTS = ("num_parameters", "data_entries", "value_flops", "evaluations")
 """The facts of a cell that are counts."""
 
@@ -137,7 +138,7 @@ def _require_numbers(part: str, values: Any) -> None:
                 raise DamagedError(f"{part}.{name} is no text: {value!r:.60}")
             continue
         try:
-            for each in value if isinstance(value, list) else [value]:
+            for each in (value or ()) if name in _SERIES else [value]:
                 number(each)
         except (TypeError, ValueError, OverflowError):
             raise DamagedError(f"{part}.{name} is no number: {value!r:.60}") from None
