@@ -26,6 +26,7 @@ from gradest_bench.results.significance import (
     enough_blocks,
     ratios_with_law,
 )
+from gradest_bench.suite.cells import distinct_titles
 
 Starts = Mapping[int, Sequence[Sequence[float]]]
 """The rounds of each start of the workers that can be used, by its number."""
@@ -40,8 +41,9 @@ EXIT_WORSE, EXIT_UNJUDGED, EXIT_DISTURBED = 1, 3, 4
 class TimeChange:
     """States how the time of one cell differs: B / A from the least samples of blocks, and between medians, unjudged.
 
-    `starts` is how many starts of the workers could be used; `ratio` is None where they are too few to say how sure it
-    is. `disturbed` says that there were enough, and that the machine was doing something else in some of them.
+    `key` is that of the cell. `starts` is how many starts of the workers could be used; `ratio` is None where they are
+    too few to say how sure it is. `disturbed` says that there were enough, and that the machine was doing something
+    else in some of them.
     """
 
     title: str
@@ -49,6 +51,7 @@ class TimeChange:
     ratio: Ratio | None
     ratio_of_medians: float
     disturbed: bool = False
+    key: str = ""
 
     @property
     def verdict(self) -> str:
@@ -128,10 +131,11 @@ def compare_runs(before: Run, after: Run, *, paired: bool = False) -> RunCompari
         )
     measured = [(a, b) for a, b in pairs if a.outcome == b.outcome == Outcome.OK]
     versions = differences_of_environments(before, after, measured)
+    titles = distinct_titles({record.key: record.cell for record in after.records})
     return RunComparison(
-        times=_time_changes(measured, paired=paired),
-        accuracies=accuracy_changes(measured),
-        outcomes=tuple((b.cell.title, a.outcome, b.outcome) for a, b in pairs if a.outcome != b.outcome),
+        times=_time_changes(measured, titles, paired=paired),
+        accuracies=accuracy_changes(measured, titles),
+        outcomes=tuple((titles[b.key], a.outcome, b.outcome) for a, b in pairs if a.outcome != b.outcome),
         only_before=len(before.records) - len(pairs),
         only_after=len(after.records) - len(pairs),
         versions=versions,
@@ -175,7 +179,7 @@ def _variant(run: Run, name: str) -> Run:
 class _Timed:
     """Holds the times of one cell in both runs: the rounds of each start that can be used, by its number."""
 
-    title: str
+    key: str
     before: Timing
     after: Timing
     paired: bool
@@ -201,10 +205,12 @@ class _Timed:
         return enough_blocks(*whole, paired=self.paired) and not self.enough
 
 
-def _time_changes(pairs: Sequence[tuple[Record, Record]], *, paired: bool) -> tuple[TimeChange, ...]:
+def _time_changes(
+    pairs: Sequence[tuple[Record, Record]], titles: Mapping[str, str], *, paired: bool
+) -> tuple[TimeChange, ...]:
     """Judge all cells together: whole starts are exchanged, the same ones for all cells."""
     timed = [
-        _Timed(b.cell.title, a.timing, b.timing, paired)
+        _Timed(b.key, a.timing, b.timing, paired)
         for a, b in pairs
         if a.timing is not None and b.timing is not None and a.timing.wall_seconds and b.timing.wall_seconds
     ]
@@ -214,7 +220,12 @@ def _time_changes(pairs: Sequence[tuple[Record, Record]], *, paired: bool) -> tu
     ratios = ratios_with_law(*(_as_rows(side) for side in zip(*floors, strict=True)), paired=paired)
     return tuple(
         TimeChange(
-            cell.title, min(map(len, cell.kept)), ratio, _ratio_of_medians(cell.before, cell.after), cell.disturbed
+            titles[cell.key],
+            starts=min(map(len, cell.kept)),
+            ratio=ratio,
+            ratio_of_medians=_ratio_of_medians(cell.before, cell.after),
+            disturbed=cell.disturbed,
+            key=cell.key,
         )
         for cell, ratio in zip(timed, ratios, strict=True)
     )
