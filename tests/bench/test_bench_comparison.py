@@ -213,6 +213,16 @@ def test_accuracy_of_a_stochastic_estimator_is_compared_seed_by_seed(mse: float,
     assert {change.verdict for change in found.accuracies} == {verdict}
 
 
+def test_errors_that_fall_for_most_seeds_and_rise_in_their_mean_are_not_called_better() -> None:
+    first, second = with_scatter(run_of(0), 1.0, seeds=1000), with_scatter(run_of(0), 1.0, seeds=1000)
+    scatter = second.records[0].accuracy["replicates"]  # one for all cells
+    squares = 0.5 * np.array(scatter["squared_errors"])
+    squares[::20] *= 400
+    scatter.update(squared_errors=squares.tolist(), relative_mse=float(squares.mean()))
+    for a, b in ((first, second), (second, first)):
+        assert {change.verdict for change in compare_runs(a, b).accuracies} == {"cannot tell"}
+
+
 @pytest.mark.parametrize(
     ("other", "key"),
     [

@@ -102,12 +102,14 @@ def _paired_word(before: NDArray[np.float64], after: NDArray[np.float64], family
     count = len(before)
     if count < LEAST_SEEDS or count != len(after):
         return CANNOT_TELL
-    if not (before.all() and after.all()):  # an estimate without any error has no logarithm
+    if not ((before > 0).all() and (after > 0).all()):  # an estimate without any error has no logarithm
         return SAME if np.array_equal(before, after) else CANNOT_TELL
-    if abs(math.log(after.mean() / before.mean())) <= math.log(LEAST_STOCHASTIC_FACTOR):
+    effect = math.log(after.mean() / before.mean())
+    if abs(effect) <= math.log(LEAST_STOCHASTIC_FACTOR):
         return SAME
     differences = np.log(after / before)
     limit = t.isf(FALSE_ACCURACY_CHANGE / (2 * family), count - 1) * differences.std(ddof=1) / math.sqrt(count)
     if not abs(differences.mean()) > limit:
         return SAME
-    return WORSE if differences.mean() > 0 else BETTER
+    # most seeds may err less and a few so much more that the mean is larger: neither word would say that
+    return CANNOT_TELL if differences.mean() * effect < 0 else WORSE if effect > 0 else BETTER
