@@ -86,6 +86,16 @@ def test_run_report_show_export_compare_follow_each_other(tmp_path: Path, monkey
     assert "3 cells have a result already; 0 to run" in resumed.output
 
 
+def test_a_problem_that_a_run_has_not_is_told_with_those_it_has() -> None:
+    kept = Path(__file__).parents[1] / "support" / "run_of_schema_1"
+    assert gradest("bench", "show", kept, "--problem", "quad").exit_code == 0
+    for more in ((), ("--json",)):
+        found = gradest("bench", "show", kept, "--problem", "mlp", *more)
+        assert found.exit_code == 2
+        assert "contains 'mlp'" in found.output
+        assert "quadratic" in found.output
+
+
 def test_a_run_that_measured_nothing_is_no_success(tmp_path: Path) -> None:
     text = faulty_suite("none").replace('["numpy"]', '["support.bench_faults:MissingBackend"]')
     suite = tmp_path / "suite.toml"

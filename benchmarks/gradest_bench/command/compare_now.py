@@ -116,7 +116,9 @@ def _of_two_sides(cells: Iterable[Cell]) -> Iterable[Cell]:
 def _sweep(suite: Suite, cells: list[Cell], places: dict[str, Path | None], folder: Path, beside: Path | None) -> None:
     checkouts = {worker: require_checkout(place) for worker, place in places.items() if place and place.is_dir()}
     pythons = {worker: str(place) for worker, place in places.items() if place and worker not in checkouts}
-    require_interpreters(pythons)
+    for side in SIDES:
+        of_side = {worker: python for worker, python in pythons.items() if worker.endswith(f":{side}")}
+        require_interpreters(of_side, option=f"--{side}")
     with stoppable(), Store(folder) as store, ProgressBar(open_console(stderr=True)) as progress:
         Sweep(
             suite=suite.name,
