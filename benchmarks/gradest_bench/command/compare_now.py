@@ -22,9 +22,8 @@ from gradest_bench.results.store import RESULTS, Store
 from gradest_bench.run.stopping import stoppable
 from gradest_bench.run.sweep import Sweep
 from gradest_bench.suite.cells import Cell
-from gradest_bench.suite.limits import require_name
 from gradest_bench.suite.scaling import REPEATED_STARTS, parse_as_run, repeated
-from gradest_bench.suite.schema import Suite, shipped_suites, suite_folder, suite_text
+from gradest_bench.suite.schema import Suite, require_runnable, shipped_suites, suite_folder, suite_text
 from gradest_bench.suite.selection import chosen_cells
 from gradest_bench.worker.launch import Launch, require_checkout, require_interpreters
 from gradest_bench.worker.trial import check_names
@@ -81,7 +80,7 @@ def compare_now(
     those of `gradest bench compare`.
     """
     parsed = parse_as_run(suite_text(suite), origin=suite)
-    require_name(parsed.name, origin=suite)
+    require_runnable(parsed, origin=suite)
     check_names(parsed, suite_folder(suite))
     timed = repeated(parsed, starts=starts)
     cells = list(_of_two_sides(chosen_cells(timed, backends=backends, estimators=estimators, pythons={})))
