@@ -155,6 +155,11 @@ def test_the_estimators_of_a_plugin_stand_beside_a_suite() -> None:
     refused = gradest("bench", "run", "two.toml", "--plugin", empty)
     assert refused.exit_code == 2
     assert "defines no class" in refused.output
+    bracketed = Path("mine (1).py")
+    bracketed.write_text(Path("mine_of_test.py").read_text(encoding="utf-8"), encoding="utf-8")
+    refused = gradest("bench", "run", "two.toml", "--plugin", bracketed)
+    assert refused.exit_code == 2
+    assert "a path without brackets" in refused.output
 
 
 def test_a_dry_run_says_cells_and_time_and_leaves_nothing_behind() -> None:
