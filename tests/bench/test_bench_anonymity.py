@@ -114,3 +114,24 @@ def test_a_blind_report_and_export_hold_no_path_and_no_log(tmp_path: Path, monke
     assert {record["log_tail"] for record in whole["records"]} == {""}
     kept = json.loads((tmp_path / "run" / "environment.json").read_text(encoding="utf-8"))
     assert whole["environment"]["machine"]["processor"] == kept["machine"]["processor"]
+
+
+def test_a_backend_that_is_named_by_its_file_is_blind_too(tmp_path: Path) -> None:
+    folder = tmp_path / "lab-of-ada"
+    folder.mkdir()
+    for name in ("first.py", "second.py"):
+        text = "from gradest_numpy import NumpyBackend\n\nclass Mine(NumpyBackend):\n    pass\n"
+        (folder / name).write_text(text, encoding="utf-8")
+    backends = json.dumps([f"{folder}/{name}:Mine" for name in ("first.py", "second.py")])
+    (tmp_path / "s.toml").write_text(faulty_suite("none").replace('["numpy"]', backends), encoding="utf-8")
+    done = CliRunner().invoke(main, ["bench", "run", str(tmp_path / "s.toml"), "--out", str(tmp_path / "run")])
+    assert done.exit_code == 0, done.output
+    for what, name in (("export", "cells.json"), ("report", "page.html")):
+        place = str(tmp_path / name)
+        arguments = ["json", place, "--run"] if what == "export" else ["--out", place]
+        found = CliRunner().invoke(main, ["bench", what, *arguments, str(tmp_path / "run"), "--anonymous"])
+        assert found.exit_code == 0, found.output
+        assert "lab-of-ada" not in Path(place).read_text(encoding="utf-8")
+    whole = json.loads((tmp_path / "cells.json").read_text(encoding="utf-8"))
+    assert list(whole["environment"]["workers"]) == ["<path>:Mine", "<path>:Mine#2"]
+    assert {record["environment"] for record in whole["records"]} == set(whole["environment"]["workers"])

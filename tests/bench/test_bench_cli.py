@@ -21,6 +21,7 @@ from gradest_bench.results import folders
 from gradest_bench.results.folders import new_folder
 from gradest_bench.results.loading import load
 from gradest_bench.results.outcomes import EXIT_CODES, EXIT_NOTHING, EXIT_STORAGE, exit_code
+from gradest_bench.suite.scaling import read_as_run
 from gradest_bench.suite.schema import Expected
 
 
@@ -83,6 +84,16 @@ def test_run_report_show_export_compare_follow_each_other(tmp_path: Path, monkey
     assert folder.name in gradest("bench", "list").output
     resumed = gradest("bench", "run", suite, "--resume")
     assert "3 cells have a result already; 0 to run" in resumed.output
+
+
+def test_a_problem_that_a_run_has_not_is_told_with_those_it_has() -> None:
+    kept = Path(__file__).parents[1] / "support" / "run_of_schema_1"
+    assert gradest("bench", "show", kept, "--problem", "quad").exit_code == 0
+    for more in ((), ("--json",)):
+        found = gradest("bench", "show", kept, "--problem", "mlp", *more)
+        assert found.exit_code == 2
+        assert "contains 'mlp'" in found.output
+        assert "quadratic" in found.output
 
 
 def test_a_run_that_measured_nothing_is_no_success(tmp_path: Path) -> None:
@@ -223,6 +234,25 @@ def test_a_scaled_run_has_the_cells_of_its_suite_and_no_more(tmp_path: Path) -> 
     assert found.exit_code == 6, found.output
     run = load(tmp_path / "run")
     assert run.num_cells == len(run.records) == 3
+
+
+def test_the_suite_of_a_run_is_run_as_it_was(tmp_path: Path) -> None:
+    """Its first and last lines say so: as comments alone they made other cells than a reader of the new run found."""
+    options = ("--budget", 0.5, "--estimators", "*,reverse()")
+    first = tmp_path / "first"
+    gradest("bench", "run", suite_file(tmp_path, "none"), *options, "--out", first)
+    kept = first / "suite.toml"
+    assert gradest("bench", "check-suite", kept).output == "faults: valid, 3 cells\n"
+    again = gradest("bench", "run", kept, "--out", tmp_path / "again")
+    assert again.exit_code == 0, again.output
+    one, other = load(first), load(tmp_path / "again")
+    assert other.num_cells == len(other.records) == 3
+    assert {record.key for record in one.records} == {record.key for record in other.records}
+    assert kept.read_text(encoding="utf-8") == (tmp_path / "again" / "suite.toml").read_text(encoding="utf-8")
+    more = gradest("bench", "run", kept, "--budget", 4, "--repeat", "--out", tmp_path / "more", "--dry-run")
+    assert "3 cells" in more.output
+    told = read_as_run(kept.read_text(encoding="utf-8"))
+    assert (told.budget, told.repeat, [spec.label for spec in told.added]) == (0.5, False, ["reverse()"])
 
 
 def test_suites_are_found_by_their_tags() -> None:

@@ -50,6 +50,17 @@ def test_a_worker_of_a_checkout_imports_its_code_alone(tmp_path: Path) -> None:
     assert str(tmp_path) not in roots["numpy:a"]
 
 
+@pytest.mark.parametrize("option", ["--a", "--b"])
+def test_a_side_that_is_nowhere_is_told_by_its_option(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = CliRunner().invoke(main, ["bench", "compare-now", "quick", "--backends", "numpy", option, "no/such"])
+    assert found.exit_code == 2
+    assert f"{option} asks for the interpreter 'no/such'" in found.output
+    assert not list(Path("results").iterdir())
+
+
 _BUSY = """        import time
         end = time.perf_counter() + 2e-3
         while time.perf_counter() < end:

@@ -18,7 +18,7 @@ from gradest_bench.results.records import Record
 from gradest_bench.results.run_comparison import compare_runs
 from gradest_bench.results.significance import FALSE_CHANGE, ratios_with_law
 from gradest_bench.suite.cells import expand
-from gradest_bench.suite.scaling import parse_as_run, text_as_run
+from gradest_bench.suite.scaling import AsRun, parse_as_run
 from gradest_bench.suite.schema import parse_suite
 
 FAULTS = ("none", "double", "print", "nan", "infinite", "raise", "hang", "exit", "segfault")
@@ -105,10 +105,30 @@ def test_intervals_of_equal_code_hold_all_together(noise: str, paired: bool) -> 
         if noise == "drifting":  # all cells of a block alike, and both sides where they are interleaved
             both += 5 * generator.standard_normal((1 if paired else 2, 1, 8))
         ratios = ratios_with_law(0.05 * both[0], 0.05 * both[1], paired=paired)
-        outside += any(not ratio.low <= 1 <= ratio.high for ratio in ratios)
+        outside += any(ratio is None or not ratio.low <= 1 <= ratio.high for ratio in ratios)
     assert outside <= stats.binom.ppf(1 - CHANCE, trials, FALSE_CHANGE)
     shifted = ratios_with_law(0.01 * both[0], 0.01 * both[1] + np.log(np.r_[2.0, np.ones(19)])[:, None], paired=paired)
+    assert shifted[0] is not None
     assert noise == "drifting" or shifted[0].low > 1
+
+
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize("noise", ["normal", "heavy", "drifting"])
+def test_intervals_hold_all_together_where_cells_lost_blocks_of_their_own(noise: str, paired: bool) -> None:
+    generator = np.random.default_rng(7)
+    trials, outside, judged = 120, 0, 0
+    for _ in range(trials):
+        both = generator.standard_normal((2, 20, 8)) if noise != "heavy" else generator.standard_t(3, (2, 20, 8))
+        if noise == "drifting":
+            both += 5 * generator.standard_normal((1 if paired else 2, 1, 8))
+        both[generator.random(both.shape) < 0.1] = np.nan
+        ratios = ratios_with_law(0.05 * both[0], 0.05 * both[1], paired=paired)
+        outside += any(ratio is not None and not ratio.low <= 1 <= ratio.high for ratio in ratios)
+        counts = np.isfinite(both).sum(axis=2).min(axis=0) if not paired else np.isfinite(both.sum(axis=0)).sum(axis=1)
+        assert [ratio is not None for ratio in ratios] == (counts >= (6 if paired else 4)).tolist()
+        judged += sum(ratio is not None for ratio in ratios)
+    assert judged > trials  # in each comparison some cell is
+    assert outside <= stats.binom.ppf(1 - CHANCE, trials, FALSE_CHANGE)
 
 
 @pytest.mark.parametrize(("factor", "verdict"), [(1.3, "slower"), (0.7, "faster")])
@@ -149,7 +169,7 @@ def test_a_suite_starts_its_workers_as_often_as_it_says(tmp_path: Path) -> None:
     assert record.timing.starts == [2, 2, 2]
     assert len(record.timing.rounds) == 6
     assert record.accuracy
-    assert parse_as_run(text_as_run(faulty_suite("none"), 0.5, repeat=True), origin="").budget.starts == 7
+    assert parse_as_run(str(AsRun(faulty_suite("none"), 0.5, repeat=True)), origin="").budget.starts == 7
 
 
 @pytest.mark.parametrize(
@@ -191,6 +211,16 @@ def with_scatter(run: Run, mse: float, *, seeds: int = 16) -> Run:
 def test_accuracy_of_a_stochastic_estimator_is_compared_seed_by_seed(mse: float, seeds: int, verdict: str) -> None:
     found = compare_runs(with_scatter(run_of(0), 1.0, seeds=seeds), with_scatter(run_of(0), mse, seeds=seeds))
     assert {change.verdict for change in found.accuracies} == {verdict}
+
+
+def test_errors_that_fall_for_most_seeds_and_rise_in_their_mean_are_not_called_better() -> None:
+    first, second = with_scatter(run_of(0), 1.0, seeds=1000), with_scatter(run_of(0), 1.0, seeds=1000)
+    scatter = second.records[0].accuracy["replicates"]  # one for all cells
+    squares = 0.5 * np.array(scatter["squared_errors"])
+    squares[::20] *= 400
+    scatter.update(squared_errors=squares.tolist(), relative_mse=float(squares.mean()))
+    for a, b in ((first, second), (second, first)):
+        assert {change.verdict for change in compare_runs(a, b).accuracies} == {"cannot tell"}
 
 
 @pytest.mark.parametrize(
@@ -311,6 +341,22 @@ def test_cells_that_lost_other_starts_share_the_rate_of_false_changes() -> None:
             record.timing = replace(record.timing, machine_shares=shares.ravel().tolist())
         alarms += bool({change.verdict for change in compare_runs(before, after).times} & {"slower", "faster"})
     assert alarms <= stats.binom.ppf(1 - CHANCE, trials, FALSE_CHANGE)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_a_tenfold_slowdown_is_found_where_every_cell_lost_another_start(paired: bool) -> None:
+    """Cells in families of their own had a share of the rate that no number of their few starts could come below."""
+    starts = 7 if paired else 5
+    before, after = run_of(20, starts=starts), run_of(21, starts=starts, factor=10.0)
+    for number, record in enumerate(after.records):
+        assert record.timing is not None
+        shares = np.ones((starts, ROUNDS))
+        shares[number % starts] = 0.3
+        record.timing = replace(record.timing, machine_shares=shares.ravel().tolist())
+    found = compare_runs(before, after, paired=paired)
+    assert {change.starts for change in found.times} == {starts - 1}
+    assert found.times[0].verdict == "slower"
+    assert not {change.verdict for change in found.times[1:]} & {"slower", "faster"}
 
 
 def test_levels_that_both_sides_of_a_pair_share_hide_a_change_from_all_but_pairs() -> None:

@@ -39,6 +39,15 @@ def edited(edit: Callable[[dict[str, Any]], object]) -> Callable[[Path], str]:
     return line
 
 
+def with_accuracy(part: str, name: str, value: Any) -> Callable[[Path], str]:
+    """Return what puts a value into a part of an accuracy that has all else that it needs."""
+    needed = {"single": {"relative_error": 0.0, "cosine": 1.0}, "reference": {"uncertainty": 0.0}}
+    needed["replicates"] = {"relative_mse": 1.0}
+    needed["smoothed"] = {"relative_mse": 1.0, "uncertainty": 0.0}
+    accuracy = {"single": needed["single"], part: {**needed.get(part, {}), name: value}}
+    return edited(lambda record: record.update(accuracy=accuracy))
+
+
 LINES: dict[str, tuple[Callable[[Path], str], str]] = {
     "a list": (lambda _: "[]", "found list"),
     "a number": (lambda _: "17", "found int"),
@@ -54,6 +63,27 @@ LINES: dict[str, tuple[Callable[[Path], str], str]] = {
     "a word for a number": (
         edited(lambda r: r.update(accuracy={"single": {"relative_error": "much", "cosine": 1.0}})),
         "relative_error is no number: 'much'",
+    ),
+    **{
+        f"{part}.{name} is {value!r:.20}": (with_accuracy(part, name, value), f"{part}.{name} is no {kind}")
+        for part, name, value, kind in (
+            ("single", "norm_ratio", {"a": 1}, "number"),
+            ("single", "max_abs_error", 10**400, "number"),
+            ("reference", "noise_scale", "x", "number"),
+            ("reference", "method", [], "text"),
+            ("replicates", "bias", {}, "number"),
+            ("replicates", "squared_errors", [1.0, [2.0]], "number"),
+            ("replicates", "slopes", 3, "number"),
+            ("smoothed", "relative_mse", [1], "number"),
+            ("predicted", "cosine", "[/]", "number"),
+            ("blocks", "W1", {}, "number"),
+        )
+    },
+    "a part that is a number": (edited(lambda r: r["accuracy"].update(replicates=0.0)), "replicates is no object"),
+    "blocks of a word": (edited(lambda r: r["accuracy"].update(blocks="-inf")), "blocks is no object"),
+    "parameters without end": (
+        edited(lambda r: r["facts"].update(num_parameters="-inf")),
+        "num_parameters is no count",
     ),
     "accuracy of lists": (edited(lambda r: r.update(accuracy={"single": [1]})), "single is no object"),
     "a time of nothing": (edited(lambda r: r["timing"]["wall_seconds"].__setitem__(0, 0.0)), "not positive"),

@@ -19,7 +19,7 @@ from gradest.measurement.compare import compare
 from gradest.measurement.comparison import Comparison
 from gradest.measurement.timing import Timing
 from gradest_bench.command.compare_view import show_comparison
-from gradest_bench.command.run_view import show_records
+from gradest_bench.command.run_view import show_outcomes, show_records
 from gradest_bench.report.compare_figure import comparison_figures
 from gradest_bench.report.figure import Axis, Figure, Point, Series
 from gradest_bench.report.figures_cost import cost_curves, frontiers
@@ -85,6 +85,19 @@ def test_in_the_table_of_a_run(disturbed: bool) -> None:
     for row in rows:
         assert row.count(DISTURBED) == (3 if disturbed else 0)  # the time, its spread, the same in losses
     assert ("cells were disturbed" in printed(screen)) is disturbed
+
+
+@pytest.mark.parametrize(("waits", "told"), [("none", "2 cells waited: by themselves"), ("null", "for the machine")])
+def test_no_cell_is_said_to_wait_by_itself_where_the_null_estimator_waits_too(waits: str, told: str) -> None:
+    records = []
+    for record in run_of(disturbed=False).records[:4]:
+        assert record.timing is not None
+        waiting = record.cell.estimator.label in (waits, "none")
+        records.append(msgspec.structs.replace(record, timing=replace(record.timing, waiting=waiting)))
+    screen = console()
+    show_outcomes(screen, records)
+    assert told in printed(screen)
+    assert ("by themselves" in printed(screen)) is (waits != "null")
 
 
 @pytest.mark.parametrize("disturbed", [True, False])

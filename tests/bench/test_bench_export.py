@@ -96,6 +96,21 @@ def test_pyperf_compares_two_runs_whose_rounds_were_filled_by_other_numbers_of_s
     assert "quadratic" in done.stdout
 
 
+def test_pyperf_has_two_cells_of_one_title(run: Run, tmp_path: Path) -> None:
+    """Two grids may ask for one cell with other measures or seeds; pyperf takes no name twice."""
+    pyperf = pytest.importorskip("pyperf", reason="pyperf is not installed")
+    again = [
+        msgspec.structs.replace(r, key=f"{r.key}-{k}", cell=msgspec.structs.replace(r.cell, seeds=tuple(range(k))))
+        for k in (2, 3)
+        for r in run.measured
+    ]
+    target = tmp_path / "run.pyperf.json"
+    assert export(replace(run, records=(*run.records, *again)), "pyperf", target) == 9
+    names = pyperf.BenchmarkSuite.load(str(target)).get_benchmark_names()
+    assert len(set(names)) == 9
+    assert {name.rpartition(" (")[2] for name in names} == {"1 seed)", "2 seeds)", "3 seeds)"}
+
+
 def test_pyperf_of_a_run_without_times_is_refused(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("pyperf", reason="pyperf is not installed")
     untimed = Run(run.folder, (), run.environment, "", "", 0)

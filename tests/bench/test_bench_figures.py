@@ -2,13 +2,19 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.bench_runs import run_suite
 
+from gradest.measurement.timing import Timing
 from gradest_bench.report.figure import COLOURS, SHAPES, Axis, Figure, Point, Series, scale_of
 from gradest_bench.report.figures_accuracy import step_curves
+from gradest_bench.report.figures_cost import cost_curves
 from gradest_bench.report.paper import write_figures
 from gradest_bench.report.svg import draw
+from gradest_bench.results.records import Record
+from gradest_bench.suite.cells import expand
+from gradest_bench.suite.schema import parse_suite
 
 matplotlib = pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
@@ -43,6 +49,25 @@ def test_ticks_have_the_same_words_on_the_page_and_on_paper(
     for label in labels:
         assert f">{label}</text>" in draw(figure)
         assert f"<!-- {label} -->" in paper
+
+
+@pytest.mark.parametrize("places", [(1e308, 1.7e308), (5e-324, 1e-300), (5e-324, 1.7e308)])
+def test_numbers_at_the_ends_of_all_numbers_have_a_place(tmp_path: Path, places: tuple[float, ...]) -> None:
+    figure = figure_of(*(Point(x, x, "") for x in places))
+    scale = scale_of(figure.x, list(places))
+    assert all(0 <= scale.position(place) <= 1 for place in places)
+    assert draw(figure).count('role="img"') == len(places)
+
+
+def test_every_figure_has_files_of_its_own(tmp_path: Path) -> None:
+    keys = ["step-a b", "step-a_b", "step-A/B", "step-" + "x" * 300, "step-" + "x" * 301, "step-a-b-2"]
+    figures = [
+        Figure(key, "title", "sentence.", Axis("x"), Axis("y"), figure_of(Point(1.0, 2.0, "")).series) for key in keys
+    ]
+    written = write_figures(figures, tmp_path)
+    assert len(set(written)) == len(keys)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".pdf", ".svg", ".csv"}
+    assert len(list(tmp_path.iterdir())) == 3 * len(keys)
 
 
 def test_colours_and_shapes_begin_again_when_they_run_out() -> None:
@@ -84,3 +109,36 @@ def test_the_automatic_step_is_drawn_beside_the_curve_of_its_estimator(tmp_path:
     (figure,) = step_curves(alone)
     assert {series.name for series in figure.series} == {"fd-central", "fd-forward"}
     assert "Level lines" not in figure.sentence
+
+
+def test_a_dtype_that_numpy_lacks_has_its_line_of_theory(tmp_path: Path) -> None:
+    records = [
+        msgspec.structs.replace(record, cell=msgspec.structs.replace(record.cell, dtype="bfloat16"))
+        for record in run_suite(STEPS, tmp_path).values()
+    ]
+    (figure,) = step_curves(records)
+    assert "bfloat16" in figure.title
+    assert {series.name for series in figure.series if series.style == "theory"} == {"fd-central", "fd-forward"}
+
+
+SIZES = """
+name = "sizes"
+[[grid]]
+backends = ["numpy"]
+problems = [{ name = "mlp", vary = { widths = [[8], [16], [32]], batch = [16, 32, 64] } }]
+estimators = [{ name = "reverse" }]
+"""
+
+
+def test_curves_of_time_say_which_size_they_hold_fixed() -> None:
+    records = []
+    for cell in expand(parse_suite(SIZES)):
+        (width,), batch = cell.problem.fields["widths"], cell.problem.fields["batch"]
+        timing = Timing(preparation_seconds=0.0, first_call_seconds=0.0, median_seconds=1e-6 * width * batch)
+        facts = {"num_parameters": 75 * width + 10, "data_entries": 65 * batch}
+        records.append(Record(key=cell.key, identity="", suite="", cell=cell, outcome="ok", timing=timing, facts=facts))
+    figures = list(cost_curves(records))
+    assert len(figures) == 6  # against P at three batches, against the data at three widths
+    assert len({figure.key for figure in figures}) == len({figure.title for figure in figures}) == len(figures)
+    assert any(figure.title == "Time against entries of data: mlp, float64, P = 610" for figure in figures)
+    assert any(figure.title == "Time against parameters P: mlp, float64, 1,040 entries of data" for figure in figures)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -112,6 +113,30 @@ def test_two_runs_side_by_side_say_what_changed_and_how_surely(tmp_path: Path) -
     # the figure has a mark and an interval for each time, and a line of no change
     assert page.count('role="img" aria-label="') == page.count('class="bar"') == len(CELLS)
     assert re.search(r'value="theory".*?</svg>no change</button>', page)
+
+
+def doubled(run: Run) -> Run:
+    """Return a run that has each cell twice: the second, of other seeds, takes ten times as long."""
+    slower = []
+    for record in run.records:
+        assert record.timing is not None
+        walls = [10 * wall for wall in record.timing.wall_seconds]
+        timing = replace(record.timing, wall_seconds=walls, median_seconds=sorted(walls)[STARTS])
+        cell = msgspec.structs.replace(record.cell, seeds=(0, 1, 2))
+        slower.append(msgspec.structs.replace(record, key=cell.key, cell=cell, timing=timing))
+    return replace(run, records=(*run.records, *slower), num_cells=2 * run.num_cells)
+
+
+def test_two_cells_of_one_title_are_shown_with_their_own_times(tmp_path: Path) -> None:
+    runs = doubled(load(keep_run(tmp_path / "a"))), doubled(load(keep_run(tmp_path / "b", day=2)))
+    page = comparison_html(*runs, compare_runs(*runs))
+    times = {row[0]: row for row in rows(page, "times")}
+    title = CELLS[0].title
+    assert set(times) == {f"{cell.title} ({seeds})" for cell in CELLS for seeds in ("1 seed", "3 seeds")}
+    assert [times[f"{title} ({seeds})"][1] for seeds in ("1 seed", "3 seeds")] == ["1.01 ms", "10.1 ms"]
+    found = histories(runs)
+    assert len(found) == 2 * len(CELLS)
+    assert all(len(history.known) == 2 for history in found)
 
 
 def test_what_stopped_working_is_an_outcome_of_its_own(tmp_path: Path) -> None:

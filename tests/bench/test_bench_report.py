@@ -255,6 +255,23 @@ def test_theory_is_drawn_beside_what_was_measured(run: Run) -> None:
         assert {series.style for series in figure.series} == {"line", "theory"}
 
 
+def test_a_setting_that_is_no_number_has_no_place_on_an_axis(run: Run) -> None:
+    """A rule in place of a number, or a default that the suite does not state, beside cells that vary it."""
+    records = []
+    for record in run.records:
+        estimator = record.cell.estimator
+        fields = {**estimator.fields, "sigma": "auto"} if estimator.name == "es" else estimator.fields
+        default = {name: value for name, value in fields.items() if name != "num_samples"}
+        for number, each in enumerate((fields, default) if estimator.name == "es" else (fields,)):
+            cell = msgspec.structs.replace(record.cell, estimator=msgspec.structs.replace(estimator, fields=each))
+            records.append(msgspec.structs.replace(record, key=f"{record.key}{number}", cell=cell))
+    figures = [f for f in figures_of(replace(run, records=tuple(records))) if f.key.startswith("scaling-num_samples")]
+    assert len(figures) == 3  # one for each size of the problem
+    for figure in figures:
+        assert {series.name for series in figure.series} == {"es, sigma = auto"}
+        assert {tuple(point.x for point in series.points) for series in figure.series} == {(5.0, 50.0, 500.0)}
+
+
 def test_wrong_estimator_and_coverage_are_stated(run: Run) -> None:
     text = report_html(run)
     assert f"{len(run.measured)} of {run.num_cells}" in text

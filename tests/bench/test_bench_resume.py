@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from gradest_bench.results.outcomes import CellError
 from gradest_bench.results.records import Record, blocks_of
 from gradest_bench.results.store import RESULTS, Store, latest, read_records
 from gradest_bench.run.sweep import Sweep
+from gradest_bench.suite.cells import expand
+from gradest_bench.suite.schema import parse_suite
+from gradest_bench.worker.launch import Launch
 from gradest_bench.worker.pool import WorkerPool
 
 COMMAND = "from gradest_bench.command.main import main; main()"
@@ -192,6 +196,37 @@ def test_a_sweep_that_is_stopped_goes_on_with_the_start_that_it_was_in(
         assert (record.accuracy, record.counts) == (before.accuracy, before.counts)
     whole = run_suite(text, tmp_path.with_name("undisturbed"))
     assert {k: lasting(r) for k, r in found.items()} == {k: lasting(r) for k, r in whole.items()}
+
+
+@pytest.mark.parametrize("changed", ["threads", "executor"])
+def test_what_was_begun_with_other_threads_or_by_an_executor_begins_anew(
+    changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its starts would be called those of the environment of the last."""
+    text, suite = faulty_suite("none", budget=STARTS), parse_suite(faulty_suite("none", budget=STARTS))
+    with monkeypatch.context() as patched:
+        patched.setattr(WorkerPool, "close", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_suite(text, tmp_path)
+    begun = latest(read_records(tmp_path))
+    assert all(record.begun for record in begun.values())
+    threads = 2 if changed == "threads" else 1
+    with Store(tmp_path) as store, ThreadPoolExecutor(1) as executor:
+        found = Sweep(
+            suite=suite.name, cells=expand(suite), store=store, listener=Silent(),
+            launch=Launch(pythons={}, logs=store.logs, threads=threads), executor="local:1",
+        ).run(executor if changed == "executor" else None)  # fmt: skip
+    for record in found:
+        first = begun[record.key].timing
+        assert record.timing is not None
+        assert first is not None
+        assert record.timing.starts == [2, 2, 2]
+        assert record.timing.wall_seconds[: len(first.wall_seconds)] != first.wall_seconds
+        assert record.environment == "numpy#2"
+
+
+def interrupted(self: WorkerPool) -> None:
+    raise KeyboardInterrupt
 
 
 def test_other_code_begins_anew(tmp_path: Path) -> None:

@@ -72,6 +72,13 @@ def test_only_what_is_nowhere_smaller_is_not_tried() -> None:
     assert limit.reason(cell, Size(size.num_parameters, size.data_entries, 0)) is None
     others = [c for c in CELLS if c.estimator.label == "double"]
     assert all(limit.reason(*sized(other)) is None for other in others)
+    # what is as large and differs in another field, or is larger and asked for less, may well end
+    other_field = msgspec.structs.replace(cell, problem=msgspec.structs.replace(cell.problem, fields={"condition": 2}))
+    assert limit.reason(other_field, sized(by_size[9])[1]) is None
+    assert limit.reason(msgspec.structs.replace(cell, measure=("time",)), size) is None
+    many = TooLarge()
+    many.add(msgspec.structs.replace(by_size[9], seeds=tuple(range(1000))), sized(by_size[9])[1], "timeout")
+    assert many.reason(cell, size) is None
     generous = msgspec.structs.replace(cell, budget=msgspec.structs.replace(cell.budget, timeout_seconds=1e6))
     assert limit.reason(generous, size) is None
 

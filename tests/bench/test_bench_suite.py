@@ -8,7 +8,7 @@ import gradest
 from gradest.dtypes import HALF
 from gradest.errors import InvalidInputError, UnknownNameError
 from gradest_bench.suite.cells import expand
-from gradest_bench.suite.scaling import parse_as_run, scaled, text_as_run
+from gradest_bench.suite.scaling import AsRun, parse_as_run, scaled
 from gradest_bench.suite.schema import parse_suite, shipped_suites, suite_text
 from gradest_bench.suite.selection import chosen_cells, name_errors
 from gradest_bench.worker.trial import check_names
@@ -177,7 +177,7 @@ def test_suite_of_the_documentation_is_well_formed() -> None:
 @pytest.mark.parametrize("factor", [0.5, 1.0, 3.0, 0.123456789012345])
 def test_text_of_a_run_says_by_how_much_its_suite_was_scaled(factor: float) -> None:
     text = suite_text("quick")
-    assert parse_as_run(text_as_run(text, factor), origin="quick") == scaled(parse_suite(text), factor)
+    assert parse_as_run(str(AsRun(text, factor)), origin="quick") == scaled(parse_suite(text), factor)
 
 
 def test_comment_that_opens_a_suite_scales_nothing() -> None:

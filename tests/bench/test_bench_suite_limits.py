@@ -71,6 +71,25 @@ def test_a_name_that_is_no_name_of_a_folder_is_refused(name: str, tmp_path: Path
     assert parse_as_run(text, origin="kept").grid, "a run that an earlier version kept can still be read"
 
 
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (suite(more="seeds = [1, 2, 1]"), "seeds"),
+        (suite().replace("backends", "seeds = [7, 7]\nbackends"), r"grid\[0\]\.seeds"),
+    ],
+)
+def test_a_seed_that_is_given_twice_is_refused(text: str, path: str, tmp_path: Path) -> None:
+    """Sixteen times one estimate were sixteen that agree: a calibrated one was judged wrong."""
+    with pytest.raises(InvalidInputError, match=rf"suite: {path}: seeds that all differ .* found [17] more than once"):
+        parse_suite(text)
+    (tmp_path / "s.toml").write_text(text, encoding="utf-8")
+    for command in (["check-suite"], ["compare-now"], ["run"]):
+        found = CliRunner().invoke(main, ["bench", *command, str(tmp_path / "s.toml")])
+        assert found.exit_code == 2
+        assert "more than once" in found.output
+    assert parse_as_run(text, origin="kept").grid, "a run that an earlier version kept can still be read"
+
+
 @pytest.mark.parametrize("name", ["a", "A.b_c-9", "_", "a" * 64])
 def test_a_plain_name_is_taken(name: str) -> None:
     assert parse_suite(suite().replace('"small"', f'"{name}"')).name == name

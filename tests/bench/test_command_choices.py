@@ -155,6 +155,11 @@ def test_the_estimators_of_a_plugin_stand_beside_a_suite() -> None:
     refused = gradest("bench", "run", "two.toml", "--plugin", empty)
     assert refused.exit_code == 2
     assert "defines no class" in refused.output
+    bracketed = Path("mine (1).py")
+    bracketed.write_text(Path("mine_of_test.py").read_text(encoding="utf-8"), encoding="utf-8")
+    refused = gradest("bench", "run", "two.toml", "--plugin", bracketed)
+    assert refused.exit_code == 2
+    assert "a path without brackets" in refused.output
 
 
 def test_a_dry_run_says_cells_and_time_and_leaves_nothing_behind() -> None:
@@ -180,6 +185,36 @@ def test_a_dry_run_takes_the_pace_of_an_earlier_run() -> None:
     (earlier / "results.jsonl").write_text(text, encoding="utf-8")
     found = gradest("bench", "run", "two.toml", "--dry-run", "--estimators", "*,es(sigma=0.1)").output
     assert f"expected time: 50 min, at the pace of {earlier}" in " ".join(found.split())
+
+
+def test_a_dry_run_counts_no_pause_and_a_cell_of_several_starts_once() -> None:
+    assert gradest("bench", "run", "two.toml", "--estimators", "*,es(sigma=0.1)").exit_code == 0
+    (earlier,) = Path("results").iterdir()
+    lines = [json.loads(line) for line in (earlier / "results.jsonl").read_text(encoding="utf-8").splitlines()]
+    kept = []
+    for number, line in enumerate(lines):  # each cell took ten minutes, the last two the next day
+        day = 1 + (number >= 3)
+        for minute in (1, 9):  # as after each of three starts of the workers
+            begun = {"outcome": "interrupted", "timing": {**TIMES, "starts": [1]}}
+            kept.append({**line, **begun, "finished": f"2026-01-0{day}T00:{number}{minute}:00+00:00"})
+        kept.append({**line, "finished": f"2026-01-0{day}T00:{number + 1}0:00+00:00"})
+    (earlier / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    began = [
+        {"began": f"2026-01-0{day}T00:{minutes}:00+00:00", "command": ""} for day, minutes in ((1, "00"), (2, "30"))
+    ]
+    (earlier / "invocations.jsonl").write_text("".join(json.dumps(b) + "\n" for b in began), encoding="utf-8")
+    found = gradest("bench", "run", "two.toml", "--dry-run", "--estimators", "*,es(sigma=0.1)").output
+    assert f"expected time: 50 min, at the pace of {earlier}" in " ".join(found.split())
+
+
+TIMES = {
+    "preparation_seconds": 1.0,
+    "first_call_seconds": 1.0,
+    "wall_seconds": [1.0],
+    "cpu_seconds": [1.0],
+    "loops": [1],
+}
+TIMES["rounds"] = [1]
 
 
 def completions(*typed: str) -> list[str]:

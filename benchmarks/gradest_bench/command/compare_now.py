@@ -22,8 +22,8 @@ from gradest_bench.results.store import RESULTS, Store
 from gradest_bench.run.stopping import stoppable
 from gradest_bench.run.sweep import Sweep
 from gradest_bench.suite.cells import Cell
-from gradest_bench.suite.scaling import REPEATED_STARTS, repeated
-from gradest_bench.suite.schema import Suite, parse_suite, shipped_suites, suite_folder, suite_text
+from gradest_bench.suite.scaling import REPEATED_STARTS, parse_as_run, repeated
+from gradest_bench.suite.schema import Suite, require_runnable, shipped_suites, suite_folder, suite_text
 from gradest_bench.suite.selection import chosen_cells
 from gradest_bench.worker.launch import Launch, require_checkout, require_interpreters
 from gradest_bench.worker.trial import check_names
@@ -79,7 +79,8 @@ def compare_now(
     change of the machine falls on one of them alone, which runs of different minutes can only hope for. Exit codes are
     those of `gradest bench compare`.
     """
-    parsed = parse_suite(suite_text(suite), origin=suite)
+    parsed = parse_as_run(suite_text(suite), origin=suite)
+    require_runnable(parsed, origin=suite)
     check_names(parsed, suite_folder(suite))
     timed = repeated(parsed, starts=starts)
     cells = list(_of_two_sides(chosen_cells(timed, backends=backends, estimators=estimators, pythons={})))
@@ -114,7 +115,9 @@ def _of_two_sides(cells: Iterable[Cell]) -> Iterable[Cell]:
 def _sweep(suite: Suite, cells: list[Cell], places: dict[str, Path | None], folder: Path, beside: Path | None) -> None:
     checkouts = {worker: require_checkout(place) for worker, place in places.items() if place and place.is_dir()}
     pythons = {worker: str(place) for worker, place in places.items() if place and worker not in checkouts}
-    require_interpreters(pythons)
+    for side in SIDES:
+        of_side = {worker: python for worker, python in pythons.items() if worker.endswith(f":{side}")}
+        require_interpreters(of_side, option=f"--{side}")
     with stoppable(), Store(folder) as store, ProgressBar(open_console(stderr=True)) as progress:
         Sweep(
             suite=suite.name,

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -12,7 +11,9 @@ from rich.markup import escape
 from gradest import GradestError
 from gradest_bench.command.terminal import titled_table
 from gradest_bench.results.folders import runs
-from gradest_bench.results.store import read_records
+from gradest_bench.results.invocations import read_invocations, span
+from gradest_bench.results.records import Record
+from gradest_bench.results.store import latest, read_records
 from gradest_bench.suite.cells import Cell
 from gradest_bench.suite.duration import least_seconds, most_seconds
 from gradest_bench.suite.schema import Suite
@@ -47,18 +48,22 @@ def expectation(cells: Sequence[Cell]) -> Expectation:
     keys = {cell.key for cell in cells}
     for folder in runs():
         try:
-            found = [record for record in read_records(folder) if record.key in keys]
+            kept = latest(read_records(folder)).values()
+            pace = _pace([record for record in kept if record.key in keys and not record.begun], folder, len(keys))
         except GradestError:  # a damaged run tells no pace, and is no fault of the one that is planned
             continue
-        if len(found) >= max(_ENOUGH_RECORDS, len(keys) / 2):
-            return Expectation(least, most, _pace([record.finished for record in found]) * len(cells), folder)
+        if pace is not None:
+            return Expectation(least, most, pace * len(cells), folder)
     return Expectation(least, most)
 
 
-def _pace(finished: Sequence[str]) -> float:
-    """Return the seconds from one cell's end to the next, on average."""
-    times = [datetime.fromisoformat(text) for text in finished]
-    return (max(times) - min(times)).total_seconds() / (len(times) - 1)
+def _pace(ended: Sequence[Record], folder: Path, wanted: int) -> float | None:
+    """Return the seconds from one cell's end to the next, on average, less the pauses; None where few have ended."""
+    made = span(read_invocations(folder), ended)
+    if made is None or len(ended) < max(_ENOUGH_RECORDS, wanted / 2):
+        return None
+    # of a run that kept no beginning, the time of the first cell is not known
+    return made.worked.total_seconds() / (len(ended) if made.exact else len(ended) - 1)
 
 
 def show_dry_run(console: Console, suite: Suite, cells: Sequence[Cell]) -> None:

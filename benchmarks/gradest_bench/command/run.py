@@ -3,7 +3,7 @@
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -27,9 +27,9 @@ from gradest_bench.results.verdict import Judgement, verdicts, wrong_and_unexpec
 from gradest_bench.run.executors import executor_name, open_executor
 from gradest_bench.run.stopping import stoppable
 from gradest_bench.run.sweep import Sweep
-from gradest_bench.suite.additions import extended, text_with
+from gradest_bench.suite.additions import extended
 from gradest_bench.suite.cells import Cell, Spec
-from gradest_bench.suite.scaling import repeated, scaled, text_as_run
+from gradest_bench.suite.scaling import read_as_run
 from gradest_bench.suite.schema import Suite, parse_suite, shipped_suites, suite_folder, suite_text
 from gradest_bench.suite.selection import chosen_cells, plugin_specs, split_choice
 from gradest_bench.worker.launch import Launch, require_interpreters
@@ -120,12 +120,12 @@ def run(
     """
     text = suite_text(suite)
     parsed = parse_suite(text, origin=suite)
-    own, added = _chosen(parsed, estimators, plugins)
-    parsed = extended(parsed, added)
-    check_names(parsed, suite_folder(suite))
-    parsed = scaled(parsed, budget)
-    if repeat:
-        parsed = repeated(parsed)
+    kept = read_as_run(text)  # the suite of a run is run as it was: with its options, and those that are given now
+    own, added = _chosen(extended(parsed, kept.added), estimators, plugins)
+    together = {spec.label: spec for spec in (*kept.added, *added)}
+    as_run = replace(kept, budget=kept.budget * budget, repeat=kept.repeat or repeat, added=tuple(together.values()))
+    check_names(extended(parsed, as_run.added), suite_folder(suite))
+    parsed = as_run.changed(parsed)
     interpreters = _pythons(pythons)
     require_interpreters(interpreters)
     cells = chosen_cells(parsed, backends=backends, estimators=own, added=added, pythons=interpreters)
@@ -133,9 +133,8 @@ def run(
         show_dry_run(open_console(), parsed, cells)
         return
     # a resume must be of the same text: what --budget and --estimators change is part of it
-    as_run = text_as_run(text_with(text, added), budget, repeat=repeat)
-    folder = _folder(parsed.name, as_run, out, resume=resume)
-    request = _Request(parsed, as_run, cells, folder, interpreters, threads, suite_folder(suite))
+    folder = _folder(parsed.name, str(as_run), out, resume=resume)
+    request = _Request(parsed, str(as_run), cells, folder, interpreters, threads, suite_folder(suite))
     context.exit(_execute(request, executor, open_console()))
 
 

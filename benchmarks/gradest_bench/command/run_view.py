@@ -13,11 +13,11 @@ from gradest_bench.command.progress import ProgressLines
 from gradest_bench.command.terminal import make_progress, titled_table, wide_enough
 from gradest_bench.report.printable import shown
 from gradest_bench.report.record_numbers import error_text, grouped, median, variant
-from gradest_bench.report.units import DISTURBED, bytes_text, mark, seconds
+from gradest_bench.report.units import DISTURBED, bytes_text, counted, mark, seconds
 from gradest_bench.results.records import Memory, Record, number, z_score
 from gradest_bench.results.verdict import WRONG, Judgement
 from gradest_bench.run.group import steps_of
-from gradest_bench.suite.cells import Cell
+from gradest_bench.suite.cells import NULL, Cell
 
 _MOST_TITLES = 3
 """More cells with the same reason are counted, not named."""
@@ -105,14 +105,18 @@ def show_outcomes(console: Console, records: Sequence[Record]) -> None:
             f"(marked {DISTURBED})",
             highlight=False,
         )
-    waiting = sum(1 for record in records if record.timing is not None and record.timing.waiting)
+    waiting = [record for record in records if record.timing is not None and record.timing.waiting]
     if waiting:
-        console.print(
-            f"{waiting} cells waited by themselves, for a lock, a file or another process: the machine was free",
-            highlight=False,
-        )
+        console.print(f"{counted(len(waiting), 'cell')} waited: {_why_waited(waiting)}", highlight=False)
     measured = sum(1 for record in records if record.outcome == Outcome.OK)
     console.print(f"{measured} of {len(records)} cells measured", highlight=False)
+
+
+def _why_waited(waiting: Sequence[Record]) -> str:
+    """Return for what cells waited: the machine was looked at before each block of calls and after, not meanwhile."""
+    if any(record.cell.estimator.name == NULL.name for record in waiting):
+        return "for the machine, which looked free around them; so did the null estimator, which waits for nothing else"
+    return "by themselves, for a lock, a file or another process; the machine was free before and after"
 
 
 def _table(title: str, records: Sequence[Record], judged: Mapping[str, Judgement]) -> Table:

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import click
 
+from gradest.errors import InvalidInputError
 from gradest_bench.command.json_output import json_option, print_json
 from gradest_bench.command.options import ExportFile, OutputFile, RunFolder, anonymous_option
 from gradest_bench.command.run_comparison_view import comparison_fields, show_run_comparison
 from gradest_bench.command.run_view import show_records
 from gradest_bench.command.terminal import open_console
 from gradest_bench.report.compare_page import comparison_html
+from gradest_bench.report.units import counted
 from gradest_bench.results.anonymity import anonymous
 from gradest_bench.results.export import FORMATS, export
 from gradest_bench.results.files import replace_text
@@ -31,6 +33,11 @@ Examples:
 def show(folder: Path | None, problem: str | None, *, as_json: bool) -> None:
     """Print the tables of a run, the latest by default."""
     found = load(folder or latest_run())
+    labels = dict.fromkeys(record.cell.problem.label for record in found.records)
+    if problem is not None and labels and not any(problem in label for label in labels):
+        raise InvalidInputError(
+            f"--problem asks for problems whose label contains {problem!r}; {found.folder} has {', '.join(labels)}"
+        )
     if as_json:
         rows = [row for row in found.rows() if problem is None or problem in row["problem"]]
         print_json(folder=str(found.folder), title=found.title, num_cells=found.num_cells, cells=rows)
@@ -39,9 +46,11 @@ def show(folder: Path | None, problem: str | None, *, as_json: bool) -> None:
     console = open_console()
     show_records(console, shown, found.verdicts)  # a part is judged as in the whole run
     if found.num_cells > len(found.records):
+        missing = found.num_cells - len(found.records)
         console.print(
-            f"{found.num_cells - len(found.records)} cells of the suite have no result here: the run was stopped, "
-            "was of a part of the suite, or its results were cut; gradest bench run --resume measures what is missing",
+            f"{counted(missing, 'cell')} of the suite {'has' if missing == 1 else 'have'} no result here: the run was "
+            "stopped, was of a part of the suite, or its results were cut; gradest bench run --resume measures what is "
+            "missing",
             highlight=False,
         )
 

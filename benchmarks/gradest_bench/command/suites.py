@@ -13,7 +13,15 @@ from gradest_bench.command.terminal import open_console, titled_table
 from gradest_bench.results.folders import ROOT, runs
 from gradest_bench.suite.cells import expand
 from gradest_bench.suite.duration import require_possible
-from gradest_bench.suite.schema import Suite, parse_suite, shipped_suites, suite_folder, suite_text
+from gradest_bench.suite.scaling import parse_as_run
+from gradest_bench.suite.schema import (
+    Suite,
+    parse_suite,
+    require_runnable,
+    shipped_suites,
+    suite_folder,
+    suite_text,
+)
 from gradest_bench.worker.trial import check_names
 
 
@@ -78,7 +86,8 @@ def check_suite(suite: str, *, as_json: bool) -> None:
 
     This executes its plug-ins, and the files and modules that it names, in a process of their own.
     """
-    parsed = parse_suite(suite_text(suite), origin=suite)
+    parsed = parse_as_run(suite_text(suite), origin=suite)
+    require_runnable(parsed, origin=suite)
     check_names(parsed, suite_folder(suite))
     require_possible(parsed)
     minutes = parsed.expected_minutes

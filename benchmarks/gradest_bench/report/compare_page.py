@@ -57,7 +57,7 @@ def _times(before: Run, after: Run, found: RunComparison) -> str:
     if not found.times:
         return "<p>No cell was timed in both runs.</p>"
     pairs = _pairs(before, after)
-    rows = [_time_row(change, *pairs[change.title]) for change in found.times]
+    rows = [_time_row(change, *pairs[change.key]) for change in found.times]
     words = (
         "Ratios are second / first, from the least samples of each start of the workers; all intervals hold together. "
         '"Would see" is the least change that these samples would show; the ratio of medians stands beside it and '
@@ -68,9 +68,9 @@ def _times(before: Run, after: Run, found: RunComparison) -> str:
 
 
 def _pairs(before: Run, after: Run) -> dict[str, tuple[Record, Record]]:
-    """Return the records of both runs by the title of their cell, which no two cells of a run share."""
+    """Return the records of both runs by the key of their cell."""
     known = {record.key: record for record in before.records}
-    return {record.cell.title: (known[record.key], record) for record in after.records if record.key in known}
+    return {record.key: (known[record.key], record) for record in after.records if record.key in known}
 
 
 def _time_row(change: TimeChange, before: Record, after: Record) -> list[TableCell]:
@@ -97,10 +97,10 @@ def _ratio_figure(found: RunComparison, pairs: dict[str, tuple[Record, Record]])
     """Return the ratio of each time against the time in the first run, with the interval where there is one."""
     points: dict[tuple[str, str], list[Point]] = {}
     for change in found.times:
-        first, second = pairs[change.title]
+        first, second = pairs[change.key]
         points.setdefault((second.cell.estimator.label, variant(second)), []).append(_ratio_point(change, first))
     series = [Series(name, which, tuple(part), "marks") for (name, which), part in points.items()]
-    places = sorted(median(pairs[change.title][0]) for change in found.times)
+    places = sorted(median(pairs[change.key][0]) for change in found.times)
     even = tuple(Point(x, 1.0, "") for x in (places[0] / 1.2, places[-1] * 1.2))
     return Figure(
         key="ratios",

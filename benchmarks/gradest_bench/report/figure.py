@@ -5,6 +5,8 @@ decided here. This module knows neither of them, and no record.
 """
 
 import math
+import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -114,6 +116,30 @@ def hollow(variant: str) -> bool:
     return " " in variant
 
 
+_LONGEST_NAME = 100
+"""Characters; what follows may be an ending, and a file's name has 255 at most."""
+
+
+def names_of(figures: Iterable[Figure]) -> dict[str, str]:
+    """Return by its key what each figure is called in an address and as a file: letters that either may have.
+
+    Examples
+    --------
+    >>> from gradest_bench.report.figure import Axis, Figure, names_of
+    >>> names_of(Figure(key, "", "", Axis(""), Axis(""), ()) for key in ("step-a b", "step-a_b"))
+    {'step-a b': 'step-a-b', 'step-a_b': 'step-a-b-2'}
+    """
+    found: dict[str, str] = {}
+    for figure in figures:
+        name = name_of = re.sub(r"[^a-z0-9.]+", "-", figure.key.lower())[:_LONGEST_NAME].strip("-.")
+        number = 1
+        while name in found.values():  # keys are unique, and two may differ in what no address may have
+            number += 1
+            name = f"{name_of}-{number}"
+        found[figure.key] = name
+    return found
+
+
 @dataclass(frozen=True)
 class Scale:
     """Maps numbers of an axis to [0, 1], and says where its ticks are."""
@@ -187,7 +213,9 @@ def scale_of(axis: Axis, values: list[float]) -> Scale:
         return Scale(axis, low - margin, high + margin)
     # numbers that are nearly equal are shown as such: an axis has a decade at least
     missing = max(0.0, _LEAST_DECADES - math.log10(high / low)) / 2 + 0.04 * math.log10(max(high / low, 10))
-    return Scale(axis, low * 10**-missing, high * 10**missing)
+    # at either end of the numbers there are: what lies beyond has no logarithm
+    least, most = math.nextafter(0.0, 1.0), sys.float_info.max
+    return Scale(axis, max(low * 10**-missing, least), min(high * 10**missing, most))
 
 
 def _round_step(raw: float) -> float:

@@ -22,6 +22,7 @@ from gradest_bench.report.record_numbers import (
     tip,
     variant,
 )
+from gradest_bench.results.accuracy_change import rounding_unit
 from gradest_bench.results.records import Record, number
 
 _AUTOMATIC = "auto"
@@ -95,10 +96,9 @@ def _step_theory(part: list[Record], points: Sequence[Point]) -> tuple[Series, f
     reference = record.accuracy.get("reference", {})
     if fields.get("differences") == "exact" or reference.get("gradient_norm") is None:
         return None
-    # theory is of one coordinate, the figure of all: rounding of the loss's value f is eps / 2 |f|, and the gradient's
-    # norm is spread over the square root of their number
-    eps = float(np.finfo(record.cell.dtype).eps)
-    noise = eps / 2 * abs(number(reference["value"]))
+    # theory is of one coordinate, the figure of all: the loss's value f is rounded by u |f|, and the gradient's norm is
+    # spread over the square root of their number
+    noise = rounding_unit(record.cell.dtype) * abs(number(reference["value"]))
     norm = number(reference["gradient_norm"]) / math.sqrt(record.facts["num_parameters"])
     try:
         rule = difference_rule(str(fields.get("scheme")), order=fields.get("order"))
@@ -143,13 +143,16 @@ def _others(record: Record, variable: str) -> tuple[str, str]:
 def _value(record: Record, variable: str) -> float:
     if variable == "num_parameters":
         return float(record.facts["num_parameters"])
-    return float(record.cell.estimator.fields.get(variable, math.nan))
+    found = record.cell.estimator.fields.get(variable)
+    return float(found) if _is_number(found) else math.nan
 
 
 def _scaling(group: list[Record], variable: str, label: str) -> Figure | None:
     series, sentences = [], []
     for (name, fixed, which), part in grouped(group, lambda r: _series_key(r, variable)).items():
         shown = ", ".join(filter(None, (name, fixed)))
+        # what has no number there, a default or a rule, has no place along the axis
+        part = [record for record in part if not math.isnan(_value(record, variable))]
         points = sorted_points(_mse_point(record, _value(record, variable)) for record in part)
         if len({point.x for point in points}) < _LEAST_POINTS:
             continue
@@ -178,7 +181,10 @@ def _scaling(group: list[Record], variable: str, label: str) -> Figure | None:
 
 def _series_key(record: Record, variable: str) -> tuple[str, str, str]:
     fields = {k: v for k, v in record.cell.estimator.fields.items() if k != variable and k in ("num_samples", "sigma")}
-    fixed = ", ".join(f"{'N' if key == 'num_samples' else key} = {value:g}" for key, value in fields.items())
+    fixed = ", ".join(
+        f"{'N' if key == 'num_samples' else key} = {f'{value:g}' if _is_number(value) else value}"
+        for key, value in fields.items()
+    )
     return record.cell.estimator.name, fixed, variant(record)
 
 

@@ -133,23 +133,25 @@ def cost_curves(records: Sequence[Record]) -> Iterator[Figure]:
     """Yield time and memory against parameters and batch, wherever three sizes or more were measured."""
     for (family, dtype, kernel), group in grouped(records, _family).items():
         for size, label in (("num_parameters", "parameters P"), ("data_entries", "entries of data")):
-            for held in _held_fixed(group, size):
+            parts = _held_fixed(group, size)
+            for fixed, held in parts.items():
                 if len({record.facts[size] for record in held}) < _LEAST_SIZES:
                     continue
                 named = f"{family}, {dtype}" + ("" if kernel == "portable" else f", {kernel} kernels")
-                yield from _curves(held, named, size, label)
+                yield from _curves(held, named + (f", {fixed}" if len(parts) > 1 else ""), size, label)
 
 
 def _family(record: Record) -> tuple[str, str, str]:
     return record.cell.problem.name, record.cell.dtype, record.cell.kernel
 
 
-def _held_fixed(group: list[Record], size: str) -> list[list[Record]]:
-    """Return the records in which nothing but one size differs between problems."""
+def _held_fixed(group: list[Record], size: str) -> dict[str, list[Record]]:
+    """Return the records in which nothing but one size differs between problems, by the other size in words."""
     other = "data_entries" if size == "num_parameters" else "num_parameters"
     if group[0].cell.problem.name == "mlp":  # the one problem whose data and parameters grow apart
-        return list(grouped(group, lambda record: record.facts.get(other)).values())
-    return [group] if size == "num_parameters" else []
+        words = "P = {:,}" if other == "num_parameters" else "{:,} entries of data"
+        return grouped(group, lambda record: words.format(record.facts[other]))
+    return {"": group} if size == "num_parameters" else {}
 
 
 def _curves(held: list[Record], named: str, size: str, label: str) -> Iterator[Figure]:
@@ -174,7 +176,7 @@ def _curves(held: list[Record], named: str, size: str, label: str) -> Iterator[F
                 series.append(Series(name, which, sorted_points(points)))
         if any(len(one.points) >= _LEAST_SIZES for one in series):
             yield Figure(
-                key=f"{what}-{size}-{named}-{held[0].facts.get('data_entries')}",
+                key=f"{what}-{size}-{named}",
                 title=f"{what.capitalize()} against {label}: {named}",
                 sentence=_growth(what, series, size) + (_crossovers(series) if (what, size) == _CROSSED else ""),
                 x=Axis(label),

@@ -4,6 +4,7 @@ A cell is the same where the same is asked of it, with whatever effort; times of
 module draws nothing.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -64,13 +65,17 @@ def _entry(folder: Path) -> Entry:
 
 def histories(runs: Sequence[Run]) -> list[History]:
     """Return the history of each cell of runs of one suite, given from the earliest on, in the order of the latest."""
-    found: dict[tuple[str, str], dict[int, Record]] = {}
+    found: dict[tuple[str, str, int], dict[int, Record]] = {}
     for place in reversed(range(len(runs))):
+        # a suite may have a cell twice, with other seeds or measures: the n-th is one history with the n-th
+        times = Counter[tuple[str, str]]()
         for record in runs[place].records:
-            found.setdefault((_asked(record), _machine(runs[place], record)), {})[place] = record
+            which = _asked(record), _machine(runs[place], record)
+            found.setdefault((*which, times[which]), {})[place] = record
+            times[which] += 1
     return [
         History(next(iter(kept.values())).cell.title, machine, tuple(kept.get(k) for k in range(len(runs))))
-        for (_, machine), kept in found.items()
+        for (_, machine, _), kept in found.items()
     ]
 
 

@@ -1,11 +1,10 @@
 """Writes the report of a run: one HTML file that needs nothing else, for laptop and phone, light and dark."""
 
-import re
 import shlex
 
 from gradest.measurement.outcome import Outcome
 from gradest_bench.report.about import about
-from gradest_bench.report.figure import Figure
+from gradest_bench.report.figure import Figure, names_of
 from gradest_bench.report.figures import figures_of
 from gradest_bench.report.html import FIGURE_KEYS, figure_html
 from gradest_bench.report.printable import escape
@@ -138,7 +137,7 @@ def _figures(run: Run) -> str:
     figures = figures_of(run)
     if not figures:
         return "<p>This run has no data that a figure could show.</p>"
-    anchors = _anchors(figures)
+    anchors = names_of(figures)
     parts, drawn = [], 0
     for subject, group in _by_subject(figures).items():
         drawn += len(group)
@@ -165,16 +164,6 @@ def _by_subject(figures: list[Figure]) -> dict[str, list[Figure]]:
     found: dict[str, list[Figure]] = {}
     for figure in figures:
         found.setdefault(_SUBJECTS[figure.key.partition("-")[0]], []).append(figure)
-    return found
-
-
-def _anchors(figures: list[Figure]) -> dict[str, str]:
-    """Return the names by which an address finds each figure: its key in letters that an address may have."""
-    found: dict[str, str] = {}
-    for figure in figures:
-        name = re.sub(r"[^a-z0-9.]+", "-", figure.key.lower()).strip("-")
-        # keys are unique, and two may differ in what an address may not have
-        found[figure.key] = name if name not in found.values() else f"{name}-{len(found)}"
     return found
 
 

@@ -8,7 +8,6 @@ record.
 import csv
 import io
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from gradest_bench.report.figure import (
     drawable,
     few_decades,
     hollow,
+    names_of,
     power_text,
 )
 from gradest_bench.results.export import csv_value
@@ -67,9 +67,9 @@ def write_figures(figures: Sequence[Figure], folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"figures were to be kept in {folder}; {error.strerror}; choose another folder") from error
-    written = []
+    written, names = [], names_of(figures)
     for figure in figures:
-        stem = folder / re.sub(r"[^A-Za-z0-9]+", "-", figure.key).strip("-").lower()
+        pdf, svg, data = (folder / f"{names[figure.key]}.{ending}" for ending in ("pdf", "svg", "csv"))
         canvas = canvas_class(figsize=_SIZE_INCHES, layout="constrained")
         axes = canvas.add_subplot()
         _draw(figure, axes)
@@ -77,11 +77,11 @@ def write_figures(figures: Sequence[Figure], folder: Path) -> list[Path]:
         if figure.has_pale:
             axes.plot([], [], "o", markersize=4, color="0.4", alpha=_PALE, label=f"pale: {figure.pale_means}")
         axes.legend(fontsize="xx-small", ncols=2)
-        for suffix in (".pdf", ".svg"):
-            with replacing(stem.with_suffix(suffix)) as temporary:
+        for path in (pdf, svg):
+            with replacing(path) as temporary:
                 canvas.savefig(temporary)
-        _write_data(figure, stem.with_suffix(".csv"))
-        written.append(stem.with_suffix(".pdf"))
+        _write_data(figure, data)
+        written.append(pdf)
     return written
 
 

@@ -4,7 +4,7 @@ This module knows no file.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,22 +59,22 @@ def least_factor(num_parameters: int, family: int) -> float:
     return max(LEAST_FACTOR, math.sqrt(f.isf(FALSE_ACCURACY_CHANGE / (2 * family), num_parameters, num_parameters)))
 
 
-def accuracy_changes(pairs: Sequence[tuple[Record, Record]]) -> tuple[AccuracyChange, ...]:
-    """Return how the errors of measured pairs differ; what has no error on a side is left out."""
+def accuracy_changes(pairs: Sequence[tuple[Record, Record]], titles: Mapping[str, str]) -> tuple[AccuracyChange, ...]:
+    """Return how the errors of measured pairs differ, with titles by key; what has none on a side is left out."""
     judged = [(a, b) for a, b in pairs if a.accuracy and b.accuracy]
     scattered = [(a, b) for a, b in judged if a.accuracy.get("replicates") and b.accuracy.get("replicates")]
     fixed = [(a, b) for a, b in judged if not b.facts.get("stochastic")]
     return (
-        *(_fixed(a, b, len(fixed)) for a, b in fixed),
-        *(_scattered(a, b, len(scattered)) for a, b in scattered),
+        *(_fixed(a, b, titles[b.key], len(fixed)) for a, b in fixed),
+        *(_scattered(a, b, titles[b.key], len(scattered)) for a, b in scattered),
     )
 
 
-def _fixed(a: Record, b: Record, family: int) -> AccuracyChange:
+def _fixed(a: Record, b: Record, title: str, family: int) -> AccuracyChange:
     before, after = (number(record.accuracy["single"]["relative_error"]) for record in (a, b))
     floor = max(error_floor(a), error_floor(b))
     factor = least_factor(int(b.facts.get("num_parameters") or 1), family)
-    return AccuracyChange(b.cell.title, "relative error", before, after, _word(before, after, floor, factor))
+    return AccuracyChange(title, "relative error", before, after, _word(before, after, floor, factor))
 
 
 def _word(before: float, after: float, floor: float, factor: float) -> str:
@@ -85,7 +85,7 @@ def _word(before: float, after: float, floor: float, factor: float) -> str:
     return WORSE if large > factor * small else BETTER if small > factor * large else SAME
 
 
-def _scattered(a: Record, b: Record, family: int) -> AccuracyChange:
+def _scattered(a: Record, b: Record, title: str, family: int) -> AccuracyChange:
     """Compare squared errors seed by seed: both runs drew the same directions, whose chance is in both."""
     x, y = (record.accuracy["replicates"] for record in (a, b))
     before, after = number(x["relative_mse"]), number(y["relative_mse"])
@@ -93,7 +93,7 @@ def _scattered(a: Record, b: Record, family: int) -> AccuracyChange:
     verdict = _paired_word(first, second, family)
     if not (math.isfinite(before) and math.isfinite(after)):
         verdict = _word(before, after, 0.0, 1.0)
-    return AccuracyChange(b.cell.title, "relative MSE", before, after, verdict)
+    return AccuracyChange(title, "relative MSE", before, after, verdict)
 
 
 def _paired_word(before: NDArray[np.float64], after: NDArray[np.float64], family: int) -> str:
@@ -102,12 +102,14 @@ def _paired_word(before: NDArray[np.float64], after: NDArray[np.float64], family
     count = len(before)
     if count < LEAST_SEEDS or count != len(after):
         return CANNOT_TELL
-    if not (before.all() and after.all()):  # an estimate without any error has no logarithm
+    if not ((before > 0).all() and (after > 0).all()):  # an estimate without any error has no logarithm
         return SAME if np.array_equal(before, after) else CANNOT_TELL
-    if abs(math.log(after.mean() / before.mean())) <= math.log(LEAST_STOCHASTIC_FACTOR):
+    effect = math.log(after.mean() / before.mean())
+    if abs(effect) <= math.log(LEAST_STOCHASTIC_FACTOR):
         return SAME
     differences = np.log(after / before)
     limit = t.isf(FALSE_ACCURACY_CHANGE / (2 * family), count - 1) * differences.std(ddof=1) / math.sqrt(count)
     if not abs(differences.mean()) > limit:
         return SAME
-    return WORSE if differences.mean() > 0 else BETTER
+    # most seeds may err less and a few so much more that the mean is larger: neither word would say that
+    return CANNOT_TELL if differences.mean() * effect < 0 else WORSE if effect > 0 else BETTER

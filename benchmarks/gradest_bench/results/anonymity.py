@@ -4,6 +4,7 @@ What a run keeps is free of home folders, users and hosts already; here every pa
 release of the system's kernel, which may be one of a kind. This module reads and writes no file.
 """
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -22,9 +23,12 @@ def anonymous(run: Run) -> Run:
     for machine in (environment, *environment.get("workers", {}).values()):
         for name in _TELLING:
             machine.get("machine", {}).pop(name, None)
+    names = _anonymous_names(environment.get("workers", {}))
+    if names:
+        environment["workers"] = {names[name]: libraries for name, libraries in environment["workers"].items()}
     return Run(
         folder=Path(run.folder.name),
-        records=tuple(_anonymous_record(record) for record in run.records),
+        records=tuple(_anonymous_record(record, names) for record in run.records),
         environment=environment,
         title=anonymous_text(run.title),
         question=anonymous_text(run.question),
@@ -32,13 +36,28 @@ def anonymous(run: Run) -> Run:
     )
 
 
-def _anonymous_record(record: Record) -> Record:
+def _anonymous_names(workers: Iterable[str]) -> dict[str, str]:
+    """Return what the environments of workers are called: a backend's name may be the path of its file."""
+    found: dict[str, str] = {}
+    for worker in workers:
+        name = short = anonymous_text(worker)
+        number = 1
+        while name in found.values():
+            number += 1
+            name = f"{short}#{number}"
+        found[worker] = name
+    return found
+
+
+def _anonymous_record(record: Record, names: Mapping[str, str]) -> Record:
     cell = msgspec.convert(with_texts(msgspec.to_builtins(record.cell), anonymous_text), Cell)
     return msgspec.structs.replace(
         record,
         cell=cell,
         reason=anonymous_text(record.reason),
         log_tail="",
+        environment=names.get(record.environment, ""),
         facts=with_texts(record.facts, anonymous_text),
         accuracy=with_texts(record.accuracy, anonymous_text),
+        training=with_texts(record.training, anonymous_text),
     )

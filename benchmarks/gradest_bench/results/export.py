@@ -14,6 +14,7 @@ from gradest.errors import InvalidInputError, MissingDependencyError
 from gradest_bench.results.files import replace_text, replacing
 from gradest_bench.results.loading import Run
 from gradest_bench.results.records import plain, rounds_of
+from gradest_bench.suite.cells import distinct_titles
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 FORMATS = ("csv", "json", "pyperf")
@@ -78,13 +79,13 @@ def _pyperf(run: Run, target: Path) -> int:
             "pyperf's format needs the package 'pyperf', which is not installed; "
             "install it with: pip install 'gradest[report]'"
         ) from error
-    benchmarks = []
+    benchmarks, titles = [], distinct_titles({record.key: record.cell for record in run.records})
     for record in run.measured:
         timing = record.timing
         if timing is None or not timing.wall_seconds:
             continue
         metadata: dict[str, Any] = {
-            "name": record.cell.title,
+            "name": titles[record.key],  # pyperf takes no name twice
             "loops": max(timing.loops),
             "unit": "second",
             "gradest_key": record.key,

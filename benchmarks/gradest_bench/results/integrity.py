@@ -11,14 +11,19 @@ from gradest.measurement.outcome import Outcome
 from gradest.measurement.timing import Timing
 from gradest_bench.results.records import Record, number
 
-_NUMBERS = {
+_NEEDED = {
     "single": ("relative_error", "cosine"),
     "replicates": ("relative_mse",),
     "smoothed": ("relative_mse", "uncertainty"),
     "predicted": ("relative_mse",),
     "reference": ("uncertainty",),
 }
-"""What each part of an accuracy must have, if it is there; `predicted` may lack it."""
+"""The numbers that each part of an accuracy must have, if it is there; `predicted` may lack them."""
+_TEXTS = ("method", "exact_for", "source", "target")
+_SERIES = ("slopes", "squared_errors")
+"""What in an accuracy is a text, and what has a number for each seed; all else is a number."""
+_COUNTS = ("num_parameters", "data_entries", "value_flops", "evaluations")
+"""The facts of a cell that are counts."""
 
 
 class DamagedError(ValueError):
@@ -31,19 +36,24 @@ def require_sound(record: Record) -> None:
     Raises
     ------
     DamagedError
-        Its outcome is none, a time is not positive, its samples do not add up, its accuracy lacks a number, or its
-        training a curve.
+        Its outcome is none, a time is not positive, its samples do not add up, its accuracy lacks a number or has what
+        is none, a count is none, or its training lacks a curve.
     """
     known = [outcome.value for outcome in Outcome]
     if record.outcome not in known:
         raise DamagedError(f"its outcome is {record.outcome!r:.60}; this version knows {', '.join(known)}")
     if record.timing is not None:
         _require_times(record.timing)
+    for name in _COUNTS:
+        count = record.facts.get(name, 0)
+        if type(count) is not int or count < 0:
+            raise DamagedError(f"its {name} is no count: {count!r:.60}")
     if record.accuracy:
         if "single" not in record.accuracy:
             raise DamagedError("its accuracy has no 'single'")
-        for part, names in _NUMBERS.items():
-            _require_numbers(part, record.accuracy.get(part), names)
+        for part, values in record.accuracy.items():
+            if part != "prediction_fault":
+                _require_numbers(part, values)
     if record.training:
         _require_curves(record.training)
 
@@ -113,15 +123,22 @@ def _require_column(values: Any) -> None:
         raise DamagedError("a curve of its training has what is no number") from None
 
 
-def _require_numbers(part: str, values: Any, names: tuple[str, ...]) -> None:
-    if not values:
+def _require_numbers(part: str, values: Any) -> None:
+    """Refuse a part of an accuracy that lacks a number, or has something else in its place."""
+    if values is None:
         return
     if not isinstance(values, Mapping):
         raise DamagedError(f"its {part} is no object")
-    for name in names:
-        if name not in values and part != "predicted":
+    for name in _NEEDED.get(part, ()):
+        if values and name not in values and part != "predicted":
             raise DamagedError(f"its {part} has no {name!r}")
+    for name, value in values.items():
+        if part != "blocks" and name in _TEXTS:  # blocks have the names of parameters
+            if not isinstance(value, str):
+                raise DamagedError(f"{part}.{name} is no text: {value!r:.60}")
+            continue
         try:
-            number(values.get(name))
-        except (TypeError, ValueError):
-            raise DamagedError(f"{part}.{name} is no number: {values[name]!r:.60}") from None
+            for each in (value or ()) if name in _SERIES else [value]:
+                number(each)
+        except (TypeError, ValueError, OverflowError):
+            raise DamagedError(f"{part}.{name} is no number: {value!r:.60}") from None

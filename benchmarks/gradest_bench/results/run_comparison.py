@@ -3,7 +3,7 @@
 This module writes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -18,17 +18,18 @@ from gradest_bench.results.environment_change import differences_of_environments
 from gradest_bench.results.loading import Run
 from gradest_bench.results.records import Record, starts_of, undisturbed_starts
 from gradest_bench.results.significance import (
-    FALSE_CHANGE,
     LEAST_APART,
     LEAST_PAIRED,
+    Logs,
     Ratio,
     block_floor,
     enough_blocks,
     ratios_with_law,
 )
+from gradest_bench.suite.cells import distinct_titles
 
-Block = Sequence[Sequence[float]]
-"""The rounds of one start of the workers."""
+Starts = Mapping[int, Sequence[Sequence[float]]]
+"""The rounds of each start of the workers that can be used, by its number."""
 MINIMUM_EFFECT = 0.05
 """A change of a time by less is not reported, however certain."""
 SLOWER, FASTER, NO_CHANGE = "slower", "faster", "no change"
@@ -40,8 +41,9 @@ EXIT_WORSE, EXIT_UNJUDGED, EXIT_DISTURBED = 1, 3, 4
 class TimeChange:
     """States how the time of one cell differs: B / A from the least samples of blocks, and between medians, unjudged.
 
-    `starts` is how many starts of the workers could be used; `ratio` is None where they are too few to say how sure it
-    is. `disturbed` says that there were enough, and that the machine was doing something else in some of them.
+    `key` is that of the cell. `starts` is how many starts of the workers could be used; `ratio` is None where they are
+    too few to say how sure it is. `disturbed` says that there were enough, and that the machine was doing something
+    else in some of them.
     """
 
     title: str
@@ -49,6 +51,7 @@ class TimeChange:
     ratio: Ratio | None
     ratio_of_medians: float
     disturbed: bool = False
+    key: str = ""
 
     @property
     def verdict(self) -> str:
@@ -128,10 +131,11 @@ def compare_runs(before: Run, after: Run, *, paired: bool = False) -> RunCompari
         )
     measured = [(a, b) for a, b in pairs if a.outcome == b.outcome == Outcome.OK]
     versions = differences_of_environments(before, after, measured)
+    titles = distinct_titles({record.key: record.cell for record in after.records})
     return RunComparison(
-        times=_time_changes(measured, paired=paired),
-        accuracies=accuracy_changes(measured),
-        outcomes=tuple((b.cell.title, a.outcome, b.outcome) for a, b in pairs if a.outcome != b.outcome),
+        times=_time_changes(measured, titles, paired=paired),
+        accuracies=accuracy_changes(measured, titles),
+        outcomes=tuple((titles[b.key], a.outcome, b.outcome) for a, b in pairs if a.outcome != b.outcome),
         only_before=len(before.records) - len(pairs),
         only_after=len(after.records) - len(pairs),
         versions=versions,
@@ -175,13 +179,13 @@ def _variant(run: Run, name: str) -> Run:
 class _Timed:
     """Holds the times of one cell in both runs: the rounds of each start that can be used, by its number."""
 
-    title: str
+    key: str
     before: Timing
     after: Timing
     paired: bool
 
     @cached_property
-    def kept(self) -> tuple[dict[int, list[list[float]]], dict[int, list[list[float]]]]:
+    def kept(self) -> tuple[Starts, Starts]:
         """The undisturbed starts of either side; of pairs, those of which neither is disturbed."""
         before, after = undisturbed_starts(self.before), undisturbed_starts(self.after)
         if self.paired:
@@ -201,42 +205,51 @@ class _Timed:
         return enough_blocks(*whole, paired=self.paired) and not self.enough
 
 
-def _time_changes(pairs: Sequence[tuple[Record, Record]], *, paired: bool) -> tuple[TimeChange, ...]:
-    """Judge all cells with the same starts together: whole starts are exchanged, the same ones for all cells."""
+def _time_changes(
+    pairs: Sequence[tuple[Record, Record]], titles: Mapping[str, str], *, paired: bool
+) -> tuple[TimeChange, ...]:
+    """Judge all cells together: whole starts are exchanged, the same ones for all cells."""
     timed = [
-        _Timed(b.cell.title, a.timing, b.timing, paired)
+        _Timed(b.key, a.timing, b.timing, paired)
         for a, b in pairs
         if a.timing is not None and b.timing is not None and a.timing.wall_seconds and b.timing.wall_seconds
     ]
-    families: dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]] = {}
-    for place, cell in enumerate(timed):
-        before, after = (tuple(side) for side in cell.kept)
-        if cell.enough:
-            families.setdefault((before, after), []).append(place)
-    ratios: list[Ratio | None] = [None] * len(timed)
-    # cells that have other starts cannot be exchanged together: each part has its share of the rate
-    share = FALSE_CHANGE / max(len(families), 1)
-    for places in families.values():
-        floors = [_floors(*(list(side.values()) for side in timed[place].kept)) for place in places]
-        sides = (np.array(side) for side in zip(*floors, strict=True))
-        for place, ratio in zip(places, ratios_with_law(*sides, paired=paired, false_change=share), strict=True):
-            ratios[place] = ratio
+    if not timed:
+        return ()
+    floors = [_floors(*cell.kept) for cell in timed]
+    ratios = ratios_with_law(*(_as_rows(side) for side in zip(*floors, strict=True)), paired=paired)
     return tuple(
         TimeChange(
-            cell.title, min(map(len, cell.kept)), ratio, _ratio_of_medians(cell.before, cell.after), cell.disturbed
+            titles[cell.key],
+            starts=min(map(len, cell.kept)),
+            ratio=ratio,
+            ratio_of_medians=_ratio_of_medians(cell.before, cell.after),
+            disturbed=cell.disturbed,
+            key=cell.key,
         )
         for cell, ratio in zip(timed, ratios, strict=True)
     )
+
+
+def _as_rows(floors: Sequence[Mapping[int, float]]) -> Logs:
+    """Return what each cell has of each start, `(cells, starts)`, NaN for a start that cannot be used."""
+    rows = np.full((len(floors), 1 + max((k for kept in floors for k in kept), default=0)), np.nan)
+    for row, kept in zip(rows, floors, strict=True):
+        row[list(kept)] = list(kept.values())
+    return rows
 
 
 def _ratio_of_medians(before: Timing, after: Timing) -> float:
     return float(np.median(after.wall_seconds) / np.median(before.wall_seconds))
 
 
-def _floors(before: Sequence[Block], after: Sequence[Block]) -> tuple[list[float], list[float]]:
-    """Return the logs of the least samples of the blocks of both sides, of as many rounds and samples on either."""
-    every = [*before, *after]
-    rounds = min(len(block) for block in every)
-    samples = min(len(part) for block in every for part in block[:rounds])
-    a, b = ([block_floor(k, num_rounds=rounds, num_samples=samples) for k in side] for side in (before, after))
+def _floors(before: Starts, after: Starts) -> tuple[dict[int, float], dict[int, float]]:
+    """Return the logs of the least samples of the starts of both sides, of as many rounds and samples on either."""
+    every = [*before.values(), *after.values()]
+    rounds = min(map(len, every), default=0)
+    samples = min((len(part) for block in every for part in block[:rounds]), default=0)
+    a, b = (
+        {k: block_floor(block, num_rounds=rounds, num_samples=samples) for k, block in side.items()}
+        for side in (before, after)
+    )
     return a, b

@@ -25,11 +25,12 @@ LEAST_PAIRED = 6
 _LENT_DEGREES = 4.0
 """The degrees of freedom that cells lend each other for their variances."""
 _MOST_RELABELLINGS = 1000
+_ROUNDING = 1e-9
 _SEED = 20_260_101
 """Fixed, so that two comparisons of the same runs agree."""
 
 Logs = NDArray[np.float64]
-"""Logarithms of the least samples, `(cells, blocks)`."""
+"""Logarithms of the least samples, `(cells, blocks)`; NaN where a block of a cell cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,13 @@ def enough_blocks(before: int, after: int, *, paired: bool) -> bool:
     return min(before, after) >= (LEAST_PAIRED if paired else LEAST_APART)
 
 
-def ratios_with_law(before: Logs, after: Logs, *, paired: bool, false_change: float = FALSE_CHANGE) -> list[Ratio]:
+def ratios_with_law(before: Logs, after: Logs, *, paired: bool) -> list[Ratio | None]:
     """Return the ratio of each cell, with intervals that all hold together in 95 % of comparisons of equal code.
 
     The statistic of a cell is e / se: the mean log ratio over its standard error from a variance shrunk towards the
     median over cells (Smyth 2004, doi:10.2202/1544-6115.1027). Its critical value is the 95 % quantile of the largest
-    over cells under relabelling of whole blocks (Westfall & Young 1993, Resampling-Based Multiple Testing).
+    over cells under relabelling of whole blocks (Westfall & Young 1993, Resampling-Based Multiple Testing). A block is
+    exchanged for all cells at once, and each cell counts those of its own that can be used.
 
     Parameters
     ----------
@@ -72,29 +74,40 @@ def ratios_with_law(before: Logs, after: Logs, *, paired: bool, false_change: fl
         Logs of least samples, `(cells, blocks)`; of equal numbers of blocks where they are paired by their order.
     paired
         Whether block k of both sides was measured interleaved.
-    false_change
-        The probability that any of these intervals leaves out 1 though the code is the same.
+
+    Returns
+    -------
+    list
+        None for a cell with too few blocks that can be used, as `enough_blocks` has it.
     """
-    estimates, errors = _paired(before, after) if paired else _apart(before, after)  # observed labelling first
+    # observed labelling first; NaN where a cell has too few blocks on a side of a labelling
+    estimates, errors = _paired(before, after) if paired else _apart(before, after)
     sizes = np.abs(estimates)
     # a run against itself has neither a change nor a spread
     statistics = np.divide(sizes, errors, out=np.where(sizes > 0, np.inf, 0.0), where=errors > 0)
-    largest = np.sort(statistics.max(axis=0))
-    # the observed labelling is one of all: with it among them, the rate is exact and not merely close
-    critical = float(largest[math.ceil((1 - false_change) * len(largest)) - 1])
+    # what is not judged under a labelling has no part in its largest: so it is under the observed one
+    largest = np.sort(np.where(np.isnan(errors), 0.0, statistics).max(axis=0))
+    # the observed labelling is one of all: with it among them, the rate is exact and not merely close; labellings of
+    # equal statistics, such as a mirror image, are not parted by rounding
+    critical = float(largest[math.ceil((1 - FALSE_CHANGE) * len(largest)) - 1]) * (1 + _ROUNDING)
     return [
-        Ratio(math.exp(e), math.exp(e - critical * se), math.exp(e + critical * se))
+        None if math.isnan(se) else Ratio(math.exp(e), math.exp(e - critical * se), math.exp(e + critical * se))
         for e, se in zip(estimates[:, 0].tolist(), errors[:, 0].tolist(), strict=True)
     ]
 
 
-def _moderated(variances: Logs, degrees: int) -> Logs:
-    """Return variances `(cells, labellings)` shrunk towards their median over cells, from which the law's is taken."""
+def _moderated(variances: Logs, degrees: Logs) -> Logs:
+    """Return variances `(cells, labellings)` shrunk towards their median over cells, from which the law's is taken.
+
+    `degrees` of freedom are those of each cell, `(cells, 1)`; variances of labellings that are not judged are NaN.
+    """
     # rounding may leave the variance of equal numbers below zero
     found = np.maximum(variances, 0.0)
+    middles = {d: chi2_quantile(0.5, degrees_of_freedom=float(d)) / d for d in np.unique(degrees).tolist()}
+    scales = np.vectorize(middles.__getitem__, otypes=[float])(degrees)
     # one number for all labellings: cells that have changed are calm in the observed one alone, and if only that one
     # profited, cells that have not changed would be called so beside them, in up to a fifth of comparisons
-    common = np.median(found) * degrees / chi2_quantile(0.5, degrees_of_freedom=float(degrees))
+    common = np.nanmedian(found / scales)
     shrunk: Logs = (_LENT_DEGREES * common + degrees * found) / (_LENT_DEGREES + degrees)
     return shrunk
 
@@ -102,31 +115,48 @@ def _moderated(variances: Logs, degrees: int) -> Logs:
 def _paired(before: Logs, after: Logs) -> tuple[Logs, Logs]:
     """Return estimates and errors `(cells, labellings)` for every exchange of A and B in whole blocks."""
     differences = after - before
-    count = differences.shape[1]
+    number = differences.shape[1]
     # turning all signs round leaves every size as it is: half of them are enough
-    if 2 ** (count - 1) <= _MOST_RELABELLINGS:
-        signs = np.array(list(itertools.product([1.0], *[[1.0, -1.0]] * (count - 1))))
+    if 2 ** (number - 1) <= _MOST_RELABELLINGS:
+        signs = np.array(list(itertools.product([1.0], *[[1.0, -1.0]] * (number - 1))))
     else:
-        drawn = np.random.default_rng(_SEED).integers(0, 2, (_MOST_RELABELLINGS, count)) * 2.0 - 1.0
-        signs = np.vstack([np.ones(count), drawn])
-    means = differences @ signs.T / count
-    squares = np.sum(differences**2, axis=1, keepdims=True)  # of which no sign changes anything
-    variances = (squares - count * means**2) / (count - 1)
-    return means, np.sqrt(_moderated(variances, count - 1) / count)
+        drawn = np.random.default_rng(_SEED).integers(0, 2, (_MOST_RELABELLINGS, number)) * 2.0 - 1.0
+        signs = np.vstack([np.ones(number), drawn])
+    kept = np.isfinite(differences)
+    counts = kept.sum(axis=1, keepdims=True)
+    told = counts >= LEAST_PAIRED
+    used, counts = np.where(kept, differences, 0.0), np.maximum(counts, 2)
+    means = used @ signs.T / counts
+    squares = np.sum(used**2, axis=1, keepdims=True)  # of which no sign changes anything
+    variances = (squares - counts * means**2) / (counts - 1)
+    return means, _errors(variances, counts - 1.0, 1 / counts, told)
 
 
 def _apart(before: Logs, after: Logs) -> tuple[Logs, Logs]:
     """Return estimates and errors `(cells, labellings)` for every choice of the blocks that are called A."""
     together = np.hstack([before, after])
-    first, count = before.shape[1], together.shape[1]
-    centred = together - together.mean(axis=1, keepdims=True)  # squares are subtracted below: small ones lose less
-    chosen = _choices(count, first)
-    a = centred @ chosen.T / first
-    b = centred @ (1.0 - chosen).T / (count - first)
-    degrees = count - 2
+    kept = np.isfinite(together)
+    counts = np.maximum(kept.sum(axis=1, keepdims=True), 1)
+    middles = np.sum(together, axis=1, keepdims=True, where=kept) / counts
+    centred = np.where(kept, together - middles, 0.0)  # squares are subtracted below: small ones lose less
+    chosen = _choices(together.shape[1], before.shape[1])
+    first, second = kept @ chosen.T, kept @ (1.0 - chosen).T  # how many blocks of a cell either side has
+    told = np.minimum(first, second) >= LEAST_APART
+    first, second = np.maximum(first, 1.0), np.maximum(second, 1.0)
+    a, b = centred @ chosen.T / first, centred @ (1.0 - chosen).T / second
+    degrees = np.maximum(counts - 2.0, 1.0)
     squares = np.sum(centred**2, axis=1, keepdims=True)
-    pooled = (squares - first * a**2 - (count - first) * b**2) / degrees
-    return b - a, np.sqrt(_moderated(pooled, degrees) * (1 / first + 1 / (count - first)))
+    pooled = (squares - first * a**2 - second * b**2) / degrees
+    return b - a, _errors(pooled, degrees, 1 / first + 1 / second, told)
+
+
+def _errors(variances: Logs, degrees: Logs, shares: Logs, told: NDArray[np.bool_]) -> Logs:
+    """Return the standard errors, NaN where a labelling leaves a cell with too few blocks."""
+    told = np.broadcast_to(told, variances.shape)
+    if not told.any():
+        return np.full(variances.shape, np.nan)
+    errors: Logs = np.sqrt(_moderated(np.where(told, variances, np.nan), degrees) * shares)
+    return errors
 
 
 def _choices(count: int, first: int) -> NDArray[np.float64]:

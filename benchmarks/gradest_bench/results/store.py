@@ -160,6 +160,11 @@ class Store:
             )
         replace_text(path, text)
 
+    def has_environment(self, name: str, worker: str, libraries: dict[str, Any]) -> bool:
+        """Whether what records refer to by a name is a worker with these libraries, threads and flags."""
+        kept = read_environment(self.folder).get("workers", {}).get(name)
+        return bool(kept == {"worker": worker, **with_texts(plain(libraries), without_places)})
+
     def write_environment(
         self, machine: dict[str, Any], worker: str, libraries: dict[str, Any], *, elsewhere: bool = False
     ) -> str:

@@ -91,13 +91,20 @@ class TooLarge:
     def reason(self, cell: Cell, size: Size) -> tuple[str, str] | None:
         """Return the outcome and the reason for which a cell need not be tried, or None."""
         for limit, smaller, outcome in self._limits.get(_kind(cell), ()):
-            same_limits = (cell.budget.timeout_seconds, cell.budget.memory_limit_mb) == (
-                smaller.budget.timeout_seconds,
-                smaller.budget.memory_limit_mb,
-            )
-            if same_limits and size.at_least(limit) and smaller.key != cell.key:
+            # of cells of one size, which differ in another field of their problem, neither says anything of the other
+            if size.at_least(limit) and size != limit and _asks_as_much(cell, smaller):
                 return outcome, f"not tried: a smaller one ended so ({smaller.title})"
         return None
+
+
+def _asks_as_much(cell: Cell, other: Cell) -> bool:
+    """Whether nothing less is measured of a cell than of another, within the same limits."""
+    a, b = cell.budget, other.budget
+    return (
+        (a.timeout_seconds, a.memory_limit_mb) == (b.timeout_seconds, b.memory_limit_mb)
+        and set(cell.measure) >= set(other.measure)
+        and len(cell.seeds) >= len(other.seeds)
+    )
 
 
 def _kind(cell: Cell) -> tuple[str, ...]:

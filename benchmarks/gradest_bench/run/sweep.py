@@ -72,7 +72,7 @@ class Sweep:
         pool = WorkerPool(self.launch, plugins=self.plugins)
         before = self._results()
         try:
-            waiting = self._plan(pool, before)
+            waiting = self._plan(pool, before, here=executor is None)
             self.listener.planned([plan.cell for plan in waiting], self._kept)
             parts = groups(waiting, seed=self.seed)
             if executor is None:
@@ -92,8 +92,11 @@ class Sweep:
         return latest(read_records(self.store.folder))
 
     # -- planning ---------------------------------------------------------------------------------------
-    def _plan(self, pool: WorkerPool, before: dict[str, Record]) -> list[PlannedCell]:
-        """Return the cells that have to run; those that cannot even be identified are recorded at once."""
+    def _plan(self, pool: WorkerPool, before: dict[str, Record], *, here: bool) -> list[PlannedCell]:
+        """Return the cells that have to run; those that cannot even be identified are recorded at once.
+
+        What was begun goes on `here` alone: what an executor's workers run on is not known before they have run.
+        """
         waiting = []
         for cell in self.cells:
             earlier = before.get(cell.key)
@@ -112,9 +115,14 @@ class Sweep:
                 continue
             # other code or data is another cell: its attempts begin anew
             same = earlier if earlier is not None and earlier.identity == identity else None
-            begun = same if same is not None and same.begun else None
+            begun = same if here and same is not None and same.begun and self._as_begun(same, pool) else None
             waiting.append(PlannedCell(cell, identity, found, same.attempts if same is not None else 0, begun))
         return waiting
+
+    def _as_begun(self, record: Record, pool: WorkerPool) -> bool:
+        """Whether a cell that was begun would be measured as it was: the starts of one record have one environment."""
+        found = pool.environments[record.cell.worker]
+        return self.store.has_environment(record.environment, record.cell.worker, found["libraries"])
 
     def _identify(self, cell: Cell, pool: WorkerPool) -> dict[str, Any]:
         worker = pool.worker(cell.worker, cell.backend)

@@ -42,7 +42,9 @@ def text_with(text: str, added: Sequence[Spec]) -> str:
     return f"{text.rstrip()}\n{_ADDED}{listed}\n"
 
 
-def added_in(text: str) -> list[Spec]:
-    """Return the estimators that were added to a suite when it was run; none where the text says nothing."""
-    last = re.search(re.escape(_ADDED) + r"(\[.*\])\n\Z", text)
-    return [] if last is None else [parse_spec(label) for label in json.loads(last.group(1))]
+def without_added(text: str) -> tuple[str, list[Spec]]:
+    """Return a text without its last line of estimators, and the estimators; none where the text says nothing."""
+    last = re.search(r"^" + re.escape(_ADDED) + r"(\[.*\])\n\Z", text, re.MULTILINE)
+    if last is None:
+        return text, []
+    return text[: last.start()], [parse_spec(label) for label in json.loads(last.group(1))]

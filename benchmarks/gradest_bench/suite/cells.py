@@ -8,7 +8,7 @@ module knows no file and no process.
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -88,7 +88,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def title(self) -> str:
         """The name of the cell where people read it."""
-        # what nearly all cells have goes without saying; two cells of a run have never one title
+        # what nearly all cells have goes without saying; `distinct_titles` tells apart what is left
         kernel = "" if self.kernel == "portable" else f" {self.kernel}"
         device = "" if self.device == "default" else f" on {self.device}"
         return f"{self.estimator.label} on {self.worker}{kernel} {self.dtype}{device}, {self.problem.label}"
@@ -99,6 +99,46 @@ def digest(value: Any) -> str:
     # sorted keys: the order of fields in a TOML file says nothing; no NaN: it is not JSON, and each writer has its own
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def distinct_titles(cells: Mapping[str, Cell]) -> dict[str, str]:
+    """Return a title of its own for each cell, by the same key: those that share one are told apart by what is asked.
+
+    They may differ in seeds, in what is measured, or in fields that their labels do not name.
+
+    Examples
+    --------
+    >>> import msgspec
+    >>> from gradest_bench.suite.cells import Cell, Spec, distinct_titles
+    >>> cell = Cell(problem=Spec(name="p", label="p"), estimator=Spec(name="e", label="e"), backend="b", worker="b",
+    ...             dtype="float64", measure=("time",))
+    >>> distinct_titles({"1": cell, "2": msgspec.structs.replace(cell, measure=("accuracy",))})
+    {'1': 'e on b float64, p (time)', '2': 'e on b float64, p (accuracy)'}
+    """
+    alike: dict[str, dict[str, Cell]] = {}
+    for key, cell in cells.items():
+        alike.setdefault(cell.title, {})[key] = cell
+    found: dict[str, str] = {}
+    for title, group in alike.items():
+        told = [_words(cell) for cell in group.values()]
+        common = set(told[0]).intersection(*told[1:])
+        taken: dict[str, int] = {}
+        for key, words in zip(group, told, strict=True):
+            apart = ", ".join(word for word in words if word not in common)
+            name = f"{title} ({apart})" if apart else title
+            taken[name] = taken.get(name, 0) + 1
+            found[key] = name if taken[name] == 1 else f"{name} #{taken[name]}"
+    return found
+
+
+def _words(cell: Cell) -> list[str]:
+    """Return what is asked of a cell and not in its title, in words."""
+    fields = [*cell.problem.fields.items(), *cell.estimator.fields.items()]
+    return [
+        *(f"{name}={_short(value)}" for name, value in fields),
+        " and ".join(cell.measure),
+        f"{len(cell.seeds)} seed{'s' * (len(cell.seeds) != 1)}",
+    ]
 
 
 def expand(suite: Suite) -> tuple[Cell, ...]:

@@ -7,7 +7,8 @@ no file.
 
 import math
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gradest.errors import InvalidInputError
@@ -76,6 +77,22 @@ def require_name(name: str, *, origin: str) -> None:
         raise InvalidInputError(
             f"{origin}: name: 1 to 64 of the characters A-Z a-z 0-9 . _ - were asked for, no dot in front, as results "
             f"are kept in a folder of that name; found {name[:80]!r}; `title` takes any text"
+        )
+
+
+def require_distinct(seeds: Sequence[int], *, path: str, origin: str) -> None:
+    """Refuse a seed that is given twice: its estimates are one, and would be judged as independent ones.
+
+    Raises
+    ------
+    InvalidInputError
+        The message has the path of the field and the first such seed.
+    """
+    twice = next((seed for seed, count in Counter(seeds).items() if count > 1), None)
+    if twice is not None:
+        raise InvalidInputError(
+            f"{origin}: {path}: seeds that all differ were asked for, as what is told of scatter takes them for "
+            f"independent; found {twice} more than once"
         )
 
 

@@ -5,11 +5,13 @@ This module knows no class of a problem or an estimator: whoever reads a run nee
 
 import math
 import re
+from dataclasses import dataclass
 
 import msgspec
 
 from gradest.errors import InvalidInputError
-from gradest_bench.suite.additions import added_in, extended
+from gradest_bench.suite.additions import extended, text_with, without_added
+from gradest_bench.suite.cells import Spec
 from gradest_bench.suite.limits import require_few
 from gradest_bench.suite.schema import Suite, most_seeds, parse_form
 
@@ -65,20 +67,44 @@ def repeated(suite: Suite, *, starts: int = REPEATED_STARTS) -> Suite:
     return msgspec.structs.replace(suite, budget=budget)
 
 
-def text_as_run(text: str, budget: float, *, repeat: bool = False) -> str:
-    """Return the text of a suite as a run keeps it: with first lines that say how it is scaled and repeated."""
-    kept = f"{_REPEATED}{text}" if repeat else text
-    # every digit: the seconds of a cell are part of its key, and a rounded factor gives other cells
-    return kept if budget == 1 else f"{_SCALED_BY}{budget!r}\n{kept}"
+@dataclass(frozen=True)
+class AsRun:
+    """States what a run keeps of its suite: the suite's own text, and by which options it was run."""
+
+    text: str
+    budget: float = 1.0
+    repeat: bool = False
+    added: tuple[Spec, ...] = ()
+
+    def __str__(self) -> str:
+        """Return the text that is kept: with first lines that say how it is scaled and repeated, and a last one."""
+        text = text_with(self.text, self.added)
+        kept = f"{_REPEATED}{text}" if self.repeat else text
+        # every digit: the seconds of a cell are part of its key, and a rounded factor gives other cells
+        return kept if self.budget == 1 else f"{_SCALED_BY}{self.budget!r}\n{kept}"
+
+    def changed(self, suite: Suite) -> Suite:
+        """Return a suite as these options have it run."""
+        suite = scaled(extended(suite, self.added), self.budget)
+        return repeated(suite) if self.repeat else suite
+
+
+def read_as_run(text: str) -> AsRun:
+    """Return the suite and the options of a text that a run kept; a text of another hand has none."""
+    rest, added = without_added(text)
+    first = re.match(re.escape(_SCALED_BY) + r"([0-9.e+-]+)\n", rest)
+    budget = 1.0
+    if first is not None:
+        budget, rest = float(first.group(1)), rest[first.end() :]
+    return AsRun(rest.removeprefix(_REPEATED), budget, rest.startswith(_REPEATED), tuple(added))
 
 
 def parse_as_run(text: str, *, origin: str) -> Suite:
-    """Return the suite that the text of a run states, as it was run. Raises as `parse_suite` does."""
-    suite = extended(parse_form(text, origin=origin), added_in(text))
-    first = re.match(re.escape(_SCALED_BY) + r"([0-9.e+-]+)\n", text)
-    if first is not None:
-        suite, text = scaled(suite, float(first.group(1))), text[first.end() :]
-    return repeated(suite) if text.startswith(_REPEATED) else suite
+    """Return the suite that the text of a run states, as it was run; any other as it stands.
+
+    Raises as `parse_suite` does, but for the name: an earlier version took other names.
+    """
+    return read_as_run(text).changed(parse_form(text, origin=origin))
 
 
 def _scaled_seeds(seeds: list[int], factor: float) -> list[int]:

@@ -17,7 +17,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from gradest.errors import InvalidInputError, unknown_name
-from gradest_bench.suite.limits import MOST_CHARACTERS, require_few, require_name, require_plain, require_short
+from gradest_bench.suite.limits import (
+    MOST_CHARACTERS,
+    require_distinct,
+    require_few,
+    require_name,
+    require_plain,
+    require_short,
+)
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -179,8 +186,22 @@ def parse_suite(text: str, *, origin: str = "suite") -> Suite:
         and the nearest valid name. Or it is beyond one of the limits of `suite.limits`.
     """
     suite = parse_form(text, origin=origin)
-    require_name(suite.name, origin=origin)
+    require_runnable(suite, origin=origin)
     return suite
+
+
+def require_runnable(suite: Suite, *, origin: str) -> None:
+    """Refuse a suite that can be read and not be run: by its name, or by a seed that it has twice.
+
+    Raises
+    ------
+    InvalidInputError
+        The message has what was found.
+    """
+    require_name(suite.name, origin=origin)
+    require_distinct(suite.seeds, path="seeds", origin=origin)
+    for number, grid in enumerate(suite.grid):
+        require_distinct(grid.seeds or (), path=f"grid[{number}].seeds", origin=origin)
 
 
 def parse_form(text: str, *, origin: str) -> Suite:

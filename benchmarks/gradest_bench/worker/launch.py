@@ -70,8 +70,8 @@ def require_checkout(folder: Path) -> Path:
     return folder.resolve()
 
 
-def require_interpreters(pythons: Mapping[str, str]) -> None:
-    """Refuse an interpreter that was named and is no program.
+def require_interpreters(pythons: Mapping[str, str], *, option: str = "--python") -> None:
+    """Refuse an interpreter that was named by an option and is no program.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def require_interpreters(pythons: Mapping[str, str]) -> None:
         if shutil.which(python) is None:
             found = "a file that cannot be executed" if Path(python).exists() else "no such program"
             raise InvalidInputError(
-                f"--python asks for the interpreter {python!r} of {worker!r}; found {found}; give the path of a Python "
+                f"{option} asks for the interpreter {python!r} of {worker!r}; found {found}; give the path of a Python "
                 "in an environment that has gradest"
             )
 
