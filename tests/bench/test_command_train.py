@@ -154,6 +154,12 @@ def test_states_are_not_written_over(tmp_path: Path) -> None:
     again = gradest(*command)
     assert again.exit_code == 2
     assert "--resume" in again.output
+    (tmp_path / "1-reverse.state").rename(tmp_path / "kept")
+    (tmp_path / "1-reverse.state").write_bytes(b"cut short")
+    damaged = gradest(*command, "--resume")
+    assert damaged.exit_code == 2
+    assert "1-reverse.state: a state of training was asked for" in " ".join(damaged.output.split())
+    (tmp_path / "kept").replace(tmp_path / "1-reverse.state")
     other = gradest(*command, "--resume", "--seed", "1")
     assert other.exit_code == 1
     assert "of another" in other.output

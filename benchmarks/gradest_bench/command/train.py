@@ -220,15 +220,20 @@ def _row(
             told.append(state.step)
             click.echo(f"{label}: step {state.step:,}, loss {state.records[-1].loss:.5g}", err=True)
 
-    state = None
-    if place is not None and place.exists():
-        state = training.TrainingState.from_bytes(place.read_bytes())
+    state = None if place is None or not place.exists() else _state_in(place)
     try:
         rewind()
         found = train_under(chosen, estimator, optimizer, state=state, on_state=keep, **given)
     except GradestError as error:
         return Row(label, None, str(error), None)
     return Row(label, found, found.ended, _limit(chosen, estimator, given))
+
+
+def _state_in(place: Path) -> training.TrainingState:
+    try:
+        return training.TrainingState.from_bytes(place.read_bytes())
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{place}: {error}") from error
 
 
 def _rewinding(chosen: Problem | Case) -> Callable[[], None]:
