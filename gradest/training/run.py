@@ -137,6 +137,11 @@ def placed(objective: Objective, arrays: Sequence[NumpyArray], dtype: str | None
     return found
 
 
+def words_of(objective: Objective) -> str:
+    """Return what is trained, in words."""
+    return f"a function of {objective.layout}" if objective.problem is None else repr(objective.problem)
+
+
 class Run:
     """A run from its state on; `state` is where it stands."""
 

@@ -67,6 +67,20 @@ def test_a_run_that_ended_by_patience_does_not_go_on_by_itself() -> None:
     assert further.state.step > whole.state.step
 
 
+def test_a_state_of_parameters_in_another_order_is_not_read_into_them() -> None:
+    """Its arrays have no names, and equal shapes: those of a dict with sorted keys were swapped without a word."""
+
+    def loss(p: Any) -> Any:
+        return (p["z"] ** 2).sum() + (p["a"] ** 3).sum()
+
+    params = {"z": np.ones(2), "a": np.full(2, 5.0)}
+    state = gradest.train(gradest.Case(loss, params), "reverse", budget=Budget(steps=1)).state
+    kept = gradest.training.parameters_of(state, gradest.Case(loss, params))
+    assert kept["z"].tolist() == [0.8, 0.8]
+    with pytest.raises(gradest.InvalidInputError, match=r"names=\('a', 'z'\).*in the same order"):
+        gradest.training.parameters_of(state, gradest.Case(loss, dict(sorted(params.items()))))
+
+
 def test_the_quality_of_the_last_step_needs_no_batch_that_is_not_there() -> None:
     """A run over an iterator ended in an error at its last log, and what was trained was lost."""
     found = run(squares, [0.0, 0.0], "spsa", args=(X, Y), batches=iter([(X, Y)] * 4), quality_every=2, log_every=2)
