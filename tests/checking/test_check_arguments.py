@@ -25,7 +25,7 @@ def test_an_argument_of_the_loss_in_the_gradients_place_is_told() -> None:
 
 def test_a_gradient_whose_keys_are_in_another_order_is_the_same_gradient() -> None:
     """JAX gives dicts back by sorted keys: block by block, a right gradient of a nested dict was called wrong."""
-    params = {"z": {"x": np.array([1.0, 2.0])}, "a": np.array([3.0, 4.0])}
+    params: Any = {"z": {"x": np.array([1.0, 2.0])}, "a": np.array([3.0, 4.0])}
 
     def loss(p: Any) -> Any:
         return (p["z"]["x"] ** 2).sum() + (p["a"] ** 3).sum()
