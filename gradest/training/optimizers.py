@@ -7,13 +7,13 @@ entry by entry, on the arrays of whichever framework. This module knows no estim
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from gradest.errors import unknown_name
 from gradest.fields import TypedFields
 from gradest.operations import Array, Operations
 from gradest.real_numbers import real_number
+from gradest.training.named import made
 
 Moments = tuple[Array, ...]
 """What an optimiser remembers of one parameter array: arrays of its shape, zero at first."""
@@ -333,12 +333,4 @@ def get_optimizer(name: str, **hyperparameters: Any) -> Optimizer | Search:
     >>> get_optimizer("adam", step_size=0.01)
     Adam(step_size=0.01, beta1=0.9, beta2=0.999, epsilon=1e-08)
     """
-    if name not in OPTIMIZERS:
-        raise unknown_name("optimizer", name, OPTIMIZERS)
-    made: Any = OPTIMIZERS[name]
-    known = [field.name for field in fields(made)]
-    for given in hyperparameters:
-        if given not in known:
-            raise unknown_name(f"field of optimizer {name!r}", given, known)
-    chosen: Optimizer | Search = made(**hyperparameters)
-    return chosen
+    return made("optimizer", OPTIMIZERS, name, hyperparameters)

@@ -63,7 +63,9 @@ class Step:
         zeros_like = self.objective.scoped(self.objective.ops.zeros_like)
         return tuple(tuple(zeros_like(leaf) for _ in range(count)) for leaf in self.objective.start)
 
-    def estimate(self, leaves: Leaves, rng: list[int], call: Any, kept: Any = None) -> tuple[Estimate, Any]:
+    def estimate(
+        self, leaves: Leaves, rng: np.random.SeedSequence, call: Any, kept: Any = None
+    ) -> tuple[Estimate, Any]:
         """Return an estimate with the arguments of a step, and what a stateful estimator keeps then."""
         if self._run is None:
             assert self._prepared is not None
@@ -135,6 +137,11 @@ def placed(objective: Objective, arrays: Sequence[NumpyArray], dtype: str | None
     run = objective.scoped(lambda: tuple(make(x, dtype=d, device=device) for x, d in zip(arrays, dtypes, strict=True)))
     found: Leaves = run()
     return found
+
+
+def words_of(objective: Objective) -> str:
+    """Return what is trained, in words."""
+    return f"a function of {objective.layout}" if objective.problem is None else repr(objective.problem)
 
 
 class Run:
@@ -231,7 +238,7 @@ class Run:
     def _descended(self, number: int, call: Any) -> tuple[Leaves, Cost] | str:
         step = self.step
         try:
-            estimate, kept = step.estimate(self.leaves, [step.seed, number], call, self._kept)
+            estimate, kept = step.estimate(self.leaves, np.random.SeedSequence([step.seed, number]), call, self._kept)
         except NonFiniteError as error:
             return self._lost(f"the estimate ({error})")
         if estimate.value is not None and not math.isfinite(number_of(step.objective, estimate.value)):
@@ -328,7 +335,7 @@ class Run:
             return form.gradient_leaves(step.estimate(self.leaves, seed, call, self._kept)[0].gradient)
 
         before = step.objective.counts
-        seeds = [[step.seed, state.step, _QUALITY, k] for k in range(self._quality[1])]
+        seeds = [np.random.SeedSequence([step.seed, state.step, _QUALITY, k]) for k in range(self._quality[1])]
         found = measured_quality(step.objective, step.estimator, self.leaves, draw, seeds=seeds)
         self.state = replace(state, logging_cost=state.logging_cost + (step.objective.counts - before))
         return found

@@ -15,7 +15,7 @@ from gradest.training.callbacks import Metrics
 from gradest.training.optimizers import Optimizer, Search, get_optimizer
 from gradest.training.quality import StepLimit, objective_at, step_limit
 from gradest.training.result import Training
-from gradest.training.run import Run, Step, first_state, placed
+from gradest.training.run import Run, Step, first_state, placed, words_of
 from gradest.training.schedules import Constant, Schedule
 from gradest.training.state import TrainingState
 from gradest.training.subject import Subject
@@ -246,9 +246,8 @@ def _words(
 ) -> str:
     """Return what a run is of, in words: what its numbers follow from, but for the data and the budget."""
     objective = subject.objective
-    what = repr(subject.problem) if subject.problem is not None else f"a function of {objective.layout}"
     where = f"{objective.backend.name}, {', '.join(dict.fromkeys(objective.dtypes))}, {objective.kernel}"
-    return f"{what}; {where}; {estimator!r}; {maker!r}; {schedule!r}; {order}"
+    return f"{words_of(objective)}; {where}; {estimator!r}; {maker!r}; {schedule!r}; {order}"
 
 
 def _limit(subject: Subject, estimator: Estimator | None) -> StepLimit | None:

@@ -91,6 +91,16 @@ def test_a_budget_below_one_step_says_what_a_step_takes() -> None:
     assert "more than 9 loss-equivalents in all; one takes 10 values" in " ".join(found.output.split())
 
 
+def test_a_schedule_multiplies_the_step_size() -> None:
+    """Of rows with a step size: a search beside them has none."""
+    found = gradest("train", *SMALL, "--estimators", "reverse,random-search", "--steps", 6, "--log-every", 2,
+                    "--schedule", "step(every=2, decay=0.5)", "--json")  # fmt: skip
+    assert found.exit_code == 0, found.output
+    reverse, search = ([each["step_size"] for each in row["records"]] for row in json.loads(found.stdout)["rows"])
+    assert reverse == pytest.approx([0.0, 0.1, 0.05, 0.025])
+    assert search == [0.0] * 4
+
+
 def test_a_step_is_told_of_once() -> None:
     found = gradest("train", *SMALL, "--estimators", "reverse", "--steps", 6, "--log-every", 3)
     steps = [line.split(",")[0] for line in found.stderr.splitlines()]
@@ -154,6 +164,12 @@ def test_states_are_not_written_over(tmp_path: Path) -> None:
     again = gradest(*command)
     assert again.exit_code == 2
     assert "--resume" in again.output
+    (tmp_path / "1-reverse.state").rename(tmp_path / "kept")
+    (tmp_path / "1-reverse.state").write_bytes(b"cut short")
+    damaged = gradest(*command, "--resume")
+    assert damaged.exit_code == 2
+    assert "1-reverse.state: a state of training was asked for" in " ".join(damaged.output.split())
+    (tmp_path / "kept").replace(tmp_path / "1-reverse.state")
     other = gradest(*command, "--resume", "--seed", "1")
     assert other.exit_code == 1
     assert "of another" in other.output
@@ -205,6 +221,8 @@ def test_curves_are_drawn(tmp_path: Path) -> None:
         ("--steps 1 --held-out 1.5", "at most 0.99; found 1.5; try 0.495"),
         ("--steps 1 --problem quadratic --set seed=-1", "seed must be"),
         ("--steps 1 --estimators revers", "reverse"),
+        ("--steps 1 --schedule cosin", "did you mean 'cosine'"),
+        ("--steps 1 --schedule cosine(step=3)", "did you mean 'steps'"),
         ("nowhere.py:case --steps 1 --held-out 0.2", "own data"),
     ],
 )

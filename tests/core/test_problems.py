@@ -97,6 +97,16 @@ def test_bad_fields_are_refused(name: str, fields: dict[str, object], error: typ
         get_problem(name, **fields)
 
 
+def test_parameters_of_a_problem_have_no_order() -> None:
+    """Sorted by their names, as `jax.tree.map` gives them back, they were refused."""
+    problem = get_problem("mlp", dataset="iris", widths=(3,))
+    start = problem.parameters()
+    ordered = {name: start[name] for name in sorted(start)}
+    assert tuple(ordered) != tuple(start)
+    found, expected = (get_estimator("reverse")(problem, params).gradient for params in (ordered, start))
+    assert all(np.array_equal(found[name], block) for name, block in expected.items())
+
+
 def test_widths_of_numpy_are_widths() -> None:
     assert get_problem("mlp", widths=(np.int64(3),)).layout.shapes[0] == (64, 3)
 

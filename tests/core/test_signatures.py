@@ -56,6 +56,15 @@ def test_keyword_arguments_reach_the_function_from_every_door(backend: str, meth
         assert np.linalg.norm(numbers(backend, found) - exact) <= bar
 
 
+def test_keyword_arguments_have_no_order() -> None:
+    prepared = gradest.get_estimator("fd-central").prepare(
+        gradest.bind(lambda p, a, b: float((a * p + b).sum()), np.ones(2), a=np.ones(2), b=np.zeros(2))
+    )
+    assert prepared(np.ones(2), b=np.zeros(2), a=3.0 * np.ones(2)).gradient == pytest.approx(3.0 * np.ones(2))
+    with pytest.raises(gradest.PreparationMismatchError):
+        prepared(np.ones(2), a=np.ones(2))
+
+
 def loss_and_sum(p: Any, x: Any) -> Any:
     return (x * p).sum(), p.sum()
 

@@ -7,6 +7,7 @@ import pytest
 
 import gradest
 from gradest import NonFiniteWarning
+from gradest.testing.plain_estimators import PlainEvolution
 from gradest.training import Budget, GradientDescent, TrainingState, Weights
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning", f"ignore::gradest.{NonFiniteWarning.__name__}")
@@ -65,6 +66,54 @@ def test_a_run_that_ended_by_patience_does_not_go_on_by_itself() -> None:
     assert (again.ended, again.state.step, again.records) == (whole.ended, whole.state.step, whole.records)
     further = gradest.train(problem, "reverse", GradientDescent(step_size=8.0), patience=9, state=kept, **given)
     assert further.state.step > whole.state.step
+
+
+def test_a_state_of_parameters_in_another_order_is_not_read_into_them() -> None:
+    """Its arrays have no names, and equal shapes: those of a dict with sorted keys were swapped without a word."""
+
+    def loss(p: Any) -> Any:
+        return (p["z"] ** 2).sum() + (p["a"] ** 3).sum()
+
+    params = {"z": np.ones(2), "a": np.full(2, 5.0)}
+    state = gradest.train(gradest.Case(loss, params), "reverse", budget=Budget(steps=1)).state
+    kept = gradest.training.parameters_of(state, gradest.Case(loss, params))
+    assert kept["z"].tolist() == [0.8, 0.8]
+    with pytest.raises(gradest.InvalidInputError, match=r"names=\('a', 'z'\).*in the same order"):
+        gradest.training.parameters_of(state, gradest.Case(loss, dict(sorted(params.items()))))
+
+
+class Bowl(gradest.Problem):
+    """A problem that is no dataclass, as the shortest ones are."""
+
+    name = "bowl"
+
+    def __init__(self, factor: float = 1.0) -> None:
+        self.factor = factor
+
+    def parameters(self) -> Any:
+        return {"x": np.array([1.0, 2.0])}
+
+    def loss(self, ops: Any, params: Any, data: Any) -> Any:
+        return self.factor * ops.sum(params["x"] * params["x"], axis=-1)
+
+
+def test_a_run_goes_on_with_a_problem_that_is_made_again() -> None:
+    """By its address in memory, which its repr had, it was another problem in the next process."""
+    state = gradest.train(Bowl(), "reverse", budget=Budget(steps=2)).state
+    again = gradest.train(Bowl(), "reverse", budget=Budget(steps=4), state=state)
+    assert again.params["x"] == pytest.approx(0.8**4 * np.array([1.0, 2.0]))
+    with pytest.raises(gradest.InvalidInputError, match=r"asked Bowl\(factor=2.0\).*found Bowl\(factor=1.0\)"):
+        gradest.train(Bowl(2.0), "reverse", budget=Budget(steps=4), state=state)
+
+
+def test_an_estimator_is_given_a_seed_of_its_contract() -> None:
+    """Its `rng` is an int, a SeedSequence, a Generator or None; it was a list, which the plain ones do not take."""
+    found = gradest.train(Bowl(), PlainEvolution(num_samples=5), budget=Budget(steps=8), quality_every=4, log_every=4)
+    assert found.records[-1].loss < found.records[0].loss
+    assert [record.quality is not None for record in found.records] == [True] * 3
+    assert found.records[-1].params_norm == gradest.train(
+        Bowl(), PlainEvolution(num_samples=5), budget=Budget(steps=8)
+    ).records[-1].params_norm  # fmt: skip
 
 
 def test_the_quality_of_the_last_step_needs_no_batch_that_is_not_there() -> None:
