@@ -21,18 +21,18 @@ Floats = NumpyArray
 MODES = ("relative", "absolute", "block")
 
 
-def automatic_step(error: float, *, order: int, truncation: float, amplification: float) -> float:
+def automatic_step(error: float, *, order: int, remainder: float, amplification: float) -> float:
     """Return the step that balances truncation and rounding, for parameters of size one.
 
     Too long a step, and the rule's truncation error dominates; too short, and the losses differ by their rounding.
 
-    `h = (A e / (p C M))^(1/(p+1))`, the minimum of `C M h^p + A e / h`. The loss is taken to be of size one with a
-    Taylor series of radius one, as log(1 + x): `M = |f^(p+1)| = p!`; `error` is e, that of an evaluation: the epsilon
-    of the coarsest dtype in it, or its measured noise.
+    `h = (A e (p + 1) / (p R))^(1/(p+1))`, the minimum of `C M h^p + A e / h` for `C = R / (p + 1)!`. The loss is taken
+    to be of size one with a Taylor series of radius one, as log(1 + x): `M = |f^(p+1)| = p!`; `error` is e, that of an
+    evaluation: the epsilon of the coarsest dtype in it, or its measured noise.
 
     Source: Gill, Murray, Saunders & Wright 1983, doi:10.1137/0904025.
     """
-    return float((amplification * error / (order * truncation * math.factorial(order))) ** (1 / (order + 1)))
+    return float((amplification * error * (order + 1) / (order * remainder)) ** (1 / (order + 1)))
 
 
 def steps_of(leaves: Sequence[Floats], step: float, mode: str, size: float = 1.0) -> tuple[Floats, ...]:
