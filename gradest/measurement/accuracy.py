@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gradest.dtypes import epsilon
 from gradest.errors import InvalidInputError
 from gradest.layout import Layout
 from gradest.lengths import unit_of
@@ -203,3 +204,20 @@ def _norm(vector: Vector) -> Any:
 def _relative(difference: Vector, exact: Vector) -> float:
     scale = _norm(exact)
     return float(_norm(difference) / scale) if scale > 0 else float(_norm(difference))
+
+
+def z_score(measured: float, error: float, predicted: float, *, dtype: str) -> float:
+    """Return how many standard errors a measured relative MSE lies above the predicted one; NaN where nobody can say.
+
+    Where theory says that no error is left, what is left is rounding, which is not by chance: its standard error over
+    seeds measures nothing.
+
+    Examples
+    --------
+    >>> from gradest.measurement.accuracy import z_score
+    >>> z_score(1.5, 0.25, 1.0, dtype="float64"), z_score(1e-29, 1e-30, 0.0, dtype="float64")
+    (2.0, nan)
+    """
+    spacing = epsilon(dtype)
+    rounding = predicted <= spacing**2 and measured <= spacing
+    return math.nan if rounding or not error > 0 else (measured - predicted) / error

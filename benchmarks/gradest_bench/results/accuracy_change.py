@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gradest.dtypes import epsilon
 from gradest_bench.results.records import Record, number
 
 FALSE_ACCURACY_CHANGE = 0.01
@@ -38,9 +39,7 @@ class AccuracyChange:
 
 def rounding_unit(dtype: str) -> float:
     """Return half the spacing of numbers at 1 in a dtype."""
-    # NumPy knows no bfloat16, and frameworks are not imported here
-    digits = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}
-    return float(2.0 ** -digits[dtype]) if dtype in digits else float(np.finfo(dtype).eps / 2)
+    return epsilon(dtype) / 2
 
 
 def error_floor(record: Record) -> float:

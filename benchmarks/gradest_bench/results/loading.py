@@ -13,7 +13,7 @@ from gradest.errors import InvalidInputError
 from gradest.measurement.accuracy import Accuracy, ReplicateAccuracy
 from gradest.measurement.outcome import Outcome
 from gradest_bench.results.invocations import Invocation, read_invocations
-from gradest_bench.results.records import Record, number, z_score
+from gradest_bench.results.records import Record, number, z_of
 from gradest_bench.results.store import SUITE, latest, read_environment, read_records
 from gradest_bench.results.tables import frame
 from gradest_bench.results.verdict import Judgement, verdicts
@@ -136,7 +136,7 @@ def _errors(record: Record) -> dict[str, Any]:
         **{name: _optional(scatter, name) for name in _SCATTER},
         **{f"smoothed_{name}": _optional(smoothed, name) for name in ("relative_mse", "scale", "distance")},
         "predicted_relative_mse": _optional(predicted, "relative_mse"),
-        "relative_mse_z": z_score(record),
+        "relative_mse_z": z_of(record),
         "reference_uncertainty": _optional(record.accuracy.get("reference", {}), "uncertainty"),
     }
 
