@@ -139,6 +139,17 @@ def test_a_dtype_that_numpy_lacks_has_its_line_of_theory(tmp_path: Path) -> None
     assert {series.name for series in figure.series if series.style == "theory"} == {"fd-central", "fd-forward"}
 
 
+def test_steps_of_an_estimator_that_is_not_registered_are_drawn_without_theory(tmp_path: Path) -> None:
+    records = []
+    for record in run_suite(STEPS, tmp_path).values():
+        estimator = msgspec.structs.replace(record.cell.estimator, name="no_such_file.py:Mine")
+        records.append(msgspec.structs.replace(record, cell=msgspec.structs.replace(record.cell, estimator=estimator)))
+    (figure,) = step_curves(records)
+    assert {(series.name, series.style) for series in figure.series if "auto" not in series.name} == {
+        ("no_such_file.py:Mine", "line")
+    }
+
+
 SIZES = """
 name = "sizes"
 [[grid]]
