@@ -14,7 +14,7 @@ import numpy as np
 from gradest.dtypes import epsilon
 from gradest.errors import InvalidInputError
 from gradest.layout import Layout
-from gradest.lengths import unit_of
+from gradest.lengths import norm_of, unit_of
 from gradest.measurement.sign_test import sign_test
 from gradest.operations import NumpyArray
 
@@ -139,6 +139,7 @@ class ReplicateAccuracy:
     bias_p_value: float | None = None
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a square that is out of range is infinite, and told so
 def accuracy_of_replicates(estimates: Iterable[Vector], target: Vector) -> ReplicateAccuracy:
     """Return how independent estimates, each `(P,)`, scatter around a target `(P,)`.
 
@@ -169,7 +170,7 @@ def accuracy_of_replicates(estimates: Iterable[Vector], target: Vector) -> Repli
             across.append(value - slopes[-1] * exact / norm)
             if count * exact.size > _MOST_KEPT_ENTRIES:
                 across = None
-        length = float(np.linalg.norm(value))
+        length = norm_of(value)  # a direction of another length than the target's has a cosine all the same
         cosines.append(slopes[-1] / length if length > 0 else math.nan)
     replicates = len(errors)
     if replicates < 2:
