@@ -89,9 +89,8 @@ def _scattered(a: Record, b: Record, title: str, family: int) -> AccuracyChange:
     x, y = (record.accuracy["replicates"] for record in (a, b))
     before, after = number(x["relative_mse"]), number(y["relative_mse"])
     first, second = (np.array([number(e) for e in s.get("squared_errors") or ()]) for s in (x, y))
-    verdict = _paired_word(first, second, family)
-    if not (math.isfinite(before) and math.isfinite(after)):
-        verdict = _word(before, after, 0.0, 1.0)
+    finite = math.isfinite(before) and math.isfinite(after)
+    verdict = _paired_word(first, second, family) if finite else _word(before, after, 0.0, 1.0)
     return AccuracyChange(title, "relative MSE", before, after, verdict)
 
 
@@ -99,7 +98,7 @@ def _paired_word(before: NDArray[np.float64], after: NDArray[np.float64], family
     from scipy.stats import t
 
     count = len(before)
-    if count < LEAST_SEEDS or count != len(after):
+    if count < LEAST_SEEDS or count != len(after) or not np.isfinite([before, after]).all():
         return CANNOT_TELL
     if not ((before > 0).all() and (after > 0).all()):  # an estimate without any error has no logarithm
         return SAME if np.array_equal(before, after) else CANNOT_TELL
