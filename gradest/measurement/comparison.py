@@ -15,7 +15,7 @@ from typing import Any, TypeVar, overload
 
 from gradest.errors import InvalidInputError
 from gradest.estimate import Cost
-from gradest.measurement.accuracy import Accuracy, ReplicateAccuracy
+from gradest.measurement.accuracy import Accuracy, ReplicateAccuracy, z_score
 from gradest.measurement.outcome import Outcome
 from gradest.measurement.timing import Timing
 from gradest.theory import Prediction
@@ -98,11 +98,19 @@ class CellResult:
 
     @property
     def z(self) -> float:
-        """How many standard errors the measured relative MSE lies above the predicted one; NaN without either."""
-        if self.replicates is None or self.predicted is None or self.predicted.relative_mse is None:
+        """How many standard errors the measured relative MSE lies above the predicted one; NaN without either.
+
+        NaN too where theory says that no error is left: what is left is rounding.
+        """
+        scatter = self.replicates
+        if scatter is None or self.predicted is None or self.predicted.relative_mse is None:
             return math.nan
-        error = self.replicates.relative_mse_error
-        return (self.replicates.relative_mse - self.predicted.relative_mse) / error if error > 0 else math.nan
+        return z_score(
+            scatter.relative_mse,
+            scatter.relative_mse_error,
+            self.predicted.relative_mse,
+            dtype=self.cell.dtype,
+        )
 
 
 @dataclass(frozen=True)

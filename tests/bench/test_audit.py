@@ -79,6 +79,15 @@ def by_signs(request: Request) -> NumpyArray:
     return total / request.samples
 
 
+@pytest.mark.parametrize(("noise", "verdict"), [(1e-8, "right"), (1e-6, "right"), (1e-3, "biased"), (1.0, "biased")])
+def test_an_exact_gradient_may_be_rounded_otherwise_at_each_call_and_no_more(noise: float, verdict: str) -> None:
+    def rounded(request: Request) -> NumpyArray:
+        generator = np.random.default_rng(request.seed)
+        return exact(request) + noise * generator.uniform(-1, 1, request.loss.point.size)
+
+    assert of(rounded, Claim.EXACT).verdict == verdict
+
+
 @pytest.mark.parametrize("estimate", [wider, by_signs])
 def test_another_law_than_promised_shows_on_cubic_losses_alone(estimate: Callable[[Request], NumpyArray]) -> None:
     found = of(estimate)

@@ -116,7 +116,7 @@ def test_intervals_of_equal_code_hold_all_together(noise: str, paired: bool) -> 
 @pytest.mark.parametrize("noise", ["normal", "heavy", "drifting"])
 def test_intervals_hold_all_together_where_cells_lost_blocks_of_their_own(noise: str, paired: bool) -> None:
     generator = np.random.default_rng(7)
-    trials, outside, judged = 120, 0, 0
+    trials, outside = 120, 0
     for _ in range(trials):
         both = generator.standard_normal((2, 20, 8)) if noise != "heavy" else generator.standard_t(3, (2, 20, 8))
         if noise == "drifting":
@@ -126,8 +126,7 @@ def test_intervals_hold_all_together_where_cells_lost_blocks_of_their_own(noise:
         outside += any(ratio is not None and not ratio.low <= 1 <= ratio.high for ratio in ratios)
         counts = np.isfinite(both).sum(axis=2).min(axis=0) if not paired else np.isfinite(both.sum(axis=0)).sum(axis=1)
         assert [ratio is not None for ratio in ratios] == (counts >= (6 if paired else 4)).tolist()
-        judged += sum(ratio is not None for ratio in ratios)
-    assert judged > trials  # in each comparison some cell is
+        assert any(ratio is not None for ratio in ratios)
     assert outside <= stats.binom.ppf(1 - CHANCE, trials, FALSE_CHANGE)
 
 
@@ -221,6 +220,14 @@ def test_errors_that_fall_for_most_seeds_and_rise_in_their_mean_are_not_called_b
     scatter.update(squared_errors=squares.tolist(), relative_mse=float(squares.mean()))
     for a, b in ((first, second), (second, first)):
         assert {change.verdict for change in compare_runs(a, b).accuracies} == {"cannot tell"}
+
+
+def test_errors_beyond_all_numbers_are_compared_without_a_warning() -> None:
+    first, second = with_scatter(run_of(0), 1.0), with_scatter(run_of(0), 1.0)
+    scatter = second.records[0].accuracy["replicates"]
+    scatter.update(squared_errors=["inf"] * 16, relative_mse="inf")
+    for a, b, word in ((second, second, "same"), (first, second, "worse"), (second, first, "better")):
+        assert {change.verdict for change in compare_runs(a, b).accuracies} == {word}
 
 
 @pytest.mark.parametrize(

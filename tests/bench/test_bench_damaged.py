@@ -14,6 +14,7 @@ from gradest_bench.command.main import main
 from gradest_bench.command.terminal import PlainConsole
 from gradest_bench.report.printable import shown
 from gradest_bench.results.files import StorageError
+from gradest_bench.results.folders import latest_run
 from gradest_bench.results.store import ENVIRONMENT, RESULTS, read_environment, read_records
 
 KEPT = Path(__file__).parents[1] / "support" / "run_of_schema_1"
@@ -101,6 +102,14 @@ def test_a_damaged_line_is_named_by_its_number(damage: str, folder: Path) -> Non
     count = len(path.read_bytes().splitlines())
     with pytest.raises(StorageError, match=rf"line {count}\b.*{re.escape(message)}"):
         list(read_records(folder))
+
+
+def test_what_a_later_version_adds_to_an_accuracy_is_left_alone(folder: Path) -> None:
+    record = first_record(folder)
+    record["accuracy"] = {"single": {"relative_error": 0.0, "cosine": 1.0, "later": {"a": "b"}}, "later": "text"}
+    (folder / RESULTS).write_text(json.dumps(record) + "\n", encoding="utf-8")
+    (found,) = read_records(folder)
+    assert found.accuracy["later"] == "text"
 
 
 @pytest.mark.parametrize("command", ["show", "report", "compare", "export"])
@@ -204,6 +213,23 @@ def test_a_damaged_suite_of_a_run_is_told_and_so_is_the_way_out(folder: Path) ->
     assert found.output.endswith("remove it\n")
     kept.unlink()
     assert CliRunner().invoke(main, ["bench", "report", str(folder)]).exit_code == 0
+
+
+def test_a_suite_of_bytes_that_are_no_text_is_one_line_and_hides_no_other_run(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    whole = tmp_path / "results" / "whole"
+    shutil.copytree(folder, whole)
+    shutil.copytree(folder, bad := tmp_path / "results" / "bad")
+    (bad / "suite.toml").write_bytes(b'name = "\xff"')
+    for command in (["show"], ["report"], ["compare", str(whole)], ["export", "csv", "x.csv", "--run"]):
+        found = CliRunner().invoke(main, ["bench", *command, str(bad)])
+        assert found.exit_code == 2, found.output
+        assert "suite.toml is damaged" in found.output
+        assert len(found.output.splitlines()) == 1
+    assert CliRunner().invoke(main, ["bench", "index"]).exit_code == 0
+    assert latest_run((whole / "suite.toml").read_text(encoding="utf-8")) == whole.relative_to(tmp_path)
 
 
 def test_a_run_in_the_place_of_the_file_to_write_is_told_the_option(folder: Path) -> None:

@@ -10,7 +10,7 @@ from gradest.measurement.timing import Timing
 from gradest_bench.report.figure import COLOURS, SHAPES, Axis, Figure, Point, Series, scale_of
 from gradest_bench.report.figures_accuracy import step_curves
 from gradest_bench.report.figures_cost import cost_curves
-from gradest_bench.report.paper import write_figures
+from gradest_bench.report.paper import draw_panels, write_figures
 from gradest_bench.report.svg import draw
 from gradest_bench.results.records import Record
 from gradest_bench.suite.cells import expand
@@ -84,6 +84,24 @@ def test_kernels_of_one_backend_share_its_shape() -> None:
     assert draw(figure).count("mark hollow") == 1
 
 
+def test_panels_of_one_legend_have_its_colours_and_shapes_though_one_lacks_some(tmp_path: Path) -> None:
+    """The second has one backend of two: its marks had the shape that the legend gives the other."""
+    both = tuple(Series(name, backend, (Point(1.0, 1.0, ""),)) for name in ("a", "b") for backend in ("numpy", "torch"))
+    figures = [
+        Figure(dtype, dtype, "sentence.", Axis("x"), Axis("y"), series)
+        for dtype, series in (("float64", both), ("bfloat16", both[3:]))
+    ]
+    panels = draw_panels(figures, title="title").axes
+    looks = [
+        {(line.get_label(), line.get_color(), line.get_marker()) for line in panel.lines if line.get_marker() != "None"}
+        for panel in panels
+    ]
+    assert {look for look in looks[1] if look[0] == "b torch"} == {look for look in looks[0] if look[0] == "b torch"}
+    assert {look[1:] for look in looks[1]} == {("C1", "s")}
+    labels = [text.get_text() for text in draw_panels(figures[::-1], title="title").legends[0].get_texts()]
+    assert labels == ["b", "a", "torch", "numpy"]
+
+
 STEPS = """
 name = "steps"
 measure = ["accuracy"]
@@ -119,6 +137,17 @@ def test_a_dtype_that_numpy_lacks_has_its_line_of_theory(tmp_path: Path) -> None
     (figure,) = step_curves(records)
     assert "bfloat16" in figure.title
     assert {series.name for series in figure.series if series.style == "theory"} == {"fd-central", "fd-forward"}
+
+
+def test_steps_of_an_estimator_that_is_not_registered_are_drawn_without_theory(tmp_path: Path) -> None:
+    records = []
+    for record in run_suite(STEPS, tmp_path).values():
+        estimator = msgspec.structs.replace(record.cell.estimator, name="no_such_file.py:Mine")
+        records.append(msgspec.structs.replace(record, cell=msgspec.structs.replace(record.cell, estimator=estimator)))
+    (figure,) = step_curves(records)
+    assert {(series.name, series.style) for series in figure.series if "auto" not in series.name} == {
+        ("no_such_file.py:Mine", "line")
+    }
 
 
 SIZES = """

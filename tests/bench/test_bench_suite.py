@@ -8,9 +8,10 @@ import gradest
 from gradest.dtypes import HALF
 from gradest.errors import InvalidInputError, UnknownNameError
 from gradest_bench.suite.cells import expand
-from gradest_bench.suite.scaling import AsRun, parse_as_run, scaled
+from gradest_bench.suite.scaling import AsRun, parse_as_run, read_as_run, scaled
 from gradest_bench.suite.schema import parse_suite, shipped_suites, suite_text
 from gradest_bench.suite.selection import chosen_cells, name_errors
+from gradest_bench.suite.spec_text import parse_spec
 from gradest_bench.worker.trial import check_names
 
 GOOD = """
@@ -181,5 +182,19 @@ def test_text_of_a_run_says_by_how_much_its_suite_was_scaled(factor: float) -> N
 
 
 def test_comment_that_opens_a_suite_scales_nothing() -> None:
-    text = "# run with --budget 0.5 at first\n" + suite_text("quick")
+    for comment in ("0.5 at first", "1.2.3", "1e+-2", "-1", "."):
+        text = f"# run with --budget {comment}\n" + suite_text("quick")
+        assert parse_as_run(text, origin="mine") == parse_suite(text)
+
+
+@pytest.mark.parametrize("listed", ["[17]", "[broken]", "[[]]", '["reverse()", null]'])
+def test_comment_that_ends_a_suite_adds_nothing(listed: str) -> None:
+    text = suite_text("quick") + f"# run with --estimators {listed}\n"
     assert parse_as_run(text, origin="mine") == parse_suite(text)
+
+
+@pytest.mark.parametrize("factor", [1e-05, 1e22, 0.1, 3.0])
+def test_options_of_a_run_are_read_as_they_are_written(factor: float) -> None:
+    kept = AsRun("name = 'a'\n", factor, repeat=True, added=(parse_spec("reverse()"),))
+    assert read_as_run(str(kept)) == kept
+    assert kept.options == f"--budget {factor!r} --repeat"

@@ -29,6 +29,8 @@ estimators = [
     { name = "forward-gradient", label = "forward gradient" },
     { name = "forward-gradient", label = "forward gradient, N = 8", fields = { num_samples = 8 } },
     { name = "fd-forward", label = "absurd step", fields = { step = 3.0 } },
+    { name = "forward-gradient", label = "{distribution}, N = P", fields = { num_samples = 8 }, vary = { distribution = ["coordinates-without-replacement", "orthogonal"] } },
+    { name = "es", label = "es, orthogonal, N = P", fields = { num_samples = 8, distribution = "orthogonal" } },
 ]
 """  # noqa: E501 - TOML keeps an inline table on one line
 
@@ -52,6 +54,10 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Record]:
         ("forward gradient", AGREES),
         ("forward gradient, N = 8", AGREES),
         ("absurd step", WRONG),
+        # all of the gradient, in random order: rounding has one sign for all seeds, and is no bias
+        ("coordinates-without-replacement, N = P", AGREES),
+        ("orthogonal, N = P", AGREES),
+        ("es, orthogonal, N = P", AGREES),
     ],
 )
 def test_verdict(label: str, expected: str, records: dict[str, Record]) -> None:
@@ -68,6 +74,17 @@ def test_prediction_stands_beside_the_measurement(records: dict[str, Record]) ->
     scatter = accuracy["replicates"]
     z = (scatter["relative_mse"] - accuracy["predicted"]["relative_mse"]) / scatter["relative_mse_error"]
     assert flat_row(records["1"], (AGREES, ""))["relative_mse_z"] == pytest.approx(z)
+
+
+@pytest.mark.parametrize("label", ["orthogonal, N = P", "es, orthogonal, N = P"])
+def test_rounding_where_theory_leaves_no_error_lies_no_standard_errors_off(
+    label: str, records: dict[str, Record]
+) -> None:
+    accuracy = records[label].accuracy
+    assert accuracy["predicted"]["relative_mse"] == 0
+    assert 0 < accuracy["replicates"]["relative_mse"] < 1e-20
+    assert accuracy["replicates"]["relative_mse_error"] > 0
+    assert flat_row(records[label], (AGREES, ""))["relative_mse_z"] is None
 
 
 def test_verdict_of_estimates_without_slopes_says_to_run_anew(records: dict[str, Record]) -> None:

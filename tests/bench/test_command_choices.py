@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import click
@@ -160,6 +161,14 @@ def test_the_estimators_of_a_plugin_stand_beside_a_suite() -> None:
     refused = gradest("bench", "run", "two.toml", "--plugin", bracketed)
     assert refused.exit_code == 2
     assert "a path without brackets" in refused.output
+
+
+@pytest.mark.parametrize("value", ["1e999", "-1e999", "[1.0, 1e999]"])
+def test_a_number_that_no_record_could_keep_is_refused_in_an_added_estimator(value: str) -> None:
+    """A plug-in of another hand may take it; es() refuses it by itself."""
+    refused = gradest("bench", "run", "two.toml", "--estimators", f"mine_of_test.py:Mine(shift={value})")
+    assert refused.exit_code == 2
+    assert re.search(r"shift(\[1\])?: a finite number was asked for; found -?inf", refused.output)
 
 
 def test_a_dry_run_says_cells_and_time_and_leaves_nothing_behind() -> None:

@@ -88,3 +88,14 @@ def test_estimates_whose_squares_are_out_of_range_scatter_as_others(scale: float
     assert usual.relative_mse == pytest.approx(
         np.mean([np.sum((each - target) ** 2) for each in estimates]) / np.sum(target**2)
     )
+
+
+@pytest.mark.parametrize("length", [1.0, 2.0**660, 2.0**-660])
+def test_the_cosine_of_a_direction_is_the_same_at_every_length(length: float) -> None:
+    """Estimates that promise a direction alone, of a loss near 1e-200: their squares are out of range beside it."""
+    generator = np.random.default_rng(3)
+    target = generator.standard_normal(4)
+    estimates = [target + generator.standard_normal(4) for _ in range(6)]
+    expected = accuracy_of_replicates(estimates, target).cosine
+    assert 0.3 < expected < 0.99
+    assert accuracy_of_replicates([length * e for e in estimates], target).cosine == pytest.approx(expected, rel=1e-12)

@@ -117,6 +117,19 @@ def test_noise_that_no_gradient_has_does_not_spoil_the_reference() -> None:
     assert result.relative_error < 1e-14  # reverse mode of each draw is exact
 
 
+def test_what_is_exact_by_design_is_not_far_from_theory() -> None:
+    """Orthogonal directions, as many as parameters, on a quadratic loss: theory says 0, and rounding is no chance."""
+    es = gradest.get_estimator("es", num_samples=4, distribution="orthogonal")
+    quadratic = gradest.get_problem("quadratic", size=4)
+    found = gradest.compare(
+        quadratic, estimators={"es": es}, backends=["numpy"], dtypes=["float64"], budget_seconds=1e-3
+    )
+    assert found[0].replicates is not None
+    assert 0 < found[0].replicates.relative_mse < 1e-20
+    assert math.isnan(found[0].z)
+    assert "Far from theory" not in str(found)
+
+
 def test_a_row_far_from_theory_says_what_the_loss_may_do() -> None:
     """A jump of 1 at distance 0.05: no derivative knows of it, es crosses it; without it the loss is quadratic."""
 

@@ -14,7 +14,7 @@ from gradest_bench.command.terminal import make_progress, titled_table, wide_eno
 from gradest_bench.report.printable import shown
 from gradest_bench.report.record_numbers import error_text, grouped, median, variant
 from gradest_bench.report.units import DISTURBED, bytes_text, counted, mark, seconds
-from gradest_bench.results.records import Memory, Record, number, z_score
+from gradest_bench.results.records import Memory, Record, number, z_of
 from gradest_bench.results.verdict import WRONG, Judgement
 from gradest_bench.run.group import steps_of
 from gradest_bench.suite.cells import NULL, Cell
@@ -140,7 +140,7 @@ def _row(record: Record, judged: Judgement) -> dict[str, str]:
     predicted = (accuracy.get("predicted") or {}).get("relative_mse")
     cosine = number((scatter or single).get("cosine"))  # the zero gradient of the null estimator has none
     found, reason = judged
-    z = z_score(record)
+    z = z_of(record)
     return {
         "estimator": escape(cell.estimator.label),
         "backend": escape(variant(record)),

@@ -13,6 +13,7 @@ from gradest_bench.results.invocations import Span, span
 from gradest_bench.results.loading import Run
 from gradest_bench.results.places import without_places
 from gradest_bench.results.store import RESULTS
+from gradest_bench.suite.scaling import read_as_run
 
 _SHOWN_DIGITS = 12
 _UNKNOWN = "of a version that was not kept"
@@ -78,12 +79,12 @@ def _suite(run: Run) -> str:
         f"{starts}{counted(budget.repetitions, 'round')}, each "
         f"cell at least {counted(budget.minimum_samples, 'sample')} and {budget.minimum_seconds:g} s, "
     )
-    scaled = run.suite_text.partition("\n")[0].removeprefix("# ") if run.suite_text.startswith("# run with --") else ""
+    options = read_as_run(run.suite_text).options
     most = max((len(record.cell.seeds) for record in run.records), default=0)
     return (
         f"{run.suite.name}, {counted(run.num_cells, 'cell')}: "
         f"{timed if any('time' in record.cell.measure for record in run.records) else ''}"
-        f"up to {counted(most, 'seed')}" + (f" ({scaled})" if scaled else "")
+        f"up to {counted(most, 'seed')}" + (f" (run with {options})" if options else "")
     )
 
 

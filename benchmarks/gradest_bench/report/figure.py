@@ -8,7 +8,7 @@ import math
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 COLOURS = 10
 """How many colours the drawers have; more names begin again."""
@@ -109,6 +109,16 @@ class Figure:
 def backends_of(variants: Iterable[str]) -> tuple[str, ...]:
     """Return the backends of variants, in order, once each."""
     return tuple(dict.fromkeys(variant.partition(" ")[0] for variant in variants))
+
+
+def alike(figures: Iterable[Figure]) -> list[Figure]:
+    """Return figures in all of which a name has the same colour, and a backend the same shape."""
+    found = list(figures)
+    # names without marks come last: a dashed line is told by its dashes, and takes no colour from what was measured
+    series = sorted((one for figure in found for one in figure.series), key=lambda one: one.style == "theory")
+    palette = tuple(dict.fromkeys(one.name for one in series))
+    backends = backends_of(variant for figure in found for variant in figure.variants)
+    return [replace(figure, palette=palette, backends=backends) for figure in found]
 
 
 def hollow(variant: str) -> bool:

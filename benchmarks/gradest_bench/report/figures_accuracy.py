@@ -3,12 +3,12 @@
 import math
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from gradest.errors import GradestError
-from gradest.registry import locate
+from gradest.registry import locate, names
 from gradest.target import Target
 from gradest.theory import difference_optimum, difference_rule
 from gradest_bench.report.figure import Axis, Figure, Point, Series
@@ -85,14 +85,17 @@ def _automatic(record: Record, points: Sequence[Point]) -> Series:
     return Series(f"{record.cell.estimator.name}, step {_AUTOMATIC}", variant(record), ends)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _step_theory(part: list[Record], points: Sequence[Point]) -> tuple[Series, float] | None:
     """Return theory's curve and best step, with the constant of truncation taken from the largest step."""
     record = part[0]
-    fields = {**dict(locate("estimators", record.cell.estimator.name).arguments), **record.cell.estimator.fields}
+    name = record.cell.estimator.name
+    if name not in names("estimators"):  # of a plug-in's file nobody knows a scheme, nor need it be here
+        return None
+    fields = {**dict(locate("estimators", name).arguments), **record.cell.estimator.fields}
     reference = record.accuracy.get("reference", {})
     if fields.get("differences") == "exact" or reference.get("gradient_norm") is None:
         return None
@@ -114,7 +117,7 @@ def _step_theory(part: list[Record], points: Sequence[Point]) -> tuple[Series, f
     steps = np.geomspace(points[0].x, largest.x, _THEORY_POINTS)
     curve = np.hypot(rule.truncation * bound * steps**rule.order, rule.rms_amplification * noise / steps) / norm
     line = tuple(Point(float(h), float(e), "") for h, e in zip(steps, curve, strict=True))
-    return Series(record.cell.estimator.name, "theory", line, "theory"), best
+    return Series(name, "theory", line, "theory"), best
 
 
 _SCALED = (

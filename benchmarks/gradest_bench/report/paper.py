@@ -20,6 +20,7 @@ from gradest_bench.report.figure import (
     Figure,
     Point,
     Series,
+    alike,
     drawable,
     few_decades,
     hollow,
@@ -110,6 +111,7 @@ def draw_panels(figures: Sequence[Figure], *, title: str) -> Any:
     """
     if not figures:
         raise InvalidInputError("a plot was asked for; no cell ran, so there is nothing to plot")
+    figures = alike(figures)  # a panel may lack some of the names and variants, and all have one legend
     canvas = _canvas_class()(figsize=(_PANEL_INCHES[0] * len(figures), _PANEL_INCHES[1]), layout="constrained")
     one_measure = len({figure.x.label for figure in figures}) == 1  # seconds and steps have no axis in common
     panels = canvas.subplots(1, len(figures), sharex=one_measure, sharey=True, squeeze=False)[0]
@@ -130,13 +132,14 @@ def _keys(figures: Sequence[Figure]) -> list[Any]:
     """Return the entries of the legend of several panels: a colour for each name, a shape for each variant, in grey."""
     from matplotlib.lines import Line2D
 
-    first = figures[0]  # panels show the same names and variants; one that lacks some would give others their colours
+    first = figures[0]
 
     def entry(label: str, colour: str, marker: str) -> Any:
         return Line2D([], [], linestyle="none", marker=marker, color=colour, label=label)
 
-    found = [entry(name, _colour(first, name), "o") for name in first.names]
-    found += [entry(variant, "0.4", _MARKERS[first.shape(variant)]) for variant in first.variants]
+    variants = dict.fromkeys(variant for figure in figures for variant in figure.variants)
+    found = [entry(name, _colour(first, name), "o") for name in first.palette]
+    found += [entry(variant, "0.4", _MARKERS[first.shape(variant)]) for variant in variants]
     if any(figure.has_pale for figure in figures):
         found.append(entry(f"pale: {first.pale_means}", "0.4", "o"))
         found[-1].set_alpha(_PALE)

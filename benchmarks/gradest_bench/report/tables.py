@@ -12,7 +12,7 @@ from gradest_bench.report.record_numbers import error, error_text, evaluations, 
 from gradest_bench.report.shell import folded
 from gradest_bench.report.units import bytes_text, mark, seconds
 from gradest_bench.results.loading import Run
-from gradest_bench.results.records import Record, number, z_score
+from gradest_bench.results.records import Record, number, z_of
 from gradest_bench.results.verdict import AGREES, WRONG, Judgement
 
 _MOST_LOGS = 20
@@ -90,7 +90,7 @@ def _result_row(record: Record, judged: Judgement) -> list[TableCell]:
         _plain((record.accuracy.get("reference") or {}).get("noise_scale"), ".4g"),
         _plain(scatter.get("relative_mse"), ".4g"),
         _plain(predicted.get("relative_mse"), ".4g"),
-        _plain(z_score(record), "+.1f"),
+        _plain(z_of(record), "+.1f"),
         _plain(scatter.get("cosine"), ".4f"),
         _plain(predicted.get("cosine"), ".4f"),
         _plain(scatter.get("scale"), ".3f"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gradest.dtypes import epsilon
 from gradest_bench.results.records import Record, number
 
 FALSE_ACCURACY_CHANGE = 0.01
@@ -38,9 +39,7 @@ class AccuracyChange:
 
 def rounding_unit(dtype: str) -> float:
     """Return half the spacing of numbers at 1 in a dtype."""
-    # NumPy knows no bfloat16, and frameworks are not imported here
-    digits = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}
-    return float(2.0 ** -digits[dtype]) if dtype in digits else float(np.finfo(dtype).eps / 2)
+    return epsilon(dtype) / 2
 
 
 def error_floor(record: Record) -> float:
@@ -90,9 +89,8 @@ def _scattered(a: Record, b: Record, title: str, family: int) -> AccuracyChange:
     x, y = (record.accuracy["replicates"] for record in (a, b))
     before, after = number(x["relative_mse"]), number(y["relative_mse"])
     first, second = (np.array([number(e) for e in s.get("squared_errors") or ()]) for s in (x, y))
-    verdict = _paired_word(first, second, family)
-    if not (math.isfinite(before) and math.isfinite(after)):
-        verdict = _word(before, after, 0.0, 1.0)
+    finite = math.isfinite(before) and math.isfinite(after)
+    verdict = _paired_word(first, second, family) if finite else _word(before, after, 0.0, 1.0)
     return AccuracyChange(title, "relative MSE", before, after, verdict)
 
 
@@ -100,7 +98,7 @@ def _paired_word(before: NDArray[np.float64], after: NDArray[np.float64], family
     from scipy.stats import t
 
     count = len(before)
-    if count < LEAST_SEEDS or count != len(after):
+    if count < LEAST_SEEDS or count != len(after) or not np.isfinite([before, after]).all():
         return CANNOT_TELL
     if not ((before > 0).all() and (after > 0).all()):  # an estimate without any error has no logarithm
         return SAME if np.array_equal(before, after) else CANNOT_TELL

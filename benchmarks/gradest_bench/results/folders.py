@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gradest.errors import InvalidInputError
 from gradest_bench.results.files import StorageError
-from gradest_bench.results.store import RESULTS, SUITE
+from gradest_bench.results.store import RESULTS, read_suite
 
 ROOT = Path("results")
 
@@ -59,10 +59,16 @@ def latest_run(suite_text: str | None = None) -> Path:
         There is none.
     """
     for folder in runs():
-        kept = folder / SUITE
         if suite_text is None and (folder / RESULTS).stat().st_size == 0:
             continue  # it was stopped before its first cell ended: there is nothing to show
-        if suite_text is None or (kept.is_file() and kept.read_text(encoding="utf-8") == suite_text):
+        if suite_text is None or _is_of(folder, suite_text):
             return folder
     what = "a run" if suite_text is None else "a run of this suite"
     raise InvalidInputError(f"there is no folder of {what} below {ROOT.resolve()}; give one, or run: gradest bench run")
+
+
+def _is_of(folder: Path, suite_text: str) -> bool:
+    try:
+        return read_suite(folder) == suite_text
+    except StorageError:  # a run whose suite is damaged is none that could go on, and no fault of the others
+        return False

@@ -5,10 +5,13 @@ This module knows no file.
 
 import math
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
+from gradest.measurement.accuracy import Accuracy, ReplicateAccuracy
 from gradest.measurement.outcome import Outcome
 from gradest.measurement.timing import Timing
+from gradest.theory import Prediction
 from gradest_bench.results.records import Record, number
 
 _NEEDED = {
@@ -21,7 +24,20 @@ _NEEDED = {
 """The numbers that each part of an accuracy must have, if it is there; `predicted` may lack them."""
 _TEXTS = ("method", "exact_for", "source", "target")
 _SERIES = ("slopes", "squared_errors")
-"""What in an accuracy is a text, and what has a number for each seed; all else is a number."""
+"""What in an accuracy is a text, and what has a number for each seed; all else that is known is a number."""
+_KNOWN = {
+    *(each.name for kind in (Accuracy, ReplicateAccuracy, Prediction) for each in fields(kind)),
+    *(
+        "method",
+        "uncertainty",
+        "distance",
+        "value",
+        "gradient_norm",
+        "noise_scale",
+        "noise_scale_error",
+    ),  # of references
+}
+"""What else there is was added by a later version, and is left alone."""
 _COUNTS = ("num_parameters", "data_entries", "value_flops", "evaluations")
 """The facts of a cell that are counts."""
 
@@ -51,9 +67,8 @@ def require_sound(record: Record) -> None:
     if record.accuracy:
         if "single" not in record.accuracy:
             raise DamagedError("its accuracy has no 'single'")
-        for part, values in record.accuracy.items():
-            if part != "prediction_fault":
-                _require_numbers(part, values)
+        for part in (*_NEEDED, "blocks"):
+            _require_numbers(part, record.accuracy.get(part))
     if record.training:
         _require_curves(record.training)
 
@@ -133,12 +148,17 @@ def _require_numbers(part: str, values: Any) -> None:
         if values and name not in values and part != "predicted":
             raise DamagedError(f"its {part} has no {name!r}")
     for name, value in values.items():
-        if part != "blocks" and name in _TEXTS:  # blocks have the names of parameters
-            if not isinstance(value, str):
-                raise DamagedError(f"{part}.{name} is no text: {value!r:.60}")
-            continue
-        try:
-            for each in (value or ()) if name in _SERIES else [value]:
-                number(each)
-        except (TypeError, ValueError, OverflowError):
-            raise DamagedError(f"{part}.{name} is no number: {value!r:.60}") from None
+        if part == "blocks" or name in _KNOWN:  # blocks have the names of parameters
+            _require_value(part, name, value)
+
+
+def _require_value(part: str, name: str, value: Any) -> None:
+    if part != "blocks" and name in _TEXTS:
+        if not isinstance(value, str):
+            raise DamagedError(f"{part}.{name} is no text: {value!r:.60}")
+        return
+    try:
+        for each in (value or ()) if name in _SERIES else [value]:
+            number(each)
+    except (TypeError, ValueError, OverflowError):
+        raise DamagedError(f"{part}.{name} is no number: {value!r:.60}") from None

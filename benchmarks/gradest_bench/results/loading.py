@@ -13,8 +13,8 @@ from gradest.errors import InvalidInputError
 from gradest.measurement.accuracy import Accuracy, ReplicateAccuracy
 from gradest.measurement.outcome import Outcome
 from gradest_bench.results.invocations import Invocation, read_invocations
-from gradest_bench.results.records import Record, number, z_score
-from gradest_bench.results.store import SUITE, latest, read_environment, read_records
+from gradest_bench.results.records import Record, number, z_of
+from gradest_bench.results.store import SUITE, latest, read_environment, read_records, read_suite
 from gradest_bench.results.tables import frame
 from gradest_bench.results.verdict import Judgement, verdicts
 from gradest_bench.suite.cells import expand
@@ -81,13 +81,11 @@ def load(folder: str | Path) -> Run:
     """
     path = Path(folder)
     records = tuple(latest(read_records(path)).values())
-    kept = path / SUITE
-    made = read_invocations(path)
-    if not kept.is_file():
+    text, made = read_suite(path), read_invocations(path)
+    if text is None:
         return Run(path, records, read_environment(path), path.name, "", len(records), invocations=made)
-    text = kept.read_text(encoding="utf-8")
     try:
-        suite = parse_as_run(text, origin=str(kept))
+        suite = parse_as_run(text, origin=str(path / SUITE))
     except InvalidInputError as error:
         raise InvalidInputError(f"{error}; without {SUITE} the results can be read by themselves: remove it") from error
     places = {cell.key: place for place, cell in enumerate(expand(suite))}
@@ -136,7 +134,7 @@ def _errors(record: Record) -> dict[str, Any]:
         **{name: _optional(scatter, name) for name in _SCATTER},
         **{f"smoothed_{name}": _optional(smoothed, name) for name in ("relative_mse", "scale", "distance")},
         "predicted_relative_mse": _optional(predicted, "relative_mse"),
-        "relative_mse_z": z_score(record),
+        "relative_mse_z": z_of(record),
         "reference_uncertainty": _optional(record.accuracy.get("reference", {}), "uncertainty"),
     }
 

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from gradest.measurement.accuracy import z_score
 from gradest.measurement.findings import Counts
 from gradest.measurement.outcome import Outcome
 from gradest.measurement.timing import DISTURBED_BELOW, Block, Timing
@@ -80,14 +81,15 @@ class Record(msgspec.Struct, kw_only=True):
         return self.timing is not None and self.timing.disturbed
 
 
-def z_score(record: Record) -> float | None:
+def z_of(record: Record) -> float | None:
     """Return how many standard errors the measured relative MSE lies above the predicted one; None without either."""
     scatter = record.accuracy.get("replicates") or {}
     predicted = (record.accuracy.get("predicted") or {}).get("relative_mse")
     if predicted is None or "relative_mse_error" not in scatter:
         return None
-    error = number(scatter["relative_mse_error"])
-    return (number(scatter["relative_mse"]) - number(predicted)) / error if error > 0 else None
+    measured, error = number(scatter["relative_mse"]), number(scatter["relative_mse_error"])
+    found = z_score(measured, error, number(predicted), dtype=record.cell.dtype)
+    return None if math.isnan(found) else found
 
 
 def rounds_of(timing: Timing) -> list[list[float]]:

@@ -151,9 +151,11 @@ class Store:
         ------
         InvalidInputError
             The folder holds another suite.
+        StorageError
+            It holds what is none.
         """
-        path = self.folder / SUITE
-        if path.exists() and (kept := path.read_text(encoding="utf-8")) != text:
+        path, kept = self.folder / SUITE, read_suite(self.folder)
+        if kept is not None and kept != text:
             raise InvalidInputError(
                 f"{path} holds another suite than the one asked for ({_difference(kept, text)}); give the file and the "
                 "options that it was run with, or choose another folder with --out"
@@ -211,6 +213,23 @@ def _rewrite_without_places(log: Path) -> None:
     if found != content:
         with replacing(log) as temporary:
             temporary.write_bytes(found)
+
+
+def read_suite(folder: Path) -> str | None:
+    """Return the text of the suite of a run as it was run, None where there is none.
+
+    Raises
+    ------
+    StorageError
+        It is no text, or cannot be read.
+    """
+    path = folder / SUITE
+    try:
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+    except (UnicodeDecodeError, OSError) as error:
+        raise StorageError(
+            f"{path} is damaged: {error}; without it the results can be read by themselves: remove it"
+        ) from error
 
 
 def read_environment(folder: Path) -> dict[str, Any]:

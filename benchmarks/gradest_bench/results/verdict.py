@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gradest.dtypes import epsilon
 from gradest.measurement.outcome import Outcome
 from gradest.measurement.sign_test import least_p_value
 from gradest.target import Target
@@ -72,9 +73,8 @@ def _judged_by_scatter(record: Record) -> bool:
 
 
 def _dtype_allowance(dtype: str) -> float:
-    """Return the error that a dtype of few digits may show by itself: the square root of its rounding unit."""
-    eps = {"bfloat16": 2.0**-8, "float16": 2.0**-10}.get(dtype)
-    return math.sqrt(float(np.finfo(dtype).eps) if eps is None else eps)
+    """Return the error that a dtype of few digits may show by itself: the square root of its spacing at 1."""
+    return math.sqrt(epsilon(dtype))
 
 
 def _stochastic(record: Record, family: int) -> Judgement:
@@ -98,11 +98,15 @@ def _stochastic(record: Record, family: int) -> Judgement:
     )
     if along[0] == WRONG:
         return along
-    return _bias(judged, family) or along if smoothed or unbiased else along
+    slack = _dtype_allowance(record.cell.dtype)
+    return _bias(judged, family, slack=slack) or along if smoothed or unbiased else along
 
 
-def _bias(judged: dict[str, Any], family: int) -> Judgement | None:
+def _bias(judged: dict[str, Any], family: int, *, slack: float) -> Judgement | None:
     """Return "wrong" for a mean that lies beside the target; None where none is seen, or could be."""
+    # rounding errors of one sign are a bias to a test of signs, however small
+    if number(judged.get("bias")) <= slack:
+        return None
     p_value = judged.get("bias_p_value")
     limit = FALSE_WRONG / family
     if p_value is None or least_p_value(len(judged["slopes"])) > limit:

@@ -45,6 +45,16 @@ def text_with(text: str, added: Sequence[Spec]) -> str:
 def without_added(text: str) -> tuple[str, list[Spec]]:
     """Return a text without its last line of estimators, and the estimators; none where the text says nothing."""
     last = re.search(r"^" + re.escape(_ADDED) + r"(\[.*\])\n\Z", text, re.MULTILINE)
-    if last is None:
+    labels = None if last is None else _labels(last.group(1))
+    if last is None or labels is None:
         return text, []
-    return text[: last.start()], [parse_spec(label) for label in json.loads(last.group(1))]
+    return text[: last.start()], [parse_spec(label) for label in labels]
+
+
+def _labels(listed: str) -> list[str] | None:
+    """Return the labels of a line that this module wrote; None for a comment of another hand that looks like one."""
+    try:
+        found = json.loads(listed)
+    except (ValueError, RecursionError):
+        return None
+    return found if all(isinstance(label, str) for label in found) else None

@@ -61,7 +61,7 @@ def require_plain(found: Any, *, origin: str) -> None:
 def _inner(path: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         yield from ((f"{path}.{name}" if path else name, inner) for name, inner in value.items())
-    elif isinstance(value, list):
+    elif isinstance(value, list | tuple):
         yield from ((f"{path}[{number}]", inner) for number, inner in enumerate(value))
 
 

@@ -83,6 +83,12 @@ class AsRun:
         # every digit: the seconds of a cell are part of its key, and a rounded factor gives other cells
         return kept if self.budget == 1 else f"{_SCALED_BY}{self.budget!r}\n{kept}"
 
+    @property
+    def options(self) -> str:
+        """The options as they are typed, but for estimators, which a suite has among its own."""
+        given = (f"--budget {self.budget!r}" if self.budget != 1 else "", "--repeat" if self.repeat else "")
+        return " ".join(filter(None, given))
+
     def changed(self, suite: Suite) -> Suite:
         """Return a suite as these options have it run."""
         suite = scaled(extended(suite, self.added), self.budget)
@@ -92,7 +98,7 @@ class AsRun:
 def read_as_run(text: str) -> AsRun:
     """Return the suite and the options of a text that a run kept; a text of another hand has none."""
     rest, added = without_added(text)
-    first = re.match(re.escape(_SCALED_BY) + r"([0-9.e+-]+)\n", rest)
+    first = re.match(re.escape(_SCALED_BY) + r"(\d+\.?\d*(?:e[+-]?\d+)?)\n", rest)
     budget = 1.0
     if first is not None:
         budget, rest = float(first.group(1)), rest[first.end() :]

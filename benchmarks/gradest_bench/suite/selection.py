@@ -15,6 +15,7 @@ from gradest.errors import GradestError, InvalidInputError, MissingDependencyErr
 from gradest.estimator import Estimator
 from gradest.registry import ESTIMATORS, PROBLEMS, names, plugin_classes
 from gradest_bench.suite.cells import NULL, Cell, Spec, expand, specs
+from gradest_bench.suite.limits import require_plain
 from gradest_bench.suite.resolving import make_estimator, make_loss, require_own
 from gradest_bench.suite.schema import Grid, Suite
 from gradest_bench.suite.spec_text import has_fields, parse_spec
@@ -86,11 +87,14 @@ def split_choice(suite: Suite, texts: Sequence[str]) -> tuple[tuple[str, ...], l
     Raises
     ------
     InvalidInputError
-        An addition is not of the form `NAME(FIELD=VALUE, ...)`.
+        An addition is not of the form `NAME(FIELD=VALUE, ...)`, or has a number that no record could keep.
     """
     own = {named.name for grid in suite.grid for named in grid.estimators}
     added = [text for text in texts if has_fields(text) or (":" in text and text not in own)]
-    return tuple(text for text in texts if text not in added), [parse_spec(text) for text in added]
+    found = [parse_spec(text) for text in added]
+    for spec in found:
+        require_plain(spec.fields, origin=f"--estimators {spec.label}")
+    return tuple(text for text in texts if text not in added), found
 
 
 def plugin_specs(files: Sequence[str]) -> list[Spec]:
