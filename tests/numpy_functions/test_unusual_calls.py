@@ -122,13 +122,18 @@ def test_a_reduction_over_the_other_axis_of_an_empty_array(name: str) -> None:
     assert beside == 6.0
 
 
-def test_a_start_keeps_the_dtype_of_a_reduction() -> None:
+STARTED: list[Callable[[Any], Any]] = [
+    lambda x: np.sum(x, initial=0.1), lambda x: np.prod(x, initial=0.1), lambda x: np.max(x, initial=0.1),
+    lambda x: np.min(x, initial=0.7, where=x > 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", STARTED)
+def test_a_start_keeps_the_dtype_of_a_reduction(text: Callable[[Any], Any]) -> None:
     x = V.astype(np.float32)
-    for text in (lambda x: np.sum(x, initial=0.1), lambda x: np.prod(x, initial=0.1), lambda x: np.max(x, initial=0.1),
-                 lambda x: np.min(x, initial=0.7, where=x > 1)):  # fmt: skip
-        value, _ = value_and_gradient(lambda leaves, data, text=text: text(leaves[0]))((x,), None)
-        assert value.dtype == np.float32
-        assert value == pytest.approx(text(x), rel=2e-7)
+    value, _ = value_and_gradient(lambda leaves, data: text(leaves[0]))((x,), None)
+    assert value.dtype == np.float32
+    assert value == pytest.approx(text(x), rel=2e-7)
 
 
 @pytest.mark.parametrize("function", [np.std, np.mean, np.var])
