@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.small_losses import differentiable_once
 from support import mistaken_gradients
 from support import right_gradients as cases
+from support.small_losses import differentiable_once
 
 import gradest
 from gradest.autodiff.dual import DualOperations
