@@ -1,6 +1,7 @@
 """Corners of gradest's interpreters: each reading of a text gives what differences of the text itself give."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -65,3 +66,26 @@ def test_a_difference_of_sqrt_beyond_its_domain_is_nan() -> None:
             lambda ops, leaves, data: ops.sum(ops.sqrt(leaves[0])), OPS, (x,), (Dense(steps),), ()
         )
     np.testing.assert_allclose(found, [0.0, 2.0, np.nan, np.nan], rtol=1e-15)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax", "torch", "mxnet"])
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_a_reduction_over_no_axes_leaves_directions_apart(backend: str, reduction: str) -> None:
+    """A number has no axes, and its K directions one: PyTorch's sum over none of them added up all K."""
+    framework = gradest.get_backend(backend)
+    ops = framework.operations()
+
+    def text(ops: Any, leaves: Any, data: Any) -> Any:
+        return getattr(ops, reduction)(ops.square(leaves[0]))
+
+    with framework.scope("float32") or nullcontext():
+        x, steps = (framework.array(np.array(v), dtype="float32") for v in (2.0, [1.0, 2.0, 3.0]))
+        _, jvps = value_and_jvps(text, ops, (x,), (Dense(steps),), ())
+        _, differences = value_and_differences(text, ops, (x,), (Dense(steps),), ())
+        values = perturbed_values(text, ops, (x,), (Dense(steps),), ())
+        matrix = framework.array(X, dtype="float32")
+        found = framework.numpy(getattr(ops, reduction)(matrix, axis=()))
+    np.testing.assert_allclose(framework.numpy(jvps), [4.0, 8.0, 12.0], rtol=1e-6)
+    np.testing.assert_allclose(framework.numpy(differences), [5.0, 12.0, 21.0], rtol=1e-6)
+    np.testing.assert_allclose(framework.numpy(values), [9.0, 16.0, 25.0], rtol=1e-6)
+    np.testing.assert_allclose(found, X, rtol=1e-6)
