@@ -14,6 +14,9 @@ trapezoid: Any = getattr(np, "trapezoid", None) or getattr(np, "trapz", None)
 
 X = np.array([[0.4, 1.1, 0.7, 1.6], [1.3, 0.9, 0.5, 1.5], [0.8, 1.2, 1.4, 0.6]])
 V = X[0]
+PLANE = np.arange(1.0, 9.0).reshape(4, 2)
+xp: Any = np
+linalg: Any = np.linalg  # what NumPy 1 has not
 
 
 def weighted(text: Callable[..., Any], *arrays: Any) -> Any:
@@ -53,6 +56,9 @@ ONE: list[tuple[str, Callable[..., Any]]] = [
     ("inf beyond the ends", lambda x: np.interp([np.inf, 0.5, -np.inf], [0.0, 1.0, 2.0, 3.0], x[0])),
     ("pinv of one triangle", lambda x: np.linalg.pinv(x[:, :3] + 3 * np.eye(3), hermitian=True)),
     ("reductions over no axis", lambda x: np.prod(x, axis=()) + np.max(x, axis=()) + np.var(x, axis=())),
+    ("weights of one axis", lambda x: np.average(x, axis=0, weights=[1.0, 3.0, 2.0])),
+    *([("weights of several axes", lambda x: np.average(np.stack([x, x * x]), axis=(2, 0), weights=PLANE)),
+       ("vecdot along the axis of each", lambda x: linalg.vecdot(x[:, :3], x[:, 0], axis=0))] if NUMPY_2 else []),
     ("spacings", lambda x: np.linspace(x[0, 0], x[0, 1], 1, endpoint=False, retstep=True)[1]),
 ]  # fmt: skip
 
@@ -97,6 +103,10 @@ REFUSED: list[tuple[str, Callable[..., Any]]] = [
     ("a slope of one point", lambda x: np.gradient(x[0, :1])),
     ("fewer points than none", lambda x: np.linspace(0.0, x[0, 0], -1)),
     ("rows of a vector", lambda x: np.vsplit(x[0], [1])[0]),
+    ("weights of another length", lambda x: np.average(x, axis=0, weights=[1.0, 2.0])),
+    *([("running sums without an axis", lambda x: xp.cumulative_sum(x)),  # noqa: PLW0108  # NumPy 1 has none
+       ("vectors of other lengths", lambda x: linalg.vecdot(x, x[:, :1])),
+       ("an outer product of matrices", lambda x: linalg.outer(x, x))] if NUMPY_2 else []),
     ("weights that add up to 0", lambda x: np.average(x[0], weights=[1.0, -1.0, 0.0, 0.0])),
 ]  # fmt: skip
 

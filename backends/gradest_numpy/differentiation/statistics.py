@@ -7,7 +7,7 @@ import numpy as np
 from gradest.errors import UnsupportedError
 from gradest_numpy.differentiation.linear_algebra import NUMPY_2
 from gradest_numpy.differentiation.reductions import MAX, MEAN, MIN, PROD, STD, SUM, VAR, root
-from gradest_numpy.differentiation.rules import NOT_GIVEN, composed, found, reduced_size
+from gradest_numpy.differentiation.rules import NOT_GIVEN, axes_of, composed, found, reduced_size
 from gradest_numpy.differentiation.traced import apply, plain
 
 Option = Any
@@ -117,6 +117,17 @@ def _no_out(name: str, out: Any) -> None:
         raise UnsupportedError(f"{name} was called with out= and a value that is being differentiated: write y = f(x)")
 
 
+def _along_axes(weights: Any, a: Any, axis: Any) -> Any:
+    """Return weights for some axes of an array in a shape that broadcasts with it, as NumPy takes them."""
+    if axis is None or (not NUMPY_2 and np.ndim(weights) != 1):
+        raise TypeError("Axis must be specified when shapes of a and weights differ.")
+    axes = axes_of(axis, np.ndim(a))
+    if np.shape(weights) != tuple(np.shape(a)[k] for k in axes):
+        raise ValueError("Shape of weights must be consistent with shape of a along specified axis.")
+    ordered = np.transpose(weights, np.argsort(axes))
+    return np.reshape(ordered, tuple(n if k in axes else 1 for k, n in enumerate(np.shape(a))))
+
+
 @composed(np.average)
 def _average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Option = False) -> Any:
     keepdims = _given(keepdims, False)
@@ -124,7 +135,7 @@ def _average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fal
         value = np.mean(a, axis=axis, keepdims=keepdims)
         return (value, np.broadcast_to(float(reduced_size(a, axis)), np.shape(value))) if returned else value
     if np.shape(weights) != np.shape(a):
-        weights = np.reshape(weights, (-1,) + (1,) * (np.ndim(a) - 1 - int(axis) % np.ndim(a)))
+        weights = _along_axes(weights, a, axis)
     total = np.sum(np.broadcast_to(weights, np.shape(a)), axis=axis, keepdims=keepdims)
     if np.any(plain(total) == 0):
         raise ZeroDivisionError("Weights sum to zero, can't be normalized")
@@ -325,9 +336,16 @@ def _corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Any:
 
 @composed(*found(np, "cumulative_sum"))
 def _cumulative_sum(x: Any, axis: Any = None) -> Any:
+    _require_axis(x, axis)
     return np.cumsum(x, axis=axis)
 
 
 @composed(*found(np, "cumulative_prod"))
 def _cumulative_prod(x: Any, axis: Any = None) -> Any:
+    _require_axis(x, axis)
     return np.cumprod(x, axis=axis)
+
+
+def _require_axis(x: Any, axis: Any) -> None:
+    if axis is None and np.ndim(x) != 1:
+        raise ValueError("For arrays which have more than one dimension ``axis`` argument is required.")
