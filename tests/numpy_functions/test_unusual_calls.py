@@ -132,18 +132,27 @@ def test_a_reduction_over_the_other_axis_of_an_empty_array(name: str) -> None:
     assert beside == 6.0
 
 
-STARTED: list[Callable[[Any], Any]] = [
+TYPED: list[Callable[[Any], Any]] = [
     lambda x: np.sum(x, initial=0.1), lambda x: np.prod(x, initial=0.1), lambda x: np.max(x, initial=0.1),
-    lambda x: np.min(x, initial=0.7, where=x > 1),
+    lambda x: np.min(x, initial=0.7, where=x > 1), lambda x: np.linspace(0, x, 3), lambda x: np.linspace(x, 2.5, 3),
+    lambda x: np.polyval([1.0, 2.0, 3.0], x), lambda x: np.quantile(x, np.array(0.3)), lambda x: np.quantile(x, 0.3),
+    lambda x: np.percentile(x, 30), lambda x: np.percentile(x, np.float64(30)), lambda x: np.percentile(x, [30.0]),
+    lambda x: np.average(x, returned=True)[1] * x, lambda x: np.average(x, weights=[1, 2, 3, 4], returned=True)[1] * x,
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", STARTED)
-def test_a_start_keeps_the_dtype_of_a_reduction(text: Callable[[Any], Any]) -> None:
-    x = V.astype(np.float32)
-    value, _ = value_and_gradient(lambda leaves, data: text(leaves[0]))((x,), None)
-    assert value.dtype == np.float32
-    assert value == pytest.approx(text(x), rel=2e-7)
+@pytest.mark.parametrize("text", TYPED)
+def test_dtypes_are_numpys_own(text: Callable[[Any], Any]) -> None:
+    """A number that a reduction starts from, or the end of a line, does not make float32 float64; a level may."""
+    x, found = V.astype(np.float32), []
+
+    def loss(leaves: Any, data: Any) -> Any:
+        found.append(text(leaves[0]))
+        return np.sum(found[0])
+
+    value, _ = value_and_gradient(loss)((x,), None)
+    assert found[0].dtype == text(x).dtype
+    assert value == pytest.approx(np.sum(text(x)), rel=1e-6)
 
 
 @pytest.mark.parametrize("function", [np.std, np.mean, np.var])

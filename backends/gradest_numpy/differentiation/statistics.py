@@ -8,7 +8,7 @@ from gradest.errors import UnsupportedError
 from gradest_numpy.differentiation.linear_algebra import NUMPY_2
 from gradest_numpy.differentiation.reductions import MAX, MEAN, MIN, PROD, STD, SUM, VAR, root
 from gradest_numpy.differentiation.rules import NOT_GIVEN, axes_of, composed, found, reduced_size
-from gradest_numpy.differentiation.traced import apply, plain
+from gradest_numpy.differentiation.traced import TracedArray, apply, plain
 
 Option = Any
 
@@ -133,7 +133,7 @@ def _average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fal
     keepdims = _given(keepdims, False)
     if weights is None:
         value = np.mean(a, axis=axis, keepdims=keepdims)
-        return (value, np.broadcast_to(float(reduced_size(a, axis)), np.shape(value))) if returned else value
+        return (value, np.broadcast_to(value.dtype.type(reduced_size(a, axis)), np.shape(value))) if returned else value
     if np.shape(weights) != np.shape(a):
         weights = _along_axes(weights, a, axis)
     total = np.sum(np.broadcast_to(weights, np.shape(a)), axis=axis, keepdims=keepdims)
@@ -234,7 +234,7 @@ def _quantile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepd
     below = whole.astype(int)
     above = np.minimum(below + 1, np.shape(ordered)[-1] - 1)
     share = place - whole
-    if np.ndim(level) == 0:  # one level is as a Python number: it does not make float32 float64
+    if isinstance(q, int | float) or (np.ndim(level) == 0 and not NUMPY_2):  # it does not make float32 float64
         share = share.astype(a.dtype)
     elif not NUMPY_2:  # which computes with an array of levels in float64
         share = share.astype(np.result_type(share, np.float64))
@@ -247,9 +247,10 @@ def _quantile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepd
 
 @composed(np.percentile)
 def _percentile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: Option = False) -> Any:
-    share = q if hasattr(q, "dtype") else np.asarray(q)
-    _require_levels(share, 100, "Percentiles")
-    return np.quantile(a, share / 100, axis=axis, method=method, keepdims=keepdims)  # type: ignore[call-overload]  # NumPy's stubs want its literal
+    _require_levels(np.asarray(plain(q)), 100, "Percentiles")
+    # An array, if it was no Python number: NumPy's own numbers are numbers of Python's too, and a level would be as one.
+    share = q / 100 if type(q) in (int, float, TracedArray) else np.asarray(np.true_divide(q, 100))
+    return np.quantile(a, share, axis=axis, method=method, keepdims=keepdims)  # type: ignore[call-overload]  # NumPy's stubs want its literal
 
 
 @composed(np.median)
