@@ -248,7 +248,7 @@ def _quantile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepd
 @composed(np.percentile)
 def _percentile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: Option = False) -> Any:
     _require_levels(np.asarray(plain(q)), 100, "Percentiles")
-    # An array, if it was no Python number: NumPy's own numbers are numbers of Python's too, and a level would be as one.
+    # An array, if it was no Python number: one of NumPy's own has a dtype, and passes for a float all the same.
     share = q / 100 if type(q) in (int, float, TracedArray) else np.asarray(np.true_divide(q, 100))
     return np.quantile(a, share, axis=axis, method=method, keepdims=keepdims)  # type: ignore[call-overload]  # NumPy's stubs want its literal
 
