@@ -332,7 +332,7 @@ class Objective(Evaluations):
         """
         self.require_derivative("a Hessian-vector product")
         native = self.backend.hessian_product(self._function)
-        if native is None:
+        if native is None or (self.text is not None and self.backend.interprets):  # as `choose_engine` has it
             return None if self.text is None else (self.compile(self.evaluate_hessian_product), "gradest")
         run = self.scoped(native)
 

@@ -38,7 +38,8 @@ class ArrayApiOperations(Operations):
         return self.namespace.where(condition, self._beside(like, x), self._beside(like, y))
 
     def slice_axis(self, x: Array, start: int, stop: int, *, axis: int) -> Array:
-        return x[(..., slice(start, stop), *(slice(None),) * (-axis - 1))]
+        before = (slice(None),) * (axis % x.ndim)
+        return x[(*before, slice(start, stop))]
 
     def concat(self, *arrays: Array, axis: int) -> Array:
         return self.namespace.concat(arrays, axis=axis)

@@ -15,7 +15,14 @@ from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.graphs import Computation
 from gradest.operations import Data, Operations
 from gradest.tree import Leaf
-from gradest_numpy.differentiation import TracedArray, differentiable, value_and_gradient, value_and_jvps, values_of
+from gradest_numpy.differentiation import (
+    TracedArray,
+    differentiable,
+    hessian_product,
+    value_and_gradient,
+    value_and_jvps,
+    values_of,
+)
 from gradest_numpy.differentiation.graph import forward_graph, reverse_graph
 from gradest_numpy.operations import NativeNumpyOperations, NumpyOperations
 
@@ -82,6 +89,14 @@ class NumpyBackend(Backend):
             return products(leaves, tangents, _lent(data))
 
         return push
+
+    def hessian_product(self, function: Function) -> Callable[[Leaves, Leaves, Data], Leaves]:
+        products = hessian_product(function)
+
+        def product(leaves: Leaves, direction: Leaves, data: Data) -> Leaves:
+            return products(leaves, direction, _lent(data))
+
+        return product
 
     def graph(
         self, function: Function, leaves: Leaves, data: Data, *, names: Sequence[str], tangents: Sequence[Any] | None

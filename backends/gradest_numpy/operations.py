@@ -75,7 +75,8 @@ class NumpyOperations(Operations):
         return np.expand_dims(x, axis)
 
     def slice_axis(self, x: Array, start: int, stop: int, *, axis: int) -> Array:
-        return x[(..., slice(start, stop), *(slice(None),) * (-axis - 1))]
+        before = (slice(None),) * (axis % x.ndim)
+        return x[(*before, slice(start, stop))]
 
     def concat(self, *arrays: Array, axis: int) -> Array:
         return np.concatenate(arrays, axis=axis)

@@ -58,10 +58,11 @@ class TorchOperations(Operations):
         return torch.gt(x.real if x.is_complex() else x, other)
 
     def sum(self, x: Tensor, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return torch.sum(x, dim=axis, keepdim=keepdims)
+        # Of no axes at all PyTorch sums over all (2.13). A number has none, with K directions in front of it too.
+        return x if axis == () else torch.sum(x, dim=axis, keepdim=keepdims)
 
     def mean(self, x: Tensor, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return torch.mean(x, dim=axis, keepdim=keepdims)
+        return x if axis == () else torch.mean(x, dim=axis, keepdim=keepdims)
 
     def max(self, x: Tensor, *, axis: int, keepdims: bool = False) -> Tensor:
         if x.is_complex():

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from gradest.autodiff.interpreter import Interpreter, WithPrimal, map_data
+from gradest.autodiff.interpreter import Interpreter, WithPrimal, map_data, shape_of
 from gradest.autodiff.tape import Node, TapeOperations
 from gradest.operations import Array, Axis, Data, NumpyArray, Operations, Text
 
@@ -133,9 +133,13 @@ class Program(Interpreter):
         """Fill in the cotangents of the inputs, from 1 at the result, segment by segment from the last."""
         # Place 0 keeps nothing: the inputs, which are always there, are all that is in use.
         places = sorted({0, *self._kept, len(self._entries)})
-        cotangents[result] = None
+        # Of a loss that is one of its parameters the derivative is 1, and no operation says so.
+        cotangents[result] = self._one(self._inputs[result][0]) if result in self._inputs else None
         for first, stop in reversed(list(pairwise(places))):
             self._pull_segment(self._entries[first:stop], self._kept.pop(first, {}), result, cotangents)
+
+    def _one(self, like: Array) -> Array:
+        return self.ops.constant(np.ones(shape_of(like)), like=like)
 
     def _pull_segment(
         self,

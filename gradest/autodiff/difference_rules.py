@@ -96,8 +96,8 @@ def sqrt_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:
     """Return `d / (sqrt(x + d) + sqrt(x))`, 0 from 0 to 0."""
     # Multiplied by the conjugate: (a - b) (a + b) = a^2 - b^2, which is d exactly.
     total = ops.sqrt(x + d) + y
-    positive = ops.greater(total, 0.0)  # 0 only from 0 to 0
-    return ops.where(positive, d, 0.0) / ops.where(positive, total, 1.0)
+    positive = ops.greater(total, 0.0)  # 0 only from 0 to 0; beyond the domain it is NaN, and stays so
+    return ops.where(positive, d, 0.0) / ops.where(positive, total, total + 1.0)
 
 
 def abs_difference(ops: Operations, x: Array, y: Array, d: Array) -> Array:

@@ -90,7 +90,7 @@ class DualOperations(PairOperations):
         return self.sum(weighted, axis=axis, keepdims=keepdims).change
 
     def softmax_cross_entropy(self, logits: Pair, targets: Pair) -> Pair:
-        if logits.change is None or targets.change is not None or len(logits.shape) != 2:
+        if logits.change is None or targets.change is not None or not len(logits.shape) == len(targets.shape) == 2:
             return super().softmax_cross_entropy(logits, targets)  # type: ignore[return-value]  # of pairs, a pair
         # A step of reverse mode inside forward mode: the loss is one number, so its derivative by the logits is one
         # array for all K tangents, and each tangent costs an inner product with it.

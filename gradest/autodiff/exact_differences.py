@@ -141,7 +141,7 @@ class DifferenceOperations(PairOperations):
         return Pair(self, value, Dense(softmax_difference(self.ops, x.primal, value, x.change.dense(self.ops))))
 
     def softmax_cross_entropy(self, logits: Pair, targets: Pair) -> Pair:
-        if logits.change is None or targets.change is not None or len(logits.shape) != 2:
+        if logits.change is None or targets.change is not None or not len(logits.shape) == len(targets.shape) == 2:
             return super().softmax_cross_entropy(logits, targets)  # type: ignore[return-value]  # of pairs, a pair
         value = self.primal("softmax_cross_entropy", self.ops.softmax_cross_entropy, logits, targets)
         losses = softmax_loss_difference(self.ops, logits.primal, targets.primal, logits.change, self.shared)

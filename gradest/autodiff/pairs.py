@@ -156,6 +156,8 @@ class PairOperations(Interpreter):
         return Pair(self, value, linear.broadcast_change(self.ops, x.change, shape))
 
     def slice_axis(self, x: Pair, start: int, stop: int, *, axis: int) -> Pair:
+        (axis,) = axes_from_end(axis, len(x.shape))
+
         def part(a: Array) -> Array:
             return self.ops.slice_axis(a, start, stop, axis=axis)
 
@@ -163,6 +165,7 @@ class PairOperations(Interpreter):
         return Pair(self, value, linear.mapped_change(self.ops, x.change, part))
 
     def concat(self, *arrays: Pair, axis: int) -> Pair:
+        (axis,) = axes_from_end(axis, len(arrays[0].shape))
         value = self.primal(("concat", axis), lambda *a: self.ops.concat(*a, axis=axis), *arrays)
         change = linear.concat_changes(self.ops, [(x.primal, x.change) for x in arrays], axis=axis)
         return Pair(self, value, change)

@@ -300,13 +300,15 @@ class PerturbedOperations(Interpreter):
         return Perturbed(self, None, values=self.ops.broadcast_to(values, (int(values.shape[0]), *shape)))
 
     def slice_axis(self, x: Perturbed, start: int, stop: int, *, axis: int) -> Perturbed:
+        (axis,) = axes_from_end(axis, len(x.shape))
+
         def part(a: Array) -> Array:
             return self.ops.slice_axis(a, start, stop, axis=axis)
 
         return self.linear(("slice", start, stop, axis), x, part, lambda c: linear.mapped_change(self.ops, c, part))
 
     def concat(self, *arrays: Perturbed, axis: int) -> Perturbed:
-        ops = self.ops
+        ops, (axis,) = self.ops, axes_from_end(axis, len(arrays[0].shape))
         if all(x.values is None for x in arrays):
             base = self._base(("concat", axis), lambda *a: ops.concat(*a, axis=axis), *arrays)
             return Perturbed(self, base, linear.concat_changes(ops, [(x.base, x.change) for x in arrays], axis=axis))
@@ -335,7 +337,7 @@ class PerturbedOperations(Interpreter):
 
     def softmax_cross_entropy(self, logits: Perturbed, targets: Perturbed) -> Perturbed:
         ops = self.ops
-        if targets.moves or len(logits.shape) != 2:
+        if targets.moves or not len(logits.shape) == len(targets.shape) == 2:
             return super().softmax_cross_entropy(logits, targets)  # type: ignore[return-value]  # as its operands are
         # The loss's difference is small beside the loss and computed as such: adding it rounds once, at the end.
         if isinstance(logits.change, Columns | Outer):

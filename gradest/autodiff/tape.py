@@ -236,7 +236,8 @@ class TapeOperations(Interpreter):
         value, derivative = ops.softmax_cross_entropy_and_gradient(logits.primal, targets.primal)
 
         def pullback(g: Array) -> Array:
-            return ops.expand_dims(ops.expand_dims(g, axis=-1), axis=-1) * derivative
+            part = ops.expand_dims(ops.expand_dims(g, axis=-1), axis=-1) * derivative
+            return self._unbroadcast(part, logits.shape)  # of several batches of targets for the same logits
 
         return self.record(value, (logits, pullback))
 

@@ -1,17 +1,25 @@
 """Hessian-vector products: forward over reverse, by the framework or by gradest, else a difference of gradients."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from gradest.backend import as_float64
+from gradest.backend import Leaves, as_float64
 from gradest.binding import Bindable, bind_given
-from gradest.errors import InvalidInputError, NonFiniteError
+from gradest.errors import InvalidInputError, NonFiniteError, UnsupportedError
 from gradest.lengths import root_mean_square
 from gradest.objective import Objective
-from gradest.operations import Array, NumpyArray
+from gradest.operations import NumpyArray
 from gradest.tree import Tree
+
+_SHORTENINGS = 16
+"""How many steps a difference of gradients tries at most, each a tenth of the one before."""
+
+_ROUGH = 0.01
+"""A relative change between two steps below which both of them see the same bend."""
 
 Product = Callable[[NumpyArray], NumpyArray]
 """A flat direction `(P,)` -> the Hessian times it, `(P,)`, float64."""
@@ -28,7 +36,8 @@ class HessianProduct:
     path
         "forward over reverse" by the framework (PyTorch goes by reverse over reverse where its forward mode refuses the
         loss, as it does a mean squared error); "forward over reverse, by gradest" for a loss in operations where the
-        framework has none; or "difference of gradients", which is right to about two thirds of the dtype's digits.
+        framework has none; or "difference of gradients", which is right to about two thirds of the dtype's digits
+        (where the framework has no second derivatives, or a rule of the function has no derivative itself).
     """
 
     value: Tree
@@ -83,7 +92,7 @@ def prepare_product(objective: Objective) -> tuple[Product, str]:
         The loss cannot be differentiated by reverse mode.
     """
     prepared = objective.prepare_hessian_product()
-    if prepared is None:
+    if prepared is None or not _has_second_derivatives(objective, prepared[0]):
         return _difference_of_gradients(objective), "difference of gradients"
     exact, engine = prepared
 
@@ -93,11 +102,34 @@ def prepare_product(objective: Objective) -> tuple[Product, str]:
     return product, "forward over reverse" if engine == "native" else "forward over reverse, by gradest"
 
 
+def _has_second_derivatives(objective: Objective, exact: Callable[[Leaves, Leaves], Leaves]) -> bool:
+    """Return whether the rules that a function is differentiated by have derivatives themselves: found by trying."""
+    if objective.text is not None or not objective.backend.interprets:
+        return True
+    try:
+        exact(objective.start, _as_leaves(objective, np.zeros(objective.layout.num_parameters)))
+    except UnsupportedError:
+        return False
+    return True
+
+
 def _difference_of_gradients(objective: Objective) -> Product:
-    """Return `(g(x + h v) - g(x - h v)) / 2h` with the step that balances bending and rounding, eps^(1/3)."""
+    """Return `(g(x + h v) - g(x - h v)) / 2h` with the h at which it changes least.
+
+    It starts where bending and rounding balance for a loss whose scale is that of its parameters, eps^(1/3), or 1.
+    """
     gradient, _ = objective.prepare_gradient()
-    start = _flat(objective, objective.start)
-    size = max(root_mean_square(start), 1.0)
+    start, epsilon = _flat(objective, objective.start), objective.parameter_epsilon
+    longest = epsilon ** (1 / 3) * max(root_mean_square(start), 1.0)
+
+    def quotient(unit: NumpyArray, length: float, step: float) -> NumpyArray:
+        up, down = (_as_leaves(objective, start + sign * step * unit) for sign in (1, -1))
+        # The points are where rounding put them; the quotient is of that distance.
+        moved = float((_flat(objective, up) - _flat(objective, down)) @ unit)
+        if moved == 0.0:
+            raise NonFiniteError(f"a step of {step:.1g} was to be taken; it moves no parameter in its dtype")
+        change = _flat(objective, gradient(up)[1]) - _flat(objective, gradient(down)[1])
+        return np.asarray(change * (float(unit @ unit) / moved * length), dtype=np.float64)
 
     def product(direction: NumpyArray) -> NumpyArray:
         length = root_mean_square(direction)
@@ -105,17 +137,41 @@ def _difference_of_gradients(objective: Objective) -> Product:
             return np.zeros_like(start)
         # Of length 1 in the mean: squares of a direction near 1e170, or 1e-170, are out of range.
         unit = direction / length
-        step = objective.parameter_epsilon ** (1 / 3) * size
-        up, down = (_as_leaves(objective, start + sign * step * unit) for sign in (1, -1))
-        # The points are where rounding put them; the quotient is of that distance.
-        moved = _flat(objective, up) - _flat(objective, down)
-        change = _flat(objective, gradient(up)[1]) - _flat(objective, gradient(down)[1])
-        return np.asarray(change * (float(unit @ unit) / float(moved @ unit) * length), dtype=np.float64)
+        return _steadiest(partial(quotient, unit, length), longest, good=10 * epsilon ** (2 / 3))
 
     return product
 
 
-def _flat(objective: Objective, leaves: tuple[Array, ...]) -> NumpyArray:
+def _steadiest(quotient: Callable[[float], NumpyArray], longest: float, *, good: float) -> NumpyArray:
+    """Return the quotient at the step, of those shorter and shorter by ten, whose predecessor differs from it least.
+
+    A loss may bend within its parameters' own size, or far within: log at 1e-6. The first that differs by less than
+    `good` ends the search.
+    """
+    best: NumpyArray | None = None
+    before, refusal, least = best, None, math.inf
+    for power in range(_SHORTENINGS):
+        try:
+            found = quotient(longest * 10.0**-power)
+        except NonFiniteError as error:  # beyond where the loss is defined, or no step at all
+            before, refusal = None, error
+            continue
+        best = found if best is None else best
+        if before is not None:
+            size, change = root_mean_square(found), root_mean_square(found - before)
+            gap = change / size if size > 0.0 else math.inf if change > 0.0 else 0.0
+            if gap < least:
+                best, least = found, gap
+            if gap <= good or (least < _ROUGH and gap > 10 * least):  # rounding has taken over
+                break
+        before = found
+    if best is None:
+        assert refusal is not None  # of each step
+        raise refusal
+    return best
+
+
+def _flat(objective: Objective, leaves: Leaves) -> NumpyArray:
     blocks = [as_float64(objective.backend, leaf) for leaf in leaves]
     flat = np.asarray(objective.layout.flatten(blocks), dtype=np.float64)
     if not np.isfinite(flat).all():
@@ -124,7 +180,7 @@ def _flat(objective: Objective, leaves: tuple[Array, ...]) -> NumpyArray:
     return flat
 
 
-def _as_leaves(objective: Objective, flat: NumpyArray) -> tuple[Array, ...]:
+def _as_leaves(objective: Objective, flat: NumpyArray) -> Leaves:
     if flat.shape != (objective.layout.num_parameters,):
         raise InvalidInputError(
             f"a direction of shape ({objective.layout.num_parameters},) was asked for; found {flat.shape}; "

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.small_losses import differentiable_once
 
 import gradest
 from gradest.autodiff import hessian_product
@@ -40,11 +41,38 @@ def test_a_product_is_the_closed_form(backend: str) -> None:
     np.testing.assert_allclose(objective.backend.numpy(value), exact, rtol=0, atol=1e-13)
 
 
-def test_a_function_of_numpys_own_takes_a_difference_of_gradients() -> None:
+def test_a_function_of_numpys_own_is_differentiated_twice() -> None:
     x, v = np.linspace(-1.0, 1.0, 4), np.array([1.0, -2.0, 0.0, 0.5])
-    found = gradest.hvp(lambda p: np.log(np.sum(np.exp(p))), x, v)
+    for dtype, rtol in ((np.float64, 1e-14), (np.longdouble, 1e-17), (np.float32, 1e-6)):
+        found = gradest.hvp(lambda p: np.log(np.sum(np.exp(p))), x.astype(dtype), v.astype(dtype))
+        assert found.path == "forward over reverse"
+        assert found.value.dtype == dtype
+        np.testing.assert_allclose(found.value.astype(np.float64), hessian(x) @ v, rtol=0, atol=rtol + 2e-16)
+    kinked = gradest.hvp(lambda p: np.sum(np.abs(p["a"])) * p["b"], {"a": x, "b": 2.0}, {"a": v, "b": 1.0})
+    np.testing.assert_allclose(kinked.value["a"], np.sign(x), rtol=1e-15)
+    assert kinked.value["b"] == pytest.approx(np.sum(np.sign(x) * v))
+
+
+SCALES: list[tuple[str, Any, Any, Any, Any]] = [
+    ("usual", np.exp, np.exp, np.exp, [0.5, -0.5, 1.0]),
+    ("log near 0", np.log, lambda x: 1 / x, lambda x: -1 / x**2, [1e-6, 2e-6, 3e-6]),
+    ("log of several scales", np.log, lambda x: 1 / x, lambda x: -1 / x**2, [1e-6, 1e6, 1.0]),
+    ("sqrt near 0", np.sqrt, lambda x: 0.5 / np.sqrt(x), lambda x: -0.25 * x**-1.5, [1e-5, 1e-5, 1e-5]),
+    ("sin far out", np.sin, np.cos, lambda x: -np.sin(x), [1e6, 1.0, -1e6]),
+    ("steep", lambda x: np.exp(1e6 * x), lambda x: 1e6 * np.exp(1e6 * x), lambda x: 1e12 * np.exp(1e6 * x), [1e-6] * 3),
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # longer steps leave the domain
+@pytest.mark.parametrize(("name", "f", "slope", "bend", "at"), SCALES, ids=[row[0] for row in SCALES])
+def test_a_difference_of_gradients_finds_the_scale_of_the_loss(
+    name: str, f: Any, slope: Any, bend: Any, at: Any
+) -> None:
+    """With the step for parameters near 1 alone, log at 1e-6 had a positive second derivative."""
+    x, v = np.array(at), np.array([1.0, 0.0, 0.0])
+    found = gradest.hvp(differentiable_once(f, slope), x, v)
     assert found.path == "difference of gradients"
-    np.testing.assert_allclose(found.value, hessian(x) @ v, rtol=0, atol=1e-8)
+    np.testing.assert_allclose(found.value, bend(x) * v, rtol=1e-8, atol=1e-12)
 
 
 def softmax_hessian(weights: np.ndarray, x: np.ndarray, v: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -14,6 +14,9 @@ trapezoid: Any = getattr(np, "trapezoid", None) or getattr(np, "trapz", None)
 
 X = np.array([[0.4, 1.1, 0.7, 1.6], [1.3, 0.9, 0.5, 1.5], [0.8, 1.2, 1.4, 0.6]])
 V = X[0]
+PLANE = np.arange(1.0, 9.0).reshape(4, 2)
+xp: Any = np
+linalg: Any = np.linalg  # what NumPy 1 has not
 
 
 def weighted(text: Callable[..., Any], *arrays: Any) -> Any:
@@ -53,6 +56,9 @@ ONE: list[tuple[str, Callable[..., Any]]] = [
     ("inf beyond the ends", lambda x: np.interp([np.inf, 0.5, -np.inf], [0.0, 1.0, 2.0, 3.0], x[0])),
     ("pinv of one triangle", lambda x: np.linalg.pinv(x[:, :3] + 3 * np.eye(3), hermitian=True)),
     ("reductions over no axis", lambda x: np.prod(x, axis=()) + np.max(x, axis=()) + np.var(x, axis=())),
+    ("weights of one axis", lambda x: np.average(x, axis=0, weights=[1.0, 3.0, 2.0])),
+    *([("weights of several axes", lambda x: np.average(np.stack([x, x * x]), axis=(2, 0), weights=PLANE)),
+       ("vecdot along the axis of each", lambda x: linalg.vecdot(x[:, :3], x[:, 0], axis=0))] if NUMPY_2 else []),
     ("spacings", lambda x: np.linspace(x[0, 0], x[0, 1], 1, endpoint=False, retstep=True)[1]),
 ]  # fmt: skip
 
@@ -97,6 +103,10 @@ REFUSED: list[tuple[str, Callable[..., Any]]] = [
     ("a slope of one point", lambda x: np.gradient(x[0, :1])),
     ("fewer points than none", lambda x: np.linspace(0.0, x[0, 0], -1)),
     ("rows of a vector", lambda x: np.vsplit(x[0], [1])[0]),
+    ("weights of another length", lambda x: np.average(x, axis=0, weights=[1.0, 2.0])),
+    *([("running sums without an axis", lambda x: xp.cumulative_sum(x)),  # noqa: PLW0108  # NumPy 1 has none
+       ("vectors of other lengths", lambda x: linalg.vecdot(x, x[:, :1])),
+       ("an outer product of matrices", lambda x: linalg.outer(x, x))] if NUMPY_2 else []),
     ("weights that add up to 0", lambda x: np.average(x[0], weights=[1.0, -1.0, 0.0, 0.0])),
 ]  # fmt: skip
 
@@ -122,13 +132,27 @@ def test_a_reduction_over_the_other_axis_of_an_empty_array(name: str) -> None:
     assert beside == 6.0
 
 
-def test_a_start_keeps_the_dtype_of_a_reduction() -> None:
-    x = V.astype(np.float32)
-    for text in (lambda x: np.sum(x, initial=0.1), lambda x: np.prod(x, initial=0.1), lambda x: np.max(x, initial=0.1),
-                 lambda x: np.min(x, initial=0.7, where=x > 1)):  # fmt: skip
-        value, _ = value_and_gradient(lambda leaves, data, text=text: text(leaves[0]))((x,), None)
-        assert value.dtype == np.float32
-        assert value == pytest.approx(text(x), rel=2e-7)
+TYPED: list[Callable[[Any], Any]] = [
+    lambda x: np.sum(x, initial=0.1), lambda x: np.prod(x, initial=0.1), lambda x: np.max(x, initial=0.1),
+    lambda x: np.min(x, initial=0.7, where=x > 1), lambda x: np.linspace(0, x, 3), lambda x: np.linspace(x, 2.5, 3),
+    lambda x: np.polyval([1.0, 2.0, 3.0], x), lambda x: np.quantile(x, np.array(0.3)), lambda x: np.quantile(x, 0.3),
+    lambda x: np.percentile(x, 30), lambda x: np.percentile(x, np.float64(30)), lambda x: np.percentile(x, [30.0]),
+    lambda x: np.average(x, returned=True)[1] * x, lambda x: np.average(x, weights=[1, 2, 3, 4], returned=True)[1] * x,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", TYPED)
+def test_dtypes_are_numpys_own(text: Callable[[Any], Any]) -> None:
+    """A number that a reduction starts from, or the end of a line, does not make float32 float64; a level may."""
+    x, found = V.astype(np.float32), []
+
+    def loss(leaves: Any, data: Any) -> Any:
+        found.append(text(leaves[0]))
+        return np.sum(found[0])
+
+    value, _ = value_and_gradient(loss)((x,), None)
+    assert found[0].dtype == text(x).dtype
+    assert value == pytest.approx(np.sum(text(x)), rel=1e-6)
 
 
 @pytest.mark.parametrize("function", [np.std, np.mean, np.var])

@@ -7,8 +7,16 @@ The rules are tables, a file a theme: `elementwise`, `special`, `reductions`, `o
 `linear_algebra`; what is written in other functions is in `shaped`, `statistics` and `contracted`.
 """
 
-from gradest_numpy.differentiation.differentiate import value_and_gradient, value_and_jvps
+from gradest_numpy.differentiation.differentiate import hessian_product, value_and_gradient, value_and_jvps
 from gradest_numpy.differentiation.tables import differentiable, without_slope
 from gradest_numpy.differentiation.traced import TracedArray, values_of
 
-__all__ = ["TracedArray", "differentiable", "value_and_gradient", "value_and_jvps", "values_of", "without_slope"]
+__all__ = [
+    "TracedArray",
+    "differentiable",
+    "hessian_product",
+    "value_and_gradient",
+    "value_and_jvps",
+    "values_of",
+    "without_slope",
+]

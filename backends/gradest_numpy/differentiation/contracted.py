@@ -40,9 +40,16 @@ def _vdot(a: Any, b: Any) -> Any:
     return np.matmul(np.ravel(a), np.ravel(b))
 
 
-@composed(*found(np, "outer"), *found(linalg, "outer"))
+@composed(np.outer)
 def _outer(a: Any, b: Any) -> Any:
     return np.multiply(np.reshape(a, (-1, 1)), np.reshape(b, (1, -1)))
+
+
+@composed(*found(linalg, "outer"))
+def _outer_of_vectors(x1: Any, x2: Any) -> Any:
+    if not np.ndim(x1) == np.ndim(x2) == 1:
+        raise ValueError(f"Input arrays must be one-dimensional, but they are {np.ndim(x1)=} and {np.ndim(x2)=}.")
+    return np.outer(x1, x2)
 
 
 @composed(*found(np, "tensordot"), *found(linalg, "tensordot"))
@@ -96,7 +103,10 @@ def _trace_of_last(x: Any, *, offset: int = 0) -> Any:
 
 @composed(*found(np, "vecdot"), *found(linalg, "vecdot"))
 def _vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
-    return np.sum(x1 * x2, axis=axis)
+    if np.shape(x1)[axis] != np.shape(x2)[axis]:
+        raise ValueError(f"vecdot needs vectors of one length; found {np.shape(x1)} and {np.shape(x2)}, axis {axis}")
+    # The axis is counted in each array by itself, before they are broadcast.
+    return np.sum(np.moveaxis(x1, axis, -1) * np.moveaxis(x2, axis, -1), axis=-1)
 
 
 @composed(*found(np, "matvec"))

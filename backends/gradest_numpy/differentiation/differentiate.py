@@ -1,4 +1,4 @@
-"""The two ways to differentiate a user's function of NumPy arrays: reverse and forward mode."""
+"""The ways to differentiate a user's function of NumPy arrays: reverse mode, forward mode, and one over the other."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -58,6 +58,39 @@ def value_and_jvps(function: Function) -> Callable[[Sequence[Any], Sequence[Any]
     return jvps
 
 
+def hessian_product(function: Function) -> Callable[[Sequence[Any], Sequence[Any], Any], tuple[Any, ...]]:
+    """Return `(leaves, direction leaves, data) -> Hessian times direction` by forward mode over reverse mode.
+
+    A leaf whose derivative does not change along the direction has 0.
+
+    Raises
+    ------
+    UnsupportedError
+        The function, or the rule of what it calls, calls something that has no rule; the message names it.
+    InvalidInputError
+        The value depends on no leaf at all, or is no scalar.
+    """
+    gradient = value_and_gradient(function)
+
+    def product(leaves: Sequence[Any], direction: Sequence[Any], data: Any) -> tuple[Any, ...]:
+        duals = Duals()
+        nodes = [TracedArray(duals, _read_only(x), np.asarray(v)[None]) for x, v in zip(leaves, direction, strict=True)]
+        try:
+            _, slopes = gradient(nodes, data)
+        finally:
+            refusal = duals.refusal
+            duals.end()
+        if refusal is not None:
+            raise refusal
+        return tuple([np.array(g.carried[0]) if _follows(g, duals) else np.zeros(g.shape, g.dtype) for g in slopes])
+
+    return product
+
+
+def _follows(x: Any, trace: Trace) -> bool:
+    return type(x) is TracedArray and x.tracer is trace
+
+
 def _evaluated(function: Function, nodes: tuple[Any, ...], data: Any, trace: Trace) -> TracedArray:
     try:
         result = function(nodes, data)
@@ -112,7 +145,7 @@ def _read_only(leaf: Any) -> Any:
 
 
 def _connected(result: Any, trace: Any) -> TracedArray:
-    if type(result) is not TracedArray or result.tracer is not trace:
+    if not _follows(result, trace):
         raise InvalidInputError(
             f"f was to be differentiated and returned {type(plain(result)).__name__} {plain(result)!r:.60}, which does "
             "not depend on the parameters by any function with a derivative; look for rounding, argmax, comparisons or "
@@ -123,7 +156,8 @@ def _connected(result: Any, trace: Any) -> TracedArray:
             f"f must return a scalar, an array of shape (); found an array of shape {result.shape}; reduce it, e.g. by "
             "a mean"
         )
-    return result
+    found: TracedArray = result
+    return found
 
 
 def _private(node: TracedArray, given: set[int]) -> Any:

@@ -101,13 +101,13 @@ def _pad(
 def _linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, axis: int = 0) -> Any:
     if num < 0:
         raise ValueError(f"Number of samples, {num}, must be non-negative.")
-    start, stop = np.broadcast_arrays(start, stop)
-    parts = num - 1 if endpoint else num
+    shape, parts = np.broadcast_shapes(np.shape(start), np.shape(stop)), num - 1 if endpoint else num
     step = (stop - start) / max(parts, 1)
     places = np.arange(num).reshape((-1,) + (1,) * np.ndim(step))
     points = start + places.astype(step.dtype) * step
     if endpoint and num > 1:
-        points = np.concatenate([points[:-1], np.expand_dims(stop, 0)], axis=0)  # exactly, as NumPy does
+        last = np.broadcast_to(stop, (1, *shape)).astype(points.dtype)  # exactly, as NumPy does
+        points = np.concatenate([points[:-1], last], axis=0)
     points = np.moveaxis(points, 0, axis)
     return (points, step if parts > 0 else np.nan) if retstep else points  # as NumPy: one point has no step
 
@@ -130,6 +130,8 @@ def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> An
 @composed(np.polyval)
 def _polyval(p: Any, x: Any) -> Any:
     value = np.zeros_like(plain(x))
+    if isinstance(p, list | tuple) and not any(type(c) is TracedArray for c in p):
+        p = np.asarray(p)  # whose entries have a dtype, as to NumPy
     for coefficient in p:
         value = value * x + coefficient
     return value

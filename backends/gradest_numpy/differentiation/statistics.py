@@ -7,8 +7,8 @@ import numpy as np
 from gradest.errors import UnsupportedError
 from gradest_numpy.differentiation.linear_algebra import NUMPY_2
 from gradest_numpy.differentiation.reductions import MAX, MEAN, MIN, PROD, STD, SUM, VAR, root
-from gradest_numpy.differentiation.rules import NOT_GIVEN, composed, found, reduced_size
-from gradest_numpy.differentiation.traced import apply, plain
+from gradest_numpy.differentiation.rules import NOT_GIVEN, axes_of, composed, found, reduced_size
+from gradest_numpy.differentiation.traced import TracedArray, apply, plain
 
 Option = Any
 
@@ -117,14 +117,25 @@ def _no_out(name: str, out: Any) -> None:
         raise UnsupportedError(f"{name} was called with out= and a value that is being differentiated: write y = f(x)")
 
 
+def _along_axes(weights: Any, a: Any, axis: Any) -> Any:
+    """Return weights for some axes of an array in a shape that broadcasts with it, as NumPy takes them."""
+    if axis is None or (not NUMPY_2 and np.ndim(weights) != 1):
+        raise TypeError("Axis must be specified when shapes of a and weights differ.")
+    axes = axes_of(axis, np.ndim(a))
+    if np.shape(weights) != tuple(np.shape(a)[k] for k in axes):
+        raise ValueError("Shape of weights must be consistent with shape of a along specified axis.")
+    ordered = np.transpose(weights, np.argsort(axes))
+    return np.reshape(ordered, tuple(n if k in axes else 1 for k, n in enumerate(np.shape(a))))
+
+
 @composed(np.average)
 def _average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Option = False) -> Any:
     keepdims = _given(keepdims, False)
     if weights is None:
         value = np.mean(a, axis=axis, keepdims=keepdims)
-        return (value, np.broadcast_to(float(reduced_size(a, axis)), np.shape(value))) if returned else value
+        return (value, np.broadcast_to(value.dtype.type(reduced_size(a, axis)), np.shape(value))) if returned else value
     if np.shape(weights) != np.shape(a):
-        weights = np.reshape(weights, (-1,) + (1,) * (np.ndim(a) - 1 - int(axis) % np.ndim(a)))
+        weights = _along_axes(weights, a, axis)
     total = np.sum(np.broadcast_to(weights, np.shape(a)), axis=axis, keepdims=keepdims)
     if np.any(plain(total) == 0):
         raise ZeroDivisionError("Weights sum to zero, can't be normalized")
@@ -223,7 +234,7 @@ def _quantile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepd
     below = whole.astype(int)
     above = np.minimum(below + 1, np.shape(ordered)[-1] - 1)
     share = place - whole
-    if np.ndim(level) == 0:  # one level is as a Python number: it does not make float32 float64
+    if isinstance(q, int | float) or (np.ndim(level) == 0 and not NUMPY_2):  # it does not make float32 float64
         share = share.astype(a.dtype)
     elif not NUMPY_2:  # which computes with an array of levels in float64
         share = share.astype(np.result_type(share, np.float64))
@@ -236,9 +247,10 @@ def _quantile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepd
 
 @composed(np.percentile)
 def _percentile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: Option = False) -> Any:
-    share = q if hasattr(q, "dtype") else np.asarray(q)
-    _require_levels(share, 100, "Percentiles")
-    return np.quantile(a, share / 100, axis=axis, method=method, keepdims=keepdims)  # type: ignore[call-overload]  # NumPy's stubs want its literal
+    _require_levels(np.asarray(plain(q)), 100, "Percentiles")
+    # An array, if it was no Python number: one of NumPy's own has a dtype, and passes for a float all the same.
+    share = q / 100 if type(q) in (int, float, TracedArray) else np.asarray(np.true_divide(q, 100))
+    return np.quantile(a, share, axis=axis, method=method, keepdims=keepdims)  # type: ignore[call-overload]  # NumPy's stubs want its literal
 
 
 @composed(np.median)
@@ -325,9 +337,16 @@ def _corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Any:
 
 @composed(*found(np, "cumulative_sum"))
 def _cumulative_sum(x: Any, axis: Any = None) -> Any:
+    _require_axis(x, axis)
     return np.cumsum(x, axis=axis)
 
 
 @composed(*found(np, "cumulative_prod"))
 def _cumulative_prod(x: Any, axis: Any = None) -> Any:
+    _require_axis(x, axis)
     return np.cumprod(x, axis=axis)
+
+
+def _require_axis(x: Any, axis: Any) -> None:
+    if axis is None and np.ndim(x) != 1:
+        raise ValueError("For arrays which have more than one dimension ``axis`` argument is required.")
