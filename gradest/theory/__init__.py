@@ -17,6 +17,7 @@ from gradest.theory.bias import gaussian_bias, low_rank_bias, smoothing_bias, sp
 from gradest.theory.chi_square import chi2_cdf, chi2_quantile, chi2_sf, normal_quantile
 from gradest.theory.covariance import covariance
 from gradest.theory.direction_only import (
+    BASELINES,
     approximate_cosine,
     expected_cosine,
     expected_squared_cosine,
@@ -34,7 +35,7 @@ from gradest.theory.node_perturbation import NodeLayer, predict_node_perturbatio
 from gradest.theory.prediction import LocalModel, Prediction, local_model
 from gradest.theory.remembering import predict_momentum_guided, predict_residual_feedback
 from gradest.theory.shaped import expected_shaped_cosine, predict_shaped
-from gradest.theory.smoothing import BASELINES, evaluation_noise_mse, relative_mse_es, smoothing_bias_order
+from gradest.theory.smoothing import evaluation_noise_mse, relative_mse_es, smoothing_bias_order
 from gradest.theory.stencils import (
     DifferenceRule,
     central_coefficients,

@@ -50,16 +50,17 @@ def smoothing_bias(distribution: str, third_derivative: ArrayLike, *, sigma: flo
     pure = np.einsum("jjj->j", tensor)
     components = law_of(law).components
     if components is not None:
-        bias = sigma**2 / 6 * (3 * laplacian + (components.kurtosis - 3) * pure)
+        sixfold = 3 * laplacian + (components.kurtosis - 3) * pure
     elif law == "sphere":
-        bias = sigma**2 / 2 * num_parameters / (num_parameters + 2) * laplacian
+        sixfold = 3 * num_parameters / (num_parameters + 2) * laplacian
     elif law == "coordinates":
-        bias = sigma**2 / 6 * num_parameters * pure
+        sixfold = num_parameters * pure
     elif not law_of(law).factored:
         raise underived(law, "the bias")
     else:
         raise UnsupportedError(f"distribution {law!r} needs the matrix shape; use low_rank_bias")
-    return np.asarray(bias, dtype=np.float64)
+    # Once for each factor: the square of sigma may leave float64's range where the bias does not.
+    return np.asarray(sigma / 6 * (sigma * sixfold), dtype=np.float64)
 
 
 def gaussian_bias(third_derivative: ArrayLike, sigma: float) -> Array:
@@ -118,4 +119,4 @@ def low_rank_bias(third_derivative: ArrayLike, *, sigma: float, shape: tuple[int
     indexed = tensor.reshape(rows, columns, rows, columns, rows, columns)
     crossed = np.einsum("iqpjpq->ij", indexed).ravel()
     full_rank = smoothing_bias("normal", tensor, sigma=sigma)
-    return np.asarray(full_rank + sigma**2 / rank * crossed, dtype=np.float64)
+    return np.asarray(full_rank + sigma / rank * (sigma * crossed), dtype=np.float64)

@@ -28,7 +28,8 @@ def curvature_moments(law: str, num_parameters: int, model: LocalModel) -> Curva
     """
     if model.hessian_trace is None or model.hessian_norm is None:
         return CurvatureMoments(0.0, 0.0, 0.0)
-    trace2, norm2 = model.hessian_trace**2, model.hessian_norm**2
+    # Products, not powers: a power of a float beyond range is an exception, a product infinite.
+    trace2, norm2 = model.hessian_trace * model.hessian_trace, model.hessian_norm * model.hessian_norm
     if law == "sphere":  # where |v|^2 = P for each direction, so that weighting by it is a factor
         squared = num_parameters / (num_parameters + 2) * (trace2 + 2 * norm2)
         return CurvatureMoments(num_parameters * squared, num_parameters * model.hessian_trace, squared)
@@ -45,7 +46,7 @@ def curvature_moments(law: str, num_parameters: int, model: LocalModel) -> Curva
         raise InvalidInputError(f"distribution {law!r} depends on the axes; give hessian_diagonal_norm as well")
     # q^2 |v|^2 is a sum of products H_ij H_kl v_i v_j v_k v_l v_m^2, whose mean vanishes unless indices pair up: all
     # equal (the diagonal, d), or two pairs, which are H_ii H_jj once and H_ij^2 twice (`off_diagonal`).
-    diagonal2 = diagonal**2
+    diagonal2 = diagonal * diagonal
     pair = num_parameters - 2 + 2 * kurtosis  # E v_i^2 v_j^2 |v|^2: m is neither i nor j, or one of them
     off_diagonal = trace2 - diagonal2 + 2 * (norm2 - diagonal2)
     return CurvatureMoments(

@@ -11,7 +11,15 @@ from gradest.real_numbers import real_number
 from gradest.theory.moments import orthogonal_pairs
 from gradest.whole_numbers import whole_number
 
+BASELINES = ("antithetic", "none", "value", "leave-one-out", "mean")
 SHAPINGS = ("z-score", "centered-rank", "sign")
+MANY = 1e3  # degrees of freedom from which on four terms of the square of chi's mean leave 2e-14
+
+
+def require_baseline(baseline: str) -> None:
+    """Refuse an unknown baseline: a slip would be taken for one that no branch asks for by name."""
+    if baseline not in BASELINES:
+        raise unknown_name("baseline", baseline, BASELINES)
 
 
 def _require_shaping(shaping: str) -> None:
@@ -59,11 +67,19 @@ def shaping_relative_variance(shaping: str, *, num_parameters: int) -> float:
     return math.pi * num_parameters / 2 - 1
 
 
-def _mean_root_beta(a: float, b: float) -> float:
-    """Return E sqrt(X) of X ~ Beta(a, b): Gamma(a + 1/2) Gamma(a + b) / (Gamma(a) Gamma(a + b + 1/2))."""
-    if b == 0:
-        return 1.0
-    return math.exp(math.lgamma(a + 0.5) + math.lgamma(a + b) - math.lgamma(a) - math.lgamma(a + b + 0.5))
+def chi_mean(degrees: float) -> float:
+    """Return E chi_d = sqrt 2 Gamma((d + 1) / 2) / Gamma(d / 2)."""
+    if degrees > MANY:  # two logarithms of Gamma, as large as d log d, would cancel
+        return math.sqrt(degrees - 0.5 + 1 / (8 * degrees) + 1 / (16 * degrees**2))
+    return math.sqrt(2) * math.exp(math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2))
+
+
+def _mean_root_beta(degrees: float, others: float) -> float:
+    """Return E sqrt(X / (X + Y)) of independent chi-square variables X and Y, of `degrees` and `others` degrees.
+
+    X / (X + Y) is independent of X + Y, so that it is a ratio of means.
+    """
+    return chi_mean(degrees) / chi_mean(degrees + others) if others else 1.0
 
 
 def expected_cosine(distribution: str, *, num_parameters: int, num_samples: int) -> float:
@@ -90,9 +106,9 @@ def expected_cosine(distribution: str, *, num_parameters: int, num_samples: int)
     """
     orthogonal_pairs(distribution, num_parameters=num_parameters, num_samples=num_samples)
     if distribution == "normal" or (num_samples == 1 and distribution in ("sphere", "orthogonal", "orthogonal-chi")):
-        return _mean_root_beta(num_samples / 2, (num_parameters - 1) / 2)
+        return _mean_root_beta(num_samples, num_parameters - 1)
     if distribution == "orthogonal" and num_samples <= num_parameters:
-        return _mean_root_beta(num_samples / 2, (num_parameters - num_samples) / 2)
+        return _mean_root_beta(num_samples, num_parameters - num_samples)
     raise UnsupportedError(
         f"the mean cosine has no exact form for distribution {distribution!r} at num_samples={num_samples}; "
         "use approximate_cosine(relative_mse)"
@@ -148,6 +164,7 @@ def linear_cosine(distribution: str, *, baseline: str, num_parameters: int, num_
     >>> theory.linear_cosine("normal", baseline="none", **asked) is None
     True
     """
+    require_baseline(baseline)
     centred = baseline in ("leave-one-out", "mean")
     if baseline == "none" or (centred and (distribution != "normal" or num_samples == 1)):
         return None

@@ -86,9 +86,10 @@ def predict_pathwise(distribution: str, *, num_samples: int, sigma: float, model
         )
     if model.hessian_norm is None:
         raise InvalidInputError("the pathwise error is all curvature; give a LocalModel with hessian_norm")
+    bent = model.at_radius(sigma).hessian_norm or 0.0
     return Prediction(
         target=SMOOTHED_GRADIENT,
-        relative_mse=(sigma * model.hessian_norm / model.gradient_norm) ** 2 / num_samples,
+        relative_mse=bent * bent / num_samples,
         exact_for=QUADRATIC,
         bias_order=2,
         source="derived: E|sigma H mean(v)|^2",

@@ -49,8 +49,9 @@ def predict_guided(
     >>> round(found.relative_mse, 6)  # unguided: (P + 1) / N
     10.0
     """
-    for name, count in (("num_parameters", num_parameters), ("num_guides", num_guides), ("num_samples", num_samples)):
-        whole_number(name, count)
+    whole_number("num_parameters", num_parameters)
+    whole_number("num_guides", num_guides, most=num_parameters)  # the dimension of a subspace
+    whole_number("num_samples", num_samples)
     alpha = real_number("alpha", alpha, "(0, 1]", example=0.5)
     share = real_number("share", share, "[0, 1]", example=0.5)
     scale = real_number("scale", scale, "(-inf, inf)", example=1.0)

@@ -125,6 +125,17 @@ class LocalModel:
         scaled = {name: None if scalar is None else scalar / size for name, scalar in scalars.items()}
         return replace(self, gradient_norm=1.0, **scaled)
 
+    def at_radius(self, sigma: float) -> "LocalModel":
+        """The model of v -> f(x + sigma v) / (sigma |g|): its relative errors at radius 1 are those of f at sigma.
+
+        Formulas then hold no power of sigma, which could leave float64's range where the error does not.
+        """
+        relative = self.relative
+        bends = {name: getattr(relative, name) for name in ("hessian_trace", "hessian_norm", "hessian_diagonal_norm")}
+        scaled = {name: None if bend is None else sigma * bend for name, bend in bends.items()}
+        value = None if relative.value is None else relative.value / sigma
+        return replace(relative, gradient_norm=1.0, value=value, **scaled)
+
 
 def local_model(gradient: ArrayLike, *, hessian: ArrayLike | None = None, value: float | None = None) -> LocalModel:
     """Return the scalars of a gradient (P,) and, where given, a symmetric Hessian (P, P), in float64.

@@ -61,8 +61,8 @@ def predict_residual_feedback(
     curved = model is not None and model.curved and distribution == "normal"
     if curved:
         assert model is not None
-        bent = sigma * (model.relative.hessian_norm or 0.0)
-        mse += (num_parameters + 2) * bent**2 / num_samples
+        bent = model.at_radius(sigma).hessian_norm or 0.0
+        mse += (num_parameters + 2) * bent * bent / num_samples
     return Prediction(
         target=SMOOTHED_GRADIENT,
         relative_mse=mse,

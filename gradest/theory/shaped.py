@@ -12,15 +12,14 @@ import math
 
 import numpy as np
 
-from gradest.errors import UnsupportedError, unknown_name
-from gradest.theory.direction_only import SHAPINGS, expected_cosine
+from gradest.errors import InvalidInputError, UnsupportedError, unknown_name
+from gradest.theory.direction_only import MANY, SHAPINGS, chi_mean, expected_cosine, require_baseline
 from gradest.theory.prediction import DIRECTION, INCREASING, LINEAR, QUADRATIC, Prediction
 from gradest.whole_numbers import whole_number
 
 _CENTRED = ("leave-one-out", "mean")
 _NODES = 1000
 _WIDTHS = 12.0  # a density of order exp(-x^2 / 2) is below 1e-31 of its peak there
-_MANY = 1e3  # degrees of freedom from which the leading terms of chi's moments are exact to 1e-6
 
 
 def predict_shaped(
@@ -33,11 +32,13 @@ def predict_shaped(
     shaping
         "z-score", "centered-rank" or "sign".
     baseline
-        "antithetic" for N pairs; for N one-sided values "none", or what "sign" compares them with: "value",
-        "leave-one-out" or "mean".
+        "antithetic" for N pairs. Of N one-sided values "sign" has to be told what they are compared with: "value",
+        "leave-one-out" or "mean"; ranks and z-scores do not change with it, and "none" says so.
 
     Raises
     ------
+    UnknownNameError
+        There is no shaping or baseline of the name.
     UnsupportedError
         Nothing is derived for the law of the directions.
 
@@ -54,6 +55,7 @@ def predict_shaped(
     """
     if shaping not in SHAPINGS:
         raise unknown_name("fitness shaping", shaping, SHAPINGS)
+    require_baseline(baseline)
     pairs = baseline == "antithetic"
     if shaping == "z-score":
         # Z-scores of pairs differ by the pair's difference over one common deviation: the unshaped direction.
@@ -90,7 +92,7 @@ def expected_shaped_cosine(shaping: str, *, baseline: str, num_parameters: int, 
     Raises
     ------
     InvalidInputError
-        One value alone is to be ranked, or compared with the mean of all.
+        One value alone is to be ranked, or compared with the mean of all; or signs are of values themselves.
 
     Source: derived; Nair 1936, Biometrika 28:428-436 (variance of Gini's mean difference); Godwin 1945,
     Biometrika 33:254-256 (of the mean deviation).
@@ -108,11 +110,17 @@ def expected_shaped_cosine(shaping: str, *, baseline: str, num_parameters: int, 
     if num_parameters == 1:
         return 1.0  # nothing is across; B is positive, but for signs about the mean in rare draws
     degrees = _degrees(mean**2 / variance)
-    return _mean_cosine(degrees, mean / _chi_mean(degrees), num_parameters - 1)
+    return _mean_cosine(degrees, mean / chi_mean(degrees), num_parameters - 1)
 
 
 def _along(shaping: str, baseline: str, n: int) -> tuple[float, float]:
     """Return the mean and the variance of B."""
+    require_baseline(baseline)
+    if shaping == "sign" and baseline == "none":
+        raise InvalidInputError(
+            "signs of one-sided values that nothing is subtracted from have no predicted cosine; pass "
+            "baseline='value', 'leave-one-out' or 'mean', or 'antithetic' for pairs"
+        )
     if shaping == "sign" and baseline not in _CENTRED:  # B = sum |s_i| / sqrt n
         return math.sqrt(2 * n / math.pi), 1 - 2 / math.pi
     if shaping == "sign":
@@ -157,21 +165,14 @@ def _paired_ranks(n: int) -> tuple[float, float]:
     return mean / math.sqrt(squares), variance / squares
 
 
-def _chi_mean(degrees: float) -> float:
-    """Return E chi_d = sqrt 2 Gamma((d + 1) / 2) / Gamma(d / 2)."""
-    if degrees > _MANY:  # two logarithms of Gamma, as large as d log d, would cancel
-        return math.sqrt(degrees - 0.5 + 1 / (8 * degrees))
-    return math.sqrt(2) * math.exp(math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2))
-
-
 def _degrees(ratio: float) -> float:
     """Return the d at which chi_d has this ratio of its squared mean to its variance; it grows with d."""
-    if ratio > 2 * _MANY:
+    if ratio > 2 * MANY:
         return (ratio + 1) / 2  # the squared mean tends to d - 1/2, the variance to 1/2
-    low, high = 1e-3, 2 * _MANY
+    low, high = 1e-3, 2 * MANY
     for _ in range(200):
         middle = (low + high) / 2
-        squared = _chi_mean(middle) ** 2
+        squared = chi_mean(middle) ** 2
         low, high = (middle, high) if squared / (middle - squared) < ratio else (low, middle)
     return (low + high) / 2
 

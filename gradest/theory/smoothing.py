@@ -9,32 +9,32 @@ Notation: P parameters, N directions v, q = v^T H v, c the excess of the law.
 from dataclasses import dataclass
 
 from gradest.directions.laws import law_of
-from gradest.errors import InvalidInputError, UnsupportedError, unknown_name
+from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.real_numbers import real_number
 from gradest.theory.curvature import curvature_moments
-from gradest.theory.direction_only import linear_cosine
+from gradest.theory.direction_only import linear_cosine, require_baseline
 from gradest.theory.moments import linear_part, marginal, mean_excess, orthogonal_pairs
 from gradest.theory.prediction import LINEAR, QUADRATIC, SMOOTHED_GRADIENT, LocalModel, Prediction
 from gradest.whole_numbers import whole_number
 
-BASELINES = ("antithetic", "none", "value", "leave-one-out", "mean")
 _ONE_SIDED_SOURCE = "derived: moments to order six of a sign-symmetric law; Wishart moments for the centred baselines"
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Sampling:
-    """What is drawn: N directions of a law in P dimensions at radius sigma, with the excess of the law."""
+    """What is drawn: N directions of a law in P dimensions, with the excess of the law.
+
+    The radius is 1: at another the model is that of `LocalModel.at_radius`.
+    """
 
     distribution: str
     num_parameters: int
     num_samples: int
-    sigma: float
     excess: float
 
     def __post_init__(self) -> None:
         whole_number("num_parameters", self.num_parameters)
         whole_number("num_samples", self.num_samples)
-        real_number("sigma", self.sigma, "(0, inf)", example=0.1)
 
 
 def _known_value(model: LocalModel) -> float:
@@ -44,13 +44,14 @@ def _known_value(model: LocalModel) -> float:
 
 
 def _uncentred(baseline: str, sampling: _Sampling, model: LocalModel) -> float:
-    """Return the relative MSE of (1/(N sigma)) sum_i (f_i - b) v_i with b = 0 ("none") or f(x) ("value"), |g| = 1."""
+    """Return the relative MSE of (1/N) sum_i (f_i - b) v_i with b = 0 ("none") or f(x) ("value"), |g| = 1."""
     q = curvature_moments(marginal(sampling.distribution), sampling.num_parameters, model)
-    extra = sampling.sigma**2 / 4 * q.squared_weighted
+    extra = q.squared_weighted / 4
     if baseline == "none":
         # f(x) v / sigma has mean zero and is pure scatter: it grows without bound as sigma shrinks.
         value = _known_value(model)
-        extra += sampling.num_parameters * value**2 / sampling.sigma**2 + value * q.weighted
+        extra += sampling.num_parameters * value * value
+        extra += value * q.weighted if q.weighted else 0.0  # the value in units of a tiny radius may be infinite
     return linear_part(
         sampling.distribution,
         num_parameters=sampling.num_parameters,
@@ -60,10 +61,10 @@ def _uncentred(baseline: str, sampling: _Sampling, model: LocalModel) -> float:
 
 
 def _leave_one_out(sampling: _Sampling, model: LocalModel) -> float:
-    """Return the relative MSE of sum_i (f_i - f_mean) v_i / ((N - 1) sigma), for a model in which |g| = 1.
+    """Return the relative MSE of sum_i (f_i - f_mean) v_i / (N - 1), for a model in which |g| = 1.
 
     Formula: (P+c)/N + P/(N(N-1)) - 1 + (N(N-1) - pairs) ((N-1)^2 + 1) / (N(N-1))^2, plus, for curvature,
-    sigma^2 / 4 (A / N + B P / (N(N-1))) with A = E[(q - tr H)^2 |v|^2], B = Var q.
+    1/4 (A / N + B P / (N(N-1))) with A = E[(q - tr H)^2 |v|^2], B = Var q.
     """
     parameters, samples = sampling.num_parameters, sampling.num_samples
     whole_number("num_samples", samples, least=2)  # a value is compared with the others
@@ -82,10 +83,10 @@ def _leave_one_out(sampling: _Sampling, model: LocalModel) -> float:
         )
     # Only q's departure from its mean tr H matters here: the baseline takes out what all directions share.
     q, trace = curvature_moments(sampling.distribution, parameters, model), model.hessian_trace
-    weighted = q.squared_weighted - 2 * trace * q.weighted + parameters * trace**2
-    variance = q.squared - trace**2
+    weighted = q.squared_weighted - 2 * trace * q.weighted + parameters * trace * trace
+    variance = q.squared - trace * trace
     curvature = weighted / samples + variance * parameters / ordered
-    return linear + sampling.sigma**2 / 4 * curvature
+    return linear + curvature / 4
 
 
 def evaluation_noise_mse(baseline: str, *, num_parameters: int, num_samples: int, sigma: float, noise: float) -> float:
@@ -106,27 +107,25 @@ def evaluation_noise_mse(baseline: str, *, num_parameters: int, num_samples: int
     >>> round(theory.evaluation_noise_mse("antithetic", num_parameters=100, num_samples=50, sigma=0.1, noise=0.01), 6)
     0.01
     """
+    require_baseline(baseline)
     whole_number("num_parameters", num_parameters)
     whole_number("num_samples", num_samples)
     sigma = real_number("sigma", sigma, "(0, inf)", example=0.1)
     noise = real_number("noise", noise, "[0, inf)", example=0.01)
-    base = num_parameters * noise**2 / (num_samples * sigma**2)
+    ratio = noise / sigma  # squared by itself: the squares of both may leave float64's range
+    base = num_parameters * ratio * ratio / num_samples
     if baseline == "leave-one-out":
         whole_number("num_samples", num_samples, least=2)
         return base * num_samples / (num_samples - 1)
     if baseline == "mean":
         return base * (num_samples - 1) / num_samples
-    factors = {"antithetic": 0.5, "none": 1.0, "value": 2.0}
-    if baseline not in factors:
-        raise unknown_name("baseline", baseline, BASELINES)
-    return base * factors[baseline]
+    return base * {"antithetic": 0.5, "none": 1.0, "value": 2.0}[baseline]
 
 
 def _require_predictable(distribution: str, baseline: str, model: LocalModel | None, noise: float) -> None:
     """Refuse unknown names, a missing |g|, and sqrt(P) e_j, whose mean is not zero, where E v = 0 is used."""
     real_number("noise", noise, "[0, inf)", example=0.01)
-    if baseline not in BASELINES:
-        raise unknown_name("baseline", baseline, BASELINES)
+    require_baseline(baseline)
     if model is None and (noise or baseline == "none"):
         raise InvalidInputError("noise and a missing baseline are measured against |g|; give model=LocalModel(...)")
     linear_value = baseline == "value" and noise == 0 and (model is None or not model.curved)
@@ -202,16 +201,16 @@ def relative_mse_es(
     (2.0, 'quadratic f')
     """
     _require_predictable(distribution, baseline, model, noise)
+    sigma = real_number("sigma", sigma, "(0, inf)", example=0.1)
     sampling = _Sampling(
         distribution=distribution,
         num_parameters=num_parameters,
         num_samples=num_samples,
-        sigma=sigma,
         excess=mean_excess(distribution) if direction_excess is None else direction_excess,
     )
     # Without a model nothing below depends on |g|: the linear part is relative to it already.
     local = LocalModel(gradient_norm=1.0) if model is None else model
-    mse = _noiseless(baseline, sampling, local.relative)
+    mse = _noiseless(baseline, sampling, local.at_radius(sigma))
     if noise:
         relative = noise / local.gradient_norm
         mse += evaluation_noise_mse(
@@ -242,8 +241,7 @@ def smoothing_bias_order(distribution: str, *, baseline: str) -> int:
     >>> [theory.smoothing_bias_order("normal", baseline=baseline) for baseline in ("antithetic", "mean")]
     [2, 0]
     """
-    if baseline not in BASELINES:
-        raise unknown_name("baseline", baseline, BASELINES)
+    require_baseline(baseline)
     if baseline == "mean":
         return 0
     return 1 if not law_of(distribution).centred and baseline != "antithetic" else 2

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from gradest.errors import InvalidInputError, unknown_name
+from gradest.real_numbers import real_number
 from gradest.whole_numbers import whole_number
 
 # scheme -> order of accuracy, where it is fixed; "central" takes any even one.
@@ -149,7 +150,7 @@ def difference_error(
     Raises
     ------
     InvalidInputError
-        The step is not positive.
+        The step is not positive, `noise` or `derivative_bound` is negative, or a number is not finite.
 
     Examples
     --------
@@ -158,8 +159,9 @@ def difference_error(
     >>> f"{error:.2e}"
     '2.67e-11'
     """
-    if not step > 0:
-        raise InvalidInputError(f"a difference step must be positive; found {step}; try difference_optimum")
+    step = real_number("step", step, "(0, inf)", example=1e-5)
+    noise = real_number("noise", noise, "[0, inf)", example=1e-16)
+    derivative_bound = real_number("derivative_bound", derivative_bound, "[0, inf)", example=1.0)
     rule = difference_rule(scheme, order=order)
     truncation = rule.truncation * derivative_bound * step**rule.order
     if rms:
@@ -179,7 +181,7 @@ def difference_optimum(
     Raises
     ------
     InvalidInputError
-        `noise` or `derivative_bound` is not positive: the best step would be 0 or infinite.
+        `noise` or `derivative_bound` is not positive and finite: the best step would be 0 or infinite.
 
     Source: Gill, Murray, Saunders & Wright 1983, doi:10.1137/0904025; Moré & Wild 2012,
     doi:10.1145/2168773.2168777, for the root-mean-square version.
@@ -196,10 +198,10 @@ def difference_optimum(
         step = math.sqrt(sys.float_info.min)
     else:
         rule = difference_rule(scheme, order=order)
-        if not (noise > 0 and derivative_bound > 0):
+        if not (0 < noise < math.inf and 0 < derivative_bound < math.inf):
             raise InvalidInputError(
-                f"the best step needs noise > 0 and derivative_bound > 0; found {noise} and {derivative_bound}; "
-                "try unit roundoff times |f| and the size of f over a natural scale of x"
+                f"the best step needs noise > 0 and derivative_bound > 0, both finite; found {noise} and "
+                f"{derivative_bound}; try unit roundoff times |f| and the size of f over a natural scale of x"
             )
         amplification = rule.rms_amplification / math.sqrt(rule.order) if rms else rule.amplification / rule.order
         step = (amplification * noise / (rule.truncation * derivative_bound)) ** (1 / (rule.order + 1))

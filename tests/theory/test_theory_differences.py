@@ -167,7 +167,12 @@ def test_refusals() -> None:
         theory.central_coefficients(3)
     with pytest.raises(InvalidInputError, match="scheme='central'"):
         theory.difference_rule("forward", order=2)
-    with pytest.raises(InvalidInputError, match="positive"):
+    with pytest.raises(InvalidInputError, match=r"\(0, inf\)"):
         theory.difference_error("forward", 0.0, noise=1e-16, derivative_bound=1.0)
     with pytest.raises(InvalidInputError, match="noise > 0"):
         theory.difference_optimum("forward", noise=0.0, derivative_bound=1.0)
+    with pytest.raises(InvalidInputError, match="finite"):  # a step of infinity and an error of NaN came out
+        theory.difference_optimum("forward", noise=math.inf, derivative_bound=1.0)
+    for noise, bound in ((-1.0, 1.0), (1.0, -1.0)):
+        with pytest.raises(InvalidInputError, match=r"\[0, inf\)"):  # a negative error came out
+            theory.difference_error("forward", 1e-3, noise=noise, derivative_bound=bound)

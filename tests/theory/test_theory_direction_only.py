@@ -13,6 +13,7 @@ from support.theory_ensembles import permutations
 
 from gradest import theory
 from gradest.errors import UnknownNameError, UnsupportedError
+from gradest.theory.direction_only import chi_mean
 
 ALLOWED = 4.9
 
@@ -79,9 +80,20 @@ def test_cosine_limits() -> None:
     assert one == pytest.approx(2 / math.pi)
     large = theory.expected_cosine("normal", num_parameters=100_000, num_samples=1)
     assert large == pytest.approx(math.sqrt(2 / (math.pi * 100_000)), rel=1e-5)
+    for size in (10**9, 10**12):  # logarithms of Gamma, which cancel, left 1e-6 and 3e-4
+        huge = theory.expected_cosine("normal", num_parameters=size, num_samples=1)
+        assert huge == pytest.approx(math.sqrt(2 / (math.pi * size)), rel=2e-9)
+        half = theory.expected_cosine("orthogonal", num_parameters=size, num_samples=size // 2)
+        assert half == pytest.approx(math.sqrt(0.5), rel=2e-9)
     arguments: dict[str, Any] = {"num_parameters": 5_000, "num_samples": 500}
     approximate = theory.approximate_cosine(theory.relative_mse_linear("normal", **arguments))
     assert theory.expected_cosine("normal", **arguments) == pytest.approx(approximate, rel=1e-3)
+
+
+@pytest.mark.parametrize("degrees", [1, 10, 999, 1_000, 1_001, 3_000])
+def test_means_of_chi_have_their_product_on_both_sides_of_the_series(degrees: int) -> None:
+    """E chi_d E chi_(d + 1) = 2 Gamma(d / 2 + 1) / Gamma(d / 2) = d; from 1000 on a series has the place of Gamma."""
+    assert chi_mean(degrees) * chi_mean(degrees + 1) == pytest.approx(degrees, rel=1e-12)
 
 
 def shaped(shaping: str, slopes: np.ndarray) -> np.ndarray:

@@ -62,7 +62,9 @@ def test_without_guidance_it_is_the_error_of_normal_directions() -> None:
     assert predicted(np.ones(7), basis(7, 2), count=5, alpha=1.0, scale=1.0).relative_mse == pytest.approx(plain)
 
 
-@pytest.mark.parametrize("wrong", [{"alpha": 0.0}, {"share": 1.5}, {"num_samples": 0}, {"num_guides": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"alpha": 0.0}, {"share": 1.5}, {"num_samples": 0}, {"num_guides": 0}, {"num_guides": 4}]
+)
 def test_what_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     fine = {"num_parameters": 3, "num_guides": 1, "num_samples": 1, "alpha": 0.5, "scale": 1.0, "share": 0.5}
     with pytest.raises(InvalidInputError, match=next(iter(wrong))):

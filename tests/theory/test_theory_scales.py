@@ -98,3 +98,45 @@ def test_node_perturbation_and_the_noise_scale_of_layers(scale: float) -> None:
         return joint.relative_mse, own.relative_mse, gradest.noise_scale(risk).value
 
     assert found(scale) == pytest.approx(found(1.0), rel=1e-12)
+
+
+@pytest.mark.parametrize("distribution", ["normal", "rademacher", "sphere"])
+@pytest.mark.parametrize("baseline", theory.BASELINES)
+@pytest.mark.parametrize("radius", [2.0**600, 2.0**-600], ids="{:.0e}".format)
+def test_another_unit_of_the_parameters(radius: float, baseline: str, distribution: str) -> None:
+    """Of r f(x / r), at r x and r sigma, an estimate is that of f: powers of sigma overflowed, and divided by zero."""
+
+    def predicted(size: float) -> tuple[Any, ...]:
+        scaled = theory.local_model(GRADIENT, hessian=HESSIAN / size, value=1.5 * size)
+        options: dict[str, Any] = {"num_parameters": 3, "num_samples": 8, "sigma": 0.125 * size}
+        centred: dict[str, Any] = {"num_samples": 8, "sigma": 0.125 * size, "model": scaled}
+        return (
+            theory.relative_mse_es(
+                distribution, baseline=baseline, model=scaled, noise=0.01 * size, **options
+            ).relative_mse,
+            theory.evaluation_noise_mse(baseline, noise=0.01 * size, **options),
+            theory.predict_residual_feedback(distribution, model=scaled, **options).relative_mse,
+            theory.predict_pathwise(distribution, **centred).relative_mse,
+        )
+
+    assert predicted(radius) == predicted(1.0)
+
+
+@pytest.mark.parametrize("sigma", [1e-320, 1e-200, 1e200])
+@pytest.mark.parametrize("baseline", ["antithetic", "value", "leave-one-out"])
+def test_without_curvature_no_radius_matters(sigma: float, baseline: str) -> None:
+    """The square of sigma raised OverflowError, though nothing is multiplied by it."""
+    flat = theory.local_model(GRADIENT, hessian=np.zeros((3, 3)), value=1.5)
+    options: dict[str, Any] = {"baseline": baseline, "num_parameters": 3, "num_samples": 8}
+    ordinary = theory.relative_mse_es("normal", sigma=0.1, model=flat, **options).relative_mse
+    assert theory.relative_mse_es("normal", sigma=sigma, model=flat, **options).relative_mse == ordinary
+
+
+@pytest.mark.parametrize("sigma", [2.0**-600, 2.0**600])
+def test_a_bias_in_another_unit_of_the_parameters(sigma: float) -> None:
+    third = np.array([[[6.0]]])
+    for law in ("normal", "sphere", "coordinates"):
+        ordinary = theory.smoothing_bias(law, third, sigma=1.0)
+        assert np.array_equal(theory.smoothing_bias(law, third / sigma, sigma=sigma), ordinary * sigma)
+    low_rank = theory.low_rank_bias(third / sigma, sigma=sigma, shape=(1, 1), rank=1)
+    assert np.array_equal(low_rank, theory.low_rank_bias(third, sigma=1.0, shape=(1, 1), rank=1) * sigma)

@@ -101,3 +101,10 @@ def test_what_is_not_derived_or_meant_is_refused() -> None:
             theory.predict_shaped("normal", shaping=shaping, baseline=baseline, num_parameters=9, num_samples=1)
     with pytest.raises(UnknownNameError, match="z-score"):
         theory.predict_shaped("normal", shaping="zscore", baseline="none", **arguments)
+    for shaping in ("z-score", "centered-rank", "sign"):  # a slip was taken for one-sided values
+        with pytest.raises(UnknownNameError, match="antithetic"):
+            theory.predict_shaped("normal", shaping=shaping, baseline="antithetc", **arguments)
+    with pytest.raises(InvalidInputError, match="one-sided"):  # the sign of a loss says nothing of its slope
+        theory.predict_shaped("normal", shaping="sign", baseline="none", **arguments)
+    with pytest.raises(UnknownNameError, match="antithetic"):
+        theory.linear_cosine("normal", baseline="antithetc", **arguments)
