@@ -5,8 +5,8 @@ Averaging against projection
 The same N slopes along N directions can be averaged, or solved for: the projection of the gradient on what the
 directions span. The average of normal directions is right in the mean and has the error :math:`(P + 1)/N`, more than
 the gradient itself as long as :math:`N \\le P`. The projection is too short and has the error :math:`1 - N/P`, never
-more than 1. Their cosines with the gradient are nearly the same: to a step of training, whose length is chosen
-anyway, little is lost by averaging as long as N is small beside P.
+more than 1. As long as N is small beside P, their cosines with the gradient are nearly the same: to training, where
+the length of a step is chosen anyway, little is lost by averaging.
 """
 
 import matplotlib.pyplot as plt

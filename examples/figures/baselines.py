@@ -3,7 +3,7 @@ What a baseline saves
 =====================
 
 Adding a constant to a loss changes no gradient. An evolution strategy without a baseline feels it all the same: the
-constant multiplies every direction, and :math:`P f(x)^2/(N\\sigma^2|g|^2)` comes to its error. Subtracting
+constant multiplies every direction, and :math:`P f(x)^2/(N\\sigma^2|g|^2)` is added to its error. Subtracting
 :math:`f(x)`, or the mean of the other values, takes that away; pairs never had it.
 """
 

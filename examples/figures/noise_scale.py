@@ -1,5 +1,5 @@
 """
-The noise scale: when a larger batch stops to pay
+The noise scale: when a larger batch stops paying
 =================================================
 
 Gradients of single examples scatter around their mean. The noise scale s is the size of this scatter over the squared

@@ -3,8 +3,8 @@ What shaping does to the direction
 ==================================
 
 Ranks, z-scores and signs of the values forget how long the gradient is, and make a step immune to the scale of the
-loss and to outliers. What they cost is direction: on a loss near linear a rank loses next to nothing against the raw
-value, a sign more, as far as a third of the directions would.
+loss and to outliers. What they cost is direction: on a loss near linear ranks lose next to nothing against raw values,
+and signs as much as leaving out a third of the directions would.
 """
 
 import matplotlib.pyplot as plt

@@ -79,7 +79,7 @@ for name, rows in agreed.items():
 # What the numbers mean
 # ---------------------
 #
-# The gradient stands at right angles on the line of equal value, and each partial derivative is its shadow on an
+# The gradient stands at right angles to the line of equal value, and each partial derivative is its shadow on an
 # axis: along :math:`x` the value climbs six times as fast as along :math:`y`.
 
 value, dx, dy = agreed["cubic-graph"]["numpy", "reverse"]

@@ -24,7 +24,7 @@ plt.style.use("tableau-colorblind10")
 #
 # A Function is made anew for each call, because it keeps what the way back needs. The backward pass gets the adjoint
 # g of the output and returns that of each input. What needs no gradient, such as the data, has to come last: MXNet
-# 1.9.1 stops to write at the first input that needs none, and leaves the adjoints after it as the memory happened to
+# 1.9.1 stops writing at the first input that needs none, and leaves the adjoints after it as the memory happened to
 # be.
 
 

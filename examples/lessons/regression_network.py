@@ -2,7 +2,7 @@
 Regression: a small network from many starts
 ============================================
 
-A network has no solution to compare with, as a line has: only other starts. Where plain gradient descent ends hangs
+A network has no solution to compare with, as a line has: only other starts. Where plain gradient descent ends depends
 on them, and one seed, lucky or not, tells nothing about the method.
 """
 
@@ -25,7 +25,7 @@ FULL = "--full" in sys.argv
 # :math:`y = x^3 - 20x + 10` plus noise of standard deviation 4, at 100 points of [-5, 5], by two layers of four
 # ReLUs. The loss is a problem of our own, written once in ``ops``, for every backend. Momentum 0.9 with dampening 0.9
 # is that of HIPS Autograd: :math:`v = 0.9 v + (1 - 0.9) g`; without the factor, steps would be ten times as long.
-# Where 5,000 steps of 0.01 end hangs on the start: one seed, lucky or not, tells nothing about the method.
+# Where 5,000 steps of 0.01 end depends on the start: one seed, lucky or not, tells nothing about the method.
 
 
 @dataclass(frozen=True, eq=False)

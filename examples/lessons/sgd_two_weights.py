@@ -3,7 +3,7 @@ Stochastic gradient descent on two weights
 ==========================================
 
 Two weights are learnt from four random rows of the data a step. Near the solution the noise of the rows takes over
-from the gradient, and how far the weights come in 500 steps hangs on something that looks like bookkeeping: whether
+from the gradient, and how far the weights come in 500 steps depends on something that looks like bookkeeping: whether
 the loss of the four rows is their sum or their mean.
 """
 

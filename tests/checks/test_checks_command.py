@@ -33,6 +33,10 @@ def test_a_wrong_estimator_in_a_file_ends_in_one_and_says_what_the_scale_suggest
     assert "✗ scale" in output
     assert "a division by sigma is missing" in output
     assert "false alarm" in output
+    # README.md quotes it, and named the default radius, at which no check of a mean is made.
+    found = float(output.partition("found ")[2].partition(" ")[0])
+    readme = Path(__file__).parents[2] / "README.md"
+    assert f"«found {found:.1f} times the gradient" in readme.read_text(encoding="utf-8")
     assert "✓ configuration" in output
 
 
