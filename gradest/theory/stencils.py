@@ -163,10 +163,17 @@ def difference_error(
     noise = real_number("noise", noise, "[0, inf)", example=1e-16)
     derivative_bound = real_number("derivative_bound", derivative_bound, "[0, inf)", example=1.0)
     rule = difference_rule(scheme, order=order)
-    truncation = rule.truncation * derivative_bound * step**rule.order
+    truncation = rule.truncation * derivative_bound * _power(step, rule.order) if derivative_bound else 0.0
     if rms:
         return math.hypot(truncation, rule.rms_amplification * noise / step)
     return truncation + rule.amplification * noise / step
+
+
+def _power(step: float, order: int) -> float:
+    try:
+        return step**order
+    except OverflowError:  # of Python's numbers, for steps near 1e200: the error is as large as numbers are
+        return math.inf
 
 
 def difference_optimum(

@@ -160,6 +160,11 @@ def test_complex_step_has_truncation_only() -> None:
     assert coarse == pytest.approx(predicted, rel=1e-4)
 
 
+def test_the_error_of_a_step_beyond_all_numbers_is_infinite() -> None:
+    assert theory.difference_error("central", 1e200, noise=1e-16, derivative_bound=1.0) == math.inf
+    assert theory.difference_error("central", 1e200, noise=1e-16, derivative_bound=0.0) == pytest.approx(1e-216)
+
+
 def test_refusals() -> None:
     with pytest.raises(UnknownNameError, match="central"):
         theory.difference_rule("centered")
