@@ -11,6 +11,8 @@ known:
 So this is also a test that a gradient must pass forty times in a row.
 """
 
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -75,6 +77,7 @@ print("b = 1, a round bowl: after one step at", perfect[1].tolist(), "and it sta
 # bottom than :math:`10^{-16} h`, both are the same number: the difference is exactly 0, and the descent stands still.
 # For b = 0.9, where each step divides the distance by 19, that is at step 17. Long before, the last digits are lost.
 
+warnings.simplefilter("ignore", gradest.NoiseWarning)  # which says of each such gradient that it is mostly rounding
 by_differences = {b: error(b, "fd-central")[0] for b in VALLEYS}
 print("by central differences:", {b: f"{found:.0e}" for b, found in by_differences.items()})
 

@@ -35,7 +35,9 @@ def _log_prefactor(a: float, x: float) -> float:
         return a * math.log(x) - x - math.lgamma(a + 1)
     correction = sum(term / a ** (2 * i + 1) for i, term in enumerate(_STIRLING))
     excess = (x - a) / a
-    return -a * (excess - math.log1p(excess)) - 0.5 * math.log(2 * math.pi * a) - correction
+    # Far below the mean the excess is -1 to rounding, of which there is no log1p.
+    logarithm = math.log1p(excess) if excess > -0.5 else math.log(x) - math.log(a)
+    return -a * (excess - logarithm) - 0.5 * math.log(2 * math.pi * a) - correction
 
 
 def _lower_series(a: float, x: float) -> float:
@@ -72,14 +74,12 @@ def _tails_about_the_mean(a: float, x: float) -> tuple[float, float]:
     Source: Temme 1979, doi:10.1137/0510071; DLMF 8.12.3, https://dlmf.nist.gov/8.12.
     """
     excess = (x - a) / a
-    if abs(excess) < 0.1:  # (excess - log(1 + excess)) / (excess^2 / 2), whose terms cancel
-        bend = sum(2 * (-excess) ** k / (k + 2) for k in range(16))
-        eta = excess * math.sqrt(bend)
-    else:
-        eta = math.copysign(math.sqrt(2 * (excess - math.log1p(excess))), excess)
+    if abs(excess) > 0.1:  # the smaller tail is below e^-4000
+        return (0.0, 1.0) if excess < 0 else (1.0, 0.0)
+    # eta^2 / 2 = excess - log(1 + excess), by its series, as the two terms cancel.
+    eta = excess * math.sqrt(sum(2 * (-excess) ** k / (k + 2) for k in range(16)))
     normal = eta * math.sqrt(a / 2)
     by_power = [sum(term * eta**n for n, term in enumerate(row)) for row in _UNIFORM]
-    # Where |eta| is not small the tails are beyond the range of a float, and so is this.
     correction = math.exp(-normal * normal) / math.sqrt(2 * math.pi * a) * (by_power[0] + by_power[1] / a)
     return 0.5 * math.erfc(-normal) - correction, 0.5 * math.erfc(normal) + correction
 

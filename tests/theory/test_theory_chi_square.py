@@ -45,9 +45,23 @@ def test_any_number_of_degrees_has_tails(degrees: float) -> None:
         upper = theory.chi2_sf(statistic, degrees_of_freedom=degrees)
         assert lower == pytest.approx(stats.chi2.cdf(statistic, degrees), rel=1e-9)
         assert upper == pytest.approx(stats.chi2.sf(statistic, degrees), rel=1e-9)
+    for statistic in (1e-12, degrees / 2, degrees * 0.9, degrees * 1.1, 2 * degrees):  # beyond the range of a float
+        above = float(statistic > degrees)
+        assert theory.chi2_cdf(statistic, degrees_of_freedom=degrees) == pytest.approx(above, abs=1e-300)
+        assert theory.chi2_sf(statistic, degrees_of_freedom=degrees) == pytest.approx(1.0 - above, abs=1e-300)
     for far in (1e40, 1e150, 1e300):
         assert theory.chi2_cdf(far, degrees_of_freedom=far) == pytest.approx(0.5, abs=1e-15)
         assert theory.chi2_quantile(0.05, degrees_of_freedom=far) == pytest.approx(far, rel=1e-14)
+
+
+@pytest.mark.parametrize("degrees", [41, 100, 1_000, 1_000_000])
+def test_a_statistic_near_zero_has_tails(degrees: int) -> None:
+    """Beside 100 degrees 1e-20 was an error of logarithms."""
+    for statistic in (5e-324, 1e-20, 1e-3):
+        assert theory.chi2_cdf(statistic, degrees_of_freedom=degrees) == pytest.approx(
+            stats.chi2.cdf(statistic, degrees), rel=1e-10
+        )
+        assert theory.chi2_sf(statistic, degrees_of_freedom=degrees) == 1.0
 
 
 @pytest.mark.parametrize("statistic", [1e-3, 0.5, 2.0, 30.0, 900.0])
