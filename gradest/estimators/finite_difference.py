@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradest.errors import InvalidInputError, unknown_name
+from gradest.fields import make_plain
 from gradest.finite_differences.coordinate_differences import CoordinateDifferences
 from gradest.finite_differences.rules import ONE_SIDED, central_rule, with_error
 from gradest.finite_differences.sweep import QuotientSweep
@@ -92,6 +93,7 @@ class FiniteDifference(CoordinateDifferences):
     error: bool = False
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.scheme not in SCHEMES:
             raise unknown_name("difference scheme", self.scheme, SCHEMES)
         if self.scheme != "central" and self.order not in (None, 1):
