@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from gradest.errors import InvalidInputError, unknown_name
 from gradest.fields import make_plain
 from gradest.finite_differences.coordinate_differences import CoordinateDifferences
@@ -161,7 +163,8 @@ class FiniteDifference(CoordinateDifferences):
         return values + ("" if self.kinks == "ignore" else f", + {displaced} P + 1 to look for kinks")
 
     def predict(self, at: Situation) -> Prediction | None:
-        if not isinstance(self.coordinates, int):
+        """Return the error of drawn coordinates, exact for any differentiable loss; None of others, or of a zero."""
+        if not isinstance(self.coordinates, int) or not np.any(at.gradient):
             return None
         return Prediction(
             target="gradient",
