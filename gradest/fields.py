@@ -102,6 +102,25 @@ def _advice(kind: _Kind, value: Any) -> str:
     return ""
 
 
+def make_plain(made: Any) -> None:
+    """Replace fields of a dataclass that are NumPy's scalars by the numbers of Python's that they are.
+
+    For `__post_init__`: NumPy 2 computes in a scalar's own dtype, where twice a hundred of int8 is negative, and one
+    over a float16 has three digits.
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> gradest.get_estimator("es", num_samples=np.int8(100)).num_samples
+    100
+    """
+    for field in fields(made):
+        value = getattr(made, field.name)
+        if isinstance(value, np.generic):  # a long double is its own item
+            plain = float(value) if isinstance(value, np.floating) else value.item()
+            object.__setattr__(made, field.name, plain)
+
+
 @cache
 def _positional(cls: Any) -> tuple[str, ...]:
     return tuple(f.name for f in fields(cls) if f.init and not f.kw_only)

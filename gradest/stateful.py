@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradest.backend import Leaves
 from gradest.calls import traced_call
 from gradest.data_kernels import DataKernels
 from gradest.directions.keys import Rng
-from gradest.errors import UnsupportedError
+from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
 from gradest.estimator import Estimator, PreparedKernel, estimate_of
 from gradest.layout import Layout
@@ -175,6 +176,31 @@ class PreparedRun:
         result, after = self._kernel(leaves, rng, state)
         estimate = estimate_of(result, objective, cost, self.path)
         return replace(estimate, state_bytes=state_bytes(after)), after
+
+
+def state_of_size(state: State, size: int, *, holds: str) -> NDArray[np.float64] | None:
+    """Return a state that is one array of numbers, `(size,)`, or None before the first estimate.
+
+    Raises
+    ------
+    InvalidInputError
+        It is of another shape, as the state of another run may be; `holds` says what was asked for.
+
+    Examples
+    --------
+    >>> from gradest.stateful import state_of_size
+    >>> state_of_size([1.0, 2.0], 2, holds="two values").tolist()
+    [1.0, 2.0]
+    """
+    if state is None:
+        return None
+    shape = np.shape(state)
+    if shape != (size,):
+        raise InvalidInputError(
+            f"a state of {holds} was asked for, an array of shape ({size},); found one of shape {shape}; is it that of "
+            "another run? Begin with init_state()"
+        )
+    return np.asarray(state, dtype=np.float64)
 
 
 def state_bytes(state: State) -> int:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gradest.chunking import choose_chunk_size, chunks
 from gradest.layout import Layout
+from gradest.whole_numbers import whole_number
 
 DENSE_CHUNK_BYTES = 1 << 22
 """About what K perturbed copies of the parameters may take in float64: larger ones leave the cache (4 MiB)."""
@@ -89,6 +90,8 @@ def row_chunks(layout: Layout, chunk_size: int | None, *, default: int) -> tuple
 
     They have at most `chunk_size` directions (about `default`, where it is None), but a row at least.
     """
+    if chunk_size is not None:
+        whole_number("chunk_size", chunk_size)  # of less than a row all would be taken for a row
     found: list[Chunk] = []
     for block, (shape, start, size) in enumerate(zip(layout.shapes, layout.offsets, layout.sizes, strict=True)):
         if size == 0:

@@ -13,6 +13,7 @@ from gradest.dtypes import HALF
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel
 from gradest.evaluation import ValuesSeen
+from gradest.fields import make_plain
 from gradest.finite_differences.analyticity import require_analytic
 from gradest.finite_differences.complex_losses import (
     complex_data,
@@ -68,6 +69,7 @@ class ComplexStep(Estimator):
     chunk_size: int | None = None
 
     def __post_init__(self) -> None:
+        make_plain(self)
         check_step(self.step, ("auto",))
 
     def cost(self, layout: Layout) -> Cost:
@@ -79,7 +81,7 @@ class ComplexStep(Estimator):
         plan = dense_chunks(objective.layout, None, self.chunk_size)
         in_place = objective.population_path == "loop" and all(isinstance(x, np.ndarray) for x in objective.start)
         losses_at = _in_place(objective) if in_place else _population(objective, plan)
-        chosen = shortest_step(objective) if isinstance(self.step, str) else float(self.step)
+        chosen = shortest_step(objective) if isinstance(self.step, str) else self.step
         unknown = objective.is_users_own and objective.verifies
 
         def sweep(leaves: Leaves, step: float) -> list[tuple[Chunk, NumpyArray]]:

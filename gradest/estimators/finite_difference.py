@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from gradest.errors import InvalidInputError, unknown_name
+from gradest.fields import make_plain
 from gradest.finite_differences.coordinate_differences import CoordinateDifferences
 from gradest.finite_differences.rules import ONE_SIDED, central_rule, with_error
 from gradest.finite_differences.sweep import QuotientSweep
@@ -92,6 +95,7 @@ class FiniteDifference(CoordinateDifferences):
     error: bool = False
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.scheme not in SCHEMES:
             raise unknown_name("difference scheme", self.scheme, SCHEMES)
         if self.scheme != "central" and self.order not in (None, 1):
@@ -159,7 +163,8 @@ class FiniteDifference(CoordinateDifferences):
         return values + ("" if self.kinks == "ignore" else f", + {displaced} P + 1 to look for kinks")
 
     def predict(self, at: Situation) -> Prediction | None:
-        if not isinstance(self.coordinates, int):
+        """Return the error of drawn coordinates, exact for any differentiable loss; None of others, or of a zero."""
+        if not isinstance(self.coordinates, int) or not np.any(at.gradient):
             return None
         return Prediction(
             target="gradient",

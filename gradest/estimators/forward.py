@@ -10,6 +10,7 @@ from gradest.directions.keys import Rng
 from gradest.errors import InvalidInputError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, Kernel, PreparedKernel
+from gradest.fields import make_plain
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, Data, NumpyArray
@@ -56,6 +57,7 @@ class Forward(Estimator):
     chunk_size: int | None = None
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.path not in ("auto", "dense", "structured"):
             raise InvalidInputError(f"path must be 'auto', 'dense' or 'structured'; found {self.path!r}")
         if self.path == "structured" and self.engine == "native":

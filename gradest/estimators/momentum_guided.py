@@ -22,7 +22,7 @@ from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
 from gradest.sampling.sampler import evaluation_path
 from gradest.sampling.workers import Crew
 from gradest.situation import Situation
-from gradest.stateful import PreparedStatefulKernel, State, StatefulEstimator
+from gradest.stateful import PreparedStatefulKernel, State, StatefulEstimator, state_of_size
 from gradest.target import Target
 from gradest.theory import Prediction, predict_momentum_guided
 
@@ -115,12 +115,14 @@ class MomentumGuidedES(AntitheticVariant, StatefulEstimator):
         run = EvolutionRun(crew, self._blocks(objective.layout, entries=objective.layout.num_parameters))
 
         def kernel(leaves: Leaves, rng: Rng, state: State) -> tuple[KernelResult, State]:
-            result = run.along(leaves, _GuidedKey(root_key(rng), _unit(state)))
-            found = objective.layout.flatten([as_float64(objective.backend, leaf) for leaf in result.gradient])
+            last = state_of_size(state, objective.layout.num_parameters, holds="a number for each parameter")
+            result = run.along(leaves, _GuidedKey(root_key(rng), _unit(last)))
+            blocks = [as_float64(objective.backend, leaf) for leaf in result.gradient]
+            found = np.asarray(objective.layout.flatten(blocks), dtype=np.float64)
             # An estimate of NaN is handed to the caller and is no part of the momentum, which it would end for good.
             if not np.isfinite(found).all():
                 return result, state
-            return result, found if state is None else self.momentum * state + found
+            return result, found if last is None else self.momentum * last + found
 
         return PreparedStatefulKernel(kernel, evaluation_path(objective))
 

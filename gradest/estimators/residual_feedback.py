@@ -20,7 +20,7 @@ from gradest.sampling.sampler import DirectionSampler, add_leaves, evaluation_pa
 from gradest.sampling.weighing import warn_of_values
 from gradest.sampling.workers import Crew, task_groups
 from gradest.situation import Situation
-from gradest.stateful import PreparedStatefulKernel, State, StatefulEstimator
+from gradest.stateful import PreparedStatefulKernel, State, StatefulEstimator, state_of_size
 from gradest.target import Smoothing, Target
 from gradest.theory import Prediction, local_model, mean_excess, predict_residual_feedback
 
@@ -134,9 +134,9 @@ class ResidualFeedback(DirectionSampler, StatefulEstimator):
             return np.concatenate([part[0] for part, _ in parts])
 
         def kernel(leaves: Leaves, rng: Rng, state: State) -> tuple[KernelResult, State]:
-            key = root_key(rng)
-            # Of a first estimate: values along other directions, as independent of the new ones as remembered ones are.
-            last = values(leaves, root_key((*key, 1))) if state is None else state
+            key, last = root_key(rng), state_of_size(state, self.num_samples, holds="a value for each direction")
+            if last is None:  # values along other directions, as independent of the new ones as remembered ones are
+                last = values(leaves, root_key((*key, 1)))
             found = values(leaves, key)
             with np.errstate(invalid="ignore"):  # of values that are not finite, which are warned of
                 differences = found - last

@@ -10,6 +10,7 @@ from gradest.directions.keys import Rng
 from gradest.errors import InvalidInputError
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import Estimator, PreparedKernel
+from gradest.fields import make_plain
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array
@@ -54,6 +55,7 @@ class Reverse(Estimator):
     checkpoint: bool | int = False
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if not isinstance(self.checkpoint, int) or self.checkpoint < 0:
             raise InvalidInputError(
                 f"checkpoint must be True, False or a number of places of 1 or more; found {self.checkpoint!r}"

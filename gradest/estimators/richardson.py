@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from gradest.fields import make_plain
 from gradest.finite_differences.coordinate_differences import CoordinateDifferences
 from gradest.finite_differences.rules import richardson_rule
 from gradest.finite_differences.sweep import QuotientSweep
@@ -44,6 +45,7 @@ class Richardson(CoordinateDifferences):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
+        make_plain(self)
         object.__setattr__(self, "stochastic", self.step == "noise")  # in its step alone
         object.__setattr__(self, "random_step", self.step == "noise")
         self.sweep()  # refuses a step, a mode or a path that a sweep cannot have

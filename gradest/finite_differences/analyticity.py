@@ -121,8 +121,8 @@ def _require_slope(
         raise InvalidInputError(
             f"the complex step asks for an analytic loss; along one line through the point it gives a slope of "
             f"{found:.6g}, real differences {slope:.6g} +- {uncertain:.1g} (a conjugate, a magnitude, a real part, "
-            "a conversion to float or a real buffer on its way, a tie of equal numbers, or a GPU's product of complex "
-            "matrices?); use forward mode or finite differences"
+            "a conversion to float or a real buffer on its way, a tie of equal numbers, a GPU's product of complex "
+            "matrices, or a step whose square does not vanish beside 1?); use forward mode or finite differences"
         )
     return uncertain / abs(slope) if abs(slope) > 0 else float("inf")
 

@@ -138,7 +138,5 @@ def check_step(step: object, words: Sequence[str]) -> None:
     if isinstance(step, str):
         if step not in words:
             raise InvalidInputError(f"step must be a positive number or one of {', '.join(words)}; found {step!r}")
-        return
-    plain = step.item() if isinstance(step, np.generic) else step  # NumPy's float32 is no float of Python's
-    if isinstance(plain, bool) or not isinstance(plain, int | float) or not 0 < plain <= sys.float_info.max:
+    elif isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step <= sys.float_info.max:
         raise InvalidInputError(f"step must be a positive finite number or one of {', '.join(words)}; found {step!r}")

@@ -269,7 +269,7 @@ class QuotientSweep:
     ) -> tuple[float, float, float]:
         """Return the step for parameters of size one, by how much of its size a loss is off, and what was measured."""
         if not isinstance(self.step, str):
-            return float(self.step), 0.0, 0.0
+            return self.step, 0.0, 0.0
         # The coarsest of the blocks' dtypes decides, whose entries must feel the step too, and of the loss's own.
         spacing = objective.parameter_epsilon
         if self.differences == "exact":

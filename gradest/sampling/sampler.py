@@ -17,6 +17,7 @@ from gradest.directions.directions import direction_entries, require_distributio
 from gradest.directions.laws import law_of
 from gradest.dtypes import HALF
 from gradest.estimator import Estimator
+from gradest.fields import make_plain
 from gradest.layout import Layout
 from gradest.objective import Objective
 from gradest.operations import Array, Data, Operations
@@ -60,6 +61,7 @@ class Sampler(Estimator):
 
     def __post_init__(self) -> None:
         """Refuse counts that are not positive integers."""
+        make_plain(self)
         whole_number("num_samples", self.num_samples)
         whole_number("memory_budget_bytes", self.memory_budget_bytes)
         if self.chunk_size is not None:

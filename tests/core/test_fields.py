@@ -133,3 +133,33 @@ class Unresolved:
 def test_annotations_that_cannot_be_read_are_asked_nothing() -> None:
     require_field_types(Unresolved, (), {"there": "anything"})
     require_field_types(int, (3,), {})
+
+
+def test_numbers_of_numpy_s_become_python_s() -> None:
+    """NumPy 2 computes in a scalar's own dtype: twice a hundred of int8 is negative there."""
+    sigma = np.float16(0.01)
+    es = EvolutionStrategy(num_samples=np.int8(100), sigma=sigma, antithetic=np.bool_(True))  # type: ignore[arg-type]
+    assert [type(value) for value in (es.num_samples, es.sigma, es.antithetic)] == [int, float, bool]
+    assert es == EvolutionStrategy(num_samples=100, sigma=float(sigma))
+    assert es.cost(gradest.Layout(("x",), ((3,),))) == gradest.Cost(values=200)
+    given: dict[str, dict[str, Any]] = {
+        "fd-central": {"step": np.float32(1e-3)},
+        "fd-richardson": {"levels": np.int8(3)},
+        "complex-step": {"chunk_size": np.int8(2)},
+        "forward": {"chunk_size": np.int64(2)},
+        "reverse": {"checkpoint": np.int64(2)},
+        "guided-es": {"scale": np.float32(2)},
+    }
+    for name, options in given.items():
+        plain = {key: value.item() for key, value in options.items()}
+        estimator = made(name, **options)
+        assert estimator == made(name, **plain)
+        assert all(type(getattr(estimator, key)) is type(value) for key, value in plain.items())
+
+
+@pytest.mark.parametrize("name", ["forward", "fd-central", "fd-richardson"])
+def test_a_chunk_of_no_direction_is_refused_of_whole_rows_too(name: str) -> None:
+    problem = gradest.get_problem("mlp", dataset="iris", widths=(2,), batch=3)
+    for chunk_size in (0, -1):
+        with pytest.raises(gradest.InvalidInputError, match="chunk_size must be a positive integer"):
+            made(name, path="structured", chunk_size=chunk_size)(problem)

@@ -84,6 +84,11 @@ def test_a_part_that_is_not_analytic_is_told_from_curvature(seed: int, dtype: st
         gradest.grad(loss, method="complex-step")(params)
 
 
+def test_a_step_that_is_too_long_is_among_the_causes_that_are_named() -> None:
+    with pytest.raises(gradest.InvalidInputError, match="a step whose square does not vanish beside 1"):
+        gradest.grad(lambda x: np.exp(x).sum(), method="complex-step", step=1e-2)(np.arange(3.0))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_analytic_networks_pass(dtype: str) -> None:
     with warnings.catch_warnings():

@@ -128,6 +128,7 @@ def test_drawn_coordinates_average_to_the_gradient() -> None:
     predicted = estimator.predict(Situation(objective.layout, exact))
     assert predicted is not None
     assert spread == pytest.approx(predicted.relative_mse, rel=0.1)
+    assert estimator.predict(Situation(objective.layout, 0 * exact)) is None  # no error is relative to nothing
     assert np.linalg.norm(estimates.mean(axis=0) - exact) < 4 * np.sqrt(spread / 800) * np.linalg.norm(exact)
     assert np.array_equal(flat(objective, prepared(rng=3)), estimates[3])
 

@@ -221,6 +221,17 @@ def two(estimator: Any, objective: Objective, **options: Any) -> tuple[NumpyArra
 
 
 @pytest.mark.parametrize("estimator", BOTH, ids=lambda e: e.name)
+def test_a_state_of_another_size_is_refused_and_a_list_is_taken(estimator: Any) -> None:
+    run = estimator.prepare_run(gradest.bind(QUADRATIC))
+    _, state = run(state=run.init_state(), rng=0)
+    for other in (state[:1], state[:4], state[:, None], 1.0):
+        with pytest.raises(InvalidInputError, match=r"shape \(6,\); found one of shape"):
+            run(state=other, rng=1)
+    found, listed = (run(state=each, rng=1)[0].gradient["x"] for each in (state, state.tolist()))
+    assert np.array_equal(found, listed)
+
+
+@pytest.mark.parametrize("estimator", BOTH, ids=lambda e: e.name)
 @pytest.mark.parametrize("backend", BACKENDS[1:])
 def test_a_run_is_the_same_on_every_backend(backend: str, estimator: Any) -> None:
     problem = gradest.get_problem("mlp", dataset="iris", widths=(4,), batch=8)
