@@ -70,7 +70,9 @@ class Arguments:
         """
         if self._flat and not kwargs and len(args) == len(self._places) and all(map(self._backend.owns, args)):
             return args
-        leaves, structure = self._take_apart((args, dict(kwargs)))
+        asked = self._args[1]  # keyword arguments have no order, which a structure has
+        named = {name: kwargs[name] for name in asked} if kwargs.keys() == asked.keys() else dict(kwargs)
+        leaves, structure = self._take_apart((args, named))
         places = tuple(k for k, leaf in enumerate(leaves) if self._backend.owns(leaf))
         same = structure == self._structure and places == self._places
         if not same or any(

@@ -234,6 +234,8 @@ def _require_available(backend: Backend, dtype: str, kernel: str, device: str | 
 def _leaves_of_problem(problem: Problem, params: Tree, backend: Backend) -> tuple[Leaves, Structure]:
     """Return the start of a problem, or the parameters given in its place, which must be of its layout."""
     names = problem.layout.names
+    if isinstance(params, dict) and params.keys() == set(names):  # in another order they are the same parameters
+        params = {name: params[name] for name in names}
     leaves, paths, structure = backend.flatten(problem.parameters() if params is None else params)
     if paths != names:
         raise InvalidInputError(f"problem {problem.name!r} has parameters {names}; found {paths}")

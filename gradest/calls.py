@@ -88,6 +88,13 @@ class Calls:
         self._binding = binding
         self._kept = threading.local()  # a prepared estimator holds its batch: one for each thread
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle what is called; what is prepared belongs to a thread, and is prepared again on arrival."""
+        return {name: value for name, value in self.__dict__.items() if name != "_kept"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _kept=threading.local())
+
     def __call__(self, params: Tree, args: tuple[object, ...], kwargs: dict[str, object], rng: Rng) -> Estimate:
         """Return the estimate."""
         return self.call(params, args, kwargs, rng)[0]
@@ -153,6 +160,21 @@ class Calls:
             at, given, named = with_values((params, args, kwargs), backend)
             prepared = self._estimator.prepare(bind_given(self._f, at, (given, named), **self._binding))
         return prepared, prepared(params, *args, rng=rng, **kwargs)
+
+
+# Functions of a module, of which `grad` gives partial ones: another process can be sent these, and no closure.
+def gradient_at(calls: Calls, /, params: Tree = None, *args: object, rng: Rng = None, **kwargs: object) -> Any:
+    """Return the gradient of a call, with what the function returns beside the loss where that was asked for."""
+    estimate, _, auxiliary = calls.call(params, args, kwargs, rng)
+    return calls.returned(estimate.gradient, auxiliary)
+
+
+def value_and_gradient_at(
+    calls: Calls, /, params: Tree = None, *args: object, rng: Rng = None, **kwargs: object
+) -> tuple[Any, Any]:
+    """Return value and gradient of a call, with what the function returns beside the loss likewise."""
+    estimate, value, auxiliary = calls.call(params, args, kwargs, rng, valued=True)
+    return calls.returned(value, auxiliary), estimate.gradient
 
 
 def _function(f: Bindable, asked: str) -> Callable[..., Any]:

@@ -7,11 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 from gradest.backend import Leaves
 from gradest.binding import BINDING, Bindable
-from gradest.calls import Calls, bind_options, traced_call
+from gradest.calls import Calls, bind_options, gradient_at, traced_call, value_and_gradient_at
 from gradest.data_kernels import DataKernels
 from gradest.directions.keys import Rng
 from gradest.errors import InvalidEstimateError, InvalidTypeError, UnsupportedError
@@ -209,25 +210,11 @@ class Estimator(TypedFields, ABC):
         **binding
             Options of `gradest.bind`.
         """
-        latest = Calls(self, f, bind_options(binding), argnums, has_aux)
-
-        def value_and_gradient(
-            params: Tree = None, *args: object, rng: Rng = None, **kwargs: object
-        ) -> tuple[Any, Any]:
-            estimate, value, auxiliary = latest.call(params, args, kwargs, rng, valued=True)
-            return latest.returned(value, auxiliary), estimate.gradient
-
-        return value_and_gradient
+        return partial(value_and_gradient_at, Calls(self, f, bind_options(binding), argnums, has_aux))
 
     def grad(self, f: Bindable, *, argnums: Argnums = 0, has_aux: bool = False, **binding: Any) -> Callable[..., Any]:
         """Return `g(*args, rng=None, **kwargs) -> gradient`, or `(gradient, auxiliary)`; see `value_and_grad`."""
-        latest = Calls(self, f, bind_options(binding), argnums, has_aux)
-
-        def gradient(params: Tree = None, *args: object, rng: Rng = None, **kwargs: object) -> Any:
-            estimate, _, auxiliary = latest.call(params, args, kwargs, rng)
-            return latest.returned(estimate.gradient, auxiliary)
-
-        return gradient
+        return partial(gradient_at, Calls(self, f, bind_options(binding), argnums, has_aux))
 
 
 class Prepared:

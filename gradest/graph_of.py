@@ -12,6 +12,7 @@ from gradest.graphs import Computation
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray
 from gradest.tree import Tree
+from gradest.whole_numbers import whole_number
 
 MODES = ("reverse", "forward")
 MOST_NODES = 400
@@ -76,7 +77,7 @@ def graph(
     objective = bind(f, params, *args, **binding)
     with objective.one_estimate():
         found = _followed(objective, mode, direction)
-    if len(found.nodes) > max_nodes:
+    if len(found.nodes) > whole_number("max_nodes", max_nodes):
         raise InvalidInputError(
             f"at most {max_nodes} steps were to be drawn; the loss has {len(found.nodes)}; give a smaller case, such "
             "as fewer layers or time steps, or a larger max_nodes"

@@ -21,6 +21,7 @@ from gradest.operations import Array, NumpyArray, Operations
 from gradest.registry import construct
 
 Arrays = Mapping[str, NumpyArray]
+_PLAIN = (bool, int, float, str, tuple)
 Metric = Callable[[Operations, Mapping[str, Array], Mapping[str, Array]], Array]
 """`(ops, params, data) -> number`, written in operations as a loss is; no derivative is taken of it."""
 
@@ -49,6 +50,14 @@ class Problem(TypedFields, ABC):
     """What tables, reports and messages call it; the class's own name where it states none."""
     per_example: ClassVar[tuple[str, ...]] = ()
     """Names of the data whose first axis counts examples, of which the loss is the mean; batches are rows of these."""
+
+    def __repr__(self) -> str:
+        """Return the class and what it was made with, of a class that is no dataclass as far as that is plain.
+
+        By its address, which Python's own has, a run that is kept would be another in the next process.
+        """
+        plain = {name: value for name, value in vars(self).items() if name[:1] != "_" and isinstance(value, _PLAIN)}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in plain.items())})"
 
     @abstractmethod
     def parameters(self) -> dict[str, NDArray[np.float64]]:

@@ -93,14 +93,19 @@ def flatten_tree(tree: Tree) -> tuple[tuple[Leaf, ...], tuple[str, ...], Structu
         There are no leaves.
     """
     leaves: list[Leaf] = []
-    paths: list[str] = []
+    paths: list[tuple[object, ...]] = []
     structure = _walk(tree, (), leaves, paths)
     if not leaves:
         raise InvalidInputError(f"params has no arrays in it: found {tree!r}; pass at least one array of parameters")
-    return tuple(leaves), tuple(paths), structure
+    names = tuple([".".join(map(str, path)) or "params" for path in paths])
+    if len(set(names)) < len(names):
+        # {"a": {"b": x}, "a.b": y} and {1: x, "1": y}: by one name for both, another order of the keys would swap them.
+        told = zip(names, paths, strict=True)
+        names = tuple([n if names.count(n) == 1 else "".join(f"[{key!r}]" for key in path) for n, path in told])
+    return tuple(leaves), names, structure
 
 
-def _walk(node: Tree, path: tuple[str, ...], leaves: list[Leaf], paths: list[str]) -> Structure:
+def _walk(node: Tree, path: tuple[object, ...], leaves: list[Leaf], paths: list[tuple[object, ...]]) -> Structure:
     if node is None:
         return Structure(type(None))
     if isinstance(node, dict):
@@ -110,9 +115,9 @@ def _walk(node: Tree, path: tuple[str, ...], leaves: list[Leaf], paths: list[str
         keys, items = tuple(range(len(node))), node
     else:
         leaves.append(node)
-        paths.append(".".join(path) or "params")
+        paths.append(path)
         return _LEAF
-    children = tuple(_walk(item, (*path, str(key)), leaves, paths) for key, item in zip(keys, items, strict=True))
+    children = tuple(_walk(item, (*path, key), leaves, paths) for key, item in zip(keys, items, strict=True))
     return Structure(
         type(node), keys if isinstance(node, dict) else (), children, getattr(node, "default_factory", None)
     )

@@ -236,6 +236,22 @@ ELSEWHERE = (
 )
 """Options of an estimator that people give it, and that belong elsewhere."""
 
+OPTIMIZERS = (
+    _means("sgd", "gd gradient descent stochastic-gradient-descent steepest-descent vanilla"),
+    _means("heavy-ball", "momentum sgd-momentum polyak heavyball msgd"),
+    _means("nesterov", "nag accelerated nesterov-momentum"),
+    _means("adam", "adamw adamax amsgrad nadam radam", "of Adam's relatives there is Adam itself"),
+    _means("line-search", "exact-line-search cauchy steepest"),
+    _means("random-search", "random pure-random-search"),
+    _means("iterative-refinement", "hill-climbing 1+1 1+1-es refinement local-search"),
+)
+OPTIMIZER_FIELDS = (
+    _means("step_size scale", "lr learning-rate eta alpha s step stepsize"),
+    _means("momentum beta1", "beta mu m mass decay"),
+    _means("beta1 beta2", "betas b1 b2"),
+    _means("epsilon", "eps e"),
+    _means("scale", "sigma std a"),
+)
 DISTRIBUTIONS = (
     _means("normal", "gaussian gauss randn isotropic standard-normal n(0,1)"),
     _means("rademacher", "bernoulli sign signs binary plus-minus-one radamacher spsa pm1 +-1"),
@@ -277,6 +293,8 @@ TABLES: Mapping[str, tuple[Meaning, ...]] = {
     "problem": PROBLEMS,
     "field of estimator": FIELDS,
     "field of problem": FIELDS,
+    "optimizer": OPTIMIZERS,
+    "field of optimizer": OPTIMIZER_FIELDS,
     "distribution of directions": DISTRIBUTIONS,
     "baseline": BASELINES,
     "fitness shaping": SHAPINGS,

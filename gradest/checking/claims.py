@@ -38,7 +38,10 @@ def flat_of(objective: Objective, gradient: Any) -> NumpyArray:
     elif gradient is None:
         leaves = ()
     else:
-        leaves = tuple(backend.flatten(gradient)[0])
+        leaves, paths, _ = backend.flatten(gradient)
+        if sorted(paths) == sorted(layout.names):  # dicts in another order: JAX gives back nested ones by sorted keys
+            by_path = dict(zip(paths, leaves, strict=True))
+            leaves = tuple(by_path[name] for name in layout.names)
     if len(leaves) != len(layout.names):
         raise InvalidEstimateError(
             f"a gradient of {len(layout.names)} blocks was asked for ({', '.join(layout.names)}); found {len(leaves)}; "

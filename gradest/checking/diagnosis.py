@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from gradest.lengths import norm_of
+from gradest.lengths import norm_of, unit_of
 from gradest.operations import NumpyArray
 
 TRANSPOSED = "a transposed block"
@@ -71,10 +71,12 @@ def likely_cause(
     found = next((told for told, block in [*_turned(right, shape), *moved] if fits(block)), None)
     if found is not None:
         return found if found == TRANSPOSED else f"the gradient of {found!r} in the place of this one"
-    weight = float(difference @ params) / max(float(params @ params), float(np.finfo(float).tiny))
-    if norm_of(difference - weight * params) <= within and weight:
+    scale = unit_of(params)  # squares of parameters may be out of range
+    sized = params / scale
+    weight = float(difference @ sized) / max(float(sized @ sized), float(np.finfo(float).tiny))
+    if norm_of(difference - weight * sized) <= within and weight:
         kind = "a missing term" if weight < 0 else "a term too many"
-        return f"{kind}: {abs(weight) * unit:.3g} times the parameters (weight decay?)"
+        return f"{kind}: {abs(weight) * unit / scale:.3g} times the parameters (weight decay?)"
     return _of_values(claimed, right, within) or _of_entries(difference, claimed, right, unit)
 
 

@@ -1,6 +1,7 @@
 """The loss as a function of one flat vector in float64, evaluated where the parameters' dtypes round it to."""
 
 import math
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -49,8 +50,9 @@ class Landscape:
             layout.flatten([np.full(b.shape, s) for b, s in zip(self._blocks, sizes, strict=True)]), dtype=np.float64
         )
         ratio = 4.0 if self.epsilon < 1e-10 else 2.0
-        longest = max(1.0, 1.0 / overall) if overall < 1.0 else 1.0
-        count = int(math.log(longest / self.epsilon) / math.log(ratio)) + 1
+        longest = 1.0 / max(overall, sys.float_info.min) if overall < 1.0 else 1.0
+        # Logarithms apart: beside parameters near 1e-300 the quotient is beyond the range of a float.
+        count = int((math.log(longest) - math.log(self.epsilon)) / math.log(ratio)) + 1
         self.steps = tuple(longest * ratio**-k for k in range(count))
         self._make = objective.scoped(
             lambda values, dtype: objective.backend.array(values, dtype=dtype, device=objective.device)

@@ -121,10 +121,9 @@ class GradientCheck:
             )
         for block in self.blocks:
             if block.verdict is Verdict.CANNOT_TELL:
-                hidden = "a kink of the loss there" if block.kink else "rounding"
-                lines.append(
-                    f"  {block.name}: cannot tell; {hidden} hides errors below {block.resolution:.2g} of the block"
-                )
+                hidden = f"rounding hides errors below {block.resolution:.2g} of the block"
+                kink = "the loss has a kink there, and the gradient is near what its two sides give"
+                lines.append(f"  {block.name}: cannot tell; {kink if block.kink else hidden}")
         return "\n".join(lines)
 
     __repr__ = __str__  # what a prompt and a failed assertion show

@@ -110,6 +110,11 @@ class Directions:
         return self.rank is not None
 
     @property
+    def read_in_parts(self) -> bool:
+        """Whether the beginning of a direction can be drawn without the rest."""
+        return self._read is not None
+
+    @property
     def factor_entries(self) -> int:
         """How many numbers the factors of one direction hold, over all matrices; 0 where it has none."""
         return (

@@ -105,7 +105,7 @@ def read_rademacher(streams: Streams, index: int, size: int, scratch: NumpyArray
         for part in _parts(size, scratch):
             used = streams.bits.random_raw(-(-part.size // _WORD_BITS)).astype("<u8", copy=False).view(np.uint8)
             whole = part.size // _BYTE_BITS
-            np.take(table, used[:whole], axis=0, out=part[: whole * _BYTE_BITS].reshape(whole, -1), mode="clip")
+            np.take(table, used[:whole], axis=0, out=part[: whole * _BYTE_BITS].reshape(whole, _BYTE_BITS), mode="clip")
             if part.size % _BYTE_BITS:
                 part[whole * _BYTE_BITS :] = table[used[whole], : part.size % _BYTE_BITS]
             yield part

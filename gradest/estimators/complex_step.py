@@ -79,7 +79,7 @@ class ComplexStep(Estimator):
         plan = dense_chunks(objective.layout, None, self.chunk_size)
         in_place = objective.population_path == "loop" and all(isinstance(x, np.ndarray) for x in objective.start)
         losses_at = _in_place(objective) if in_place else _population(objective, plan)
-        chosen = shortest_step(objective) if isinstance(self.step, str) else self.step
+        chosen = shortest_step(objective) if isinstance(self.step, str) else float(self.step)
         unknown = objective.is_users_own and objective.verifies
 
         def sweep(leaves: Leaves, step: float) -> list[tuple[Chunk, NumpyArray]]:

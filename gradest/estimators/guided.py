@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.directions import Directions, Key, Noise
+from gradest.dtypes import epsilon
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimate import Cost
 from gradest.estimator import PreparedKernel
@@ -28,6 +29,8 @@ from gradest.theory import Prediction, predict_guided
 from gradest.tree import is_static
 
 _GUIDE = "guide"
+_ROUNDING = 4.0
+"""In units of the guides' own rounding, what must be left of one across the others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +78,7 @@ class GuidedES(AntitheticVariant):
     def __post_init__(self) -> None:
         super().__post_init__()
         real_number("alpha", self.alpha, "(0, 1]", example=0.5)
+        real_number("scale", self.scale, "(0, inf)", example=1.0)
 
     @property
     def target(self) -> Target:
@@ -125,10 +129,14 @@ class GuidedES(AntitheticVariant):
             raise UnsupportedError(
                 "guided-es was asked for without guides; pass guides=[gradient, ...] in the structure of the parameters"
             )
-        # Checked before QR, which returns a basis of any matrix: of dependent guides one of nothing in particular.
-        rows = [_flat(guide, objective) for guide in self.guides]
-        matrix = np.stack(rows).T
-        rank = int(np.linalg.matrix_rank(matrix))
+        # Checked before QR, which returns a basis of any matrix: of dependent guides one of nothing in particular. At
+        # length one: past gradients of a run may be many orders of magnitude apart, and independent all the same.
+        flat = [_flat(guide, objective) for guide in self.guides]
+        matrix = np.stack([values / (norm_of(values) or 1.0) for values, _ in flat]).T
+        singular = np.linalg.svd(matrix, compute_uv=False)
+        # In float32 a multiple or a sum of guides is off by the rounding of its entries, and points nowhere by that.
+        rounding = max(matrix.shape[0] * epsilon("float64"), _ROUNDING * max(coarse for _, coarse in flat))
+        rank = int((singular > rounding * singular[0]).sum())
         if rank < matrix.shape[1]:
             raise InvalidInputError(
                 f"{matrix.shape[1]} guides were given, and they span {rank} dimensions; pass linearly independent ones"
@@ -137,8 +145,8 @@ class GuidedES(AntitheticVariant):
         return basis
 
 
-def _flat(guide: Any, objective: Objective) -> NDArray[np.float64]:
-    """Return a guide `(P,)`, of the framework's arrays or of NumPy's, in any floating-point dtype."""
+def _flat(guide: Any, objective: Objective) -> tuple[NDArray[np.float64], float]:
+    """Return a guide `(P,)`, of the framework's arrays or of NumPy's, and the coarsest epsilon of their dtypes."""
     backend, layout = objective.backend, objective.layout
     leaves, names, _ = backend.flatten(guide)
     # Settings among the parameters are no part of a guide; a gradient has None there, which is no leaf.
@@ -149,7 +157,14 @@ def _flat(guide: Any, objective: Objective) -> NDArray[np.float64]:
     if (paths, shapes) != (layout.names, layout.shapes):
         asked, found = (dict(zip(*pair, strict=True)) for pair in ((layout.names, layout.shapes), (paths, shapes)))
         raise InvalidInputError(f"guides in the structure of the parameters were asked for, {asked}; found {found}")
-    return np.concatenate([array.astype(np.float64).ravel() for array in values])
+    flat = np.concatenate([array.astype(np.float64).ravel() for array in values])
+    if bad := flat.size - int(np.isfinite(flat).sum()):
+        raise InvalidInputError(
+            f"guides of finite numbers were asked for; {bad} of {flat.size} entries of one are NaN or infinite; leave "
+            "it out"
+        )
+    dtypes = [backend.dtype(x) if backend.owns(x) else np.asarray(x).dtype.name for _, x in named]
+    return flat, max(epsilon(dtype) if "float" in dtype else 0.0 for dtype in dtypes)
 
 
 class GuidedDirections:

@@ -33,8 +33,9 @@ class ResidualFeedback(DirectionSampler, StatefulEstimator):
     not depend on the new directions, so that subtracting them changes no expectation; they take the place of a baseline
     without an evaluation of their own. The first estimate, which has none to subtract, takes N along directions of
     their own. It assumes that the loss changes little from one estimate to the next: a step of the parameters, or
-    another batch, adds `P (f(x_t) - f(x_{t-1}))^2 / s^2` to the squared error of a direction. The expectation is the
-    gradient of the smoothed loss. Relative mean squared error where the parameters stay, for normal directions:
+    another batch, adds `P (f(x_t) - f(x_{t-1}))^2 / s^2` to the squared error of a direction. Values of which one is
+    not finite are not remembered. The expectation is the gradient of the smoothed loss. Relative mean squared error
+    where the parameters stay, for normal directions:
     `(2 P + 1 + s^2 (P + 2) |H|_F^2 / |g|^2) / N`, twice that of antithetic pairs at half of their values.
 
     Attributes
@@ -139,12 +140,13 @@ class ResidualFeedback(DirectionSampler, StatefulEstimator):
             found = values(leaves, key)
             with np.errstate(invalid="ignore"):  # of values that are not finite, which are warned of
                 differences = found - last
-            warn_of_values(objective, self, [((found,), differences)], leaves)
+            warn_of_values(objective, self, [((found, last), differences)], leaves)
             weights = differences / (self.sigma * self.num_samples)
             arguments = [(key, weights[group[0][0] : group[-1][1]]) for group in groups]
             total: Any = None
             for part in crew.run(EvolutionKernel.combined, leaves, groups, arguments):
                 total = add_leaves(total, part, objective.ops)
-            return KernelResult(None, crew.kernel.finished(total)), found
+            # NaN among what is remembered would make the next estimate NaN too, wherever that is taken.
+            return KernelResult(None, crew.kernel.finished(total)), found if np.isfinite(found).all() else state
 
         return PreparedStatefulKernel(kernel, path)

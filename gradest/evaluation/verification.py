@@ -119,7 +119,8 @@ def nearby(backend: Backend, leaves: Leaves, farthest: float) -> Leaves:
             backend.array(values.reshape(shape), dtype=dtype, device=backend.device(leaf))
             for values in (1.0 + most * spread, 2.0**-10 * farthest * spread)
         )
-        moved.append(leaf * factor + more)
+        with np.errstate(over="ignore"):  # next to the largest number: whoever evaluates there again tells of it
+            moved.append(leaf * factor + more)
     return tuple(moved)
 
 

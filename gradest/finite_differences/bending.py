@@ -247,7 +247,9 @@ def _line(
         signs = generator.permutation(1 - 2 * (np.arange(places.size) % 2))
         line[places] = signs * generator.uniform(0.5, 1.0, places.size) * unit[places]
         moved.append(reach * line)
-        spacings.append(spacing_of((flat + 2 * reach * unit).astype(x.dtype), dtype).astype(np.float64))
+        last = np.nextafter(np.finfo(x.dtype).max, 0, dtype=x.dtype)  # which still has a next number
+        furthest = np.minimum(flat + 2 * reach * unit, last)
+        spacings.append(spacing_of(furthest.astype(x.dtype), dtype).astype(np.float64))
     count = sum(int(np.count_nonzero(line)) for line in moved)
     moved = [line / math.sqrt(max(1.0, count / _FEW)) for line in moved]
     visible = min(

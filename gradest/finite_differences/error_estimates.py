@@ -6,6 +6,7 @@ its terms do not fall, the loss has a kink or bends within the steps, and all th
 module evaluates nothing.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -102,63 +103,91 @@ def _left_out(rule: QuotientRule, of: Quotients) -> tuple[Floats, NDArray[np.boo
     may vanish by symmetry, and because a kink within the steps makes even ones as large as odd ones: where they
     are, the error is no less than that of the kink, at any distance, which the last terms may come from.
     """
-    series = _series_of(rule.multiples)
+    series = _series_of(rule)
     odd = np.abs(np.tensordot(series.terms, np.stack(of.values), 1))
     evens = np.stack([gap * part / 2 for gap, part in zip(of.gaps, 1 / series.reach, strict=True)])
     even = np.abs(np.tensordot(series.terms, evens, 1))
     last, before = np.maximum(odd[-1], even[-1]), np.maximum(odd[-2], even[-2])
     ratio = np.fmin(np.fmax(np.sqrt(last / before), np.fmin(even[-1] / odd[-1], 1.0)), 1.0)
     following = np.fmax(odd[-1] * ratio**2, even[-1] * ratio)
-    left, following_left, kink_left = series.left_by(rule)
-    found = _CAUTION * (np.tensordot(left, odd, 1) + following_left * following)
+    found = _CAUTION * (np.tensordot(series.left, odd, 1) + series.following_left * following)
     like_a_kink = (even[-1] > _LIKE_A_KINK * odd[-1]) | (last > _LIKE_A_KINK * before)
     noise = of.noise / of.steps * series.noise
     like_a_kink &= last > noise  # else they may be noise, which is stated by itself
     grows = (last > before) & (last > _MATERIAL * np.maximum(odd[0], even[0])) & (last > _ROUNDINGS * noise)
-    return np.where(like_a_kink, np.fmax(found, kink_left * last), found), grows
+    return np.where(like_a_kink, np.fmax(found, series.kink_left * last), found), grows
 
 
 @dataclass(frozen=True, eq=False)
 class _Series:
-    """How the terms of a Taylor series follow from quotients at multiples of a step.
+    """How the terms of a Taylor series follow from a rule's quotients, and what the rule leaves of them.
 
-    `terms` are `(k, k)`, quotients to odd terms; `reach` is the part that each multiple is of the longest one. `noise`
-    is by how many units of noise over a step the last terms may be off.
+    Attributes
+    ----------
+    terms
+        `(k, k)`, quotients to odd terms.
+    reach
+        The part that each multiple is of the longest one.
+    noise
+        By how many units of noise over a step the last terms may be off.
+    left, following_left
+        What the rule leaves in its estimate of the known odd terms, `(k,)`, and of the next one.
+    kink_left
+        The largest error that a kink makes beside the larger one of the last terms, over all its distances: at a
+        distance d it adds `(1 - d / m h)+ / 2` to quotients and half gaps alike.
     """
 
     terms: Floats
     reach: Floats
     noise: float
-
-    def left_by(self, rule: QuotientRule) -> tuple[Floats, float, float]:
-        """Return what a rule leaves in its estimate of the known odd terms, `(k,)`, of the next one, and of a kink.
-
-        A kink at a distance d adds `(1 - d / m h)+ / 2` to quotients and half gaps alike; what is returned is the
-        largest error that this makes beside the larger one of the last terms, over all d.
-        """
-        weights, powers = np.array([float(w) for w in rule.weights]), 2 * np.arange(len(rule.weights) + 1)
-        left = np.abs(weights @ self.reach[:, None] ** powers)
-        left[left < _NOTHING] = 0.0
-        left[0] = 0.0
-        kinks = np.maximum(0.0, 1 - np.linspace(0, 1, _DISTANCES, endpoint=False)[:, None] / self.reach)
-        last = np.maximum(np.abs(kinks @ self.terms[-1]), np.abs((kinks / self.reach) @ self.terms[-1]))
-        return left[:-1], float(left[-1]), float(np.max(np.abs(kinks @ weights) / last))
+    left: Floats
+    following_left: float
+    kink_left: float
 
 
 _DISTANCES = 400  # at which a kink is looked at
 
-_NOTHING = 1e-12  # sums of weights that are zero but for rounding
-
 
 @lru_cache
-def _series_of(multiples: tuple[float, ...]) -> _Series:
-    """Return how quotients at multiples of a step make the terms of a series: Vandermonde's system in the square."""
-    steps = np.array(multiples)
+def _series_of(rule: QuotientRule) -> _Series:
+    """Return the series of a rule: Vandermonde's system in the squares of its multiples.
+
+    All of it in fractions: of ten halved steps, or twenty equal ones, an inverse in floating point has no digit right,
+    and what is left of a term is too little beside what cancels in it.
+    """
+    longest = Fraction(max(rule.multiples))
+    squares = [(Fraction(m) / longest) ** 2 for m in rule.multiples]
+    terms = np.array([[float(entry) for entry in row] for row in _coefficients(squares)])
+    left = [sum(w * y**i for w, y in zip(rule.weights, squares, strict=True)) for i in range(len(squares) + 1)]
+    steps, weights = np.array(rule.multiples), np.array([float(w) for w in rule.weights])
     reach = steps / steps.max()
-    terms = np.linalg.inv(reach[:, None] ** (2 * np.arange(len(steps))))
     odd = np.sum(np.abs(terms[-1]) / steps)
     even = np.sum(np.abs(terms[-1]) * 2 / (steps * reach))
-    return _Series(terms, reach, float(max(odd, even)))
+    kinks = np.maximum(0.0, 1 - np.linspace(0, 1, _DISTANCES, endpoint=False)[:, None] / reach)
+    last = np.maximum(np.abs(kinks @ terms[-1]), np.abs((kinks / reach) @ terms[-1]))
+    return _Series(
+        terms=terms,
+        reach=reach,
+        noise=float(max(odd, even)),
+        left=np.array([0.0, *(abs(float(part)) for part in left[1:-1])]),  # the first term is the derivative itself
+        following_left=abs(float(left[-1])),
+        kink_left=float(np.max(np.abs(kinks @ weights) / last)),
+    )
+
+
+def _coefficients(points: Sequence[Fraction]) -> list[list[Fraction]]:
+    """Return the inverse of Vandermonde's matrix: column j has the coefficients of Lagrange's polynomial of point j."""
+    whole = [Fraction(1)]  # the product of all y - y_j, from the highest power down
+    for point in points:
+        whole = [a - point * b for a, b in zip([*whole, Fraction(0)], [Fraction(0), *whole], strict=True)]
+    columns = []
+    for point in points:
+        quotient = [whole[0]]
+        for coefficient in whole[1:-1]:  # Horner: divided by y - y_j
+            quotient.append(coefficient + point * quotient[-1])
+        size = math.prod((point - other for other in points if other != point), start=Fraction(1))
+        columns.append([coefficient / size for coefficient in reversed(quotient)])
+    return [list(row) for row in zip(*columns, strict=True)]
 
 
 def _kinked(rule: QuotientRule, of: Quotients, slopes: Floats) -> NDArray[np.bool_]:

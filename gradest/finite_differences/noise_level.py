@@ -171,7 +171,8 @@ def _line(
     value_of, backend = objective.prepare_value(), objective.backend
 
     def loss(distance: float, line: Sequence[Floats]) -> Floats:
-        moved = (x + np.asarray(distance, dtype=x.dtype) * each for x, each in zip(points, line, strict=True))
+        with np.errstate(over="ignore"):  # next to the largest number: the loss there shows what is wrong
+            moved = [x + np.asarray(distance, dtype=x.dtype) * each for x, each in zip(points, line, strict=True)]
         at = tuple(
             backend.array(np.asarray(x), dtype=dtype, device=objective.device)
             for x, dtype in zip(moved, objective.dtypes, strict=True)

@@ -37,12 +37,15 @@ class QuotientRule:
         return 1 if self.side else 2 * sum(1 for w in self.weights if w)
 
     @property
-    def truncation(self) -> float:
-        """C in `C |f^(p+1)| h^p`: the first Taylor term that the weights do not cancel."""
+    def remainder(self) -> float:
+        """R in the truncation error `R / (p + 1)! |f^(p+1)| h^p`: the first Taylor term that the weights do not cancel.
+
+        Without the factorial, which of Richardson's rules of 29 levels and more would leave zero.
+        """
         if self.side:
-            return 0.5
+            return 1.0
         terms = (w * Fraction(m) ** self.order for w, m in zip(self.weights, self.multiples, strict=True))
-        return float(abs(sum(terms, Fraction()))) / math.factorial(self.order + 1)
+        return float(abs(sum(terms, Fraction())))
 
     @property
     def amplification(self) -> float:

@@ -5,7 +5,7 @@ rounded `x + h`, and dividing by the `h` that was meant would be wrong by the ro
 by 19 %. This module evaluates nothing.
 """
 
-import math
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gradest.dtypes import epsilon, rounded, spacing
 from gradest.errors import InvalidInputError, StepTooSmallError
 from gradest.layout import Layout
+from gradest.lengths import root_mean_square
 from gradest.operations import NumpyArray
 
 Floats = NumpyArray
@@ -21,18 +22,18 @@ Floats = NumpyArray
 MODES = ("relative", "absolute", "block")
 
 
-def automatic_step(error: float, *, order: int, truncation: float, amplification: float) -> float:
+def automatic_step(error: float, *, order: int, remainder: float, amplification: float) -> float:
     """Return the step that balances truncation and rounding, for parameters of size one.
 
     Too long a step, and the rule's truncation error dominates; too short, and the losses differ by their rounding.
 
-    `h = (A e / (p C M))^(1/(p+1))`, the minimum of `C M h^p + A e / h`. The loss is taken to be of size one with a
-    Taylor series of radius one, as log(1 + x): `M = |f^(p+1)| = p!`; `error` is e, that of an evaluation: the epsilon
-    of the coarsest dtype in it, or its measured noise.
+    `h = (A e (p + 1) / (p R))^(1/(p+1))`, the minimum of `C M h^p + A e / h` for `C = R / (p + 1)!`. The loss is taken
+    to be of size one with a Taylor series of radius one, as log(1 + x): `M = |f^(p+1)| = p!`; `error` is e, that of an
+    evaluation: the epsilon of the coarsest dtype in it, or its measured noise.
 
     Source: Gill, Murray, Saunders & Wright 1983, doi:10.1137/0904025.
     """
-    return float((amplification * error / (order * truncation * math.factorial(order))) ** (1 / (order + 1)))
+    return float((amplification * error * (order + 1) / (order * remainder)) ** (1 / (order + 1)))
 
 
 def steps_of(leaves: Sequence[Floats], step: float, mode: str, size: float = 1.0) -> tuple[Floats, ...]:
@@ -51,9 +52,8 @@ def _scale(x: Floats, mode: str, typical: float) -> Floats:
         return np.full_like(x, typical)
     if mode == "relative":
         return np.maximum(np.full_like(x, typical), np.abs(x))
-    # Squares in float64: float32 squares overflow from 2e19 on and vanish below 4e-23.
-    size = np.sqrt(np.mean(np.square(x, dtype=np.result_type(x.dtype, np.float64))))
-    return np.full_like(x, size if size > 0 else typical)
+    # In float64: float32 squares overflow from 2e19 on and vanish below 4e-23.
+    return np.full_like(x, root_mean_square(x.astype(np.result_type(x.dtype, np.float64))) or typical)
 
 
 def whole_multiples(
@@ -65,8 +65,9 @@ def whole_multiples(
     """
     found = []
     for leaf, step, dtype in zip(leaves, steps, dtypes, strict=True):
-        unit = spacing(np.abs(leaf.reshape(-1)) + max(multiples) * step, dtype) / min(1.0, *multiples)
-        even = np.rint(step / unit) * unit
+        with np.errstate(over="ignore", invalid="ignore"):  # as in `displacement`
+            unit = spacing(np.abs(leaf.reshape(-1)) + max(multiples) * step, dtype) / min(1.0, *multiples)
+            even = np.rint(step / unit) * unit
         found.append(np.where(np.isfinite(even) & (even >= 2 * unit), even, step).astype(leaf.dtype))
     return tuple(found)
 
@@ -91,7 +92,9 @@ def shortened(
 
 def displacement(x: Floats, step: Floats, multiple: float, dtype: str) -> Floats:
     """Return the displacement nearest to `multiple * step` that the dtype has: `(x + multiple * step) - x`."""
-    return rounded(x + np.asarray(multiple, dtype=x.dtype) * step, dtype) - x
+    # Next to the largest number x + h is infinite: a displacement, but one whose loss shows what is wrong.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return rounded(x + np.asarray(multiple, dtype=x.dtype) * step, dtype) - x
 
 
 def require_visible(
@@ -120,9 +123,7 @@ def require_visible(
 
 
 def _moves(x: Floats, step: Floats, multiple: float, dtype: str) -> NDArray[np.bool_]:
-    # Next to the largest number x + h is infinite: a displacement, but one whose loss shows what is wrong.
-    with np.errstate(over="ignore", invalid="ignore"):
-        moved: NDArray[np.bool_] = displacement(x, step, multiple, dtype) != 0
+    moved: NDArray[np.bool_] = displacement(x, step, multiple, dtype) != 0
     return moved
 
 
@@ -137,5 +138,7 @@ def check_step(step: object, words: Sequence[str]) -> None:
     if isinstance(step, str):
         if step not in words:
             raise InvalidInputError(f"step must be a positive number or one of {', '.join(words)}; found {step!r}")
-    elif isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step < math.inf:
+        return
+    plain = step.item() if isinstance(step, np.generic) else step  # NumPy's float32 is no float of Python's
+    if isinstance(plain, bool) or not isinstance(plain, int | float) or not 0 < plain <= sys.float_info.max:
         raise InvalidInputError(f"step must be a positive finite number or one of {', '.join(words)}; found {step!r}")

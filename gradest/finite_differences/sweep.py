@@ -253,15 +253,23 @@ class QuotientSweep:
         return found
 
     def _automatic(self, error: float) -> float:
+        return min(self._balanced(error), self._longest)
+
+    def _balanced(self, error: float) -> float:
         rule = self.rule
-        return automatic_step(error, order=rule.order, truncation=rule.truncation, amplification=rule.amplification)
+        return automatic_step(error, order=rule.order, remainder=rule.remainder, amplification=rule.amplification)
+
+    @property
+    def _longest(self) -> float:
+        """The longest step by words: beyond the radius of a loss's series its first term is no measure of an error."""
+        return _REACH / max(self.rule.multiples) if self.rule.order > 2 else math.inf
 
     def _step(
         self, objective: Objective, points: Sequence[Floats], units: Sequence[Floats], rng: Rng, stairs: float
     ) -> tuple[float, float, float]:
         """Return the step for parameters of size one, by how much of its size a loss is off, and what was measured."""
         if not isinstance(self.step, str):
-            return self.step, 0.0, 0.0
+            return float(self.step), 0.0, 0.0
         # The coarsest of the blocks' dtypes decides, whose entries must feel the step too, and of the loss's own.
         spacing = objective.parameter_epsilon
         if self.differences == "exact":
@@ -293,7 +301,8 @@ class QuotientSweep:
         step, error, noise = self._step(objective, points, units, rng, stairs)
         steps = steps_of(points, step, self.step_mode, self.scale)
         if bends:
-            shares = [self._automatic(1.0) * np.maximum(error, r) ** (1 / (self.rule.order + 1)) for r in rounded]
+            power, longest = 1 / (self.rule.order + 1), self._longest
+            shares = [np.minimum(self._balanced(1.0) * np.maximum(error, r) ** power, longest) for r in rounded]
             steps = shortened(points, steps, shares, bends, dtypes)
         if self.differences == "plain":
             if len(self.rule.multiples) > 1:
@@ -355,6 +364,8 @@ class QuotientSweep:
 
 
 _NOISY_REACH = 1e-3  # of the size of a parameter
+
+_REACH = 0.5  # of the length on which the loss is presumed to bend, that of log(1 + x): how far the points may lie
 
 _NOT_FINITE = "try a shorter step, or a point further inside the region where the loss is defined"
 

@@ -160,7 +160,7 @@ def accuracy_of_replicates(estimates: Iterable[Vector], target: Vector) -> Repli
     spread, errors, slopes, cosines, nonfinite = 0.0, [], [], [], 0
     for count, estimate in enumerate(estimates, start=1):
         nonfinite += int(not np.isfinite(estimate).all())
-        value = (estimate.astype(np.float64) / unit) / norm
+        value = (_or_nan(estimate).astype(np.float64) / unit) / norm
         step = value - mean
         mean += step / count
         spread += float(np.dot(step, value - mean))  # Welford 1962, doi:10.1080/00401706.1962.10490022, summed
@@ -189,6 +189,11 @@ def accuracy_of_replicates(estimates: Iterable[Vector], target: Vector) -> Repli
         squared_errors=tuple(errors),
         bias_p_value=_bias_p_value(across),
     )
+
+
+def _or_nan(estimate: Vector) -> Vector:
+    """Return an estimate, all NaN where any of it is not finite: of infinity some numbers would be infinite."""
+    return estimate if np.isfinite(estimate).all() else np.full_like(estimate, math.nan)
 
 
 def _bias_p_value(across: "list[Vector] | None") -> float | None:

@@ -1,7 +1,7 @@
 """Which estimators can run on a loss, and why others cannot: each is prepared, the loss is run three times at most."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -81,7 +81,7 @@ def applicable(
     Raises
     ------
     InvalidTypeError
-        `estimators` is a string.
+        `estimators` are neither names nor a mapping to estimators.
     UnknownNameError
         A name is not registered.
     GradestError
@@ -96,16 +96,50 @@ def applicable(
     >>> found[0].reason.split(",")[0]
     'float() was asked of a value that is being differentiated'
     """
-    if isinstance(estimators, str):
-        raise InvalidTypeError(f"estimators must be a sequence of names; found a string: write [{estimators!r}]")
+    # A name that is asked for has to be there; by default a plug-in that is merely installed has not.
+    chosen: Mapping[str, Estimator | None] = (
+        dict.fromkeys(names("estimators")) if estimators is None else labelled(estimators)
+    )
     options = binding if isinstance(f, Objective) else {"verify": False, **binding}
     objective = bind(f, params, *args, **options)
     question = _Question(objective)
+    return tuple(question.asked(label, estimator) for label, estimator in chosen.items())
+
+
+def labelled(estimators: Mapping[str, Estimator] | Iterable[str]) -> dict[str, Estimator]:
+    """Return estimators by their labels: of a mapping its own, of names these.
+
+    Raises
+    ------
+    InvalidTypeError
+        They are neither names nor a mapping to estimators.
+    UnknownNameError
+        A name is not registered.
+    """
+    if isinstance(estimators, str):
+        raise InvalidTypeError(f"estimators must be a sequence of names; found a string: write [{estimators!r}]")
+    if not isinstance(estimators, Iterable):
+        raise InvalidTypeError(
+            "estimators must be a sequence of names, or a mapping from labels to estimators; found "
+            f"{type(estimators).__name__}; try ['reverse', 'es']"
+        )
     if isinstance(estimators, Mapping):
-        return tuple(question.asked(label, estimator) for label, estimator in estimators.items())
-    if estimators is not None:  # a name that was asked for has to be there; a plug-in that is merely installed has not
-        return tuple(question.asked(name, get_estimator(name)) for name in estimators)
-    return tuple(question.asked(name, None) for name in names("estimators"))
+        for label, given in estimators.items():
+            if not isinstance(given, Estimator):
+                found = f"the class {given.__name__}" if isinstance(given, type) else repr(given)
+                raise InvalidTypeError(
+                    f"estimators must be a mapping from labels to estimators; found {found} under {label!r}; make one, "
+                    "as by gradest.get_estimator('reverse')"
+                )
+        return dict(estimators)
+    listed = list(estimators)  # a generator can be gone through once
+    made = next((each for each in listed if isinstance(each, Estimator)), None)
+    if made is not None:
+        raise InvalidTypeError(
+            f"estimators must be names, or a mapping from labels to estimators; found {type(made).__name__} in a "
+            f"sequence: write {{{made.name!r}: estimator, ...}}, a label for each row"
+        )
+    return {name: get_estimator(name) for name in listed}
 
 
 class _Question:

@@ -12,7 +12,8 @@ from gradest.binding import Bindable, bind_given
 from gradest.case import Case
 from gradest.directions.keys import whole_seed
 from gradest.errors import InvalidInputError, InvalidTypeError, UnknownNameError
-from gradest.estimator import Estimator, get_estimator
+from gradest.estimator import Estimator
+from gradest.measurement.applicability import labelled
 from gradest.measurement.comparison import CellResult, Combination, Compared, Comparison
 from gradest.measurement.outcome import Outcome, outcome_of
 from gradest.measurement.session import Bound, Session
@@ -125,27 +126,31 @@ def compare(
                 f"params or arguments were given with problem {f.name!r}, which has its own; leave them out, or pass "
                 "a function f(params, *args)"
             )
-        _require_names(backends=backends, dtypes=dtypes)
-        return _on_problem(f, asked, backends or BACKENDS, dtypes or DTYPES, kernel or "portable")
+        where = _named("backends", backends, BACKENDS), _named("dtypes", dtypes, DTYPES)
+        return _on_problem(f, asked, *where, kernel or "portable")
     _require_taken(f, kwargs)
     objective = bind_given(f, params, (args, kwargs))
     _require_own(objective, {"backends": backends, "dtypes": dtypes, "kernel": kernel})
     return _on_function(_name_of(f), objective, asked)
 
 
-def _require_names(**given: Sequence[str] | None) -> None:
-    """Refuse a string in place of a sequence, and objects in place of the names by which rows are told apart."""
-    for option, found in given.items():
-        if isinstance(found, str):
-            raise InvalidTypeError(f"{option} must be a sequence of names; found a string: write [{found!r}]")
-        wrong = next((each for each in found or () if not isinstance(each, str)), None)
-        if wrong is not None:
-            raise InvalidTypeError(
-                f"{option} must be names, such as 'numpy', 'module:Class' or 'path/file.py:Class' of a backend; found "
-                f"{type(wrong).__name__}"
-                if option == "backends"
-                else f"{option} must be names, such as 'float64'; found {type(wrong).__name__}"
-            )
+def _named(option: str, given: Iterable[str] | None, usual: Sequence[str]) -> Sequence[str]:
+    """Return names, the usual ones where none are given; objects in place of names would not tell rows apart."""
+    if given is None:
+        return usual
+    if isinstance(given, str):
+        raise InvalidTypeError(f"{option} must be a sequence of names; found a string: write [{given!r}]")
+    found = tuple(given) if isinstance(given, Iterable) else (given,)
+    wrong = next((each for each in found if not isinstance(each, str)), None)
+    if wrong is not None:
+        example = "'numpy', 'module:Class' or 'path/file.py:Class' of a backend"
+        raise InvalidTypeError(
+            f"{option} must be names, such as {example if option == 'backends' else repr('float64')}; found "
+            f"{type(wrong).__name__}"
+        )
+    if not found:
+        raise InvalidInputError(f"{option} to compare on were asked for; found none; leave {option}= out for the usual")
+    return found
 
 
 @dataclass(frozen=True)
@@ -173,21 +178,7 @@ class _Asked:
 
 def _chosen(estimators: Mapping[str, Estimator] | Sequence[str], replicates: int) -> Mapping[str, Estimator]:
     """Return the estimators by their labels; refuse what would fail in every cell."""
-    if isinstance(estimators, str):
-        raise InvalidTypeError(f"estimators must be a sequence of names; found a string: write [{estimators!r}]")
-    if not isinstance(estimators, Iterable):
-        raise InvalidTypeError(
-            "estimators must be a sequence of names, or a mapping from labels to estimators; found "
-            f"{type(estimators).__name__}; try ['reverse', 'es']"
-        )
-    if not isinstance(estimators, Mapping):
-        made = next((each for each in estimators if isinstance(each, Estimator)), None)
-        if made is not None:
-            raise InvalidTypeError(
-                f"estimators must be names, or a mapping from labels to estimators; found {type(made).__name__} in a "
-                f"sequence: write {{{made.name!r}: estimator, ...}}, a label for each row"
-            )
-    chosen = estimators if isinstance(estimators, Mapping) else {name: get_estimator(name) for name in estimators}
+    chosen = labelled(estimators)
     if not chosen:
         raise InvalidInputError("estimators to compare were asked for; found none; leave estimators= out for the usual")
     stochastic = [name for name, estimator in chosen.items() if estimator.stochastic]

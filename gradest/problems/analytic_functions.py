@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from gradest.errors import InvalidInputError
 from gradest.operations import Array, Operations
 from gradest.problem import Problem
+from gradest.real_numbers import real_number
+from gradest.whole_numbers import whole_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +84,8 @@ class LogSumExp(Problem):
     def __post_init__(self) -> None:
         if self.size < 1:
             raise InvalidInputError(f"logsumexp asks for size >= 1; found {self.size}")
+        whole_number("seed", self.seed, least=0)
+        real_number("scale", self.scale, "[0, inf)", example=1.0)
 
     def parameters(self) -> dict[str, NDArray[np.float64]]:
         return {"x": self.scale * np.random.default_rng(self.seed).standard_normal(self.size)}
@@ -100,6 +104,11 @@ class _TwoScalars(Problem):
 
     x: float
     y: float
+
+    def __post_init__(self) -> None:
+        """Refuse a start that is no point."""
+        for name in ("x", "y"):
+            real_number(name, getattr(self, name), "(-inf, inf)", example=2.0)
 
     def parameters(self) -> dict[str, NDArray[np.float64]]:
         return {"x": np.array(float(self.x)), "y": np.array(float(self.y))}
@@ -151,6 +160,7 @@ class LogGraph(_TwoScalars):
     y: float = 3.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.x > 0:
             raise InvalidInputError(f"log x asks for x > 0; found {self.x}")
 

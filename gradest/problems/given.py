@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gradest.datasets.validation import plain_array
 from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError
 
 
@@ -12,11 +13,11 @@ def given_array(name: str, values: ArrayLike, shape: tuple[int | None, ...]) -> 
     Raises
     ------
     InvalidTypeError
-        They are no real numbers.
+        They are no real numbers, or masked.
     InvalidInputError
-        Their shape is another.
+        Their shape is another, or they have none.
     NonFiniteError
-        They hold NaN or infinity.
+        They hold NaN or infinity, also when only as float64.
 
     Examples
     --------
@@ -24,7 +25,7 @@ def given_array(name: str, values: ArrayLike, shape: tuple[int | None, ...]) -> 
     >>> given_array("start", [1, 2], (None,))
     array([1., 2.])
     """
-    found = np.asarray(values)
+    found = plain_array(values, name)
     if found.dtype.kind not in "fiu":
         raise InvalidTypeError(f"{name} must be real numbers; found an array of {found.dtype}")
     if len(found.shape) != len(shape) or any(
@@ -32,10 +33,11 @@ def given_array(name: str, values: ArrayLike, shape: tuple[int | None, ...]) -> 
     ):
         asked = ", ".join("any" if n is None else str(n) for n in shape)
         raise InvalidInputError(f"{name} must have the shape ({asked}); found {found.shape}")
-    if not np.isfinite(found).all():
+    with np.errstate(over="ignore"):  # a longdouble beyond float64 becomes infinite, and is told just below
+        copy = np.array(found, dtype=np.float64)
+    if not np.isfinite(copy).all():
         raise NonFiniteError(
-            f"{name} must be finite; {int((~np.isfinite(found)).sum())} of {found.size} entries are not"
+            f"{name} must be finite in float64; {int((~np.isfinite(copy)).sum())} of {copy.size} entries are not"
         )
-    copy = np.array(found, dtype=np.float64)
     copy.setflags(write=False)
     return copy

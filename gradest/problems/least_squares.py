@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,8 @@ from gradest.errors import InvalidInputError
 from gradest.operations import Array, NumpyArray, Operations
 from gradest.problem import EmpiricalRisk
 from gradest.problems.given import given_array
+from gradest.real_numbers import real_number
+from gradest.whole_numbers import whole_number
 
 
 class _LinearModel(EmpiricalRisk):
@@ -26,7 +28,7 @@ class _LinearModel(EmpiricalRisk):
     def parameters(self) -> dict[str, NDArray[np.float64]]:
         size = self._samples[0].shape[1]
         if self.start is not None:
-            return {"w": given_array("start", self.start, (size,)).copy()}
+            return {"w": np.array(self.start)}
         return {"w": np.random.default_rng([self.seed, 1]).standard_normal(size)}
 
     def data(self) -> dict[str, NDArray[np.float64]]:
@@ -97,11 +99,16 @@ class LeastSquares(_LinearModel):
                 f"least squares asks for at least one sample and one feature; found {self.num_samples} samples, "
                 f"{self.num_features} features"
             )
+        _require_drawable(self.seed, self.noise)
+        if self.features is not None:
+            features = _keep_samples(self, "features", (None, None))
+            object.__setattr__(self, "num_features", features.shape[1])
+        _keep_start(self, self.num_features)
 
     @cached_property
     def _samples(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         if self.features is not None:
-            return _given_samples("features", self.features, (None, None), self.response)
+            return np.asarray(self.features), np.asarray(self.response)
         generator = np.random.default_rng(self.seed)
         design = generator.standard_normal((self.num_samples, self.num_features))
         truth = generator.standard_normal(self.num_features)
@@ -150,16 +157,24 @@ class PolynomialRegression(_LinearModel):
                 f"polynomial regression asks for at least one sample and degree 0; found {self.num_samples} samples, "
                 f"degree {self.degree}"
             )
+        _require_drawable(self.seed, self.noise)
+        if self.points is not None:
+            _keep_samples(self, "points", (None,))
+        _keep_start(self, self.degree + 1)
 
     @cached_property
     def _samples(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         if self.points is not None:
-            points, response = _given_samples("points", self.points, (None,), self.response)
-            return np.vander(points, self.degree + 1, increasing=True), response
+            return np.vander(np.asarray(self.points), self.degree + 1, increasing=True), np.asarray(self.response)
         generator = np.random.default_rng(self.seed)
         points = generator.uniform(-1, 1, self.num_samples)
         response = np.sin(np.pi * points) + self.noise * generator.standard_normal(self.num_samples)
         return np.vander(points, self.degree + 1, increasing=True), response
+
+
+def _require_drawable(seed: int, noise: float) -> None:
+    whole_number("seed", seed, least=0)
+    real_number("noise", noise, "[0, inf)", example=0.1)
 
 
 def _require_both(name: str, inputs: ArrayLike | None, response: ArrayLike | None) -> None:
@@ -168,8 +183,15 @@ def _require_both(name: str, inputs: ArrayLike | None, response: ArrayLike | Non
         raise InvalidInputError(f"{name} and response are given together; {missing!r} is missing")
 
 
-def _given_samples(
-    name: str, inputs: ArrayLike, shape: tuple[int | None, ...], response: ArrayLike | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    found = given_array(name, inputs, shape)
-    return found, given_array("response", () if response is None else response, (len(found),))
+def _keep_samples(problem: Any, name: str, shape: tuple[int | None, ...]) -> NDArray[np.float64]:
+    """Put copies of inputs and response that are given in their place, lest they change with the arrays; count them."""
+    inputs = given_array(name, getattr(problem, name), shape)
+    object.__setattr__(problem, name, inputs)
+    object.__setattr__(problem, "response", given_array("response", problem.response, (len(inputs),)))
+    object.__setattr__(problem, "num_samples", len(inputs))
+    return inputs
+
+
+def _keep_start(problem: Any, size: int) -> None:
+    if problem.start is not None:
+        object.__setattr__(problem, "start", given_array("start", problem.start, (size,)))

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.datasets import Dataset, load
-from gradest.errors import InvalidInputError, unknown_name
+from gradest.errors import InvalidTypeError, unknown_name
 from gradest.example_order import checked_rows
 from gradest.operations import Array, Operations
 from gradest.problem import EmpiricalRisk, Metric
 from gradest.problems.accuracy import accuracy
 from gradest.problems.initial_laws import INITIAL_LAWS
+from gradest.whole_numbers import whole_number
 
 Activation = Callable[[Operations, Array], Array]
 Derivative = Callable[[Operations, Array, Array], Array]
@@ -87,9 +88,13 @@ class MLP(EmpiricalRisk):
             raise unknown_name("initial law", self.initial, INITIAL_LAWS)
         if self.activation not in ACTIVATIONS:
             raise unknown_name("activation", self.activation, ACTIVATIONS)
-        if any(not isinstance(width, int) or width < 1 for width in self.widths):
-            raise InvalidInputError(f"widths must be positive integers; found {self.widths}")
-        object.__setattr__(self, "widths", tuple(self.widths))
+        if not isinstance(self.dataset, str | Dataset):
+            raise InvalidTypeError(
+                f"dataset must be a name or a gradest.datasets.Dataset; found {type(self.dataset).__name__}; "
+                "gradest.datasets.from_arrays makes one of arrays"
+            )
+        object.__setattr__(self, "widths", tuple(whole_number("widths", width) for width in self.widths))
+        whole_number("seed", self.seed, least=0)
 
     @cached_property
     def _samples(self) -> Dataset:

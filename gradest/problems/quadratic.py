@@ -1,5 +1,6 @@
 """A quadratic with known gradient, Hessian and conditioning: where ES theory is exact. Knows no framework."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -11,6 +12,8 @@ from gradest.errors import InvalidInputError
 from gradest.operations import Array, NumpyArray, Operations
 from gradest.problem import Problem
 from gradest.problems.given import given_array
+from gradest.real_numbers import real_number
+from gradest.whole_numbers import whole_number
 
 _MADE: Any = None
 """In place of an array that the problem makes itself."""
@@ -60,11 +63,13 @@ class Quadratic(Problem):
     start: NDArray[np.float64] = field(default=_MADE, repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.size < 1 or (self.condition != 0 and not self.condition >= 1):
+        if self.size < 1 or (self.condition != 0 and not 1 <= self.condition < math.inf):
             raise InvalidInputError(
-                "a quadratic asks for size >= 1 and condition >= 1 (or 0 for a linear function); "
+                "a quadratic asks for size >= 1 and a finite condition >= 1 (or 0 for a linear function); "
                 f"found size {self.size}, condition {self.condition}"
             )
+        whole_number("seed", self.seed, least=0)
+        real_number("offset", self.offset, "(-inf, inf)", example=0.0)
         own = self.hessian is not None
         hessian = _given_hessian(self.hessian) if own else self._random_hessian()
         object.__setattr__(self, "size", len(hessian))

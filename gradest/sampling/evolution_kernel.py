@@ -136,12 +136,13 @@ class EvolutionKernel:
         """Return `sum_k w_k v_k` for the weights of the group's directions."""
         total: Leaves | None = None
         objective, first = self.objective, group[0][0]
-        for start, stop in group:
-            placed = objective.backend.array(
-                weights[start - first : stop - first], dtype=summed_in(objective.dtype), device=objective.device
-            )
-            part = self._combine(self._noise(key, (start, stop)), placed)
-            total = add_leaves(total, part, objective.ops)
+        with np.errstate(invalid="ignore", over="ignore"):  # of weights that are not finite: their values are warned of
+            for start, stop in group:
+                placed = objective.backend.array(
+                    weights[start - first : stop - first], dtype=summed_in(objective.dtype), device=objective.device
+                )
+                part = self._combine(self._noise(key, (start, stop)), placed)
+                total = add_leaves(total, part, objective.ops)
         self._kept = None  # the second pass is over: the next estimate has another key
         return total or ()
 
@@ -314,12 +315,14 @@ class EvolutionRun:
         warn_of_values(self._kernel.objective, self._strategy, [(tuple(fitness), differences)], leaves)
         if self._directions is not None:
             point = HostPoint(self._kernel.objective)
-            point.weigh(self._directions(key), weights)
+            with np.errstate(invalid="ignore", over="ignore"):
+                point.weigh(self._directions(key), weights)
             return KernelResult(value, point.leaves)
         arguments = [(key, weights[group[0][0] : group[-1][1]]) for group in self._groups]
         total: Leaves | None = None
         for part in self._crew.run(EvolutionKernel.combined, leaves, self._groups, arguments):
-            total = add_leaves(total, part, self._kernel.objective.ops)
+            with np.errstate(invalid="ignore"):
+                total = add_leaves(total, part, self._kernel.objective.ops)
         return KernelResult(value, self._kernel.finished(total))
 
 

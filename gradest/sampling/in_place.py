@@ -202,7 +202,7 @@ class InPlaceRun:
         warn_of_values(objective, strategy, [(tuple(fitness), plain_weights(strategy, fitness, value)[1])], leaves)
         point = kernel.give_away()
         assert isinstance(point, HostPoint)  # displacements are kept on the host alone
-        point.scatter(0, total)
+        point.scatter(total)
         return point.leaves
 
 

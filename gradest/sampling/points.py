@@ -5,6 +5,7 @@ takes the weighted sum of directions at the end, and is then the gradient. This 
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from gradest.directions.directions import Factors, aligned
 from gradest.directions.independent import PART_ENTRIES
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
+from gradest.sampling.sampler import summed_in
 
 HOST_DTYPES = frozenset({"float16", "float32", "float64", "longdouble"})
 """The dtypes that NumPy computes in."""
@@ -91,39 +93,54 @@ class HostPoint:
             np.subtract(self._values(leaf), step[offset : offset + flat.size], out=flat)
 
     def weigh(self, directions: Directions, weights: NDArray[np.float64], *, radius: float = 1.0) -> None:
-        """Write `sum_k weights[k] * radius * direction_k`, k from 0, multiplied in that order."""
+        """Write `sum_k weights[k] * radius * direction_k`, k from 0; of half precision it is made in float32."""
+        wide = [np.dtype(summed_in(dtype)) for dtype in self._dtypes]
+        sums = [
+            flat if flat.dtype == dtype else np.empty(flat.size, dtype)
+            for flat, dtype in zip(self._flat, wide, strict=True)
+        ]
         if directions.factored:
-            self._weigh_factors(directions, weights)
-            return
+            self._weigh_factors(sums, directions, weights)
+        else:
+            self._weigh_parts(sums, directions, weights, radius)
+        for flat, found in zip(self._flat, sums, strict=True):
+            if found is not flat:
+                flat[:] = found
+
+    def _weigh_parts(
+        self, sums: Sequence[NumpyArray], directions: Directions, weights: NDArray[np.float64], radius: float
+    ) -> None:
         scratch = directions.scratch()
-        total, size = np.empty_like(scratch), sum(flat.size for flat in self._flat)
+        total, size = np.empty_like(scratch), sum(flat.size for flat in sums)
         # Directions are read in turns, a block of each: the sum over them is written once, and is in cache until then.
-        for first in range(0, len(weights), _READERS):
-            some = range(first, min(first + _READERS, len(weights)))
+        # Of those that are drawn whole each reader holds all: one at a time.
+        at_once = _READERS if directions.read_in_parts else 1
+        for first in range(0, len(weights), at_once):
+            some = range(first, min(first + at_once, len(weights)))
             readers = [directions.parts(k, scratch) for k in some]
             for start in range(0, size, PART_ENTRIES):
                 here = total[: min(PART_ENTRIES, size - start)]
-                here.fill(0.0) if first == 0 else self._gather(start, here)
+                here.fill(0.0) if first == 0 else self._gather(sums, start, here)
                 for k, reader in zip(some, readers, strict=True):
                     part = next(reader)
                     if radius != 1.0:
                         part *= part.dtype.type(radius)
                     add_weighted(here, part, weights[k])
-                self.scatter(start, here)
+                self._scatter(sums, start, here)
 
-    def _weigh_factors(self, directions: Directions, weights: NDArray[np.float64]) -> None:
+    def _weigh_factors(self, sums: Sequence[NumpyArray], directions: Directions, weights: NDArray[np.float64]) -> None:
         scratch = directions.scratch()
         at_once = max(1, CACHE_BYTES // max(1, scratch.itemsize * directions.factor_entries))
-        most = min(_PRODUCT_ENTRIES, max(flat.size for flat in self._flat))
-        memory = {dtype: np.empty(most, dtype) for dtype in {flat.dtype for flat in self._flat}}
-        products = [memory[flat.dtype] for flat in self._flat]
-        for flat in self._flat:
+        most = min(_PRODUCT_ENTRIES, max(flat.size for flat in sums))
+        memory = {dtype: np.empty(most, dtype) for dtype in {flat.dtype for flat in sums}}
+        products = [memory[flat.dtype] for flat in sums]
+        for flat in sums:
             flat.fill(0.0)
         for first in range(0, len(weights), at_once):
             some = weights[first : first + at_once]
-            held: list[list[Factors]] = [[] for _ in self._flat]
+            held: list[list[Factors]] = [[] for _ in sums]
             for k, weight in enumerate(some, start=first):
-                for flat, factors, entry in zip(self._flat, held, directions.read(k, scratch), strict=True):
+                for flat, factors, entry in zip(sums, held, directions.read(k, scratch), strict=True):
                     if isinstance(entry, tuple):
                         factors.append((entry[0] * entry[0].dtype.type(weight), entry[1]))
                         continue
@@ -131,7 +148,7 @@ class HostPoint:
                     for piece in entry:
                         add_weighted(flat[start : start + piece.size], piece, weight)
                         start += piece.size
-            for flat, shape, factors, product in zip(self._flat, self._shapes, held, products, strict=True):
+            for flat, shape, factors, product in zip(sums, self._shapes, held, products, strict=True):
                 if factors:  # one product (m, K r) @ (K r, n), whose K terms are never there by themselves
                     left, right = (
                         np.concatenate(side, axis=1).astype(flat.dtype, copy=False)
@@ -139,18 +156,21 @@ class HostPoint:
                     )
                     _add_product(flat.reshape(shape), left, right, flat.reshape(shape), product)
 
-    def scatter(self, start: int, values: NumpyArray) -> None:
-        """Write values to the places from `start` on of the flat vector of all parameters."""
-        for flat, offset in zip(self._flat, self._offsets, strict=True):
-            first, last = max(start, offset), min(start + values.size, offset + flat.size)
-            if first < last:
-                flat[first - offset : last - offset] = values[first - start : last - start]
+    def scatter(self, values: NumpyArray) -> None:
+        """Write the values of all parameters, flat."""
+        self._scatter(self._flat, 0, values)
 
-    def _gather(self, start: int, out: NumpyArray) -> None:
-        for flat, offset in zip(self._flat, self._offsets, strict=True):
-            first, last = max(start, offset), min(start + out.size, offset + flat.size)
+    def _scatter(self, blocks: Sequence[NumpyArray], start: int, values: NumpyArray) -> None:
+        for block, offset in zip(blocks, self._offsets, strict=True):
+            first, last = max(start, offset), min(start + values.size, offset + block.size)
             if first < last:
-                out[first - start : last - start] = flat[first - offset : last - offset]
+                block[first - offset : last - offset] = values[first - start : last - start]
+
+    def _gather(self, blocks: Sequence[NumpyArray], start: int, out: NumpyArray) -> None:
+        for block, offset in zip(blocks, self._offsets, strict=True):
+            first, last = max(start, offset), min(start + out.size, offset + block.size)
+            if first < last:
+                out[first - start : last - start] = block[first - offset : last - offset]
 
     def _values(self, leaf: object) -> NumpyArray:
         return np.ravel(self._backend.host(leaf))  # type: ignore[arg-type]  # an array of the backend

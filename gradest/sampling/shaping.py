@@ -26,8 +26,16 @@ def centred_weights(fitness: Values, baseline: str, sigma: float) -> Values:
     """
     # One formula for both: f_i less the mean of the others is N / (N - 1) times f_i less the mean of all.
     count = fitness.shape[1] - (1 if baseline == "leave-one-out" else 0)
-    weights: Values = (fitness[0] - fitness[0].mean()) / (count * sigma)
+    weights: Values = (fitness[0] - mean_within(fitness[0])) / (count * sigma)
     return weights
+
+
+def mean_within(values: Values) -> float:
+    """Return the mean of values, no less than the least and no more than the largest of them.
+
+    Three times 0.1 over 3 is not 0.1: of a loss that is the same everywhere, signs and z-scores would be those of this.
+    """
+    return float(np.clip(values.mean(), values.min(), values.max()))
 
 
 def shaped_weights(fitness: Values, shaping: str, centre: float) -> Values:
@@ -87,7 +95,7 @@ def _centred_ranks(values: Values) -> Values:
 
 def _z_scores(values: Values) -> Values:
     unit = unit_of(values)
-    centred: Values = values / unit - (values / unit).mean()
+    centred: Values = values / unit - mean_within(values / unit)
     # All values equal: no direction is better than another, and the estimate is zero.
     deviation = float(np.sqrt(np.square(centred).mean()))
     if deviation > 0.0:

@@ -12,7 +12,7 @@ from gradest.evaluation import ValuesSeen
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray
 from gradest.sampling.cancellation import rounding_matters, warn_if_cancelled
-from gradest.sampling.shaping import centred_weights, shaped_weights
+from gradest.sampling.shaping import centred_weights, mean_within, shaped_weights
 
 
 class Strategy(Protocol):
@@ -89,11 +89,11 @@ def joint_weights(
 
     `value` is f(x) where it was evaluated, and None where values are differences from it.
     """
-    with np.errstate(invalid="ignore"):
-        differences = fitness[0] - (fitness[1] if len(fitness) > 1 else fitness[0].mean())
-    if strategy.shaping is None:
-        return centred_weights(fitness, strategy.baseline, strategy.sigma), differences
-    centre = float(fitness[0].mean())
+    with np.errstate(invalid="ignore", over="ignore"):  # of values that are not finite, which are warned of
+        centre = mean_within(fitness[0])
+        differences = fitness[0] - (fitness[1] if len(fitness) > 1 else centre)
+        if strategy.shaping is None:
+            return centred_weights(fitness, strategy.baseline, strategy.sigma), differences
     if strategy.baseline == "value":  # exact differences are from f(x) already
         centre = 0.0 if value is None else value
     return shaped_weights(fitness, strategy.shaping, centre), differences
@@ -124,6 +124,6 @@ def warn_of_values(objective: Objective, strategy: Strategy, watched: Sequence[W
     values = [pair[0] for pair in sides]
     differences = [read(difference) for _, difference in watched]
     if not (strategy.antithetic or needs_value(strategy) or needs_all_values(strategy)):
-        centre = np.concatenate(values).mean()  # one-sided values without a baseline differ from their mean
+        centre = mean_within(np.concatenate(values))  # one-sided values without a baseline differ from their mean
         differences = [difference - centre for difference in differences]
     warn_if_cancelled(values, differences, objective.value_epsilon, strategy.sigma)

@@ -1,7 +1,7 @@
 """The chi-square and normal distributions, written out so that the core needs no SciPy.
 
 Regularised incomplete gamma functions by their power series below the mean and by a continued fraction above
-it. This module must not know what is being tested.
+it; of very many degrees of freedom by an expansion about the mean. This module must not know what is being tested.
 """
 
 import math
@@ -17,6 +17,14 @@ _TINY = sys.float_info.min / _EPSILON
 # From here on the remainder of Stirling's series, after the terms below, is under the unit roundoff.
 _STIRLING_FROM = 20.0
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
+
+# From here on series and fraction, which take a multiple of sqrt(a) terms, give way to the expansion, which takes none.
+_UNIFORM_FROM = 1e6
+# Its coefficients, by powers of eta: of 1 and of 1/a. Those of 1/a^2 are below rounding. DLMF 8.12.12.
+_UNIFORM = (
+    (-1 / 3, 1 / 12, -2 / 135, 1 / 864, 1 / 2835, -139 / 777600, 1 / 25515),
+    (-1 / 540, -1 / 288, 1 / 378, -77 / 77760),
+)
 
 
 def _log_prefactor(a: float, x: float) -> float:
@@ -58,6 +66,24 @@ def _upper_fraction(a: float, x: float) -> float:
     return fraction * a * math.exp(_log_prefactor(a, x))
 
 
+def _tails_about_the_mean(a: float, x: float) -> tuple[float, float]:
+    """Return P(a, x) and Q(a, x) for a large a, each with full relative accuracy.
+
+    Source: Temme 1979, doi:10.1137/0510071; DLMF 8.12.3, https://dlmf.nist.gov/8.12.
+    """
+    excess = (x - a) / a
+    if abs(excess) < 0.1:  # (excess - log(1 + excess)) / (excess^2 / 2), whose terms cancel
+        bend = sum(2 * (-excess) ** k / (k + 2) for k in range(16))
+        eta = excess * math.sqrt(bend)
+    else:
+        eta = math.copysign(math.sqrt(2 * (excess - math.log1p(excess))), excess)
+    normal = eta * math.sqrt(a / 2)
+    by_power = [sum(term * eta**n for n, term in enumerate(row)) for row in _UNIFORM]
+    # Where |eta| is not small the tails are beyond the range of a float, and so is this.
+    correction = math.exp(-normal * normal) / math.sqrt(2 * math.pi * a) * (by_power[0] + by_power[1] / a)
+    return 0.5 * math.erfc(-normal) - correction, 0.5 * math.erfc(normal) + correction
+
+
 def _tails(statistic: float, degrees_of_freedom: float) -> tuple[float, float]:
     """Return lower and upper tail; the smaller one carries full relative accuracy."""
     degrees_of_freedom = real_number("degrees_of_freedom", degrees_of_freedom, "(0, inf)", example=1)
@@ -72,6 +98,8 @@ def _tails(statistic: float, degrees_of_freedom: float) -> tuple[float, float]:
         return 0.0, 1.0
     if math.isinf(x):
         return 1.0, 0.0
+    if a >= _UNIFORM_FROM:
+        return _tails_about_the_mean(a, x)
     if x < a + 1:
         lower = _lower_series(a, x)
         return lower, 1 - lower

@@ -22,7 +22,7 @@ from gradest.training.quality import StepLimit, step_limit
 from gradest.training.records import Quality, Record
 from gradest.training.restoring import parameters_of
 from gradest.training.result import Training, plot
-from gradest.training.schedules import SCHEDULES, Constant, Cosine, Schedule, StepDecay
+from gradest.training.schedules import SCHEDULES, Constant, Cosine, Schedule, StepDecay, get_schedule
 from gradest.training.state import TrainingState
 from gradest.training.train import train
 
@@ -50,6 +50,7 @@ __all__ = [
     "TrainingState",
     "Weights",
     "get_optimizer",
+    "get_schedule",
     "parameters_of",
     "plot",
     "step_limit",

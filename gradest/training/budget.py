@@ -5,13 +5,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from numbers import Real
 
+from gradest.backend import Leaves
 from gradest.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from gradest.estimate import Cost
-from gradest.estimator import Estimator, get_estimator
+from gradest.estimator import get_estimator
 from gradest.fields import TypedFields
 from gradest.measurement.timing import calibrate, time_block
 from gradest.objective import Objective
+from gradest.operations import Array, Data
 from gradest.real_numbers import real_number
+from gradest.tangents import Dense
 
 _ROUNDS = 5
 """Blocks of each of two calls, in turn, so that what slows the machine for a while slows both."""
@@ -100,7 +103,7 @@ def as_budget(budget: "Budget | Cost | float") -> Budget:
             f"budget must be a gradest.training.Budget, a gradest.Cost or a number of losses; found {budget!r}; try "
             "gradest.training.Budget(steps=100)"
         )
-    return Budget(losses=float(budget))
+    return Budget(losses=real_number("budget", budget, "(0, inf)", example=100))
 
 
 def require_epochs(budget: Budget, per_epoch: int | None) -> None:
@@ -164,31 +167,51 @@ def measured_weights(objective: Objective, cost: Cost) -> Weights:
     state = objective.backend.random_state() if objective.is_users_own else None
     try:
         return Weights(
-            jvp=_measured(objective, get_estimator("forward-gradient", num_samples=1)) if cost.jvps else 1.0,
-            vjp=_measured(objective, get_estimator("reverse")) if cost.vjps else 1.0,
+            jvp=_measured(objective, "forward mode", _one_jvp) if cost.jvps else 1.0,
+            vjp=_measured(objective, "reverse mode", _one_vjp) if cost.vjps else 1.0,
         )
     finally:
         if state is not None:
             objective.backend.set_random_state(state)
 
 
-def _measured(objective: Objective, estimator: Estimator) -> float:
-    """Return the median over rounds of what an estimate takes in evaluations of the loss."""
+def _measured(objective: Objective, mode: str, prepare: Callable[[Objective], Callable[[], object]]) -> float:
+    """Return the median over rounds of what a derivative takes in evaluations of the loss."""
     beside = objective.separate()  # it counts for itself
     try:
-        prepared, value = estimator.prepare(beside), beside.prepare_value()
+        derivative, value = prepare(beside), beside.prepare_value()
     except UnsupportedError as error:
         raise UnsupportedError(
-            f"the cost of a derivative in losses was to be measured by {estimator.name!r}, which cannot run here "
-            f"({error}); state it: weights=gradest.training.Weights(jvp=2.0, vjp=3.0)"
+            f"the cost of a derivative in losses was to be measured by {mode}, which cannot run here ({error}); state "
+            "it: weights=gradest.training.Weights(jvp=2.0, vjp=3.0)"
         ) from error
-    start, wait = beside.start, beside.backend.wait
-
-    def derivative() -> object:
-        return beside.form.gradient_leaves(prepared.at(start, 0).gradient)
-
-    ratios = sorted(_rounds(derivative, lambda: (value(start),), wait))
+    ratios = sorted(_rounds(derivative, lambda: (value(beside.start),), beside.backend.wait))
     return ratios[len(ratios) // 2]
+
+
+def _one_vjp(objective: Objective) -> Callable[[], object]:
+    """Return an estimate by reverse mode, which is one VJP and what surrounds it."""
+    prepared, start = get_estimator("reverse").prepare(objective), objective.start
+    return lambda: objective.form.gradient_leaves(prepared.at(start, 0).gradient)
+
+
+def _one_jvp(objective: Objective) -> Callable[[], object]:
+    """Return one JVP along a direction that is there: an estimate would draw it, which costs a small loss many times.
+
+    Of evolution strategies, whose values are counted alone, that is not counted either.
+    """
+    ops, start = objective.ops, objective.start
+    native = objective.choose_engine("auto", "value_and_jvps") == "native"
+    along = objective.scoped(lambda: tuple(ops.expand_dims(ops.zeros_like(x) + 1.0, axis=0) for x in start))()
+    if native:
+        jvps = objective.prepare_jvps()
+        return lambda: jvps(start, along)
+
+    def step(leaves: Leaves, tangents: Leaves, data: Data) -> tuple[Array, Array]:
+        return objective.evaluate_jvps(leaves, [*map(Dense, tangents)], data)
+
+    run = objective.stepped(step)
+    return lambda: run(start, along)
 
 
 def _rounds(first: Callable[[], object], second: Callable[[], object], wait: Callable[..., None]) -> Iterator[float]:

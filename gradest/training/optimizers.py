@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from gradest.errors import unknown_name
 from gradest.fields import TypedFields
 from gradest.operations import Array, Operations
 from gradest.real_numbers import real_number
+from gradest.training.named import made
 
 Moments = tuple[Array, ...]
 """What an optimiser remembers of one parameter array: arrays of its shape, zero at first."""
@@ -216,6 +216,7 @@ class Adam(Optimizer):
         super().__post_init__()
         real_number("beta1", self.beta1, "[0, 1)", example=0.9)
         real_number("beta2", self.beta2, "[0, 1)", example=0.9)
+        real_number("epsilon", self.epsilon, "[0, inf)", example=1e-8)
 
     def numbers(self, step_size: float, count: int) -> tuple[float, ...]:
         """Return s / (1 - b1^t) and sqrt(1 - b2^t): in float32 the latter would keep three digits at t = 1."""
@@ -332,11 +333,4 @@ def get_optimizer(name: str, **hyperparameters: Any) -> Optimizer | Search:
     >>> get_optimizer("adam", step_size=0.01)
     Adam(step_size=0.01, beta1=0.9, beta2=0.999, epsilon=1e-08)
     """
-    if name not in OPTIMIZERS:
-        raise unknown_name("optimizer", name, OPTIMIZERS)
-    made = OPTIMIZERS[name]
-    known = getattr(made, "__dataclass_fields__", {})
-    for given in hyperparameters:
-        if given not in known:
-            raise unknown_name(f"field of optimizer {name!r}", given, known)
-    return made(**hyperparameters)
+    return made("optimizer", OPTIMIZERS, name, hyperparameters)

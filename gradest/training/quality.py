@@ -1,7 +1,7 @@
 """How good the estimates of a run are where it stands, beside theory; and the step size that their noise allows."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +34,7 @@ def objective_at(objective: Objective, leaves: Leaves) -> Objective:
 
 
 def measured_quality(
-    objective: Objective, estimator: Estimator, leaves: Leaves, draw: Draw, *, seeds: list[list[int]]
+    objective: Objective, estimator: Estimator, leaves: Leaves, draw: Draw, *, seeds: Sequence[Rng]
 ) -> Quality:
     """Return how estimates at some leaves, on the data that are bound, scatter about the gradient.
 

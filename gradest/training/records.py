@@ -6,6 +6,9 @@ from typing import Any
 
 from gradest.estimate import Cost
 
+NOT_FINITE = "NaN or infinite"
+"""What the end of a run says, among its words, where a loss, an estimate or parameters were so."""
+
 
 @dataclass(frozen=True)
 class Quality:

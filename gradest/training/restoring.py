@@ -7,7 +7,7 @@ from gradest.calls import bind_options
 from gradest.case import Case
 from gradest.errors import InvalidInputError
 from gradest.problem import Problem
-from gradest.training.run import placed
+from gradest.training.run import placed, words_of
 from gradest.training.state import TrainingState
 from gradest.tree import Tree
 
@@ -27,7 +27,7 @@ def parameters_of(state: TrainingState, f: Problem | Case, **binding: Any) -> Tr
     Raises
     ------
     InvalidInputError
-        The state is of parameters of other shapes.
+        The state is of parameters of other shapes, or of a function's parameters of other names or in another order.
 
     Examples
     --------
@@ -42,9 +42,16 @@ def parameters_of(state: TrainingState, f: Problem | Case, **binding: Any) -> Tr
     objective = bind(f, **bind_options(binding))
     arrays = state.params if state.best is None else state.best
     found, asked = [array.shape for array in arrays], [tuple(shape) for shape in objective.layout.shapes]
+    trained = state.run.partition(";")[0]
     if found != asked:
         raise InvalidInputError(
             f"parameters of shapes {asked} were asked for; found a state of arrays of shapes {found}; give what was "
-            f"trained: {state.run.partition(';')[0]}"
+            f"trained: {trained}"
+        )
+    # A state has arrays without names: those of another order, such as a dict's with sorted keys, would be swapped.
+    if objective.problem is None and trained != words_of(objective):
+        raise InvalidInputError(
+            f"parameters of {words_of(objective)} were asked for; found a state of {trained}; give what was trained, "
+            "with its parameters in the same order"
         )
     return objective.form.params_of(placed(objective, arrays))

@@ -1,5 +1,6 @@
 """What a run of training gives: parameters, and its log as a table and as curves."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
@@ -11,7 +12,7 @@ from gradest.estimate import Cost
 from gradest.training.budget import Weights
 from gradest.training.optimizers import Optimizer, Search
 from gradest.training.quality import StepLimit
-from gradest.training.records import Record
+from gradest.training.records import NOT_FINITE, Record
 from gradest.training.state import TrainingState
 
 
@@ -35,7 +36,8 @@ class Training:
     weights
         What a JVP and a VJP count in losses.
     logging_cost
-        What was evaluated for the log alone, which is in no record's cost.
+        What was evaluated for the log alone, which is in no record's cost: losses, metrics and the estimates of a
+        quality, not the reference that these are judged by.
     limit
         The step size that noise allows at the start; None where there is none, or quality was not measured.
     state
@@ -61,6 +63,11 @@ class Training:
     logging_cost: Cost
     limit: StepLimit | None
     state: TrainingState
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss, an estimate or the parameters became NaN or infinite, or were so from the start."""
+        return NOT_FINITE in self.ended or not math.isfinite(self.records[-1].loss)
 
     def line(self) -> str:
         """Return the end of the run in one line."""

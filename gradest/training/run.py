@@ -21,15 +21,17 @@ from gradest.measurement.timing import Stopwatch
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray
 from gradest.stateful import StatefulEstimator
-from gradest.training.batches import UsedUpError
+from gradest.training.batches import SameBatch, UsedUpError
 from gradest.training.budget import Budget, Weights
 from gradest.training.callbacks import looked_at
 from gradest.training.optimizers import Optimizer, Search
 from gradest.training.quality import measured_quality
-from gradest.training.records import Quality, Record
+from gradest.training.records import NOT_FINITE, Quality, Record
 from gradest.training.schedules import Schedule, factor_of
 from gradest.training.state import TrainingState, as_leaves, as_numpy
 from gradest.training.subject import Look, Subject, number_of
+
+_BEFORE = "the parameters are those before it"
 
 _QUALITY = 1
 """In a seed, the word that tells replicates of a measurement from the estimate of the step."""
@@ -61,7 +63,9 @@ class Step:
         zeros_like = self.objective.scoped(self.objective.ops.zeros_like)
         return tuple(tuple(zeros_like(leaf) for _ in range(count)) for leaf in self.objective.start)
 
-    def estimate(self, leaves: Leaves, rng: list[int], call: Any, kept: Any = None) -> tuple[Estimate, Any]:
+    def estimate(
+        self, leaves: Leaves, rng: np.random.SeedSequence, call: Any, kept: Any = None
+    ) -> tuple[Estimate, Any]:
         """Return an estimate with the arguments of a step, and what a stateful estimator keeps then."""
         if self._run is None:
             assert self._prepared is not None
@@ -135,6 +139,11 @@ def placed(objective: Objective, arrays: Sequence[NumpyArray], dtype: str | None
     return found
 
 
+def words_of(objective: Objective) -> str:
+    """Return what is trained, in words."""
+    return f"a function of {objective.layout}" if objective.problem is None else repr(objective.problem)
+
+
 class Run:
     """A run from its state on; `state` is where it stands."""
 
@@ -181,7 +190,7 @@ class Run:
         """Make steps to the end, and tell of the state at each log."""
         if not self.state.records:
             self._log()
-        self.state = replace(self.state, ended="")
+        self.state = replace(self.state, ended=self._out_of_patience())  # one that went on has no more of it
         while not self.state.ended:
             ended = self._limit() or self._advance()
             due = self.state.step % self._log_every == 0 or bool(ended)
@@ -202,7 +211,8 @@ class Run:
     def _limit(self) -> str:
         state = self.state
         reached = self._budget.reached(steps=state.step, epochs=self._epoch(), seconds=self._watch.seconds)
-        return reached or self._budget.exceeded(state.cost + self.step.cost, state.weights)
+        exceeded = self._budget.exceeded(state.cost + self.step.cost, state.weights)
+        return reached or (f"{exceeded}; one takes {self.step.cost}" if exceeded and not state.step else exceeded)
 
     def _epoch(self) -> float | None:
         per_epoch = self.step.subject.batches.per_epoch
@@ -218,7 +228,7 @@ class Run:
         with self._watch:
             found = self._searched(number, call) if self.step.estimator is None else self._descended(number, call)
         if isinstance(found, str):
-            return f"{found} at step {number + 1}; the parameters are those before it"
+            return found
         self.leaves, cost = found
         self.state = replace(self.state, step=number + 1, cost=self.state.cost + cost, seconds=self._watch.seconds)
         if self._after_step is not None:
@@ -228,39 +238,55 @@ class Run:
     def _descended(self, number: int, call: Any) -> tuple[Leaves, Cost] | str:
         step = self.step
         try:
-            estimate, kept = step.estimate(self.leaves, [step.seed, number], call, self._kept)
+            estimate, kept = step.estimate(self.leaves, np.random.SeedSequence([step.seed, number]), call, self._kept)
         except NonFiniteError as error:
-            return f"the estimate became NaN or infinite ({error})"
+            return self._lost(f"the estimate ({error})")
         if estimate.value is not None and not math.isfinite(number_of(step.objective, estimate.value)):
-            return "the loss became NaN or infinite"
+            return self._lost("the loss")
         gradient = step.objective.form.gradient_leaves(estimate.gradient)
         broken = step.broken(gradient)
         if broken:
-            return f"the estimate of the gradient by {broken!r} became NaN or infinite"
+            return self._lost(f"the estimate of the gradient by {broken!r}")
         size = self._step_size_of(gradient, number)
+        if isinstance(size, str):
+            return size
         leaves, moments = step.stepped(self.leaves, gradient, self._moments, size, number + 1)
         broken = step.broken(leaves)
         if broken:
-            return f"the parameters {broken!r} became NaN or infinite"
+            return f"the parameters {broken!r} became {NOT_FINITE} at step {number + 1}; {_BEFORE}"
         self._moments, self._kept, self._step_size, self._gradient = moments, kept, size, gradient
         self._gradient_norm = {}
         return leaves, estimate.cost
 
-    def _step_size_of(self, gradient: Leaves, number: int) -> float:
+    def _lost(self, what: str) -> str:
+        """Return that something is not finite where the run stands; at the start no step has made it so."""
+        step, first = self.state.step, self.state.records[0].loss
+        if step:
+            return f"{what} became {NOT_FINITE} at step {step + 1}; {_BEFORE}"
+        if not math.isfinite(first):
+            return f"the loss is {NOT_FINITE} at the starting point, before any step; start where it is a number"
+        batch = "" if isinstance(self.step.subject.batches, SameBatch) else " on the first batch"
+        return f"{what} is {NOT_FINITE} at the starting point{batch}, where the loss is {first:.6g}; no step was made"
+
+    def _step_size_of(self, gradient: Leaves, number: int) -> float | str:
+        """Return the size of a step, or why an exact line search has none."""
         optimizer = self.step.optimizer
         assert isinstance(optimizer, Optimizer)
         size = optimizer.step_size * factor_of(self._schedule, number)
         if not optimizer.searches_line:
             return size
-        squared = sum(norm**2 for norm in self._norms(gradient).values())
-        # At the least loss there is nothing to divide, and no way to go.
-        return size * squared / self.step.subject.curvature(gradient) if squared > 0.0 else 0.0
+        squared, curvature = self.step.subject.along(gradient)
+        if squared == 0.0:  # at the least loss there is nothing to divide, and no way to go
+            return 0.0
+        if not curvature > 0.0:
+            return f"the loss has no least value along its gradient (g^T H g <= 0) at step {number + 1}; {_BEFORE}"
+        return size * squared / curvature
 
     def _searched(self, number: int, call: Any) -> tuple[Leaves, Cost] | str:
         candidate = self.step.tried(self.leaves, number)
         here, there = self.step.values(call, self.leaves, candidate)
         if not math.isfinite(here):
-            return "the loss became NaN or infinite"
+            return self._lost("the loss")
         # A candidate whose loss is NaN is not better; the parameters before are another array, and are as they were.
         return (candidate if there < here else self.leaves), Cost(values=2)
 
@@ -295,9 +321,12 @@ class Run:
 
     def _measured(self) -> Quality | None:
         step, state = self.step, self.state
-        if self._quality is None or step.estimator is None or state.step % self._quality[0]:
+        if self._quality is None or step.estimator is None or not self._quality_is_due(self._quality[0]):
             return None
-        call = step.subject.batches.at(state.step)
+        try:
+            call = step.subject.batches.at(state.step)
+        except UsedUpError:  # of the end of a run there is no next batch to measure on
+            return None
         if any(call):
             step.objective.take_arguments(*call)
         form = step.objective.form
@@ -306,10 +335,15 @@ class Run:
             return form.gradient_leaves(step.estimate(self.leaves, seed, call, self._kept)[0].gradient)
 
         before = step.objective.counts
-        seeds = [[step.seed, state.step, _QUALITY, k] for k in range(self._quality[1])]
+        seeds = [np.random.SeedSequence([step.seed, state.step, _QUALITY, k]) for k in range(self._quality[1])]
         found = measured_quality(step.objective, step.estimator, self.leaves, draw, seeds=seeds)
         self.state = replace(state, logging_cost=state.logging_cost + (step.objective.counts - before))
         return found
+
+    def _quality_is_due(self, every: int) -> bool:
+        """Whether a multiple of so many steps was passed since it was last measured: logs need not fall on them."""
+        measured = [record.step for record in self.state.records if record.quality is not None]
+        return not measured or self.state.step // every > measured[-1] // every
 
     def _watch_best(self, loss: float) -> None:
         if self._patience is None:

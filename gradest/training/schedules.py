@@ -5,10 +5,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from gradest.errors import InvalidInputError
 from gradest.fields import TypedFields
+from gradest.training.named import made
 
 
 @dataclass(frozen=True)
@@ -134,3 +135,15 @@ def factor_of(schedule: Schedule, step: int) -> float:
 
 SCHEDULES: Mapping[str, type[Schedule]] = {"constant": Constant, "step": StepDecay, "cosine": Cosine}
 """Name -> class."""
+
+
+def get_schedule(name: str, **hyperparameters: Any) -> Schedule:
+    """Return a new schedule of a name with the given hyper-parameters; raises as `get_optimizer` does.
+
+    Examples
+    --------
+    >>> from gradest.training import get_schedule
+    >>> get_schedule("cosine", steps=200)
+    Cosine(steps=200, final=0.0)
+    """
+    return made("schedule", SCHEDULES, name, hyperparameters)

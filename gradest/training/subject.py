@@ -1,8 +1,11 @@
 """What is trained: a loss with its batches, and what of it is looked at beside the steps. Knows no optimiser."""
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from gradest.arguments import Given
 from gradest.backend import Leaves, as_float64
@@ -132,14 +135,21 @@ class Subject:
 
         return look
 
-    def curvature(self, gradient: Leaves) -> float:
-        """Return `g^T H g` of a quadratic problem on the batch that is bound."""
+    def along(self, gradient: Leaves) -> tuple[float, float]:
+        """Return `d^T d` and `d^T H d` of a quadratic problem on the batch that is bound, d a multiple of the gradient.
+
+        Their quotient is that of the gradient itself, whose squares may be out of range.
+        """
         assert self.problem is not None
         backend = self.objective.backend
-        names = self.objective.layout.names
-        direction = {name: as_float64(backend, leaf) for name, leaf in zip(names, gradient, strict=True)}
+        blocks = [as_float64(backend, leaf) for leaf in gradient]
+        # Of size one, whatever H is: 1e80 may be squared, and times an H of 1e180 may not.
+        largest = max((float(np.max(np.abs(block), initial=0.0)) for block in blocks), default=0.0)
+        unit = math.ldexp(1.0, math.frexp(largest)[1] - 1)  # a power of two, by which division rounds nothing
+        direction = {name: block / unit for name, block in zip(self.objective.layout.names, blocks, strict=True)}
         data = {name: as_float64(backend, x) for name, x in self.objective.data.items()}
-        return self.problem.curvature_along(direction, data)
+        squared = sum(float(np.vdot(block, block)) for block in direction.values())
+        return squared, self.problem.curvature_along(direction, data)
 
 
 def number_of(objective: Objective, value: Array) -> float:

@@ -15,7 +15,7 @@ from gradest.training.callbacks import Metrics
 from gradest.training.optimizers import Optimizer, Search, get_optimizer
 from gradest.training.quality import StepLimit, objective_at, step_limit
 from gradest.training.result import Training
-from gradest.training.run import Run, Step, first_state, placed
+from gradest.training.run import Run, Step, first_state, placed, words_of
 from gradest.training.schedules import Constant, Schedule
 from gradest.training.state import TrainingState
 from gradest.training.subject import Subject
@@ -81,7 +81,8 @@ def train(
     batches
         In their place: an iterable, gone through again for each epoch (an iterator, once: then the run ends), or a
         function of the number of the step. Each is the data of a problem, or the arguments of a function: a tuple or
-        list of them, or the only one.
+        list of them, or the only one. The log's loss is that of the case's own arguments, or of the first batch where
+        it has none.
     schedule
         What multiplies the step size; constant by default.
     seed
@@ -97,8 +98,9 @@ def train(
     log_every
         In steps; by default an epoch, or 10 steps where each has all data. The first and the last are logged always.
     quality_every, quality_replicates
-        Every so many steps, at a log, how far that many estimates scatter about the gradient, beside theory; and, once,
-        the step size that their noise allows. It costs evaluations, which are counted apart.
+        Every so many steps, at the next log, how far that many estimates scatter about the gradient, beside theory;
+        and, once, the step size that their noise allows. Those estimates are counted apart, and what they are judged by
+        is not counted.
     weights
         What a JVP and a VJP count in losses; by default as measured on this machine, now, where the estimator has such.
     after_step
@@ -112,7 +114,8 @@ def train(
     Raises
     ------
     InvalidInputError, UnsupportedError
-        Something cannot be used; nothing was trained. What goes wrong later ends the run: `ended` says it.
+        Something cannot be used; nothing was trained. A loss, an estimate or parameters that become NaN or infinite
+        later end the run: `ended` says where. What a function of yours raises goes through.
 
     Examples
     --------
@@ -126,6 +129,8 @@ def train(
     chosen, maker = _chosen(estimator, optimizer)
     seed = whole_seed(seed)
     order = {"seed": seed, "replace": replace, "drop_last": drop_last}
+    _require_used(maker, schedule, batch_size, {"replace": replace, "drop_last": drop_last})
+    _require_callables(after_step=after_step, on_state=on_state)
     subject = Subject(
         f, params, batches=batches, batch_size=batch_size, order=order, binding=_binding(binding), metrics=metrics
     )
@@ -188,6 +193,23 @@ def _planned(schedule: Schedule | None) -> Schedule:
     return Constant() if schedule is None else schedule
 
 
+def _require_used(
+    maker: Optimizer | Search, schedule: Schedule | None, batch_size: int | None, asked: dict[str, bool]
+) -> None:
+    """Refuse what would be left out without a word."""
+    for name, value in asked.items():
+        if value and batch_size is None:
+            raise InvalidInputError(f"{name} was given without batch_size, of whose batches it is; give batch_size too")
+    if schedule is not None and isinstance(maker, Search):
+        raise InvalidInputError(f"a schedule was given with {maker}, which has no step size; leave it away")
+
+
+def _require_callables(**given: Any) -> None:
+    for name, function in given.items():
+        if function is not None and not callable(function):
+            raise InvalidTypeError(f"{name} must be a function; found {type(function).__name__}")
+
+
 def _binding(options: dict[str, Any]) -> dict[str, Any]:
     """Return the options of `bind`; what other libraries' `fit` takes by a keyword is told its place here."""
     for name in options:
@@ -224,9 +246,8 @@ def _words(
 ) -> str:
     """Return what a run is of, in words: what its numbers follow from, but for the data and the budget."""
     objective = subject.objective
-    what = repr(subject.problem) if subject.problem is not None else f"a function of {objective.layout}"
     where = f"{objective.backend.name}, {', '.join(dict.fromkeys(objective.dtypes))}, {objective.kernel}"
-    return f"{what}; {where}; {estimator!r}; {maker!r}; {schedule!r}; {order}"
+    return f"{words_of(objective)}; {where}; {estimator!r}; {maker!r}; {schedule!r}; {order}"
 
 
 def _limit(subject: Subject, estimator: Estimator | None) -> StepLimit | None:

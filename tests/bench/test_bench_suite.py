@@ -10,7 +10,7 @@ from gradest.errors import InvalidInputError, UnknownNameError
 from gradest_bench.suite.cells import expand
 from gradest_bench.suite.scaling import AsRun, parse_as_run, read_as_run, scaled
 from gradest_bench.suite.schema import parse_suite, shipped_suites, suite_text
-from gradest_bench.suite.selection import chosen_cells, suite_errors
+from gradest_bench.suite.selection import chosen_cells, name_errors
 from gradest_bench.suite.spec_text import parse_spec
 from gradest_bench.worker.trial import check_names
 
@@ -69,7 +69,7 @@ def test_name_that_does_not_exist_is_refused_with_the_nearest(good: str, bad: st
 
 def test_all_errors_are_listed_at_once() -> None:
     text = GOOD.replace('"jax"', '"jaxx"').replace('"reverse"', '"revers"')
-    assert len(suite_errors(parse_suite(text))) == 2
+    assert len(name_errors(parse_suite(text))) == 2
 
 
 def test_grid_expands_to_every_combination_once_and_a_null_row() -> None:
@@ -160,7 +160,7 @@ def test_shipped_suite_is_valid_and_says_what_it_answers(name: str) -> None:
     suite = parse_suite(suite_text(name), origin=name)
     assert suite.name == name
     assert suite.question.endswith("?")
-    assert suite_errors(suite) == []
+    assert name_errors(suite) == []
 
 
 def test_suite_may_be_a_file(tmp_path: Path) -> None:

@@ -75,6 +75,32 @@ def test_a_row_that_is_interrupted_says_how_to_go_on(
     assert found.output.endswith("gradest: interrupted\n")
 
 
+def test_the_quality_that_is_asked_for_is_printed() -> None:
+    """It was measured, and only --json showed it."""
+    found = gradest("train", *SMALL, "--estimators", "reverse,spsa(num_samples=4)", "--steps", 7, "--quality-every", 3)
+    text = " ".join(found.output.split())
+    for step in (0, 3, 6):
+        assert f"reverse: step {step}: relative MSE of the estimate" in text
+        assert f"spsa(num_samples=4): step {step}: relative MSE of the estimate" in text
+    assert "(theory 8.5), cosine" in text
+    assert "cosine 1.0000" in text
+
+
+def test_a_budget_below_one_step_says_what_a_step_takes() -> None:
+    found = gradest("train", *SMALL, "--estimators", "es(num_samples=5)", "--budget", 9)
+    assert "more than 9 loss-equivalents in all; one takes 10 values" in " ".join(found.output.split())
+
+
+def test_a_schedule_multiplies_the_step_size() -> None:
+    """Of rows with a step size: a search beside them has none."""
+    found = gradest("train", *SMALL, "--estimators", "reverse,random-search", "--steps", 6, "--log-every", 2,
+                    "--schedule", "step(every=2, decay=0.5)", "--json")  # fmt: skip
+    assert found.exit_code == 0, found.output
+    reverse, search = ([each["step_size"] for each in row["records"]] for row in json.loads(found.stdout)["rows"])
+    assert reverse == pytest.approx([0.0, 0.1, 0.05, 0.025])
+    assert search == [0.0] * 4
+
+
 def test_a_step_is_told_of_once() -> None:
     found = gradest("train", *SMALL, "--estimators", "reverse", "--steps", 6, "--log-every", 3)
     steps = [line.split(",")[0] for line in found.stderr.splitlines()]
@@ -86,6 +112,23 @@ def test_an_estimator_that_cannot_run_is_told_and_the_others_go_on() -> None:
     assert found.exit_code == 1
     assert "guided-es: not run: guided-es was asked for without guides" in found.output
     assert "reverse: ended: 1 steps were made" in found.output
+
+
+@pytest.mark.filterwarnings("ignore::gradest.NonFiniteWarning", "ignore::RuntimeWarning")
+def test_rows_that_all_diverge_are_a_failure(tmp_path: Path) -> None:
+    """The command said that all was well; one row that diverges beside others that do not is what it may be about."""
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\nfrom gradest import Case\nnan = Case(lambda w: np.nan * w.sum(), np.ones(2))\n"
+        "fine = Case(lambda w: (w * w).sum(), np.ones(2))\n",
+        encoding="utf-8",
+    )
+    lost = gradest("train", f"{tmp_path / 'mine.py'}:nan", "--estimators", "reverse,spsa", "--steps", 3)
+    assert lost.exit_code == 1
+    assert lost.stdout.count("ended: the loss is NaN or infinite at the starting point") == 2
+    wild = ["--optimizer", "sgd(step_size=1e300)", "--steps", "3", "--json"]
+    some = gradest("train", f"{tmp_path / 'mine.py'}:fine", "--estimators", "reverse,iterative-refinement", *wild)
+    assert some.exit_code == 0
+    assert [row["diverged"] for row in json.loads(some.stdout)["rows"]] == [True, False]
 
 
 def test_a_run_that_is_killed_and_resumed_is_the_run_that_was_not(tmp_path: Path) -> None:
@@ -121,6 +164,12 @@ def test_states_are_not_written_over(tmp_path: Path) -> None:
     again = gradest(*command)
     assert again.exit_code == 2
     assert "--resume" in again.output
+    (tmp_path / "1-reverse.state").rename(tmp_path / "kept")
+    (tmp_path / "1-reverse.state").write_bytes(b"cut short")
+    damaged = gradest(*command, "--resume")
+    assert damaged.exit_code == 2
+    assert "1-reverse.state: a state of training was asked for" in " ".join(damaged.output.split())
+    (tmp_path / "kept").replace(tmp_path / "1-reverse.state")
     other = gradest(*command, "--resume", "--seed", "1")
     assert other.exit_code == 1
     assert "of another" in other.output
@@ -169,7 +218,11 @@ def test_curves_are_drawn(tmp_path: Path) -> None:
         ("--steps 1 --resume", "--state"),
         ("--steps 1 --problem quadratic --held-out 0.2", "no data set to split; leave it away"),
         ("--steps 1 --optimizer adma", "adam"),
+        ("--steps 1 --held-out 1.5", "at most 0.99; found 1.5; try 0.495"),
+        ("--steps 1 --problem quadratic --set seed=-1", "seed must be"),
         ("--steps 1 --estimators revers", "reverse"),
+        ("--steps 1 --schedule cosin", "did you mean 'cosine'"),
+        ("--steps 1 --schedule cosine(step=3)", "did you mean 'steps'"),
         ("nowhere.py:case --steps 1 --held-out 0.2", "own data"),
     ],
 )

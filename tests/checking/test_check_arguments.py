@@ -21,3 +21,16 @@ def test_an_argument_of_the_loss_in_the_gradients_place_is_told() -> None:
         gradest.check(loss, w, x, y)
     assert gradest.check(loss, w, None, x, y)
     assert gradest.check(lambda w, x=x: np.sum((x @ w - y) ** 2), w, -2.0 * y)  # right, and no argument is missing
+
+
+def test_a_gradient_whose_keys_are_in_another_order_is_the_same_gradient() -> None:
+    """JAX gives dicts back by sorted keys: block by block, a right gradient of a nested dict was called wrong."""
+    params: Any = {"z": {"x": np.array([1.0, 2.0])}, "a": np.array([3.0, 4.0])}
+
+    def loss(p: Any) -> Any:
+        return (p["z"]["x"] ** 2).sum() + (p["a"] ** 3).sum()
+
+    right = {"a": 3.0 * params["a"] ** 2, "z": {"x": 2.0 * params["z"]["x"]}}
+    assert gradest.check(loss, params, right)
+    wrong = gradest.check(loss, params, {**right, "a": 2.0 * right["a"]})
+    assert [defect.block for defect in wrong.defects] == ["a"]

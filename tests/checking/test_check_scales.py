@@ -55,6 +55,26 @@ def test_parameters_of_any_size_have_a_scale() -> None:
     assert found.resolution < 1e-8
 
 
+@pytest.mark.parametrize("size", [1e200, 1e300, 1e-300], ids="{:.0e}".format)
+def test_parameters_near_the_ends_of_the_range_are_judged(size: float) -> None:
+    """Near 1e-300 the number of steps was infinite, an error; near 1e200 squares of the parameters overflowed."""
+    right = np.cos(START) / size
+    for claim, verdict in ((right, Verdict.RIGHT), (right * np.array([1.0, 1.0, 1.3]), Verdict.WRONG)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = gradest.check(lambda p: np.sum(np.sin(p / size)), START * size, claim)
+        assert found.verdict is verdict
+        assert found.resolution < 1e-7
+
+
+def test_weight_decay_is_named_at_parameters_of_any_size() -> None:
+    for size in (1.0, 1e100, 1e-100):
+        claim = (np.cos(START) + 0.01 * START) / size
+        found = gradest.check(lambda p, size=size: np.sum(np.sin(p / size)), START * size, claim)
+        assert found.defects[0].cause.startswith("a term too many: ")
+        assert float(found.defects[0].cause.split()[4]) == pytest.approx(0.01 / size / size, rel=0.01)
+
+
 @pytest.mark.parametrize("size", [1e-12, 1e-30, 1e-100, 1e-6, 1.0, 1e6, 1e100], ids="{:.0e}".format)
 def test_a_bounded_loss_of_parameters_of_any_size_is_judged_where_it_varies(size: float) -> None:
     """Quotients at steps of 1 agree on 0, where the loss varies over 1e-12: a right gradient was called wrong."""

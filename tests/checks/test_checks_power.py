@@ -8,12 +8,13 @@ import pytest
 from click.testing import CliRunner
 from support.mutants_of_scale import MissingSigma
 
-from gradest import Estimator, get_estimator, names
+from gradest import Cost, Estimator, Layout, Situation, Target, get_estimator, names
 from gradest.testing import CheckFailedError, CheckResult, check_backend, check_estimator, raise_on_failure, subject
 from gradest.testing.known_problems import Cubic
-from gradest.testing.plain_estimators import PlainDifference, PlainEvolution
+from gradest.testing.plain_estimators import Plain, PlainDifference, PlainEvolution
 from gradest.testing.statistics import deviations_allowed
 from gradest.testing.subject import MOST_REPLICATES, REPLICATES
+from gradest.theory import Prediction
 from gradest_bench.command.check import EXIT_INCONCLUSIVE
 from gradest_bench.command.main import main
 
@@ -179,3 +180,34 @@ LOOSE = 7 * 5e-4
 def test_an_estimator_at_its_own_number_passes_with_a_loose_bound(name: str) -> None:
     (result,) = check_estimator(get_estimator(name), checks=["own number"], false_alarm=LOOSE, seed=77)
     assert result.passed, str(result)
+
+
+@dataclass(frozen=True)
+class OneDirection(Plain):
+    """A right estimator that has a law and a prediction, and no field for the number of its directions."""
+
+    name = "one-direction"
+    source, formula = "an example", "(f(x + s v) - f(x - s v)) v / 2 s"
+    target = Target.SMOOTHED
+    stochastic = True
+
+    distribution: str = "normal"
+    sigma: float = 0.1
+
+    def cost(self, layout: Layout) -> Cost:
+        return Cost(values=2)
+
+    def predict(self, at: Situation) -> Prediction:
+        return PlainEvolution(num_samples=1, sigma=self.sigma).predict(at)
+
+    def estimate(self, f: Any, x: Any, rng: Any, executor: Any) -> Any:
+        return PlainEvolution(num_samples=1, sigma=self.sigma).estimate(f, x, rng, executor)
+
+
+def test_an_estimator_without_a_number_of_directions_is_not_failed_for_it() -> None:
+    """The check "covariance" ended in KeyError: 'num_samples', as if the estimator had raised it."""
+    found = {result.name: result for result in check_estimator(OneDirection())}
+    assert [name for name, result in found.items() if result.failed] == []
+    assert not found["covariance"].applies
+    assert "in a field num_samples" in found["covariance"].detail
+    assert found["variance"].applies

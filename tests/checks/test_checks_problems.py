@@ -7,7 +7,7 @@ import pytest
 
 from gradest.errors import GradestError
 from gradest.estimator import get_estimator
-from gradest.problem import Problem, get_problem
+from gradest.problem import EmpiricalRisk, Problem, get_problem
 from gradest.problems.mlp import MLP
 from gradest.problems.quadratic import Quadratic
 from gradest.registry import names
@@ -177,3 +177,29 @@ def test_what_is_no_problem_is_told_where_it_is_used_too(problem: Problem, told:
     for name in ("reverse", "fd-central") if "returned None" in told else ("analytic",):
         with pytest.raises(GradestError, match=told):
             get_estimator(name)(problem)
+
+
+class NaNElsewhere(EmpiricalRisk):
+    """Losses of the examples that are NaN a little off the start point, where the loss itself is not."""
+
+    name = "nan-elsewhere"
+
+    def parameters(self) -> Any:
+        return {"x": np.array([1.0])}
+
+    def data(self) -> Any:
+        return {"a": np.array([1.0, 2.0])}
+
+    def losses(self, ops: Any, params: Any, data: Any) -> Any:
+        x = params["x"]
+        return ops.where(ops.greater(x, 1.05), x * np.nan, x * data["a"])
+
+    def loss(self, ops: Any, params: Any, data: Any) -> Any:
+        return ops.mean(params["x"] * data["a"], axis=-1)
+
+
+def test_losses_that_are_nan_away_from_the_start_are_not_passed_over() -> None:
+    """Python's max of 0 and NaN is 0."""
+    found = {result.name: result for result in check_problem(NaNElsewhere())}
+    assert found["examples"].failed
+    assert "is nan from the loss" in found["examples"].detail

@@ -158,6 +158,11 @@ def test_regressions_take_their_data() -> None:
         ("quadratic", {"hessian": [[1.0, 2.0]]}, InvalidInputError, "symmetric"),
         ("quadratic", {"hessian": [[math.nan]]}, NonFiniteError, "hessian"),
         ("quadratic", {"hessian": [["a"]]}, InvalidTypeError, "hessian"),
+        ("quadratic", {"hessian": [[1.0], [1.0, 2.0]]}, InvalidInputError, "equally long rows"),
+        ("quadratic", {"start": np.ma.masked_array(np.ones(20), np.eye(20)[0])}, InvalidTypeError, "masked"),
+        ("least-squares", {"features": [[np.longdouble("1e400")]], "response": [1.0]}, NonFiniteError, "in float64"),
+        ("least-squares", {"features": [[1.0]], "response": [1.0, 2.0]}, InvalidInputError, "response"),
+        ("least-squares", {"num_features": 2, "start": [1.0]}, InvalidInputError, "start"),
         ("quadratic", {"start": [1.0, 2.0]}, InvalidInputError, "start"),
         ("least-squares", {"features": [[1.0]]}, InvalidInputError, "'response' is missing"),
         ("polynomial-regression", {"response": [1.0]}, InvalidInputError, "'points' is missing"),
@@ -166,6 +171,20 @@ def test_regressions_take_their_data() -> None:
 def test_arrays_that_cannot_be_are_refused(name: str, fields: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         gradest.get_problem(name, **fields)
+
+
+def test_samples_that_are_given_are_copied_and_counted() -> None:
+    """What was written into them until the first evaluation was what was fitted; the repr named 100 samples."""
+    features, response, start = np.eye(2), np.array([1.0, 2.0]), np.zeros(2)
+    problem = gradest.get_problem("least-squares", features=features, response=response, start=start)
+    for array in (features, response, start):
+        array += 7.0
+    assert problem.data()["x"].tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    assert problem.data()["y"].tolist() == [1.0, 2.0]
+    assert problem.parameters()["w"].tolist() == [0.0, 0.0]
+    assert repr(problem) == "LeastSquares(num_samples=2, num_features=2, noise=0.1, seed=0)"
+    points = gradest.get_problem("polynomial-regression", points=[0.5, 1.0, 2.0], response=np.ones(3), degree=1)
+    assert (points.num_examples, points.data()["x"].tolist()) == (3, [[1.0, 0.5], [1.0, 1.0], [1.0, 2.0]])
 
 
 def test_the_head_of_a_data_set_is_its_first_samples_as_they_stand() -> None:

@@ -81,11 +81,34 @@ def test_quadratic_has_the_conditioning_it_states() -> None:
         ("log-graph", {"x": -1.0}, InvalidInputError),
         ("softmax-regression", {"widths": (3,)}, InvalidInputError),
         ("mpl", {}, UnknownNameError),
+        *((name, {"seed": -1}, InvalidInputError) for name in ("mlp", "least-squares", "quadratic", "logsumexp")),
+        ("mlp", {"dataset": 3}, InvalidTypeError),
+        ("quadratic", {"condition": np.inf}, InvalidInputError),
+        ("quadratic", {"offset": np.nan}, InvalidInputError),
+        ("logsumexp", {"scale": np.nan}, InvalidInputError),
+        ("least-squares", {"noise": np.nan}, InvalidInputError),
+        ("polynomial-regression", {"noise": -1.0}, InvalidInputError),
+        ("cubic-graph", {"y": np.inf}, InvalidInputError),
+        ("log-graph", {"x": np.inf}, InvalidInputError),
     ],
 )
 def test_bad_fields_are_refused(name: str, fields: dict[str, object], error: type[Exception]) -> None:
     with pytest.raises(error):
         get_problem(name, **fields)
+
+
+def test_parameters_of_a_problem_have_no_order() -> None:
+    """Sorted by their names, as `jax.tree.map` gives them back, they were refused."""
+    problem = get_problem("mlp", dataset="iris", widths=(3,))
+    start = problem.parameters()
+    ordered = {name: start[name] for name in sorted(start)}
+    assert tuple(ordered) != tuple(start)
+    found, expected = (get_estimator("reverse")(problem, params).gradient for params in (ordered, start))
+    assert all(np.array_equal(found[name], block) for name, block in expected.items())
+
+
+def test_widths_of_numpy_are_widths() -> None:
+    assert get_problem("mlp", widths=(np.int64(3),)).layout.shapes[0] == (64, 3)
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,32 @@ def test_keyword_arguments_reach_the_function_from_every_door(backend: str, meth
         assert np.linalg.norm(numbers(backend, found) - exact) <= bar
 
 
+def test_keyword_arguments_have_no_order() -> None:
+    prepared = gradest.get_estimator("fd-central").prepare(
+        gradest.bind(lambda p, a, b: float((a * p + b).sum()), np.ones(2), a=np.ones(2), b=np.zeros(2))
+    )
+    assert prepared(np.ones(2), b=np.zeros(2), a=3.0 * np.ones(2)).gradient == pytest.approx(3.0 * np.ones(2))
+    with pytest.raises(gradest.PreparationMismatchError):
+        prepared(np.ones(2), a=np.ones(2))
+
+
+def loss_and_sum(p: Any, x: Any) -> Any:
+    return (x * p).sum(), p.sum()
+
+
+def test_gradient_functions_can_be_sent_to_another_process() -> None:
+    """They were closures, which multiprocessing refused: "Can't pickle local object"."""
+    params, x = np.array([1.0, 2.0]), np.array([3.0, -1.0])
+    for make in (gradest.grad, gradest.value_and_grad):
+        for options in ({"method": "es", "num_samples": 3}, {"method": "reverse", "argnums": (0, 1)}):
+            ours = make(loss, **options)
+            before = ours(params, x, scale=2.0, rng=0)
+            there = pickle.loads(pickle.dumps(ours))(params, x, scale=2.0, rng=0)
+            assert str(there) == str(before) == str(ours(params, x, scale=2.0, rng=0))
+    with_sum = pickle.loads(pickle.dumps(gradest.grad(loss_and_sum, has_aux=True)))
+    assert [value.tolist() for value in with_sum(params, x)] == [[3.0, -1.0], 3.0]
+
+
 @pytest.mark.parametrize("backend", FRAMEWORKS)
 def test_each_call_stands_for_itself(backend: str) -> None:
     def own(p: Any, x: Any = None, scale: float = 1.0) -> Any:

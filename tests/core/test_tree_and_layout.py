@@ -1,6 +1,7 @@
 """Trees come apart and together unchanged; layouts flatten and unflatten without loss."""
 
 from collections import OrderedDict, namedtuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,6 +39,17 @@ def test_paths_name_the_leaves_in_declared_order() -> None:
     tree = {"W2": 1.0, "W1": [2.0, (3.0, None)]}
     assert flatten_tree(tree)[:2] == ((1.0, 2.0, 3.0), ("W2", "W1.0", "W1.1.0"))
     assert flatten_tree(5.0)[1] == ("params",)
+
+
+@pytest.mark.parametrize(
+    "tree", [{"a": {"b": 1.0}, "a.b": 2.0}, {1: 1.0, "1": 2.0}, {"0": 1.0, "x": [3.0], "x.0": 2.0}]
+)
+def test_leaves_that_would_have_one_name_have_two(tree: dict[Any, Any]) -> None:
+    """By one name, parameters whose dict came in another order were swapped without a word."""
+    leaves, names, _ = flatten_tree(tree)
+    assert len(set(names)) == len(names)
+    others, again, _ = flatten_tree(dict(reversed(tree.items())))
+    assert dict(zip(again, others, strict=True)) == dict(zip(names, leaves, strict=True))
 
 
 def test_an_ordered_dict_becomes_a_dict_of_the_same_order() -> None:

@@ -1,7 +1,7 @@
 """Turns leave nothing out: what one environment does not try, another does."""
 
 import pytest
-from support.turns import is_in_turn
+from support.turns import is_in_turn, shared_out
 
 
 @pytest.mark.parametrize("turns", [2, 3])
@@ -19,6 +19,16 @@ def test_each_variant_of_each_case_is_tried_in_one_environment(
         assert is_in_turn(environment, "alone", ("alone",))
         tried += here
     assert sorted(tried) == [(number, each) for number in range(6) for each in "ab"]
+
+
+@pytest.mark.parametrize("turns", [2, 3])
+def test_each_of_many_cases_is_tried_in_one_environment(turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("support.turns.TURNS", turns)
+    tried = []
+    for environment in range(1, turns + 1):
+        monkeypatch.setattr("support.turns.ENVIRONMENT", environment)
+        tried += shared_out(range(7))
+    assert sorted(tried) == list(range(7))
 
 
 def test_more_variants_than_environments_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Words of other libraries and papers lead to the names that mean them here, and to nothing that is not there."""
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from gradest import InvalidInputError, InvalidTypeError, UnknownNameError, vocab
 from gradest.problems.mlp import ACTIVATIONS
 from gradest.sampling.shaping import BASELINES
 from gradest.theory.direction_only import SHAPINGS
+from gradest.training import OPTIMIZERS, get_optimizer
 from gradest_bench.command.main import main
 
 ESTIMATORS = {
@@ -106,6 +108,21 @@ def test_words_lead_to_problems(name: str, word: str) -> None:
     assert repr(name) in refused(gradest.get_problem, word)
 
 
+@pytest.mark.parametrize(("name", "word"), [
+    ("sgd", "gd"), ("heavy-ball", "momentum"), ("nesterov", "nag"), ("adam", "AdamW"), ("random-search", "random"),
+])  # fmt: skip
+def test_words_lead_to_optimizers(name: str, word: str) -> None:
+    assert repr(name) in refused(get_optimizer, word)
+
+
+def test_misnamed_options_lead_to_the_field_of_that_optimizer() -> None:
+    """What a class says of itself (its formula, its source) stood among the fields, and could not be given."""
+    assert "did you mean 'step_size'" in refused(get_optimizer, "adam", lr=0.1)
+    assert "did you mean 'scale'" in refused(get_optimizer, "random-search", sigma=0.1)
+    with pytest.raises(UnknownNameError, match=r"named 'formula'; known: step_size$"):
+        get_optimizer("sgd", formula="x")
+
+
 @pytest.mark.parametrize(("place", "word"), rows(FIELDS), ids=str)
 def test_misnamed_options_lead_to_the_field_of_that_estimator(place: tuple[str, str], word: str) -> None:
     estimator, field = place
@@ -172,6 +189,8 @@ def registered() -> dict[str, set[str]]:
         "problem": set(gradest.names("problems")),
         "field of estimator": fields,
         "field of problem": fields,
+        "optimizer": set(OPTIMIZERS),
+        "field of optimizer": {field.name for made in OPTIMIZERS.values() for field in dataclasses.fields(made())},
         "distribution of directions": set(gradest.directions.LAWS),
         "baseline": set(BASELINES),
         "fitness shaping": set(SHAPINGS),

@@ -8,8 +8,10 @@ from gradest.directions.independent import PART_ENTRIES
 from gradest.layout import Layout
 
 TOGETHER = ("orthogonal", "orthogonal-chi")  # drawn with as many others as there are: small sizes alone
-# Below, at and beyond a part, with boundaries of parameters inside parts and inside words of bits.
-SIZES = (5, 63, 64, 65, PART_ENTRIES - 1, PART_ENTRIES, PART_ENTRIES + 1, 2 * PART_ENTRIES + 37)
+MATRIX = 12  # entries of a matrix after those that are counted
+# Below, at and beyond a part, with boundaries of parameters inside parts and inside words of bits; one leaves a last
+# part of less than a byte of bits.
+SIZES = (5, 63, 64, 65, PART_ENTRIES - MATRIX + 3, PART_ENTRIES - 1, PART_ENTRIES, 2 * PART_ENTRIES + 37)
 
 
 def directions(size: int, distribution: str, dtype: str) -> Directions:
@@ -34,6 +36,15 @@ def test_what_is_read_is_what_is_drawn(distribution: str, dtype: str) -> None:
             pieces = [piece.copy() for piece in found]
             assert max((piece.size for piece in pieces), default=0) <= PART_ENTRIES
             assert np.array_equal(np.concatenate(pieces), expected.ravel())
+
+
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_a_direction_of_a_few_entries_is_read_too(distribution: str) -> None:
+    for size in range(1, 10):
+        layout = Layout(("a",), ((size,),))
+        drawn = Directions(root_key(1), layout, distribution, num_samples=2, memory_budget_bytes=1 << 20)
+        (whole,) = drawn.block(1, 2)
+        assert np.array_equal(np.concatenate(list(drawn.parts(1, drawn.scratch()))), whole[0])
 
 
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)

@@ -222,6 +222,32 @@ def test_ranks_ignore_any_increasing_function_and_share_ties() -> None:
         assert np.array_equal(shaped_weights(far * values, "z-score", 0.0), shaped_weights(values, "z-score", 0.0))
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"shaping": "z-score"},
+        {"shaping": "sign", "baseline": "leave-one-out"},
+        {"baseline": "leave-one-out"},
+        {"baseline": "mean"},
+    ],
+)
+def test_a_loss_that_is_the_same_everywhere_has_no_direction(options: dict[str, Any]) -> None:
+    # Seven times 0.1 over 7 is another number than 0.1, beside which all values would lie on one side.
+    estimator = EvolutionStrategy(num_samples=7, antithetic=False, **options)
+    with pytest.warns(gradest.FlatLossWarning):
+        found = estimator(lambda x: 0.1 + 0.0 * float(x.sum()), np.zeros(3), rng=0)
+    assert np.array_equal(found.gradient, np.zeros(3))
+
+
+@pytest.mark.parametrize("chunk_size", [None, 1])
+@pytest.mark.parametrize("baseline", ["none", "value", "leave-one-out", "mean"])
+def test_values_that_are_not_finite_are_told_by_number_alone(baseline: str, chunk_size: int | None) -> None:
+    estimator = EvolutionStrategy(num_samples=8, antithetic=False, baseline=baseline, chunk_size=chunk_size)
+    with pytest.warns() as told:
+        estimator(lambda x: np.inf if x[0] > 0.002 else float(x.sum()), np.zeros(3), rng=0)
+    assert [w.category for w in told] == [gradest.NonFiniteWarning]
+
+
 def test_values_that_have_no_rank_are_refused() -> None:
     with pytest.raises(NonFiniteError, match="1 of 3"):
         shaped_weights(np.array([[1.0, np.nan, 2.0]]), "centered-rank", 0.0)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.small_losses import Quadratic
+from support.turns import shared_out
 
 import gradest
 from gradest import Estimator
@@ -36,24 +37,23 @@ def predicted(estimator: Estimator, problem: Quadratic) -> Any:
     return estimator.predict(Situation(gradest.bind(problem).layout, problem.gradient))
 
 
-@pytest.mark.parametrize(
-    ("fields", "problem"),
-    [
-        ({"shaping": "centered-rank"}, LINEAR),
-        ({"shaping": "centered-rank", **ONE_SIDED}, LINEAR),
-        ({"shaping": "z-score"}, CURVED),
-        ({"shaping": "z-score", "distribution": "orthogonal"}, CURVED),
-        ({"shaping": "z-score", **ONE_SIDED}, LINEAR),
-        ({"shaping": "sign"}, CURVED),
-        ({"shaping": "sign", "baseline": "value", **ONE_SIDED}, LINEAR),
-        ({"shaping": "sign", "baseline": "leave-one-out", **ONE_SIDED}, LINEAR),
-        ({"baseline": "mean", **ONE_SIDED}, LINEAR),
-        ({"baseline": "leave-one-out", **ONE_SIDED}, LINEAR),
-        ({"baseline": "value", **ONE_SIDED}, LINEAR),
-        ({}, CURVED),
-    ],
-    ids=str,
-)
+CASES: list[tuple[dict[str, Any], Quadratic]] = [
+    ({"shaping": "centered-rank"}, LINEAR),
+    ({"shaping": "centered-rank", **ONE_SIDED}, LINEAR),
+    ({"shaping": "z-score"}, CURVED),
+    ({"shaping": "z-score", "distribution": "orthogonal"}, CURVED),
+    ({"shaping": "z-score", **ONE_SIDED}, LINEAR),
+    ({"shaping": "sign"}, CURVED),
+    ({"shaping": "sign", "baseline": "value", **ONE_SIDED}, LINEAR),
+    ({"shaping": "sign", "baseline": "leave-one-out", **ONE_SIDED}, LINEAR),
+    ({"baseline": "mean", **ONE_SIDED}, LINEAR),
+    ({"baseline": "leave-one-out", **ONE_SIDED}, LINEAR),
+    ({"baseline": "value", **ONE_SIDED}, LINEAR),
+    ({}, CURVED),
+]
+
+
+@pytest.mark.parametrize(("fields", "problem"), shared_out(CASES), ids=str)
 def test_the_cosine_is_the_predicted_one(fields: dict[str, Any], problem: Quadratic) -> None:
     estimator = EvolutionStrategy(num_samples=SAMPLES, sigma=0.3, **fields)
     prediction = predicted(estimator, problem)
@@ -66,7 +66,7 @@ def test_the_cosine_is_the_predicted_one(fields: dict[str, Any], problem: Quadra
         assert (prediction.target, prediction.relative_mse) == ("direction of the gradient", None)
 
 
-@pytest.mark.parametrize("projection", [False, True])
+@pytest.mark.parametrize("projection", shared_out([False, True]))
 def test_forward_gradients_have_the_cosine_of_their_frames(projection: bool) -> None:
     estimator = ForwardGradient(distribution="orthogonal", projection=projection, num_samples=SAMPLES)
     prediction = predicted(estimator, CURVED)

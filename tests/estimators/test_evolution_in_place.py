@@ -281,6 +281,14 @@ def test_the_peak_is_one_copy_at_any_number_of_directions(distribution: str, opt
         assert peak <= COPY_BYTES + COPY_BYTES / len(LARGE) + SLACK_BYTES
 
 
+def test_directions_that_are_drawn_whole_are_held_one_at_a_time() -> None:
+    objective = gradest.bind(lambda p: sum(float(x.ravel() @ x.ravel()) for x in p.values()), LARGE)
+    objective.look()
+    options = {"distribution": "coordinates-without-replacement", "shaping": "centered-rank"}
+    few, many = (peak_bytes(objective, num_samples=samples, **options) for samples in (2, 9))
+    assert many <= few + SLACK_BYTES
+
+
 def test_low_rank_directions_of_a_problem_are_never_dense() -> None:
     widths = (900, 900)
     objective = gradest.bind(MLP(widths=widths, batch=4), dtype="float32")

@@ -123,8 +123,31 @@ def test_guides_must_be_there_and_independent() -> None:
     ones = {"x": np.ones((3, 4))}
     with pytest.raises(InvalidInputError, match="span 1"):
         GuidedES(guides=[ones, ones])(Quadratic(), rng=0)
-    with pytest.raises(InvalidInputError, match="alpha"):
-        GuidedES(alpha=0.0)
+    out_of_range: list[dict[str, Any]] = [{"alpha": 0.0}, {"scale": 0.0}, {"scale": np.nan}]
+    for wrong in out_of_range:
+        with pytest.raises(InvalidInputError, match=next(iter(wrong))):
+            GuidedES(**wrong)
+    with pytest.raises(InvalidInputError, match="1 of 12 entries"):
+        GuidedES(guides=[{"x": np.where(np.arange(12) == 5, np.nan, 1.0).reshape(3, 4)}])(Quadratic(), rng=0)
+
+
+def test_guides_of_single_precision_are_dependent_but_for_their_rounding() -> None:
+    one, other = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
+    both = one + np.float32(0.3) * other
+    with pytest.raises(InvalidInputError, match="3 guides were given, and they span 2"):
+        GuidedES(guides=[{"x": one}, {"x": other}, {"x": both}])(Quadratic(), rng=0)
+    near = {"x": one + np.float32(1e-3) * other}  # as gradients of two steps may be
+    GuidedES(guides=[{"x": one}, near])(Quadratic(), rng=0)
+
+
+def test_guides_may_be_of_any_length() -> None:
+    objective = gradest.bind(Quadratic())
+    guides = np.random.default_rng(0).normal(size=(2, 3, 4))
+    found = [
+        GuidedES(num_samples=3, guides=[{"x": guides[0]}, {"x": far * guides[1]}])(objective, rng=0).gradient["x"]
+        for far in (1.0, 2.0**-70)
+    ]
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-12)
 
 
 # -- layers ---------------------------------------------------------------------------------------------------------

@@ -118,6 +118,33 @@ def test_step_modes_scale_with_the_entry_with_the_block_or_with_nothing() -> Non
     np.testing.assert_allclose(np.concatenate(block), [0.1 * np.sqrt(25 / 3)] * 3 + [0.1] * 2)
 
 
+def test_the_size_of_a_block_is_found_whatever_its_squares_are_and_of_no_entries_too() -> None:
+    blocks = (np.array([3e200, -4e200]), np.array([3e-200, 4e-200]), np.zeros((0, 3)))
+    large, small, empty = steps_of(blocks, 0.1, "block")
+    np.testing.assert_allclose(large, 0.1 * np.sqrt(12.5) * 1e200)
+    np.testing.assert_allclose(small, 0.1 * np.sqrt(12.5) * 1e-200)
+    assert empty.size == 0
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64])
+def test_a_step_may_be_a_number_of_numpy_s(kind: Any) -> None:
+    for name in ("fd-central", "fd-richardson", "complex-step"):
+        found = gradest.get_estimator(name, step=kind(1))(lambda x: (x * x).sum(), POINTS[:3]).gradient
+        np.testing.assert_allclose(found, 2 * POINTS[:3])
+
+
+@pytest.mark.parametrize(("dtype", "largest"), [("float16", 65504.0), ("float32", 3.4028235e38)])
+@pytest.mark.parametrize("options", [{}, {"order": 4}, {"step": "noise"}])
+def test_next_to_the_largest_number_a_loss_is_told_to_be_not_finite(
+    dtype: str, largest: float, options: dict[str, Any]
+) -> None:
+    x = np.array([0.5 * largest, largest], dtype)
+    with pytest.warns() as told:
+        found = FiniteDifference(**options)(lambda p: float((p.astype(np.float64) / largest).sum()), x, rng=0)
+    assert {w.category for w in told} == {gradest.NonFiniteWarning}
+    assert not np.isfinite(found.gradient[1])
+
+
 @pytest.mark.parametrize("sigma", [1e-10, 1e-4])
 def test_the_noise_of_a_function_is_measured_within_a_factor_of_two(sigma: float) -> None:
     generator = np.random.default_rng(11)

@@ -4,6 +4,7 @@ Bounds are those of `ratio_bounds` at the false-alarm probability below, for eac
 """
 
 import pickle
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -170,6 +171,39 @@ def test_a_run_at_one_point_errs_less_than_plain_pairs() -> None:
 def test_hyper_parameters_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError, match=next(iter(wrong))):
         MomentumGuidedES(**wrong)
+
+
+# -- what is not finite ----------------------------------------------------------------------------------------------
+
+
+def above(x: NumpyArray) -> float:
+    """Return a loss that is NaN where the first entry is not positive."""
+    return float(np.sqrt(x[0]) + x.sum()) if x[0] > 0 else float("nan")
+
+
+def test_values_of_nan_are_told_and_not_remembered() -> None:
+    inside, beside = np.ones(3), np.array([1e-3, 1.0, 1.0])
+    run = ResidualFeedback(num_samples=5).prepare_run(gradest.bind(above, inside))
+    _, state = run(state=run.init_state(), rng=0)
+    with pytest.warns(gradest.NonFiniteWarning, match="of 10 function values"):
+        bad, after = run(beside, state=state, rng=1)
+    assert not np.isfinite(bad.gradient).all()
+    assert np.array_equal(after, state)
+    good, _ = run(inside, state=after, rng=2)
+    assert np.isfinite(good.gradient).all()
+
+
+def test_nan_among_the_values_that_a_first_estimate_subtracts_is_told() -> None:
+    # Of one direction each, the value that is NaN is at times that which is subtracted, at times the other.
+    run = ResidualFeedback(num_samples=1).prepare_run(gradest.bind(above, np.ones(3)))
+    silent = 0
+    for seed in range(20):
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            found, _ = run(np.array([1e-3, 1.0, 1.0]), state=run.init_state(), rng=seed)
+        assert bool(told) == (not np.isfinite(found.gradient).all())
+        silent += not told
+    assert 0 < silent < 20
 
 
 # -- both ------------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gradest
-from gradest.dtypes import as_floats
+from gradest.dtypes import as_floats, epsilon
 from gradest.operations import NumpyArray
 
 HALVES = [
@@ -62,3 +62,21 @@ def test_a_sum_made_in_place_is_of_all_directions(backend: str, dtype: str) -> N
     options: dict[str, Any] = {"num_samples": 2000, "sigma": 0.5, "noise": "native"}
     fine = estimate(backend, "float32", "es", **options)
     np.testing.assert_allclose(estimate(backend, dtype, "es", **options), fine, rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("distribution", ["normal", "low-rank"])
+def test_a_sum_made_in_place_on_the_host_is_of_a_small_gradient_too(distribution: str) -> None:
+    # Each of so many terms is below the normal numbers of float16, which the gradient is not.
+    slope = 1e-4 * np.random.default_rng(0).normal(size=(8, 6))
+    params = np.random.default_rng(1).normal(size=slope.shape).astype(np.float16)
+
+    def estimate_of(params: NumpyArray) -> NumpyArray:
+        # Blocks of one are evaluated in place.
+        es = gradest.get_estimator("es", distribution=distribution, num_samples=4000, sigma=0.25, chunk_size=1)
+        found = es(lambda p: float((np.asarray(p, dtype=np.float64) * slope).sum()), params, rng=0)
+        assert found.path == "in place"
+        return np.asarray(found.gradient, dtype=np.float64)
+
+    found, fine = estimate_of(params), estimate_of(params.astype(np.float64))
+    # What is left is the last rounding.
+    assert np.linalg.norm(found - fine) <= 0.5 * epsilon("float16") * np.linalg.norm(fine)

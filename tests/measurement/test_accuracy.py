@@ -62,8 +62,10 @@ def test_scatter_sees_a_bias_and_a_wrong_scale() -> None:
     assert found.scale - found.scale_half_width > 1.05
 
 
-def test_scatter_reports_nonfinite_estimates() -> None:
-    found = accuracy_of_replicates([np.array([1.0]), np.array([np.nan]), np.array([1.0])], np.array([1.0]))
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_scatter_reports_nonfinite_estimates(bad: float) -> None:
+    """Of an infinite one the mean squared error was infinite, and NumPy warned of it."""
+    found = accuracy_of_replicates([np.array([1.0]), np.array([bad]), np.array([1.0])], np.array([1.0]))
     assert found.nonfinite == 1
     assert math.isnan(found.relative_mse)
     assert math.isnan(found.bias_noise)

@@ -321,6 +321,29 @@ def test_a_problem_has_the_same_result() -> None:
     assert found._repr_html_().count("<table>") == 2
 
 
+def test_names_that_can_be_read_once_are_all_compared() -> None:
+    """Those of a generator were gone before they were used: "found none"."""
+    quadratic = gradest.get_problem("quadratic", size=2)
+    once: Any = {
+        "estimators": iter(["reverse", "fd-central"]),
+        "backends": iter(["numpy"]),
+        "dtypes": iter(["float64"]),
+    }
+    found = gradest.compare(quadratic, budget_seconds=0.0, **once)
+    assert [each.cell.estimator for each in found] == ["reverse", "fd-central"]
+    empty: Any
+    for empty in ({"backends": []}, {"dtypes": ()}):  # both were all that there are, without a word
+        with pytest.raises(gradest.InvalidInputError, match="found none; leave"):
+            gradest.compare(quadratic, estimators=["reverse"], **empty)
+
+
+@pytest.mark.parametrize("ask", [gradest.compare, gradest.applicable])
+@pytest.mark.parametrize("wrong", [gradest.estimators.Reverse, "reverse", None], ids=["a class", "a name", "nothing"])
+def test_a_label_is_of_an_estimator(ask: Any, wrong: Any) -> None:
+    with pytest.raises(gradest.InvalidTypeError, match=r"found .* under 'mine'; make one"):
+        ask(lambda p: (p * p).sum(), np.ones(2), estimators={"mine": wrong})
+
+
 @pytest.mark.parametrize("option", ["backends", "dtypes"])
 @pytest.mark.parametrize(("wrong", "message"), [("numpy", "found a string: write"), ([np.float32], "must be names")])
 def test_where_a_problem_runs_is_said_by_names(option: str, wrong: Any, message: str) -> None:

@@ -109,3 +109,41 @@ def test_logsumexp_by_a_reduction() -> None:
     )((x,), None)
     assert value == pytest.approx(np.sum(scipy_special.logsumexp(x, axis=1) * np.array([1.0, 2.0])), rel=1e-14)
     np.testing.assert_allclose(gradient, scipy_special.softmax(x, axis=1) * np.array([[1.0], [2.0]]), rtol=1e-13)
+
+
+def sole_slope(function: Any, x: float) -> float:
+    with np.errstate(divide="ignore"):  # of a slope that is infinite NumPy says so
+        _, (g,) = value_and_gradient(lambda leaves, data: function(leaves[0]))((np.array(x),), None)
+    return float(g)
+
+
+@pytest.mark.parametrize(
+    ("text", "x", "wanted"),
+    [
+        (lambda sp, y: sp.rel_entr(0.0, y), 0.0, 0.0),  # what has no weight, against what has none
+        (lambda sp, y: sp.kl_div(0.0, y), 0.0, 1.0),
+        (lambda sp, y: sp.xlogy(0.0, y), 0.0, 0.0),
+        (lambda sp, y: sp.xlogy(2.0, y), 0.0, np.inf),
+        (lambda sp, y: sp.xlog1py(2.0, y), -1.0, np.inf),
+        (lambda sp, x: sp.gammainc(1.0, x), 0.0, 1.0),  # 1 - exp(-x)
+        (lambda sp, x: sp.gammaincc(1.0, x), 0.0, -1.0),
+        (lambda sp, x: sp.gammainc(2.0, x), 0.0, 0.0),
+        (lambda sp, x: sp.rgamma(x), 0.0, 1.0),  # 1 / gamma(x) = x + ...
+        (lambda sp, x: sp.rgamma(x), -1.0, -1.0),
+        (lambda sp, x: sp.rgamma(x), -4.0, 24.0),
+        (lambda sp, x: sp.expn(0, x), 0.7, -np.exp(-0.7) * (1 / 0.7 + 1 / 0.49)),  # exp(-x) / x
+        (lambda sp, x: sp.erfcx(x), 1e8, -1e-16 / np.sqrt(np.pi)),  # of 1 / (x sqrt(pi)), to the first order in 1 / x^2
+        (lambda sp, x: sp.dawsn(x), 1e8, -0.5e-16),  # of 1 / (2 x)
+        (lambda sp, x: sp.dawsn(x), -1e8, -0.5e-16),
+    ],
+)
+def test_where_the_plain_formula_is_0_over_0_or_cancels(text: Any, x: float, wanted: float) -> None:
+    assert sole_slope(partial(text, scipy_special), x) == pytest.approx(wanted, rel=1e-14, abs=0)
+
+
+@pytest.mark.parametrize("name", ["erfcx", "dawsn"])
+def test_slopes_far_out_meet_those_near_by(name: str) -> None:
+    """Where the series takes over, at 50, both hold: (f(x + h) - f(x - h)) / 2h of the smooth slope has no step."""
+    slopes = [sole_slope(getattr(scipy_special, name), x) * x * x for x in (49.9, 49.999, 50.001, 50.1)]
+    np.testing.assert_allclose(np.diff(slopes), 0.0, atol=1e-5 * abs(slopes[0]))
+    assert slopes[1] == pytest.approx(slopes[2], rel=2e-7)

@@ -8,7 +8,7 @@ Where this machine has Python 3.13 too, which the Makefile says by `GRADEST_TURN
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -42,7 +42,12 @@ def is_in_turn(number: int, variant: T, variants: Sequence[T]) -> bool:
     return variants.index(variant) == place
 
 
+def shared_out(cases: Iterable[T]) -> list[T]:
+    """Return those of many cases that are tried here, each in one environment: for long ones in NumPy alone."""
+    return [case for number, case in enumerate(cases) if number % TURNS == ENVIRONMENT % TURNS]
+
+
 WITH_NUMPY_2 = pytest.mark.skipif(
-    NUMPY_MAJOR == 1, reason="tried with NumPy 2 (`make test2`); a lesson is run with NumPy 1 by `make docs`"
+    ENVIRONMENT != 2, reason="tried with NumPy 2 (`make test2`); a lesson is run with NumPy 1 by `make docs`"
 )
 """For whole programs, long and made of what other tests try with every version."""

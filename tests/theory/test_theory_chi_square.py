@@ -23,6 +23,33 @@ def test_tails_agree_with_scipy(degrees: float) -> None:
         assert upper == pytest.approx(stats.chi2.sf(statistic, degrees), abs=1e-12, rel=1e-10)
 
 
+@pytest.mark.parametrize(
+    ("statistic", "lower", "upper"),
+    [
+        (2 * 997_000.0, 0.0013381041673135996923, 0.99866189583268640031),
+        (2 * 1_004_000.0, 0.99996765455268652232, 0.000032345447313477680324),
+    ],
+)
+def test_tails_of_two_million_degrees_are_those_of_50_digits(statistic: float, lower: float, upper: float) -> None:
+    """By mpmath's `gammainc`; the series that these took, of thousands of terms, had 13 digits of them."""
+    assert theory.chi2_cdf(statistic, degrees_of_freedom=2e6) == pytest.approx(lower, rel=1e-14)
+    assert theory.chi2_sf(statistic, degrees_of_freedom=2e6) == pytest.approx(upper, rel=1e-14)
+
+
+@pytest.mark.parametrize("degrees", [1.9e6, 1e9, 1e16, 1e20, 1e26])
+def test_any_number_of_degrees_has_tails(degrees: float) -> None:
+    """From 1e14 on a tail took minutes, from 1e29 on it was an error of powers."""
+    for z in (-30, -3, 0, 2, 30):
+        statistic = degrees + z * math.sqrt(2 * degrees)
+        lower = theory.chi2_cdf(statistic, degrees_of_freedom=degrees)
+        upper = theory.chi2_sf(statistic, degrees_of_freedom=degrees)
+        assert lower == pytest.approx(stats.chi2.cdf(statistic, degrees), rel=1e-9)
+        assert upper == pytest.approx(stats.chi2.sf(statistic, degrees), rel=1e-9)
+    for far in (1e40, 1e150, 1e300):
+        assert theory.chi2_cdf(far, degrees_of_freedom=far) == pytest.approx(0.5, abs=1e-15)
+        assert theory.chi2_quantile(0.05, degrees_of_freedom=far) == pytest.approx(far, rel=1e-14)
+
+
 @pytest.mark.parametrize("statistic", [1e-3, 0.5, 2.0, 30.0, 900.0])
 def test_closed_form_at_two_and_four_degrees(statistic: float) -> None:
     half = statistic / 2

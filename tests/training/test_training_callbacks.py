@@ -10,7 +10,7 @@ import pytest
 
 import gradest
 from gradest import InvalidInputError, InvalidTypeError
-from gradest.training import Budget, Schedule, TrainingState, Weights
+from gradest.training import Budget, Cosine, Schedule, TrainingState, Weights
 
 X = np.array([[1.0, 2.0], [0.0, 1.0], [3.0, -1.0], [1.0, 1.0]])
 Y = np.array([1.0, 2.0, 0.0, 1.0])
@@ -102,6 +102,11 @@ def test_a_schedule_returns_a_number(returned: Any) -> None:
         ({"weights": (2.0, 3.0)}, InvalidTypeError, "Weights; found tuple"),
         ({"quality_every": 1, "quality_replicates": 1}, InvalidInputError, "at least 2"),
         ({"log_every": 0.5}, InvalidInputError, "log_every"),
+        ({"budget": 10**400}, InvalidInputError, "budget must be a number in \\(0, inf\\)"),
+        ({"replace": True}, InvalidInputError, "replace was given without batch_size"),
+        ({"drop_last": True}, InvalidInputError, "drop_last was given without batch_size"),
+        ({"after_step": 3}, InvalidTypeError, "after_step must be a function; found int"),
+        ({"on_state": "x"}, InvalidTypeError, "on_state must be a function; found str"),
         ({"batches": iter([])}, InvalidInputError, "hold none"),
         ({"batches": lambda step: (X, Y), "budget": Budget(epochs=2)}, InvalidInputError, "Budget\\(steps"),
         ({"batches": iter([(X, Y)]), "budget": Budget(epochs=2)}, InvalidInputError, "without a length"),
@@ -111,6 +116,11 @@ def test_what_a_run_cannot_use_is_told(options: dict[str, Any], error: type[Exce
     """A metric named 'loss' hid the loss in the table; epochs of batches without a number never ended."""
     with pytest.raises(error, match=words):
         run(**options)
+
+
+def test_a_search_has_no_schedule() -> None:
+    with pytest.raises(InvalidInputError, match="no step size; leave it away"):
+        gradest.train(gradest.Case(squares, np.zeros(2), (X, Y)), None, "random-search", budget=9, schedule=Cosine())
 
 
 @pytest.mark.parametrize("weights", [(-1.0, 1.0), (1.0, float("nan")), (0.0, 1.0)])

@@ -110,6 +110,37 @@ def test_an_exact_line_search_stays_where_there_is_no_way_down() -> None:
         assert found.state.step == 5
 
 
+@pytest.mark.parametrize(
+    ("scale", "size"),
+    [(1.0, 1e150), (1.0, 1e-160), (1e180, 1.0), (1e-180, 1.0), (1e180, 1e-100), (1e-180, 1e100)],
+)
+def test_an_exact_line_search_is_the_same_in_any_units(scale: float, size: float) -> None:
+    """Squares of gradients near 1e180 ended a run in an error; near 1e-180 it stood still without a word."""
+    hessian, start = np.diag([1.0, 0.5]), np.array([0.5, 1.0])
+    run: dict[str, Any] = {
+        "estimator": "analytic",
+        "optimizer": "line-search",
+        "budget": Budget(steps=5),
+        "weights": WEIGHTS,
+    }
+    plain = gradest.train(gradest.get_problem("quadratic", hessian=hessian, start=start), **run)
+    scaled = gradest.train(gradest.get_problem("quadratic", hessian=scale * hessian, start=size * start), **run)
+    np.testing.assert_allclose(scaled.params["x"], size * plain.params["x"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("problem", [
+    {"condition": 0.0, "size": 3},
+    {"hessian": [[1.0, 0.0], [0.0, -3.0]], "start": [0.1, 1.0]},
+    {"hessian": [[1.0, 0.0], [0.0, 0.0]], "linear": [0.0, 1.0], "start": [0.0, 1.0]},
+])  # fmt: skip
+def test_an_exact_line_search_says_where_a_line_has_no_least_value(problem: dict[str, Any]) -> None:
+    """A linear loss was divided by zero; along negative curvature the step went to the greatest value, uphill."""
+    found = gradest.train(gradest.get_problem("quadratic", **problem), "analytic", "line-search",
+                          budget=Budget(steps=3), weights=WEIGHTS)  # fmt: skip
+    assert "no least value along its gradient" in found.ended
+    assert found.state.step == 0
+
+
 def test_an_exact_line_search_reaches_least_squares() -> None:
     problem = gradest.get_problem("least-squares", num_samples=40, num_features=3)
     data = problem.data()
@@ -150,6 +181,8 @@ def test_every_optimizer_states_its_formula_and_source(name: str) -> None:
         (lambda: get_optimizer("adma"), UnknownNameError),
         (lambda: get_optimizer("adam", beta=0.9), UnknownNameError),
         (lambda: get_optimizer("adam", beta1=1.0), InvalidInputError),
+        (lambda: get_optimizer("adam", epsilon=-1.0), InvalidInputError),
+        (lambda: get_optimizer("adam", epsilon=math.nan), InvalidInputError),
         (lambda: get_optimizer("sgd", step_size=0.0), InvalidInputError),
         (lambda: get_optimizer("sgd", step_size=math.nan), InvalidInputError),
         (lambda: get_optimizer("heavy-ball", momentum="0.9"), InvalidTypeError),

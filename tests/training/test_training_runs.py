@@ -12,6 +12,7 @@ from support.plain_residual_feedback import PlainResidualFeedback
 import gradest
 from gradest import Cost, InvalidInputError, InvalidTypeError, NonFiniteWarning, UnsupportedError
 from gradest.training import Budget, GradientDescent, TrainingState, Weights, step_limit
+from gradest.training.budget import measured_weights
 
 WEIGHTS = Weights(jvp=2.0, vjp=3.0)
 IRIS = gradest.get_problem("mlp", dataset="iris", widths=(4,), batch=None)
@@ -125,7 +126,19 @@ def test_a_budget_of_time_ends_a_run() -> None:
 
 def test_weights_are_measured_where_they_are_not_given() -> None:
     assert run(weights=None, budget=Budget(steps=1)).weights.vjp > 1.0  # a gradient takes longer than its loss
+    for backend in BACKENDS:  # by the framework's forward mode, or by gradest's
+        assert run("forward", weights=None, budget=Budget(steps=1), backend=backend).weights.jvp > 1.0
     assert run("fd-central", weights=None, budget=Budget(steps=1)).weights == Weights(jvp=1.0, vjp=1.0)
+
+
+def test_measuring_what_a_jvp_costs_draws_no_directions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An estimate along a random direction was timed, mostly its drawing: 158 losses of a small function on JAX."""
+
+    def drawn(*_arguments: Any, **_options: Any) -> Any:
+        raise AssertionError("a direction was drawn")
+
+    monkeypatch.setattr("gradest.estimators.forward_gradient.ForwardGradient.prepare_kernel", drawn)
+    assert measured_weights(gradest.bind(IRIS), Cost(jvps=1)).vjp == 1.0
 
 
 def test_cost_is_what_was_counted_and_logging_is_counted_apart() -> None:

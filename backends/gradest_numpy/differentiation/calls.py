@@ -104,7 +104,8 @@ def ufunc_method(ufunc: Any, method: str, inputs: tuple[Any, ...], options: Mapp
     if method == "__call__":
         options = {key: value for key, value in options.items() if key != "order"}  # of memory, not of entries
         return ufunc(*inputs, **_without_neutral(name, options, frozenset()))
-    given = _without_neutral(name, dict(options), frozenset({"axis", "keepdims", "where", "initial"}))
+    known = {"axis", "keepdims"} if ufunc is np.logaddexp else {"axis", "keepdims", "where", "initial"}
+    given = _without_neutral(name, dict(options), frozenset(known))
     if method == "outer" and not given:
         x, y = inputs
         return ufunc(np.reshape(x, np.shape(x) + (1,) * np.ndim(y)), y)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from gradest.errors import UnsupportedError
-from gradest_numpy.differentiation.linear_algebra import SVD
+from gradest_numpy.differentiation.linear_algebra import PINV, SVD
 from gradest_numpy.differentiation.products import EINSUM, lettered
 from gradest_numpy.differentiation.reductions import NORM, root
 from gradest_numpy.differentiation.rules import composed, found
@@ -53,6 +53,8 @@ def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     first, second = [k % np.ndim(a) for k in first], [k % np.ndim(b) for k in second]
     rest_a = [k for k in range(np.ndim(a)) if k not in first]
     rest_b = [k for k in range(np.ndim(b)) if k not in second]
+    if [np.shape(a)[k] for k in first] != [np.shape(b)[k] for k in second]:
+        raise ValueError("shape-mismatch for sum")  # as NumPy: the reshaped matrices would fit where the products do
     size = _size(a, first)
     rows = np.reshape(np.transpose(a, (*rest_a, *first)), (_size(a, rest_a), size))
     columns = np.reshape(np.transpose(b, (*second, *rest_b)), (size, _size(b, rest_b)))
@@ -114,6 +116,7 @@ def _matmul(x1: Any, x2: Any) -> Any:
 
 @composed(np.convolve)
 def _convolve(a: Any, v: Any, mode: Any = "full") -> Any:
+    a, v = np.atleast_1d(a, v)
     a, v = (v, a) if np.size(v) > np.size(a) else (a, v)
     long, short = np.size(a), np.size(v)
     # The rows of a Toeplitz matrix are windows of the longer one, padded, and meet the shorter one turned around.
@@ -170,6 +173,14 @@ def _svdvals(x: Any) -> Any:
 @composed(linalg.eigvalsh)
 def _eigvalsh(a: Any, UPLO: Any = "L") -> Any:
     return linalg.eigh(a, UPLO)[0]
+
+
+@composed(linalg.pinv)
+def _pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Any:
+    if hermitian:  # NumPy reads the lower triangle alone then, and so does the derivative
+        a = np.tril(a) + np.swapaxes(np.tril(a, -1), -1, -2)
+    given = {"rcond": rcond, "hermitian": hermitian or None, "rtol": rtol}
+    return apply(PINV, (a,), {name: value for name, value in given.items() if value is not None})
 
 
 # -- norms -----------------------------------------------------------------------------------------

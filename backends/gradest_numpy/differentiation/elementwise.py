@@ -48,7 +48,7 @@ ONE_ARRAY: dict[Any, Entry] = {
     np.cosh:       lambda g, y, x: g * np.sinh(x),
     np.tanh:       lambda g, y, x: g * (1 - y * y),
     np.arcsinh:    lambda g, y, x: g / np.hypot(x, 1),
-    np.arccosh:    lambda g, y, x: g / np.sqrt((x - 1) * (x + 1)),
+    np.arccosh:    lambda g, y, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)),
     np.arctanh:    lambda g, y, x: g / ((1 - x) * (1 + x)),
     np.degrees:    lambda g, y, x: g * const(180 / PI, y),
     np.rad2deg:    lambda g, y, x: g * const(180 / PI, y),

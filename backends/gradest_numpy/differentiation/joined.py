@@ -191,9 +191,10 @@ def _choose(a: Any, choices: Any, mode: str = "raise") -> Any:
 
 @composed(np.compress)
 def _compress(condition: Any, a: Any, axis: Any = None) -> Any:
-    return np.take(
-        np.ravel(a) if axis is None else a, np.flatnonzero(plain(condition)), axis=0 if axis is None else axis
-    )
+    chosen = np.asarray(plain(condition))
+    if chosen.ndim != 1:
+        raise ValueError("condition must be a 1-d array")
+    return np.take(np.ravel(a) if axis is None else a, np.flatnonzero(chosen), axis=0 if axis is None else axis)
 
 
 @composed(np.extract)
@@ -248,6 +249,8 @@ def _hsplit(ary: Any, indices_or_sections: Any) -> Any:
 
 @composed(np.vsplit)
 def _vsplit(ary: Any, indices_or_sections: Any) -> Any:
+    if np.ndim(ary) < 2:
+        raise ValueError("vsplit only works on arrays of 2 or more dimensions")
     return np.split(ary, indices_or_sections, 0)
 
 

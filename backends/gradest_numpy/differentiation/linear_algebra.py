@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from gradest.errors import UnsupportedError
+from gradest.primitives import defjvp, defvjp, primitive
 from gradest_numpy.differentiation.products import T
 from gradest_numpy.differentiation.rules import Rule, add, general, unbroadcast
+from gradest_numpy.differentiation.traced import TracedArray, plain
 
 NUMPY_2 = np.lib.NumpyVersion(np.__version__) >= "2.0.0"
 
@@ -35,14 +37,58 @@ def half_lower(x: Any) -> Any:
 
 
 def cofactors(a: Any, y: Any) -> Any:
-    """Return the derivative of det(A) by each entry: det(A) A^-T, of a singular matrix by its singular vectors."""
+    """Return the derivative of det(A) by each entry: det(A) A^-T, near a singular matrix by its singular vectors."""
+    # A matrix without an inverse may have one in floating point; and the inverse's derivative cancels long before.
     if np.all(y != 0):
-        return np.reshape(y, (*np.shape(y), 1, 1)) * T(np.linalg.inv(a))
-    u, s, vh = np.linalg.svd(a)
+        inverse = np.linalg.inv(a)
+        condition = _size(a) * _size(inverse)
+        if not np.any((condition > 1 / np.sqrt(np.finfo(a.dtype).eps)) & np.isfinite(condition)):
+            return _wide(y) * T(inverse)
+    return cofactors_of_singular(a)
+
+
+def _size(x: Any) -> Any:
+    return np.max(np.abs(plain(x)), axis=(-2, -1), initial=0.0)
+
+
+@primitive
+def cofactors_of_singular(a: Any) -> Any:
+    """Return the cofactors, sign U diag(product of the other values) V^T, which no small value is divided by.
+
+    A primitive: derivatives of singular vectors have those values below, and the cofactors' own has not.
+    """
+    u, s, vh, sign = _parts(a)
     n = np.shape(s)[-1]
-    others = np.stack([np.prod(np.delete(s, k, axis=-1), axis=-1) for k in range(n)], axis=-1)
-    sign = np.linalg.det(u) * np.linalg.det(vh)
-    return np.reshape(sign, (*np.shape(y), 1, 1)) * np.matmul(u * np.expand_dims(others, -2), vh)
+    return sign * np.matmul(u * np.expand_dims(_products_without(s, [[k] for k in range(n)]), -2), vh)
+
+
+def _parts(a: Any) -> tuple[Any, Any, Any, Any]:
+    """Return the singular value decomposition, and the sign of the determinants of its orthogonal parts."""
+    u, s, vh = np.linalg.svd(a)
+    return u, s, vh, _wide(np.linalg.det(u) * np.linalg.det(vh))
+
+
+def _products_without(s: Any, places: Any) -> Any:
+    """Return the products of the entries along the last axis, each without those at some places."""
+    return np.stack([np.prod(np.delete(s, k, axis=-1), axis=-1) for k in places], axis=-1)
+
+
+def _change_of_cofactors(t: Any, a: Any) -> Any:
+    """Return what the cofactors change by along t: by the second derivatives of det, a symmetric form."""
+    if type(a) is TracedArray:
+        raise UnsupportedError("numpy.linalg.det has third derivatives at matrices that are far from singular alone")
+    # For diag(s): cofactor (i, i) is the product of the others, cofactor (i, j) is -t_ji times that of all but two.
+    u, s, vh, sign = _parts(a)
+    n = np.shape(s)[-1]
+    pairs = _products_without(s, [[i, j] for i in range(n) for j in range(n)]).reshape(*np.shape(s), n)
+    pairs = pairs * (1 - np.eye(n, dtype=s.dtype))
+    turned = T(u) @ t @ T(vh)
+    along = np.sum(pairs * np.expand_dims(_diagonal(turned), -2), axis=-1)
+    return sign * (u @ (np.expand_dims(along, -1) * _eye(pairs) - pairs * T(turned)) @ vh)
+
+
+defvjp(cofactors_of_singular, lambda ans, a: lambda g: _change_of_cofactors(g, a))
+defjvp(cofactors_of_singular, lambda g, ans, a: _change_of_cofactors(g, a))
 
 
 def _wide(g: Any) -> Any:
@@ -91,15 +137,7 @@ add(
         (_slogdet_jvp,),
     ),
 )
-PINV = add(
-    np.linalg.pinv,
-    Rule(
-        "numpy.linalg.pinv",
-        np.linalg.pinv,
-        (lambda g, y, a, rcond=None, hermitian=False: _pinv_vjp(g, y, a),),
-        (lambda t, y, a, rcond=None, hermitian=False: _pinv_jvp(t, y, a),),
-    ),
-)
+PINV = Rule("numpy.linalg.pinv", np.linalg.pinv, (_pinv_vjp,), (_pinv_jvp,))
 
 
 # -- systems ---------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def _method(name: str) -> Callable[..., Any]:
 
 
 METHODS = [
-    "all", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "compress", "cumprod", "cumsum",
+    "all", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "cumprod", "cumsum",
     "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat", "round",
     "searchsorted", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var",
 ]  # fmt: skip

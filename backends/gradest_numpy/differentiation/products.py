@@ -100,7 +100,9 @@ def _einsum_vjp(g: Any, y: Any, *operands: Any, position: int, subscripts: str, 
             distinct += other
             continue
         distinct += c
-        if not any(c in s for s in names):
+        # Where all others have it with length 1 they were broadcast along it, and it gets the same everywhere too.
+        lengths = [np.shape(x)[s.index(c)] for x, s in zip(factors, names, strict=True) if c in s]
+        if not lengths or (n != 1 and n not in lengths):
             factors.append(np.ones(n, g.dtype))
             names.append(c)
     part = np.einsum(",".join(names) + "->" + distinct, *factors, optimize=optimize)

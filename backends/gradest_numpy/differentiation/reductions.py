@@ -11,6 +11,7 @@ import numpy as np
 from gradest_numpy.differentiation.rules import (
     Rule,
     axes_of,
+    divided,
     general,
     itself,
     kept,
@@ -36,7 +37,7 @@ SUM = Rule(
 MEAN = Rule(
     "numpy.mean",
     np.mean,
-    (lambda g, y, x, axis=None, keepdims=False: spread(g / reduced_size(x, axis), x, axis, keepdims),),
+    (lambda g, y, x, axis=None, keepdims=False: spread(divided(g, reduced_size(x, axis)), x, axis, keepdims),),
     (itself(np.mean),),
     directions=(
         lambda t, y, x, axis=None, keepdims=False: np.mean(t, axis=_axes_after_directions(x, axis), keepdims=keepdims),
@@ -75,11 +76,16 @@ def other_factors(y: Any, x: Any, axis: Any) -> Any:
     axes, rank = axes_of(axis, np.ndim(x)), np.ndim(x)
     last = tuple(range(rank - len(axes), rank))
     moved = np.moveaxis(x, axes, last)
-    flat = np.reshape(moved, (*moved.shape[: rank - len(axes)], -1))
+    rest = moved.shape[: rank - len(axes)]
+    flat = np.reshape(moved, (*rest, reduced_size(x, axis)))  # in full: of no entries -1 could be any number
     ones = np.ones_like(flat[..., :1])
     before = np.cumprod(np.concatenate([ones, flat[..., :-1]], axis=-1), axis=-1)
     after = np.cumprod(np.concatenate([ones, flat[..., :0:-1]], axis=-1), axis=-1)[..., ::-1]
     return np.moveaxis(np.reshape(before * after, moved.shape), last, axes)
+
+
+def _freedom(x: Any, axis: Any, ddof: Any) -> Any:
+    return max(reduced_size(x, axis) - ddof, 0)  # never below 0: NumPy's variance is infinite then
 
 
 MAX = _by_weights("numpy.max", np.max, shares)
@@ -88,12 +94,12 @@ PROD = _by_weights("numpy.prod", np.prod, other_factors)
 VAR = _by_weights(
     "numpy.var",
     np.var,
-    lambda y, x, axis, ddof=0: 2 * (x - np.mean(x, axis=axis, keepdims=True)) / (reduced_size(x, axis) - ddof),
+    lambda y, x, axis, ddof=0: divided(2 * (x - np.mean(x, axis=axis, keepdims=True)), _freedom(x, axis, ddof)),
 )
 STD = _by_weights(
     "numpy.std",
     np.std,
-    lambda y, x, axis, ddof=0: over(x - np.mean(x, axis=axis, keepdims=True), y * (reduced_size(x, axis) - ddof)),
+    lambda y, x, axis, ddof=0: divided(over(x - np.mean(x, axis=axis, keepdims=True), y), _freedom(x, axis, ddof)),
 )
 NORM = _by_weights("numpy.linalg.norm", np.linalg.norm, lambda y, x, axis: over(x, y))
 """The square root of the sum of squares over one or two axes, or over all."""

@@ -194,7 +194,9 @@ def axes_of(axis: Any, rank: int) -> tuple[int, ...]:
         return tuple(range(rank))
     if not rank:  # sums of a single number may be over its axis 0 or -1, which it has not
         return ()
-    return tuple(int(a) % rank for a in (axis if isinstance(axis, tuple | list) else (axis,)))
+    if not isinstance(axis, tuple | list):  # axes to transpose by may be an array, which the adjoint's are
+        axis = (axis,) if isinstance(axis, int) else np.ravel(axis).tolist()
+    return tuple(int(a) % rank for a in axis)
 
 
 def reduced_size(x: Any, axis: Any) -> int:
@@ -203,6 +205,11 @@ def reduced_size(x: Any, axis: Any) -> int:
     for a in axes_of(axis, np.ndim(x)):
         size *= np.shape(x)[a]
     return size
+
+
+def divided(x: Any, count: int) -> Any:
+    """Return x / count in x's dtype, in which the count itself may be infinite: float16 ends at 65504."""
+    return (x.astype(np.float32) / count).astype(x.dtype) if x.dtype.itemsize == 2 else x / count
 
 
 def over(x: Any, y: Any) -> Any:

@@ -99,27 +99,32 @@ def _pad(
 
 @composed(np.linspace)
 def _linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, axis: int = 0) -> Any:
+    if num < 0:
+        raise ValueError(f"Number of samples, {num}, must be non-negative.")
     start, stop = np.broadcast_arrays(start, stop)
-    step = (stop - start) / max(num - 1 if endpoint else num, 1)
+    parts = num - 1 if endpoint else num
+    step = (stop - start) / max(parts, 1)
     places = np.arange(num).reshape((-1,) + (1,) * np.ndim(step))
     points = start + places.astype(step.dtype) * step
     if endpoint and num > 1:
         points = np.concatenate([points[:-1], np.expand_dims(stop, 0)], axis=0)  # exactly, as NumPy does
     points = np.moveaxis(points, 0, axis)
-    return (points, step) if retstep else points
+    return (points, step if parts > 0 else np.nan) if retstep else points  # as NumPy: one point has no step
 
 
 @composed(np.interp)
 def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any:
     xp, fp = (np.asarray(given) if isinstance(given, list | tuple) else given for given in (xp, fp))
     at, grid = np.asarray(plain(x)), np.asarray(plain(xp))
+    below, above = at < grid[0], at > grid[-1]
     i = np.clip(np.searchsorted(grid, at, side="right") - 1, 0, max(len(grid) - 2, 0))
     j = np.minimum(i + 1, len(grid) - 1)
     step = grid[i] == grid[j]  # of one point, or of two last ones in one place, where the value is the last one's
     slope = (fp[j] - fp[i]) / np.where(step, 1, xp[j] - xp[i])
-    inside = np.where(step, fp[j], fp[i] + slope * (x - xp[i]))
-    inside = np.where(at < grid[0], fp[0] if left is None else left, inside)
-    return np.where(at > grid[-1], fp[-1] if right is None else right, inside)
+    # No point beyond the ends, whose line is thrown away: from infinity 0 times it would be NaN in a derivative.
+    inside = np.where(step, fp[j], fp[i] + slope * (np.where(below | above, xp[i], x) - xp[i]))
+    inside = np.where(below, fp[0] if left is None else left, inside)
+    return np.where(above, fp[-1] if right is None else right, inside)
 
 
 @composed(np.polyval)
@@ -132,6 +137,8 @@ def _polyval(p: Any, x: Any) -> Any:
 
 @composed(np.vander)
 def _vander(x: Any, N: Any = None, increasing: bool = False) -> Any:
+    if np.ndim(x) != 1:
+        raise ValueError("x must be a one-dimensional array or sequence.")
     powers = np.arange(len(x) if N is None else N)
     wide = np.expand_dims(x, -1).astype(np.result_type(x, int))  # as NumPy's, which makes float64 of float32
     return wide ** (powers if increasing else powers[::-1]).astype(wide.dtype)

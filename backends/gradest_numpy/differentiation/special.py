@@ -37,9 +37,9 @@ ONE_ARRAY: dict[str, Entry] = {
     "log_expit": lambda g, y, x: g * sp.expit(-x),
     "erf":       lambda g, y, x: g * np.exp(-x * x) * const(2 / ROOT_PI, y),
     "erfc":      lambda g, y, x: -g * np.exp(-x * x) * const(2 / ROOT_PI, y),
-    "erfcx":     lambda g, y, x: g * (2 * x * y - const(2 / ROOT_PI, y)),
+    "erfcx":     lambda g, y, x: g * erfcx_slope(x, y),
     "erfi":      lambda g, y, x: g * np.exp(x * x) * const(2 / ROOT_PI, y),
-    "dawsn":     lambda g, y, x: g * (1 - 2 * x * y),
+    "dawsn":     lambda g, y, x: g * dawsn_slope(x, y),
     "erfinv":    lambda g, y, x: g * np.exp(y * y) * const(ROOT_PI / 2, y),
     "erfcinv":   lambda g, y, x: -g * np.exp(y * y) * const(ROOT_PI / 2, y),
     "ndtr":      lambda g, y, x: g * np.exp(-x * x / 2) / const(np.sqrt(2 * PI), y),
@@ -48,7 +48,7 @@ ONE_ARRAY: dict[str, Entry] = {
     "gamma":     lambda g, y, x: g * y * sp.digamma(x),
     "gammaln":   lambda g, y, x: g * sp.digamma(x),
     "loggamma":  lambda g, y, x: g * sp.digamma(x),
-    "rgamma":    lambda g, y, x: -g * y * sp.digamma(x),
+    "rgamma":    lambda g, y, x: g * rgamma_slope(x, y),
     "digamma":   lambda g, y, x: g * sp.zeta(2, x),
     "psi":       lambda g, y, x: g * sp.zeta(2, x),
     "entr":      lambda g, y, x: -g * (np.log(x) + 1),
@@ -76,13 +76,13 @@ ONE_ARRAY: dict[str, Entry] = {
 
 TWO_ARRAYS: dict[str, tuple[Entry | None, Entry | None]] = {
     "xlogy":        (lambda g, z, x, y: g * np.log(y),
-                     lambda g, z, x, y: g * over(x, y)),
+                     lambda g, z, x, y: g * part(x, y)),
     "xlog1py":      (lambda g, z, x, y: g * np.log1p(y),
-                     lambda g, z, x, y: g * over(x, 1 + y)),
+                     lambda g, z, x, y: g * part(x, 1 + y)),
     "rel_entr":     (lambda g, z, x, y: g * (np.log(x / y) + 1),
-                     lambda g, z, x, y: -g * x / y),
+                     lambda g, z, x, y: -g * part(x, y)),
     "kl_div":       (lambda g, z, x, y: g * np.log(x / y),
-                     lambda g, z, x, y: g * (1 - x / y)),
+                     lambda g, z, x, y: g * (1 - part(x, y))),
     "beta":         (lambda g, z, a, b: g * z * (sp.digamma(a) - sp.digamma(a + b)),
                      lambda g, z, a, b: g * z * (sp.digamma(b) - sp.digamma(a + b))),
     "betaln":       (lambda g, z, a, b: g * (sp.digamma(a) - sp.digamma(a + b)),
@@ -94,9 +94,9 @@ TWO_ARRAYS: dict[str, tuple[Entry | None, Entry | None]] = {
     "boxcox":       (lambda g, z, x, p: g * x ** (p - 1),
                      None),
     "gammainc":     (None,
-                     lambda g, z, a, x: g * np.exp((a - 1) * np.log(x) - x - sp.gammaln(a))),
+                     lambda g, z, a, x: g * np.exp(sp.xlogy(a - 1, x) - x - sp.gammaln(a))),
     "gammaincc":    (None,
-                     lambda g, z, a, x: -g * np.exp((a - 1) * np.log(x) - x - sp.gammaln(a))),
+                     lambda g, z, a, x: -g * np.exp(sp.xlogy(a - 1, x) - x - sp.gammaln(a))),
     "jv":           (None,
                      lambda g, z, n, x: g * (sp.jv(n - 1, x) - sp.jv(n + 1, x)) / 2),
     "yv":           (None,
@@ -106,8 +106,42 @@ TWO_ARRAYS: dict[str, tuple[Entry | None, Entry | None]] = {
     "kv":           (None,
                      lambda g, z, n, x: -g * (sp.kv(n - 1, x) + sp.kv(n + 1, x)) / 2),
     "expn":         (None,
-                     lambda g, z, n, x: -g * sp.expn(n - 1, x)),
+                     lambda g, z, n, x: -g * expn_below(n, x, z)),
 }  # fmt: skip
+
+
+def part(x: Any, y: Any) -> Any:
+    """Return x / y, which is 0 for x = 0 at y = 0 too: what has no weight has no slope."""
+    none = x == 0
+    return np.where(none, 0, x / np.where(none, 1, y))
+
+
+def expn_below(n: Any, x: Any, z: Any) -> Any:
+    """Return E_(n - 1)(x), of which SciPy has none below n = 1; z is E_n(x)."""
+    return np.where(n == 0, z * (1 + 1 / np.where(n == 0, x, 1)), sp.expn(np.maximum(n - 1, 0), x))
+
+
+def erfcx_slope(x: Any, y: Any) -> Any:
+    """Return `2 x y - 2 / sqrt(pi)`, by its series in 1 / x^2 where the two nearly cancel."""
+    far = x > 50
+    q = np.square(1 / np.where(far, x, 1)) / 2
+    series = -2 * q * (1 - 3 * q * (1 - 5 * q * (1 - 7 * q)))
+    return np.where(far, series * const(1 / ROOT_PI, y), 2 * x * y - const(2 / ROOT_PI, y))
+
+
+def dawsn_slope(x: Any, y: Any) -> Any:
+    """Return `1 - 2 x y`, by its series in 1 / x^2 where the two nearly cancel."""
+    far = np.abs(x) > 50
+    q = np.square(1 / np.where(far, x, 1)) / 2
+    return np.where(far, -q * (1 + 3 * q * (1 + 5 * q * (1 + 7 * q))), 1 - 2 * x * y)
+
+
+def rgamma_slope(x: Any, y: Any) -> Any:
+    """Return `-y digamma(x)`, which at the zeros x = -n has the limit (-1)^n n!."""
+    zero = (y == 0) & (x <= 0)
+    n = np.where(zero, -x, 0)
+    limit = np.cos(const(PI, y) * n) * sp.gamma(1 + n)
+    return np.where(zero, limit, -y * sp.digamma(np.where(zero, 1, x)))
 
 
 @cache

@@ -21,6 +21,11 @@ def _given(value: Any, default: Any) -> Any:
     return default if value is NOT_GIVEN or value is None else value
 
 
+def _started(value: Any, like: Any) -> Any:
+    """Return what a reduction starts from in the reduction's dtype, as NumPy does: it makes no float32 float64."""
+    return value.astype(like.dtype) if isinstance(value, np.ndarray) else like.dtype.type(value)
+
+
 @composed(np.sum)
 def _sum(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: Option = False,
@@ -29,7 +34,7 @@ def _sum(
     _no_out("sum", out)
     a = _chosen(a if dtype is None else a.astype(dtype), where, 0)
     total = apply(SUM, (a,), {"axis": axis, "keepdims": _given(keepdims, False)})
-    return total if initial is NOT_GIVEN else total + initial
+    return total if initial is NOT_GIVEN else total + _started(initial, total)
 
 
 @composed(np.prod)
@@ -40,7 +45,7 @@ def _prod(
     _no_out("prod", out)
     a = _chosen(a if dtype is None else a.astype(dtype), where, 1)
     total = apply(PROD, (a,), {"axis": axis, "keepdims": _given(keepdims, False)})
-    return total if initial is NOT_GIVEN else total * initial
+    return total if initial is NOT_GIVEN else total * _started(initial, total)
 
 
 @composed(np.mean)
@@ -57,6 +62,7 @@ def _mean(
 
 
 def _extreme(rule: Any, pair: Any, a: Any, axis: Any, keepdims: Any, initial: Any, where: Any) -> Any:
+    initial = initial if initial is NOT_GIVEN else _started(initial, a)
     if where is not True and where is not NOT_GIVEN:
         if initial is NOT_GIVEN:
             raise ValueError(f"{rule.name} with where= needs initial=, as NumPy's does")
@@ -120,8 +126,10 @@ def _average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fal
     if np.shape(weights) != np.shape(a):
         weights = np.reshape(weights, (-1,) + (1,) * (np.ndim(a) - 1 - int(axis) % np.ndim(a)))
     total = np.sum(np.broadcast_to(weights, np.shape(a)), axis=axis, keepdims=keepdims)
+    if np.any(plain(total) == 0):
+        raise ZeroDivisionError("Weights sum to zero, can't be normalized")
     value = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
-    return (value, total) if returned else value
+    return (value, total.astype(value.dtype)) if returned else value
 
 
 # -- without NaN -----------------------------------------------------------------------------------
@@ -161,8 +169,9 @@ def _nanmin(a: Any, axis: Any = None, keepdims: Option = False) -> Any:
 def _nanvar(a: Any, axis: Any = None, ddof: Any = 0, keepdims: Option = False) -> Any:
     seen = ~np.isnan(a)
     centred = np.where(seen, a - np.nanmean(a, axis=axis, keepdims=True), 0)
-    count = np.sum(seen, axis=axis, keepdims=_given(keepdims, False))
-    return np.sum(np.square(centred), axis=axis, keepdims=keepdims) / (count - ddof).astype(a.dtype)
+    freedom = np.sum(seen, axis=axis, keepdims=_given(keepdims, False)) - ddof
+    count = np.where(freedom > 0, freedom, np.nan).astype(a.dtype)
+    return np.sum(np.square(centred), axis=axis, keepdims=keepdims) / count
 
 
 @composed(np.nanstd)
@@ -186,8 +195,19 @@ def _along_last(a: Any, axis: Any) -> tuple[Any, tuple[int, ...]]:
     rank = np.ndim(a)
     axes = tuple(range(rank)) if axis is None else tuple(k % rank for k in np.atleast_1d(axis).tolist())
     rest = tuple(k for k in range(rank) if k not in axes)
-    flat = np.reshape(np.transpose(a, (*rest, *axes)), (*(np.shape(a)[k] for k in rest), -1))
+    flat = np.reshape(np.transpose(a, (*rest, *axes)), (*(np.shape(a)[k] for k in rest), reduced_size(a, axes)))
     return flat, tuple(1 if k in axes else n for k, n in enumerate(np.shape(a)))
+
+
+def _nan_of_nan(value: Any, ordered: Any) -> Any:
+    """Return a statistic of sorted entries, NaN where one of them is NaN: those are sorted to the end, out of sight."""
+    missing = np.isnan(ordered).any(axis=-1)
+    return np.where(missing, np.full_like(plain(value), np.nan), value) if missing.any() else value
+
+
+def _require_levels(levels: Any, most: int, name: str) -> None:
+    if not np.all((levels >= 0) & (levels <= most)):
+        raise ValueError(f"{name} must be in the range [0, {most}]")  # in NumPy's words
 
 
 @composed(np.quantile)
@@ -197,6 +217,7 @@ def _quantile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepd
     flat, kept = _along_last(a, axis)
     ordered = np.sort(flat, axis=-1)
     level = q if hasattr(q, "dtype") else np.asarray(q, dtype=np.float64)
+    _require_levels(level, 1, "Quantiles")
     place = level * (np.shape(ordered)[-1] - 1)
     whole = np.floor(plain(place))
     below = whole.astype(int)
@@ -209,27 +230,30 @@ def _quantile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepd
     value = ordered[..., below] * (1 - share) + ordered[..., above] * share
     if np.ndim(level):
         value = np.moveaxis(value, tuple(range(-np.ndim(level), 0)), tuple(range(np.ndim(level))))
+    value = _nan_of_nan(value, ordered)
     return np.reshape(value, (*np.shape(level), *kept)) if _given(keepdims, False) else value
 
 
 @composed(np.percentile)
 def _percentile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: Option = False) -> Any:
-    return np.quantile(
-        a, (q if hasattr(q, "dtype") else np.asarray(q)) / 100, axis=axis, method=method, keepdims=keepdims
-    )  # type: ignore[call-overload]  # NumPy's stubs want its literal
+    share = q if hasattr(q, "dtype") else np.asarray(q)
+    _require_levels(share, 100, "Percentiles")
+    return np.quantile(a, share / 100, axis=axis, method=method, keepdims=keepdims)  # type: ignore[call-overload]  # NumPy's stubs want its literal
 
 
 @composed(np.median)
 def _median(a: Any, axis: Any = None, *, keepdims: Option = False) -> Any:
     flat, kept = _along_last(a, axis)
     ordered, count = np.sort(flat, axis=-1), np.shape(flat)[-1]
-    value = np.mean(ordered[..., (count - 1) // 2 : count // 2 + 1], axis=-1)
+    value = _nan_of_nan(np.mean(ordered[..., (count - 1) // 2 : count // 2 + 1], axis=-1), ordered)
     return np.reshape(value, kept) if _given(keepdims, False) else value
 
 
 # -- differences, integrals, covariances -----------------------------------------------------------
 @composed(np.diff)
 def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Option = NOT_GIVEN, append: Option = NOT_GIVEN) -> Any:
+    if n <= 0:  # NumPy adds no edges either where nothing is subtracted
+        return a if n == 0 else np.diff(plain(a), n)
     axis = axis % np.ndim(a)
     edges = [x for x in (prepend, a, append) if x is not NOT_GIVEN]
     whole = (*np.shape(a)[:axis], 1, *np.shape(a)[axis + 1 :])
@@ -249,10 +273,10 @@ def _ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
 
 @composed(*found(np, "trapezoid", "trapz"))
 def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+    width = dx if x is None else np.diff(x, axis=-1 if np.ndim(x) == 1 else axis)
     axis = axis % np.ndim(y)
     before = (slice(None),) * axis
-    width = dx if x is None else np.diff(x, axis=-1 if np.ndim(x) == 1 else axis)
-    if np.ndim(width) == 1:
+    if x is not None and np.ndim(width) == 1:  # points along the axis; an array of steps broadcasts as it is
         width = np.reshape(width, (-1,) + (1,) * (np.ndim(y) - axis - 1))
     heights = y[(*before, slice(1, None))] + y[(*before, slice(None, -1))]
     return np.sum(width * heights / 2, axis=axis)
@@ -266,6 +290,8 @@ def _gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> A
         raise UnsupportedError(
             "gradient has a rule for evenly spaced points and edge_order=1 alone; write it in slices"
         )
+    if min((np.shape(f)[k] for k in axes), default=2) < 2:
+        raise ValueError("Shape of array too small to calculate a numerical gradient")
     slopes = []
     for k, h in zip(axes, steps, strict=True):
         v = np.moveaxis(f, k, 0)
@@ -283,8 +309,9 @@ def _cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: A
         more = np.atleast_2d(y)
         rows = np.concatenate([rows, more.T if not rowvar and np.shape(more)[0] != 1 else more], axis=0)
     freedom = int(not bias) if ddof is None else ddof
+    count = max(np.shape(rows)[1] - freedom, 0)  # below 0 there is no variance: NaN or inf, as NumPy's
     centred = rows - np.mean(rows, axis=1, keepdims=True)
-    return np.squeeze(centred @ centred.T / (np.shape(rows)[1] - freedom))
+    return np.squeeze(centred @ centred.T / np.float64(count))
 
 
 @composed(np.corrcoef)

@@ -215,6 +215,10 @@ class TracedArray:
         """Return it with its entries limited."""
         return np.clip(self, min, max, **options)
 
+    def compress(self, condition: Any, axis: Any = None, **options: Any) -> Any:
+        """Return its entries or rows where the condition holds."""
+        return np.compress(condition, self, axis, **options)
+
     def sort(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuse: it would be sorted in place."""
         raise self._refused(

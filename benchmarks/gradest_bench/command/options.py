@@ -4,6 +4,7 @@ Each kind refuses what cannot be used when it is read, before anything is comput
 there. This module computes nothing.
 """
 
+import dataclasses
 import math
 import os
 from collections.abc import Callable, Iterable
@@ -94,7 +95,7 @@ class PositiveNumber(click.ParamType):  # type: ignore[type-arg]  # as above
         if not 0 < found <= self._most or math.isinf(found):
             what = "the number" if param is None else param.opts[-1]
             limit = "finite" if math.isinf(self._most) else f"at most {self._most:g}"
-            self.fail(f"{what} must be positive and {limit}; found {value}; try 1", param, ctx)
+            self.fail(f"{what} must be positive and {limit}; found {value}; try {min(1, self._most / 2):g}", param, ctx)
         return found
 
 
@@ -176,7 +177,8 @@ def complete_field(group: str, chosen: str) -> Completer:
             found, fixed = find_class(group, named, object)
         except (GradestError, ImportError):  # what was typed so far names nothing: there is nothing to add
             return []
-        free = (name for name in getattr(found, "__dataclass_fields__", {}) if name not in fixed)
+        declared = dataclasses.fields(found) if dataclasses.is_dataclass(found) else ()
+        free = (field.name for field in declared if field.init and field.name not in fixed)
         return [CompletionItem(f"{name}=") for name in free if name.startswith(incomplete)]
 
     return complete

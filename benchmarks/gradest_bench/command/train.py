@@ -40,6 +40,7 @@ Examples:
   gradest train --steps 200 --batch-size 64 --held-out 0.2
   gradest train --estimators 'reverse,es(num_samples=20),random-search' --budget 20000 --batch-size 100
   gradest train --optimizer 'adam(step_size=0.01)' --epochs 5 --batch-size 64 --quality-every 20
+  gradest train --schedule 'cosine(steps=200)' --steps 200 --batch-size 64
   gradest train --problem mlp --set dataset=iris --set 'widths=[8]' --steps 100 --state runs/iris
   gradest train --problem mlp --set dataset=iris --set 'widths=[8]' --steps 500 --state runs/iris --resume
   gradest train my_model.py:case --estimators reverse,spsa --steps 100
@@ -73,6 +74,13 @@ estimator the best step size of a grid before you compare them. Optimisers: grad
     show_default=True,
     help="A name; hyper-parameters in brackets.",
 )
+@click.option(
+    "--schedule",
+    type=Suggested(lambda: training.SCHEDULES),
+    default="constant",
+    show_default=True,
+    help="What multiplies the step size as steps are made, such as 'cosine(steps=200)' or 'step(every=50)'.",
+)
 @click.option("--budget", type=PositiveNumber(), help="Loss-equivalents that each row may cost.")
 @click.option("--evaluations", type=click.IntRange(min=1), help="Evaluations, each counted as one.")
 @click.option("--steps", type=click.IntRange(min=1), help="Steps of the optimiser.")
@@ -101,6 +109,7 @@ def train(
     location: str | None,
     estimators: tuple[str, ...],
     optimizer: str,
+    schedule: str,
     batch_size: int | None,
     held_out: float | None,
     folder: Path | None,
@@ -113,7 +122,8 @@ def train(
     """Train a problem, or a loss of your own, under several estimators, and print what became of each.
 
     The budget is one or several of --budget, --evaluations, --steps, --epochs, --seconds. A row that becomes NaN ends
-    and says at which step. The file of a loss of your own is executed. Exit code: 0, or 1 where a row could not be run.
+    and says at which step. The file of a loss of your own is executed. Exit code: 0, or 1 where a row could not be run
+    or all of them diverged.
     """
     if plot is not None:
         require_drawing(plot)
@@ -121,20 +131,23 @@ def train(
         raise InvalidInputError("--resume goes on from states that were kept; name their folder by --state")
     chosen, other = _subject(problem, fields, location, held_out, seed=options["seed"])
     given = _given(options) | {"batch_size": batch_size, "held_out": other, "budget": _budget(options)}
-    rows, rewind, named = [], _rewinding(chosen), _estimators(estimators)
+    rows, rewind, named, planned = [], _rewinding(chosen), _estimators(estimators), _planned(schedule)
     places = _places(folder, named, resume=resume)
     for (label, estimator), place in zip(named.items(), places, strict=True):
         maker = parse_spec(label if estimator is None else optimizer)
         made = training.get_optimizer(maker.name, **maker.fields)
         with _stoppable(place):
-            rows.append(_row(label, chosen, estimator, made, given, rewind, place=place, quiet=as_json))
+            more = given if estimator is None else given | {"schedule": planned}
+            rows.append(_row(label, chosen, estimator, made, more, rewind, place=place, quiet=as_json))
     if plot is not None:
         training.plot({row.label: row.found for row in rows if row.found is not None}, plot)
     if as_json:
         print_json(problem=_named(chosen), rows=[json_row(row) for row in rows], plot=plot and str(plot))
     else:
         show_rows(open_console(), _named(chosen), rows)
-    sys.exit(1 if any(row.found is None for row in rows) else 0)
+    # One row that diverges is what a comparison may be about; where all do, nothing was trained.
+    failed = any(row.found is None for row in rows) or all(row.found is not None and row.found.diverged for row in rows)
+    sys.exit(1 if failed else 0)
 
 
 def _estimators(texts: tuple[str, ...]) -> dict[str, Estimator | None]:
@@ -146,6 +159,11 @@ def _estimators(texts: tuple[str, ...]) -> dict[str, Estimator | None]:
         else:
             found |= make_estimators(split_names(text))
     return found
+
+
+def _planned(text: str) -> training.Schedule:
+    spec = parse_spec(text)
+    return training.get_schedule(spec.name, **spec.fields)
 
 
 def _places(folder: Path | None, labels: Iterable[str], *, resume: bool) -> list[Path | None]:
@@ -217,15 +235,20 @@ def _row(
             told.append(state.step)
             click.echo(f"{label}: step {state.step:,}, loss {state.records[-1].loss:.5g}", err=True)
 
-    state = None
-    if place is not None and place.exists():
-        state = training.TrainingState.from_bytes(place.read_bytes())
+    state = None if place is None or not place.exists() else _state_in(place)
     try:
         rewind()
         found = train_under(chosen, estimator, optimizer, state=state, on_state=keep, **given)
     except GradestError as error:
         return Row(label, None, str(error), None)
     return Row(label, found, found.ended, _limit(chosen, estimator, given))
+
+
+def _state_in(place: Path) -> training.TrainingState:
+    try:
+        return training.TrainingState.from_bytes(place.read_bytes())
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{place}: {error}") from error
 
 
 def _rewinding(chosen: Problem | Case) -> Callable[[], None]:

@@ -1,14 +1,14 @@
 """Shows runs of training in a terminal: one row an estimator, and what the columns mean; or as plain data."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 
-from gradest.training import Optimizer, StepLimit, Training
+from gradest.training import Optimizer, Quality, StepLimit, Training
 from gradest_bench.command.terminal import titled_table, wide_enough
 from gradest_bench.report.units import seconds
 
@@ -63,7 +63,7 @@ def _scores(metrics: Any) -> str:
 
 
 def _legend(rows: Sequence[Row]) -> Sequence[str]:
-    lines = [f"  {row.label}: {_said(row.found)}" for row in rows if row.found is not None]
+    lines = [f"  {row.label}: {line}" for row in rows if row.found is not None for line in _said(row.found)]
     if any(row.limit is not None for row in rows):
         lines.append(
             "2N/tr(H), for N random directions: above this step size a step along so noisy a gradient climbs on "
@@ -72,10 +72,19 @@ def _legend(rows: Sequence[Row]) -> Sequence[str]:
     return lines
 
 
-def _said(found: Training) -> str:
-    """Return the formula of a step, and what evaluations count where they are not values alone."""
+def _said(found: Training) -> Iterator[str]:
+    """Yield the formula of a step, and what evaluations count where they are not values alone; then each quality."""
     cost = found.records[-1].cost
-    return f"{found.optimizer.formula}" + (f"; {found.weights}" if cost.jvps or cost.vjps else "")
+    yield f"{found.optimizer.formula}" + (f"; {found.weights}" if cost.jvps or cost.vjps else "")
+    for record in found.records:
+        if record.quality is not None:
+            yield f"step {record.step:,}: {_quality(record.quality)}"
+
+
+def _quality(quality: Quality) -> str:
+    error = "" if quality.relative_mse_error is None else f" ± {quality.relative_mse_error:.2g}"
+    theory = "" if quality.predicted_mse is None else f" (theory {quality.predicted_mse:.3g})"
+    return f"relative MSE of the estimate {quality.relative_mse:.3g}{error}{theory}, cosine {quality.cosine:.4f}"
 
 
 def json_row(row: Row) -> dict[str, Any]:
@@ -84,6 +93,7 @@ def json_row(row: Row) -> dict[str, Any]:
     return {
         "estimator": row.label,
         "ended": row.reason,
+        "diverged": None if found is None else found.diverged,
         "optimizer": None if found is None else repr(found.optimizer),
         "formula": None if found is None else found.optimizer.formula,
         "returned_step": None if found is None else found.returned_step,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gradest.training.records import NOT_FINITE
 from gradest_bench.results.records import Record, number
 
 MOST_RISE = 10.0
@@ -64,7 +65,7 @@ def lost(record: Record) -> list[str]:
     found = []
     for run in record.training["curves"]:
         if _is_lost(run):
-            ended = run["ended"] if _DIVERGED in run["ended"] else f"the loss rose to {number(run['loss'][-1]):.2g}"
+            ended = run["ended"] if NOT_FINITE in run["ended"] else f"the loss rose to {number(run['loss'][-1]):.2g}"
             found.append(f"seed {run['seed']}: {ended}")
     return found
 
@@ -77,9 +78,6 @@ def grid(record: Record) -> list[tuple[float, float]]:
     ]
 
 
-_DIVERGED = "became NaN or infinite"
-
-
 def _is_lost(run: dict[str, Any]) -> bool:
     first, last = number(run["loss"][0]), number(run["loss"][-1])
-    return _DIVERGED in run["ended"] or not last <= MOST_RISE * abs(first)
+    return NOT_FINITE in run["ended"] or not last <= MOST_RISE * abs(first)

@@ -13,28 +13,14 @@ import msgspec
 from gradest.case import Case
 from gradest.errors import GradestError, InvalidInputError, MissingDependencyError, unknown_name
 from gradest.estimator import Estimator
-from gradest.registry import ESTIMATORS, PROBLEMS, import_plugin, names, plugin_classes
+from gradest.registry import ESTIMATORS, PROBLEMS, names, plugin_classes
 from gradest_bench.suite.cells import NULL, Cell, Spec, expand, specs
 from gradest_bench.suite.limits import require_plain
-from gradest_bench.suite.resolving import located, make_estimator, make_loss, require_own
+from gradest_bench.suite.resolving import make_estimator, make_loss, require_own
 from gradest_bench.suite.schema import Grid, Suite
 from gradest_bench.suite.spec_text import has_fields, parse_spec
 
 DTYPES = ("bfloat16", "float16", "float32", "float64", "longdouble")
-
-
-def suite_errors(suite: Suite, folder: Path | None = None) -> list[str]:
-    """Return a sentence for each thing in a suite, of a folder, that does not exist, with the path of its field.
-
-    Plug-ins are imported here, in this process; `gradest_bench.worker.trial` does it in another.
-    """
-    found: list[str] = []
-    for number, plugin in enumerate(suite.plugins):
-        try:
-            import_plugin(located(plugin, folder))
-        except GradestError as error:
-            found.append(f"plugins[{number}]: {error}")
-    return found + name_errors(suite, folder)
 
 
 def name_errors(suite: Suite, folder: Path | None = None) -> list[str]:

@@ -14,9 +14,6 @@ from gradest_bench.results.outcomes import CellError
 from gradest_bench.suite.cells import Cell
 from gradest_bench.suite.held_out import split
 
-_DIVERGED = "became NaN or infinite"
-"""What a run says of its end where it diverged; the parameters before, whose loss is a number, are kept."""
-
 
 def train_cell(loss: Problem | Case, estimator: Estimator, cell: Cell, *, backend: str) -> dict[str, Any]:
     """Return how training went, as plain data: the grid, the best step size, a curve for each seed.
@@ -103,8 +100,8 @@ class _Runs:
 
 def _end(found: Training) -> float:
     """Return the training loss at the end, infinite for a run that diverged: it is never the best."""
-    loss = found.records[-1].loss
-    return math.inf if _DIVERGED in found.ended or not math.isfinite(loss) else loss
+    # Where it diverged, the parameters before, whose loss is a number, are kept.
+    return math.inf if found.diverged else found.records[-1].loss
 
 
 def _curve(found: Training) -> dict[str, Any]:
