@@ -197,6 +197,7 @@ def test_disk_that_fills_up_keeps_what_was_done(tmp_path: Path) -> None:
         (("run", "quik"), "did you mean 'quick'"),
         (("run", "quick", "--backends", "nympy"), "did you mean 'numpy'"),
         (("run", "quick", "--python", "mxnet"), "BACKEND=PATH"),
+        (("run", "quick", "--python", "numpy=a", "--python", "numpy=b"), "--python gives 'numpy' twice"),
         (("run", "quick", "--budget", "-1"), "--budget must be positive"),
         (("run", "quick", "--executor", "x"), "local:N"),
         (("check-suite", "quik"), "did you mean 'quick'"),

@@ -1,6 +1,7 @@
 """The pages of two runs and of many: all that the terminal says and more, escaped, without a network or a script."""
 
 import json
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -230,6 +231,14 @@ def test_what_stands_in_records_reaches_no_page_raw(tmp_path: Path) -> None:
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", page)
         assert "\\x1b[31m" in page
         assert not [address for address in outline(page).addresses if not address.startswith(("#", "data:", "./"))]
+
+
+@pytest.mark.parametrize(
+    ("value", "read"), [(math.inf, "Infinity"), (-math.inf, "-Infinity"), (0.25, "0.25"), (math.nan, ""), (None, "")]
+)
+def test_a_script_reads_the_numbers_of_a_table(value: float | None, read: str) -> None:
+    """Of "inf" it reads no number, and an infinite error was sorted with those that were not measured."""
+    assert f'data-value="{read}"' in table("t", ["error"], [[number_cell(value, "shown")]])
 
 
 @pytest.mark.parametrize("count", [1, 200, 201, 1000])

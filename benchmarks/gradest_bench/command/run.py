@@ -221,10 +221,12 @@ def _resume_line(folder: Path) -> str:
 
 
 def _pythons(texts: tuple[str, ...]) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for text in texts:
         name, equals, path = text.partition("=")
         if not equals or not name or not path:
             raise InvalidInputError(f"--python asks for BACKEND=PATH or BACKEND:VARIANT=PATH; found {text!r}")
+        if name in found:
+            raise InvalidInputError(f"--python gives {name!r} twice: {found[name]!r} and {path!r}; keep one")
         found[name] = path
     return found

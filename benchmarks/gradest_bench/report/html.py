@@ -73,9 +73,14 @@ def _rest(rows: Sequence[Sequence[TableCell]]) -> str:
 
 def _cell(cell: TableCell) -> str:
     style = f' class="{cell.style}"' if cell.style else ""  # numbers are told by their value: a table has many cells
-    value = f' data-value="{"" if cell.value is None else f"{cell.value:.9g}"}"' if cell.numeric else ""
+    value = f' data-value="{_in_script(cell.value)}"' if cell.numeric else ""
     text = f'<a href="{escape(cell.link)}">{escape(cell.text)}</a>' if cell.link else escape(cell.text)
     return f"<td{style}{value}>{cell.drawing}{text}</td>"
+
+
+def _in_script(value: float | None) -> str:
+    """Return a number as a script reads it, to which "inf" is none."""
+    return "" if value is None else f"{value:.9g}".replace("inf", "Infinity")
 
 
 FIGURE_KEYS = (

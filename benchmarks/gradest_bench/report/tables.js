@@ -13,7 +13,7 @@
     if (typeof a === "number" || typeof b === "number") {
       if (Number.isNaN(a)) return Number.isNaN(b) ? 0 : 1; // what has no number comes last, whatever the order
       if (Number.isNaN(b)) return -1;
-      return a - b;
+      return a === b ? 0 : a - b; // the difference of two infinite errors is no number
     }
     return letters.compare(a, b);
   };

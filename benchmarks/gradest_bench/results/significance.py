@@ -80,26 +80,43 @@ def ratios_with_law(before: Logs, after: Logs, *, paired: bool) -> list[Ratio | 
     list
         None for a cell with too few blocks that can be used, as `enough_blocks` has it.
     """
-    # observed labelling first; NaN where a cell has too few blocks on a side of a labelling
-    estimates, errors = _paired(before, after) if paired else _apart(before, after)
+    judged = _enough(before, after, paired=paired)
+    ratios: list[Ratio | None] = [None] * len(judged)
+    if not judged.any():
+        return ratios
+    before, after = before[judged], after[judged]
+    # a start that no cell can use is no start: exchanged, it would only make sides unlike
+    kept = [np.isfinite(side).any(axis=0) for side in (before, after)]
+    if paired:
+        kept = [kept[0] & kept[1]] * 2
+    exchange = _paired if paired else _apart
+    estimates, errors = exchange(before[:, kept[0]], after[:, kept[1]])  # observed labelling first
     sizes = np.abs(estimates)
     # a run against itself has neither a change nor a spread
     statistics = np.divide(sizes, errors, out=np.where(sizes > 0, np.inf, 0.0), where=errors > 0)
-    # what is not judged under a labelling has no part in its largest: so it is under the observed one
+    # a labelling that leaves a cell without a side says nothing of it
     largest = np.sort(np.where(np.isnan(errors), 0.0, statistics).max(axis=0))
     # the observed labelling is one of all: with it among them, the rate is exact and not merely close; labellings of
     # equal statistics, such as a mirror image, are not parted by rounding
     critical = float(largest[math.ceil((1 - FALSE_CHANGE) * len(largest)) - 1]) * (1 + _ROUNDING)
-    return [
-        None if math.isnan(se) else Ratio(math.exp(e), math.exp(e - critical * se), math.exp(e + critical * se))
-        for e, se in zip(estimates[:, 0].tolist(), errors[:, 0].tolist(), strict=True)
-    ]
+    found = zip(np.flatnonzero(judged), estimates[:, 0].tolist(), errors[:, 0].tolist(), strict=True)
+    for cell, e, se in found:
+        ratios[cell] = Ratio(math.exp(e), math.exp(e - critical * se), math.exp(e + critical * se))
+    return ratios
+
+
+def _enough(before: Logs, after: Logs, *, paired: bool) -> NDArray[np.bool_]:
+    """Return of each cell whether `enough_blocks` are left."""
+    usable = np.isfinite(before), np.isfinite(after)
+    if paired:
+        usable = (usable[0] & usable[1],) * 2
+    return np.array([enough_blocks(int(a.sum()), int(b.sum()), paired=paired) for a, b in zip(*usable, strict=True)])
 
 
 def _moderated(variances: Logs, degrees: Logs) -> Logs:
     """Return variances `(cells, labellings)` shrunk towards their median over cells, from which the law's is taken.
 
-    `degrees` of freedom are those of each cell, `(cells, 1)`; variances of labellings that are not judged are NaN.
+    `degrees` of freedom are those of each cell, `(cells, 1)`; variances that no labelling has are NaN.
     """
     # rounding may leave the variance of equal numbers below zero
     found = np.maximum(variances, 0.0)
@@ -123,40 +140,30 @@ def _paired(before: Logs, after: Logs) -> tuple[Logs, Logs]:
         drawn = np.random.default_rng(_SEED).integers(0, 2, (_MOST_RELABELLINGS, number)) * 2.0 - 1.0
         signs = np.vstack([np.ones(number), drawn])
     kept = np.isfinite(differences)
-    counts = kept.sum(axis=1, keepdims=True)
-    told = counts >= LEAST_PAIRED
-    used, counts = np.where(kept, differences, 0.0), np.maximum(counts, 2)
+    counts, used = kept.sum(axis=1, keepdims=True), np.where(kept, differences, 0.0)
     means = used @ signs.T / counts
     squares = np.sum(used**2, axis=1, keepdims=True)  # of which no sign changes anything
     variances = (squares - counts * means**2) / (counts - 1)
-    return means, _errors(variances, counts - 1.0, 1 / counts, told)
+    return means, np.sqrt(_moderated(variances, counts - 1.0) / counts)
 
 
 def _apart(before: Logs, after: Logs) -> tuple[Logs, Logs]:
     """Return estimates and errors `(cells, labellings)` for every choice of the blocks that are called A."""
     together = np.hstack([before, after])
     kept = np.isfinite(together)
-    counts = np.maximum(kept.sum(axis=1, keepdims=True), 1)
+    counts = kept.sum(axis=1, keepdims=True)
     middles = np.sum(together, axis=1, keepdims=True, where=kept) / counts
     centred = np.where(kept, together - middles, 0.0)  # squares are subtracted below: small ones lose less
     chosen = _choices(together.shape[1], before.shape[1])
     first, second = kept @ chosen.T, kept @ (1.0 - chosen).T  # how many blocks of a cell either side has
-    told = np.minimum(first, second) >= LEAST_APART
+    # the pooled variance is of all blocks, however they are parted: only a side without any leaves no statistic
+    told = np.minimum(first, second) > 0
     first, second = np.maximum(first, 1.0), np.maximum(second, 1.0)
     a, b = centred @ chosen.T / first, centred @ (1.0 - chosen).T / second
-    degrees = np.maximum(counts - 2.0, 1.0)
+    degrees = counts - 2.0
     squares = np.sum(centred**2, axis=1, keepdims=True)
-    pooled = (squares - first * a**2 - second * b**2) / degrees
-    return b - a, _errors(pooled, degrees, 1 / first + 1 / second, told)
-
-
-def _errors(variances: Logs, degrees: Logs, shares: Logs, told: NDArray[np.bool_]) -> Logs:
-    """Return the standard errors, NaN where a labelling leaves a cell with too few blocks."""
-    told = np.broadcast_to(told, variances.shape)
-    if not told.any():
-        return np.full(variances.shape, np.nan)
-    errors: Logs = np.sqrt(_moderated(np.where(told, variances, np.nan), degrees) * shares)
-    return errors
+    pooled = np.where(told, (squares - first * a**2 - second * b**2) / degrees, np.nan)
+    return b - a, np.sqrt(_moderated(pooled, degrees) * (1 / first + 1 / second))
 
 
 def _choices(count: int, first: int) -> NDArray[np.float64]:
