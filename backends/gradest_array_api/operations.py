@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gradest.operations import NumpyArray, Operations
+from gradest.operations import NumpyArray, Operations, require_one_array
 
 Array = Any  # whatever the namespace calls one
 
@@ -34,6 +34,7 @@ class ArrayApiOperations(Operations):
         return self.namespace.greater(x, self._beside(x, y))
 
     def where(self, condition: Array, x: Array | float, y: Array | float) -> Array:
+        require_one_array(x, y)
         like = y if isinstance(x, int | float) else x
         return self.namespace.where(condition, self._beside(like, x), self._beside(like, y))
 
