@@ -40,7 +40,7 @@ class ArrayApiOperations(Operations):
 
     def slice_axis(self, x: Array, start: int, stop: int, *, axis: int) -> Array:
         before = (slice(None),) * (axis % x.ndim)
-        return x[(*before, slice(start, stop))]
+        return x[(*before, slice(start, stop), ...)]  # the standard asks for the ellipsis
 
     def concat(self, *arrays: Array, axis: int) -> Array:
         return self.namespace.concat(arrays, axis=axis)
