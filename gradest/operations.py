@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gradest.errors import UnsupportedError
+from gradest.errors import InvalidInputError, UnsupportedError
 
 
 class Array(Protocol):
@@ -111,7 +111,8 @@ class Operations(ABC):
         """Return `x > y` as booleans, for use as the condition of `where`."""
 
     @abstractmethod
-    def where(self, condition: Array, x: Array | float, y: Array | float) -> Array: ...
+    def where(self, condition: Array, x: Array | float, y: Array | float) -> Array:
+        """Return x where the condition holds and y elsewhere: one of them at least is an array, and has a dtype."""
 
     # -- reductions -------------------------------------------------------------------------------------
     @abstractmethod
@@ -281,6 +282,22 @@ class Operations(ABC):
         """
         value = self.softmax_cross_entropy(logits, targets)
         return value, (self.softmax(logits) - targets) / logits.shape[-2]
+
+
+def require_one_array(x: Array | float, y: Array | float) -> None:
+    """Refuse a choice between two numbers: some frameworks make float32 of them, whatever the loss is computed in.
+
+    Raises
+    ------
+    InvalidInputError
+        Neither is an array.
+    """
+    # By type: a scalar of NumPy's, which is an array of shape () here, is an instance of `float`.
+    if type(x) in (int, float) and type(y) in (int, float):
+        raise InvalidInputError(
+            f"where was to choose between two numbers, {x} and {y}, which have no dtype of the loss's; make one an "
+            f"array of some other's form: ops.zeros_like(x) + {x}"
+        )
 
 
 Text = Callable[[Operations, tuple[Array, ...], Data], Array]

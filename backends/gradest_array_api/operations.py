@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gradest.operations import NumpyArray, Operations
+from gradest.operations import NumpyArray, Operations, require_one_array
 
 Array = Any  # whatever the namespace calls one
 
@@ -34,12 +34,13 @@ class ArrayApiOperations(Operations):
         return self.namespace.greater(x, self._beside(x, y))
 
     def where(self, condition: Array, x: Array | float, y: Array | float) -> Array:
+        require_one_array(x, y)
         like = y if isinstance(x, int | float) else x
         return self.namespace.where(condition, self._beside(like, x), self._beside(like, y))
 
     def slice_axis(self, x: Array, start: int, stop: int, *, axis: int) -> Array:
         before = (slice(None),) * (axis % x.ndim)
-        return x[(*before, slice(start, stop))]
+        return x[(*before, slice(start, stop), ...)]  # the standard asks for the ellipsis
 
     def concat(self, *arrays: Array, axis: int) -> Array:
         return self.namespace.concat(arrays, axis=axis)

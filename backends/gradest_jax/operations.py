@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 from numpy.typing import NDArray
 
-from gradest.operations import Operations
+from gradest.operations import Operations, require_one_array
 
 Array = jax.Array
 
@@ -41,7 +41,6 @@ class JaxOperations(Operations):
     sqrt = _function(jnp.sqrt)
     sum = _function(jnp.sum)
     mean = _function(jnp.mean)
-    where = _function(jnp.where)
     matrix_transpose = _function(jnp.matrix_transpose)
     expand_dims = _function(jnp.expand_dims)
     reshape = _function(jnp.reshape)
@@ -78,6 +77,10 @@ class JaxOperations(Operations):
     def greater(self, x: Array, y: Array | float) -> Array:
         # jnp.greater decides between equal real parts by the imaginary ones, which hold the complex step alone.
         return jnp.greater(jnp.real(x), jnp.real(y))
+
+    def where(self, condition: Array, x: Array | float, y: Array | float) -> Array:
+        require_one_array(x, y)
+        return jnp.where(condition, x, y)
 
     def max(self, x: Array, *, axis: int, keepdims: bool = False) -> Array:
         if jnp.iscomplexobj(x):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.errors import UnsupportedError
-from gradest.operations import Axis, Operations
+from gradest.operations import Axis, Operations, require_one_array
 from gradest_mxnet.framework import mx
 
 Array = Any  # mx.np.ndarray, or mx.sym.numpy._Symbol while Gluon traces
@@ -82,10 +82,11 @@ class MxnetOperations(Operations):
         return _np(x).greater(x, y)
 
     def where(self, condition: Array, x: Array | float, y: Array | float) -> Array:
+        require_one_array(x, y)
         # MXNet 1.9.1 gives the gradient to the other branch's entries where one branch is a number.
-        if isinstance(x, int | float) and not isinstance(y, int | float):
+        if isinstance(x, int | float):
             x = _np(y).zeros_like(y) + x
-        elif isinstance(y, int | float) and not isinstance(x, int | float):
+        elif isinstance(y, int | float):
             y = _np(x).zeros_like(x) + y
         return _np(condition).where(condition, x, y)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gradest.operations import Axis, Operations
+from gradest.operations import Axis, Operations, require_one_array
 from gradest_numpy.elementary import log1p, tanh_both_sides
 
 Array = Any  # an `NDArray`; NumPy's own annotations of functions as methods fit no base class
@@ -31,7 +31,6 @@ class NumpyOperations(Operations):
     sin: Any = staticmethod(np.sin)
     cos: Any = staticmethod(np.cos)
     sqrt: Any = staticmethod(np.sqrt)
-    where: Any = staticmethod(np.where)
     matmul: Any = staticmethod(np.matmul)
     reshape: Any = staticmethod(np.reshape)
     zeros_like: Any = staticmethod(np.zeros_like)
@@ -50,6 +49,10 @@ class NumpyOperations(Operations):
 
     def greater(self, x: Array, y: Array | float) -> Array:
         return np.greater(np.real(x), np.real(y)) if np.iscomplexobj(x) or np.iscomplexobj(y) else np.greater(x, y)
+
+    def where(self, condition: Array, x: Array | float, y: Array | float) -> Array:
+        require_one_array(x, y)
+        return np.where(condition, x, y)
 
     def sum(self, x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
         return np.add.reduce(x, axis=axis, keepdims=keepdims)  # what `x.sum` calls, without the calls between

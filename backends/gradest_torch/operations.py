@@ -10,7 +10,7 @@ import torch.nn.functional as functional
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gradest.operations import Axis, Operations
+from gradest.operations import Axis, Operations, require_one_array
 
 # Above it softplus(x) equals x in float64; PyTorch's own 20 leaves an error of 2e-9.
 _SOFTPLUS_THRESHOLD = 40.0
@@ -35,7 +35,6 @@ class TorchOperations(Operations):
     sin = _function(torch.sin)
     cos = _function(torch.cos)
     sqrt = _function(torch.sqrt)
-    where = _function(torch.where)
     matmul = _function(torch.matmul)
     reshape = _function(torch.reshape)
     zeros_like = _function(torch.zeros_like)
@@ -56,6 +55,10 @@ class TorchOperations(Operations):
     def greater(self, x: Tensor, y: Tensor | float) -> Tensor:
         other = y.real if isinstance(y, Tensor) and y.is_complex() else y
         return torch.gt(x.real if x.is_complex() else x, other)
+
+    def where(self, condition: Tensor, x: Tensor | float, y: Tensor | float) -> Tensor:
+        require_one_array(x, y)
+        return torch.where(condition, x, y)
 
     def sum(self, x: Tensor, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
         # Of no axes at all PyTorch sums over all (2.13). A number has none, with K directions in front of it too.

@@ -89,3 +89,19 @@ def test_a_reduction_over_no_axes_leaves_directions_apart(backend: str, reductio
     np.testing.assert_allclose(framework.numpy(differences), [5.0, 12.0, 21.0], rtol=1e-6)
     np.testing.assert_allclose(framework.numpy(values), [9.0, 16.0, 25.0], rtol=1e-6)
     np.testing.assert_allclose(found, X, rtol=1e-6)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax", "torch", "mxnet"])
+def test_a_choice_between_two_numbers_is_refused(backend: str) -> None:
+    """They have no dtype: PyTorch and MXNet made float32 of them in float64, and NumPy float64 of a float32 loss."""
+    framework = gradest.get_backend(backend)
+    ops = framework.operations()
+    with framework.scope("float64") or nullcontext():
+        x = framework.array(np.array([0.5, -0.5]), dtype="float64")
+        with pytest.raises(gradest.InvalidInputError, match="between two numbers"):
+            ops.where(ops.greater(x, 0.0), 0.1, 0.2)
+        chosen = framework.numpy(ops.where(ops.greater(x, 0.0), ops.zeros_like(x) + 0.1, 0.2))
+        total = ops.sum(x)
+        kept = framework.numpy(ops.where(ops.greater(total, -1.0), total, 0.5))  # of shape (), on NumPy a scalar
+    assert chosen.tolist() == [0.1, 0.2]
+    assert kept == 0.0

@@ -8,7 +8,7 @@ import pytest
 from support.numpy_cases import CASES, Case
 from support.turns import in_turn
 
-from gradest_numpy.differentiation import differentiable, value_and_gradient, value_and_jvps
+from gradest_numpy.differentiation import differentiable, hessian_product, value_and_gradient, value_and_jvps
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")  # of JAX the numbers are wanted
 ids = [case.name for case in CASES]
@@ -108,6 +108,24 @@ def test_jvps_are_what_differences_give(case: Case) -> None:
     assert jvps.dtype == kind
     rtol = 1e-10 if case.extended else 1e-8
     np.testing.assert_allclose(float(jvps[0]), float(wanted), rtol=rtol, atol=rtol)
+
+
+@pytest.mark.parametrize("case", CASES, ids=ids)
+def test_products_with_the_hessian_are_what_differences_of_gradients_give(case: Case) -> None:
+    """Forward mode through each rule of reverse mode; differences of fourth order."""
+    arrays, h = case.arrays(), 1e-4
+    along = [t[0] for t in directions(arrays, 1)]
+
+    def slopes(step: float) -> tuple[np.ndarray, ...]:
+        return gradient_of(case, [x + step * t for x, t in zip(arrays, along, strict=True)])[1]
+
+    found = hessian_product(lambda leaves, data: case.loss(np, leaves))(arrays, along, None)
+    near, far = zip(slopes(h), slopes(-h), strict=True), zip(slopes(2 * h), slopes(-2 * h), strict=True)
+    for got, (up, down), (up2, down2) in zip(found, near, far, strict=True):
+        wanted = (8 * (up - down) - (up2 - down2)) / (12 * h)
+        assert got.shape == wanted.shape
+        scale = float(np.max(np.abs(wanted), initial=1.0))
+        np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=2e-7 * scale)
 
 
 @pytest.mark.parametrize("case", CASES, ids=ids)
