@@ -26,7 +26,9 @@ def posing(tensors: Sequence[Tensor], *, quiet: bool = False) -> AbstractContext
         return nullcontext()
     if quiet:
         return _quietly(tensors)
-    return _Asked(tensors) if _is_transformed(first) else _Marked(tensors)
+    if _is_transformed(first) or any(map(Tensor.is_inference, tensors)):  # those made in inference mode take no mark
+        return _Asked(tensors)
+    return _Marked(tensors)
 
 
 @contextmanager
