@@ -69,6 +69,7 @@ NO_FORWARD_MODE = (
 _TRANSFORMATIONS = (
     "forward AD",
     "forward-mode AD",
+    "forward mode AD",
     "functorch",
     "vmap",
     "atching rule",
