@@ -86,7 +86,7 @@ def _forward(function: Any, leaves: Any, data: Data, names: Sequence[str], tange
     with forward_ad.dual_level():
         points = [
             forward_ad.make_dual(  # type: ignore[no-untyped-call]
-                leaf.detach().clone(), torch.as_tensor(t).to(leaf)
+                leaf.detach().clone(), torch.as_tensor(t, device=leaf.device, dtype=leaf.dtype)
             )
             for leaf, t in zip(leaves, tangents, strict=True)
         ]
