@@ -353,7 +353,8 @@ class TensorPlace(ParameterPlace):
             # What is there is written to, as backward does: others may hold views of it, such as DDP's buckets. A
             # sparse gradient, or one with a graph of its own, is no place to write to.
             if held is not None and held.layout == torch.strided and not held.requires_grad:
-                held.add_(gradient.to(held)) if accumulate else held.copy_(gradient)
+                dense = gradient if gradient.layout == torch.strided else gradient.to_dense()  # no copy of a sparse one
+                held.add_(dense.to(held)) if accumulate else held.copy_(dense)
                 return
             fresh = gradient.detach().to(device=self._tensor.device, dtype=self._tensor.dtype, copy=True)
             self._tensor.grad = fresh if held is None or not accumulate else fresh + held.detach()
