@@ -270,7 +270,7 @@ def _bind_function(
     # A compiled function would hold NumPy arguments as constants, and be compiled again for each new batch.
     crosses = returns_numpy or "compile" in backend.native
     arguments = Arguments(backend, *given, like=start[0] if crosses else None)
-    form = Form(backend, start, paths, structure, returns_numpy=returns_numpy)
+    form = Form(backend, start, paths, structure, returns_numpy=returns_numpy, model=model)
     return Objective(
         backend=backend,
         function=UserFunction(f, backend=backend, form=form, arguments=arguments, per_example=per_example),

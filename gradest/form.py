@@ -38,6 +38,7 @@ class Form:
         structure: Structure | PartlyStatic,
         *,
         returns_numpy: bool,
+        model: object = None,
     ) -> None:
         self.layout = Layout(paths, tuple(tuple(int(n) for n in leaf.shape) for leaf in leaves))
         self.dtypes = tuple(backend.dtype(leaf) for leaf in leaves)
@@ -45,6 +46,7 @@ class Form:
         self._backend = backend
         self._structure = structure
         self._returns_numpy = returns_numpy
+        self._model = model
         # What each call is checked against, in the framework's own types: a comparison takes tens of nanoseconds.
         self._asked = tuple((type(leaf), leaf.dtype, leaf.shape) for leaf in leaves)
         self._makes_scalars = backend.name == "numpy"
@@ -103,9 +105,16 @@ class Form:
         Raises
         ------
         PreparationMismatchError
-            Something differs; the message has one line per parameter.
+            Something differs; the message has one line per parameter. Or it is a model, and not the one that was bound,
+            whose buffers and modes the loss computes with.
         """
         if self._backend.is_model(params):
+            if not (direction or self._model is None or params is self._model):
+                raise PreparationMismatchError(
+                    f"the {type(params).__name__} that was prepared for was asked for; this is another object, whose "
+                    "buffers and modes the prepared loss would not compute with; prepare again for it, or give its "
+                    "parameters alone, as a dict of arrays by name"
+                )
             params = self._backend.model_parameters(params)
         if type(params) is dict and tuple(params) == self._keys:  # the common case needs no walk of the tree
             leaves: Leaves = tuple(params.values())

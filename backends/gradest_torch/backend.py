@@ -199,9 +199,8 @@ class TorchBackend(Backend):
     def kept(self, value: Any, *, like: Tensor) -> Tensor:
         if isinstance(value, Tensor):
             return value.detach().clone()
-        return torch.tensor(value, dtype=torch.complex128 if isinstance(value, complex) else torch.float64).to(
-            like.device
-        )
+        dtype = torch.complex128 if isinstance(value, complex) else torch.float64
+        return torch.tensor(value, dtype=dtype, device=like.device)
 
     unrecorded = (
         "does not require grad and does not have a grad_fn",

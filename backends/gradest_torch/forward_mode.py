@@ -244,6 +244,8 @@ class _Stopped(TorchFunctionMode):
         named = kwargs or {}
         if func is nn.functional.embedding:
             return _padded(func(*args, **named), *args, **named)
+        if func is nn.functional.gaussian_nll_loss:
+            return _of_clamped(func, *args, **named)
         if func is torch.autograd.grad and torch._C._is_fwd_grad_enabled() and not _keeps_graph(*args, **named):
             torch._C._set_fwd_grad_enabled(False)
             try:
@@ -261,6 +263,21 @@ def _padded(found: Tensor, index: Tensor, weight: Tensor, padding_idx: int | Non
     if padding_idx is None:
         return found
     return torch.where((index == padding_idx % len(weight)).unsqueeze(-1), found.detach(), found)
+
+
+def _of_clamped(func: Any, values: Tensor, target: Tensor, var: Any, full: bool = False, eps: float = 1e-6,
+                reduction: str = "mean") -> Tensor:  # fmt: skip
+    """Return the Gaussian loss, which clamps its variance under `no_grad`, where no mode looks: tangents pass that."""
+    if isinstance(var, Tensor) and not bool((var < 0).any()):  # a negative variance is refused as it is
+        var = var.clone()
+        torch._C._set_fwd_grad_enabled(False)
+        try:
+            with torch.no_grad():
+                var.clamp_(min=eps)
+        finally:
+            torch._C._set_fwd_grad_enabled(True)
+    found: Tensor = func(values, target, var, full=full, eps=eps, reduction=reduction)
+    return found
 
 
 def _keeps_graph(

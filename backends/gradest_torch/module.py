@@ -18,6 +18,7 @@ from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.places import ParameterPlace
 from gradest_torch.attention import FUSED, PlainAttention
 from gradest_torch.layouts import adds
+from gradest_torch.leftovers import Attributes, derived
 from gradest_torch.other_ways import OtherWays
 from gradest_torch.posing import posing
 
@@ -40,6 +41,8 @@ class ModuleState:
         All of both, into which other tensors are put for a call.
     frozen
         Name -> a parameter that requires no gradient, which stays in its place.
+    derived
+        The place of a submodule among all, and an attribute that it makes of its parameters at each call.
     attends
         Whether a layer of it has a fused path of attention.
     """
@@ -51,6 +54,7 @@ class ModuleState:
         self.buffers: list[tuple[ReferenceType[nn.Module], Place]] = []
         self.places: list[Place] = []
         self.frozen: dict[str, nn.Parameter] = {}
+        self.derived: list[tuple[int, str]] = []
         self.attends = False
         self._locks: list[Any] = []
         self._names: list[tuple[str, ...]] = []
@@ -105,6 +109,7 @@ class ModuleState:
         self.frozen = {name: p for name, p in children[0].named_parameters() if not p.requires_grad}
         self.named_places = [(place, name) for name, (_, held) in self.parameters.items() for place in held]
         self.buffers = [(ref(child), (child._buffers, key)) for child in children for key in child._buffers]
+        self.derived = [(k, name) for k, child in enumerate(children) for name in derived(child)]
         self.attends = any(isinstance(child, FUSED) for child in children)
         self.places = [place for place, _ in self.named_places] + [place for _, place in self.buffers]
 
@@ -243,7 +248,8 @@ class _Before:
         self._modes = [(child, child.training) for child in modules]
         # Only there, for it takes time: what a batched evaluation leaves in an attribute cannot be used by anyone.
         transformed = torch._C._functorch.peek_interpreter_stack() is not None  # of this thread; it has no public name
-        self._attributes = [(child, dict(vars(child))) for child in modules] if transformed else []
+        self._attributes = Attributes(modules) if transformed else None
+        self._derived = [(vars(modules[k]), name, vars(modules[k]).get(name)) for k, name in state.derived]
         self._frozen = [(name, p, _writes(p)) for name, p in state.frozen.items()]
         self._locks = locks
 
@@ -268,19 +274,11 @@ class _Before:
         for child, training in self._modes:
             if child.training is not training:
                 child.training = training
-        for child, attributes in self._attributes:
-            _take_back(vars(child), attributes)
+        for attributes, name, value in self._derived:
+            attributes[name] = value
+        if self._attributes is not None:
+            self._attributes.restore()
         release(self._locks)
-
-
-def _take_back(found: dict[str, Any], before: dict[str, Any]) -> None:
-    """Put back what attributes held before a call that left tensors in them which end with a transformation."""
-    for name, value in list(found.items()):
-        if isinstance(value, Tensor) and torch._C._functorch.is_functorch_wrapped_tensor(value):
-            if name in before:
-                found[name] = before[name]
-            else:
-                del found[name]
 
 
 def _writes(parameter: Tensor) -> int:
@@ -355,7 +353,8 @@ class TensorPlace(ParameterPlace):
             # What is there is written to, as backward does: others may hold views of it, such as DDP's buckets. A
             # sparse gradient, or one with a graph of its own, is no place to write to.
             if held is not None and held.layout == torch.strided and not held.requires_grad:
-                held.add_(gradient.to(held)) if accumulate else held.copy_(gradient)
+                dense = gradient if gradient.layout == torch.strided else gradient.to_dense()  # no copy of a sparse one
+                held.add_(dense.to(held)) if accumulate else held.copy_(dense)
                 return
             fresh = gradient.detach().to(device=self._tensor.device, dtype=self._tensor.dtype, copy=True)
             self._tensor.grad = fresh if held is None or not accumulate else fresh + held.detach()

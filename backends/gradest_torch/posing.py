@@ -13,7 +13,11 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
+from gradest.errors import InvalidInputError
+from gradest_torch import refusals
+
 _REQUIRES_GRAD = Tensor.requires_grad.__get__  # type: ignore[attr-defined]  # a property, by its annotations a bool
+_SETTING = (Tensor.requires_grad_, Tensor.requires_grad.__set__)  # type: ignore[attr-defined]  # likewise
 
 
 def posing(tensors: Sequence[Tensor], *, quiet: bool = False) -> AbstractContextManager[Any]:
@@ -26,7 +30,9 @@ def posing(tensors: Sequence[Tensor], *, quiet: bool = False) -> AbstractContext
         return nullcontext()
     if quiet:
         return _quietly(tensors)
-    return _Asked(tensors) if _is_transformed(first) else _Marked(tensors)
+    if _is_transformed(first) or any(map(Tensor.is_inference, tensors)):  # those made in inference mode take no mark
+        return _Asked(tensors)
+    return _Marked(tensors)
 
 
 @contextmanager
@@ -39,6 +45,10 @@ def _is_transformed(tensor: Tensor) -> bool:
     """Return whether a tensor belongs to a transformation, which would lose it, or refuse to mark it."""
     if torch._C._functorch.peek_interpreter_stack() is not None:  # of this thread
         return True
+    return _is_dual(tensor)
+
+
+def _is_dual(tensor: Tensor) -> bool:
     return forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
 
 
@@ -66,6 +76,21 @@ class _Asked(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Carry out the call, or answer the question."""
+        named = kwargs or {}
         if func == _REQUIRES_GRAD and id(args[0]) in self._tensors:
             return True
-        return func(*args, **(kwargs or {}))
+        if func in _SETTING and id(args[0]) in self._tensors and False in (*args[1:], *named.values()):
+            _refuse_frozen(args[0])
+        return func(*args, **named)
+
+
+def _refuse_frozen(tensor: Tensor) -> None:
+    """Refuse that a tensor with a tangent requires no gradient: reverse mode would stop there, and tangents do not.
+
+    Raises
+    ------
+    InvalidInputError
+        It has one. A batched evaluation has none, and its values are the same.
+    """
+    if torch._C._functorch.is_gradtrackingtensor(tensor) or _is_dual(tensor):
+        raise InvalidInputError(refusals.FROZEN_INSIDE)

@@ -37,4 +37,5 @@ def _on_host(
             numbers = 2.0 * generator.integers(0, 2, size=shape, dtype=np.int8) - 1.0
         else:  # half precisions are rounded from float32
             numbers = generator.standard_normal(shape, dtype=np.float64 if dtype == "float64" else np.float32)
-        yield torch.as_tensor(np.asarray(numbers)).to(getattr(torch, dtype))
+        # Not `as_tensor`, which makes its tensor on the default device, whichever the caller has set.
+        yield torch.from_numpy(np.asarray(numbers)).to(getattr(torch, dtype))

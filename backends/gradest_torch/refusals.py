@@ -62,6 +62,10 @@ NESTED = (
     "connected to what is differentiated around it; take the inner gradient by torch.func.grad, or the outer one by "
     "'fd-central' or 'es', which evaluate it"
 )
+FROZEN_INSIDE = (
+    "the loss has parameters require no gradient, where reverse mode would stop and forward mode does not; freeze them "
+    "before, by p.requires_grad_(False)"
+)
 NO_FORWARD_MODE = (
     "forward mode was asked for; PyTorch cannot carry it through this function ({}); use 'reverse', or an estimator of "
     "values ('fd-central', 'es', 'spsa')"
@@ -69,6 +73,7 @@ NO_FORWARD_MODE = (
 _TRANSFORMATIONS = (
     "forward AD",
     "forward-mode AD",
+    "forward mode AD",
     "functorch",
     "vmap",
     "atching rule",

@@ -187,3 +187,27 @@ def test_a_large_array_begins_at_a_cache_line_and_keeps_its_numbers(dtype: str) 
         assert array.data_ptr() % 64 == 0
         assert array.is_contiguous()
         assert np.array_equal(framework.numpy(array), values)
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("fd-central", {}), ("es", {"num_samples": 4}), ("es", {"num_samples": 4, "noise": "native"}), ("spsa", {})],
+)
+@pytest.mark.parametrize("black_box", [True, False])
+def test_a_default_device_that_the_caller_has_set_moves_nothing(
+    method: str, options: dict[str, Any], black_box: bool
+) -> None:
+    """Nothing can be computed on the device "meta", so that what comes to it by default shows."""
+    x = torch.tensor([1.0, 2.0], dtype=torch.float64)
+
+    def loss(p: Any) -> Any:
+        value = (p**3).sum()
+        return value.item() if black_box else value
+
+    gradient = gradest.grad(loss, method=method, **options)
+    expected = gradient(x, rng=0)
+    with torch.device("meta"):
+        found = gradest.grad(loss, method=method, **options)(x, rng=0)
+        steps = gradest.graph(lambda p: (p**3).sum(), x, mode="forward")
+    assert torch.equal(found, expected)
+    assert float(steps.nodes[-1].value) == 9.0

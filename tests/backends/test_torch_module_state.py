@@ -1,5 +1,6 @@
 """What an `nn.Module` is while a loss computes with it, and after: of one thread alone, then as it was."""
 
+import copy
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -170,3 +171,27 @@ def test_an_activation_that_a_layer_keeps_can_be_used_afterwards(method: str) ->
     assert torch.isfinite(getattr(model, "twice", model.seen)).all()
     model(x)
     torch.testing.assert_close(model.twice, 2 * model.seen)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_prepared_for_one_module_does_not_compute_with_the_modes_and_buffers_of_another(method: str) -> None:
+    model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)).double()
+    other = copy.deepcopy(model).eval()
+    x = torch.linspace(-1.0, 1.0, 12, dtype=torch.float64).reshape(4, 3).sin()
+
+    def loss(model: Any, x: Any) -> Any:
+        return (model(x) ** 3).sum()
+
+    prepared = gradest.get_estimator(method).prepare(gradest.bind(loss, model, x))
+    rng = 0 if method == "es" else None
+    with pytest.raises(gradest.PreparationMismatchError, match="another object"):
+        prepared(other, x, rng=rng)
+    # Its parameters alone may be given: the modes and buffers are then said to be those bound.
+    alone = prepared(dict(other.named_parameters()), x, rng=rng).gradient
+    torch.testing.assert_close(alone, prepared(model, x, rng=rng).gradient)
+    assert gradest.hvp(loss, model, other, x).value.keys() == alone.keys()  # a module may be a direction
+    found = gradest.grad(loss, method=method)  # prepares again for another module
+    found(model, x, rng=rng)
+    if method != "es":
+        right = torch.autograd.grad(loss(other, x), list(other.parameters()))
+        torch.testing.assert_close(tuple(found(other, x, rng=rng).values()), right, rtol=1e-6, atol=1e-8)

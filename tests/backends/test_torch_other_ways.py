@@ -142,3 +142,22 @@ def test_what_reverse_mode_cannot_do_is_told_in_words(loss: Callable[..., Any], 
     with pytest.raises(gradest.GradestError, match=says):
         gradest.grad(loss)(m, X)
     assert all(p.requires_grad and p.grad is None for p in m.parameters())
+
+
+def freezes_for_a_while(m: Any, x: Any) -> Any:
+    for p in m[0].parameters():
+        p.requires_grad = False
+    loss = error(m, x)
+    m[0].requires_grad_(True)
+    return loss
+
+
+@pytest.mark.parametrize("loss", [freezes, freezes_for_a_while])
+def test_parameters_frozen_inside_have_values_and_no_tangents(loss: Callable[..., Any]) -> None:
+    m = network()
+    for method in ("forward", "forward-gradient"):
+        with pytest.raises(gradest.InvalidInputError, match="freeze them before"):
+            gradest.grad(loss, method=method)(m, X, rng=0)
+    plain = gradest.grad(error, method="fd-central")(m, X)
+    torch.testing.assert_close(gradest.grad(loss, method="fd-central")(m, X), plain)
+    assert all(p.requires_grad for p in m.parameters())

@@ -67,6 +67,12 @@ def penalty(m: Any, x: Any) -> Any:
     return ((slope.norm(dim=1) - 1.0) ** 2).mean()
 
 
+def likelihood(m: Any, x: Any) -> Any:
+    """One whose variance PyTorch clamps, here in two of five places, out of sight of what it differentiates."""
+    mean, variance = m(x).unbind(1)
+    return nn.functional.gaussian_nll_loss(mean, x[:, 0], variance.exp(), full=True, eps=0.8)
+
+
 LOSSES: list[Callable[[Any, Any], Any]] = [
     chases_a_target,
     switches_recording,
@@ -75,6 +81,7 @@ LOSSES: list[Callable[[Any, Any], Any]] = [
     inner_step_of_first_order,
     residual_of_an_equation,
     penalty,
+    likelihood,
 ]
 
 
@@ -149,3 +156,33 @@ def test_the_row_of_the_padding_has_no_tangent(padding: int | None, dropout: flo
         found = gradest.grad(loss, method="forward")(network)["0.weight"]
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
     assert padding is None or not found[padding].any()
+
+
+def test_a_negative_variance_is_refused_in_forward_mode_too() -> None:
+    def loss(p: Any) -> Any:
+        return nn.functional.gaussian_nll_loss(p, torch.zeros_like(p), -p.abs())
+
+    for method in ("reverse", "forward"):
+        with pytest.raises(ValueError, match="var has negative"):
+            gradest.grad(loss, method=method)(torch.ones(2, dtype=torch.float64))
+
+
+def test_a_loss_with_dual_tensors_of_its_own_is_refused_in_forward_mode_alone() -> None:
+    import torch.autograd.forward_ad as forward_ad
+
+    def loss(m: Any, x: Any) -> Any:
+        with forward_ad.dual_level():
+            along = forward_ad.make_dual(x, torch.ones_like(x))
+            return forward_ad.unpack_dual(m(along)).tangent.square().sum()
+
+    def same(m: Any, x: Any) -> Any:  # of a network with one hidden layer: W2 diag(1 - h^2) W1 1
+        slope = 1 - torch.tanh(m[0](x)).square()
+        return ((slope * m[0].weight.sum(1)) @ m[2].weight.T).square().sum()
+
+    network = model()
+    right = torch.autograd.grad(same(network, X), network[0].weight)[0]
+    for method in ("reverse", "fd-central"):
+        found = gradest.grad(loss, method=method)(network, X)["0.weight"]
+        torch.testing.assert_close(found, right, rtol=1e-6, atol=1e-8)
+    with pytest.raises(gradest.UnsupportedError, match="forward mode was asked for"):
+        gradest.grad(loss, method="forward")(network, X)

@@ -95,6 +95,20 @@ def test_numpy_and_other_dtypes_become_the_parameters_own(model: Any) -> None:
     torch.testing.assert_close(model.embed.weight.grad, torch.full((5, 3), 0.1))
 
 
+@pytest.mark.parametrize("accumulate", [False, True])
+@pytest.mark.parametrize("held", ["none", "dense", "sparse"])
+def test_a_sparse_gradient_of_the_users_own_is_written(held: str, accumulate: bool) -> None:
+    model = torch.nn.Embedding(4, 2, sparse=True)
+    (sparse,) = torch.autograd.grad(model(torch.tensor([1, 3, 3])).square().sum(), model.weight)
+    before = {"none": None, "dense": torch.ones(4, 2), "sparse": sparse.clone()}[held]
+    expected = sparse.to_dense()
+    if accumulate and before is not None:
+        expected = expected + before.to_dense()
+    model.weight.grad = before
+    gradest.assign(model, {"weight": sparse}, accumulate=accumulate)
+    torch.testing.assert_close(model.weight.grad.to_dense(), expected)
+
+
 def test_a_sparse_or_recorded_gradient_is_replaced_and_not_written_to() -> None:
     model = torch.nn.Embedding(4, 2, sparse=True)
     model(torch.tensor([1])).sum().backward()

@@ -120,6 +120,14 @@ def test_the_inputs_of_a_network_have_the_gradient(backend: str) -> None:
     require_sweep(found)
 
 
+def test_the_steps_of_a_module_are_the_same_in_both_modes() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'gradest[torch]'")
+    model, x = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1)), torch.ones(5, 3)
+    reverse, forward = (gradest.graph(lambda m, x: m(x).square().mean(), model, x, mode=mode)
+                        for mode in ("reverse", "forward"))  # fmt: skip
+    assert [step.name for step in forward.nodes] == [step.name for step in reverse.nodes]
+
+
 def test_a_module_with_dropout_draws_once_and_is_left_as_it_was() -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'gradest[torch]'")
     model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Dropout(0.5), torch.nn.Linear(4, 1))
