@@ -75,9 +75,7 @@ class Arguments:
         leaves, structure = self._take_apart((args, named))
         places = tuple(k for k, leaf in enumerate(leaves) if self._backend.owns(leaf))
         same = structure == self._structure and places == self._places
-        if not same or any(
-            k not in places and leaf is not old and leaf != old for k, (leaf, old) in self._pairs(leaves)
-        ):
+        if not same or any(k not in places and _differs(leaf, old) for k, (leaf, old) in self._pairs(leaves)):
             raise PreparationMismatchError(self._differ(leaves))
         return tuple(leaves[k] for k in places)
 
@@ -87,14 +85,17 @@ class Arguments:
     def _differ(self, leaves: tuple[Leaf, ...]) -> str:
         bound, found = self._form(self._leaves), self._form(leaves)
         if found == bound:
-            found += ", nested or named in another way"
+            found += ", nested or named in another way, or with another value of what is no array of the framework"
         return (
             f"the function was bound with {bound}; found {found}; give arguments of the same number, kinds and nesting "
             "(a batch of several is a tuple of them), or bind it again"
         )
 
     def _form(self, leaves: tuple[Leaf, ...]) -> str:
-        kinds = (f"{type(x).__name__}{tuple(np.shape(x))}" if hasattr(x, "shape") else repr(x) for x in leaves)
+        kinds = (
+            f"{type(x).__name__}{tuple(np.shape(x))}" if hasattr(x, "shape") and np.shape(x) != () else repr(x)
+            for x in leaves
+        )
         return f"arguments ({', '.join(kinds)})"
 
     def _take_apart(self, args: Given) -> tuple[tuple[Leaf, ...], Structure | None]:
@@ -106,25 +107,46 @@ class Arguments:
 
     def _crossed(self, leaf: Leaf) -> Leaf:
         backend = self._backend
-        if (
-            self._like is None
-            or backend.owns(leaf)
-            or not isinstance(leaf, np.ndarray)
-            or leaf.dtype.kind not in "fiub"
-        ):
+        if self._like is None or backend.owns(leaf) or not isinstance(leaf, np.ndarray):
+            return leaf
+        dtype, device = backend.dtype(self._like), backend.device(self._like)
+        kept = _dtype_there(backend, leaf.dtype, dtype)
+        if kept is None:
             return leaf
         if isinstance(leaf, np.ma.MaskedArray | np.matrix):
             raise InvalidTypeError(
                 f"arguments that are arrays of backend {backend.name!r}, or plain ones of NumPy, were asked for; found "
                 f"{type(leaf).__name__}; pass np.asarray of it, and a mask as an argument of its own"
             )
-        dtype, device = backend.dtype(self._like), backend.device(self._like)
         scope = backend.scope(dtype)
-        kept = dtype if leaf.dtype.kind == "f" else leaf.dtype.name
         if scope is None:
             return backend.array(leaf, dtype=kept, device=device)
         with scope:
             return backend.array(leaf, dtype=kept, device=device)
+
+
+def _dtype_there(backend: Backend, found: np.dtype[Any], own: str) -> str | None:
+    """Return the dtype in which a NumPy array crosses to parameters of dtype `own`; None where it stays what it is."""
+    if found.kind in "iub":
+        return found.name
+    if found.kind == "f" or found.name in backend.dtypes:  # bfloat16 is none of NumPy's own kinds
+        return own
+    if found.kind == "c" and "complex" in backend.native:
+        return "complex128" if own == "float64" else "complex64"
+    return None
+
+
+def _differs(leaf: Leaf, old: Leaf) -> bool:
+    """Return whether an argument that is no data is another one; so is what does not say so by one truth value.
+
+    Arrays of objects, sparse matrices and settings that hold arrays compare by entries, or not at all.
+    """
+    if leaf is old:
+        return False
+    try:
+        return bool(leaf != old)
+    except Exception:  # noqa: BLE001  # whatever a class of the user's raises
+        return True
 
 
 def _copied(backend: Backend, leaf: Leaf) -> Leaf:

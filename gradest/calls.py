@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol
 from gradest.backend import Backend, Leaves
 from gradest.binding import BINDING, Bindable, bind_given, tracing_backend, with_values
 from gradest.case import Case
+from gradest.closed_over import ClosedOver
 from gradest.directions.keys import Rng
 from gradest.errors import InvalidInputError, PreparationMismatchError, UnsupportedError
 from gradest.estimate import Estimate
@@ -80,6 +81,7 @@ class Calls:
         has_aux: bool = False,
     ) -> None:
         self._estimator = estimator
+        self._own: Any = f.f if isinstance(f, Case) else f
         self._order = None if argnums == 0 else Differentiated(argnums)
         self._aux = WithoutAuxiliary(_function(f, "has_aux=True")) if has_aux else None
         f = f if self._aux is None else self._aux
@@ -127,7 +129,7 @@ class Calls:
         prepared: Preparation | None = getattr(self._kept, "prepared", None)
         if prepared is not None and prepared.objective.bound_to(params) and self._continues(prepared, args, kwargs):
             try:
-                return prepared, prepared(params, *args, rng=rng, **kwargs)
+                return prepared, self._looked(prepared(params, *args, rng=rng, **kwargs))
             except PreparationMismatchError:
                 self._kept.prepared = None  # another form: prepare again below
         f = self._f
@@ -144,10 +146,25 @@ class Calls:
             )  # takes `params` apart, and looks at them
             leaves, args, kwargs = objective.start, (), {}
         prepared = self._kept.prepared = self._estimator.prepare(objective)
-        return prepared, prepared.at(leaves, rng, args, kwargs)
+        constants = "compile" in objective.backend.native and not isinstance(self._own, Objective | Problem)
+        self._kept.closed_over = ClosedOver(self._own) if constants else None
+        return prepared, self._looked(prepared.at(leaves, rng, args, kwargs))
+
+    def _looked(self, estimate: Estimate) -> Estimate:
+        """Note what a compiled function holds as constants; after the call, as a loss may count its own calls."""
+        closed_over: ClosedOver | None = self._kept.closed_over
+        self._kept.constants = None if closed_over is None else closed_over.values()
+        return estimate
 
     def _continues(self, prepared: Preparation, args: tuple[object, ...], kwargs: dict[str, object]) -> bool:
-        """Return whether a call goes on with what is prepared: one without arguments must not find the last ones."""
+        """Return whether a call goes on with what is prepared.
+
+        One without arguments must not find the last ones, and one after what the function closes over has changed must
+        not find what was compiled of it.
+        """
+        closed_over: ClosedOver | None = self._kept.closed_over
+        if closed_over is not None and closed_over.values() != self._kept.constants:
+            return False
         return bool(args or kwargs) or self._holds_arguments or not prepared.objective.has_arguments
 
     def _traced(

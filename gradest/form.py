@@ -120,16 +120,18 @@ class Form:
             leaves: Leaves = tuple(params.values())
             if self._fits(leaves):
                 return leaves
-        leaves, paths = self._flatten(params)
+        leaves, paths, other = self._flatten(params)
         if paths != self.layout.names and sorted(paths) == sorted(self.layout.names):
             # A dict in another order is the same parameters: `jax.tree.map`, by which loops step, sorts the keys.
             by_path = dict(zip(paths, leaves, strict=True))
             leaves, paths = tuple(by_path[name] for name in self.layout.names), self.layout.names
-        if paths == self.layout.names:
+        if paths == self.layout.names and (direction or other is None):
             leaves = tuple(self._crossed(leaf, dtype) for leaf, dtype in zip(leaves, self.dtypes, strict=True))
             if self._fits(leaves):
                 return leaves
-        raise PreparationMismatchError(self._mismatch(leaves, paths, direction=direction))
+        message = self._mismatch(leaves, paths, direction=direction)
+        shown = other if paths == self.layout.names and not direction else None
+        raise PreparationMismatchError(message if shown is None else f"{message}\n{shown}")
 
     def _crossed(self, leaf: Leaf, dtype: str) -> Leaf:
         if not (is_number(leaf) or (self._returns_numpy and isinstance(leaf, np.ndarray | np.generic))):
@@ -189,9 +191,14 @@ class Form:
                 size = math.prod(leaf.shape)
                 raise NonFiniteError(f"{what} must be finite; {path!r} has {bad} of {size} entries NaN or infinite")
 
-    def _flatten(self, params: Tree) -> tuple[Leaves, tuple[str, ...]]:
-        leaves, paths, _ = self._backend.flatten(params)
-        mixed = self._structure
-        if isinstance(mixed, PartlyStatic) and mixed.keeps(leaves):
-            return mixed.parameters_of(leaves), mixed.parameters_of(paths)
-        return leaves, paths
+    def _flatten(self, params: Tree) -> tuple[Leaves, tuple[str, ...], str | None]:
+        """Return leaves and paths, and what differs where the structure around them is another, of any leaves."""
+        leaves, paths, found = self._backend.flatten(params)
+        mixed, bound = self._structure, self._structure
+        if isinstance(mixed, PartlyStatic):
+            if not mixed.keeps(leaves):  # refused by its paths, or a tree with None in the places of the settings
+                return leaves, paths, None
+            leaves, paths, bound = mixed.parameters_of(leaves), mixed.parameters_of(paths), mixed.whole
+        assert isinstance(bound, Structure)
+        other = f"  NO structure: prepared for {bound}, found {found} (a class, a static field or a container differs)"
+        return leaves, paths, None if bound.takes(found) else other

@@ -52,6 +52,30 @@ class Structure:
             raise InvalidInputError(f"{len(leaves)} leaves are too many for the structure {self}")
         return tree
 
+    def takes(self, other: "Structure") -> bool:
+        """Return whether leaves of another structure can be taken as of this one: by containers that hold the same.
+
+        The order of a dict's keys, its class, and a list for a tuple say nothing to a loss. Another class with the same
+        leaves, or a static field of another value, may be another computation.
+        """
+        mine, others = _ordinary(self.kind), _ordinary(other.kind)
+        if type(self) is not type(other) or mine is not others or len(self.children) != len(other.children):
+            return False
+        if mine is dict:
+            named = dict(zip(other.keys, other.children, strict=True))
+            pairs = [(child, named.get(key)) for key, child in zip(self.keys, self.children, strict=True)]
+        else:
+            pairs = list(zip(self.children, other.children, strict=True))
+        return all(found is not None and child.takes(found) for child, found in pairs)
+
+    def __str__(self) -> str:
+        if self.kind is None:
+            return "*"
+        items = [str(child) for child in self.children]
+        if self.keys:
+            items = [f"{key!r}: {item}" for key, item in zip(self.keys, items, strict=True)]
+        return "None" if self.kind is type(None) else f"{self.kind.__name__}({', '.join(items)})"
+
     @cached_property
     def is_flat_dict(self) -> bool:
         """Whether it is a dict whose items are leaves."""
@@ -82,6 +106,13 @@ class Structure:
 
 
 _LEAF = Structure(None)
+
+
+def _ordinary(kind: type | None) -> type | None:
+    """Return the class that stands for a container's: dict for each kind of dict, and list for a tuple too."""
+    if kind is not None and issubclass(kind, dict):
+        return dict
+    return list if kind is tuple else kind
 
 
 def flatten_tree(tree: Tree) -> tuple[tuple[Leaf, ...], tuple[str, ...], Structure]:

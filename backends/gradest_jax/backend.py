@@ -243,6 +243,12 @@ class JaxBackend(Backend):
         words = next((told for words, told in _NO_DERIVATIVE.items() if words in str(error)), None)
         if words is not None:
             return UnsupportedError(f"{words} (JAX: {self.explain(error)})")
+        if isinstance(error, jax.errors.UnexpectedTracerError):
+            return InvalidInputError(
+                "a loss that begins anew in each call was asked for; this one keeps an array of an earlier call (in a "
+                "list, an attribute or a global variable), which JAX was tracing then; pass it as an argument, and "
+                f"return it beside the loss with has_aux=True (JAX: {self.explain(error)})"
+            )
         if not isinstance(error, _READS_VALUES):
             return None
         return UnsupportedError(

@@ -13,11 +13,29 @@ from gradest.tree import Leaf, Structure, Tree, flatten_tree, is_static
 _ARRAYS = (jax.Array, np.ndarray, np.generic, int, float, complex, str)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PytreeStructure(Structure):
     """The shape of a registered pytree without its leaves, as JAX's tree definition."""
 
     definition: Any = None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PytreeStructure):
+            return NotImplemented
+        try:
+            return bool(self.definition == other.definition)
+        except Exception:  # noqa: BLE001  # static fields are compared, of which arrays do not say whether they are equal
+            return False
+
+    def __hash__(self) -> int:
+        return hash(self.definition)
+
+    def __str__(self) -> str:
+        return str(self.definition)
+
+    def takes(self, other: Structure) -> bool:
+        """Return whether another structure has the same classes and static fields."""
+        return self == other
 
     def rebuild(self, leaves: Sequence[Leaf]) -> Tree:
         """Return a tree of this structure with the given leaves, in the order of `flatten_pytree`."""
@@ -36,7 +54,15 @@ def flatten_pytree(tree: Tree) -> tuple[tuple[Leaf, ...], tuple[str, ...], Struc
     # A generator, which is refused later, is one leaf to JAX too, but with a warning.
     if all(isinstance(leaf, _ARRAYS) or is_static(leaf) or hasattr(leaf, "__next__") for leaf in leaves):
         return leaves, paths, structure
-    found, definition = jax.tree_util.tree_flatten_with_path(tree)
+    try:
+        found, definition = jax.tree_util.tree_flatten_with_path(tree)
+    except ValueError as error:
+        if "sorting pytree dictionary keys" not in str(error):
+            raise
+        raise InvalidInputError(
+            "a registered class was found among dicts whose keys cannot be sorted, such as a number beside a string; "
+            f"JAX sorts them: give all keys of a dict one type (JAX: {error})"
+        ) from error
     if not found:
         raise InvalidInputError(f"params has no arrays in it: found {tree!r}; pass at least one array of parameters")
     names = tuple(".".join(_key(entry) for entry in path) or "params" for path, _ in found)

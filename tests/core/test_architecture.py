@@ -22,6 +22,7 @@ ORDER = [  # the rooms of the core: each may import only those before it (and it
         "vocabulary",
         "importing",
         "class_name",
+        "closed_over",
         "whole_numbers",
         "real_numbers",
     },
