@@ -41,7 +41,8 @@ class Arguments:
         self._backend = backend
         self._like = like
         self._args: Given = (args, dict(kwargs))
-        self._leaves, self._structure = self._take_apart(self._args)
+        leaves, self._structure = self._take_apart(self._args)
+        self._leaves = tuple([leaf.copy() if self._stays(leaf) else leaf for leaf in leaves])
         self._places = tuple(k for k, leaf in enumerate(self._leaves) if backend.owns(leaf))
         self.given = bool(args or kwargs)
         # The commonest arguments by far, arrays by position, need no walk of a tree when they change or are put back.
@@ -73,11 +74,24 @@ class Arguments:
         leaves, structure = self._take_apart((args, dict(kwargs)))
         places = tuple(k for k, leaf in enumerate(leaves) if self._backend.owns(leaf))
         same = structure == self._structure and places == self._places
-        if not same or any(
-            k not in places and leaf is not old and leaf != old for k, (leaf, old) in self._pairs(leaves)
-        ):
+        if not same or any(k not in places and self._differs(leaf, old) for k, (leaf, old) in self._pairs(leaves)):
             raise PreparationMismatchError(self._differ(leaves))
+        # NumPy's arrays beside another framework's parameters are no data of it, and are found here.
+        self._leaves = tuple([leaf if self._stays(leaf) else old for _, (leaf, old) in self._pairs(leaves)])
         return tuple(leaves[k] for k in places)
+
+    def _stays(self, leaf: Leaf) -> bool:
+        """Return whether a leaf is an array of NumPy that has not crossed to the parameters' framework."""
+        return self._like is None and isinstance(leaf, np.ndarray) and not self._backend.owns(leaf)
+
+    def _differs(self, leaf: Leaf, old: Leaf) -> bool:
+        """Return whether something that is no data is another thing than what was bound, and no array in its place."""
+        if leaf is old or (self._stays(leaf) and self._stays(old)):
+            return False
+        try:
+            return bool(leaf != old)
+        except Exception:  # noqa: BLE001  # of a table, whose comparison is a table again, nobody knows what it raises
+            return True
 
     def _pairs(self, leaves: tuple[Leaf, ...]) -> list[tuple[int, tuple[Leaf, Leaf]]]:
         return list(enumerate(zip(leaves, self._leaves, strict=True)))
