@@ -178,7 +178,7 @@ def test_numpy_arrays_beside_parameters_of_a_framework_are_a_batch_like_any(back
 
     def loss(w: Any, rows: Any, scale: Any = None) -> Any:
         assert isinstance(rows, np.ndarray)
-        total = 0.0 if scale is None else scale[0]
+        total: Any = 0.0 if scale is None else scale[0]
         for first, second in rows.tolist():
             total = total + (w[0] * first + w[1] * second) ** 2
         return total.sum()
