@@ -41,7 +41,8 @@ class Arguments:
         self._backend = backend
         self._like = like
         self._args: Given = (args, dict(kwargs))
-        self._leaves, self._structure = self._take_apart(self._args)
+        leaves, self._structure = self._take_apart(self._args)
+        self._leaves = tuple([leaf.copy() if self._stays(leaf) else leaf for leaf in leaves])
         self._places = tuple(k for k, leaf in enumerate(self._leaves) if backend.owns(leaf))
         self.given = bool(args or kwargs)
         # The commonest arguments by far, arrays by position, need no walk of a tree when they change or are put back.
@@ -75,9 +76,28 @@ class Arguments:
         leaves, structure = self._take_apart((args, named))
         places = tuple(k for k, leaf in enumerate(leaves) if self._backend.owns(leaf))
         same = structure == self._structure and places == self._places
-        if not same or any(k not in places and _differs(leaf, old) for k, (leaf, old) in self._pairs(leaves)):
+        if not same or any(k not in places and self._differs(leaf, old) for k, (leaf, old) in self._pairs(leaves)):
             raise PreparationMismatchError(self._differ(leaves))
+        # NumPy's arrays beside another framework's parameters are no data of it, and are found here.
+        self._leaves = tuple([leaf if self._stays(leaf) else old for _, (leaf, old) in self._pairs(leaves)])
         return tuple(leaves[k] for k in places)
+
+    def _stays(self, leaf: Leaf) -> bool:
+        """Return whether a leaf is an array of NumPy that has not crossed to the parameters' framework."""
+        return self._like is None and isinstance(leaf, np.ndarray) and not self._backend.owns(leaf)
+
+    def _differs(self, leaf: Leaf, old: Leaf) -> bool:
+        """Return whether something that is no data is another thing than what was bound, and no array in its place.
+
+        So is what does not say so by one truth value: arrays of objects, sparse matrices, tables and settings that hold
+        arrays compare by entries, or not at all.
+        """
+        if leaf is old or (self._stays(leaf) and self._stays(old)):
+            return False
+        try:
+            return bool(leaf != old)
+        except Exception:  # noqa: BLE001  # whatever a class of the user's raises
+            return True
 
     def _pairs(self, leaves: tuple[Leaf, ...]) -> list[tuple[int, tuple[Leaf, Leaf]]]:
         return list(enumerate(zip(leaves, self._leaves, strict=True)))
@@ -134,19 +154,6 @@ def _dtype_there(backend: Backend, found: np.dtype[Any], own: str) -> str | None
     if found.kind == "c" and "complex" in backend.native:
         return "complex128" if own == "float64" else "complex64"
     return None
-
-
-def _differs(leaf: Leaf, old: Leaf) -> bool:
-    """Return whether an argument that is no data is another one; so is what does not say so by one truth value.
-
-    Arrays of objects, sparse matrices and settings that hold arrays compare by entries, or not at all.
-    """
-    if leaf is old:
-        return False
-    try:
-        return bool(leaf != old)
-    except Exception:  # noqa: BLE001  # whatever a class of the user's raises
-        return True
 
 
 def _copied(backend: Backend, leaf: Leaf) -> Leaf:

@@ -59,7 +59,8 @@ def bind(
     *args, **kwargs
         Further arguments of the function, not differentiated; one whose name is an option of `bind` goes in by
         `functools.partial`. Arrays among them are copied, as the parameters are: what changes in place afterwards is
-        not seen. NumPy arrays go to the parameters' framework and device, floating-point ones in their dtype.
+        not seen. NumPy arrays beside parameters of NumPy's or JAX's go to their framework and device, floating-point
+        ones in their dtype; PyTorch's and MXNet's functions are given them as they are.
         A problem takes `data=` alone, in place of its own: `problem.batch_of(rows)`, or data that were held out.
     backend
         A name or a backend; for a function the one that owns the arrays by default, for a problem "numpy".

@@ -167,3 +167,53 @@ def test_a_loss_of_another_framework_than_its_parameters_is_told_so(framework: s
     sine = import_module("jax.numpy" if framework == "jax" else "torch").sin
     with pytest.raises(gradest.UnsupportedError, match="give a loss of another framework parameters of that framework"):
         gradest.grad(lambda p: sine(p).sum())(np.ones(2))
+
+
+@pytest.mark.parametrize("backend", ["torch", "mxnet"])
+@pytest.mark.parametrize("method", ["reverse", "fd-central"])
+def test_numpy_arrays_beside_parameters_of_a_framework_are_a_batch_like_any(backend: str, method: str) -> None:
+    """They are given to the function as they are: copied when bound, and other ones, of any length, at each call."""
+    where = gradest.get_backend(backend)
+    w = where.array(np.array([1.0, 2.0]), dtype="float64")
+
+    def loss(w: Any, rows: Any, scale: Any = None) -> Any:
+        assert isinstance(rows, np.ndarray)
+        total: Any = 0.0 if scale is None else scale[0]
+        for first, second in rows.tolist():
+            total = total + (w[0] * first + w[1] * second) ** 2
+        return total.sum()
+
+    def right(rows: Any) -> Any:
+        return 2 * rows.T @ (rows @ [1.0, 2.0])
+
+    first, second, longer = np.eye(2), np.array([[1.0, -1.0], [0.5, 2.0]]), np.arange(6.0).reshape(3, 2)
+    prepared = gradest.get_estimator(method).prepare(gradest.bind(loss, w, first))
+    first[...] = 7.0
+    np.testing.assert_allclose(where.numpy(prepared(w).gradient), right(np.eye(2)), rtol=1e-6)
+    gradient = gradest.grad(loss, method=method)
+    for rows in (second, longer, first):
+        np.testing.assert_allclose(where.numpy(prepared(w, rows).gradient), right(rows), rtol=1e-6)
+        np.testing.assert_allclose(where.numpy(gradient(w, rows, scale=rows[0])), right(rows), rtol=1e-6)
+
+
+class Table:
+    """Like a table of pandas: compared, it gives a table, of which nobody can say whether it is true."""
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+    def __ne__(self, other: object) -> Any:
+        return np.array([True, False])
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_an_argument_that_cannot_be_compared_is_prepared_for_again() -> None:
+    gradient = gradest.grad(lambda x, table: table.factor * (x * x).sum(), method="fd-central")
+    for factor in (1.0, 3.0):
+        np.testing.assert_allclose(gradient(np.array([1.0, 2.0]), Table(factor)), [2 * factor, 4 * factor], rtol=1e-6)
+    prepared = gradest.get_estimator("reverse").prepare(
+        gradest.bind(lambda x, table: table.factor * (x * x).sum(), np.ones(2), Table(1.0))
+    )
+    with pytest.raises(gradest.PreparationMismatchError, match="bind it again"):
+        prepared(np.ones(2), Table(2.0))
