@@ -63,7 +63,7 @@ def test_a_cache_that_the_first_call_fills_is_whole_afterwards(method: str) -> N
 
 
 def test_a_cache_of_what_differs_between_the_members_of_a_population_is_left_out() -> None:
-    class Keeping(nn.Module):  # type: ignore[misc, name-defined]
+    class Keeping(nn.Module):  # type: ignore[misc, name-defined]  # likewise
         def __init__(self) -> None:
             super().__init__()
             self.linear = nn.Linear(3, 2).double()

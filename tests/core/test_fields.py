@@ -138,7 +138,7 @@ def test_annotations_that_cannot_be_read_are_asked_nothing() -> None:
 def test_numbers_of_numpy_s_become_python_s() -> None:
     """NumPy 2 computes in a scalar's own dtype: twice a hundred of int8 is negative there."""
     sigma = np.float16(0.01)
-    es = EvolutionStrategy(num_samples=np.int8(100), sigma=sigma, antithetic=np.bool_(True))  # type: ignore[arg-type]
+    es = EvolutionStrategy(num_samples=np.int8(100), sigma=sigma, antithetic=np.bool_(True))  # type: ignore[arg-type]  # it converts
     assert [type(value) for value in (es.num_samples, es.sigma, es.antithetic)] == [int, float, bool]
     assert es == EvolutionStrategy(num_samples=100, sigma=float(sigma))
     assert es.cost(gradest.Layout(("x",), ((3,),))) == gradest.Cost(values=200)

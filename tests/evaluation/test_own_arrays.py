@@ -205,7 +205,7 @@ class Table:
     def __ne__(self, other: object) -> Any:
         return np.array([True, False])
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # as of a pandas table
 
 
 def test_an_argument_that_cannot_be_compared_is_prepared_for_again() -> None:

@@ -130,7 +130,7 @@ def test_complex_and_half_precision_batches_are_data_of_jax(jax: Any) -> None:
 
 
 def test_a_setting_that_is_another_is_told_by_what_is_prepared() -> None:
-    f = lambda p, s: (s.scale * p).sum()  # noqa: E731
+    f = lambda p, s: (s.scale * p).sum()  # noqa: E731  # in one line, as users write it
     prepared = gradest.get_estimator("fd-central").prepare(gradest.bind(f, np.ones(2), SimpleNamespace(scale=1.0)))
     with pytest.raises(PreparationMismatchError, match=r"scale=1.0.*found.*scale=2.0"):
         prepared(np.ones(2), SimpleNamespace(scale=2.0))
