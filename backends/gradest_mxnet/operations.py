@@ -3,7 +3,10 @@
 Everything here runs inside np-shape semantics (`MxnetBackend.scope`): without it an array of shape `()` cannot be.
 """
 
+import ctypes
 import math
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +21,26 @@ Array = Any  # mx.np.ndarray, or mx.sym.numpy._Symbol while Gluon traces
 _Symbol = mx.sym.Symbol
 
 LARGE_LAYER = 1_000_000
-"""Products of two numbers in a layer from which on it goes by Gluon's kernel, that of oneDNN.
+"""Products of two numbers in a layer from which on its bias, and its product where MXNet's BLAS is slow, go other ways.
 
-It makes a transpose, and then is up to three times as fast: the BLAS of MXNet's wheel, of 2019, knows no newer CPU.
+Each of them is a kernel or two more, which take as long as a small product.
 """
+
+
+@lru_cache
+def blas_is_slow() -> bool:
+    """Return whether the OpenBLAS in MXNet's wheel, of 2021, does not know this processor.
+
+    It multiplies by its kernels of 2004 then, four times slower; on a processor that it knows it is as fast as oneDNN.
+    """
+    library = Path(mx.__file__).with_name("libopenblas.so.0")
+    if not library.exists():  # another build of MXNet, whose BLAS is of its builder's choice
+        return False
+    core_of = getattr(ctypes.CDLL(str(library)), "openblas_get_corename", None)
+    if core_of is None:
+        return False
+    core_of.restype = ctypes.c_char_p
+    return bool(core_of() == b"Prescott")
 
 
 def _np(x: Array) -> Any:
@@ -176,9 +195,12 @@ class NativeMxnetOperations(MxnetOperations):
         if rows * math.prod(shape(weight)) < LARGE_LAYER:
             return self.matmul(x, weight) + bias
         legacy = mx.sym if isinstance(x, _Symbol) else mx.nd
-        inputs, across = x.as_nd_ndarray(), legacy.transpose(weight.as_nd_ndarray())
-        # Without its bias, whose gradient oneDNN leaves unfilled where the weight is a constant.
-        product = legacy.FullyConnected(inputs, across, num_hidden=units, no_bias=True)
+        inputs, weights = x.as_nd_ndarray(), weight.as_nd_ndarray()
+        if blas_is_slow():
+            # Without its bias, whose gradient oneDNN leaves unfilled where the weight is a constant.
+            product = legacy.FullyConnected(inputs, legacy.transpose(weights), num_hidden=units, no_bias=True)
+        else:
+            product = legacy.dot(inputs, weights)
         # The backward pass of a broadcast sum adds up the bias's gradient slowly; a product with ones does not.
         ones = legacy.BlockGrad(legacy.ones_like(legacy.slice_axis(inputs, axis=1, begin=0, end=1)))
         spread = legacy.dot(ones, legacy.expand_dims(bias.as_nd_ndarray(), axis=0))

@@ -19,7 +19,8 @@ if find_spec("mxnet") is None:
 
 BACKEND = gradest.get_backend("mxnet")
 
-from gradest_mxnet.operations import LARGE_LAYER  # noqa: E402  # MXNet is imported by the backend, or not at all
+from gradest_mxnet import operations  # noqa: E402  # MXNet is imported by the backend, or not at all
+from gradest_mxnet.operations import LARGE_LAYER  # noqa: E402
 
 EPS = {"float32": 6e-8, "float64": 1.2e-16}
 X = np.array([[0.3, 1.7, 0.9, 2.4], [1.1, 0.2, 3.1, 0.6], [0.8, 1.3, 0.4, 1.9]])
@@ -234,7 +235,11 @@ def test_derivative_of_relu_at_zero_is_zero(traced: bool, kernel: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("traced", [False, True])
-def test_layer_large_enough_for_another_kernel_is_the_same_layer(traced: bool, dtype: str) -> None:
+@pytest.mark.parametrize("slow", [False, True])
+def test_layer_large_enough_for_another_kernel_is_the_same_layer(
+    slow: bool, traced: bool, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "blas_is_slow", lambda: slow)
     ops, generator = BACKEND.operations("native"), np.random.default_rng(3)
     x, weight, bias, slope = (generator.standard_normal(s) for s in ((90, 90), (90, 130), (130,), (90, 130)))
     assert len(x) * weight.size >= LARGE_LAYER
@@ -254,8 +259,9 @@ def test_layer_large_enough_for_another_kernel_is_the_same_layer(traced: bool, d
         np.testing.assert_allclose(BACKEND.numpy(found), expected, rtol=0, atol=tolerance * max(scale, 1.0) * 3)
 
 
-def test_bias_of_a_large_layer_has_its_gradient_beside_a_weight_that_is_data() -> None:
+def test_bias_of_a_large_layer_has_its_gradient_beside_a_weight_that_is_data(monkeypatch: pytest.MonkeyPatch) -> None:
     """oneDNN fills the bias's gradient on its way to the weight's, and there is none."""
+    monkeypatch.setattr(operations, "blas_is_slow", lambda: True)
     ops, generator = BACKEND.operations("native"), np.random.default_rng(4)
     x, weight, bias, slope = (generator.standard_normal(s) for s in ((90, 90), (90, 130), (130,), (90, 130)))
     assert len(x) * weight.size >= LARGE_LAYER
