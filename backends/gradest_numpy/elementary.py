@@ -16,8 +16,8 @@ Float32 = NDArray[np.float32]
 REACH = 20.0
 """The largest |x| and |d| for which the exponentials are used: their products are far from overflow."""
 
-LOG1P_REACH = (-0.23, 0.29)
-"""Where `z = x / (2 + x)` is at most 0.13 in size, and `z^8 / 9`, the first term left out, below 1e-8."""
+LOG1P_SERIES = ((3e-4, ()), (0.029, (3,)), (0.12, (5, 3)), (0.23, (7, 5, 3)))
+"""For arguments up to a size: the divisors of the terms after the first; the first one left out is below 1e-8."""
 
 BLOCK_ENTRIES = 32_768
 """Entries of a block: its temporaries stay in the cache."""
@@ -62,16 +62,22 @@ def log1p(x: Any) -> Any:
     """Return log(1 + x), of the array's dtype; float32 arrays near zero by a series."""
     if type(x) is not np.ndarray or x.dtype != np.float32 or x.size == 0:
         return np.log1p(x)
-    if not (x.min() >= LOG1P_REACH[0] and x.max() <= LOG1P_REACH[1]):  # NaN goes the same way
+    reach = max(x.max(), -x.min())
+    divisors = next((divisors for size, divisors in LOG1P_SERIES if reach <= size), None)
+    if divisors is None:  # far from zero, or NaN, which is no smaller than anything
         return np.log1p(x)
+    # Differences are mostly of small steps, whose series has one term or two: each more is two passes over memory.
     z = x + np.float32(2)
     np.divide(x, z, out=z)
+    if not divisors:
+        z *= np.float32(2)
+        return z
+    # The factor 2 of the series is part of its coefficients: a power of two rounds nothing, and saves a pass.
     square = z * z
-    total = square * np.float32(1 / 7)
-    for divisor in (5, 3):
-        total += np.float32(1 / divisor)
+    total = square * np.float32(2 / divisors[0])
+    for divisor in divisors[1:]:
+        total += np.float32(2 / divisor)
         total *= square
-    total += np.float32(1)
+    total += np.float32(2)
     total *= z
-    total *= np.float32(2)
     return total
