@@ -5,6 +5,7 @@ follow from the layout alone: results do not depend on a machine's speed or load
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +25,22 @@ Positions = NDArray[np.intp]
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """K coordinates of one block, by their places in the flattened block (C order).
+    """K coordinates of one block, at least one, by their places in the flattened block (C order), sorted, each once.
 
     Compared by identity: a chunk of a plan is the key under which what was made for it is kept.
     """
 
     block: int
     positions: Positions
+
+    @cached_property
+    def place(self) -> "slice | Positions":
+        """The positions as an index into the flattened block: a slice where they follow each other.
+
+        A slice is a view at once; by an index array reading or writing of some hundred entries takes microseconds.
+        """
+        first, last = int(self.positions[0]), int(self.positions[-1])
+        return slice(first, last + 1) if last + 1 - first == self.positions.size else self.positions
 
 
 def dense_chunks(layout: Layout, coordinates: Positions | None, chunk_size: int | None) -> tuple[Chunk, ...]:

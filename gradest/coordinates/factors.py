@@ -63,6 +63,23 @@ class Factors:
         """Whether chunks of the block are whole rows."""
         return self.whole_rows and len(self.objective.layout.shapes[block]) in (1, 2)
 
+    def moving(self, leaves: Sequence[Array], chunk: Chunk, moves: NumpyArray) -> tuple[Tangent, ...]:
+        """Return the directions of all blocks, the entries of a chunk of rows moving by `moves`, `(K,)` on the host.
+
+        For frameworks that run operations one by one: there the rows' own moves are at hand, and no product by the
+        selector has to pick them.
+        """
+        objective, block = self.objective, chunk.block
+        shape, dtype, device = objective.layout.shapes[block], objective.dtypes[block], objective.device
+        rows = objective.backend.argument(moves.reshape(-1, shape[-1]), dtype=dtype, device=device)
+        if len(shape) == 1:
+            return self._with_zeros(leaves, block, Rows(None, rows))
+        if chunk in self._kept or (self._keeps and chunk in self._planned):
+            selector, _ = self(chunk)
+        else:
+            selector = objective.backend.argument(_selector(shape, chunk), dtype=dtype, device=device)
+        return self._with_zeros(leaves, block, Rows(selector, rows))
+
     def tangents(
         self, leaves: Sequence[Array], block: int, left: Array, right: Array, scale: Array | None = None
     ) -> tuple[Tangent, ...]:
@@ -77,7 +94,11 @@ class Factors:
         else:
             # The selector times the scales picks the rows' own scales: `(I, m) @ (m, n)`, one for each entry moved.
             moving = Rows(left, right if scale is None else ops.matmul(left, scale))
-        return tuple(moving if k == block else Zero(moving.count, leaf) for k, leaf in enumerate(leaves))
+        return self._with_zeros(leaves, block, moving)
+
+    def _with_zeros(self, leaves: Sequence[Array], block: int, moving: Tangent) -> tuple[Tangent, ...]:
+        count = moving.count
+        return tuple(moving if k == block else Zero(count, leaf) for k, leaf in enumerate(leaves))
 
 
 def spread(ops: Operations, left: Array, right: Array, shape: Shape) -> Array:
@@ -103,7 +124,13 @@ def entry_factors(shape: Shape, chunk: Chunk) -> tuple[NumpyArray, NumpyArray]:
 
 
 def _row_factors(shape: Shape, chunk: Chunk) -> tuple[NumpyArray, NumpyArray]:
+    selector = _selector(shape, chunk)
+    return selector, np.ones((len(selector), shape[-1]))
+
+
+def _selector(shape: Shape, chunk: Chunk) -> NumpyArray:
+    """Return the rows of a chunk, one-hot: `(I, m)`, or `(1, 1)` of a vector."""
     rows = chunk.positions[:: shape[-1]] // shape[-1]
     selector = np.zeros((rows.size, shape[0] if len(shape) == 2 else 1))
     selector[np.arange(rows.size), rows] = 1.0
-    return selector, np.ones((rows.size, shape[-1]))
+    return selector

@@ -52,7 +52,7 @@ class Gathering:
 
     def add(self, chunk: Chunk, values: NumpyArray) -> None:
         """Put `scale * values` into the places of a chunk."""
-        self._blocks[chunk.block][chunk.positions] = values * self._scale
+        self._blocks[chunk.block][chunk.place] = values * self._scale
 
     def leaves(self) -> tuple[Array, ...]:
         """Return the gradient's leaves; they may be this object's own memory."""

@@ -1,5 +1,7 @@
 """Says what the function values of one estimate show: that some are not finite, or that none differs."""
 
+import math
+
 import numpy as np
 
 from gradest.errors import FlatLossWarning, NonFiniteWarning
@@ -26,9 +28,14 @@ class ValuesSeen:
         """Take note of some values."""
         low, high = float(np.min(values)), float(np.max(values))  # NaN where there is one
         self.count += values.size
-        if not (np.isfinite(low) and np.isfinite(high)):
+        if not (math.isfinite(low) and math.isfinite(high)):
             self.bad += values.size - int(np.isfinite(values).sum())
         self._low, self._high = min(self._low, low), max(self._high, high)
+
+    @property
+    def size(self) -> float:
+        """The largest of the values, without its sign, 0 of none; those that came with NaN are left out."""
+        return max(self._high, -self._low, 0.0)
 
     @property
     def level(self) -> bool:

@@ -44,8 +44,8 @@ class Displacement:
     unperturbed: Unperturbed
 
     def of(self, chunk: Chunk) -> Floats:
-        """Return the displacements of a chunk's entries, `(K,)`."""
-        found: Floats = self.flat[chunk.block][chunk.positions]
+        """Return the displacements of a chunk's entries, `(K,)`, to be read alone."""
+        found: Floats = self.flat[chunk.block][chunk.place]
         return found
 
 
@@ -168,7 +168,10 @@ def _interpreted(
     """
 
     def eagerly(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> Any:
-        tangents = factors.tangents(leaves, chunk.block, *factors(chunk), displacement.arrays[chunk.block])
+        if factors.takes_rows(chunk.block):
+            tangents = factors.moving(leaves, chunk, displacement.of(chunk))
+        else:
+            tangents = factors.tangents(leaves, chunk.block, *factors(chunk), displacement.arrays[chunk.block])
         return evaluate(leaves, tangents, objective.data, shared=displacement.unperturbed.shared)
 
     if "compile" not in objective.backend.native:

@@ -63,6 +63,6 @@ class Findings:
         self._seen.see(losses)
         slopes = np.concatenate([part for part, _ in self._kept])
         distances = np.concatenate([quotients[0].distance for _, quotients in self._kept])
-        self._rounding.add(slopes, distances, float(np.abs(losses).max()))
+        self._rounding.add(slopes, distances)
         self._kept.clear()
         self._count = 0

@@ -32,14 +32,13 @@ class PlainRounding:
     def __init__(self, spacing: float, around: Surroundings | None) -> None:
         self.spacing = spacing
         self.around = around
-        self._reciprocal = self._length = self._size = 0.0
+        self._reciprocal = self._length = 0.0
 
-    def add(self, slopes: NumpyArray, distance: NumpyArray, size: float) -> None:
-        """Take note of quotients `(K,)`, the distances that they are over, and the largest loss that they are of."""
+    def add(self, slopes: NumpyArray, distance: NumpyArray) -> None:
+        """Take note of quotients `(K,)`, and the distances that they are over."""
         with np.errstate(all="ignore"):  # what is not finite is warned of elsewhere
             self._reciprocal = math.hypot(self._reciprocal, norm_of(1.0 / distance.astype(np.float64)))
             self._length = math.hypot(self._length, norm_of(slopes.astype(np.float64)))
-            self._size = max(self._size, size)
 
     def warn(self, seen: ValuesSeen, value_at_point: Callable[[], float]) -> None:
         """Warn where rounding is a tenth of the gradient's length or more.
@@ -55,9 +54,9 @@ class PlainRounding:
             The loss is the same at the point and wherever it was evaluated.
         """
         # Rounding to the nearest number has this deviation; a loss at zero has no digits to lose.
-        deviation = self.spacing * self._size / math.sqrt(12)
+        deviation = self.spacing * seen.size / math.sqrt(12)
         if self.around is not None and self.around.size > 0:  # smaller losses, as beside a minimum, are rounded less
-            deviation = max(deviation, self.around.deviation * min(1.0, self._size / self.around.size))
+            deviation = max(deviation, self.around.deviation * min(1.0, seen.size / self.around.size))
         error = deviation * math.sqrt(2) * self._reciprocal
         length = self._length
         if length == 0 and error > 0 and seen.level:

@@ -85,4 +85,6 @@ def wide(objective: Objective, array: Array) -> Floats:
 
 def weighted(weights: Sequence[Fraction], values: Sequence[Floats]) -> Floats:
     """Return the sum of values `(K,)`, each by its weight."""
+    if len(values) == 1:  # the weights add up to 1
+        return values[0]
     return sum((float(w) * v for w, v in zip(weights, values, strict=True)), np.zeros_like(values[0]))

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.dtypes import epsilon, rounded, spacing
 from gradest.errors import InvalidInputError, StepTooSmallError
@@ -98,33 +97,39 @@ def displacement(x: Floats, step: Floats, multiple: float, dtype: str) -> Floats
 
 
 def require_visible(
-    layout: Layout, leaves: Sequence[Floats], steps: Sequence[Floats], multiple: float, dtypes: Sequence[str]
+    layout: Layout,
+    leaves: Sequence[Floats],
+    steps: Sequence[Floats],
+    multiple: float,
+    moves: Sequence[Sequence[Floats]],
+    dtypes: Sequence[str],
 ) -> None:
     """Refuse steps that vanish in rounding, `x + h == x`, before anything is evaluated: the quotient would be 0 / 0.
 
-    `multiple` is the shortest distance of a stencil, in steps.
+    Parameters
+    ----------
+    multiple
+        The shortest distance of a stencil, in steps.
+    moves
+        The displacements at that distance, for each side that is evaluated those of all blocks.
 
     Raises
     ------
     StepTooSmallError
         The message names the first parameter and says which step it would feel.
     """
-    for name, leaf, step, dtype in zip(layout.names, leaves, steps, dtypes, strict=True):
+    for name, leaf, step, dtype, *sides in zip(layout.names, leaves, steps, dtypes, *moves, strict=True):
+        if all(side.all() for side in sides):
+            continue
         x = leaf.reshape(-1)
-        lost = np.flatnonzero(~(_moves(x, step, multiple, dtype) & _moves(x, step, -multiple, dtype)))
-        if lost.size:
-            at = lost[0]
-            raise StepTooSmallError(
-                f"a step of {float(step[at]) * multiple:.3g} was asked for; it vanishes beside {name!r} entry {at}, "
-                f"{float(x[at]):.6g} in {dtype} ({lost.size} of {x.size} entries lose it); take a step of at least "
-                f"{2 * epsilon(dtype) * max(float(np.abs(x[at])), 1e-30) / multiple:.2g}, step='auto', or "
-                "differences='exact'"
-            )
-
-
-def _moves(x: Floats, step: Floats, multiple: float, dtype: str) -> NDArray[np.bool_]:
-    moved: NDArray[np.bool_] = displacement(x, step, multiple, dtype) != 0
-    return moved
+        lost = np.flatnonzero(np.any([side == 0 for side in sides], axis=0))
+        at = lost[0]
+        raise StepTooSmallError(
+            f"a step of {float(step[at]) * multiple:.3g} was asked for; it vanishes beside {name!r} entry {at}, "
+            f"{float(x[at]):.6g} in {dtype} ({lost.size} of {x.size} entries lose it); take a step of at least "
+            f"{2 * epsilon(dtype) * max(float(np.abs(x[at])), 1e-30) / multiple:.2g}, step='auto', or "
+            "differences='exact'"
+        )
 
 
 def check_step(step: object, words: Sequence[str]) -> None:

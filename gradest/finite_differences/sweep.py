@@ -304,16 +304,20 @@ class QuotientSweep:
             power, longest = 1 / (self.rule.order + 1), self._longest
             shares = [np.minimum(self._balanced(1.0) * np.maximum(error, r) ** power, longest) for r in rounded]
             steps = shortened(points, steps, shares, bends, dtypes)
-        if self.differences == "plain":
-            if len(self.rule.multiples) > 1:
-                steps = whole_multiples(points, steps, self.rule.multiples, dtypes)
-            require_visible(objective.layout, points, steps, min(self.rule.multiples), dtypes)
+        if self.differences == "plain" and len(self.rule.multiples) > 1:
+            steps = whole_multiples(points, steps, self.rule.multiples, dtypes)
         return self._moves(objective, points, steps), steps, noise
 
     def _moves(
         self, objective: Objective, points: Sequence[Floats], steps: Sequence[Floats]
     ) -> list[tuple[Displacement, ...]]:
-        """Return, for each quotient of the rule, the displacements to its sides."""
+        """Return, for each quotient of the rule, the displacements to its sides.
+
+        Raises
+        ------
+        StepTooSmallError
+            A step vanishes in rounding.
+        """
         exact = self.differences == "exact"  # takes any displacement; a plain one leads to a number of the dtype
         sides = (self.rule.side,) if self.rule.side else (1, -1)
 
@@ -323,10 +327,14 @@ class QuotientSweep:
                 for x, step, dtype in zip(points, steps, objective.dtypes, strict=True)
             ]
 
+        moves = [[flat(m * side) for side in sides] for m in self.rule.multiples]
+        if not exact:
+            shortest = int(np.argmin(self.rule.multiples))
+            require_visible(
+                objective.layout, points, steps, self.rule.multiples[shortest], moves[shortest], objective.dtypes
+            )
         common = Unperturbed()
-        return [
-            tuple(as_displacement(objective, flat(m * side), common) for side in sides) for m in self.rule.multiples
-        ]
+        return [tuple(as_displacement(objective, side, common) for side in each) for each in moves]
 
     def _combine(
         self,
@@ -354,7 +362,7 @@ class QuotientSweep:
         if lower is None:
             return slopes, None
         noise = max(noise, self._noise(objective, quotients, around))
-        return slopes, Quotients(values, gaps, noise, steps[chunk.block][chunk.positions].astype(np.float64))
+        return slopes, Quotients(values, gaps, noise, steps[chunk.block][chunk.place].astype(np.float64))
 
     def _noise(self, objective: Objective, quotients: Sequence[Quotient], around: Surroundings | None) -> float:
         """Return how far one loss (or exact difference) may be off: a spacing of the dtype, or noise that was seen."""

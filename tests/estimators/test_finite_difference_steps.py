@@ -80,6 +80,24 @@ def test_a_step_that_vanishes_is_refused_before_anything_is_evaluated(scheme: st
     assert objective.counts == gradest.Cost()
 
 
+def test_a_step_to_one_side_must_be_felt_on_that_side() -> None:
+    """Below a power of two numbers lie twice as close as above it."""
+    params, step = np.array([1.0]), 0.4 * np.finfo(np.float64).eps
+    with pytest.raises(gradest.StepTooSmallError, match="entry 0"):
+        FiniteDifference(scheme="forward", step=step)(np.sum, params)
+    with pytest.warns(gradest.NoiseWarning, match="take a longer step"):  # it is one spacing long
+        assert FiniteDifference(scheme="backward", step=step)(np.sum, params).gradient.tolist() == [1.0]
+
+
+def test_entries_that_do_not_follow_each_other_are_put_in_their_places() -> None:
+    """Those that do are one slice of a block, of which the others are not."""
+    params = np.arange(1.0, 8.0)
+    for chosen in ((0, 2, 4), (1, 2, 3), (0, 1, 5, 6)):
+        found = FiniteDifference(scheme="central", coordinates=chosen)(lambda x: (x**2).sum(), params).gradient
+        expected = np.where(np.isin(np.arange(7), chosen), 2 * params, 0.0)
+        np.testing.assert_allclose(found, expected, rtol=1e-8)
+
+
 def test_a_large_parameter_is_what_a_step_vanishes_beside() -> None:
     params = np.array([1.0, 1e12])
     with pytest.raises(gradest.StepTooSmallError, match="entry 1"):
