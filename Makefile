@@ -25,6 +25,7 @@ PIP := -m pip --disable-pip-version-check install --quiet
 PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=
 # How many environments try in turn what takes long: the third where there is a Python for it.
 TURNS = GRADEST_TURNS=$(if $(PYTHON313),3,2)
+TESTS = -m pytest --in-turn -n $(WORKERS) $(ARGS)
 SUITE ?= quick
 
 .PHONY: help audit demo docs test test2 test3 python313 env env2 env3 lint format types dist bench bars gauntlet check-table coverage recipes report-check rates same-code examples docs-check results fashion-table system-libraries check clean
@@ -50,13 +51,13 @@ results: $(ENV)/.stamp  ## the figures that the documentation and README.md show
 	$(ENV)/bin/python docs/results/write_readme.py
 
 test: $(ENV)/.stamp  ## the tests, with NumPy 1, JAX, PyTorch and MXNet; what takes long in turn with test2
-	$(PYTEST) $(TURNS) GRADEST_REQUIRED_BACKENDS=numpy,jax,torch,mxnet $(ENV)/bin/python -m pytest -n $(WORKERS) $(ARGS)
+	$(PYTEST) $(TURNS) GRADEST_REQUIRED_BACKENDS=numpy,jax,torch,mxnet $(ENV)/bin/python $(TESTS)
 
 test2: $(ENV2)/.stamp  ## the tests, with NumPy 2, newest JAX, PyTorch, no MXNet; what takes long in turn with test
-	$(PYTEST) $(TURNS) GRADEST_REQUIRED_BACKENDS=numpy,jax,torch $(ENV2)/bin/python -m pytest -n $(WORKERS) $(ARGS)
+	$(PYTEST) $(TURNS) GRADEST_REQUIRED_BACKENDS=numpy,jax,torch $(ENV2)/bin/python $(TESTS)
 
 test3: $(ENV3)/.stamp  ## the tests, with Python 3.13, the newest NumPy and JAX, no PyTorch and no MXNet
-	$(PYTEST) $(TURNS) GRADEST_REQUIRED_BACKENDS=numpy,jax $(ENV3)/bin/python -m pytest -n $(WORKERS) $(ARGS)
+	$(PYTEST) $(TURNS) GRADEST_REQUIRED_BACKENDS=numpy,jax $(ENV3)/bin/python $(TESTS)
 
 python313:
 	@echo $(PYTHON313)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from support.version_free import version_free_files
+from support.version_free import left_to_others
 
 import gradest
 
@@ -23,22 +23,22 @@ REQUIRED = frozenset(filter(None, os.environ.get("GRADEST_REQUIRED_BACKENDS", ""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    told = "leave out the files of tests/support/version_free.py, which need be tried in one environment alone"
-    parser.addoption("--version-dependent", action="store_true", help=told)
+    told = "leave out the files of tests/support/version_free.py that another environment tries, unless they are named"
+    parser.addoption("--in-turn", action="store_true", help=told)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out a version-free file where that is asked; None leaves it to others."""
-    asked = config.getoption("--version-dependent") and collection_path.suffix == ".py"
-    return True if asked and collection_path in version_free_files() else None
+    """Leave out a version-free file that another environment tries, where that is asked; None leaves it to others."""
+    if not config.getoption("--in-turn") or collection_path not in left_to_others():
+        return None
+    named = {Path(argument.partition("::")[0]).resolve() for argument in config.args}
+    return None if collection_path in named else True
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
-    if not config.getoption("--version-dependent"):
+    if not config.getoption("--in-turn"):
         return None
-    return (
-        f"left out: {len(version_free_files())} files that no version has a part in (VERSION_FREE, tests/conftest.py)"
-    )
+    return f"left to another environment: {len(left_to_others())} files that no version has a part in (--in-turn)"
 
 
 def pytest_configure(config: pytest.Config) -> None:

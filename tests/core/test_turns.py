@@ -2,6 +2,7 @@
 
 import pytest
 from support.turns import is_in_turn, shared_out
+from support.version_free import WITH_NUMPY_2, left_to_others, version_free_files
 
 
 @pytest.mark.parametrize("turns", [2, 3])
@@ -35,3 +36,15 @@ def test_more_variants_than_environments_are_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("support.turns.TURNS", 2)
     with pytest.raises(ValueError, match="found 3 variants"):
         is_in_turn(0, "a", ("a", "b", "c"))
+
+
+@pytest.mark.parametrize("turns", [2, 3])
+def test_each_file_that_no_version_has_a_part_in_is_tried_in_one_environment(
+    turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+    for environment in range(1, turns + 1):
+        monkeypatch.setattr("support.turns.ENVIRONMENT", environment)
+        tried += version_free_files() - left_to_others()
+    assert sorted(tried) == sorted(version_free_files())
+    assert {file.stem for file in tried} >= WITH_NUMPY_2

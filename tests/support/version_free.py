@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from support import turns
+
 VERSION_FREE: dict[str, tuple[str, ...]] = {
     "bench": (
         # Processes: what starts, ends, kills, forks, hangs and resumes, around one small closed form in NumPy.
@@ -22,7 +24,10 @@ VERSION_FREE: dict[str, tuple[str, ...]] = {
 """Files by their folder. They are about processes, files, texts and sources, in which neither a version of NumPy nor a
 framework has a part; what prints or keeps a figure is none of them, for NumPy 2 writes its numbers otherwise.
 
-`pytest --version-dependent` leaves them out, for an environment that comes beside one in which they are tried."""
+`make test` and `make test2` try them between them, by `pytest --in-turn`, and `make test3` none.
+"""
+WITH_NUMPY_2 = frozenset({"test_bench_executors", "test_bench_rates", "test_bench_resume", "test_bench_scale"})
+"""What of these `make test2` tries, about half of their time: `make test` has MXNet's tests beside all that it tries."""
 
 
 def version_free_files() -> frozenset[Path]:
@@ -30,4 +35,11 @@ def version_free_files() -> frozenset[Path]:
     tests = Path(__file__).resolve().parents[1]
     return frozenset(
         tests / folder / f"{name}.py" for folder, lines in VERSION_FREE.items() for name in " ".join(lines).split()
+    )
+
+
+def left_to_others() -> frozenset[Path]:
+    """Return those that another environment tries."""
+    return frozenset(
+        file for file in version_free_files() if turns.ENVIRONMENT != (2 if file.stem in WITH_NUMPY_2 else 1)
     )
