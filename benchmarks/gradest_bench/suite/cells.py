@@ -146,7 +146,11 @@ def expand(suite: Suite) -> tuple[Cell, ...]:
     cells: dict[str, Cell] = {}
     for grid in suite.grid:
         for cell in _grid_cells(suite, grid):
-            cells.setdefault(cell.key, cell)  # two grids may name one cell: it is measured once
+            # two grids may name one cell: it is measured once, and may end as either of them expects
+            first = cells.setdefault(cell.key, cell)
+            if not set(cell.expect) <= set(first.expect):
+                expected = tuple(dict.fromkeys((*first.expect, *cell.expect)))
+                cells[cell.key] = msgspec.structs.replace(first, expect=expected)
     return tuple(cells.values())
 
 
