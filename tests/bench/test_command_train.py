@@ -114,6 +114,23 @@ def test_an_estimator_that_cannot_run_is_told_and_the_others_go_on() -> None:
     assert "reverse: ended: 1 steps were made" in found.output
 
 
+@pytest.mark.parametrize("where", ["cost", "kernel"])
+def test_a_plug_in_that_raises_anything_ends_its_own_row(where: str, tmp_path: Path) -> None:
+    """It ended the command, and the rows after it were never trained."""
+    (tmp_path / "bad.py").write_text(
+        "from gradest import Cost, Estimator\nfrom gradest.estimator import PreparedKernel\n\n\n"
+        "class Bad(Estimator):\n    name = 'bad'\n    source = formula = cost_formula = 'none'\n\n"
+        f"    def cost(self, layout):\n        return {'{}[1]' if where == 'cost' else 'Cost(values=1)'}\n\n"
+        "    def prepare_kernel(self, objective, *, executor=None):\n"
+        "        return PreparedKernel(lambda leaves, rng: {}[1], 'bad')\n",
+        encoding="utf-8",
+    )
+    found = gradest("train", *SMALL, "--estimators", f"{tmp_path / 'bad.py'}:Bad,reverse", "--steps", 1)
+    assert found.exit_code == 1
+    assert "not run: raised KeyError: 1 (" in " ".join(found.output.split())
+    assert "reverse: ended: 1 steps were made" in found.output
+
+
 @pytest.mark.filterwarnings("ignore::gradest.NonFiniteWarning", "ignore::RuntimeWarning")
 def test_rows_that_all_diverge_are_a_failure(tmp_path: Path) -> None:
     """The command said that all was well; one row that diverges beside others that do not is what it may be about."""

@@ -3,6 +3,7 @@
 import re
 import shlex
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ import click
 
 from gradest import Case, Estimator, GradestError, InvalidInputError, Problem, bind, get_problem, names, training
 from gradest import train as train_under
+from gradest.importing import users_line
+from gradest.testing.results import raised
 from gradest_bench.command.json_output import json_option, print_json
 from gradest_bench.command.options import (
     SECONDS,
@@ -236,11 +239,15 @@ def _row(
             click.echo(f"{label}: step {state.step:,}, loss {state.records[-1].loss:.5g}", err=True)
 
     state = None if place is None or not place.exists() else _state_in(place)
+    rewind()  # a loss that cannot be evaluated at all is no row's fault, and ends the command
     try:
-        rewind()
         found = train_under(chosen, estimator, optimizer, state=state, on_state=keep, **given)
     except GradestError as error:
         return Row(label, None, str(error), None)
+    except Exception as error:  # noqa: BLE001  # a plug-in may raise anything: it ends its own row, as in a comparison
+        if not users_line(error):  # of a fault that is not at a line of the user's, the way there is all that tells
+            traceback.print_exc()
+        return Row(label, None, raised(error), None)
     return Row(label, found, found.ended, _limit(chosen, estimator, given))
 
 

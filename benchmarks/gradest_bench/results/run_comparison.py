@@ -97,7 +97,7 @@ class RunComparison:
         )
 
     def exit_code(self, *, strict: bool = False) -> int:
-        """Return 1 for a change for the worse; 3 where nothing or no time was judged or, if strict, not all was; else 0.
+        """Return 1 for a change for the worse; 3 where nothing or no time was judged or, if strict, not all; else 0.
 
         Instead of 3 it is 4 where the machine was too disturbed: another minute may do, and no other setting. What the
         first run had and the second has not was not judged either; what is new has nothing to be judged by.
