@@ -65,7 +65,9 @@ Examples:
 )
 @click.argument("before", type=RunFolder())
 @click.argument("after", type=RunFolder())
-@click.option("--strict", is_flag=True, help="Exit code 3 also where not all could be told, or the first alone has a cell.")
+@click.option(
+    "--strict", is_flag=True, help="Exit code 3 also where not all could be told, or the first alone has a cell."
+)
 @click.option("--html", "page", type=OutputFile(), help="Also write both side by side as a page that needs no network.")
 @json_option
 @click.pass_context
