@@ -149,6 +149,17 @@ def test_cells_are_chosen_by_pattern_and_null_rows_stay() -> None:
         chosen_cells(parse_suite(GOOD), backends=("torch",), pythons={})
 
 
+def test_patterns_that_match_no_cell_together_are_refused() -> None:
+    """The run measured null estimators alone, and ended with 0."""
+    other = GOOD[GOOD.index("[[grid]]") :].replace('"numpy", "jax"', '"torch"').replace("reverse", "forward")
+    suite = parse_suite(GOOD + other)
+    with pytest.raises(
+        InvalidInputError, match=r"cells of forward on numpy were asked for; .* there: reverse, es, null"
+    ):
+        chosen_cells(suite, backends=("numpy",), estimators=("forward",), pythons={})
+    assert {cell.estimator.name for cell in chosen_cells(suite, estimators=("null",), pythons={})} == {"null"}
+
+
 def test_second_interpreter_runs_its_backend_once_more() -> None:
     cells = chosen_cells(parse_suite(GOOD), pythons={"jax:new": "python", "numpy": "python"})
     by_worker = {worker: sum(cell.worker == worker for cell in cells) for worker in ("numpy", "jax", "jax:new")}
