@@ -203,12 +203,22 @@ def _emptied(training: dict[str, Any]) -> None:
     training["curves"], training["grid"] = [], []
 
 
-@pytest.mark.parametrize("damage", [_shortened, _unreadable, _emptied])
+def _unended(training: dict[str, Any]) -> None:
+    del training["curves"][0]["ended"]
+
+
+def _unsized(training: dict[str, Any]) -> None:
+    training["grid"][0]["step_size"] = "0.1"
+
+
+@pytest.mark.parametrize("damage", [_shortened, _unreadable, _emptied, _unended, _unsized])
 def test_a_damaged_curve_is_told(run: Run, damage: Any) -> None:
     record = record_of(run, "spsa")
     training = json.loads(json.dumps(record.training))
     require_sound(record)
     damage(training)
-    broken = Record(key="", identity="", suite="", cell=record.cell, outcome="ok", training=training)
+    broken = Record(
+        key="", identity="", suite="", cell=record.cell, outcome="ok", facts=record.facts, training=training
+    )
     with pytest.raises(DamagedError, match="training"):
         require_sound(broken)
