@@ -99,6 +99,7 @@ LINES: dict[str, tuple[Callable[[Path], str], str]] = {
     "a field without end": (edited(lambda r: r["cell"]["problem"]["fields"].update(size=10**400)), "of 1329 bits"),
     "a negative square": (with_accuracy("replicates", "squared_errors", [1.0, -1.0]), "squared_errors is no length"),
     "no single": (edited(lambda r: r.update(accuracy={"single": None})), "no 'single'"),
+    "no replicates": (edited(lambda r: r["accuracy"].update(replicates=None)), "replicates is no object"),
     "no key": (edited(lambda r: r.update(key="")), "its key is empty"),
     "starts that do not add up": (edited(lambda r: r["timing"].update(starts=[1, 99])), "its starts have 100"),
 }
@@ -142,7 +143,8 @@ def test_no_command_ends_in_a_traceback(command: str, folder: Path, tmp_path: Pa
     "text",
     [
         '{"machine": {"cor', "[]", "17", "[" * 100_000, '{"machine": [], "workers": {}}', '{"workers": {}}',
-        '{"machine": {}, "workers": {"numpy": 3}}',
+        '{"machine": {}, "workers": {"numpy": 3}}', '{"machine": {"memory_bytes": 1e999}, "workers": {}}',
+        '{"machine": {}, "workers": {"numpy": {"worker": "numpy", "devices": null}}}',
         '{"machine": {}, "workers": {"numpy": {"worker": "x", "pools": 1}}}',
         '{"machine": {}, "workers": {"numpy": {"worker": "x", "variables": []}}}',
     ],

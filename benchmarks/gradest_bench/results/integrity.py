@@ -28,6 +28,8 @@ _NEEDED = {
     "reference": ("uncertainty",),
 }
 """The numbers that each part of an accuracy must have, if it is there; `predicted` may lack them."""
+_MAY_LACK = ("predicted", "reference")
+"""The parts that are null where there is nothing to say; the others are left out then."""
 _LENGTHS = ("relative_error", "relative_mse", "uncertainty", "squared_errors")
 """Of these, roots and logarithms are taken."""
 _TEXTS = ("method", "exact_for", "source", "target")
@@ -76,7 +78,8 @@ def require_sound(record: Record) -> None:
         if not record.accuracy.get("single"):
             raise DamagedError("its accuracy has no 'single'")
         for part in (*_NEEDED, "blocks"):
-            _require_numbers(part, record.accuracy.get(part))
+            if part in record.accuracy:
+                _require_numbers(part, record.accuracy[part])
     if record.training:
         _require_curves(record.training)
     if not record.key:
@@ -96,15 +99,18 @@ def require_environment(found: object) -> None:
     machine, workers = found.get("machine"), found.get("workers")
     if not isinstance(machine, dict) or not isinstance(workers, dict):
         raise DamagedError("its machine and its workers must be objects")
+    memory = machine.get("memory_bytes", 0)
+    if type(memory) is not int or not 0 <= memory < _MOST_COUNT:
+        raise DamagedError(f"its memory_bytes is no count: {memory!r:.60}")
     for name, libraries in workers.items():
         inside = libraries if isinstance(libraries, dict) else {}
         parts = (inside.get("versions", {}), inside.get("variables", {}), inside.get("machine", {}))
-        pools = inside.get("pools", [])
+        lists = [inside.get(part, []) for part in ("pools", "devices", "warnings")]
         if (
             "worker" not in inside
             or not all(isinstance(part, dict) for part in parts)
-            or not isinstance(pools, list)
-            or not all(isinstance(pool, dict) for pool in pools)
+            or not all(isinstance(part, list) for part in lists)
+            or not all(isinstance(pool, dict) for pool in lists[0])
         ):
             raise DamagedError(f"its worker {name!r:.60} has not the form of one")
 
@@ -191,7 +197,7 @@ def _require_column(values: Any) -> None:
 
 def _require_numbers(part: str, values: Any) -> None:
     """Refuse a part of an accuracy that lacks a number, or has something else in its place."""
-    if values is None:
+    if values is None and part in _MAY_LACK:
         return
     if not isinstance(values, Mapping):
         raise DamagedError(f"its {part} is no object")
