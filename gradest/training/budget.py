@@ -121,6 +121,24 @@ def require_epochs(budget: Budget, per_epoch: int | None) -> None:
         )
 
 
+def require_spent(budget: Budget, cost: Cost, *, patient: bool) -> None:
+    """Refuse limits on evaluations alone for steps that take none: they would never be reached.
+
+    `patient` says that the run ends also where it no longer improves.
+
+    Raises
+    ------
+    UnsupportedError
+        Nothing would ever end the run.
+    """
+    ends = patient or any(limit is not None for limit in (budget.steps, budget.epochs, budget.seconds))
+    if cost == Cost() and not ends:
+        raise UnsupportedError(
+            f"{budget} limits evaluations, and a step of this estimator takes none: training would never end; give "
+            "Budget(steps=...) too"
+        )
+
+
 @dataclass(frozen=True)
 class Weights(TypedFields):
     """States what a JVP and a VJP cost in evaluations of the loss, each including the value that comes with it.

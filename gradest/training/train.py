@@ -10,7 +10,7 @@ from gradest.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from gradest.estimate import Cost
 from gradest.estimator import Estimator, get_estimator
 from gradest.training.batches import Source
-from gradest.training.budget import Budget, Weights, as_budget, measured_weights, require_epochs
+from gradest.training.budget import Budget, Weights, as_budget, measured_weights, require_epochs, require_spent
 from gradest.training.callbacks import Metrics
 from gradest.training.optimizers import Optimizer, Search, get_optimizer
 from gradest.training.quality import StepLimit, objective_at, step_limit
@@ -139,6 +139,7 @@ def train(
     _require_quadratic(subject, maker)
     _require_kinds(state, weights)
     step, planned = Step(subject, chosen, maker, seed), _planned(schedule)
+    require_spent(limits, step.cost, patient=patience is not None)
     words = _words(subject, chosen, maker, planned, {"batch_size": batch_size, **order})
     if state is None:
         state = first_state(step, words, weights or measured_weights(subject.objective, step.cost))

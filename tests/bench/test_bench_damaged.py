@@ -43,8 +43,8 @@ def edited(edit: Callable[[dict[str, Any]], object]) -> Callable[[Path], str]:
 def with_accuracy(part: str, name: str, value: Any) -> Callable[[Path], str]:
     """Return what puts a value into a part of an accuracy that has all else that it needs."""
     needed = {"single": {"relative_error": 0.0, "cosine": 1.0}, "reference": {"uncertainty": 0.0}}
-    needed["replicates"] = {"relative_mse": 1.0}
-    needed["smoothed"] = {"relative_mse": 1.0, "uncertainty": 0.0}
+    needed["replicates"] = {"replicates": 8, "relative_mse": 1.0, "relative_mse_error": 0.1}
+    needed["smoothed"] = {"relative_mse": 1.0, "uncertainty": 0.0, "bias_noise": 0.1}
     accuracy = {"single": needed["single"], part: {**needed.get(part, {}), name: value}}
     return edited(lambda record: record.update(accuracy=accuracy))
 
@@ -90,6 +90,17 @@ LINES: dict[str, tuple[Callable[[Path], str], str]] = {
     "a time of nothing": (edited(lambda r: r["timing"]["wall_seconds"].__setitem__(0, 0.0)), "not positive"),
     "a negative time": (edited(lambda r: r["timing"]["wall_seconds"].__setitem__(0, -1.0)), "not positive"),
     "a sample too many": (edited(lambda r: r["timing"]["wall_seconds"].append(1.0)), "samples; it has"),
+    "no loops": (edited(lambda r: r["timing"].update(loops=[])), "have 0 loops"),
+    "a loss of no time": (edited(lambda r: r["timing"].update(value_seconds=0.0)), "no time of the loss"),
+    "no facts": (edited(lambda r: r.update(facts={})), "facts have no 'num_parameters'"),
+    "evaluations without end": (edited(lambda r: r["counts"]["counted"].update(values=10**400)), "values is no count"),
+    "a dtype of words": (edited(lambda r: r["cell"].update(dtype="x")), "its dtype is 'x'"),
+    "an infinite field": (edited(lambda r: r["cell"]["problem"]["fields"].update(size=1e999)), "a finite number"),
+    "a field without end": (edited(lambda r: r["cell"]["problem"]["fields"].update(size=10**400)), "of 1329 bits"),
+    "a negative square": (with_accuracy("replicates", "squared_errors", [1.0, -1.0]), "squared_errors is no length"),
+    "no single": (edited(lambda r: r.update(accuracy={"single": None})), "no 'single'"),
+    "no replicates": (edited(lambda r: r["accuracy"].update(replicates=None)), "replicates is no object"),
+    "no key": (edited(lambda r: r.update(key="")), "its key is empty"),
     "starts that do not add up": (edited(lambda r: r["timing"].update(starts=[1, 99])), "its starts have 100"),
 }
 
@@ -132,7 +143,8 @@ def test_no_command_ends_in_a_traceback(command: str, folder: Path, tmp_path: Pa
     "text",
     [
         '{"machine": {"cor', "[]", "17", "[" * 100_000, '{"machine": [], "workers": {}}', '{"workers": {}}',
-        '{"machine": {}, "workers": {"numpy": 3}}',
+        '{"machine": {}, "workers": {"numpy": 3}}', '{"machine": {"memory_bytes": 1e999}, "workers": {}}',
+        '{"machine": {}, "workers": {"numpy": {"worker": "numpy", "devices": null}}}',
         '{"machine": {}, "workers": {"numpy": {"worker": "x", "pools": 1}}}',
         '{"machine": {}, "workers": {"numpy": {"worker": "x", "variables": []}}}',
     ],

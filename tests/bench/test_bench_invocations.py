@@ -1,5 +1,7 @@
 """A run keeps when and by which command it was made: each beginning is a line, and pauses between them are no work."""
 
+import os
+import posix
 from datetime import timedelta
 from pathlib import Path
 
@@ -52,6 +54,23 @@ def test_a_run_keeps_its_command_and_a_resume_adds_its_own(tmp_path: Path, monke
     assert made is not None
     assert made.exact
     assert made.worked >= timedelta()
+
+
+def test_a_torn_line_is_cut_off_before_the_next_is_added(tmp_path: Path) -> None:
+    """The next beginning was written behind it, and no command could read the run from then on."""
+    add_invocation(tmp_path, "gradest bench run one")
+    with (tmp_path / INVOCATIONS).open("ab") as file:
+        file.write(b'{"began": "2026-')
+    add_invocation(tmp_path, "gradest bench run two")
+    assert [made.command for made in read_invocations(tmp_path)] == ["gradest bench run one", "gradest bench run two"]
+
+
+def test_a_beginning_that_does_not_fit_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_invocation(tmp_path, "gradest bench run one")
+    monkeypatch.setattr(os, "write", lambda descriptor, line: posix.write(descriptor, line[:9]))  # a disk that is full
+    with pytest.raises(StorageError, match="No space left on device"):
+        add_invocation(tmp_path, "gradest bench run two")
+    assert (tmp_path / INVOCATIONS).read_bytes().endswith(b"}\n")
 
 
 def test_the_home_folder_of_who_ran_it_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

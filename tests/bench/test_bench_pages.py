@@ -56,6 +56,9 @@ def keep_run(
                 preparation_seconds=0.1,
                 first_call_seconds=0.1,
                 wall_seconds=walls,
+                cpu_seconds=walls,
+                loops=[1] * len(walls),
+                value_seconds=1e-3,
                 rounds=[2] * STARTS,
                 starts=[1] * STARTS,
                 median_seconds=sorted(walls)[STARTS],
@@ -70,7 +73,7 @@ def keep_run(
                 reason="it is gone" if gone else "",
                 finished=f"2026-03-{day:02}T10:00:20+00:00",
                 environment=name,
-                facts={"stochastic": False, "num_parameters": 2000, "target": "gradient"},
+                facts={"stochastic": False, "num_parameters": 2000, "data_entries": 0, "target": "gradient"},
                 timing=None if gone else timing,
                 accuracy={} if gone else {"single": {"relative_error": error if number == 0 else 1e-9, "cosine": 1.0}},
             )

@@ -102,6 +102,22 @@ def test_cell_that_two_grids_state_is_there_once() -> None:
     assert len(expand(parse_suite(text))) == len(expand(parse_suite(GOOD)))
 
 
+def test_cell_that_two_grids_state_may_end_as_either_expects() -> None:
+    """What the second grid expected was forgotten."""
+    grid = GOOD[GOOD.index("[[grid]]") :]
+    text = f'{GOOD}expect = ["timeout"]\n{grid}expect = ["error", "timeout"]\n'
+    assert {cell.expect for cell in expand(parse_suite(text))} == {("timeout", "error")}
+
+
+def test_the_null_estimator_is_not_trained() -> None:
+    """Its steps cost nothing, so that a budget of losses never ended them."""
+    training = "[training]\nstep_sizes = [0.1]\nlosses = 10\n"
+    text = GOOD.replace("[budget]", f'measure = ["time", "training"]\n{training}[budget]')
+    measured = {cell.estimator.name: (cell.measure, cell.training is None) for cell in expand(parse_suite(text))}
+    assert measured["null"] == (("time",), True)
+    assert measured["reverse"] == (("time", "training"), False)
+
+
 def test_suite_of_accuracy_alone_has_no_null_row() -> None:
     cells = expand(parse_suite(GOOD.replace("seeds", 'measure = ["accuracy"]\nseeds')))
     assert "null" not in {cell.estimator.name for cell in cells}
@@ -131,6 +147,17 @@ def test_cells_are_chosen_by_pattern_and_null_rows_stay() -> None:
     assert {(cell.backend, cell.estimator.name) for cell in cells} == {("numpy", "es"), ("numpy", "null")}
     with pytest.raises(UnknownNameError, match="torch"):
         chosen_cells(parse_suite(GOOD), backends=("torch",), pythons={})
+
+
+def test_patterns_that_match_no_cell_together_are_refused() -> None:
+    """The run measured null estimators alone, and ended with 0."""
+    other = GOOD[GOOD.index("[[grid]]") :].replace('"numpy", "jax"', '"torch"').replace("reverse", "forward")
+    suite = parse_suite(GOOD + other)
+    with pytest.raises(
+        InvalidInputError, match=r"cells of forward on numpy were asked for; .* there: reverse, es, null"
+    ):
+        chosen_cells(suite, backends=("numpy",), estimators=("forward",), pythons={})
+    assert {cell.estimator.name for cell in chosen_cells(suite, estimators=("null",), pythons={})} == {"null"}
 
 
 def test_second_interpreter_runs_its_backend_once_more() -> None:

@@ -1,5 +1,6 @@
 """`gradest train`: rows that are comparable, refused where they cannot run, and that survive being killed."""
 
+import errno
 import json
 import os
 import shlex
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 
 from gradest.training import TrainingState
 from gradest_bench.command.main import main
+from gradest_bench.results.outcomes import EXIT_STORAGE
 
 train_command = import_module("gradest_bench.command.train")  # the package names the command so too
 SMALL = ["--set", "dataset=iris", "--set", "widths=[4]", "--batch-size", "40", "--held-out", "0.2"]
@@ -112,6 +114,35 @@ def test_an_estimator_that_cannot_run_is_told_and_the_others_go_on() -> None:
     assert found.exit_code == 1
     assert "guided-es: not run: guided-es was asked for without guides" in found.output
     assert "reverse: ended: 1 steps were made" in found.output
+
+
+@pytest.mark.parametrize("where", ["cost", "kernel"])
+def test_a_plug_in_that_raises_anything_ends_its_own_row(where: str, tmp_path: Path) -> None:
+    """It ended the command, and the rows after it were never trained."""
+    (tmp_path / "bad.py").write_text(
+        "from gradest import Cost, Estimator\nfrom gradest.estimator import PreparedKernel\n\n\n"
+        "class Bad(Estimator):\n    name = 'bad'\n    source = formula = cost_formula = 'none'\n\n"
+        f"    def cost(self, layout):\n        return {'{}[1]' if where == 'cost' else 'Cost(values=1)'}\n\n"
+        "    def prepare_kernel(self, objective, *, executor=None):\n"
+        "        return PreparedKernel(lambda leaves, rng: {}[1], 'bad')\n",
+        encoding="utf-8",
+    )
+    found = gradest("train", *SMALL, "--estimators", f"{tmp_path / 'bad.py'}:Bad,reverse", "--steps", 1)
+    assert found.exit_code == 1
+    assert "not run: raised KeyError: 1 (" in " ".join(found.output.split())
+    assert "reverse: ended: 1 steps were made" in found.output
+
+
+def test_a_state_that_cannot_be_written_is_no_fault_of_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row was called "not run", with exit code 1, and the next was trained and not kept either."""
+
+    def refuse(self: Path, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    found = gradest("train", *SMALL, "--estimators", "reverse,forward", "--steps", 1, "--state", tmp_path)
+    assert found.exit_code == EXIT_STORAGE
+    assert "1-reverse.state cannot be written: No space left on device" in found.stderr
 
 
 @pytest.mark.filterwarnings("ignore::gradest.NonFiniteWarning", "ignore::RuntimeWarning")

@@ -133,3 +133,12 @@ def test_quality_is_measured_at_the_next_log_where_logs_fall_elsewhere() -> None
     rare = run(squares, [0.0, 0.0], "spsa", args=(X, Y), budget=Budget(steps=40), log_every=10, quality_every=25,
                quality_replicates=2)  # fmt: skip
     assert [record.step for record in rare.records if record.quality is not None] == [0, 30]
+
+
+@pytest.mark.parametrize("limits", [{"losses": 50.0}, {"evaluations": 50}, {"cost": gradest.Cost(values=50)}])
+def test_limits_on_evaluations_do_not_end_what_takes_none(limits: Any) -> None:
+    """Training under the null estimator went on without end."""
+    with pytest.raises(gradest.UnsupportedError, match=r"takes none: training would never end; give Budget\(steps"):
+        run(lambda w: (w * w).sum(), [1.0, 2.0], "null", budget=Budget(**limits))
+    found = run(lambda w: (w * w).sum(), [1.0, 2.0], "null", budget=Budget(**limits, steps=3))
+    assert found.ended == "3 steps were made"

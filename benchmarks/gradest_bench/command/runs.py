@@ -65,7 +65,9 @@ Examples:
 )
 @click.argument("before", type=RunFolder())
 @click.argument("after", type=RunFolder())
-@click.option("--strict", is_flag=True, help="Exit code 3 also where any time could not be told.")
+@click.option(
+    "--strict", is_flag=True, help="Exit code 3 also where not all could be told, or the first alone has a cell."
+)
 @click.option("--html", "page", type=OutputFile(), help="Also write both side by side as a page that needs no network.")
 @json_option
 @click.pass_context
@@ -75,7 +77,8 @@ def compare_two(
     """Compare two runs, cell by cell.
 
     Exit code 1 if anything became slower, less accurate, or stopped working; 3 if no time could be judged, as the
-    workers were started too few times; 4 if none could, as the machine was too disturbed.
+    workers were started too few times, or, of runs without times, no error; 4 if no time could, as the machine was too
+    disturbed.
     """
     first, second = load(before), load(after)
     found = compare_runs(first, second)

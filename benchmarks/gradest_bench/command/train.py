@@ -3,6 +3,7 @@
 import re
 import shlex
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ import click
 
 from gradest import Case, Estimator, GradestError, InvalidInputError, Problem, bind, get_problem, names, training
 from gradest import train as train_under
+from gradest.importing import users_line
+from gradest.testing.results import raised
 from gradest_bench.command.json_output import json_option, print_json
 from gradest_bench.command.options import (
     SECONDS,
@@ -26,7 +29,7 @@ from gradest_bench.command.options import (
 from gradest_bench.command.terminal import open_console
 from gradest_bench.command.train_view import Row, json_row, show_rows
 from gradest_bench.report.paper import require_drawing
-from gradest_bench.results.files import replacing
+from gradest_bench.results.files import StorageError, replacing
 from gradest_bench.suite.held_out import split
 from gradest_bench.suite.resolving import make_estimators
 from gradest_bench.suite.spec_text import parse_spec, split_names
@@ -173,6 +176,8 @@ def _places(folder: Path | None, labels: Iterable[str], *, resume: bool) -> list
     for place in places:
         if place is not None and place.exists() and not resume:
             raise InvalidInputError(f"{place} has a state already; go on from it by --resume, or name another folder")
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
     return places
 
 
@@ -228,7 +233,6 @@ def _row(
 
     def keep(state: training.TrainingState) -> None:
         if place is not None:
-            place.parent.mkdir(parents=True, exist_ok=True)
             with replacing(place) as temporary:
                 temporary.write_bytes(state.to_bytes())
         if not quiet and state.step not in told:  # that it has ended is told of the same step once more
@@ -239,9 +243,21 @@ def _row(
     try:
         rewind()
         found = train_under(chosen, estimator, optimizer, state=state, on_state=keep, **given)
+    except StorageError:  # no fault of the row's: what the others come to could not be kept either
+        raise
     except GradestError as error:
         return Row(label, None, str(error), None)
+    except Exception as error:  # noqa: BLE001  # a plug-in may raise anything: it ends its own row, as in a comparison
+        _evaluate(chosen)  # a loss that raises by itself would end every row: it ends the command, at its own line
+        if not users_line(error):  # of a fault that is not at a line of the user's, the way there is all that tells
+            traceback.print_exc()
+        return Row(label, None, raised(error), None)
     return Row(label, found, found.ended, _limit(chosen, estimator, given))
+
+
+def _evaluate(chosen: Problem | Case) -> None:
+    objective = bind(chosen)
+    objective.prepare_value()(objective.start)
 
 
 def _state_in(place: Path) -> training.TrainingState:

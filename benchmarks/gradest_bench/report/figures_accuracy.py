@@ -34,7 +34,7 @@ _THEORY_POINTS = 60
 def step_curves(records: Sequence[Record]) -> Iterator[Figure]:
     """Yield the error of differences against the step, with theory's curve, for every problem and dtype."""
     judged = [r for r in records if not math.isnan(error(r))]
-    stepped = [r for r in judged if _is_number(r.cell.estimator.fields.get("step"))]
+    stepped = [r for r in judged if _is_number(step := r.cell.estimator.fields.get("step")) and step > 0]
     chosen = {_place(r): r for r in judged if r.cell.estimator.fields.get("step") == _AUTOMATIC}
     for (problem, dtype), group in grouped(stepped, lambda r: (r.cell.problem.label, r.cell.dtype)).items():
         series: list[Series] = []
@@ -96,8 +96,8 @@ def _step_theory(part: list[Record], points: Sequence[Point]) -> tuple[Series, f
     if name not in names("estimators"):  # of a plug-in's file nobody knows a scheme, nor need it be here
         return None
     fields = {**dict(locate("estimators", name).arguments), **record.cell.estimator.fields}
-    reference = record.accuracy.get("reference", {})
-    if fields.get("differences") == "exact" or reference.get("gradient_norm") is None:
+    reference = record.accuracy.get("reference") or {}
+    if fields.get("differences") == "exact" or None in (reference.get("gradient_norm"), reference.get("value")):
         return None
     # theory is of one coordinate, the figure of all: the loss's value f is rounded by u |f|, and the gradient's norm is
     # spread over the square root of their number

@@ -45,7 +45,7 @@ def block_errors(records: Sequence[Record]) -> Iterator[Figure]:
     blocked = [
         r
         for r in records
-        if len(r.accuracy.get("blocks", {})) > 1 and not r.facts.get("stochastic") and r.cell.estimator.name != "null"
+        if len(r.accuracy.get("blocks") or {}) > 1 and not r.facts.get("stochastic") and r.cell.estimator.name != "null"
     ]
     by_problem = grouped(blocked, lambda r: (r.cell.problem.label, r.cell.dtype))
     for (problem, dtype), group in islice(by_problem.items(), _MOST_BLOCK_FIGURES):

@@ -127,7 +127,8 @@ def _reading(run: Run) -> str:
     if any(record.disturbed for record in run.measured):
         times += f" {DISTURBED}: {DISTURBED_MEANS}."
     timed = any(median(record) > 0 for record in run.measured)
-    methods = {r.accuracy["reference"]["method"] for r in run.measured if r.accuracy.get("reference")}
+    references = [r.accuracy.get("reference") or {} for r in run.measured]
+    methods = {reference["method"] for reference in references if reference.get("method")}
     text = f" Errors are relative L2, against: {'; '.join(sorted(methods))}." if methods else ""
     return f"<p>{escape(times) if timed else ''}{escape(text)}</p>"
 

@@ -23,8 +23,9 @@ def sparkline(values: Sequence[float], label: str, *, pale: Sequence[bool] = ())
     known = [value for value in values if value > 0 and math.isfinite(value)]
     if not known:
         return ""
-    middle = math.log(math.sqrt(min(known) * max(known)))
-    half = max(math.log(max(known) / min(known)), math.log(_LEAST_FACTOR)) / 2
+    # of each by itself: a product or a quotient of numbers near either end of what a float holds is 0 or infinite
+    low, high = math.log(min(known)), math.log(max(known))
+    middle, half = (low + high) / 2, max(high - low, math.log(_LEAST_FACTOR)) / 2
     across = (_WIDTH - 2 * _EDGE) / max(len(values) - 1, 1)
     lines: list[list[str]] = [[]]
     dots = []

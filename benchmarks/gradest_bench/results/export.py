@@ -90,8 +90,9 @@ def _pyperf(run: Run, target: Path) -> int:
             "unit": "second",
             "gradest_key": record.key,
             "gradest_disturbed": str(record.disturbed),
-            "date": record.finished.removesuffix("+00:00"),  # pyperf knows no time zones
         }
+        if record.finished:  # pyperf takes no empty text, and knows no time zones
+            metadata["date"] = record.finished.removesuffix("+00:00")
         # what pyperf would collect is this process and this machine; the run may be of another
         # pyperf compares equal numbers of values alone, and what a round took to fill its seconds differs between runs
         rounds = [part[: record.cell.budget.samples_in_round] for part in rounds_of(timing)]

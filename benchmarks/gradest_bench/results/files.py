@@ -4,6 +4,7 @@ A folder of results may be another's: a link in it that leads elsewhere is not f
 """
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -35,6 +36,32 @@ def open_plain(path: Path, flags: int) -> int:
         os.close(descriptor)
         raise OSError(None, "it is no plain file")
     return descriptor
+
+
+def cut_torn_line(descriptor: int) -> None:
+    """Cut off what a death in the middle of a write has left behind the last whole line of a file."""
+    size = os.fstat(descriptor).st_size
+    content = os.pread(descriptor, size, 0)
+    if not content.endswith(b"\n"):
+        os.ftruncate(descriptor, content.rfind(b"\n") + 1)
+
+
+def append_line(descriptor: int, line: bytes) -> None:
+    """Add a line to a file that was opened for that, whole or not at all: when this returns, it is on the disk.
+
+    Raises
+    ------
+    OSError
+        It could not be written; what was written of it is taken back.
+    """
+    before = os.fstat(descriptor).st_size
+    try:
+        if os.write(descriptor, line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # a disk that fills up writes a part, silently
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, before)
+        raise
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from gradest_bench.results.files import StorageError, open_plain
+from gradest_bench.results.files import StorageError, append_line, cut_torn_line, open_plain
 from gradest_bench.results.places import without_places
 from gradest_bench.results.records import Record
 from gradest_bench.results.whole_text import whole_text
@@ -55,9 +55,10 @@ def add_invocation(folder: Path, command: str) -> None:
     began = datetime.now(UTC).isoformat(timespec="seconds")
     line = json.dumps(asdict(Invocation(began=began, command=without_places(command)))) + "\n"
     try:
-        descriptor = open_plain(folder / INVOCATIONS, os.O_WRONLY | os.O_APPEND)
+        descriptor = open_plain(folder / INVOCATIONS, os.O_RDWR | os.O_APPEND)
         try:
-            os.write(descriptor, line.encode())
+            cut_torn_line(descriptor)  # this line would be added to it, and the two would be no line
+            append_line(descriptor, line.encode())
         finally:
             os.close(descriptor)
     except OSError as error:

@@ -135,7 +135,7 @@ def _errors(record: Record) -> dict[str, Any]:
         **{f"smoothed_{name}": _optional(smoothed, name) for name in ("relative_mse", "scale", "distance")},
         "predicted_relative_mse": _optional(predicted, "relative_mse"),
         "relative_mse_z": z_of(record),
-        "reference_uncertainty": _optional(record.accuracy.get("reference", {}), "uncertainty"),
+        "reference_uncertainty": _optional(record.accuracy.get("reference") or {}, "uncertainty"),
     }
 
 

@@ -99,15 +99,17 @@ class RunComparison:
     def exit_code(self, *, strict: bool = False) -> int:
         """Return 1 for a change for the worse; 3 where nothing or no time was judged or, if strict, not all; else 0.
 
-        Instead of 3 it is 4 where the machine was too disturbed: another minute may do, and no other setting.
+        Instead of 3 it is 4 where the machine was too disturbed: another minute may do, and no other setting. What the
+        first run had and the second has not was not judged either; what is new has nothing to be judged by.
         """
         if self.worse:
             return EXIT_WORSE
-        found = [change.verdict for change in self.times]
-        if not found and not self.accuracies:
-            return EXIT_UNJUDGED
-        unjudged = [verdict for verdict in found if verdict in (TOO_FEW_STARTS, TOO_DISTURBED)]
-        if (unjudged and len(unjudged) == len(found)) or (strict and (unjudged or CANNOT_TELL in found)):
+        times = [change.verdict for change in self.times]
+        errors = [change.verdict for change in self.accuracies]
+        unjudged = [verdict for verdict in times if verdict in (TOO_FEW_STARTS, TOO_DISTURBED)]
+        none_judged = len(unjudged) == len(times) if times else set(errors) <= {CANNOT_TELL}
+        not_all = bool(unjudged) or CANNOT_TELL in (*times, *errors) or self.only_before > 0
+        if none_judged or (strict and not_all):
             return EXIT_DISTURBED if TOO_DISTURBED in unjudged else EXIT_UNJUDGED
         return 0
 

@@ -24,7 +24,14 @@ from typing import Any, Self
 import msgspec
 
 from gradest.errors import InvalidInputError
-from gradest_bench.results.files import StorageError, open_plain, replace_text, replacing
+from gradest_bench.results.files import (
+    StorageError,
+    append_line,
+    cut_torn_line,
+    open_plain,
+    replace_text,
+    replacing,
+)
 from gradest_bench.results.integrity import DamagedError, require_environment, require_sound
 from gradest_bench.results.places import with_texts, without_places
 from gradest_bench.results.records import COMPARABLE, READABLE, SCHEMA, Record, plain
@@ -67,7 +74,7 @@ class Store:
             self._lock = open_plain(self.folder / LOCK, os.O_RDWR)
             self._take_lock()
             self._results = open_plain(self.folder / RESULTS, os.O_RDWR | os.O_APPEND)
-            self._cut_torn_line()
+            cut_torn_line(self._results)
         except OSError as error:
             self.close()
             raise StorageError(
@@ -101,11 +108,6 @@ class Store:
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, f"process {os.getpid()}\n".encode(), 0)
 
-    def _cut_torn_line(self) -> None:
-        content = (self.folder / RESULTS).read_bytes()
-        if content and not content.endswith(b"\n"):
-            os.ftruncate(self._results, content.rfind(b"\n") + 1)
-
     def close(self) -> None:
         """Let go of the folder; it may be called twice."""
         for descriptor in (self._results, self._lock):
@@ -130,14 +132,9 @@ class Store:
             ).encode()
             + b"\n"
         )
-        before = os.fstat(self._results).st_size
         try:
-            written = os.write(self._results, line)
-            if written != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # a disk that fills up writes a part, silently
-            os.fsync(self._results)
+            append_line(self._results, line)
         except OSError as error:
-            os.ftruncate(self._results, before)
             kept = sum(1 for _ in read_records(self.folder))
             raise StorageError(
                 f"a result could not be written to {self.folder / RESULTS}: {error.strerror}; {kept} results before it "

@@ -146,7 +146,11 @@ def expand(suite: Suite) -> tuple[Cell, ...]:
     cells: dict[str, Cell] = {}
     for grid in suite.grid:
         for cell in _grid_cells(suite, grid):
-            cells.setdefault(cell.key, cell)  # two grids may name one cell: it is measured once
+            # two grids may name one cell: it is measured once, and may end as either of them expects
+            first = cells.setdefault(cell.key, cell)
+            if not set(cell.expect) <= set(first.expect):
+                expected = tuple(dict.fromkeys((*first.expect, *cell.expect)))
+                cells[cell.key] = msgspec.structs.replace(first, expect=expected)
     return tuple(cells.values())
 
 
@@ -164,6 +168,8 @@ def _grid_cells(suite: Suite, grid: Grid) -> Iterator[Cell]:
         [spec for named in estimators for spec in specs(named)],
     )
     for problem, dtype, kernel, device, backend, estimator in itertools.product(*choices):
+        # training may cost so many losses, and the null estimator's steps cost none: its training would never end
+        asked = tuple(each for each in measure if each != "training" or estimator.name != NULL.name) or measure
         yield Cell(
             problem=problem,
             estimator=estimator,
@@ -173,11 +179,11 @@ def _grid_cells(suite: Suite, grid: Grid) -> Iterator[Cell]:
             kernel=kernel,
             device=device,
             seeds=tuple(suite.seeds if grid.seeds is None else grid.seeds),
-            measure=measure,
+            measure=asked,
             plugins=tuple(suite.plugins),
             budget=suite.budget,
             expect=tuple(grid.expect),
-            training=suite.training if "training" in measure else None,
+            training=suite.training if "training" in asked else None,
         )
 
 

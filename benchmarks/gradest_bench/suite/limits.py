@@ -5,8 +5,8 @@ has memory for; each limit is far above what an honest suite needs, and refusing
 no file.
 """
 
-import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -41,7 +41,7 @@ def require_short(text: str, *, origin: str) -> None:
 
 
 def require_plain(found: Any, *, origin: str) -> None:
-    """Refuse nesting beyond `MOST_LEVELS`, and numbers that are not finite, which no record could keep.
+    """Refuse nesting beyond `MOST_LEVELS`, and numbers beyond those of a float, which no record could keep.
 
     Raises
     ------
@@ -53,9 +53,13 @@ def require_plain(found: Any, *, origin: str) -> None:
         path, value, level = waiting.pop()
         if level > MOST_LEVELS:
             raise InvalidInputError(f"{origin}: at most {MOST_LEVELS} levels of nesting were asked for; found more")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise InvalidInputError(f"{origin}: {path}: a finite number was asked for; found {value}")
+        if isinstance(value, float | int) and not abs(value) <= sys.float_info.max:  # integers of TOML have no end
+            raise InvalidInputError(f"{origin}: {path}: a finite number was asked for; found {_shown(value)}")
         waiting += ((where, inner, level + 1) for where, inner in _inner(path, value))
+
+
+def _shown(value: float) -> str:
+    return str(value) if isinstance(value, float) else f"one of {value.bit_length()} bits"
 
 
 def _inner(path: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -137,6 +137,8 @@ def chosen_cells(
     ------
     UnknownNameError
         A pattern, or a python, matches nothing in the suite.
+    InvalidInputError
+        Patterns match something each, and no cell together.
     """
     cells = list(expand(suite))
     known = dict.fromkeys(cell.backend for cell in cells)
@@ -160,11 +162,17 @@ def chosen_cells(
         own = (cell.estimator.name, cell.estimator.fields)
         return own in fields or cell.estimator.name == NULL.name or _matches(cell.estimator.name, estimators)
 
-    return [
-        cell
-        for cell in cells
-        if (not backends or _matches(cell.worker, backends) or _matches(cell.backend, backends)) and taken(cell)
+    here = [
+        cell for cell in cells if not backends or _matches(cell.worker, backends) or _matches(cell.backend, backends)
     ]
+    found = [cell for cell in here if taken(cell)]
+    # a run of null estimators alone would end well, and have measured nothing of what was asked for
+    if cells and all(cell.estimator.name == NULL.name and not _matches(NULL.name, estimators) for cell in found):
+        raise InvalidInputError(
+            f"cells of {', '.join((*estimators, *(spec.label for spec in added)))} on {', '.join(backends)} were asked "
+            f"for; this suite has there: {', '.join(dict.fromkeys(cell.estimator.name for cell in here))}"
+        )
+    return found
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
