@@ -145,7 +145,7 @@ def _require_known(name: str, scalar: object) -> None:
         return
     low = 0.0 if name.endswith("_norm") else -math.inf
     # Infinity stays: `relative` and `at_radius` divide by what may be tiny, and the error that follows is infinite too.
-    if isinstance(scalar, bool) or not isinstance(scalar, Real) or not scalar >= low:
+    if isinstance(scalar, bool) or not isinstance(scalar, Real) or not float(scalar) >= low:
         raise InvalidInputError(
             f"{name} must be a number{' that is not negative' if low == 0.0 else ''}; found {scalar!r}; leave it out "
             "where it is not known"
