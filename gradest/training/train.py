@@ -15,9 +15,10 @@ from gradest.training.callbacks import Metrics
 from gradest.training.optimizers import Optimizer, Search, get_optimizer
 from gradest.training.quality import StepLimit, objective_at, step_limit
 from gradest.training.result import Training
-from gradest.training.run import Run, Step, first_state, placed, words_of
+from gradest.training.run import Run, first_state
 from gradest.training.schedules import Constant, Schedule
 from gradest.training.state import TrainingState
+from gradest.training.step import Step, placed, words_of
 from gradest.training.subject import Subject
 from gradest.tree import Tree
 from gradest.whole_numbers import whole_number
