@@ -80,6 +80,9 @@ class Run:
         """Make steps to the end, and tell of the state at each log."""
         if not self.state.records:
             self._log()
+            self._note_random_state()
+            if on_state is not None:  # of a slow loss the first sign of life, and a place to go on from
+                on_state(self._whole())
         self.state = replace(self.state, ended=self._out_of_patience())  # one that went on has no more of it
         while not self.state.ended:
             ended = self._limit() or self._advance()
@@ -217,6 +220,7 @@ class Run:
             call = step.subject.batches.at(state.step)
         except UsedUpError:  # of the end of a run there is no next batch to measure on
             return None
+        step.renew()
         if any(call):
             step.objective.take_arguments(*call)
         form = step.objective.form

@@ -21,10 +21,25 @@ class Step:
 
     def __init__(self, subject: Subject, estimator: Estimator | None, optimizer: Optimizer | Search, seed: int) -> None:
         self.subject = subject
-        self.objective = subject.objective
         self.estimator = estimator
         self.optimizer = optimizer
         self.seed = seed
+        self._times_bound = subject.renewed()
+        self._prepare()
+
+    @property
+    def objective(self) -> Objective:
+        """What is trained, as it is bound now."""
+        return self.subject.objective
+
+    def renew(self) -> None:
+        """Prepare again where the subject was bound again."""
+        if self._times_bound != self.subject.renewed():
+            self._times_bound = self.subject.renewed()
+            self._prepare()
+
+    def _prepare(self) -> None:
+        estimator = self.estimator
         self._value = self.objective.prepare_value() if estimator is None else None
         self._prepared = None if estimator is None else estimator.prepare(self.objective)
         self._run = estimator.prepare_run(self.objective) if isinstance(estimator, StatefulEstimator) else None
@@ -46,11 +61,15 @@ class Step:
         self, leaves: Leaves, rng: np.random.SeedSequence, call: Any, kept: Any = None
     ) -> tuple[Estimate, Any]:
         """Return an estimate with the arguments of a step, and what a stateful estimator keeps then."""
+        self.renew()
         if self._run is None:
             assert self._prepared is not None
-            return self._prepared.at(leaves, rng, *call), None
-        params = self.objective.form.params_of(leaves)
-        return self._run(params, *call[0], state=kept, rng=rng, **call[1])
+            found = self._prepared.at(leaves, rng, *call), None
+        else:
+            params = self.objective.form.params_of(leaves)
+            found = self._run(params, *call[0], state=kept, rng=rng, **call[1])
+        self.subject.note()
+        return found
 
     def init_state(self) -> Any:
         """Return what a stateful estimator keeps before its first estimate, or None."""
@@ -91,10 +110,13 @@ class Step:
 
     def values(self, call: Any, *points: Leaves) -> list[float]:
         """Return the loss at points on the batch of a step."""
+        self.renew()
         assert self._value is not None
         if any(call):
             self.objective.take_arguments(*call)
-        return [number_of(self.objective, self._value(point)) for point in points]
+        found = [number_of(self.objective, self._value(point)) for point in points]
+        self.subject.note()
+        return found
 
     def broken(self, leaves: Leaves) -> str:
         """Return the name of the first parameter array that holds NaN or infinity, or ""; this waits for the device."""

@@ -176,3 +176,47 @@ def test_a_run_in_bfloat16_on_jax_goes_on_from_bytes() -> None:
     assert resumed.params.dtype == jnp.bfloat16
     assert np.asarray(whole.params, np.float64).tolist() == np.asarray(resumed.params, np.float64).tolist()
     assert float(jnp.abs(whole.params).min()) > 0.0
+
+
+@pytest.mark.parametrize("backend", ["jax"])
+def test_what_a_loss_closes_over_is_what_a_callback_made_of_it(backend: str) -> None:
+    """JAX had compiled the first temperature into the steps and the log, and trained and told of that to the end."""
+
+    def annealed(array: Any) -> gradest.training.Training:
+        warmth = array(1.0)
+
+        def loss(p: Any, x: Any) -> Any:
+            return (warmth * (p - x) ** 2).sum()
+
+        def cooled(step: int, params: Any) -> None:
+            nonlocal warmth
+            warmth = array(1.0 / (step + 1))
+
+        case = gradest.Case(loss, array([1.0, 2.0]), (array([0.0, 1.0]),))
+        others = {"held_out": (array([1.0, 1.0]),), "log_every": 1}
+        return gradest.train(case, "reverse", budget=Budget(steps=2), weights=WEIGHTS, after_step=cooled, **others)
+
+    def plain(found: gradest.training.Training) -> list[float]:
+        return [*(r.loss for r in found.records), *(r.held_out_loss or 0.0 for r in found.records)]
+
+    make = import_module("jax.numpy").asarray
+    expected, found = annealed(lambda x: np.array(x, dtype=np.float32)), annealed(lambda x: make(x, dtype="float32"))
+    np.testing.assert_allclose(plain(found), plain(expected), rtol=1e-3)
+    assert found.logging_cost == expected.logging_cost
+
+
+def test_the_first_log_is_told_before_the_first_step() -> None:
+    """Of a slow loss nothing was told until the second log, though a state is given at each."""
+    told: list[tuple[int, int]] = []
+    steps: list[int] = []
+    gradest.train(
+        gradest.get_problem("quadratic", size=2),
+        "reverse",
+        budget=Budget(steps=4),
+        log_every=2,
+        weights=WEIGHTS,
+        on_state=lambda state: told.append((state.step, len(steps))),
+        after_step=lambda step, params: steps.append(step),
+    )
+    assert told[0] == (0, 0)
+    assert [step for step, _ in told] == sorted(step for step, _ in told)
