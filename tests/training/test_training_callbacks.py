@@ -11,6 +11,7 @@ import pytest
 import gradest
 from gradest import InvalidInputError, InvalidTypeError
 from gradest.training import Budget, Cosine, Schedule, TrainingState, Weights
+from gradest.training.budget import _rounds as rounds
 
 X = np.array([[1.0, 2.0], [0.0, 1.0], [3.0, -1.0], [1.0, 1.0]])
 Y = np.array([1.0, 2.0, 0.0, 1.0])
@@ -220,3 +221,22 @@ def test_the_first_log_is_told_before_the_first_step() -> None:
     )
     assert told[0] == (0, 0)
     assert [step for step, _ in told] == sorted(step for step, _ in told)
+
+
+def test_a_slow_loss_is_not_evaluated_many_times_to_be_timed() -> None:
+    """Fourteen evaluations went by before the first step, each of half a minute as well as of a microsecond."""
+    clock = {"now": 0.0}
+    calls: list[str] = []
+
+    def slow(name: str, seconds: float) -> Any:
+        def call() -> None:
+            calls.append(name)
+            clock["now"] += seconds
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gradest.measurement.timing.time.perf_counter", lambda: clock["now"])
+        found = list(rounds(slow("derivative", 90.0), slow("value", 30.0), lambda *_: None))
+    assert found == [3.0]
+    assert len(calls) == 6
