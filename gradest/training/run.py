@@ -105,7 +105,11 @@ class Run:
         state = self.state
         reached = self._budget.reached(steps=state.step, epochs=self._epoch(), seconds=self._watch.seconds)
         exceeded = self._budget.exceeded(state.cost + self.step.cost, state.weights)
-        return reached or (f"{exceeded}; one takes {self.step.cost}" if exceeded and not state.step else exceeded)
+        if reached or state.step or not exceeded:
+            return reached or exceeded
+        cost = self.step.cost
+        in_losses = f", {state.weights.of(cost):.3g} losses" if cost.jvps or cost.vjps else ""
+        return f"{exceeded}; one takes {cost}{in_losses}"
 
     def _epoch(self) -> float | None:
         per_epoch = self.step.subject.batches.per_epoch

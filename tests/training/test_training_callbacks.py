@@ -194,7 +194,7 @@ def test_what_a_loss_closes_over_is_what_a_callback_made_of_it(backend: str) -> 
             warmth = array(1.0 / (step + 1))
 
         case = gradest.Case(loss, array([1.0, 2.0]), (array([0.0, 1.0]),))
-        others = {"held_out": (array([1.0, 1.0]),), "log_every": 1}
+        others: dict[str, Any] = {"held_out": (array([1.0, 1.0]),), "log_every": 1}
         return gradest.train(case, "reverse", budget=Budget(steps=2), weights=WEIGHTS, after_step=cooled, **others)
 
     def plain(found: gradest.training.Training) -> list[float]:
@@ -240,3 +240,43 @@ def test_a_slow_loss_is_not_evaluated_many_times_to_be_timed() -> None:
         found = list(rounds(slow("derivative", 90.0), slow("value", 30.0), lambda *_: None))
     assert found == [3.0]
     assert len(calls) == 6
+
+
+def test_a_run_that_cannot_go_on_says_what_is_another() -> None:
+    """All words of both runs were told, in which one number differed."""
+    state = run(seed=1).state
+    with pytest.raises(InvalidInputError) as refused:
+        run(seed=2, state=state)
+    told = str(refused.value)
+    assert "'seed': 2" in told
+    assert "'seed': 1" in told
+    assert "Reverse" not in told
+
+
+@pytest.mark.parametrize(
+    ("place", "given"), [("optimizer", gradest.training.Adam), ("estimator", gradest.Estimator), ("schedule", Cosine)]
+)
+def test_a_class_in_the_place_of_what_it_makes_is_told(place: str, given: Any) -> None:
+    """Its metaclass was told: "found ABCMeta"."""
+    options: dict[str, Any] = {"estimator": "reverse", "budget": Budget(steps=1), place: given}
+    with pytest.raises(InvalidTypeError, match=f"found the class {given.__name__}"):
+        gradest.train(gradest.get_problem("quadratic"), **options)
+
+
+def test_a_metric_is_one_number_and_no_text() -> None:
+    """NumPy's float of an array of one entry is an error from the next release on, and "3" was a number."""
+    found = run(metrics={"first": lambda w: w[:1]})
+    assert found.records[-1].metrics["first"] == found.params[0]
+    with pytest.raises(InvalidTypeError, match="metric 'first' must return one number; found str 3"):
+        run(metrics={"first": lambda w: "3"})
+
+
+def test_curves_are_of_runs_by_label() -> None:
+    wrong: Any
+    for wrong, told in ((run(), "found Training"), ({"a": 1}, "found dict"), ({}, "found none")):
+        with pytest.raises(gradest.GradestError, match=told):
+            gradest.training.plot(wrong)
+
+
+def test_a_budget_below_one_step_says_what_one_costs_in_losses() -> None:
+    assert run(budget=2).ended.endswith("one takes 1 VJP, 3 losses")
