@@ -148,12 +148,23 @@ class Run:
         if isinstance(size, str):
             return size
         leaves, moments = step.stepped(self.leaves, gradient, self._moments, size, number + 1)
-        broken = step.broken(leaves)
+        broken = step.broken(leaves, moments)
         if broken:
-            return f"the parameters {broken!r} became {NOT_FINITE} at step {number + 1}; {_BEFORE}"
+            return self._burst(step.broken(leaves), broken, number)
         self._moments, self._kept, self._step_size, self._gradient = moments, kept, size, gradient
         self._gradient_norm = {}
         return leaves, estimate.cost
+
+    def _burst(self, params: str, either: str, number: int) -> str:
+        """Return that parameters are not finite any more, or what is remembered of them where they are."""
+        if params:
+            return f"the parameters {params!r} became {NOT_FINITE} at step {number + 1}; {_BEFORE}"
+        # Adam's steps are a quotient by the root of squares: by an infinite one they are 0, and would be so for good.
+        return (
+            f"what {type(self.step.optimizer).__name__} remembers of {either!r} became {NOT_FINITE} at step "
+            f"{number + 1}, beyond the range of {self.step.objective.dtype}; {_BEFORE}; scale the loss down, or use a "
+            "dtype of a wider range"
+        )
 
     def _lost(self, what: str) -> str:
         """Return that something is not finite where the run stands; at the start no step has made it so."""

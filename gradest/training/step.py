@@ -81,7 +81,8 @@ class Step:
         """Return parameters and what is remembered after step `count` (from 1)."""
         assert isinstance(self.optimizer, Optimizer)
         numbers = self.optimizer.numbers(step_size, count)
-        found: tuple[Leaves, tuple[Leaves, ...]] = self._update(leaves, gradient, moments, numbers)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite ends the run, which says where
+            found: tuple[Leaves, tuple[Leaves, ...]] = self._update(leaves, gradient, moments, numbers)
         return found
 
     def _updated(self, leaves: Leaves, gradient: Leaves, moments: Any, numbers: tuple[float, ...]) -> Any:
@@ -118,15 +119,20 @@ class Step:
         self.subject.note()
         return found
 
-    def broken(self, leaves: Leaves) -> str:
-        """Return the name of the first parameter array that holds NaN or infinity, or ""; this waits for the device."""
-        return str(self._broken(leaves))
+    def broken(self, leaves: Leaves, moments: tuple[Leaves, ...] = ()) -> str:
+        """Return the name of the first parameter array that holds NaN or infinity, or ""; this waits for the device.
 
-    def _first_broken(self, leaves: Leaves) -> str:
+        With `moments` also of one of which something remembered does.
+        """
+        return str(self._broken(leaves, moments))
+
+    def _first_broken(self, leaves: Leaves, moments: tuple[Leaves, ...]) -> str:
         ops, numpy = self.objective.ops, self.objective.backend.numpy
         # x - x is 0 of a number and NaN of what is none: one number a leaf crosses, where all of them would.
         with np.errstate(invalid="ignore"):  # NumPy's warning of inf - inf says less than what is returned here
             sums = [ops.sum(leaf - leaf) for leaf in leaves]
+            for k, kept in enumerate(moments):
+                sums[k] = sum((ops.sum(moment - moment) for moment in kept), start=sums[k])
         names = zip(self.objective.layout.names, sums, strict=True)
         return next((name for name, total in names if float(np.asarray(numpy(total))) != 0.0), "")
 
