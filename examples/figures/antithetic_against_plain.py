@@ -28,7 +28,8 @@ table = gradest.compare(
 )
 estimate = gradest.get_estimator("reverse")(problem)
 gradient = estimate.gradient["x"]
-model = theory.local_model(gradient, hessian=problem.hessian, value=float(estimate.value))
+hessian = problem.data()["H"]
+model = theory.local_model(gradient, hessian=hessian, value=float(estimate.value))
 figure, axes = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
 for color, (name, n) in zip(("C0", "C1"), counts.items(), strict=True):
     cells = [cell for cell in table if cell.cell.estimator.split()[0] == name]
@@ -40,7 +41,7 @@ for color, (name, n) in zip(("C0", "C1"), counts.items(), strict=True):
     rule = {"num_parameters": 20, "num_samples": n, "baseline": "antithetic" if name == "es" else "value"}
     predicted = [theory.relative_mse_es("normal", sigma=s, model=model, **rule).relative_mse for s in SIGMAS]
     axes.plot(SIGMAS, predicted, color=color)
-bend = np.trace(problem.hessian) ** 2 + 2 * np.sum(problem.hessian**2)
+bend = np.trace(hessian) ** 2 + 2 * np.sum(hessian**2)
 even = 2 * np.linalg.norm(gradient) / np.sqrt(bend)
 axes.axvline(even, color="0.4", linestyle=":", label=f"rule: even at sigma = {even:.2f}")
 axes.set(xscale="log", yscale="log", xlabel="radius sigma", ylabel="relative mean squared error")

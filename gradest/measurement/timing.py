@@ -7,8 +7,11 @@ beside them, because on a shared machine the two differ and a disturbed measurem
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from statistics import median, quantiles
 from typing import Any, TypeVar
+
+_RUN_QUEUE = Path("/proc/thread-self/schedstat")
 
 Call = Callable[[], Any]
 Wait = Callable[[Any], None]
@@ -34,8 +37,8 @@ class Block:
     value_seconds
         The seconds of one evaluation of the loss, measured beside it.
     machine_share
-        The processor seconds a wall second that the machine gave to a loop that waits for nothing, just before and just
-        after; None where it was not measured.
+        The processor seconds that the machine gave for a second that was asked of it, by loops just before and just
+        after, and by the samples themselves; None where it was not measured.
     """
 
     wall_seconds: tuple[float, ...]
@@ -103,8 +106,8 @@ class Timing:
         loops = [block.loops for block in blocks for _ in block.wall_seconds]
         wall = sum(w * n for w, n in zip(walls, loops, strict=True))
         ratio = sum(p * n for p, n in zip(cpus, loops, strict=True)) / wall if wall > 0 else None
-        waits = on_processor and ratio is not None and ratio < DISTURBED_BELOW
         shares = [block.machine_share for block in blocks if block.machine_share is not None]
+        waits = on_processor and ratio is not None and ratio < DISTURBED_BELOW * _given(blocks)
         # an earlier record has no shares: of it, nobody can say which of the two it was
         disturbed = median(shares) < DISTURBED_BELOW if shares else waits
         middle, value = median(walls), median(block.value_seconds for block in blocks)
@@ -124,6 +127,18 @@ class Timing:
             value_seconds=value,
             loss_units=middle / value,
         )
+
+
+def _given(blocks: Sequence[Block]) -> float:
+    """Return the share of their wall time that the machine gave to all blocks together, as far as it was measured.
+
+    A single round that is held up for long lowers the processor seconds a wall second of all rounds, and the median of
+    the shares not at all: against 1 it would look as if the call had waited.
+    """
+    walls = [sum(block.wall_seconds) * block.loops for block in blocks]
+    shares = [1.0 if block.machine_share is None else block.machine_share for block in blocks]
+    whole = sum(walls)
+    return sum(share * wall for share, wall in zip(shares, walls, strict=True)) / whole if whole > 0 else 1.0
 
 
 def _interquartile_range(samples: Sequence[float]) -> float | None:
@@ -178,14 +193,22 @@ def time_block(call: Call, wait: Wait, count: int) -> tuple[float, float]:
 
 
 def machine_share(call: Callable[[], Result]) -> tuple[float, Result]:
-    """Return which share of its wall time the machine gave this thread around a call, and what the call returned.
+    """Return which share of the time that it asked for the machine gave this thread, and what the call returned.
 
-    It is measured by a loop that waits for nothing, before the call and after: a call that waits does not lower it.
+    It is measured by a loop that waits for nothing, before the call and after, and over the call itself where the
+    kernel counts how long a thread stood ready and was not let run: a call that waits of itself does not lower it.
     """
     before = _spin()
+    stood, processor = _stood_ready(), time.thread_time()
     result = call()
+    ran, stood_since = time.thread_time() - processor, _stood_ready()
     after = _spin()
-    return (before[0] + after[0]) / (before[1] + after[1]), result
+    given, asked = before[0] + after[0], before[1] + after[1]
+    if stood is not None and stood_since is not None:
+        # The loops miss a call that is interrupted in its middle. Of one that sleeps while threads of a framework work
+        # neither number is large, and the loops alone tell.
+        given, asked = given + ran, asked + ran + (stood_since - stood)
+    return given / asked, result
 
 
 def _spin() -> tuple[float, float]:
@@ -195,6 +218,15 @@ def _spin() -> tuple[float, float]:
     while (wall := time.perf_counter() - start) < _PROBE_SECONDS:
         sum(range(100))
     return time.thread_time() - processor, wall
+
+
+def _stood_ready() -> float | None:
+    """Return the seconds that this thread has stood in the run queue since it began; None where no kernel says so."""
+    try:
+        # Of the thread: /proc/self is that of the process's first one. Nanoseconds run, nanoseconds waited, turns.
+        return int(_RUN_QUEUE.read_text().split()[1]) * 1e-9
+    except (OSError, ValueError, IndexError):  # another system, or a sandbox: `machine_share` has its loops
+        return None
 
 
 def calibrate(call: Call, wait: Wait, block_seconds: float) -> int:

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,9 +15,6 @@ from gradest.problem import Problem
 from gradest.problems.given import given_array
 from gradest.real_numbers import real_number
 from gradest.whole_numbers import whole_number
-
-_MADE: Any = None
-"""In place of an array that the problem makes itself."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,16 +27,17 @@ class Quadratic(Problem):
     Attributes
     ----------
     size, condition, seed
-        P, the ratio of the largest eigenvalue to the smallest, and the seed of what is random; `size` is that of a
-        Hessian that is given.
+        P, the ratio of the largest eigenvalue to the smallest, and the seed of what is random. Of a Hessian that
+        is given `size` is what it has, whatever was asked for.
     offset
         A constant that no difference should feel.
     hessian
-        H in place of the random one, `(P, P)` and symmetric; it may be indefinite.
+        H in place of the random one, `(P, P)` and symmetric; it may be indefinite. None for the random one, which is
+        `data()["H"]`.
     linear
-        b in place of the random one, `(P,)`; 0 by default where a Hessian is given.
+        b in place of the random one, `(P,)`; 0 where a Hessian is given without it.
     start
-        The start point, `(P,)`.
+        The start point in place of the random one, `(P,)`.
 
     Examples
     --------
@@ -57,10 +56,11 @@ class Quadratic(Problem):
     condition: float = 10.0
     offset: float = 0.0
     seed: int = 0
-    # Made below where they are not given; the repr of a problem is one line, and has no room for arrays.
-    hessian: NDArray[np.float64] = field(default=_MADE, repr=False, kw_only=True)
-    linear: NDArray[np.float64] = field(default=_MADE, repr=False, kw_only=True)
-    start: NDArray[np.float64] = field(default=_MADE, repr=False, kw_only=True)
+    # As they were given, and None where they were not: `dataclasses.replace` hands the fields to the new problem, which
+    # would keep what this one had made of its own size, condition and seed. The repr has no room for arrays.
+    hessian: ArrayLike | None = field(default=None, repr=False, kw_only=True)
+    linear: ArrayLike | None = field(default=None, repr=False, kw_only=True)
+    start: ArrayLike | None = field(default=None, repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.size < 1 or (self.condition != 0 and not 1 <= self.condition < math.inf):
@@ -70,16 +70,27 @@ class Quadratic(Problem):
             )
         whole_number("seed", self.seed, least=0)
         real_number("offset", self.offset, "(-inf, inf)", example=0.0)
-        own = self.hessian is not None
-        hessian = _given_hessian(self.hessian) if own else self._random_hessian()
-        object.__setattr__(self, "size", len(hessian))
-        object.__setattr__(self, "hessian", hessian)
-        for name, stream in (("start", 2), ("linear", 3)):
+        if self.hessian is not None:
+            hessian = _given_hessian(self.hessian)
+            object.__setattr__(self, "size", len(hessian))
+            object.__setattr__(self, "hessian", hessian)
+        for name in ("linear", "start"):
             values = getattr(self, name)
-            if values is None:
-                values = np.random.default_rng([self.seed, stream]).standard_normal(self.size)
-                values = np.zeros(self.size) if own and name == "linear" else values
-            object.__setattr__(self, name, given_array(name, values, (self.size,)))
+            if values is not None:
+                object.__setattr__(self, name, given_array(name, values, (self.size,)))
+
+    @cached_property
+    def _arrays(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """H, b and the start point, given or made."""
+        hessian = self._random_hessian() if self.hessian is None else np.asarray(self.hessian)
+        if self.linear is not None:
+            linear = np.asarray(self.linear)
+        else:
+            linear = self._random_vector(3) if self.hessian is None else np.zeros(self.size)
+        return hessian, linear, self._random_vector(2) if self.start is None else np.asarray(self.start)
+
+    def _random_vector(self, stream: int) -> NDArray[np.float64]:
+        return np.random.default_rng([self.seed, stream]).standard_normal(self.size)
 
     def _random_hessian(self) -> NDArray[np.float64]:
         if self.condition == 0:
@@ -89,10 +100,11 @@ class Quadratic(Problem):
         return np.asarray(0.5 * (scaled + scaled.T), dtype=np.float64)
 
     def parameters(self) -> dict[str, NDArray[np.float64]]:
-        return {"x": self.start.copy()}
+        return {"x": self._arrays[2].copy()}
 
     def data(self) -> dict[str, NDArray[np.float64]]:
-        return {"H": self.hessian.copy(), "b": self.linear.copy(), "offset": np.array(self.offset)}
+        hessian, linear, _ = self._arrays
+        return {"H": hessian.copy(), "b": linear.copy(), "offset": np.array(self.offset)}
 
     def curvature_along(self, direction: Mapping[str, NumpyArray], data: Mapping[str, NumpyArray]) -> float:
         return float(direction["x"] @ data["H"] @ direction["x"])

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from gradest.backend import get_backend
-from gradest.errors import InvalidInputError, UnsupportedError, unknown_name
+from gradest.errors import UnsupportedError, unknown_name
 from gradest.estimator import Estimator
+from gradest.real_numbers import real_number
 from gradest.testing import (
     accuracy_checks,
     block_checks,
@@ -17,7 +17,7 @@ from gradest.testing import (
     state_checks,
 )
 from gradest.testing.results import CheckResult, not_applicable, raised
-from gradest.testing.subject import Subject
+from gradest.testing.subject import Subject, named_backends
 
 CHECKS: dict[str, Callable[[Subject], CheckResult]] = {
     "configuration": contract_checks.check_configuration,
@@ -86,6 +86,8 @@ def check_estimator(
         There is no check, or no backend, of a name.
     MissingDependencyError
         A backend's framework is not installed.
+    InvalidInputError, InvalidTypeError
+        `backends` are one string or none, or `false_alarm` is no probability.
 
     Examples
     --------
@@ -99,13 +101,8 @@ def check_estimator(
     for name in chosen:
         if name not in CHECKS:
             raise unknown_name("check", name, CHECKS)
-    if not 0 < false_alarm < 1 or not backends:
-        raise InvalidInputError(
-            f"a false-alarm probability in (0, 1) and a backend are needed; found {false_alarm} and {backends!r}"
-        )
-    for backend in backends:
-        get_backend(backend)
-    subject = Subject(estimator, tuple(backends), seed, false_alarm / len(STATISTICAL))
+    real_number("false_alarm", false_alarm, "(0, 1)", example=1e-6)
+    subject = Subject(estimator, named_backends(backends), seed, false_alarm / len(STATISTICAL))
     return [_carry_out(name, subject) for name in chosen]
 
 

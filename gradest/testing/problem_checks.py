@@ -11,6 +11,7 @@ from gradest.autodiff import value_and_differences, value_and_gradient
 from gradest.backend import get_backend
 from gradest.binding import bind
 from gradest.checking.diagnosis import likely_cause
+from gradest.dtypes import epsilon
 from gradest.estimator import get_estimator
 from gradest.lengths import norm_of
 from gradest.measurement.accuracy import compare_gradients
@@ -19,6 +20,7 @@ from gradest.operations import NumpyArray
 from gradest.problem import EmpiricalRisk, Problem
 from gradest.tangents import Dense
 from gradest.testing.results import CheckResult, claimed, judged, not_applicable, raised, worse
+from gradest.testing.subject import finest_dtype, named_backends
 
 _CLOSED_FORM_ROUNDING = 64  # units of extended precision: what a correct closed form differs from the complex step by
 _POPULATION_ROUNDING = 1e-13
@@ -46,6 +48,8 @@ def check_problem(problem: Problem, *, backends: Sequence[str] = ("numpy",)) -> 
     ------
     UnknownNameError, MissingDependencyError
         There is no backend of a name, or its framework is not installed.
+    InvalidInputError, InvalidTypeError
+        `backends` are none, or one string.
 
     Examples
     --------
@@ -55,15 +59,14 @@ def check_problem(problem: Problem, *, backends: Sequence[str] = ("numpy",)) -> 
     >>> [result.name for result in results if result.passed]
     ['form', 'arrays', 'population', 'examples', 'closed form', 'interpreters', 'losses']
     """
-    for backend in backends:
-        get_backend(backend)
+    named = named_backends(backends)
     checks: tuple[Callable[[], CheckResult], ...] = (
         partial(check_arrays, problem),
         partial(check_population, problem),
         partial(check_examples, problem),
         partial(check_closed_form, problem),
         partial(check_interpreters, problem),
-        partial(check_losses, problem, backends),
+        partial(check_losses, problem, named),
     )
     form = _carry_out(partial(check_form, problem))
     return [form, *(_carry_out(check) for check in checks)] if form.passed else [form]
@@ -251,20 +254,21 @@ def check_interpreters(problem: Problem) -> CheckResult:
 
 
 def check_losses(problem: Problem, backends: Sequence[str]) -> CheckResult:
-    """Check that the loss is the same on all backends, in float64, to rounding.
+    """Check that the loss is the same on all backends, to rounding in float64, or in the finest dtype that one has.
 
     A failure means that a comparison between backends compares different problems.
     """
     expected = float(np.asarray(problem.loss(get_backend("numpy").operations(), problem.parameters(), problem.data())))
-    errors = {}
+    errors, allowed = {}, {}
     for name in backends:
-        objective = bind(problem, backend=name)
+        dtype = finest_dtype(get_backend(name))
+        objective = bind(problem, backend=name, dtype=dtype)
         found = float(objective.backend.numpy(objective.prepare_value()(objective.start)))
         errors[name] = abs(found - expected) / _size_of_terms(np.array(expected))
-    worst = max(errors, key=lambda name: (math.isnan(errors[name]), errors[name]))  # NaN is the worst
-    return judged(
-        "losses", errors[worst], _BACKEND_ROUNDING, f"the loss on {worst} is {errors[worst]:.2g} from NumPy's"
-    )
+        allowed[name] = _BACKEND_ROUNDING * epsilon(dtype) / epsilon("float64")
+    worst = max(errors, key=lambda name: (math.isnan(errors[name]), errors[name] / allowed[name]))  # NaN is the worst
+    apart = ", ".join(f"{error:.2g} on {name}" for name, error in errors.items())
+    return judged("losses", errors[worst], allowed[worst], f"the loss differs from NumPy's by {apart}")
 
 
 def _size_of_terms(losses: NumpyArray) -> float:

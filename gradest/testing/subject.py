@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gradest.backend import Backend, get_backend
 from gradest.binding import bind
 from gradest.dtypes import epsilon
+from gradest.errors import InvalidInputError, InvalidTypeError
 from gradest.estimator import Estimator, Prepared
 from gradest.measurement.session import flat
 from gradest.objective import Objective
@@ -159,6 +160,32 @@ class Subject:
         if not isinstance(own, int):
             return []
         return [number for number in dict.fromkeys((min(own, _MOST_SAMPLES), *ODD_NUMBERS)) if number > FEW_SAMPLES]
+
+
+def named_backends(backends: Iterable[str]) -> tuple[str, ...]:
+    """Return backends to be checked on, by their names.
+
+    Raises
+    ------
+    InvalidTypeError, InvalidInputError
+        They are one string, which would be gone through by its letters, or none.
+    UnknownNameError, MissingDependencyError
+        There is no backend of a name, or its framework is not installed.
+
+    Examples
+    --------
+    >>> from gradest.testing.subject import named_backends
+    >>> named_backends(["numpy"])
+    ('numpy',)
+    """
+    if isinstance(backends, str) or not isinstance(backends, Iterable):
+        raise InvalidTypeError(f"backends must be a sequence of names; found {backends!r}; try ('numpy', 'torch')")
+    found = tuple(backends)
+    if not found:
+        raise InvalidInputError("backends to check on were asked for; found none; leave backends= out for NumPy alone")
+    for name in found:
+        get_backend(name)
+    return found
 
 
 def finest_dtype(backend: Backend) -> str:

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError
-from gradest.theory.moments import marginal, orthogonal_pairs, underived
+from gradest.theory.moments import marginal, orthogonal_pairs, require_rank, underived
 from gradest.whole_numbers import whole_number
 
 Array = NDArray[np.float64]
@@ -34,7 +34,6 @@ def _low_rank(gradient: Array, rank: int | None) -> Array:
     """Return Cov[<G, E> vec E], shape (m n, m n), of E = A B^T / sqrt(r) on a matrix gradient (m, n)."""
     if rank is None:
         raise InvalidInputError("distribution 'low-rank' was asked for without a rank; give rank=1 or more")
-    whole_number("rank", rank)
     rows, columns = gradient.shape
     # Wick's theorem, over A and over B: where both pair the four factors alike, the normal law's covariance comes out;
     # where they pair them differently, all four share one of the r columns, and 1/r is left. These are the latter
@@ -62,14 +61,15 @@ def covariance(distribution: str, gradient: ArrayLike, num_samples: int, *, rank
     num_samples
         N, the number of directions.
     rank
-        Of low-rank directions; other laws have none.
+        Of low-rank directions of a matrix; other laws have none, and parameters that are no matrix, such as a bias,
+        have plain normal directions of whatever rank.
 
     Raises
     ------
     UnknownNameError
         There is no law of the name.
     InvalidInputError
-        `num_samples` or `rank` is not a positive integer, or "low-rank" has no rank.
+        `num_samples` or `rank` is not a positive integer, or "low-rank" directions of a matrix have no rank.
 
     Examples
     --------
@@ -78,6 +78,7 @@ def covariance(distribution: str, gradient: ArrayLike, num_samples: int, *, rank
     [[34.0, 12.0], [12.0, 41.0]]
     """
     whole_number("num_samples", num_samples)
+    require_rank(rank)
     array = np.asarray(gradient, dtype=np.float64)
     law = marginal(distribution)
     if law == "low-rank":

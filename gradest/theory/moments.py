@@ -28,12 +28,18 @@ def underived(distribution: str, what: str) -> UnsupportedError:
     )
 
 
+def require_rank(rank: int | None) -> None:
+    """Refuse a rank that is none, also where a law or a shape has no use for it: a slip would go unseen."""
+    if rank is not None:
+        whole_number("rank", rank)
+
+
 def excess(distribution: str, shape: Sequence[int] = (), *, rank: int | None = None) -> float:
     """Return c of E[(g.v)^2 |v|^2] = |g|^2 (P + c) for a parameter block of a shape.
 
     Formula: kurtosis - 1 for independent components (normal 2, Rademacher 0, uniform 4/5), 0 where |v|^2 = P
     always, 2 + 2 (m + n + 1) / r for v = A B^T / sqrt(r) on an (m, n) matrix. A block that is not a matrix
-    has plain normal directions under "low-rank". Exact for every g.
+    has plain normal directions under "low-rank", of whatever rank. Exact for every g.
 
     Source: derived from fourth moments; low rank, Sarkar et al. 2025, arXiv:2511.16652 (the law, not the formula).
 
@@ -44,6 +50,7 @@ def excess(distribution: str, shape: Sequence[int] = (), *, rank: int | None = N
     (2.0, 0.0, 18.0)
     """
     law = law_of(marginal(distribution))
+    require_rank(rank)
     if law.fixed_length:
         return 0.0
     if law.components is not None:
@@ -54,7 +61,6 @@ def excess(distribution: str, shape: Sequence[int] = (), *, rank: int | None = N
         return excess("normal")
     if rank is None:
         raise InvalidInputError("distribution 'low-rank' was asked for without a rank; give rank=1 or more")
-    whole_number("rank", rank)
     rows, columns = shape
     return 2.0 + 2.0 * (rows + columns + 1) / rank
 

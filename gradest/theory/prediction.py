@@ -97,7 +97,7 @@ class LocalModel:
     hessian_diagonal_norm: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a vanishing gradient, against which no relative error can be stated, and half a curvature."""
+        """Refuse a vanishing gradient, against which no relative error can be stated, half a curvature, and NaN."""
         given = self.gradient_norm
         if isinstance(given, bool) or not isinstance(given, Real) or not 0 < given < math.inf:
             raise InvalidInputError(
@@ -109,6 +109,8 @@ class LocalModel:
                 "the curvature needs both hessian_trace and hessian_norm; found one of them; "
                 "give both, or neither for the linear part alone"
             )
+        for name in ("value", "hessian_trace", "hessian_norm", "hessian_diagonal_norm"):
+            _require_known(name, getattr(self, name))
 
     @property
     def curved(self) -> bool:
@@ -137,13 +139,26 @@ class LocalModel:
         return replace(relative, gradient_norm=1.0, value=value, **scaled)
 
 
+def _require_known(name: str, scalar: object) -> None:
+    """Refuse what is no number, NaN, or a negative length, of which a formula makes a variance that is none."""
+    if scalar is None:
+        return
+    low = 0.0 if name.endswith("_norm") else -math.inf
+    # Infinity stays: `relative` and `at_radius` divide by what may be tiny, and the error that follows is infinite too.
+    if isinstance(scalar, bool) or not isinstance(scalar, Real) or not float(scalar) >= low:
+        raise InvalidInputError(
+            f"{name} must be a number{' that is not negative' if low == 0.0 else ''}; found {scalar!r}; leave it out "
+            "where it is not known"
+        )
+
+
 def local_model(gradient: ArrayLike, *, hessian: ArrayLike | None = None, value: float | None = None) -> LocalModel:
     """Return the scalars of a gradient (P,) and, where given, a symmetric Hessian (P, P), in float64.
 
     Raises
     ------
     InvalidInputError
-        The gradient vanishes or is not finite, or the Hessian is of another shape.
+        The gradient vanishes or is not finite, or the Hessian is of another shape or holds NaN.
 
     Examples
     --------

@@ -20,6 +20,8 @@ _ROUNDS = 5
 """Blocks of each of two calls, in turn, so that what slows the machine for a while slows both."""
 _BLOCK_SECONDS = 0.01
 """Length of a block: far more than a step of the clock, and ten of them are a tenth of a second before a run."""
+_MOST_SECONDS = 1.0
+"""After so long no further round begins: a slow loss would keep a run from its first step, with nothing to show."""
 
 
 @dataclass(frozen=True)
@@ -234,6 +236,10 @@ def _one_jvp(objective: Objective) -> Callable[[], object]:
 
 def _rounds(first: Callable[[], object], second: Callable[[], object], wait: Callable[..., None]) -> Iterator[float]:
     counts = [calibrate(call, wait, _BLOCK_SECONDS) for call in (first, second)]
+    spent = 0.0
     for _ in range(_ROUNDS):
-        dear, plain = (time_block(call, wait, n)[0] / n for call, n in zip((first, second), counts, strict=True))
-        yield dear / plain
+        dear, plain = (time_block(call, wait, n)[0] for call, n in zip((first, second), counts, strict=True))
+        yield (dear / counts[0]) / (plain / counts[1])
+        spent += dear + plain
+        if spent > _MOST_SECONDS:
+            break

@@ -79,7 +79,11 @@ def metric_of(objective: Objective, name: str, metric: Callable[[Tree], Any], le
     """Return a metric at parameter leaves as a number of Python's; raises as `looked_at`, or where it is no number."""
     found = looked_at(objective, f"metric {name!r}", metric, leaves)
     try:
-        return float(found)
+        # An array of one entry is one number, of which NumPy's float warns; a text that looks like one is none.
+        plain = found.item() if callable(getattr(found, "item", None)) else found
+        if isinstance(plain, str | bytes):
+            raise TypeError("a text")
+        return float(plain)
     except (TypeError, ValueError, RuntimeError) as error:  # as each framework has it
         raise InvalidTypeError(
             f"metric {name!r} must return one number; found {type(found).__name__} {str(found)[:60]}"

@@ -7,8 +7,8 @@ from gradest.calls import bind_options
 from gradest.case import Case
 from gradest.errors import InvalidInputError
 from gradest.problem import Problem
-from gradest.training.run import placed, words_of
 from gradest.training.state import TrainingState
+from gradest.training.step import placed, words_of
 from gradest.tree import Tree
 
 

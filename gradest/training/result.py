@@ -8,6 +8,7 @@ from os import PathLike
 from typing import Any
 
 from gradest.bench import draw_training, frame
+from gradest.errors import InvalidInputError, InvalidTypeError
 from gradest.estimate import Cost
 from gradest.training.budget import Weights
 from gradest.training.optimizers import Optimizer, Search
@@ -126,8 +127,16 @@ def plot(runs: Mapping[str, Training], path: str | PathLike[str] | None = None) 
     MissingDependencyError
         Matplotlib is not installed.
     InvalidInputError
-        The ending of the path names no format.
+        The ending of the path names no format, or there are no runs.
+    InvalidTypeError
+        `runs` is no mapping of labels to runs.
     """
+    if not isinstance(runs, Mapping) or not all(isinstance(run, Training) for run in runs.values()):
+        raise InvalidTypeError(
+            f"runs must be a mapping of labels to runs, such as {{'es': found}}; found {type(runs).__name__}"
+        )
+    if not runs:
+        raise InvalidInputError("runs to draw were asked for; found none; give {'es': found}")
     return draw_training({label: [record.row() for record in run.records] for label, run in runs.items()}, path)
 
 

@@ -4,7 +4,7 @@ Whatever a run does follows from its state, so that one that is stopped and goes
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,136 +12,26 @@ from typing import Any
 import numpy as np
 
 from gradest.backend import Leaves, as_float64
-from gradest.directions.keys import root_key
 from gradest.errors import NonFiniteError
-from gradest.estimate import Cost, Estimate
-from gradest.estimator import Estimator
+from gradest.estimate import Cost
 from gradest.lengths import norm_of
 from gradest.measurement.timing import Stopwatch
-from gradest.objective import Objective
-from gradest.operations import Array, NumpyArray
-from gradest.stateful import StatefulEstimator
+from gradest.operations import NumpyArray
 from gradest.training.batches import SameBatch, UsedUpError
 from gradest.training.budget import Budget, Weights
 from gradest.training.callbacks import looked_at
-from gradest.training.optimizers import Optimizer, Search
+from gradest.training.optimizers import Optimizer
 from gradest.training.quality import measured_quality
 from gradest.training.records import NOT_FINITE, Quality, Record
 from gradest.training.schedules import Schedule, factor_of
 from gradest.training.state import TrainingState, as_leaves, as_numpy
-from gradest.training.subject import Look, Subject, number_of
+from gradest.training.step import Step, placed
+from gradest.training.subject import Look, number_of
 
 _BEFORE = "the parameters are those before it"
 
 _QUALITY = 1
 """In a seed, the word that tells replicates of a measurement from the estimate of the step."""
-
-
-class Step:
-    """What makes one step: an estimate and an optimiser, or a search; it holds what is prepared, and no state."""
-
-    def __init__(self, subject: Subject, estimator: Estimator | None, optimizer: Optimizer | Search, seed: int) -> None:
-        self.subject = subject
-        self.objective = subject.objective
-        self.estimator = estimator
-        self.optimizer = optimizer
-        self.seed = seed
-        self._value = self.objective.prepare_value() if estimator is None else None
-        self._prepared = None if estimator is None else estimator.prepare(self.objective)
-        self._run = estimator.prepare_run(self.objective) if isinstance(estimator, StatefulEstimator) else None
-        self._update = self.objective.scoped(self.objective.backend.compile(self._updated))
-        self._broken = self.objective.scoped(self._first_broken)
-
-    @property
-    def cost(self) -> Cost:
-        """What a step costs, as far as that is known before."""
-        return Cost(values=2) if self._prepared is None else self._prepared.cost
-
-    def zeros(self) -> tuple[Leaves, ...]:
-        """Return what an optimiser remembers before the first step."""
-        count = self.optimizer.num_moments if isinstance(self.optimizer, Optimizer) else 0
-        zeros_like = self.objective.scoped(self.objective.ops.zeros_like)
-        return tuple(tuple(zeros_like(leaf) for _ in range(count)) for leaf in self.objective.start)
-
-    def estimate(
-        self, leaves: Leaves, rng: np.random.SeedSequence, call: Any, kept: Any = None
-    ) -> tuple[Estimate, Any]:
-        """Return an estimate with the arguments of a step, and what a stateful estimator keeps then."""
-        if self._run is None:
-            assert self._prepared is not None
-            return self._prepared.at(leaves, rng, *call), None
-        params = self.objective.form.params_of(leaves)
-        return self._run(params, *call[0], state=kept, rng=rng, **call[1])
-
-    def init_state(self) -> Any:
-        """Return what a stateful estimator keeps before its first estimate, or None."""
-        return None if self._run is None else self._run.init_state()
-
-    def stepped(
-        self, leaves: Leaves, gradient: Leaves, moments: tuple[Leaves, ...], step_size: float, count: int
-    ) -> tuple[Leaves, tuple[Leaves, ...]]:
-        """Return parameters and what is remembered after step `count` (from 1)."""
-        assert isinstance(self.optimizer, Optimizer)
-        numbers = self.optimizer.numbers(step_size, count)
-        found: tuple[Leaves, tuple[Leaves, ...]] = self._update(leaves, gradient, moments, numbers)
-        return found
-
-    def _updated(self, leaves: Leaves, gradient: Leaves, moments: Any, numbers: tuple[float, ...]) -> Any:
-        assert isinstance(self.optimizer, Optimizer)
-        found = [
-            self.optimizer.update(self.objective.ops, x, g, kept, numbers)
-            for x, g, kept in zip(leaves, gradient, moments, strict=True)
-        ]
-        same = self._same_kind
-        return (
-            tuple(same(new, x) for (new, _), x in zip(found, leaves, strict=True)),
-            tuple(tuple(same(m, x) for m in kept) for (_, kept), x in zip(found, leaves, strict=True)),
-        )
-
-    def _same_kind(self, new: Array, like: Array) -> Array:
-        # NumPy makes scalars of arrays (), and numbers of double precision of such times a number of Python's.
-        return np.asarray(new, dtype=like.dtype) if isinstance(like, np.ndarray) else new
-
-    def tried(self, leaves: Leaves, count: int) -> Leaves:
-        """Return the parameters that a search tries at step `count`, from the seed and the step alone."""
-        assert isinstance(self.optimizer, Search)
-        generator = np.random.Generator(np.random.Philox(key=np.array(root_key([self.seed, count]), dtype=np.uint64)))
-        normal = placed(self.objective, [generator.standard_normal(leaf.shape) for leaf in leaves])
-        candidate = self.objective.scoped(self.optimizer.candidate)
-        return tuple(self._same_kind(candidate(x, z), x) for x, z in zip(leaves, normal, strict=True))
-
-    def values(self, call: Any, *points: Leaves) -> list[float]:
-        """Return the loss at points on the batch of a step."""
-        assert self._value is not None
-        if any(call):
-            self.objective.take_arguments(*call)
-        return [number_of(self.objective, self._value(point)) for point in points]
-
-    def broken(self, leaves: Leaves) -> str:
-        """Return the name of the first parameter array that holds NaN or infinity, or ""; this waits for the device."""
-        return str(self._broken(leaves))
-
-    def _first_broken(self, leaves: Leaves) -> str:
-        ops, numpy = self.objective.ops, self.objective.backend.numpy
-        # x - x is 0 of a number and NaN of what is none: one number a leaf crosses, where all of them would.
-        with np.errstate(invalid="ignore"):  # NumPy's warning of inf - inf says less than what is returned here
-            sums = [ops.sum(leaf - leaf) for leaf in leaves]
-        names = zip(self.objective.layout.names, sums, strict=True)
-        return next((name for name, total in names if float(np.asarray(numpy(total))) != 0.0), "")
-
-
-def placed(objective: Objective, arrays: Sequence[NumpyArray], dtype: str | None = None) -> Leaves:
-    """Return NumPy arrays as the framework's, in the dtypes of the parameters, or all in one."""
-    dtypes = objective.dtypes if dtype is None else [dtype] * len(arrays)
-    make, device = objective.backend.array, objective.device
-    run = objective.scoped(lambda: tuple(make(x, dtype=d, device=device) for x, d in zip(arrays, dtypes, strict=True)))
-    found: Leaves = run()
-    return found
-
-
-def words_of(objective: Objective) -> str:
-    """Return what is trained, in words."""
-    return f"a function of {objective.layout}" if objective.problem is None else repr(objective.problem)
 
 
 class Run:
@@ -190,6 +80,9 @@ class Run:
         """Make steps to the end, and tell of the state at each log."""
         if not self.state.records:
             self._log()
+            self._note_random_state()
+            if on_state is not None:  # of a slow loss the first sign of life, and a place to go on from
+                on_state(self._whole())
         self.state = replace(self.state, ended=self._out_of_patience())  # one that went on has no more of it
         while not self.state.ended:
             ended = self._limit() or self._advance()
@@ -212,7 +105,11 @@ class Run:
         state = self.state
         reached = self._budget.reached(steps=state.step, epochs=self._epoch(), seconds=self._watch.seconds)
         exceeded = self._budget.exceeded(state.cost + self.step.cost, state.weights)
-        return reached or (f"{exceeded}; one takes {self.step.cost}" if exceeded and not state.step else exceeded)
+        if reached or state.step or not exceeded:
+            return reached or exceeded
+        cost = self.step.cost
+        in_losses = f", {state.weights.of(cost):.3g} losses" if cost.jvps or cost.vjps else ""
+        return f"{exceeded}; one takes {cost}{in_losses}"
 
     def _epoch(self) -> float | None:
         per_epoch = self.step.subject.batches.per_epoch
@@ -251,12 +148,23 @@ class Run:
         if isinstance(size, str):
             return size
         leaves, moments = step.stepped(self.leaves, gradient, self._moments, size, number + 1)
-        broken = step.broken(leaves)
+        broken = step.broken(leaves, moments)
         if broken:
-            return f"the parameters {broken!r} became {NOT_FINITE} at step {number + 1}; {_BEFORE}"
+            return self._burst(step.broken(leaves), broken, number)
         self._moments, self._kept, self._step_size, self._gradient = moments, kept, size, gradient
         self._gradient_norm = {}
         return leaves, estimate.cost
+
+    def _burst(self, params: str, either: str, number: int) -> str:
+        """Return that parameters are not finite any more, or what is remembered of them where they are."""
+        if params:
+            return f"the parameters {params!r} became {NOT_FINITE} at step {number + 1}; {_BEFORE}"
+        # Adam's steps are a quotient by the root of squares: by an infinite one they are 0, and would be so for good.
+        return (
+            f"what {type(self.step.optimizer).__name__} remembers of {either!r} became {NOT_FINITE} at step "
+            f"{number + 1}, beyond the range of {self.step.objective.dtype}; {_BEFORE}; scale the loss down, or use a "
+            "dtype of a wider range"
+        )
 
     def _lost(self, what: str) -> str:
         """Return that something is not finite where the run stands; at the start no step has made it so."""
@@ -327,6 +235,7 @@ class Run:
             call = step.subject.batches.at(state.step)
         except UsedUpError:  # of the end of a run there is no next batch to measure on
             return None
+        step.renew()
         if any(call):
             step.objective.take_arguments(*call)
         form = step.objective.form

@@ -11,6 +11,7 @@ from gradest.arguments import Given
 from gradest.backend import Leaves, as_float64
 from gradest.binding import Bindable, bind_given
 from gradest.case import Case
+from gradest.closed_over import ClosedOver
 from gradest.errors import InvalidInputError
 from gradest.estimate import Cost
 from gradest.objective import Objective
@@ -68,6 +69,26 @@ class Subject:
         self.objective = bind_given(f, params, call, **binding)
         self._bind: Callable[[Given], Objective] = lambda given: bind_given(f, params, given, **binding)
         self._looks: list[Objective] = []
+        compiles = isinstance(f, Case) and "compile" in self.objective.backend.native
+        self._closed_over = ClosedOver(f.f) if isinstance(f, Case) and compiles else None
+        self._times_bound = 1
+        self.note()
+
+    def note(self) -> None:
+        """Note what the function closes over; after an evaluation, in which a loss may count its own calls."""
+        self._constants = None if self._closed_over is None else self._closed_over.values()
+
+    def renewed(self) -> int:
+        """Bind the function again if what it closes over was replaced since the last evaluation; return how often.
+
+        A callback that anneals a temperature replaces it between steps. What JAX has compiled holds the old one as a
+        constant, and does so whenever the same bound function is compiled once more: it takes a new binding.
+        """
+        if self._closed_over is not None and self._closed_over.values() != self._constants:
+            self.objective = self.objective.rebound()
+            self._times_bound += 1
+            self.note()
+        return self._times_bound
 
     @property
     def looked(self) -> Cost:
@@ -127,10 +148,17 @@ class Subject:
 
     def _function_look(self, objective: Objective, metrics: Metrics) -> Look:
         self._looks.append(objective)
-        value = objective.prepare_value()
+        value, times_bound = objective.prepare_value(), self._times_bound
 
         def look(leaves: Leaves) -> Scores:
+            nonlocal objective, value, times_bound
+            if times_bound != self.renewed():
+                # With the arguments of its own, which are not those of the step; without what binding has evaluated.
+                objective, times_bound = objective.rebound().separate(), self._times_bound
+                self._looks.append(objective)
+                value = objective.prepare_value()
             loss = number_of(objective, value(leaves))
+            self.note()
             return loss, {name: metric_of(objective, name, metric, leaves) for name, metric in metrics.items()}
 
         return look

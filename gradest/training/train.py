@@ -15,9 +15,10 @@ from gradest.training.callbacks import Metrics
 from gradest.training.optimizers import Optimizer, Search, get_optimizer
 from gradest.training.quality import StepLimit, objective_at, step_limit
 from gradest.training.result import Training
-from gradest.training.run import Run, Step, first_state, placed, words_of
+from gradest.training.run import Run, first_state
 from gradest.training.schedules import Constant, Schedule
 from gradest.training.state import TrainingState
+from gradest.training.step import Step, placed, words_of
 from gradest.training.subject import Subject
 from gradest.tree import Tree
 from gradest.whole_numbers import whole_number
@@ -144,7 +145,7 @@ def train(
     if state is None:
         state = first_state(step, words, weights or measured_weights(subject.objective, step.cost))
     elif state.run != words:
-        raise InvalidInputError(f"a run was to go on from a state of another: asked {words}; found {state.run}")
+        raise InvalidInputError(f"a run was to go on from a state of another: {_apart(words, state.run)}")
     quality = None
     if quality_every is not None:
         replicates = whole_number("quality_replicates", quality_replicates, least=2)  # one has no scatter
@@ -174,10 +175,10 @@ def _chosen(
     if not isinstance(maker, Optimizer | Search):
         raise InvalidTypeError(
             f"optimizer must be a name of gradest.training.OPTIMIZERS or one of their classes, such as Adam(); found "
-            f"{type(maker).__name__}; an optimiser of a framework takes gradients in a loop, by gradest.assign"
+            f"{_found(maker)}; an optimiser of a framework takes gradients in a loop, by gradest.assign"
         )
     if chosen is not None and not isinstance(chosen, Estimator):
-        raise InvalidTypeError(f"estimator must be a name or an estimator; found {type(chosen).__name__}")
+        raise InvalidTypeError(f"estimator must be a name or an estimator; found {_found(chosen)}")
     if isinstance(maker, Search) and chosen is not None:
         raise InvalidInputError(f"{maker} uses no gradient; found estimator {chosen.name!r}: pass None in its place")
     if isinstance(maker, Optimizer) and chosen is None:
@@ -189,9 +190,14 @@ def _planned(schedule: Schedule | None) -> Schedule:
     if schedule is not None and not isinstance(schedule, Schedule):
         raise InvalidTypeError(
             f"schedule must be a gradest.training.Schedule, such as Cosine(steps=100) or StepDecay(); found "
-            f"{type(schedule).__name__}; one of your own is a subclass with a method factor(step)"
+            f"{_found(schedule)}; one of your own is a subclass with a method factor(step)"
         )
     return Constant() if schedule is None else schedule
+
+
+def _found(given: object) -> str:
+    """Return what was found in words: a class in the place of what it makes is the likeliest, and told as such."""
+    return f"the class {given.__name__}, not one made of it" if isinstance(given, type) else type(given).__name__
 
 
 def _require_used(
@@ -249,6 +255,15 @@ def _words(
     objective = subject.objective
     where = f"{objective.backend.name}, {', '.join(dict.fromkeys(objective.dtypes))}, {objective.kernel}"
     return f"{words_of(objective)}; {where}; {estimator!r}; {maker!r}; {schedule!r}; {order}"
+
+
+def _apart(asked: str, found: str) -> str:
+    """Return in what the words of two runs differ: one field of an estimator is hard to find in all of them."""
+    parts, others = asked.split("; "), found.split("; ")
+    if len(parts) != len(others):  # a repr of the user's own holds the mark, or another version had other words
+        return f"asked {asked}; found {found}"
+    pairs = [(part, other) for part, other in zip(parts, others, strict=True) if part != other]
+    return "; ".join(f"asked {part}, found {other}" for part, other in pairs)
 
 
 def _limit(subject: Subject, estimator: Estimator | None) -> StepLimit | None:

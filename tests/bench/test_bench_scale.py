@@ -145,7 +145,7 @@ def test_predicted_variation_of_the_slope_is_a_bound(distribution: str) -> None:
     objective = gradest.bind(problem, backend="numpy", dtype="float64")
     estimator = gradest.get_estimator("forward-gradient", distribution=distribution, num_samples=3)
     prepared = estimator.prepare(objective)
-    exact = problem.hessian @ problem.parameters()["x"] - problem.data()["b"]
+    exact = problem.data()["H"] @ problem.parameters()["x"] - problem.data()["b"]
     found = np.array([prepared(rng=k).gradient["x"] @ exact / (exact @ exact) for k in range(400)])
     bound = predict_forward_gradient(distribution, num_parameters=6, num_samples=3).slope_variation
     assert bound is not None

@@ -98,7 +98,7 @@ def test_verdict_of_estimates_without_slopes_says_to_run_anew(records: dict[str,
 
 def test_gradient_of_the_smoothed_quadratic_is_the_gradient() -> None:
     problem = Quadratic(size=6)
-    exact = problem.hessian @ problem.parameters()["x"] - problem.data()["b"]
+    exact = problem.data()["H"] @ problem.parameters()["x"] - problem.data()["b"]
     found = smoothed_reference(gradest.bind(problem), sigma=0.3)
     assert found is not None
     assert np.linalg.norm(found.gradient - exact) <= 1e-12 * np.linalg.norm(exact)

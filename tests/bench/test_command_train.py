@@ -106,7 +106,7 @@ def test_a_schedule_multiplies_the_step_size() -> None:
 def test_a_step_is_told_of_once() -> None:
     found = gradest("train", *SMALL, "--estimators", "reverse", "--steps", 6, "--log-every", 3)
     steps = [line.split(",")[0] for line in found.stderr.splitlines()]
-    assert steps == ["reverse: step 3", "reverse: step 6"]
+    assert steps == ["reverse: step 0", "reverse: step 3", "reverse: step 6"]
 
 
 def test_an_estimator_that_cannot_run_is_told_and_the_others_go_on() -> None:

@@ -9,6 +9,7 @@ from support.mutants_of_scale import DroppedRemainder, MissingSigma, WrongSign
 from support.narrow_backend import NarrowBackend
 
 from gradest import Backend, Problem, UnknownNameError, get_estimator, registry
+from gradest.problems.quadratic import Quadratic
 from gradest.testing import check_backend, check_estimator, check_problem, raise_on_failure
 from gradest.testing.backend_checks import CHECKS
 from gradest_numpy import NumpyBackend
@@ -54,6 +55,20 @@ def test_a_wrong_estimator_is_rejected_on_a_backend_without_float64_too(narrow: 
     for mutant, check in ((MissingSigma(), "scale"), (WrongSign(), "unbiasedness"), (DroppedRemainder(), "chunks")):
         (result,) = check_estimator(mutant, backends=(narrow,), checks=[check])
         assert result.failed, str(result)
+
+
+def test_a_problem_passes_on_a_backend_without_float64_and_a_wrong_one_does_not(narrow: str) -> None:
+    """float64 was asked of it, and every problem failed."""
+    raise_on_failure(check_problem(Quadratic(size=3), backends=("numpy", narrow)))
+
+    class OffByAThousandth(Quadratic):
+        def loss(self, ops: Any, params: Any, data: Any) -> Any:
+            exact = super().loss(ops, params, data)
+            return exact if params["x"].dtype == np.float64 else 1.001 * exact
+
+    losses = check_problem(OffByAThousandth(size=3), backends=("numpy", narrow))[-1]
+    assert (losses.name, losses.failed) == ("losses", True)
+    assert f"0.001 on {narrow}" in losses.detail
 
 
 class _Unindexed(NumpyOperations):

@@ -11,7 +11,7 @@ from gradest.problem import EmpiricalRisk, Problem, get_problem
 from gradest.problems.mlp import MLP
 from gradest.problems.quadratic import Quadratic
 from gradest.registry import names
-from gradest.testing import check_problem, raise_on_failure
+from gradest.testing import check_estimator, check_problem, raise_on_failure
 from gradest.testing.known_problems import Cubic, accuracy_problems
 
 
@@ -203,3 +203,24 @@ def test_losses_that_are_nan_away_from_the_start_are_not_passed_over() -> None:
     found = {result.name: result for result in check_problem(NaNElsewhere())}
     assert found["examples"].failed
     assert "is nan from the loss" in found["examples"].detail
+
+
+@pytest.mark.parametrize("backend", ["torch"])
+def test_the_losses_on_all_backends_are_told(backend: str) -> None:
+    """The worst alone was named: of three that agreed it said nothing of two."""
+    losses = check_problem(Quadratic(size=2), backends=("numpy", backend))[-1]
+    assert losses.detail == f"the loss differs from NumPy's by 0 on numpy, 0 on {backend}"
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda b: check_problem(Quadratic(size=2), backends=b),
+        lambda b: check_estimator(get_estimator("reverse"), backends=b, checks=["cost"]),
+    ],
+)
+def test_backends_are_names_and_there_is_one(check: Any) -> None:
+    """Of "numpy" the letter "n" was looked up, and of none the check of the losses raised a ValueError."""
+    for wrong, told in (("numpy", "a sequence of names; found 'numpy'"), (None, "found None"), ((), "found none")):
+        with pytest.raises(GradestError, match=f"backends .*{told}"):
+            check(wrong)

@@ -1,5 +1,6 @@
 """What problems say beside their loss: predictions, accuracy, the error as a loss; and what they can be given."""
 
+import dataclasses
 import math
 import warnings
 from typing import Any
@@ -133,6 +134,17 @@ def test_a_quadratic_takes_its_hessian_linear_part_and_start() -> None:
     assert problem.data()["H"][0, 0] == 2.0
     assert gradest.get_problem("quadratic", hessian=np.eye(2)).data()["b"].tolist() == [0.0, 0.0]
     assert problem.curvature_along({"x": start}, problem.data()) == pytest.approx(start @ problem.data()["H"] @ start)
+
+
+@pytest.mark.parametrize("change", [{"size": 5}, {"seed": 3}, {"condition": 2.0}, {"hessian": np.eye(4)}], ids=repr)
+def test_a_problem_with_a_field_replaced_is_the_one_made_with_it(change: dict[str, Any]) -> None:
+    """`dataclasses.replace` handed on what the first had made of its seed and size; the repr said otherwise."""
+    fields = {"size": 4, "seed": 1, "condition": 7.0}
+    found = dataclasses.replace(gradest.get_problem("quadratic", **fields), **change)
+    asked = gradest.get_problem("quadratic", **{**fields, **change})
+    assert repr(found) == repr(asked)
+    for first, second in ((found.parameters(), asked.parameters()), (found.data(), asked.data())):
+        assert all(np.array_equal(first[name], second[name]) for name in second)
 
 
 def test_regressions_take_their_data() -> None:

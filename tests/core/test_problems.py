@@ -64,7 +64,7 @@ def test_scalar_graphs_have_the_known_gradients() -> None:
 
 
 def test_quadratic_has_the_conditioning_it_states() -> None:
-    eigenvalues = np.linalg.eigvalsh(Quadratic(size=30, condition=1000.0).hessian)
+    eigenvalues = np.linalg.eigvalsh(Quadratic(size=30, condition=1000.0).data()["H"])
     assert eigenvalues[0] == pytest.approx(1.0)
     assert eigenvalues[-1] == pytest.approx(1000.0)
 

@@ -1,9 +1,12 @@
 """The clock counts, calibrates and waits; a cell's times follow from its blocks. Nothing asserts how long it takes."""
 
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import gradest.measurement.timing as timing_module
 from gradest.measurement.timing import Block, Timing, calibrate, machine_share, time_block, time_once
 
 
@@ -107,3 +110,54 @@ def test_the_share_of_the_machine_is_measured_around_a_call_and_not_in_it(monkey
     assert 0.4 < share <= 0.6
     clock["given"] = 1.0
     assert machine_share(sleep)[0] > 0.95
+
+
+def test_a_round_that_the_machine_held_up_is_no_call_that_waits() -> None:
+    """One of five was held up for long: the machine was not disturbed on the whole, and the call waited for nothing."""
+    held_up = replace(block(10.0, cpu=0.1), machine_share=0.1)
+    quiet = replace(block(1.0), machine_share=1.0)
+    found = timing(quiet, quiet, held_up, quiet, quiet)
+    assert found.cpu_wall_ratio is not None
+    assert found.cpu_wall_ratio < 0.8
+    assert (found.disturbed, found.waiting) == (False, False)
+    asleep = replace(block(10.0, cpu=0.1), machine_share=1.0)
+    assert timing(quiet, quiet, asleep, quiet, quiet).waiting
+
+
+@pytest.mark.parametrize(("stood", "share"), [(0.3, 0.25), (0.0, 1.0), (None, 1.0)])
+def test_what_a_thread_stood_ready_in_the_call_counts_where_the_kernel_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stood: float | None, share: float
+) -> None:
+    """The loops before and after found nothing of a call that was interrupted in its middle."""
+    clock, place = {"wall": 0.0, "processor": 0.0}, tmp_path / "schedstat"
+
+    def wall() -> float:
+        for each in clock:
+            clock[each] += 1e-4
+        return clock["wall"]
+
+    def call() -> None:
+        clock["processor"] += 0.1
+        clock["wall"] += 0.1 + (stood or 0.0)
+        if stood is not None:
+            place.write_text(f"5 {int(7 + stood * 1e9)} 1")
+
+    monkeypatch.setattr("gradest.measurement.timing.time.perf_counter", wall)
+    monkeypatch.setattr("gradest.measurement.timing.time.thread_time", lambda: clock["processor"])
+    monkeypatch.setattr("gradest.measurement.timing._RUN_QUEUE", place)
+    if stood is not None:
+        place.write_text("5 7 1")
+    assert machine_share(call)[0] == pytest.approx(share, abs=0.03)
+
+
+@pytest.mark.skipif(timing_module._stood_ready() is None, reason="this kernel does not count the run queue")
+def test_a_thread_stands_ready_no_longer_than_it_is_kept_from_running() -> None:
+    """Another thread's numbers, or the processor seconds beside them, would say more."""
+    stood, processor, start = timing_module._stood_ready(), time.thread_time(), time.perf_counter()
+    while time.perf_counter() - start < 0.05:
+        sum(range(100))
+    wall, ran = time.perf_counter() - start, time.thread_time() - processor
+    since = timing_module._stood_ready()
+    assert stood is not None
+    assert since is not None
+    assert 0.0 <= since - stood <= wall - ran + 0.01

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support.theory_ensembles import ensemble, joined, low_rank, mean_and_mse, single
 
+import gradest
 from gradest import theory
 from gradest.errors import InvalidInputError, UnknownNameError
 
@@ -152,3 +153,17 @@ def test_joined_blocks_are_independent() -> None:
     weights, directions = joined(ensemble("orthogonal", 2, 2), ensemble("orthogonal", 2, 1))
     crossed = np.einsum("m,mi,mj->ij", weights, directions[:, 0], directions[:, 2])
     np.testing.assert_allclose(crossed, 0, atol=1e-14)
+
+
+def test_a_rank_says_nothing_of_a_vector_and_is_looked_at_all_the_same() -> None:
+    """A bias has plain normal directions: theory leaves the rank out as the estimator does, but takes no other."""
+    bowl = gradest.get_problem("quadratic", hessian=np.zeros((3, 3)), linear=[1.0, -2.0, 0.5], start=np.zeros(3))
+    drawn = [gradest.get_estimator("es", distribution="low-rank", rank=rank)(bowl, rng=0) for rank in (1, 4)]
+    assert np.array_equal(drawn[0].gradient["x"], drawn[1].gradient["x"])
+    plain = theory.covariance("normal", np.ones(3), 5)
+    assert np.array_equal(theory.covariance("low-rank", np.ones(3), 5, rank=4), plain)
+    for wrong in (0, -1, 1.5):
+        with pytest.raises(InvalidInputError, match=r"^rank must be a positive integer"):
+            theory.covariance("low-rank", np.ones(3), 5, rank=wrong)
+        with pytest.raises(InvalidInputError, match=r"^rank must be a positive integer"):
+            theory.excess("low-rank", (3,), rank=wrong)

@@ -1,5 +1,6 @@
 """Predictions are relative: of a loss times a power of two they are the same, out to 1e180 and 1e-180."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 import gradest
 from gradest import theory
+from gradest.errors import InvalidInputError
 
 
 class Network(gradest.EmpiricalRisk):
@@ -140,3 +142,21 @@ def test_a_bias_in_another_unit_of_the_parameters(sigma: float) -> None:
         assert np.array_equal(theory.smoothing_bias(law, third / sigma, sigma=sigma), ordinary * sigma)
     low_rank = theory.low_rank_bias(third / sigma, sigma=sigma, shape=(1, 1), rank=1)
     assert np.array_equal(low_rank, theory.low_rank_bias(third, sigma=1.0, shape=(1, 1), rank=1) * sigma)
+
+
+@pytest.mark.parametrize("name", ["value", "hessian_trace", "hessian_norm", "hessian_diagonal_norm"])
+@pytest.mark.parametrize("wrong", [math.nan, "1", True, -1.0], ids=repr)
+def test_a_scalar_that_is_no_number_is_refused_where_it_is_given(name: str, wrong: object) -> None:
+    """NaN went through every formula, and one that left the curvature out (antithetic) said nothing of it."""
+    known = {"gradient_norm": 1.0, "hessian_trace": 1.0, "hessian_norm": 1.0}
+    if wrong == -1.0 and not name.endswith("_norm"):
+        assert getattr(theory.LocalModel(**{**known, name: wrong}), name) == wrong
+        return
+    with pytest.raises(InvalidInputError, match=f"^{name} must be a number"):
+        theory.LocalModel(**{**known, name: wrong})
+
+
+def test_a_hessian_of_nan_is_refused() -> None:
+    hessian = np.diag([1.0, math.nan, 1.0])
+    with pytest.raises(InvalidInputError, match="hessian_trace must be a number; found nan"):
+        theory.local_model(GRADIENT, hessian=hessian)

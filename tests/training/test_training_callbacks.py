@@ -11,6 +11,7 @@ import pytest
 import gradest
 from gradest import InvalidInputError, InvalidTypeError
 from gradest.training import Budget, Cosine, Schedule, TrainingState, Weights
+from gradest.training.budget import _rounds as rounds
 
 X = np.array([[1.0, 2.0], [0.0, 1.0], [3.0, -1.0], [1.0, 1.0]])
 Y = np.array([1.0, 2.0, 0.0, 1.0])
@@ -176,3 +177,106 @@ def test_a_run_in_bfloat16_on_jax_goes_on_from_bytes() -> None:
     assert resumed.params.dtype == jnp.bfloat16
     assert np.asarray(whole.params, np.float64).tolist() == np.asarray(resumed.params, np.float64).tolist()
     assert float(jnp.abs(whole.params).min()) > 0.0
+
+
+@pytest.mark.parametrize("backend", ["jax"])
+def test_what_a_loss_closes_over_is_what_a_callback_made_of_it(backend: str) -> None:
+    """JAX had compiled the first temperature into the steps and the log, and trained and told of that to the end."""
+
+    def annealed(array: Any) -> gradest.training.Training:
+        warmth = array(1.0)
+
+        def loss(p: Any, x: Any) -> Any:
+            return (warmth * (p - x) ** 2).sum()
+
+        def cooled(step: int, params: Any) -> None:
+            nonlocal warmth
+            warmth = array(1.0 / (step + 1))
+
+        case = gradest.Case(loss, array([1.0, 2.0]), (array([0.0, 1.0]),))
+        others: dict[str, Any] = {"held_out": (array([1.0, 1.0]),), "log_every": 1}
+        return gradest.train(case, "reverse", budget=Budget(steps=2), weights=WEIGHTS, after_step=cooled, **others)
+
+    def plain(found: gradest.training.Training) -> list[float]:
+        return [*(r.loss for r in found.records), *(r.held_out_loss or 0.0 for r in found.records)]
+
+    make = import_module("jax.numpy").asarray
+    expected, found = annealed(lambda x: np.array(x, dtype=np.float32)), annealed(lambda x: make(x, dtype="float32"))
+    np.testing.assert_allclose(plain(found), plain(expected), rtol=1e-3)
+    assert found.logging_cost == expected.logging_cost
+
+
+def test_the_first_log_is_told_before_the_first_step() -> None:
+    """Of a slow loss nothing was told until the second log, though a state is given at each."""
+    told: list[tuple[int, int]] = []
+    steps: list[int] = []
+    gradest.train(
+        gradest.get_problem("quadratic", size=2),
+        "reverse",
+        budget=Budget(steps=4),
+        log_every=2,
+        weights=WEIGHTS,
+        on_state=lambda state: told.append((state.step, len(steps))),
+        after_step=lambda step, params: steps.append(step),
+    )
+    assert told[0] == (0, 0)
+    assert [step for step, _ in told] == sorted(step for step, _ in told)
+
+
+def test_a_slow_loss_is_not_evaluated_many_times_to_be_timed() -> None:
+    """Fourteen evaluations went by before the first step, each of half a minute as well as of a microsecond."""
+    clock = {"now": 0.0}
+    calls: list[str] = []
+
+    def slow(name: str, seconds: float) -> Any:
+        def call() -> None:
+            calls.append(name)
+            clock["now"] += seconds
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gradest.measurement.timing.time.perf_counter", lambda: clock["now"])
+        found = list(rounds(slow("derivative", 90.0), slow("value", 30.0), lambda *_: None))
+    assert found == [3.0]
+    assert len(calls) == 6
+
+
+def test_a_run_that_cannot_go_on_says_what_is_another() -> None:
+    """All words of both runs were told, in which one number differed."""
+    state = run(seed=1).state
+    with pytest.raises(InvalidInputError) as refused:
+        run(seed=2, state=state)
+    told = str(refused.value)
+    assert "'seed': 2" in told
+    assert "'seed': 1" in told
+    assert "Reverse" not in told
+
+
+@pytest.mark.parametrize(
+    ("place", "given"), [("optimizer", gradest.training.Adam), ("estimator", gradest.Estimator), ("schedule", Cosine)]
+)
+def test_a_class_in_the_place_of_what_it_makes_is_told(place: str, given: Any) -> None:
+    """Its metaclass was told: "found ABCMeta"."""
+    options: dict[str, Any] = {"estimator": "reverse", "budget": Budget(steps=1), place: given}
+    with pytest.raises(InvalidTypeError, match=f"found the class {given.__name__}"):
+        gradest.train(gradest.get_problem("quadratic"), **options)
+
+
+def test_a_metric_is_one_number_and_no_text() -> None:
+    """NumPy's float of an array of one entry is an error from the next release on, and "3" was a number."""
+    found = run(metrics={"first": lambda w: w[:1]})
+    assert found.records[-1].metrics["first"] == found.params[0]
+    with pytest.raises(InvalidTypeError, match="metric 'first' must return one number; found str 3"):
+        run(metrics={"first": lambda w: "3"})
+
+
+def test_curves_are_of_runs_by_label() -> None:
+    wrong: Any
+    for wrong, told in ((run(), "found Training"), ({"a": 1}, "found dict"), ({}, "found none")):
+        with pytest.raises(gradest.GradestError, match=told):
+            gradest.training.plot(wrong)
+
+
+def test_a_budget_below_one_step_says_what_one_costs_in_losses() -> None:
+    assert run(budget=2).ended.endswith("one takes 1 VJP, 3 losses")

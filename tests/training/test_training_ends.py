@@ -1,5 +1,6 @@
 """How runs end: what is not finite, and where; patience that is spent; batches that are used up."""
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -142,3 +143,17 @@ def test_limits_on_evaluations_do_not_end_what_takes_none(limits: Any) -> None:
         run(lambda w: (w * w).sum(), [1.0, 2.0], "null", budget=Budget(**limits))
     found = run(lambda w: (w * w).sum(), [1.0, 2.0], "null", budget=Budget(**limits, steps=3))
     assert found.ended == "3 steps were made"
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_squares_beyond_the_range_of_a_dtype_end_a_run(backend: str) -> None:
+    """Adam divided by their root: every step was 0, and the run went on to its end without having moved."""
+    start = np.zeros(2, dtype=np.float32)
+    at = start if backend == "numpy" else import_module("torch").tensor(start)
+    steep = gradest.Case(lambda p: ((p - 1.0) ** 2 * 1e15).sum() * 1e10, at)
+    found = gradest.train(steep, "reverse", "adam", budget=Budget(steps=3), weights=Weights(jvp=2.0, vjp=3.0))
+    assert found.diverged
+    assert found.state.step == 0
+    assert (
+        "what Adam remembers of 'params' became NaN or infinite at step 1, beyond the range of float32" in found.ended
+    )
