@@ -93,7 +93,7 @@ def warn_of_long_steps(
     length = norm_of(gradient)
     lost = norm_of(error[long])
     if lost > min(promise, MATERIAL) * length:
-        # Of a relu whose kink the longer step alone reaches, all quotients are zero: there is no length to be a share of.
+        # All quotients are zero of a relu whose kink the longer step alone reaches: nothing to be a share of.
         size = f"{lost / length:.1g} of its length" if length else f"{lost:.1g}, where all of them are zero"
         warn_user(
             f"a gradient by finite differences was asked for; the steps of {int(long.sum())} of {error.size} "
