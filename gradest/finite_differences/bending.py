@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradest.dtypes import spacing as spacing_of
-from gradest.finite_differences.noise_level import highest_level, noise_level
+from gradest.finite_differences.noise_level import highest_level, noise_level, value_or_nan
 from gradest.finite_differences.stairs import height_of_stairs
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
@@ -128,7 +128,7 @@ def look_around(
             backend.array(np.asarray(x + move), dtype=dtype, device=objective.device)
             for x, move, dtype in zip(points, moves, objective.dtypes, strict=True)
         )
-        return float(np.real(backend.numpy(value_of(at))))
+        return float(np.real(value_or_nan(objective, value_of, at)))
 
     entry = backend.random_state() if backend.reads_random_state else None
     with objective.one_estimate(), np.errstate(all="ignore"):
@@ -168,7 +168,10 @@ def _along_a_line(
     size, level, noisy = float(np.abs(near).max()), noise_level(near), _noise_of(objective)
     deviation, rounded = highest_level(near) if level is None else level, objective.value_epsilon * size / math.sqrt(12)
 
-    along = _asked_once(loss, moves, known, many)
+    def along(k: float) -> float:
+        if k not in known:
+            known[k] = loss([k * move for move in moves])
+        return known[k]
 
     def is_suspect(deviation: float) -> bool:
         length, _ = _bending(along, many, 1.0, 1.0, max(deviation, rounded) + noisy)
@@ -182,27 +185,6 @@ def _along_a_line(
         return Surroundings(_NOWHERE, deviation, size), suspect
     deviation = max(deviation, stairs / math.sqrt(12))
     return Surroundings(_NOWHERE, deviation, size, stairs / size), is_suspect(deviation)
-
-
-def _asked_once(
-    loss: Callable[[Sequence[Floats]], float], moves: Sequence[Floats], known: dict[float, float], many: float
-) -> Callable[[float], float]:
-    """Return the loss of a multiple of the moves; NaN where it raises an error, of more than are `many`.
-
-    No difference is taken there, so that the loss may end before.
-    """
-
-    def along(k: float) -> float:
-        if k not in known:
-            try:
-                known[k] = loss([k * move for move in moves])
-            except Exception:  # whatever a user's function raises outside of where it is defined
-                if abs(k) <= many:
-                    raise
-                known[k] = math.nan
-        return known[k]
-
-    return along
 
 
 def _further(points: Sequence[Floats], moves: Sequence[Floats], reach: float, many: float) -> float:
@@ -327,13 +309,15 @@ def _bending(
     """
     here, t, before = loss(0.0), furthest, None
     deviation = max(deviation, float(np.finfo(np.float64).tiny))  # of a loss that is zero throughout
-    ends, pairs = math.inf, list[_Pair]()
+    ends, rounding, pairs = math.inf, 0.0, list[_Pair]()
     while t >= least and not (len(pairs) >= _SETTLED and all(pair.sure < 1 for pair in pairs[-_SETTLED:])):
         up, down = loss(t), loss(-t)
         if not (math.isfinite(up) and math.isfinite(down)):  # the loss ends within this distance
             ends, before = t, None
         else:
             slope, gap, lost = (up - down) / (2 * t), abs(up - 2 * here + down) / t, _CERTAIN * deviation / t
+            if before is None and ends < math.inf:  # 1e-12 from its end a loss varies by less than it is rounded
+                rounding = deviation / (max(abs(slope), gap, lost) * ends)
             if before is not None:
                 longer, wide, sides, blurred = before
                 bent, size = abs(wide - slope), max(abs(wide), abs(slope), sides, lost)
@@ -342,7 +326,7 @@ def _bending(
             before = t, slope, gap, lost
         t = apart * round(t / _SHORTER / apart)
     seen = [(pair.length, pair.rounding) for k, pair in enumerate(pairs) if pair.tells(pairs[k + 1 : k + 3])]
-    return min([(ends, 0.0), *seen])
+    return min([(ends, rounding), *seen])
 
 
 class _Pair(NamedTuple):

@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from gradest.backend import Leaves
 from gradest.directions.keys import Rng, generator_of
 from gradest.dtypes import epsilon
 from gradest.errors import NoiseWarning, NonFiniteWarning
 from gradest.lengths import unit_of
 from gradest.objective import Objective
-from gradest.operations import NumpyArray
+from gradest.operations import Array, NumpyArray
 from gradest.user_warnings import warn_user
 
 Floats = NumpyArray
@@ -69,6 +70,20 @@ def highest_level(values: Floats) -> float:
     order = values.size - 1
     last = float(np.abs(np.diff(np.asarray(values, dtype=np.result_type(np.float64, values.dtype)), order)).max())
     return math.factorial(order) / math.sqrt(math.factorial(2 * order)) * last
+
+
+def value_or_nan(objective: Objective, value_of: Callable[[Leaves], Array], at: Leaves) -> Floats:
+    """Return a loss on the host, `()`, NaN where the user's function raises an error.
+
+    For looking about a point before differences are taken, which may stay inside of where the loss is defined: of one
+    side, or by a shorter step. `math.log` raises outside of it, where NumPy's is NaN. What is raised where differences
+    are taken is the user's to see.
+    """
+    try:
+        found: Floats = objective.backend.numpy(value_of(at)).reshape(())
+    except Exception:  # noqa: BLE001  # whatever a user's function raises
+        return np.array(math.nan)
+    return found
 
 
 def measure_noise(
@@ -177,6 +192,6 @@ def _line(
             backend.array(np.asarray(x), dtype=dtype, device=objective.device)
             for x, dtype in zip(moved, objective.dtypes, strict=True)
         )
-        return backend.numpy(value_of(at)).reshape(())
+        return value_or_nan(objective, value_of, at)
 
     return lambda place: loss(place, even), lambda distance: float(loss(distance, lines))
