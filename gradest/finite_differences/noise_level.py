@@ -6,6 +6,7 @@ what is left is noise. A few values further away tell what it has to be held aga
 """
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -133,7 +134,8 @@ def _noise_in(objective: Objective, losses: Floats) -> float:
         return assumed or objective.value_epsilon
     # Where all values agree no noise shows, yet each is rounded to the spacing there: a uniform error, whose standard
     # deviation is its width over sqrt(12).
-    own_rounding = float(np.spacing(np.abs(losses).max())) / math.sqrt(12.0)
+    # Of a loss of zero it is no number that float64 has, and a step made of it would be zero too.
+    own_rounding = max(float(np.spacing(np.abs(losses).max())) / math.sqrt(12.0), sys.float_info.min)
     if losses.min() == losses.max():
         return own_rounding
     level = noise_level(losses)
