@@ -151,6 +151,9 @@ def _flat(guide: Any, objective: Objective) -> tuple[NDArray[np.float64], float]
     leaves, names, _ = backend.flatten(guide)
     # Settings among the parameters are no part of a guide; a gradient has None there, which is no leaf.
     named = [(name, x) for name, x in zip(names, leaves, strict=True) if not is_static(x)]
+    if sorted(name for name, _ in named) == sorted(layout.names):
+        # A dict in another order is the same guide: `jax.tree.map`, which past gradients come from, sorts the keys.
+        named.sort(key=lambda pair: layout.names.index(pair[0]))
     paths = tuple(name for name, _ in named)
     values = [np.asarray(backend.numpy(x) if backend.owns(x) else x) for _, x in named]
     shapes = tuple(array.shape for array in values)

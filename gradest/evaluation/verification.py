@@ -46,7 +46,7 @@ class Verification:
 
 
 def verify(function: UserFunction, leaves: Leaves, data: Data, *, tells_noise: bool = True) -> Verification:
-    """Return what three or four evaluations show, two of them at the start; the random state is left as it was found.
+    """Return what three evaluations or a few more show, two of them at the start; the random state is left as found.
 
     Where two evaluations differ, or have drawn, and the framework has a generator, they are made again from one state
     of it: a random layer then gives one value, and estimates hold that state fixed. What still differs is noise of
@@ -80,16 +80,21 @@ def verify(function: UserFunction, leaves: Leaves, data: Data, *, tells_noise: b
             noise = _distance(*pair)
     near = one
     for farthest in (2.0**-10, 2.0**-4):  # the longer one where the loss may be too coarse to feel the shorter
-        near = number_of(function, function.alone(nearby(backend, leaves, farthest), data, looks=True))
-        evaluations += 1
-        if state is not None:
-            backend.set_random_state(state)
+        for side in (farthest, -farthest):  # the other one where the loss ends, as at a probability of one
+            near = _number_or_nan(function, nearby(backend, leaves, side), data)
+            evaluations += 1
+            if state is not None:
+                backend.set_random_state(state)
+            if math.isfinite(near):
+                break
         if near != one:
             break
     if noise and tells_noise:
         _warn_of_noise(noise, one)
     whole = _counts(backend, first, one, near)
-    precision = _precision(backend, first, () if whole or one == near else (one, near))
+    # Alone, the first shows nothing: it is often a round number.
+    shows = math.isfinite(near) and near != one and not whole
+    precision = _precision(backend, first, (one, near) if shows else ())
     return Verification(noise, evaluations, precision, level=one == near, whole=whole and one != near)
 
 
@@ -106,15 +111,15 @@ def _warn_of_noise(noise: float, value: float) -> None:
 def nearby(backend: Backend, leaves: Leaves, farthest: float) -> Leaves:
     """Return leaves with each entry moved from zero by up to a part `farthest`, or by a thousandth of that.
 
-    Not all by one factor, to which a loss of normalised parameters is blind; and by no round number, so that the value
-    there fills the digits of what it is computed in.
+    A negative part moves them the other way. Not all by one factor, to which a loss of normalised parameters is blind;
+    and by no round number, so that the value there fills the digits of what it is computed in.
     """
     moved = []
     for leaf in leaves:
         dtype, count = backend.dtype(leaf), int(leaf.shape[-1]) if leaf.shape else 1
         # Multiples of the golden ratio less their whole parts: spread evenly, with no period.
         spread = (np.arange(1, count + 1) * 0.6180339887498949) % 1.0
-        shape, most = (count,) if leaf.shape else (), max(farthest, 8 * epsilon(dtype))
+        shape, most = (count,) if leaf.shape else (), math.copysign(max(abs(farthest), 8 * epsilon(dtype)), farthest)
         factor, more = (
             backend.array(values.reshape(shape), dtype=dtype, device=backend.device(leaf))
             for values in (1.0 + most * spread, 2.0**-10 * farthest * spread)
@@ -122,6 +127,18 @@ def nearby(backend: Backend, leaves: Leaves, farthest: float) -> Leaves:
         with np.errstate(over="ignore"):  # next to the largest number: whoever evaluates there again tells of it
             moved.append(leaf * factor + more)
     return tuple(moved)
+
+
+def _number_or_nan(function: UserFunction, leaves: Leaves, data: Data) -> float:
+    """Return a value beside the start, NaN where the function raises an error: it may end there, as `math.log` does.
+
+    Estimators may stay inside, by a shorter step or on one side; what is raised where they evaluate is the user's to
+    see.
+    """
+    try:
+        return number_of(function, function.alone(leaves, data, looks=True))
+    except Exception:  # noqa: BLE001  # whatever a user's function raises
+        return math.nan
 
 
 def _precision(backend: Backend, value: Any, numbers: Sequence[float]) -> float:

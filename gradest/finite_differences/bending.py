@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradest.dtypes import spacing as spacing_of
-from gradest.finite_differences.noise_level import highest_level, noise_level
+from gradest.finite_differences.noise_level import highest_level, noise_level, value_or_nan
 from gradest.finite_differences.stairs import height_of_stairs
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
@@ -41,6 +41,8 @@ _SHORTER = 4.236  # no whole number: multiples of a period would look alike at e
 _SHARPER = 8.0  # how many times shorter than presumed the length must be for steps to follow it
 
 _SUSPECT = 2.0  # likewise, for the entries of the line to be looked at: what one of them does is diluted there
+
+_SUSPECT_ALONE = 4.0  # likewise for one side, on which nearly every loss bends: a step's error grows as 1 / L alone
 
 _VISIBLE = 8.0  # spacings of a parameter between near points, or more of a finer dtype: the shorter, the less of the
 # loss is taken for noise, but rounding inside the loss may be alike from point to point, where it steps with them
@@ -99,7 +101,7 @@ _NOTHING = Surroundings(_NOWHERE, 0.0, 0.0)
 
 
 def look_around(
-    objective: Objective, points: Sequence[Floats], units: Sequence[Floats], *, reach: float, share: float
+    objective: Objective, points: Sequence[Floats], units: Sequence[Floats], *, reach: float, share: float, side: int
 ) -> Surroundings:
     """Return on what lengths the loss bends about a point, and how far its values are rounded there.
 
@@ -113,6 +115,8 @@ def look_around(
         The longest distance that a rule moves an entry, in units.
     share
         How much of the presumed length a step is.
+    side
+        To which side a rule of one side goes, 1 or -1; 0 of a central rule.
 
     Notes
     -----
@@ -128,13 +132,13 @@ def look_around(
             backend.array(np.asarray(x + move), dtype=dtype, device=objective.device)
             for x, move, dtype in zip(points, moves, objective.dtypes, strict=True)
         )
-        return float(np.real(backend.numpy(value_of(at))))
+        return float(np.real(value_or_nan(objective, value_of, at)))
 
     entry = backend.random_state() if backend.reads_random_state else None
     with objective.one_estimate(), np.errstate(all="ignore"):
-        found, suspect = _along_a_line(loss, objective, points, units, reach)
+        found, suspect = _along_a_line(loss, objective, points, units, reach, side)
         if suspect:
-            found = _along_entries(loss, objective, points, units, reach, share, found)
+            found = _along_entries(loss, objective, points, units, reach, share, side, found)
     if entry is not None:  # preparation draws nothing that the user would have drawn
         backend.set_random_state(entry)
     objective.preparation_cost = objective.preparation_cost + apart.counts
@@ -147,6 +151,7 @@ def _along_a_line(
     points: Sequence[Floats],
     units: Sequence[Floats],
     reach: float,
+    side: int,
 ) -> tuple[Surroundings, bool]:
     """Return the rounding that values along a line show, and whether the loss bends there sooner than presumed."""
     close = max(_VISIBLE, max(objective.value_epsilon, objective.parameter_epsilon) ** (-1 / 6))
@@ -168,38 +173,29 @@ def _along_a_line(
     size, level, noisy = float(np.abs(near).max()), noise_level(near), _noise_of(objective)
     deviation, rounded = highest_level(near) if level is None else level, objective.value_epsilon * size / math.sqrt(12)
 
-    along = _asked_once(loss, moves, known, many)
+    along = _asked_once(loss, moves, known)
 
     def is_suspect(deviation: float) -> bool:
-        length, _ = _bending(along, many, 1.0, 1.0, max(deviation, rounded) + noisy)
-        return _SUSPECT * length * reach / many < 1
+        length, _ = _bending(along, many, 1.0, 1.0, max(deviation, rounded) + noisy, side)
+        return (_SUSPECT_ALONE if side else _SUSPECT) * length * reach / many < 1
 
     suspect = is_suspect(deviation)
-    if noisy:
-        return Surroundings(_NOWHERE, 0.0, size), suspect
-    stairs = _stairs(along, many, _further(points, moves, reach, many), max(deviation, rounded), suspect=suspect)
+    further = _further(points, moves, reach, many)
+    stairs = 0.0 if noisy else _stairs(along, many, further, max(deviation, rounded), suspect=suspect)
     if not stairs:
-        return Surroundings(_NOWHERE, deviation, size), suspect
+        return Surroundings(_NOWHERE, 0.0 if noisy else deviation, size), suspect
     deviation = max(deviation, stairs / math.sqrt(12))
     return Surroundings(_NOWHERE, deviation, size, stairs / size), is_suspect(deviation)
 
 
 def _asked_once(
-    loss: Callable[[Sequence[Floats]], float], moves: Sequence[Floats], known: dict[float, float], many: float
+    loss: Callable[[Sequence[Floats]], float], moves: Sequence[Floats], known: dict[float, float]
 ) -> Callable[[float], float]:
-    """Return the loss of a multiple of the moves; NaN where it raises an error, of more than are `many`.
-
-    No difference is taken there, so that the loss may end before.
-    """
+    """Return the loss of a multiple of the moves, each evaluated once."""
 
     def along(k: float) -> float:
         if k not in known:
-            try:
-                known[k] = loss([k * move for move in moves])
-            except Exception:  # whatever a user's function raises outside of where it is defined
-                if abs(k) <= many:
-                    raise
-                known[k] = math.nan
+            known[k] = loss([k * move for move in moves])
         return known[k]
 
     return along
@@ -270,6 +266,7 @@ def _along_entries(
     units: Sequence[Floats],
     reach: float,
     share: float,
+    side: int,
     seen: Surroundings,
 ) -> Surroundings:
     """Return what is found with the lengths on which the loss bends along each entry, where some are short."""
@@ -294,7 +291,7 @@ def _along_entries(
             # An even multiple of the spacing is felt on either side of a power of two.
             far = float(furthest[place])
             apart = 2 * float(spacing_of(np.maximum(abs(flat[place]), furthest[place]), objective.dtypes[block]))
-            length, rounding = _bending(along(block, int(place)), far, apart, 4 * apart, deviation)
+            length, rounding = _bending(along(block, int(place)), far, apart, 4 * apart, deviation, side)
             if length * _SHARPER * share < far:
                 lengths[block][place], roundings[block][place], found = length, rounding, True
         if 0 < places.size < flat.size:  # the others are taken to bend as most of those that were looked at
@@ -306,7 +303,7 @@ def _along_entries(
 
 
 def _bending(
-    loss: Callable[[float], float], furthest: float, apart: float, least: float, deviation: float
+    loss: Callable[[float], float], furthest: float, apart: float, least: float, deviation: float, side: int
 ) -> tuple[float, float]:
     """Return the length on which a loss of one distance bends, and how far it is off beside what it varies by there.
 
@@ -316,33 +313,41 @@ def _bending(
         Between which distances quotients are taken, each several times shorter than the last, in multiples of `apart`.
     deviation
         The standard deviation of a loss.
+    side
+        To which side quotients are taken, 0 for both.
 
     Notes
     -----
     With `D(t)` a central quotient, `D(t) - D(0) ~ t^2 f''' / 6`, and `L = t sqrt(|f'| / (6 |D(t) - D(0)|))` is the
-    length of bending, the same for each t that is short beside it. A small and quick oscillation changes the quotient
-    at no distance by much, and by more the shorter it is, down to its own length: there is the least L. Where the
-    change cannot be told from rounding, it cannot be over shorter distances: that of a smooth function falls
-    as `t^2`, that of an oscillation grows as `1 / t`, as rounding does.
+    length of bending, the same for each t that is short beside it; of one side `D(t) - D(0) ~ t f'' / 2`, and
+    `L = t |f'| / (2 |D(t) - D(0)|)`: a quadratic loss bends for it, and for a central quotient nowhere. A small and
+    quick oscillation changes the quotient at no distance by much, and by more the shorter it is, down to its own
+    length: there is the least L. Where the change cannot be told from rounding, it cannot be over shorter distances:
+    that of a smooth function falls with t, that of an oscillation grows as `1 / t`, as rounding does.
     """
     here, t, before = loss(0.0), furthest, None
     deviation = max(deviation, float(np.finfo(np.float64).tiny))  # of a loss that is zero throughout
-    ends, pairs = math.inf, list[_Pair]()
+    ends, rounding, pairs = math.inf, 0.0, list[_Pair]()
     while t >= least and not (len(pairs) >= _SETTLED and all(pair.sure < 1 for pair in pairs[-_SETTLED:])):
-        up, down = loss(t), loss(-t)
+        up, down = (loss(side * t), here) if side else (loss(t), loss(-t))
         if not (math.isfinite(up) and math.isfinite(down)):  # the loss ends within this distance
             ends, before = t, None
         else:
             slope, gap, lost = (up - down) / (2 * t), abs(up - 2 * here + down) / t, _CERTAIN * deviation / t
+            if side:
+                slope, gap = 2 * slope, 0.0
+            if before is None and ends < math.inf:  # 1e-12 from its end a loss varies by less than it is rounded
+                rounding = deviation / (max(abs(slope), gap, lost) * ends)
             if before is not None:
                 longer, wide, sides, blurred = before
                 bent, size = abs(wide - slope), max(abs(wide), abs(slope), sides, lost)
-                length = _SHARE * longer * math.sqrt(size / (6 * bent)) if bent > 0 else math.inf
+                times = math.inf if bent == 0 else size / (2 * bent) if side else math.sqrt(size / (6 * bent))
+                length = _SHARE * longer * times
                 pairs.append(_Pair(length, deviation / (size * length), bent, bent / (lost + blurred)))
             before = t, slope, gap, lost
         t = apart * round(t / _SHORTER / apart)
     seen = [(pair.length, pair.rounding) for k, pair in enumerate(pairs) if pair.tells(pairs[k + 1 : k + 3])]
-    return min([(ends, 0.0), *seen])
+    return min([(ends, rounding), *seen])
 
 
 class _Pair(NamedTuple):

@@ -6,16 +6,18 @@ what is left is noise. A few values further away tell what it has to be held aga
 """
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from gradest.backend import Leaves
 from gradest.directions.keys import Rng, generator_of
 from gradest.dtypes import epsilon
 from gradest.errors import NoiseWarning, NonFiniteWarning
 from gradest.lengths import unit_of
 from gradest.objective import Objective
-from gradest.operations import NumpyArray
+from gradest.operations import Array, NumpyArray
 from gradest.user_warnings import warn_user
 
 Floats = NumpyArray
@@ -71,6 +73,20 @@ def highest_level(values: Floats) -> float:
     return math.factorial(order) / math.sqrt(math.factorial(2 * order)) * last
 
 
+def value_or_nan(objective: Objective, value_of: Callable[[Leaves], Array], at: Leaves) -> Floats:
+    """Return a loss on the host, `()`, NaN where the user's function raises an error.
+
+    For looking about a point before differences are taken, which may stay inside of where the loss is defined: of one
+    side, or by a shorter step. `math.log` raises outside of it, where NumPy's is NaN. What is raised where differences
+    are taken is the user's to see.
+    """
+    try:
+        found: Floats = objective.backend.numpy(value_of(at)).reshape(())
+    except Exception:  # noqa: BLE001  # whatever a user's function raises
+        return np.array(math.nan)
+    return found
+
+
 def measure_noise(
     objective: Objective, points: Sequence[Floats], units: Sequence[Floats], rng: Rng = None
 ) -> tuple[float, float]:
@@ -118,7 +134,8 @@ def _noise_in(objective: Objective, losses: Floats) -> float:
         return assumed or objective.value_epsilon
     # Where all values agree no noise shows, yet each is rounded to the spacing there: a uniform error, whose standard
     # deviation is its width over sqrt(12).
-    own_rounding = float(np.spacing(np.abs(losses).max())) / math.sqrt(12.0)
+    # Of a loss of zero it is no number that float64 has, and a step made of it would be zero too.
+    own_rounding = max(float(np.spacing(np.abs(losses).max())) / math.sqrt(12.0), sys.float_info.min)
     if losses.min() == losses.max():
         return own_rounding
     level = noise_level(losses)
@@ -177,6 +194,6 @@ def _line(
             backend.array(np.asarray(x), dtype=dtype, device=objective.device)
             for x, dtype in zip(moved, objective.dtypes, strict=True)
         )
-        return backend.numpy(value_of(at)).reshape(())
+        return value_or_nan(objective, value_of, at)
 
     return lambda place: loss(place, even), lambda distance: float(loss(distance, lines))

@@ -93,10 +93,11 @@ def warn_of_long_steps(
     length = norm_of(gradient)
     lost = norm_of(error[long])
     if lost > min(promise, MATERIAL) * length:
+        # All quotients are zero of a relu whose kink the longer step alone reaches: nothing to be a share of.
+        size = f"{lost / length:.1g} of its length" if length else f"{lost:.1g}, where all of them are zero"
         warn_user(
             f"a gradient by finite differences was asked for; the steps of {int(long.sum())} of {error.size} "
-            "difference quotients reach across a kink or a bend of the loss, and its error may be "
-            f"{lost / length:.1g} of its length; take a shorter step, a lower order ('fd-central'), or forward or "
-            "reverse mode",
+            f"difference quotients reach across a kink or a bend of the loss, and its error may be {size}; take a "
+            "shorter step, a lower order ('fd-central'), or forward or reverse mode",
             StepWarning,
         )

@@ -243,12 +243,11 @@ class QuotientSweep:
         if self.step == "noise":
             reach = max(reach, _NOISY_REACH)  # the loss may be noisier than its dtype rounds, and the step longer
         look = objective.scoped(look_around)
-        found: Surroundings = look(objective, points, units, reach=reach, share=step)
+        found: Surroundings = look(objective, points, units, reach=reach, share=step, side=self.rule.side)
         if found.stairs and self.step == "auto":  # steps are longer then, and the loss may bend on their way
             step = self._automatic(found.stairs)
-            further: Surroundings = look(
-                objective, points, units, reach=max(reach, max(self.rule.multiples) * step), share=step
-            )
+            reach = max(reach, max(self.rule.multiples) * step)
+            further: Surroundings = look(objective, points, units, reach=reach, share=step, side=self.rule.side)
             found = replace(further, stairs=max(found.stairs, further.stairs))
         return found
 

@@ -240,3 +240,22 @@ def test_losses_without_layers_or_text_are_refused(kind: Callable[..., Estimator
         kind()(Quadratic(), rng=0)
     with pytest.raises(UnsupportedError, match="'es'"):
         kind()(np.sum, np.ones(3), rng=0)
+
+
+def test_guides_whose_keys_come_in_another_order_are_the_same_guides() -> None:
+    """`jax.tree.map` sorts the keys of past gradients."""
+    params = {"w": np.ones(2), "inner": {"b": np.ones(3), "a": np.ones(1)}}
+    guide = {"w": np.array([1.0, 2.0]), "inner": {"b": np.array([3.0, 4.0, 5.0]), "a": np.array([6.0])}}
+    sorted_keys = {"inner": {"a": guide["inner"]["a"], "b": guide["inner"]["b"]}, "w": guide["w"]}
+
+    def loss(p: Any) -> Any:
+        return (p["w"] ** 2).sum() + (p["inner"]["b"] ** 3).sum() + p["inner"]["a"].sum()
+
+    one, other = (
+        GuidedES(num_samples=3, alpha=0.2, guides=[each])(loss, params, rng=0).gradient for each in (guide, sorted_keys)
+    )
+    assert list(one) == list(other) == ["w", "inner"]
+    np.testing.assert_array_equal(one["w"], other["w"])
+    np.testing.assert_array_equal(one["inner"]["b"], other["inner"]["b"])
+    with pytest.raises(InvalidInputError, match="guides in the structure"):
+        GuidedES(guides=[{"w": guide["w"], "inner": {"b": guide["inner"]["b"], "c": np.ones(1)}}])(loss, params, rng=0)

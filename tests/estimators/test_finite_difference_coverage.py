@@ -169,6 +169,13 @@ def test_steps_across_a_kink_beside_the_point_are_told_where_gradest_chose_them(
     gradest.get_estimator("fd-richardson", step=0.01)(loss, np.array([0.01, 1.0]))
 
 
+def test_a_kink_that_the_longer_step_alone_reaches_is_told_of_a_gradient_of_zeros() -> None:
+    """The message had the error's share of the gradient's length, zero, and raised ZeroDivisionError instead."""
+    with pytest.warns(gradest.StepWarning, match="reach across a kink .* may be 0.9, where all of them are zero"):
+        estimate = gradest.get_estimator("fd-forward", error=True)(lambda p: np.maximum(p, 0).sum(), np.array([-3e-8]))
+    assert estimate.gradient.tolist() == [0.0]
+
+
 @pytest.mark.filterwarnings("ignore:two evaluations of the loss")
 @pytest.mark.parametrize("estimator", ALL, ids=NAMES)
 def test_noise_that_rules_is_flagged_and_its_error_covered(estimator: gradest.Estimator) -> None:

@@ -211,3 +211,36 @@ def test_a_coarse_block_without_entries_has_no_part_in_the_step(name: str, empty
     estimator = gradest.get_estimator(name)
     beside = estimator(loss, {"w": x, empty: np.zeros(0, np.float32)}).gradient["w"]
     assert np.array_equal(beside, estimator(loss, {"w": x}).gradient["w"])
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-310])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.filterwarnings("ignore:the loss is 0 at all")
+def test_a_step_from_the_noise_of_a_loss_of_zero_is_no_step_of_zero(size: float, dtype: str) -> None:
+    """Half a spacing there is no number: a hinge loss that nothing violates had a step that vanishes."""
+    found = FiniteDifference(step="noise")(lambda x: size * x.sum(), np.array([2.0, 3.0], dtype), rng=0).gradient
+    np.testing.assert_allclose(found, np.full(2, size, dtype), rtol=1e-9)
+
+
+@pytest.mark.parametrize("scheme", ["forward", "backward"])
+@pytest.mark.parametrize("error", [False, True])
+def test_a_step_to_one_side_suits_the_length_on_which_a_quadratic_loss_bends(scheme: str, error: bool) -> None:
+    """Quotients of both sides are the same at every length of it, and were all that was looked at: off by twice it."""
+    x, size = np.array([1e-8, -5e-9]), 1e-8
+    estimator = FiniteDifference(scheme=scheme, error=error)
+    found = estimator(lambda p: ((p / size) ** 2).sum(), x).gradient
+    np.testing.assert_allclose(found, 2 * x / size**2, 1e-6)
+    beside = np.array([1 + 1e-6, 1 - 1e-5])  # the least value
+    found = estimator(lambda p: 1e6 * ((p - 1) ** 2).sum(), beside).gradient
+    np.testing.assert_allclose(found, 2e6 * (beside - 1), 1e-6)
+
+
+def test_lengths_of_one_side_cost_no_more_where_a_loss_bends_as_presumed() -> None:
+    calls = []
+
+    def loss(p: Any) -> Any:
+        calls.append(p)
+        return np.exp(p).sum()
+
+    FiniteDifference(scheme="forward", error=True)(loss, np.linspace(0.0, 1.0, 4))
+    assert len(calls) <= 30
