@@ -202,6 +202,7 @@ class TorchBackend(Backend):
         dtype = torch.complex128 if isinstance(value, complex) else torch.float64
         return torch.tensor(value, dtype=dtype, device=like.device)
 
+    in_place = refusals.IN_PLACE
     unrecorded = (
         "does not require grad and does not have a grad_fn",
         "register a hook on a tensor that doesn't require gradient",

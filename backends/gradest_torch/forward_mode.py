@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 from gradest.backend import Backend, Function, Leaves
 from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.operations import Data
+from gradest.refusals import writes
 from gradest_torch import refusals
 from gradest_torch.attention import PlainAttention
 from gradest_torch.other_ways import OtherWays
@@ -54,7 +55,7 @@ def value_and_jvps(backend: Backend, function: Function) -> Callable[[Leaves, Le
                 looked = True
         # What multiplies a parameter in place multiplies its tangent too, which the estimator still needs.
         if backend.marks((*leaves, *tangents)) != written:
-            raise InvalidInputError(refusals.WRITES)
+            raise writes(backend)
         # Without a graph of what a loss closes over; times a Python float, vmap makes float64 of products (2.13).
         return value.detach(), products.detach().to(value.dtype)
 
@@ -113,7 +114,7 @@ def _one_by_one(backend: Backend, function: Function, inputs: _Inputs, state: An
             at = tuple([forward_ad.make_dual(x, v[k]) for x, v in zip(leaves, tangents, strict=True)])  # type: ignore[no-untyped-call]
             value, product = forward_ad.unpack_dual(_judged(function(at, lent)))  # type: ignore[no-untyped-call]
             if backend.marks(copies) != written:
-                raise InvalidInputError(refusals.WRITES)
+                raise writes(backend)
             if product is None:
                 raise InvalidInputError(refusals.DETACHED)
             products.append(product.detach())

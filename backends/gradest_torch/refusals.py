@@ -1,10 +1,12 @@
 """What gradest says for what PyTorch cannot do: its own words by words of PyTorch's errors, 2.4 to 2.13."""
 
 from gradest.errors import GradestError, InvalidInputError, UnsupportedError
+from gradest.refusals import WRITES
 
-WRITES = (
-    "a loss that leaves its inputs as they are was asked for; this one writes into its parameters or arguments; work "
-    "on a copy, such as `p = p.clone()`, and not in place"
+IN_PLACE = (
+    "work on a copy, such as `p = p.clone()`, and not in place; give an optimiser inside the loss copies, "
+    "p.detach().clone().requires_grad_(); make an embedding without max_norm, and shorten its rows after each step, "
+    "weight.data.renorm_(2, 0, max_norm)"
 )
 WHOLE = (
     "the loss returns whole numbers, which have no derivative; return the number before it is rounded, or use an "
@@ -20,7 +22,7 @@ _TOLD: dict[str, tuple[type[GradestError], str]] = {
         UnsupportedError,
         f"PyTorch cannot differentiate what NumPy computes; keep to PyTorch operations, {_INSTEAD}",
     ),
-    "a leaf Variable that requires grad": (InvalidInputError, WRITES),
+    "a leaf Variable that requires grad": (InvalidInputError, WRITES + IN_PLACE),
     "is independent of": (
         InvalidInputError,
         "a loss computed from the parameters was asked for; the result is not connected to them (a model closed over, "
@@ -42,6 +44,12 @@ _TOLD: dict[str, tuple[type[GradestError], str]] = {
         InvalidInputError,
         "the loss takes a gradient by tensors of which one requires none, or has parameters require none; say "
         "x.requires_grad_() of an argument; and of parameters, freeze them before, by p.requires_grad_(False)",
+    ),
+    "can't optimize a non-leaf Tensor": (
+        InvalidInputError,
+        "an optimiser inside the loss steps tensors that are being differentiated; give it copies of them, "
+        "p.detach().clone().requires_grad_(), or step by hand: torch.autograd.grad(..., create_graph=True) and "
+        "q = p - rate * gradient",
     ),
     "Expected all tensors to be on the same device": (
         InvalidInputError,
@@ -93,7 +101,7 @@ DETACHED = (
 
 def told(error: Exception) -> tuple[type[GradestError], str] | None:
     """Return the kind of error and what to say for an error of PyTorch's; None for the function's own."""
-    if not isinstance(error, RuntimeError):
+    if not isinstance(error, RuntimeError | ValueError):
         return None
     text = str(error)
     return next((said for words, said in _TOLD.items() if words in text), None)
