@@ -16,9 +16,7 @@ REVERSE_MODE = "a loss that its framework differentiates backwards, or one in op
 ANALYTIC = "values of an analytic loss at complex parameters"
 """What estimators need, as `gradest list` says it; a refusal says the same of one loss."""
 
-WRITES = (
-    "a loss that leaves its inputs as they are was asked for; this one writes into its parameters or arguments; "
-)
+WRITES = "a loss that leaves its inputs as they are was asked for; this one writes into its parameters or arguments; "
 """What is wrong with a loss that does; a backend's `in_place` says what to do about it."""
 
 _EVALUATING = ("fd-central", "es", "spsa")
