@@ -80,6 +80,8 @@ def _first_that_works(
         except (
             RuntimeError
         ) as error:  # NotImplementedError is one; whether it is the function's own, PyTorch won't tell
+            if str(error) == refusals.HOOKED:  # no other way goes backward either
+                raise
             refusal = refusal or error
         else:
             del ways[:place]
@@ -183,6 +185,8 @@ def hessian_product(backend: Backend, function: Function) -> Callable[[Leaves, L
                 try:
                     return way(function, inputs, along, data)
                 except RuntimeError as error:
+                    if str(error) == refusals.HOOKED:
+                        raise
                     refusal = refusal or error
             assert refusal is not None
             raise refusal
@@ -247,6 +251,10 @@ class _Stopped(TorchFunctionMode):
             return _padded(func(*args, **named), *args, **named)
         if func is nn.functional.gaussian_nll_loss:
             return _of_clamped(func, *args, **named)
+        if func is Tensor.register_hook:
+            raise UnsupportedError(refusals.HOOKED)
+        if func is Tensor.__deepcopy__:
+            return _deeply_copied(*args, **named)
         if func is torch.autograd.grad and torch._C._is_fwd_grad_enabled() and not _keeps_graph(*args, **named):
             torch._C._set_fwd_grad_enabled(False)
             try:
@@ -257,6 +265,20 @@ class _Stopped(TorchFunctionMode):
         if func is torch._C._set_grad_enabled:
             torch._C._set_fwd_grad_enabled(*args)
         return result
+
+
+def _deeply_copied(tensor: Tensor, memo: dict[int, Any]) -> Tensor:
+    """Return a copy as reverse mode has it of a parameter: a leaf of autograd, outside of what is differentiated.
+
+    PyTorch copies no tensor of `torch.func`, which has no memory to copy, nor one that was computed, as a dual one was.
+    """
+    if id(tensor) not in memo:
+        with torch.no_grad():
+            fresh = tensor.detach().clone()
+        fresh.__dict__.update(tensor.__dict__)
+        memo[id(tensor)] = fresh.requires_grad_() if tensor.requires_grad else fresh
+    found: Tensor = memo[id(tensor)]
+    return found
 
 
 def _padded(found: Tensor, index: Tensor, weight: Tensor, padding_idx: int | None = None, *_: Any, **__: Any) -> Tensor:

@@ -17,12 +17,19 @@ _REENTRANT = (
     "a checkpoint of the reentrant kind cannot be differentiated by some tensors alone; pass use_reentrant=False to "
     f"torch.utils.checkpoint, {_INSTEAD}"
 )
+_NO_BACKWARD = f"PyTorch has no derivative of an operation of the loss; compute it by others, {_INSTEAD}"
 _TOLD: dict[str, tuple[type[GradestError], str]] = {
     "Can't call numpy() on Tensor that requires grad": (
         UnsupportedError,
         f"PyTorch cannot differentiate what NumPy computes; keep to PyTorch operations, {_INSTEAD}",
     ),
     "a leaf Variable that requires grad": (InvalidInputError, WRITES + IN_PLACE),
+    "the derivative for": (UnsupportedError, _NO_BACKWARD),
+    "does not support backward": (UnsupportedError, _NO_BACKWARD),
+    "arguments don't support automatic differentiation": (
+        UnsupportedError,
+        f"an operation of the loss writes its result into a given tensor; call it without out=, {_INSTEAD}",
+    ),
     "is independent of": (
         InvalidInputError,
         "a loss computed from the parameters was asked for; the result is not connected to them (a model closed over, "
@@ -62,13 +69,18 @@ _TOLD: dict[str, tuple[type[GradestError], str]] = {
 
 UNCONNECTED = (
     "a loss computed from the parameters was asked for; the result is connected to other tensors that require a "
-    "gradient, and to none of these (a model closed over, instead of the one that f is given?); compute the loss from "
-    "f's first argument, e.g. torch.func.functional_call(model, params, (x,)), or pass the model itself as params"
+    "gradient, and to none of these (a model closed over, instead of the one that f is given? a checkpoint with "
+    "use_reentrant=True?); compute the loss from f's first argument, e.g. torch.func.functional_call(model, params, "
+    "(x,)), or pass the model itself as params; and pass use_reentrant=False"
 )
 NESTED = (
     "a gradient was asked for inside a function that PyTorch is differentiating or batching; its result would not be "
     "connected to what is differentiated around it; take the inner gradient by torch.func.grad, or the outer one by "
     "'fd-central' or 'es', which evaluate it"
+)
+HOOKED = (
+    "the loss hooks into the backward pass of a tensor, where its gradient may be made another one (as implicit layers "
+    "do), and forward mode has no backward pass; use 'reverse', or an estimator of values ('fd-central', 'es', 'spsa')"
 )
 FROZEN_INSIDE = (
     "the loss has parameters require no gradient, where reverse mode would stop and forward mode does not; freeze them "
@@ -95,7 +107,8 @@ _TRANSFORMATIONS = (
 """What PyTorch's errors about its function transformations speak of; other errors are the function's own."""
 DETACHED = (
     "a loss computed by PyTorch from the parameters was asked for; the result is not connected to them "
-    "(a detach, .item() or a NumPy call on the way?); keep to PyTorch operations, or use a black-box estimator"
+    "(a detach, .item(), a NumPy call or a checkpoint with use_reentrant=True on the way?); keep to PyTorch "
+    "operations, or use a black-box estimator"
 )
 
 
