@@ -47,7 +47,7 @@ def bind(f: Callable[..., Tensor], module: nn.Module) -> Callable[..., Tensor]:
             attention = PlainAttention() if state.attends else nullcontext()
             with attention, posing(tuple(parameters.values()), quiet=ways is not None and ways.quiet):
                 value = f(module, *args, **kwargs)
-            before.refuse_written()
+            before.refuse_changed()
             return value
         finally:
             if later is None:
@@ -65,23 +65,41 @@ class _Before:
 
     def __init__(self, modules: Sequence[nn.Module], state: ModuleState, locks: Sequence[Any]) -> None:
         self._tensors: Swapped = [(place, place[0][place[1]]) for place in state.places]
+        self._sizes = [(child, len(child._parameters), len(child._modules)) for child in modules]
         self._modes = [(child, child.training) for child in modules]
         # Only there, for it takes time: what a batched evaluation leaves in an attribute cannot be used by anyone.
         transformed = torch._C._functorch.peek_interpreter_stack() is not None  # of this thread; it has no public name
         self._attributes = Attributes(modules) if transformed else None
         self._derived = [(vars(modules[k]), name, vars(modules[k]).get(name)) for k, name in state.derived]
-        self._frozen = [(name, p, _writes(p)) for name, p in state.frozen.items()]
+        self._frozen = [(name, p, place, _writes(p)) for name, (p, place) in state.frozen.items()]
+        self._empty = state.empty
         self._locks = locks
 
-    def refuse_written(self) -> None:
+    def refuse_changed(self) -> None:
         """Refuse a call that wrote into what was not put there for it: too large to be copied at each call.
+
+        One that has added parameters is refused too: a gradient by those alone that there were before would be no
+        gradient of the module, and an optimiser that was made before would never find the others.
 
         Raises
         ------
         InvalidInputError
             It did; the message names what.
         """
-        written = [name for name, parameter, writes in self._frozen if _writes(parameter) != writes]
+        added = [key for within, key in self._empty if within[key] is not None]
+        for child, parameters, layers in self._sizes:  # a dict keeps the order in which it was filled
+            added += [*list(child._parameters)[parameters:], *list(child._modules)[layers:]]
+        if added:
+            raise InvalidInputError(
+                "a loss that leaves the module as it is was asked for; this one has given it parameters or layers that "
+                f"it had not: {', '.join(added)} (made by a first forward pass?); run the module once before, so that "
+                "an optimiser finds them too"
+            )
+        written = [
+            name
+            for name, parameter, (within, key), writes in self._frozen
+            if within.get(key) is not parameter or _writes(parameter) != writes
+        ]
         if written:
             raise InvalidInputError(
                 "a loss that leaves the module as it is was asked for; this one has written into parameters without a "

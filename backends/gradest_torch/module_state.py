@@ -33,10 +33,12 @@ class ModuleState:
         Each of those places with the name of what is in it.
     buffers
         The submodule that updates a buffer, and its place, where None may be that a forward pass fills.
-    places
-        All of both, into which other tensors are put for a call.
+    empty
+        The places of parameters that there are not: None, which a first forward pass may fill.
     frozen
-        Name -> a parameter that requires no gradient, which stays in its place.
+        Name -> a parameter that requires no gradient, and its first place, where it stays.
+    places
+        All of these, what is in them before a call being there after it.
     derived
         The place of a submodule among all, and an attribute that it makes of its parameters at each call.
     attends
@@ -49,11 +51,13 @@ class ModuleState:
         self.named_places: list[tuple[Place, str]] = []
         self.buffers: list[tuple[ReferenceType[nn.Module], Place]] = []
         self.places: list[Place] = []
-        self.frozen: dict[str, nn.Parameter] = {}
+        self.empty: list[Place] = []
+        self.frozen: dict[str, tuple[nn.Parameter, Place]] = {}
         self.derived: list[tuple[int, str]] = []
         self.attends = False
         self._locks: list[Any] = []
         self._names: list[tuple[str, ...]] = []
+        self._members: list[tuple[dict[str, Any], str, nn.Parameter | None]] = []
 
     @contextmanager
     def held(self, module: nn.Module) -> Iterator["ModuleState"]:
@@ -83,11 +87,12 @@ class ModuleState:
         return locks
 
     def _holds(self) -> bool:
-        for parameter, places in self.parameters.values():
-            held, key = places[0]
-            if held.get(key) is not parameter or not parameter.requires_grad:
-                return False
-        return not any(parameter.requires_grad for parameter in self.frozen.values())
+        # Each place, not the first of each parameter alone: tied weights may have been untied.
+        if any(held.get(key) is not member for held, key, member in self._members):
+            return False
+        if any(parameter.requires_grad for parameter, _ in self.frozen.values()):
+            return False
+        return all(parameter.requires_grad for parameter, _ in self.parameters.values())
 
     def _find(self, children: Sequence[nn.Module]) -> None:
         places: dict[int, list[Place]] = {}
@@ -102,12 +107,15 @@ class ModuleState:
                 places.setdefault(id(parameter), []).append((child._parameters, key))
         named = children[0].named_parameters()  # tied ones once, by the first of their names
         self.parameters = {name: (p, places[id(p)]) for name, p in named if p.requires_grad}
-        self.frozen = {name: p for name, p in children[0].named_parameters() if not p.requires_grad}
+        self.frozen = {name: (p, places[id(p)][0]) for name, p in children[0].named_parameters() if not p.requires_grad}
+        self.empty = places.get(id(None), [])
+        self._members = [(child._parameters, key, p) for child in children for key, p in child._parameters.items()]
         self.named_places = [(place, name) for name, (_, held) in self.parameters.items() for place in held]
         self.buffers = [(ref(child), (child._buffers, key)) for child in children for key in child._buffers]
         self.derived = [(k, name) for k, child in enumerate(children) for name in derived(child)]
         self.attends = any(isinstance(child, FUSED) for child in children)
         self.places = [place for place, _ in self.named_places] + [place for _, place in self.buffers]
+        self.places += [place for _, place in self.frozen.values()] + self.empty
 
 
 def _require_values(child: nn.Module) -> None:
