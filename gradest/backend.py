@@ -268,6 +268,9 @@ class Backend(ABC):
         """Return whether an error says that a read-only array was to be written to."""
         return False
 
+    in_place: ClassVar[str] = "work on a copy, such as `p = p.copy()`, and not in place"
+    """What to do about a loss that writes into what it is given."""
+
     def kept(self, value: Any, *, like: Array) -> Array:
         """Return what a user's function returned as an array of its own, which no later evaluation changes.
 
@@ -290,10 +293,7 @@ class Backend(ABC):
         return None
 
     def looked_at(self, evaluation: Callable[[], Array]) -> Array:
-        """Return what a plain evaluation gives, refusing a loss that takes its parameters from elsewhere too.
-
-        Where a framework cannot tell, as here, nothing is refused.
-        """
+        """Return what a plain evaluation gives, refusing a loss of parameters from elsewhere; here, none is known."""
         return evaluation()
 
     unrecorded: ClassVar[tuple[str, ...]] = ()

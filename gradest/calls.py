@@ -26,6 +26,9 @@ class Preparation(Protocol):
 
     objective: Objective
 
+    def expect_another_look(self) -> None:
+        """Have each estimate note what it draws, for an evaluation after it that is to draw the same."""
+
     def __call__(self, params: Tree = None, *args: object, rng: Rng = None, **kwargs: object) -> Estimate:
         """Return the estimate at `params` with the arguments of this call."""
 
@@ -146,6 +149,8 @@ class Calls:
             )  # takes `params` apart, and looks at them
             leaves, args, kwargs = objective.start, (), {}
         prepared = self._kept.prepared = self._estimator.prepare(objective)
+        if self._aux is not None:
+            prepared.expect_another_look()
         constants = "compile" in objective.backend.native and not isinstance(self._own, Objective | Problem)
         self._kept.closed_over = ClosedOver(self._own) if constants else None
         return prepared, self._looked(prepared.at(leaves, rng, args, kwargs))

@@ -259,6 +259,7 @@ class Prepared:
         # Asked at each call, so asked of nobody who cannot say yes.
         self._stays_outside = not estimator.composable and objective.backend.traces
         self._may_draw = objective.is_users_own and not estimator.composable  # those evaluate once
+        self._looked_at_again = False
 
     def __reduce__(self) -> tuple[Callable[..., "Prepared"], tuple[Objective]]:
         """Pickle the estimator and the objective; it is prepared again on arrival."""
@@ -268,6 +269,10 @@ class Prepared:
 
     def _prepare_anew(self) -> Kernel:
         return self.objective.scoped(self.estimator.prepare_kernel(self.objective).call)
+
+    def expect_another_look(self) -> None:
+        """Have each estimate note what it draws, for an evaluation after it that is to draw the same."""
+        self._looked_at_again = self.objective.is_users_own
 
     def value(self, params: Tree = None) -> Any:
         """Return the loss at `params` (the start point by default), with the arguments of the last call."""
@@ -323,6 +328,9 @@ class Prepared:
             raise traced_call(self.estimator.name, objective.backend)
         if self._may_draw:
             with objective.one_estimate():
+                result = self._kernel(leaves, rng)
+        elif self._looked_at_again:  # reverse mode is one evaluation, whatever it goes through
+            with objective.one_estimate(), objective.common_random_numbers():
                 result = self._kernel(leaves, rng)
         else:
             result = self._kernel(leaves, rng)

@@ -5,7 +5,7 @@ its registered name.
 """
 
 from gradest.backend import Backend
-from gradest.errors import UnsupportedError
+from gradest.errors import InvalidInputError, UnsupportedError
 
 MODES = {"value_and_gradient": "reverse mode", "value_and_jvps": "forward mode"}
 """A native transformation of a backend -> what people call it."""
@@ -15,6 +15,9 @@ FORWARD_MODE = "a loss that its framework differentiates forwards, or one in ope
 REVERSE_MODE = "a loss that its framework differentiates backwards, or one in operations"
 ANALYTIC = "values of an analytic loss at complex parameters"
 """What estimators need, as `gradest list` says it; a refusal says the same of one loss."""
+
+WRITES = "a loss that leaves its inputs as they are was asked for; this one writes into its parameters or arguments; "
+"""What is wrong with a loss that does; a backend's `in_place` says what to do about it."""
 
 _EVALUATING = ("fd-central", "es", "spsa")
 
@@ -33,6 +36,19 @@ def usable_estimators(backend: Backend) -> str:
     named = [modes[each] for each in modes if each in backend.native] + list(_EVALUATING)
     listed = ", ".join(map(repr, named))
     return f"{listed}, or 'complex-step' where it is analytic" if "complex" in backend.native else listed
+
+
+def writes(backend: Backend) -> InvalidInputError:
+    """Return the error for a loss that writes into what it is given.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> from gradest.refusals import writes
+    >>> str(writes(gradest.get_backend("numpy"))).partition("work ")[2]
+    'on a copy, such as `p = p.copy()`, and not in place'
+    """
+    return InvalidInputError(WRITES + backend.in_place)
 
 
 def needs_operations(asked: str, backend: Backend, *, instead: str | None = None) -> UnsupportedError:

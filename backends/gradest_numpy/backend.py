@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.backend import Backend, Function, Leaves
-from gradest.errors import GradestError, InvalidInputError, UnsupportedError
+from gradest.errors import GradestError, UnsupportedError
 from gradest.graphs import Computation
 from gradest.operations import Data, Operations
+from gradest.refusals import writes
 from gradest.tree import Leaf
 from gradest_numpy.differentiation import (
     TracedArray,
@@ -25,11 +26,6 @@ from gradest_numpy.differentiation import (
 )
 from gradest_numpy.differentiation.graph import forward_graph, reverse_graph
 from gradest_numpy.operations import NativeNumpyOperations, NumpyOperations
-
-_WRITES = (
-    "a loss that leaves its inputs as they are was asked for; this one writes into its parameters or arguments; work "
-    "on a copy, such as `p = p.copy()`, and not in place"
-)
 
 
 class NumpyBackend(Backend):
@@ -129,7 +125,7 @@ class NumpyBackend(Backend):
         if isinstance(error, GradestError):
             return None
         if self.refused_writing(error):
-            return InvalidInputError(_WRITES)
+            return writes(self)
         if TracedArray.__name__ in str(error):  # Python and compiled code name what they cannot take
             return UnsupportedError(
                 "the loss gives a value that is being differentiated to something that takes plain numbers or arrays "

@@ -16,7 +16,7 @@ from gradest.errors import GradestError
 from gradest.operations import Array, Data, Operations
 from gradest.places import ParameterPlace
 from gradest.tree import Leaf, Tree
-from gradest_torch import forward_mode, module, random_numbers, refusals, reverse_mode
+from gradest_torch import forward_mode, module, module_state, random_numbers, refusals, reverse_mode
 from gradest_torch.graph import graph
 from gradest_torch.layouts import parts
 from gradest_torch.operations import NativeTorchOperations, TorchOperations
@@ -202,6 +202,7 @@ class TorchBackend(Backend):
         dtype = torch.complex128 if isinstance(value, complex) else torch.float64
         return torch.tensor(value, dtype=dtype, device=like.device)
 
+    in_place = refusals.IN_PLACE
     unrecorded = (
         "does not require grad and does not have a grad_fn",
         "register a hook on a tensor that doesn't require gradient",
@@ -246,16 +247,16 @@ class TorchBackend(Backend):
         return noting(f, tensors) if tensors else f
 
     def model_parameters(self, model: nn.Module) -> dict[str, Tensor]:
-        return module.trainable_parameters(model)
+        return module_state.trainable_parameters(model)
 
     def model_constants(self, model: nn.Module) -> dict[str, Tensor]:
-        with module.held(model):
+        with module_state.held(model):
             frozen = {name: p.detach() for name, p in model.named_parameters() if not p.requires_grad}
             return {**frozen, **dict(model.named_buffers())}
 
     def model_in_dtype(self, model: nn.Module, dtype: str) -> nn.Module:
         # Buffers too: batch normalisation refuses running means of another dtype than its input.
-        with module.held(model):
+        with module_state.held(model):
             copied = copy.deepcopy(model)
         return copied.to(dtype=getattr(torch, dtype))
 

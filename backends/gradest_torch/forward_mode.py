@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 from gradest.backend import Backend, Function, Leaves
 from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.operations import Data
+from gradest.refusals import writes
 from gradest_torch import refusals
 from gradest_torch.attention import PlainAttention
 from gradest_torch.other_ways import OtherWays
@@ -54,7 +55,7 @@ def value_and_jvps(backend: Backend, function: Function) -> Callable[[Leaves, Le
                 looked = True
         # What multiplies a parameter in place multiplies its tangent too, which the estimator still needs.
         if backend.marks((*leaves, *tangents)) != written:
-            raise InvalidInputError(refusals.WRITES)
+            raise writes(backend)
         # Without a graph of what a loss closes over; times a Python float, vmap makes float64 of products (2.13).
         return value.detach(), products.detach().to(value.dtype)
 
@@ -79,6 +80,8 @@ def _first_that_works(
         except (
             RuntimeError
         ) as error:  # NotImplementedError is one; whether it is the function's own, PyTorch won't tell
+            if str(error) == refusals.HOOKED:  # no other way goes backward either
+                raise
             refusal = refusal or error
         else:
             del ways[:place]
@@ -113,7 +116,7 @@ def _one_by_one(backend: Backend, function: Function, inputs: _Inputs, state: An
             at = tuple([forward_ad.make_dual(x, v[k]) for x, v in zip(leaves, tangents, strict=True)])  # type: ignore[no-untyped-call]
             value, product = forward_ad.unpack_dual(_judged(function(at, lent)))  # type: ignore[no-untyped-call]
             if backend.marks(copies) != written:
-                raise InvalidInputError(refusals.WRITES)
+                raise writes(backend)
             if product is None:
                 raise InvalidInputError(refusals.DETACHED)
             products.append(product.detach())
@@ -182,6 +185,8 @@ def hessian_product(backend: Backend, function: Function) -> Callable[[Leaves, L
                 try:
                     return way(function, inputs, along, data)
                 except RuntimeError as error:
+                    if str(error) == refusals.HOOKED:
+                        raise
                     refusal = refusal or error
             assert refusal is not None
             raise refusal
@@ -246,6 +251,10 @@ class _Stopped(TorchFunctionMode):
             return _padded(func(*args, **named), *args, **named)
         if func is nn.functional.gaussian_nll_loss:
             return _of_clamped(func, *args, **named)
+        if func is Tensor.register_hook:
+            raise UnsupportedError(refusals.HOOKED)
+        if func is Tensor.__deepcopy__:
+            return _deeply_copied(*args, **named)
         if func is torch.autograd.grad and torch._C._is_fwd_grad_enabled() and not _keeps_graph(*args, **named):
             torch._C._set_fwd_grad_enabled(False)
             try:
@@ -256,6 +265,20 @@ class _Stopped(TorchFunctionMode):
         if func is torch._C._set_grad_enabled:
             torch._C._set_fwd_grad_enabled(*args)
         return result
+
+
+def _deeply_copied(tensor: Tensor, memo: dict[int, Any]) -> Tensor:
+    """Return a copy as reverse mode has it of a parameter: a leaf of autograd, outside of what is differentiated.
+
+    PyTorch copies no tensor of `torch.func`, which has no memory to copy, nor one that was computed, as a dual one was.
+    """
+    if id(tensor) not in memo:
+        with torch.no_grad():
+            fresh = tensor.detach().clone()
+        fresh.__dict__.update(tensor.__dict__)
+        memo[id(tensor)] = fresh.requires_grad_() if tensor.requires_grad else fresh
+    found: Tensor = memo[id(tensor)]
+    return found
 
 
 def _padded(found: Tensor, index: Tensor, weight: Tensor, padding_idx: int | None = None, *_: Any, **__: Any) -> Tensor:

@@ -47,6 +47,10 @@ class Attributes:
                     del found[name]
                 else:
                     found[name] = usable
+            for name in before.keys() - found.keys():  # registered since as a parameter or a layer, in place of None
+                for registered in (found["_parameters"], found["_modules"]):
+                    registered.pop(name, None)
+                found[name] = before[name]
 
 
 def _usable(value: Any, depth: int) -> Any:

@@ -1,201 +1,21 @@
-"""An `nn.Module` as parameters: the user's `f(module, *args)` as a pure function of a dict of tensors.
+"""An `nn.Module` as parameters: the user's `f(module, *args)` as a pure function of a dict of tensors."""
 
-Tensors are put into the module's own dicts while `f` runs and taken out again, as `torch.func.functional_call` does,
-which looks for each of them by its name at every call; here the places are found once.
-"""
-
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from threading import RLock, local
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from threading import local
 from typing import Any
-from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
-from gradest.errors import InvalidInputError, UnsupportedError
+from gradest.errors import InvalidInputError
 from gradest.places import ParameterPlace
-from gradest_torch.attention import FUSED, PlainAttention
+from gradest_torch.attention import PlainAttention
 from gradest_torch.layouts import adds
-from gradest_torch.leftovers import Attributes, derived
+from gradest_torch.leftovers import Attributes
+from gradest_torch.module_state import ModuleState, Place, held, modules_of, release, state_of, trainable_parameters
 from gradest_torch.other_ways import OtherWays
 from gradest_torch.posing import posing
-
-Place = tuple[dict[str, Any], str]
-"""The dict of a submodule, and the key in it."""
-
-
-class ModuleState:
-    """The places of a module's parameters and buffers; found again where the module has changed.
-
-    Attributes
-    ----------
-    parameters
-        Name -> a parameter that requires a gradient, and all its places: several where it is tied.
-    named_places
-        Each of those places with the name of what is in it.
-    buffers
-        The submodule that updates a buffer, and its place, where None may be that a forward pass fills.
-    places
-        All of both, into which other tensors are put for a call.
-    frozen
-        Name -> a parameter that requires no gradient, which stays in its place.
-    derived
-        The place of a submodule among all, and an attribute that it makes of its parameters at each call.
-    attends
-        Whether a layer of it has a fused path of attention.
-    """
-
-    def __init__(self) -> None:  # it holds the module's parts, not the module itself, whose life it must not prolong
-        self._children: list[ReferenceType[nn.Module]] = []
-        self.parameters: dict[str, tuple[nn.Parameter, list[Place]]] = {}
-        self.named_places: list[tuple[Place, str]] = []
-        self.buffers: list[tuple[ReferenceType[nn.Module], Place]] = []
-        self.places: list[Place] = []
-        self.frozen: dict[str, nn.Parameter] = {}
-        self.derived: list[tuple[int, str]] = []
-        self.attends = False
-        self._locks: list[Any] = []
-        self._names: list[tuple[str, ...]] = []
-
-    @contextmanager
-    def held(self, module: nn.Module) -> Iterator["ModuleState"]:
-        """Keep other threads from this module; see `acquire`."""
-        locks = self.acquire(_modules(module))
-        try:
-            yield self
-        finally:
-            release(locks)
-
-    def acquire(self, modules: Sequence[nn.Module]) -> list[Any]:
-        """Take a module, the first, and all those inside for this thread, and return the locks to release.
-
-        The places are found again if submodules, parameters or what requires a gradient have changed.
-        """
-        children = [ref(child) for child in modules]
-        locks = self._locks if children == self._children else _locks_of(modules)
-        for lock in locks:
-            lock.acquire()
-        try:
-            if children != self._children or _names(modules) != self._names or not self._holds():
-                self._find(modules)  # first: it refuses those whose parameters have no places
-                self._locks, self._children, self._names = locks, children, _names(modules)
-        except BaseException:
-            release(locks)
-            raise
-        return locks
-
-    def _holds(self) -> bool:
-        for parameter, places in self.parameters.values():
-            held, key = places[0]
-            if held.get(key) is not parameter or not parameter.requires_grad:
-                return False
-        return not any(parameter.requires_grad for parameter in self.frozen.values())
-
-    def _find(self, children: Sequence[nn.Module]) -> None:
-        places: dict[int, list[Place]] = {}
-        for child in children:
-            if isinstance(child, torch.jit.ScriptModule):  # also where only a part of the model is one
-                raise UnsupportedError(
-                    "a module that can compute with other parameters was asked for; "
-                    f"{type(child).__name__} is compiled by torch.jit, which keeps its own; pass the module before that"
-                )
-            _require_values(child)
-            for key, parameter in child._parameters.items():
-                places.setdefault(id(parameter), []).append((child._parameters, key))
-        named = children[0].named_parameters()  # tied ones once, by the first of their names
-        self.parameters = {name: (p, places[id(p)]) for name, p in named if p.requires_grad}
-        self.frozen = {name: p for name, p in children[0].named_parameters() if not p.requires_grad}
-        self.named_places = [(place, name) for name, (_, held) in self.parameters.items() for place in held]
-        self.buffers = [(ref(child), (child._buffers, key)) for child in children for key in child._buffers]
-        self.derived = [(k, name) for k, child in enumerate(children) for name in derived(child)]
-        self.attends = any(isinstance(child, FUSED) for child in children)
-        self.places = [place for place, _ in self.named_places] + [place for _, place in self.buffers]
-
-
-def _require_values(child: nn.Module) -> None:
-    """Refuse a lazy layer that has not seen an input yet."""
-    held = {**child._parameters, **child._buffers}
-    empty = [name for name, tensor in held.items() if isinstance(tensor, UninitializedParameter | UninitializedBuffer)]
-    if empty:
-        raise InvalidInputError(
-            f"a module with values was asked for; in {type(child).__name__} these have none yet: {', '.join(empty)}; "
-            "run the module once on an input, whose shape a lazy layer needs"
-        )
-
-
-def _modules(module: nn.Module) -> list[nn.Module]:
-    """Return a module and all those inside, each once; `module.modules()` makes a name for each, and takes longer."""
-    found, seen = [module], {id(module)}
-    for held in found:  # which grows as it goes
-        for child in held._modules.values():
-            if child is not None and id(child) not in seen:
-                seen.add(id(child))
-                found.append(child)
-    return found
-
-
-def _names(modules: Sequence[nn.Module]) -> list[tuple[str, ...]]:
-    return [(*child._parameters, *child._buffers) for child in modules]
-
-
-_LOCKS: WeakKeyDictionary[nn.Module, Any] = WeakKeyDictionary()
-"""A lock for each module that was seen: it holds one set of tensors, and two threads would mix theirs."""
-_choosing = RLock()
-
-
-def _locks_of(modules: Sequence[nn.Module]) -> list[Any]:
-    """Return the locks of a module with all those inside: mostly one, several where it joins what was seen apart."""
-    with _choosing:
-        held = {id(lock): lock for lock in map(_LOCKS.get, modules) if lock is not None} or {0: RLock()}
-        for each in modules:
-            _LOCKS.setdefault(each, next(iter(held.values())))
-    return [held[key] for key in sorted(held)]  # in one order, or two threads might wait for each other
-
-
-def release(locks: Sequence[Any]) -> None:
-    """Let other threads have a module again."""
-    for lock in locks:
-        lock.release()
-
-
-def held(module: nn.Module) -> AbstractContextManager[ModuleState]:
-    """Return a context in which no other thread computes with this module."""
-    return _state_of(module).held(module)
-
-
-def trainable_parameters(module: nn.Module) -> dict[str, Tensor]:
-    """Return the parameters that require a gradient, by name, outside any graph; tied ones once.
-
-    Raises
-    ------
-    InvalidInputError
-        None of them requires a gradient.
-    """
-    state = _state_of(module)
-    locks = state.acquire(_modules(module))  # as `held` does, in half of its time: this is asked at each call
-    try:
-        found = {name: p.detach() for name, (p, _) in state.parameters.items()}
-    finally:
-        release(locks)
-    if not found:
-        raise InvalidInputError(
-            f"a module with trainable parameters was asked for; {type(module).__name__} has none with "
-            "requires_grad=True"
-        )
-    return found
-
-
-_STATES: WeakKeyDictionary[nn.Module, ModuleState] = WeakKeyDictionary()
-"""What is known of each module that was seen, for as long as it lives."""
-
-
-def _state_of(module: nn.Module) -> ModuleState:
-    state = _STATES.get(module)
-    if state is None:
-        state = _STATES[module] = ModuleState()
-    return state
 
 
 def bind(f: Callable[..., Tensor], module: nn.Module) -> Callable[..., Tensor]:
@@ -206,8 +26,8 @@ def bind(f: Callable[..., Tensor], module: nn.Module) -> Callable[..., Tensor]:
     """
 
     def pure(parameters: dict[str, Tensor], *args: Any, **kwargs: Any) -> Tensor:
-        state = _state_of(module)
-        modules = _modules(module)
+        state = state_of(module)
+        modules = modules_of(module)
         locks = state.acquire(modules)
         try:
             before = _Before(modules, state, locks)
@@ -227,7 +47,7 @@ def bind(f: Callable[..., Tensor], module: nn.Module) -> Callable[..., Tensor]:
             attention = PlainAttention() if state.attends else nullcontext()
             with attention, posing(tuple(parameters.values()), quiet=ways is not None and ways.quiet):
                 value = f(module, *args, **kwargs)
-            before.refuse_written()
+            before.refuse_changed()
             return value
         finally:
             if later is None:
@@ -245,23 +65,41 @@ class _Before:
 
     def __init__(self, modules: Sequence[nn.Module], state: ModuleState, locks: Sequence[Any]) -> None:
         self._tensors: Swapped = [(place, place[0][place[1]]) for place in state.places]
+        self._sizes = [(child, len(child._parameters), len(child._modules)) for child in modules]
         self._modes = [(child, child.training) for child in modules]
         # Only there, for it takes time: what a batched evaluation leaves in an attribute cannot be used by anyone.
         transformed = torch._C._functorch.peek_interpreter_stack() is not None  # of this thread; it has no public name
         self._attributes = Attributes(modules) if transformed else None
         self._derived = [(vars(modules[k]), name, vars(modules[k]).get(name)) for k, name in state.derived]
-        self._frozen = [(name, p, _writes(p)) for name, p in state.frozen.items()]
+        self._frozen = [(name, p, place, _writes(p)) for name, (p, place) in state.frozen.items()]
+        self._empty = state.empty
         self._locks = locks
 
-    def refuse_written(self) -> None:
+    def refuse_changed(self) -> None:
         """Refuse a call that wrote into what was not put there for it: too large to be copied at each call.
+
+        One that has added parameters is refused too: a gradient by those alone that there were before would be no
+        gradient of the module, and an optimiser that was made before would never find the others.
 
         Raises
         ------
         InvalidInputError
             It did; the message names what.
         """
-        written = [name for name, parameter, writes in self._frozen if _writes(parameter) != writes]
+        added = [key for within, key in self._empty if within[key] is not None]
+        for child, parameters, layers in self._sizes:  # a dict keeps the order in which it was filled
+            added += [*list(child._parameters)[parameters:], *list(child._modules)[layers:]]
+        if added:
+            raise InvalidInputError(
+                "a loss that leaves the module as it is was asked for; this one has given it parameters or layers that "
+                f"it had not: {', '.join(added)} (made by a first forward pass?); run the module once before, so that "
+                "an optimiser finds them too"
+            )
+        written = [
+            name
+            for name, parameter, (within, key), writes in self._frozen
+            if within.get(key) is not parameter or _writes(parameter) != writes
+        ]
         if written:
             raise InvalidInputError(
                 "a loss that leaves the module as it is was asked for; this one has written into parameters without a "
@@ -292,8 +130,8 @@ _recording = local()
 
 def put(tensors: Swapped) -> None:
     """Put each tensor in its place."""
-    for (held, key), tensor in tensors:
-        held[key] = tensor
+    for (within, key), tensor in tensors:
+        within[key] = tensor
 
 
 class KeptUntilBackward:

@@ -15,6 +15,7 @@ from torch.autograd import forward_ad
 from gradest.backend import Backend, Function, Leaves
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.operations import Data
+from gradest.refusals import writes
 from gradest_torch import module, refusals
 from gradest_torch.layouts import parts
 from gradest_torch.other_ways import OtherWays
@@ -38,7 +39,7 @@ def value_and_gradient(backend: Backend, function: Function) -> Callable[[Leaves
             value = _recorded(function, inputs, given) if trusted else _first(function, inputs, given)
             # The next call would find what this one has made of them.
             if [x._version for x in watched] != before or not (trusted or _equal(_sums(watched), sums)):
-                raise InvalidInputError(refusals.WRITES)
+                raise writes(backend)
             if not (isinstance(value, Tensor) and value.requires_grad):
                 raise InvalidInputError(refusals.DETACHED)
             try:

@@ -8,16 +8,12 @@ from typing import Any
 
 from gradest.arguments import Arguments
 from gradest.backend import Backend, Leaves
-from gradest.errors import GradestError, InvalidInputError
+from gradest.errors import GradestError
 from gradest.evaluation.draws import Draws
 from gradest.evaluation.results import as_losses, as_scalar, kind_of, mean_of
 from gradest.form import Form
 from gradest.operations import Array, Data
-
-_WRITES = (
-    "a loss that leaves its inputs as they are was asked for; this one writes into its parameters or arguments; work "
-    "on a copy, such as `p = p.copy()` in NumPy or `p = p.clone()` in PyTorch, and not in place"
-)
+from gradest.refusals import writes
 
 
 class UserFunction:
@@ -116,14 +112,14 @@ class UserFunction:
                 raise
             except Exception as error:
                 if backend.refused_writing(error):
-                    raise InvalidInputError(_WRITES) from error
+                    raise writes(backend) from error
                 if self.differentiates or not any(words in str(error) for words in backend.unrecorded):
                     raise  # the function's own error is the user's to see as it is
                 self.differentiates = True
         if value is None:  # refused above: once more, and from then on, with a record
             return self.alone(leaves, data, apart=apart, looks=looks)
         if backend.marks((*lent, *given)) != marks or (private and self._changed((*leaves, *data), (*lent, *given))):
-            raise InvalidInputError(_WRITES)
+            raise writes(backend)
         answer: Array = backend.kept(value, like=leaves[0])
         return answer
 

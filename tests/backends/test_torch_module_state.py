@@ -195,3 +195,55 @@ def test_what_is_prepared_for_one_module_does_not_compute_with_the_modes_and_buf
     if method != "es":
         right = torch.autograd.grad(loss(other, x), list(other.parameters()))
         torch.testing.assert_close(tuple(found(other, x, rng=rng).values()), right, rtol=1e-6, atol=1e-8)
+
+
+def _squares(model: Any, x: Any) -> Any:
+    return (model(x) ** 2).mean()
+
+
+@pytest.mark.parametrize("method", METHODS[:3])
+def test_weights_that_were_untied_and_parameters_put_in_place_of_frozen_ones_are_found(method: str) -> None:
+    model, x = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)).double(), torch.ones(3, 2, dtype=torch.float64)
+    model[1].weight = model[0].weight
+    model[1].bias.requires_grad_(False)
+
+    def is_right() -> bool:
+        named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        expected = dict(zip(named, torch.autograd.grad(_squares(model, x), list(named.values())), strict=True))
+        found = gradest.grad(_squares, method=method)(model, x)
+        assert found.keys() == expected.keys()
+        return all(torch.allclose(found[name], expected[name], rtol=1e-6, atol=1e-8) for name in named)
+
+    assert is_right()  # what is found out about the module here is old hereafter
+    model[1].weight = nn.Parameter(torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=torch.float64))
+    assert is_right()
+    model[1].bias = nn.Parameter(torch.tensor([5.0, 6.0], dtype=torch.float64))
+    assert is_right()
+
+
+class _GrowsAtFirst(nn.Module):  # type: ignore[misc, name-defined]  # imported where it is installed: of type Any
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.first, self.kind = nn.Linear(2, 2).double(), kind
+        if kind == "empty":
+            self.register_parameter("made", None)
+        else:
+            self.made: Any = None
+
+    def forward(self, x: Any) -> Any:
+        if self.made is None:
+            self.made = nn.Linear(2, 2).double() if self.kind == "layer" else nn.Parameter(torch.ones(2).double())
+        return self.made(self.first(x)) if self.kind == "layer" else self.first(x) * self.made
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", ["empty", "parameter", "layer"])
+def test_parameters_that_the_first_call_makes_are_told_of_and_nothing_is_taken_without_them(
+    kind: str, method: str
+) -> None:
+    model, x = _GrowsAtFirst(kind), torch.ones(3, 2, dtype=torch.float64)
+    with pytest.raises(gradest.InvalidInputError, match=r"had not: made .*run the module once before"):
+        gradest.grad(_squares, method=method)(model, x, rng=0)
+    model(x)
+    found = gradest.grad(_squares, method=method)(model, x, rng=0)
+    assert found.keys() == dict(model.named_parameters()).keys()

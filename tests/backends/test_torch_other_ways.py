@@ -118,6 +118,20 @@ def reentrant(m: Any, x: Any) -> Any:
     return (checkpoint(m[2], torch.tanh(m[0](x)), use_reentrant=True) ** 2).mean()
 
 
+def reentrant_by_itself(m: Any, x: Any) -> Any:
+    from torch.utils.checkpoint import checkpoint
+
+    return (checkpoint(m, x.clone().requires_grad_(), use_reentrant=True) ** 2).mean()
+
+
+def without_rule(m: Any, x: Any) -> Any:
+    return torch.special.zeta(m(x) ** 2 + 2.0, m(x) ** 2).sum()
+
+
+def into_a_given_tensor(m: Any, x: Any) -> Any:
+    return torch.mm(x, m[0].weight.T, out=torch.zeros(5, 4, dtype=torch.float64)).sum()
+
+
 def goes_backward(m: Any, x: Any) -> Any:
     loss = error(m, x)
     loss.backward()
@@ -133,6 +147,9 @@ def freezes(m: Any, x: Any) -> Any:
     ("loss", "says"),
     [
         (reentrant, "use_reentrant=False"),
+        (reentrant_by_itself, "use_reentrant=False"),
+        (without_rule, "no derivative.*'fd-central'"),
+        (into_a_given_tensor, "without out=.*'fd-central'"),
         (goes_backward, "return the loss alone.*'fd-central'"),
         (freezes, "freeze them before"),
     ],

@@ -3,6 +3,7 @@
 What they are compared with is `torch.autograd` alone, twice for a Hessian.
 """
 
+import copy
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -73,6 +74,14 @@ def likelihood(m: Any, x: Any) -> Any:
     return nn.functional.gaussian_nll_loss(mean, x[:, 0], variance.exp(), full=True, eps=0.8)
 
 
+def chases_a_trained_copy(m: Any, x: Any) -> Any:
+    target = copy.deepcopy(m)
+    optimiser = torch.optim.SGD(target.parameters(), lr=0.1)
+    (target(x) ** 2).mean().backward()
+    optimiser.step()
+    return ((m(x) - target(1.1 * x)) ** 2).mean()
+
+
 LOSSES: list[Callable[[Any, Any], Any]] = [
     chases_a_target,
     switches_recording,
@@ -82,6 +91,7 @@ LOSSES: list[Callable[[Any, Any], Any]] = [
     residual_of_an_equation,
     penalty,
     likelihood,
+    chases_a_trained_copy,
 ]
 
 
@@ -117,6 +127,41 @@ def test_products_with_the_hessian_are_those_of_autograd_twice(loss: Callable[[A
     assert found.path == "forward over reverse"
     for given, right in zip(found.value.values(), expected, strict=True):
         torch.testing.assert_close(given, right.detach(), rtol=1e-9, atol=1e-12)
+
+
+def implicit_layer(m: Any, x: Any) -> Any:
+    """A fixed point found outside of the graph, whose derivative a hook solves for."""
+    with torch.no_grad():
+        fixed = x
+        for _ in range(60):
+            fixed = torch.tanh(m(fixed))
+    at = fixed.clone().requires_grad_()
+    around, once_more = torch.tanh(m(at)), torch.tanh(m(fixed))
+
+    def solved(g: Any) -> Any:
+        found = g
+        for _ in range(60):
+            found = torch.autograd.grad(around, at, found, retain_graph=True)[0] + g
+        return found
+
+    once_more.register_hook(solved)
+    return (once_more**2).mean()
+
+
+def test_where_reverse_mode_is_hooked_into_forward_mode_is_refused() -> None:
+    layer = nn.Linear(3, 3, dtype=torch.float64)
+    with torch.no_grad():
+        layer.weight.copy_(torch.linspace(-0.3, 0.4, 9).reshape(3, 3))
+        layer.bias.copy_(torch.linspace(0.1, 0.5, 3))
+    exact = gradest.grad(implicit_layer)(layer, X)
+    found = gradest.grad(implicit_layer, method="fd-central")(layer, X)
+    torch.testing.assert_close(found, exact, rtol=1e-6, atol=1e-8)
+    for method in ("forward", "forward-gradient"):
+        with pytest.raises(gradest.UnsupportedError, match="hooks into the backward pass"):
+            gradest.grad(implicit_layer, method=method)(layer, X, rng=0)
+    with pytest.raises(gradest.UnsupportedError, match="hooks into the backward pass"):
+        gradest.hvp(implicit_layer, layer, exact, X)
+    assert gradest.check(implicit_layer, layer, exact, X).verdict == "right"
 
 
 def test_a_recurrent_layer_has_products_with_its_hessian_in_float32() -> None:

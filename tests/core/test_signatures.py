@@ -162,6 +162,21 @@ def test_what_comes_with_the_loss_is_given_back(backend: str, method: str) -> No
     assert set(other) == {"prediction", "epoch"}
 
 
+@pytest.mark.parametrize("backend", ["torch", "mxnet"])  # which have a generator of their own
+def test_what_comes_with_the_loss_is_of_the_numbers_that_the_gradient_is_of(backend: str) -> None:
+    if backend == "torch":
+        draw = pytest.importorskip("torch", reason="PyTorch draws").rand
+    else:
+        draw = pytest.importorskip("gradest_mxnet", reason="MXNet draws").mx.np.random.rand
+
+    def drawn(p: Any) -> Any:
+        weights = draw(3)
+        return (p * weights).sum(), weights
+
+    (_, weights), gradient = gradest.value_and_grad(drawn, has_aux=True)(array(backend, [1.0, 2.0, 3.0]))
+    assert numbers(backend, gradient).tolist() == numbers(backend, weights).tolist()
+
+
 def test_what_comes_with_the_loss_comes_out_of_a_compiled_call() -> None:
     jax = pytest.importorskip("jax", reason="JAX compiles the call")
     compiled = jax.jit(gradest.value_and_grad(lambda p, x: ((p * x).sum(), p * x), has_aux=True))

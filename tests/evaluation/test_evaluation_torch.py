@@ -60,6 +60,25 @@ def test_the_value_beside_a_gradient_is_of_its_mask_and_moves_the_generator_no_f
         assert torch.equal(torch.get_rng_state(), after)
 
 
+@pytest.mark.parametrize("method", ["reverse", "es"])
+def test_what_comes_beside_the_loss_is_of_its_mask_and_moves_the_generator_no_further(method: str) -> None:
+    model, (x, y) = dropout(), batch()
+
+    def with_outputs(model: Any, x: Any, y: Any) -> Any:
+        outputs = model(x)
+        return F.cross_entropy(outputs, y), outputs
+
+    value_and_gradient = gradest.value_and_grad(with_outputs, method=method, has_aux=True)
+    for _ in range(2):
+        start = torch.get_rng_state()
+        expected, after = model(x).detach(), torch.get_rng_state()
+        torch.set_rng_state(start)
+        (value, outputs), _ = value_and_gradient(model, x, y, rng=0)
+        torch.testing.assert_close(outputs, expected)
+        torch.testing.assert_close(value, F.cross_entropy(expected, y))
+        assert torch.equal(torch.get_rng_state(), after)
+
+
 def penalised(model: Any, x: Any, y: Any) -> Any:
     """A loss that differentiates by its inputs, as a gradient penalty or a differential equation does."""
     x = x.detach().requires_grad_()
