@@ -1,4 +1,4 @@
-"""Plain arrays that a function writes into after it has computed with them: derivatives are by what stood there then."""
+"""Plain arrays that a function writes into after it has computed with them: what stood there then counts."""
 
 from collections.abc import Callable
 from typing import Any

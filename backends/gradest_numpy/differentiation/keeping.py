@@ -1,7 +1,7 @@
 """What a tape keeps of the plain arrays that a function computes with, until it is pulled back.
 
-By then the function may have written other values into them: a buffer that is filled anew at each turn of a loop, a mask
-that is cleared. A derivative by what stands there then is that of another function, without a word.
+By then the function may have written other values into them: into a buffer at each turn of a loop, or into a mask
+that it clears. A derivative by what stands there then is that of another function, without a word.
 """
 
 from collections.abc import Iterable
@@ -28,8 +28,8 @@ class Keeper:
     lent
         The arrays that the function is given: it cannot write into those.
     whole
-        Whether every array is copied, or small ones alone. Copies of large ones cost what a pass over them costs, so that
-        only an evaluation that shows nothing written lets them go.
+        Whether every array is copied, or small ones alone. Copies of large ones cost a pass over them: only an
+        evaluation that shows nothing written lets them go.
     """
 
     __slots__ = ("_copies", "_lent", "_whole", "_written")
