@@ -214,4 +214,6 @@ def _own(part: Any) -> Any:
 def _as_arrays(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(_as_arrays, value))
+    if type(value) is np.ndarray:
+        return value.copy(order="K")  # a routine may return one array at every call, with other values in it
     return value if hasattr(value, "dtype") else np.asarray(value)

@@ -8,6 +8,7 @@ import numpy as np
 from gradest.errors import GradestError, InvalidInputError
 from gradest_numpy.differentiation import tables as tables  # fills the table of rules
 from gradest_numpy.differentiation.forward import Duals
+from gradest_numpy.differentiation.keeping import Keeper
 from gradest_numpy.differentiation.operators import complete
 from gradest_numpy.differentiation.reverse import Tape
 from gradest_numpy.differentiation.trace import Trace
@@ -32,8 +33,13 @@ def value_and_gradient(function: Function) -> Callable[[Sequence[Any], Any], tup
         The value depends on no leaf at all, or is no scalar.
     """
 
+    writes = True  # into arrays that it has used: held to be so until an evaluation has shown that it is not
+
     def gradient(leaves: Sequence[Any], data: Any) -> tuple[Any, tuple[Any, ...]]:
-        nodes, value, _ = evaluate_reverse(function, leaves, data)
+        nonlocal writes
+        keeper = Keeper(_lent(leaves, data), whole=writes)
+        nodes, value, _ = evaluate_reverse(function, leaves, data, keeper=keeper)
+        writes = keeper.wrote()
         given: set[int] = set()
         return value, tuple(_private(node, given) for node in nodes)
 
@@ -109,11 +115,21 @@ def _evaluated(function: Function, nodes: tuple[Any, ...], data: Any, trace: Tra
     return _connected(result, trace)
 
 
+def _lent(leaves: Sequence[Any], data: Any) -> list[Any]:
+    given = data.values() if isinstance(data, dict) else data if isinstance(data, tuple) else ()
+    return [x for x in (*leaves, *given) if type(x) is not TracedArray]
+
+
 def evaluate_reverse(
-    function: Function, leaves: Sequence[Any], data: Any, *, settled: Callable[..., None] | None = None
+    function: Function,
+    leaves: Sequence[Any],
+    data: Any,
+    *,
+    keeper: Keeper | None = None,
+    settled: Callable[..., None] | None = None,
 ) -> tuple[tuple[TracedArray, ...], Any, Sequence[Any]]:
     """Return the leaves with their cotangents, the value, and the steps where `settled` asks to be told of them."""
-    tape = Tape(settled=settled)
+    tape = Tape(keeper or Keeper(_lent(leaves, data)), settled=settled)
     nodes = tuple([TracedArray(tape, _read_only(leaf)) for leaf in leaves])
     result = _evaluated(function, nodes, data, tape)
     value = result.primal

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradest.errors import UnsupportedError
+from gradest_numpy.differentiation.keeping import Keeper
 from gradest_numpy.differentiation.rules import Entry, Rule, unbroadcast, zero
 from gradest_numpy.differentiation.trace import Trace
 from gradest_numpy.differentiation.traced import TracedArray
@@ -36,17 +37,19 @@ class Tape(Trace):
         The calls, until they are pulled back. `settled(step, g)` is told each then, with its complete cotangent.
     """
 
-    __slots__ = ("_settled", "steps")
+    __slots__ = ("_keeper", "_settled", "steps")
 
-    def __init__(self, *, settled: Callable[[Step, Any], None] | None = None) -> None:
+    def __init__(self, keeper: Keeper, *, settled: Callable[[Step, Any], None] | None = None) -> None:
         super().__init__()
         self.steps: list[Step] = []
+        self._keeper = keeper
         self._settled = settled
 
     def record(self, rule: Rule, value: Any, arrays: tuple[Any, ...], values: tuple[Any, ...], options: Any) -> Any:
-        links = []
+        links, followed = [], 0
         for k, x in enumerate(arrays):
             if type(x) is TracedArray and x.tracer is self:
+                followed += 1
                 entry = rule.vjp(k)
                 if entry is None:
                     raise _no_rule(rule, k, "defvjp")
@@ -54,6 +57,11 @@ class Tape(Trace):
                     links.append((x, entry))
         if not links:
             return value
+        kept = self._keeper.kept
+        if followed < len(arrays):  # what the tape follows itself is no memory of the function's
+            values = tuple([v if x is not v else kept(v) for x, v in zip(arrays, values, strict=True)])
+        if options:
+            options = {name: kept(option) for name, option in options.items()}
         if isinstance(value, tuple):
             parts = [TracedArray(self, part) if part.dtype.kind == "f" else part for part in value]
             result: Any = type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
