@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from support.turns import in_turn
+from support.turns import shared_by_two
 
 from gradest import Cost, Estimator, Layout, Objective, Target, get_estimator, names
 from gradest.estimator import PreparedKernel
@@ -52,7 +52,7 @@ def in_turn_where_random(cases: list[tuple[str, dict[str, Any]]]) -> list[tuple[
     A random one takes thousands of estimates, of random numbers that are the same with each version.
     """
     random = [case for case in cases if get_estimator(case[0]).stochastic]
-    here = [case for number, case in enumerate(random) if in_turn(number, (False, True))]
+    here = shared_by_two(random)
     return [case for case in cases if case not in random or case in here]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.turns import WITH_THE_NEWEST
 
 import gradest
 from gradest import Case, Estimator
@@ -66,7 +67,9 @@ def agrees(result: CellResult) -> bool:
 
 # In single precision the steps of fd-five-point reach across kinks of one network, which is told, and bounded here.
 @pytest.mark.filterwarnings("ignore:a gradient by finite differences was asked for; the steps of:gradest.StepWarning")
-@pytest.mark.parametrize("backend", CASES)
+@pytest.mark.parametrize(
+    "backend", [pytest.param(backend, marks=WITH_THE_NEWEST if backend == "jax" else ()) for backend in CASES]
+)
 def test_ten_estimators_on_a_loss_of_ones_own(backend: str) -> None:
     case = case_of(backend)
     dtype = gradest.bind(case).dtype
