@@ -36,9 +36,9 @@ def together() -> list[Any]:
 
 @pytest.mark.parametrize(("backend", "cells"), together())
 def test_cells(backend: str, cells: list[Cell]) -> None:
-    @of_each({f"{path}-{dtype}": (loss, path, dtype) for loss, path, _, dtype in cells})
-    def right(cell: tuple[Loss, str, str]) -> None:
-        loss, path, dtype = cell
+    @of_each(cells, lambda cell: f"{cell[1]}-{cell[3]}")
+    def right(cell: Cell) -> None:
+        loss, path, _, dtype = cell
         found = outcomes.carry_out(loss, backend, dtype, paths.PATHS[path])
         assert not outcomes.complaint(found, loss.outcome(path, backend))
 
