@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.turns import shared_out
 
 import gradest
 from gradest.problems.mlp import MLP
@@ -111,7 +112,7 @@ def test_a_second_call_compiles_nothing(method: str, compilations: list[str]) ->
     assert compilations == []
 
 
-@pytest.mark.parametrize("method", ["fd-central", "fd-richardson", "es", "complex-step"])
+@pytest.mark.parametrize("method", shared_out(["fd-central", "fd-richardson", "es", "complex-step"]))
 def test_a_loop_of_jax_is_compiled_a_few_times_and_not_at_each_evaluation(method: str, compilations: list[str]) -> None:
     """A body that is made anew at each call of the loss is compiled anew by a plain evaluation."""
     import jax
@@ -126,7 +127,7 @@ def test_a_loop_of_jax_is_compiled_a_few_times_and_not_at_each_evaluation(method
     assert len(compilations) < 40  # 76 where each look about the point was one program more
 
 
-@pytest.mark.parametrize("method", ["fd-central", "fd-richardson", "complex-step"])
+@pytest.mark.parametrize("method", shared_out(["fd-central", "fd-richardson", "complex-step"]))
 def test_a_deep_network_is_compiled_for_each_form_of_its_blocks_and_not_for_each_block(
     method: str, compilations: list[str]
 ) -> None:
@@ -254,7 +255,7 @@ def _noting(sends: Callable[..., Any], calls: list[str]) -> Callable[..., Any]:
     return send
 
 
-@pytest.mark.parametrize("options", [{}, {"differences": "exact"}, {"path": "black-box"}], ids=["", "exact", "black"])
+@pytest.mark.parametrize("options", shared_out([{"path": "black-box"}, {}, {"differences": "exact"}]), ids=str)
 def test_a_sweep_sends_nothing_for_each_of_its_chunks(options: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """What a chunk needs are arguments of a compiled step: sent beforehand, they took as long as its computing."""
     import jax.numpy as jnp

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import pytest
 from support.imports import circles, graph, imported, imported_by_name, modules
+from support.many import of_each
 
 HARNESS = {module: path.read_text(encoding="utf-8") for module, path in modules("gradest_bench").items()}
 WINGS = {  # each may import those named, and the core
@@ -57,7 +58,7 @@ def test_every_folder_is_a_wing() -> None:
     assert {wing(module) for module in HARNESS} == {"", *WINGS}
 
 
-@pytest.mark.parametrize("module", in_wing(*WINGS))
+@of_each(in_wing(*WINGS))
 def test_wings_import_one_way(module: str) -> None:
     assert upward(module, HARNESS[module]) == set()
 
@@ -89,19 +90,17 @@ def test_reading_results_needs_no_front_door_of_the_core() -> None:
     assert not [module for module in read if "gradest" in set(imported(HARNESS[module]))]
 
 
-@pytest.mark.parametrize("module", in_wing("suite", "results", "report", "worker", "run"))
+@of_each(in_wing("suite", "results", "report", "worker", "run"))
 def test_only_the_command_knows_a_terminal(module: str) -> None:
     assert not TERMINAL & {name.split(".")[0] for name in imported(HARNESS[module])}
 
 
-@pytest.mark.parametrize(
-    "module", [m for m in HARNESS if wing(m) != "command" and m != "gradest_bench.worker.__main__"]
-)
+@of_each([m for m in HARNESS if wing(m) != "command" and m != "gradest_bench.worker.__main__"])
 def test_only_the_command_prints(module: str) -> None:
     assert not list(prints(HARNESS[module]))
 
 
-@pytest.mark.parametrize("module", [m for m in HARNESS if wing(m) != "worker"])
+@of_each([m for m in HARNESS if wing(m) != "worker"])
 def test_only_the_worker_wing_starts_processes(module: str) -> None:
     assert starts_processes(HARNESS[module]) == set()
 

@@ -12,6 +12,7 @@ from typing import get_args
 import pytest
 from click.testing import CliRunner, Result
 from support.bench_runs import QUICK_BUDGET, faulty_suite
+from support.turns import shared_by_two, with_numpy
 
 from gradest.measurement.outcome import Outcome
 from gradest_bench.command import terminal
@@ -37,13 +38,15 @@ def suite_file(folder: Path, *faults: str, more: str = "") -> Path:
 
 @pytest.mark.parametrize(
     ("faults", "more", "code"),
-    [
-        (("none", "unsupported"), "", 0),
-        (("none", "nan"), "", 1),
-        (("none", "raise"), "", 1),
-        (("none", "exit"), "", 3),
-        (("nan",), 'expect = ["invalid"]', 0),
-    ],
+    shared_by_two(  # each is a run of a second
+        [
+            (("none", "unsupported"), "", 0),
+            (("none", "nan"), "", 1),
+            (("none", "exit"), "", 3),
+            (("nan",), 'expect = ["invalid"]', 0),
+            (("none", "raise"), "", 1),
+        ]
+    ),
 )
 def test_run_has_the_exit_code_of_its_worst_outcome(
     faults: tuple[str, ...], more: str, code: int, tmp_path: Path
@@ -96,6 +99,7 @@ def test_a_problem_that_a_run_has_not_is_told_with_those_it_has() -> None:
         assert "quadratic" in found.output
 
 
+@with_numpy(1)
 def test_a_run_that_measured_nothing_is_no_success(tmp_path: Path) -> None:
     text = faulty_suite("none").replace('["numpy"]', '["support.bench_faults:MissingBackend"]')
     suite = tmp_path / "suite.toml"
@@ -109,14 +113,16 @@ def test_a_run_that_measured_nothing_is_no_success(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("python", "code", "message"),
-    [
-        ("numpy=/no/such/python", 2, "no such program"),
-        ("numpy=NOT_EXECUTABLE", 2, "cannot be executed"),
-        ("numpy=/bin/true", 1, "worker 'numpy' cannot be started"),
-        ("nunpy=/bin/true", 2, "did you mean 'numpy'"),
-        ("nunpy:other=/bin/true", 2, "did you mean 'numpy'"),
-        ("numpy:other=/bin/true", 1, "worker 'numpy:other' cannot be started"),
-    ],
+    shared_by_two(
+        [
+            ("numpy=/no/such/python", 2, "no such program"),
+            ("numpy=NOT_EXECUTABLE", 2, "cannot be executed"),
+            ("numpy=/bin/true", 1, "worker 'numpy' cannot be started"),
+            ("numpy:other=/bin/true", 1, "worker 'numpy:other' cannot be started"),
+            ("nunpy=/bin/true", 2, "did you mean 'numpy'"),
+            ("nunpy:other=/bin/true", 2, "did you mean 'numpy'"),
+        ]
+    ),
 )
 def test_an_interpreter_that_was_named_and_cannot_start_is_an_error(
     python: str, code: int, message: str, tmp_path: Path
@@ -156,6 +162,7 @@ def test_a_refused_executor_leaves_no_run_behind(
     assert gradest("bench", "report").exit_code == 2
 
 
+@with_numpy(2)
 def test_folder_with_results_is_not_written_over(tmp_path: Path) -> None:
     suite = suite_file(tmp_path, "none")
     assert gradest("bench", "run", suite, "--out", tmp_path / "run").exit_code == 0
@@ -171,6 +178,7 @@ def test_folder_that_cannot_be_written_has_its_exit_code(tmp_path: Path) -> None
     assert "choose another folder with --out" in found.output
 
 
+@with_numpy(1)
 def test_disk_that_fills_up_keeps_what_was_done(tmp_path: Path) -> None:
     suite = suite_file(tmp_path, "none", "double", "nan")
     code = (
@@ -230,6 +238,7 @@ def test_compare_shortens_no_figure_whatever_the_width_of_the_screen(monkeypatch
     assert not any("…" in row for row in rows)
 
 
+@with_numpy(1)
 def test_a_scaled_run_has_the_cells_of_its_suite_and_no_more(tmp_path: Path) -> None:
     found = gradest("bench", "run", suite_file(tmp_path, "none", "double"), "--budget", 0.5, "--out", tmp_path / "run")
     assert found.exit_code == 6, found.output
@@ -237,6 +246,7 @@ def test_a_scaled_run_has_the_cells_of_its_suite_and_no_more(tmp_path: Path) -> 
     assert run.num_cells == len(run.records) == 3
 
 
+@with_numpy(2)
 def test_the_suite_of_a_run_is_run_as_it_was(tmp_path: Path) -> None:
     """Its first and last lines say so: as comments alone they made other cells than a reader of the new run found."""
     options = ("--budget", 0.5, "--estimators", "*,reverse()")
@@ -265,6 +275,7 @@ def test_suites_are_found_by_their_tags() -> None:
     assert "did you mean 'theory'" in unknown.output
 
 
+@with_numpy(2)
 def test_an_outcome_is_explained_where_it_is_listed(tmp_path: Path) -> None:
     found = gradest("bench", "run", suite_file(tmp_path, "none", "raise"), "--out", tmp_path / "run")
     assert " ".join(found.output.split()).count(Outcome.ERROR.wording) == 1

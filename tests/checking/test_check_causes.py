@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.turns import shared_by_two
 
 import gradest
 from gradest.checking.result import Verdict
@@ -46,7 +47,7 @@ def test_the_cause_is_told_in_words_that_lead_to_it(cause: str) -> None:
     assert told in found.defects[0].cause
 
 
-@pytest.mark.parametrize("seed", [0, 2])
+@pytest.mark.parametrize("seed", shared_by_two([0, 2]))
 def test_kinks_of_a_deep_network_in_single_precision_are_no_wrong_gradient(seed: int) -> None:
     """At this point the next kink is nearer than the shortest step above rounding, along some lines and not others."""
     jax = pytest.importorskip("jax", reason="the point is of JAX's float32")
@@ -67,7 +68,7 @@ def test_kinks_of_a_deep_network_in_single_precision_are_no_wrong_gradient(seed:
     assert [(defect.block, defect.cause) for defect in found.defects] == [("1", "a factor of 3/2")]
 
 
-@pytest.mark.parametrize("seed", [3, 4, 9, 28, 30, 46])
+@pytest.mark.parametrize("seed", shared_by_two([3, 4, 9, 28, 30, 46]))
 def test_a_small_kink_that_looks_like_a_slope_needs_more_than_the_resolution(seed: int) -> None:
     """Six of fifty such networks were called wrong, by defects of 1.06 to 1.7 resolutions that no exact one shows."""
     generator = np.random.default_rng(seed)

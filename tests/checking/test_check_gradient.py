@@ -12,6 +12,7 @@ import pytest
 from support import mistaken_gradients
 from support import right_gradients as cases
 from support.small_losses import differentiable_once
+from support.turns import shared_by_two, with_numpy
 
 import gradest
 from gradest.autodiff.dual import DualOperations
@@ -29,7 +30,10 @@ SOURCES: dict[str, tuple[Callable[[int], Iterator[cases.Loss]], int]] = {
 }
 
 
-@pytest.mark.parametrize("source", SOURCES)
+LONG = {"torch": with_numpy(2), "jax": with_numpy(1)}
+
+
+@pytest.mark.parametrize("source", [pytest.param(source, marks=LONG.get(source, ())) for source in SOURCES])
 def test_no_false_alarm_on_right_gradients(source: str) -> None:
     """Each block is tried along 4 random directions, seeded; the wrong ones below are the mutants that it rejects."""
     if find_spec(source) is None:
@@ -61,7 +65,7 @@ def at(dtype: str = "float64") -> tuple[dict[str, Any], Any]:
     )
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", shared_by_two(["float64", "float32"]))
 def test_every_planted_defect_of_ten_resolutions_is_found(dtype: str) -> None:
     params, x = at(dtype)
     truth = network_gradient(params, x)
@@ -75,7 +79,7 @@ def test_every_planted_defect_of_ten_resolutions_is_found(dtype: str) -> None:
                 assert [defect.block for defect in found.defects] == [where], (kind, where, str(found))
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", shared_by_two(["float32", "float64"]))
 def test_every_mistake_of_a_derivation_is_found_at_ten_resolutions(dtype: str) -> None:
     """Each kind in the first block that it makes wrong; half of the kinds in each dtype, all of them in the table."""
     params, x = at(dtype)

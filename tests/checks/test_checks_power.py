@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from support.mutants_of_scale import MissingSigma
+from support.turns import shared_by_two, with_numpy
 
 from gradest import Cost, Estimator, Layout, Situation, Target, get_estimator, names
 from gradest.testing import CheckFailedError, CheckResult, check_backend, check_estimator, raise_on_failure, subject
@@ -56,6 +57,7 @@ def test_a_scale_that_is_hardly_known_is_inconclusive_and_not_passed() -> None:
     assert "it would not see a fault below" in result.detail
 
 
+@with_numpy(1)
 def test_more_estimates_are_made_before_a_check_gives_up() -> None:
     """Noise in which a thousand estimates leave the scale open to +- 0.68 is overcome by sixteen thousand."""
     middling = Noisy(noise=21.0)
@@ -98,6 +100,7 @@ class Loud(PlainEvolution):
 """
 
 
+@with_numpy(2)
 def test_every_check_that_does_not_apply_says_why_and_what_would_make_it_apply() -> None:
     seen = set()
     subjects = [get_estimator(name) for name in ("reverse", "fd-central", "es", "es-rank", "forward-gradient", "null")]
@@ -135,9 +138,9 @@ CHANCES = {"sigma": 0.3, "N": 5.0, "1/P": 1 / 8, "sqrt(P)": 8**0.5}
 """The factors are those of 0.3, 5 directions and 8 parameters; none depends on any of these."""
 
 
-@pytest.mark.parametrize("factor", CHANCES.values(), ids=CHANCES)
-def test_a_cause_is_not_named_where_only_one_number_fits(factor: float) -> None:
-    result = scale_of(ByChance(factor=factor))
+@pytest.mark.parametrize("what", shared_by_two(CHANCES))
+def test_a_cause_is_not_named_where_only_one_number_fits(what: str) -> None:
+    result = scale_of(ByChance(factor=CHANCES[what]))
     assert result.failed
     assert result.detail.endswith("expected 1"), result.detail
 
@@ -176,7 +179,7 @@ LOOSE = 7 * 5e-4
 """Each of the seven statistical checks may then fail with probability 5e-4: over all tests below, 1 % at most."""
 
 
-@pytest.mark.parametrize("name", RANDOM)
+@pytest.mark.parametrize("name", shared_by_two(RANDOM))
 def test_an_estimator_at_its_own_number_passes_with_a_loose_bound(name: str) -> None:
     (result,) = check_estimator(get_estimator(name), checks=["own number"], false_alarm=LOOSE, seed=77)
     assert result.passed, str(result)

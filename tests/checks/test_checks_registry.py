@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from support.turns import in_turn
+from support.turns import shared_by_two, with_numpy
 
 from gradest import Cost, Estimator, Layout, Objective, Target, get_estimator, names
 from gradest.estimator import PreparedKernel
@@ -33,9 +33,11 @@ DETERMINISTIC_VARIANTS: list[tuple[str, dict[str, Any]]] = [
 
 
 ELSEWHERE = [
-    *((name, "torch") for name in ("reverse", "fd-central", "es", "es-low-rank", "es-rank", "forward-gradient")),
     *((name, "mxnet") for name in ("reverse", "fd-central", "es")),
-    *((name, "jax") for name in ("reverse", "es", "forward-gradient")),
+    *shared_by_two((name, "jax") for name in ("reverse", "es", "forward-gradient")),
+    *shared_by_two(
+        (name, "torch") for name in ("reverse", "fd-central", "es", "es-low-rank", "es-rank", "forward-gradient")
+    ),
 ]
 """A quick selection of estimators on the other backends: compiling takes most of the time."""
 
@@ -52,7 +54,7 @@ def in_turn_where_random(cases: list[tuple[str, dict[str, Any]]]) -> list[tuple[
     A random one takes thousands of estimates, of random numbers that are the same with each version.
     """
     random = [case for case in cases if get_estimator(case[0]).stochastic]
-    here = [case for number, case in enumerate(random) if in_turn(number, (False, True))]
+    here = shared_by_two(random)
     return [case for case in cases if case not in random or case in here]
 
 
@@ -112,6 +114,7 @@ class Guided(Estimator):
         return get_estimator("guided-es", guides=guides, alpha=self.alpha, **fields)
 
 
+@with_numpy(2)
 def test_guided_es_passes_every_check_with_a_guide() -> None:
     raise_on_failure(check_estimator(Guided()))
 

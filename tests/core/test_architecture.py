@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.imports import ROOT, SOURCES, circles, graph, imported, imported_by_name, modules
+from support.many import of_each
 from support.version_free import version_free_files
 
 from gradest.importing import OWN
@@ -72,13 +73,13 @@ EVERYTHING = {module: text for package in SOURCES for module, text in texts(pack
 CORE = sorted(module for module in EVERYTHING if module.split(".")[0] == "gradest")
 
 
-@pytest.mark.parametrize("module", CORE)
+@of_each(CORE)
 def test_core_imports_numpy_and_the_standard_library_alone(module: str) -> None:
     allowed = set(sys.stdlib_module_names) | {"numpy", "gradest"}
     assert {name.split(".")[0] for name in imported(EVERYTHING[module])} <= allowed
 
 
-@pytest.mark.parametrize("module", [module for module in CORE if module != "gradest"])
+@of_each([module for module in CORE if module != "gradest"])
 def test_core_arrows_run_one_way(module: str) -> None:
     own = module.split(".")[1]
     level = next((k for k, rooms in enumerate(ORDER) if own in rooms), None)

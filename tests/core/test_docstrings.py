@@ -7,6 +7,7 @@ import pkgutil
 from collections.abc import Iterator
 
 import pytest
+from support.many import of_each
 
 import gradest
 from gradest import datasets, directions, estimators, registry, testing, theory
@@ -50,7 +51,7 @@ def examples(found: object) -> list[doctest.Example]:
     return [example for example in doctest.DocTestParser().get_examples(shown) if heading and example.want]
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+@of_each(PUBLIC)
 def test_every_public_name_has_an_example(name: str) -> None:
     shown_by = PUBLIC[SHOWN_ELSEWHERE.get(name, name)]
     assert examples(shown_by), f"{name} needs a section Examples with a line `>>>` that prints something"

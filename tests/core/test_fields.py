@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+from support.many import of_each
 
 import gradest
 from gradest import InvalidTypeError
@@ -31,8 +32,9 @@ def plain_fields(name: str) -> list[str]:
     return [f.name for f in fields(thing) if type(f.default) in PLAIN and f.name not in {*fixed, "dataset"}]
 
 
-@pytest.mark.parametrize(("name", "field"), [(n, f) for n in NAMES for f in plain_fields(n)], ids=str)
-def test_every_plain_field_refuses_an_object_of_no_type(name: str, field: str) -> None:
+@of_each([(name, field) for name in NAMES for field in plain_fields(name)])
+def test_every_plain_field_refuses_an_object_of_no_type(case: tuple[str, str]) -> None:
+    name, field = case
     for wrong in (object(), [object()], {"a": 1}, 1j, np.zeros(2)):
         with pytest.raises(
             InvalidTypeError, match=rf"^{field} of \w+ must be .*; found .* of type {type(wrong).__name__}"

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.turns import WITH_THE_NEWEST, with_numpy
 
 import gradest
 from gradest.datasets import from_arrays
@@ -286,7 +287,11 @@ def run_with_a_pool(backend: str, method: str, folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch", "mxnet"])
+# Three processes, each of which imports a framework: what is tried is gradest's own, and each framework is tried once.
+JAX, TORCH = pytest.param("jax", marks=WITH_THE_NEWEST), pytest.param("torch", marks=with_numpy(2))
+
+
+@pytest.mark.parametrize("backend", [JAX, TORCH, "mxnet"])
 def test_a_pool_that_forks_is_refused_for_a_framework_with_threads(backend: str, tmp_path: Path) -> None:
     gradest.get_backend(backend)
     said = run_with_a_pool(backend, "fork", tmp_path)
@@ -299,9 +304,10 @@ def test_numpy_computes_in_a_pool_that_forks(tmp_path: Path) -> None:
     assert "equal: True" in run_with_a_pool("numpy", "fork", tmp_path)
 
 
-@pytest.mark.parametrize(("backend", "method"), [("torch", "forkserver"), ("jax", "spawn"), ("mxnet", "forkserver")])
-def test_pools_that_start_afresh_are_taken(backend: str, method: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", [JAX, TORCH, "mxnet"])
+def test_pools_that_start_afresh_are_taken(backend: str, tmp_path: Path) -> None:
     gradest.get_backend(backend)
+    method = "spawn" if backend == "jax" else "forkserver"
     assert "equal: True" in run_with_a_pool(backend, method, tmp_path)
 
 

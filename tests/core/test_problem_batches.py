@@ -4,10 +4,12 @@ import pickle
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
+from support.turns import shared_out
 
 import gradest
 from gradest import InvalidInputError, InvalidTypeError, PreparationMismatchError, UnsupportedError
@@ -29,8 +31,11 @@ def flat(gradient: Any) -> np.ndarray:
     return np.concatenate([np.asarray(block).ravel() for block in gradient.values()])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize(
+    ("name", "backend"),
+    # each of JAX is compiled once for each form of the batch, and anew for the evidence
+    [*product(ESTIMATORS, ("numpy", "torch", "mxnet")), *((name, "jax") for name in shared_out(ESTIMATORS))],
+)
 def test_a_new_batch_gives_what_binding_anew_gives(backend: str, name: str) -> None:
     """Batches of one size and a last short one, through one preparation; a preparation of its own is the evidence."""
     params = PROBLEM.parameters()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.many import of_each
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(
@@ -41,12 +42,12 @@ def raised_texts(tree: ast.Module) -> Iterator[str]:
                     yield node.value
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+@of_each(SOURCES)
 def test_sections_of_docstrings_have_the_name_on_a_line_of_its_own(path: Path) -> None:
     assert not one_line_entries(parsed(path))
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+@of_each(SOURCES)
 def test_errors_say_what_was_found(path: Path) -> None:
     assert not [text for text in raised_texts(parsed(path)) if re.search(r"\b[Gg]ot\b", text)]
 

@@ -1,5 +1,7 @@
 """Turns leave nothing out: what one environment does not try, another does."""
 
+from pathlib import Path
+
 import pytest
 from support.turns import is_in_turn, shared_out
 from support.version_free import WITH_NUMPY_2, left_to_others, version_free_files
@@ -42,7 +44,7 @@ def test_more_variants_than_environments_are_refused(monkeypatch: pytest.MonkeyP
 def test_each_file_that_no_version_has_a_part_in_is_tried_in_one_environment(
     turns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tried = []
+    tried: list[Path] = []
     for environment in range(1, turns + 1):
         monkeypatch.setattr("support.turns.ENVIRONMENT", environment)
         tried += version_free_files() - left_to_others()

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from scipy.optimize import approx_fprime
+from support.turns import shared_by_two
 
 import gradest
 from gradest.estimators.finite_difference import FiniteDifference
@@ -52,12 +53,14 @@ def test_in_float32_a_step_of_1e_6_ruins_plain_differences_and_not_exact_ones(sc
         assert error_of(FiniteDifference(scheme=scheme, step=1e-6), objective) > 0.1
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+ACCURATE = [("fd-central", "float64", 1e-8), ("fd-exact", "float32", 1e-6)]
+
+
 @pytest.mark.parametrize(
-    ("name", "dtype", "bar"),
+    ("backend", "name", "dtype", "bar"),
     [
-        ("fd-central", "float64", 1e-8),
-        ("fd-exact", "float32", 1e-6),
+        *((backend, *scheme) for backend in BACKENDS if backend != "jax" for scheme in ACCURATE),
+        *(("jax", *scheme) for scheme in shared_by_two(ACCURATE)),
     ],
 )
 def test_every_backend_reaches_the_accuracy_of_the_scheme(backend: str, name: str, dtype: str, bar: float) -> None:

@@ -6,6 +6,7 @@ import pytest
 from gauntlet import outcomes, paths, table
 from gauntlet.pending import PENDING
 from gauntlet.records import Loss, Right
+from support.many import of_each
 
 import gradest
 
@@ -17,15 +18,31 @@ def failing(reason: str) -> list[pytest.MarkDecorator]:
     return [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
 
 
-def named(loss: Loss, path: str, backend: str, dtype: str) -> Any:
-    cell = (loss, path, backend, dtype)
-    return pytest.param(*cell, id=f"{loss.name}-{path}-{backend}-{dtype}", marks=failing(table.pending(*cell)))
+Cell = tuple[Loss, str, str, str]
 
 
-@pytest.mark.parametrize(("loss", "path", "backend", "dtype"), [named(*cell) for cell in table.cells_here()])
-def test_cell(loss: Loss, path: str, backend: str, dtype: str) -> None:
-    found = outcomes.carry_out(loss, backend, dtype, paths.PATHS[path])
-    assert not outcomes.complaint(found, loss.outcome(path, backend))
+def together() -> list[Any]:
+    """Return the cells that a test carries out each: those of one loss on one backend, and alone what must fail yet."""
+    tests: dict[str, list[Cell]] = {}
+    for loss, path, backend, dtype in table.cells_here():
+        cell = (loss, path, backend, dtype)
+        rest = f"-{path}-{dtype}" if table.pending(*cell) else ""
+        tests.setdefault(f"{loss.name}-{backend}{rest}", []).append(cell)
+    return [
+        pytest.param(cells[0][2], cells, id=name, marks=failing(table.pending(*cells[0])))
+        for name, cells in tests.items()
+    ]
+
+
+@pytest.mark.parametrize(("backend", "cells"), together())
+def test_cells(backend: str, cells: list[Cell]) -> None:
+    @of_each(cells, lambda cell: f"{cell[1]}-{cell[3]}")
+    def right(cell: Cell) -> None:
+        loss, path, _, dtype = cell
+        found = outcomes.carry_out(loss, backend, dtype, paths.PATHS[path])
+        assert not outcomes.complaint(found, loss.outcome(path, backend))
+
+    right()
 
 
 def anchored(loss: Loss, name: str, backend: str) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.turns import WITH_THE_NEWEST, with_numpy
 
 import gradest
 from gradest import Case, Estimator
@@ -29,6 +30,7 @@ CASES = {
     "mxnet": "compare_gluon.py",
     "numpy": "compare_numpy.py",
 }
+LONG = {"torch": with_numpy(2), "jax": WITH_THE_NEWEST}
 EXACT = ("reverse", "forward")
 DIFFERENCES = ("fd-forward", "fd-central", "fd-five-point")
 # By truncation and the rounding of the values, with a margin; in single precision, steps reach beyond kinks as well.
@@ -66,7 +68,7 @@ def agrees(result: CellResult) -> bool:
 
 # In single precision the steps of fd-five-point reach across kinks of one network, which is told, and bounded here.
 @pytest.mark.filterwarnings("ignore:a gradient by finite differences was asked for; the steps of:gradest.StepWarning")
-@pytest.mark.parametrize("backend", CASES)
+@pytest.mark.parametrize("backend", [pytest.param(backend, marks=LONG.get(backend, ())) for backend in CASES])
 def test_ten_estimators_on_a_loss_of_ones_own(backend: str) -> None:
     case = case_of(backend)
     dtype = gradest.bind(case).dtype

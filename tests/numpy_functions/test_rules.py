@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.many import of_each
 from support.numpy_cases import CASES, Case
 from support.turns import in_turn
 
 from gradest_numpy.differentiation import differentiable, hessian_product, value_and_gradient, value_and_jvps
 
 pytestmark = pytest.mark.usefixtures("quickly_compiled")  # of JAX the numbers are wanted
-ids = [case.name for case in CASES]
+of_each_case = of_each(CASES, lambda case: case.name)
 
 
 def gradient_of(case: Case, arrays: list[np.ndarray]) -> tuple[Any, tuple[np.ndarray, ...]]:
@@ -42,7 +43,7 @@ def x64() -> AbstractContextManager[Any]:
     return enable_x64()
 
 
-@pytest.mark.parametrize("case", CASES, ids=ids)
+@of_each_case
 def test_both_modes_give_the_value_of_numpy_and_the_same_derivative(case: Case) -> None:
     arrays = case.arrays()
     kept = [x.copy() for x in arrays]
@@ -88,7 +89,7 @@ def test_gradients_are_those_of_jax(case: Case) -> None:
         np.testing.assert_allclose(g, np.asarray(w), rtol=1e-11, atol=1e-12 * scale)
 
 
-@pytest.mark.parametrize("case", CASES, ids=ids)
+@of_each_case
 def test_jvps_are_what_differences_give(case: Case) -> None:
     """Central differences, extrapolated twice: of sixth order, in extended precision where NumPy computes in it."""
     kind = np.longdouble if case.extended else np.float64
@@ -110,7 +111,7 @@ def test_jvps_are_what_differences_give(case: Case) -> None:
     np.testing.assert_allclose(float(jvps[0]), float(wanted), rtol=rtol, atol=rtol)
 
 
-@pytest.mark.parametrize("case", CASES, ids=ids)
+@of_each_case
 def test_products_with_the_hessian_are_what_differences_of_gradients_give(case: Case) -> None:
     """Forward mode through each rule of reverse mode; differences of fourth order."""
     arrays, h = case.arrays(), 1e-4
@@ -128,7 +129,7 @@ def test_products_with_the_hessian_are_what_differences_of_gradients_give(case: 
         np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=2e-7 * scale)
 
 
-@pytest.mark.parametrize("case", CASES, ids=ids)
+@of_each_case
 def test_float32_stays_float32(case: Case) -> None:
     arrays = case.arrays(np.float32)
     _, gradient = gradient_of(case, arrays)
@@ -138,7 +139,7 @@ def test_float32_stays_float32(case: Case) -> None:
         np.testing.assert_allclose(g, w, rtol=2e-2, atol=2e-3 * float(np.max(np.abs(w), initial=1.0)))
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.extended], ids=[c.name for c in CASES if c.extended])
+@of_each([case for case in CASES if case.extended], lambda case: case.name)
 def test_gradients_are_those_of_extended_precision_to_rounding(case: Case) -> None:
     arrays = case.arrays()
     _, gradient = gradient_of(case, arrays)
@@ -148,7 +149,7 @@ def test_gradients_are_those_of_extended_precision_to_rounding(case: Case) -> No
         np.testing.assert_allclose(g, w.astype(float), rtol=1e-12, atol=1e-14 * float(np.max(np.abs(w), initial=1.0)))
 
 
-@pytest.mark.parametrize("case", CASES, ids=ids)
+@of_each_case
 def test_results_have_the_shapes_dtypes_and_types_of_numpys(case: Case) -> None:
     arrays, seen = case.arrays(np.float32), []
 

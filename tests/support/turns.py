@@ -47,6 +47,22 @@ def shared_out(cases: Iterable[T]) -> list[T]:
     return [case for number, case in enumerate(cases) if number % TURNS == ENVIRONMENT % TURNS]
 
 
+def shared_by_two(cases: Iterable[T]) -> list[T]:
+    """Return those of many cases that are tried here by NumPy's major version: for files that two environments try."""
+    return [case for number, case in enumerate(cases) if in_turn(number, (False, True))]
+
+
+def with_numpy(major: int) -> pytest.MarkDecorator:
+    """Mark what takes seconds and is the same with each version: one such test is for NumPy 1, its neighbour for 2."""
+    command = {1: "make test", 2: "make test2"}[major]
+    reason = f"takes long, and is the same with each version: tried with NumPy {major} (`{command}`)"
+    return pytest.mark.skipif(major != ENVIRONMENT, reason=reason)
+
+
+WITH_THE_NEWEST = pytest.mark.skipif(
+    ENVIRONMENT != TURNS, reason="takes long, and is of JAX alone: tried with its newest (`make test3` or `test2`)"
+)
+"""For what JAX compiles for seconds, in files that all environments try."""
 WITH_NUMPY_2 = pytest.mark.skipif(
     ENVIRONMENT != 2, reason="tried with NumPy 2 (`make test2`); a lesson is run with NumPy 1 by `make docs`"
 )

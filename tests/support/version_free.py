@@ -27,7 +27,7 @@ framework has a part; what prints or keeps a figure is none of them, for NumPy 2
 `make test` and `make test2` try them between them, by `pytest --in-turn`, and `make test3` none.
 """
 WITH_NUMPY_2 = frozenset({"test_bench_executors", "test_bench_rates", "test_bench_resume", "test_bench_scale"})
-"""What of these `make test2` tries, about half of their time: `make test` has MXNet's tests beside all that it tries."""
+"""What of these `make test2` tries, about half of their time; `make test` tries the others."""
 
 
 def version_free_files() -> frozenset[Path]:
@@ -40,6 +40,6 @@ def version_free_files() -> frozenset[Path]:
 
 def left_to_others() -> frozenset[Path]:
     """Return those that another environment tries."""
-    return frozenset(
-        file for file in version_free_files() if turns.ENVIRONMENT != (2 if file.stem in WITH_NUMPY_2 else 1)
-    )
+    every = version_free_files()
+    second = frozenset(file for file in every if file.stem in WITH_NUMPY_2)
+    return every - {1: every - second, 2: second}.get(turns.ENVIRONMENT, frozenset())
