@@ -138,7 +138,7 @@ def _summary(plan: Plan, found: Training) -> dict[str, Any]:
         "seed": plan.seed,
         "epochs": plan.epochs,
         "ended": found.ended,
-        "diverged": "NaN" in found.ended,
+        "diverged": found.diverged,
         "relative_mse": first and first.relative_mse,
         "relative_mse_error": first and first.relative_mse_error,
         "predicted_mse": first and first.predicted_mse,

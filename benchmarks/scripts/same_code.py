@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,8 +122,8 @@ def told(printed: str) -> dict[str, dict[str, Any]]:
 def line(what: str, times: dict[str, dict[str, Any]]) -> str:
     """Return one line: the verdicts, counted, the change that would be seen, and the load of the machine."""
     counts = Counter(row["verdict"] for row in times.values())
-    seen = sorted(row["visible"] for row in times.values() if row["visible"] is not None)
-    visible = f"; would see x{seen[len(seen) // 2]:.2f}" if seen else ""
+    seen = [row["visible"] for row in times.values() if row["visible"] is not None]
+    visible = f"; would see x{median(seen):.2f}" if seen else ""
     words = ", ".join(f"{count} {word}" for word, count in counts.items())
     return f"{what:<26} {words}{visible}   (load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores)"
 

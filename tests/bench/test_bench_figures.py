@@ -10,10 +10,11 @@ from gradest.measurement.timing import Timing
 from gradest_bench.report.figure import COLOURS, SHAPES, Axis, Figure, Point, Series, scale_of
 from gradest_bench.report.figures_accuracy import step_curves
 from gradest_bench.report.figures_cost import cost_curves
+from gradest_bench.report.figures_problems import errors_by_problem
 from gradest_bench.report.paper import draw_panels, write_figures
 from gradest_bench.report.svg import draw
 from gradest_bench.results.records import Record
-from gradest_bench.suite.cells import expand
+from gradest_bench.suite.cells import Cell, Spec, expand
 from gradest_bench.suite.schema import parse_suite
 
 matplotlib = pytest.importorskip("matplotlib", reason="matplotlib is not installed")
@@ -171,3 +172,51 @@ def test_curves_of_time_say_which_size_they_hold_fixed() -> None:
     assert len({figure.key for figure in figures}) == len({figure.title for figure in figures}) == len(figures)
     assert any(figure.title == "Time against entries of data: mlp, float64, P = 610" for figure in figures)
     assert any(figure.title == "Time against parameters P: mlp, float64, 1,040 entries of data" for figure in figures)
+
+
+def timed(label: str, backend: str, seconds: dict[int, float], *, disturbed: tuple[int, ...] = ()) -> list[Record]:
+    cells = []
+    for size, median in seconds.items():
+        spec = Spec(name=label, label=label)
+        problem = Spec(name="quadratic", fields={"size": size}, label=f"size {size}")
+        cell = Cell(problem=problem, estimator=spec, backend=backend, worker=backend, dtype="float64")
+        timing = Timing(
+            preparation_seconds=0.0, first_call_seconds=0.0, median_seconds=median, disturbed=size in disturbed
+        )
+        facts = {"num_parameters": size, "data_entries": 0}
+        cells.append(Record(key=cell.key, identity="", suite="", cell=cell, outcome="ok", timing=timing, facts=facts))
+    return cells
+
+
+def test_growth_over_an_even_number_of_backends_is_their_median() -> None:
+    """It was the larger of the two in the middle."""
+    slow = timed("reverse", "numpy", {10: 1.0, 100: 10.0, 1000: 100.0})
+    (figure,) = cost_curves([*slow, *timed("reverse", "jax", {10: 1.0, 100: 1.0, 1000: 1.0})])
+    assert (
+        "Over the three largest sizes, time grows (median, and range over backends): reverse as P^0.5"
+        in figure.sentence
+    )
+    seconds = {10: 1.0, 100: 10.0, 1000: 100.0, 10_000: 1.0}
+    (figure,) = cost_curves(timed("reverse", "numpy", seconds, disturbed=(10_000,)))
+    assert "largest sizes of each at which the machine was undisturbed, time grows" in figure.sentence
+
+
+def test_forward_mode_is_cheaper_up_to_a_size_only_where_it_is_so_of_all_below() -> None:
+    forward, reverse = (dict.fromkeys((10, 100, 1000), seconds) for seconds in (1.0, 2.0))
+    (figure,) = cost_curves([*timed("forward", "numpy", forward), *timed("reverse", "numpy", reverse)])
+    assert "Forward mode costs less than reverse mode: numpy up to 1,000 (forward)." in figure.sentence
+    forward[100] = 3.0
+    (figure,) = cost_curves([*timed("forward", "numpy", forward), *timed("reverse", "numpy", reverse)])
+    assert "Forward mode costs less than reverse mode: numpy at 10, 1,000 (forward)." in figure.sentence
+
+
+def test_an_error_that_is_not_finite_is_named_beside_the_largest() -> None:
+    """It counted as none, and the largest of the others was called the largest of all."""
+    records = timed("reverse", "numpy", dict.fromkeys((10, 100, 1000), 1.0))
+    for record, found in zip(records, (1e-9, "inf", 1e-8), strict=True):
+        record.accuracy = {"single": {"relative_error": found, "cosine": 1.0}}
+    (figure,) = errors_by_problem(records)
+    assert figure.sentence == (
+        "The largest error is that of reverse on numpy float64, size 1000: 1.0e-08. "
+        "Not finite, and not drawn: reverse on numpy float64, size 100."
+    )

@@ -5,18 +5,21 @@ import math
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
 import gradest
 from gradest.training import Budget, GradientDescent, Weights
 from gradest_bench.command.main import main
-from gradest_bench.report.curves import curve, ends, grid, lost
+from gradest_bench.report.curves import curve, grid
 from gradest_bench.report.figures import figures_of
+from gradest_bench.report.figures_training import training_curves
 from gradest_bench.report.page import report_html
 from gradest_bench.results.integrity import DamagedError, require_sound
 from gradest_bench.results.loading import Run, flat_row, load
 from gradest_bench.results.records import Record, number
+from gradest_bench.results.seed_ends import ends, lost, mean_end
 from gradest_bench.suite.cells import expand
 from gradest_bench.suite.scaling import scaled
 from gradest_bench.suite.schema import parse_suite
@@ -139,6 +142,23 @@ def test_no_number_of_a_lost_seed_is_averaged_away(run: Run) -> None:
     assert curve(whole, "losses", "loss") == before[:3]
     found["curves"][1]["loss"][-1] = 1e6
     assert lost(whole) == ["seed 1: the loss rose to 1e+06"]
+    found["curves"][1]["loss"][-1], found["curves"][1]["ended"] = 0.5, "the loss became NaN or infinite at step 3"
+    row = flat_row(whole, ("-", ""))
+    assert (mean_end(whole, "loss"), row["training_loss"], row["training_seeds_lost"]) == (math.inf, math.inf, 1)
+    assert row["training_held_out_loss"] is None
+
+
+def test_a_held_out_loss_that_is_nan_is_not_the_lowest(run: Run) -> None:
+    """The figure said that it ends lowest, at nan, where its record was the first; NaN is less than nothing."""
+    records = []
+    for label, end in (("reverse", "nan"), ("spsa", 0.5)):
+        record = record_of(run, label)
+        training = json.loads(json.dumps(record.training))
+        for curve_of in training["curves"]:
+            curve_of["held_out_loss"] = [end] * len(curve_of["loss"])
+        records.append(msgspec.structs.replace(record, training=training))
+    (figure,) = (found for found in training_curves(records) if found.key.startswith("training-held_out_loss"))
+    assert figure.sentence.startswith("spsa (numpy) ends lowest, at 0.5 to 0.5 over seeds; no seed of another")
 
 
 def test_a_resume_trains_nothing_again(folder: Path, run: Run) -> None:

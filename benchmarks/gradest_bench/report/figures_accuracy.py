@@ -198,7 +198,7 @@ def _mse_point(record: Record, x: float) -> Point:
     more = [f"relative MSE {mse:.3g} ± {spread:.1g}", f"{scatter['replicates']} seeds"]
     if predicted is not None:
         more.append(f"theory {number(predicted):.3g}")
-    low = mse - 2 * spread  # two standard errors: 95 %
+    low = mse - 2 * spread  # no level is stated: squared errors of few seeds are skewed
     return Point(x, mse, tip(record, *more), low if low > 0 else None, mse + 2 * spread)
 
 

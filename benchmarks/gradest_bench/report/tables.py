@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from gradest.measurement.outcome import Outcome
-from gradest_bench.report.curves import ends, lost, trained
+from gradest_bench.report.curves import trained
 from gradest_bench.report.glossary import glossary
 from gradest_bench.report.html import TableCell, number_cell, table, text_cell
 from gradest_bench.report.printable import escape
@@ -13,6 +13,7 @@ from gradest_bench.report.shell import folded
 from gradest_bench.report.units import bytes_text, mark, seconds
 from gradest_bench.results.loading import Run
 from gradest_bench.results.records import Record, number, z_of
+from gradest_bench.results.seed_ends import ends, lost, mean_end
 from gradest_bench.results.verdict import AGREES, WRONG, Judgement
 
 _MOST_LOGS = 20
@@ -45,7 +46,7 @@ def training_table(run: Run) -> str:
 
 
 def _training_row(record: Record) -> list[TableCell]:
-    cell, found, losses, held_out = record.cell, record.training, ends(record, "loss"), ends(record, "held_out_loss")
+    cell, found, losses = record.cell, record.training, ends(record, "loss")
     limit = (found.get("limit") or {}).get("limit")
     return [
         text_cell(cell.estimator.label),
@@ -54,10 +55,10 @@ def _training_row(record: Record) -> list[TableCell]:
         text_cell(cell.problem.label),
         _plain(found["step_size"], ".3g"),
         _plain(limit, ".3g"),
-        _plain(sum(losses) / len(losses), ".4g"),
+        _plain(mean_end(record, "loss"), ".4g"),
         _plain(min(losses), ".4g"),
         _plain(max(losses), ".4g"),
-        _plain(sum(held_out) / len(held_out), ".4g"),
+        _plain(mean_end(record, "held_out_loss"), ".4g"),
         _plain(ends(record, "steps")[0], ",.0f"),
         _plain(ends(record, "losses")[0], ",.0f"),
         text_cell("; ".join(lost(record)) or "all seeds at the end of the budget", "bad" if lost(record) else ""),

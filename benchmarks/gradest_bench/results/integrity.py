@@ -179,6 +179,8 @@ def _require_curves(training: Mapping[str, Any]) -> None:
         for column in columns:
             _require_column(column)
     sizes = [training.get("step_size"), *(run.get("step_size") for run in grid)]
+    limit = training.get("limit") or {}
+    _require_column([*sizes, limit.get("limit") if isinstance(limit, Mapping) else limit])
     if not all(type(size) in (int, float) for size in sizes) or not all(type(run.get("seed")) is int for run in curves):
         raise DamagedError("a step size or a seed of its training is no number")
 
