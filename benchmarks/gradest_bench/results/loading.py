@@ -89,7 +89,9 @@ def load(folder: str | Path) -> Run:
         suite = parse_as_run(text, origin=str(path / SUITE))
     except InvalidInputError as error:
         raise InvalidInputError(f"{error}; without {SUITE} the results can be read by themselves: remove it") from error
+    # by what was asked, which stays when labels or limits are edited
     places = {cell.key: place for place, cell in enumerate(expand(suite))}
+    # the suite's order: cells are measured in a shuffled one
     ordered = sorted(records, key=lambda record: places.get(record.key, len(places)))
     extra = sum(1 for record in records if record.key not in places)  # of a worker "backend:variant"
     title = suite.title or suite.name

@@ -19,6 +19,7 @@ MOST_CELLS = 100_000
 MOST_SEEDS = 10_000
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 """What names a suite: it names a folder as well, so that it may neither hide there nor lead out of it."""
+# possessive quantifiers: a text that makes this search backtrack would cost what it is there to prevent
 _KEY_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _LONG_KEY = re.compile(rf"(?<![\w-])(?:{_KEY_PART}[ \t]*+\.[ \t]*+){{{MOST_LEVELS}}}")
 
@@ -48,6 +49,7 @@ def require_plain(found: Any, *, origin: str) -> None:
     InvalidInputError
         The message has the path of the field.
     """
+    # a stack of its own, and no recursion: too deep a nesting is what is looked for
     waiting = [("", found, 0)]
     while waiting:
         path, value, level = waiting.pop()

@@ -145,6 +145,7 @@ def shipped_folder() -> Traversable:
 def shipped_suites() -> dict[str, Traversable]:
     """Return the shipped suites: name -> file."""
     found = [item for item in shipped_folder().iterdir() if item.name.endswith(".toml")]
+    # the order of a folder is the file system's, and lists of suites are read by people
     return {item.name.removesuffix(".toml"): item for item in sorted(found, key=lambda item: item.name)}
 
 
@@ -160,6 +161,7 @@ def suite_text(name_or_path: str) -> str:
     """
     shipped = shipped_suites()
     if name_or_path in shipped:
+        # a file or folder of that name where one happens to stand does not take its place: write ./quick for it
         return shipped[name_or_path].read_text(encoding="utf-8")
     path = Path(name_or_path)
     try:
@@ -185,6 +187,7 @@ def parse_suite(text: str, *, origin: str = "suite") -> Suite:
         It is no TOML, or a field is unknown, missing or of the wrong kind; the message has the path of the field
         and the nearest valid name. Or it is beyond one of the limits of `suite.limits`.
     """
+    # parted in two, as runs of earlier versions are read that could not be run any more
     suite = parse_form(text, origin=origin)
     require_runnable(suite, origin=origin)
     return suite
@@ -217,6 +220,7 @@ def parse_form(text: str, *, origin: str) -> Suite:
         suite = msgspec.convert(found, Suite)
     except msgspec.ValidationError as error:
         raise InvalidInputError(f"{origin}: {_explain(str(error))}") from error
+    # by arithmetic, before any cell is made: two lines of TOML can ask for more than memory holds
     require_few(cells=num_cells(suite), seeds=most_seeds(suite), origin=origin)
     if suite.training is None and any("training" in (grid.measure or suite.measure) for grid in suite.grid):
         raise InvalidInputError(
@@ -240,6 +244,7 @@ def num_cells(suite: Suite) -> int:
 
 
 def _combinations(named: Sequence[Named]) -> int:
+    # of nothing that varies the product is 1: the thing itself
     return sum(math.prod(map(len, each.vary.values())) for each in named)
 
 

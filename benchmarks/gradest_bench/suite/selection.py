@@ -90,6 +90,7 @@ def split_choice(suite: Suite, texts: Sequence[str]) -> tuple[tuple[str, ...], l
         An addition is not of the form `NAME(FIELD=VALUE, ...)`, or has a number that no record could keep.
     """
     own = {named.name for grid in suite.grid for named in grid.estimators}
+    # a class of a plug-in that the suite names itself is chosen, and not added once more
     added = [text for text in texts if has_fields(text) or (":" in text and text not in own)]
     found = [parse_spec(text) for text in added]
     for spec in found:
@@ -141,6 +142,7 @@ def chosen_cells(
         Patterns match something each, and no cell together.
     """
     cells = list(expand(suite))
+    # in the suite's order, as the message lists them
     known = dict.fromkeys(cell.backend for cell in cells)
     for worker in pythons:
         if worker not in known and worker.rpartition(":")[0] not in known:  # a backend "module:Class" has a colon too
@@ -148,6 +150,7 @@ def chosen_cells(
     # the null estimator is kept whatever is chosen: without it no time can be read
     for worker in pythons:
         backend = worker.rpartition(":")[0]
+        # one of a backend's own name replaces its interpreter: its cells are there already
         if worker not in known:
             cells += [msgspec.structs.replace(cell, worker=worker) for cell in expand(suite) if cell.backend == backend]
     _require_match(
