@@ -104,9 +104,11 @@ def compare(
     an error or an invalid estimate.
     """
     console = open_console()
+    # first: a place that cannot be written, or a format that is none, is told before minutes of work
     target = _target(plot, demo=demo)
     chosen = get_problem(problem, **parse_fields(fields)) if location is None else _loss(context, location)
     where: dict[str, Any] = {"backends": backends, "dtypes": dtypes, "kernel": kernel}
+    # the defaults of the option are those of a problem, of which the closed form is known
     if location is not None and not _given(context, ["estimators"]):
         estimators = ESTIMATORS
     with nullcontext() if as_json else progress_bar(console) as progress:

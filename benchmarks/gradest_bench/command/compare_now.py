@@ -96,6 +96,7 @@ def compare_now(
         context.exit(exit_code([Outcome.INTERRUPTED]))
     finally:
         drop_if_empty(folder)
+    # read again from the disk, as any later comparison of this folder would be
     found = compare_variants(load(folder), *SIDES)
     if as_json:
         print_json(before=str(before or ""), after=str(after or ""), **comparison_fields(found))

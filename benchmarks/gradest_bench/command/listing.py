@@ -266,6 +266,7 @@ def _show_broken(console: Console, rows: Sequence[Row]) -> None:
 
 def _list_applicable(console: Console, location: str, plugins: Sequence[str], *, as_json: bool) -> None:
     """Print which estimators can run on a loss, then why the others cannot, those with one reason together."""
+    # a broken plug-in cannot run on anything; `gradest doctor` says why
     known = {row["name"]: row for row in inventory.estimators(plugins) if row["error"] is None}
     found = applicable(loss_at(location), estimators=list(known))
     if as_json:

@@ -122,6 +122,7 @@ def run(
     parsed = parse_suite(text, origin=suite)
     kept = read_as_run(text)  # the suite of a run is run as it was: with its options, and those that are given now
     own, added = _chosen(extended(parsed, kept.added), estimators, plugins)
+    # by label: what a run has already is not added twice when it is resumed with the same words
     together = {spec.label: spec for spec in (*kept.added, *added)}
     as_run = replace(kept, budget=kept.budget * budget, repeat=kept.repeat or repeat, added=tuple(together.values()))
     check_names(extended(parsed, as_run.added), suite_folder(suite))
@@ -178,6 +179,7 @@ def _execute(request: _Request, executor: str | None, console: Console) -> int:
         show_records(console, records, judged)
     report = shlex.join(["gradest", "bench", "report", str(folder)])
     console.print(f"results: {folder}   report: {report}", highlight=False, markup=False, soft_wrap=True)
+    # a wrong estimate is measured well: the outcome of its cell is ok
     return worst([exit_code_of_run(records), EXIT_WRONG if _told_wrong(console, records, judged) else 0])
 
 

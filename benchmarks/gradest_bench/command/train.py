@@ -172,6 +172,7 @@ def _planned(text: str) -> training.Schedule:
 def _places(folder: Path | None, labels: Iterable[str], *, resume: bool) -> list[Path | None]:
     """Return where each row keeps its state; one that is there already is asked about before any row is trained."""
     names = [re.sub("[^A-Za-z0-9.]+", "-", label).strip("-") for label in labels]
+    # numbered: labels that differ in signs alone would share a file
     places = [None if folder is None else folder / f"{k}-{name}.state" for k, name in enumerate(names, start=1)]
     for place in places:
         if place is not None and place.exists() and not resume:

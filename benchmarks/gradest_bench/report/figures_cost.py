@@ -175,6 +175,7 @@ def _curves(held: list[Record], named: str, size: str, label: str) -> Iterator[F
             ]
             if points:
                 series.append(Series(name, which, sorted_points(points)))
+        # two sizes make a line through anything
         if any(len(one.points) >= _LEAST_SIZES for one in series):
             yield Figure(
                 key=f"{what}-{size}-{named}",
@@ -218,8 +219,10 @@ def _crossovers(series: list[Series]) -> str:
     """Return at how many parameters forward mode is cheaper than reverse mode, on each backend."""
     found = []
     for one in series:
+        # `forward-gradient` is an estimate along few directions, and no exact mode
         if not one.name.startswith("forward") or "gradient" in one.name:
             continue
+        # on the same backend: between two, the frameworks are compared and not the modes
         others = [other for other in series if (other.name, other.variant) == ("reverse", one.variant)]
         reverse = {point.x: point.y for other in others for point in _sure(other)}
         both = [point for point in _sure(one) if point.x in reverse]

@@ -61,6 +61,7 @@ def _curves_sentence(group: Sequence[Record], y: str) -> str:
     if whole:
         best = min(whole, key=lambda record: mean_end(record, y))
         top = max(ends(best, y))
+        # ranges of the seeds that meet part nothing; that they do not meet is a fact about these seeds, and no test
         as_low = [_name(record) for record in whole if record is not best and min(ends(record, y)) <= top]
         seeds = "seeds" if len(ends(best, y)) > 1 else "a single seed, which tells of no other"
         said = f"{_name(best)} ends lowest, at {_interval(ends(best, y))} over {seeds}"
@@ -91,6 +92,7 @@ def _by_step_size(problem: str, dtype: str, group: Sequence[Record]) -> Figure:
 
 def _trap_sentence(group: Sequence[Record]) -> str:
     """Return what one common step size would say, and what the best of each says; of one seed, and that is said."""
+    # the smallest of all: larger ones are where runs are lost
     common = min(size for record in group for size, _ in grid(record))
     at_common = {_name(record): dict(grid(record)).get(common, math.inf) for record in group}
     at_best = {_name(record): min(loss for _, loss in grid(record)) for record in group}

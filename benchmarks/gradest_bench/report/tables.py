@@ -114,6 +114,7 @@ def _error(record: Record) -> TableCell:
 def _loss_rate(record: Record) -> float:
     """Return the rate of matrix products in one evaluation of the loss, in GFLOP/s; NaN where there are none."""
     seconds_each = number(record.timing.value_seconds) if record.timing is not None else math.nan
+    # 0 says that nobody can see what is multiplied, and no rate of 0
     return number(record.facts.get("value_flops") or None) / seconds_each / 1e9
 
 
@@ -177,6 +178,7 @@ def failures_table(run: Run) -> str:
 
 def _logs(failed: Sequence[Record]) -> str:
     """Return the last lines that workers printed, folded away; of many cells those of the first."""
+    # cells that died alike printed alike: once is enough, under the first, which reversing leaves
     kept = {record.log_tail: record.cell.title for record in reversed(failed) if record.log_tail.strip()}
     shown = list(kept.items())[::-1]
     more = f"<p>The folder of the run holds {len(shown) - _MOST_LOGS} more.</p>" if len(shown) > _MOST_LOGS else ""
