@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
@@ -169,13 +170,18 @@ def chosen_cells(
         cell for cell in cells if not backends or _matches(cell.worker, backends) or _matches(cell.backend, backends)
     ]
     found = [cell for cell in here if taken(cell)]
-    # a run of null estimators alone would end well, and have measured nothing of what was asked for
     if cells and all(cell.estimator.name == NULL.name and not _matches(NULL.name, estimators) for cell in found):
-        raise InvalidInputError(
-            f"cells of {', '.join((*estimators, *(spec.label for spec in added)))} on {', '.join(backends)} were asked "
-            f"for; this suite has there: {', '.join(dict.fromkeys(cell.estimator.name for cell in here))}"
-        )
+        asked = ", ".join((*estimators, *(spec.label for spec in added)))
+        _refuse_nothing(asked, backends, here)
     return found
+
+
+def _refuse_nothing(asked: str, backends: Sequence[str], here: Sequence[Cell]) -> NoReturn:
+    # a run of null estimators alone would end well, and have measured nothing of what was asked for
+    raise InvalidInputError(
+        f"cells of {asked} on {', '.join(backends)} were asked for; this suite has there: "
+        f"{', '.join(dict.fromkeys(cell.estimator.name for cell in here))}"
+    )
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
