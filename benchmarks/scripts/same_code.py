@@ -102,6 +102,7 @@ class Work:
         done = subprocess.run(
             [*COMMAND, *arguments], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
         )
+        # these are verdicts; any other is a fault of the command, and no answer
         if done.returncode not in (0, 1, 3, 4):
             raise SystemExit(f"gradest bench {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}")
         return done.returncode, done.stdout

@@ -114,6 +114,7 @@ def _of_two_sides(cells: Iterable[Cell]) -> Iterable[Cell]:
 
 
 def _sweep(suite: Suite, cells: list[Cell], places: dict[str, Path | None], folder: Path, beside: Path | None) -> None:
+    # a folder is a checkout, and anything else an interpreter
     checkouts = {worker: require_checkout(place) for worker, place in places.items() if place and place.is_dir()}
     pythons = {worker: str(place) for worker, place in places.items() if place and worker not in checkouts}
     for side in SIDES:

@@ -198,6 +198,7 @@ def _show_backends(console: Console, rows: Sequence[Row]) -> None:
         if row["error"] is not None:  # the command that installs it has brackets: pip install 'gradest[jax]'
             table.add_row(escape(name), escape(row["error"]), "", "", "")
             continue
+        # of JAX its compiler too, which has a version of its own; all others are in --json
         versions = ", ".join(f"{k} {v}" for k, v in row["versions"].items() if k in (name, f"{name}lib"))
         native = ", ".join(row["native"]) or "none (gradest's engines)"
         table.add_row(*map(escape, (name, versions, ", ".join(row["dtypes"]), native, ", ".join(row["devices"]))))

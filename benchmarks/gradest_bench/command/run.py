@@ -172,6 +172,7 @@ def _execute(request: _Request, executor: str | None, console: Console) -> int:
         return EXIT_STORAGE
     finally:
         drop_if_empty(folder)
+    # of all cells together, as false alarms are shared among them
     judged = verdicts(records)
     if len(records) > _MANY_CELLS:
         show_outcomes(console, records)
@@ -198,6 +199,7 @@ def _sweep(request: _Request, executor: str | None, console: Console) -> list[Re
     # the executor comes first: one that is refused leaves no folder behind, which would be the latest run
     with stoppable(), open_executor(executor) as pool, Store(request.folder) as store, ProgressBar(console) as progress:
         store.write_suite(request.text)
+        # under the lock: of two sweeps that are begun in one folder, one alone has begun
         add_invocation(store.folder, shlex.join(["gradest", *sys.argv[1:]]))
         sweep = Sweep(
             suite=suite.name,

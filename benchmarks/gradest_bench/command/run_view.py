@@ -50,6 +50,7 @@ class ProgressBar:
     def planned(self, cells: Sequence[Cell], kept: int) -> None:
         """Set the number of steps."""
         self._cells = len(cells)
+        # steps, not cells: a cell of many rounds would stand still for minutes
         self._progress.update(self._task, total=sum(steps_of(cell) for cell in cells))
         if kept:
             self._console.print(f"{kept} cells have a result already; {len(cells)} to run", highlight=False)
@@ -124,6 +125,7 @@ def _table(title: str, records: Sequence[Record], judged: Mapping[str, Judgement
     parameters = records[0].facts.get("num_parameters")
     table = titled_table(f"{title}, P = {parameters:,}")
     untimed = math.inf  # what has no time comes last
+    # the label too, so that rows of equal times, or of none, stand alike in every run
     ordered = sorted(records, key=lambda r: (median(r) if median(r) > 0 else untimed, r.cell.estimator.label))
     rows = [_row(record, judged[record.key]) for record in ordered]
     # columns that are empty throughout would fold a narrow terminal for nothing

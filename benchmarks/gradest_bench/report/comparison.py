@@ -41,6 +41,7 @@ directions (11 of 4e6 simulated); for squares of products of two normal numbers 
 def tables(comparison: Sequence[CellResult]) -> dict[str, list[CellResult]]:
     """Return the cells that ran, by dtype: one table each."""
     dtypes = dict.fromkeys(result.cell.dtype for result in comparison)
+    # what did not run has no numbers: it stands below, with its reason
     return {d: [r for r in comparison if r.cell.dtype == d and r.accuracy is not None] for d in dtypes}
 
 

@@ -113,6 +113,7 @@ def _frontier(problem: str, dtype: str, cost: str, label: str, shown: list[tuple
 
 def _of_largest(part: list[Record]) -> list[Record]:
     """Return all records where few sizes were measured, else those of the largest problem."""
+    # by parameters alone: problems of equal size that differ otherwise are all shown
     sizes = {record.facts["num_parameters"] for record in part}
     return part if len(sizes) < _LEAST_SIZES else [r for r in part if r.facts["num_parameters"] == max(sizes)]
 

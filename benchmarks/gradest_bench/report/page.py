@@ -96,6 +96,7 @@ def _fastest(run: Run) -> list[str]:
         unsaid += bool(good) and not sure
         if sure:
             best = min(sure, key=median)
+            # one of those that are left out may be the fastest: that there are some is said
             left = f" ({len(good) - len(sure)} disturbed left out)" if len(sure) < len(good) else ""
             found.append(
                 f"{problem}, {dtype}: the fastest gradient with an error below {_TOLERABLE_ERROR:.0%} is "

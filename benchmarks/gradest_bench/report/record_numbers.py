@@ -57,6 +57,7 @@ _LEAST_SPREAD = 4
 def spread_of_seeds(record: Record) -> Ends:
     """Return between which errors four fifths of the seeds of a stochastic estimate lie."""
     squares = [number(found) for found in record.accuracy.get("replicates", {}).get("squared_errors") or ()]
+    # one estimate that is not finite would be the end of every quantile, or be left out in silence
     if len(squares) < _LEAST_SPREAD or not np.isfinite(squares).all():
         return None, None
     # a root keeps the order, so that quantiles of squares are squares of quantiles, but for interpolation

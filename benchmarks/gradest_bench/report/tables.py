@@ -28,6 +28,7 @@ _RESULT_HEADINGS = (
 def results_table(run: Run) -> str:
     """Return the table of everything that was measured; columns without a number are left out."""
     rows = [_result_row(record, run.verdicts[record.key]) for record in run.measured]
+    # some thirty columns, of which what nothing was measured of is left out
     used = [k for k in range(len(_RESULT_HEADINGS)) if any(row[k].text for row in rows)]
     headings = [_RESULT_HEADINGS[k] for k in used]
     return glossary(headings) + table("results", headings, [[row[k] for k in used] for row in rows])
