@@ -42,7 +42,7 @@ def require_short(text: str, *, origin: str) -> None:
 
 
 def require_plain(found: Any, *, origin: str) -> None:
-    """Refuse nesting beyond `MOST_LEVELS`, and numbers beyond those of a float, which no record could keep.
+    """Refuse nesting beyond `MOST_LEVELS`, numbers beyond those of a float, and dates, which no record could keep.
 
     Raises
     ------
@@ -57,6 +57,11 @@ def require_plain(found: Any, *, origin: str) -> None:
             raise InvalidInputError(f"{origin}: at most {MOST_LEVELS} levels of nesting were asked for; found more")
         if isinstance(value, float | int) and not abs(value) <= sys.float_info.max:  # integers of TOML have no end
             raise InvalidInputError(f"{origin}: {path}: a finite number was asked for; found {_shown(value)}")
+        if not isinstance(value, str | int | float | list | tuple | dict | None):  # TOML has dates and times as well
+            raise InvalidInputError(
+                f"{origin}: {path}: a number, a text, true, false, or a list or table of them was asked for; found "
+                f"{value}, a {type(value).__name__}; put it in quotes"
+            )
         waiting += ((where, inner, level + 1) for where, inner in _inner(path, value))
 
 

@@ -55,7 +55,7 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """States one full grid: every problem with every estimator on every backend, dtype, kernel and device.
 
     `seeds` and `measure` stand in for those of the suite where given. Outcomes listed in `expect` do not fail a run,
-    nor does the verdict "wrong" where it is listed.
+    nor does the verdict "wrong" where it is listed; a cell that two grids name may end as either of them lists.
     """
 
     problems: Annotated[list[Named], msgspec.Meta(min_length=1)]
@@ -212,7 +212,7 @@ def parse_form(text: str, *, origin: str) -> Suite:
     require_short(text, origin=origin)
     try:
         found = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:  # its reader calls itself for each bracket
+    except (ValueError, RecursionError) as error:  # its reader calls itself for each bracket; int() has its own limit
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise InvalidInputError(f"{origin}: not valid TOML: {reason}") from error
     require_plain(found, origin=origin)
