@@ -83,6 +83,7 @@ def main() -> None:
     if options.measure:
         measure(options.measure, options.rounds)
         return
+    # as the harness starts its own: what is measured is what its users get
     environment = Launch(pythons={}, logs=Path()).environment()
     for backend in options.backend or BACKENDS:
         command = [sys.executable, str(Path(__file__).resolve()), "--measure", backend, "--rounds", str(options.rounds)]

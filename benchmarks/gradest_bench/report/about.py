@@ -101,6 +101,7 @@ def _machine(run: Run) -> str:
 
 def _software(run: Run) -> str:
     workers = run.environment.get("workers", {})
+    # workers may have interpreters of their own: each is named once
     pythons = dict.fromkeys(str(libraries.get("python", "?")) for libraries in workers.values())
     found = [*(f"gradest {version}" for version in versions(run)), *(f"Python {python}" for python in pythons)]
     for worker in workers.values():
