@@ -28,6 +28,7 @@ def measure(size: str, dtype: str, rounds: int) -> None:
     prepared = gradest.get_estimator("analytic").prepare(bound(backend="numpy", kernel="native"))
     params = prepared.objective.start_tree
     theirs = bound(backend="jax")
+    # in the objective's own scope, where float64 is float64 to JAX
     peer = theirs.scoped(jax_peer(theirs))
     result = interleave({"ours": partial(prepared, params), "peer": peer}, rounds=rounds)
     print(result.line(f"analytic, {size}, {dtype}", "ours", "peer", BARS[size, dtype]))

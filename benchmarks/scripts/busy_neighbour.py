@@ -67,6 +67,7 @@ def measure(backend: str, rounds: int) -> None:
             with beside:
                 found[state].append(block())
     quiet, busy = (statistics.median(found[state]) for state in ("quiet", "busy"))
+    # within a round: what else the machine does changes over minutes
     ratio = statistics.median(b / q for q, b in zip(found["quiet"], found["busy"], strict=True))
     medians = f"quiet {quiet * 1e3:7.2f} ms  busy {busy * 1e3:7.2f} ms"
     print(f"{backend:<6} {medians}  ratio {ratio:.2f}  bar {BAR:g}: {'met' if ratio <= BAR else 'NOT met'}")
@@ -82,6 +83,7 @@ def main() -> None:
     if options.measure:
         measure(options.measure, options.rounds)
         return
+    # as the harness starts its own: what is measured is what its users get
     environment = Launch(pythons={}, logs=Path()).environment()
     for backend in options.backend or BACKENDS:
         command = [sys.executable, str(Path(__file__).resolve()), "--measure", backend, "--rounds", str(options.rounds)]

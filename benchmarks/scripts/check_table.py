@@ -82,6 +82,7 @@ def main() -> None:
     chosen = parser.parse_args()
     for name in set(SOURCES) - set(chosen.sources):
         del SOURCES[name]
+    # what is planted is wrong on purpose, and warns of it
     warnings.simplefilter("ignore")
     right(chosen.seeds)
     defects()

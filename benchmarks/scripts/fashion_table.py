@@ -138,7 +138,7 @@ def _summary(plan: Plan, found: Training) -> dict[str, Any]:
         "seed": plan.seed,
         "epochs": plan.epochs,
         "ended": found.ended,
-        "diverged": "NaN" in found.ended,
+        "diverged": found.diverged,
         "relative_mse": first and first.relative_mse,
         "relative_mse_error": first and first.relative_mse_error,
         "predicted_mse": first and first.predicted_mse,
@@ -185,6 +185,7 @@ def best_steps(found: list[dict[str, Any]]) -> dict[str, float | None]:
     best: dict[str, float | None] = {}
     for row in ESTIMATORS:
         curves = {run["step"]: [float(point["loss"]) for point in run["curve"]] for run in found if run["row"] == row}
+        # below its start: of rows that only climb, the slowest to climb is no best
         ends = {step: losses[-1] for step, losses in curves.items() if losses[-1] < losses[0]}
         best[row] = min(ends, key=ends.__getitem__) if ends else None
     return best

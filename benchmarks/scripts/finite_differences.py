@@ -117,6 +117,7 @@ def structured(size: str, backends: list[str], rounds: int) -> None:
         calls[f"{backend} plain"] = ours(size, backend)
         calls[f"{backend} exact"] = ours(size, backend, differences="exact")
     found = interleave(calls, rounds=rounds)
+    # each coordinate costs the same: the rest of the loop is not waited for
     scale = 1.0 if count is None else objective.layout.num_parameters / count
     for name in list(calls)[1:]:
         _print_scaled(size, name, found, scale)

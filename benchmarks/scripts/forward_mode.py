@@ -116,6 +116,7 @@ def large(backends: list[str]) -> None:
 def _products(objective: gradest.Objective) -> float:
     """Return the seconds of the P products `x @ tangent of W1` alone, from some of them."""
     ops, shape = objective.ops, objective.layout.shapes[0]
+    # four at a time, and times one, which makes an array of what is a view
     tangents = ops.broadcast_to(objective.start[0], (4, *shape)) * 1.0
     step = objective.backend.compile(ops.matmul)
     call = _awaited(objective, lambda: step(objective.data["x"], tangents))

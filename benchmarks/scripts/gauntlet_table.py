@@ -48,6 +48,7 @@ def main() -> None:
     os.environ["XLA_FLAGS"] = f"{flags} --xla_backend_optimization_level=0".strip()
     cells: list[Cell] = []
     chosen = units(options.only)
+    # spawned: a fork copies the locks of JAX and MXNet, and not the threads that hold them
     with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
         for count, found in enumerate(pool.map(page.carry_out_unit, chosen), start=1):
             cells += found

@@ -42,6 +42,7 @@ def objective(place: Place, parameters: float) -> gradest.Objective:
     """Return the MLP with about so many parameters on synthetic data."""
     backend, device = place
     rest = FEATURES + CLASSES + 2
+    # H of P = H^2 + H (784 + 10 + 2) + 10
     width = round((math.sqrt(rest**2 + 4 * (parameters - CLASSES)) - rest) / 2)
     generator = np.random.default_rng(0)
     samples = from_arrays(generator.standard_normal((BATCH, FEATURES)), np.arange(BATCH) % CLASSES, name="synthetic")
@@ -81,6 +82,7 @@ def speed(place: Place, parameters: float, rounds: int, noise: str) -> None:
     )
     for name, count in SAMPLES.items():
         each = [ratio / (2 * count) for ratio in found.ratios(name, "loss")]
+        # two values for each direction
         middle, bar = found.ratio(name, "loss") / (2 * count), BARS[name]
         verdict = "met" if middle <= bar else f"NOT met: the rest takes {middle - 1:.2f} losses an evaluation"
         print(f"  {name}, N={count}: {middle:.2f} losses ({min(each):.2f} to {max(each):.2f})  bar {bar:g}: {verdict}")

@@ -37,6 +37,7 @@ def main() -> None:
     for turn in range(rounds + 1):
         (without, _), (whole, found) = measure("numpy"), measure("gradest")
         loaded.update(found)
+        # the first round compiles, and reads from a cold disk
         if turn:
             seconds.append(whole)
             differences.append(whole - without)

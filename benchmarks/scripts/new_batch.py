@@ -34,6 +34,7 @@ def calls(size: str, backend: str) -> dict[str, Call]:
     objective = gradest.bind(problem, backend=backend, dtype="float32", data=problem.batch_of(range(batch)))
     prepared = gradest.get_estimator("reverse").prepare(objective)
     params, wait = objective.start_tree, objective.backend.wait
+    # converted before: the clock is to see the copy to the backend, and not the cast
     batches = cycle([{name: x.astype(np.float32) for name, x in each.items()} for each in problem.batches(batch)])
     rows = cycle([list(range(start, start + batch)) for start in range(0, 1000 - batch, batch)])
 

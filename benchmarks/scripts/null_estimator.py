@@ -70,6 +70,7 @@ def main() -> None:
             before = probe()
             found: dict[str, list[float]] = {label(run.cell): [] for run in runs}
             for turn in range(options.rounds):
+                # turned round every other time, as in `protocol.interleave`
                 for run in runs[:: 1 if turn % 2 == 0 else -1]:
                     found[label(run.cell)].append(block_seconds(run, turn))
             after = probe()

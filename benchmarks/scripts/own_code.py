@@ -56,6 +56,7 @@ def jax_calls() -> dict[str, Call]:
 
     gradient = jax.jit(jax.value_and_grad(loss))
     calls = _ours(loss, params, (x, targets), lambda: gradient(params, x, targets))
+    # JAX returns before it has computed
     return {name: _awaited(call, jax.block_until_ready) for name, call in calls.items()}
 
 

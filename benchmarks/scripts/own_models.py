@@ -82,6 +82,7 @@ def loop_by_hand(module: nn.Module, loss: Loss, pairs: int) -> Call:
             _move(parameters, noise, SIGMA)
             up = float(loss(module))
             _move(parameters, noise, -2 * SIGMA)
+            # at x - sigma v: the parameters were moved by 2 sigma before
             slope = (up - float(loss(module))) * weight
             _move(parameters, noise, SIGMA)
             _move(gradient, noise, slope)

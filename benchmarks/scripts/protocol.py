@@ -76,6 +76,7 @@ def interleave(calls: Mapping[str, Call], *, rounds: int = 7, block_seconds: flo
     before = probe()
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(rounds):
+        # turned round, as whoever comes second meets the caches of the first
         for name in tuple(calls)[:: 1 if turn % 2 == 0 else -1]:
             seconds[name].append(_block(calls[name], repetitions[name]) / repetitions[name])
     return Interleaved(seconds, (before, probe()))
@@ -84,6 +85,7 @@ def interleave(calls: Mapping[str, Call], *, rounds: int = 7, block_seconds: flo
 def probe() -> float:
     """Return the float32 GFLOP/s of one square NumPy product, best of a few."""
     square = np.ones((PROBE_SIZE, PROBE_SIZE), dtype=np.float32)
+    # the least: whatever disturbs makes it slower, never faster
     best = min(_block(lambda: square @ square, 4) / 4 for _ in range(5))
     return 2 * PROBE_SIZE**3 / best / 1e9
 
@@ -116,6 +118,7 @@ def _calibrate(call: Call, block_seconds: float) -> int:
     _block(call, 2)
     repetitions = 1
     while (spent := _block(call, repetitions)) < block_seconds:
+        # a tenth more than a block takes: aimed at exactly, half of the blocks would fall short
         repetitions = max(repetitions + 1, round(1.1 * repetitions * block_seconds / max(spent, 1e-9)))
     return repetitions
 

@@ -74,6 +74,7 @@ class Browser:
         """Return what the browser printed: the document as it has become, and its console."""
         page = self.folder / "page.html"
         page.write_text(text, encoding="utf-8")
+        # a profile keeps what earlier pages were told, and two browsers may not share one
         with tempfile.TemporaryDirectory() as profile:
             command = [
                 self.program, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0",
@@ -91,6 +92,7 @@ class Browser:
 
 def with_scripts(text: str, first: str, last: str) -> str:
     """Return a page without its policy, which would not let them run, with a script before all else and one behind."""
+    # the first comes before all scripts of the page: an error in one of those must not be missed
     text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', f"<script>{first}</script>", text, count=1)
     return text.replace("</body>", f"<script>{last}</script></body>")
 
@@ -130,6 +132,7 @@ def used(browser: Browser, name: str, page: str, width: int) -> Iterator[Finding
         if isinstance(found, bool):
             yield f"{where}: {claim}", found, ""
     if "saved" in seen:
+        # in whatever order the browser was done with them
         kinds = ["image/svg+xml", "image/png"]
         yield f"{where}: pictures are saved", sorted(seen["saved"]) == sorted(kinds), str(seen["saved"])
         yield from restored(browser, where, page, seen["address"])
@@ -163,6 +166,7 @@ def narrow(browser: Browser, name: str, page: str) -> Iterator[Finding]:
 def many(run: Run) -> Run:
     """Return a run of 10,000 cells: the measured ones again and again, on problems of other names."""
     records: list[Record] = []
+    # rounded up: whole runs, so a few cells more than were asked for
     for number in range(-(-MANY_CELLS // len(run.measured))):
         for record in run.measured:
             problem = msgspec.structs.replace(

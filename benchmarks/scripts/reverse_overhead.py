@@ -49,6 +49,7 @@ def torch_peer(objective: gradest.Objective) -> Call:
     import torch
     from torch.nn import functional
 
+    # copies: the start at which gradest evaluates must not begin to record
     params = {name: tensor.clone().requires_grad_() for name, tensor in objective.start_tree.items()}
     x, targets = objective.data["x"], objective.data["targets"]
 

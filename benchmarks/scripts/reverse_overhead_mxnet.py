@@ -64,6 +64,7 @@ class Peer:
         with autograd.record():
             value = self.loss(self.network)
         value.backward()
+        # MXNet returns before it has computed: what is not awaited is not timed
         for array in (value, *(parameter.grad() for parameter in self.parameters)):
             array.wait_to_read()
 
@@ -84,6 +85,7 @@ def peer(objective: gradest.Objective, network: Any, parameters: Sequence[Any], 
         parameter.set_data(objective.backend.array(value, dtype="float32").as_nd_ndarray())
     loss = gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=False)
     for block in (network, loss):
+        # the fastest that Gluon offers: the peer is not to lose by its settings
         block.hybridize(static_alloc=True, static_shape=True)
     return Peer(network, parameters, lambda given: loss(given(x), targets).mean())
 

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,6 +102,7 @@ class Work:
         done = subprocess.run(
             [*COMMAND, *arguments], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
         )
+        # these are verdicts; any other is a fault of the command, and no answer
         if done.returncode not in (0, 1, 3, 4):
             raise SystemExit(f"gradest bench {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}")
         return done.returncode, done.stdout
@@ -121,8 +123,8 @@ def told(printed: str) -> dict[str, dict[str, Any]]:
 def line(what: str, times: dict[str, dict[str, Any]]) -> str:
     """Return one line: the verdicts, counted, the change that would be seen, and the load of the machine."""
     counts = Counter(row["verdict"] for row in times.values())
-    seen = sorted(row["visible"] for row in times.values() if row["visible"] is not None)
-    visible = f"; would see x{seen[len(seen) // 2]:.2f}" if seen else ""
+    seen = [row["visible"] for row in times.values() if row["visible"] is not None]
+    visible = f"; would see x{median(seen):.2f}" if seen else ""
     words = ", ".join(f"{count} {word}" for word, count in counts.items())
     return f"{what:<26} {words}{visible}   (load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores)"
 

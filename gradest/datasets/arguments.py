@@ -80,8 +80,8 @@ def checked_path(path: str | Path) -> Path:
         raise InvalidTypeError(f"a file is given by its path; found {path!r} of type {type(path).__name__}") from error
 
 
-def scaling_words(scale: Any) -> str:
-    """Return what is done to features that are divided by a number, in words.
+def scaling_words(scale: Any, what: str = "feature") -> str:
+    """Return what is done to features, or pixels, that are divided by a number, in words.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def scaling_words(scale: Any) -> str:
         As `checked_scale` does.
     """
     divisor = checked_scale(scale)
-    return "as given" if divisor == 1.0 else f"feature / {divisor:g}"
+    return "as given" if divisor == 1.0 else f"{what} / {divisor:g}"
 
 
 @contextmanager

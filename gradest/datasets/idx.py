@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gradest.datasets.arguments import blamed_on, checked_integer, checked_path, checked_scale
+from gradest.datasets.arguments import blamed_on, checked_integer, checked_path, checked_scale, scaling_words
 from gradest.datasets.dataset import Dataset, scaled_dataset
 from gradest.datasets.files import SUFFIXES
 from gradest.datasets.idx_format import read_idx
@@ -108,7 +108,7 @@ def load_idx(
             divisor,
             name=title if name is None else name,
             num_classes=num_classes,
-            normalization=f"pixel / {divisor:g}" if divisor != 1.0 else "as given",
+            normalization=scaling_words(divisor, "pixel"),
         )
 
 

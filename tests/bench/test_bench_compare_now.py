@@ -9,8 +9,17 @@ from click.testing import CliRunner
 from support.bench_runs import TESTS, faulty_suite
 
 from gradest_bench.command.main import main
+from gradest_bench.results.accuracy_change import AccuracyChange
 from gradest_bench.results.loading import load
-from gradest_bench.results.run_comparison import EXIT_DISTURBED, EXIT_UNJUDGED, EXIT_WORSE, compare_variants
+from gradest_bench.results.run_comparison import (
+    EXIT_DISTURBED,
+    EXIT_UNJUDGED,
+    EXIT_WORSE,
+    RunComparison,
+    TimeChange,
+    compare_variants,
+)
+from gradest_bench.results.significance import Ratio
 from gradest_bench.run.schedule import GROUP_CELLS, PlannedCell, groups, rounds
 from gradest_bench.suite.cells import expand
 from gradest_bench.suite.schema import parse_suite
@@ -99,3 +108,29 @@ def test_a_slower_checkout_is_told_from_this_one(slower: Path, tmp_path: Path, m
     verdicts = {change.title: change.verdict for change in compare_variants(kept, "a", "b").times}
     assert verdicts["a on numpy float64, quadratic"] == "slower"
     assert json.loads(found.stdout)["times"][0]["starts"] <= 6
+
+
+@pytest.mark.parametrize(
+    ("times", "errors", "only_before", "codes"),
+    [
+        (["no change"], ["same"], 0, (0, 0)),
+        (["no change"], ["same"], 1, (0, 3)),  # a cell that is gone was no failure, however strict
+        (["no change"], ["same", "cannot tell"], 0, (0, 3)),
+        ([], ["cannot tell"], 0, (3, 3)),  # nothing was judged, and that was a success
+        ([], ["same", "cannot tell"], 0, (0, 3)),
+        (["slower"], ["same"], 1, (1, 1)),
+    ],
+)
+def test_a_strict_comparison_has_told_all_there_was(
+    times: list[str], errors: list[str], only_before: int, codes: tuple[int, int]
+) -> None:
+    span = {"no change": (0.99, 1.01), "slower": (1.9, 2.1)}
+    found = RunComparison(
+        times=tuple(TimeChange("cell", 7, Ratio(sum(span[word]) / 2, *span[word]), 1.0) for word in times),
+        accuracies=tuple(AccuracyChange("cell", "relative MSE", 1.0, 1.0, word) for word in errors),
+        outcomes=(),
+        only_before=only_before,
+        only_after=3,  # what is new has nothing to be judged by
+        versions=(),
+    )
+    assert (found.exit_code(), found.exit_code(strict=True)) == codes

@@ -41,6 +41,9 @@ BOMBS = {
     suite(problem="fields = { size = " + "[" * 40 + "]" * 40 + " }"): "levels of nesting",
     suite(problem="fields = { size = inf }"): r"grid\[0\]\.problems\[0\]\.fields\.size: a finite number",
     suite(estimator="fields = { sigma = nan }"): r"fields\.sigma: a finite number .* found nan",
+    suite(problem="fields = { size = 1" + "0" * 400 + " }"): r"fields\.size: a finite number .* one of 1329 bits",
+    suite(problem="fields = { size = 1" + "0" * 5000 + " }"): r"not valid TOML: .*4300 digits",
+    suite(problem="fields = { size = 2026-01-01 }"): r"fields\.size: a number, .* found 2026-01-01, a date; put it in",
     suite(more="[budget]\ntimeout_seconds = inf"): r"budget\.timeout_seconds: a finite number",
     suite(
         problem=f"vary = {{ size = {many(999)}, seed = {many(999)}, condition = {many(999)} }}"

@@ -21,7 +21,6 @@ from gradest_bench.command import start
 from gradest_bench.command.group import Group
 from gradest_bench.command.main import main
 from gradest_bench.command.progress import LINES, ProgressLines
-from gradest_bench.command.warning_lines import PlainLines
 from gradest_bench.results.outcomes import EXIT_STORAGE
 
 ROOT = Path(__file__).parents[2]
@@ -389,18 +388,3 @@ def test_a_fault_of_our_own_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch,
     """Else the border would hide what is to be mended."""
     monkeypatch.setattr("gradest_bench.command.graph.Case", None)
     assert isinstance(gradest("graph", f"{file}:case").exception, AttributeError)
-
-
-def test_a_warning_that_differs_in_measured_numbers_alone_is_said_once() -> None:
-    """`gradest compare` in bfloat16 said one thing some thirty times; a warning of other settings is another."""
-    text = "at sigma={} function values differ by {}, and rounding in bfloat16 is {} of it"
-    told = PlainLines()
-    given = [(0.01, 0.00734, 1.1), (0.01, "7e-05", "1"), (0.02, 0.00734, 1.1)]
-    lines = [told(text.format(*each), UserWarning, click.__file__, 1) for each in given]
-    assert lines == [
-        f"gradest: UserWarning: {text.format(*given[0])}\n",
-        "",
-        f"gradest: UserWarning: {text.format(*given[2])}\n",
-    ]
-    own = [told("1 of 2", UserWarning, "mine.py", 3) for _ in range(2)]
-    assert own == ["mine.py:3: UserWarning: 1 of 2\n"] * 2

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from gradest import InvalidInputError, get_estimator
 from gradest_bench.command.check_plugin import KINDS
 from gradest_bench.command.main import main
+from gradest_bench.command.warning_lines import PlainLines
 from gradest_bench.results.loading import load
 from gradest_bench.suite.spec_text import parse_spec, split_names
 
@@ -266,3 +267,18 @@ def test_every_name_that_is_completed_is_taken() -> None:
     for name in completions("check", ""):
         if name and name not in KINDS:  # the last item is the shell's own: files
             assert get_estimator(name)
+
+
+def test_a_warning_that_differs_in_measured_numbers_alone_is_said_once() -> None:
+    """`gradest compare` in bfloat16 said one thing some thirty times; a warning of other settings is another."""
+    text = "at sigma={} function values differ by {}, and rounding in bfloat16 is {} of it"
+    told = PlainLines()
+    given = [(0.01, 0.00734, 1.1), (0.01, "7e-05", "1"), (0.02, 0.00734, 1.1)]
+    lines = [told(text.format(*each), UserWarning, click.__file__, 1) for each in given]
+    assert lines == [
+        f"gradest: UserWarning: {text.format(*given[0])}\n",
+        "",
+        f"gradest: UserWarning: {text.format(*given[2])}\n",
+    ]
+    own = [told("1 of 2", UserWarning, "mine.py", 3) for _ in range(2)]
+    assert own == ["mine.py:3: UserWarning: 1 of 2\n"] * 2

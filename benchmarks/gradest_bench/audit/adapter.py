@@ -112,6 +112,7 @@ class Adapter:
 def losses() -> tuple[AuditLoss, ...]:
     """Return the losses of an audit: linear, quadratic and cubic, of 5 and of 20 parameters; the same at each call."""
     found = []
+    # two sizes: a factor of P, or of its root, is seen by both
     for size in (5, 20):
         generator = np.random.default_rng(size)
         factor = generator.standard_normal((size, size))

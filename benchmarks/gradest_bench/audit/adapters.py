@@ -18,6 +18,7 @@ def adapters(chosen: tuple[str, ...] = ()) -> list[Adapter]:
         No adapter begins with a word that was given.
     """
     package = "gradest_bench.audit"
+    # by looking, and no list: an adapter is one file, and nothing else is edited for it
     files = sorted(each.name for each in iter_modules(import_module(package).__path__) if each.name not in _OTHERS)
     found: list[Adapter] = [each for name in files for each in import_module(f"{package}.{name}").ADAPTERS]
     for word in chosen:

@@ -23,6 +23,7 @@ def _compiled(loss: AuditLoss, samples: int, sigma: float, *, shaped: bool) -> C
     point = jnp.asarray(loss.point)
     options: dict[str, Any] = {} if shaped else {"fitness_shaping_fn": identity_fitness_shaping_fn}
     strategy = Open_ES(
+        # N pairs: its population counts both members of each
         population_size=2 * samples,
         solution=point,
         optimizer=optax.sgd(1.0),
@@ -35,6 +36,7 @@ def _compiled(loss: AuditLoss, samples: int, sigma: float, *, shaped: bool) -> C
         params = strategy.default_params
         state = strategy.init(first, point, params)
         population, state = strategy.ask(second, state, params)
+        # one after the other, inside of what is compiled: AuditLoss takes one point at a time
         fitness = jnp.stack([loss.value(member, jnp.asarray) for member in population])
         state, _ = strategy.tell(third, population, fitness, state, params)
         return point - state.mean

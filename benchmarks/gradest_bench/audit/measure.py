@@ -90,6 +90,7 @@ class Audit:
 def audit(adapter: Adapter, *, tests: int, replicates: int = REPLICATES, samples: int = SAMPLES) -> Audit:
     """Return what an estimator is, beside what it promises; `tests` is how many all audits of this run make."""
     asked = losses()
+    # Hotelling's test inverts a covariance of P numbers, which as many estimates only just have
     spare = replicates - max(loss.point.size for loss in asked)
     findings: list[Finding] = []
     try:
@@ -104,6 +105,7 @@ def audit(adapter: Adapter, *, tests: int, replicates: int = REPLICATES, samples
     except ImportError as error:
         return _ended(adapter, ABSENT, f"{error}; pip install {' '.join(adapter.packages)}")
     except Exception as error:  # noqa: BLE001  # another package may raise anything, and it is the answer
+        # the last frame: in the package, or in what it calls
         where = traceback.extract_tb(error.__traceback__)[-1]
         return _ended(adapter, RAISED, f"{type(error).__name__}: {error} ({where.name})")
     verdict, reason = judged(adapter.claim, findings, tests=tests)
@@ -117,6 +119,7 @@ def tests_of(adapters: Sequence[Adapter]) -> int:
 
 def judged(claim: Claim, findings: Sequence[Finding], *, tests: int) -> tuple[str, str]:
     """Return the verdict on findings and its reason; each test has an equal share of the false-alarm probability."""
+    # by logarithms: what is plainly wrong has a p-value that no float holds
     level = math.log10(FALSE_ALARM / tests)
     if claim is Claim.DIRECTION:
         cosines = [found.cosine for found in findings]
@@ -127,6 +130,7 @@ def judged(claim: Claim, findings: Sequence[Finding], *, tests: int) -> tuple[st
             return TOO_FEW, f"the scale is known to {loose:.2g} alone: ask for more --replicates"
         return RIGHT, f"scale {_range([found.scale for found in findings])}"
     off = [found for found in findings if found.log10_p < level]
+    # linear and quadratic losses have one gradient under every symmetric law: only the law can be off
     if all(found.loss.startswith("cubic") for found in off):
         by = _range([found.scale for found in off])
         return BIASED, f"off on cubic losses alone, scale {by} there: smoothed by another width or law than stated"

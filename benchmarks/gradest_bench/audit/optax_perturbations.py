@@ -25,6 +25,7 @@ def _compiled(loss: AuditLoss, samples: int, sigma: float, *, use_baseline: bool
         use_baseline=use_baseline,
     )
     point = jnp.asarray(loss.point)
+    # traced once: hundreds of estimates are asked of each
     compiled: Callable[[Any], Any] = jax.jit(lambda key: jax.grad(noisy, argnums=1)(key, point))
     return compiled
 

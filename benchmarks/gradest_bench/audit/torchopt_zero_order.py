@@ -14,6 +14,7 @@ def _estimate(request: Request, *, method: str) -> NumpyArray:
     import torch
     import torchopt
 
+    # a generator of its own: PyTorch's global one is the user's
     generator = torch.Generator().manual_seed(request.seed)
 
     def sample(shape: Any) -> Any:

@@ -48,6 +48,7 @@ def audit_packages(
     if only_list:
         _list(chosen, as_json=as_json)
         return
+    # of all that are chosen, before any is known to be installed: the level is shared, and must not depend on that
     tests = tests_of(chosen)
     found = []
     for adapter in chosen:

@@ -96,6 +96,7 @@ def check(
     """
     kind = _kind(estimator, name)
     estimator = estimator if name is None else name
+    # in a process of its own first: what it does at import may end this one
     require_loadable(parse_spec(estimator).name)
     if kind in ("backend", "problem"):
         spec = parse_spec(estimator)
@@ -133,8 +134,10 @@ def _finish(heading: str, results: Sequence[CheckResult], *, as_json: bool, **ab
         print_json(**about, passed=passed, checks=[dataclasses.asdict(result) for result in results])
     else:
         show_results(Console(), heading, results, settings=about.get("settings", {}))
+    # a failure outweighs what could not be told
     if any(result.failed for result in results):
         sys.exit(1)
+    # nothing failed, and that is not yet a pass: a script must be able to tell the two
     sys.exit(0 if passed else EXIT_INCONCLUSIVE)
 
 
@@ -153,6 +156,7 @@ _MARKS = {(False, False): ("✓", "green"), (True, False): ("✗", "bold red"), 
 
 def _case_at(location: str) -> Case | None:
     """Return the case at a place, or None for the name or the class of an estimator."""
+    # brackets hold hyper-parameters, which a case has none of
     if ":" not in location or has_fields(location) or inspect.isclass(find_object(location)):
         return None
     return Case.load(location)

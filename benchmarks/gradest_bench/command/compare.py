@@ -104,11 +104,14 @@ def compare(
     an error or an invalid estimate.
     """
     console = open_console()
+    # first: a place that cannot be written, or a format that is none, is told before minutes of work
     target = _target(plot, demo=demo)
     chosen = get_problem(problem, **parse_fields(fields)) if location is None else _loss(context, location)
     where: dict[str, Any] = {"backends": backends, "dtypes": dtypes, "kernel": kernel}
+    # the defaults of the option are those of a problem, of which the closed form is known
     if location is not None and not _given(context, ["estimators"]):
         estimators = ESTIMATORS
+    # one object and nothing else: a bar would be in front of it where the output is a terminal
     with nullcontext() if as_json else progress_bar(console) as progress:
         found = compare_gradients(
             chosen,
@@ -122,6 +125,7 @@ def compare(
     if isinstance(chosen, Case) and location is not None:
         found = found.named(location)
     _show(found, target, as_json=as_json)
+    # what is not installed, or cannot be carried out, is a fact and no failure
     sys.exit(1 if any(result.outcome.failed for result in found) else 0)
 
 

@@ -96,6 +96,7 @@ def compare_now(
         context.exit(exit_code([Outcome.INTERRUPTED]))
     finally:
         drop_if_empty(folder)
+    # read again from the disk, as any later comparison of this folder would be
     found = compare_variants(load(folder), *SIDES)
     if as_json:
         print_json(before=str(before or ""), after=str(after or ""), **comparison_fields(found))
@@ -113,6 +114,7 @@ def _of_two_sides(cells: Iterable[Cell]) -> Iterable[Cell]:
 
 
 def _sweep(suite: Suite, cells: list[Cell], places: dict[str, Path | None], folder: Path, beside: Path | None) -> None:
+    # a folder is a checkout, and anything else an interpreter
     checkouts = {worker: require_checkout(place) for worker, place in places.items() if place and place.is_dir()}
     pythons = {worker: str(place) for worker, place in places.items() if place and worker not in checkouts}
     for side in SIDES:

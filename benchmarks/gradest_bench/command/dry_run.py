@@ -45,7 +45,9 @@ class Expectation:
 def expectation(cells: Sequence[Cell]) -> Expectation:
     """Return how long cells may take, by what their suite says and by earlier runs."""
     least, most = least_seconds(cells), most_seconds(cells)
+    # by key: another effort is another cell, and has another pace
     keys = {cell.key for cell in cells}
+    # the latest first: the machine and the code may have changed since the others
     for folder in runs():
         try:
             kept = latest(read_records(folder)).values()

@@ -130,6 +130,7 @@ def _in_one_line() -> Iterator[None]:
     try:
         yield
     except GradestError as error:  # says itself what to try; a traceback would hide that
+        # a damaged file is a storage error as well, and no fault of the disk: the cause tells
         failed_to_write = isinstance(error, StorageError) and isinstance(error.__cause__, OSError)
         _leave(str(error), EXIT_STORAGE if failed_to_write else EXIT_USAGE)
     except OSError as error:
@@ -178,6 +179,7 @@ def _spell_out(stream: object) -> None:
     """Let a stream write what its encoding lacks in letters that it has; names of files may have such, too."""
     codecs.register_error(_HANDLER, _spelled)
     if isinstance(stream, TextIOWrapper):
+        # not the encoding: who reads the output has chosen it
         stream.reconfigure(errors=_HANDLER)
 
 

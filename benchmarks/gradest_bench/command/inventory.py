@@ -33,6 +33,7 @@ from gradest_bench.worker.trial import require_loadable
 Row = dict[str, Any]
 
 KINDS = {"backends": Backend, "estimators": Estimator, "problems": Problem}
+# those that decide what can run, or be drawn: a report of a fault begins with them
 PACKAGES = ("numpy", "scipy", "jax", "jaxlib", "torch", "mxnet", "scikit-learn", "mlxtend", "matplotlib", "distributed")
 
 

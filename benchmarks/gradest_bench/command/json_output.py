@@ -38,6 +38,8 @@ json_option = click.option(
 
 def print_json(**content: Any) -> None:
     """Print one object of plain data."""
+    # standard output as it was before the option turned it round
     stream = click.get_current_context().meta.get(_STREAM)
+    # ASCII: no terminal's encoding can break it
     text = json.dumps({"schema": SCHEMA, **plain(content)}, allow_nan=False, indent=1, ensure_ascii=True)
     click.echo(text, file=stream)

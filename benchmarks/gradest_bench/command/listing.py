@@ -198,6 +198,7 @@ def _show_backends(console: Console, rows: Sequence[Row]) -> None:
         if row["error"] is not None:  # the command that installs it has brackets: pip install 'gradest[jax]'
             table.add_row(escape(name), escape(row["error"]), "", "", "")
             continue
+        # of JAX its compiler too, which has a version of its own; all others are in --json
         versions = ", ".join(f"{k} {v}" for k, v in row["versions"].items() if k in (name, f"{name}lib"))
         native = ", ".join(row["native"]) or "none (gradest's engines)"
         table.add_row(*map(escape, (name, versions, ", ".join(row["dtypes"]), native, ", ".join(row["devices"]))))
@@ -266,6 +267,7 @@ def _show_broken(console: Console, rows: Sequence[Row]) -> None:
 
 def _list_applicable(console: Console, location: str, plugins: Sequence[str], *, as_json: bool) -> None:
     """Print which estimators can run on a loss, then why the others cannot, those with one reason together."""
+    # a broken plug-in cannot run on anything; `gradest doctor` says why
     known = {row["name"]: row for row in inventory.estimators(plugins) if row["error"] is None}
     found = applicable(loss_at(location), estimators=list(known))
     if as_json:

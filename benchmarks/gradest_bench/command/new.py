@@ -70,6 +70,7 @@ def package(kind: str, name: str) -> dict[str, str]:
 def identifiers(name: str) -> tuple[str, str]:
     """Return the module and the class of a name: "two-sided" -> "gradest_two_sided", "TwoSided"."""
     cls = "".join(word.capitalize() for word in name.split("-"))
+    # "none" and "true" would make classes whose names Python keeps for itself
     return f"gradest_{name.replace('-', '_')}", f"{cls}_" if keyword.iskeyword(cls) else cls
 
 

@@ -92,6 +92,7 @@ class PositiveNumber(click.ParamType):  # type: ignore[type-arg]  # as above
             found = float(value)
         except ValueError:
             found = math.nan
+        # NaN is in no order, and so refused by the first
         if not 0 < found <= self._most or math.isinf(found):
             what = "the number" if param is None else param.opts[-1]
             limit = "finite" if math.isinf(self._most) else f"at most {self._most:g}"
@@ -117,6 +118,7 @@ class OutputFile(click.Path):
         if not path.parent.is_dir():
             there = "is no folder" if path.parent.exists() else "does not exist; make it first"
             self.fail(f"{path} cannot be written: {path.parent} {there}", param, ctx)
+        # asked, and not tried: opening a file to write would empty what it holds
         if not os.access(path if path.exists() else path.parent, os.W_OK):
             self.fail(f"{path} may not be written; choose another place", param, ctx)
         return path
@@ -141,6 +143,7 @@ class OutputFolder(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path."""
         path = Path(value)
+        # the folders between are made when they are needed, in the nearest that is there
         nearest = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
         if not nearest.is_dir():
             self.fail(f"{path} cannot be a folder: {nearest} is a file; choose another place", param, ctx)

@@ -32,10 +32,12 @@ Examples:
 def report(folder: Path | None, out: Path | None, figures: Path | None, *, blind: bool) -> None:
     """Write the report of a run, the latest by default: one HTML file that needs no network."""
     if figures is not None:
+        # before the run is read and its page written: who lacks Matplotlib is told at once
         require_drawing()
     found = load(folder or latest_run())
     target = out or found.folder / "report.html"
     if blind:
+        # after the place to write is known: an anonymous run does not say where its folder is
         found = anonymous(found)
     replace_text(target, report_html(found))
     click.echo(f"report: {target.resolve()}")

@@ -28,6 +28,7 @@ class ProgressLines:
         self._spoke = False
         self._ended = threading.Event()
         self._lock = threading.Lock()
+        # a daemon: what ends the program must not wait a minute for it
         self._thread = threading.Thread(target=self._keep_speaking, daemon=True)
 
     def __enter__(self) -> Self:

@@ -44,6 +44,7 @@ def progress_bar(console: Console | None = None) -> Iterator[Report]:
 def notebook_shell() -> Any:
     """Return IPython's shell where this process is the kernel of a notebook, else None; imports nothing."""
     ipython = sys.modules.get("IPython")
+    # a terminal of IPython has a shell too, and no kernel
     shell = None if ipython is None else ipython.get_ipython()
     return shell if hasattr(shell, "kernel") else None
 

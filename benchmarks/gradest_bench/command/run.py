@@ -122,6 +122,7 @@ def run(
     parsed = parse_suite(text, origin=suite)
     kept = read_as_run(text)  # the suite of a run is run as it was: with its options, and those that are given now
     own, added = _chosen(extended(parsed, kept.added), estimators, plugins)
+    # by label: what a run has already is not added twice when it is resumed with the same words
     together = {spec.label: spec for spec in (*kept.added, *added)}
     as_run = replace(kept, budget=kept.budget * budget, repeat=kept.repeat or repeat, added=tuple(together.values()))
     check_names(extended(parsed, as_run.added), suite_folder(suite))
@@ -171,6 +172,7 @@ def _execute(request: _Request, executor: str | None, console: Console) -> int:
         return EXIT_STORAGE
     finally:
         drop_if_empty(folder)
+    # of all cells together, as false alarms are shared among them
     judged = verdicts(records)
     if len(records) > _MANY_CELLS:
         show_outcomes(console, records)
@@ -178,6 +180,7 @@ def _execute(request: _Request, executor: str | None, console: Console) -> int:
         show_records(console, records, judged)
     report = shlex.join(["gradest", "bench", "report", str(folder)])
     console.print(f"results: {folder}   report: {report}", highlight=False, markup=False, soft_wrap=True)
+    # a wrong estimate is measured well: the outcome of its cell is ok
     return worst([exit_code_of_run(records), EXIT_WRONG if _told_wrong(console, records, judged) else 0])
 
 
@@ -196,6 +199,7 @@ def _sweep(request: _Request, executor: str | None, console: Console) -> list[Re
     # the executor comes first: one that is refused leaves no folder behind, which would be the latest run
     with stoppable(), open_executor(executor) as pool, Store(request.folder) as store, ProgressBar(console) as progress:
         store.write_suite(request.text)
+        # under the lock: of two sweeps that are begun in one folder, one alone has begun
         add_invocation(store.folder, shlex.join(["gradest", *sys.argv[1:]]))
         sweep = Sweep(
             suite=suite.name,

@@ -87,6 +87,7 @@ def _show_times(console: Console, found: RunComparison) -> None:
 
 def _size(change: TimeChange) -> tuple[bool, float]:
     assert change.ratio is not None
+    # what is told first, and of that the slowest: what cannot be told is long, and asks for nothing
     return change.verdict == CANNOT_TELL, -change.ratio.ratio
 
 

@@ -50,6 +50,7 @@ class ProgressBar:
     def planned(self, cells: Sequence[Cell], kept: int) -> None:
         """Set the number of steps."""
         self._cells = len(cells)
+        # steps, not cells: a cell of many rounds would stand still for minutes
         self._progress.update(self._task, total=sum(steps_of(cell) for cell in cells))
         if kept:
             self._console.print(f"{kept} cells have a result already; {len(cells)} to run", highlight=False)
@@ -73,6 +74,7 @@ class ProgressBar:
 def show_records(console: Console, records: Sequence[Record], judged: Mapping[str, Judgement]) -> None:
     """Print one table for each problem and dtype, then what did not run and why, then the coverage."""
     measured = [record for record in records if record.outcome == Outcome.OK]
+    # errors and times of two problems have nothing to be compared by
     by_problem = grouped(measured, lambda record: (record.cell.problem.label, record.cell.dtype))
     tables = [_table(f"{problem}, {dtype}", part, judged) for (problem, dtype), part in by_problem.items()]
     wide = wide_enough(console, tables)
@@ -123,8 +125,10 @@ def _table(title: str, records: Sequence[Record], judged: Mapping[str, Judgement
     parameters = records[0].facts.get("num_parameters")
     table = titled_table(f"{title}, P = {parameters:,}")
     untimed = math.inf  # what has no time comes last
+    # the label too, so that rows of equal times, or of none, stand alike in every run
     ordered = sorted(records, key=lambda r: (median(r) if median(r) > 0 else untimed, r.cell.estimator.label))
     rows = [_row(record, judged[record.key]) for record in ordered]
+    # columns that are empty throughout would fold a narrow terminal for nothing
     shown = [heading for heading in rows[0] if any(row[heading] for row in rows)]
     for heading in shown:
         left = heading in ("estimator", "backend", "verdict")

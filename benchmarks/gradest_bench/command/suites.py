@@ -86,6 +86,7 @@ def check_suite(suite: str, *, as_json: bool) -> None:
 
     This executes its plug-ins, and the files and modules that it names, in a process of their own.
     """
+    # as it was run: the suite that a run keeps can be checked like any other
     parsed = parse_as_run(suite_text(suite), origin=suite)
     require_runnable(parsed, origin=suite)
     check_names(parsed, suite_folder(suite))

@@ -29,6 +29,7 @@ class PlainConsole(Console):
 def open_console(*, stderr: bool = False) -> Console:
     """Return a console as wide as the terminal, or wide enough for tables where the output goes to a file."""
     console = PlainConsole(stderr=stderr)
+    # a file has no width: by default rich would fold its tables at 80 columns
     return console if console.is_terminal else PlainConsole(width=_PLAIN_WIDTH, stderr=stderr)
 
 

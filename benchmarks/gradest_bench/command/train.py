@@ -137,9 +137,11 @@ def train(
     rows, rewind, named, planned = [], _rewinding(chosen), _estimators(estimators), _planned(schedule)
     places = _places(folder, named, resume=resume)
     for (label, estimator), place in zip(named.items(), places, strict=True):
+        # a search is an optimiser by itself, and needs no gradient
         maker = parse_spec(label if estimator is None else optimizer)
         made = training.get_optimizer(maker.name, **maker.fields)
         with _stoppable(place):
+            # a search has no step size that a schedule could change
             more = given if estimator is None else given | {"schedule": planned}
             rows.append(_row(label, chosen, estimator, made, more, rewind, place=place, quiet=as_json))
     if plot is not None:
@@ -172,6 +174,7 @@ def _planned(text: str) -> training.Schedule:
 def _places(folder: Path | None, labels: Iterable[str], *, resume: bool) -> list[Path | None]:
     """Return where each row keeps its state; one that is there already is asked about before any row is trained."""
     names = [re.sub("[^A-Za-z0-9.]+", "-", label).strip("-") for label in labels]
+    # numbered: labels that differ in signs alone would share a file
     places = [None if folder is None else folder / f"{k}-{name}.state" for k, name in enumerate(names, start=1)]
     for place in places:
         if place is not None and place.exists() and not resume:
@@ -202,6 +205,7 @@ def _budget(options: dict[str, Any]) -> training.Budget:
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
     asked = ("seed", "patience", "log_every", "quality_every", "backend", "dtype")
+    # what was not asked for is left out: its default is that of `gradest.train`, and stated there
     return {name: options[name] for name in asked if options[name] is not None}
 
 
@@ -214,6 +218,7 @@ def _subject(
             raise InvalidInputError("--set and --held-out are of a problem; a case has its own data")
         return Case.load(location), None
     asked = parse_fields(fields)
+    # whoever names a batch trains on that one; else on all there is
     return split(get_problem(problem, **asked), held_out, seed=seed, whole="batch" not in asked)
 
 

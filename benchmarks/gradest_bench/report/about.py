@@ -50,6 +50,7 @@ def duration(length: timedelta) -> str:
     >>> duration(timedelta(seconds=47)), duration(timedelta(seconds=605)), duration(timedelta(hours=2))
     ('47 s', '10 min 5 s', '2 h 0 min')
     """
+    # rounded before it is parted, or 59.7 s of a minute would be 60 s
     minutes, rest = divmod(round(length.total_seconds()), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -67,6 +68,7 @@ def versions(run: Run) -> tuple[str, ...]:
 def digest(run: Run) -> str:
     """Return the SHA-256 of the file of results, in hexadecimal, as `sha256sum` gives it; "" where there is none."""
     path = run.folder / RESULTS
+    # of the bytes, not of what they were read as: anybody can ask sha256sum
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
@@ -99,6 +101,7 @@ def _machine(run: Run) -> str:
 
 def _software(run: Run) -> str:
     workers = run.environment.get("workers", {})
+    # workers may have interpreters of their own: each is named once
     pythons = dict.fromkeys(str(libraries.get("python", "?")) for libraries in workers.values())
     found = [*(f"gradest {version}" for version in versions(run)), *(f"Python {python}" for python in pythons)]
     for worker in workers.values():
@@ -113,6 +116,7 @@ def _citation(run: Run, made: Span | None) -> str:
     day = f", measured {made.first:%Y-%m-%d}" if made is not None else ""
     name = run.suite.name if run.suite is not None else run.folder.name
     found = digest(run)
+    # the suite's name too: titles are for readers, and two suites may have one
     title = f"{run.title} (run of the suite {name})"
     by = f"gradest {' and '.join(versions(run)) or _UNKNOWN}"
     note = f"{_machine(run) or 'machine not kept'}{day}" + (f"; {RESULTS} has SHA-256 {found}" if found else "")

@@ -14,6 +14,7 @@ def comparison_figures(results: Sequence[CellResult]) -> list[Figure]:
 
     An error below the reference's own uncertainty is drawn there: nothing smaller can be told.
     """
+    # a cell without a time has no place along the axis of costs
     shown = [result for result in results if result.timing is not None and result.accuracy is not None]
     names = dict.fromkeys(result.cell.estimator for result in shown)
     backends = dict.fromkeys(result.cell.backend for result in shown)

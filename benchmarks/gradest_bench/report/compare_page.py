@@ -101,6 +101,7 @@ def _ratio_figure(found: RunComparison, pairs: dict[str, tuple[Record, Record]])
         points.setdefault((second.cell.estimator.label, variant(second)), []).append(_ratio_point(change, first))
     series = [Series(name, which, tuple(part), "marks") for (name, which), part in points.items()]
     places = sorted(median(pairs[change.key][0]) for change in found.times)
+    # a little beyond the marks on either side, as a line of theory is drawn between its points alone
     even = tuple(Point(x, 1.0, "") for x in (places[0] / 1.2, places[-1] * 1.2))
     return Figure(
         key="ratios",
@@ -120,6 +121,7 @@ def _ratio_point(change: TimeChange, first: Record) -> Point:
     ratio = change.ratio
     if ratio is None:
         tip = f"{change.title}\nratio of medians {change.ratio_of_medians:.3f}\n{change.verdict}"
+        # without an interval there is no ratio of least samples: what is drawn, pale, judges nothing
         return Point(median(first), change.ratio_of_medians, tip, pale=True)
     tip = f"{change.title}\nratio {ratio.ratio:.3f}, {ratio.low:.3f} to {ratio.high:.3f}\n{change.verdict}"
     return Point(median(first), ratio.ratio, tip, ratio.low, ratio.high)
@@ -161,6 +163,7 @@ def _environments(before: Run, after: Run) -> str:
         a, b = (side.get((of, what, number), "") for side in (first, second))
         style = "wide" if a == b else "wide warn"
         rows.append([text_cell(of), text_cell(what), text_cell(a, style), text_cell(b, style), text_cell(_word(a, b))])
+    # what differs first, as False is less than True; sort() keeps the order of the others
     rows.sort(key=lambda row: row[-1].text != "differs")
     return table("environments", ("of", "what", "first", "second", "alike"), rows)
 

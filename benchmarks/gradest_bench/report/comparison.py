@@ -41,6 +41,7 @@ directions (11 of 4e6 simulated); for squares of products of two normal numbers 
 def tables(comparison: Sequence[CellResult]) -> dict[str, list[CellResult]]:
     """Return the cells that ran, by dtype: one table each."""
     dtypes = dict.fromkeys(result.cell.dtype for result in comparison)
+    # what did not run has no numbers: it stands below, with its reason
     return {d: [r for r in comparison if r.cell.dtype == d and r.accuracy is not None] for d in dtypes}
 
 
@@ -89,6 +90,7 @@ def _times(result: CellResult) -> tuple[str, str, str]:
     timing = result.timing
     if timing is None or timing.median_seconds is None:
         return "", "", ""
+    # the first call gives an estimate too: only what it takes beyond one was compiling
     once = timing.preparation_seconds + max(0.0, timing.first_call_seconds - timing.median_seconds)
     return (
         seconds(timing.median_seconds, disturbed=timing.disturbed),
@@ -115,6 +117,7 @@ def legend(comparison: Comparison) -> Iterator[str]:
         yield f"Note: {note}."
     if not results:  # no row has a number: there are no columns to explain
         return
+    # the worst of all: one sentence has to hold for each row
     uncertainty = max(r.reference_uncertainty for r in results)
     yield (
         "Errors are relative L2, of one estimate, against a reference whose own uncertainty is "
@@ -147,6 +150,7 @@ def _far_from_theory(result: CellResult) -> bool:
     found, predicted = result.replicates, result.predicted
     if found is None or predicted is None or predicted.relative_mse is None or found.replicates < _TELLING:
         return False
+    # on the low side by a factor as well: means of few skewed squares lie below, and their errors are small then
     return result.z > _FAR or (result.z < -_FAR and found.relative_mse < _BELOW * predicted.relative_mse)
 
 

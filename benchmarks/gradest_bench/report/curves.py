@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from gradest.training.records import NOT_FINITE
 from gradest_bench.results.records import Record, number
+from gradest_bench.results.seed_ends import MOST_RISE, is_lost
 
-MOST_RISE = 10.0
-"""A loss above so many times that of the start is a run that is lost; drawn, it would hide all others."""
 CURVES_SPREAD = "the least and the greatest of the seeds"
 
 
@@ -55,29 +53,9 @@ def _columns(run: dict[str, Any], x: str, y: str) -> list[tuple[float, float]]:
     return [(number(a), number(b)) for a, b in zip(run[x], run[y], strict=True)]
 
 
-def ends(record: Record, y: str) -> list[float]:
-    """Return what each seed ended with, NaN where its run has no such column."""
-    return [number(run[y][-1]) if run.get(y) else math.nan for run in record.training["curves"]]
-
-
-def lost(record: Record) -> list[str]:
-    """Return how the runs of seeds ended that became NaN or infinite, or far above where they began."""
-    found = []
-    for run in record.training["curves"]:
-        if _is_lost(run):
-            ended = run["ended"] if NOT_FINITE in run["ended"] else f"the loss rose to {number(run['loss'][-1]):.2g}"
-            found.append(f"seed {run['seed']}: {ended}")
-    return found
-
-
 def grid(record: Record) -> list[tuple[float, float]]:
     """Return the step sizes and the training loss that the first seed ended with, infinite where it was lost."""
     return [
-        (number(each["step_size"]), math.inf if _is_lost(each) else number(each["loss"][-1]))
+        (number(each["step_size"]), math.inf if is_lost(each) else number(each["loss"][-1]))
         for each in record.training["grid"]
     ]
-
-
-def _is_lost(run: dict[str, Any]) -> bool:
-    first, last = number(run["loss"][0]), number(run["loss"][-1])
-    return NOT_FINITE in run["ended"] or not last <= MOST_RISE * abs(first)

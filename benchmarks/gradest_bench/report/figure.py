@@ -171,11 +171,13 @@ class Scale:
         if self.axis.log:
             # the logarithm of a power of ten may lie a rounding beside its integer
             first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
+            # rounded up, so that no axis has more ticks than fit
             step = max(1, -(-(last - first) // _MOST_TICKS))
             found = [(10.0**power, power_text(power)) for power in range(first, last + 1, step)]
             return found if not few_decades(self.low, self.high) else sorted([*found, *self._between(first, last)])
         width = _round_step((self.high - self.low) / _MOST_TICKS)
         start = math.ceil(self.low / width - 1e-9)
+        # by multiples of the width: added up, it would drift
         return [(k * width, f"{k * width:g}") for k in range(start, math.floor(self.high / width + 1e-9) + 1)]
 
     def _between(self, first: int, last: int) -> list[tuple[float, str]]:
@@ -219,6 +221,7 @@ def scale_of(axis: Axis, values: list[float]) -> Scale:
     shown = [value for value in values if drawable(axis, value)] or [1.0]
     low, high = min(shown), max(shown)
     if not axis.log:
+        # of one number alone there is no range to take a part of
         margin = 0.05 * (high - low) or 0.5
         return Scale(axis, low - margin, high + margin)
     # numbers that are nearly equal are shown as such: an axis has a decade at least

@@ -129,6 +129,7 @@ _SCALED = (
 
 def es_scaling(records: Sequence[Record]) -> Iterator[Figure]:
     """Yield the relative MSE of stochastic estimators against N, P and sigma, with theory's lines."""
+    # of a direction the length says nothing, and an error relative to the gradient is mostly length
     scattered = [r for r in records if r.accuracy.get("replicates") and r.facts.get("target") != Target.DIRECTION.value]
     for variable, label in _SCALED:
         for group in grouped(scattered, partial(_others, variable=variable)).values():
@@ -157,6 +158,7 @@ def _scaling(group: list[Record], variable: str, label: str) -> Figure | None:
         # what has no number there, a default or a rule, has no place along the axis
         part = [record for record in part if not math.isnan(_value(record, variable))]
         points = sorted_points(_mse_point(record, _value(record, variable)) for record in part)
+        # a default that two labels share is one place: a line needs several
         if len({point.x for point in points}) < _LEAST_POINTS:
             continue
         series.append(Series(shown, which, points))
@@ -167,6 +169,8 @@ def _scaling(group: list[Record], variable: str, label: str) -> Figure | None:
                 ratios = _ratios(part)
                 found = f"{shown}: measured / predicted {min(ratios):.2f} to {max(ratios):.2f}"
                 steepness, doubt = slope(points)
+                # against sigma there is no one power: noise of values rules at one end, bending of the loss at the
+                # other
                 sentences.append(found + (f", slope {steepness:.2f} ± {doubt:.2f}" if variable != "sigma" else ""))
     if not series:
         return None
@@ -198,7 +202,7 @@ def _mse_point(record: Record, x: float) -> Point:
     more = [f"relative MSE {mse:.3g} ± {spread:.1g}", f"{scatter['replicates']} seeds"]
     if predicted is not None:
         more.append(f"theory {number(predicted):.3g}")
-    low = mse - 2 * spread  # two standard errors: 95 %
+    low = mse - 2 * spread  # no level is stated: squared errors of few seeds are skewed
     return Point(x, mse, tip(record, *more), low if low > 0 else None, mse + 2 * spread)
 
 

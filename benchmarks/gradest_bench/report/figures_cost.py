@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from statistics import median as median_of
 
 from gradest.target import Target
 from gradest_bench.report.figure import COLOURS, Axis, Figure, Point, Series
@@ -112,6 +113,7 @@ def _frontier(problem: str, dtype: str, cost: str, label: str, shown: list[tuple
 
 def _of_largest(part: list[Record]) -> list[Record]:
     """Return all records where few sizes were measured, else those of the largest problem."""
+    # by parameters alone: problems of equal size that differ otherwise are all shown
     sizes = {record.facts["num_parameters"] for record in part}
     return part if len(sizes) < _LEAST_SIZES else [r for r in part if r.facts["num_parameters"] == max(sizes)]
 
@@ -174,6 +176,7 @@ def _curves(held: list[Record], named: str, size: str, label: str) -> Iterator[F
             ]
             if points:
                 series.append(Series(name, which, sorted_points(points)))
+        # two sizes make a line through anything
         if any(len(one.points) >= _LEAST_SIZES for one in series):
             yield Figure(
                 key=f"{what}-{size}-{named}",
@@ -198,7 +201,9 @@ def _growth(what: str, series: list[Series], size: str) -> str:
     parts = [f"{name} as {variable}^{_between(found)}" for name, found in slopes.items()]
     if not parts:
         return "Too few of these sizes were measured undisturbed to say how cost grows."
-    return f"Over the three largest sizes, {what} grows (median, and range over backends): {', '.join(parts)}."
+    pale = any(point.pale for one in series for point in one.points[-_LEAST_SIZES:])
+    sizes = "sizes of each at which the machine was undisturbed," if pale else "sizes,"
+    return f"Over the three largest {sizes} {what} grows (median, and range over backends): {', '.join(parts)}."
 
 
 def _sure(one: Series) -> tuple[Point, ...]:
@@ -207,20 +212,30 @@ def _sure(one: Series) -> tuple[Point, ...]:
 
 
 def _between(slopes: list[float]) -> str:
-    middle = f"{sorted(slopes)[len(slopes) // 2]:z.1f}"
+    middle = f"{median_of(slopes):z.1f}"
     return middle if len(slopes) == 1 else f"{middle} ({min(slopes):z.1f} to {max(slopes):z.1f})"
 
 
 def _crossovers(series: list[Series]) -> str:
-    """Return up to how many parameters forward mode is cheaper than reverse mode, on each backend."""
+    """Return at how many parameters forward mode is cheaper than reverse mode, on each backend."""
     found = []
     for one in series:
+        # `forward-gradient` is an estimate along few directions, and no exact mode
         if not one.name.startswith("forward") or "gradient" in one.name:
             continue
+        # on the same backend: between two, the frameworks are compared and not the modes
         others = [other for other in series if (other.name, other.variant) == ("reverse", one.variant)]
         reverse = {point.x: point.y for other in others for point in _sure(other)}
         both = [point for point in _sure(one) if point.x in reverse]
         cheaper = [point.x for point in both if point.y < reverse[point.x]]
         if both:
-            found.append(f"{one.variant} {f'up to {max(cheaper):,.0f}' if cheaper else 'never'} ({one.name})")
+            found.append(f"{one.variant} {_where(cheaper, [point.x for point in both])} ({one.name})")
     return f" Forward mode costs less than reverse mode: {'; '.join(found)}." if found else ""
+
+
+def _where(cheaper: list[float], sizes: list[float]) -> str:
+    """Return at which of the sizes, in order, something is so; "up to" one only where it is so of all below it."""
+    if not cheaper:
+        return "never"
+    upto = cheaper == sizes[: len(cheaper)]
+    return f"up to {cheaper[-1]:,.0f}" if upto else "at " + ", ".join(f"{size:,.0f}" for size in cheaper)

@@ -29,15 +29,23 @@ def errors_by_problem(records: Sequence[Record]) -> Iterator[Figure]:
         for (name, which), part in grouped(group, lambda r: (r.cell.estimator.name, variant(r))).items():
             points = [Point(places[r.cell.problem.label], max(error(r), floor), tip(r)) for r in part]
             series.append(Series(name, which, tuple(points), "marks"))
-        worst = max(group, key=lambda record: error(record) if math.isfinite(error(record)) else 0.0)
         yield Figure(
             key=f"problems-{dtype}",
             title=f"Error on each problem, {dtype}",
-            sentence=f"The largest error is that of {worst.cell.title}: {error(worst):.1e}.",
+            sentence=_largest(group),
             x=Axis("problem", log=False, categories=problems),
             y=Axis("relative error"),
             series=tuple(series),
         )
+
+
+def _largest(group: Sequence[Record]) -> str:
+    """Return whose error is the largest; one that is no number has no place in the figure, and is named."""
+    finite = [record for record in group if math.isfinite(error(record))]
+    others = [record.cell.title for record in group if not math.isfinite(error(record))]
+    worst = max(finite, key=error, default=None)
+    said = f"The largest error is that of {worst.cell.title}: {error(worst):.1e}." if worst is not None else ""
+    return f"{said} Not finite, and not drawn: {'; '.join(others)}.".lstrip() if others else said
 
 
 def block_errors(records: Sequence[Record]) -> Iterator[Figure]:

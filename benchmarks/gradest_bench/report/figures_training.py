@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from gradest_bench.report.curves import CURVES_SPREAD, curve, ends, grid, lost, trained
+from gradest_bench.report.curves import CURVES_SPREAD, curve, grid, trained
 from gradest_bench.report.figure import Axis, Figure, Point, Series
 from gradest_bench.report.record_numbers import grouped, joined, variant
 from gradest_bench.results.records import Record
+from gradest_bench.results.seed_ends import ends, lost, mean_end
 
 _ALONG = (
     ("losses", "cost, in evaluations of the loss"),
@@ -54,13 +55,16 @@ def _series(record: Record, x: str, y: str) -> Series:
 
 def _curves_sentence(group: Sequence[Record], y: str) -> str:
     """Return which ended lowest, as far as the seeds tell it, and which runs diverged."""
-    whole = [record for record in group if not lost(record)]
+    # a held-out loss may be NaN or infinite where the training loss is none: NaN is less than nothing, and no least
+    whole = [record for record in group if not lost(record) and all(map(math.isfinite, ends(record, y)))]
     said = ""
     if whole:
-        best = min(whole, key=lambda record: sum(ends(record, y)) / len(ends(record, y)))
+        best = min(whole, key=lambda record: mean_end(record, y))
         top = max(ends(best, y))
+        # ranges of the seeds that meet part nothing; that they do not meet is a fact about these seeds, and no test
         as_low = [_name(record) for record in whole if record is not best and min(ends(record, y)) <= top]
-        said = f"{_name(best)} ends lowest, at {_interval(ends(best, y))} over seeds"
+        seeds = "seeds" if len(ends(best, y)) > 1 else "a single seed, which tells of no other"
+        said = f"{_name(best)} ends lowest, at {_interval(ends(best, y))} over {seeds}"
         said += f"; the seeds do not part it from {joined(as_low)}." if as_low else "; no seed of another comes as low."
     fallen = [f"{_name(record)}, {text}" for record in group for text in lost(record)]
     gone = f" Lost, and drawn until then: {'; '.join(fallen)}." if fallen else ""
@@ -88,6 +92,7 @@ def _by_step_size(problem: str, dtype: str, group: Sequence[Record]) -> Figure:
 
 def _trap_sentence(group: Sequence[Record]) -> str:
     """Return what one common step size would say, and what the best of each says; of one seed, and that is said."""
+    # the smallest of all: larger ones are where runs are lost
     common = min(size for record in group for size, _ in grid(record))
     at_common = {_name(record): dict(grid(record)).get(common, math.inf) for record in group}
     at_best = {_name(record): min(loss for _, loss in grid(record)) for record in group}
@@ -115,7 +120,8 @@ def _name(record: Record) -> str:
 
 
 def _interval(values: Sequence[float]) -> str:
-    return f"{min(values):.3g} to {max(values):.3g}"
+    low, high = f"{min(values):.3g}", f"{max(values):.3g}"
+    return low if len(values) == 1 else f"{low} to {high}"
 
 
 def _words(y: str) -> str:

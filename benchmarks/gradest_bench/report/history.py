@@ -66,6 +66,7 @@ def _entry(folder: Path) -> Entry:
 def histories(runs: Sequence[Run]) -> list[History]:
     """Return the history of each cell of runs of one suite, given from the earliest on, in the order of the latest."""
     found: dict[tuple[str, str, int], dict[int, Record]] = {}
+    # from the latest back, so that its cells, and their order, come first
     for place in reversed(range(len(runs))):
         # a suite may have a cell twice, with other seeds or measures: the n-th is one history with the n-th
         times = Counter[tuple[str, str]]()

@@ -40,6 +40,7 @@ def number_cell(value: float | None, shown: str, style: str = "") -> TableCell:
 
 def table(name: str, headings: Sequence[str], rows: Sequence[Sequence[TableCell]]) -> str:
     """Return a table with a filter, a count of rows, and headings that sort; without a script it has all its rows."""
+    # by any row that has a number: the first may be empty there
     numeric = {column for row in rows for column, cell in enumerate(row) if cell.numeric}
     head = "".join(_heading(heading, numeric=column in numeric) for column, heading in enumerate(headings))
     return (

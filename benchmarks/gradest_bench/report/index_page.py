@@ -87,6 +87,7 @@ def _by_suite(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
     """Return the runs by suite, the suite that was run last at the end."""
     found: dict[str, list[Entry]] = {}
     for entry in entries:
+        # taken out and put in again: a dict keeps the place of the first insertion
         found[entry.suite] = [*found.pop(entry.suite, []), entry]
     return found
 
@@ -98,6 +99,7 @@ def _cell_row(history: History) -> list[TableCell]:
     times = [median(record) if record else math.nan for record in measured]
     errors = [error(record) if record else math.nan for record in measured]
     pale = [record is not None and record.disturbed for record in measured]
+    # NaN, of a run without the cell, is not above zero
     timed = [value for value in times if value > 0]
     ratio = timed[-1] / timed[0] if len(timed) > 1 else None
     disturbed = latest.disturbed

@@ -71,6 +71,7 @@ def _summary(run: Run) -> str:
 def _sentences(run: Run, wrong: list[Record]) -> list[str]:
     """Return what there is to say of each problem in one sentence, what is wrong and what could not be predicted."""
     found = _fastest(run)
+    # of all backends and problems: the range says below which times nothing is told
     nulls = sorted((r for r in run.measured if r.cell.estimator.name == "null" and median(r) > 0), key=median)
     if nulls:
         found.append(
@@ -89,11 +90,13 @@ def _fastest(run: Run) -> list[str]:
     """Return the fastest gradient with a small error on each problem; none of it rests on a disturbed time."""
     found, unsaid = [], 0
     for (problem, dtype), part in grouped(run.measured, lambda r: (r.cell.problem.label, r.cell.dtype)).items():
+        # the fastest of what is right enough to be used: the null estimator is the fastest of all
         good = [r for r in part if error(r) < _TOLERABLE_ERROR and median(r) > 0 and run.verdicts[r.key][0] != WRONG]
         sure = [record for record in good if not record.disturbed]
         unsaid += bool(good) and not sure
         if sure:
             best = min(sure, key=median)
+            # one of those that are left out may be the fastest: that there are some is said
             left = f" ({len(good) - len(sure)} disturbed left out)" if len(sure) < len(good) else ""
             found.append(
                 f"{problem}, {dtype}: the fastest gradient with an error below {_TOLERABLE_ERROR:.0%} is "

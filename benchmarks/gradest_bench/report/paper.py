@@ -65,6 +65,7 @@ def write_figures(figures: Sequence[Figure], folder: Path) -> list[Path]:
     """
     canvas_class = _canvas_class()
     try:
+        # before anything is drawn, which takes long
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"figures were to be kept in {folder}; {error.strerror}; choose another folder") from error
@@ -76,6 +77,7 @@ def write_figures(figures: Sequence[Figure], folder: Path) -> list[Path]:
         _draw(figure, axes)
         axes.set_title(figure.title, fontsize="small")
         if figure.has_pale:
+            # an entry of the legend without a mark: it explains those that are drawn
             axes.plot([], [], "o", markersize=4, color="0.4", alpha=_PALE, label=f"pale: {figure.pale_means}")
         axes.legend(fontsize="xx-small", ncols=2)
         for path in (pdf, svg):
@@ -221,6 +223,7 @@ def _set_scale(axis: Any, described: Axis) -> None:
 
 def _between_text(value: float, low: float, high: float) -> str:
     """Return the label of a tick between powers of ten: of an axis of few decades those at 2 and 5 have one."""
+    # Matplotlib asks for the label of every minor tick, of which there are eight in a decade
     power = math.floor(math.log10(value))
     factor = round(value / 10.0**power)
     return power_text(power, factor) if few_decades(low, high) and factor in BETWEEN else ""

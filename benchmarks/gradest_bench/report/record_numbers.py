@@ -42,6 +42,7 @@ def error_text(record: Record) -> str:
     if math.isnan(found) and not record.accuracy.get("single"):
         return ""
     uncertainty = number((record.accuracy.get("reference") or {}).get("uncertainty"))
+    # a mean over seeds has other things to be uncertain by
     bounded = found < uncertainty and not record.accuracy.get("replicates")
     return f"< {at_most(uncertainty)}" if bounded else f"{found:.1e}"
 
@@ -56,8 +57,10 @@ _LEAST_SPREAD = 4
 def spread_of_seeds(record: Record) -> Ends:
     """Return between which errors four fifths of the seeds of a stochastic estimate lie."""
     squares = [number(found) for found in record.accuracy.get("replicates", {}).get("squared_errors") or ()]
+    # one estimate that is not finite would be the end of every quantile, or be left out in silence
     if len(squares) < _LEAST_SPREAD or not np.isfinite(squares).all():
         return None, None
+    # a root keeps the order, so that quantiles of squares are squares of quantiles, but for interpolation
     low, high = np.sqrt(np.quantile(squares, (0.1, 0.9)))
     return float(low), float(high)
 
@@ -81,6 +84,7 @@ def evaluations(record: Record) -> float:
     if record.counts is None:
         return math.nan
     counted = record.counts.counted
+    # alike, though a JVP costs more: what each weighs depends on the framework, and times tell it
     return float(counted.values + counted.jvps + counted.vjps)
 
 
@@ -117,6 +121,7 @@ def slope(points: Sequence[Point]) -> tuple[float, float]:
         return math.nan, math.nan
     x, y = np.array(kept).T
     found, level = np.polyfit(x, y, 1)
+    # two of the points are used up by the line itself
     scatter = np.sum((y - level - found * x) ** 2) / (len(kept) - 2)
     return float(found), float(np.sqrt(scatter / np.sum((x - x.mean()) ** 2)))
 

@@ -37,6 +37,7 @@ def sparkline(values: Sequence[float], label: str, *, pale: Sequence[bool] = ())
         y = _HEIGHT / 2 - (math.log(value) - middle) / half * (_HEIGHT / 2 - _EDGE)
         lines[-1].append(f"{x:.1f},{y:.1f}")
         style = ' class="pale"' if k < len(pale) and pale[k] else ""
+        # the last dot is larger: the latest run is what is looked for
         dots.append(f'<circle{style} cx="{x:.1f}" cy="{y:.1f}" r="{2.6 if k == len(values) - 1 else 1.6}"/>')
     drawn = "".join(f'<polyline points="{" ".join(line)}"/>' for line in lines if len(line) > 1)
     return (

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from gradest.measurement.outcome import Outcome
-from gradest_bench.report.curves import ends, lost, trained
+from gradest_bench.report.curves import trained
 from gradest_bench.report.glossary import glossary
 from gradest_bench.report.html import TableCell, number_cell, table, text_cell
 from gradest_bench.report.printable import escape
@@ -13,6 +13,7 @@ from gradest_bench.report.shell import folded
 from gradest_bench.report.units import bytes_text, mark, seconds
 from gradest_bench.results.loading import Run
 from gradest_bench.results.records import Record, number, z_of
+from gradest_bench.results.seed_ends import ends, lost, mean_end
 from gradest_bench.results.verdict import AGREES, WRONG, Judgement
 
 _MOST_LOGS = 20
@@ -27,6 +28,7 @@ _RESULT_HEADINGS = (
 def results_table(run: Run) -> str:
     """Return the table of everything that was measured; columns without a number are left out."""
     rows = [_result_row(record, run.verdicts[record.key]) for record in run.measured]
+    # some thirty columns, of which what nothing was measured of is left out
     used = [k for k in range(len(_RESULT_HEADINGS)) if any(row[k].text for row in rows)]
     headings = [_RESULT_HEADINGS[k] for k in used]
     return glossary(headings) + table("results", headings, [[row[k] for k in used] for row in rows])
@@ -45,7 +47,7 @@ def training_table(run: Run) -> str:
 
 
 def _training_row(record: Record) -> list[TableCell]:
-    cell, found, losses, held_out = record.cell, record.training, ends(record, "loss"), ends(record, "held_out_loss")
+    cell, found, losses = record.cell, record.training, ends(record, "loss")
     limit = (found.get("limit") or {}).get("limit")
     return [
         text_cell(cell.estimator.label),
@@ -54,10 +56,10 @@ def _training_row(record: Record) -> list[TableCell]:
         text_cell(cell.problem.label),
         _plain(found["step_size"], ".3g"),
         _plain(limit, ".3g"),
-        _plain(sum(losses) / len(losses), ".4g"),
+        _plain(mean_end(record, "loss"), ".4g"),
         _plain(min(losses), ".4g"),
         _plain(max(losses), ".4g"),
-        _plain(sum(held_out) / len(held_out), ".4g"),
+        _plain(mean_end(record, "held_out_loss"), ".4g"),
         _plain(ends(record, "steps")[0], ",.0f"),
         _plain(ends(record, "losses")[0], ",.0f"),
         text_cell("; ".join(lost(record)) or "all seeds at the end of the budget", "bad" if lost(record) else ""),
@@ -113,6 +115,7 @@ def _error(record: Record) -> TableCell:
 def _loss_rate(record: Record) -> float:
     """Return the rate of matrix products in one evaluation of the loss, in GFLOP/s; NaN where there are none."""
     seconds_each = number(record.timing.value_seconds) if record.timing is not None else math.nan
+    # 0 says that nobody can see what is multiplied, and no rate of 0
     return number(record.facts.get("value_flops") or None) / seconds_each / 1e9
 
 
@@ -176,6 +179,7 @@ def failures_table(run: Run) -> str:
 
 def _logs(failed: Sequence[Record]) -> str:
     """Return the last lines that workers printed, folded away; of many cells those of the first."""
+    # cells that died alike printed alike: once is enough, under the first, which reversing leaves
     kept = {record.log_tail: record.cell.title for record in reversed(failed) if record.log_tail.strip()}
     shown = list(kept.items())[::-1]
     more = f"<p>The folder of the run holds {len(shown) - _MOST_LOGS} more.</p>" if len(shown) > _MOST_LOGS else ""

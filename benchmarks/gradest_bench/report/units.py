@@ -4,6 +4,8 @@ import math
 
 TICK = 1e-9
 """Seconds below which a time is told as a bound."""
+_ROUNDS_UP = 0.9995
+"""What is shown with three digits as one of a unit, and not as 1e+03 of the next below."""
 DISTURBED = "~"
 """Stands behind a time during which the machine was doing something else."""
 DISTURBED_LABEL = "machine disturbed"
@@ -16,12 +18,23 @@ def mark(*, disturbed: bool) -> str:
 
 
 def seconds(value: float, *, disturbed: bool = False) -> str:
-    """Return a duration in the unit that suits it, marked where the machine was disturbed; below a clock's tick, so."""
+    """Return a duration in the unit that suits it, marked where the machine was disturbed; below a clock's tick, so.
+
+    Examples
+    --------
+    >>> from gradest_bench.report.units import seconds
+    >>> seconds(0.99996), seconds(1234.5), seconds(0.012, disturbed=True), seconds(1e-10)
+    ('1 s', '1,234 s', '12 ms~', '< 1 ns')
+    """
     for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if value >= scale:
-            return f"{value / scale:.3g} {unit}{mark(disturbed=disturbed)}"
+        if value >= _ROUNDS_UP * scale:
+            return f"{_three_digits(value / scale)} {unit}{mark(disturbed=disturbed)}"
     # no clock shows less than a nanosecond: a number would be one of its rounding
     return f"{'< 1' if value < TICK else f'{value / TICK:.3g}'} ns{mark(disturbed=disturbed)}"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 * _ROUNDS_UP else f"{value:.3g}"
 
 
 def counted(count: int, word: str) -> str:
@@ -39,8 +52,8 @@ def counted(count: int, word: str) -> str:
 def bytes_text(count: float) -> str:
     """Return a number of bytes in the unit that suits it."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= scale:
-            return f"{count / scale:.3g} {unit}"
+        if count >= _ROUNDS_UP * scale:
+            return f"{_three_digits(count / scale)} {unit}"
     return f"{count:g} B"
 
 

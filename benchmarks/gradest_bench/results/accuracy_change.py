@@ -55,6 +55,7 @@ def least_factor(num_parameters: int, family: int) -> float:
     """
     from scipy.stats import f
 
+    # each of m cells may alarm falsely, on either side: the probability is shared by all 2m
     return max(LEAST_FACTOR, math.sqrt(f.isf(FALSE_ACCURACY_CHANGE / (2 * family), num_parameters, num_parameters)))
 
 
@@ -62,6 +63,7 @@ def accuracy_changes(pairs: Sequence[tuple[Record, Record]], titles: Mapping[str
     """Return how the errors of measured pairs differ, with titles by key; what has none on a side is left out."""
     judged = [(a, b) for a, b in pairs if a.accuracy and b.accuracy]
     scattered = [(a, b) for a, b in judged if a.accuracy.get("replicates") and b.accuracy.get("replicates")]
+    # an error without chance is compared as it is; one of a single seed of chance says nothing, and is left out
     fixed = [(a, b) for a, b in judged if not b.facts.get("stochastic")]
     return (
         *(_fixed(a, b, titles[b.key], len(fixed)) for a, b in fixed),
@@ -102,9 +104,11 @@ def _paired_word(before: NDArray[np.float64], after: NDArray[np.float64], family
         return CANNOT_TELL
     if not ((before > 0).all() and (after > 0).all()):  # an estimate without any error has no logarithm
         return SAME if np.array_equal(before, after) else CANNOT_TELL
+    # what is reported is the mean squared error, so its change must be large; whether it is chance, each seed says
     effect = math.log(after.mean() / before.mean())
     if abs(effect) <= math.log(LEAST_STOCHASTIC_FACTOR):
         return SAME
+    # logarithms: squared errors are skewed, and a test of their differences would follow the largest seed alone
     differences = np.log(after / before)
     limit = t.isf(FALSE_ACCURACY_CHANGE / (2 * family), count - 1) * differences.std(ddof=1) / math.sqrt(count)
     if not abs(differences.mean()) > limit:

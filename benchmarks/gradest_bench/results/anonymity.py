@@ -27,6 +27,7 @@ def anonymous(run: Run) -> Run:
     if names:
         environment["workers"] = {names[name]: libraries for name, libraries in environment["workers"].items()}
     return Run(
+        # without the suite and the commands: comments of the one and arguments of the other may name anybody
         folder=Path(run.folder.name),
         records=tuple(_anonymous_record(record, names) for record in run.records),
         environment=environment,
@@ -42,6 +43,7 @@ def _anonymous_names(workers: Iterable[str]) -> dict[str, str]:
     for worker in workers:
         name = short = anonymous_text(worker)
         number = 1
+        # two files may be called alike, and their environments must not become one
         while name in found.values():
             number += 1
             name = f"{short}#{number}"
@@ -55,6 +57,7 @@ def _anonymous_record(record: Record, names: Mapping[str, str]) -> Record:
         record,
         cell=cell,
         reason=anonymous_text(record.reason),
+        # whatever a framework prints may hold names that no pattern knows
         log_tail="",
         environment=names.get(record.environment, ""),
         facts=with_texts(record.facts, anonymous_text),

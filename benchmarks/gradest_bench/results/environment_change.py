@@ -30,11 +30,13 @@ def differences_of_environments(before: Run, after: Run, pairs: Sequence[tuple[R
     wrong: dict[str, None] = {}
     for (first, second), timed in _environments(pairs).items():
         a, b = _environment_of(before, first), _environment_of(after, second)
+        # errors do not depend on who else runs: only times forbid another executor
         settings = [*_settings(a, b), *(_executors(a, b) if timed else ())]
         differing = _differing(settings)
         wrong.update(
             (f"{second}: {key} is {x!r} in {before.folder}, {y!r} in {after.folder}", None) for key, x, y in differing
         )
+        # other versions may be what the comparison is about: they are told, and forbid nothing
         found.update((f"{second}: {key} {x} -> {y}", None) for key, x, y in _differing(_code(a, b)))
         if timed and a.get("executor"):
             found[f"{second}: both were timed side by side ({a['executor']}); their groups disturbed each other"] = None
@@ -57,6 +59,7 @@ def _environments(pairs: Iterable[tuple[Record, Record]]) -> dict[tuple[str, str
 def _environment_of(run: Run, name: str) -> Environment:
     libraries = run.environment.get("workers", {}).get(name)
     machine = run.environment.get("machine")
+    # who does not know must not be taken for alike: two unknowns are equal to Python
     if libraries is None or not machine:
         raise InvalidInputError(
             f"what the cells of {run.folder} ran on is not known: its environment.json has no machine or no worker "

@@ -51,6 +51,7 @@ def _is_harmless(text: str) -> bool:
 
 def _csv(run: Run, target: Path) -> int:
     rows = list(run.rows())
+    # a field of one estimator is a column of all: it is empty for the others
     columns = list(dict.fromkeys(name for row in rows for name in row))
     with replacing(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
@@ -67,6 +68,7 @@ def _json(run: Run, target: Path) -> int:
         "environment": run.environment,
         "records": [msgspec.to_builtins(record) for record in run.records],
     }
+    # "nan" and "inf" as texts, as everywhere: a reader of JSON refuses Python's bare NaN
     replace_text(target, json.dumps(plain(whole), allow_nan=False, indent=1))
     return len(run.records)
 

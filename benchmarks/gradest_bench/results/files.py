@@ -80,8 +80,10 @@ def replacing(path: Path) -> Iterator[Path]:
         special = path.exists() and not path.is_file() and not path.is_dir()
         # made with O_EXCL and a name that cannot be guessed: nobody can have laid a link there before
         folder = tempfile.gettempdir() if special else path.parent
+        # cut, as a name has 255 bytes; with the ending, by which Matplotlib and others choose a format
         descriptor, name = tempfile.mkstemp(prefix=f".{path.stem[:50]}-", suffix=path.suffix, dir=folder)
         temporary = Path(name)
+        # a temporary file is its owner's alone; what takes its place is to be read by whom the user lets read
         os.fchmod(descriptor, _MODE & ~_umask())
         os.close(descriptor)
         yield temporary

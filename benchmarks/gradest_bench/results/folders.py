@@ -47,6 +47,7 @@ def drop_if_empty(folder: Path) -> None:
 def runs(root: Path = ROOT) -> list[Path]:
     """Return the folders of all runs below a folder, `results/` unless told otherwise, the latest first."""
     found = root.glob(f"*/{RESULTS}") if root.is_dir() else ()
+    # by the last result: a report that is written later makes the folder itself younger
     return sorted((path.parent for path in found), key=lambda folder: (folder / RESULTS).stat().st_mtime, reverse=True)
 
 

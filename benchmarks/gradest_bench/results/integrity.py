@@ -139,6 +139,7 @@ def _require_counts(record: Record) -> None:
         found = msgspec.structs.asdict(record.memory)
         given |= {name: count for name, count in found.items() if count is not None}
     for name, count in given.items():
+        # not isinstance: True is an integer to Python
         if type(count) is not int or not 0 <= count < _MOST_COUNT:
             raise DamagedError(f"its {name} is no count: {count!r:.60}")
 
@@ -149,6 +150,7 @@ def _require_times(timing: Timing) -> None:
         raise DamagedError("a time is not positive and finite")
     for name in (each.name for each in fields(timing) if each.name.endswith(("_seconds", "_units", "_ratio"))):
         found = getattr(timing, name)
+        # what was never timed is None
         if isinstance(found, float) and not 0 <= found < math.inf:
             raise DamagedError(f"its {name} is {found}")
     if walls and not (timing.median_seconds and timing.value_seconds):
@@ -179,6 +181,8 @@ def _require_curves(training: Mapping[str, Any]) -> None:
         for column in columns:
             _require_column(column)
     sizes = [training.get("step_size"), *(run.get("step_size") for run in grid)]
+    limit = training.get("limit") or {}
+    _require_column([*sizes, limit.get("limit") if isinstance(limit, Mapping) else limit])
     if not all(type(size) in (int, float) for size in sizes) or not all(type(run.get("seed")) is int for run in curves):
         raise DamagedError("a step size or a seed of its training is no number")
 
@@ -215,6 +219,7 @@ def _require_value(part: str, name: str, value: Any) -> None:
             raise DamagedError(f"{part}.{name} is no text: {value!r:.60}")
         return
     try:
+        # "nan" and "inf" are numbers here; what they mean is for the readers to say
         numbers = [number(each) for each in ((value or ()) if name in _SERIES else [value])]
     except (TypeError, ValueError, OverflowError):
         raise DamagedError(f"{part}.{name} is no number: {value!r:.60}") from None

@@ -97,10 +97,12 @@ def span(invocations: Sequence[Invocation], records: Iterable[Record]) -> Span |
     begins = sorted(filter(None, (_instant(invocation.began) for invocation in invocations)))
     if not ends:
         return None
+    # a cell ended before the first beginning that was kept: an earlier version began the run, and kept none
     if not begins or ends[0] < begins[0]:
         return Span(first=ends[0], last=ends[-1], worked=ends[-1] - ends[0], exact=False)
     worked = timedelta()
     for begin, following in zip(begins, [*begins[1:], None], strict=True):
+        # what comes after its last cell, a sweep that was killed cannot tell from the pause
         inside = [end for end in ends if end >= begin and (following is None or end < following)]
         worked += inside[-1] - begin if inside else timedelta()
     return Span(first=begins[0], last=ends[-1], worked=worked, exact=True)

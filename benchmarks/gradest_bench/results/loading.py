@@ -14,6 +14,7 @@ from gradest.measurement.accuracy import Accuracy, ReplicateAccuracy
 from gradest.measurement.outcome import Outcome
 from gradest_bench.results.invocations import Invocation, read_invocations
 from gradest_bench.results.records import Record, number, z_of
+from gradest_bench.results.seed_ends import is_lost, mean_end
 from gradest_bench.results.store import SUITE, latest, read_environment, read_records, read_suite
 from gradest_bench.results.tables import frame
 from gradest_bench.results.verdict import Judgement, verdicts
@@ -88,7 +89,9 @@ def load(folder: str | Path) -> Run:
         suite = parse_as_run(text, origin=str(path / SUITE))
     except InvalidInputError as error:
         raise InvalidInputError(f"{error}; without {SUITE} the results can be read by themselves: remove it") from error
+    # by what was asked, which stays when labels or limits are edited
     places = {cell.key: place for place, cell in enumerate(expand(suite))}
+    # the suite's order: cells are measured in a shuffled one
     ordered = sorted(records, key=lambda record: places.get(record.key, len(places)))
     extra = sum(1 for record in records if record.key not in places)  # of a worker "backend:variant"
     title = suite.title or suite.name
@@ -140,20 +143,24 @@ def _errors(record: Record) -> dict[str, Any]:
 
 
 def _trained(record: Record) -> dict[str, Any]:
-    """Return how training ended: the step size, and the mean over seeds of the last loss, on what it cost."""
+    """Return how training ended: the step size, and means over seeds of the last loss and of what it cost.
+
+    A mean is infinite where a seed was lost; `training_seeds_lost` says how many were.
+    """
     found = record.training
     curves = found.get("curves", [])
-    limit = found.get("limit") or {}
-
-    def last(name: str) -> float | None:
-        ends = [number(run[name][-1]) for run in curves if run.get(name)]
-        return sum(ends) / len(ends) if ends else None
-
+    losses = {
+        name: mean_end(record, name) if any(name in run for run in curves) else None
+        for name in ("loss", "held_out_loss")
+    }
+    costs = {name: [number(run[name][-1]) for run in curves] for name in ("steps", "losses")}
     return {
         "training_step_size": _optional(found, "step_size"),
-        "training_step_limit": _optional(limit, "limit"),
-        **{f"training_{name}": last(name) for name in ("loss", "held_out_loss", "steps", "losses")},
+        "training_step_limit": _optional(found.get("limit") or {}, "limit"),
+        **{f"training_{name}": mean for name, mean in losses.items()},
+        **{f"training_{name}": sum(spent) / len(spent) if spent else None for name, spent in costs.items()},
         "training_seeds": len(curves) or None,
+        "training_seeds_lost": sum(map(is_lost, curves)) if curves else None,
     }
 
 

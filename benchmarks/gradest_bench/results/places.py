@@ -36,10 +36,12 @@ def without_places(text: str) -> str:
     'File "<env>/lib/python3.11/site-packages/numpy/core.py", line 3'
     """
     found = _LIBRARIES.sub(r"<env>\1", text)
+    # tracebacks have real paths, where the home folder of the environment variable may be a link
     places = {sys.prefix: "<env>", str(Path.cwd()): ".", os.path.realpath(Path.home()): "~", str(Path.home()): "~"}
     # the longest first: an environment may lie in the working directory, and that in the home folder
     for place in sorted(places, key=len, reverse=True):
         if len(Path(place).parts) > 1:  # the root of all files is nobody's
+            # a whole name: /home/ada is no part of /home/adam
             found = re.sub(re.escape(place) + r"(?![\w.-])", places[place], found)
     return _names().sub(lambda match: "<user>" if match["user"] else "<host>", found)
 

@@ -104,6 +104,7 @@ def rounds_of(timing: Timing) -> list[list[float]]:
 def starts_of(timing: Timing) -> list[list[list[float]]]:
     """Return the rounds of a cell, those of one start of the workers together; a record of schema 1 has one start."""
     rounds, found, start = rounds_of(timing), [], 0
+    # no counts stand for one start, as in all records before there were several
     for count in timing.starts or [len(rounds)]:
         found.append(rounds[start : start + count])
         start += count
@@ -152,6 +153,7 @@ def undisturbed_starts(timing: Timing) -> dict[int, list[list[float]]]:
             for part, share in zip(block, itertools.islice(shares, len(block)), strict=True)
             if share >= DISTURBED_BELOW
         ]
+        # all starts are compared by as many rounds as the poorest has: one of which little is left costs them theirs
         if 2 * len(rounds) >= len(block):
             kept[number] = rounds
     return kept

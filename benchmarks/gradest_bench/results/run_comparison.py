@@ -59,10 +59,12 @@ class TimeChange:
         if self.ratio is None:
             return TOO_DISTURBED if self.disturbed else TOO_FEW_STARTS
         low, high, effect = self.ratio.low, self.ratio.high, 1 + MINIMUM_EFFECT
+        # that it changed, the interval says; by how much, the ratio: to ask the end of the interval for both finds less
         if low > 1 and self.ratio.ratio > effect:
             return SLOWER
         if high < 1 and self.ratio.ratio < 1 / effect:
             return FASTER
+        # nothing found is not "no change": for that, all that is possible must lie within the effect
         return NO_CHANGE if low >= 1 / effect and high <= effect else CANNOT_TELL
 
 
@@ -170,6 +172,7 @@ def compare_variants(run: Run, before: str, after: str) -> RunComparison:
 
 def _variant(run: Run, name: str) -> Run:
     records = [
+        # under one key, as if one worker had been asked: only so are the two sides one cell
         msgspec.structs.replace(record, key=record.cell.shared_key, cell=record.cell.for_worker(record.cell.backend))
         for record in run.records
         if record.cell.worker == f"{record.cell.backend}:{name}"
@@ -237,6 +240,7 @@ def _as_rows(floors: Sequence[Mapping[int, float]]) -> Logs:
     """Return what each cell has of each start, `(cells, starts)`, NaN for a start that cannot be used."""
     rows = np.full((len(floors), 1 + max((k for kept in floors for k in kept), default=0)), np.nan)
     for row, kept in zip(rows, floors, strict=True):
+        # by number: of pairs, start k of one side belongs to start k of the other
         row[list(kept)] = list(kept.values())
     return rows
 
@@ -249,6 +253,7 @@ def _floors(before: Starts, after: Starts) -> tuple[dict[int, float], dict[int, 
     """Return the logs of the least samples of the starts of both sides, of as many rounds and samples on either."""
     every = [*before.values(), *after.values()]
     rounds = min(map(len, every), default=0)
+    # the least of more samples is lower: both sides give the same number
     samples = min((len(part) for block in every for part in block[:rounds]), default=0)
     a, b = (
         {k: block_floor(block, num_rounds=rounds, num_samples=samples) for k, block in side.items()}

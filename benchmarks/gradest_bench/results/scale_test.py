@@ -46,6 +46,7 @@ def judge_scale(slopes: Slopes, *, variation: float | None, tail: float, slack: 
 
 def _degrees(count: int, kurtosis: float) -> float:
     """Return the degrees of freedom of a variance of `count` numbers with an excess kurtosis."""
+    # Var(s^2) = sigma^4 (2 / (n - 1) + kurtosis / n): that of a chi-square law of so many degrees, over them
     return 2.0 / (2.0 / (count - 1) + kurtosis / count)
 
 
@@ -66,6 +67,7 @@ def _by_theory(slopes: Slopes, variation: float, tail: float, slack: float) -> t
     count, mean = len(slopes), float(np.mean(slopes))
     if count >= LEAST_SEEDS and mean > 0:
         variation = max(variation, float(np.std(slopes, ddof=1)) / mean)
+    # a Gamma law of shape k varies by 1 / sqrt(k), and a mean of n slopes by variation / sqrt(n)
     shape = count / variation**2
     low, high = (float(quantile) / shape for quantile in (gamma.ppf(tail, shape), gamma.isf(tail, shape)))
     if high > _MOST_UPPER:
@@ -114,6 +116,7 @@ def _by_spread(slopes: Slopes, tail: float, slack: float) -> tuple[str, str]:
         return TOO_FEW_SEEDS, f"{count} of at least {LEAST_SEEDS}"
     if abs(mean - 1.0) <= slack and spread <= slack:
         return AGREES, ""  # all slopes are alike to rounding: moments of rounding errors mean nothing
+    # of a Gamma law the kurtosis is 1.5 skew^2; few slopes show too little of either, so the larger counts
     tails = 3.0 if spread == 0 else max(float(kurtosis(slopes)), 1.5 * float(skew(slopes)) ** 2, 3.0)
     limit = float(t.isf(tail, _degrees(count, tails)))
     error = spread / math.sqrt(count)
@@ -125,6 +128,7 @@ def _by_spread(slopes: Slopes, tail: float, slack: float) -> tuple[str, str]:
     statistic = abs(shifted - 1.0) / error if error > 0 else (math.inf if shifted != 1.0 else 0.0)
     if shifted > 0 and error > 0:
         relative = error / shifted
+        # the cube root of what varies by r about 1 has the mean 1 - r^2 / 9, and deviates by r / 3
         statistic = min(statistic, abs(3 * (shifted ** (1 / 3) - 1) + relative**2 / 3) / relative)
     if statistic > limit:
         return WRONG, f"scale {mean:.3g} ± {limit * error:.2g}, 1 for a calibrated estimator"

@@ -120,6 +120,7 @@ def _moderated(variances: Logs, degrees: Logs) -> Logs:
     """
     # rounding may leave the variance of equal numbers below zero
     found = np.maximum(variances, 0.0)
+    # the median of a variance lies below its mean, the more so the fewer degrees it has
     middles = {d: chi2_quantile(0.5, degrees_of_freedom=float(d)) / d for d in np.unique(degrees).tolist()}
     scales = np.vectorize(middles.__getitem__, otypes=[float])(degrees)
     # one number for all labellings: cells that have changed are calm in the observed one alone, and if only that one
@@ -173,6 +174,7 @@ def _choices(count: int, first: int) -> NDArray[np.float64]:
     else:
         generator = np.random.default_rng(_SEED)
         drawn = [generator.permutation(count)[:first].tolist() for _ in range(_MOST_RELABELLINGS)]
+        # the observed choice in front: those that are drawn may miss it
         places = [list(range(first)), *drawn]
     chosen = np.zeros((len(places), count))
     np.put_along_axis(chosen, np.array(places), 1.0, axis=1)

@@ -69,11 +69,13 @@ class Store:
         """
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
+            # mkdir is content with a link to a folder, and workers would write where it leads
             if self.logs.is_symlink():
                 raise OSError(errno.ELOOP, f"{LOGS} is a link to {self.logs.readlink()}")
             self._lock = open_plain(self.folder / LOCK, os.O_RDWR)
             self._take_lock()
             self._results = open_plain(self.folder / RESULTS, os.O_RDWR | os.O_APPEND)
+            # under the lock: without it, the line may be one that another sweep is writing
             cut_torn_line(self._results)
         except OSError as error:
             self.close()
@@ -196,6 +198,7 @@ class Store:
         if same is not None:
             return same
         taken = sum(1 for found in workers.values() if found["worker"] == worker)
+        # records before a change of libraries keep the name of what they ran on
         name = worker if not taken else f"{worker}#{taken + 1}"
         workers[name] = {"worker": worker, **libraries}
         replace_text(path, json.dumps(plain(known), indent=1))
@@ -269,6 +272,8 @@ def read_records(folder: Path) -> Iterator[Record]:
                 raise DamagedError(f"a record was expected; found {type(found).__name__}")
             schema = found.get("schema")
             if schema not in READABLE:
+                # a newer version may keep what this one cannot judge: to skip its lines would be to lose them in
+                # silence
                 newer = isinstance(schema, int) and schema > SCHEMA
                 raise StorageError(
                     f"{path}, line {number}: schema 1 to {SCHEMA} was asked for; found {schema!r:.40}; "
@@ -289,6 +294,7 @@ def _said(error: Exception) -> str:
 
 def latest(records: Iterator[Record]) -> dict[str, Record]:
     """Return the last record of each cell, by key."""
+    # nothing is ever rewritten: a cell that was run again has several lines
     return {record.key: record for record in records}
 
 

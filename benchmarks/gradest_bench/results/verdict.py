@@ -54,6 +54,7 @@ def verdict(record: Record, *, family: int = 1) -> Judgement:
         return _stochastic(record, family) if _judged_by_scatter(record) else (UNJUDGED, "")
     error = number(single["relative_error"])
     if record.facts.get("target") == Target.DIRECTION.value:
+        # a direction promises no length, and its cosine no size: NaN, of no direction, is no agreement
         return (AGREES, "") if number(single["cosine"]) > 0 else (WRONG, "points away from the gradient")
     if error <= max(DETERMINISTIC_TOLERANCE, _dtype_allowance(record.cell.dtype)):
         return AGREES, ""
@@ -86,6 +87,7 @@ def _stochastic(record: Record, family: int) -> Judgement:
     slopes = np.array([number(slope) for slope in judged.get("slopes") or ()])
     if not slopes.size:
         return UNJUDGED, "an earlier version kept no estimate of each seed; run it anew"
+    # rounding moves every slope alike, which no number of seeds averages away
     own = _dtype_allowance(record.cell.dtype)
     if smoothed:
         own += _UNCERTAINTIES * number(smoothed["uncertainty"])

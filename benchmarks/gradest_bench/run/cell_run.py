@@ -49,6 +49,7 @@ class CellRun:
     def _go_on_from(self, begun: Record) -> None:
         """Take what a sweep that was stopped has measured; the first calls of that one stand."""
         assert begun.timing is not None  # as in every record of a cell that was begun
+        # without the samples, which are among the blocks: they would be there twice
         self._first = replace(begun.timing, wall_seconds=[], cpu_seconds=[], loops=[], rounds=[], starts=[])
         self._blocks, self._starts = blocks_of(begun.timing), list(begun.timing.starts)
         self._conversions = begun.timing.to_backend_seconds, begun.timing.to_numpy_seconds
@@ -94,6 +95,7 @@ class CellRun:
         block = msgspec.convert(found["block"], Block)
         self._blocks.append(block)
         self._starts[-1] += 1
+        # measured once in a process: each block of it brings the same two numbers
         self._conversions = found["conversion_seconds"]
         return block
 
@@ -137,6 +139,7 @@ class CellRun:
         """Return what there is of a cell that has starts of the workers before it, for a sweep that goes on later."""
         reason = f"{len(self._starts)} of {self.cell.budget.starts} starts of the workers are done"
         found = self.record(suite, CellError(Outcome.INTERRUPTED, reason))
+        # to be stopped is no failed try
         found.attempts = self.planned.attempts
         return found
 
@@ -150,6 +153,7 @@ class CellRun:
             outcome=(failure.outcome if failure else Outcome.OK).value,
             reason=failure.reason if failure else self.accuracy.get("prediction_fault", ""),
             log_tail=failure.log_tail if failure else "",
+            # a worker that could not be started has not tried the cell
             attempts=self.planned.attempts + (failure is None or failure.outcome is not Outcome.NOT_TRIED),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             facts=plain(self.facts),

@@ -62,6 +62,7 @@ def _local(count: str) -> Iterator[Executor]:
         try:
             yield executor
         except BaseException:
+            # first no new ones, then an end of those that run: leaving the block waits for every thread
             executor.shutdown(wait=False, cancel_futures=True)
             stop_tasks()
             raise

@@ -61,6 +61,7 @@ def measure_group(
     Whatever goes wrong is an outcome of cells: of one, or of all that were not done, and never the end of the sweep.
     """
     group = _GroupRun(suite, {plan.cell.key: CellRun(plan, pool) for plan in planned}, pool, step)
+    # what has no record yet: a fault of the harness has to end these, and no others
     waiting = {plan.cell.key: plan for plan in planned}
     try:
         for record in _records(group, seed):
@@ -82,6 +83,7 @@ def _records(group: _GroupRun, seed: int) -> Iterator[Record]:
             continue  # a sweep that was stopped has made this start
         if start:
             group.pool.close()  # what a process is slow by, it is slow by throughout: only another one shows it
+        # another order in each start: a cell would else follow the same one, and its caches, throughout
         yield from _measure_start(group, running, seed=seed + start)
         for run in [run for run in running if run.cell.key in group.running]:
             # accuracy is the same in every start; a cell's last start completes its record

@@ -125,6 +125,7 @@ def groups(planned: Iterable[PlannedCell], *, seed: int) -> list[list[PlannedCel
         together.setdefault(key, []).append(plan)
     order = random.Random(seed)
     found: list[list[PlannedCell]] = []
+    # small problems first: what runs out of time or memory is then known before anything larger is tried
     for group in sorted(together.values(), key=_largest_problem):
         variants = _variants(group, lambda plan: plan.cell)
         order.shuffle(variants)
@@ -132,6 +133,7 @@ def groups(planned: Iterable[PlannedCell], *, seed: int) -> list[list[PlannedCel
         variants.sort(key=lambda plans: max(plan.size.evaluations for plan in plans) // EVALUATIONS_ALIKE)
         parts: list[list[PlannedCell]] = [[]]
         for plans in variants:
+            # variants stay together, if need be in a part that is too large: apart they could not be compared
             if parts[-1] and len(parts[-1]) + len(plans) > GROUP_CELLS:
                 parts.append([])
             parts[-1].extend(plans)

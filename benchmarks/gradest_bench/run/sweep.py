@@ -70,6 +70,7 @@ class Sweep:
             A record could not be written; those before it are kept.
         """
         pool = WorkerPool(self.launch, plugins=self.plugins)
+        # once: what this sweep adds is of cells that it has planned already
         before = self._results()
         try:
             waiting = self._plan(pool, before, here=executor is None)
@@ -149,8 +150,10 @@ class Sweep:
             waiting = self._worth_trying(part)
             if waiting:
                 request = task(waiting, self.launch, self.plugins, suite=self.suite, seed=self._group_seed(part))
+                # all at once: which of them run beside each other is the executor's to decide
                 futures[executor.submit(run_task, request)] = waiting
         try:
+            # as they end: a group that takes long keeps no other from the disk
             for future in as_completed(futures):
                 self._keep_task(future, futures[future])
         except BaseException:
@@ -195,6 +198,7 @@ class Sweep:
         if found is not None:
             # kept with each worker: a run that is resumed may go on with another executor
             libraries = {**found["libraries"], "executor": self.executor} if elsewhere else found["libraries"]
+            # before the record: killed in between, the run has an environment too many, and no record without one
             record.environment = self.store.write_environment(
                 found["machine"], record.cell.worker, libraries, elsewhere=elsewhere
             )
@@ -204,4 +208,5 @@ class Sweep:
         size = size_of(record.facts)
         if record.outcome in (Outcome.TIMEOUT.value, Outcome.OUT_OF_MEMORY.value) and size is not None:
             self._too_large.add(record.cell, size, record.outcome)
+        # last: what is told to be finished is on the disk
         self.listener.finished(record)

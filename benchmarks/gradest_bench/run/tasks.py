@@ -67,6 +67,7 @@ def run_task(request: dict[str, Any]) -> dict[str, Any]:
     ]
     with tempfile.TemporaryDirectory(prefix="gradest-bench-") as logs:
         folder = None if request["folder"] is None else Path(request["folder"])
+        # without checkouts: compare-now alone has them, and hands no group to an executor
         launch = Launch(pythons=request["pythons"], logs=Path(logs), threads=request["threads"], folder=folder)
         pool = WorkerPool(launch, plugins=request["plugins"])
         _RUNNING.add(pool)

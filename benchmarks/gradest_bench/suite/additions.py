@@ -14,6 +14,7 @@ from gradest_bench.suite.cells import Spec
 from gradest_bench.suite.schema import Named, Suite
 from gradest_bench.suite.spec_text import parse_spec
 
+# a comment of TOML: who reads the text as a suite sees the suite's own estimators, and no key of a run's
 _ADDED = "# run with --estimators "
 
 
@@ -45,6 +46,7 @@ def text_with(text: str, added: Sequence[Spec]) -> str:
 def without_added(text: str) -> tuple[str, list[Spec]]:
     """Return a text without its last line of estimators, and the estimators; none where the text says nothing."""
     last = re.search(r"^" + re.escape(_ADDED) + r"(\[.*\])\n\Z", text, re.MULTILINE)
+    # a comment of another hand that only looks like ours stays a comment
     labels = None if last is None else _labels(last.group(1))
     if last is None or labels is None:
         return text, []

@@ -65,7 +65,9 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
             "kernel": self.kernel,
             "device": self.device,
             "seeds": self.seeds,
+            # in whatever order a suite names them, the same is measured
             "measure": sorted(self.measure),
+            # comparisons judge the least of the samples, which depends on how many there are
             "effort": [self.budget.repetitions, self.budget.minimum_samples, self.budget.minimum_seconds],
         }
         if (
@@ -121,11 +123,13 @@ def distinct_titles(cells: Mapping[str, Cell]) -> dict[str, str]:
     found: dict[str, str] = {}
     for title, group in alike.items():
         told = [_words(cell) for cell in group.values()]
+        # what all of them share tells none of them apart
         common = set(told[0]).intersection(*told[1:])
         taken: dict[str, int] = {}
         for key, words in zip(group, told, strict=True):
             apart = ", ".join(word for word in words if word not in common)
             name = f"{title} ({apart})" if apart else title
+            # numbers of many digits may be shortened alike: those are counted
             taken[name] = taken.get(name, 0) + 1
             found[key] = name if taken[name] == 1 else f"{name} #{taken[name]}"
     return found
@@ -193,6 +197,7 @@ def specs(named: Named) -> list[Spec]:
     found = []
     for values in itertools.product(*named.vary.values()):
         varied = dict(zip(names, values, strict=True))
+        # a field in both is refused by `name_errors`, before anything runs
         fields = {**named.fields, **varied}
         if named.label:
             label = named.label

@@ -35,6 +35,7 @@ def most_seconds(cells: Iterable[Cell]) -> float:
     >>> most_seconds(expand(parse_suite(suite_text("quick"))))
     2880.0
     """
+    # the limit holds for each start of the workers; what has no times has one start
     return sum((cell.budget.starts if "time" in cell.measure else 1) * cell.budget.timeout_seconds for cell in cells)
 
 

@@ -26,6 +26,7 @@ def split(problem: Problem, share: float | None, *, seed: int, whole: bool) -> t
     InvalidInputError
         A share was asked of a problem without a data set.
     """
+    # a plug-in's problem need be no dataclass
     known = {field.name for field in dataclasses.fields(problem)} if dataclasses.is_dataclass(problem) else set[str]()
     if "dataset" not in known:
         if share is not None:
@@ -37,6 +38,7 @@ def split(problem: Problem, share: float | None, *, seed: int, whole: bool) -> t
     if share is None:
         return changed, None
     data = changed.dataset if isinstance(changed.dataset, Dataset) else load(changed.dataset)
+    # the batch first: parted before, both halves would hold other examples than the problem has by itself
     data = data if changed.batch is None else data.take(changed.batch)
     kept, other = data.split(1.0 - share, seed=seed)
     return tuple(dataclasses.replace(changed, dataset=part, batch=None) for part in (kept, other))

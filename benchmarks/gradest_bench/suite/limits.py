@@ -19,6 +19,7 @@ MOST_CELLS = 100_000
 MOST_SEEDS = 10_000
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 """What names a suite: it names a folder as well, so that it may neither hide there nor lead out of it."""
+# possessive quantifiers: a text that makes this search backtrack would cost what it is there to prevent
 _KEY_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _LONG_KEY = re.compile(rf"(?<![\w-])(?:{_KEY_PART}[ \t]*+\.[ \t]*+){{{MOST_LEVELS}}}")
 
@@ -41,13 +42,14 @@ def require_short(text: str, *, origin: str) -> None:
 
 
 def require_plain(found: Any, *, origin: str) -> None:
-    """Refuse nesting beyond `MOST_LEVELS`, and numbers beyond those of a float, which no record could keep.
+    """Refuse nesting beyond `MOST_LEVELS`, numbers beyond those of a float, and dates, which no record could keep.
 
     Raises
     ------
     InvalidInputError
         The message has the path of the field.
     """
+    # a stack of its own, and no recursion: too deep a nesting is what is looked for
     waiting = [("", found, 0)]
     while waiting:
         path, value, level = waiting.pop()
@@ -55,6 +57,11 @@ def require_plain(found: Any, *, origin: str) -> None:
             raise InvalidInputError(f"{origin}: at most {MOST_LEVELS} levels of nesting were asked for; found more")
         if isinstance(value, float | int) and not abs(value) <= sys.float_info.max:  # integers of TOML have no end
             raise InvalidInputError(f"{origin}: {path}: a finite number was asked for; found {_shown(value)}")
+        if not isinstance(value, str | int | float | list | tuple | dict | None):  # TOML has dates and times as well
+            raise InvalidInputError(
+                f"{origin}: {path}: a number, a text, true, false, or a list or table of them was asked for; found "
+                f"{value}, a {type(value).__name__}; put it in quotes"
+            )
         waiting += ((where, inner, level + 1) for where, inner in _inner(path, value))
 
 

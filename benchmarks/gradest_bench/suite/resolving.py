@@ -32,6 +32,7 @@ Loss = Problem | Case
 
 def located(name: str, folder: Path | None) -> str:
     """Return a name as it is, but "path.py" and "path.py:Class" with the file's path where it lies below a folder."""
+    # plug-ins are named by their file alone; of a class the last colon parts the two, as a path may have others
     place, colon, attribute = (name, "", "") if name.endswith(".py") else name.rpartition(":")
     if folder is None or not place.endswith(".py") or not (folder / place).is_file():
         return name
@@ -64,6 +65,7 @@ def loss_at(location: str, fields: Mapping[str, Any] | None = None) -> Loss:
             "that takes them and returns a case"
         )
     try:
+        # asked of the signature: a TypeError out of the call could as well be a fault inside of it
         inspect.signature(found).bind(**fields)
     except TypeError as error:
         raise InvalidInputError(f"{location!r} was to make a case of the fields {sorted(fields)}: {error}") from error
@@ -83,6 +85,7 @@ def make_loss(spec: Spec, folder: Path | None = None) -> Loss:
     name, fields = located(spec.name, folder), _frozen_fields(spec)
     if ":" not in name:
         return get_problem(name, **fields)
+    # sorted: the order in which fields are written makes no other loss
     return _loss_at_once(name, tuple(sorted(fields.items())))
 
 

@@ -79,6 +79,7 @@ class AsRun:
     def __str__(self) -> str:
         """Return the text that is kept: with first lines that say how it is scaled and repeated, and a last one."""
         text = text_with(self.text, self.added)
+        # in this order, which `read_as_run` undoes: what is put in front last is taken off first
         kept = f"{_REPEATED}{text}" if self.repeat else text
         # every digit: the seconds of a cell are part of its key, and a rounded factor gives other cells
         return kept if self.budget == 1 else f"{_SCALED_BY}{self.budget!r}\n{kept}"
@@ -91,6 +92,7 @@ class AsRun:
 
     def changed(self, suite: Suite) -> Suite:
         """Return a suite as these options have it run."""
+        # scaled first: --repeat states its rounds and samples outright, and a factor must not change those
         suite = scaled(extended(suite, self.added), self.budget)
         return repeated(suite) if self.repeat else suite
 
@@ -98,6 +100,7 @@ class AsRun:
 def read_as_run(text: str) -> AsRun:
     """Return the suite and the options of a text that a run kept; a text of another hand has none."""
     rest, added = without_added(text)
+    # only what is written by the text of `AsRun`: any other comment is its author's
     first = re.match(re.escape(_SCALED_BY) + r"(\d+\.?\d*(?:e[+-]?\d+)?)\n", rest)
     budget = 1.0
     if first is not None:
@@ -114,6 +117,7 @@ def parse_as_run(text: str, *, origin: str) -> Suite:
 
 
 def _scaled_seeds(seeds: list[int], factor: float) -> list[int]:
+    # at least as many as a verdict needs, and never more than the suite had because of that
     count = max(min(LEAST_SEEDS, len(seeds)), round(len(seeds) * factor))
     if count <= len(seeds):
         return seeds[:count]

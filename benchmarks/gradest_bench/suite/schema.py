@@ -55,7 +55,7 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """States one full grid: every problem with every estimator on every backend, dtype, kernel and device.
 
     `seeds` and `measure` stand in for those of the suite where given. Outcomes listed in `expect` do not fail a run,
-    nor does the verdict "wrong" where it is listed.
+    nor does the verdict "wrong" where it is listed; a cell that two grids name may end as either of them lists.
     """
 
     problems: Annotated[list[Named], msgspec.Meta(min_length=1)]
@@ -145,6 +145,7 @@ def shipped_folder() -> Traversable:
 def shipped_suites() -> dict[str, Traversable]:
     """Return the shipped suites: name -> file."""
     found = [item for item in shipped_folder().iterdir() if item.name.endswith(".toml")]
+    # the order of a folder is the file system's, and lists of suites are read by people
     return {item.name.removesuffix(".toml"): item for item in sorted(found, key=lambda item: item.name)}
 
 
@@ -160,6 +161,7 @@ def suite_text(name_or_path: str) -> str:
     """
     shipped = shipped_suites()
     if name_or_path in shipped:
+        # a file or folder of that name where one happens to stand does not take its place: write ./quick for it
         return shipped[name_or_path].read_text(encoding="utf-8")
     path = Path(name_or_path)
     try:
@@ -185,6 +187,7 @@ def parse_suite(text: str, *, origin: str = "suite") -> Suite:
         It is no TOML, or a field is unknown, missing or of the wrong kind; the message has the path of the field
         and the nearest valid name. Or it is beyond one of the limits of `suite.limits`.
     """
+    # parted in two, as runs of earlier versions are read that could not be run any more
     suite = parse_form(text, origin=origin)
     require_runnable(suite, origin=origin)
     return suite
@@ -209,7 +212,7 @@ def parse_form(text: str, *, origin: str) -> Suite:
     require_short(text, origin=origin)
     try:
         found = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:  # its reader calls itself for each bracket
+    except (ValueError, RecursionError) as error:  # its reader calls itself for each bracket; int() has its own limit
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise InvalidInputError(f"{origin}: not valid TOML: {reason}") from error
     require_plain(found, origin=origin)
@@ -217,6 +220,7 @@ def parse_form(text: str, *, origin: str) -> Suite:
         suite = msgspec.convert(found, Suite)
     except msgspec.ValidationError as error:
         raise InvalidInputError(f"{origin}: {_explain(str(error))}") from error
+    # by arithmetic, before any cell is made: two lines of TOML can ask for more than memory holds
     require_few(cells=num_cells(suite), seeds=most_seeds(suite), origin=origin)
     if suite.training is None and any("training" in (grid.measure or suite.measure) for grid in suite.grid):
         raise InvalidInputError(
@@ -240,6 +244,7 @@ def num_cells(suite: Suite) -> int:
 
 
 def _combinations(named: Sequence[Named]) -> int:
+    # of nothing that varies the product is 1: the thing itself
     return sum(math.prod(map(len, each.vary.values())) for each in named)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
@@ -90,6 +91,7 @@ def split_choice(suite: Suite, texts: Sequence[str]) -> tuple[tuple[str, ...], l
         An addition is not of the form `NAME(FIELD=VALUE, ...)`, or has a number that no record could keep.
     """
     own = {named.name for grid in suite.grid for named in grid.estimators}
+    # a class of a plug-in that the suite names itself is chosen, and not added once more
     added = [text for text in texts if has_fields(text) or (":" in text and text not in own)]
     found = [parse_spec(text) for text in added]
     for spec in found:
@@ -141,6 +143,7 @@ def chosen_cells(
         Patterns match something each, and no cell together.
     """
     cells = list(expand(suite))
+    # in the suite's order, as the message lists them
     known = dict.fromkeys(cell.backend for cell in cells)
     for worker in pythons:
         if worker not in known and worker.rpartition(":")[0] not in known:  # a backend "module:Class" has a colon too
@@ -148,6 +151,7 @@ def chosen_cells(
     # the null estimator is kept whatever is chosen: without it no time can be read
     for worker in pythons:
         backend = worker.rpartition(":")[0]
+        # one of a backend's own name replaces its interpreter: its cells are there already
         if worker not in known:
             cells += [msgspec.structs.replace(cell, worker=worker) for cell in expand(suite) if cell.backend == backend]
     _require_match(
@@ -166,13 +170,18 @@ def chosen_cells(
         cell for cell in cells if not backends or _matches(cell.worker, backends) or _matches(cell.backend, backends)
     ]
     found = [cell for cell in here if taken(cell)]
-    # a run of null estimators alone would end well, and have measured nothing of what was asked for
     if cells and all(cell.estimator.name == NULL.name and not _matches(NULL.name, estimators) for cell in found):
-        raise InvalidInputError(
-            f"cells of {', '.join((*estimators, *(spec.label for spec in added)))} on {', '.join(backends)} were asked "
-            f"for; this suite has there: {', '.join(dict.fromkeys(cell.estimator.name for cell in here))}"
-        )
+        asked = ", ".join((*estimators, *(spec.label for spec in added)))
+        _refuse_nothing(asked, backends, here)
     return found
+
+
+def _refuse_nothing(asked: str, backends: Sequence[str], here: Sequence[Cell]) -> NoReturn:
+    # a run of null estimators alone would end well, and have measured nothing of what was asked for
+    raise InvalidInputError(
+        f"cells of {asked} on {', '.join(backends)} were asked for; this suite has there: "
+        f"{', '.join(dict.fromkeys(cell.estimator.name for cell in here))}"
+    )
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

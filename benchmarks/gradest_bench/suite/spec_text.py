@@ -35,6 +35,7 @@ def split_names(text: str) -> tuple[str, ...]:
             quote = letter
         else:
             depth += (letter in "([{") - (letter in ")]}")
+        # a bracket too many closes nothing here: who reads the part says what is wrong with it
         if letter == "," and depth <= 0 and not quote:
             parts.append("")
         else:
@@ -93,17 +94,20 @@ def parse_spec(text: str) -> Spec:
                 f"FIELD=VALUE was asked for between the brackets of {name!r}; found {_shown(pair)}; write {_EXAMPLE!r}"
             )
         if field in fields:
+            # a dict would keep the last, and nobody would know which was meant
             raise InvalidInputError(f"{_shown(text)} gives {field!r} twice; keep one")
         fields[field] = _value(value, name=name, field=field)
     return Spec(name=name, fields=fields, label=" ".join(text.split()))
 
 
 def _value(text: str, *, name: str, field: str) -> Any:
+    # these three are words as well, and mean what they mean to Python
     if _WORD.fullmatch(text) and text not in ("True", "False", "None"):
         return text
     try:
         found = _hashable(ast.literal_eval(text))
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        # None is a value; this is what no literal gives
         found = NotImplemented
     if not _is_plain(found):  # what a suite can hold: numbers, words, truth values, and lists of them
         raise InvalidInputError(

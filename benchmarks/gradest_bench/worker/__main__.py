@@ -37,6 +37,7 @@ from gradest_bench.worker.forks import CAME_BACK, ForkWatch
 from gradest_bench.worker.identity import identify
 from gradest_bench.worker.memory import measure_memory
 
+# of <sys/prctl.h>; Python names none of these
 _PR_SET_PDEATHSIG = 1
 
 
@@ -102,6 +103,7 @@ class Worker:
     def accuracy(self, key: str) -> dict[str, Any]:
         """Judge the estimates of a prepared cell; what does not apply is left out."""
         found = asdict(self._sessions[key].accuracy())
+        # of the parameters by name: it stands beside the others, as they are numbers and this is a mapping
         found["blocks"] = found["single"].pop("blocks")
         stochastic = found["replicates"] is not None
         left_out = (
@@ -144,6 +146,7 @@ class Worker:
             cell.kernel,
             cell.device,
         )
+        # cells that share it share one copy of the data on the device
         if where not in self._bound:
             self._bound[where] = self._new_bound(cell)
         return self._bound[where]
@@ -206,6 +209,7 @@ def answer(worker: Worker, request: dict[str, Any], forks: ForkWatch) -> dict[st
 
 def _failed(request: dict[str, Any], outcome: Outcome, reason: str) -> dict[str, Any]:
     text = traceback.format_exc()
+    # into the log, where it stands among what the cell has printed
     sys.stderr.write(text)
     sys.stderr.flush()
     return {"id": request["id"], "ok": False, "outcome": outcome.value, "reason": reason, "traceback": text[-2000:]}
@@ -233,9 +237,11 @@ def main() -> None:
     """Keep standard output for the protocol, point it at the log for everyone else, and serve."""
     _die_with_parent()
     adopt_orphans()
+    # a copy of the descriptor: the next line turns number 1 to the log, for what C code prints as well
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     requests = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+    # whoever asks a question on standard input would eat a request, and wait for an answer
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, sys.stdin.fileno())
     serve(requests, replies)

@@ -26,8 +26,10 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 def case_code_version(case: Case, location: str) -> str:
     """Return the SHA-256, in hexadecimal, of the source behind the case at a place."""
     frameworks = {locate("backends", name).package for name in names("backends")}
+    # behind decorators, which stand in modules of their own
     function: Any = inspect.unwrap(case.f)
     modules = [import_plugin(location.rpartition(":")[0]).__name__, getattr(function, "__module__", None) or "builtins"]
+    # a framework's own function has its version among the versions
     own = [module for module in modules if module.partition(".")[0] not in {*frameworks, "builtins"}]
     return source_version(own, own=own)
 
@@ -71,5 +73,6 @@ def _leaves(backend: Backend, tree: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _take(digest: Any, name: str, values: np.ndarray[Any, Any]) -> None:
+    # without these, two arrays of the same bytes would be one
     digest.update(f"{name}{values.shape}{values.dtype.str}".encode())
     digest.update(values.tobytes())

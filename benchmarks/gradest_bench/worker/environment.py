@@ -35,6 +35,7 @@ def machine() -> dict[str, Any]:
     return {
         "machine": platform.machine(),
         "processor": _cpu_field("model name") or platform.processor(),
+        # those that this process may use: a container, or taskset, grants fewer than there are
         "cores": len(os.sched_getaffinity(0)),
         "memory_bytes": psutil.virtual_memory().total,
         "system": platform.system(),

@@ -23,6 +23,7 @@ from gradest_bench.worker.versions import code_version, data_checksum, source_ve
 
 def identify(cell: Cell, folder: Path | None = None) -> dict[str, Any]:
     """Return the identity of a cell of a suite in a folder, what it is made of, and the size of what it computes."""
+    # as a text: fields may be lists, which no cache takes as a key
     data = _read(json.dumps([located(cell.problem.name, folder), cell.problem.fields]))
     estimator = make_estimator(cell.estimator, folder)
     backend = get_backend(located(cell.backend, folder))
@@ -42,6 +43,7 @@ def identify(cell: Cell, folder: Path | None = None) -> dict[str, Any]:
         "num_parameters": data.layout.num_parameters,
         "data_entries": data.entries,
         "value_flops": data.flops,
+        # counted alike: it orders cells by size, and prices nothing
         "evaluations": sum(cost.values()),
         "stochastic": estimator.stochastic,
         "target": estimator.target.value,
@@ -111,5 +113,6 @@ class _CountsProducts(ForwardingOperations):
 def matrix_product_flops(problem: Problem) -> int:
     """Return the floating-point operations of all matrix products in one evaluation of a loss."""
     ops = _CountsProducts()
+    # on NumPy, whatever backend the cell has: what is multiplied is the same
     problem.loss(ops, problem.parameters(), problem.data())
     return ops.flops

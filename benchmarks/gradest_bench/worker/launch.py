@@ -40,13 +40,17 @@ class Launch:
         pinned = dict.fromkeys(THREAD_VARIABLES, str(self.threads))
         checkout = self.checkouts.get(worker)
         roots = source_roots() if checkout is None else [str(checkout / name) for name in _ROOTS]
+        # XLA reads no variable of threads: it is told by flags
         flags = f"{os.environ.get('XLA_FLAGS', '')} {_SINGLE_THREAD_XLA}{self.threads}".strip()
         return {
             **os.environ,
             **pinned,
+            # a thread that waits by spinning takes the processor from whoever is measured beside it
             "OMP_WAIT_POLICY": "PASSIVE",
             "XLA_FLAGS": flags if self.threads == 1 else os.environ.get("XLA_FLAGS", ""),
+            # first what runs this: a worker must not find another gradest that is installed
             "PYTHONPATH": os.pathsep.join([*roots, os.environ.get("PYTHONPATH", "")]).strip(os.pathsep),
+            # sets of names have one order in all workers, and so has what a framework compiles from them
             "PYTHONHASHSEED": "0",
             "GRADEST_BENCH_PARENT": str(os.getpid()),
         }
@@ -102,6 +106,7 @@ def source_roots() -> list[str]:
         spec = importlib.util.find_spec(package)
         if spec is not None and spec.origin is not None:
             root = Path(spec.origin).parents[1]
+            # of a wheel nothing needs to be said; Debian calls the folder otherwise
             if root.name not in ("site-packages", "dist-packages"):
                 roots.append(str(root))
     return list(dict.fromkeys(roots))

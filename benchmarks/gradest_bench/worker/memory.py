@@ -18,6 +18,7 @@ from gradest.objective import Objective
 
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
+# by proc(5), VmHWM begins again at what is resident now
 _RESET_PEAK = "5"
 
 
@@ -44,6 +45,7 @@ def measure_memory(open_session: Callable[[], Session], objective: Objective) ->
     session.wait(estimate)
     peak = _resident_peak()
     return {
+        # a library may give pages back meanwhile: the call took no less than nothing
         "peak_extra_bytes": max(0, peak - before_call),
         "preparation_extra_bytes": max(0, opened_peak - before),
         "resident_before_bytes": before,
@@ -53,6 +55,7 @@ def measure_memory(open_session: Callable[[], Session], objective: Objective) ->
 
 def _from_here(objective: Objective) -> int:
     """Return the resident bytes, with everything given back that is free, and let all peaks begin here."""
+    # cycles would else be freed in the middle of the call, and make room for it
     gc.collect()
     _give_back()
     objective.backend.reset_peak_memory(objective.device)
@@ -74,5 +77,6 @@ def _give_back() -> None:
 def _resident_peak() -> int:
     for line in _STATUS.read_text(encoding="ascii").splitlines():
         if line.startswith("VmHWM:"):
+            # what /proc calls kB is 1,024 bytes
             return int(line.split()[1]) * 1024
     raise UnsupportedError("peak memory was asked for; /proc/self/status has no VmHWM")

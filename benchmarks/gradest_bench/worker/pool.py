@@ -47,6 +47,7 @@ class WorkerPool:
             try:
                 worker = self._workers[name] = self.fresh(name, backend)
             except CellError as failure:
+                # each further cell of it would wait for as many starts again
                 self._hopeless[name] = failure
                 raise
         return worker
@@ -66,6 +67,7 @@ class WorkerPool:
                 attempts -= 1
                 if failure.outcome in (Outcome.MISSING, Outcome.UNSUPPORTED):  # it started, and said so itself
                     raise
+                # one that died may live at the next try; one that hung, or is no program, would not
                 if not attempts or failure.outcome is not Outcome.CRASHED:
                     reason = f"worker {name!r} cannot be started: {failure.reason}"
                     raise CellError(Outcome.NOT_TRIED, reason, failure.log_tail) from failure

@@ -56,6 +56,7 @@ class WorkerProcess:
         self.name = name
         self.log_path = launch.logs / log_name(name)
         python = launch.pythons.get(name, sys.executable)
+        # the process as well: two sweeps on one machine must not end each other's
         self._mark = f"{os.getpid()}-{next(_MARKS)}"
         self._family: list[psutil.Process] = []
         adopt_orphans()
@@ -66,6 +67,8 @@ class WorkerProcess:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
+                    # it is handed down by fork and exec alike, and so tells whose a process is when its parents are
+                    # gone
                     env={**launch.environment(name), FAMILY_VARIABLE: self._mark},
                     start_new_session=True,  # Ctrl-C reaches the sweep alone, which then ends its workers
                 )
@@ -112,6 +115,7 @@ class WorkerProcess:
         """Return what the log has gained since it was marked, its last 2 kB."""
         with self.log_path.open("rb") as log:
             end = log.seek(0, os.SEEK_END)
+            # never from before the mark: that is what another cell printed
             log.seek(max(self._log_start, end - _LOG_TAIL_BYTES))
             return log.read().decode(errors="replace")
 
@@ -123,6 +127,7 @@ class WorkerProcess:
         CellError
             The worker reported a failure, died, or exceeded a limit and was killed.
         """
+        # by its number, a reply to an earlier request is told from that to this one
         self._next_id += 1
         try:
             self._send(protocol.encode({"id": self._next_id, "op": op, **arguments}))

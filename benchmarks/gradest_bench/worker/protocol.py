@@ -52,6 +52,7 @@ def decode_reply(line: bytes, *, request: int) -> dict[str, Any]:
         As `decode` does; or it answers another request, or lacks what a reply has.
     """
     reply = decode(line)
+    # the type too: True equals 1
     if reply.get("id") != request or type(reply["id"]) is not int:
         # a reply too much would shift every later one to the next cell
         raise ProtocolError(

@@ -44,6 +44,7 @@ def train_cell(loss: Problem | Case, estimator: Estimator, cell: Cell, *, backen
         "curves": [
             {"seed": seed, "ended": found.ended, **_curve(found)}
             for seed, found in [
+                # trained already, and the same at every call: seed and step decide a run
                 (cell.seeds[0], grid[best]),
                 *((seed, runs.run(best, seed)) for seed in cell.seeds[1:]),
             ]
@@ -66,11 +67,13 @@ class _Runs:
                 raise InvalidInputError("a share was to be held out; a case has its own data: leave held_out away")
             self.chosen: Problem | Case = loss
         else:
+            # by the first seed for all: seeds differ in noise, and not in what is trained on
             self.chosen, self.other = split(loss, self.asked.held_out, seed=cell.seeds[0], whole=True)
             self.binding = {"backend": backend, "dtype": cell.dtype, "kernel": cell.kernel}
             if cell.device != "default":
                 self.binding["device"] = cell.device
         whole = bind(self.chosen, **self.binding)
+        # an estimator whose steps cost nothing is refused by `train`, in words
         steps = self.asked.losses / max(self.weights.of(estimator.cost(whole.layout)), 1e-9)
         self._whole = whole
         self._log_every = max(1, round(steps / self.asked.logs))

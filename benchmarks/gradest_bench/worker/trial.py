@@ -62,6 +62,7 @@ def _errors_apart(suite: Suite, folder: Path | None) -> list[str]:
             if fault:
                 errors.append(f"plugins[{number}]: {_as_sentence(plugin, fault)}")
             else:
+                # a plug-in that does not load must not hide what else is wrong
                 loaded.append(place)
         where = None if folder is None else str(folder)
         arguments = {"suite": msgspec.to_builtins(suite), "folder": where, "plugins": loaded}
@@ -93,6 +94,7 @@ class _Trial:
 
     def fault(self, op: str, **arguments: Any) -> str:
         """Return why a request failed, in one line; nothing where it did not, and `result` has its answer."""
+        # what was tried before may have ended it
         if self._worker is None or not self._worker.alive:
             self._worker = WorkerProcess("trial", Launch(pythons={}, logs=Path(self._logs.name)))
         try:

@@ -44,6 +44,7 @@ def source_version(modules: Sequence[str], *, own: Sequence[str]) -> str:
             continue
         seen.add(module)
         waiting.extend(_imports(module))
+    # sorted: the order in which imports are found depends on where one starts
     for module in sorted(seen):
         source = _source(module)
         if source is not None:
@@ -66,6 +67,7 @@ def _source(module: str) -> bytes | None:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):
         return None
+    # what is compiled has no text to hash; it comes with a package, whose version is kept
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
     return Path(spec.origin).read_bytes()
