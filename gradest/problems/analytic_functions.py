@@ -37,10 +37,12 @@ class Rosenbrock(Problem):
             raise InvalidInputError(f"the Rosenbrock function asks for size >= 2; found {self.size}")
 
     def parameters(self) -> dict[str, NDArray[np.float64]]:
+        # The usual start: in two variables Rosenbrock's own, across the bend of the valley from the minimum at 1.
         return {"x": np.where(np.arange(self.size) % 2 == 0, -1.2, 1.0)}
 
     def data(self) -> dict[str, NDArray[np.float64]]:
         whole = np.eye(self.size)
+        # Losses do not index, in which frameworks differ: columns of the identity choose the entries.
         return {"head": whole[:, :-1].copy(), "tail": whole[:, 1:].copy()}
 
     def loss(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
@@ -53,6 +55,7 @@ class Rosenbrock(Problem):
         head, tail = _split(ops, params["x"], data)
         valley = tail - head * head
         value = ops.sum(100.0 * ops.square(valley) + ops.square(1.0 - head), axis=-1)
+        # x_i is the head of one term and the tail of the one before: the two products put both back in place.
         by_head = -400.0 * head * valley - 2.0 * (1.0 - head)
         return value, {"x": ops.matmul(data["head"], by_head) + ops.matmul(data["tail"], 200.0 * valley)}
 

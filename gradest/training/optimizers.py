@@ -143,6 +143,7 @@ class HeavyBall(Optimizer):
     def update(
         self, ops: Operations, x: Array, g: Array, moments: Moments, numbers: tuple[float, ...]
     ) -> tuple[Array, Moments]:
+        # The step size stands outside the sum, as in `torch.optim`: inside, old gradients would keep old step sizes.
         v = self.momentum * moments[0] + (1.0 - self.dampening) * g
         return x - numbers[0] * v, (v,)
 
@@ -178,6 +179,7 @@ class Nesterov(Optimizer):
         self, ops: Operations, x: Array, g: Array, moments: Moments, numbers: tuple[float, ...]
     ) -> tuple[Array, Moments]:
         v = self.momentum * moments[0] + g
+        # x stands for the point that is looked ahead to, by a shift of variables: every optimiser asks at x.
         return x - numbers[0] * (g + self.momentum * v), (v,)
 
 
@@ -220,12 +222,14 @@ class Adam(Optimizer):
 
     def numbers(self, step_size: float, count: int) -> tuple[float, ...]:
         """Return s / (1 - b1^t) and sqrt(1 - b2^t): in float32 the latter would keep three digits at t = 1."""
+        # Python's numbers take on the dtype of the arrays; under NumPy 2 a scalar of float64 would widen float32.
         return step_size / (1.0 - self.beta1**count), math.sqrt(1.0 - self.beta2**count)
 
     def update(
         self, ops: Operations, x: Array, g: Array, moments: Moments, numbers: tuple[float, ...]
     ) -> tuple[Array, Moments]:
         m = self.beta1 * moments[0] + (1.0 - self.beta1) * g
+        # In float16 a gradient of 256 has an infinite square: `Run` looks at what is remembered, as the step is 0 then.
         v = self.beta2 * moments[1] + (1.0 - self.beta2) * (g * g)
         return x - numbers[0] * m / (ops.sqrt(v) / numbers[1] + self.epsilon), (m, v)
 

@@ -44,6 +44,7 @@ def measured_quality(
     reference = reference_gradient(there, num_checks=_CHECKS)
     exact = np.asarray(reference.gradient, dtype=np.float64)
     predicted, _ = predicted_error(estimator, there, reference)
+    # One after another, never all in memory: replicates of a large model are as large as it is each.
     vectors = (_flat(objective, draw(seed)) for seed in (seeds if estimator.stochastic else seeds[:1]))
     found: tuple[float, float | None, float, float | None]
     try:
@@ -142,5 +143,6 @@ def step_limit(objective: Objective, estimator: Estimator, *, num_probes: int = 
         return None
     mse = float(predicted.relative_mse)
     size = objective.layout.num_parameters
+    # Where the trace is negative noise leads downhill on average, and sets no limit.
     limit = 2.0 * size / (mse * found.trace) if found.trace > 0 and mse > 0 else math.inf
     return StepLimit(limit, found.trace, found.trace_error, mse)

@@ -78,6 +78,7 @@ class StepDecay(Schedule):
             )
 
     def factor(self, step: int) -> float:
+        # From the step alone, not step by step: resumed runs agree, and no product of rounded factors drifts.
         return float(self.decay ** (step // self.every))
 
 
@@ -112,6 +113,7 @@ class Cosine(Schedule):
             )
 
     def factor(self, step: int) -> float:
+        # Beyond its length the cosine would rise again.
         share = min(step, self.steps) / self.steps
         return self.final + (1.0 - self.final) * 0.5 * (1.0 + math.cos(math.pi * share))
 
@@ -130,6 +132,7 @@ def factor_of(schedule: Schedule, step: int) -> float:
             f"factor(step) of a schedule must be a finite number; {type(schedule).__name__} returned {factor!r} for "
             f"step {step}"
         )
+    # A plain float: NumPy 2 multiplies by a scalar of float16 in float16, and the step size would lose its digits.
     return float(factor)
 
 

@@ -65,6 +65,7 @@ class Subject:
         whole = f.args if isinstance(f, Case) else ()
         if isinstance(f, Case) and batches is not None and not whole:
             whole = self.batches.at(0)[0]  # a function needs arguments to be bound with
+        # With the first batch, whose shapes the kernels are prepared for; all of the data may be far larger.
         call: Any = self.batches.at(0) if self.problem is not None else (whole, self._named)
         self.objective = bind_given(f, params, call, **binding)
         self._bind: Callable[[Given], Objective] = lambda given: bind_given(f, params, given, **binding)
@@ -99,6 +100,7 @@ class Subject:
         """Return the look at the training data: all of a problem's, for a function those it was given with."""
         if self.problem is not None:
             return self._problem_look(self.problem, None)
+        # Separate: it keeps the case's own arguments while those of the steps are replaced, and counts apart.
         return self._function_look(self.objective.separate(), self._metrics)
 
     def held_out(self, data: Any) -> Look:
@@ -122,6 +124,7 @@ class Subject:
             )
         other = self.objective.separate()
         other.take_arguments(data, self._named)
+        # No metrics: they are functions of the parameters alone, the same whatever data are held out.
         return self._function_look(other, {})
 
     def _problem_look(self, problem: Problem, data: Mapping[str, Any] | None) -> Look:
@@ -133,6 +136,7 @@ class Subject:
         def look(leaves: Leaves) -> Scores:
             loss = number_of(objective, value(leaves))
             scores = {name: number_of(objective, metric(leaves, objective.data)) for name, metric in metrics.items()}
+            # A metric is a forward pass that the objective does not see.
             objective.count(Cost(values=len(scores)))
             return loss, scores
 
