@@ -291,7 +291,8 @@ def _record(kind: type[Record], found: dict[str, Any]) -> Record:
     values = {}
     for each in fields(kind):  # type: ignore[arg-type]  # every kind here is a dataclass
         if each.name in found:
-            value = _from_plain(found[each.name])
+            # A text stays one: an estimator may have been labelled "inf".
+            value = found[each.name] if each.type is str else _from_plain(found[each.name])
             # JSON has lists alone, and a comparison that is read is equal to the one that was written.
             values[each.name] = tuple(value) if typing.get_origin(each.type) is tuple else value
     return kind(**values)

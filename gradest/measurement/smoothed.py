@@ -83,7 +83,7 @@ Point = Sequence[NDArray[np.float64]]
 
 
 def in_numpy(objective: Objective) -> Objective:
-    """Return a problem's objective in NumPy's float64: where it stands, on the data that are bound, not at the start."""
+    """Return a problem's objective in NumPy's float64, where it stands and on the data that are bound."""
     assert objective.problem is not None
     backend, names = objective.backend, objective.layout.names
     at = {name: as_float64(backend, leaf) for name, leaf in zip(names, objective.start, strict=True)}
