@@ -18,8 +18,10 @@ from gradest.testing.subject import Subject
 
 _PAIRS = 6  # seeds compared: two estimates may agree by chance where few outcomes are possible, six do not
 _DIRECTIONS = 3
+# What is kept of a seed by generators of 32 and of 64 bits.
 _WORDS = (2**32, 2**64)
 _SHARED_ALLOWED = 0.01
+# Points are recorded as x + sigma v: what is subtracted leaves rounding behind, far below nine digits.
 _DECIMALS = 9
 
 Vector = NDArray[np.float64]
@@ -55,6 +57,7 @@ def _rng_faults(estimate: Callable[[Any], Vector], seed: int) -> Iterator[str]:
     if len({estimate(s).tobytes() for s in seeds}) == 1:
         yield "different integers give the same estimate: rng is not used"
     sequence = np.random.SeedSequence(seed)
+    # A SeedSequence counts the children it spawns: an estimator that spawns from the caller's own repeats nothing.
     if not np.array_equal(estimate(sequence), estimate(np.random.SeedSequence(seed))):
         yield "equal SeedSequences give different estimates"
     generator = np.random.default_rng(seed)
@@ -76,6 +79,7 @@ def check_seeds(subject: Subject) -> CheckResult:
         return not_applicable("seeds", DETERMINISTIC)
     estimator, problem = subject.with_few_samples(_DIRECTIONS), Cubic(cubic=0.3)
     seeds = range(subject.seed, subject.seed + _PAIRS)
+    # Six seeds together: estimates of few outcomes (a coordinate of eight) agree by chance once in a while.
     small = subject.estimates(estimator, problem, seeds)
     faults = []
     for words in _WORDS:
