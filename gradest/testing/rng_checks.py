@@ -21,7 +21,6 @@ _DIRECTIONS = 3
 # What is kept of a seed by generators of 32 and of 64 bits.
 _WORDS = (2**32, 2**64)
 _SHARED_ALLOWED = 0.01
-# Points are recorded as x + sigma v: what is subtracted leaves rounding behind, far below nine digits.
 _DECIMALS = 9
 
 Vector = NDArray[np.float64]
@@ -57,7 +56,6 @@ def _rng_faults(estimate: Callable[[Any], Vector], seed: int) -> Iterator[str]:
     if len({estimate(s).tobytes() for s in seeds}) == 1:
         yield "different integers give the same estimate: rng is not used"
     sequence = np.random.SeedSequence(seed)
-    # A SeedSequence counts the children it spawns: an estimator that spawns from the caller's own repeats nothing.
     if not np.array_equal(estimate(sequence), estimate(np.random.SeedSequence(seed))):
         yield "equal SeedSequences give different estimates"
     generator = np.random.default_rng(seed)
