@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.errors import InvalidInputError
+from gradest.fields import make_plain
 from gradest.operations import Array, Operations
 from gradest.problem import Problem
 from gradest.real_numbers import real_number
@@ -33,6 +34,7 @@ class Rosenbrock(Problem):
     size: int = 10
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.size < 2:
             raise InvalidInputError(f"the Rosenbrock function asks for size >= 2; found {self.size}")
 
@@ -85,6 +87,7 @@ class LogSumExp(Problem):
     seed: int = 0
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.size < 1:
             raise InvalidInputError(f"logsumexp asks for size >= 1; found {self.size}")
         whole_number("seed", self.seed, least=0)
@@ -110,6 +113,7 @@ class _TwoScalars(Problem):
 
     def __post_init__(self) -> None:
         """Refuse a start that is no point."""
+        make_plain(self)
         for name in ("x", "y"):
             real_number(name, getattr(self, name), "(-inf, inf)", example=2.0)
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradest.errors import InvalidInputError
+from gradest.fields import make_plain
 from gradest.operations import Array, NumpyArray, Operations
 from gradest.problem import EmpiricalRisk
 from gradest.problems.given import given_array
@@ -96,6 +97,7 @@ class LeastSquares(_LinearModel):
     start: ArrayLike | None = field(default=None, repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
+        make_plain(self)
         _require_both("features", self.features, self.response)
         if self.num_samples < 1 or self.num_features < 1:
             raise InvalidInputError(
@@ -155,6 +157,7 @@ class PolynomialRegression(_LinearModel):
     start: ArrayLike | None = field(default=None, repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
+        make_plain(self)
         _require_both("points", self.points, self.response)
         if self.num_samples < 1 or self.degree < 0:
             raise InvalidInputError(

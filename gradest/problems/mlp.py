@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gradest.datasets import Dataset, load
 from gradest.errors import InvalidTypeError, unknown_name
 from gradest.example_order import checked_rows
+from gradest.fields import make_plain
 from gradest.operations import Array, Operations
 from gradest.problem import EmpiricalRisk, Metric
 from gradest.problems.accuracy import accuracy
@@ -86,6 +87,7 @@ class MLP(EmpiricalRisk):
     initial: str = "normal"
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.initial not in INITIAL_LAWS:
             raise unknown_name("initial law", self.initial, INITIAL_LAWS)
         if self.activation not in ACTIVATIONS:

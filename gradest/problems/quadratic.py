@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradest.errors import InvalidInputError
+from gradest.fields import make_plain
 from gradest.operations import Array, NumpyArray, Operations
 from gradest.problem import Problem
 from gradest.problems.given import given_array
@@ -63,6 +64,7 @@ class Quadratic(Problem):
     start: ArrayLike | None = field(default=None, repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.size < 1 or (self.condition != 0 and not 1 <= self.condition < math.inf):
             raise InvalidInputError(
                 "a quadratic asks for size >= 1 and a finite condition >= 1 (or 0 for a linear function); "

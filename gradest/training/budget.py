@@ -9,7 +9,7 @@ from gradest.backend import Leaves
 from gradest.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from gradest.estimate import Cost
 from gradest.estimator import get_estimator
-from gradest.fields import TypedFields
+from gradest.fields import TypedFields, make_plain
 from gradest.measurement.timing import calibrate, time_block
 from gradest.objective import Objective
 from gradest.operations import Array, Data
@@ -57,6 +57,7 @@ class Budget(TypedFields):
 
     def __post_init__(self) -> None:
         """Refuse a budget without a limit, and limits that allow nothing."""
+        make_plain(self)
         given = {each.name: getattr(self, each.name) for each in fields(self)}
         if all(limit is None for limit in given.values()):
             raise InvalidInputError(f"a budget needs a limit: one of {', '.join(given)}; try Budget(steps=100)")
@@ -142,6 +143,7 @@ class Weights(TypedFields):
 
     def __post_init__(self) -> None:
         """Refuse weights by which a budget of losses would never be spent."""
+        make_plain(self)
         for name in ("jvp", "vjp"):
             if not 0.0 < getattr(self, name) < math.inf:
                 raise InvalidInputError(

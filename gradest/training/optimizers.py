@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from gradest.fields import TypedFields
+from gradest.fields import TypedFields, make_plain
 from gradest.operations import Array, Operations
 from gradest.real_numbers import real_number
 from gradest.training.named import made
@@ -51,6 +51,7 @@ class Optimizer(TypedFields, ABC):
 
     def __post_init__(self) -> None:
         """Refuse a step size that is not positive."""
+        make_plain(self)  # subclasses call this first
         real_number("step_size", self.step_size, "(0, inf)", example=0.1)
 
     def numbers(self, step_size: float, count: int) -> tuple[float, ...]:
@@ -263,6 +264,7 @@ class Search(TypedFields, ABC):
 
     def __post_init__(self) -> None:
         """Refuse a scale that is not positive."""
+        make_plain(self)
         real_number("scale", self.scale, "(0, inf)", example=0.1)
 
     @abstractmethod

@@ -187,7 +187,7 @@ class Run:
         """Return the size of a step, or why an exact line search has none."""
         optimizer = self.step.optimizer
         assert isinstance(optimizer, Optimizer)
-        size = optimizer.step_size * factor_of(self._schedule, number)
+        size = float(optimizer.step_size) * factor_of(self._schedule, number)
         if not optimizer.searches_line:
             return size
         squared, curvature = self.step.subject.along(gradient)

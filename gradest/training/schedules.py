@@ -8,7 +8,7 @@ from numbers import Real
 from typing import Any, ClassVar
 
 from gradest.errors import InvalidInputError
-from gradest.fields import TypedFields
+from gradest.fields import TypedFields, make_plain
 from gradest.training.named import made
 
 
@@ -72,6 +72,7 @@ class StepDecay(Schedule):
 
     def __post_init__(self) -> None:
         """Refuse what would never act, or grow."""
+        make_plain(self)
         if self.every < 1 or not 0.0 < self.decay <= 1.0:
             raise InvalidInputError(
                 f"a step decay asks for every >= 1 and decay in (0, 1]; found every={self.every}, decay={self.decay}"
@@ -107,6 +108,7 @@ class Cosine(Schedule):
 
     def __post_init__(self) -> None:
         """Refuse what has no length."""
+        make_plain(self)
         if self.steps < 1 or not 0.0 <= self.final <= 1.0:
             raise InvalidInputError(
                 f"a cosine asks for steps >= 1 and final in [0, 1]; found steps={self.steps}, final={self.final}"
