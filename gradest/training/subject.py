@@ -70,6 +70,7 @@ class Subject:
         self.objective = bind_given(f, params, call, **binding)
         self._bind: Callable[[Given], Objective] = lambda given: bind_given(f, params, given, **binding)
         self._looks: list[Objective] = []
+        self._past = Cost()
         compiles = isinstance(f, Case) and "compile" in self.objective.backend.native
         self._closed_over = ClosedOver(f.f) if isinstance(f, Case) and compiles else None
         self._times_bound = 1
@@ -94,7 +95,7 @@ class Subject:
     @property
     def looked(self) -> Cost:
         """What the looks have evaluated; the metrics, which are forward passes too, count one value each."""
-        return sum((objective.counts for objective in self._looks), Cost())
+        return sum((objective.counts for objective in self._looks), self._past)
 
     def training(self) -> Look:
         """Return the look at the training data: all of a problem's, for a function those it was given with."""
@@ -157,6 +158,9 @@ class Subject:
         def look(leaves: Leaves) -> Scores:
             nonlocal objective, value, times_bound
             if times_bound != self.renewed():
+                # The old one is let go, with what was compiled of it: a run may anneal at each of its steps.
+                self._past += objective.counts
+                self._looks.remove(objective)
                 # With the arguments of its own, which are not those of the step; without what binding has evaluated.
                 objective, times_bound = objective.rebound().separate(), self._times_bound
                 self._looks.append(objective)
