@@ -105,7 +105,8 @@ def train(
     weights
         What a JVP and a VJP count in losses; by default as measured on this machine, now, where the estimator has such.
     after_step
-        Called with the number of the step and the parameters: where a model's running means are brought up to date.
+        Called with the number of the step and the parameters: where a model's running means are brought up to date, or
+        what a loss closes over is annealed, for each value of which JAX compiles anew (`batches` can hold it instead).
         Like the metrics it is refused if it writes into the parameters, which are the optimiser's.
     state, on_state
         A run goes on from a state as if it had not stopped; `on_state` is given one at each log.
