@@ -121,7 +121,7 @@ def available() -> dict[str, str]:
     """
     states = {}
     for name, source in _PACKAGED.items():
-        # Of the top package: to find a submodule Python imports its parents, which takes seconds for scikit-learn.
+        # Of the top package: to find a submodule Python imports its parents, which may take seconds.
         found = importlib.util.find_spec(source.module.partition(".")[0]) is not None
         states[name] = "ok" if found else _missing_package(name, source)
     for name in _IDX_FOLDERS:
