@@ -137,6 +137,7 @@ def bind_given(
     if isinstance(f, Case):
         case = f
         f, params = case.f, case.params if params is None else params
+        # Other arguments replace the case's all together: a mixture would be of two batches.
         if not any(given):
             given = case.args, dict(case.kwargs)
     if isinstance(f, Problem):
@@ -172,6 +173,7 @@ def _bind_problem(
     names = problem.layout.names
     _require_values(backend, params)
     leaves, structure = _leaves_of_problem(problem, params, backend)
+    # What was given in NumPy comes back in NumPy; a problem's own start, in the framework's arrays.
     returns_numpy = params is not None and not all(backend.owns(leaf) for leaf in leaves)
     with backend.scope(dtype) or nullcontext():
         start = tuple(
@@ -188,6 +190,7 @@ def _bind_problem(
         losses_text=_text_of(problem.losses, names) if isinstance(problem, EmpiricalRisk) else None,
         start=start,
         form=Form(backend, start, names, structure, returns_numpy=returns_numpy),
+        # Its own data, which may be large, cross only where no others are given.
         data={} if any(given) else data.own(),
         kernel=kernel,
         problem=problem,

@@ -36,6 +36,7 @@ def choose_chunk_size(
     largest = max(1, memory_budget_bytes // max(1, bytes_per_item))
     if chunk_size is not None:
         whole_number("chunk_size", chunk_size)
+    # One always fits, by decree: less than one direction cannot be held.
     asked = 1 if chunk_size is None else min(int(chunk_size), num_items)
     if asked > largest:
         raise MemoryBudgetError(
@@ -46,6 +47,7 @@ def choose_chunk_size(
     if chunk_size is not None:
         return asked
     most = min(largest, max(1, CACHE_BYTES // max(1, bytes_per_item)), num_items)
+    # Equal chunks, not full ones and a rest: a compiled step is compiled for each size that occurs.
     return -(-num_items // -(-num_items // most))
 
 

@@ -7,6 +7,7 @@ class _ClassName:
     """A class attribute that reads as the name of the class that is asked, until one of them states its own."""
 
     def __get__(self, instance: object, owner: type) -> str:
+        # The class that is asked, not the one that holds this: a subclass without a name is called by its own.
         return owner.__name__
 
 

@@ -37,6 +37,7 @@ class DataKernels(Generic[Kernel]):
 
     def latest(self) -> Kernel:
         """Return the kernel for the data that are bound now."""
+        # A user's function has none here: its framework looks at the shapes of its arguments itself.
         shapes = self._objective.data_shapes
         kernel = None if self._reads_data and shapes else self._kept.get(shapes)
         if kernel is None:

@@ -25,5 +25,6 @@ def choose_engine(engine: str, transformation: str, backend: Backend, *, written
         raise lacks_native(transformation, backend, opaque=not written_in_operations)
     if engine == "auto" and not has_native and not written_in_operations:
         raise cannot_differentiate(transformation, backend)
+    # NumPy's native mode is gradest's too, of calls that it records: a text in operations needs no recording.
     own = engine == "auto" and written_in_operations and backend.interprets
     return "native" if has_native and engine != "gradest" and not own else "gradest"

@@ -70,6 +70,7 @@ class Estimate:
 
     def __iter__(self) -> Any:
         """Unpack as `value, gradient = estimate`."""
+        # In the order of `value_and_grad`; what else there is would break the unpacking when a field is added.
         return iter((self.value, self.gradient))
 
 

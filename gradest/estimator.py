@@ -320,12 +320,14 @@ class Prepared:
         try:
             return self._estimate(leaves, rng, traced=True)
         finally:
+            # What a trace has lent means nothing after it.
             self.objective.data = before
 
     def _estimate(self, leaves: Leaves, rng: Rng, *, traced: bool = False) -> Estimate:
         objective = self.objective
         if self._stays_outside and (traced or any(map(objective.backend.is_abstract, leaves))):
             raise traced_call(self.estimator.name, objective.backend)
+        # One draw for all evaluations of an estimate: differences between two masks of dropout are no derivative.
         if self._may_draw:
             with objective.one_estimate():
                 result = self._kernel(leaves, rng)

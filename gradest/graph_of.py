@@ -100,6 +100,7 @@ def _followed(objective: Objective, mode: str, direction: Tree) -> Computation:
             return text(ops, at, data)
 
     tangents = None if mode == "reverse" else _direction(objective, direction)
+    # The steps are evaluated here once more, and outside of the scope JAX would do so in float32.
     with backend.scope(objective.dtype) or nullcontext():
         found: Computation = backend.graph(function, leaves, data, names=_names(objective), tangents=tangents)
     return found

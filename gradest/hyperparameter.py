@@ -68,6 +68,7 @@ def hyperparameters(name: str) -> tuple[Hyperparameter, ...]:
     """
     found, fixed = find_class("estimators", name, Estimator)
     said = _meanings(found)
+    # The signature's default: a field of a mutable type has a factory, and no default of its own.
     given = inspect.signature(found).parameters
     return tuple(
         Hyperparameter(field.name, given[field.name].default, said.get(field.name, ""))
@@ -79,6 +80,7 @@ def hyperparameters(name: str) -> tuple[Hyperparameter, ...]:
 def _meanings(cls: type[Any]) -> dict[str, str]:
     """Return what the docstrings of a class and of those below it say of its fields, the class itself last."""
     found: dict[str, str] = {}
+    # From the base on, so that a class that says something of an inherited field has the last word.
     for base in reversed(cls.__mro__):
         section = _SECTION.search(inspect.cleandoc(base.__doc__ or ""))
         for names, text in _ENTRY.findall(section.group(1) if section else ""):

@@ -44,6 +44,7 @@ class Layout:
         """Where each block begins in the flat vector."""
         starts = [0]
         for size in self.sizes[:-1]:
+            # Of Python's integers: NumPy's cumsum is of 32 bits on some systems.
             starts.append(starts[-1] + size)
         return tuple(starts)
 

@@ -25,8 +25,10 @@ def unit_of(*vectors: Values) -> float:
     (1.0, True)
     """
     largest = max((float(np.max(np.abs(vector), initial=0.0)) for vector in vectors), default=0.0)
+    # NaN and infinity pass through as they are, to be told where they show.
     if largest == 0.0 or not math.isfinite(largest) or 1.0 / _FAR < largest < _FAR:
         return 1.0
+    # By frexp, as a logarithm may round to the next power; 1.0 is returned above, lest ordinary numbers change a bit.
     return 2.0 ** (math.frexp(largest)[1] - 1)
 
 

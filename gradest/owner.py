@@ -22,12 +22,14 @@ def infer_backend(params: Tree) -> Backend:
     InvalidTypeError
         There are no arrays, or no known backend owns them all.
     """
+    # Arrays of a framework that is not imported cannot be among them; to import it takes seconds.
     candidates = known_backends()
     if all(map(is_static, flatten_tree(params)[0])):
         raise InvalidTypeError(f"params has no arrays in it: found {params!r}; pass at least one array of parameters")
     for backend in candidates:
         if backend.is_model(params):
             return backend
+        # Each backend takes the tree apart itself, as its framework may have nodes of its own in it.
         leaves = [leaf for leaf in backend.flatten(params)[0] if not is_static(leaf)]
         # A number of Python's goes with any framework's arrays; with none of them it is NumPy's, which owns it.
         if any(map(backend.owns, leaves)) and all(backend.owns(leaf) or is_number(leaf) for leaf in leaves):

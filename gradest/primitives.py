@@ -58,12 +58,14 @@ class Primitive:
     def __call__(self, *args: object, **kwargs: object) -> Any:
         """Return the function's value; where an argument is being differentiated, it follows the rules."""
         for x in args:
+            # Of the type, as Python looks up its own special methods: an instance may answer to any name.
             traced_call = getattr(type(x), "__gradest_call__", None)
             if traced_call is not None:
                 return traced_call(x, self, args, kwargs)
         return self.function(*args, **kwargs)
 
     def __get__(self, instance: object, owner: type | None = None) -> Callable[..., Any]:
+        # A primitive in a class is a method, as a function is; self is then its first argument.
         return self if instance is None else functools.partial(self, instance)
 
     def __repr__(self) -> str:
@@ -160,6 +162,7 @@ def _same(given: Primitive, position: int) -> Jvp:
     """Return the JVP of a function that is linear in an argument: the function, of the tangent in its place."""
 
     def jvp(g: Array, ans: Array, *args: object, **kwargs: object) -> Array:
+        # The plain function: what is called here is a rule, and must not be followed again.
         return given.function(*args[:position], g, *args[position + 1 :], **kwargs)
 
     return jvp

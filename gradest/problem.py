@@ -163,6 +163,7 @@ class Problem(TypedFields, ABC):
     @property
     def has_closed_form(self) -> bool:
         """Whether `loss_and_gradient` is there."""
+        # By what the class states, not by trying: a trial would compute a gradient to learn of its existence.
         return type(self).loss_and_gradient is not Problem.loss_and_gradient
 
     @property
@@ -209,6 +210,7 @@ class Problem(TypedFields, ABC):
         InvalidTypeError
             They are no arrays by name.
         """
+        # Of the start itself: a problem states shapes once, by the arrays that it gives.
         start: Any = self.parameters()
         if not isinstance(start, Mapping) or not all(hasattr(block, "shape") for block in start.values()):
             raise InvalidTypeError(
@@ -231,6 +233,7 @@ def closed_form(
     if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], Mapping)):
         raise InvalidEstimateError(f"{_asked_of(problem)}; found {type(found).__name__}")
     value, gradient = found
+    # Further entries are let be: a closed form may give what else it has at hand.
     if not params.keys() <= gradient.keys():
         missing = ", ".join(name for name in params if name not in gradient)
         raise InvalidEstimateError(f"{_asked_of(problem)}, of each parameter; there is none of {missing}")

@@ -42,6 +42,7 @@ class Differentiated:
         InvalidInputError
             There are fewer arguments, or one is named twice.
         """
+        # Per call, as a negative place is another one with another number of arguments.
         places = self._among(len(given))
         chosen = tuple(given[place] for place in places)
         others = tuple(value for place, value in enumerate(given) if place not in places)

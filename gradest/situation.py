@@ -45,6 +45,7 @@ class Situation:
     def shares(self) -> list[float]:
         """The share `|G_l|^2 / |g|^2` of each parameter array in the gradient, which must not vanish."""
         gradient = np.asarray(self.gradient, dtype=np.float64)
+        # Shares are quotients of squares, which of a gradient near 1e-200 are all 0.
         blocks = self.layout.unflatten(gradient / unit_of(gradient))
         squares = [float(np.sum(np.square(block))) for block in blocks]
         return [square / sum(squares) for square in squares]

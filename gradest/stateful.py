@@ -107,6 +107,7 @@ class StatefulEstimator(Estimator):
 
         def first(leaves: Leaves, rng: Rng) -> KernelResult:
             result, after = prepared.call(leaves, rng, self.init_state(objective))
+            # Dropped, but told: what it would hand on is a part of what the method costs.
             return result._replace(state_bytes=state_bytes(after))
 
         return PreparedKernel(first, prepared.path)
@@ -168,10 +169,12 @@ class PreparedRun:
             raise UnsupportedError("new arguments were given with an executor; prepare again with them")
         before = objective.take_arguments(args, kwargs) if args or kwargs else None
         if before is not None or any(map(objective.backend.is_abstract, leaves)):
+            # What is being traced means nothing after this call, and must not stay bound.
             objective.data = objective.data if before is None else before
             raise traced_call(self.estimator.name, objective.backend, "it keeps a state; call it outside")
         if args or kwargs:
             self._kernel = self._kernels.latest()
+        # Of the state that goes in: a first estimate may cost more, or less, than those that have a last one.
         cost = self.estimator.cost_from(objective.layout, state)
         result, after = self._kernel(leaves, rng, state)
         estimate = estimate_of(result, objective, cost, self.path)
@@ -218,5 +221,6 @@ def state_bytes(state: State) -> int:
         return sum(state_bytes(item) for item in state)
     if state is None:
         return 0
+    # A framework's array says it without being copied to the host.
     nbytes = getattr(state, "nbytes", None)
     return int(np.asarray(state).nbytes if nbytes is None else nbytes)

@@ -92,6 +92,7 @@ def _read(method: str | Estimator, options: dict[str, Any]) -> tuple[Estimator, 
     """Return the estimator, and the options that are for binding."""
     binding = {name: options[name] for name in BINDING if name in options}
     hyperparameters = {name: value for name, value in options.items() if name not in BINDING}
+    # By name, the options that are left are the estimator's own; an object has had its own.
     if isinstance(method, str):
         return get_estimator(method, **hyperparameters), binding
     if hyperparameters:

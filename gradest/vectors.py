@@ -45,6 +45,7 @@ def ravel(params: Tree) -> tuple[NumpyArray, Callable[[NumpyArray], Tree]]:
     >>> vector, unravel(2 * vector)["w"].dtype
     (array([1., 1., 1., 1., 0.]), dtype('float32'))
     """
+    # Bound, as that takes models, scalars and nested trees apart, and knows the way back.
     objective = bind(_nothing, params)
     form, backend = objective.form, objective.backend
 

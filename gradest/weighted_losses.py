@@ -12,11 +12,13 @@ _WEIGHTS = "gradest weights"
 
 def with_weights(data: Data, weights: Array) -> Data:
     """Return data with weights `(B,)` among them."""
+    # Among the data, which a compiled function takes as arguments: closed over, each weight would compile it again.
     return {_WEIGHTS: weights, **data} if isinstance(data, dict) else (weights, *data)
 
 
 def weighted_text(text: Text, ops: Operations, leaves: Leaves, data: Data) -> Array:
     """Return `sum_b weights_b l_b` of the losses of each example in operations."""
+    # A copy, as the data are the objective's.
     given: Any = dict(data)
     weights = given.pop(_WEIGHTS)
     return ops.sum(text(ops, leaves, given) * weights, axis=-1)

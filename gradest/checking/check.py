@@ -172,6 +172,7 @@ def _check_products(objective: Objective, order: int, gradient: Tree, seed: int)
                 f"order=2 checks products by forward over reverse; {objective.backend.name} has none for this loss; "
                 "check the gradient, which products by differences are made of, or write the loss in operations"
             )
+        # One vector for all blocks: the slope along it is a function whose gradient is the product that is checked.
         u = generator.standard_normal(objective.layout.num_parameters)
         landscape = Landscape(objective, lambda leaves: float(reverse(leaves) @ u))
         claim = product(objective.start, u)
@@ -219,8 +220,10 @@ def _examination(landscape: Landscape, given: Tree, seed: int) -> tuple[Examinat
     nearby = [] if reverse is None else gradients_nearby(landscape, reverse, generator)
     claim = own if given is None else flat_of(objective, given)
     assert claim is not None
+    # Of the framework's gradient where there is one: a wrong claim would say how far it may be off itself.
     noise = entry_noise(objective, claim if own is None else own, nearby)
     compared = own if given is not None else None
+    # Only what is claimed by reverse mode is asked for twice: a user's arrays are one answer.
     again = reverse(objective.start) if given is None and reverse is not None else None
     examination = Examination(landscape, claim, noise, again=again, reverse=compared, generator=generator)
     return examination, compared is not None

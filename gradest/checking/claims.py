@@ -156,9 +156,11 @@ def entry_noise(objective: Objective, gradient: NumpyArray, nearby: list[NumpyAr
     layout = objective.layout
     parts = []
     for name_block, dtype in zip(layout.unflatten(gradient), objective.dtypes, strict=True):
+        # Of its block as well: an entry that is a sum of terms of the block's size cancels to less than their rounding.
         size = root_mean_square(name_block)
         parts.append(ROUNDINGS * epsilon(dtype) * np.maximum(np.abs(name_block), size))
     noise = np.asarray(layout.flatten(parts), dtype=np.float64)
     for other in nearby:
+        # Four times: two points may both lie in the middle of what an entry scatters by.
         noise = np.maximum(noise, 4.0 * np.abs(other - gradient))
     return noise

@@ -53,6 +53,7 @@ def likely_cause(
     size = norm_of(right)
     difference = claimed - right
     length = norm_of(difference)
+    # Never above 0.3 of the difference itself: every explanation would fit a gradient that is nearly right.
     within = min(max(_FITS * length, 4 * tolerance * size), 0.3 * length)
 
     def fits(candidate: NumpyArray) -> bool:
@@ -64,6 +65,7 @@ def likely_cause(
         return "a gradient where the loss does not depend on these parameters"
     if fits(-right):
         return "a wrong sign"
+    # The factor of least squares: a wrong sign is told above, as -1 would be named a factor too.
     factor = float(claimed @ right) / size**2
     if fits(factor * right):
         return f"a factor of {_named(factor)}"
@@ -92,6 +94,7 @@ def _of_entries(difference: NumpyArray, claimed: NumpyArray, right: NumpyArray, 
     """Return what the sizes of the entries' errors show."""
     if right.size > 1 and float(np.ptp(difference)) <= _FITS * float(np.abs(difference).max()):
         return f"a constant {float(difference.mean()) * unit:.3g} added to every entry"
+    # A twentieth of the worst: rounding in the others is not counted as wrong.
     wrong = np.abs(difference) > 0.05 * np.abs(difference).max()
     if wrong.sum() <= max(1, right.size // 4):
         zeros = bool(np.all(claimed[wrong] == 0))

@@ -101,6 +101,7 @@ class Examination:
         )
 
     def _claim_noise(self, direction: NumpyArray) -> float:
+        # Two standard deviations, entries rounding independently of each other.
         return 2.0 * norm_of(self._entry_noise * direction)
 
     def block(self, number: int) -> tuple[BlockCheck, Defect | None]:
@@ -163,12 +164,14 @@ class Examination:
         """Return normal numbers in one block, in units of its scale, of unit length on average."""
         direction = np.zeros_like(self._landscape.start)
         count = part.stop - part.start
+        # A single entry has one direction; a normal number would now and then be so small that rounding hides it.
         drawn = self._generator.standard_normal(count) if count > 1 else np.ones(1)
         direction[part] = drawn * self._landscape.scales[part]
         return direction
 
     def _confirmed(self, direction: NumpyArray, slope: Slope) -> bool:
         """Return whether a sweep of other steps finds the same defect."""
+        # Rounding that has made a defect at some steps makes another at steps between them; a wrong gradient the same.
         again = self.slope(direction, shift=_SHIFT)
         return again.told and abs(again.defect - slope.defect) <= 0.5 * abs(slope.defect)
 
@@ -290,6 +293,7 @@ class Examination:
         entries = np.arange(part.start, part.stop)
         while entries.size > MOST_ENTRIES:
             halves = np.array_split(entries, 2)
+            # Two draws of signs: errors of one half may cancel along one of them.
             sizes = [max(abs(self._along_some(half).defect) for _ in range(2)) for half in halves]
             entries = halves[int(np.argmax(sizes))]
         return entries

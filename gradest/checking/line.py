@@ -78,6 +78,7 @@ def noise_of(loss: Loss, at: NumpyArray, line: NumpyArray, value_epsilon: float)
     table, levels = values, []
     for order in range(1, 6):
         table = np.diff(table)
+        # A difference of order k has (2k)! / (k!)^2 times the variance of the noise (Hamming); its weight undoes that.
         weight = math.factorial(order) ** 2 / math.factorial(2 * order)
         levels.append(math.sqrt(weight * float(np.mean(table * table))))
     found = noise_level(values)
@@ -118,6 +119,7 @@ def slope_along(
     for step in steps:
         (ahead, up, right), (behind, down, left) = line.at(step), line.at(-step)
         reach = norm_of(right - left) / (2 * norm_of(direction))
+        # A step that rounding swallows, or that leaves the loss's domain, says nothing; shorter and longer ones may.
         if reach == 0.0 or not (math.isfinite(ahead) and math.isfinite(behind)):
             continue
         rounding = max(noise, value_epsilon * max(abs(up), abs(down)) / math.sqrt(12.0))

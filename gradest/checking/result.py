@@ -107,6 +107,7 @@ class GradientCheck:
     @property
     def resolution(self) -> float:
         """The coarsest resolution of the blocks that were told; infinite if none was."""
+        # A block that could not be told has a resolution beyond its own size, which says nothing of the others.
         told = [block.resolution for block in self.blocks if block.verdict is not Verdict.CANNOT_TELL]
         return max(told, default=math.inf)
 

@@ -38,6 +38,7 @@ def checked_integer(number: Any, name: str, *, minimum: int) -> int:
     if isinstance(number, bool | np.bool_):
         raise InvalidTypeError(f"{name} must be an integer; found the boolean {number}")
     try:
+        # By __index__, which NumPy's integers have and floats have not: int() would cut 2.7 down.
         integer = operator.index(number)
     except TypeError as error:
         raise InvalidTypeError(
@@ -98,4 +99,5 @@ def blamed_on(source: Path | str, way: str = "") -> Iterator[None]:
     try:
         yield
     except GradestError as error:
+        # Of the same class: who catches a kind of error gets it whether the data came from a file or from memory.
         raise type(error)(f"{source}: {error}{f' ({way})' if way else ''}") from error

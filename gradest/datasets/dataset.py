@@ -91,6 +91,7 @@ class Dataset:
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         """Restore a pickled or deep-copied data set; NumPy forgets on the way that its arrays are read-only."""
+        # By __dict__, as a frozen dataclass refuses its own fields; what was judged once is not judged again.
         self.__dict__.update(state)
         self.features.setflags(write=False)
         self.labels.setflags(write=False)
@@ -157,6 +158,7 @@ class Dataset:
                 "use another fraction or more samples"
             )
         order = shuffled_order(len(self), seed=seed)
+        # One order cut in two, so that no sample can be in both.
         return self._part(order[:num_train], "train"), self._part(order[num_train:], "test")
 
     def _part(self, rows: npt.NDArray[np.intp], part: str) -> "Dataset":
@@ -246,6 +248,7 @@ def scaled_dataset(
         raw_labels, names = number_classes(texts, names, place)
     clean_features, clean_labels, known_classes = judged_data(raw_features, raw_labels, classes, place)
     if scale != 1.0:
+        # In place, in the copy that was made: of a large set a quotient would be a second one.
         clean_features /= scale
     return _frozen(name, clean_features, clean_labels, known_classes, normalization, names)
 
@@ -296,6 +299,7 @@ def synthetic_classification(num_samples: int, num_features: int, num_classes: i
     classes = checked_integer(num_classes, "num_classes", minimum=1)
     generator = np.random.default_rng(checked_integer(seed, "seed", minimum=0))
     means = generator.standard_normal((classes, dimension))
+    # Counted out and shuffled, not drawn: of a few samples a drawn class might be missing.
     labels = generator.permutation(np.arange(size, dtype=np.int64) % classes)
     features = generator.standard_normal((size, dimension))
     features += means[labels]
@@ -331,6 +335,7 @@ def _check_form(features: Any, labels: Any) -> None:
 def _memory(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
     """Yield an array, and the arrays whose memory it shows."""
     shown: Any = array
+    # A read-only view changes with a writable array below it.
     while isinstance(shown, np.ndarray):
         yield shown
         shown = shown.base
@@ -346,6 +351,7 @@ def _names_of(num_classes: int, class_names: Any) -> tuple[str, ...] | None:
 
 
 def _checksum(features: Features, labels: Labels) -> str:
+    # In one byte order and from the buffer itself: the same data have the same checksum on every machine.
     digest = hashlib.sha256(np.ascontiguousarray(features, dtype="<f8").data)
     digest.update(np.ascontiguousarray(labels, dtype="<i8").data)
     return digest.hexdigest()

@@ -37,6 +37,7 @@ def opened(path: Path) -> Iterator[Stream]:
         As `READ_ERRORS` lists them: here or at a later read.
     """
     with path.open("rb") as raw:
+        # Looked at and not read, so that what follows begins at the first byte.
         start = raw.peek(_LONGEST_MAGIC)
         if _GZIP.match(start):
             with gzip.GzipFile(fileobj=raw) as unzipped:

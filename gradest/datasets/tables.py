@@ -116,6 +116,7 @@ def load_csv(
         dropped = f"; rows with missing cells dropped: {table.num_dropped}" if table.num_dropped else ""
         return scaled_dataset(
             table.features,
+            # As objects: an array of texts would be as wide as the longest label in each row.
             np.array(table.labels, dtype=object),
             scale,
             name=source.name if name is None else name,
@@ -143,6 +144,7 @@ def _refuse_header(table: Table) -> None:
     label, others = table.labels[0], Counter(table.labels[1:])
     if is_number(label) or not others:
         return
+    # A header of numbers alone passes for a row: the feature names 0, 1, 2 are features 0, 1, 2.
     numbered = np.array_equal(table.features[0], np.arange(table.features.shape[1]))
     # Its "label" is in no other row, while each of the others is in several.
     alone = label not in others and min(others.values()) > 1

@@ -101,6 +101,7 @@ class _Rows:
     def __init__(self, form: TextFormat, choice: Choice, columns: Columns) -> None:
         self._form, self._choice, self._columns = form, choice, columns
         self._pick = itemgetter(*columns.features, columns.features[0])  # two or more, of which it makes a tuple
+        # Eight bytes a number while they come in; a list of Python's floats takes four times that.
         self._values = array("d")
         self._labels: list[str] = []
         self._lines: list[int] = []
@@ -127,6 +128,7 @@ class _Rows:
                 raise DatasetError(self._missing(line, columns.label, label))
             self._num_dropped += 1
             return
+        # A label such as 3# or 3 # good has a comment in it that nobody asked to pass over, and would be a class.
         comment = self._form.comments is None and "#" in label and is_number(label.partition("#")[0])
         if undecoded(label) or (comment and label not in self._choice.class_names):
             raise DatasetError(self._no_number(line, columns.label, cells, first, "a label"))
@@ -164,6 +166,7 @@ class _Rows:
 
     def _numbers(self, line: int, cells: list[str], first: bool) -> list[float]:
         picked = self._pick(cells)[:-1]
+        # Python's float takes 1_000 for a thousand; in a table it is a slip, and the slow way says so.
         if self._form.decimal == "." and "_" not in "".join(picked):
             try:
                 return list(map(float, picked))
@@ -177,6 +180,7 @@ class _Rows:
 
     def _number(self, line: int, column: int, cells: list[str], first: bool) -> float:
         text = cells[column].strip()
+        # Before float(), which reads "nan" as a number: a mark for what is missing is no value.
         if text in MISSING_MARKS:
             if self._choice.drop_missing:
                 return float("nan")
@@ -210,6 +214,7 @@ def _columns(header: tuple[str, ...], first: Record, form: TextFormat, choice: C
         raise DatasetError(
             f"line {line} has one column, {cells[0]!r:.60}; labels and at least one feature are needed: {advice}"
         )
+    # The last skipped line need not be a header: where it has another number of cells it is none.
     names = header if len(header) == width else None
     label = _index(choice.label_column, "label_column", width, names)
     if choice.usecols is None:

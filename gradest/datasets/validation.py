@@ -109,6 +109,7 @@ def check_finite(features: Features, place: Place) -> None:
     finite = np.isfinite(features)
     if finite.all():
         return
+    # Only where something is wrong: argwhere of a large set takes the memory of several.
     row, column = (int(index) for index in np.argwhere(~finite)[0])
     raise NonFiniteError(
         f"features must be finite in float64; found {features[row, column]} {place(row, column)}, "
@@ -126,12 +127,14 @@ def plain_array(values: Any, name: str) -> NumpyArray:
     InvalidInputError
         Its rows are not equally long.
     """
+    # Before asarray, which drops the mask: what was hidden would be data again.
     if isinstance(values, np.ma.MaskedArray):
         raise InvalidTypeError(
             f"{name} must be a plain array; found a masked array, whose mask would be lost: fill it or drop the rows"
         )
     try:
         return np.asarray(values)
+    # RuntimeError is PyTorch's, of a tensor that requires a gradient.
     except (TypeError, ValueError, RuntimeError) as error:
         raise InvalidInputError(f"{name} cannot be made into an array ({error}); give equally long rows") from error
 

@@ -100,6 +100,7 @@ def applicable(
     chosen: Mapping[str, Estimator | None] = (
         dict.fromkeys(names("estimators")) if estimators is None else labelled(estimators)
     )
+    # Not verified, which spends evaluations: this is asked before anything is run.
     options = binding if isinstance(f, Objective) else {"verify": False, **binding}
     objective = bind(f, params, *args, **options)
     question = _Question(objective)
@@ -153,6 +154,7 @@ class _Question:
         try:
             chosen = get_estimator(label) if estimator is None else estimator
             prepared = chosen.prepare(self._objective)
+            # After prepare, which says more of the estimator: a loss that cannot be evaluated is the same for all.
             if chosen.needs != "nothing" and self._no_value is not None:
                 raise self._no_value
             if chosen.needs in (REVERSE_MODE, FORWARD_MODE) and self._no_rule is not None:
@@ -193,6 +195,7 @@ class _Question:
         """
         if self._no_rule is None:
             return None
+        # Complex by dtype alone: an imaginary part of 0 already ends where a function takes real numbers only.
         leaves = tuple(leaf + 0j for leaf in self._objective.start)
         try:
             with warnings.catch_warnings():

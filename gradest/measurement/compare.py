@@ -230,6 +230,7 @@ def _run_backend(
 
 # -- a function: where its arrays are ---------------------------------------------------------------------
 def _on_function(name: str, objective: Objective, asked: _Asked) -> Comparison:
+    # Each estimator is told of twice, judged and timed; and the reference once, which may take longest.
     report = asked.counter(2 * len(asked.estimators) + 1)
     kernel = "own" if objective.is_users_own else objective.kernel
     where = Combination("", objective.backend.name, objective.dtype, kernel)

@@ -263,6 +263,7 @@ class Comparison(Sequence[CellResult]):
 
 
 def _views() -> Any:
+    # By its name, as the core imports nothing that lies above it, and NumPy alone is needed to compare.
     return importlib.import_module("gradest_bench.report.comparison")
 
 
@@ -290,7 +291,9 @@ def _record(kind: type[Record], found: dict[str, Any]) -> Record:
     values = {}
     for each in fields(kind):  # type: ignore[arg-type]  # every kind here is a dataclass
         if each.name in found:
-            value = _from_plain(found[each.name])
+            # A text stays one: an estimator may have been labelled "inf".
+            value = found[each.name] if each.type is str else _from_plain(found[each.name])
+            # JSON has lists alone, and a comparison that is read is equal to the one that was written.
             values[each.name] = tuple(value) if typing.get_origin(each.type) is tuple else value
     return kind(**values)
 

@@ -50,6 +50,7 @@ class ReferenceFacts:
             method=reference.method,
             uncertainty=reference.uncertainty,
             value=float(reference.value),
+            # Not NumPy's norm: squares of a gradient near 1e200 are infinite in it.
             gradient_norm=norm_of(reference.gradient),
             noise_scale=None if noise is None else noise.value,
             noise_scale_error=None if noise is None else noise.error,

@@ -217,6 +217,7 @@ class _Search:
         gradients = np.stack([_flat_tree(bound, estimate.gradient) for estimate in found])
         mean = gradients.mean(axis=0)
         unit = unit_of(gradients)
+        # The standard error of the mean: of 16 repeats a quarter of what one gradient scatters by.
         spread = unit * norm_of((gradients / unit).std(axis=0, ddof=1)) / np.sqrt(_REPEATS)
         size = norm_of(mean)
         rounding = _ROUNDINGS * bound.parameter_epsilon
@@ -249,6 +250,7 @@ def _second_method(bound: Objective, gradient: NumpyArray, *, but: str) -> tuple
     For random signs d, `E <error, d>^2 = ||error||^2`, as in `gradest.measurement.reference`.
     """
     generator = np.random.default_rng(_SEED)
+    # The same directions each time, so that a reference is the same whenever it is computed.
     signs = [generator.integers(0, 2, gradient.size) * 2.0 - 1.0 for _ in range(_DIRECTIONS)]
     claimed = np.array([np.sum(gradient.astype(np.longdouble) * d) for d in signs])
     methods = {"complex-step differentiation": _complex_slopes, "forward mode": _forward_slopes}

@@ -109,6 +109,7 @@ def noise_scale(
     options = {name: value for name, value in binding.items() if name in BINDING}
     named = {name: value for name, value in binding.items() if name not in BINDING}
     if not isinstance(f, Objective | Problem):
+        # A function that returns (B,) is no scalar loss to `bind`; that its entries are examples is what is asked here.
         options.setdefault("per_example", True)
     objective = bind_given(f, params, (args, named), **options)
     return noise_scale_of(objective, num_samples=num_samples, rng=rng)
@@ -123,6 +124,7 @@ def noise_scale_of(objective: Objective, *, num_samples: int | None = None, rng:
     whole = _flat(objective, objective.prepare_gradient()[0](objective.start)[1])
     unit = unit_of(whole)
     length = _squared_length(whole / unit)
+    # About the mean of all examples, which is known: a sample's own mean would take one degree of freedom.
     squares = np.fromiter(_deviations(objective, whole, chosen, count, unit), np.float64, len(chosen))
     # Of a sample without replacement the scatter shrinks as it nears the whole: nothing is left to chance then.
     error = math.sqrt(squares.var(ddof=1) / len(chosen) * (1 - len(chosen) / count)) if len(chosen) < count else 0.0
@@ -137,6 +139,7 @@ def _deviations(
     for b in chosen:
         one_hot = np.zeros(count)
         one_hot[b] = 1.0
+        # Weight 1 for one example and 0 for others gives its gradient, by one program for all examples.
         place = objective.scoped(lambda w=one_hot: backend.array(w, dtype=objective.dtype, device=objective.device))
         deviation = (_flat(objective, pull(objective.start, place())) - whole) / unit
         yield float(deviation @ deviation)

@@ -66,6 +66,7 @@ def outcome_of(error: Exception) -> tuple[Outcome, str]:
         return Outcome.MISSING, reason
     if isinstance(error, UnsupportedError | StepTooSmallError):
         return Outcome.UNSUPPORTED, reason
+    # Last: an error of gradest's own may name memory in passing.
     if any(word in str(error).lower() for word in _MEMORY_WORDS):
         return Outcome.OUT_OF_MEMORY, reason
     return Outcome.ERROR, reason

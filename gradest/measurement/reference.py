@@ -40,6 +40,7 @@ def reference_gradient(objective: Objective, params: Tree = None, *, num_checks:
     leaves = objective.start if params is None else objective.form.leaves_of(params)
     if objective.problem is None:
         return function_reference(objective if params is None else objective.rebound(leaves=leaves))
+    # From the framework's arrays, not the problem's own: those of float32 are other numbers, at which it is judged.
     rounded = [objective.backend.numpy(leaf).astype(np.longdouble) for leaf in leaves]
     data = {name: objective.backend.numpy(array).astype(np.longdouble) for name, array in objective.data.items()}
     return reference_at(objective.problem, dict(zip(objective.layout.names, rounded, strict=True)), data, num_checks)
@@ -81,11 +82,13 @@ def _disagreement(
     less than the rounding of one extended-precision operation.
     """
     ops = get_backend("numpy").operations("portable")
+    # Always the same directions: a reference, and what it states of itself, are a function of the problem alone.
     generator = np.random.default_rng(20_260_101)
     mismatches = []
     for _ in range(num_checks):
         signs = generator.integers(0, 2, gradient.size).astype(np.longdouble) * 2 - 1
         steps: tuple[NumpyArray, ...] = problem.layout.unflatten(signs)
+        # Along a direction one evaluation checks all entries at once; one for each would cost P of them.
         shifted = {n: x + 1j * _STEP * d for (n, x), d in zip(params.items(), steps, strict=True)}
         slope = np.imag(np.asarray(problem.loss(ops, shifted, data))) / _STEP
         mismatches.append(slope - np.sum(gradient * signs))

@@ -22,7 +22,7 @@ from gradest.measurement.noise_scale import NoiseScale, noise_scale_of
 from gradest.measurement.prediction import predicted_error
 from gradest.measurement.reference import reference_gradient
 from gradest.measurement.reference_record import Reference
-from gradest.measurement.smoothed import smoothed_accuracy, smooths_normally
+from gradest.measurement.smoothed import in_numpy, smoothed_accuracy, smooths_normally
 from gradest.measurement.timing import Block, Call, Timing, Wait, calibrate, machine_share, time_block, time_once
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray
@@ -107,7 +107,7 @@ class Bound:
             and isinstance(self.objective.problem, EmpiricalRisk)
             and np.any(self.reference.gradient)
         ):
-            self._noise = noise_scale_of(bind(self.objective.problem), rng=0)
+            self._noise = noise_scale_of(in_numpy(self.objective), rng=0)
         return self._noise
 
     def value_seconds(self, round_number: int) -> float:
@@ -115,7 +115,9 @@ class Bound:
         objective = self.objective
         if self._value is None:
             value = objective.prepare_value()
+            # Prepared when first asked for: sessions that are only judged need no compiled loss.
             self._value = (value, calibrate(lambda: value(objective.start), self._wait, SAMPLE_SECONDS))
+        # In each round anew: the unit of a time is measured while the machine is as it was for that time.
         if round_number not in self._value_seconds:
             value, loops = self._value
             seconds, _ = time_block(lambda: value(objective.start), self._wait, loops)
@@ -212,6 +214,7 @@ class Session:
         seed = self.seeds[0]
         if not self._loops:
             self._loops = calibrate(lambda: self.call(seed), self.wait, SAMPLE_SECONDS)
+        # Around the samples alone: preparing and calibrating may wait for a compiler's threads.
         share, (walls, processors) = machine_share(lambda: self._samples(seed, samples=samples, seconds=seconds))
         return Block(
             wall_seconds=tuple(walls),

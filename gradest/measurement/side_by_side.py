@@ -10,6 +10,7 @@ from gradest.measurement.timing import Block, Timing
 
 BLOCK_SECONDS = 0.02
 """How long the samples of one round last at least."""
+# Of fewer than three blocks a median is a mean, which one disturbance moves.
 LEAST_ROUNDS = 3
 
 
@@ -41,6 +42,7 @@ def time_side_by_side(
     for round_number in itertools.count():
         if not left:
             break
+        # Drawn anew each round: in a fixed order the cell after an expensive one would always find its caches cold.
         order.shuffle(left)
         for number, item in left:
             if round_number == 0:

@@ -51,6 +51,7 @@ def sign_test(products: NDArray[np.float64]) -> float:
         signs = generator.integers(0, 2, (_CHUNK, count)) * 2.0 - 1.0
         reached += _reached(signs, crossed, observed - slack)
         drawn += _CHUNK
+    # The signs as observed are one of those drawn: without them p could be 0, which nothing drawn can show.
     return (reached + 1) / (drawn + 1)
 
 
@@ -60,6 +61,7 @@ def least_p_value(count: int) -> float:
 
 
 def _signs(start: int, count: int) -> NDArray[np.float64]:
+    # The bits of whole numbers are all sign vectors, each once.
     numbers = np.arange(start, min(start + _CHUNK, 2 ** (count - 1)))
     bits = (numbers[:, None] >> np.arange(count - 1)) & 1
     return np.hstack([np.ones((len(numbers), 1)), 1.0 - 2.0 * bits])

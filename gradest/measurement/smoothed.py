@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.backend import as_float64, get_backend
-from gradest.binding import bind
+from gradest.binding import bind_given
 from gradest.directions import Directions, as_tangents, root_key
 from gradest.estimator import Estimator
 from gradest.lengths import norm_of, unit_of
@@ -58,12 +58,14 @@ def smoothed_reference(objective: Objective, *, sigma: float) -> SmoothedReferen
     spread, count, unit = 0.0, 0, 0.0
     for begin in range(0, SMOOTHING_PAIRS, _BLOCK_PAIRS):
         stop = min(begin + _BLOCK_PAIRS, SMOOTHING_PAIRS)
+        # A few pairs at a time: all of a large model's directions would be 64 models in memory.
         dense = [np.asarray(tangent.dense(ops)) for tangent in as_tangents(directions.block(begin, stop))]
         for k in range(stop - begin):
             sides = [
                 gradient_at([leaf + sign * block[k] for leaf, block in zip(start, dense, strict=True)])
                 for sign in (sigma, -sigma)
             ]
+            # Both sides as one sample: odd terms in sigma cancel, and what scatters is of order sigma^2.
             pair = 0.5 * (sides[0] + sides[1])
             unit = unit or unit_of(pair)  # squares of what scatters may be out of range
             pair /= unit
@@ -80,10 +82,20 @@ def smoothed_reference(objective: Objective, *, sigma: float) -> SmoothedReferen
 Point = Sequence[NDArray[np.float64]]
 
 
+def in_numpy(objective: Objective) -> Objective:
+    """Return a problem's objective in NumPy's float64, where it stands and on the data that are bound."""
+    assert objective.problem is not None
+    backend, names = objective.backend, objective.layout.names
+    at = {name: as_float64(backend, leaf) for name, leaf in zip(names, objective.start, strict=True)}
+    data = {name: as_float64(backend, array) for name, array in objective.data.items()}
+    given = {"data": data} if data else {}
+    return bind_given(objective.problem, at, ((), given), backend="numpy", dtype="float64")
+
+
 def _exact_gradient(objective: Objective) -> tuple[Point, Callable[[Point], NDArray[np.float64]]] | None:
     """Return the start in NumPy and `leaves -> flat gradient (P,)`, both in float64; None where there is none."""
     if objective.problem is not None:
-        bound = bind(objective.problem, backend="numpy", dtype="float64")
+        bound = in_numpy(objective)
         closed = objective.problem.has_closed_form
         gradient = bound.prepare_closed_form() if closed else bound.prepare_gradient()[0]
     elif objective.draws:

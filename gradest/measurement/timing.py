@@ -185,6 +185,7 @@ def time_block(call: Call, wait: Wait, count: int) -> tuple[float, float]:
 
     It is awaited within the clock, once for all of them, as a queue of a device is drained.
     """
+    # Of the whole process: the threads that a framework works with are its work too.
     processor, start = time.process_time(), time.perf_counter()
     for _ in range(count):
         result = call()
@@ -234,5 +235,6 @@ def calibrate(call: Call, wait: Wait, block_seconds: float) -> int:
     time_once(call, wait)
     count = 1
     while (seconds := time_block(call, wait, count)[0]) < block_seconds:
+        # A fifth more than the rate says, lest it takes another turn; below 0.1 ms the clock tells no rate.
         count = max(2 * count, int(count * 1.2 * block_seconds / max(seconds, 1e-9)) if seconds > 1e-4 else 8 * count)
     return count

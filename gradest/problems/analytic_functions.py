@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.errors import InvalidInputError
+from gradest.fields import make_plain
 from gradest.operations import Array, Operations
 from gradest.problem import Problem
 from gradest.real_numbers import real_number
@@ -33,14 +34,17 @@ class Rosenbrock(Problem):
     size: int = 10
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.size < 2:
             raise InvalidInputError(f"the Rosenbrock function asks for size >= 2; found {self.size}")
 
     def parameters(self) -> dict[str, NDArray[np.float64]]:
+        # The usual start: in two variables Rosenbrock's own, across the bend of the valley from the minimum at 1.
         return {"x": np.where(np.arange(self.size) % 2 == 0, -1.2, 1.0)}
 
     def data(self) -> dict[str, NDArray[np.float64]]:
         whole = np.eye(self.size)
+        # Losses do not index, in which frameworks differ: columns of the identity choose the entries.
         return {"head": whole[:, :-1].copy(), "tail": whole[:, 1:].copy()}
 
     def loss(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
@@ -53,6 +57,7 @@ class Rosenbrock(Problem):
         head, tail = _split(ops, params["x"], data)
         valley = tail - head * head
         value = ops.sum(100.0 * ops.square(valley) + ops.square(1.0 - head), axis=-1)
+        # x_i is the head of one term and the tail of the one before: the two products put both back in place.
         by_head = -400.0 * head * valley - 2.0 * (1.0 - head)
         return value, {"x": ops.matmul(data["head"], by_head) + ops.matmul(data["tail"], 200.0 * valley)}
 
@@ -82,6 +87,7 @@ class LogSumExp(Problem):
     seed: int = 0
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.size < 1:
             raise InvalidInputError(f"logsumexp asks for size >= 1; found {self.size}")
         whole_number("seed", self.seed, least=0)
@@ -107,6 +113,7 @@ class _TwoScalars(Problem):
 
     def __post_init__(self) -> None:
         """Refuse a start that is no point."""
+        make_plain(self)
         for name in ("x", "y"):
             real_number(name, getattr(self, name), "(-inf, inf)", example=2.0)
 

@@ -47,4 +47,5 @@ class ClassificationError(MLP):
     def loss_and_gradient(
         self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]
     ) -> tuple[Array, dict[str, Array]]:
+        # Past MLP's, which is the gradient of the cross-entropy: Problem's refuses.
         return Problem.loss_and_gradient(self, ops, params, data)

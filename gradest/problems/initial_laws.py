@@ -11,6 +11,7 @@ Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int, int], Floats]
 """`(generator, fan_in, fan_out) -> values`, of shape `(fan_in, fan_out)` for weights and `(fan_out,)` for biases."""
 
+# Whatever the width: of a wide layer the sums are large, of a narrow one small, as MXNet's users meet them.
 _GLUON_SCALE = 0.07
 
 
@@ -80,6 +81,7 @@ INITIAL_LAWS: Mapping[str, InitialLaw] = {
         _small_normal,
     ),
     "torch-linear": InitialLaw(
+        # a = sqrt(5) is no gain of an activation: it gives Torch7's law again, of a third of LeCun's variance.
         "W, b ~ U(-r, r), r = 1/sqrt(fan_in), of variance 1/(3 fan_in)",
         "torch.nn.Linear.reset_parameters: Kaiming's uniform law (arXiv 1502.01852) with a = sqrt(5)",
         _uniform_by_fan_in,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradest.errors import InvalidInputError
+from gradest.fields import make_plain
 from gradest.operations import Array, NumpyArray, Operations
 from gradest.problem import EmpiricalRisk
 from gradest.problems.given import given_array
@@ -29,6 +30,7 @@ class _LinearModel(EmpiricalRisk):
         size = self._samples[0].shape[1]
         if self.start is not None:
             return {"w": np.array(self.start)}
+        # A stream of its own beside the data's: with more samples the start stays the same.
         return {"w": np.random.default_rng([self.seed, 1]).standard_normal(size)}
 
     def data(self) -> dict[str, NDArray[np.float64]]:
@@ -44,9 +46,11 @@ class _LinearModel(EmpiricalRisk):
         return ops.sum(ops.matmul(features, ops.expand_dims(params["w"], axis=-1)), axis=-1)
 
     def curvature_along(self, direction: Mapping[str, NumpyArray], data: Mapping[str, NumpyArray]) -> float:
+        # X d, and no X^T X: P^2 numbers that nothing else needs, with twice the digits lost where X is ill-conditioned.
         return float(np.mean(np.square(data["x"] @ direction["w"])))
 
     def losses(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
+        # As a column: a population (K, P, 1) meets X (N, P) as K products; (K, P) would be taken for one matrix.
         residual = ops.matmul(data["x"], ops.expand_dims(params["w"], axis=-1)) - ops.expand_dims(data["y"], axis=-1)
         return 0.5 * ops.sum(ops.square(residual), axis=-1)
 
@@ -93,6 +97,7 @@ class LeastSquares(_LinearModel):
     start: ArrayLike | None = field(default=None, repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
+        make_plain(self)
         _require_both("features", self.features, self.response)
         if self.num_samples < 1 or self.num_features < 1:
             raise InvalidInputError(
@@ -102,6 +107,7 @@ class LeastSquares(_LinearModel):
         _require_drawable(self.seed, self.noise)
         if self.features is not None:
             features = _keep_samples(self, "features", (None, None))
+            # The repr tells a run which problem it is of: it has to state the data's own sizes, not the defaults.
             object.__setattr__(self, "num_features", features.shape[1])
         _keep_start(self, self.num_features)
 
@@ -151,6 +157,7 @@ class PolynomialRegression(_LinearModel):
     start: ArrayLike | None = field(default=None, repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
+        make_plain(self)
         _require_both("points", self.points, self.response)
         if self.num_samples < 1 or self.degree < 0:
             raise InvalidInputError(
@@ -165,6 +172,7 @@ class PolynomialRegression(_LinearModel):
     @cached_property
     def _samples(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         if self.points is not None:
+            # Increasing: w[k] is the coefficient of t^k, whatever the degree.
             return np.vander(np.asarray(self.points), self.degree + 1, increasing=True), np.asarray(self.response)
         generator = np.random.default_rng(self.seed)
         points = generator.uniform(-1, 1, self.num_samples)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gradest.datasets import Dataset, load
 from gradest.errors import InvalidTypeError, unknown_name
 from gradest.example_order import checked_rows
+from gradest.fields import make_plain
 from gradest.operations import Array, Operations
 from gradest.problem import EmpiricalRisk, Metric
 from gradest.problems.accuracy import accuracy
@@ -29,8 +30,10 @@ ACTIVATIONS: dict[str, Activation] = {
     "softplus": lambda ops, a: ops.softplus(a),
 }
 DERIVATIVES: dict[str, Derivative] = {  # of the pre-activation a and the activation h
+    # Of h, which is at hand: near 1 digits cancel, of a factor that is next to 0 beside those of other units.
     "tanh": lambda ops, a, h: 1.0 - h * h,
     "sigmoid": lambda ops, a, h: h * (1.0 - h),
+    # 0 at 0, as every framework has it: `check_kinks` holds them to it.
     "relu": lambda ops, a, h: ops.where(ops.greater(a, 0.0), ops.zeros_like(a) + 1.0, ops.zeros_like(a)),
     "requ": lambda ops, a, h: 2.0 * ops.relu(a),
     "softplus": lambda ops, a, h: ops.sigmoid(a),
@@ -84,6 +87,7 @@ class MLP(EmpiricalRisk):
     initial: str = "normal"
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.initial not in INITIAL_LAWS:
             raise unknown_name("initial law", self.initial, INITIAL_LAWS)
         if self.activation not in ACTIVATIONS:
@@ -117,6 +121,7 @@ class MLP(EmpiricalRisk):
 
     def data(self) -> dict[str, NDArray[np.float64]]:
         samples = self._samples
+        # One-hot rows, as losses do not index.
         return {"x": samples.features.copy(), "targets": np.eye(samples.num_classes)[samples.labels]}
 
     @property
@@ -181,8 +186,10 @@ class MLP(EmpiricalRisk):
         for layer in range(depth, 0, -1):
             gradient[f"W{layer}"] = ops.matmul(ops.matrix_transpose(hidden[layer - 1]), delta)
             if self.bias:
+                # Not divided by the number of examples: delta is, since the cross-entropy is their mean.
                 gradient[f"b{layer}"] = ops.sum(delta, axis=-2)
             if layer > 1:
                 delta = ops.matmul(delta, ops.matrix_transpose(params[f"W{layer}"]))
                 delta = delta * derivative(ops, before[layer - 2], hidden[layer - 1])
+        # Made from the last layer to the first, and given in the order of the parameters.
         return value, {name: gradient[name] for name in self.layout.names}

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradest.errors import InvalidInputError
+from gradest.fields import make_plain
 from gradest.operations import Array, NumpyArray, Operations
 from gradest.problem import Problem
 from gradest.problems.given import given_array
@@ -63,6 +64,7 @@ class Quadratic(Problem):
     start: ArrayLike | None = field(default=None, repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.size < 1 or (self.condition != 0 and not 1 <= self.condition < math.inf):
             raise InvalidInputError(
                 "a quadratic asks for size >= 1 and a finite condition >= 1 (or 0 for a linear function); "
@@ -95,8 +97,10 @@ class Quadratic(Problem):
     def _random_hessian(self) -> NDArray[np.float64]:
         if self.condition == 0:
             return np.zeros((self.size, self.size))
+        # Turned at random: along the axes, directions that single axes out would look better or worse than they are.
         basis, _ = np.linalg.qr(np.random.default_rng([self.seed, 1]).standard_normal((self.size, self.size)))
         scaled = (basis * np.geomspace(1.0, self.condition, self.size)) @ basis.T
+        # Rounding leaves the product a little unsymmetric, and H x - b would not be the gradient of x^T H x / 2.
         return np.asarray(0.5 * (scaled + scaled.T), dtype=np.float64)
 
     def parameters(self) -> dict[str, NDArray[np.float64]]:
@@ -111,6 +115,7 @@ class Quadratic(Problem):
 
     def loss(self, ops: Operations, params: Mapping[str, Array], data: Mapping[str, Array]) -> Array:
         x = params["x"]
+        # Not matmul(H, x), which takes the axis of a population, (K, P), for H's own: rows of H times x, summed.
         image = ops.sum(data["H"] * ops.expand_dims(x, axis=-2), axis=-1)
         return ops.sum(x * (0.5 * image - data["b"]), axis=-1) + data["offset"]
 

@@ -27,5 +27,6 @@ class SoftmaxRegression(MLP):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        # The field is there as it is MLP's, whose text the loss is; a value in it would be another problem's.
         if self.widths:
             raise InvalidInputError(f"softmax regression has no hidden layers; found widths {self.widths}; use 'mlp'")

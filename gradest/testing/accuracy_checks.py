@@ -50,6 +50,7 @@ def check_accuracy(subject: Subject) -> CheckResult:
                 detail = f"{problem.name} in {dtype}: relative error {accuracy.relative_error:.3g}, "
                 detail += f"allowed {_tolerance(subject, dtype):.3g}"
                 detail += _explained(subject, accuracy, problem)
+                # The first failure is told: of those behind it the cause is mostly the same.
                 if not share <= 1 or math.isnan(share):
                     return judged("accuracy", share, 1.0, detail)
     return judged("accuracy", worst, 1.0, f"at worst, {detail}")
@@ -77,6 +78,7 @@ def _tolerance(subject: Subject, dtype: str) -> float:
         return _EXACT_ROUNDING * eps
     order = _order(subject) or 1
     step = subject.option("step")
+    # A step that it chooses itself balances truncation h^p against rounding eps / h, as that of h = eps^(1/(p+1)).
     chosen = float(step) if isinstance(step, int | float) else eps ** (1 / (order + 1))
     return _DIFFERENCE_FACTOR * (chosen**order + eps / chosen)
 
@@ -100,6 +102,7 @@ def check_order(subject: Subject) -> CheckResult:
         return not_applicable("order", f"its truncation drowns in the rounding of {subject.dtype}; float64 shows it")
     errors = []
     for step in _STEPS:
+        # Smooth, with derivatives of every order: on a quadratic central differences have no error to fall.
         objective = subject.objective(LogSumExp(size=5))
         prepared = subject.varied(step=step).prepare(objective)
         errors.append(flat(objective, prepared(rng=subject.seed)) - reference_gradient(objective).gradient)

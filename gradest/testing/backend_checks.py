@@ -121,6 +121,7 @@ def _round_trip_faults(backend: Backend) -> Iterator[str]:
         kind = np.dtype("float32" if dtype == "bfloat16" else dtype)
         limits = np.finfo(kind)
         numbers = [0.0, -0.0, 1.0, -1.5, limits.max, limits.tiny, np.inf, -np.inf, np.nan]
+        # NumPy has no bfloat16: of float32 the first four are numbers of it too, and come back as they were.
         numbers = numbers[:4] if dtype == "bfloat16" else numbers
         arrays = (np.array(numbers, dtype=kind), np.array(2.5, dtype=kind), np.ones((2, 3), dtype=kind, order="F"))
         for values in arrays:

@@ -45,9 +45,11 @@ def _configuration_faults(estimator: Estimator) -> Iterator[str]:
         except FrozenInstanceError:
             continue
         yield f"hyper-parameter {name!r} can be assigned to: write @dataclass(frozen=True)"
+    # As it travels to the workers of an executor.
     again = pickle.loads(pickle.dumps(estimator))
     if again != estimator:
         yield f"pickling gives {again!r}, which is not equal to {estimator!r}"
+    # The repr is what a kept run knows of its estimator.
     missing = [name for name in names if name not in repr(estimator)]
     if missing:
         yield f"its repr does not show {', '.join(missing)}"
@@ -89,6 +91,7 @@ def check_result(subject: Subject) -> CheckResult:
         try:
             prepared = subject.prepared(backend, dtype)
         except UnsupportedError as error:
+            # Elsewhere a refusal is a limit that it states; where the other checks are made, nothing would be checked.
             if backend == subject.backends[0] and dtype == subject.dtype:
                 faults.append(f"cannot run on {backend}: {error}")
             continue
@@ -149,6 +152,7 @@ def check_cost(subject: Subject) -> CheckResult:
         objective = prepared.objective
         expected = subject.estimator.cost(objective.layout)
         declared = str(expected)
+        # A framework that compiles counts at the first call what it traces; both have to come out the same.
         for call in ("first", "second"):
             before = objective.counts
             prepared(rng=subject.seed)
@@ -228,6 +232,7 @@ def check_preparation(subject: Subject) -> CheckResult:
     one = subject.estimator.prepare(subject.objective(problem))
     other = subject.estimator.prepare(subject.objective(problem))
     seeds = (subject.seed, subject.seed + 1, subject.seed, subject.seed)
+    # Another seed in between, and the same one twice: what is kept may show after either.
     first, _, again, thrice = (flat(one.objective, one(rng=seed)) for seed in seeds)
     second = flat(other.objective, other(rng=subject.seed))
     faults = []
@@ -245,6 +250,7 @@ def check_non_finite(subject: Subject) -> CheckResult:
     """
     if subject.estimator.target is Target.NOTHING:
         return not_applicable("non-finite", "it is a control that evaluates nothing; any other target is looked at")
+    # NaN at every point: an estimator that leaves single bad values out has none left.
     objective = subject.objective(Cubic(factor=math.nan))
     prepared = subject.estimator.prepare(objective)
     try:

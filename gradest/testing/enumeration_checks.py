@@ -28,6 +28,7 @@ class AllSigns:
 
     def block(self, start: int, stop: int) -> tuple[NDArray[np.float64], ...]:
         """Return the sign vectors start, ..., stop - 1, one array `(K, *shape)` for each parameter."""
+        # By their numbers, so that chunks of any size give each of the 2^P vectors once.
         bits = np.arange(start, stop)[:, None] >> np.arange(self.layout.num_parameters)
         return tuple(np.ascontiguousarray(part) for part in self.layout.unflatten(1.0 - 2.0 * (bits & 1)))
 
@@ -39,6 +40,7 @@ def check_enumeration(subject: Subject) -> CheckResult:
     """
     estimator = subject.estimator
     fits = subject.option("distribution") == "rademacher" and subject.has("num_samples")
+    # A baseline over the samples is of the whole set, whose mean over all signs is another than the expectation.
     fits = fits and subject.option("baseline", "none") in ("none", "value") and subject.option("shaping") is None
     if not fits or not subject.judged_by_length or not callable(getattr(estimator, "directions", None)):
         return not_applicable(

@@ -102,6 +102,7 @@ def check_estimator(
         if name not in CHECKS:
             raise unknown_name("check", name, CHECKS)
     real_number("false_alarm", false_alarm, "(0, 1)", example=1e-6)
+    # Divided among all statistical checks, made or not: one that is asked for alone keeps its bound.
     subject = Subject(estimator, named_backends(backends), seed, false_alarm / len(STATISTICAL))
     return [_carry_out(name, subject) for name in chosen]
 

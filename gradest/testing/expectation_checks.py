@@ -92,6 +92,7 @@ def check_covariance(subject: Subject) -> CheckResult:
     predicted = None if prediction is None else prediction.relative_mse
     if law not in LAWS or law == "low-rank" or predicted is None or not isinstance(number, int):
         return not_applicable("covariance", _NO_COVARIANCE)
+    # The covariance that theory has is of linear estimates: one that predicts more has another, and would fail.
     linear = relative_mse_linear(law, num_parameters=target.size, num_samples=number)
     if not (subject.judged_by_length and math.isclose(predicted, linear, rel_tol=1e-9, abs_tol=1e-12)):
         return not_applicable(
@@ -165,6 +166,7 @@ def check_variance(subject: Subject) -> CheckResult:
     target = Cubic().gradient_at_start
     squares = np.sum((subject.quadratic_estimates - target) ** 2, axis=1) / float(target @ target)
     measured, predicted = float(squares.mean()), float(prediction.relative_mse)
+    # A full set of orthogonal directions has no error at all: of a ratio to 0 nothing could be said.
     if predicted < subject.rounding(ROUNDING):
         return judged("variance", measured, subject.rounding(ROUNDING), f"relative MSE {measured:.3g}, predicted 0")
     low, high = ratio_bounds(squares, subject.false_alarm)
@@ -244,8 +246,10 @@ def check_independence(subject: Subject) -> CheckResult:
     found = {
         lag: lag_correlation(subject.quadratic_estimates, lag, rounding=subject.rounding(ROUNDING)) for lag in _LAGS
     }
+    # NaN is the worst: of estimates that are not finite no independence is known.
     lag = max(found, key=lambda k: abs(found[k]) if not math.isnan(found[k]) else math.inf)
     detail = f"estimates {lag} seeds apart correlate by {found[lag]:.2f} standard deviations"
+    # Three distances are looked at, any of which may raise the alarm by chance.
     bound = deviations_allowed(subject.false_alarm / len(_LAGS))
     return judged("independence", abs(found[lag]), bound, detail, false_alarm=subject.false_alarm)
 
@@ -260,6 +264,7 @@ def check_direction(subject: Subject) -> CheckResult:
         return not_applicable(
             "direction", "it claims more than a direction; one that does not has target = Target.DIRECTION"
         )
+    # Linear: what theory says of direction alone (signs, ranks) holds where the loss does not bend.
     problem = Cubic(quadratic=0.0)
     target = problem.gradient_at_start
     seeds = range(subject.seed, subject.seed + REPLICATES)

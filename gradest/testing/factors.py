@@ -47,6 +47,7 @@ def explain_factor(
     """
     if not math.isfinite(found) or abs(found - 1) <= max(uncertainty, _TOLERANCE):
         return ""
+    # Before any factor: a scale that comes of shared noise is near one of them by chance, and its cause is another.
     shared = correlated_blocks(subject)
     if shared is not None and shared.is_one_noise:
         return f"; blocks such as {shared.names[0]!r} and {shared.names[1]!r} are moved by the same noise"

@@ -53,6 +53,7 @@ class Cubic(Problem):
     def _terms(self) -> dict[str, Floats]:
         generator = np.random.default_rng(20_260_311)
         inputs = generator.standard_normal((_SAMPLES, _INPUTS))
+        # Away from 0, and of one sign: slope, bend and third derivative are none of them small, whichever is asked for.
         first, second, third = generator.uniform(0.5, 1.5, (3, _SAMPLES, _OUTPUTS)) * self.factor
         return {
             "x": inputs,
@@ -87,6 +88,7 @@ class Cubic(Problem):
     def _rows(self) -> Floats:
         """The gradients of the entries of t, `(entries, P)`."""
         unit = np.eye(_OUTPUTS)
+        # In another notation than the loss's closed form: the two are written apart, so that one can hold the other.
         by_matrix = np.einsum("ni,cd->ncid", self._terms["x"], unit).reshape(_SAMPLES * _OUTPUTS, -1)
         return np.concatenate([by_matrix, np.tile(unit, (_SAMPLES, 1))], axis=1)
 

@@ -27,6 +27,7 @@ _POPULATION_ROUNDING = 1e-13
 _CAUSE_FROM = 1e-8  # of a block in double precision: a cause of less is not looked for
 _ENGINE_ROUNDING = 1e-11
 _BACKEND_ROUNDING = 2e-14
+# Members that differ, near a start where the loss is known to be finite.
 _SCALES = (1.0, 0.9, 1.1)
 _MOST_CANCELLED = 1e4
 """Times its value that the terms of a loss may be: a small cross-entropy is left of large logits."""
@@ -141,6 +142,7 @@ def _array_faults(problem: Problem) -> Iterator[str]:
                 yield f"{what} {name!r} holds NaN or infinity"
             if not np.array_equal(values, second[name], equal_nan=True):
                 yield f"{what} {name!r} differs from one call to the next"
+            # A caller may write into what it is given, and the next run would start from there.
             if np.shares_memory(values, second[name]):
                 yield f"{what} {name!r} is the same memory at each call; return a copy"
     if tuple(problem.parameters()) != problem.layout.names:
@@ -240,11 +242,13 @@ def check_interpreters(problem: Problem) -> CheckResult:
     expected = reference_at(problem, _extended(start), _extended(data)).gradient
     _, blocks = value_and_gradient(text, ops, leaves, data)
     error = compare_gradients(problem.layout.flatten([np.asarray(b) for b in blocks]), expected).relative_error
+    # A power of two, so that to divide by it rounds nothing; exact differences lose no digits to so short a step.
     step = 2.0**-40
     signs = np.where(np.random.default_rng(1).random(expected.size) < 0.5, -1.0, 1.0)
     moved = [Dense(block[None]) for block in problem.layout.unflatten(step * signs)]
     _, difference = value_and_differences(text, ops, leaves, moved, data)
     slope = float(np.sum(signs * expected))
+    # Against the length of all signs, not the slope: along random signs a slope may be next to nothing by chance.
     scale = norm_of(expected) * math.sqrt(expected.size)
     other = abs(float(np.asarray(difference)[0]) / step - slope) / scale if scale > 0 else 0.0
     error = other if worse(other, error) else error

@@ -75,6 +75,7 @@ def worse(found: float, before: float) -> bool:
     >>> worse(2.0, 1.0), worse(nan, 1.0), worse(2.0, nan)
     (True, True, False)
     """
+    # As not <=, since every comparison with NaN is false: > would let a NaN pass for better.
     return not (found <= before or math.isnan(before))
 
 
@@ -109,6 +110,7 @@ def worst_of(name: str, found: Iterable[tuple[float, str]], bound: float) -> Che
     >>> print(worst_of("operations", [(1.0, "exp"), (90.0, "tanh"), (70.0, "log")], 32))
     operations: FAILED: 90 units of rounding: tanh; 70 units of rounding: log
     """
+    # NaN has no order, and would leave the others unsorted around it.
     ordered = sorted(found, key=lambda each: math.inf if math.isnan(each[0]) else each[0], reverse=True)
     beyond = [(figure, where) for figure, where in ordered if not figure <= bound]
     listed = "; ".join(f"{figure:.3g} units of rounding: {where}" for figure, where in beyond[:_LISTED])

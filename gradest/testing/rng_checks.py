@@ -18,6 +18,7 @@ from gradest.testing.subject import Subject
 
 _PAIRS = 6  # seeds compared: two estimates may agree by chance where few outcomes are possible, six do not
 _DIRECTIONS = 3
+# What is kept of a seed by generators of 32 and of 64 bits.
 _WORDS = (2**32, 2**64)
 _SHARED_ALLOWED = 0.01
 _DECIMALS = 9
@@ -76,6 +77,7 @@ def check_seeds(subject: Subject) -> CheckResult:
         return not_applicable("seeds", DETERMINISTIC)
     estimator, problem = subject.with_few_samples(_DIRECTIONS), Cubic(cubic=0.3)
     seeds = range(subject.seed, subject.seed + _PAIRS)
+    # Six seeds together: estimates of few outcomes (a coordinate of eight) agree by chance once in a while.
     small = subject.estimates(estimator, problem, seeds)
     faults = []
     for words in _WORDS:

@@ -39,6 +39,7 @@ def _state_faults(run: PreparedRun, seed: int) -> Iterator[str]:
             yield f"cost_from says {estimate.cost} and {spent} were counted"
         if not _equal(state, kept):
             yield "it writes to the state that it is given: return a new one"
+        # From a copy: what is kept by the identity of a state, outside of it, is not found again by another object.
         again, after_again = run(state=copy.deepcopy(kept), rng=rng)
         same = np.array_equal(flat(run.objective, estimate), flat(run.objective, again))
         if not (same and _equal(after, after_again)):

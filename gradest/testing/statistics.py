@@ -49,6 +49,7 @@ def hotelling_test(estimates: Vectors, target: Vectors, *, rounding: float = ROU
     # A pseudo-inverse by hand: a mean that moved where the estimates do not scatter must fail, and pinv drops it.
     eigenvalues, vectors = np.linalg.eigh(scatter)
     coordinates = vectors.T @ deviation
+    # Variances, so the square of what may move; below P roundings of the largest an eigenvalue is no number.
     kept = eigenvalues > max(rounding**2, len(target) * _EPSILON * float(eigenvalues[-1]))
     if float(np.linalg.norm(coordinates[~kept])) > rounding + 10 * math.sqrt(_EPSILON * max(float(eigenvalues[-1]), 0)):
         return MeanTest(math.inf, int(kept.sum()))
@@ -96,6 +97,7 @@ def lag_correlation(estimates: Vectors, lag: int, *, rounding: float = ROUNDING)
     """
     deviations = estimates - estimates.mean(axis=0)
     total = float(np.sum(deviations * deviations))
+    # Estimates that do not scatter correlate by the rounding of their last digits, which repeats.
     if total <= len(estimates) * (rounding * float(np.linalg.norm(estimates.mean(axis=0)))) ** 2:
         return 0.0
     scatter = deviations.T @ deviations / total

@@ -68,6 +68,7 @@ class Subject:
     # -- the estimator's hyper-parameters ---------------------------------------------------------------------
     def has(self, *names: str) -> bool:
         """Return whether the estimator has hyper-parameters of all these names."""
+        # Of fields, not attributes: `replace` varies these alone.
         known = {f.name for f in fields(self.estimator)}
         return known.issuperset(names)
 
@@ -98,6 +99,7 @@ class Subject:
     def prepared(self, backend: str, dtype: str) -> Prepared:
         """Return the estimator prepared for the small network on a backend; once for each."""
         key = (backend, dtype)
+        # Where a framework compiles, preparing takes longer than most checks.
         if key not in self._kept:
             self._kept[key] = self.estimator.prepare(bind(network(), backend=backend, dtype=dtype))
         return self._kept[key]
@@ -149,6 +151,7 @@ class Subject:
         """Return estimates on the quadratic, so many that a test on them resolves `limit`, or the most there are."""
         found = self.quadratic_estimates
         while resolution(found) > limit and len(found) < MOST_REPLICATES:
+            # Four times as many, of which the standard error is half; those that were made stay.
             seeds = range(self.seed + len(found), self.seed + 4 * len(found))
             found = np.concatenate([found, self.estimates(self.statistical, Cubic(), seeds)])
         return found

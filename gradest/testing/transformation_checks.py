@@ -123,6 +123,7 @@ def check_draws(backend: Backend) -> CheckResult:
     if faults:
         return claimed("draws", faults, "")
     rate = 1e-6
+    # Two tails of four moments of two kinds of numbers in each dtype (Bonferroni): one false alarm in a million.
     bound = normal_quantile(1 - rate / (2 * 8 * len(backend.dtypes)))
     return judged("draws", worst[0], bound, f"{worst[1]} is {worst[0]:.2f} standard errors off", false_alarm=rate)
 
@@ -167,6 +168,7 @@ def check_kinks(backend: Backend) -> CheckResult:
     """
     problem = MLP(dataset=samples(), widths=(2,), activation="relu", batch=None)
     start = problem.parameters()
+    # Zero weights put every unit of the first layer on its kink, and the gradient behind it shows the convention.
     at = {**start, "W1": np.zeros_like(start["W1"]), "b1": np.zeros_like(start["b1"])}
     faults = []
     for kernel in backend.kernels:

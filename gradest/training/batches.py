@@ -54,6 +54,7 @@ class ProblemBatches(Batches):
 
     def at(self, step: int) -> Call:
         epoch, place = divmod(step, self.per_epoch)
+        # Once for an epoch: a permutation of all examples at each step would cost more than a small step does.
         if self._kept[0] != epoch:
             self._kept = epoch, list(self._order(self._count, self._size, epoch=epoch))
         return (), {"data": self._problem.batch_of(self._kept[1][place])}
@@ -81,6 +82,7 @@ class GivenBatches(Batches):
         batch = self._source(step) if callable(self._source) else self._in_order(step)
         if self._of_problem:
             return (), {"data": batch}
+        # Loaders of PyTorch give lists, whose items are what a call takes by position.
         return (tuple(batch) if isinstance(batch, tuple | list) else (batch,)), self._named
 
     def _in_order(self, step: int) -> Any:
@@ -91,6 +93,7 @@ class GivenBatches(Batches):
 
     def _following(self) -> Any:
         assert not callable(self._source)
+        # None may be a batch.
         missing = object()
         if self._items is not None:
             found = next(self._items, missing)
@@ -98,6 +101,7 @@ class GivenBatches(Batches):
                 return found
         self._items = iter(self._source)  # the next epoch
         found = next(self._items, missing)
+        # An iterator gives itself for its next epoch, empty by then: that it never had a batch, the first one shows.
         if found is missing and self._next == 0:
             raise InvalidInputError("batches hold none (an iterator that was gone through before?); give a list")
         if found is missing:

@@ -9,7 +9,7 @@ from gradest.backend import Leaves
 from gradest.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from gradest.estimate import Cost
 from gradest.estimator import get_estimator
-from gradest.fields import TypedFields
+from gradest.fields import TypedFields, make_plain
 from gradest.measurement.timing import calibrate, time_block
 from gradest.objective import Objective
 from gradest.operations import Array, Data
@@ -57,10 +57,12 @@ class Budget(TypedFields):
 
     def __post_init__(self) -> None:
         """Refuse a budget without a limit, and limits that allow nothing."""
+        make_plain(self)
         given = {each.name: getattr(self, each.name) for each in fields(self)}
         if all(limit is None for limit in given.values()):
             raise InvalidInputError(f"a budget needs a limit: one of {', '.join(given)}; try Budget(steps=100)")
         for name, limit in given.items():
+            # A Cost may be 0 in a kind, which forbids that kind; a limit of 0 steps asks for nothing.
             if name != "cost" and limit is not None:
                 real_number(name, limit, "(0, inf)", example=100)
 
@@ -76,6 +78,7 @@ class Budget(TypedFields):
 
     def exceeded(self, cost: Cost, weights: "Weights") -> str:
         """Return which limit of evaluations a cost is beyond, or ""."""
+        # Each counted as one, whatever it takes: what papers that count queries state.
         total = cost.values + cost.jvps + cost.vjps
         if self.losses is not None and weights.of(cost) > self.losses:
             return f"the next step would cost more than {self.losses:g} loss-equivalents in all"
@@ -158,6 +161,7 @@ class Weights(TypedFields):
 
     def __post_init__(self) -> None:
         """Refuse weights by which a budget of losses would never be spent."""
+        make_plain(self)
         for name in ("jvp", "vjp"):
             if not 0.0 < getattr(self, name) < math.inf:
                 raise InvalidInputError(
@@ -205,6 +209,7 @@ def _measured(objective: Objective, mode: str, prepare: Callable[[Objective], Ca
             f"the cost of a derivative in losses was to be measured by {mode}, which cannot run here ({error}); state "
             "it: weights=gradest.training.Weights(jvp=2.0, vjp=3.0)"
         ) from error
+    # The median of quotients, each of two blocks side by side: what slows the machine for a round slows both.
     ratios = sorted(_rounds(derivative, lambda: (value(beside.start),), beside.backend.wait))
     return ratios[len(ratios) // 2]
 
@@ -235,6 +240,7 @@ def _one_jvp(objective: Objective) -> Callable[[], object]:
 
 
 def _rounds(first: Callable[[], object], second: Callable[[], object], wait: Callable[..., None]) -> Iterator[float]:
+    # Calibration is the warm-up too: it calls each before it is timed, and compiles it where a framework does.
     counts = [calibrate(call, wait, _BLOCK_SECONDS) for call in (first, second)]
     spent = 0.0
     for _ in range(_ROUNDS):

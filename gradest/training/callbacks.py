@@ -53,10 +53,12 @@ def looked_at(objective: Objective, name: str, look: Callable[[Tree], Any], leav
     """
     backend = objective.backend
     lent = objective.scoped(backend.lend)(leaves, private=True)
+    # PyTorch counts what is written into a tensor; NumPy's are lent read-only, and raise.
     marks = backend.marks(lent)
     try:
         found = look(objective.form.params_of(lent))
     except Exception as error:
+        # A ValueError of NumPy's about a read-only array says nothing of whose it is, or why.
         if backend.refused_writing(error):
             raise InvalidInputError(_writes(name)) from error
         raise

@@ -22,6 +22,7 @@ def made(kind: str, table: Mapping[str, Callable[..., Made]], name: str, given: 
     if name not in table:
         raise unknown_name(kind, name, table)
     chosen: Any = table[name]
+    # Asked for here, as Python's own error names a method (__init__) and no other field that may have been meant.
     known = [field.name for field in fields(chosen)]
     for each in given:
         if each not in known:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from gradest.fields import TypedFields
+from gradest.fields import TypedFields, make_plain
 from gradest.operations import Array, Operations
 from gradest.real_numbers import real_number
 from gradest.training.named import made
@@ -51,6 +51,7 @@ class Optimizer(TypedFields, ABC):
 
     def __post_init__(self) -> None:
         """Refuse a step size that is not positive."""
+        make_plain(self)  # subclasses call this first
         real_number("step_size", self.step_size, "(0, inf)", example=0.1)
 
     def numbers(self, step_size: float, count: int) -> tuple[float, ...]:
@@ -143,6 +144,7 @@ class HeavyBall(Optimizer):
     def update(
         self, ops: Operations, x: Array, g: Array, moments: Moments, numbers: tuple[float, ...]
     ) -> tuple[Array, Moments]:
+        # The step size stands outside the sum, as in `torch.optim`: inside, old gradients would keep old step sizes.
         v = self.momentum * moments[0] + (1.0 - self.dampening) * g
         return x - numbers[0] * v, (v,)
 
@@ -178,6 +180,7 @@ class Nesterov(Optimizer):
         self, ops: Operations, x: Array, g: Array, moments: Moments, numbers: tuple[float, ...]
     ) -> tuple[Array, Moments]:
         v = self.momentum * moments[0] + g
+        # x stands for the point that is looked ahead to, by a shift of variables: every optimiser asks at x.
         return x - numbers[0] * (g + self.momentum * v), (v,)
 
 
@@ -220,12 +223,14 @@ class Adam(Optimizer):
 
     def numbers(self, step_size: float, count: int) -> tuple[float, ...]:
         """Return s / (1 - b1^t) and sqrt(1 - b2^t): in float32 the latter would keep three digits at t = 1."""
+        # Python's numbers take on the dtype of the arrays; under NumPy 2 a scalar of float64 would widen float32.
         return step_size / (1.0 - self.beta1**count), math.sqrt(1.0 - self.beta2**count)
 
     def update(
         self, ops: Operations, x: Array, g: Array, moments: Moments, numbers: tuple[float, ...]
     ) -> tuple[Array, Moments]:
         m = self.beta1 * moments[0] + (1.0 - self.beta1) * g
+        # In float16 a gradient of 256 has an infinite square: `Run` looks at what is remembered, as the step is 0 then.
         v = self.beta2 * moments[1] + (1.0 - self.beta2) * (g * g)
         return x - numbers[0] * m / (ops.sqrt(v) / numbers[1] + self.epsilon), (m, v)
 
@@ -259,6 +264,7 @@ class Search(TypedFields, ABC):
 
     def __post_init__(self) -> None:
         """Refuse a scale that is not positive."""
+        make_plain(self)
         real_number("scale", self.scale, "(0, inf)", example=0.1)
 
     @abstractmethod

@@ -41,9 +41,14 @@ def measured_quality(
     One estimate has no error bar: there are as many as seeds, or one of an estimator without chance.
     """
     there = objective_at(objective, leaves)
-    reference = reference_gradient(there, num_checks=_CHECKS)
+    count = len(seeds) if estimator.stochastic else 1
+    try:
+        reference = reference_gradient(there, num_checks=_CHECKS)
+    except NonFiniteError as error:  # a loss that is NaN: its run ends at the next step, and says so; this is its log
+        return Quality(math.nan, None, math.nan, None, None, None, count, f"none: {error}")
     exact = np.asarray(reference.gradient, dtype=np.float64)
     predicted, _ = predicted_error(estimator, there, reference)
+    # One after another, never all in memory: replicates of a large model are as large as it is each.
     vectors = (_flat(objective, draw(seed)) for seed in (seeds if estimator.stochastic else seeds[:1]))
     found: tuple[float, float | None, float, float | None]
     try:
@@ -59,7 +64,7 @@ def measured_quality(
         cosine_error=cosine_error,
         predicted_mse=None if predicted is None else predicted.relative_mse,
         predicted_cosine=None if predicted is None else predicted.cosine,
-        replicates=len(seeds) if estimator.stochastic else 1,
+        replicates=count,
         reference=reference.method,
     )
 
@@ -142,5 +147,6 @@ def step_limit(objective: Objective, estimator: Estimator, *, num_probes: int = 
         return None
     mse = float(predicted.relative_mse)
     size = objective.layout.num_parameters
+    # Where the trace is negative noise leads downhill on average, and sets no limit.
     limit = 2.0 * size / (mse * found.trace) if found.trace > 0 and mse > 0 else math.inf
     return StepLimit(limit, found.trace, found.trace_error, mse)

@@ -82,17 +82,20 @@ class Record:
         found: dict[str, Any] = {
             "step": self.step,
             "epoch": self.epoch,
+            # A column for each kind of evaluation, and the sum by weights: what one machine weighs another need not.
             **asdict(self.cost),
             "losses": self.losses,
             "seconds": self.seconds,
             "step_size": self.step_size,
             "loss": self.loss,
+            # Under the names that they were given: `callbacks` refuses those of other columns.
             **self.metrics,
             "held_out_loss": self.held_out_loss,
             **{f"held_out_{name}": number for name, number in self.held_out_metrics.items()},
             **{f"params_norm {name}": number for name, number in self.params_norm.items()},
             **{f"gradient_norm {name}": number for name, number in self.gradient_norm.items()},
         }
+        # Columns that are not there in one row are empty in a frame: quality is measured at some logs alone.
         return found | (asdict(self.quality) if self.quality else {})
 
     def plain(self) -> dict[str, Any]:

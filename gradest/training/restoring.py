@@ -42,6 +42,7 @@ def parameters_of(state: TrainingState, f: Problem | Case, **binding: Any) -> Tr
     objective = bind(f, **bind_options(binding))
     arrays = state.params if state.best is None else state.best
     found, asked = [array.shape for array in arrays], [tuple(shape) for shape in objective.layout.shapes]
+    # The first of the words is what was trained; estimator and optimiser may be any.
     trained = state.run.partition(";")[0]
     if found != asked:
         raise InvalidInputError(

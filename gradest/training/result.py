@@ -68,6 +68,7 @@ class Training:
     @property
     def diverged(self) -> bool:
         """Whether the loss, an estimate or the parameters became NaN or infinite, or were so from the start."""
+        # By the words too: a step that was not made leaves the last log finite.
         return NOT_FINITE in self.ended or not math.isfinite(self.records[-1].loss)
 
     def line(self) -> str:
@@ -95,11 +96,13 @@ class Training:
     def _table(self) -> list[list[str]]:
         """Return the headings, and a row of texts for each record."""
         rows = [_row(record) for record in self.records]
+        # Rows differ in what was measured: the headings are those of all, in the order in which they first come.
         names = list(dict.fromkeys(name for row in rows for name in row))
         return [names, *([row.get(name, "") for name in names] for row in rows)]
 
     def _ends(self) -> list[str]:
         """Return what stands below the table: how it ended, and which steps noise allows."""
+        # Of the start alone, which the words say: the noise relative to the gradient grows as a run nears a minimum.
         limit = [] if self.limit is None else [f"noise allows steps up to {self.limit.limit:.2g} at the start"]
         return [self.line(), *limit]
 

@@ -85,6 +85,7 @@ class Run:
                 on_state(self._whole())
         self.state = replace(self.state, ended=self._out_of_patience())  # one that went on has no more of it
         while not self.state.ended:
+            # The limit first: a run that goes on with a budget that is spent makes no step.
             ended = self._limit() or self._advance()
             due = self.state.step % self._log_every == 0 or bool(ended)
             if due and self.state.records[-1].step != self.state.step:
@@ -104,8 +105,10 @@ class Run:
     def _limit(self) -> str:
         state = self.state
         reached = self._budget.reached(steps=state.step, epochs=self._epoch(), seconds=self._watch.seconds)
+        # What is counted can be told before a step, time only after it: a budget of seconds is passed by a part of one.
         exceeded = self._budget.exceeded(state.cost + self.step.cost, state.weights)
         if reached or state.step or not exceeded:
+            # What a step costs is said where not one fits: else it is in the log.
             return reached or exceeded
         cost = self.step.cost
         in_losses = f", {state.weights.of(cost):.3g} losses" if cost.jvps or cost.vjps else ""
@@ -122,6 +125,7 @@ class Run:
             call = self.step.subject.batches.at(number)
         except UsedUpError as error:
             return str(error)
+        # Neither the loader before nor the callback after is time of the method that is measured.
         with self._watch:
             found = self._searched(number, call) if self.step.estimator is None else self._descended(number, call)
         if isinstance(found, str):
@@ -135,9 +139,11 @@ class Run:
     def _descended(self, number: int, call: Any) -> tuple[Leaves, Cost] | str:
         step = self.step
         try:
+            # A seed of the run and the step, not a generator that goes on: a run that is resumed has no past to draw.
             estimate, kept = step.estimate(self.leaves, np.random.SeedSequence([step.seed, number]), call, self._kept)
         except NonFiniteError as error:
             return self._lost(f"the estimate ({error})")
+        # An infinite loss may have a finite gradient, as one with an infinite constant in it.
         if estimate.value is not None and not math.isfinite(number_of(step.objective, estimate.value)):
             return self._lost("the loss")
         gradient = step.objective.form.gradient_leaves(estimate.gradient)
@@ -151,6 +157,7 @@ class Run:
         broken = step.broken(leaves, moments)
         if broken:
             return self._burst(step.broken(leaves), broken, number)
+        # Together, after all that ends a run: the state of one that ended is whole, that before its last step.
         self._moments, self._kept, self._step_size, self._gradient = moments, kept, size, gradient
         self._gradient_norm = {}
         return leaves, estimate.cost
@@ -180,7 +187,7 @@ class Run:
         """Return the size of a step, or why an exact line search has none."""
         optimizer = self.step.optimizer
         assert isinstance(optimizer, Optimizer)
-        size = optimizer.step_size * factor_of(self._schedule, number)
+        size = float(optimizer.step_size) * factor_of(self._schedule, number)
         if not optimizer.searches_line:
             return size
         squared, curvature = self.step.subject.along(gradient)
@@ -192,6 +199,7 @@ class Run:
 
     def _searched(self, number: int, call: Any) -> tuple[Leaves, Cost] | str:
         candidate = self.step.tried(self.leaves, number)
+        # The loss here is asked again at each step: the last one was on another batch.
         here, there = self.step.values(call, self.leaves, candidate)
         if not math.isfinite(here):
             return self._lost("the loss")
@@ -244,6 +252,7 @@ class Run:
             return form.gradient_leaves(step.estimate(self.leaves, seed, call, self._kept)[0].gradient)
 
         before = step.objective.counts
+        # Seeds of their own: the estimate of the step is not among those that it is judged by, nor moved by them.
         seeds = [np.random.SeedSequence([step.seed, state.step, _QUALITY, k]) for k in range(self._quality[1])]
         found = measured_quality(step.objective, step.estimator, self.leaves, draw, seeds=seeds)
         self.state = replace(state, logging_cost=state.logging_cost + (step.objective.counts - before))
@@ -258,6 +267,7 @@ class Run:
         if self._patience is None:
             return
         state = self.state
+        # Of a log, not of each step: the loss of a batch goes up and down by chance, and the least of many is luck.
         if not math.isnan(loss) and (state.best_loss is None or loss < state.best_loss):  # NaN is no least
             best = self._to_numpy(self.leaves)
             self.state = replace(state, best=best, best_step=state.step, best_loss=loss, waited=0)
@@ -286,6 +296,7 @@ class Run:
             params=self._to_numpy(self.leaves),
             moments=tuple(self._to_numpy(kept) for kept in self._moments),
             estimator=as_numpy(self._kept, self.step.objective.backend),
+            # Objectives count from when they were bound, a state from the start of its run: what is new is added.
             logging_cost=self.state.logging_cost + (looked - self._looked),
             seconds=self._watch.seconds,
         )

@@ -8,7 +8,7 @@ from numbers import Real
 from typing import Any, ClassVar
 
 from gradest.errors import InvalidInputError
-from gradest.fields import TypedFields
+from gradest.fields import TypedFields, make_plain
 from gradest.training.named import made
 
 
@@ -72,12 +72,14 @@ class StepDecay(Schedule):
 
     def __post_init__(self) -> None:
         """Refuse what would never act, or grow."""
+        make_plain(self)
         if self.every < 1 or not 0.0 < self.decay <= 1.0:
             raise InvalidInputError(
                 f"a step decay asks for every >= 1 and decay in (0, 1]; found every={self.every}, decay={self.decay}"
             )
 
     def factor(self, step: int) -> float:
+        # From the step alone, not step by step: resumed runs agree, and no product of rounded factors drifts.
         return float(self.decay ** (step // self.every))
 
 
@@ -106,12 +108,14 @@ class Cosine(Schedule):
 
     def __post_init__(self) -> None:
         """Refuse what has no length."""
+        make_plain(self)
         if self.steps < 1 or not 0.0 <= self.final <= 1.0:
             raise InvalidInputError(
                 f"a cosine asks for steps >= 1 and final in [0, 1]; found steps={self.steps}, final={self.final}"
             )
 
     def factor(self, step: int) -> float:
+        # Beyond its length the cosine would rise again.
         share = min(step, self.steps) / self.steps
         return self.final + (1.0 - self.final) * 0.5 * (1.0 + math.cos(math.pi * share))
 
@@ -130,6 +134,7 @@ def factor_of(schedule: Schedule, step: int) -> float:
             f"factor(step) of a schedule must be a finite number; {type(schedule).__name__} returned {factor!r} for "
             f"step {step}"
         )
+    # A plain float: NumPy 2 multiplies by a scalar of float16 in float16, and the step size would lose its digits.
     return float(factor)
 
 

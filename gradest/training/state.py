@@ -96,6 +96,7 @@ class TrainingState:
             **{name: _taken_apart(getattr(self, name), arrays) for name in _OF_ARRAYS},
         }
         memory = io.BytesIO()
+        # JSON gives back Python's floats bit for bit, by their shortest repr; Python's reader knows NaN and infinity.
         np.savez(memory, plain=np.frombuffer(json.dumps(plain).encode(), dtype=np.uint8), **arrays)
         return memory.getvalue()
 
@@ -109,6 +110,7 @@ class TrainingState:
             The bytes are no such state, or one of a newer form.
         """
         try:
+            # A state may be another's file: nothing in it is executed.
             with np.load(io.BytesIO(content), allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             plain = json.loads(arrays.pop("plain").tobytes())
@@ -136,6 +138,7 @@ def _taken_apart(value: Any, arrays: dict[str, NumpyArray]) -> Any:
     if isinstance(value, tuple | list):
         return {type(value).__name__: [_taken_apart(item, arrays) for item in value]}
     if isinstance(value, dict):
+        # As pairs: JSON has texts alone for keys, and would make "1" of 1.
         return {"dict": [[key, _taken_apart(item, arrays)] for key, item in value.items()]}
     if isinstance(value, np.ndarray | np.generic):
         name = f"array{len(arrays)}"

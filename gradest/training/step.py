@@ -43,7 +43,9 @@ class Step:
         self._value = self.objective.prepare_value() if estimator is None else None
         self._prepared = None if estimator is None else estimator.prepare(self.objective)
         self._run = estimator.prepare_run(self.objective) if isinstance(estimator, StatefulEstimator) else None
+        # One compiled program for all steps: step sizes come in as numbers, which a schedule changes at each.
         self._update = self.objective.scoped(self.objective.backend.compile(self._updated))
+        # Not compiled, as the names that it returns are no arrays.
         self._broken = self.objective.scoped(self._first_broken)
 
     @property
@@ -54,6 +56,7 @@ class Step:
     def zeros(self) -> tuple[Leaves, ...]:
         """Return what an optimiser remembers before the first step."""
         count = self.optimizer.num_moments if isinstance(self.optimizer, Optimizer) else 0
+        # Made in the dtype's scope, outside of which JAX makes float32 of float64.
         zeros_like = self.objective.scoped(self.objective.ops.zeros_like)
         return tuple(tuple(zeros_like(leaf) for _ in range(count)) for leaf in self.objective.start)
 
@@ -104,6 +107,7 @@ class Step:
     def tried(self, leaves: Leaves, count: int) -> Leaves:
         """Return the parameters that a search tries at step `count`, from the seed and the step alone."""
         assert isinstance(self.optimizer, Search)
+        # NumPy's on every backend, in float64: a search tries the same parameters wherever it runs.
         generator = np.random.Generator(np.random.Philox(key=np.array(root_key([self.seed, count]), dtype=np.uint64)))
         normal = placed(self.objective, [generator.standard_normal(leaf.shape) for leaf in leaves])
         candidate = self.objective.scoped(self.optimizer.candidate)
@@ -140,6 +144,7 @@ class Step:
 def placed(objective: Objective, arrays: Sequence[NumpyArray], dtype: str | None = None) -> Leaves:
     """Return NumPy arrays as the framework's, in the dtypes of the parameters, or all in one."""
     dtypes = objective.dtypes if dtype is None else [dtype] * len(arrays)
+    # Where the parameters are: a state that was kept on one device goes on on another.
     make, device = objective.backend.array, objective.device
     run = objective.scoped(lambda: tuple(make(x, dtype=d, device=device) for x, d in zip(arrays, dtypes, strict=True)))
     found: Leaves = run()

@@ -65,10 +65,12 @@ class Subject:
         whole = f.args if isinstance(f, Case) else ()
         if isinstance(f, Case) and batches is not None and not whole:
             whole = self.batches.at(0)[0]  # a function needs arguments to be bound with
+        # With the first batch, whose shapes the kernels are prepared for; all of the data may be far larger.
         call: Any = self.batches.at(0) if self.problem is not None else (whole, self._named)
         self.objective = bind_given(f, params, call, **binding)
         self._bind: Callable[[Given], Objective] = lambda given: bind_given(f, params, given, **binding)
         self._looks: list[Objective] = []
+        self._past = Cost()
         compiles = isinstance(f, Case) and "compile" in self.objective.backend.native
         self._closed_over = ClosedOver(f.f) if isinstance(f, Case) and compiles else None
         self._times_bound = 1
@@ -93,12 +95,13 @@ class Subject:
     @property
     def looked(self) -> Cost:
         """What the looks have evaluated; the metrics, which are forward passes too, count one value each."""
-        return sum((objective.counts for objective in self._looks), Cost())
+        return sum((objective.counts for objective in self._looks), self._past)
 
     def training(self) -> Look:
         """Return the look at the training data: all of a problem's, for a function those it was given with."""
         if self.problem is not None:
             return self._problem_look(self.problem, None)
+        # Separate: it keeps the case's own arguments while those of the steps are replaced, and counts apart.
         return self._function_look(self.objective.separate(), self._metrics)
 
     def held_out(self, data: Any) -> Look:
@@ -122,6 +125,7 @@ class Subject:
             )
         other = self.objective.separate()
         other.take_arguments(data, self._named)
+        # No metrics: they are functions of the parameters alone, the same whatever data are held out.
         return self._function_look(other, {})
 
     def _problem_look(self, problem: Problem, data: Mapping[str, Any] | None) -> Look:
@@ -133,6 +137,7 @@ class Subject:
         def look(leaves: Leaves) -> Scores:
             loss = number_of(objective, value(leaves))
             scores = {name: number_of(objective, metric(leaves, objective.data)) for name, metric in metrics.items()}
+            # A metric is a forward pass that the objective does not see.
             objective.count(Cost(values=len(scores)))
             return loss, scores
 
@@ -153,6 +158,9 @@ class Subject:
         def look(leaves: Leaves) -> Scores:
             nonlocal objective, value, times_bound
             if times_bound != self.renewed():
+                # The old one is let go, with what was compiled of it: a run may anneal at each of its steps.
+                self._past += objective.counts
+                self._looks.remove(objective)
                 # With the arguments of its own, which are not those of the step; without what binding has evaluated.
                 objective, times_bound = objective.rebound().separate(), self._times_bound
                 self._looks.append(objective)

@@ -105,7 +105,8 @@ def train(
     weights
         What a JVP and a VJP count in losses; by default as measured on this machine, now, where the estimator has such.
     after_step
-        Called with the number of the step and the parameters: where a model's running means are brought up to date.
+        Called with the number of the step and the parameters: where a model's running means are brought up to date, or
+        what a loss closes over is annealed, for each value of which JAX compiles anew (`batches` can hold it instead).
         Like the metrics it is refused if it writes into the parameters, which are the optimiser's.
     state, on_state
         A run goes on from a state as if it had not stopped; `on_state` is given one at each log.
@@ -130,12 +131,14 @@ def train(
     chosen, maker = _chosen(estimator, optimizer)
     seed = whole_seed(seed)
     order = {"seed": seed, "replace": replace, "drop_last": drop_last}
+    # All that can be refused is refused before the loss is evaluated, which may take minutes.
     _require_used(maker, schedule, batch_size, {"replace": replace, "drop_last": drop_last})
     _require_callables(after_step=after_step, on_state=on_state)
     subject = Subject(
         f, params, batches=batches, batch_size=batch_size, order=order, binding=_binding(binding), metrics=metrics
     )
     limits = as_budget(budget)
+    # Before anything is evaluated: an epoch that never ends would show only after hours.
     require_epochs(limits, subject.batches.per_epoch)
     _require_quadratic(subject, maker)
     _require_kinds(state, weights)
@@ -143,6 +146,7 @@ def train(
     require_spent(limits, step.cost, patient=patience is not None)
     words = _words(subject, chosen, maker, planned, {"batch_size": batch_size, **order})
     if state is None:
+        # A run that goes on keeps the weights of its state: what it costs is one sum, not of two machines.
         state = first_state(step, words, weights or measured_weights(subject.objective, step.cost))
     elif state.run != words:
         raise InvalidInputError(f"a run was to go on from a state of another: {_apart(words, state.run)}")
@@ -162,6 +166,7 @@ def train(
         after_step=after_step,
         state=state,
     )
+    # At the start, also of a run that goes on: it is one number of a run, whatever happens on the way.
     limit = None if quality is None else _limit(subject, chosen)
     return _finished(run, run.go(on_state), watched=held_out is not None, limit=limit)
 
@@ -205,6 +210,7 @@ def _require_used(
 ) -> None:
     """Refuse what would be left out without a word."""
     for name, value in asked.items():
+        # replace and drop_last are of the batches that are made here; batches of the user's own are as they are.
         if value and batch_size is None:
             raise InvalidInputError(f"{name} was given without batch_size, of whose batches it is; give batch_size too")
     if schedule is not None and isinstance(maker, Search):
@@ -245,6 +251,7 @@ def _require_kinds(state: TrainingState | None, weights: Weights | None) -> None
 
 def _log_every(subject: Subject) -> int:
     per_epoch = subject.batches.per_epoch
+    # Where all data are in each step an epoch is one step, and a log at each would cost as much as the steps.
     return per_epoch if per_epoch is not None and per_epoch > 1 else _LOG_EVERY
 
 
@@ -254,6 +261,7 @@ def _words(
     """Return what a run is of, in words: what its numbers follow from, but for the data and the budget."""
     objective = subject.objective
     where = f"{objective.backend.name}, {', '.join(dict.fromkeys(objective.dtypes))}, {objective.kernel}"
+    # Not the start, which is in the state; nor budget, logs and patience, which may change as a run goes on.
     return f"{words_of(objective)}; {where}; {estimator!r}; {maker!r}; {schedule!r}; {order}"
 
 

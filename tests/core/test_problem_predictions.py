@@ -140,11 +140,12 @@ def test_a_quadratic_takes_its_hessian_linear_part_and_start() -> None:
 def test_a_problem_with_a_field_replaced_is_the_one_made_with_it(change: dict[str, Any]) -> None:
     """`dataclasses.replace` handed on what the first had made of its seed and size; the repr said otherwise."""
     fields = {"size": 4, "seed": 1, "condition": 7.0}
-    found = dataclasses.replace(gradest.get_problem("quadratic", **fields), **change)
+    first: Any = gradest.get_problem("quadratic", **fields)
+    found = dataclasses.replace(first, **change)
     asked = gradest.get_problem("quadratic", **{**fields, **change})
     assert repr(found) == repr(asked)
-    for first, second in ((found.parameters(), asked.parameters()), (found.data(), asked.data())):
-        assert all(np.array_equal(first[name], second[name]) for name in second)
+    for here, there in ((found.parameters(), asked.parameters()), (found.data(), asked.data())):
+        assert all(np.array_equal(here[name], there[name]) for name in there)
 
 
 def test_regressions_take_their_data() -> None:

@@ -371,3 +371,10 @@ def test_where_the_gradient_is_zero_errors_are_lengths() -> None:
     assert errors["es"] == pytest.approx(np.linalg.norm(single), rel=1e-9)
     assert "errors are lengths" in str(found)
     assert "errors are lengths" not in str(gradest.compare(loss, POINT, X, estimators=("reverse",), **QUICK))
+
+
+def test_a_label_that_reads_as_a_number_stays_a_label() -> None:
+    """`from_json` made the number infinity of an estimator labelled "inf"."""
+    labels = {name: gradest.get_estimator("reverse") for name in ("inf", "nan")}
+    found = gradest.compare(lambda p: (p * p).sum(), np.ones(2), estimators=labels, budget_seconds=0.0)
+    assert [each.cell.estimator for each in Comparison.from_json(found.to_json())] == ["inf", "nan"]

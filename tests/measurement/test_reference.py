@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import gradest
 from gradest import bind, get_problem
 from gradest.measurement.reference import reference_gradient
+from gradest.measurement.session import Bound
+from gradest.measurement.smoothed import smoothed_reference
 from gradest.problem import Problem
 
 
@@ -75,3 +78,19 @@ def test_a_users_function_gets_the_best_there_is_with_an_honest_uncertainty(
     error = np.sqrt(np.sum((reference.gradient - exact) ** 2) / np.sum(exact**2))
     assert method in reference.method
     assert error <= 4 * reference.uncertainty <= bound
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_what_is_measured_beside_a_reference_is_measured_where_the_objective_stands(dtype: str) -> None:
+    """The gradient of the smoothed loss, and the noise scale, were those at the start point of the problem."""
+    bowl, at = gradest.get_problem("quadratic", size=3), {"x": np.array([5.0, -3.0, 2.0])}
+    found = smoothed_reference(gradest.bind(bowl, at, dtype=dtype), sigma=0.1)
+    assert found is not None
+    np.testing.assert_allclose(found.gradient, bowl.data()["H"] @ at["x"] - bowl.data()["b"], rtol=1e-5)
+    iris = gradest.get_problem("softmax-regression", dataset="iris", batch=30)
+    elsewhere = {name: 2.0 * block for name, block in iris.parameters().items()}
+    objective = gradest.bind(iris, elsewhere, dtype=dtype)
+    scale = Bound(objective).noise_scale
+    assert scale is not None
+    assert scale.value == pytest.approx(gradest.noise_scale(objective).value, rel=1e-4)
+    assert scale.value != pytest.approx(gradest.noise_scale(iris).value, rel=1e-2)

@@ -162,6 +162,7 @@ def test_a_rank_says_nothing_of_a_vector_and_is_looked_at_all_the_same() -> None
     assert np.array_equal(drawn[0].gradient["x"], drawn[1].gradient["x"])
     plain = theory.covariance("normal", np.ones(3), 5)
     assert np.array_equal(theory.covariance("low-rank", np.ones(3), 5, rank=4), plain)
+    wrong: Any
     for wrong in (0, -1, 1.5):
         with pytest.raises(InvalidInputError, match=r"^rank must be a positive integer"):
             theory.covariance("low-rank", np.ones(3), 5, rank=wrong)

@@ -148,7 +148,7 @@ def test_a_bias_in_another_unit_of_the_parameters(sigma: float) -> None:
 @pytest.mark.parametrize("wrong", [math.nan, "1", True, -1.0], ids=repr)
 def test_a_scalar_that_is_no_number_is_refused_where_it_is_given(name: str, wrong: object) -> None:
     """NaN went through every formula, and one that left the curvature out (antithetic) said nothing of it."""
-    known = {"gradient_norm": 1.0, "hessian_trace": 1.0, "hessian_norm": 1.0}
+    known: dict[str, Any] = {"gradient_norm": 1.0, "hessian_trace": 1.0, "hessian_norm": 1.0}
     if wrong == -1.0 and not name.endswith("_norm"):
         assert getattr(theory.LocalModel(**{**known, name: wrong}), name) == wrong
         return

@@ -157,3 +157,17 @@ def test_squares_beyond_the_range_of_a_dtype_end_a_run(backend: str) -> None:
     assert (
         "what Adam remembers of 'params' became NaN or infinite at step 1, beyond the range of float32" in found.ended
     )
+
+
+@pytest.mark.parametrize("estimator", ["reverse", PlainEvolution(num_samples=3)], ids=["reverse", "es"])
+def test_a_loss_that_becomes_nan_ends_a_run_whose_quality_is_measured(estimator: Any) -> None:
+    """The reference gradient was refused there, and the error ended the run with all of its log."""
+    given = {"log_every": 1, "quality_every": 1, "quality_replicates": 2}
+    found = run(lambda w: np.sqrt(w).sum(), [1.0, 1.0], estimator, GradientDescent(step_size=9.0), **given)
+    assert found.ended.endswith("became NaN or infinite at step 2; the parameters are those before it")
+    first, last = (record.quality for record in (found.records[0], found.records[-1]))
+    assert first is not None
+    assert last is not None
+    assert np.isfinite(first.relative_mse)
+    assert np.isnan(last.relative_mse)
+    assert last.reference.startswith("none: a loss was asked for that is finite")

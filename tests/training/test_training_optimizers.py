@@ -1,5 +1,6 @@
 """Optimisers take the steps of their formulas: beside `torch.optim`, HIPS Autograd's recurrence and closed forms."""
 
+import dataclasses
 import importlib
 import math
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from gradest.training import (
     Cosine,
     GradientDescent,
     HeavyBall,
+    IterativeRefinement,
     Nesterov,
     Optimizer,
     StepDecay,
@@ -28,6 +30,8 @@ from gradest.training import (
 STEPS = 20
 ROSENBROCK = gradest.get_problem("rosenbrock", size=4)
 WEIGHTS = Weights(jvp=2.0, vjp=3.0)
+HALF: Any = np.float16
+BYTE: Any = np.int8
 Pair = tuple[Optimizer, Callable[[Any, Any], Any]]
 PAIRS: dict[str, Pair] = {
     "gradient descent": (GradientDescent(step_size=1e-3), lambda t, x: t.optim.SGD([x], lr=1e-3)),
@@ -194,3 +198,33 @@ def test_every_optimizer_states_its_formula_and_source(name: str) -> None:
 def test_hyperparameters_out_of_range_are_refused(make: Callable[[], object], error: type[Exception]) -> None:
     with pytest.raises(error):
         make()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        Adam(step_size=HALF(0.1), beta1=HALF(0.5)),
+        HeavyBall(momentum=HALF(0.5)),
+        IterativeRefinement(scale=HALF(0.5)),
+        StepDecay(every=BYTE(100)),
+        Cosine(steps=BYTE(100), final=HALF(0.5)),
+        Budget(steps=BYTE(100)),
+        Weights(jvp=HALF(2.0), vjp=HALF(3.0)),
+        gradest.get_problem("quadratic", size=BYTE(5), condition=HALF(2.0)),
+        gradest.get_problem("least-squares", num_samples=BYTE(5)),
+        gradest.get_problem("polynomial-regression", degree=BYTE(2)),
+        gradest.get_problem("mlp", batch=BYTE(9)),
+        gradest.get_problem("rosenbrock", size=BYTE(4)),
+        gradest.get_problem("logsumexp", scale=HALF(2.0)),
+        gradest.get_problem("log-graph", x=HALF(2.0)),
+    ],
+    ids=lambda made: type(made).__name__,
+)
+def test_numbers_of_numpy_are_numbers_of_python(made: Any) -> None:
+    """NumPy 2 computes in a scalar's own dtype: 1000 // int8(100) raised, weights of float16 made a cost infinite."""
+    kept = {each.name: getattr(made, each.name) for each in dataclasses.fields(made)}
+    assert not [name for name, value in kept.items() if isinstance(value, np.generic)]
+    if isinstance(made, StepDecay):
+        assert made.factor(1000) == pytest.approx(1e-10)
+    if isinstance(made, Weights):
+        assert made.of(gradest.Cost(values=70_000, vjps=40_000)) == 190_000.0
