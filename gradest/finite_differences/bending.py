@@ -180,28 +180,31 @@ def _along_a_line(
         near = np.array(list(known.values()))
         if not np.isfinite(near).all():
             return _NOTHING, False  # what is not finite is told of by whoever evaluates it again
-        if np.unique(near).size >= _LEAST_DISTINCT:
+        if resolved := np.unique(near).size >= _LEAST_DISTINCT:
             break
-    else:
-        # Rounding inside the loss is coarser than these points are apart: no slope is known here, and a flat one would
-        # make a bend of what the far points show.
-        return Surroundings(_NOWHERE, 0.0, float(np.abs(near).max())), False
-    size, level, noisy = float(np.abs(near).max()), noise_level(near), _noise_of(objective)
-    deviation, rounded = highest_level(near) if level is None else level, objective.value_epsilon * size / math.sqrt(12)
-
+    size, deviation, noisy = float(np.abs(near).max()), _deviation(near), _noise_of(objective)
+    rounded = objective.value_epsilon * size / math.sqrt(12)
     along = _asked_once(loss, moves, known)
 
     def is_suspect(deviation: float) -> bool:
         length, *_ = _bending(along, many, 1.0, 1.0, max(deviation, rounded) + noisy, side)
         return (_SUSPECT_ALONE if side else _SUSPECT) * length * reach / many < presumed
 
-    suspect = is_suspect(deviation)
+    # Where rounding inside the loss is coarser than near points are apart no slope is known there, and a flat one would
+    # make a bend of what far points show; stairs may be that rounding.
+    suspect = bool(resolved) and is_suspect(deviation)
     further = _further(points, moves, reach, many)
-    stairs = 0.0 if noisy else _stairs(along, many, further, max(deviation, rounded), suspect=suspect)
+    stairs = 0.0 if noisy else _stairs(along, many, further, max(deviation, rounded), suspect=suspect or not resolved)
     if not stairs:
-        return Surroundings(_NOWHERE, 0.0 if noisy else deviation, size), suspect
+        return Surroundings(_NOWHERE, deviation if resolved and not noisy else 0.0, size), suspect
     deviation = max(deviation, stairs / math.sqrt(12))
     return Surroundings(_NOWHERE, deviation, size, stairs / size), is_suspect(deviation)
+
+
+def _deviation(values: Floats) -> float:
+    """Return the standard deviation of what is not smooth in equally spaced values, or what it may be at most."""
+    level = noise_level(values)
+    return highest_level(values) if level is None else level
 
 
 def _asked_once(
