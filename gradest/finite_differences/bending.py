@@ -193,6 +193,9 @@ def _along_a_line(
     # Where rounding inside the loss is coarser than near points are apart no slope is known there, and a flat one would
     # make a bend of what far points show; stairs may be that rounding.
     suspect = bool(resolved) and is_suspect(deviation)
+    if suspect:  # near points may lie on one stair of what is rounded inside, as (1 - cos(x)) / x^2 has them
+        deviation = max(deviation, _deviation(np.array([along(_WIDER * k) for k in range(-3, 4)])))
+        suspect = is_suspect(deviation)
     further = _further(points, moves, reach, many)
     stairs = 0.0 if noisy else _stairs(along, many, further, max(deviation, rounded), suspect=suspect or not resolved)
     if not stairs:
