@@ -147,7 +147,7 @@ class QuotientSweep:
 
             pipeline(plan, lambda chunk: [begin(evaluate, leaves, chunk, sides) for sides in moves], finish)
             seen, rounding = findings.noted()
-            if not seen.warn(objective.first_look, remedy=_NOT_FINITE) and doubts is None:
+            if not seen.warn(objective.first_look, remedy=_NOT_FINITE):
                 self._tell_rounding(objective, leaves, rounding, seen)
             value = before if self._needs_value else values[0]
             stated = (None, crossings) if doubts is None else (doubts.leaves(), crossings, doubts.status())
@@ -156,9 +156,18 @@ class QuotientSweep:
         return PreparedKernel(kernel, path)
 
     def _tell_rounding(self, objective: Objective, leaves: Leaves, rounding: PlainRounding, seen: ValuesSeen) -> None:
-        """Warn where quotients that state no error are mostly rounding; exact differences have none."""
-        if self.differences == "plain":
-            rounding.warn(seen, lambda: float(wide(objective, objective.separate().prepare_value()(leaves))))
+        """Warn where quotients that state no error are mostly rounding, and all where the loss never changes.
+
+        Exact differences have no rounding. An entry of zero is not doubtful by itself, whatever its error.
+        """
+
+        def value_at_point() -> float:
+            return float(wide(objective, objective.separate().prepare_value()(leaves)))
+
+        if self.differences == "plain" and self.rule.lower is None:
+            rounding.warn(seen, value_at_point)
+        elif self.differences == "plain" and seen.level:
+            seen.warn_if_level_at(value_at_point())
 
     def kink_crossings(self, objective: Objective, leaves: Leaves, rng: Rng = None) -> NDArray[np.bool_]:
         """Return which coordinates have a displacement that crosses a kink, `(P,)`.
