@@ -295,7 +295,7 @@ def _along_entries(
 
     def along(block: int, place: int) -> Callable[[float], float]:
         def at(distance: float) -> float:
-            moves = [np.zeros_like(x) for x in points]
+            moves = [np.zeros_like(x, order="C") for x in points]
             moves[block].reshape(-1)[place] = distance
             return loss(moves)
 
