@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from gradest.dtypes import spacing as spacing_of
-from gradest.finite_differences.noise_level import highest_level, noise_level, value_or_nan
-from gradest.finite_differences.stairs import height_of_stairs
+from gradest.finite_differences.noise_level import deviation_of, value_or_nan
+from gradest.finite_differences.stairs import height_of_stairs, nearest_jump
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
 
@@ -182,7 +182,7 @@ def _along_a_line(
             return _NOTHING, False  # what is not finite is told of by whoever evaluates it again
         if resolved := np.unique(near).size >= _LEAST_DISTINCT:
             break
-    size, deviation, noisy = float(np.abs(near).max()), _deviation(near), _noise_of(objective)
+    size, deviation, noisy = float(np.abs(near).max()), deviation_of(near), _noise_of(objective)
     rounded = objective.value_epsilon * size / math.sqrt(12)
     along = _asked_once(loss, moves, known)
 
@@ -193,21 +193,25 @@ def _along_a_line(
     # Where rounding inside the loss is coarser than near points are apart no slope is known there, and a flat one would
     # make a bend of what far points show; stairs may be that rounding.
     suspect = bool(resolved) and is_suspect(deviation)
-    if suspect:  # near points may lie on one stair of what is rounded inside, as (1 - cos(x)) / x^2 has them
-        deviation = max(deviation, _deviation(np.array([along(_WIDER * k) for k in range(-3, 4)])))
-        suspect = is_suspect(deviation)
+    if suspect and (wider := _beside_a_stair(along, many, max(deviation, rounded))) > deviation:
+        deviation, suspect = wider, is_suspect(wider)
     further = _further(points, moves, reach, many)
     stairs = 0.0 if noisy else _stairs(along, many, further, max(deviation, rounded), suspect=suspect or not resolved)
     if not stairs:
         return Surroundings(_NOWHERE, deviation if resolved and not noisy else 0.0, size), suspect
     deviation = max(deviation, stairs / math.sqrt(12))
-    return Surroundings(_NOWHERE, deviation, size, stairs / size), is_suspect(deviation)
+    return Surroundings(_NOWHERE, deviation, size, stairs / size), bool(resolved) and is_suspect(deviation)
 
 
-def _deviation(values: Floats) -> float:
-    """Return the standard deviation of what is not smooth in equally spaced values, or what it may be at most."""
-    level = noise_level(values)
-    return highest_level(values) if level is None else level
+def _beside_a_stair(along: Callable[[float], float], many: float, deviation: float) -> float:
+    """Return the deviation of a loss whose near points lie on one stair of what it rounds inside, 0 elsewhere.
+
+    So they do where cos(x) is taken from one near zero: on a stair the rest has a slope of its own.
+    """
+    height = nearest_jump(along, 3.0, min(3.0 * _WIDER, many), deviation)
+    if not height:
+        return 0.0
+    return max(height / math.sqrt(12), deviation_of(np.array([along(_WIDER * k) for k in range(-3, 4)])))
 
 
 def _asked_once(

@@ -55,6 +55,16 @@ def height_of_stairs(
     return highest
 
 
+def nearest_jump(loss: Callable[[float], float], shortest: float, furthest: float, deviation: float) -> float:
+    """Return how far a loss jumps where it leaves its slope over the shortest length, 0 where it leaves gradually.
+
+    It jumps within the furthest length, if at all: on one of its stairs, and not where it bends on such a length.
+    Lengths are whole numbers.
+    """
+    off = partial(_off, loss, (loss(shortest) - loss(-shortest)) / (2 * shortest))
+    return _jump(loss, off, furthest, 1.0) if off(furthest) > _ABRUPT_AMONG_LOWER * deviation else 0.0
+
+
 def _off(loss: Callable[[float], float], slope: float, t: float) -> float:
     """Return how far a loss is off a line, without what is alike on both sides: a smooth loss leaves it as `t^3`."""
     return abs((loss(t) - loss(-t)) / 2 - slope * t)
