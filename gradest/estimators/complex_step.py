@@ -147,7 +147,7 @@ def _in_place(objective: Objective) -> _ComplexLosses:
     """Return the losses one by one, each imaginary part set in a private copy and cleared again."""
 
     def losses(leaves: Leaves, chunk: Chunk, step: float) -> Array:
-        copies = tuple(np.array(leaf + 0j) for leaf in leaves)
+        copies = tuple(np.array(leaf + 0j, order="C") for leaf in leaves)  # of Fortran's order `reshape` makes a copy
         moving = copies[chunk.block].reshape(-1)
         values = []
         for position in chunk.positions:

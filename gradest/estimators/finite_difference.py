@@ -57,15 +57,18 @@ class FiniteDifference(CoordinateDifferences):
     error
         Whether rules of order 1 and 2 evaluate each entry over a longer step too, and state their error; from order 4
         on it is stated anyway. `Estimate.status` says then which entries are mostly rounding, bend within their steps
-        or lie at a kink, and a warning is given where these are a tenth of the gradient or more.
+        or lie at a kink, and a warning is given where these are a tenth of the gradient or more. A step given as a
+        number that is far longer than the length on which the loss bends is marked so: near a period of the loss all
+        that it reaches may agree.
 
     Notes
     -----
     Preparing evaluates the loss 15 times on a line through the start point, to see how it is rounded and whether it
     bends within the steps; 7 more where it is level there, and 2 for each further length where slopes differ. Where it
-    bends, up to 32 entries are looked at, by some 10 values each, 50 at most. All of it is done once an objective, for
-    a step in words or where errors are stated, and counted in `Objective.preparation_cost`, with the 3 values that
-    first look at a function; `gradest.bind(..., verify=False)` leaves both out, and with them what they mend.
+    bends, up to 32 entries are looked at, by some 10 values each, 50 at most. Where it
+    raises an error it is taken to end, as where it is NaN. All of it is done once an objective, for a step in words or
+    where errors are stated, and counted in `Objective.preparation_cost`, with the 3 values, or a few more, that first
+    look at a function; `gradest.bind(..., verify=False)` leaves both out, and with them what they mend.
 
     Examples
     --------

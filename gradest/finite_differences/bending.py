@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from gradest.dtypes import spacing as spacing_of
-from gradest.finite_differences.noise_level import highest_level, noise_level, value_or_nan
-from gradest.finite_differences.stairs import height_of_stairs
+from gradest.finite_differences.noise_level import deviation_of, value_or_nan
+from gradest.finite_differences.stairs import height_of_stairs, nearest_jump
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
 
@@ -37,8 +37,6 @@ _MOVED = 64  # entries of the line at most: each moves by less the more there ar
 _FEW = 8  # entries that move together as far as each would alone
 
 _SHORTER = 4.236  # no whole number: multiples of a period would look alike at every length
-
-_SHARPER = 8.0  # how many times shorter than presumed the length must be for steps to follow it
 
 _SUSPECT = 2.0  # likewise, for the entries of the line to be looked at: what one of them does is diluted there
 
@@ -67,7 +65,28 @@ _FURTHER = 2e-2  # of the length on which the loss is presumed to bend: how far 
 
 _STRAIGHT = 1e-3  # of a slope: what it changes by over that length, of a loss that bends on a quarter of the presumed
 
-_NOWHERE: tuple[Sequence[Floats], Sequence[Floats]] = ((), ())
+_NOWHERE: tuple[Sequence[Floats], Sequence[Floats], Sequence[Floats]] = ((), (), ())
+
+
+class Extent(NamedTuple):
+    """How far a rule goes, beside the lengths on which a loss is presumed to bend.
+
+    Attributes
+    ----------
+    reach
+        The longest distance that it moves an entry, in those lengths.
+    short
+        The length, beside the presumed one, below which an entry's own is told.
+    side
+        To which side a rule of one side goes, 1 or -1; 0 of a central rule.
+    presumed
+        Less than what of that length is short on the line: all of it where steps are chosen, a step where one is given.
+    """
+
+    reach: float
+    short: float
+    side: int
+    presumed: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +96,9 @@ class Surroundings:
     Attributes
     ----------
     bends
-        For each block the lengths on which the loss bends, flat, infinite where it bends as presumed, and how far it
-        is off beside what it varies by over such a length; empty if it bends everywhere as presumed.
+        For each block the lengths on which the loss bends, flat, infinite where it bends as presumed, how far it is off
+        beside what it varies by over such a length, and the largest part that slopes over two lengths, of those that
+        were looked at, differ by; empty if it bends everywhere as presumed.
     deviation
         The standard deviation of the rounding of a loss, as its values along a line show it; 0 where they do not.
     size
@@ -87,7 +107,7 @@ class Surroundings:
         How high the stairs are by which the loss goes, beside its size; 0 where it goes by none.
     """
 
-    bends: tuple[Sequence[Floats], Sequence[Floats]]
+    bends: tuple[Sequence[Floats], Sequence[Floats], Sequence[Floats]]
     deviation: float
     size: float
     stairs: float = 0.0
@@ -101,7 +121,7 @@ _NOTHING = Surroundings(_NOWHERE, 0.0, 0.0)
 
 
 def look_around(
-    objective: Objective, points: Sequence[Floats], units: Sequence[Floats], *, reach: float, share: float, side: int
+    objective: Objective, points: Sequence[Floats], units: Sequence[Floats], extent: Extent
 ) -> Surroundings:
     """Return on what lengths the loss bends about a point, and how far its values are rounded there.
 
@@ -111,12 +131,8 @@ def look_around(
         The start point, an array for each block.
     units
         The length on which the loss is presumed to bend along each entry, flat.
-    reach
-        The longest distance that a rule moves an entry, in units.
-    share
-        How much of the presumed length a step is.
-    side
-        To which side a rule of one side goes, 1 or -1; 0 of a central rule.
+    extent
+        How far a rule goes, beside those lengths.
 
     Notes
     -----
@@ -136,9 +152,9 @@ def look_around(
 
     entry = backend.random_state() if backend.reads_random_state else None
     with objective.one_estimate(), np.errstate(all="ignore"):
-        found, suspect = _along_a_line(loss, objective, points, units, reach, side)
+        found, suspect = _along_a_line(loss, objective, points, units, extent)
         if suspect:
-            found = _along_entries(loss, objective, points, units, reach, share, side, found)
+            found = _along_entries(loss, objective, points, units, extent, found)
     if entry is not None:  # preparation draws nothing that the user would have drawn
         backend.set_random_state(entry)
     objective.preparation_cost = objective.preparation_cost + apart.counts
@@ -150,10 +166,10 @@ def _along_a_line(
     objective: Objective,
     points: Sequence[Floats],
     units: Sequence[Floats],
-    reach: float,
-    side: int,
+    extent: Extent,
 ) -> tuple[Surroundings, bool]:
     """Return the rounding that values along a line show, and whether the loss bends there sooner than presumed."""
+    reach, _, side, presumed = extent
     close = max(_VISIBLE, max(objective.value_epsilon, objective.parameter_epsilon) ** (-1 / 6))
     for visible in (close, _WIDER * close):
         line = _line(objective, points, units, reach, visible)
@@ -164,28 +180,38 @@ def _along_a_line(
         near = np.array(list(known.values()))
         if not np.isfinite(near).all():
             return _NOTHING, False  # what is not finite is told of by whoever evaluates it again
-        if np.unique(near).size >= _LEAST_DISTINCT:
+        if resolved := np.unique(near).size >= _LEAST_DISTINCT:
             break
-    else:
-        # Rounding inside the loss is coarser than these points are apart: no slope is known here, and a flat one would
-        # make a bend of what the far points show.
-        return Surroundings(_NOWHERE, 0.0, float(np.abs(near).max())), False
-    size, level, noisy = float(np.abs(near).max()), noise_level(near), _noise_of(objective)
-    deviation, rounded = highest_level(near) if level is None else level, objective.value_epsilon * size / math.sqrt(12)
-
+    size, deviation, noisy = float(np.abs(near).max()), deviation_of(near), _noise_of(objective)
+    rounded = objective.value_epsilon * size / math.sqrt(12)
     along = _asked_once(loss, moves, known)
 
     def is_suspect(deviation: float) -> bool:
-        length, _ = _bending(along, many, 1.0, 1.0, max(deviation, rounded) + noisy, side)
-        return (_SUSPECT_ALONE if side else _SUSPECT) * length * reach / many < 1
+        length, *_ = _bending(along, many, 1.0, 1.0, max(deviation, rounded) + noisy, side)
+        return (_SUSPECT_ALONE if side else _SUSPECT) * length * reach / many < presumed
 
-    suspect = is_suspect(deviation)
+    # Where rounding inside the loss is coarser than near points are apart no slope is known there, and a flat one would
+    # make a bend of what far points show; stairs may be that rounding.
+    suspect = bool(resolved) and is_suspect(deviation)
+    if suspect and (wider := _beside_a_stair(along, many, max(deviation, rounded))) > deviation:
+        deviation, suspect = wider, is_suspect(wider)
     further = _further(points, moves, reach, many)
-    stairs = 0.0 if noisy else _stairs(along, many, further, max(deviation, rounded), suspect=suspect)
+    stairs = 0.0 if noisy else _stairs(along, many, further, max(deviation, rounded), suspect=suspect or not resolved)
     if not stairs:
-        return Surroundings(_NOWHERE, 0.0 if noisy else deviation, size), suspect
+        return Surroundings(_NOWHERE, deviation if resolved and not noisy else 0.0, size), suspect
     deviation = max(deviation, stairs / math.sqrt(12))
-    return Surroundings(_NOWHERE, deviation, size, stairs / size), is_suspect(deviation)
+    return Surroundings(_NOWHERE, deviation, size, stairs / size), bool(resolved) and is_suspect(deviation)
+
+
+def _beside_a_stair(along: Callable[[float], float], many: float, deviation: float) -> float:
+    """Return the deviation of a loss whose near points lie on one stair of what it rounds inside, 0 elsewhere.
+
+    So they do where cos(x) is taken from one near zero: on a stair the rest has a slope of its own.
+    """
+    height = nearest_jump(along, 3.0, min(3.0 * _WIDER, many), deviation)
+    if not height:
+        return 0.0
+    return max(height / math.sqrt(12), deviation_of(np.array([along(_WIDER * k) for k in range(-3, 4)])))
 
 
 def _asked_once(
@@ -264,18 +290,16 @@ def _along_entries(
     objective: Objective,
     points: Sequence[Floats],
     units: Sequence[Floats],
-    reach: float,
-    share: float,
-    side: int,
+    extent: Extent,
     seen: Surroundings,
 ) -> Surroundings:
     """Return what is found with the lengths on which the loss bends along each entry, where some are short."""
-    lengths, roundings = ([np.full(x.size, value) for x in points] for value in (np.inf, 0.0))
+    lengths, roundings, parts = ([np.full(x.size, value) for x in points] for value in (np.inf, 0.0, 0.0))
     probes, found = max(1, MOST_COORDINATES // len(points)), False
 
     def along(block: int, place: int) -> Callable[[float], float]:
         def at(distance: float) -> float:
-            moves = [np.zeros_like(x) for x in points]
+            moves = [np.zeros_like(x, order="C") for x in points]
             moves[block].reshape(-1)[place] = distance
             return loss(moves)
 
@@ -285,27 +309,31 @@ def _along_entries(
     # A line of few digits tells no rounding: that of each value is a spacing then, to be on the safe side.
     deviation = max(seen.deviation, rounded / (math.sqrt(12) if seen.size else 1.0)) + _noise_of(objective)
     for block, x in enumerate(points[:MOST_COORDINATES]):
-        flat, furthest = x.reshape(-1), reach * units[block]
+        flat, furthest = x.reshape(-1), extent.reach * units[block]
         places = np.argsort(-np.abs(flat), kind="stable")[: min(_EACH, probes)]
         for place in places:
             # An even multiple of the spacing is felt on either side of a power of two.
             far = float(furthest[place])
             apart = 2 * float(spacing_of(np.maximum(abs(flat[place]), furthest[place]), objective.dtypes[block]))
-            length, rounding = _bending(along(block, int(place)), far, apart, 4 * apart, deviation, side)
-            if length * _SHARPER * share < far:
-                lengths[block][place], roundings[block][place], found = length, rounding, True
+            bent = _bending(along(block, int(place)), far, apart, 4 * apart, deviation, extent.side)
+            if bent[0] < extent.short * units[block][place]:
+                lengths[block][place], roundings[block][place], parts[block][place] = bent
+                found = True
         if 0 < places.size < flat.size:  # the others are taken to bend as most of those that were looked at
             rest = np.ones(flat.size, dtype=bool)
             rest[places] = False
-            for known in (lengths[block], roundings[block]):
+            for known in (lengths[block], roundings[block], parts[block]):
                 known[rest] = np.median(known[places])
-    return replace(seen, bends=(lengths, roundings)) if found else seen
+    return replace(seen, bends=(lengths, roundings, parts)) if found else seen
 
 
 def _bending(
     loss: Callable[[float], float], furthest: float, apart: float, least: float, deviation: float, side: int
-) -> tuple[float, float]:
-    """Return the length on which a loss of one distance bends, and how far it is off beside what it varies by there.
+) -> tuple[float, float, float]:
+    """Return the length on which a loss of one distance bends, and two parts, of what it varies by and of its slope.
+
+    The first is how far it is off beside what it varies by over that length, the other the largest part of it that
+    slopes over two lengths differ by.
 
     Parameters
     ----------
@@ -343,20 +371,22 @@ def _bending(
                 bent, size = abs(wide - slope), max(abs(wide), abs(slope), sides, lost)
                 times = math.inf if bent == 0 else size / (2 * bent) if side else math.sqrt(size / (6 * bent))
                 length = _SHARE * longer * times
-                pairs.append(_Pair(length, deviation / (size * length), bent, bent / (lost + blurred)))
+                pairs.append(_Pair(length, deviation / (size * length), bent, bent / (lost + blurred), bent / size))
             before = t, slope, gap, lost
         t = apart * round(t / _SHORTER / apart)
-    seen = [(pair.length, pair.rounding) for k, pair in enumerate(pairs) if pair.tells(pairs[k + 1 : k + 3])]
-    return min([(ends, rounding), *seen])
+    seen = [pair for k, pair in enumerate(pairs) if pair.tells(pairs[k + 1 : k + 3])]
+    part = max((pair.part for pair in seen), default=0.0)
+    return *min([(ends, rounding), *((pair.length, pair.rounding) for pair in seen)]), part
 
 
 class _Pair(NamedTuple):
-    """Two lengths over which slopes differ by `bent`, `sure` times what rounding makes, and the length of bending."""
+    """Two lengths over which slopes differ by `bent`, `sure` times what rounding makes, a `part` of the larger one."""
 
     length: float
     rounding: float
     bent: float
     sure: float
+    part: float
 
     def tells(self, shorter: Sequence["_Pair"]) -> bool:
         """Whether it tells of bending: over shorter lengths slopes differ less, where a coarser rounding makes more."""

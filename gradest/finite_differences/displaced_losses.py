@@ -115,7 +115,8 @@ def _in_place(objective: Objective) -> DisplacedLosses:
     """Return the losses one by one, each entry moved in a private copy and put back from the original."""
 
     def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array | None]:
-        copies = tuple(np.array(leaf) for leaf in leaves)  # C order, writeable, the caller's arrays untouched
+        # Writeable, and the caller's arrays untouched. NumPy keeps Fortran's order, of which `reshape` makes a copy.
+        copies = tuple(np.array(leaf, order="C") for leaf in leaves)
         moving, original = copies[chunk.block].reshape(-1), copies[chunk.block].reshape(-1).copy()
         values = []
         for position, move in zip(chunk.positions, displacement.of(chunk), strict=True):

@@ -52,12 +52,16 @@ class Quotients:
         How far one loss may be off.
     steps
         h, `(K,)`.
+    hidden
+        The part of each slope, `(K,)`, that is left out of distances far longer than the length on which the loss was
+        seen to bend: steps near a period agree with each other. None where steps are not given.
     """
 
     values: Sequence[Floats]
     gaps: Sequence[Floats]
     noise: float
     steps: Floats
+    hidden: Floats | None = None
 
 
 def rounding_error(rule: QuotientRule, noise: float, steps: Floats) -> Floats:
@@ -89,6 +93,9 @@ def estimated_error(
             # Noise makes terms that grow too; where it may be what they are made of, it is judged by its share.
             status[grows & (truncation > rounding / _ROUNDED)] = Status.TOO_LONG
             status[_kinked(rule, of, slopes)] = Status.KINK
+    if of.hidden is not None:
+        truncation = np.fmax(truncation, of.hidden * np.abs(slopes))
+        status[(of.hidden > 0) & (status == Status.RELIABLE)] = Status.TOO_LONG
     error = truncation + rounding
     status[~np.isfinite(error)] = Status.NOT_FINITE
     return error, status

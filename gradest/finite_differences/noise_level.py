@@ -73,6 +73,12 @@ def highest_level(values: Floats) -> float:
     return math.factorial(order) / math.sqrt(math.factorial(2 * order)) * last
 
 
+def deviation_of(values: Floats) -> float:
+    """Return the standard deviation of what is not smooth in equally spaced values, or what it may be at most."""
+    level = noise_level(values)
+    return highest_level(values) if level is None else level
+
+
 def value_or_nan(objective: Objective, value_of: Callable[[Leaves], Array], at: Leaves) -> Floats:
     """Return a loss on the host, `()`, NaN where the user's function raises an error.
 

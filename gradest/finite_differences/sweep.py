@@ -19,7 +19,7 @@ from gradest.errors import InvalidInputError, unknown_name
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel
 from gradest.evaluation import ValuesSeen, warn_if_whole
-from gradest.finite_differences.bending import Surroundings, look_around
+from gradest.finite_differences.bending import Extent, Surroundings, look_around
 from gradest.finite_differences.crossings import KINKS, Crossings, prepare_crossings, warn_of_crossings
 from gradest.finite_differences.displaced_losses import (
     DisplacedLosses,
@@ -147,7 +147,7 @@ class QuotientSweep:
 
             pipeline(plan, lambda chunk: [begin(evaluate, leaves, chunk, sides) for sides in moves], finish)
             seen, rounding = findings.noted()
-            if not seen.warn(objective.first_look, remedy=_NOT_FINITE) and doubts is None:
+            if not seen.warn(objective.first_look, remedy=_NOT_FINITE):
                 self._tell_rounding(objective, leaves, rounding, seen)
             value = before if self._needs_value else values[0]
             stated = (None, crossings) if doubts is None else (doubts.leaves(), crossings, doubts.status())
@@ -156,9 +156,18 @@ class QuotientSweep:
         return PreparedKernel(kernel, path)
 
     def _tell_rounding(self, objective: Objective, leaves: Leaves, rounding: PlainRounding, seen: ValuesSeen) -> None:
-        """Warn where quotients that state no error are mostly rounding; exact differences have none."""
-        if self.differences == "plain":
-            rounding.warn(seen, lambda: float(wide(objective, objective.separate().prepare_value()(leaves))))
+        """Warn where quotients that state no error are mostly rounding, and all where the loss never changes.
+
+        Exact differences have no rounding. An entry of zero is not doubtful by itself, whatever its error.
+        """
+
+        def value_at_point() -> float:
+            return float(wide(objective, objective.separate().prepare_value()(leaves)))
+
+        if self.differences == "plain" and self.rule.lower is None:
+            rounding.warn(seen, value_at_point)
+        elif self.differences == "plain" and seen.level:
+            seen.warn_if_level_at(value_at_point())
 
     def kink_crossings(self, objective: Objective, leaves: Leaves, rng: Rng = None) -> NDArray[np.bool_]:
         """Return which coordinates have a displacement that crosses a kink, `(P,)`.
@@ -239,15 +248,20 @@ class QuotientSweep:
             return None
         points = _points(objective, objective.start)
         step = self._automatic(max(objective.parameter_epsilon, objective.value_epsilon))
-        units, reach = steps_of(points, 1.0, self.step_mode, self.scale), max(self.rule.multiples) * step
+        shortest, longest = min(self.rule.multiples), max(self.rule.multiples)
+        units, look = steps_of(points, 1.0, self.step_mode, self.scale), objective.scoped(look_around)
+        side, reach = self.rule.side, longest * (step if isinstance(self.step, str) else self.step)
         if self.step == "noise":
             reach = max(reach, _NOISY_REACH)  # the loss may be noisier than its dtype rounds, and the step longer
-        look = objective.scoped(look_around)
-        found: Surroundings = look(objective, points, units, reach=reach, share=step, side=self.rule.side)
+        extent = Extent(reach, reach / (_SHARPER * step), side)
+        if not isinstance(self.step, str):
+            far = shortest * self.step / _FAR_LONGER[side == 0]
+            extent = Extent(reach, far, side, 4 * far)  # several are moved on the line, and what one does is diluted
+        found: Surroundings = look(objective, points, units, extent)
         if found.stairs and self.step == "auto":  # steps are longer then, and the loss may bend on their way
             step = self._automatic(found.stairs)
-            reach = max(reach, max(self.rule.multiples) * step)
-            further: Surroundings = look(objective, points, units, reach=reach, share=step, side=self.rule.side)
+            reach = max(reach, longest * step)
+            further: Surroundings = look(objective, points, units, Extent(reach, reach / (_SHARPER * step), side))
             found = replace(further, stairs=max(found.stairs, further.stairs))
         return found
 
@@ -291,7 +305,7 @@ class QuotientSweep:
         """
         dtypes, points = objective.dtypes, _points(objective, leaves)
         units = steps_of(points, 1.0, self.step_mode, self.scale)
-        bends, rounded = ((), ()) if around is None or not isinstance(self.step, str) else around.bends
+        bends, rounded, _ = ((), (), ()) if around is None or not isinstance(self.step, str) else around.bends
         if bends:
             units = tuple(
                 np.minimum(unit, length).astype(unit.dtype) for unit, length in zip(units, bends, strict=True)
@@ -361,7 +375,11 @@ class QuotientSweep:
         if lower is None:
             return slopes, None
         noise = max(noise, self._noise(objective, quotients, around))
-        return slopes, Quotients(values, gaps, noise, steps[chunk.block][chunk.place].astype(np.float64))
+        step, hidden = steps[chunk.block][chunk.place].astype(np.float64), None
+        if around is not None and around.bends[0] and not isinstance(self.step, str):
+            lengths, _, parts = (each[chunk.block][chunk.place] for each in around.bends)
+            hidden = np.where(min(self.rule.multiples) * step > _FAR_LONGER[not self.rule.side] * lengths, parts, 0.0)
+        return slopes, Quotients(values, gaps, noise, step, hidden)
 
     def _noise(self, objective: Objective, quotients: Sequence[Quotient], around: Surroundings | None) -> float:
         """Return how far one loss (or exact difference) may be off: a spacing of the dtype, or noise that was seen."""
@@ -369,6 +387,11 @@ class QuotientSweep:
         seen = 0.0 if objective.first_look is None else 3.0 * objective.first_look.noise
         return max(objective.value_epsilon * size, seen, 0.0 if around is None else around.noise(size))
 
+
+_SHARPER = 8.0  # how many times shorter than presumed a length must be for steps to follow it
+
+_FAR_LONGER = (1.0, 4.0)  # beside the length on which the loss bends, of one side and of both: distances that tell no
+# slope by any rule; what is found is about half of that length
 
 _NOISY_REACH = 1e-3  # of the size of a parameter
 

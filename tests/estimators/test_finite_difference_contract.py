@@ -194,3 +194,24 @@ def test_functions_of_other_frameworks_are_batched_by_their_vmap(backend: str) -
     for name, exact in by_hand(parameters()).items():
         np.testing.assert_allclose(own.numpy(estimate.gradient[name]), exact, atol=1e-8)
     assert objective.counts == gradest.Cost(values=2 * P)
+
+
+@pytest.mark.parametrize("method", ["fd-forward", "fd-central", "fd-five-point", "fd-richardson", "complex-step"])
+def test_parameters_in_any_order_of_memory_are_moved(method: str) -> None:
+    """A flat view of an array in Fortran's order is a copy: entries of it were moved, and the gradient was zero."""
+    weights = np.arange(1.0, 13.0).reshape(2, 2, 3)
+
+    def loss(p: Any) -> Any:
+        return (p**2 * weights).sum()
+
+    x = np.linspace(-1.0, 1.0, 12).reshape(2, 2, 3)
+    estimator = gradest.get_estimator(method)
+    for other in (
+        np.asfortranarray(x),
+        x.transpose(1, 2, 0).copy().transpose(2, 0, 1),
+        np.repeat(x, 2, axis=1)[:, ::2],
+    ):
+        assert np.array_equal(other, x)
+        bound_in_order = estimator.prepare(gradest.bind(loss, x))
+        for found in (bound_in_order(other).gradient, estimator(loss, other).gradient):
+            np.testing.assert_allclose(found, 2 * x * weights, rtol=1e-5, atol=1e-5)

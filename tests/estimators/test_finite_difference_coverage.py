@@ -102,6 +102,27 @@ def test_rounding_inside_a_loss_is_no_bend(method: str, offset: float) -> None:
     assert np.max(np.abs(found / np.cos(x) - 1)) < 0.05
 
 
+@pytest.mark.parametrize("method", ["fd-forward", "fd-central", "fd-five-point", "fd-richardson"])
+@pytest.mark.parametrize("x", [1e-2, 1e-4])
+def test_what_a_loss_rounds_inside_is_not_the_slope_on_one_of_its_stairs(method: str, x: float) -> None:
+    """Near points lay on one stair of `cos(x)`, of the slope of `1 / x^2`: of -8e-6 the gradient was -10000."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", gradest.NoiseWarning)
+        found = gradest.get_estimator(method)(lambda p: ((1 - np.cos(p)) / p**2).sum(), np.array([x])).gradient
+    assert abs(found[0] + x / 12) < (0.2 if method == "fd-forward" else 1e-3)
+
+
+@pytest.mark.parametrize("options", [{}, {"error": True}])
+def test_a_loss_that_does_not_change_over_the_steps_is_told_with_errors_stated_too(options: dict[str, Any]) -> None:
+    """The first look, further away than the steps go, sees it change."""
+
+    def loss(p: Any) -> Any:  # 0.014 below the next number that float32 rounds it to
+        return np.float32(1e6 + 0.267 + 0.05 * (float(p[0]) - 10.0))
+
+    with pytest.warns(gradest.FlatLossWarning, match=r"the loss is 1e\+06 at all"):
+        gradest.get_estimator("fd-central", **options)(loss, np.array([10.0], np.float32))
+
+
 def test_errors_that_are_stated_much_too_small_would_be_seen() -> None:
     assert coverage(ESTIMATORS["richardson"], "float64", shrunk=30.0).covered < 0.95
 

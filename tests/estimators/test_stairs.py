@@ -41,6 +41,31 @@ def test_a_part_that_is_coarser_than_the_rest(method: str, part: str) -> None:
     assert np.linalg.norm(found - (2 * X + 0.5)) < RULES[method] * np.linalg.norm(2 * X)
 
 
+TWO_HEIGHTS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "float32 and float16 beside float64": (
+        lambda p: PARTS["float32 as a number"](p) + 2 * PARTS["float16"](p) + penalty(p),
+        lambda x: 2 * x + 1.5,
+    ),
+    "float32 and float16 alone": (
+        lambda p: PARTS["float32 as a number"](p) + 2 * PARTS["float16"](p),
+        lambda x: np.full(2, 1.5),
+    ),
+    "float32 of a large constant": (
+        lambda p: 2 * PARTS["float32 beside a constant"](p) + 1e-3 * penalty(p),
+        lambda x: 1 + 2e-3 * x,
+    ),
+}
+
+
+@pytest.mark.parametrize("loss", TWO_HEIGHTS)
+@pytest.mark.parametrize("method", RULES)
+def test_stairs_among_lower_ones_and_stairs_near_which_nothing_moves(method: str, loss: str) -> None:
+    """The lower ones ended the search; where no near point differed from another, none were looked for."""
+    of, slope = TWO_HEIGHTS[loss]
+    found = gradest.grad(of, method=method)(X)
+    assert np.linalg.norm(found - slope(X)) < 10 * RULES[method] * np.linalg.norm(slope(X))
+
+
 @pytest.mark.parametrize("method", RULES)
 def test_a_network_in_float32_with_a_penalty_in_float64(method: str) -> None:
     inputs = np.linspace(0.0, 1.0, 50)
@@ -53,6 +78,16 @@ def test_a_network_in_float32_with_a_penalty_in_float64(method: str) -> None:
     exact = np.full(2, slopes.mean()) + 0.02 * X
     found = gradest.grad(loss, method=method)(X)
     assert np.linalg.norm(found - exact) < RULES[method] * np.linalg.norm(exact)
+
+
+@pytest.mark.parametrize("width", [3e-9, 1e-7, 1e-6])
+def test_the_height_is_that_of_the_higher_stairs_of_two(width: float) -> None:
+    def loss(t: float) -> float:
+        stairs = sum(0.5 * w * math.floor((t + 0.3 * w) / w) for w in (width, 1000 * width))
+        return stairs + math.sin(t)
+
+    found = height_of_stairs(loss, 2.0**-6, 2.0**-43, 1e-16, shorter=4.236)
+    assert found == pytest.approx(500 * width, rel=0.05)
 
 
 @pytest.mark.parametrize("name", ["jax", "torch"])
