@@ -17,6 +17,7 @@ from gradest.operations import Array, Data, Operations
 from gradest.places import ParameterPlace
 from gradest.tree import Leaf, Tree
 from gradest_torch import forward_mode, module, module_state, random_numbers, refusals, reverse_mode
+from gradest_torch.conversions import KeptImaginary
 from gradest_torch.graph import graph
 from gradest_torch.layouts import parts
 from gradest_torch.operations import NativeTorchOperations, TorchOperations
@@ -211,6 +212,9 @@ class TorchBackend(Backend):
 
     def evaluating(self) -> AbstractContextManager[Any]:
         return torch.no_grad()
+
+    def keeping_imaginary(self) -> AbstractContextManager[Any]:
+        return KeptImaginary()  # type: ignore[no-untyped-call]
 
     def looked_at(self, evaluation: Callable[[], Array]) -> Array:
         with OtherWays(quiet=True) as ways:
