@@ -248,7 +248,12 @@ class TorchBackend(Backend):
 
     def bind_arrays(self, f: Callable[..., Any], leaves: Sequence[Leaf], paths: Sequence[str]) -> Callable[..., Any]:
         tensors = {path: x for path, x in zip(paths, leaves, strict=True) if isinstance(x, Tensor) and x.requires_grad}
-        return noting(f, tensors) if tensors else f
+        kept = module.keeping_arguments(f, self._first_tensor)
+        return noting(kept, tensors) if tensors else kept
+
+    def _first_tensor(self, args: tuple[Any, ...]) -> Tensor:
+        found: Tensor = next(filter(self.owns, self.flatten(args[0])[0]))
+        return found
 
     def model_parameters(self, model: nn.Module) -> dict[str, Tensor]:
         return module_state.trainable_parameters(model)
