@@ -59,10 +59,8 @@ class Backend(ABC):
     """Whether its native derivatives are for functions that are not in operations: of those that are, "auto" takes
     gradest's own engines, which follow few large operations in place of many small calls."""
     survives_fork: ClassVar[bool] = False
-    """Whether it computes in a forked child of a process that has computed with it.
-
-    A framework with threads of its own does not: the child has their locks and not the threads, and waits for ever.
-    """
+    """Whether it computes in a forked child of a process that has computed with it: one with threads of its own does
+    not, as the child has their locks and not the threads, and waits for ever."""
 
     # -- required: arrays and operations ----------------------------------------------------------------
     @abstractmethod
@@ -71,10 +69,7 @@ class Backend(ABC):
 
     @abstractmethod
     def array(self, values: NumpyArray, *, dtype: str, device: str | None = None, copy: bool = True) -> Array:
-        """Return NumPy values as this framework's array, on the first of `devices()` where none is named.
-
-        With `copy=False` it may share their memory.
-        """
+        """Return NumPy values as an array, on the first of `devices()` where none is named; a copy, or maybe theirs."""
 
     def argument(self, values: NumpyArray, *, dtype: str, device: str | None = None) -> Array:
         """Return a copy of NumPy values as compiled functions take it, which need be no array of the framework's own.
@@ -191,6 +186,10 @@ class Backend(ABC):
         dtype = self.dtype(leaf)
         with self.scope(dtype) or nullcontext():
             return self.array(np.ones(leaf.shape), dtype=dtype, device=self.devices()[0])
+
+    def keeping_imaginary(self) -> AbstractContextManager[Any] | None:
+        """Return a context that refuses to convert complex numbers to real ones; None where nobody can tell of it."""
+        return None
 
     def computing_now(self) -> AbstractContextManager[object] | None:
         """Return a context in which arrays are computed at once, whatever is being traced around it, or None."""

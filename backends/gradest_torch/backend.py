@@ -17,6 +17,7 @@ from gradest.operations import Array, Data, Operations
 from gradest.places import ParameterPlace
 from gradest.tree import Leaf, Tree
 from gradest_torch import forward_mode, module, module_state, random_numbers, refusals, reverse_mode
+from gradest_torch.conversions import KeptImaginary
 from gradest_torch.graph import graph
 from gradest_torch.layouts import parts
 from gradest_torch.operations import NativeTorchOperations, TorchOperations
@@ -212,6 +213,9 @@ class TorchBackend(Backend):
     def evaluating(self) -> AbstractContextManager[Any]:
         return torch.no_grad()
 
+    def keeping_imaginary(self) -> AbstractContextManager[Any]:
+        return KeptImaginary()  # type: ignore[no-untyped-call]
+
     def looked_at(self, evaluation: Callable[[], Array]) -> Array:
         with OtherWays(quiet=True) as ways:
             value = evaluation()
@@ -244,7 +248,12 @@ class TorchBackend(Backend):
 
     def bind_arrays(self, f: Callable[..., Any], leaves: Sequence[Leaf], paths: Sequence[str]) -> Callable[..., Any]:
         tensors = {path: x for path, x in zip(paths, leaves, strict=True) if isinstance(x, Tensor) and x.requires_grad}
-        return noting(f, tensors) if tensors else f
+        kept = module.keeping_arguments(f, self._first_tensor)
+        return noting(kept, tensors) if tensors else kept
+
+    def _first_tensor(self, args: tuple[Any, ...]) -> Tensor:
+        found: Tensor = next(filter(self.owns, self.flatten(args[0])[0]))
+        return found
 
     def model_parameters(self, model: nn.Module) -> dict[str, Tensor]:
         return module_state.trainable_parameters(model)

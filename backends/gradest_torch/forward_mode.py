@@ -169,29 +169,39 @@ def _judged(value: Any) -> Any:
 def hessian_product(backend: Backend, function: Function) -> Callable[[Leaves, Leaves, Data], Leaves]:
     """Return `(leaves, direction, data) -> Hessian times direction`, by forward over reverse mode.
 
-    Where that does not do, reverse over reverse gives the same, as a Hessian is symmetric: the backward pass of a mean
-    squared error has no forward mode in PyTorch 2.13 ("ZeroTensors are immutable"), nor have those of the Huber and the
-    soft-margin loss. A loss that differentiates by itself, or a recurrent layer, goes by dual tensors.
+    Where that does not do, reverse over reverse gives the same, as a Hessian is symmetric: the backward passes of the
+    Huber and the soft-margin loss have no forward mode in PyTorch 2.13. A loss that differentiates by itself, or draws
+    random numbers, or a recurrent layer, goes by dual tensors.
     """
     ways = (_forward_over_reverse, _reverse_over_reverse, _by_dual_tensors)
 
     def product(leaves: Leaves, direction: Leaves, data: Data) -> Leaves:
         inputs, along, state = recordable(leaves), recordable(direction), backend.random_state()
         refusal: RuntimeError | None = None
-        with _in_forward_mode(backend):
+        with _in_forward_mode(backend, twice=True):
             for way in ways:
-                if refusal is not None:
-                    backend.set_random_state(state)
                 try:
-                    return way(function, inputs, along, data)
+                    found = way(function, inputs, along, data)
                 except RuntimeError as error:
-                    if str(error) == refusals.HOOKED:
-                        raise
                     refusal = refusal or error
+                    backend.set_random_state(state)
+                    if str(error) == refusals.HOOKED:
+                        break
+                else:
+                    if way is _by_dual_tensors or not _moved(state, backend.random_state()):
+                        return tuple([_dense(array) for array in _tensors(found)])
+                    # It draws, inside torch.func in another order than a plain pass: the mask would be another one.
+                    refusal = UnsupportedError(refusals.DRAWS)
+                    backend.set_random_state(state)
             assert refusal is not None
             raise refusal
 
     return product
+
+
+def _dense(array: Tensor) -> Tensor:
+    """Return a product as its parameter is: that of an embedding with `sparse=True` has another layout."""
+    return array if array.layout is torch.strided else array.to_dense()
 
 
 def _gradient_of(function: Function, data: Data) -> Callable[..., Any]:
@@ -220,10 +230,10 @@ def _by_dual_tensors(function: Function, leaves: Leaves, direction: Leaves, data
 
 
 @contextmanager
-def _in_forward_mode(backend: Backend) -> Iterator[None]:
+def _in_forward_mode(backend: Backend, *, twice: bool = False) -> Iterator[None]:
     """Have PyTorch's errors told in gradest's words inside the context, and differentiable kernels."""
     # Recording: a loss that differentiates by itself needs it, and `_Stopped` looks at where it is switched off.
-    with FORWARD, _differentiable_kernels(), torch.inference_mode(False), torch.enable_grad(), _Stopped():
+    with FORWARD, _differentiable_kernels(), torch.inference_mode(False), torch.enable_grad(), _Stopped(twice=twice):
         try:
             yield
         except GradestError:
@@ -244,9 +254,15 @@ class _Stopped(TorchFunctionMode):
     Nor does it know that the row of an embedding at `padding_idx` has no gradient.
     """
 
+    def __init__(self, *, twice: bool) -> None:
+        super().__init__()
+        self._twice = twice  # whether a derivative is differentiated again
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Carry out the call, without tangents where it takes a gradient as a constant."""
         named = kwargs or {}
+        if self._twice and func is nn.functional.mse_loss:
+            return _squared_errors(func, *args, **named)
         if func is nn.functional.embedding:
             return _padded(func(*args, **named), *args, **named)
         if func is nn.functional.gaussian_nll_loss:
@@ -286,6 +302,17 @@ def _padded(found: Tensor, index: Tensor, weight: Tensor, padding_idx: int | Non
     if padding_idx is None:
         return found
     return torch.where((index == padding_idx % len(weight)).unsqueeze(-1), found.detach(), found)
+
+
+def _squared_errors(
+    func: Any, values: Tensor, target: Tensor, *args: Any, reduction: str = "mean", **kwargs: Any
+) -> Any:
+    """Return the mean squared error by operations that can be differentiated twice forwards, where it is one."""
+    reduced: Any = {"mean": Tensor.mean, "sum": Tensor.sum, "none": Tensor.clone}.get(reduction)
+    plain = not args and all(value is None for value in kwargs.values())  # no weights, and no reduction by older words
+    if reduced is None or not plain or values.shape != target.shape:  # of other shapes PyTorch warns
+        return func(values, target, *args, reduction=reduction, **kwargs)
+    return reduced((values - target) ** 2)
 
 
 def _of_clamped(func: Any, values: Tensor, target: Tensor, var: Any, full: bool = False, eps: float = 1e-6,

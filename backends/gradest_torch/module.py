@@ -1,7 +1,8 @@
 """An `nn.Module` as parameters: the user's `f(module, *args)` as a pure function of a dict of tensors."""
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import wraps
 from threading import local
 from typing import Any
 
@@ -13,7 +14,16 @@ from gradest.places import ParameterPlace
 from gradest_torch.attention import PlainAttention
 from gradest_torch.layouts import adds
 from gradest_torch.leftovers import Attributes
-from gradest_torch.module_state import ModuleState, Place, held, modules_of, release, state_of, trainable_parameters
+from gradest_torch.module_state import (
+    ModuleState,
+    Place,
+    held,
+    locks_of,
+    modules_of,
+    release,
+    state_of,
+    trainable_parameters,
+)
 from gradest_torch.other_ways import OtherWays
 from gradest_torch.posing import posing
 
@@ -26,14 +36,7 @@ def bind(f: Callable[..., Tensor], module: nn.Module) -> Callable[..., Tensor]:
     """
 
     def pure(parameters: dict[str, Tensor], *args: Any, **kwargs: Any) -> Tensor:
-        state = state_of(module)
-        modules = modules_of(module)
-        locks = state.acquire(modules)
-        try:
-            before = _Before(modules, state, locks)
-        except BaseException:
-            release(locks)
-            raise
+        state, before = _taken(module)
         later: list[_Before] | None = getattr(_recording, "before", None)
         if later is not None:
             later.append(before)
@@ -53,7 +56,57 @@ def bind(f: Callable[..., Tensor], module: nn.Module) -> Callable[..., Tensor]:
             if later is None:
                 before.restore()
 
-    return pure
+    return keeping_arguments(pure, lambda given: next(iter(given[0].values())))
+
+
+def keeping_arguments(f: Callable[..., Any], tensor_of: Callable[[tuple[Any, ...]], Tensor]) -> Callable[..., Any]:
+    """Return `f` with the modules among its arguments left as they were: a teacher, a discriminator, in training mode.
+
+    `tensor_of` finds a tensor of the parameters among the arguments of a call.
+    """
+
+    @wraps(f)
+    def keeping(*args: Any, **kwargs: Any) -> Any:
+        others = [arg for arg in (*args, *kwargs.values()) if isinstance(arg, nn.Module)]
+        if not others:
+            return f(*args, **kwargs)
+        with _lent(others, tensor_of(args)):
+            return f(*args, **kwargs)
+
+    return keeping
+
+
+@contextmanager
+def _lent(others: Sequence[nn.Module], like: Tensor) -> Iterator[None]:
+    """Lend modules to a call, with copies of their buffers, and have them as they were after it."""
+    # A compiled one keeps its own; of those locks that several calls ask for, all are taken in one order.
+    others = [each for each in others if not any(isinstance(m, torch.jit.ScriptModule) for m in modules_of(each))]
+    locks = locks_of([child for each in others for child in modules_of(each)]) if others else []
+    later: list[_Before] | None = getattr(_recording, "before", None)
+    taken: list[_Before] = []
+    for lock in locks:
+        lock.acquire()
+    try:
+        for each in others:
+            state, before = _taken(each)
+            (taken if later is None else later).append(before)
+            put(_copied_buffers(state, like))
+        yield
+    finally:
+        for before in reversed(taken):
+            before.restore()
+        release(locks)
+
+
+def _taken(module: nn.Module) -> tuple[ModuleState, "_Before"]:
+    """Take a module for this thread, and return where its tensors are, and what it was, which gives it back."""
+    state, modules = state_of(module), modules_of(module)
+    locks = state.acquire(modules)
+    try:
+        return state, _Before(modules, state, locks)
+    except BaseException:
+        release(locks)
+        raise
 
 
 Swapped = Sequence[tuple[Place, Tensor | None]]

@@ -74,7 +74,7 @@ class ModuleState:
         The places are found again if submodules, parameters or what requires a gradient have changed.
         """
         children = [ref(child) for child in modules]
-        locks = self._locks if children == self._children else _locks_of(modules)
+        locks = self._locks if children == self._children else locks_of(modules)
         for lock in locks:
             lock.acquire()
         try:
@@ -149,7 +149,7 @@ _LOCKS: WeakKeyDictionary[nn.Module, Any] = WeakKeyDictionary()
 _choosing = RLock()
 
 
-def _locks_of(modules: Sequence[nn.Module]) -> list[Any]:
+def locks_of(modules: Sequence[nn.Module]) -> list[Any]:
     """Return the locks of a module with all those inside: mostly one, several where it joins what was seen apart."""
     with _choosing:
         held = {id(lock): lock for lock in map(_LOCKS.get, modules) if lock is not None} or {0: RLock()}

@@ -82,6 +82,10 @@ HOOKED = (
     "the loss hooks into the backward pass of a tensor, where its gradient may be made another one (as implicit layers "
     "do), and forward mode has no backward pass; use 'reverse', or an estimator of values ('fd-central', 'es', 'spsa')"
 )
+DRAWS = (
+    "a product with the Hessian was asked for, of a loss that draws random numbers; PyTorch cannot carry dual tensors "
+    "through it, and its torch.func would draw others than a plain pass does"
+)
 FROZEN_INSIDE = (
     "the loss has parameters require no gradient, where reverse mode would stop and forward mode does not; freeze them "
     "before, by p.requires_grad_(False)"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradest.binding import Bindable, bind_given
-from gradest.curvature.products import prepare_product
+from gradest.curvature.products import Products
 from gradest.directions.keys import Rng, generator_of
 from gradest.lengths import unit_of
 from gradest.operations import NumpyArray
@@ -69,25 +69,26 @@ def hessian_trace(
     """
     num_samples = whole_number("num_samples", num_samples, least=2)
     objective = bind_given(f, params, (args, kwargs))
-    product, path = prepare_product(objective)
+    product = Products(objective)
     generator = generator_of(rng)
     size = objective.layout.num_parameters
     mean, spread = np.zeros(size), np.zeros(size)
     traces, unit = [], 0.0
-    for count in range(1, num_samples + 1):
-        probe = generator.integers(0, 2, size) * 2.0 - 1.0
-        found = probe * product(probe)
-        unit = unit or unit_of(found)  # squares of what scatters may be out of range
-        found /= unit
-        traces.append(float(found.sum()))
-        step = found - mean
-        mean += step / count
-        spread += step * (found - mean)
+    with objective.one_estimate():
+        for count in range(1, num_samples + 1):
+            probe = generator.integers(0, 2, size) * 2.0 - 1.0
+            found = probe * product(probe)
+            unit = unit or unit_of(found)  # squares of what scatters may be out of range
+            found /= unit
+            traces.append(float(found.sum()))
+            step = found - mean
+            mean += step / count
+            spread += step * (found - mean)
     return HessianTrace(
         trace=float(np.mean(traces)) * unit,
         trace_error=float(np.std(traces, ddof=1) / math.sqrt(num_samples)) * unit,
         diagonal=mean * unit,
         diagonal_error=np.sqrt(spread / (num_samples - 1) / num_samples) * unit,
         num_samples=num_samples,
-        path=path,
+        path=product.path,
     )

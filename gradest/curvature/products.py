@@ -35,9 +35,10 @@ class HessianProduct:
         In the structure of the parameters.
     path
         "forward over reverse" by the framework (PyTorch goes by reverse over reverse where its forward mode refuses the
-        loss, as it does a mean squared error); "forward over reverse, by gradest" for a loss in operations where the
+        loss, as it does a Huber loss); "forward over reverse, by gradest" for a loss in operations where the
         framework has none; or "difference of gradients", which is right to about two thirds of the dtype's digits
-        (where the framework has no second derivatives, or a rule of the function has no derivative itself).
+        (where the framework has no second derivatives, or an operation or a rule of the function has none, or PyTorch
+        would draw other random numbers on the way than the loss itself does).
     """
 
     value: Tree
@@ -79,38 +80,50 @@ def hvp(f: Bindable, params: Tree, v: Tree, *args: object, **kwargs: object) -> 
     leaves = objective.form.leaves_of(v, direction=True)
     objective.form.require_finite(leaves, what="a direction")
     flat = objective.layout.flatten([as_float64(objective.backend, leaf) for leaf in leaves])
-    product, path = prepare_product(objective)
-    return HessianProduct(objective.form.tree_of(_as_leaves(objective, product(np.asarray(flat)))), path)
+    product = Products(objective)
+    with objective.one_estimate():
+        found = product(np.asarray(flat))
+    return HessianProduct(objective.form.tree_of(_as_leaves(objective, found)), product.path)
 
 
-def prepare_product(objective: Objective) -> tuple[Product, str]:
-    """Return the product of an objective's Hessian at its start with flat directions, and how it is computed.
+class Products:
+    """The product of an objective's Hessian at its start with flat directions; all of them of one draw in one estimate.
+
+    Attributes
+    ----------
+    path
+        How it is computed: known after the first product, as a framework finds out by trying what it cannot do twice.
 
     Raises
     ------
     UnsupportedError
         The loss cannot be differentiated by reverse mode.
+
+    Examples
+    --------
+    >>> import numpy as np, gradest
+    >>> from gradest.curvature.products import Products
+    >>> product = Products(gradest.bind(gradest.get_problem("quadratic", size=3)))
+    >>> product(np.zeros(3)).tolist(), product.path
+    ([0.0, 0.0, 0.0], 'forward over reverse, by gradest')
     """
-    prepared = objective.prepare_hessian_product()
-    if prepared is None or not _has_second_derivatives(objective, prepared[0]):
-        return _difference_of_gradients(objective), "difference of gradients"
-    exact, engine = prepared
 
-    def product(direction: NumpyArray) -> NumpyArray:
-        return _flat(objective, exact(objective.start, _as_leaves(objective, direction)))
+    def __init__(self, objective: Objective) -> None:
+        self._objective = objective
+        exact, engine = objective.prepare_hessian_product() or (None, "")
+        self._exact = exact
+        self.path = "forward over reverse" if engine == "native" else "forward over reverse, by gradest"
 
-    return product, "forward over reverse" if engine == "native" else "forward over reverse, by gradest"
-
-
-def _has_second_derivatives(objective: Objective, exact: Callable[[Leaves, Leaves], Leaves]) -> bool:
-    """Return whether the rules that a function is differentiated by have derivatives themselves: found by trying."""
-    if objective.text is not None or not objective.backend.interprets:
-        return True
-    try:
-        exact(objective.start, _as_leaves(objective, np.zeros(objective.layout.num_parameters)))
-    except UnsupportedError:
-        return False
-    return True
+    def __call__(self, direction: NumpyArray) -> NumpyArray:
+        objective, leaves = self._objective, _as_leaves(self._objective, direction)
+        if self._exact is not None:
+            try:
+                with objective.common_random_numbers():
+                    return _flat(objective, self._exact(objective.start, leaves))
+            except UnsupportedError:  # an operation, or a rule of the function's own, that has no second derivative
+                self._exact = None
+        self.path = "difference of gradients"
+        return _difference_of_gradients(objective)(direction)
 
 
 def _difference_of_gradients(objective: Objective) -> Product:
@@ -122,13 +135,17 @@ def _difference_of_gradients(objective: Objective) -> Product:
     start, epsilon = _flat(objective, objective.start), objective.parameter_epsilon
     longest = epsilon ** (1 / 3) * max(root_mean_square(start), 1.0)
 
+    def slope(leaves: Leaves) -> NumpyArray:
+        with objective.common_random_numbers():  # of one mask on either side: the difference of two would be divided
+            return _flat(objective, gradient(leaves)[1])
+
     def quotient(unit: NumpyArray, length: float, step: float) -> NumpyArray:
         up, down = (_as_leaves(objective, start + sign * step * unit) for sign in (1, -1))
         # The points are where rounding put them; the quotient is of that distance.
         moved = float((_flat(objective, up) - _flat(objective, down)) @ unit)
         if moved == 0.0:
             raise NonFiniteError(f"a step of {step:.1g} was to be taken; it moves no parameter in its dtype")
-        change = _flat(objective, gradient(up)[1]) - _flat(objective, gradient(down)[1])
+        change = slope(up) - slope(down)
         return np.asarray(change * (float(unit @ unit) / moved * length), dtype=np.float64)
 
     def product(direction: NumpyArray) -> NumpyArray:

@@ -6,6 +6,7 @@ module knows no estimator.
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import numpy as np
 
@@ -103,7 +104,8 @@ def loss_at_imaginary(objective: Objective, leaves: Leaves, imaginary: Sequence[
             objective.ops.constant(h, like=backend.cast(x, "float32") if dtype in HALF else x) for x, dtype, h in narrow
         ]
         at = tuple(x + 1j * h for x, h in zip(wide, parts, strict=True))
-        return objective.evaluate(at, complex_data(objective, objective.data))
+        with backend.keeping_imaginary() or nullcontext():
+            return objective.evaluate(at, complex_data(objective, objective.data))
 
     return np.asarray(backend.numpy(explained(objective, objective.scoped(evaluate))))
 

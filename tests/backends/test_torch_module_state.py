@@ -247,3 +247,29 @@ def test_parameters_that_the_first_call_makes_are_told_of_and_nothing_is_taken_w
     model(x)
     found = gradest.grad(_squares, method=method)(model, x, rng=0)
     assert found.keys() == dict(model.named_parameters()).keys()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("of", ["module", "array"])
+def test_a_module_among_the_arguments_is_as_it_was(of: str, method: str) -> None:
+    """As a teacher or a discriminator in training mode, through which the gradient of something else goes."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        judge, model = (nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)).double() for _ in range(2))
+        x = torch.randn(5, 2, dtype=torch.float64)
+
+    def loss(params: Any, judge: Any, x: Any) -> Any:
+        found = (judge(params(x)) if of == "module" else judge(x * params)).sin().mean()
+        judge.eval()
+        return found
+
+    params = model if of == "module" else torch.tensor([1.0, 2.0], dtype=torch.float64)
+    before = [b.clone() for b in judge.buffers()]
+    found = gradest.grad(loss, method=method)(params, judge, x, rng=0)
+    assert judge.training and judge[1].training
+    assert all(map(torch.equal, before, judge.buffers()))
+    if method != "es":
+        leaves = list(model.parameters()) if of == "module" else [params.requires_grad_()]
+        expected = torch.autograd.grad(loss(params, judge, x), leaves)
+        for given, right in zip(found.values() if of == "module" else [found], expected, strict=True):
+            torch.testing.assert_close(given, right, rtol=1e-6, atol=1e-8)

@@ -11,7 +11,7 @@ import pytest
 
 import gradest
 from gradest import theory
-from gradest.curvature.products import prepare_product
+from gradest.curvature.products import Products
 from gradest.errors import GradestError, InvalidInputError, InvalidTypeError, UnknownNameError
 from gradest.real_numbers import real_number
 from gradest.training import Budget, TrainingState
@@ -130,7 +130,7 @@ def test_a_hessian_has_the_shape_of_its_gradient(hessian: Any) -> None:
 
 
 def test_a_product_says_the_shape_that_it_found() -> None:
-    product, _ = prepare_product(gradest.bind(gradest.get_problem("quadratic", size=4)))
+    product = Products(gradest.bind(gradest.get_problem("quadratic", size=4)))
     with pytest.raises(InvalidInputError, match=r"shape \(4,\) was asked for; found \(3,\); flatten it"):
         product(np.ones(3))
 

@@ -10,7 +10,7 @@ from support.small_losses import differentiable_once
 import gradest
 from gradest.autodiff import hessian_product
 from gradest.curvature.hutchinson import hessian_trace
-from gradest.curvature.products import prepare_product
+from gradest.curvature.products import Products
 
 PATHS = {
     "numpy": "forward over reverse, by gradest",
@@ -119,16 +119,16 @@ def test_gradests_products_are_those_of_a_framework(name: str, options: dict[str
     for backend in ("numpy", "torch"):
         objective = gradest.bind(gradest.get_problem(name, **options), backend=backend, dtype="float64")
         v = np.random.default_rng(0).standard_normal(objective.layout.num_parameters)
-        product, path = prepare_product(objective)
-        assert path == PATHS[backend]
+        product = Products(objective)
         found.append(product(v))
+        assert product.path == PATHS[backend]
     assert np.linalg.norm(found[0] - found[1]) <= 1e-12 * np.linalg.norm(found[1])
 
 
 def test_the_hessian_of_a_quadratic_is_its_matrix() -> None:
     """Products with the basis vectors give a symmetric matrix, the same at every point, of which g is the product."""
     objective = gradest.bind(gradest.get_problem("quadratic", size=4))
-    product, _ = prepare_product(objective)
+    product = Products(objective)
     matrix = np.stack([product(e) for e in np.eye(4)])
     np.testing.assert_allclose(matrix, matrix.T, rtol=0, atol=1e-13 * np.abs(matrix).max())
     gradient, _ = objective.prepare_gradient()
@@ -160,6 +160,60 @@ def test_a_module_of_the_users_own() -> None:
     v = {"weight": torch.tensor([[1.0, -2.0, 0.5]], dtype=torch.float64)}
     found = gradest.hvp(lambda m, x: m(x).square().sum(), model, v, x)
     torch.testing.assert_close(found.value["weight"], v["weight"] @ (2 * x.T @ x))
+
+
+def randomised(name: str) -> tuple[Any, Any]:
+    """Return a module of PyTorch that draws random numbers, and its input."""
+    from torch import nn, randn, tensor
+
+    if name == "attention":
+        return nn.TransformerEncoderLayer(4, 2, 8, dropout=0.3, batch_first=True).double(), randn(2, 3, 4).double()
+    if name == "sparse":
+        return nn.Sequential(nn.Embedding(5, 3, sparse=True), nn.Dropout(0.5)).double(), tensor([0, 1, 4, 1])
+    return nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5)).double(), randn(5, 3).double()
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed: pip install 'gradest[torch]'")
+@pytest.mark.parametrize("name", ["attention", "sparse", "mse_loss"])
+def test_products_are_of_the_numbers_that_two_backward_passes_draw(name: str) -> None:
+    """Inside `torch.func` a layer of attention draws another mask; there are no dual tensors through `mse_loss`."""
+    import torch
+
+    def loss(model: Any, x: Any) -> Any:
+        found = model(x)
+        if name == "mse_loss":
+            return torch.nn.functional.mse_loss(found, x[:, :1].sin().expand(5, 4))
+        return found.sin().mean()
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model, x = randomised(name)
+        named = dict(model.named_parameters())
+        v = {key: torch.cos(torch.arange(p.numel()).double()).reshape(p.shape) for key, p in named.items()}
+        state = torch.get_rng_state()
+        slopes = torch.autograd.grad(loss(model, x), list(named.values()), create_graph=True)
+        after = torch.get_rng_state()
+        along: Any = sum((g.to_dense() * u).sum() for g, u in zip(slopes, v.values(), strict=True))
+        expected = torch.autograd.grad(along, list(named.values()))
+        torch.set_rng_state(state)
+        found = gradest.hvp(loss, model, v, x)
+        assert torch.equal(torch.get_rng_state(), after)
+    for given, right in zip(found.value.values(), expected, strict=True):
+        torch.testing.assert_close(given, right.to_dense(), rtol=1e-6, atol=1e-8)
+
+
+def test_a_difference_of_gradients_is_of_one_draw() -> None:
+    """It was of two, over a step of 1e-3: of the product nothing was left."""
+    mx = pytest.importorskip("gradest_mxnet", reason="MXNet draws, and has no second derivatives").mx
+
+    def loss(x: Any) -> Any:
+        return (x**3 * mx.np.random.rand(4)).sum()
+
+    x: Any = gradest.get_backend("mxnet").array(np.array([1.0, 2.0, 3.0, 4.0]), dtype="float64")
+    found = gradest.hvp(loss, x, x / x)
+    weights = found.value.asnumpy() / (6.0 * x.asnumpy())
+    assert found.path == "difference of gradients"
+    assert np.all((weights > 0.0) & (weights < 1.0))
 
 
 @pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed: pip install 'gradest[torch]'")
