@@ -14,7 +14,7 @@ from gradest_numpy.differentiation.traced import USUAL, TracedArray, apply, in_p
 
 def _binary(ufunc: Any, *, swapped: bool = False) -> Callable[[Any, Any], Any]:
     rule = RULES.get(ufunc)
-    if swapped:
+    if rule is not None and swapped:
         return lambda self, other: apply(rule, (other, self), {})
 
     def operator(self: Any, other: Any) -> Any:
