@@ -206,3 +206,41 @@ def test_a_graph_is_looked_at_once_though_a_block_is_bound_twice(monkeypatch: py
     assert len(looked) == once
     for estimate in [*first, *again]:
         assert all(np.isfinite(g.asnumpy()).all() for g in estimate.gradient.values())
+
+
+@pytest.mark.parametrize("hybridize", [False, True], ids=["eager", "hybridized"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_selu_has_its_slope_left_of_0(dtype: str, hybridize: bool) -> None:
+    """MXNet's own is 0.03 of it at -3; the closed form is scale * alpha * exp(x)."""
+    scale, alpha = 1.0507009873554805, 1.6732632423543772
+    points = np.array([-3.0, -2.1, -1.0, -0.1, 0.1, 2.0])
+    network = mx.gluon.nn.HybridSequential()
+    network.add(mx.gluon.nn.Dense(1, use_bias=False, in_units=1, flatten=False), mx.gluon.nn.SELU())
+    network.initialize(mx.init.One())
+    network.cast(dtype)
+    if hybridize:
+        network.hybridize()
+    x = mx.nd.array(points, dtype=dtype).reshape((6, 1))
+
+    def loss(net: Any, x: Any) -> Any:
+        return net(x).sum()
+
+    value, found = gradest.value_and_grad(loss, method="reverse")(network, x)
+    slopes = np.where(points > 0, scale, scale * alpha * np.exp(points))
+    np.testing.assert_allclose(found["0.weight"].asnumpy(), np.sum(slopes * points), rtol=2e-7)
+    assert float(value) == pytest.approx(float(loss(network, x).asscalar()), rel=1e-7)
+    for array, activate in (
+        (mx.nd.array, lambda p: mx.nd.LeakyReLU(p, act_type="selu")),
+        (mx.np.array, lambda p: mx.npx.leaky_relu(p, act_type="selu")),
+    ):
+        by_points = gradest.grad(lambda p, activate=activate: activate(p).sum())(array(points, dtype=dtype))
+        np.testing.assert_allclose(by_points.asnumpy(), slopes, rtol=2e-7)
+
+
+def test_selu_of_a_compiled_block_that_a_loss_closes_over_is_refused() -> None:
+    block = mx.gluon.nn.SELU()
+    block.hybridize()
+    with pytest.raises(gradest.UnsupportedError, match=r"SELU of SELU, .*hybridize\(False\)"):
+        gradest.grad(lambda p: block(p).sum())(mx.nd.array([-1.0, 2.0]))
+    found = gradest.grad(lambda p: block(p).sum(), method="fd-central")(mx.nd.array([-1.0, 2.0]))
+    np.testing.assert_allclose(found.asnumpy(), [0.64677, 1.0507], rtol=1e-3)
