@@ -335,6 +335,10 @@ class Backend(ABC):
         """
         return None
 
+    def told_of_arrays(self, error: Exception) -> GradestError | None:
+        """Return gradest's error for one about arrays that the framework raised outside of a loss, or None."""
+        return None
+
     def explain(self, error: Exception) -> str:
         """Return the first line of a framework's error, which is long and speaks of the framework's own options."""
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]

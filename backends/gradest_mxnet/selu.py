@@ -1,7 +1,7 @@
 """The activation SELU with a right backward pass.
 
-MXNet 1.9.1 takes its slope left of 0 for another one: 0.64 of it at -2.1, 0.03 at -3, in every dtype and mode. SELU is a
-multiple of ELU, which goes backward rightly, to the same values.
+MXNet 1.9.1 takes its slope left of 0 for another one: 0.64 of it at -2.1, 0.03 at -3, in every dtype and mode. SELU is
+a multiple of ELU, which goes backward rightly, to the same values.
 
 What a user's own hybridized block has compiled cannot be reached; such a graph is looked at, and refused.
 """

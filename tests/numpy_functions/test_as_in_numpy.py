@@ -143,7 +143,8 @@ FORMS: list[tuple[str, Callable[[Any], Any]]] = [
 @pytest.mark.parametrize(("name", "text"), FORMS, ids=[name for name, _ in FORMS])
 def test_values_dtypes_and_shapes_are_numpys(name: str, text: Callable[[Any], Any]) -> None:
     for dtype in (np.float64, np.float32):
-        x, found = M.astype(dtype), []
+        found: list[Any] = []
+        x = M.astype(dtype)
 
         def loss(leaves: Any, data: Any, found: Any = found) -> Any:
             found.append(text(leaves[0]))
