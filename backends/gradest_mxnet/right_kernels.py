@@ -7,7 +7,7 @@ from functools import cache, wraps
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from gradest_mxnet import deconvolution, dense, pooling, recurrent, selu
+from gradest_mxnet import deconvolution, dense, no_slopes, pooling, recurrent, selu
 from gradest_mxnet.framework import mx
 from gradest_mxnet.replaced import Change, Refusal, Replaced
 
@@ -54,7 +54,7 @@ def right_graphs(*, single: bool, constant_matrix: bool) -> Replaced:
 
 @cache
 def _on_arrays() -> tuple[Change, ...]:
-    arrays = (module.on_arrays() for module in (pooling, deconvolution, dense, recurrent, selu))
+    arrays = (module.on_arrays() for module in (pooling, deconvolution, dense, recurrent, selu, no_slopes))
     return tuple(change for changes in arrays for change in changes)
 
 

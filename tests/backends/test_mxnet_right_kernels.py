@@ -244,3 +244,34 @@ def test_selu_of_a_compiled_block_that_a_loss_closes_over_is_refused() -> None:
         gradest.grad(lambda p: block(p).sum())(mx.nd.array([-1.0, 2.0]))
     found = gradest.grad(lambda p: block(p).sum(), method="fd-central")(mx.nd.array([-1.0, 2.0]))
     np.testing.assert_allclose(found.asnumpy(), [0.64677, 1.0507], rtol=1e-3)
+
+
+M = np.diag([1.0, 3.0, 6.0]) + np.random.default_rng(2).uniform(0.0, 0.5, (3, 3))  # its eigenvalues are real
+
+
+@pytest.mark.parametrize("text", [
+    lambda x: mx.np.percentile(x, 30, axis=1), lambda x: mx.np.quantile(x, 0.3, axis=1),
+    lambda x: mx.np.linalg.eigvalsh(mx.np.dot(x, x.T)), lambda x: mx.np.linalg.eigh(mx.np.dot(x, x.T))[0],
+    lambda x: mx.np.linalg.eig(x)[0], lambda x: mx.np.linalg.eigvals(x), lambda x: mx.np.linalg.pinv(x),
+])  # fmt: skip
+def test_functions_that_mxnet_gives_a_gradient_of_0_are_refused(text: Callable[[Any], Any]) -> None:
+    """Beside others their part was missing, without a word; of what is constant they are taken."""
+    given, constant = mx.np.array(M, dtype="float64"), mx.np.array(M.T, dtype="float64")
+    with pytest.raises(gradest.UnsupportedError, match=r"mx\.np\.\S+ was called .* gives it a gradient of 0"):
+        gradest.grad(lambda p: (text(p) ** 2).sum() + (p**2).sum())(given)
+    beside = gradest.grad(lambda p: (text(constant) ** 2).sum() + (p**2).sum())(given)
+    np.testing.assert_allclose(beside.asnumpy(), 2 * M, rtol=1e-12)
+
+
+@pytest.mark.parametrize("k", [-1, 0, 1, 2, 7])
+@pytest.mark.parametrize("axes", [(0, 1), (2, 0)])
+def test_the_gradient_of_rot90_turns_back(k: int, axes: tuple[int, int]) -> None:
+    x = np.arange(24.0).reshape(2, 3, 4)
+    weights = np.random.default_rng(0).standard_normal(np.rot90(x, k, axes).shape)
+
+    def loss(p: Any) -> Any:
+        return (mx.np.rot90(p, k, axes) * mx.np.array(weights, dtype="float64")).sum()
+
+    value, found = gradest.value_and_grad(loss)(mx.np.array(x, dtype="float64"))
+    assert float(value) == pytest.approx(np.sum(np.rot90(x, k, axes) * weights))
+    np.testing.assert_allclose(found.asnumpy(), np.rot90(weights, -k, axes), rtol=1e-12)
