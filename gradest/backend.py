@@ -345,13 +345,7 @@ class Backend(ABC):
         return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
     def graph(
-        self,
-        function: Function,
-        leaves: Leaves,
-        data: Data,
-        *,
-        names: Sequence[str],
-        tangents: Sequence[NumpyArray] | None,
+        self, function: Function, leaves: Leaves, data: Data, *, names: Sequence[str], tangents: Sequence[Any] | None
     ) -> Computation:
         """Return the steps of one evaluation with their adjoints, or with tangents along a direction given in NumPy."""
         raise UnsupportedError(
