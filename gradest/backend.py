@@ -334,19 +334,17 @@ class Backend(ABC):
         """
         return None
 
+    def told_of_arrays(self, error: Exception) -> GradestError | None:
+        """Return gradest's error for one about arrays that the framework raised outside of a loss, or None."""
+        return None
+
     def explain(self, error: Exception) -> str:
         """Return the first line of a framework's error, which is long and speaks of the framework's own options."""
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
     def graph(
-        self,
-        function: Function,
-        leaves: Leaves,
-        data: Data,
-        *,
-        names: Sequence[str],
-        tangents: Sequence[NumpyArray] | None,
+        self, function: Function, leaves: Leaves, data: Data, *, names: Sequence[str], tangents: Sequence[Any] | None
     ) -> Computation:
         """Return the steps of one evaluation with their adjoints, or with tangents along a direction given in NumPy."""
         raise UnsupportedError(

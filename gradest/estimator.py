@@ -15,7 +15,7 @@ from gradest.binding import BINDING, Bindable
 from gradest.calls import Calls, bind_options, gradient_at, traced_call, value_and_gradient_at
 from gradest.data_kernels import DataKernels
 from gradest.directions.keys import Rng
-from gradest.errors import InvalidEstimateError, InvalidTypeError, UnsupportedError
+from gradest.errors import GradestError, InvalidEstimateError, InvalidTypeError, UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
 from gradest.fields import TypedFields
 from gradest.layout import Layout
@@ -155,7 +155,12 @@ class Estimator(TypedFields, ABC):
 
     def prepare(self, objective: Objective, *, executor: Executor | None = None) -> "Prepared":
         """Return the estimator bound to an objective; everything that can be done once is done here."""
-        return Prepared(self, objective, self.prepare_kernel(objective, executor=executor), executor=executor)
+        try:
+            kernel = self.prepare_kernel(objective, executor=executor)
+        except Exception as error:
+            _tell(error, objective)
+            raise
+        return Prepared(self, objective, kernel, executor=executor)
 
     def __call__(self, f: Bindable, params: Tree = None, *args: object, rng: Rng = None, **binding: Any) -> Estimate:
         """Return the estimate of the gradient of `f` at `params`.
@@ -327,16 +332,27 @@ class Prepared:
         objective = self.objective
         if self._stays_outside and (traced or any(map(objective.backend.is_abstract, leaves))):
             raise traced_call(self.estimator.name, objective.backend)
-        # One draw for all evaluations of an estimate: differences between two masks of dropout are no derivative.
-        if self._may_draw:
-            with objective.one_estimate():
+        try:
+            # One draw for all evaluations of an estimate: differences between two masks of dropout are no derivative.
+            if self._may_draw:
+                with objective.one_estimate():
+                    result = self._kernel(leaves, rng)
+            elif self._looked_at_again:  # reverse mode is one evaluation, whatever it goes through
+                with objective.one_estimate(), objective.common_random_numbers():
+                    result = self._kernel(leaves, rng)
+            else:
                 result = self._kernel(leaves, rng)
-        elif self._looked_at_again:  # reverse mode is one evaluation, whatever it goes through
-            with objective.one_estimate(), objective.common_random_numbers():
-                result = self._kernel(leaves, rng)
-        else:
-            result = self._kernel(leaves, rng)
+        except Exception as error:
+            _tell(error, objective)
+            raise
         return estimate_of(result, objective, self.cost, self.path)
+
+
+def _tell(error: Exception, objective: Objective) -> None:
+    """Raise what a framework says of arrays, which no loss and no estimator can help, in gradest's words."""
+    told = None if isinstance(error, GradestError) else objective.backend.told_of_arrays(error)
+    if told is not None:
+        raise told from error
 
 
 def estimate_of(result: KernelResult, objective: Objective, cost: Cost, path: str) -> Estimate:

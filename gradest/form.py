@@ -89,7 +89,7 @@ class Form:
     def _as_array(self, leaf: Array, k: int) -> Array:
         """Return a leaf of NumPy, which makes scalars of arrays `()`, and float64 of such a scalar times a number."""
         dtype: Any = self._asked[k][1]
-        return np.asarray(leaf, dtype=dtype) if isinstance(leaf, np.generic) else leaf
+        return np.asarray(leaf, dtype=dtype) if issubclass(type(leaf), np.generic) else leaf
 
     def user_tree_of(self, leaves: Sequence[Array]) -> Tree:
         """Return leaves in the structure in which a user's function takes them, as they are."""

@@ -191,7 +191,7 @@ class PartlyStatic:
 
 def is_number(leaf: Leaf) -> bool:
     """Return whether a leaf is one floating-point number of Python's or NumPy's, which goes with any array."""
-    return type(leaf) is float or isinstance(leaf, np.floating)
+    return issubclass(type(leaf), float | np.floating)  # of what is being differentiated, `isinstance` would say so too
 
 
 def is_static(leaf: Leaf) -> bool:

@@ -1,5 +1,6 @@
 """JAX as a backend: `jit`, `vmap`, `grad` and `linearize`, with 64-bit mode scoped and never switched on globally."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
@@ -56,6 +57,7 @@ _NO_DERIVATIVE = {
     "but got int": _WHOLE,  # "grad requires real-valued outputs ..."
 }
 """What to say for errors of JAX's, by words that they contain (0.4 to 0.10)."""
+_TRANSFER = re.compile(r"Disallowed [a-z-]+ transfer")
 _DELETED = ("Array has been deleted", "uffer has been deleted or donated")  # "Buffer" or "buffer", by version
 
 
@@ -233,13 +235,25 @@ class JaxBackend(Backend):
     def kept(self, value: Any, *, like: Array) -> Array:
         return jnp.asarray(value)  # immutable: it is its own; a Python float is float32 but in 64-bit mode
 
-    def translated(self, error: Exception) -> GradestError | None:
+    def told_of_arrays(self, error: Exception) -> GradestError | None:
+        if _TRANSFER.search(str(error)):
+            return UnsupportedError(
+                "an estimate was asked for where jax.transfer_guard disallows what it, or the loss, sends between host "
+                "and device: directions, steps and values; estimate under jax.transfer_guard('allow'), or use "
+                f"'reverse' with arrays that are on the device (JAX: {self.explain(error)})"
+            )
         if any(words in str(error) for words in _DELETED):
             return InvalidInputError(
                 "arrays that are there were asked for; one of the parameters, or of what the loss computes with, was "
                 "deleted by a jitted function that donates its arguments; jit it without donate_argnums, or pass the "
                 f"arrays that it returned (JAX: {self.explain(error)})"
             )
+        return None
+
+    def translated(self, error: Exception) -> GradestError | None:
+        told = self.told_of_arrays(error)
+        if told is not None:
+            return told
         words = next((told for words, told in _NO_DERIVATIVE.items() if words in str(error)), None)
         if words is not None:
             return UnsupportedError(f"{words} (JAX: {self.explain(error)})")

@@ -206,3 +206,72 @@ def test_a_graph_is_looked_at_once_though_a_block_is_bound_twice(monkeypatch: py
     assert len(looked) == once
     for estimate in [*first, *again]:
         assert all(np.isfinite(g.asnumpy()).all() for g in estimate.gradient.values())
+
+
+@pytest.mark.parametrize("hybridize", [False, True], ids=["eager", "hybridized"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_selu_has_its_slope_left_of_0(dtype: str, hybridize: bool) -> None:
+    """MXNet's own is 0.03 of it at -3; the closed form is scale * alpha * exp(x)."""
+    scale, alpha = 1.0507009873554805, 1.6732632423543772
+    points = np.array([-3.0, -2.1, -1.0, -0.1, 0.1, 2.0])
+    network = mx.gluon.nn.HybridSequential()
+    network.add(mx.gluon.nn.Dense(1, use_bias=False, in_units=1, flatten=False), mx.gluon.nn.SELU())
+    network.initialize(mx.init.One())
+    network.cast(dtype)
+    if hybridize:
+        network.hybridize()
+    x = mx.nd.array(points, dtype=dtype).reshape((6, 1))
+
+    def loss(net: Any, x: Any) -> Any:
+        return net(x).sum()
+
+    value, found = gradest.value_and_grad(loss, method="reverse")(network, x)
+    slopes = np.where(points > 0, scale, scale * alpha * np.exp(points))
+    np.testing.assert_allclose(found["0.weight"].asnumpy(), np.sum(slopes * points), rtol=2e-7)
+    assert float(value) == pytest.approx(float(loss(network, x).asscalar()), rel=1e-7)
+    for array, activate in (
+        (mx.nd.array, lambda p: mx.nd.LeakyReLU(p, act_type="selu")),
+        (mx.np.array, lambda p: mx.npx.leaky_relu(p, act_type="selu")),
+    ):
+        by_points = gradest.grad(lambda p, activate=activate: activate(p).sum())(array(points, dtype=dtype))
+        np.testing.assert_allclose(by_points.asnumpy(), slopes, rtol=2e-7)
+
+
+def test_selu_of_a_compiled_block_that_a_loss_closes_over_is_refused() -> None:
+    block = mx.gluon.nn.SELU()
+    block.hybridize()
+    with pytest.raises(gradest.UnsupportedError, match=r"SELU of SELU, .*hybridize\(False\)"):
+        gradest.grad(lambda p: block(p).sum())(mx.nd.array([-1.0, 2.0]))
+    found = gradest.grad(lambda p: block(p).sum(), method="fd-central")(mx.nd.array([-1.0, 2.0]))
+    np.testing.assert_allclose(found.asnumpy(), [0.64677, 1.0507], rtol=1e-3)
+
+
+M = np.diag([1.0, 3.0, 6.0]) + np.random.default_rng(2).uniform(0.0, 0.5, (3, 3))  # its eigenvalues are real
+
+
+@pytest.mark.parametrize("text", [
+    lambda x: mx.np.percentile(x, 30, axis=1), lambda x: mx.np.quantile(x, 0.3, axis=1),
+    lambda x: mx.np.linalg.eigvalsh(mx.np.dot(x, x.T)), lambda x: mx.np.linalg.eigh(mx.np.dot(x, x.T))[0],
+    lambda x: mx.np.linalg.eig(x)[0], lambda x: mx.np.linalg.eigvals(2 * x), lambda x: mx.np.linalg.pinv(2 * x),
+])  # fmt: skip
+def test_functions_that_mxnet_gives_a_gradient_of_0_are_refused(text: Callable[[Any], Any]) -> None:
+    """Beside others their part was missing, without a word; of what is constant they are taken."""
+    given, constant = mx.np.array(M, dtype="float64"), mx.np.array(M.T, dtype="float64")
+    with pytest.raises(gradest.UnsupportedError, match=r"mx\.np\.\S+ was called .* gives it a gradient of 0"):
+        gradest.grad(lambda p: (text(p) ** 2).sum() + (p**2).sum())(given)
+    beside = gradest.grad(lambda p: (text(constant) ** 2).sum() + (p**2).sum())(given)
+    np.testing.assert_allclose(beside.asnumpy(), 2 * M, rtol=1e-12)
+
+
+@pytest.mark.parametrize("k", [-1, 0, 1, 2, 7])
+@pytest.mark.parametrize("axes", [(0, 1), (2, 0)])
+def test_the_gradient_of_rot90_turns_back(k: int, axes: tuple[int, int]) -> None:
+    x = np.arange(24.0).reshape(2, 3, 4)
+    weights = np.random.default_rng(0).standard_normal(np.rot90(x, k, axes).shape)
+
+    def loss(p: Any) -> Any:
+        return (mx.np.rot90(p, k, axes) * mx.np.array(weights, dtype="float64")).sum()
+
+    value, found = gradest.value_and_grad(loss)(mx.np.array(x, dtype="float64"))
+    assert float(value) == pytest.approx(np.sum(np.rot90(x, k, axes) * weights))
+    np.testing.assert_allclose(found.asnumpy(), np.rot90(weights, -k, axes), rtol=1e-12)

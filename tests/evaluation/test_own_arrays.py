@@ -107,6 +107,35 @@ def test_an_array_of_jax_that_was_donated_is_told_in_words(method: str) -> None:
         gradest.grad(squares, method=method)(at, rng=0)
 
 
+@pytest.mark.parametrize("method", ["reverse", "fd-central"])
+def test_arguments_of_jax_that_were_donated_are_told_in_words(method: str) -> None:
+    jnp = pytest.importorskip("jax.numpy", reason="pip install 'gradest[jax]'")
+    gradient = gradest.grad(lambda p, y: jnp.sum(p * y), method=method)
+    gone = jnp.array([1.0, 2.0])
+    gradient(jnp.ones(2), gone)
+    gone.delete()  # as a jitted function does that donates it
+    for given in (gradient, gradest.grad(lambda p, y: jnp.sum(p * y), method=method)):
+        with pytest.raises(gradest.InvalidInputError, match="deleted by a jitted function that donates"):
+            given(jnp.ones(2), gone)
+
+
+@pytest.mark.parametrize("method", ["es", "spsa"])
+def test_transfers_of_jax_that_are_disallowed_are_told_in_words(method: str) -> None:
+    """Before an estimator is prepared and after; reverse mode sends nothing."""
+    jax = pytest.importorskip("jax", reason="pip install 'gradest[jax]'")
+
+    def loss(p: Any) -> Any:
+        return jax.numpy.sum(p**2)
+
+    at, gradient = jax.numpy.ones(2), gradest.grad(loss, method=method)
+    gradient(at)
+    with jax.transfer_guard("disallow"):
+        for given in (gradient, gradest.grad(loss, method=method)):
+            with pytest.raises(gradest.UnsupportedError, match=r"transfer_guard\('allow'\)"):
+                given(at)
+        assert gradest.grad(loss)(at).shape == (2,)
+
+
 def test_a_loss_of_jax_that_donates_is_told_in_words_and_leaves_the_users_array() -> None:
     jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'gradest[jax]'")
     donates: Callable[..., Any] = jax.jit(lambda p: p**2, donate_argnums=0)

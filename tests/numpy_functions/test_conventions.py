@@ -70,6 +70,33 @@ def test_the_slope_of_sqrt_at_0_is_infinite_and_numpy_warns() -> None:
     assert g.tolist() == [np.inf, 0.25]
 
 
+@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
+@pytest.mark.parametrize(("function", "kink"), [(np.sqrt, 0.0), (np.cbrt, 0.0), (np.arcsin, 1.0), (np.arccos, -1.0),
+                                                (np.arccosh, 1.0), (lambda x: x**0.5, 0.0),
+                                                (lambda x: np.power(x, np.array([0.3, 0.7])), 0.0)])  # fmt: skip
+def test_what_does_not_move_an_entry_is_not_moved_by_its_infinite_slope(function: Any, kink: float) -> None:
+    """0 times infinity would be NaN, in the derivatives by all parameters that have nothing to do with the entry."""
+    x, other = np.full(2, kink), np.array(3.0)
+    _, forward = value_and_jvps(lambda nodes, data: np.sum(function(nodes[0])) + nodes[1] ** 2)(
+        (x, other), (np.array([[1.0, 0.0], [0.0, 0.0]]), np.array([0.0, 1.0])), None
+    )
+    assert np.isinf(forward[0])
+    assert forward[1] == 6.0
+    _, (chosen, _) = value_and_gradient(
+        lambda nodes, data: np.sum(np.where([False, False], function(nodes[0]), nodes[0] * nodes[1]))
+    )((x, other), None)
+    np.testing.assert_array_equal(chosen, 3.0)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_the_slope_of_arctan_where_a_square_is_infinite(dtype: Any) -> None:
+    x = np.array([2.0, 4.0], dtype) * np.sqrt(np.finfo(dtype).max)
+    _, (g,) = value_and_gradient(lambda nodes, data: np.sum(np.arctan(nodes[0])))((x,), None)
+    np.testing.assert_allclose(g.astype(float), 1 / x.astype(np.longdouble) ** 2, rtol=2e-2 if dtype == np.float16 else
+                               1e-6, atol=float(np.finfo(dtype).smallest_subnormal))  # fmt: skip
+    assert g[0] > 0
+
+
 def weighted(function: Any, weights: np.ndarray, leaves: Any, data: Any) -> Any:
     return np.sum(weights * function(leaves[0]))
 

@@ -28,6 +28,7 @@ NEUTRAL: Mapping[str, Callable[[Any], bool]] = {
     "subok": lambda value: True,
     "like": lambda value: value is None,
     "stable": lambda value: value in (None, NOT_GIVEN),
+    "copy": lambda value: value is True,
 }
 """Keywords that change nothing with the value that they have here."""
 
@@ -80,7 +81,7 @@ def _without_neutral(name: str, options: dict[str, Any], known: frozenset[str]) 
         if key not in known:
             raise UnsupportedError(
                 f"{name} was called with {key}= and a value that is being differentiated; its rule has no {key}: "
-                + (IN_PLACE if key == "out" else "leave it out")
+                + (IN_PLACE if key in ("out", "copy") else "leave it out")
             )
         kept[key] = value
     return kept
@@ -92,8 +93,6 @@ REDUCTIONS = {
     np.multiply: np.prod,
     np.maximum: np.max,
     np.minimum: np.min,
-    np.logical_and: np.all,
-    np.logical_or: np.any,
 }
 ACCUMULATIONS = {np.add: np.cumsum, np.multiply: np.cumprod}
 

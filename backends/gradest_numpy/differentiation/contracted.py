@@ -8,7 +8,7 @@ from gradest.errors import UnsupportedError
 from gradest_numpy.differentiation.linear_algebra import PINV, SVD
 from gradest_numpy.differentiation.products import EINSUM, lettered
 from gradest_numpy.differentiation.reductions import NORM, root
-from gradest_numpy.differentiation.rules import composed, found
+from gradest_numpy.differentiation.rules import composed, counted, found
 from gradest_numpy.differentiation.traced import apply
 
 linalg = np.linalg
@@ -24,15 +24,22 @@ def _einsum(*operands: Any, optimize: Any = False) -> Any:
 @composed(np.dot)
 def _dot(a: Any, b: Any) -> Any:
     if np.ndim(a) == 0 or np.ndim(b) == 0:
-        return np.multiply(a, b)
+        return _scaled(a, b)
     if np.ndim(b) <= 2:
         return np.matmul(a, b)
     return np.tensordot(a, b, axes=(-1, -2))
 
 
+def _scaled(a: Any, b: Any) -> Any:
+    """Return a product with one number as `dot` and `inner` make it: of two arrays, where even 2.0 is a float64."""
+    a, b = (x if hasattr(x, "dtype") else np.asarray(x) for x in (a, b))
+    common = np.promote_types(a.dtype, b.dtype)
+    return np.multiply(*(x if x.dtype == common else x.astype(common) for x in (a, b)))
+
+
 @composed(np.inner)
 def _inner(a: Any, b: Any) -> Any:
-    return np.multiply(a, b) if np.ndim(a) == 0 or np.ndim(b) == 0 else np.tensordot(a, b, axes=(-1, -1))
+    return _scaled(a, b) if np.ndim(a) == 0 or np.ndim(b) == 0 else np.tensordot(a, b, axes=(-1, -1))
 
 
 @composed(np.vdot)
@@ -57,7 +64,7 @@ def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     if np.ndim(axes) == 0:
         axes = (list(range(-int(axes), 0)), list(range(int(axes))))
     first, second = (np.atleast_1d(k).astype(int).tolist() for k in axes)
-    first, second = [k % np.ndim(a) for k in first], [k % np.ndim(b) for k in second]
+    first, second = [counted(k, np.ndim(a)) for k in first], [counted(k, np.ndim(b)) for k in second]
     rest_a = [k for k in range(np.ndim(a)) if k not in first]
     rest_b = [k for k in range(np.ndim(b)) if k not in second]
     if [np.shape(a)[k] for k in first] != [np.shape(b)[k] for k in second]:
@@ -74,6 +81,9 @@ def _size(x: Any, axes: Any) -> int:
 
 @composed(np.kron)
 def _kron(a: Any, b: Any) -> Any:
+    a, b = (x if hasattr(x, "dtype") else np.asarray(x) for x in (a, b))
+    if np.ndim(b) == 0:
+        return np.multiply(a, b)
     rank = max(np.ndim(a), np.ndim(b))
     sizes_a, sizes_b = ((1,) * (rank - np.ndim(x)) + np.shape(x) for x in (a, b))
     left = np.reshape(a, [n for k in sizes_a for n in (k, 1)])
@@ -127,9 +137,11 @@ def _matmul(x1: Any, x2: Any) -> Any:
 @composed(np.convolve)
 def _convolve(a: Any, v: Any, mode: Any = "full") -> Any:
     a, v = np.atleast_1d(a, v)
+    _require_vectors(a, v)
     a, v = (v, a) if np.size(v) > np.size(a) else (a, v)
     long, short = np.size(a), np.size(v)
     # The rows of a Toeplitz matrix are windows of the longer one, padded, and meet the shorter one turned around.
+    mode = _mode(mode)
     before = {"full": short - 1, "same": short // 2, "valid": 0}[mode]
     count = {"full": long + short - 1, "same": long, "valid": long - short + 1}[mode]
     padded = np.pad(a, (before, short - 1 + short))
@@ -137,8 +149,25 @@ def _convolve(a: Any, v: Any, mode: Any = "full") -> Any:
     return windows @ np.flip(v)
 
 
+def _mode(mode: Any) -> str:
+    """Return a mode by its name; some versions of NumPy, which judge it here, take its first letter or a number."""
+    np.convolve(np.ones(1), np.ones(1), mode)
+    modes = ("valid", "same", "full")
+    return next(name for name in modes if mode == modes.index(name) or str(mode)[0].lower() == name[0])
+
+
+def _require_vectors(a: Any, v: Any) -> None:
+    for x in (a, v):
+        if np.ndim(x) != 1:  # in NumPy's words
+            raise ValueError(f"object {'of too small depth' if np.ndim(x) == 0 else 'too deep'} for desired array")
+        if np.size(x) == 0:
+            raise ValueError(f"{'a' if x is a else 'v'} cannot be empty")
+
+
 @composed(np.correlate)
 def _correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
+    _require_vectors(a, v)
+    mode = _mode(mode)
     if mode == "same" and np.size(v) > np.size(a):
         return np.flip(np.convolve(v, np.flip(a), mode))
     return np.convolve(a, np.flip(v), mode)
@@ -146,6 +175,8 @@ def _correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
 
 @composed(linalg.multi_dot)
 def _multi_dot(arrays: Any) -> Any:
+    if len(arrays) < 2:
+        raise ValueError("Expecting at least two arrays.")  # in NumPy's words
     product = arrays[0]
     for x in arrays[1:]:
         product = product @ x
@@ -197,6 +228,8 @@ def _pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = Non
 def _power_norm(x: Any, order: Any, axis: Any, keepdims: bool) -> Any:
     if order in (None, 2):
         return apply(NORM, (x,), {"axis": axis, "keepdims": keepdims})
+    if isinstance(order, str):
+        raise ValueError(f"Invalid norm order {order!r} for vectors")  # noqa: TRY004  # as NumPy
     sizes = np.abs(x)
     if order == np.inf:
         return np.max(sizes, axis=axis, keepdims=keepdims)
@@ -210,7 +243,7 @@ def _power_norm(x: Any, order: Any, axis: Any, keepdims: bool) -> Any:
 
 
 def _norm_of_matrices(x: Any, order: Any, axes: tuple[int, int], keepdims: bool) -> Any:
-    rows, columns = (k % np.ndim(x) for k in axes)
+    rows, columns = (counted(k, np.ndim(x)) for k in axes)
     if order in (None, "fro"):
         return apply(NORM, (x,), {"axis": axes, "keepdims": keepdims})
     moved = np.moveaxis(x, (rows, columns), (-2, -1))
@@ -243,7 +276,7 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
 @composed(*found(linalg, "vector_norm"))
 def _vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:  # noqa: A002  # NumPy's name
     rank = np.ndim(x)
-    axes = tuple(range(rank)) if axis is None else tuple(k % rank for k in np.atleast_1d(axis).tolist())
+    axes = tuple(range(rank)) if axis is None else tuple(counted(k, rank) for k in np.atleast_1d(axis).tolist())
     rest = tuple(k for k in range(rank) if k not in axes)
     flat = np.reshape(np.transpose(x, (*rest, *axes)), (*(np.shape(x)[k] for k in rest), -1))
     value = _power_norm(flat, ord, -1, False)

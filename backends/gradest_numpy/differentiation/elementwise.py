@@ -4,7 +4,8 @@ The Jacobian of such a function is diagonal, so that the line of a tangent and t
 value y where that is cheaper or more accurate than by x.
 
 At kinks: |x|' is 0 at 0; `maximum` and `minimum` share a tie in halves; `clip` has slope 1 at its bounds; `hypot` has
-slope 0 at the origin. At x = 0 `sqrt` has slope infinity, as NumPy warns, and so has all that follows from it.
+slope 0 at the origin. At x = 0 `sqrt` has slope infinity, as NumPy warns, and so has all that follows from it; but what
+does not move an entry is not moved by its infinite slope: a tangent or cotangent of 0 stays 0.
 """
 
 from typing import Any
@@ -34,28 +35,28 @@ ONE_ARRAY: dict[Any, Entry] = {
     np.log2:       lambda g, y, x: g / (x * const(LN2, y)),
     np.log10:      lambda g, y, x: g / (x * const(LN10, y)),
     np.log1p:      lambda g, y, x: g / (1 + x),
-    np.sqrt:       lambda g, y, x: g / (2 * y),
-    np.cbrt:       lambda g, y, x: g / (3 * y * y),
+    np.sqrt:       lambda g, y, x: per(g, 2 * y),
+    np.cbrt:       lambda g, y, x: per(g, 3 * y * y),
     np.square:     lambda g, y, x: g * (2 * x),
     np.reciprocal: lambda g, y, x: -g * y * y,
     np.sin:        lambda g, y, x: g * np.cos(x),
     np.cos:        lambda g, y, x: -g * np.sin(x),
     np.tan:        lambda g, y, x: g * (1 + y * y),
-    np.arcsin:     lambda g, y, x: g / np.sqrt((1 - x) * (1 + x)),
-    np.arccos:     lambda g, y, x: -g / np.sqrt((1 - x) * (1 + x)),
-    np.arctan:     lambda g, y, x: g / (1 + x * x),
+    np.arcsin:     lambda g, y, x: per(g, np.sqrt((1 - x) * (1 + x))),
+    np.arccos:     lambda g, y, x: -per(g, np.sqrt((1 - x) * (1 + x))),
+    np.arctan:     lambda g, y, x: g / np.hypot(x, 1) / np.hypot(x, 1),  # a square would be infinite
     np.sinh:       lambda g, y, x: g * np.cosh(x),
     np.cosh:       lambda g, y, x: g * np.sinh(x),
     np.tanh:       lambda g, y, x: g * (1 - y * y),
     np.arcsinh:    lambda g, y, x: g / np.hypot(x, 1),
-    np.arccosh:    lambda g, y, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)),
+    np.arccosh:    lambda g, y, x: per(g, np.sqrt(x - 1) * np.sqrt(x + 1)),
     np.arctanh:    lambda g, y, x: g / ((1 - x) * (1 + x)),
     np.degrees:    lambda g, y, x: g * const(180 / PI, y),
     np.rad2deg:    lambda g, y, x: g * const(180 / PI, y),
     np.radians:    lambda g, y, x: g * const(PI / 180, y),
     np.deg2rad:    lambda g, y, x: g * const(PI / 180, y),
     np.sinc:       lambda g, y, x: g * sinc_slope(x, y),
-    np.nan_to_num: lambda g, y, x, copy=True, nan=0.0, posinf=None, neginf=None: np.where(np.isfinite(x), g, 0),
+    np.nan_to_num: lambda g, y, x, nan=0.0, posinf=None, neginf=None: np.where(np.isfinite(x), g, 0),
     np.real:       lambda g, y, val: g,
 }  # fmt: skip
 
@@ -69,9 +70,9 @@ TWO_ARRAYS: dict[Any, tuple[Entry, Entry]] = {
                      lambda g, z, x, y: g * x),
     np.divide:      (lambda g, z, x, y: g / y,
                      lambda g, z, x, y: -g * z / y),
-    np.power:       (lambda g, z, x, y: g * by_base(x, y),
+    np.power:       (lambda g, z, x, y: along_base(g, x, y),
                      lambda g, z, x, y: g * by_exponent(z, x)),
-    np.float_power: (lambda g, z, x, y: g * by_base(x, y),
+    np.float_power: (lambda g, z, x, y: along_base(g, x, y),
                      lambda g, z, x, y: g * by_exponent(z, x)),
     np.maximum:     (lambda g, z, x, y: g * above(x, y),
                      lambda g, z, x, y: g * above(y, x)),
@@ -129,6 +130,24 @@ def above(x: Any, y: Any) -> Any:
 def finite(z: Any) -> Any:
     """Return z, and 0 where it is -inf: then exp(x - z) of x = -inf is 0 and not NaN."""
     return np.where(np.isneginf(z), np.zeros_like(z), z)
+
+
+def per(g: Any, d: Any) -> Any:
+    """Return g / d, and 0 where both are 0."""
+    none = d == 0
+    if not np.any(none):
+        return g / d
+    still = none & (g == 0)
+    return np.where(still, 0, g / np.where(still, 1, d))
+
+
+def along_base(g: Any, x: Any, y: Any) -> Any:
+    """Return g times d x^y / dx, and 0 where g is 0 and x too, of which a root has an infinite slope."""
+    slope = by_base(x, y)
+    if (type(y) in (int, float) and (y >= 1 or y == 0)) or not np.any(steep := np.isinf(slope) & (x == 0)):
+        return g * slope
+    still = steep & (g == 0)
+    return np.where(still, 0, g * np.where(still, 0, slope))
 
 
 def by_base(x: Any, y: Any) -> Any:

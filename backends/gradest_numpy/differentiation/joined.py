@@ -7,7 +7,7 @@ import numpy as np
 
 from gradest.errors import UnsupportedError
 from gradest_numpy.differentiation.moved import numbered, returned
-from gradest_numpy.differentiation.rules import NOT_GIVEN, Rule, composed, found, zero
+from gradest_numpy.differentiation.rules import NOT_GIVEN, Rule, composed, counted, found, zero
 from gradest_numpy.differentiation.traced import TracedArray, apply, plain
 
 # -- joining ---------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ def _extract(condition: Any, arr: Any) -> Any:
 def _take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
     if axis is None:
         return np.ravel(arr)[plain(indices)]
-    axis = axis % np.ndim(arr)
+    axis = counted(axis, np.ndim(arr))
     indices = plain(indices)
     key = [np.arange(n).reshape((1,) * k + (-1,) + (1,) * (np.ndim(arr) - k - 1)) for k, n in enumerate(np.shape(arr))]
     return arr[(*key[:axis], indices, *key[axis + 1 :])]
@@ -231,7 +231,7 @@ def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
         bounds = [0, *np.cumsum(sizes)]
     else:
         bounds = [0, *indices_or_sections, length]
-    before = (slice(None),) * (axis % np.ndim(ary))
+    before = (slice(None),) * counted(axis, np.ndim(ary))
     return [ary[(*before, slice(int(i), int(j)))] for i, j in pairwise(bounds)]
 
 

@@ -9,16 +9,35 @@ from typing import Any
 import numpy as np
 
 from gradest_numpy.differentiation.rules import RULES
-from gradest_numpy.differentiation.traced import TracedArray, apply, in_place, plain
+from gradest_numpy.differentiation.traced import USUAL, TracedArray, apply, in_place, plain
 
 
 def _binary(ufunc: Any, *, swapped: bool = False) -> Callable[[Any, Any], Any]:
     rule = RULES.get(ufunc)
-    if rule is None:  # comparisons
-        return lambda self, other: ufunc(plain(self), plain(other))
-    if swapped:
+    if rule is not None and swapped:
         return lambda self, other: apply(rule, (other, self), {})
-    return lambda self, other: apply(rule, (self, other), {})
+
+    def operator(self: Any, other: Any) -> Any:
+        if type(other) not in USUAL and _answers(other):
+            return NotImplemented
+        return ufunc(plain(self), plain(other)) if rule is None else apply(rule, (self, other), {})
+
+    return operator
+
+
+def _answers(other: Any) -> bool:
+    """Return whether an array leaves an operator to the other operand: a sparse matrix, say, has a product of its own.
+
+    By NumPy's rules, but that an array of another library is taken for its values, which would follow no derivative.
+    """
+    kind = type(other)
+    if kind is TracedArray or issubclass(kind, np.ndarray | np.generic):
+        return False
+    if hasattr(kind, "__array_ufunc__"):
+        return kind.__array_ufunc__ is None
+    if hasattr(other, "__array__") and hasattr(other, "dtype"):
+        return False
+    return bool(getattr(other, "__array_priority__", 0.0) > 0.0)
 
 
 def _augmented(ufunc: Any) -> Callable[[Any, Any], Any]:

@@ -129,7 +129,7 @@ def lettered(operands: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
     """Return the subscripts and arrays of a call of `einsum`, in either of its two forms."""
     if isinstance(operands[0], str):
         return operands[0], operands[1:]
-    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"  # in the order of their numbers, as axes are
 
     def word(axes: Any) -> str:
         return "".join("..." if a is Ellipsis else letters[a] for a in axes)

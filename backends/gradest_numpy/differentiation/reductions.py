@@ -114,7 +114,7 @@ def root(v: Any, order: float = 2) -> Any:
 
 # -- running sums and products ---------------------------------------------------------------------
 def _flattened(x: Any, axis: Any) -> tuple[Any, int]:
-    return (np.ravel(x), 0) if axis is None else (x, axis)
+    return (np.ravel(x), 0) if axis is None or np.ndim(x) == 0 else (x, axis)
 
 
 def _cumsum_adjoint(g: Any, y: Any, a: Any, axis: Any = None) -> Any:

@@ -102,7 +102,8 @@ def name_of(function: Any) -> str:
     """Return the name of a NumPy function as users write it."""
     module = getattr(function, "__module__", None) or "numpy"
     name = getattr(function, "__name__", repr(function))
-    room = next((f".{room}" for room in ("linalg", "fft") if f".{room}" in module), "")
+    rooms = {"linalg": "linalg", "fft": "fft", "scimath": "emath"}
+    room = next((f".{known}" for part, known in rooms.items() if part in module), "")
     return f"numpy{room}.{name}"
 
 
@@ -197,6 +198,13 @@ def axes_of(axis: Any, rank: int) -> tuple[int, ...]:
     if not isinstance(axis, tuple | list):  # axes to transpose by may be an array, which the adjoint's are
         axis = (axis,) if isinstance(axis, int) else np.ravel(axis).tolist()
     return tuple(int(a) % rank for a in axis)
+
+
+def counted(axis: Any, rank: int) -> int:
+    """Return an axis as a number of 0 or more, refusing one that is not there, as NumPy does."""
+    if not -rank <= axis < rank:
+        raise np.exceptions.AxisError(int(axis), rank)
+    return int(axis) % rank
 
 
 def reduced_size(x: Any, axis: Any) -> int:

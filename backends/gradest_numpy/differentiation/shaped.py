@@ -5,44 +5,50 @@ from typing import Any
 import numpy as np
 
 from gradest.errors import UnsupportedError
+from gradest_numpy.differentiation.linear_algebra import NUMPY_2
 from gradest_numpy.differentiation.moved import moving
 from gradest_numpy.differentiation.rules import Rule, composed, found
 from gradest_numpy.differentiation.traced import TracedArray, apply, plain
 
 
+def _one_or_all(arrays: list[Any]) -> Any:
+    """Return one array, or several in the container that NumPy gives: a tuple since its version 2, a list before."""
+    return arrays[0] if len(arrays) == 1 else tuple(arrays) if NUMPY_2 else arrays
+
+
 @composed(np.atleast_1d)
 def _atleast_1d(*arys: Any) -> Any:
-    shaped = [x if np.ndim(x) else np.reshape(x, (1,)) for x in arys]
-    return shaped[0] if len(shaped) == 1 else tuple(shaped)
+    return _one_or_all([x if np.ndim(x) else np.reshape(x, (1,)) for x in arys])
 
 
 @composed(np.atleast_2d)
 def _atleast_2d(*arys: Any) -> Any:
-    shaped = [x if np.ndim(x) > 1 else np.reshape(x, (1, -1)) for x in arys]
-    return shaped[0] if len(shaped) == 1 else tuple(shaped)
+    return _one_or_all([x if np.ndim(x) > 1 else np.reshape(x, (1, -1)) for x in arys])
 
 
 @composed(np.atleast_3d)
 def _atleast_3d(*arys: Any) -> Any:
-    shaped = [
-        x if np.ndim(x) > 2 else np.reshape(x, (*np.shape(x), 1) if np.ndim(x) == 2 else (1, -1, 1)) for x in arys
-    ]
-    return shaped[0] if len(shaped) == 1 else tuple(shaped)
+    return _one_or_all(
+        [x if np.ndim(x) > 2 else np.reshape(x, (*np.shape(x), 1) if np.ndim(x) == 2 else (1, -1, 1)) for x in arys]
+    )
 
 
 @composed(np.broadcast_arrays)
 def _broadcast_arrays(*args: Any) -> Any:
     shape = np.broadcast_shapes(*map(np.shape, args))
-    return [np.broadcast_to(x, shape) for x in args]
+    arrays = [np.broadcast_to(x, shape) for x in args]
+    return tuple(arrays) if NUMPY_2 else arrays
 
 
 @composed(np.meshgrid)
 def _meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> Any:
     rank = len(xi)
-    grids = [np.reshape(x, (1,) * k + (-1,) + (1,) * (rank - k - 1)) for k, x in enumerate(xi)]
+    grids: Any = [np.reshape(x, (1,) * k + (-1,) + (1,) * (rank - k - 1)) for k, x in enumerate(xi)]
     if indexing == "xy" and rank > 1:
         grids = [np.swapaxes(x, 0, 1) for x in grids]
-    return grids if sparse else np.broadcast_arrays(*grids)
+    grids = grids if sparse else np.broadcast_arrays(*grids)
+    grids = [x.copy() for x in grids] if copy else grids  # which may be written into, where a broadcast may not
+    return tuple(grids) if NUMPY_2 and (copy or not sparse) else list(grids)
 
 
 @composed(np.ix_)
@@ -159,4 +165,5 @@ def _divmod(x: Any, y: Any) -> Any:
 @composed(np.modf)
 def _modf(x: Any) -> Any:
     whole = np.trunc(x)
-    return np.where(np.isinf(whole), np.zeros_like(whole), x - np.where(np.isinf(whole), 0, whole)), whole
+    none = np.zeros_like(whole)  # of x's own dtype, which a number 0 would change where x is one number
+    return np.where(np.isinf(whole), none, x - np.where(np.isinf(whole), none, whole)), whole

@@ -118,6 +118,7 @@ def part(x: Any, y: Any) -> Any:
 
 def expn_below(n: Any, x: Any, z: Any) -> Any:
     """Return E_(n - 1)(x), of which SciPy has none below n = 1; z is E_n(x)."""
+    n = np.trunc(n)  # as SciPy takes it
     return np.where(n == 0, z * (1 + 1 / np.where(n == 0, x, 1)), sp.expn(np.maximum(n - 1, 0), x))
 
 

@@ -7,23 +7,28 @@ import numpy as np
 from gradest.errors import UnsupportedError
 from gradest_numpy.differentiation.linear_algebra import NUMPY_2
 from gradest_numpy.differentiation.reductions import MAX, MEAN, MIN, PROD, STD, SUM, VAR, root
-from gradest_numpy.differentiation.rules import NOT_GIVEN, axes_of, composed, found, reduced_size
+from gradest_numpy.differentiation.rules import NOT_GIVEN, axes_of, composed, counted, found, reduced_size
 from gradest_numpy.differentiation.traced import TracedArray, apply, plain
 
 Option = Any
 
 
 def _chosen(a: Any, where: Any, neutral: Any) -> Any:
-    return a if where is True or where is NOT_GIVEN else np.where(where, a, neutral)
+    return a if where is True or where is NOT_GIVEN else np.where(where, a, a.dtype.type(neutral))
 
 
 def _given(value: Any, default: Any) -> Any:
     return default if value is NOT_GIVEN or value is None else value
 
 
+def _is_whole(dtype: Any) -> bool:
+    """Return whether a statistic is asked for in integers: then it is a step, with no derivative to follow."""
+    return dtype is not None and np.dtype(dtype).kind != "f"
+
+
 def _started(value: Any, like: Any) -> Any:
     """Return what a reduction starts from in the reduction's dtype, as NumPy does: it makes no float32 float64."""
-    return value.astype(like.dtype) if isinstance(value, np.ndarray) else like.dtype.type(value)
+    return value.astype(like.dtype) if hasattr(value, "astype") else like.dtype.type(value)
 
 
 @composed(np.sum)
@@ -53,12 +58,14 @@ def _mean(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: Option = False, *, where: Option = True
 ) -> Any:
     _no_out("mean", out)
+    if _is_whole(dtype):
+        return np.mean(plain(a), axis, dtype, keepdims=_given(keepdims, False), where=plain(where))
     a = a if dtype is None else a.astype(dtype)
     keepdims = _given(keepdims, False)
     if where is True or where is NOT_GIVEN:
         return apply(MEAN, (a,), {"axis": axis, "keepdims": keepdims})
     count = np.sum(np.broadcast_to(plain(where), np.shape(a)), axis=axis, keepdims=keepdims)
-    return np.sum(np.where(where, a, 0), axis=axis, keepdims=keepdims) / count.astype(a.dtype)
+    return np.sum(_chosen(a, where, 0), axis=axis, keepdims=keepdims) / count.astype(a.dtype)
 
 
 def _extreme(rule: Any, pair: Any, a: Any, axis: Any, keepdims: Any, initial: Any, where: Any) -> Any:
@@ -101,6 +108,8 @@ def _spread_of(rule: Any) -> Any:
         *, correction: Option = NOT_GIVEN,
     ) -> Any:  # fmt: skip
         _no_out(rule.name, out)
+        if _is_whole(dtype):
+            return rule.function(plain(a), axis, dtype, ddof=_given(correction, ddof), keepdims=_given(keepdims, False))
         a = a if dtype is None else a.astype(dtype)
         options = {"axis": axis, "ddof": _given(correction, ddof), "keepdims": _given(keepdims, False)}
         return apply(rule, (a,), options)
@@ -130,7 +139,7 @@ def _along_axes(weights: Any, a: Any, axis: Any) -> Any:
 
 @composed(np.average)
 def _average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Option = False) -> Any:
-    keepdims = _given(keepdims, False)
+    keepdims, axis = _given(keepdims, False), tuple(axis) if NUMPY_2 and isinstance(axis, list) else axis
     if weights is None:
         value = np.mean(a, axis=axis, keepdims=keepdims)
         return (value, np.broadcast_to(value.dtype.type(reduced_size(a, axis)), np.shape(value))) if returned else value
@@ -146,12 +155,12 @@ def _average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fal
 # -- without NaN -----------------------------------------------------------------------------------
 @composed(np.nansum)
 def _nansum(a: Any, axis: Any = None, keepdims: Option = False) -> Any:
-    return np.sum(np.where(np.isnan(a), 0, a), axis=axis, keepdims=keepdims)
+    return np.sum(_chosen(a, ~np.isnan(a), 0), axis=axis, keepdims=keepdims)
 
 
 @composed(np.nanprod)
 def _nanprod(a: Any, axis: Any = None, keepdims: Option = False) -> Any:
-    return np.prod(np.where(np.isnan(a), 1, a), axis=axis, keepdims=keepdims)
+    return np.prod(_chosen(a, ~np.isnan(a), 1), axis=axis, keepdims=keepdims)
 
 
 @composed(np.nanmean)
@@ -161,7 +170,7 @@ def _nanmean(a: Any, axis: Any = None, keepdims: Option = False) -> Any:
 
 def _extreme_of_numbers(extreme: Any, neutral: float, a: Any, axis: Any, keepdims: Option) -> Any:
     missing = np.isnan(a)
-    value = extreme(np.where(missing, neutral, a), axis=axis, keepdims=keepdims)
+    value = extreme(_chosen(a, ~missing, neutral), axis=axis, keepdims=keepdims)
     none = np.all(missing, axis=axis, keepdims=_given(keepdims, False))
     return np.where(none, np.full_like(plain(value), np.nan), value) if np.any(none) else value
 
@@ -179,7 +188,7 @@ def _nanmin(a: Any, axis: Any = None, keepdims: Option = False) -> Any:
 @composed(np.nanvar)
 def _nanvar(a: Any, axis: Any = None, ddof: Any = 0, keepdims: Option = False) -> Any:
     seen = ~np.isnan(a)
-    centred = np.where(seen, a - np.nanmean(a, axis=axis, keepdims=True), 0)
+    centred = _chosen(a - np.nanmean(a, axis=axis, keepdims=True), seen, 0)
     freedom = np.sum(seen, axis=axis, keepdims=_given(keepdims, False)) - ddof
     count = np.where(freedom > 0, freedom, np.nan).astype(a.dtype)
     return np.sum(np.square(centred), axis=axis, keepdims=keepdims) / count
@@ -192,19 +201,19 @@ def _nanstd(a: Any, axis: Any = None, ddof: Any = 0, keepdims: Option = False) -
 
 @composed(np.nancumsum)
 def _nancumsum(a: Any, axis: Any = None) -> Any:
-    return np.cumsum(np.where(np.isnan(a), 0, a), axis=axis)
+    return np.cumsum(_chosen(a, ~np.isnan(a), 0), axis=axis)
 
 
 @composed(np.nancumprod)
 def _nancumprod(a: Any, axis: Any = None) -> Any:
-    return np.cumprod(np.where(np.isnan(a), 1, a), axis=axis)
+    return np.cumprod(_chosen(a, ~np.isnan(a), 1), axis=axis)
 
 
 # -- of sorted entries -----------------------------------------------------------------------------
 def _along_last(a: Any, axis: Any) -> tuple[Any, tuple[int, ...]]:
     """Return an array with the axes of a reduction made one, the last; and the shape that keepdims keeps."""
     rank = np.ndim(a)
-    axes = tuple(range(rank)) if axis is None else tuple(k % rank for k in np.atleast_1d(axis).tolist())
+    axes = tuple(range(rank)) if axis is None else tuple(counted(k, rank) for k in np.atleast_1d(axis).tolist())
     rest = tuple(k for k in range(rank) if k not in axes)
     flat = np.reshape(np.transpose(a, (*rest, *axes)), (*(np.shape(a)[k] for k in rest), reduced_size(a, axes)))
     return flat, tuple(1 if k in axes else n for k, n in enumerate(np.shape(a)))
@@ -227,22 +236,28 @@ def _quantile(a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepd
         raise UnsupportedError(f"quantile and percentile have a rule for method='linear' alone; found {method!r}")
     flat, kept = _along_last(a, axis)
     ordered = np.sort(flat, axis=-1)
-    level = q if hasattr(q, "dtype") else np.asarray(q, dtype=np.float64)
+    level = q if hasattr(q, "dtype") else np.asarray(q)
     _require_levels(level, 1, "Quantiles")
     place = level * (np.shape(ordered)[-1] - 1)
     whole = np.floor(plain(place))
     below = whole.astype(int)
     above = np.minimum(below + 1, np.shape(ordered)[-1] - 1)
-    share = place - whole
-    if isinstance(q, int | float) or (np.ndim(level) == 0 and not NUMPY_2):  # it does not make float32 float64
-        share = share.astype(a.dtype)
-    elif not NUMPY_2:  # which computes with an array of levels in float64
-        share = share.astype(np.result_type(share, np.float64))
-    value = ordered[..., below] * (1 - share) + ordered[..., above] * share
+    share = (place - whole).astype(_dtype_between(a, q, level))
+    ends = ordered[..., below], ordered[..., above]
+    low, high, gap = (x.astype(share.dtype) for x in (*ends, ends[1] - ends[0]))
+    # From the nearer end, as NumPy does: of two equal entries it is their own value.
+    value = np.where(share >= 0.5, high - gap * (share.dtype.type(1) - share), low + gap * share)
     if np.ndim(level):
         value = np.moveaxis(value, tuple(range(-np.ndim(level), 0)), tuple(range(np.ndim(level))))
     value = _nan_of_nan(value, ordered)
     return np.reshape(value, (*np.shape(level), *kept)) if _given(keepdims, False) else value
+
+
+def _dtype_between(a: Any, q: Any, level: Any) -> Any:
+    """Return the dtype that NumPy gives quantiles: whole levels, and since version 2 Python's numbers, change none."""
+    if level.dtype.kind in "biu" or (NUMPY_2 and type(q) in (int, float)):
+        return a.dtype
+    return np.result_type(a.dtype, level.dtype if NUMPY_2 else np.float64)
 
 
 @composed(np.percentile)
@@ -266,7 +281,7 @@ def _median(a: Any, axis: Any = None, *, keepdims: Option = False) -> Any:
 def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Option = NOT_GIVEN, append: Option = NOT_GIVEN) -> Any:
     if n <= 0:  # NumPy adds no edges either where nothing is subtracted
         return a if n == 0 else np.diff(plain(a), n)
-    axis = axis % np.ndim(a)
+    axis = counted(axis, np.ndim(a))
     edges = [x for x in (prepend, a, append) if x is not NOT_GIVEN]
     whole = (*np.shape(a)[:axis], 1, *np.shape(a)[axis + 1 :])
     a = np.concatenate([x if np.ndim(x) else np.broadcast_to(x, whole) for x in edges], axis=axis)
@@ -278,15 +293,23 @@ def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Option = NOT_GIVEN, appen
 
 @composed(np.ediff1d)
 def _ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
-    parts = [None if to_begin is None else np.ravel(to_begin), np.diff(np.ravel(ary)),
-             None if to_end is None else np.ravel(to_end)]  # fmt: skip
-    return np.concatenate([part for part in parts if part is not None])
+    inner = np.diff(np.ravel(ary))
+    ends = [None if end is None else _flat_as(inner.dtype, end) for end in (to_begin, to_end)]
+    return np.concatenate([part for part in (ends[0], inner, ends[1]) if part is not None])
+
+
+def _flat_as(dtype: Any, x: Any) -> Any:
+    x = np.ravel(x)
+    if not np.can_cast(x.dtype, dtype, casting="same_kind"):
+        raise TypeError("dtype of an end must be compatible with input `ary` under the `same_kind` rule.")  # as NumPy
+    return x if x.dtype == dtype else x.astype(dtype)
 
 
 @composed(*found(np, "trapezoid", "trapz"))
 def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+    y = y if hasattr(y, "dtype") else np.asarray(y)
     width = dx if x is None else np.diff(x, axis=-1 if np.ndim(x) == 1 else axis)
-    axis = axis % np.ndim(y)
+    axis = counted(axis, np.ndim(y))
     before = (slice(None),) * axis
     if x is not None and np.ndim(width) == 1:  # points along the axis; an array of steps broadcasts as it is
         width = np.reshape(width, (-1,) + (1,) * (np.ndim(y) - axis - 1))

@@ -39,11 +39,11 @@ class MissingAttributeError(UnsupportedError, AttributeError):
 class TracedArray:
     """A value of the evaluation that is being differentiated; behaves as an array.
 
-    To `isinstance` it is a `numpy.ndarray`, which it has to be to pass where people ask; to compiled code it is none,
-    so that no values are ever taken from it unnoticed. `x += y` binds a new value to the name; what else shows the
-    same memory, other names or views, is then refused. Entries cannot be assigned to. Once the evaluation has ended,
-    it is a constant: whoever kept it can read its value. Its operators, and the methods that are NumPy functions of
-    the same name, are in `operators`.
+    To `isinstance` it is what its value is, a `numpy.ndarray` or a `numpy.float64`, as it has to be to pass where
+    people ask; to compiled code it is neither, so that no values are ever taken from it unnoticed. `x += y` binds a new
+    value to the name; what else shows the same memory, other names or views, is then refused. Entries cannot be
+    assigned to. Once the evaluation has ended, it is a constant: whoever kept it can read its value. Its operators, and
+    the methods that are NumPy functions of the same name, are in `operators`.
 
     Attributes
     ----------
@@ -64,8 +64,9 @@ class TracedArray:
         self.carried = carried
         self.own = False
 
-    # What `isinstance` asks; `type` and compiled code are not told so.
-    __class__ = property(lambda self: np.ndarray)
+    # What `isinstance` asks. As in a plain evaluation an entry is a number: whoever asks, `np.isscalar` too, would go
+    # another way otherwise. `type` and compiled code are not told so.
+    __class__ = property(lambda self: self.primal.__class__)
 
     @property
     def live(self) -> bool:
@@ -77,6 +78,8 @@ class TracedArray:
         try:
             if method == "__call__" and not options:
                 return call(ufunc, inputs, options)
+            if ufunc in PLAIN:
+                return getattr(ufunc, method)(*plain(inputs), **plain(options))
             return calls.ufunc_method(ufunc, method, inputs, options)
         except UnsupportedError as error:
             self.tracer.refused(error)
@@ -99,10 +102,10 @@ class TracedArray:
         raise self._refused(
             "a plain array was to be made of a value that is being differentiated, by np.array, np.asarray, "
             "np.float64, an assignment into a plain array, a method of one (write a @ x for a.dot(x)), or a function "
-            "that NumPy does not let us intercept (SciPy's compiled routines, draws of a Generator, np.r_, "
-            "scipy.special.softmax); its derivative would be lost. Join values by np.stack or np.concatenate, choose "
-            "them by np.where, leave np.asarray and np.float64 out, draw standard numbers and scale them "
-            f"(m + s * rng.standard_normal()); {INSTEAD}"
+            "that NumPy does not let us intercept (sparse matrices of SciPy, its compiled routines, draws of a "
+            "Generator, np.r_, scipy.special.softmax); its derivative would be lost. Join values by np.stack or "
+            "np.concatenate, choose them by np.where, leave np.asarray and np.float64 out, draw standard numbers and "
+            f"scale them (m + s * rng.standard_normal()); {INSTEAD}"
         )
 
     def __float__(self) -> float:
@@ -260,7 +263,7 @@ def plain(x: Any) -> Any:
     return x
 
 
-_USUAL = frozenset({np.ndarray, float, int, np.float64, np.float32, bool, type(None)})
+USUAL = frozenset({np.ndarray, float, int, np.float64, np.float32, bool, type(None)})
 """What other arguments a function has as a rule."""
 
 
@@ -272,7 +275,7 @@ def apply(rule: Rule, arrays: tuple[Any, ...], options: Mapping[str, Any]) -> An
             unusual = unusual or x.tracer.watched
             if trace is None or x.tracer.level > trace.level:
                 trace = x.tracer
-        elif type(x) not in _USUAL:
+        elif type(x) not in USUAL:
             unusual = True
     if unusual:
         arrays = tuple(map(_usable, arrays))
@@ -293,17 +296,18 @@ def apply(rule: Rule, arrays: tuple[Any, ...], options: Mapping[str, Any]) -> An
 def _usable(x: Any) -> Any:
     """Return an argument as an array: of a list of numbers, a series with labels, a value that is followed no more.
 
-    The arithmetic of a series of pandas has labels, and knows no tangents.
+    The arithmetic of a series of pandas has labels, that of another library its own laws; neither knows tangents.
     """
-    if type(x) is list or type(x) is tuple:
-        return np.asarray(x)
-    if hasattr(x, "to_numpy") and type(x) is not TracedArray:
-        return x.to_numpy()
     if type(x) is TracedArray:
         if not x.live:
             return plain(x)
         _require_current(x)
-    return x
+        return x
+    if type(x) is list or type(x) is tuple:
+        return np.asarray(x)
+    if hasattr(x, "to_numpy"):
+        return x.to_numpy()
+    return np.asarray(x) if hasattr(x, "__array__") and not isinstance(x, np.ndarray | np.generic) else x
 
 
 def _require_current(x: TracedArray) -> None:
