@@ -143,7 +143,7 @@ def train(
     if state is None:
         state = first_state(step, words, weights or measured_weights(subject.objective, step.cost))
     elif state.run != words:
-        raise InvalidInputError(f"a run was to go on from a state of another: asked {words}; found {state.run}")
+        raise InvalidInputError(_of_another(words, state.run))
     quality = None
     if quality_every is not None:
         replicates = whole_number("quality_replicates", quality_replicates, least=2)  # one has no scatter
@@ -248,6 +248,16 @@ def _words(
     objective = subject.objective
     where = f"{objective.backend.name}, {', '.join(dict.fromkeys(objective.dtypes))}, {objective.kernel}"
     return f"{words_of(objective)}; {where}; {estimator!r}; {maker!r}; {schedule!r}; {order}"
+
+
+def _of_another(asked: str, kept: str) -> str:
+    """Return what a run and the one that a state is of differ in: their words are mostly the same, and long."""
+    parts = asked.split("; "), kept.split("; ")
+    pairs = [pair for pair in zip(*parts, strict=False) if pair[0] != pair[1]]
+    if len(parts[0]) != len(parts[1]):  # a text of a user's has a semicolon: what belongs to what is not known
+        pairs = [(asked, kept)]
+    named = "; ".join(f"asked {new}, found {old}" for new, old in pairs)
+    return f"a run was to go on from a state of another: {named}; ask for what is found, or begin without the state"
 
 
 def _limit(subject: Subject, estimator: Estimator | None) -> StepLimit | None:
