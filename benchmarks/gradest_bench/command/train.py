@@ -65,7 +65,8 @@ estimator the best step size of a grid before you compare them. Optimisers: grad
     type=CsvOption(lambda: (*names("estimators"), *sorted(_SEARCHES))),
     default="reverse,es",
     show_default=True,
-    help="Names, by commas; hyper-parameters in brackets. Searches are rows without a gradient.",
+    help="Names or patterns, by commas; hyper-parameters in brackets after a name. Searches are rows without a "
+    "gradient.",
 )
 @click.option(
     "--optimizer",
