@@ -50,6 +50,10 @@ def test_a_case_has_a_table_with_its_reference(file: Path) -> None:
     assert f"{file}:case: 4 parameters   numpy float64 on cpu: params (4,)" in output
     assert "Reference: numpy's reverse mode in longdouble, compared with complex-step differentiation" in output
     assert "es(sigma=0.01)" in output
+    words = " ".join(output.split())
+    for column in ("rel. error:", "evaluations:", "x loss:", "prepare:", "cosine and MSE", "z:", "path:"):
+        assert column in words, f"the legend says nothing of {column}"
+    assert "path: native = differentiated by the framework itself; loop = one evaluation after another." in words
     assert "analytic on numpy" in output
     assert "unsupported: the closed-form gradient was asked for" in output
 
