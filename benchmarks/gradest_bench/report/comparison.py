@@ -127,20 +127,7 @@ def legend(comparison: Comparison) -> Iterator[str]:
         yield f"Note: {note}."
     if not results:  # no row has a number: there are no columns to explain
         return
-    uncertainty = max(r.reference_uncertainty for r in results)
-    yield (
-        f"rel. error: L2, of one estimate, against a reference that may be off by {at_most(uncertainty)} itself. "
-        "evaluations: what one estimate took, with what fills up a last batch. x loss: time in evaluations of the loss. "
-        "prepare: what came once, compilation included."
-    )
-    if any(result.replicates is not None for result in results):
-        yield (
-            "Of a random estimate, cosine and MSE (the squared relative error) are means over seeds, each beside what "
-            "theory predicts; z: by how many standard errors the MSE is above it."
-        )
-    known = [path for path in dict.fromkeys(result.path for result in results) if path in _PATHS]
-    if known:
-        yield "path: " + "; ".join(f"{path} = {_PATHS[path]}" for path in known) + "."
+    yield from _columns(results)
     if any(r.accuracy is not None and math.isnan(r.accuracy.norm_ratio) and not r.accuracy.nonfinite for r in results):
         yield "The gradient is zero here, and nothing is relative to it: errors are lengths."
     for method in dict.fromkeys(result.reference_method for result in results if result.reference_method):
@@ -160,6 +147,24 @@ def legend(comparison: Comparison) -> Iterator[str]:
         )
     if any(result.timing is not None and result.timing.disturbed for result in comparison):
         yield f"{DISTURBED} {DISTURBED_MEANS}."
+
+
+def _columns(results: Sequence[CellResult]) -> Iterator[str]:
+    """Yield what the columns of cells that ran mean."""
+    uncertainty = max(r.reference_uncertainty for r in results)
+    yield (
+        f"rel. error: L2, of one estimate, against a reference that may be off by {at_most(uncertainty)} itself. "
+        "evaluations: what one estimate took, with what fills up a last batch. x loss: time in evaluations of the "
+        "loss. prepare: what came once, compilation included."
+    )
+    if any(result.replicates is not None for result in results):
+        yield (
+            "Of a random estimate, cosine and MSE (the squared relative error) are means over seeds, each beside what "
+            "theory predicts; z: by how many standard errors the MSE is above it."
+        )
+    known = [path for path in dict.fromkeys(result.path for result in results) if path in _PATHS]
+    if known:
+        yield "path: " + "; ".join(f"{path} = {_PATHS[path]}" for path in known) + "."
 
 
 def _far_from_theory(result: CellResult) -> bool:

@@ -105,8 +105,8 @@ def _fastest(run: Run) -> list[str]:
     found = [*found[:_MOST_PROBLEMS], f"The same of {more} more problems is in the table below."] if more > 1 else found
     if unsaid:
         found.append(
-            f"Which gradient is the fastest is not said of {counted(unsaid, 'pair')} of a problem and a dtype: the machine "
-            "was disturbed in all cells."
+            f"Which gradient is the fastest is not said of {counted(unsaid, 'pair')} of a problem and a dtype: the "
+            "machine was disturbed in all cells."
         )
     return found
 
