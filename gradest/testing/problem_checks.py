@@ -153,7 +153,8 @@ def check_population(problem: Problem) -> CheckResult:
     population = _population(problem)
     losses = np.asarray(problem.loss(ops, population, data))
     if losses.shape != (count,):
-        return claimed("population", [f"{count} sets of parameters give a loss of shape {losses.shape}"], "")
+        fault = f"{count} sets of parameters give a loss of shape {losses.shape}, not ({count},)"
+        return claimed("population", [f"{fault}; reduce over the axes of one set alone, such as axis=(-1, -2)"], "")
     singles = np.array([problem.loss(ops, {n: x[k] for n, x in population.items()}, data) for k in range(count)])
     error = float(np.max(np.abs(losses - singles))) / _size_of_terms(singles)
     return judged(
@@ -263,7 +264,7 @@ def check_losses(problem: Problem, backends: Sequence[str]) -> CheckResult:
         errors[name] = abs(found - expected) / _size_of_terms(np.array(expected))
     worst = max(errors, key=lambda name: (math.isnan(errors[name]), errors[name]))  # NaN is the worst
     return judged(
-        "losses", errors[worst], _BACKEND_ROUNDING, f"the loss on {worst} is {errors[worst]:.2g} from NumPy's"
+        "losses", errors[worst], _BACKEND_ROUNDING, f"the loss on {worst} differs from NumPy's by {errors[worst]:.2g}"
     )
 
 
