@@ -55,8 +55,8 @@ ROWS = (
     ),
     Advice(
         "can only be evaluated, and is noisy",
-        '`fd-central` with `step="noise"`, or `es` with a large `sigma`',
-        "the step is chosen by the noise found",
+        '`fd-central` with `step="noise"`, or where P is large `spsa` or `es` with a large `sigma`',
+        "the step is chosen by the noise found; what `sigma` is large enough stands below",
         elsewhere="[figure](generated/figures/noisy_and_stepped.rst)",
     ),
     Advice(

@@ -158,7 +158,8 @@ def check_population(problem: Problem) -> CheckResult:
     population = _population(problem)
     losses = np.asarray(problem.loss(ops, population, data))
     if losses.shape != (count,):
-        return claimed("population", [f"{count} sets of parameters give a loss of shape {losses.shape}"], "")
+        fault = f"{count} sets of parameters give a loss of shape {losses.shape}, not ({count},)"
+        return claimed("population", [f"{fault}; reduce over the axes of one set alone, such as axis=(-1, -2)"], "")
     singles = np.array([problem.loss(ops, {n: x[k] for n, x in population.items()}, data) for k in range(count)])
     error = float(np.max(np.abs(losses - singles))) / _size_of_terms(singles)
     return judged(

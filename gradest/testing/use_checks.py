@@ -34,11 +34,16 @@ def check_estimators(backend: Backend) -> CheckResult:
     evaluation at a time.
     """
     dtype = finest_dtype(backend)
-    faults = [fault for name in ESTIMATORS for fault in _faults(name, backend, dtype)]
+    told: dict[str, list[str]] = {}  # what a backend lacks, most estimators meet: it is said once, with all their names
+    for name in ESTIMATORS:
+        for where, fault in _faults(name, backend, dtype):
+            told.setdefault(fault, []).append(f"{name} of {where}")
+    faults = (f"{', '.join(whose)} {fault}" for fault, whose in told.items())
     return claimed("estimators", faults, f"all {len(ESTIMATORS)} registered ones run, or say why not, in {dtype}")
 
 
-def _faults(name: str, backend: Backend, dtype: str) -> Iterator[str]:
+def _faults(name: str, backend: Backend, dtype: str) -> Iterator[tuple[str, str]]:
+    """Yield on which loss an estimator fails, and how."""
     estimator = get_estimator(name)
     if "num_samples" in {f.name for f in fields(estimator)}:
         estimator = replace(estimator, num_samples=_SAMPLES)  # type: ignore[call-arg]  # as was asked just before
@@ -50,11 +55,11 @@ def _faults(name: str, backend: Backend, dtype: str) -> Iterator[str]:
         except UnsupportedError:  # it says so, on one of the two: there is nothing to compare
             continue
         except Exception as error:  # noqa: BLE001  # a backend may raise anything; it is a finding, and is reported
-            yield f"{name} of {where} {raised(error)}"
+            yield where, raised(error)
             continue
         off = float(np.linalg.norm(found - expected)) / (float(np.linalg.norm(expected)) or 1.0)
         if not off <= _FURTHER * epsilon(dtype) ** 0.5:
-            yield f"{name} of {where} is {off:.2g} of its length from NumPy's"
+            yield where, f"is {off:.2g} of its length from NumPy's"
 
 
 def _estimate(estimator: Estimator, objective: Objective) -> NDArray[np.float64]:

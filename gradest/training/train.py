@@ -149,7 +149,10 @@ def train(
         # A run that goes on keeps the weights of its state: what it costs is one sum, not of two machines.
         state = first_state(step, words, weights or measured_weights(subject.objective, step.cost))
     elif state.run != words:
-        raise InvalidInputError(f"a run was to go on from a state of another: {_apart(words, state.run)}")
+        raise InvalidInputError(
+            f"a run was to go on from a state of another: {_apart(words, state.run)}; ask for what is found, or begin "
+            "without the state"
+        )
     quality = None
     if quality_every is not None:
         replicates = whole_number("quality_replicates", quality_replicates, least=2)  # one has no scatter

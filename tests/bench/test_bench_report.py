@@ -172,7 +172,7 @@ def test_columns_are_explained_without_a_script(run: Run) -> None:
     shown = re.findall(
         r'<th scope="col"[^>]*><button type="button">(.*?)</button>', results[: results.index("</thead>")]
     )
-    plain = {"estimator", "backend", "dtype", "problem", "path"}
+    plain = {"estimator", "backend", "dtype", "problem"}
     assert explained == set(shown) - plain
 
 

@@ -121,6 +121,15 @@ def test_check_takes_fields_in_brackets_as_it_takes_them_by_set() -> None:
     assert "keep one" in gradest("check", "es(num_samples=3)", "--set", "num_samples=4").output
 
 
+def test_what_stops_most_checks_is_told_once(tmp_path: Path) -> None:
+    text = "import gradest\n\n\nclass Stopped(type(gradest.get_estimator('null'))):\n"
+    text += "    def prepare_kernel(self, objective, *, executor=None):\n        raise KeyError('no such law')\n"
+    (tmp_path / "stopped.py").write_text(text, encoding="utf-8")
+    output = gradest("check", f"{tmp_path / 'stopped.py'}:Stopped").output
+    assert output.count("no such law") == 1
+    assert output.count('the same as "result"') > 3
+
+
 def estimators_run(run: Path) -> list[str]:
     return [record.cell.estimator.label for record in load(run).records]
 

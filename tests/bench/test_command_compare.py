@@ -50,8 +50,22 @@ def test_a_case_has_a_table_with_its_reference(file: Path) -> None:
     assert f"{file}:case: 4 parameters   numpy float64 on cpu: params (4,)" in output
     assert "Reference: numpy's reverse mode in longdouble, compared with complex-step differentiation" in output
     assert "es(sigma=0.01)" in output
+    words = " ".join(output.split())
+    for column in ("rel. error:", "evaluations:", "x loss:", "prepare:", "cosine and MSE", "z:", "path:"):
+        assert column in words, f"the legend says nothing of {column}"
+    assert "path: native = differentiated by the framework itself; loop = one evaluation after another." in words
     assert "analytic on numpy" in output
     assert "unsupported: the closed-form gradient was asked for" in output
+
+
+def test_patterns_name_every_estimator_that_they_fit_and_one_that_fits_none_is_told(file: Path) -> None:
+    result = command("compare", f"{file}:case", *QUICK, "--estimators", "fd-?orward,es-z*,es(sigma=0.1)", "--json")
+    assert result.exit_code == 0, result.output
+    found = [each.cell.estimator for each in Comparison.from_json(result.stdout)]
+    assert found == ["fd-forward", "es-zscore", "es(sigma=0.1)"]
+    none = command("compare", f"{file}:case", *QUICK, "--estimators", "reverse,fd-z*")
+    assert none.exit_code == 2, none.output
+    assert "no estimator is named 'fd-z*'" in none.stderr
 
 
 def test_json_is_a_comparison(file: Path) -> None:

@@ -99,6 +99,11 @@ def test_a_problem_that_breaks_a_law_is_rejected(problem: Problem, check: str) -
     assert check in failed
 
 
+def test_a_loss_that_mixes_a_population_is_told_which_axes_to_reduce_over() -> None:
+    (result,) = [each for each in check_problem(SumsThePopulation()) if each.name == "population"]
+    assert "a loss of shape (), not (3,); reduce over the axes of one set alone" in result.detail
+
+
 class ReturnsNothing(Quadratic):
     def loss(self, ops: Any, params: Any, data: Any) -> Any:
         super().loss(ops, params, data)

@@ -195,9 +195,12 @@ def show_results(
     console.print()
     carried_out = [result for result in results if result.applies]
     width = max((len(result.name) for result in carried_out), default=0)
+    first: dict[str, str] = {}  # what stops an estimator stops most checks of it: it is said once
     for result in carried_out:
         mark, style = _MARKS[result.failed, result.inconclusive]
-        line = Text.assemble((mark, style), f" {result.name:<{width}}  {result.detail}")
+        before = first.setdefault(result.detail, result.name) if result.failed else result.name
+        detail = result.detail if before == result.name else f'the same as "{before}"'
+        line = Text.assemble((mark, style), f" {result.name:<{width}}  {detail}")
         if result.false_alarm:
             line.append(f"  (false alarm {result.false_alarm:.1g})", style="dim")
         console.print(line, soft_wrap=True)

@@ -40,6 +40,7 @@ Examples:
   gradest compare --problem quadratic --json          the same numbers for a program
   gradest compare my_file.py:case                     a loss of your own: where its arrays are
   gradest compare my_file.py:case --estimators 'reverse,es(sigma=0.1)' --plot errors.png
+  gradest compare my_file.py:case --estimators '*'    all estimators: those that cannot run say why
   gradest list estimators                             every name that --estimators takes; with a name, its fields"""
 )
 @click.argument("location", metavar="[path.py:case]", required=False, type=Suggested(tuple, paths="file"))
@@ -63,7 +64,7 @@ Examples:
     type=CsvOption(lambda: names("estimators")),
     default=DEMO_ESTIMATORS,
     show_default=f"{DEMO_ESTIMATORS}; of a case {','.join(ESTIMATORS)}",
-    help="Names, by commas; hyper-parameters in brackets.",
+    help="Names or patterns, by commas; hyper-parameters in brackets after a name.",
 )
 @click.option("--backends", type=CsvOption(lambda: names("backends")), default=",".join(BACKENDS), show_default=True)
 @click.option(

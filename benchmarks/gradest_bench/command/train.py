@@ -68,7 +68,8 @@ estimator the best step size of a grid before you compare them. Optimisers: grad
     type=CsvOption(lambda: (*names("estimators"), *sorted(_SEARCHES))),
     default="reverse,es",
     show_default=True,
-    help="Names, by commas; hyper-parameters in brackets. Searches are rows without a gradient.",
+    help="Names or patterns, by commas; hyper-parameters in brackets after a name. Searches are rows without a "
+    "gradient.",
 )
 @click.option(
     "--optimizer",
@@ -82,7 +83,8 @@ estimator the best step size of a grid before you compare them. Optimisers: grad
     type=Suggested(lambda: training.SCHEDULES),
     default="constant",
     show_default=True,
-    help="What multiplies the step size as steps are made, such as 'cosine(steps=200)' or 'step(every=50)'.",
+    help="What multiplies the step size as steps are made: constant, 'cosine(steps=1000, final=0.0)' or "
+    "'step(every=100, decay=0.1)'.",
 )
 @click.option("--budget", type=PositiveNumber(), help="Loss-equivalents that each row may cost.")
 @click.option("--evaluations", type=click.IntRange(min=1), help="Evaluations, each counted as one.")

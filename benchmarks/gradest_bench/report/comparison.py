@@ -28,6 +28,18 @@ _FRAME_ERRORS = ("cosine", "norm_ratio", "max_abs_error", "sign_agreement", "non
 _FRAME_SCATTER = ("replicates", "relative_mse", "relative_mse_error", "bias", "bias_noise", "scale", "scale_half_width")
 _FRAME_TIMES = ("median_seconds", "iqr_seconds", "preparation_seconds", "first_call_seconds", "value_seconds")
 
+_PATHS = {
+    "native": "differentiated by the framework itself",
+    "gradest": "differentiated by gradest",
+    "closed form": "the problem's own gradient",
+    "loop": "one evaluation after another",
+    "vmap": "many evaluations at once, by the framework",
+    "batched": "many evaluations at once, by gradest",
+    "structured": "of each evaluation only what has changed",
+    "in place": "one evaluation after another, in one copy of the parameters",
+}
+"""What the commonest ways to compute an estimate are, in the words of `Estimate.path`."""
+
 _FAR, _BELOW, _TELLING = 5.0, 0.1, 16
 """Standard errors of a measured MSE beyond which it is told, and the replicates without which so many are no rarity.
 
@@ -117,14 +129,7 @@ def legend(comparison: Comparison) -> Iterator[str]:
         yield f"Note: {note}."
     if not results:  # no row has a number: there are no columns to explain
         return
-    # the worst of all: one sentence has to hold for each row
-    uncertainty = max(r.reference_uncertainty for r in results)
-    yield (
-        "Errors are relative L2, of one estimate, against a reference whose own uncertainty is "
-        f"{at_most(uncertainty)}; x loss is time in units of one loss evaluation;\n"
-        "cosines and MSE are means over seeds, of a stochastic estimate about the gradient, each beside what theory "
-        "predicts; the MSE is relative, measured ± standard error, and z is how many of these lie between."
-    )
+    yield from _columns(results)
     if any(r.accuracy is not None and math.isnan(r.accuracy.norm_ratio) and not r.accuracy.nonfinite for r in results):
         yield "The gradient is zero here, and nothing is relative to it: errors are lengths."
     for method in dict.fromkeys(result.reference_method for result in results if result.reference_method):
@@ -144,6 +149,25 @@ def legend(comparison: Comparison) -> Iterator[str]:
         )
     if any(result.timing is not None and result.timing.disturbed for result in comparison):
         yield f"{DISTURBED} {DISTURBED_MEANS}."
+
+
+def _columns(results: Sequence[CellResult]) -> Iterator[str]:
+    """Yield what the columns of cells that ran mean."""
+    # the worst of all: one sentence has to hold for each row
+    uncertainty = max(r.reference_uncertainty for r in results)
+    yield (
+        f"rel. error: L2, of one estimate, against a reference that may be off by {at_most(uncertainty)} itself. "
+        "evaluations: what one estimate took, with what fills up a last batch. x loss: time in evaluations of the "
+        "loss. prepare: what came once, compilation included."
+    )
+    if any(result.replicates is not None for result in results):
+        yield (
+            "Of a random estimate, cosine and MSE (the squared relative error) are means over seeds, each beside what "
+            "theory predicts; z: by how many standard errors the MSE is above it."
+        )
+    known = [path for path in dict.fromkeys(result.path for result in results) if path in _PATHS]
+    if known:
+        yield "path: " + "; ".join(f"{path} = {_PATHS[path]}" for path in known) + "."
 
 
 def _far_from_theory(result: CellResult) -> bool:

@@ -29,6 +29,8 @@ MEANINGS = {
     "peak memory": "most memory that one call used above what was in use before it, the estimator being prepared",
     "preparation memory": "the same of preparing the estimator and its first calls, compilation included",
     "processor share": "processor time divided by wall-clock time",
+    "path": "how the estimate was computed: native, by the framework's own differentiation; gradest, by gradest's; "
+    "batched, vmap and loop, by whole evaluations, many at once or one by one; structured, by what has changed alone",
     "verdict": "whether the estimate agrees with the reference or theory, and why not",
 }
 

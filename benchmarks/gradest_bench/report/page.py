@@ -107,9 +107,9 @@ def _fastest(run: Run) -> list[str]:
     # a sentence that stands for one other sentence saves nothing
     found = [*found[:_MOST_PROBLEMS], f"The same of {more} more problems is in the table below."] if more > 1 else found
     if unsaid:
-        where = counted(unsaid, "problem and dtype").replace("dtypes", "dtype")
         found.append(
-            f"Which gradient is the fastest is not said of {where}: the machine was disturbed in all its cells."
+            f"Which gradient is the fastest is not said of {counted(unsaid, 'pair')} of a problem and a dtype: the "
+            "machine was disturbed in all cells."
         )
     return found
 

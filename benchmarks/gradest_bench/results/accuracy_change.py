@@ -100,10 +100,12 @@ def _paired_word(before: NDArray[np.float64], after: NDArray[np.float64], family
     from scipy.stats import t
 
     count = len(before)
+    if count and np.array_equal(before, after):  # seed for seed: no number of seeds would tell more
+        return SAME
     if count < LEAST_SEEDS or count != len(after) or not np.isfinite([before, after]).all():
         return CANNOT_TELL
     if not ((before > 0).all() and (after > 0).all()):  # an estimate without any error has no logarithm
-        return SAME if np.array_equal(before, after) else CANNOT_TELL
+        return CANNOT_TELL
     # what is reported is the mean squared error, so its change must be large; whether it is chance, each seed says
     effect = math.log(after.mean() / before.mean())
     if abs(effect) <= math.log(LEAST_STOCHASTIC_FACTOR):

@@ -4,6 +4,7 @@ A file is looked for beside the suite that names it, and then in the working dir
 results and no process.
 """
 
+import fnmatch
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache, partial
@@ -20,11 +21,13 @@ from gradest import (
     bind,
     get_estimator,
     get_problem,
+    names,
 )
 from gradest.case import HOW
+from gradest.errors import unknown_name
 from gradest.registry import find_object
 from gradest_bench.suite.cells import Spec
-from gradest_bench.suite.spec_text import parse_spec
+from gradest_bench.suite.spec_text import has_fields, parse_spec
 
 Loss = Problem | Case
 """What a suite measures on: a problem, which runs on any backend, or a user's loss, which runs where its arrays are."""
@@ -121,15 +124,30 @@ def make_estimator(spec: Spec, folder: Path | None = None) -> Estimator:
 
 
 def make_estimators(texts: Iterable[str]) -> dict[str, Estimator]:
-    """Return the estimators that texts such as `es(sigma=0.1)` name, by their labels; raises as `make_estimator` does.
+    """Return the estimators that texts such as `es(sigma=0.1)` and `es*` name, by their labels.
+
+    Raises as `make_estimator` does, and `UnknownNameError` where no registered name is of a pattern.
 
     Examples
     --------
     >>> from gradest_bench.suite.resolving import make_estimators
     >>> {label: estimator.sigma for label, estimator in make_estimators(["spsa(sigma=0.5)"]).items()}
     {'spsa(sigma=0.5)': 0.5}
+    >>> list(make_estimators(["reverse*"]))
+    ['reverse', 'reverse-checkpointed']
     """
-    return {spec.label: make_estimator(spec) for spec in map(parse_spec, texts)}
+    plain = [name for text in texts for name in _matching(text)]
+    return {spec.label: make_estimator(spec) for spec in map(parse_spec, plain)}
+
+
+def _matching(text: str) -> list[str]:
+    """Return the registered names of a shell pattern; the text as it is where it is none."""
+    if has_fields(text) or not set(text) & set("*?"):
+        return [text]
+    found = fnmatch.filter(names("estimators"), text.strip())
+    if not found:
+        raise unknown_name("estimator", text, names("estimators"))
+    return found
 
 
 def _frozen_fields(spec: Spec) -> dict[str, Any]:
