@@ -13,7 +13,7 @@ from gradest.binding import BINDING, Bindable, bind_given, tracing_backend, with
 from gradest.case import Case
 from gradest.closed_over import ClosedOver
 from gradest.directions.keys import Rng
-from gradest.errors import InvalidInputError, PreparationMismatchError, UnsupportedError
+from gradest.errors import GradestError, InvalidInputError, PreparationMismatchError, UnsupportedError
 from gradest.estimate import Estimate
 from gradest.objective import Objective
 from gradest.problem import Problem
@@ -66,6 +66,13 @@ def traced_call(name: str, backend: Backend, why: str = "") -> UnsupportedError:
         f"{name!r} was called inside a transformation of {backend.name} (jit, vmap or grad), which it cannot "
         f"be traced by: {why or (reads if backend.composes else detached)}"
     )
+
+
+def tell_of_arrays(error: Exception, backend: Backend) -> None:
+    """Raise what a framework says of arrays, which no loss and no estimator can help, in gradest's words."""
+    told = None if isinstance(error, GradestError) else backend.told_of_arrays(error)
+    if told is not None:
+        raise told from error
 
 
 class Calls:

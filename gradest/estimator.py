@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 
 from gradest.backend import Leaves
 from gradest.binding import BINDING, Bindable
-from gradest.calls import Calls, bind_options, gradient_at, traced_call, value_and_gradient_at
+from gradest.calls import Calls, bind_options, gradient_at, tell_of_arrays, traced_call, value_and_gradient_at
 from gradest.data_kernels import DataKernels
 from gradest.directions.keys import Rng
-from gradest.errors import GradestError, InvalidEstimateError, InvalidTypeError, UnsupportedError
+from gradest.errors import InvalidEstimateError, InvalidTypeError, UnsupportedError
 from gradest.estimate import Cost, Estimate, KernelResult
 from gradest.fields import TypedFields
 from gradest.layout import Layout
@@ -158,7 +158,7 @@ class Estimator(TypedFields, ABC):
         try:
             kernel = self.prepare_kernel(objective, executor=executor)
         except Exception as error:
-            _tell(error, objective)
+            tell_of_arrays(error, objective.backend)
             raise
         return Prepared(self, objective, kernel, executor=executor)
 
@@ -343,16 +343,9 @@ class Prepared:
             else:
                 result = self._kernel(leaves, rng)
         except Exception as error:
-            _tell(error, objective)
+            tell_of_arrays(error, objective.backend)
             raise
         return estimate_of(result, objective, self.cost, self.path)
-
-
-def _tell(error: Exception, objective: Objective) -> None:
-    """Raise what a framework says of arrays, which no loss and no estimator can help, in gradest's words."""
-    told = None if isinstance(error, GradestError) else objective.backend.told_of_arrays(error)
-    if told is not None:
-        raise told from error
 
 
 def estimate_of(result: KernelResult, objective: Objective, cost: Cost, path: str) -> Estimate:

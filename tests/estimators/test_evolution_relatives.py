@@ -245,7 +245,7 @@ def test_losses_without_layers_or_text_are_refused(kind: Callable[..., Estimator
 def test_guides_whose_keys_come_in_another_order_are_the_same_guides() -> None:
     """`jax.tree.map` sorts the keys of past gradients."""
     params = {"w": np.ones(2), "inner": {"b": np.ones(3), "a": np.ones(1)}}
-    guide = {"w": np.array([1.0, 2.0]), "inner": {"b": np.array([3.0, 4.0, 5.0]), "a": np.array([6.0])}}
+    guide: dict[str, Any] = {"w": np.array([1.0, 2.0]), "inner": {"b": np.array([3.0, 4.0, 5.0]), "a": np.array([6.0])}}
     sorted_keys = {"inner": {"a": guide["inner"]["a"], "b": guide["inner"]["b"]}, "w": guide["w"]}
 
     def loss(p: Any) -> Any:
