@@ -239,8 +239,9 @@ class JaxBackend(Backend):
         if _TRANSFER.search(str(error)):
             return UnsupportedError(
                 "an estimate was asked for where jax.transfer_guard disallows what it, or the loss, sends between host "
-                "and device: directions, steps and values; estimate under jax.transfer_guard('allow'), or use "
-                f"'reverse' with arrays that are on the device (JAX: {self.explain(error)})"
+                "and device: copies of parameters, directions, steps, values; estimate under "
+                "jax.transfer_guard('allow'), or call a gradient by 'reverse' that has been called before (JAX: "
+                f"{self.explain(error)})"
             )
         if any(words in str(error) for words in _DELETED):
             return InvalidInputError(
