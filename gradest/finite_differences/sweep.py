@@ -6,7 +6,7 @@ chunks ahead), the quotients (on the host, in float64 or wider). This module kno
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from gradest.backend import Leaves
 from gradest.coordinates import Chunk, Positions, dense_chunks, pipeline, row_chunks
 from gradest.directions.keys import Rng, generator_of
-from gradest.dtypes import as_floats
 from gradest.errors import InvalidInputError, unknown_name
 from gradest.estimate import Cost, KernelResult
 from gradest.estimator import PreparedKernel
 from gradest.evaluation import ValuesSeen, warn_if_whole
-from gradest.finite_differences.bending import Extent, Surroundings, look_around
+from gradest.finite_differences.bending import Surroundings
 from gradest.finite_differences.crossings import KINKS, Crossings, prepare_crossings, warn_of_crossings
 from gradest.finite_differences.displaced_losses import (
     DisplacedLosses,
@@ -32,19 +31,16 @@ from gradest.finite_differences.displaced_losses import (
 )
 from gradest.finite_differences.error_estimates import Doubts, Quotients
 from gradest.finite_differences.findings import Findings
-from gradest.finite_differences.noise_level import EVALUATIONS, measure_noise
+from gradest.finite_differences.noise_level import EVALUATIONS
 from gradest.finite_differences.plain_rounding import PlainRounding
 from gradest.finite_differences.quotients import Begun, Quotient, begin, weighted, wide
 from gradest.finite_differences.rules import QuotientRule
+from gradest.finite_differences.step_choice import StepChoice, points_of
 from gradest.finite_differences.steps import (
     MODES,
-    automatic_step,
     check_step,
     displacement,
     require_visible,
-    shortened,
-    steps_of,
-    whole_multiples,
 )
 from gradest.layout import Layout
 from gradest.objective import Objective
@@ -124,7 +120,7 @@ class QuotientSweep:
         evaluate, path = self._prepare_evaluation(objective, fixed)
         value_of = objective.prepare_value()
         scale = layout.num_parameters / self.num_coordinates(layout) if sampled else 1.0
-        around = self._look_around(objective)
+        around = self._choice.look_around(objective)
 
         def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             moves, steps, noise = self._displacements(objective, leaves, rng, around)
@@ -176,10 +172,14 @@ class QuotientSweep:
         """
         look = prepare_crossings(objective)
         self._check_coordinates(objective.layout)
-        moves, *_ = self._displacements(objective, leaves, rng, self._look_around(objective))
+        moves, *_ = self._displacements(objective, leaves, rng, self._choice.look_around(objective))
         return look(leaves, self._dense_plan(objective.layout), [move for sides in moves for move in sides])
 
     # -- internals ----------------------------------------------------------------------------------------
+    @property
+    def _choice(self) -> StepChoice:
+        return StepChoice(self.rule, self.step, self.step_mode, self.scale, exact=self.differences == "exact")
+
     def _check_coordinates(self, layout: Layout) -> None:
         size, asked = layout.num_parameters, self.coordinates
         if asked is not None and (asked if isinstance(asked, int) else max(asked) + 1) > size:
@@ -241,58 +241,6 @@ class QuotientSweep:
         warn_if_whole(objective.first_look)
         return found
 
-    def _look_around(self, objective: Objective) -> Surroundings | None:
-        """Return what is seen of the loss about the start point, where steps or errors ask and it may be evaluated."""
-        unasked = not isinstance(self.step, str) and self.rule.lower is None
-        if unasked or self.differences == "exact" or not objective.verifies:
-            return None
-        points = _points(objective, objective.start)
-        step = self._automatic(max(objective.parameter_epsilon, objective.value_epsilon))
-        shortest, longest = min(self.rule.multiples), max(self.rule.multiples)
-        units, look = steps_of(points, 1.0, self.step_mode, self.scale), objective.scoped(look_around)
-        side, reach = self.rule.side, longest * (step if isinstance(self.step, str) else self.step)
-        if self.step == "noise":
-            reach = max(reach, _NOISY_REACH)  # the loss may be noisier than its dtype rounds, and the step longer
-        extent = Extent(reach, reach / (_SHARPER * step), side)
-        if not isinstance(self.step, str):
-            far = shortest * self.step / _FAR_LONGER[side == 0]
-            extent = Extent(reach, far, side, 4 * far)  # several are moved on the line, and what one does is diluted
-        found: Surroundings = look(objective, points, units, extent)
-        if found.stairs and self.step == "auto":  # steps are longer then, and the loss may bend on their way
-            step = self._automatic(found.stairs)
-            reach = max(reach, longest * step)
-            further: Surroundings = look(objective, points, units, Extent(reach, reach / (_SHARPER * step), side))
-            found = replace(further, stairs=max(found.stairs, further.stairs))
-        return found
-
-    def _automatic(self, error: float) -> float:
-        return min(self._balanced(error), self._longest)
-
-    def _balanced(self, error: float) -> float:
-        rule = self.rule
-        return automatic_step(error, order=rule.order, remainder=rule.remainder, amplification=rule.amplification)
-
-    @property
-    def _longest(self) -> float:
-        """The longest step by words: beyond the radius of a loss's series its first term is no measure of an error."""
-        return _REACH / max(self.rule.multiples) if self.rule.order > 2 else math.inf
-
-    def _step(
-        self, objective: Objective, points: Sequence[Floats], units: Sequence[Floats], rng: Rng, stairs: float
-    ) -> tuple[float, float, float]:
-        """Return the step for parameters of size one, by how much of its size a loss is off, and what was measured."""
-        if not isinstance(self.step, str):
-            return self.step, 0.0, 0.0
-        # The coarsest of the blocks' dtypes decides, whose entries must feel the step too, and of the loss's own.
-        spacing = objective.parameter_epsilon
-        if self.differences == "exact":
-            return spacing, 0.0, 0.0  # nothing cancels: truncation may be made as small as rounding
-        if self.step == "noise":
-            level, variation = measure_noise(objective, points, units, rng)
-            return self._automatic(level / variation), level / variation, level
-        error = max(spacing, objective.value_epsilon, stairs)
-        return self._automatic(error), error, 0.0
-
     def _displacements(
         self, objective: Objective, leaves: Leaves, rng: Rng, around: Surroundings | None
     ) -> tuple[list[tuple[Displacement, ...]], tuple[Floats, ...], float]:
@@ -303,22 +251,8 @@ class QuotientSweep:
         StepTooSmallError
             A step vanishes in rounding.
         """
-        dtypes, points = objective.dtypes, _points(objective, leaves)
-        units = steps_of(points, 1.0, self.step_mode, self.scale)
-        bends, rounded, _ = ((), (), ()) if around is None or not isinstance(self.step, str) else around.bends
-        if bends:
-            units = tuple(
-                np.minimum(unit, length).astype(unit.dtype) for unit, length in zip(units, bends, strict=True)
-            )
-        stairs = 0.0 if around is None else around.stairs
-        step, error, noise = self._step(objective, points, units, rng, stairs)
-        steps = steps_of(points, step, self.step_mode, self.scale)
-        if bends:
-            power, longest = 1 / (self.rule.order + 1), self._longest
-            shares = [np.minimum(self._balanced(1.0) * np.maximum(error, r) ** power, longest) for r in rounded]
-            steps = shortened(points, steps, shares, bends, dtypes)
-        if self.differences == "plain" and len(self.rule.multiples) > 1:
-            steps = whole_multiples(points, steps, self.rule.multiples, dtypes)
+        points = points_of(objective, leaves)
+        steps, noise = self._choice.steps(objective, points, rng, around)
         return self._moves(objective, points, steps), steps, noise
 
     def _moves(
@@ -375,10 +309,8 @@ class QuotientSweep:
         if lower is None:
             return slopes, None
         noise = max(noise, self._noise(objective, quotients, around))
-        step, hidden = steps[chunk.block][chunk.place].astype(np.float64), None
-        if around is not None and around.bends[0] and not isinstance(self.step, str):
-            lengths, _, parts = (each[chunk.block][chunk.place] for each in around.bends)
-            hidden = np.where(min(self.rule.multiples) * step > _FAR_LONGER[not self.rule.side] * lengths, parts, 0.0)
+        step = steps[chunk.block][chunk.place].astype(np.float64)
+        hidden = self._choice.hidden(around, chunk, step)
         return slopes, Quotients(values, gaps, noise, step, hidden)
 
     def _noise(self, objective: Objective, quotients: Sequence[Quotient], around: Surroundings | None) -> float:
@@ -388,19 +320,4 @@ class QuotientSweep:
         return max(objective.value_epsilon * size, seen, 0.0 if around is None else around.noise(size))
 
 
-_SHARPER = 8.0  # how many times shorter than presumed a length must be for steps to follow it
-
-_FAR_LONGER = (1.0, 4.0)  # beside the length on which the loss bends, of one side and of both: distances that tell no
-# slope by any rule; what is found is about half of that length
-
-_NOISY_REACH = 1e-3  # of the size of a parameter
-
-_REACH = 0.5  # of the length on which the loss is presumed to bend, that of log(1 + x): how far the points may lie
-
 _NOT_FINITE = "try a shorter step, or a point further inside the region where the loss is defined"
-
-
-def _points(objective: Objective, leaves: Leaves) -> tuple[Floats, ...]:
-    """Return leaves on the host, in dtypes that NumPy computes in."""
-    each = zip(leaves, objective.dtypes, strict=True)
-    return tuple(as_floats(objective.backend.numpy(leaf), dtype) for leaf, dtype in each)

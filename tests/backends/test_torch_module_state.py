@@ -266,7 +266,8 @@ def test_a_module_among_the_arguments_is_as_it_was(of: str, method: str) -> None
     params = model if of == "module" else torch.tensor([1.0, 2.0], dtype=torch.float64)
     before = [b.clone() for b in judge.buffers()]
     found = gradest.grad(loss, method=method)(params, judge, x, rng=0)
-    assert judge.training and judge[1].training
+    assert judge.training
+    assert judge[1].training
     assert all(map(torch.equal, before, judge.buffers()))
     if method != "es":
         leaves = list(model.parameters()) if of == "module" else [params.requires_grad_()]
