@@ -5,7 +5,6 @@ rounding. This module evaluates nothing.
 """
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
@@ -40,18 +39,13 @@ class PlainRounding:
             self._reciprocal = math.hypot(self._reciprocal, norm_of(1.0 / distance.astype(np.float64)))
             self._length = math.hypot(self._length, norm_of(slopes.astype(np.float64)))
 
-    def warn(self, seen: ValuesSeen, value_at_point: Callable[[], float]) -> None:
+    def warn(self, seen: ValuesSeen) -> None:
         """Warn where rounding is a tenth of the gradient's length or more.
-
-        Where every difference is zero, the loss at the point itself, one evaluation more, tells a loss that moves by
-        less than its rounding from one that is the same on both sides of its least value.
 
         Warns
         -----
         NoiseWarning
             The message has the share.
-        FlatLossWarning
-            The loss is the same at the point and wherever it was evaluated.
         """
         # Rounding to the nearest number has this deviation; a loss at zero has no digits to lose.
         deviation = self.spacing * seen.size / math.sqrt(12)
@@ -59,8 +53,6 @@ class PlainRounding:
             deviation = max(deviation, self.around.deviation * min(1.0, seen.size / self.around.size))
         error = deviation * math.sqrt(2) * self._reciprocal
         length = self._length
-        if length == 0 and error > 0 and seen.level:
-            seen.warn_if_level_at(value_at_point())
         if math.isfinite(length) and error >= MATERIAL * length > 0:
             warn_user(
                 f"a gradient by finite differences was asked for; rounding or noise of the loss, of about "

@@ -154,16 +154,18 @@ class QuotientSweep:
     def _tell_rounding(self, objective: Objective, leaves: Leaves, rounding: PlainRounding, seen: ValuesSeen) -> None:
         """Warn where quotients that state no error are mostly rounding, and all where the loss never changes.
 
-        Exact differences have no rounding. An entry of zero is not doubtful by itself, whatever its error.
+        Exact differences have no rounding. Where every difference is zero, the loss at the point itself, one evaluation
+        more, tells a loss that moves by less than its rounding from one that is the same on both sides of its least
+        value.
         """
-
-        def value_at_point() -> float:
-            return float(wide(objective, objective.separate().prepare_value()(leaves)))
-
-        if self.differences == "plain" and self.rule.lower is None:
-            rounding.warn(seen, value_at_point)
-        elif self.differences == "plain" and seen.level:
-            seen.warn_if_level_at(value_at_point())
+        if self.differences == "exact":
+            return
+        if self.rule.lower is None:
+            rounding.warn(seen)
+        # That a loss does not change with some entries, as with pixels that are zero in all images, is no fault of it; nor
+        # that it is zero on both sides, as behind a relu: it has no digits to lose.
+        if seen.level and seen.size > 0 and self.coordinates is None:
+            seen.warn_if_level_at(float(wide(objective, objective.separate().prepare_value()(leaves))))
 
     def kink_crossings(self, objective: Objective, leaves: Leaves, rng: Rng = None) -> NDArray[np.bool_]:
         """Return which coordinates have a displacement that crosses a kink, `(P,)`.
