@@ -19,7 +19,6 @@ from gradest_bench.results.store import RESULTS, LockedError, Store, read_record
 from gradest_bench.suite.cells import expand
 from gradest_bench.suite.schema import parse_suite
 
-
 FACTS = {"num_parameters": 3, "data_entries": 0}
 
 
