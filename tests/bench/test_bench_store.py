@@ -19,6 +19,8 @@ from gradest_bench.results.store import RESULTS, LockedError, Store, read_record
 from gradest_bench.suite.cells import expand
 from gradest_bench.suite.schema import parse_suite
 
+FACTS = {"num_parameters": 3, "data_entries": 0}
+
 
 def record(**changes: Any) -> Record:
     cell = expand(parse_suite(faulty_suite("none")))[0]
@@ -33,7 +35,7 @@ def record(**changes: Any) -> Record:
 )
 def test_value_survives_by_type_and_bits(value: Any, tmp_path: Path) -> None:
     with Store(tmp_path) as store:
-        store.append(record(accuracy={"single": {"relative_error": 0.0, "cosine": 1.0}, "value": value}))
+        store.append(record(facts=FACTS, accuracy={"single": {"relative_error": 0.0, "cosine": 1.0}, "value": value}))
     (found,) = read_records(tmp_path)
     kept = found.accuracy["value"]
     if isinstance(value, str):

@@ -232,8 +232,10 @@ TIMES = {
     "wall_seconds": [1.0],
     "cpu_seconds": [1.0],
     "loops": [1],
+    "rounds": [1],
+    "median_seconds": 1.0,
+    "value_seconds": 1.0,
 }
-TIMES["rounds"] = [1]
 
 
 def completions(*typed: str) -> list[str]:

@@ -105,7 +105,6 @@ def compare(
     an error or an invalid estimate.
     """
     console = open_console()
-    # first: a place that cannot be written, or a format that is none, is told before minutes of work
     target = _target(plot, demo=demo)
     chosen = get_problem(problem, **parse_fields(fields)) if location is None else _loss(context, location)
     where: dict[str, Any] = {"backends": backends, "dtypes": dtypes, "kernel": kernel}

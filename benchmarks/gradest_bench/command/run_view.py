@@ -123,7 +123,7 @@ def _why_waited(waiting: Sequence[Record]) -> str:
 
 def _table(title: str, records: Sequence[Record], judged: Mapping[str, Judgement]) -> Table:
     parameters = records[0].facts.get("num_parameters")
-    table = titled_table(f"{title}, P = {parameters:,}")
+    table = titled_table(title if parameters is None else f"{title}, P = {parameters:,}")
     untimed = math.inf  # what has no time comes last
     # the label too, so that rows of equal times, or of none, stand alike in every run
     ordered = sorted(records, key=lambda r: (median(r) if median(r) > 0 else untimed, r.cell.estimator.label))

@@ -139,7 +139,6 @@ def train(
     rows, rewind, named, planned = [], _rewinding(chosen), _estimators(estimators), _planned(schedule)
     places = _places(folder, named, resume=resume)
     for (label, estimator), place in zip(named.items(), places, strict=True):
-        # a search is an optimiser by itself, and needs no gradient
         maker = parse_spec(label if estimator is None else optimizer)
         made = training.get_optimizer(maker.name, **maker.fields)
         with _stoppable(place):

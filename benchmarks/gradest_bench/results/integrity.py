@@ -129,8 +129,9 @@ def _require_cell(cell: Cell) -> None:
 
 def _require_counts(record: Record) -> None:
     """Refuse facts, evaluations and bytes that count nothing."""
-    lacking = [name for name in _COUNTS[:2] if record.outcome == Outcome.OK and name not in record.facts]
-    if lacking:
+    measured = record.timing or record.accuracy or record.memory or record.training
+    lacking = [name for name in _COUNTS[:2] if name not in record.facts]
+    if lacking and measured and record.outcome == Outcome.OK:
         raise DamagedError(f"its facts have no {lacking[0]!r}")
     given: dict[str, Any] = {name: record.facts[name] for name in _COUNTS if name in record.facts}
     if record.counts is not None:
