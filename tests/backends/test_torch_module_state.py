@@ -267,7 +267,8 @@ def test_a_module_among_the_arguments_is_as_it_was(of: str, method: str) -> None
     params = model if of == "module" else torch.tensor([1.0, 2.0], dtype=torch.float64)
     before = [b.clone() for b in judge.buffers()]
     found = gradest.grad(loss, method=method)(params, judge, x, rng=0)
-    assert judge.training and judge[1].training
+    assert judge.training
+    assert judge[1].training
     assert all(map(torch.equal, before, judge.buffers()))
     if method != "es":
         leaves = list(model.parameters()) if of == "module" else [params.requires_grad_()]
@@ -276,14 +277,24 @@ def test_a_module_among_the_arguments_is_as_it_was(of: str, method: str) -> None
             torch.testing.assert_close(given, right, rtol=1e-6, atol=1e-8)
 
 
-def test_two_threads_with_each_others_modules_as_arguments_do_not_wait_for_each_other() -> None:
+def test_two_threads_with_each_others_modules_as_arguments_do_not_wait_for_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from gradest_torch import module
+
+    copied = module._copied_buffers
+
+    def slowly(*args: Any) -> Any:  # long enough for the other thread to have taken its first lock too
+        time.sleep(0.01)
+        return copied(*args)
+
+    monkeypatch.setattr(module, "_copied_buffers", slowly)
     models = [nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)).double() for _ in range(2)]
     x = torch.ones(3, 2, dtype=torch.float64)
     for model in models:  # each has a lock of its own from here on
         gradest.grad(_squares)(model, x)
 
     def both(params: Any, other: Any, x: Any) -> Any:
-        time.sleep(0.001)
         return (params(x) * other(x)).mean()
 
     def descend(own: int) -> None:
