@@ -56,13 +56,15 @@ def bind(f: Callable[..., Tensor], module: nn.Module) -> Callable[..., Tensor]:
             if later is None:
                 before.restore()
 
-    return keeping_arguments(pure, lambda given: next(iter(given[0].values())))
+    return keeping_arguments(pure, lambda given: next(iter(given[0].values())), own=(module,))
 
 
-def keeping_arguments(f: Callable[..., Any], tensor_of: Callable[[tuple[Any, ...]], Tensor]) -> Callable[..., Any]:
+def keeping_arguments(
+    f: Callable[..., Any], tensor_of: Callable[[tuple[Any, ...]], Tensor], *, own: tuple[nn.Module, ...] = ()
+) -> Callable[..., Any]:
     """Return `f` with the modules among its arguments left as they were: a teacher, a discriminator, in training mode.
 
-    `tensor_of` finds a tensor of the parameters among the arguments of a call.
+    `tensor_of` finds a tensor of the parameters among the arguments of a call; `own` is the module that `f` is of.
     """
 
     @wraps(f)
@@ -70,18 +72,20 @@ def keeping_arguments(f: Callable[..., Any], tensor_of: Callable[[tuple[Any, ...
         others = [arg for arg in (*args, *kwargs.values()) if isinstance(arg, nn.Module)]
         if not others:
             return f(*args, **kwargs)
-        with _lent(others, tensor_of(args)):
+        with _lent(others, tensor_of(args), own):
             return f(*args, **kwargs)
 
     return keeping
 
 
 @contextmanager
-def _lent(others: Sequence[nn.Module], like: Tensor) -> Iterator[None]:
+def _lent(others: Sequence[nn.Module], like: Tensor, own: tuple[nn.Module, ...]) -> Iterator[None]:
     """Lend modules to a call, with copies of their buffers, and have them as they were after it."""
-    # A compiled one keeps its own; of those locks that several calls ask for, all are taken in one order.
+    # A compiled one keeps its own.
     others = [each for each in others if not any(isinstance(m, torch.jit.ScriptModule) for m in modules_of(each))]
-    locks = locks_of([child for each in others for child in modules_of(each)]) if others else []
+    # All at once and in one order, with that of the module that the call is of: a thread that asks for a gradient by
+    # the generator, and one that asks for one by the discriminator, would wait for each other for ever.
+    locks = locks_of([child for each in (*others, *own) for child in modules_of(each)])
     later: list[_Before] | None = getattr(_recording, "before", None)
     taken: list[_Before] = []
     for lock in locks:

@@ -84,7 +84,8 @@ HOOKED = (
 )
 DRAWS = (
     "a product with the Hessian was asked for, of a loss that draws random numbers; PyTorch cannot carry dual tensors "
-    "through it, and its torch.func would draw others than a plain pass does"
+    "through it, and its torch.func would draw others than a plain pass does; gradest.hvp gives one by a difference of "
+    "gradients"
 )
 FROZEN_INSIDE = (
     "the loss has parameters require no gradient, where reverse mode would stop and forward mode does not; freeze them "

@@ -1,6 +1,7 @@
 """What an `nn.Module` is while a loss computes with it, and after: of one thread alone, then as it was."""
 
 import copy
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -274,3 +275,35 @@ def test_a_module_among_the_arguments_is_as_it_was(of: str, method: str) -> None
         expected = torch.autograd.grad(loss(params, judge, x), leaves)
         for given, right in zip(found.values() if of == "module" else [found], expected, strict=True):
             torch.testing.assert_close(given, right, rtol=1e-6, atol=1e-8)
+
+
+def test_two_threads_with_each_others_modules_as_arguments_do_not_wait_for_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from gradest_torch import module
+
+    copied = module._copied_buffers
+
+    def slowly(*args: Any) -> Any:  # long enough for the other thread to have taken its first lock too
+        time.sleep(0.01)
+        return copied(*args)
+
+    monkeypatch.setattr(module, "_copied_buffers", slowly)
+    models = [nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)).double() for _ in range(2)]
+    x = torch.ones(3, 2, dtype=torch.float64)
+    for model in models:  # each has a lock of its own from here on
+        gradest.grad(_squares)(model, x)
+
+    def both(params: Any, other: Any, x: Any) -> Any:
+        return (params(x) * other(x)).mean()
+
+    def descend(own: int) -> None:
+        for _ in range(5):
+            gradest.grad(both)(models[own], models[1 - own], x)
+
+    threads = [threading.Thread(target=descend, args=(own,), daemon=True) for own in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=20.0)
+    assert not any(thread.is_alive() for thread in threads)
