@@ -24,7 +24,7 @@ def demo_table() -> str:
     file = io.StringIO()
     show_comparison(Console(file=file, width=200), gradest.Comparison(found.loss, cells))
     lines = [line.rstrip() for line in file.getvalue().splitlines()]
-    end = next(number for number, line in enumerate(lines) if line.startswith("Errors are relative"))
+    end = next(number for number, line in enumerate(lines) if line.startswith("rel. error: "))
     # Empty lines stand between the groups of a terminal's table; the text of a page needs none.
     marks = [line for line in lines[end:] if line.startswith(DISTURBED)]
     return "\n".join(["```text", *(line for line in lines[:end] if line), *marks, "```"])

@@ -72,4 +72,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *EXPORTS})
+    # what a shell completes: public names, and not what this file imports for itself
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -99,11 +99,14 @@ class MLP(EmpiricalRisk):
             )
         object.__setattr__(self, "widths", tuple(whole_number("widths", width) for width in self.widths))
         whole_number("seed", self.seed, least=0)
+        if self.batch is not None:
+            whole_number("batch", self.batch)
 
     @cached_property
     def _samples(self) -> Dataset:
         whole = load(self.dataset) if isinstance(self.dataset, str) else self.dataset
-        return whole if self.batch is None else whole.take(self.batch)
+        # a data set speaks of samples to take: what was asked for is a batch
+        return whole if self.batch is None else whole.take(whole_number("batch", self.batch, most=len(whole)))
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -211,6 +211,7 @@ def test_public_names_are_there_and_sorted() -> None:
         module = importlib.import_module(package)
         assert module.__all__ == sorted(module.__all__)
         assert all(hasattr(module, name) for name in module.__all__)
+        assert [name for name in dir(module) if not name.startswith("__")] == module.__all__, "what a shell completes"
 
 
 @pytest.mark.parametrize("package", ["gradest", "gradest.estimators"])

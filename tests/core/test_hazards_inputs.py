@@ -134,8 +134,9 @@ def test_labels_of_any_integer_dtype_give_the_same_gradient(backend: str) -> Non
 def test_no_samples_are_refused(backend: str) -> None:
     with pytest.raises(gradest.InvalidInputError):
         gradest.bind(regression(np.zeros((0, 3)), np.zeros(0, dtype=int), 3), backend=backend)
-    with pytest.raises(gradest.InvalidInputError):
-        gradest.bind(gradest.get_problem("mlp", dataset="iris", batch=0), backend=backend)
+    for batch, told in ((0, "batch must be a positive integer; found 0"), (151, "try batch=150 or less")):
+        with pytest.raises(gradest.InvalidInputError, match=told):
+            gradest.bind(gradest.get_problem("mlp", dataset="iris", batch=batch), backend=backend)
 
 
 @backends
