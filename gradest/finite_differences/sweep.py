@@ -162,8 +162,8 @@ class QuotientSweep:
             return
         if self.rule.lower is None:
             rounding.warn(seen)
-        # That a loss does not change with some entries, as with pixels that are zero in all images, is no fault of it; nor
-        # that it is zero on both sides, as behind a relu: it has no digits to lose.
+        # That a loss does not change with some entries, as with pixels that are zero in all images, is no fault of it,
+        # nor that it is zero on both sides, as behind a relu: it has no digits to lose.
         if seen.level and seen.size > 0 and self.coordinates is None:
             seen.warn_if_level_at(float(wide(objective, objective.separate().prepare_value()(leaves))))
 
