@@ -6,8 +6,6 @@ the linear part never has to cancel. This module knows no interpreter.
 """
 
 import re
-from collections.abc import Hashable
-from functools import lru_cache
 
 import numpy as np
 
@@ -88,7 +86,7 @@ def _series(ops: Operations, logits: Array, targets: Array, weight: Array) -> tu
     log_p = ops.reshape(ops.matrix_transpose(log_p), (classes, samples, 1))
     weight = _relative_weight(ops, targets, weight)
     reach = ops.max(ops.abs(weight), axis=0)
-    return log_p, reach, tuple(_moments(ops, ops.exp(log_p), weight, _degree(logits.dtype)))
+    return log_p, reach, tuple(_moments(ops, ops.exp(log_p), weight, _degree(logits)))
 
 
 def _relative_weight(ops: Operations, targets: Array, weight: Array) -> Array:
@@ -109,11 +107,9 @@ def _moments(ops: Operations, p: Array, weight: Array, degree: int) -> list[Arra
     return moments
 
 
-@lru_cache
-def _degree(dtype: Hashable) -> int:
-    """Return the degree at which the series is exact to half the resolution of a framework's dtype."""
+def _degree(x: Array) -> int:
+    """Return the degree at which the series is exact to half the resolution of the array's dtype."""
     # Each framework writes the name of a dtype in a way of its own, and some write none: no digit is lost then.
-    # Kept, for NumPy takes longer to write one than to add up a moment.
-    known = re.search(r"bfloat16|float16|float32|float64", str(dtype))
+    known = re.search(r"bfloat16|float16|float32|float64", str(x.dtype))
     resolution = 0.0 if known is None else epsilon(known.group())
     return next((k for k, error in SERIES_ERROR.items() if error <= 0.5 * resolution), max(SERIES_ERROR))

@@ -12,7 +12,7 @@ import numpy as np
 
 from gradest.backend import Backend, Leaves
 from gradest.dtypes import epsilon, shortest_epsilon
-from gradest.errors import NoiseWarning
+from gradest.errors import GradestError, NoiseWarning
 from gradest.evaluation.draws import has_drawn
 from gradest.evaluation.user_function import UserFunction
 from gradest.operations import Data
@@ -133,10 +133,12 @@ def _number_or_nan(function: UserFunction, leaves: Leaves, data: Data) -> float:
     """Return a value beside the start, NaN where the function raises an error: it may end there, as `math.log` does.
 
     Estimators may stay inside, by a shorter step or on one side; what is raised where they evaluate is the user's to
-    see.
+    see, and what gradest refuses, here.
     """
     try:
         return number_of(function, function.alone(leaves, data, looks=True))
+    except GradestError:
+        raise
     except Exception:  # noqa: BLE001  # whatever a user's function raises
         return math.nan
 

@@ -14,7 +14,7 @@ import numpy as np
 from gradest.backend import Leaves
 from gradest.directions.keys import Rng, generator_of
 from gradest.dtypes import epsilon
-from gradest.errors import NoiseWarning, NonFiniteWarning
+from gradest.errors import GradestError, NoiseWarning, NonFiniteWarning
 from gradest.lengths import unit_of
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray
@@ -84,10 +84,12 @@ def value_or_nan(objective: Objective, value_of: Callable[[Leaves], Array], at: 
 
     For looking about a point before differences are taken, which may stay inside of where the loss is defined: of one
     side, or by a shorter step. `math.log` raises outside of it, where NumPy's is NaN. What is raised where differences
-    are taken is the user's to see.
+    are taken is the user's to see, and what gradest refuses, here.
     """
     try:
         found: Floats = objective.backend.numpy(value_of(at)).reshape(())
+    except GradestError:
+        raise
     except Exception:  # noqa: BLE001  # whatever a user's function raises
         return np.array(math.nan)
     return found

@@ -57,7 +57,7 @@ def test_residual_feedback_errs_as_predicted_where_the_parameters_stay(state: st
     objective = gradest.bind(QUADRATIC)
     estimator = ResidualFeedback(num_samples=3, sigma=1.0)
     gradient = exact(objective)
-    at = Situation(objective.layout, gradient, hessian=QUADRATIC.hessian)
+    at = Situation(objective.layout, gradient, hessian=QUADRATIC.data()["H"])
     value: Any = estimator.predict(at).relative_mse
     run = estimator.prepare_run(objective)
     squares = errors(run, [None] * REPLICATES if state == "none" else after_one(run), gradient)
