@@ -112,6 +112,7 @@ class Products:
         self._objective = objective
         exact, engine = objective.prepare_hessian_product() or (None, "")
         self._exact = exact
+        self._difference: Product | None = None
         self.path = "forward over reverse" if engine == "native" else "forward over reverse, by gradest"
 
     def __call__(self, direction: NumpyArray) -> NumpyArray:
@@ -122,8 +123,9 @@ class Products:
                     return _flat(objective, self._exact(objective.start, leaves))
             except UnsupportedError:  # an operation, or a rule of the function's own, that has no second derivative
                 self._exact = None
-        self.path = "difference of gradients"
-        return _difference_of_gradients(objective)(direction)
+        if self._difference is None:  # prepared once for all directions: a framework may compile the gradient
+            self._difference, self.path = _difference_of_gradients(objective), "difference of gradients"
+        return self._difference(direction)
 
 
 def _difference_of_gradients(objective: Objective) -> Product:

@@ -75,6 +75,23 @@ def test_a_difference_of_gradients_finds_the_scale_of_the_loss(
     np.testing.assert_allclose(found.value, bend(x) * v, rtol=1e-8, atol=1e-12)
 
 
+def test_a_difference_of_gradients_is_prepared_once_for_all_directions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A framework may compile the gradient at each preparation."""
+    objective = gradest.bind(differentiable_once(np.sin, np.cos), np.array([0.3, 0.7]))
+    prepare, prepared = objective.prepare_gradient, 0
+
+    def counted() -> Any:
+        nonlocal prepared
+        prepared += 1
+        return prepare()
+
+    monkeypatch.setattr(objective, "prepare_gradient", counted)
+    product = Products(objective)
+    for direction in np.eye(2):
+        np.testing.assert_allclose(product(direction), -np.sin([0.3, 0.7]) * direction, rtol=1e-8, atol=1e-12)
+    assert (prepared, product.path) == (1, "difference of gradients")
+
+
 def softmax_hessian(weights: np.ndarray, x: np.ndarray, v: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, ...]:
     """Return the Hessian of mean softmax cross-entropy of `x W + b` times a direction, by hand.
 

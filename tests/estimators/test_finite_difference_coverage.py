@@ -107,7 +107,7 @@ def test_rounding_inside_a_loss_is_no_bend(method: str, offset: float) -> None:
 def test_what_a_loss_rounds_inside_is_not_the_slope_on_one_of_its_stairs(method: str, x: float) -> None:
     """Near points lay on one stair of `cos(x)`, of the slope of `1 / x^2`: of -8e-6 the gradient was -10000."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", gradest.NoiseWarning)
+        warnings.simplefilter("ignore", gradest.NoiseWarning)  # the loss is mostly rounding there, as some methods say
         found = gradest.get_estimator(method)(lambda p: ((1 - np.cos(p)) / p**2).sum(), np.array([x])).gradient
     assert abs(found[0] + x / 12) < (0.2 if method == "fd-forward" else 1e-3)
 

@@ -215,7 +215,7 @@ def test_a_coarse_block_without_entries_has_no_part_in_the_step(name: str, empty
 
 @pytest.mark.parametrize("size", [0.0, 1e-310])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.filterwarnings("ignore:the loss is 0 at all")
+@pytest.mark.filterwarnings("ignore:the loss is 0 at all")  # which it is, of size 0
 def test_a_step_from_the_noise_of_a_loss_of_zero_is_no_step_of_zero(size: float, dtype: str) -> None:
     """Half a spacing there is no number: a hinge loss that nothing violates had a step that vanishes."""
     found = FiniteDifference(step="noise")(lambda x: size * x.sum(), np.array([2.0, 3.0], dtype), rng=0).gradient

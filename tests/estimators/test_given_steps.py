@@ -33,7 +33,7 @@ def test_errors_of_steps_of_any_length_hold_or_the_entry_is_flagged(name: str, r
     loss, slope = LOSSES[name]
     for step in (5.89, 7.72, 12.0, 23.0):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", gradest.StepWarning)
+            warnings.simplefilter("ignore", gradest.StepWarning)  # flags are looked at, entry by entry
             warnings.simplefilter("ignore", gradest.KinkWarning)  # what softplus is, seen from far away
             found = RULES[rule](step)(loss, X)
         assert ((np.abs(found.gradient - slope(X)) <= found.error) | (found.status != Status.RELIABLE)).all()

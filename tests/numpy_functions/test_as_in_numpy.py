@@ -139,7 +139,7 @@ FORMS: list[tuple[str, Callable[[Any], Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore:floating point number truncated:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:floating point number truncated:RuntimeWarning")  # SciPy's, of expn at a fraction
 @pytest.mark.parametrize(("name", "text"), FORMS, ids=[name for name, _ in FORMS])
 def test_values_dtypes_and_shapes_are_numpys(name: str, text: Callable[[Any], Any]) -> None:
     for dtype in (np.float64, np.float32):

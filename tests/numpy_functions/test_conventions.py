@@ -70,7 +70,7 @@ def test_the_slope_of_sqrt_at_0_is_infinite_and_numpy_warns() -> None:
     assert g.tolist() == [np.inf, 0.25]
 
 
-@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")  # NumPy's, of the slopes that are infinite
 @pytest.mark.parametrize(("function", "kink"), [(np.sqrt, 0.0), (np.cbrt, 0.0), (np.arcsin, 1.0), (np.arccos, -1.0),
                                                 (np.arccosh, 1.0), (lambda x: x**0.5, 0.0),
                                                 (lambda x: np.power(x, np.array([0.3, 0.7])), 0.0)])  # fmt: skip
