@@ -9,7 +9,7 @@ is scoped by `scope` and restored. This module knows no framework, no problem an
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
+from functools import cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -72,11 +72,12 @@ class Backend(ABC):
         """Return NumPy values as an array, on the first of `devices()` where none is named; a copy, or maybe theirs."""
 
     def argument(self, values: NumpyArray, *, dtype: str, device: str | None = None) -> Array:
-        """Return a copy of NumPy values as compiled functions take it, which need be no array of the framework's own.
-
-        It is what the next batch goes through at each step of training; here, `array`.
-        """
+        """Return a copy of NumPy values as compiled functions take it: here an array, elsewhere maybe NumPy's own."""
         return self.array(values, dtype=dtype, device=device)
+
+    def argument_of(self, like: NumpyArray, *, dtype: str, device: str | None = None) -> Callable[[NumpyArray], Array]:
+        """Return `argument` for values of one shape and dtype, those of `like`: what each batch goes through."""
+        return partial(self.argument, dtype=dtype, device=device)
 
     @abstractmethod
     def numpy(self, array: Array) -> NumpyArray:

@@ -87,6 +87,7 @@ class Objective(Evaluations):
         self.problem = problem
         self._problem_data = problem_data
         self._recipe = recipe
+        self._given = None if recipe is None else recipe[1][2]  # latest; what the recipe has was bound first
         self._arguments = arguments
         self._model = model
         self._value: Callable[[Leaves], Array] | None = None
@@ -101,11 +102,11 @@ class Objective(Evaluations):
         """Pickle what it was bound from, at its start and with its latest arguments; it is bound again on arrival."""
         if self._recipe is None:
             raise TypeError("this objective was not made by gradest.bind, and cannot be pickled")
-        again, (f, params, *rest) = self._recipe
+        again, (f, params, _, *rest) = self._recipe
         if params is not None and self._model is None:  # as they were when bound, whatever was written to since
             params = self.start_tree
         with self.backend.scope(self._widest) or nullcontext():
-            content = pickle.dumps((again, (f, params, *rest)))
+            content = pickle.dumps((again, (f, params, self._given, *rest)))
         return _bound_again, (self.backend, self._widest, content)
 
     def rebound(self, *, dtype: str | None = None, leaves: Leaves | None = None) -> "Objective":
@@ -116,10 +117,10 @@ class Objective(Evaluations):
         evaluated is counted by the new objective.
         """
         assert self._recipe is not None  # as of all that `bind` makes
-        again, (f, _, given, backend, own_dtype, device, *rest) = self._recipe
+        again, (f, _, _, backend, own_dtype, device, *rest) = self._recipe
         at = self.start if leaves is None else leaves
         if self.problem is not None:
-            return again(f, self.form.params_of(at), given, backend, dtype or own_dtype, device, *rest)
+            return again(f, self.form.params_of(at), self._given, backend, dtype or own_dtype, device, *rest)
         assert self._arguments is not None
         with self.backend.scope(dtype or self._widest) or nullcontext():
             params = self.form.user_tree_of([self._as(leaf, dtype) for leaf in at])
@@ -157,14 +158,12 @@ class Objective(Evaluations):
     @property
     def has_arguments(self) -> bool:
         """Whether the user's function was given arguments beside its parameters, or the problem other data."""
-        if self._arguments is not None:
-            return self._arguments.given
-        return self._recipe is not None and any(self._recipe[1][2])
+        return self._arguments.given if self._arguments is not None else any(self._given or ())
 
     @property
     def data_shapes(self) -> tuple[tuple[int, ...], ...]:
         """The shapes of a problem's data as they are bound now; of a user's function none, which may change shape."""
-        return () if self._problem_data is None else tuple(array.shape for array in self.data.values())
+        return () if self._problem_data is None else tuple([array.shape for array in self.data.values()])
 
     def take_arguments(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Data | None:
         """Take other arrays in the places of the function's arguments, or of a problem's `data=`: the next batch.
@@ -182,6 +181,11 @@ class Objective(Evaluations):
         InvalidInputError, InvalidTypeError
             A problem was given something else than `data`, or data that are no arrays.
         """
+        if self._problem_data is not None and len(kwargs) == 1 and not args:
+            batch = self._problem_data.again(kwargs.get("data"))
+            if batch is not None:
+                self.data, self._given = batch, (args, kwargs)
+                return None
         before = self.data
         if self._arguments is not None:
             self.data = self._arguments.renewed(args, kwargs)
@@ -189,14 +193,10 @@ class Objective(Evaluations):
             self.data = self._problem_data.crossed(kwargs["data"], like=self.data)
         else:
             found = ", ".join((*(type(arg).__name__ for arg in args), *kwargs))
-            raise InvalidInputError(
-                f"a problem takes other data by name, data={{...}}, and nothing else; found {found}"
-            )
+            raise InvalidInputError(f"a problem takes data by name, data={{...}}, and nothing else; found {found}")
         if any(map(self.backend.is_abstract, self.data.values() if self._arguments is None else self.data)):
             return before
-        if self._recipe is not None:
-            again, (f, params, _, *rest) = self._recipe
-            self._recipe = (again, (f, params, (args, kwargs), *rest))
+        self._given = args, kwargs
         return None
 
     def leaves_at(self, params: Tree) -> Leaves:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -96,11 +97,16 @@ class JaxBackend(Backend):
         return made
 
     def argument(self, values: NDArray[Any], *, dtype: str, device: str | None = None) -> Any:
+        return self.argument_of(values, dtype=dtype, device=device)(values)
+
+    def argument_of(self, like: NDArray[Any], *, dtype: str, device: str | None = None) -> Callable[[Any], Any]:
         # A compiled function takes a NumPy array in 4 us; a transfer beforehand takes ten times that. A large array, or
         # one for an accelerator, is better sent once than at each call.
-        if values.nbytes > _SMALL_BYTES or not on_host(device):
-            return self.array(values, dtype=dtype, device=device)
-        return np.array(values, dtype=dtype, order="C")
+        if like.nbytes > _SMALL_BYTES or not on_host(device):
+            return partial(self.array, dtype=dtype, device=device)
+        # A copy, in C's order, because XLA reads on after the call has returned.
+        plain = type(like) is np.ndarray and like.dtype == dtype
+        return np.ndarray.copy if plain else partial(np.array, dtype=dtype, order="C")
 
     def numpy(self, array: Array) -> NDArray[Any]:
         try:

@@ -1,6 +1,5 @@
 """MXNet as a backend: Gluon blocks, autograd, and np-shape semantics that are scoped and never switched on globally."""
 
-import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -9,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.backend import Backend, Function, Leaves
-from gradest.errors import GradestError, InvalidInputError, UnsupportedError
+from gradest.errors import GradestError, InvalidInputError
 from gradest.operations import Data, Operations
 from gradest.places import ParameterPlace
 from gradest.tree import Leaf, Structure, Tree
 from gradest_mxnet import block, hybrid, pytree
 from gradest_mxnet.framework import Array, mx
+from gradest_mxnet.new_arrays import context_of, maker, new_array
 from gradest_mxnet.operations import MxnetOperations, NativeMxnetOperations
 
 
@@ -41,15 +41,17 @@ class MxnetBackend(Backend):
     # -- arrays -------------------------------------------------------------------------------------------
     def array(self, values: NDArray[Any], *, dtype: str, device: str | None = None, copy: bool = True) -> Array:
         host = np.asarray(values, dtype=dtype, order="C")
-        with mx.util.np_shape(True):
-            if not copy and (device or "cpu") == "cpu" and host.dtype == values.dtype:
+        if not copy and (device or "cpu") == "cpu" and host.dtype == values.dtype:
+            with mx.util.np_shape(True):
                 # It makes what it is given read-only, for good: that is a view of our own; the caller's array stays.
                 return mx.nd.from_numpy(host.view(), zero_copy=True).as_np_ndarray()
-            # What `mx.np.array` comes to, in a third of its time.
-            handle = mx.nd.ndarray._new_alloc_handle(host.shape, _context(device or "cpu"), False, host.dtype)
-            address, size = ctypes.c_void_p(host.__array_interface__["data"][0]), ctypes.c_size_t(host.size)
-            mx.base.check_call(mx.base._LIB.MXNDArraySyncCopyFromCPU(handle, address, size))
-            return mx.np.ndarray(handle)
+        return new_array(host, context_of(device or "cpu"))
+
+    def argument_of(self, like: NDArray[Any], *, dtype: str, device: str | None = None) -> Callable[[Any], Array]:
+        # MXNet's call that takes sizes of 32 bits, as those of a batch are.
+        if (device or "cpu") == "cpu" and like.dtype == dtype and like.ndim and 0 < like.size < 2**31:
+            return maker(like.shape, like.dtype)
+        return super().argument_of(like, dtype=dtype, device=device)
 
     def numpy(self, array: Array) -> NDArray[Any]:
         with mx.util.np_shape(True):
@@ -180,13 +182,6 @@ class MxnetBackend(Backend):
 
 def _device_name(context: Any) -> str:
     return "cpu" if context.device_type == "cpu" else f"{context.device_type}:{context.device_id}"
-
-
-def _context(name: str) -> Any:
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "gpu") or int(number or 0) >= max(1, mx.context.num_gpus()):
-        raise UnsupportedError(f"device {name!r} was asked for; MXNet names are 'cpu' and 'gpu:0', 'gpu:1', ...")
-    return mx.Context(kind, int(number or 0))
 
 
 class _Lent:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,36 @@ def test_a_batch_of_numpy_arrays_is_copied_and_they_stay_as_they_were(backend: s
             np.testing.assert_array_equal(objective.backend.numpy(again[name]), objective.backend.numpy(block))
         for name, x in batch.items():
             x[...] = before[name]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_batch_of_a_known_form_may_lie_in_memory_in_any_way(backend: str, tmp_path: Path) -> None:
+    """What has fitted is known again by shapes and dtypes; neither order in memory, of bytes or of names may count."""
+    params = {name: x.astype(np.float32) for name, x in PROBLEM.parameters().items()}
+    prepared = made("reverse").prepare(gradest.bind(PROBLEM, params, backend=backend, dtype="float32"))
+    plain = {name: x.astype(np.float32) for name, x in PROBLEM.batch_of(range(20)).items()}
+    others = {name: x.astype(np.float32) for name, x in PROBLEM.batch_of(range(60, 80)).items()}
+    asked = flat(prepared(params, data=plain).gradient)
+    filed = np.memmap(tmp_path / "x", dtype=np.float32, mode="w+", shape=plain["x"].shape)
+    filed[...] = plain["x"]
+    ways: dict[str, dict[str, Any]] = {
+        "the same arrays": plain,
+        "names in another order": dict(reversed(plain.items())),
+        "order of Fortran": {name: np.asfortranarray(x) for name, x in plain.items()},
+        "every second entry": {name: np.repeat(x, 2, axis=0)[::2] for name, x in plain.items()},
+        "backwards": {name: x[::-1].copy()[::-1] for name, x in plain.items()},
+        "read-only": {name: np.broadcast_to(x, x.shape) for name, x in plain.items()},
+        "float64": {name: x.astype(np.float64) for name, x in plain.items()},
+        "bytes in the other order": {name: x.astype(x.dtype.newbyteorder("S")) for name, x in plain.items()},
+        "on the disk": {**plain, "x": filed},
+    }
+    for name, way in ways.items():
+        for _ in range(2):  # a form that has been seen goes another way
+            assert not np.array_equal(flat(prepared(params, data=others).gradient), asked)
+            np.testing.assert_array_equal(flat(prepared(params, data=way).gradient), asked, err_msg=name)
+    for spoil, error, words in BAD:  # known forms or not
+        with pytest.raises(error, match=words):
+            prepared(params, data=spoil(plain))
 
 
 def test_value_and_pickling_follow_the_batch() -> None:
