@@ -30,7 +30,7 @@ from gradest.evaluation import (
     take_first_look,
 )
 from gradest.form import Form
-from gradest.operations import Array, Data, Text
+from gradest.operations import Array, Data, Operations, Text
 from gradest.refusals import needs_operations
 from gradest.tangents import Tangent
 
@@ -211,26 +211,38 @@ class Evaluations:
         return self._population_path
 
     def evaluate_perturbed(
-        self, leaves: Leaves, tangents: Sequence[Tangent], data: Data, *, shared: Shared | None = None
+        self,
+        leaves: Leaves,
+        tangents: Sequence[Tangent],
+        data: Data,
+        *,
+        shared: Shared | None = None,
+        ops: Operations | None = None,
     ) -> Array:
         """Return the losses `(K,)` at `leaves + tangents`, using the structure of the tangents; counts K values.
 
-        `shared` keeps what calls with the same leaves and data have in common.
+        `shared` keeps what calls with the same leaves and data have in common; `ops` take the place of its own.
         """
         self._counts.add(VALUES, tangents[0].count)
         text = self.require_text("structured evaluation")
-        return perturbed_values(text, self.ops, leaves, tangents, data, shared=shared)
+        return perturbed_values(text, ops or self.ops, leaves, tangents, data, shared=shared)
 
     def evaluate_differences(
-        self, leaves: Leaves, tangents: Sequence[Tangent], data: Data, *, shared: Shared | None = None
+        self,
+        leaves: Leaves,
+        tangents: Sequence[Tangent],
+        data: Data,
+        *,
+        shared: Shared | None = None,
+        ops: Operations | None = None,
     ) -> tuple[Array, Array]:
         """Return the loss and the exact differences `f(x + tangent_k) - f(x)`, `(K,)`; counts K + 1 values.
 
-        `shared` keeps what calls with the same leaves and data have in common.
+        `shared` keeps what calls with the same leaves and data have in common; `ops` take the place of its own.
         """
         self._counts.add(VALUES, tangents[0].count + 1)
         text = self.require_text("cancellation-free differences")
-        return value_and_differences(text, self.ops, leaves, tangents, data, shared=shared)
+        return value_and_differences(text, ops or self.ops, leaves, tangents, data, shared=shared)
 
     def evaluate_jvps(self, leaves: Leaves, tangents: Sequence[Tangent], data: Data) -> tuple[Array, Array]:
         """Return the loss and the JVPs `(K,)` by gradest's dual numbers; counts K JVPs."""

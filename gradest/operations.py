@@ -14,7 +14,7 @@ This module knows no framework and no interpreter.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -167,6 +167,13 @@ class Operations(ABC):
         Frameworks that do not fuse operations may evaluate it on blocks that fit a cache.
         """
         return function(x)
+
+    def sum_each(self, arrays: Iterable[Array], *, axis: int) -> tuple[Array, ...]:
+        """Return the sums along an axis of arrays of one shape; each may be overwritten once the next is asked for.
+
+        A framework that compiles may add up all at once.
+        """
+        return tuple(self.sum(array, axis=axis) for array in arrays)
 
     def accumulate(self, total: Array, x: Array) -> Array:
         """Return `total + x` of the shape of total, which may be overwritten: nobody else may hold it."""

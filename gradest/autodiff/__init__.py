@@ -8,6 +8,7 @@ Each takes a loss text `text(ops, leaves, data)`, a backend's operations and arr
 
 from gradest.autodiff.dual import value_and_jvps
 from gradest.autodiff.exact_differences import value_and_differences
+from gradest.autodiff.near_only import NearOnly
 from gradest.autodiff.perturbed import perturbed_values
 from gradest.autodiff.second_order import hessian_product
 from gradest.autodiff.tape import value_and_gradient
@@ -15,6 +16,7 @@ from gradest.autodiff.unperturbed import Expressions, Shared
 
 __all__ = [
     "Expressions",
+    "NearOnly",
     "Shared",
     "hessian_product",
     "perturbed_values",

@@ -3,7 +3,7 @@
 A subclass says what it does otherwise; everything else, composed operations included, is the other's own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from gradest.operations import Array, Axis, NumpyArray, Operations
@@ -98,6 +98,10 @@ class ForwardingOperations(Operations):
 
     def blockwise(self, function: Callable[[Array], Array], x: Array) -> Array:
         return self.forward("blockwise", function, x)
+
+    def sum_each(self, arrays: Iterable[Array], *, axis: int) -> tuple[Array, ...]:
+        sums: Any = self.forward("sum_each", arrays, axis=axis)
+        return tuple(sums)
 
     def accumulate(self, total: Array, x: Array) -> Array:
         return self.forward("accumulate", total, x)

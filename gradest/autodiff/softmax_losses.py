@@ -6,6 +6,7 @@ the linear part never has to cancel. This module knows no interpreter.
 """
 
 import re
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -86,7 +87,7 @@ def _series(ops: Operations, logits: Array, targets: Array, weight: Array) -> tu
     log_p = ops.reshape(ops.matrix_transpose(log_p), (classes, samples, 1))
     weight = _relative_weight(ops, targets, weight)
     reach = ops.max(ops.abs(weight), axis=0)
-    return log_p, reach, tuple(_moments(ops, ops.exp(log_p), weight, _degree(logits)))
+    return log_p, reach, _moments(ops, ops.exp(log_p), weight, _degree(logits))
 
 
 def _relative_weight(ops: Operations, targets: Array, weight: Array) -> Array:
@@ -96,15 +97,18 @@ def _relative_weight(ops: Operations, targets: Array, weight: Array) -> Array:
     return ops.reshape(ops.matrix_transpose(weight), (classes, 1, width)) - at_target
 
 
-def _moments(ops: Operations, p: Array, weight: Array, degree: int) -> list[Array]:
+def _moments(ops: Operations, p: Array, weight: Array, degree: int) -> tuple[Array, ...]:
     """Return `sum_c p_c w_c^k / k!` for k = 1 .. degree, each `(N, n)`."""
-    power = p * weight
-    moments = [ops.sum(power, axis=0)]
-    for k in range(2, degree + 1):
-        power *= weight  # in place where arrays can be: nobody else holds it
-        power *= 1.0 / k
-        moments.append(ops.sum(power, axis=0))
-    return moments
+
+    def terms() -> Iterator[Array]:
+        power = p * weight
+        yield power
+        for k in range(2, degree + 1):
+            power *= weight  # in place where arrays can be: nobody else holds it
+            power *= 1.0 / k
+            yield power
+
+    return ops.sum_each(terms(), axis=0)
 
 
 def _degree(x: Array) -> int:

@@ -7,11 +7,12 @@ again only what the entry touches. This module knows no scheme.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from gradest.autodiff import Expressions, Shared, perturbed_values, value_and_differences
+from gradest.autodiff import Expressions, NearOnly, Shared, perturbed_values, value_and_differences
 from gradest.backend import Leaves
 from gradest.coordinates import Alike, Chunk, Factors, SharedSteps, perturbed_losses
 from gradest.objective import Objective
@@ -58,8 +59,23 @@ def as_displacement(objective: Objective, flat: Sequence[Floats], unperturbed: U
     return Displacement(tuple(flat), arrays, unperturbed)
 
 
-DisplacedLosses = Callable[[Leaves, Chunk, Displacement], tuple[Array, Array | None]]
-"""`(leaves, chunk, displacement) -> (losses (K,), None)`, or `(exact differences (K,), the loss at the leaves)`."""
+@dataclass(frozen=True, eq=False)
+class Displaced:
+    """The losses `(K,)` of a chunk's displacements, or their exact differences, and then the loss at the leaves.
+
+    Attributes
+    ----------
+    again
+        Where not all of the loss was computed: what computes all of it, to be called if some of the losses are NaN.
+    """
+
+    losses: Array
+    value: Array | None = None
+    again: Callable[[], Array] | None = None
+
+
+DisplacedLosses = Callable[[Leaves, Chunk, Displacement], Displaced]
+"""`(leaves, chunk, displacement) -> losses`, not awaited."""
 
 
 def prepare_black_box(objective: Objective, plan: Sequence[Chunk]) -> tuple[DisplacedLosses, str]:
@@ -87,9 +103,9 @@ def _population(objective: Objective, factors: Factors) -> DisplacedLosses:
 
     steps = SharedSteps(objective, make_step)
 
-    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array | None]:
+    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> Displaced:
         step, which = steps.of(chunk.block)
-        return step(leaves, *factors(chunk), displacement.arrays[chunk.block], which), None
+        return Displaced(step(leaves, *factors(chunk), displacement.arrays[chunk.block], which))
 
     return losses
 
@@ -98,7 +114,7 @@ def _written(objective: Objective) -> DisplacedLosses:
     """Return the losses of perturbed copies of NumPy arrays: one pass over memory where arithmetic takes three."""
     shapes = objective.layout.shapes
 
-    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array | None]:
+    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> Displaced:
         count = chunk.positions.size
         points = [np.asarray(leaf) for leaf in leaves]
         population = [np.broadcast_to(leaf, (count, *shape)) for leaf, shape in zip(points, shapes, strict=True)]
@@ -106,7 +122,7 @@ def _written(objective: Objective) -> DisplacedLosses:
         moving = np.repeat(np.reshape(points[chunk.block], (1, -1)), count, axis=0)
         moving[np.arange(count), chunk.positions] += displacement.of(chunk)
         population[chunk.block] = moving.reshape(population[chunk.block].shape)
-        return objective.evaluate_population(tuple(population), objective.data), None
+        return Displaced(objective.evaluate_population(tuple(population), objective.data))
 
     return losses
 
@@ -114,7 +130,7 @@ def _written(objective: Objective) -> DisplacedLosses:
 def _in_place(objective: Objective) -> DisplacedLosses:
     """Return the losses one by one, each entry moved in a private copy and put back from the original."""
 
-    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array | None]:
+    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> Displaced:
         # Writeable, and the caller's arrays untouched. NumPy keeps Fortran's order, of which `reshape` makes a copy.
         copies = tuple(np.array(leaf, order="C") for leaf in leaves)
         moving, original = copies[chunk.block].reshape(-1), copies[chunk.block].reshape(-1).copy()
@@ -123,7 +139,7 @@ def _in_place(objective: Objective) -> DisplacedLosses:
             moving[position] = original[position] + move
             values.append(np.asarray(objective.evaluate(copies, objective.data)))
             moving[position] = original[position]  # adding and subtracting again would leave its rounding behind
-        return np.stack(values), None
+        return Displaced(np.stack(values))
 
     return losses
 
@@ -134,12 +150,7 @@ def prepare_structured(objective: Objective, plan: Sequence[Chunk]) -> tuple[Dis
     The rest comes from one unperturbed evaluation, which all chunks of an estimate share.
     """
     factors = Factors(objective, whole_rows=True, plan=plan)
-    evaluate = _interpreted(objective, factors, objective.evaluate_perturbed, perturbed_values)
-
-    def losses(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array | None]:
-        return evaluate(leaves, chunk, displacement), None
-
-    return losses, "structured"
+    return _interpreted(objective, factors, objective.evaluate_perturbed, perturbed_values), "structured"
 
 
 def prepare_exact(objective: Objective, plan: Sequence[Chunk], *, whole_rows: bool) -> tuple[DisplacedLosses, str]:
@@ -149,12 +160,7 @@ def prepare_exact(objective: Objective, plan: Sequence[Chunk], *, whole_rows: bo
     """
     factors = Factors(objective, whole_rows=whole_rows, plan=plan)
     evaluate = _interpreted(objective, factors, objective.evaluate_differences, value_and_differences)
-
-    def differences(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> tuple[Array, Array | None]:
-        value, changes = evaluate(leaves, chunk, displacement)
-        return changes, value
-
-    return differences, f"{'structured' if whole_rows else 'batched'}, exact differences"
+    return evaluate, f"{'structured' if whole_rows else 'batched'}, exact differences"
 
 
 def _interpreted(
@@ -162,22 +168,28 @@ def _interpreted(
     factors: Factors,
     evaluate: Callable[..., Any],
     interpret: Callable[..., Any],
-) -> Callable[[Leaves, Chunk, Displacement], Any]:
+) -> DisplacedLosses:
     """Return an evaluation by one of gradest's interpreters, which computes the unperturbed values once an estimate.
 
-    `evaluate` counts what it evaluates, and `interpret` does the same uncounted: it fills the shared memory.
+    `evaluate` counts what it evaluates, and `interpret` does the same uncounted, with operations of its own.
     """
 
-    def eagerly(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> Any:
+    def eagerly(leaves: Leaves, chunk: Chunk, displacement: Displacement) -> Displaced:
         if factors.takes_rows(chunk.block):
             tangents = factors.moving(leaves, chunk, displacement.of(chunk))
         else:
             tangents = factors.tangents(leaves, chunk.block, *factors(chunk), displacement.arrays[chunk.block])
-        return evaluate(leaves, tangents, objective.data, shared=displacement.unperturbed.shared)
+        return _displaced(evaluate(leaves, tangents, objective.data, shared=displacement.unperturbed.shared))
 
     if "compile" not in objective.backend.native:
         return objective.scoped(eagerly)
     return _Compiled(objective, factors, evaluate, interpret)
+
+
+def _displaced(found: Any, again: Callable[[], Array] | None = None) -> Displaced:
+    """Return what an interpreter found: losses, or the loss and its differences."""
+    value, losses = found if isinstance(found, tuple) else (None, found)
+    return Displaced(losses, value, again)
 
 
 class _Compiled:
@@ -189,38 +201,56 @@ class _Compiled:
     def __init__(
         self, objective: Objective, factors: Factors, evaluate: Callable[..., Any], interpret: Callable[..., Any]
     ) -> None:
+        self._objective, self._evaluate, self._interpret = objective, evaluate, interpret
         self._factors, self._first = factors, _first_chunks(objective, factors)
         # Values cannot be handed from one compiled step to another by reference: they go in and out as arguments, and
         # `expressions`, which all steps number alike, says which is which. `numbers` is filled while `common` is
         # traced, at its first call, which comes before the first call of a step. Each block needs other values.
-        expressions = Expressions()
-        numbers: list[int] = []
+        self._expressions = Expressions()
+        self._numbers: list[int] = []
+        self._common = objective.compile(self._in_common)
+        blocks = range(len(objective.layout.shapes))
+        self._near = [objective.compile(partial(self._step, block, near=True)) for block in blocks]
+        self._whole = [objective.compile(partial(self._step, block, near=False)) for block in blocks]
 
-        def common(leaves: Leaves, pairs: Any, scales: Leaves, data: Data) -> tuple[Any, ...]:
-            shared = Shared(expressions)
-            for first, (left, right) in zip(self._first, pairs, strict=True):
-                tangents = factors.tangents(leaves, first.block, left, right, scales[first.block])
-                interpret(objective.text, objective.ops, leaves, tangents, data, shared=shared)
-            numbers[:] = shared.values
-            return tuple(shared.values.values())
+    def _in_common(self, leaves: Leaves, pairs: Any, scales: Leaves, data: Data) -> tuple[Any, ...]:
+        objective, shared = self._objective, Shared(self._expressions)
+        for first, (left, right) in zip(self._first, pairs, strict=True):
+            tangents = self._factors.tangents(leaves, first.block, left, right, scales[first.block])
+            self._interpret(objective.text, objective.ops, leaves, tangents, data, shared=shared)
+        self._numbers[:] = shared.values
+        return tuple(shared.values.values())
 
-        def make_step(block: int) -> Callable[..., Any]:
-            def step(
-                leaves: Leaves, left: Array, right: Array, scale: Array, given: tuple[Any, ...], data: Data
-            ) -> Any:
-                shared = Shared(expressions, dict(zip(numbers, given, strict=True)))
-                return evaluate(leaves, factors.tangents(leaves, block, left, right, scale), data, shared=shared)
+    def _step(
+        self,
+        block: int,
+        leaves: Leaves,
+        left: Array,
+        right: Array,
+        scale: Array,
+        given: tuple[Any, ...],
+        data: Data,
+        *,
+        near: bool,
+    ) -> Any:
+        objective, shared = self._objective, Shared(self._expressions, dict(zip(self._numbers, given, strict=True)))
+        tangents = self._factors.tangents(leaves, block, left, right, scale)
+        if not near:  # of evaluations that have been counted
+            return self._interpret(objective.text, objective.ops, leaves, tangents, data, shared=shared)
+        ops = NearOnly(objective.ops)
+        found = self._evaluate(leaves, tangents, data, shared=shared, ops=ops)
+        return (found[0], ops.marked(found[1])) if isinstance(found, tuple) else ops.marked(found)
 
-            return objective.compile(step)
-
-        self._common = objective.compile(common)
-        self._steps = [make_step(block) for block in range(len(objective.layout.shapes))]
-
-    def __call__(self, leaves: Leaves, chunk: Chunk, displacement: Displacement) -> Any:
+    def __call__(self, leaves: Leaves, chunk: Chunk, displacement: Displacement) -> Displaced:
         scales, unperturbed = displacement.arrays, displacement.unperturbed
         if unperturbed.values is None:
             unperturbed.values = self._common(leaves, tuple(self._factors.keep(c) for c in self._first), scales)
-        return self._steps[chunk.block](leaves, *self._factors(chunk), scales[chunk.block], unperturbed.values)
+        given = leaves, *self._factors(chunk), scales[chunk.block], unperturbed.values
+
+        def again() -> Array:
+            return _displaced(self._whole[chunk.block](*given)).losses
+
+        return _displaced(self._near[chunk.block](*given), again)
 
 
 def _first_chunks(objective: Objective, factors: Factors) -> list[Chunk]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from gradest.backend import Leaves
 from gradest.coordinates import Chunk
-from gradest.finite_differences.displaced_losses import DisplacedLosses, Displacement
+from gradest.finite_differences.displaced_losses import Displaced, DisplacedLosses, Displacement
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray
 
@@ -55,26 +55,33 @@ class Quotient:
 
 @dataclass(frozen=True, eq=False)
 class Begun:
-    """A quotient whose losses are being computed in the framework.
+    """A quotient whose losses are being computed in the framework, `sides` of the point, at a distance `(K,)`."""
 
-    `value` is the loss at the point itself where exact differences come with it, else None.
-    """
-
-    value: Array | None
-    losses: tuple[Array, ...]
+    sides: tuple[Displaced, ...]
     distance: Floats
+
+    @property
+    def value(self) -> Array | None:
+        """The loss at the point itself where exact differences come with it, else None."""
+        return self.sides[0].value
 
     def awaited(self, objective: Objective) -> Quotient:
         """Return the quotient once its losses are there; they cross to the host here, each of them once."""
-        return Quotient(tuple(wide(objective, losses) for losses in self.losses), self.distance)
+        return Quotient(tuple(_awaited(objective, side) for side in self.sides), self.distance)
+
+
+def _awaited(objective: Objective, side: Displaced) -> Floats:
+    losses = wide(objective, side.losses)
+    if side.again is None or not np.isnan(losses).any():
+        return losses
+    return wide(objective, side.again())
 
 
 def begin(evaluate: DisplacedLosses, leaves: Leaves, chunk: Chunk, sides: tuple[Displacement, ...]) -> Begun:
     """Return the evaluations of one quotient for each entry of a chunk, not awaited."""
-    found = [evaluate(leaves, chunk, move) for move in sides]
     moves = [move.of(chunk) for move in sides]
     distance = moves[0] - moves[1] if len(moves) == 2 else moves[0]
-    return Begun(found[0][1], tuple(losses for losses, _ in found), distance)
+    return Begun(tuple(evaluate(leaves, chunk, move) for move in sides), distance)
 
 
 def wide(objective: Objective, array: Array) -> Floats:

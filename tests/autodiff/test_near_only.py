@@ -1,0 +1,93 @@
+"""Compiled differences leave out the forms for large steps, and find out when they would have been needed."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+import gradest
+from gradest.autodiff import NearOnly
+from gradest.backend import get_backend
+from gradest.estimators import FiniteDifference
+
+GENERATOR = np.random.default_rng(0)
+X, WEIGHT = GENERATOR.standard_normal((5, 3)), GENERATOR.standard_normal((3, 4))
+TARGETS = np.eye(4)[[0, 3, 1, 2, 3]]
+HEADS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any], Any]]] = {
+    "plain": (lambda ops, loss: loss, lambda loss: loss),
+    # 0 for NaN: what is left out on the way would be lost here, and 0 taken for the loss
+    "relu": (lambda ops, loss: ops.relu(loss - 1.0), lambda loss: np.maximum(loss - 1.0, 0.0)),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Headed(gradest.Problem):
+    """A layer of classes of which a function of the loss is taken."""
+
+    name: ClassVar[str] = "headed"
+    head: str = "plain"
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        return {"weight": WEIGHT}
+
+    def data(self) -> dict[str, np.ndarray]:
+        return {"x": X, "targets": TARGETS}
+
+    def loss(self, ops: Any, params: Any, data: Any) -> Any:
+        z = ops.matmul(data["x"], params["weight"])
+        return HEADS[self.head][0](ops, ops.softmax_cross_entropy(z + ops.tanh(z), data["targets"]))
+
+
+def wanted(head: str, step: float) -> np.ndarray:
+    """Central differences in extended precision, each loss by itself."""
+
+    def loss(weight: np.ndarray) -> np.longdouble:
+        z = X.astype(np.longdouble) @ weight
+        z = z + np.tanh(z)
+        largest = z.max(axis=1, keepdims=True)
+        rows = np.log(np.exp(z - largest).sum(axis=1)) + largest[:, 0] - (z * TARGETS).sum(axis=1)
+        return HEADS[head][1](rows.mean())
+
+    found = np.empty(WEIGHT.shape)
+    for place in np.ndindex(WEIGHT.shape):
+        move = np.zeros(WEIGHT.shape, np.longdouble)
+        move[place] = step
+        found[place] = (loss(WEIGHT + move) - loss(WEIGHT - move)) / (2 * np.longdouble(step))
+    return found
+
+
+@pytest.mark.parametrize("differences", ["plain", "exact"])
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of steps that are far too long, on purpose
+def test_steps_of_any_length_give_what_they_should(head: str, differences: str) -> None:
+    objective = gradest.bind(Headed(head), backend="jax", dtype="float64")
+    for step, digits in ((0.05, 1e-12), (2.0, 1e-13)):  # the longer one needs what is left out
+        estimator = FiniteDifference(scheme="central", step=step, step_mode="absolute", differences=differences)
+        prepared = estimator.prepare(objective)
+        before = objective.counts
+        found = prepared()
+        np.testing.assert_allclose(np.asarray(found.gradient["weight"]), wanted(head, step), rtol=0, atol=digits)
+        # what is computed again is no further evaluation
+        assert objective.counts.values - before.values == estimator.cost(objective.layout).values
+
+
+def test_a_choice_after_what_was_left_out_does_not_hide_it() -> None:
+    """The mutant is the NaN alone: relu makes it 0."""
+    ops = get_backend("numpy").operations()
+    x, far = np.array([0.1, 7.0]), np.array([False, True])
+
+    def found(choose: Callable[[Any, Any], Any]) -> tuple[Any, Any]:
+        near = NearOnly(ops)
+        value = choose(near, near.piecewise(x, far, np.exp, lambda e: 1.0 + e))
+        return value, near.marked(value)
+
+    unmarked, marked = found(lambda near, value: near.relu(value))
+    assert unmarked.tolist() == [1.1, 0.0]
+    assert np.isnan(marked).all()
+    unmarked, marked = found(lambda near, value: near.tanh(value))  # here it arrives by itself
+    assert marked is unmarked
+    assert marked[0] == math.tanh(1.1)
+    assert math.isnan(marked[1])
