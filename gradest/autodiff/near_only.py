@@ -10,10 +10,20 @@ from typing import Any
 from gradest.autodiff.forwarding import ForwardingOperations
 from gradest.operations import Array, Operations
 
-_KEEP_NAN = frozenset(
-    "exp log expm1 log1p tanh sin cos sqrt square sum mean sum_each matmul affine matrix_transpose expand_dims reshape "
-    "broadcast_to slice_axis concat zeros_like constant blockwise accumulate".split()
+_ELEMENTWISE = ("exp", "log", "expm1", "log1p", "tanh", "sin", "cos", "sqrt", "square")
+_LINEAR = ("sum", "mean", "sum_each", "matmul", "affine", "matrix_transpose")
+_SHAPES = (
+    "expand_dims",
+    "reshape",
+    "broadcast_to",
+    "slice_axis",
+    "concat",
+    "zeros_like",
+    "constant",
+    "blockwise",
+    "accumulate",
 )
+_KEEP_NAN = frozenset((*_ELEMENTWISE, *_LINEAR, *_SHAPES))
 """Operations from which an entry that is NaN comes out as NaN, if it comes out."""
 
 
