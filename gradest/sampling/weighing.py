@@ -11,7 +11,8 @@ from gradest.backend import Leaves
 from gradest.evaluation import ValuesSeen
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray
-from gradest.sampling.cancellation import rounding_matters, warn_if_cancelled
+from gradest.sampling.cancellation import could_be_half_precision, rounding_matters, warn_if_cancelled
+from gradest.sampling.inner_rounding import inner_rounding
 from gradest.sampling.shaping import centred_weights, mean_within, shaped_weights
 
 
@@ -117,13 +118,15 @@ def warn_of_values(objective: Objective, strategy: Strategy, watched: Sequence[W
     told = seen.warn(objective.first_look, remedy="try a smaller sigma")
     if exact or told:
         return
-    if not rounding_matters(objective.value_epsilon, strategy.sigma):
-        if seen.level and objective.first_look is not None and not strategy.single_entry:
-            seen.warn_if_level_at(float(read(objective.separate().prepare_single()(leaves))))
-        return
     values = [pair[0] for pair in sides]
     differences = [read(difference) for _, difference in watched]
     if not (strategy.antithetic or needs_value(strategy) or needs_all_values(strategy)):
         centre = mean_within(np.concatenate(values))  # one-sided values without a baseline differ from their mean
         differences = [difference - centre for difference in differences]
-    warn_if_cancelled(values, differences, objective.value_epsilon, strategy.sigma)
+    inner = 0.0
+    if could_be_half_precision(values, differences):
+        inner = inner_rounding(objective, leaves, strategy.sigma)
+    if inner or rounding_matters(objective.value_epsilon, strategy.sigma):
+        warn_if_cancelled(values, differences, objective.value_epsilon, strategy.sigma, inner)
+    elif seen.level and objective.first_look is not None and not strategy.single_entry:
+        seen.warn_if_level_at(float(read(objective.separate().prepare_single()(leaves))))
