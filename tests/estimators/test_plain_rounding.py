@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import gradest
+from gradest.estimators import EvolutionStrategy
 
 PLAIN = ["fd-central", "fd-forward", "fd-backward"]
 
@@ -68,7 +69,7 @@ def test_steps_suit_a_network_that_computes_in_float16(method: str) -> None:
 @pytest.mark.parametrize("antithetic", [True, False])
 @pytest.mark.parametrize("sigma", [1e-5, 1e-4, 1e-1])
 def test_an_evolution_strategy_says_where_rounding_inside_a_loss_spoils_it(sigma: float, antithetic: bool) -> None:
-    estimator = gradest.EvolutionStrategy(
+    estimator = EvolutionStrategy(
         num_samples=50, sigma=sigma, antithetic=antithetic, baseline="none" if antithetic else "value"
     )
     with warnings.catch_warnings():
