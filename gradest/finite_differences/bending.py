@@ -165,18 +165,14 @@ def _along_a_line(
 ) -> tuple[Surroundings, bool]:
     """Return the rounding that values along a line show, and whether the loss bends there sooner than presumed."""
     reach, _, side, presumed = extent
-    close = max(_VISIBLE, max(objective.value_epsilon, objective.parameter_epsilon) ** (-1 / 6))
-    for visible in (close, _WIDER * close):
-        line = _line(objective, points, units, reach, visible)
-        if line is None:  # of so few digits that a line which is short shows nothing else than rounding
-            return _NOTHING, True
-        moves, many = line
-        known: dict[float, float] = {k: loss([k * move for move in moves]) for k in range(-3, 4)}
-        near = np.array(list(known.values()))
-        if not np.isfinite(near).all():
-            return _NOTHING, False  # what is not finite is told of by whoever evaluates it again
-        if resolved := np.unique(near).size >= _LEAST_DISTINCT:
-            break
+    line = _near_points(loss, objective, points, units, reach)
+    if line is None:  # of so few digits that a line which is short shows nothing else than rounding
+        return _NOTHING, True
+    moves, many, known = line
+    near = np.array(list(known.values()))
+    if not np.isfinite(near).all():
+        return _NOTHING, False  # what is not finite is told of by whoever evaluates it again
+    resolved = np.unique(near).size >= _LEAST_DISTINCT
     size, deviation, noisy = float(np.abs(near).max()), deviation_of(near), _noise_of(objective)
     rounded = objective.value_epsilon * size / math.sqrt(12)
     along = _asked_once(loss, moves, known)
@@ -187,23 +183,39 @@ def _along_a_line(
 
     # Where rounding inside the loss is coarser than near points are apart no slope is known there, and a flat one would
     # make a bend of what far points show; stairs may be that rounding.
-    suspect = bool(resolved) and is_suspect(deviation)
+    suspect = resolved and is_suspect(deviation)
     if suspect and (wider := _beside_a_stair(along, many, max(deviation, rounded))) > deviation:
         deviation, suspect = wider, is_suspect(wider)
     if noisy:
         return Surroundings(_NOWHERE, 0.0, size), suspect
-    found = coarseness_of(
-        Line(along, many, many / reach, nearest_zero(points, moves)),
-        near,
-        deviation=max(deviation, rounded),
-        spacing=objective.value_epsilon,
-        resolved=bool(resolved),
-        suspect=suspect,
-    )
+    far, rounded = Line(along, many, many / reach, nearest_zero(points, moves)), max(deviation, rounded)
+    spacing = objective.value_epsilon
+    found = coarseness_of(far, near, deviation=rounded, spacing=spacing, resolved=resolved, suspect=suspect)
     if not found.deviation:
         return Surroundings(_NOWHERE, deviation if resolved else 0.0, size), suspect
     deviation = max(deviation, found.deviation)
-    return Surroundings(_NOWHERE, deviation, size, found.error), bool(resolved) and is_suspect(deviation)
+    return Surroundings(_NOWHERE, deviation, size, found.error), resolved and is_suspect(deviation)
+
+
+def _near_points(
+    loss: Callable[[Sequence[Floats]], float],
+    objective: Objective,
+    points: Sequence[Floats],
+    units: Sequence[Floats],
+    reach: float,
+) -> tuple[list[Floats], float, dict[float, float]] | None:
+    """Return a line as `_line` does, and its losses nearby: further apart where most are alike, or None."""
+    close = max(_VISIBLE, max(objective.value_epsilon, objective.parameter_epsilon) ** (-1 / 6))
+    for visible in (close, _WIDER * close):
+        line = _line(objective, points, units, reach, visible)
+        if line is None:
+            return None
+        moves, many = line
+        known: dict[float, float] = {k: loss([k * move for move in moves]) for k in range(-3, 4)}
+        near = np.array(list(known.values()))
+        if not np.isfinite(near).all() or np.unique(near).size >= _LEAST_DISTINCT:
+            break
+    return moves, many, known
 
 
 def _beside_a_stair(along: Callable[[float], float], many: float, deviation: float) -> float:
