@@ -188,9 +188,9 @@ def _along_a_line(
         deviation, suspect = wider, is_suspect(wider)
     if noisy:
         return Surroundings(_NOWHERE, 0.0, size), suspect
-    far, rounded = Line(along, many, many / reach, nearest_zero(points, moves)), max(deviation, rounded)
-    spacing = objective.value_epsilon
-    found = coarseness_of(far, near, deviation=rounded, spacing=spacing, resolved=resolved, suspect=suspect)
+    far, spacing = Line(along, many, many / reach, nearest_zero(points, moves)), objective.value_epsilon
+    most = max(deviation, rounded)
+    found = coarseness_of(far, near, deviation=most, spacing=spacing, resolved=resolved, suspect=suspect)
     if not found.deviation:
         return Surroundings(_NOWHERE, deviation if resolved else 0.0, size), suspect
     deviation = max(deviation, found.deviation)
