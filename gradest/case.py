@@ -81,6 +81,29 @@ class Case:
         found._require_callable(location)
         return found
 
+    def require_taken(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
+        """Refuse arguments in the place of the case's own that the loss does not take, such as a batch by position.
+
+        Raises
+        ------
+        InvalidInputError
+            The message says what it takes.
+        """
+        try:
+            # Of the function itself: one that wraps another may take other arguments than that.
+            signature = inspect.signature(self.f, follow_wrapped=False)
+        except ValueError:  # a builtin that does not say what it takes
+            return
+        try:
+            signature.bind(self.params, *args, **kwargs)
+        except TypeError as error:
+            given = " and ".join(["params", *([f"{len(args)} by position"] if args else []), *kwargs])
+            own = ", ".join([*(f"args[{k}]" for k in range(len(self.args))), *(f"{name}=" for name in self.kwargs)])
+            raise InvalidInputError(
+                f"the loss of a case takes {signature} and was given {given}: {error}; give arguments as the case has "
+                f"them ({own or 'none'}), all of them at once; batches of training take the place of those by position"
+            ) from error
+
     def _require_callable(self, location: str) -> None:
         """Refuse arguments that the loss does not take: Python's own error would come from deep inside."""
         try:
