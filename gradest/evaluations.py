@@ -277,7 +277,7 @@ class Evaluations:
         backend, dtype = self.backend, self._widest
 
         def run(*args: object, **named: object) -> object:
-            with backend.scope(dtype):  # type: ignore[union-attr]  # not None, as tested above
+            with backend.scope(dtype) or nullcontext():  # within another one there is nothing left to switch
                 return function(*args, **named)
 
         return run
