@@ -81,14 +81,22 @@ class Case:
         found._require_callable(location)
         return found
 
-    def require_taken(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
-        """Refuse arguments in the place of the case's own that the loss does not take, such as a batch by position.
+    def arguments(
+        self, args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> tuple[tuple[object, ...], dict[str, object]]:
+        """Return these in the place of its own, all together, as a mixture would be of two batches; its own for none.
 
         Raises
         ------
         InvalidInputError
-            The message says what it takes.
+            The loss does not take them, such as a batch by position; the message says what it takes.
         """
+        if not (args or kwargs):
+            return self.args, dict(self.kwargs)
+        self._require_taken(args, kwargs)
+        return args, dict(kwargs)
+
+    def _require_taken(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
         try:
             # Of the function itself: one that wraps another may take other arguments than that.
             signature = inspect.signature(self.f, follow_wrapped=False)

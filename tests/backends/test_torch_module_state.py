@@ -311,7 +311,7 @@ def test_two_threads_with_each_others_modules_as_arguments_do_not_wait_for_each_
     assert not any(thread.is_alive() for thread in threads)
 
 
-class Holder(nn.Module):  # type: ignore[misc]  # torch is imported by the test
+class Holder(nn.Module):  # type: ignore[name-defined,misc]  # torch is imported by the test
     """Keeps what is prepared for it."""
 
     def __init__(self) -> None:
