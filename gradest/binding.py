@@ -137,9 +137,7 @@ def bind_given(
     if isinstance(f, Case):
         case = f
         f, params = case.f, case.params if params is None else params
-        # Other arguments replace the case's all together: a mixture would be of two batches.
-        if not any(given):
-            given = case.args, dict(case.kwargs)
+        given = case.arguments(*given)
     if isinstance(f, Problem):
         _require_no_examples(f, per_example)
         return _bind_problem(f, params, given, backend or "numpy", dtype or "float64", device, kernel)

@@ -81,6 +81,37 @@ class Case:
         found._require_callable(location)
         return found
 
+    def arguments(
+        self, args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> tuple[tuple[object, ...], dict[str, object]]:
+        """Return these in the place of its own, all together, as a mixture would be of two batches; its own for none.
+
+        Raises
+        ------
+        InvalidInputError
+            The loss does not take them, such as a batch by position; the message says what it takes.
+        """
+        if not (args or kwargs):
+            return self.args, dict(self.kwargs)
+        self._require_taken(args, kwargs)
+        return args, dict(kwargs)
+
+    def _require_taken(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
+        try:
+            # Of the function itself: one that wraps another may take other arguments than that.
+            signature = inspect.signature(self.f, follow_wrapped=False)
+        except ValueError:  # a builtin that does not say what it takes
+            return
+        try:
+            signature.bind(self.params, *args, **kwargs)
+        except TypeError as error:
+            given = " and ".join(["params", *([f"{len(args)} by position"] if args else []), *kwargs])
+            own = ", ".join([*(f"args[{k}]" for k in range(len(self.args))), *(f"{name}=" for name in self.kwargs)])
+            raise InvalidInputError(
+                f"the loss of a case takes {signature} and was given {given}: {error}; give arguments as the case has "
+                f"them ({own or 'none'}), all of them at once; batches of training take the place of those by position"
+            ) from error
+
     def _require_callable(self, location: str) -> None:
         """Refuse arguments that the loss does not take: Python's own error would come from deep inside."""
         try:

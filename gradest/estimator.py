@@ -163,7 +163,10 @@ class Estimator(TypedFields, ABC):
         return Prepared(self, objective, kernel, executor=executor)
 
     def __call__(self, f: Bindable, params: Tree = None, *args: object, rng: Rng = None, **binding: Any) -> Estimate:
-        """Return the estimate of the gradient of `f` at `params`.
+        """Return the estimate of the gradient of `f` at `params`, once.
+
+        Each call binds and prepares anew, which on JAX compiles; `prepare(gradest.bind(f, params))` and `gradest.grad`
+        keep what they prepared.
 
         Parameters
         ----------

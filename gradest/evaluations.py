@@ -42,6 +42,8 @@ class Evaluations:
     ----------
     first_look, preparation_cost
         What evaluations of a user's function showed when it was found out how it can be evaluated, and what they cost.
+    inner_roundings
+        How far its values were seen to be off for what is rounded inside, by the radius of the directions.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Evaluations:
         self.verifies = verify
         self.first_look: Verification | None = None
         self.preparation_cost = Cost()
+        self.inner_roundings: dict[float, float] = {}
         self._counts = EvaluationCounts()
         self._function = function
         self._user = function if isinstance(function, UserFunction) else None
@@ -286,7 +289,7 @@ class Evaluations:
         backend, dtype = self.backend, self._widest
 
         def run(*args: object, **named: object) -> object:
-            with backend.scope(dtype):  # type: ignore[union-attr]  # not None, as tested above
+            with backend.scope(dtype) or nullcontext():  # within another one there is nothing left to switch
                 return function(*args, **named)
 
         return run

@@ -4,7 +4,6 @@ It is all that an estimator sees. Data cross to the framework once, here. It cou
 is evaluated inside a compiled step is counted each time the step runs.
 """
 
-import pickle
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
@@ -19,6 +18,7 @@ from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.evaluations import Evaluations
 from gradest.form import Form
 from gradest.operations import Array, Data, Text
+from gradest.pickled import bound_again, pickled
 from gradest.problem import Problem, closed_form
 from gradest.problem_data import ProblemData
 from gradest.refusals import MODES, has_no_derivative, usable_estimators
@@ -106,8 +106,15 @@ class Objective(Evaluations):
         if params is not None and self._model is None:  # as they were when bound, whatever was written to since
             params = self.start_tree
         with self.backend.scope(self._widest) or nullcontext():
-            content = pickle.dumps((again, (f, params, self._given, *rest)))
-        return _bound_again, (self.backend, self._widest, content)
+            content = pickled(self, (again, (f, params, self._given, *rest)))
+        return bound_again, (self.backend, self._widest, content)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Objective":
+        """Return itself where the model that it is bound to is being copied, which holds it; bind again elsewhere."""
+        if self._model is not None and id(self._model) in memo:
+            return self  # the copy of the model is not complete yet: prepared for it is what is prepared later
+        again, given = self.__reduce__()
+        return again(*given)
 
     def rebound(self, *, dtype: str | None = None, leaves: Leaves | None = None) -> "Objective":
         """Return the same loss bound again: in another dtype, at other parameter leaves, or both.
@@ -389,11 +396,3 @@ class Objective(Evaluations):
             instead = "engine='native'" if transformation in self.backend.native else None
             self.require_text(f"engine='gradest' ({MODES[transformation]})", instead=instead)
         return chosen
-
-
-def _bound_again(backend: Backend, dtype: str, content: bytes) -> Objective:
-    """Bind a pickled objective; outside the backend's scope JAX would make float32 of float64."""
-    with backend.scope(dtype) or nullcontext():
-        again, given = pickle.loads(content)
-    objective: Objective = again(*given)
-    return objective

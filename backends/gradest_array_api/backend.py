@@ -7,12 +7,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gradest.backend import Backend
-from gradest.errors import MissingDependencyError
+from gradest.errors import MissingDependencyError, UnsupportedError
 from gradest.operations import NumpyArray, Operations
 from gradest.tree import Leaf
 from gradest_array_api.operations import ArrayApiOperations
 
 Array = Any
+_FUNCTIONS = ("asarray", "astype", "concat", "matrix_transpose", "expand_dims", "broadcast_to", "matmul", "float64")
+_OF_ARRAYS = ("__array_namespace__", "__dlpack__", "device")
+"""What is used of a namespace and its arrays, and what came to some of them late."""
 
 
 class ArrayApiBackend(Backend):
@@ -25,6 +28,8 @@ class ArrayApiBackend(Backend):
     ------
     MissingDependencyError
         The namespace cannot be imported.
+    UnsupportedError
+        It does not keep to the standard, as NumPy 1.
 
     Source: Python array API standard, version 2023.12, https://data-apis.org/array-api/2023.12/.
 
@@ -48,7 +53,23 @@ class ArrayApiBackend(Backend):
                 f"backend {self.name!r} computes with {self.namespace!r}, which cannot be imported ({error}); install "
                 "the package that has it"
             ) from error
+        self._require_standard()
         self._operations = ArrayApiOperations(self._xp)
+
+    def _require_standard(self) -> None:
+        """Refuse a namespace that is older than the standard, such as NumPy 1: it would end in errors of its own."""
+        xp = self._xp
+        lacks = [name for name in _FUNCTIONS if not hasattr(xp, name)]
+        if "asarray" not in lacks:
+            array = xp.asarray([1.0])
+            lacks += [f"arrays with {name}" for name in _OF_ARRAYS if not hasattr(array, name)]
+        if lacks:
+            found = " ".join(next(iter(self.versions().items())))
+            raise UnsupportedError(
+                f"backend {self.name!r} asks for a namespace that keeps to the array API standard, 2023.12 or later; "
+                f"{self.namespace!r} ({found}) has no {', '.join(lacks)}; use a newer release of it (of NumPy 2 or "
+                "later), or write its operations by hand (gradest.Operations)"
+            )
 
     def operations(self, kernel: str = "portable") -> Operations:
         return self._operations

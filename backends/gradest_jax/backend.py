@@ -23,6 +23,7 @@ from gradest_jax.graph import graph
 from gradest_jax.operations import JaxOperations, NativeJaxOperations
 from gradest_jax.pytree import flatten_pytree
 from gradest_jax.random_numbers import draw
+from gradest_jax.settings import own_settings, under_users_settings, users_differ
 
 _ALIGNMENT_BYTES = 64
 _SMALL_BYTES = 1 << 20
@@ -153,11 +154,20 @@ class JaxBackend(Backend):
             array.block_until_ready()
 
     def scope(self, dtype: str) -> AbstractContextManager[object] | None:
-        """Return a context with 64-bit mode on for float64, or None: JAX would make float32 of it without a word."""
-        return _wide_mode() if dtype in _WIDE else None
+        """Return a context with 64-bit mode on for float64, or None: JAX would make float32 of it without a word.
+
+        It has gradest's own settings too where the user's are others.
+        """
+        wide = dtype in _WIDE
+        if users_differ():
+            return own_settings(_wide_mode()) if wide else own_settings()
+        return _wide_mode() if wide else None
 
     def versions(self) -> dict[str, str]:
         return {"jax": jax.__version__, "jaxlib": version("jaxlib")}
+
+    def bind_arrays(self, f: Callable[..., Any], leaves: Sequence[Leaf], paths: Sequence[str]) -> Callable[..., Any]:
+        return under_users_settings(f)
 
     # -- transformations ----------------------------------------------------------------------------------
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:

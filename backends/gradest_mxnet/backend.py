@@ -17,6 +17,9 @@ from gradest_mxnet.framework import Array, mx
 from gradest_mxnet.new_arrays import context_of, maker, new_array
 from gradest_mxnet.operations import MxnetOperations, NativeMxnetOperations
 
+_NO_HALF = ("float16 fully connected layer", "FP16 gemm")
+"""Words of MXNet's errors for what it has no kernel for on a processor."""
+
 
 class MxnetBackend(Backend):
     """Computes in MXNet 1.9.1: a loss written in operations as a hybridized Gluon block, a user's own eagerly.
@@ -54,8 +57,12 @@ class MxnetBackend(Backend):
         return super().argument_of(like, dtype=dtype, device=device)
 
     def numpy(self, array: Array) -> NDArray[Any]:
-        with mx.util.np_shape(True):
-            values: NDArray[Any] = array.asnumpy()
+        try:
+            with mx.util.np_shape(True):
+                values: NDArray[Any] = array.asnumpy()
+        except mx.MXNetError as error:
+            _tell_late(error)
+            raise
         return values
 
     def host(self, array: Array) -> NDArray[Any]:
@@ -77,8 +84,12 @@ class MxnetBackend(Backend):
         return ("cpu", *(f"gpu:{k}" for k in range(mx.context.num_gpus())))
 
     def wait(self, arrays: Sequence[Array]) -> None:
-        for array in arrays:
-            array.wait_to_read()
+        try:
+            for array in arrays:
+                array.wait_to_read()
+        except mx.MXNetError as error:
+            _tell_late(error)
+            raise
 
     def scope(self, dtype: str) -> AbstractContextManager[object] | None:
         """Return a context with np-shape semantics, in which `()` is a shape; np-array stays as the caller has it."""
@@ -94,7 +105,18 @@ class MxnetBackend(Backend):
         return hybrid.HybridLoss(function)
 
     def value_and_gradient(self, function: Function) -> Callable[[Leaves, Data], tuple[Array, Leaves]]:
-        return hybrid.value_and_gradient(function)
+        pull, waited = hybrid.value_and_gradient(function), False
+
+        def waiting(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
+            nonlocal waited
+            value, gradient = pull(leaves, data)
+            if not waited and any(leaf.dtype == np.float16 for leaf in leaves):
+                # MXNet tells what it has no kernel for when it comes to it, which would be where the user reads it.
+                self.wait((value, *gradient))
+                waited = True
+            return value, gradient
+
+        return waiting
 
     # -- one plain evaluation of a user's function ---------------------------------------------------------
     def lend(self, arrays: Leaves, *, private: bool) -> Leaves:
@@ -195,3 +217,12 @@ class _Lent:
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return 1, 0  # the CPU
+
+
+def _tell_late(error: Exception) -> None:
+    """Raise gradest's error for what MXNet says where a value is read, long after what it is about."""
+    if any(words in str(error) for words in _NO_HALF):
+        raise UnsupportedError(
+            "a loss in float16 was asked for; MXNet has products of float16 matrices (Dense, convolutions, recurrent "
+            "layers) on a GPU alone; compute in float32: block.cast('float32')"
+        ) from error

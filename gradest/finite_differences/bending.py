@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from gradest.dtypes import spacing as spacing_of
+from gradest.finite_differences.coarseness import SHORTER, Line, coarseness_of, nearest_zero
 from gradest.finite_differences.noise_level import deviation_of, value_or_nan
-from gradest.finite_differences.stairs import height_of_stairs, nearest_jump
+from gradest.finite_differences.stairs import nearest_jump
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
 
@@ -35,8 +36,6 @@ _EACH = 8  # entries of a block, all of which are looked at in a small one
 _MOVED = 64  # entries of the line at most: each moves by less the more there are
 
 _FEW = 8  # entries that move together as far as each would alone
-
-_SHORTER = 4.236  # no whole number: multiples of a period would look alike at every length
 
 _SUSPECT = 2.0  # likewise, for the entries of the line to be looked at: what one of them does is diluted there
 
@@ -60,10 +59,6 @@ _ALONE = 3.0  # times as certain as that where no shorter length can confirm it
 _SHARE = 0.5  # of a length that is known from two slopes, whose next terms are unknown
 
 _SETTLED = 2  # lengths in a row over which nothing shows: one may be a multiple of a period
-
-_FURTHER = 2e-2  # of the length on which the loss is presumed to bend: how far away stairs are looked for
-
-_STRAIGHT = 1e-3  # of a slope: what it changes by over that length, of a loss that bends on a quarter of the presumed
 
 _NOWHERE: tuple[Sequence[Floats], Sequence[Floats], Sequence[Floats]] = ((), (), ())
 
@@ -170,18 +165,14 @@ def _along_a_line(
 ) -> tuple[Surroundings, bool]:
     """Return the rounding that values along a line show, and whether the loss bends there sooner than presumed."""
     reach, _, side, presumed = extent
-    close = max(_VISIBLE, max(objective.value_epsilon, objective.parameter_epsilon) ** (-1 / 6))
-    for visible in (close, _WIDER * close):
-        line = _line(objective, points, units, reach, visible)
-        if line is None:  # of so few digits that a line which is short shows nothing else than rounding
-            return _NOTHING, True
-        moves, many = line
-        known: dict[float, float] = {k: loss([k * move for move in moves]) for k in range(-3, 4)}
-        near = np.array(list(known.values()))
-        if not np.isfinite(near).all():
-            return _NOTHING, False  # what is not finite is told of by whoever evaluates it again
-        if resolved := np.unique(near).size >= _LEAST_DISTINCT:
-            break
+    line = _near_points(loss, objective, points, units, reach)
+    if line is None:  # of so few digits that a line which is short shows nothing else than rounding
+        return _NOTHING, True
+    moves, many, known = line
+    near = np.array(list(known.values()))
+    if not np.isfinite(near).all():
+        return _NOTHING, False  # what is not finite is told of by whoever evaluates it again
+    resolved = np.unique(near).size >= _LEAST_DISTINCT
     size, deviation, noisy = float(np.abs(near).max()), deviation_of(near), _noise_of(objective)
     rounded = objective.value_epsilon * size / math.sqrt(12)
     along = _asked_once(loss, moves, known)
@@ -192,15 +183,39 @@ def _along_a_line(
 
     # Where rounding inside the loss is coarser than near points are apart no slope is known there, and a flat one would
     # make a bend of what far points show; stairs may be that rounding.
-    suspect = bool(resolved) and is_suspect(deviation)
+    suspect = resolved and is_suspect(deviation)
     if suspect and (wider := _beside_a_stair(along, many, max(deviation, rounded))) > deviation:
         deviation, suspect = wider, is_suspect(wider)
-    further = _further(points, moves, reach, many)
-    stairs = 0.0 if noisy else _stairs(along, many, further, max(deviation, rounded), suspect=suspect or not resolved)
-    if not stairs:
-        return Surroundings(_NOWHERE, deviation if resolved and not noisy else 0.0, size), suspect
-    deviation = max(deviation, stairs / math.sqrt(12))
-    return Surroundings(_NOWHERE, deviation, size, stairs / size), bool(resolved) and is_suspect(deviation)
+    if noisy:
+        return Surroundings(_NOWHERE, 0.0, size), suspect
+    far, spacing = Line(along, many, many / reach, nearest_zero(points, moves)), objective.value_epsilon
+    most = max(deviation, rounded)
+    found = coarseness_of(far, near, deviation=most, spacing=spacing, resolved=resolved, suspect=suspect)
+    if not found.deviation:
+        return Surroundings(_NOWHERE, deviation if resolved else 0.0, size), suspect
+    deviation = max(deviation, found.deviation)
+    return Surroundings(_NOWHERE, deviation, size, found.error), resolved and is_suspect(deviation)
+
+
+def _near_points(
+    loss: Callable[[Sequence[Floats]], float],
+    objective: Objective,
+    points: Sequence[Floats],
+    units: Sequence[Floats],
+    reach: float,
+) -> tuple[list[Floats], float, dict[float, float]] | None:
+    """Return a line as `_line` does, and its losses nearby: further apart where most are alike, or None."""
+    close = max(_VISIBLE, max(objective.value_epsilon, objective.parameter_epsilon) ** (-1 / 6))
+    for visible in (close, _WIDER * close):
+        line = _line(objective, points, units, reach, visible)
+        if line is None:
+            return None
+        moves, many = line
+        known: dict[float, float] = {k: loss([k * move for move in moves]) for k in range(-3, 4)}
+        near = np.array(list(known.values()))
+        if not np.isfinite(near).all() or np.unique(near).size >= _LEAST_DISTINCT:
+            break
+    return moves, many, known
 
 
 def _beside_a_stair(along: Callable[[float], float], many: float, deviation: float) -> float:
@@ -225,27 +240,6 @@ def _asked_once(
         return known[k]
 
     return along
-
-
-def _further(points: Sequence[Floats], moves: Sequence[Floats], reach: float, many: float) -> float:
-    """Return how many near points away stairs are looked for: beyond a reach that may lie within one.
-
-    Not beyond zero, where a loss may end, nor half way to it.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ends = [np.abs(x / move)[(x != 0) & (move != 0)] for x, move in zip(points, moves, strict=True)]
-    nearest = min(float(np.min(each, initial=math.inf)) for each in ends)
-    return max(many, float(math.floor(min(many * _FURTHER / reach, nearest / 2))))
-
-
-def _stairs(along: Callable[[float], float], many: float, further: float, deviation: float, *, suspect: bool) -> float:
-    """Return how high the stairs are by which a loss goes along the line, 0 where it goes by none."""
-    if further > many:
-        wide, slope = ((along(k) - along(-k)) / (2 * k) for k in (further, many))
-        differs = abs(wide - slope) > _CERTAIN * deviation / many + _STRAIGHT * max(abs(wide), abs(slope))
-        suspect = suspect or differs
-        further = further if math.isfinite(wide) else many
-    return height_of_stairs(along, further, 1.0, deviation, shorter=_SHORTER) if suspect else 0.0
 
 
 def _noise_of(objective: Objective) -> float:
@@ -373,7 +367,7 @@ def _bending(
                 length = _SHARE * longer * times
                 pairs.append(_Pair(length, deviation / (size * length), bent, bent / (lost + blurred), bent / size))
             before = t, slope, gap, lost
-        t = apart * round(t / _SHORTER / apart)
+        t = apart * round(t / SHORTER / apart)
     seen = [pair for k, pair in enumerate(pairs) if pair.tells(pairs[k + 1 : k + 3])]
     part = max((pair.part for pair in seen), default=0.0)
     return *min([(ends, rounding), *((pair.length, pair.rounding) for pair in seen)]), part

@@ -126,7 +126,7 @@ def measure_noise(
     losses = np.stack([near(place) for place in range(NEAR)])
     level, size = _noise_in(objective, losses), float(np.abs(losses).max(initial=0.0, where=np.isfinite(losses)))
     with np.errstate(all="ignore"):  # a domain may end within these distances: then the size of the loss is taken
-        return level, _variation(far, float(losses[0]), level, size or 1.0)
+        return level, variation_over(far, float(losses[0]), level, size or 1.0)
 
 
 def _noise_in(objective: Objective, losses: Floats) -> float:
@@ -160,7 +160,7 @@ def _noise_in(objective: Objective, losses: Floats) -> float:
     return max(level, own_rounding)
 
 
-def _variation(loss: Callable[[float], float], here: float, level: float, size: float) -> float:
+def variation_over(loss: Callable[[float], float], here: float, level: float, size: float) -> float:
     """Return by how much a loss of one distance varies over a distance of one: its slope or curvature there.
 
     Over `(level / size)^(1/4)` a curvature of the loss's size stands out of the noise by as much as its own next term.

@@ -12,6 +12,7 @@ from gradest.binding import Bindable, bind_given
 from gradest.case import Case
 from gradest.directions.keys import whole_seed
 from gradest.errors import InvalidInputError, InvalidTypeError, UnknownNameError
+from gradest.estimate import Cost
 from gradest.estimator import Estimator
 from gradest.measurement.applicability import labelled
 from gradest.measurement.comparison import CellResult, Combination, Compared, Comparison
@@ -28,6 +29,10 @@ BACKENDS = ("numpy", "jax", "torch", "mxnet")
 DTYPES = ("float64", "float32")
 ESTIMATORS = ("reverse", "forward", "fd-central", "es", "spsa")
 """What is compared where nothing is said."""
+REPLICATES = 32
+"""How many estimates of a stochastic estimator are compared where nothing is said."""
+_CALLS = 5  # of an estimator whose estimate takes long: two before it is timed, and three rounds
+_LONGEST_SECONDS = 10.0  # of a row that nobody asked for by name, or as long as the longest stochastic one
 
 Progress = Callable[[str, int, int], None]
 """`(what is done now, steps done, steps in all)`."""
@@ -37,11 +42,11 @@ def compare(
     f: Bindable,
     params: Tree = None,
     *args: object,
-    estimators: Mapping[str, Estimator] | Sequence[str] = ESTIMATORS,
+    estimators: Mapping[str, Estimator] | Sequence[str] | None = None,
     backends: Sequence[str] | None = None,
     dtypes: Sequence[str] | None = None,
     kernel: str | None = None,
-    replicates: int = 32,
+    replicates: int = REPLICATES,
     budget_seconds: float = 0.3,
     seed: int = 0,
     progress: Progress | None = None,
@@ -58,8 +63,9 @@ def compare(
         Of a function: where its gradient is asked (a pytree of arrays, an `nn.Module`, a Gluon `Block`), and its
         further arguments, not differentiated.
     estimators
-        Registered names, or a mapping from labels to estimators. One that cannot carry out the loss is a row that says
-        why.
+        Registered names, or a mapping from labels to estimators; by default `ESTIMATORS`. One that cannot carry out the
+        loss is a row that says why, and so is one of the default whose evaluations, as many as there are parameters,
+        would take more than ten seconds and longer than the stochastic ones: name it to have it.
     backends, dtypes, kernel
         Of a problem alone: where it runs; by default on all four backends, in float64 and float32, with portable
         kernels.
@@ -116,10 +122,12 @@ def compare(
         raise InvalidTypeError(
             f"progress must be a function of what begins, its number and how many; found {type(progress).__name__}"
         )
-    chosen = _chosen(estimators, replicates)
+    chosen = _chosen(ESTIMATORS if estimators is None else estimators, replicates)
     # A deterministic estimator is called with the first seed.
     seed = whole_seed(seed)
-    asked = _Asked(chosen, range(seed, seed + max(replicates, 1)), budget_seconds, seed, progress)
+    asked = _Asked(
+        chosen, range(seed, seed + max(replicates, 1)), budget_seconds, seed, progress, usual=estimators is None
+    )
     if isinstance(f, Problem):
         if params is not None or args or kwargs:
             raise InvalidInputError(
@@ -162,6 +170,7 @@ class _Asked:
     budget_seconds: float
     seed: int
     progress: Progress | None
+    usual: bool
 
     def counter(self, steps: int) -> Callable[[str], None]:
         """Return a function that is told what begins, of so many steps."""
@@ -289,10 +298,38 @@ def _run(
         report(f"accuracy: {name} on {where.backend}, {where.dtype}")
         cell = replace(where, estimator=name)
         try:
+            if reason := _too_long(estimator, bound, asked):
+                yield CellResult(cell, Outcome.TIMEOUT, reason, stochastic=estimator.stochastic), None
+                continue
             session = Session(estimator, bound, seeds=asked.seeds)
             yield _judged(cell, session), session
         except Exception as error:  # noqa: BLE001  # an estimator may raise anything; it is one cell's outcome
             yield CellResult(cell, *outcome_of(error), stochastic=estimator.stochastic), None
+
+
+def _too_long(estimator: Estimator, bound: Bound, asked: _Asked) -> str:
+    """Return why an estimator is left out that nobody asked for by name, "" where it is not.
+
+    Else of thousands of parameters nearly all of the time is spent on exact forward mode and differences.
+    """
+    if not asked.usual or estimator.stochastic:
+        return ""
+    layout = bound.objective.layout
+    evaluations = _CALLS * _evaluations(estimator.cost(layout))
+    scattered = (other for other in asked.estimators.values() if other.stochastic)
+    if evaluations <= max(len(asked.seeds) * _evaluations(other.cost(layout)) for other in scattered):
+        return ""
+    seconds = evaluations * bound.value_seconds(-1)  # of no round: those take the unit anew
+    if seconds <= _LONGEST_SECONDS:
+        return ""
+    return (
+        f"left out: an estimate takes {estimator.cost(layout)}, and its row about {seconds:.0f} s; name it to have it, "
+        f"as by estimators=[{estimator.name!r}], or --estimators {estimator.name} at the command line"
+    )
+
+
+def _evaluations(cost: Cost) -> int:
+    return cost.values + cost.jvps + cost.vjps
 
 
 def _judged(cell: Combination, session: Session) -> CellResult:

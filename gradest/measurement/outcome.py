@@ -44,7 +44,7 @@ _WORDINGS = {
     Outcome.MISSING: "a package is not installed; the reason has the command that installs it",
     Outcome.INVALID: "the result has NaN, infinity, or the wrong shape or dtype; look at the inputs and the dtype",
     Outcome.ERROR: "an exception was raised; a run keeps its traceback in the log",
-    Outcome.TIMEOUT: "the time limit passed; raise the limit or shrink the cell",
+    Outcome.TIMEOUT: "the time limit passed, or would have; raise the limit, shrink the cell, or do as the reason says",
     Outcome.OUT_OF_MEMORY: "the memory limit passed; lower chunk_size or the memory budget, or raise the limit",
     Outcome.CRASHED: "the worker process died; the end of its log is kept",
     Outcome.NOT_TRIED: "no worker could be started for this cell; the reason says why; mend that and resume",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gradest.backend import as_float64, get_backend
 from gradest.binding import bind_given
 from gradest.directions import Directions, as_tangents, root_key
+from gradest.errors import NoiseWarning
 from gradest.estimator import Estimator
 from gradest.lengths import norm_of, unit_of
 from gradest.measurement.accuracy import ReplicateAccuracy, accuracy_of_replicates
@@ -17,12 +18,14 @@ from gradest.measurement.reference_record import Reference
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
 from gradest.theory.moments import marginal
+from gradest.user_warnings import warn_user
 
 SMOOTHING_PAIRS = 64
 """Pairs of points over which the smoothed gradient is averaged."""
 _SMOOTHING_SEED = 918_273_645
 """Of the points of the smoothed reference: another stream than any estimate's."""
 _BLOCK_PAIRS = 8
+_SAME = 1e-5  # of a gradient: two that are computed alike may differ by rounding, where threads add up in no order
 _MEMORY_BUDGET_BYTES = 1 << 28
 
 
@@ -41,7 +44,12 @@ def smoothed_reference(objective: Objective, *, sigma: float) -> SmoothedReferen
     `grad f_sigma(x) = E grad f(x + sigma v) = E f(x + sigma v) v / sigma`: the first form, which needs exact
     gradients, converges fast, as its variance is of order sigma^2 and not of order P. The second equality (Stein
     1981, doi:10.1214/aos/1176345632) holds for normal directions alone. None where the loss has no exact gradient that
-    is the same function at each point: a black box, or one that draws.
+    is the same function at each point: a black box, one that draws, or one that keeps a state from call to call.
+
+    Warns
+    -----
+    NoiseWarning
+        The gradient at the start point is another one when the mean is known, for such a state.
     """
     found = _exact_gradient(objective)
     if found is None:
@@ -54,6 +62,7 @@ def smoothed_reference(objective: Objective, *, sigma: float) -> SmoothedReferen
         num_samples=SMOOTHING_PAIRS,
         memory_budget_bytes=_MEMORY_BUDGET_BYTES,
     )
+    first = gradient_at(start)
     mean = np.zeros(layout.num_parameters)
     spread, count, unit = 0.0, 0, 0.0
     for begin in range(0, SMOOTHING_PAIRS, _BLOCK_PAIRS):
@@ -75,8 +84,24 @@ def smoothed_reference(objective: Objective, *, sigma: float) -> SmoothedReferen
             spread += float(np.dot(step, pair - mean))
     error = math.sqrt(spread / (count - 1) / count)
     norm = norm_of(mean)
+    if _has_moved(first, gradient_at(start)):
+        return None
     words = f"mean of exact gradients at {2 * count} points drawn from the smoothing density"
     return SmoothedReference(mean * unit, error / norm if norm > 0 else math.inf, words)
+
+
+def _has_moved(first: NumpyArray, last: NumpyArray) -> bool:
+    """Return whether two gradients at one point differ, and warn of it."""
+    moved, size = norm_of(last - first), norm_of(first)
+    if not moved > _SAME * size:
+        return False
+    warn_user(
+        f"the gradient of the smoothed loss was asked for; that of the loss moved by {moved:.3g} of {size:.3g} at one "
+        "point while it was averaged, so that there is none; begin anew in each call what the loss keeps from call to "
+        "call (a running mean, a hidden state, a counter)",
+        NoiseWarning,
+    )
+    return True
 
 
 Point = Sequence[NDArray[np.float64]]
@@ -98,7 +123,7 @@ def _exact_gradient(objective: Objective) -> tuple[Point, Callable[[Point], NDAr
         bound = in_numpy(objective)
         closed = objective.problem.has_closed_form
         gradient = bound.prepare_closed_form() if closed else bound.prepare_gradient()[0]
-    elif objective.draws:
+    elif objective.draws or _is_noisy(objective):
         return None
     else:
         # A function that holds arrays of its own dtype can be computed in no other.
@@ -117,6 +142,11 @@ def _exact_gradient(objective: Objective) -> tuple[Point, Callable[[Point], NDAr
         return np.asarray(layout.flatten(blocks), dtype=np.float64)
 
     return [as_float64(backend, leaf) for leaf in bound.start], flat
+
+
+def _is_noisy(objective: Objective) -> bool:
+    """Whether two evaluations at one point were seen to differ, of which a warning has told."""
+    return objective.first_look is not None and objective.first_look.noise > 0.0
 
 
 def _computable(objective: Objective) -> Iterator[Objective]:

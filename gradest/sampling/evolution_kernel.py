@@ -41,6 +41,7 @@ from gradest.sampling.weighing import (
     needs_all_values,
     needs_value,
     plain_weights,
+    warn_if_overflowed,
     warn_of_values,
 )
 from gradest.sampling.workers import Block, Crew, Group, task_groups
@@ -298,6 +299,7 @@ class EvolutionRun:
             value = _first(value, centre)
             watched.extend(seen)
         warn_of_values(self._kernel.objective, self._strategy, watched, leaves)
+        warn_if_overflowed(self._kernel.objective, self._strategy, watched, total or ())
         scale = self._scale / self._strategy.num_samples
         return KernelResult(value, self._kernel.finished(total, scale))
 

@@ -8,11 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.backend import Leaves
+from gradest.dtypes import count_non_finite
+from gradest.errors import NonFiniteWarning
 from gradest.evaluation import ValuesSeen
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray
-from gradest.sampling.cancellation import rounding_matters, warn_if_cancelled
+from gradest.sampling.cancellation import could_be_half_precision, rounding_matters, warn_if_cancelled
+from gradest.sampling.inner_rounding import inner_rounding
+from gradest.sampling.sampler import summed_in
 from gradest.sampling.shaping import centred_weights, mean_within, shaped_weights
+from gradest.user_warnings import warn_user
 
 
 class Strategy(Protocol):
@@ -46,6 +51,8 @@ class Strategy(Protocol):
     def differences(self) -> str:
         """How the kernel subtracts values: "exact", or any other name for plain subtraction."""
 
+
+_LONGEST_ENTRY = 16.0  # of a direction; a normal number is never as large
 
 Watched = tuple[tuple[Array, ...], Array]
 """The values of each side, and their differences, of a block of directions."""
@@ -117,13 +124,45 @@ def warn_of_values(objective: Objective, strategy: Strategy, watched: Sequence[W
     told = seen.warn(objective.first_look, remedy="try a smaller sigma")
     if exact or told:
         return
-    if not rounding_matters(objective.value_epsilon, strategy.sigma):
-        if seen.level and objective.first_look is not None and not strategy.single_entry:
-            seen.warn_if_level_at(float(read(objective.separate().prepare_single()(leaves))))
-        return
     values = [pair[0] for pair in sides]
     differences = [read(difference) for _, difference in watched]
     if not (strategy.antithetic or needs_value(strategy) or needs_all_values(strategy)):
-        centre = mean_within(np.concatenate(values))  # one-sided values without a baseline differ from their mean
-        differences = [difference - centre for difference in differences]
-    warn_if_cancelled(values, differences, objective.value_epsilon, strategy.sigma)
+        with np.errstate(over="ignore"):  # of values near the largest number; what becomes of them is told apart
+            centre = mean_within(np.concatenate(values))  # one-sided values without a baseline differ from their mean
+            differences = [difference - centre for difference in differences]
+    inner = 0.0
+    if could_be_half_precision(values, differences):
+        inner = inner_rounding(objective, leaves, strategy.sigma)
+    if inner or rounding_matters(objective.value_epsilon, strategy.sigma):
+        warn_if_cancelled(values, differences, objective.value_epsilon, strategy.sigma, inner)
+    elif seen.level and objective.first_look is not None and not strategy.single_entry:
+        seen.warn_if_level_at(float(read(objective.separate().prepare_single()(leaves))))
+
+
+def warn_if_overflowed(objective: Objective, strategy: Strategy, watched: Sequence[Watched], total: Leaves) -> None:
+    """Warn where a sum over directions has left the range of its dtype, though all values are finite.
+
+    Slopes are added up before they are divided by their number: of a loss near the largest number there is, one slope
+    fits, and their sum does not. The gradient is looked at where the slopes are large enough alone, as that would wait
+    for the device.
+
+    Warns
+    -----
+    NonFiniteWarning
+        The message has the number of entries.
+    """
+    dtype = summed_in(objective.dtype)
+    read = objective.backend.numpy
+    with np.errstate(over="ignore"):
+        slopes = sum(float(np.sum(np.abs(np.asarray(read(each), dtype=np.float64)))) for _, each in watched)
+        if slopes / strategy.sigma * _LONGEST_ENTRY < float(np.finfo(dtype).max):
+            return
+    if any(count_non_finite(read(side)) for sides, _ in watched for side in sides):
+        return  # which is told already
+    bad, size = sum(count_non_finite(read(leaf)) for leaf in total), objective.layout.num_parameters
+    if bad:
+        warn_user(
+            f"{bad} of {size} sums of slopes over {strategy.num_samples} directions leave the range of {dtype}, and so "
+            "does the gradient; divide the loss by a constant",
+            NonFiniteWarning,
+        )

@@ -1,5 +1,7 @@
 """The backend of the array API standard, on the strict reading of it: every check, and estimators beside NumPy's."""
 
+import sys
+import types
 from typing import Any
 
 import numpy as np
@@ -58,3 +60,23 @@ def test_a_function_of_its_arrays_finds_its_backend_by_name() -> None:
 def test_a_namespace_that_is_not_there_is_said_to_be_missing() -> None:
     with pytest.raises(MissingDependencyError, match="no_such_namespace"):
         Absent()
+
+
+def test_a_namespace_that_is_older_than_the_standard_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NumPy 1.26 ended in an AttributeError: its numbers have no device."""
+
+    class Old(ArrayApiBackend):
+        name = "old"
+        namespace = "old_arrays"
+
+    old = types.ModuleType("old_arrays")
+    old.asarray = np.asarray  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "old_arrays", old)
+    with pytest.raises(
+        gradest.UnsupportedError, match=r"'old_arrays' .* has no astype, concat, .* use a newer release"
+    ):
+        Old()
+    if np.lib.NumpyVersion(np.__version__) < "2.0.0":
+        Old.namespace = "numpy"
+        with pytest.raises(gradest.UnsupportedError, match=r"numpy 1\..* has no astype, .*arrays with .*device"):
+            Old()

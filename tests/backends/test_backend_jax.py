@@ -90,3 +90,24 @@ with pytest.raises(gradest.PreparationMismatchError, match="cpu:1"):
         "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
     }
     subprocess.run([sys.executable, "-c", program], check=True, env=environment, timeout=120)
+
+
+@pytest.mark.parametrize("method", ["fd-central", "es"])
+def test_a_user_who_forbids_rank_promotion_forbids_it_in_the_loss_alone(method: str) -> None:
+    """gradest's own code broadcasts on purpose: every estimator that evaluates ended in an error of JAX's."""
+    params = {"w": jnp.full((3, 2), 0.3), "b": jnp.array([0.1, 0.2])}
+    options: dict[str, Any] = {"rng": 0} if method == "es" else {}
+
+    def fine(p: Any) -> Any:
+        return jnp.sum(jnp.tanh(p["w"] + p["b"][None, :]))
+
+    with jax.numpy_rank_promotion("raise"):
+        found = gradest.grad(fine, method=method)(params, **options)
+        problem = gradest.get_problem("quadratic", size=3)
+        structured = gradest.get_estimator(method)(gradest.bind(problem, backend="jax", dtype="float32"), **options)
+        with pytest.raises(ValueError, match="rank_promotion"):
+            gradest.grad(lambda p: jnp.sum(p["w"] + p["b"]), method=method)(params, **options)
+        assert jax.config.jax_numpy_rank_promotion == "raise"
+    usual = gradest.get_estimator(method)(gradest.bind(problem, backend="jax", dtype="float32"), **options)
+    np.testing.assert_array_equal(structured.gradient["x"], usual.gradient["x"])
+    assert np.isfinite(found["w"]).all()

@@ -1,6 +1,8 @@
 """What an `nn.Module` is while a loss computes with it, and after: of one thread alone, then as it was."""
 
 import copy
+import io
+import pickle
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -307,3 +309,37 @@ def test_two_threads_with_each_others_modules_as_arguments_do_not_wait_for_each_
     for thread in threads:
         thread.join(timeout=20.0)
     assert not any(thread.is_alive() for thread in threads)
+
+
+class Holder(nn.Module):  # type: ignore[name-defined,misc]  # torch is imported by the test
+    """Keeps what is prepared for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+
+
+def of_holder(model: Any) -> Any:
+    return (model.layer.weight**2).sum() + model.layer.bias.sum()
+
+
+@pytest.mark.parametrize("kept", ["prepared", "objective"])
+def test_a_model_that_keeps_its_own_prepared_gradient_is_copied_and_not_pickled(kept: str) -> None:
+    """Both ended in a RecursionError: what is prepared is pickled with its model, which holds it."""
+    model = Holder()
+    objective = gradest.bind(of_holder, model)
+    prepared = gradest.get_estimator("reverse").prepare(objective)
+    model.own = prepared if kept == "prepared" else objective
+    copied = copy.deepcopy(model)
+    with torch.no_grad():
+        copied.layer.weight.fill_(2.0)
+    assert not torch.equal(model.layer.weight, copied.layer.weight)
+    torch.testing.assert_close(gradest.grad(of_holder)(copied)["layer.weight"], torch.full((2, 3), 4.0))
+    torch.testing.assert_close(prepared(model).gradient["layer.weight"], 2 * model.layer.weight.detach())
+    asked: Any = copied.own if kept == "prepared" else gradest.get_estimator("reverse").prepare(copied.own)
+    with pytest.raises(gradest.PreparationMismatchError, match="prepare again for it"):
+        asked(copied)
+    for write in (pickle.dumps, lambda each: torch.save(each, io.BytesIO())):
+        with pytest.raises(gradest.UnsupportedError, match=r"keep gradest.grad\(loss\) there"):
+            write(model)
+    assert set(model.state_dict()) == {"layer.weight", "layer.bias"}

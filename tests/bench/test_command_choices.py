@@ -136,11 +136,15 @@ def estimators_run(run: Path) -> list[str]:
 
 def test_an_added_estimator_runs_in_every_grid_and_is_kept_for_the_report_and_the_resume() -> None:
     run = ("bench", "run", "two.toml", "--out", "run", "--estimators", "es(sigma=0.1, chunk_size=None),analytic")
-    assert gradest(*run).exit_code == 0
+    begun = gradest(*run, "--resume")  # of a folder that is mistyped, say
+    assert begun.exit_code == 0
+    assert "--resume found nothing to go on from in run; a new run begins there" in begun.output
     added = "es(sigma=0.1, chunk_size=None)"
     assert estimators_run(Path("run")) == ["analytic", added, added]
     assert load("run").num_cells == 5  # the whole suite, with what was added to it
-    assert "3 cells have a result already; 0 to run" in gradest(*run, "--resume").output
+    resumed = gradest(*run, "--resume").output
+    assert "3 cells have a result already; 0 to run" in resumed
+    assert "found nothing to go on from" not in resumed
     other = gradest("bench", "run", "two.toml", "--out", "run", "--resume")
     assert other.exit_code == 2
     assert "holds another suite" in other.output

@@ -1,12 +1,15 @@
 """`gradest compare path.py:case` is `gradest.compare` on that case: same numbers, in a table, JSON or a plot."""
 
+import inspect
 import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+import gradest
 from gradest import Comparison
+from gradest_bench.command.compare import compare
 from gradest_bench.command.main import main
 
 FILE = """
@@ -139,3 +142,8 @@ def test_the_list_for_a_case_says_what_each_gives(file: Path) -> None:
     assert "gradient of the smoothed loss, at random" in runs
     assert "complex-step" not in runs
     assert "the complex step evaluates the loss at complex parameters" in " ".join(cannot.split())
+
+
+def test_replicates_are_as_many_by_default_as_in_python() -> None:
+    (option,) = (each for each in compare.params if each.name == "replicates")
+    assert option.default == inspect.signature(gradest.compare).parameters["replicates"].default

@@ -191,7 +191,9 @@ def test_a_run_that_is_killed_and_resumed_is_the_run_that_was_not(tmp_path: Path
 
 def test_states_are_not_written_over(tmp_path: Path) -> None:
     command = ["train", *SMALL, "--estimators", "reverse", "--steps", "2", "--state", tmp_path]
-    assert gradest(*command).exit_code == 0
+    begun = gradest(*command, "--resume")  # of a folder that is mistyped, say
+    assert begun.exit_code == 0
+    assert "--resume found no state to go on from" in begun.output
     again = gradest(*command)
     assert again.exit_code == 2
     assert "--resume" in again.output

@@ -1,5 +1,6 @@
 """A case is a loss with where it is asked, bound like a function and found in a module or a file."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,3 +90,24 @@ ANYTHING: Any = [3, TARGET]  # no function stands in it, and it is no tuple
 def test_what_is_no_case_is_refused_with_what_was_found(make: Callable[..., Any], message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         make()
+
+
+def test_arguments_that_the_loss_does_not_take_in_the_place_of_a_cases_own_are_told() -> None:
+    """They ended in Python's own words, from deep inside: multiple values for argument 'x'."""
+
+    def loss(p: Any, *, x: Any) -> Any:
+        return np.sum((p - x) ** 2)
+
+    case = gradest.Case(loss, np.ones(3), (), {"x": np.zeros(3)})
+    with pytest.raises(gradest.InvalidInputError, match=r"takes .* given params and 1 by position: .* has them \(x=\)"):
+        gradest.grad(case)(case.params, np.ones(3))
+    with pytest.raises(gradest.InvalidInputError, match=r"batches of training take the place of those by position"):
+        gradest.train(case, "reverse", budget=gradest.training.Budget(steps=2), batches=[(np.ones(3),)] * 2)
+    np.testing.assert_array_equal(gradest.grad(case)(case.params, x=np.ones(3)), np.zeros(3))
+
+    @functools.wraps(loss)
+    def wrapped(p: Any, batch: Any) -> Any:  # says that it takes what the function inside takes
+        return loss(p, x=batch[0])
+
+    packed = gradest.Case(wrapped, np.ones(3), ((np.zeros(3),),))
+    np.testing.assert_array_equal(gradest.grad(packed)(packed.params, (np.ones(3),)), np.zeros(3))

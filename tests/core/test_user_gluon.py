@@ -272,3 +272,16 @@ def test_a_network_that_is_nothing_but_a_symbol_works_too() -> None:
         # The values depend on the process's seed, and float32 loses some units in the last place by cancellation.
         np.testing.assert_allclose(found.pop(name).asnumpy(), values, rtol=1e-6, atol=1e-6 * np.abs(values).max())
     assert not found
+
+
+@pytest.mark.parametrize("method", ["reverse", "fd-central", "es"])
+def test_float16_layers_that_mxnet_has_on_a_gpu_alone_are_told(method: str) -> None:
+    """MXNet says so when a value is read: in reverse mode that was where the user did, and in its own words."""
+    with mx.util.np_shape(True), mx.util.np_array(True):
+        block = mx.gluon.nn.Dense(2, in_units=3)
+        block.initialize()
+        block.cast("float16")
+        x = mx.np.ones((4, 3), dtype="float16")
+        options: dict[str, Any] = {"rng": 0} if method == "es" else {}
+        with pytest.raises(gradest.UnsupportedError, match=r"on a GPU alone; compute in float32: block.cast"):
+            gradest.grad(lambda model, x: (model(x) ** 2).mean(), method=method)(block, x, **options)

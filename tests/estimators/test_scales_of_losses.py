@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import gradest
+from gradest.estimators import EvolutionStrategy
 
 X = np.array([0.3, 0.7, 1.1])
 EXPONENTS = [-900, -600, 600, 900]
@@ -55,3 +56,20 @@ def test_complex_steps_of_a_small_loss_in_single_precision(backend: str) -> None
     found = gradest.get_estimator("complex-step")(lambda p: (framework.sin(p) * p).sum() * 2.0**-90, x)
     exact = (np.sin(X) + X * np.cos(X)) * 2.0**-90
     np.testing.assert_allclose(np.asarray(found.gradient), exact, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "large"), [("float64", 1e307), ("float32", 1e37)])
+@pytest.mark.parametrize("antithetic", [True, False])
+def test_a_sum_over_directions_that_leaves_the_range_is_reported(dtype: str, large: float, antithetic: bool) -> None:
+    """Each slope fits, and their sum does not: the gradient was infinite, or NaN, and nothing was said."""
+    estimator = EvolutionStrategy(num_samples=50, antithetic=antithetic)
+
+    def loss(p: np.ndarray, scale: float) -> Any:
+        return np.asarray(scale, p.dtype) * (1 + p.sum())
+
+    with pytest.warns(gradest.NonFiniteWarning, match=f"2 of 2 sums of slopes over 50 directions .* {dtype}"):
+        found = estimator(loss, np.array([0.3, 0.2], dtype), large, rng=0).gradient
+    assert not np.isfinite(found).any()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isfinite(estimator(loss, np.array([0.3, 0.2], dtype), large / 1e4, rng=0).gradient).all()

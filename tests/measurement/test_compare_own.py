@@ -67,6 +67,26 @@ def test_however_it_is_given_the_errors_are_the_same(asked: Callable[[], Compari
     assert (result.reference_method, result.path, result.cost) == (other.reference_method, other.path, other.cost)
 
 
+def test_what_evaluates_for_each_of_many_parameters_is_left_out_unless_it_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A default comparison of a module of thousands spent nearly all its time in exact forward mode."""
+    monkeypatch.setattr("gradest.measurement.compare._LONGEST_SECONDS", 0.0)
+    few, many = (
+        {
+            each.cell.estimator: each
+            for each in gradest.compare(lambda p: np.sum(p**2), np.ones(size), replicates=2, budget_seconds=0.0)
+        }
+        for size in (20, 100)
+    )
+    assert {each.outcome for each in few.values()} == {Outcome.OK}
+    left = {name for name, each in many.items() if each.outcome is Outcome.TIMEOUT}
+    assert left == {"forward", "fd-central"}
+    assert "takes 100 JVPs" in many["forward"].reason
+    assert "name it to have it, as by estimators=['forward']" in many["forward"].reason
+    assert compared(lambda p: np.sum(p**2), np.ones(100), names=["forward", "es"])["forward"].outcome is Outcome.OK
+
+
 def test_progress_counts_to_its_end() -> None:
     seen: list[tuple[int, int]] = []
     compared(loss, POINT, X, progress=lambda what, done, total: seen.append((done, total)))

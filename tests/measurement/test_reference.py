@@ -94,3 +94,22 @@ def test_what_is_measured_beside_a_reference_is_measured_where_the_objective_sta
     assert scale is not None
     assert scale.value == pytest.approx(gradest.noise_scale(objective).value, rel=1e-4)
     assert scale.value != pytest.approx(gradest.noise_scale(iris).value, rel=1e-2)
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["seen at first", "seen in the end"])
+def test_a_loss_that_keeps_a_state_has_no_smoothed_gradient(seen: bool) -> None:
+    """The mean over 128 calls was of 128 functions: off by 70 % and by 20 %, with stated errors of 3 %."""
+    calls = [0 if seen else -60]
+
+    def loss(p: np.ndarray) -> Any:
+        calls[0] += 1
+        return np.sum(p**2) * (1 + 1e-2 * max(calls[0], 0))
+
+    objective = gradest.bind(loss, np.linspace(0.1, 1.0, 8))
+    if seen:
+        with pytest.warns(gradest.NoiseWarning, match="two evaluations"):
+            objective.look()
+        assert smoothed_reference(objective, sigma=0.1) is None
+    else:
+        with pytest.warns(gradest.NoiseWarning, match=r"moved by .* begin anew in each call"):
+            assert smoothed_reference(objective, sigma=0.1) is None

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from gradest import Case, Comparison, InvalidInputError, Problem, get_problem, names
-from gradest.measurement.compare import BACKENDS, DTYPES, ESTIMATORS
+from gradest.measurement.compare import BACKENDS, DTYPES, ESTIMATORS, REPLICATES
 from gradest.measurement.compare import compare as compare_gradients
 from gradest_bench.command.compare_view import show_comparison
 from gradest_bench.command.json_output import json_option, print_json
@@ -71,7 +71,7 @@ Examples:
     "--dtypes", type=CsvOption(lambda: KNOWN_DTYPES, closed="dtype"), default=",".join(DTYPES), show_default=True
 )
 @click.option("--kernel", type=click.Choice(["portable", "native"]), default="portable", show_default=True)
-@click.option("--replicates", default=64, show_default=True, help="Independent estimates of each stochastic one.")
+@click.option("--replicates", default=REPLICATES, show_default=True, help="Estimates of each stochastic one.")
 @click.option("--budget", type=SECONDS, default=0.3, show_default=True, help="Seconds each cell is timed once warm.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--plot", type=OutputFile(), help="Write a PNG (or PDF, SVG) of error against cost here.")
@@ -109,13 +109,12 @@ def compare(
     chosen = get_problem(problem, **parse_fields(fields)) if location is None else _loss(context, location)
     where: dict[str, Any] = {"backends": backends, "dtypes": dtypes, "kernel": kernel}
     # the defaults of the option are those of a problem, of which the closed form is known
-    if location is not None and not _given(context, ["estimators"]):
-        estimators = ESTIMATORS
+    asked = location is None or bool(_given(context, ["estimators"]))
     # one object and nothing else: a bar would be in front of it where the output is a terminal
     with nullcontext() if as_json else progress_bar(console) as progress:
         found = compare_gradients(
             chosen,
-            estimators=make_estimators(estimators),
+            estimators=make_estimators(estimators) if asked else None,
             **(where if isinstance(chosen, Problem) else {}),
             replicates=replicates,
             budget_seconds=budget,

@@ -154,6 +154,9 @@ def _folder(name: str, as_run: str, out: Path | None, *, resume: bool) -> Path:
     folder = out or (latest_run(as_run) if resume else new_folder(name))
     if not resume and (folder / RESULTS).exists():
         raise InvalidInputError(f"{folder} holds results; use --resume to go on there, or another --out")
+    if resume and not (folder / RESULTS).exists():
+        # no error: a job that may be stopped at any moment is started again by the same words
+        click.echo(f"gradest: --resume found nothing to go on from in {folder}; a new run begins there", err=True)
     return folder
 
 

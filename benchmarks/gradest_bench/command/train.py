@@ -180,6 +180,8 @@ def _places(folder: Path | None, labels: Iterable[str], *, resume: bool) -> list
     for place in places:
         if place is not None and place.exists() and not resume:
             raise InvalidInputError(f"{place} has a state already; go on from it by --resume, or name another folder")
+    if resume and not any(place is not None and place.exists() for place in places):
+        click.echo(f"gradest: --resume found no state to go on from in {folder}; all rows begin anew", err=True)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     return places
