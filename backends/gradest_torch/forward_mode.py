@@ -21,7 +21,7 @@ from gradest.backend import Backend, Function, Leaves
 from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.operations import Data
 from gradest.refusals import writes
-from gradest_torch import refusals
+from gradest_torch import refusals, right_rules
 from gradest_torch.attention import PlainAttention
 from gradest_torch.module import KeptUntilBackward
 from gradest_torch.other_ways import OtherWays
@@ -266,6 +266,9 @@ class _Stopped(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Carry out the call, without tangents where it takes a gradient as a constant."""
         named = kwargs or {}
+        rule = right_rules.rule_of(func)
+        if rule is not None:
+            return rule(*args, **named)
         if self._twice and func is nn.functional.mse_loss:
             return _squared_errors(func, *args, **named)
         if func is nn.functional.embedding:
@@ -309,6 +312,9 @@ def _as_backward(
 
     Those of the padding have none, and of rows that come several times those are shared, where that was asked for.
     """
+    if scale_grad_by_freq:
+        share = 1.0 / torch.bincount(index.reshape(-1), minlength=len(weight))[index].unsqueeze(-1).to(found.dtype)
+        found = found.detach() + (found - found.detach()) * share
     if padding_idx is None:
         return found
     return torch.where((index == padding_idx % len(weight)).unsqueeze(-1), found.detach(), found)
