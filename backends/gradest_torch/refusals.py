@@ -74,6 +74,11 @@ UNCONNECTED = (
     "use_reentrant=True?); compute the loss from f's first argument, e.g. torch.func.functional_call(model, params, "
     "(x,)), or pass the model itself as params; and pass use_reentrant=False"
 )
+OWN_BACKWARD = (
+    "a function of the loss (a torch.autograd.Function? a checkpoint?) calls backward in its own backward pass, which "
+    "leaves gradients of parameters in .grad, and not in what is asked for; have it take the parameters as arguments "
+    f"and return their gradients, {_INSTEAD}"
+)
 NESTED = (
     "a gradient was asked for inside a function that PyTorch is differentiating or batching; its result would not be "
     "connected to what is differentiated around it; take the inner gradient by torch.func.grad, or the outer one by "

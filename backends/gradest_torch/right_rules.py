@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from gradest_torch import refusals
@@ -23,7 +23,7 @@ def rule_of(func: Any) -> Callable[..., Any] | None:
     """Return what to call in place of a function of PyTorch's, with its arguments; None where it is right."""
     found = _RULES.get(func)
     if found is None and isinstance(func, torch._ops.OpOverload | torch._ops.OpOverloadPacket) and _is_foreign(func):
-        return lambda *args, **named: _with_tangents(func, *args, **named)
+        return _told(func)
     return found
 
 
@@ -102,7 +102,13 @@ def _plain(func: Callable[..., Any], *args: Any, **named: Any) -> Any:
     return func(*args, **named)
 
 
+def _told(func: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *args, **named: _with_tangents(func, *args, **named)
+
+
+_CHUNKED = getattr(nn.functional, "linear_cross_entropy", None)  # in chunks it is one of `torch.library` (2.13)
 _RULES: dict[Any, Callable[..., Any]] = {
+    **({} if _CHUNKED is None else {_CHUNKED: _told(_CHUNKED)}),
     torch.cholesky_inverse: _inverse_of_factored,
     Tensor.cholesky_inverse: _inverse_of_factored,
     torch.triangular_solve: _triangular_solution,

@@ -188,6 +188,33 @@ def test_parameters_inside_a_reentrant_checkpoint_are_not_given_zeros(loss: Call
         torch.testing.assert_close(found[name], p.grad, rtol=1e-6, atol=1e-8)
 
 
+class OwnBackward(torch.autograd.Function):  # type: ignore[misc, name-defined]  # PyTorch may be missing
+    """Goes backward through a layer in its own backward pass, as reversible layers do."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, layer: Any) -> Any:
+        ctx.layer = layer
+        ctx.save_for_backward(x)
+        return layer(x)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Any) -> Any:
+        x = ctx.saved_tensors[0].detach().requires_grad_()
+        with torch.enable_grad():
+            torch.autograd.backward(ctx.layer(x), slope)
+        return x.grad, None
+
+
+def test_gradients_that_a_function_leaves_elsewhere_are_not_left_out() -> None:
+    def loss(m: Any, x: Any) -> Any:
+        return (OwnBackward.apply(torch.tanh(m[0](x)), m[2]) ** 2).mean()
+
+    m = network()
+    with pytest.raises(gradest.UnsupportedError, match="calls backward in its own backward pass"):
+        gradest.grad(loss)(m, X)
+    assert all(p.grad is None for p in m.parameters())
+
+
 def freezes_for_a_while(m: Any, x: Any) -> Any:
     for p in m[0].parameters():
         p.requires_grad = False

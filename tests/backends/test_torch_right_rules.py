@@ -107,6 +107,20 @@ def test_what_loses_its_tangents_is_refused(operation: str, method: str, cube: A
     torch.testing.assert_close(gradest.grad(loss)(P), slope(loss, P))
 
 
+@pytest.mark.skipif(not hasattr(nn.functional, "linear_cross_entropy"), reason="this PyTorch has no such loss")
+def test_a_loss_in_chunks_is_refused_and_the_same_loss_in_one_is_not() -> None:
+    from torch.nn.modules.linear_cross_entropy_options import LinearCrossEntropyOptions
+
+    def loss(p: Any, options: Any) -> Any:
+        return nn.functional.linear_cross_entropy(V, p, torch.tensor([0, 2, 1]), options=options) + p.square().sum()
+
+    in_chunks = lambda p: loss(p, LinearCrossEntropyOptions(batch_chunk_size=2))  # noqa: E731  # a loss
+    with pytest.raises(gradest.UnsupportedError, match=r"forward mode was asked for.*use 'reverse'"):
+        gradest.grad(in_chunks, method="forward")(P)
+    found = gradest.grad(lambda p: loss(p, None), method="forward")(P)
+    torch.testing.assert_close(found, slope(in_chunks, P))
+
+
 def test_an_operation_of_ones_own_has_products_with_its_hessian(cube: Any) -> None:
     torch.testing.assert_close(gradest.hvp(lambda p: cube(p).sum(), P, V).value, 6 * P * V, rtol=1e-6, atol=1e-6)
 
