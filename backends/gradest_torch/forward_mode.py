@@ -6,9 +6,10 @@ tensors run the very operations of a plain pass. They also take what has a rule 
 `autograd.Function` with a `jvp` and a `ctx` in its forward pass, recurrent layers.
 """
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -353,6 +354,13 @@ def _keeps_graph(
     return create_graph
 
 
+def _uncompiled() -> AbstractContextManager[Any]:
+    """Return a context in which what `torch.compile` has made runs uncompiled: its graphs drop tangents (2.13)."""
+    # Nothing is compiled before this module is imported, which takes a second; PyTorch 2.4 cannot be told.
+    stance = getattr(torch.compiler, "set_stance", None) if "torch._dynamo.eval_frame" in sys.modules else None
+    return nullcontext() if stance is None else stance("force_eager")
+
+
 @contextmanager
 def _differentiable_kernels() -> Iterator[None]:
     """Have attention computed by operations that forward mode knows: the fused kernels have no rule for it (2.13).
@@ -360,7 +368,7 @@ def _differentiable_kernels() -> Iterator[None]:
     The first forward-mode derivative of a process also loads rules that PyTorch scripts with its own deprecated
     compiler; that warning is not the user's.
     """
-    with PlainAttention(), sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+    with PlainAttention(), sdpa_kernel(SDPBackend.MATH), _uncompiled(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`torch.jit.script`", category=DeprecationWarning)
         # Of what torch batches one by one: that it is slow is known, and no fault of the loss.
         warnings.filterwarnings("ignore", message="There is a performance drop", category=UserWarning)

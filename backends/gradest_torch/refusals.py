@@ -116,6 +116,7 @@ _TRANSFORMATIONS = (
     "do not have strides",
     "doesn't support strides",
     "set a forward gradient",
+    "higher order operator",
     "NestedTensor does not support directly calling",
 )
 """What PyTorch's errors about its function transformations speak of; other errors are the function's own."""

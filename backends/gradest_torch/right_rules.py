@@ -17,6 +17,8 @@ from gradest_torch import refusals
 
 _OWN = ("aten", "prim", "prims", "profiler")
 """The namespaces of PyTorch's own operations."""
+_CONTROLS = ("cond", "scan", "map_impl", "while_loop", "while_loop_stack_output")
+"""Control flow that PyTorch keeps as one operation, whose tangents it drops: `torch.cond` and its relatives."""
 
 
 def rule_of(func: Any) -> Callable[..., Any] | None:
@@ -24,7 +26,13 @@ def rule_of(func: Any) -> Callable[..., Any] | None:
     found = _RULES.get(func)
     if found is None and isinstance(func, torch._ops.OpOverload | torch._ops.OpOverloadPacket) and _is_foreign(func):
         return _told(func)
+    if isinstance(func, torch._ops.HigherOrderOperator) and func.name() in _CONTROLS:
+        return _refuse_control
     return found
+
+
+def _refuse_control(*_: Any, **__: Any) -> Any:
+    raise NotImplementedError(refusals.NO_TANGENTS.format("torch.cond, scan, map or while_loop"))
 
 
 def _is_foreign(func: Any) -> bool:

@@ -121,6 +121,20 @@ def test_a_loss_in_chunks_is_refused_and_the_same_loss_in_one_is_not() -> None:
     torch.testing.assert_close(found, slope(in_chunks, P))
 
 
+@pytest.mark.skipif(not hasattr(torch.compiler, "set_stance"), reason="this PyTorch compiles whatever it is told")
+def test_what_is_compiled_keeps_its_tangents() -> None:
+    compiled = torch.compile(lambda p: p.sin().square().sum(), backend="aot_eager", fullgraph=True)
+    compiled(P)
+    loss = lambda p: compiled(p) + p.sum()  # noqa: E731  # a loss, whose other part alone was all of a derivative
+    torch.testing.assert_close(gradest.grad(loss, method="forward")(P), (2 * P).sin() + 1)
+    torch.testing.assert_close(gradest.hvp(loss, P, V).value, 2 * (2 * P).cos() * V)
+    controls = lambda p: torch.cond(p.sum() > 0, torch.sin, torch.cos, (p,)).sum() + p.sum()  # noqa: E731  # likewise
+    with pytest.raises(gradest.UnsupportedError, match=r"torch.cond.*use 'reverse'"):
+        gradest.grad(controls, method="forward")(P)
+    expected = gradest.grad(controls)(P)
+    torch.testing.assert_close(gradest.grad(controls, method="fd-central")(P), expected, rtol=1e-6, atol=1e-8)
+
+
 def test_an_operation_of_ones_own_has_products_with_its_hessian(cube: Any) -> None:
     torch.testing.assert_close(gradest.hvp(lambda p: cube(p).sum(), P, V).value, 6 * P * V, rtol=1e-6, atol=1e-6)
 
