@@ -26,7 +26,7 @@ def rule_of(func: Any) -> Callable[..., Any] | None:
     found = _RULES.get(func)
     if found is None and isinstance(func, torch._ops.OpOverload | torch._ops.OpOverloadPacket) and _is_foreign(func):
         return _told(func)
-    if isinstance(func, torch._ops.HigherOrderOperator) and func.name() in _CONTROLS:
+    if isinstance(func, torch._ops.HigherOrderOperator) and func.name() in _CONTROLS:  # type: ignore[no-untyped-call]
         return _refuse_control
     return found
 
