@@ -167,8 +167,7 @@ class TorchBackend(Backend):
 
         What requires a gradient still does: the residual of a differential equation takes one by its argument.
         """
-        found: Leaves = tuple([_lent(a, private) if isinstance(a, Tensor) else a for a in arrays])
-        return found
+        return tuple([reverse_mode.lent_array(array, private=private) for array in arrays])
 
     def recording(self) -> AbstractContextManager[Any]:
         return reverse_mode.recording()
@@ -275,8 +274,3 @@ class TorchBackend(Backend):
         leaves, paths, _ = self.flatten(model)
         held = {path: leaf for path, leaf in zip(paths, leaves, strict=True) if self.owns(leaf)}
         return {**module.tensor_places(tuple(held.values()), tuple(held))}
-
-
-def _lent(tensor: Tensor, private: bool) -> Tensor:
-    lent = tensor.detach().clone() if private else tensor.detach()
-    return lent.requires_grad_() if tensor.requires_grad and not lent.is_inference() else lent

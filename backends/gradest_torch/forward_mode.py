@@ -6,9 +6,10 @@ tensors run the very operations of a plain pass. They also take what has a rule 
 `autograd.Function` with a `jvp` and a `ctx` in its forward pass, recurrent layers.
 """
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -21,10 +22,11 @@ from gradest.backend import Backend, Function, Leaves
 from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.operations import Data
 from gradest.refusals import writes
-from gradest_torch import refusals
+from gradest_torch import refusals, right_rules
 from gradest_torch.attention import PlainAttention
+from gradest_torch.module import KeptUntilBackward
 from gradest_torch.other_ways import OtherWays
-from gradest_torch.reverse_mode import FORWARD, recordable
+from gradest_torch.reverse_mode import FORWARD, lent, recordable, refuse_reentrant
 
 _VALUE_AND_PRODUCTS: Any = (None, 0)  # the value is the same for all directions
 
@@ -52,6 +54,7 @@ def value_and_jvps(backend: Backend, function: Function) -> Callable[[Leaves, Le
                 value, products = _first_that_works(ways, backend, function, inputs, state)
             if not looked:
                 other.refuse(value)
+                refuse_reentrant(value)
                 looked = True
         # What multiplies a parameter in place multiplies its tangent too, which the estimator still needs.
         if backend.marks((*leaves, *tangents)) != written:
@@ -219,10 +222,13 @@ def _reverse_over_reverse(function: Function, leaves: Leaves, direction: Leaves,
 
 
 def _by_dual_tensors(function: Function, leaves: Leaves, direction: Leaves, data: Data) -> Leaves:
-    with torch.backends.mkldnn.flags(enabled=False), forward_ad.dual_level():
+    # Kept: a checkpointed layer computes again on the way back, with the parameters and buffers that it finds then.
+    with torch.backends.mkldnn.flags(enabled=False), forward_ad.dual_level(), KeptUntilBackward():
         each = zip(_tensors(leaves), _tensors(direction), strict=True)
         at = tuple([forward_ad.make_dual(x.detach().requires_grad_(), v) for x, v in each])  # type: ignore[no-untyped-call]
-        found = torch.autograd.grad(_judged(function(at, data)), at, create_graph=True, allow_unused=True)
+        value = _judged(function(at, lent(data)))
+        refuse_reentrant(value)
+        found = torch.autograd.grad(value, at, create_graph=True, allow_unused=True)
         tangents = [None if g is None else forward_ad.unpack_dual(g).tangent for g in found]  # type: ignore[no-untyped-call]
     return tuple(
         [torch.zeros_like(x) if t is None else t.detach() for x, t in zip(_tensors(leaves), tangents, strict=True)]
@@ -251,7 +257,7 @@ class _Stopped(TorchFunctionMode):
     """Has tangents stop where gradients do: within `torch.no_grad`, and at a gradient that is taken without its graph.
 
     Forward mode knows of neither (2.13): it gives the derivative of a target network too, with that of what chases it.
-    Nor does it know that the row of an embedding at `padding_idx` has no gradient.
+    Nor does it know that the row of an embedding at `padding_idx` has no gradient, or that rows share theirs.
     """
 
     def __init__(self, *, twice: bool) -> None:
@@ -261,10 +267,13 @@ class _Stopped(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Carry out the call, without tangents where it takes a gradient as a constant."""
         named = kwargs or {}
+        rule = right_rules.rule_of(func)
+        if rule is not None:
+            return rule(*args, **named)
         if self._twice and func is nn.functional.mse_loss:
             return _squared_errors(func, *args, **named)
         if func is nn.functional.embedding:
-            return _padded(func(*args, **named), *args, **named)
+            return _as_backward(func(*args, **named), *args, **named)
         if func is nn.functional.gaussian_nll_loss:
             return _of_clamped(func, *args, **named)
         if func is Tensor.register_hook:
@@ -297,8 +306,16 @@ def _deeply_copied(tensor: Tensor, memo: dict[int, Any]) -> Tensor:
     return found
 
 
-def _padded(found: Tensor, index: Tensor, weight: Tensor, padding_idx: int | None = None, *_: Any, **__: Any) -> Tensor:
-    """Return the rows that an embedding found, those of the padding without tangents."""
+def _as_backward(
+    found: Tensor, index: Tensor, weight: Tensor, padding_idx: int | None = None, max_norm: Any = None,
+    norm_type: float = 2.0, scale_grad_by_freq: bool = False, *_: Any, **__: Any) -> Tensor:  # fmt: skip
+    """Return the rows that an embedding found, with the tangents that its backward pass makes of a gradient.
+
+    Those of the padding have none, and of rows that come several times those are shared, where that was asked for.
+    """
+    if scale_grad_by_freq:
+        share = 1.0 / torch.bincount(index.reshape(-1), minlength=len(weight))[index].unsqueeze(-1).to(found.dtype)
+        found = found.detach() + (found - found.detach()) * share
     if padding_idx is None:
         return found
     return torch.where((index == padding_idx % len(weight)).unsqueeze(-1), found.detach(), found)
@@ -337,6 +354,13 @@ def _keeps_graph(
     return create_graph
 
 
+def _uncompiled() -> AbstractContextManager[Any]:
+    """Return a context in which what `torch.compile` has made runs uncompiled: its graphs drop tangents (2.13)."""
+    # Nothing is compiled before this module is imported, which takes a second; PyTorch 2.4 cannot be told.
+    stance = getattr(torch.compiler, "set_stance", None) if "torch._dynamo.eval_frame" in sys.modules else None
+    return nullcontext() if stance is None else stance("force_eager")
+
+
 @contextmanager
 def _differentiable_kernels() -> Iterator[None]:
     """Have attention computed by operations that forward mode knows: the fused kernels have no rule for it (2.13).
@@ -344,7 +368,7 @@ def _differentiable_kernels() -> Iterator[None]:
     The first forward-mode derivative of a process also loads rules that PyTorch scripts with its own deprecated
     compiler; that warning is not the user's.
     """
-    with PlainAttention(), sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+    with PlainAttention(), sdpa_kernel(SDPBackend.MATH), _uncompiled(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`torch.jit.script`", category=DeprecationWarning)
         # Of what torch batches one by one: that it is slow is known, and no fault of the loss.
         warnings.filterwarnings("ignore", message="There is a performance drop", category=UserWarning)

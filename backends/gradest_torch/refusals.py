@@ -13,7 +13,7 @@ WHOLE = (
     "estimator that smooths: 'es' or 'spsa' with a sigma that crosses several jumps"
 )
 _INSTEAD = "or use an estimator that evaluates the loss as it is: 'fd-central', 'es', 'spsa'"
-_REENTRANT = (
+REENTRANT = (
     "a checkpoint of the reentrant kind cannot be differentiated by some tensors alone; pass use_reentrant=False to "
     f"torch.utils.checkpoint, {_INSTEAD}"
 )
@@ -26,6 +26,7 @@ _TOLD: dict[str, tuple[type[GradestError], str]] = {
     "a leaf Variable that requires grad": (InvalidInputError, WRITES + IN_PLACE),
     "the derivative for": (UnsupportedError, _NO_BACKWARD),
     "does not support backward": (UnsupportedError, _NO_BACKWARD),
+    "no autograd formula was registered": (UnsupportedError, _NO_BACKWARD),
     "arguments don't support automatic differentiation": (
         UnsupportedError,
         f"an operation of the loss writes its result into a given tensor; call it without out=, {_INSTEAD}",
@@ -40,8 +41,8 @@ _TOLD: dict[str, tuple[type[GradestError], str]] = {
         "the loss overwrites in place a tensor that its derivative needs; write `y = y + 1` in place of `y += 1`, "
         f"{_INSTEAD}",
     ),
-    "torch.utils.checkpoint is incompatible with .grad()": (UnsupportedError, _REENTRANT),
-    "Checkpointing is not compatible with .grad()": (UnsupportedError, _REENTRANT),
+    "torch.utils.checkpoint is incompatible with .grad()": (UnsupportedError, REENTRANT),
+    "Checkpointing is not compatible with .grad()": (UnsupportedError, REENTRANT),
     "Trying to backward through the graph a second time": (
         InvalidInputError,
         "the loss goes backward by itself, which frees what its derivative needs; return the loss alone, or go "
@@ -73,6 +74,11 @@ UNCONNECTED = (
     "use_reentrant=True?); compute the loss from f's first argument, e.g. torch.func.functional_call(model, params, "
     "(x,)), or pass the model itself as params; and pass use_reentrant=False"
 )
+OWN_BACKWARD = (
+    "a function of the loss (a torch.autograd.Function? a checkpoint?) calls backward in its own backward pass, which "
+    "leaves gradients of parameters in .grad, and not in what is asked for; have it take the parameters as arguments "
+    f"and return their gradients, {_INSTEAD}"
+)
 NESTED = (
     "a gradient was asked for inside a function that PyTorch is differentiating or batching; its result would not be "
     "connected to what is differentiated around it; take the inner gradient by torch.func.grad, or the outer one by "
@@ -82,6 +88,7 @@ HOOKED = (
     "the loss hooks into the backward pass of a tensor, where its gradient may be made another one (as implicit layers "
     "do), and forward mode has no backward pass; use 'reverse', or an estimator of values ('fd-central', 'es', 'spsa')"
 )
+NO_TANGENTS = "Trying to use forward AD with {} that does not support it"
 DRAWS = (
     "a product with the Hessian was asked for, of a loss that draws random numbers; PyTorch cannot carry dual tensors "
     "through it, and its torch.func would draw others than a plain pass does; gradest.hvp gives one by a difference of "
@@ -107,6 +114,9 @@ _TRANSFORMATIONS = (
     "data pointer",
     "ZeroTensors",
     "do not have strides",
+    "doesn't support strides",
+    "set a forward gradient",
+    "higher order operator",
     "NestedTensor does not support directly calling",
 )
 """What PyTorch's errors about its function transformations speak of; other errors are the function's own."""

@@ -31,7 +31,7 @@ def value_and_gradient(backend: Backend, function: Function) -> Callable[[Leaves
     def record(leaves: Leaves, data: Data) -> tuple[Tensor, Leaves]:
         nonlocal trusted
         inputs = tuple([leaf.detach().requires_grad_() for leaf in recordable(leaves)])
-        given = recordable(data)
+        given = lent(recordable(data))
         watched = [*inputs, *_tensors(given.values() if isinstance(given, dict) else given)]
         before = [x._version for x in watched]
         sums = () if trusted else _sums(watched)
@@ -43,7 +43,7 @@ def value_and_gradient(backend: Backend, function: Function) -> Callable[[Leaves
             if not (isinstance(value, Tensor) and value.requires_grad):
                 raise InvalidInputError(refusals.DETACHED)
             try:
-                found = _gradients(value, inputs)
+                found = _gradients(value, inputs) if trusted else _first_gradients(value, inputs)
             except RuntimeError as error:  # what the loss did to a tensor in place shows here
                 raise backend.translated(error) or error from error
         if all(gradient is None for gradient in found):  # a graph there is, of other tensors: a model closed over
@@ -86,6 +86,15 @@ def _gradients(value: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor | None
     return found
 
 
+def _first_gradients(value: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
+    """Return the same, of a loss that is seen to go backward in no other way."""
+    held = [None if x.grad is None else (id(x.grad), x.grad._version) for x in inputs]
+    found = _gradients(value, inputs)
+    if held != [None if x.grad is None else (id(x.grad), x.grad._version) for x in inputs]:
+        raise UnsupportedError(refusals.OWN_BACKWARD)
+    return found
+
+
 def _dense(gradient: Tensor | None, parameter: Tensor) -> Tensor:
     """Return a gradient as its parameter is: an embedding with `sparse=True` has one of another layout."""
     if gradient is None:
@@ -106,6 +115,7 @@ def _first(function: Function, inputs: Leaves, given: Data) -> Any:
     with OtherWays() as ways:
         value = _recorded(function, inputs, given)
         ways.refuse(value)
+    refuse_reentrant(value)
     return value
 
 
@@ -152,6 +162,41 @@ def _sums(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
 
 def _equal(sums: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
     return all(torch.equal(one, other) or bool(one != one) for one, other in zip(sums, others, strict=True))
+
+
+def refuse_reentrant(value: Any) -> None:
+    """Refuse a value with a checkpoint of the reentrant kind behind it.
+
+    What is computed inside is no part of the graph, so that its parameters would have zeros, or half of a gradient.
+
+    Raises
+    ------
+    UnsupportedError
+        There is one.
+    """
+    nodes = [value.grad_fn] if isinstance(value, Tensor) and value.grad_fn is not None else []
+    seen = set(nodes)
+    for node in nodes:  # which grows as it goes
+        if node.name() == "CheckpointFunctionBackward":
+            raise UnsupportedError(refusals.REENTRANT)
+        fresh = [source for source, _ in node.next_functions if source is not None and source not in seen]
+        seen.update(fresh)
+        nodes.extend(dict.fromkeys(fresh))
+
+
+def lent(arrays: Data) -> Data:
+    """Return the tuple or dict with tensors of the same memory, which a loss may have require a gradient."""
+    if isinstance(arrays, dict):
+        return {name: lent_array(array) for name, array in arrays.items()}
+    return tuple([lent_array(array) for array in arrays])
+
+
+def lent_array(array: Any, *, private: bool = False) -> Any:
+    """Return a tensor outside any graph that requires a gradient where this one does, or a copy where `private`."""
+    if not isinstance(array, Tensor):
+        return array
+    own = array.detach().clone() if private else array.detach()
+    return own.requires_grad_() if array.requires_grad and not own.is_inference() else own
 
 
 def recordable(arrays: Data) -> Data:

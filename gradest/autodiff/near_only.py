@@ -11,7 +11,7 @@ from gradest.autodiff.forwarding import ForwardingOperations
 from gradest.operations import Array, Operations
 
 _ELEMENTWISE = ("exp", "log", "expm1", "log1p", "tanh", "sin", "cos", "sqrt", "square")
-_LINEAR = ("sum", "mean", "sum_each", "matmul", "affine", "matrix_transpose")
+_LINEAR = ("sum", "mean", "sum_each", "accumulate", "matmul", "affine", "matrix_transpose")
 _SHAPES = (
     "expand_dims",
     "reshape",

@@ -73,13 +73,13 @@ RIGHT: dict[str, tuple[Callable[[], Any], Loss]] = {
         lambda m, x: plain(m, x.new_tensor(range(2 * 2 * 5 * 5)).reshape(2, 2, 5, 5).sin()),
     ),
     "spectral_norm": (lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(4, 3)).eval(), plain),
+    "weight_norm": (lambda: nn.utils.parametrizations.weight_norm(nn.Linear(4, 3)), plain),
     "a function with a rule and ctx": (lambda: nn.Linear(4, 3), lambda m, x: _Cubed.apply(m(x)).mean()),
     "NumPy inside": (lambda: nn.Linear(4, 3), lambda m, x: plain(m, x) * float(m.bias.detach().numpy().sum())),
     "a number read": (lambda: nn.Linear(4, 3), lambda m, x: plain(m, x) * plain(m, x).item()),
     "a branch on values": (lambda: nn.Linear(4, 3), lambda m, x: plain(m, x) if plain(m, x) > 0 else m.bias.sum()),
 }
 REFUSED: dict[str, tuple[Callable[[], Any], Loss]] = {
-    "weight_norm": (lambda: nn.utils.parametrizations.weight_norm(nn.Linear(4, 3)), plain),
     "ctc_loss": (lambda: nn.Linear(4, 3), aligned),
     "a function without a rule": (lambda: nn.Linear(4, 3), lambda m, x: _Squared.apply(m(x)).mean()),
 }

@@ -343,3 +343,21 @@ def test_a_model_that_keeps_its_own_prepared_gradient_is_copied_and_not_pickled(
         with pytest.raises(gradest.UnsupportedError, match=r"keep gradest.grad\(loss\) there"):
             write(model)
     assert set(model.state_dict()) == {"layer.weight", "layer.bias"}
+
+
+def test_a_checkpointed_layer_computes_again_with_copies_in_a_product_with_the_hessian() -> None:
+    from torch.utils.checkpoint import checkpoint
+
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)).double()
+    x, direction = torch.randn(5, 3, dtype=torch.float64), {}
+    for name, p in model.named_parameters():
+        direction[name] = torch.full_like(p, 0.3)
+    before = copy.deepcopy(model.state_dict())
+
+    def plain(m: Any, x: Any) -> Any:
+        return m(x).sin().square().mean()
+
+    found = gradest.hvp(lambda m, x: checkpoint(m, x, use_reentrant=False).sin().square().mean(), model, direction, x)
+    torch.testing.assert_close(dict(model.state_dict()), dict(before), rtol=0.0, atol=0.0)
+    expected = gradest.hvp(plain, model, direction, x).value
+    torch.testing.assert_close(found.value, expected, rtol=1e-6, atol=1e-8)

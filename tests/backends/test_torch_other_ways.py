@@ -161,6 +161,60 @@ def test_what_reverse_mode_cannot_do_is_told_in_words(loss: Callable[..., Any], 
     assert all(p.requires_grad and p.grad is None for p in m.parameters())
 
 
+def beside_a_head(m: Any, x: Any) -> Any:
+    """All but the last layer in a checkpoint, of an input that requires a gradient so that it works by `backward`."""
+    from torch.utils.checkpoint import checkpoint
+
+    return (m[2](checkpoint(m[:2], x.clone().requires_grad_(), use_reentrant=True)) ** 2).mean()
+
+
+def once_inside_and_once_outside(m: Any, x: Any) -> Any:
+    return beside_a_head(m, x) + error(m, x)
+
+
+@pytest.mark.parametrize("loss", [beside_a_head, once_inside_and_once_outside])
+def test_parameters_inside_a_reentrant_checkpoint_are_not_given_zeros(loss: Callable[..., Any]) -> None:
+    m = network()
+    for derivative in (
+        gradest.grad(loss),
+        gradest.grad(loss, method="forward"),
+        lambda m, x: gradest.hvp(loss, m, dict(m.named_parameters()), x),
+    ):
+        with pytest.raises(gradest.UnsupportedError, match="use_reentrant=False"):
+            derivative(m, X)
+    found = gradest.grad(loss, method="fd-central")(m, X)
+    loss(m, X).backward()
+    for name, p in m.named_parameters():
+        torch.testing.assert_close(found[name], p.grad, rtol=1e-6, atol=1e-8)
+
+
+class OwnBackward(torch.autograd.Function):  # type: ignore[misc, name-defined]  # PyTorch may be missing
+    """Goes backward through a layer in its own backward pass, as reversible layers do."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, layer: Any) -> Any:
+        ctx.layer = layer
+        ctx.save_for_backward(x)
+        return layer(x)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Any) -> Any:
+        x = ctx.saved_tensors[0].detach().requires_grad_()
+        with torch.enable_grad():
+            torch.autograd.backward(ctx.layer(x), slope)
+        return x.grad, None
+
+
+def test_gradients_that_a_function_leaves_elsewhere_are_not_left_out() -> None:
+    def loss(m: Any, x: Any) -> Any:
+        return (OwnBackward.apply(torch.tanh(m[0](x)), m[2]) ** 2).mean()
+
+    m = network()
+    with pytest.raises(gradest.UnsupportedError, match="calls backward in its own backward pass"):
+        gradest.grad(loss)(m, X)
+    assert all(p.grad is None for p in m.parameters())
+
+
 def freezes_for_a_while(m: Any, x: Any) -> Any:
     for p in m[0].parameters():
         p.requires_grad = False

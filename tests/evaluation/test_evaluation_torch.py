@@ -233,3 +233,18 @@ def test_one_direction_at_a_time_is_not_batched() -> None:
     gradest.get_estimator("es", num_samples=3, chunk_size=1)(loss, torch.ones(2), rng=0, population="loop")
     assert set(shapes) == {(2,)}
     assert np.isfinite(len(shapes))
+
+
+def test_an_argument_that_the_loss_has_require_a_gradient_requires_none_afterwards() -> None:
+    def slope(m: Any, x: Any, y: Any) -> Any:
+        value = m(x.requires_grad_()).sum()
+        return torch.autograd.grad(value, x, create_graph=True)[0].square().sum()
+
+    model, (x, y) = dropout().eval(), batch()
+    gradient = gradest.grad(slope)
+    for _ in range(2):  # the first call, which binds, and the next one
+        gradient(model, x, y)
+        assert not x.requires_grad
+    gradest.hvp(slope, model, dict(model.named_parameters()), x, y)
+    gradest.grad(slope, method="fd-central")(model, x, y)
+    assert not x.requires_grad
