@@ -89,6 +89,8 @@ class _State:
         takes the block's parameters for arrays that never change place, and writes gradients to the buffers of its
         first backward pass for ever (MXNet 1.9.1): run through the user's graph, ours or the user's would be zero from
         then on. Ours is told of no parameter; it is as fast.
+    given
+        Which of the blocks are nothing but a graph (`SymbolBlock`).
     constant_matrix
         Whether a parameter without a gradient may be a dense layer's weight.
     """
@@ -100,7 +102,9 @@ class _State:
         self.parameters = _initialised(block)
         self.numpy = isinstance(next(iter(self.parameters.values())).data(), mx.np.ndarray)
         self.constant_matrix = any(p.grad_req == "null" and len(p.shape) == 2 for p in self.parameters.values())
-        self.blocks = [vars(hybrid) for hybrid in _hybrid_blocks(block)]
+        hybrid = _hybrid_blocks(block)
+        self.blocks = [vars(each) for each in hybrid]
+        self.given = [isinstance(each, mx.gluon.SymbolBlock) for each in hybrid]
         self.dtype = ""  # by name: NumPy takes None, in a comparison, for double precision
         self.graphs: list[tuple[Any, ...]] = []
 
@@ -110,9 +114,11 @@ class _State:
             return
         self.dtype = dtype
         self.graphs = []
-        for attributes in self.blocks:
+        for attributes, given in zip(self.blocks, self.given, strict=True):
             flags = [*attributes["_flags"], *NO_PARAMETERS]
             fresh = {**attributes, "_cached_op": None, "_cached_op_args": [], "_flags": flags}
+            if not given:  # traced anew, by kernels that go backward rightly: its user may have traced it before
+                fresh["_cached_graph"] = ()
             self.graphs.append(self.graph_of(fresh))
 
     def put(self, graphs: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

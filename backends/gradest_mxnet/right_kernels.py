@@ -7,7 +7,7 @@ from functools import cache, wraps
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from gradest_mxnet import deconvolution, dense, no_slopes, pooling, recurrent, selu
+from gradest_mxnet import activations, deconvolution, dense, no_slopes, pooling, recurrent
 from gradest_mxnet.framework import mx
 from gradest_mxnet.replaced import Change, Refusal, Replaced
 
@@ -37,7 +37,7 @@ _here = threading.local()
 
 @cache
 def _on_symbols(single: bool, constant_matrix: bool) -> tuple[Change, ...]:
-    functions = pooling.on_symbols() + selu.on_symbols()
+    functions = pooling.on_symbols() + activations.on_symbols()
     if single:
         functions += deconvolution.on_symbols() + (dense.on_symbols() if constant_matrix else ())
     return functions
@@ -54,7 +54,7 @@ def right_graphs(*, single: bool, constant_matrix: bool) -> Replaced:
 
 @cache
 def _on_arrays() -> tuple[Change, ...]:
-    arrays = (module.on_arrays() for module in (pooling, deconvolution, dense, recurrent, selu, no_slopes))
+    arrays = (module.on_arrays() for module in (pooling, deconvolution, dense, recurrent, activations, no_slopes))
     return tuple(change for changes in arrays for change in changes)
 
 
@@ -89,7 +89,7 @@ def _refusals(block: Any) -> tuple[Refusal, ...]:
         if known is graph and with_flags is flags:
             return refusals
     nodes = json.loads(graph.tojson())["nodes"]
-    found = (module.refusal(block, nodes) for module in (pooling, dense, recurrent, selu))
+    found = (module.refusal(block, nodes) for module in (pooling, dense, recurrent, activations))
     refusals = tuple(refusal for refusal in found if refusal is not None)
     looked.appendleft((graph, flags, refusals))
     return refusals

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ def gradients(make: Callable[[], Any], *, frozen: str, hybridize: bool, dtype: s
             parameter.grad_req = "null"
     if hybridize:
         network.hybridize()
+        network(x)  # a graph is traced then, by MXNet's own kernels
     leave_nan_in_free_memory()
     found = gradest.grad(lambda net, x: (net(x) ** 2).mean(), method="reverse")(network, x)
     return {name: np.asarray(values.asnumpy(), np.float64) for name, values in found.items()}
@@ -235,6 +237,41 @@ def test_selu_has_its_slope_left_of_0(dtype: str, hybridize: bool) -> None:
     ):
         by_points = gradest.grad(lambda p, activate=activate: activate(p).sum())(array(points, dtype=dtype))
         np.testing.assert_allclose(by_points.asnumpy(), slopes, rtol=2e-7)
+
+
+@pytest.mark.parametrize("called", [False, True], ids=["", "called before"])
+@pytest.mark.parametrize("slopes", [1, 2])
+@pytest.mark.parametrize("numpy", [False, True], ids=["nd", "np"])
+def test_slopes_of_a_hybridized_prelu(numpy: bool, slopes: int, called: bool) -> None:
+    """MXNet's own gradient is 0.25 of it, its slope's; by hand: the sums of what is below 0, times what comes back."""
+    weight, below = np.array([[1.0, -2.0], [0.5, 1.5]]), np.array([[3.0, -1.0], [2.0, 0.5], [-1.0, 4.0]])
+    with mx.util.np_shape(numpy), mx.util.np_array(numpy):
+        make = partial(mx.np.array if numpy else mx.nd.array, dtype="float32")
+        network = mx.gluon.nn.HybridSequential()
+        network.add(mx.gluon.nn.Dense(2, use_bias=False, in_units=2), mx.gluon.nn.PReLU(in_channels=slopes))
+        network.initialize()
+        network[0].weight.set_data(make(weight))
+        network.hybridize()
+        if called:
+            network(make(below))
+        found = gradest.grad(lambda net, x: (3 * net(x)).sum())(network, make(below))
+        alpha, layer = found["1.alpha"].asnumpy(), found["0.weight"].asnumpy()
+    parts = 3 * np.minimum(below @ weight.T, 0)
+    np.testing.assert_allclose(alpha, parts.sum(axis=0) if slopes == 2 else [parts.sum()], rtol=1e-6)
+    np.testing.assert_allclose(layer, 3 * np.where(below @ weight.T > 0, 1, 0.25).T @ below, rtol=1e-6)
+
+
+def test_slopes_of_a_prelu_in_a_graph_that_is_given_are_refused() -> None:
+    data, x = mx.sym.var("data", dtype="float32"), mx.nd.array([[-1.0, 2.0]])
+    scale, slopes = (mx.sym.var(f"d_{name}", shape=(1, 1)[:n]) for n, name in ((2, "factor"), (1, "slopes")))
+    scaled = mx.sym.broadcast_mul(data, scale)
+    network = mx.gluon.SymbolBlock(mx.sym.LeakyReLU(scaled, slopes, act_type="prelu"), data)
+    network.initialize(mx.init.One())
+    network(x)
+    with pytest.raises(gradest.UnsupportedError, match=r"PReLU of 'd_slopes'; .*grad_req 'null'"):
+        gradest.grad(lambda net: net(x).sum())(network)
+    found = gradest.grad(lambda net: net(x).sum(), method="fd-central")(network)
+    np.testing.assert_allclose(found["slopes"].asnumpy(), [-1.0], rtol=1e-3)
 
 
 def test_selu_of_a_compiled_block_that_a_loss_closes_over_is_refused() -> None:

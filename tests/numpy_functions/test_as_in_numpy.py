@@ -16,6 +16,7 @@ from gradest_numpy.differentiation import value_and_gradient, value_and_jvps
 
 X = np.array([0.5, 1.5, 2.5])
 M = np.array([[0.4, 1.1, 0.7, 1.6], [1.3, 0.9, 0.5, 1.5], [0.8, 1.2, 1.4, 0.6]])
+CLOSED = np.array([[0.0], [np.inf], [0.0]])
 trapezoid: Any = getattr(np, "trapezoid", None) or getattr(np, "trapz", None)
 
 
@@ -135,6 +136,16 @@ FORMS: list[tuple[str, Callable[[Any], Any]]] = [
     ("less into an array", lambda x: x * np.less(x, 1.0, out=np.zeros(x.shape, bool))),
     ("mean in integers", lambda x: x * np.mean(3 * x, axis=0, dtype=int)),
     ("var in integers", lambda x: x * np.var(7.3 * x, axis=0, dtype=int)),
+    ("sum and prod in truth values", lambda x: x * np.sum(x, axis=0, dtype=bool) * np.prod(x[0] > 1, dtype=bool)),
+    ("extremes of nothing", lambda x: x * np.max(x[:, :0], axis=1, keepdims=1, initial=2) + np.min(x[:0], initial=2)),
+    ("cov of the columns of a row", lambda x: np.cov(x, rowvar=False) + np.cov(x[:1], rowvar=False, ddof=0)),
+    ("multi_dot of stacks", lambda x: np.linalg.multi_dot([x[:, :, None], np.ones((2, 1, 3)) * [[[2.0]], [[3.0]]]])),
+    ("trapezoid of a row over rows of points", lambda x: [1, 2, 4] * trapezoid(x[0], np.cumsum(M, axis=1))),
+    ("cross of a vector and rows", lambda x: np.cross(M[0, :3], x[:, :3])),
+    ("einsum by a path", lambda x: np.einsum("ij,kj,k->", x, M, M[:, 0], optimize=np.einsum_path(
+        "ij,kj,k->", x, M, M[:, 0])[0])),
+    ("rank of a matrix", lambda x: x * np.linalg.matrix_rank(x)),
+    ("logaddexp.reduce of closed classes", lambda x: np.exp(np.logaddexp.reduce(x - CLOSED, axis=1))),
     ("expn at a fraction", lambda x: scipy.special.expn(0.5, x)),
 ]  # fmt: skip
 
@@ -206,6 +217,7 @@ def test_what_writes_into_its_argument_is_refused() -> None:
 
 
 REFUSED: list[Callable[[Any], Any]] = [
+    lambda x: np.cov(np.stack([x, x])), lambda x: np.linalg.multi_dot([x, x.T, np.ones((2, 3, 3))]),
     lambda x: np.correlate(x[0], 2.0), lambda x: np.convolve(x, [1.0]), lambda x: np.convolve(x[0], []),
     lambda x: np.convolve(x[0], x[1], "all"), lambda x: np.linalg.norm(x[0], "fro"), lambda x: np.linalg.multi_dot([x]),
     lambda x: np.median(x, axis=2), lambda x: np.quantile(x, 0.5, axis=-3), lambda x: np.diff(x, axis=2),

@@ -87,6 +87,10 @@ def written_into(x: Any) -> Any:
         (lambda x: np.sum(np.random.default_rng(0).exponential(x)), r"m \+ s \* rng\.standard_normal"),
         (lambda x: x.sort(), r"np\.sort"),
         (lambda x: np.copyto(np.zeros(3), x), r"numpy\.copyto"),
+        (lambda x: np.floor(y := 2 * x, out=y).sum() + x[0], r"numpy\.floor .*out=.*y = f\(x\)"),
+        (lambda x: np.sum((y := 2 * x) + np.round(y, 1, y)), r"numpy\.round .*out="),
+        (lambda x: (y := 2 * x).round(out=y).sum() + x[0], r"numpy\.round .*out="),
+        (lambda x: [np.sign.at(y := 2 * x, [0]), np.sum(y)][1], r"numpy\.sign\.at"),  # type: ignore[func-returns-value]
     ],
 )
 def test_refused_by_name(function: Any, told: str) -> None:
@@ -134,7 +138,9 @@ def test_augmented_assignment_to_what_was_made_inside() -> None:
             total += entry
         z = x.flatten()
         z /= 2.0
-        return total + np.sum(z)
+        conjugate = z.conj()  # in memory of its own
+        conjugate *= 0.0
+        return total + np.sum(z) + np.sum(conjugate)
 
     x = X.copy()
     np.testing.assert_allclose(differentiate(loss, x), 2 * X + 1.5)
@@ -167,7 +173,37 @@ def compared(x: Any) -> Any:
     return np.sum(y) if z.any() else np.sum(x)
 
 
-@pytest.mark.parametrize("function", [other_name, view_written, view_kept, compared])
+def floor_divided(x: Any) -> Any:
+    y = z = 2 * x
+    y //= 1
+    return np.sum(z * x)
+
+
+def not_copied(x: Any) -> Any:
+    y = 2 * x
+    z = y.astype(float, copy=False)
+    z += x
+    return np.sum(y * y)
+
+
+def windows(x: Any) -> Any:
+    y = 2 * x
+    pairs = np.lib.stride_tricks.sliding_window_view(y, 2)
+    y += x
+    return np.sum(pairs * pairs)
+
+
+def first_power(x: Any) -> Any:
+    y = np.outer(x, x)
+    z = np.linalg.matrix_power(y, 1)
+    z += 1
+    return np.sum(y * y)
+
+
+ALIASES = [other_name, view_written, view_kept, compared, floor_divided, not_copied, windows, first_power]
+
+
+@pytest.mark.parametrize("function", ALIASES)
 def test_memory_under_two_names_is_refused_once_it_is_written_into(function: Any) -> None:
     """NumPy shows what was written under each name and in each view; a value bound anew would not."""
     with pytest.raises(UnsupportedError, match=r"\+=.*y = y \+ x"):

@@ -209,3 +209,10 @@ def test_second_derivatives(name: str, function: Callable[[Any], Any], x: np.nda
     np.testing.assert_allclose(found, differences(slope, (x,), h=1e-2)[0], rtol=1e-7, atol=1e-8)
     other = np.random.default_rng(4).standard_normal(x.shape)
     assert np.sum(second(function, x, other) * v) == pytest.approx(np.sum(found * other), rel=1e-9)
+
+
+def test_a_tangent_of_an_array_of_shape_0_is_one_too() -> None:
+    """NumPy 1 inserts into a number otherwise than into such an array."""
+    leaves, tangents = (np.array(0.7), np.array(0.4)), (np.array([1.0, 0.0]), np.array([0.0, 1.0]))
+    _, jvps = value_and_jvps(lambda at, data: np.sum(np.insert(at[0], 1, at[1]) * [2.0, 3.0]))(leaves, tangents, None)
+    np.testing.assert_array_equal(jvps, [2.0, 3.0])

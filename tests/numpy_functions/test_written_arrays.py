@@ -77,6 +77,22 @@ def test_derivatives_are_by_what_was_computed_with(loss: Callable[[Any], Any], s
     np.testing.assert_allclose(forward, np.sum(12 * x), rtol=1e-12)
 
 
+def test_a_buffer_that_only_a_later_call_fills_again() -> None:
+    """The first call shows nothing written into what was used, and the second takes other turns of the loop."""
+    weights = np.zeros(LONG)
+
+    def loss(x: Any) -> Any:
+        total = 0.0
+        for k in range(3 if x[0] > 0 else 1):
+            weights[:] = k + 1.0
+            total = total + np.sum(weights * x**2)
+        return total
+
+    gradient, x = gradest.grad(loss), np.full(LONG, 0.5)
+    for sign, factor in ((-1, 2), (1, 12), (-1, 2), (1, 12)):
+        np.testing.assert_allclose(gradient(sign * x), factor * sign * x, rtol=1e-12)
+
+
 def test_hessian_products_likewise() -> None:
     x = np.linspace(0.5, 1.5, 4)
     np.testing.assert_allclose(gradest.hvp(buffer_in_a_loop, x, np.ones(4)).value, 12.0, rtol=1e-12)
@@ -111,7 +127,12 @@ def test_large_arrays_are_copied_until_nothing_is_seen_to_be_written() -> None:
     assert first.kept(view) is view
     assert first.kept(view[1:]).base is given
     assert not first.wrote()
-    assert Keeper([view], whole=False).kept(closed) is closed
+    watching = Keeper([view], whole=False)
+    assert watching.kept(closed) is closed
+    assert not watching.missed()
+    watching.kept(closed)
+    closed[:] = 3.0
+    assert watching.missed()
     second = Keeper()
     second.kept(closed)
     closed[5] = 2.0

@@ -87,6 +87,17 @@ def _without_neutral(name: str, options: dict[str, Any], known: frozenset[str]) 
     return kept
 
 
+def require_untraced_out(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Refuse a step that is to be written into what is being differentiated, which would keep its derivative."""
+    out = kwargs.get("out")
+    if out is None and not isinstance(function, np.ufunc) and "out" in (names := parameters(function)):
+        out = next(iter(args[names.index("out") :]), None)
+    if any(hasattr(part, "primal") for part in (out if isinstance(out, tuple) else (out,))):
+        raise UnsupportedError(
+            f"{name_of(function)} was called with out= a value that is being differentiated: {IN_PLACE}"
+        )
+
+
 # -- methods of ufuncs -----------------------------------------------------------------------------
 REDUCTIONS = {
     np.add: np.sum,
@@ -125,7 +136,11 @@ def _logsumexp(x: Any, axis: Any = 0, keepdims: bool = False) -> Any:
     largest = np.max(_detached(x), axis=axis, keepdims=True)
     shift = np.where(np.isfinite(largest), largest, 0.0)
     sums = np.sum(np.exp(x - shift), axis=axis, keepdims=keepdims)
-    return np.log(sums) + np.reshape(shift, np.shape(sums))
+    shift, none = np.reshape(shift, np.shape(sums)), _detached(sums) == 0
+    if not np.any(none):
+        return np.log(sums) + shift
+    # Of entries that are all -inf it is -inf, with slope 0 as `logaddexp` of two of them has.
+    return np.where(none, shift.dtype.type(-np.inf), np.log(np.where(none, shift.dtype.type(1), sums)) + shift)
 
 
 def _detached(x: Any) -> Any:

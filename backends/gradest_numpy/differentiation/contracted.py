@@ -97,6 +97,9 @@ def _cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, ax
     a, b = np.moveaxis(a, axisa, -1), np.moveaxis(b, axisb, -1)
     if np.shape(a)[-1] != 3 or np.shape(b)[-1] != 3:
         raise UnsupportedError("cross has a rule for vectors of 3 entries alone")
+    # Their entries may be numbers, which would take the dtype of the other one's in NumPy 1.
+    common = np.result_type(a.dtype, b.dtype)
+    a, b = (x if x.dtype == common else x.astype(common) for x in (a, b))
     parts = [a[..., i] * b[..., j] - a[..., j] * b[..., i] for i, j in ((1, 2), (2, 0), (0, 1))]
     return np.stack(parts, axis=axisc)
 
@@ -177,16 +180,26 @@ def _correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
 def _multi_dot(arrays: Any) -> Any:
     if len(arrays) < 2:
         raise ValueError("Expecting at least two arrays.")  # in NumPy's words
+    if len(arrays) > 2:
+        for place, x in enumerate(arrays):
+            _require_matrix(x, vector=place in (0, len(arrays) - 1))
     product = arrays[0]
     for x in arrays[1:]:
-        product = product @ x
+        product = np.dot(product, x)  # as NumPy: two of them may be stacks, of which a dot is no matmul
     return product
+
+
+def _require_matrix(x: Any, *, vector: bool) -> None:
+    if np.ndim(x) != 2 and not (vector and np.ndim(x) == 1):  # in NumPy's words
+        raise linalg.LinAlgError(f"{np.ndim(x)}-dimensional array given. Array must be two-dimensional")
 
 
 @composed(linalg.matrix_power)
 def _matrix_power(a: Any, n: int) -> Any:
     if n < 0:
         return linalg.matrix_power(linalg.inv(a), -n)
+    if n == 1:
+        return a  # itself, as NumPy does: what is then written into the one is seen in the other
     result = np.broadcast_to(np.eye(np.shape(a)[-1], dtype=a.dtype), np.shape(a))
     square = a
     while n:

@@ -33,13 +33,14 @@ def value_and_gradient(function: Function) -> Callable[[Sequence[Any], Any], tup
         The value depends on no leaf at all, or is no scalar.
     """
 
-    writes = True  # into arrays that it has used: held to be so until an evaluation has shown that it is not
+    whole = True  # what the function uses is copied, until an evaluation has shown that it writes into none of it
+    writes = False
 
     def gradient(leaves: Sequence[Any], data: Any) -> tuple[Any, tuple[Any, ...]]:
-        nonlocal writes
-        keeper = Keeper(_lent(leaves, data), whole=writes)
-        nodes, value, _ = evaluate_reverse(function, leaves, data, keeper=keeper)
-        writes = keeper.wrote()
+        nonlocal whole, writes
+        nodes, value, _, wrote = evaluate_reverse(function, leaves, data, whole=whole)
+        writes = writes or wrote  # and is taken to do so from then on: the next evaluation may fill a buffer once
+        whole = writes
         given: set[int] = set()
         return value, tuple(_private(node, given) for node in nodes)
 
@@ -125,17 +126,23 @@ def evaluate_reverse(
     leaves: Sequence[Any],
     data: Any,
     *,
-    keeper: Keeper | None = None,
+    whole: bool = True,
     settled: Callable[..., None] | None = None,
-) -> tuple[tuple[TracedArray, ...], Any, Sequence[Any]]:
-    """Return the leaves with their cotangents, the value, and the steps where `settled` asks to be told of them."""
-    tape = Tape(keeper or Keeper(_lent(leaves, data)), settled=settled)
+) -> tuple[tuple[TracedArray, ...], Any, Sequence[Any], bool]:
+    """Return the leaves with their cotangents, the value, the steps where `settled` asks for them, and what is seen.
+
+    That is whether the function writes into arrays that it has used, of which large ones are copied where `whole`.
+    """
+    keeper = Keeper(_lent(leaves, data), whole=whole)
+    tape = Tape(keeper, settled=settled)
     nodes = tuple([TracedArray(tape, _read_only(leaf)) for leaf in leaves])
     result = _evaluated(function, nodes, data, tape)
+    if keeper.missed():  # what was computed with stands there no more: once again, with copies
+        return evaluate_reverse(function, leaves, data, settled=settled)
     value = result.primal
     steps = () if settled is None else tuple(tape.steps)  # kept for who draws them alone: they hold all values
     tape.pull_back(result)
-    return nodes, value, steps
+    return nodes, value, steps, keeper.wrote()
 
 
 def evaluate_forward(

@@ -105,6 +105,7 @@ TWO_ARRAYS: dict[Any, tuple[Entry, Entry]] = {
 }  # fmt: skip
 
 
+PLAIN.update(found(np.linalg, "matrix_rank"))
 # Steps, and what is no floating-point number: the slope is 0 wherever there is one.
 PLAIN.update(
     found(np, *[
@@ -117,7 +118,7 @@ PLAIN.update(
         "digitize", "shape", "ndim", "size", "zeros_like", "ones_like", "empty_like", "result_type", "can_cast",
         "min_scalar_type", "common_type", "imag", "iterable", "in1d", "isin", "tril_indices_from",
         "triu_indices_from", "diag_indices_from", "may_share_memory", "shares_memory", "array2string",
-        "array_repr", "array_str",
+        "array_repr", "array_str", "einsum_path",
     ])
 )  # fmt: skip
 

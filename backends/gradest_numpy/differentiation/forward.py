@@ -73,7 +73,9 @@ def _through(
         change = together(tangents, value, *values, **where, **options)
         if change is not NotImplemented:
             return change
-    each = [entry(t, value, *values, **options) for t in tangents]
+    # An array of shape () for one of that shape, and a number for a number: NumPy 1 does not insert into both alike.
+    one: Any = (...,) if isinstance(x.primal, np.ndarray) else ()
+    each = [entry(tangents[(k, *one)], value, *values, **options) for k in range(len(tangents))]
     if isinstance(value, tuple):
         return tuple(np.stack(parts) for parts in zip(*each, strict=True))
     return np.stack(each)

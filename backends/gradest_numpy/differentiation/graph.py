@@ -30,7 +30,7 @@ def reverse_graph(function: Function, leaves: Sequence[Any], data: Any, *, names
     def settled(step: Step, g: Any) -> None:
         adjoints[id(step.result)] = (g, len(adjoints) + 1)
 
-    nodes, _, steps = evaluate_reverse(function, leaves, data, settled=settled)
+    nodes, _, steps, _ = evaluate_reverse(function, leaves, data, settled=settled)
     drawn = _Drawn(nodes)
     for step in steps:
         drawn.add(step.rule, step.result, [link[0] for link in step.links], step.values, step.options)

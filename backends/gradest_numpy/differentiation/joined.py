@@ -214,11 +214,18 @@ def _take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
 
 @composed(np.trim_zeros)
 def _trim_zeros(filt: Any, trim: str = "fb") -> Any:
-    places = np.flatnonzero(plain(filt) != 0)
+    values = plain(filt)
+    np.trim_zeros(values, trim)  # type: ignore[arg-type]  # its literals; refuses what it does not take: several axes, before NumPy 2.2
+    places = np.argwhere(values != 0)
     if not len(places):
-        return filt[:0]
-    first = places[0] if "f" in trim.lower() else 0
-    return filt[first : places[-1] + 1 if "b" in trim.lower() else len(filt)]
+        return filt[(slice(0),) * values.ndim]
+    first, last = places.min(axis=0), places.max(axis=0)
+    return filt[
+        tuple(
+            slice(first[k] if "f" in trim.lower() else None, last[k] + 1 if "b" in trim.lower() else None)
+            for k in range(values.ndim)
+        )
+    ]
 
 
 # -- splitting -------------------------------------------------------------------------------------

@@ -19,6 +19,9 @@ SMALL = 4096
 TINY = 512
 """Bytes that are copied in less time than it takes to find out whether they have to be."""
 
+LOOKED_AT = 64
+"""Entries of a large array by which it is seen to have been filled with other values, where it is not copied."""
+
 
 class Keeper:
     """Keeps arrays as they are when they are used.
@@ -29,10 +32,11 @@ class Keeper:
         The arrays that the function is given: it cannot write into those.
     whole
         Whether every array is copied, or small ones alone. Copies of large ones cost a pass over them: only an
-        evaluation that shows nothing written lets them go.
+        evaluation that shows nothing written lets them go. Of those some entries are kept: another evaluation may take
+        another way, on which a buffer is filled again.
     """
 
-    __slots__ = ("_copies", "_lent", "_whole", "_written")
+    __slots__ = ("_copies", "_lent", "_looked", "_missed", "_whole", "_written")
 
     def __init__(self, lent: Iterable[Any] = (), *, whole: bool = True) -> None:
         self._lent = {id(root): root for x in lent if (root := owner(x)) is not None}
@@ -40,6 +44,8 @@ class Keeper:
         # By identity: a loop that uses an array many times has one copy of it as long as it stays as it is.
         self._copies: dict[int, tuple[Any, Any]] = {}
         self._written = False
+        self._looked: dict[int, tuple[Any, Any]] = {}
+        self._missed = False
 
     def kept(self, x: Any) -> Any:
         """Return an argument of a call with the values that it has now."""
@@ -50,14 +56,24 @@ class Keeper:
             if kind is TracedArray or not isinstance(x, np.ndarray):
                 return x
         size = x.nbytes
-        if x.dtype.kind not in "biuf" or not (self._whole or size <= SMALL):
+        if x.dtype.kind not in "biuf":
             return x
         if size <= TINY:
             return x.copy(order="K")
         root = owner(x)
         if id(root) in self._lent or not (x.flags.writeable or root.flags.writeable):
             return x
-        return self._copied(x)
+        if self._whole or size <= SMALL:
+            return self._copied(x)
+        self._look_at(x)
+        return x
+
+    def _look_at(self, x: Any) -> None:
+        known = self._looked.get(id(x))
+        if known is None:  # held, so that no other array takes its identity until it is looked at again
+            self._looked[id(x)] = (x, _some_of(x))
+        elif not _same(_some_of(x), known[1]):
+            self._missed = True
 
     def _copied(self, x: Any) -> Any:
         known = self._copies.get(id(x))
@@ -75,6 +91,18 @@ class Keeper:
         kept = [(_array_of(held), copy) for held, copy in self._copies.values()] if self._whole else []
         self._copies.clear()
         return self._written or not all(x is None or _same(x, copy) for x, copy in kept)
+
+    def missed(self) -> bool:
+        """Return whether it has written into one that was not copied: the evaluation has to be made again."""
+        looked = self._looked.values()
+        found = self._missed or not all(_same(_some_of(x), entries) for x, entries in looked)
+        self._looked.clear()
+        return found
+
+
+def _some_of(x: Any) -> Any:
+    """Return a copy of some entries, spread over an array; the stride is odd, and meets all columns of most shapes."""
+    return x.flat[:: x.size // LOOKED_AT | 1]
 
 
 def _array_of(held: Any) -> Any:

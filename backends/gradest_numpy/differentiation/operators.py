@@ -84,3 +84,4 @@ def complete() -> None:
         function = {"floordiv": np.floor_divide, "divmod": np.divmod}[name]
         setattr(TracedArray, f"__{name}__", lambda self, other, f=function: f(self, other))
         setattr(TracedArray, f"__r{name}__", lambda self, other, f=function: f(other, self))
+    TracedArray.__ifloordiv__ = lambda self, other: in_place(self, np.floor_divide(self, other))  # type: ignore[attr-defined]  # as above, given here

@@ -82,6 +82,8 @@ def _einsum(*operands: Any, subscripts: str, optimize: Any = False) -> Any:
 def _einsum_vjp(g: Any, y: Any, *operands: Any, position: int, subscripts: str, optimize: Any = False) -> Any:
     letters, out = parsed(subscripts, [np.ndim(x) for x in operands])
     own, shape = letters[position], np.shape(operands[position])
+    if not isinstance(optimize, bool | str) and optimize[0] == "einsum_path":
+        optimize = True  # a path is of one product: this one has other factors
     factors, names = [g], [out]
     for k, (x, s) in enumerate(zip(operands, letters, strict=True)):
         if k != position:

@@ -8,9 +8,12 @@ from gradest.errors import UnsupportedError
 from gradest_numpy.differentiation.linear_algebra import NUMPY_2
 from gradest_numpy.differentiation.reductions import MAX, MEAN, MIN, PROD, STD, SUM, VAR, root
 from gradest_numpy.differentiation.rules import NOT_GIVEN, axes_of, composed, counted, found, reduced_size
-from gradest_numpy.differentiation.traced import TracedArray, apply, plain
+from gradest_numpy.differentiation.traced import TracedArray, apply, plain, require_real
 
 Option = Any
+
+NUMPY_TURNS_ONE_ROW = np.lib.NumpyVersion(np.__version__) >= "2.2.0"
+"""Whether `cov` of one row with `rowvar=False` is of its columns; before, it was of the row."""
 
 
 def _chosen(a: Any, where: Any, neutral: Any) -> Any:
@@ -26,6 +29,13 @@ def _is_whole(dtype: Any) -> bool:
     return dtype is not None and np.dtype(dtype).kind != "f"
 
 
+def _plainly(statistic: Any, a: Any, axis: Any, dtype: Any, **options: Any) -> Any:
+    """Return a statistic of the values alone, in integers."""
+    value = statistic(plain(a), axis, dtype, **{name: plain(x) for name, x in options.items() if x is not NOT_GIVEN})
+    require_real(statistic.__name__, value)
+    return value
+
+
 def _started(value: Any, like: Any) -> Any:
     """Return what a reduction starts from in the reduction's dtype, as NumPy does: it makes no float32 float64."""
     return value.astype(like.dtype) if hasattr(value, "astype") else like.dtype.type(value)
@@ -37,6 +47,8 @@ def _sum(
     initial: Option = NOT_GIVEN, where: Option = True,
 ) -> Any:  # fmt: skip
     _no_out("sum", out)
+    if _is_whole(dtype):
+        return _plainly(np.sum, a, axis, dtype, keepdims=keepdims, initial=initial, where=where)
     a = _chosen(a if dtype is None else a.astype(dtype), where, 0)
     total = apply(SUM, (a,), {"axis": axis, "keepdims": _given(keepdims, False)})
     return total if initial is NOT_GIVEN else total + _started(initial, total)
@@ -48,6 +60,8 @@ def _prod(
     initial: Option = NOT_GIVEN, where: Option = True,
 ) -> Any:  # fmt: skip
     _no_out("prod", out)
+    if _is_whole(dtype):
+        return _plainly(np.prod, a, axis, dtype, keepdims=keepdims, initial=initial, where=where)
     a = _chosen(a if dtype is None else a.astype(dtype), where, 1)
     total = apply(PROD, (a,), {"axis": axis, "keepdims": _given(keepdims, False)})
     return total if initial is NOT_GIVEN else total * _started(initial, total)
@@ -59,7 +73,7 @@ def _mean(
 ) -> Any:
     _no_out("mean", out)
     if _is_whole(dtype):
-        return np.mean(plain(a), axis, dtype, keepdims=_given(keepdims, False), where=plain(where))
+        return _plainly(np.mean, a, axis, dtype, keepdims=keepdims, where=where)
     a = a if dtype is None else a.astype(dtype)
     keepdims = _given(keepdims, False)
     if where is True or where is NOT_GIVEN:
@@ -74,6 +88,8 @@ def _extreme(rule: Any, pair: Any, a: Any, axis: Any, keepdims: Any, initial: An
         if initial is NOT_GIVEN:
             raise ValueError(f"{rule.name} with where= needs initial=, as NumPy's does")
         a = np.where(where, a, initial)
+    if initial is not NOT_GIVEN and reduced_size(a, axis) == 0:  # of nothing else
+        return np.copy(np.broadcast_to(initial, np.shape(np.sum(a, axis=axis, keepdims=keepdims))))[()]
     extreme = apply(rule, (a,), {"axis": axis, "keepdims": _given(keepdims, False)})
     return extreme if initial is NOT_GIVEN else pair(extreme, initial)
 
@@ -309,12 +325,12 @@ def _flat_as(dtype: Any, x: Any) -> Any:
 def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     y = y if hasattr(y, "dtype") else np.asarray(y)
     width = dx if x is None else np.diff(x, axis=-1 if np.ndim(x) == 1 else axis)
-    axis = counted(axis, np.ndim(y))
+    given, axis = axis, counted(axis, np.ndim(y))
     before = (slice(None),) * axis
     if x is not None and np.ndim(width) == 1:  # points along the axis; an array of steps broadcasts as it is
         width = np.reshape(width, (-1,) + (1,) * (np.ndim(y) - axis - 1))
     heights = y[(*before, slice(1, None))] + y[(*before, slice(None, -1))]
-    return np.sum(width * heights / 2, axis=axis)
+    return np.sum(width * heights / 2, axis=given)  # of what was broadcast with the points: counted from its own end
 
 
 @composed(np.gradient)
@@ -337,9 +353,13 @@ def _gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> A
 
 @composed(np.cov)
 def _cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: Any = None) -> Any:
+    for name, given in (("m", m), ("y", y)):
+        if np.ndim(given) > 2:
+            raise ValueError(f"{name} has more than 2 dimensions")
     rows = np.atleast_2d(m)
     rows = rows.astype(np.result_type(rows, np.float64))  # as NumPy computes it
-    rows = rows.T if not rowvar and np.shape(rows)[0] != 1 else rows
+    turned = np.ndim(m) != 1 if NUMPY_TURNS_ONE_ROW else np.shape(rows)[0] != 1
+    rows = rows.T if not rowvar and turned else rows
     if y is not None:
         more = np.atleast_2d(y)
         rows = np.concatenate([rows, more.T if not rowvar and np.shape(more)[0] != 1 else more], axis=0)

@@ -71,6 +71,10 @@ def owner(x: Any) -> Any:
     """Return the array whose memory an array shows: itself, or what it is a view of. None of a number."""
     if not isinstance(x, np.ndarray):
         return None
-    while isinstance(x.base, np.ndarray):
-        x = x.base
+    while (base := x.base) is not None:
+        if not isinstance(base, np.ndarray):
+            base = getattr(base, "base", None)  # what `as_strided` puts between an array and its windows
+            if not isinstance(base, np.ndarray):
+                break
+        x = base
     return x

@@ -78,7 +78,8 @@ class TracedArray:
         try:
             if method == "__call__" and not options:
                 return call(ufunc, inputs, options)
-            if ufunc in PLAIN:
+            if ufunc in PLAIN and method != "at":  # which writes into its first array
+                calls.require_untraced_out(ufunc, inputs, options)
                 return getattr(ufunc, method)(*plain(inputs), **plain(options))
             return calls.ufunc_method(ufunc, method, inputs, options)
         except UnsupportedError as error:
@@ -202,15 +203,17 @@ class TracedArray:
         """Return its entries along one axis."""
         return np.ravel(self, order).copy()
 
-    def astype(self, dtype: Any, **options: Any) -> Any:
+    def astype(self, dtype: Any, *args: Any, **options: Any) -> Any:
         """Return it in another floating dtype, or as plain integers or booleans, which have no derivative."""
         if np.dtype(dtype).kind in "biu":
-            return plain(self).astype(dtype)
+            return plain(self).astype(dtype, *args, **options)
+        if (args or options) and plain(self).astype(dtype, *args, **options) is plain(self):
+            return self  # with copy=False: what is then written into the one is seen in the other
         return apply(ASTYPE, (self,), {"dtype": np.dtype(dtype)})
 
     def conj(self) -> Any:
-        """Return itself: it is real."""
-        return self
+        """Return a copy: it is real."""
+        return np.conjugate(self)
 
     conjugate = conj
 
@@ -286,7 +289,7 @@ def apply(rule: Rule, arrays: tuple[Any, ...], options: Mapping[str, Any]) -> An
     values = tuple([x.primal if type(x) is TracedArray and x.tracer is trace else x for x in arrays])
     try:
         value = rule.function(*values, **options)
-        _require_real(rule.name, value)
+        require_real(rule.name, value)
         return trace.record(rule, value, arrays, values, options)
     except UnsupportedError as error:
         trace.refused(error)
@@ -340,7 +343,8 @@ def in_place(x: TracedArray, result: Any) -> Any:
 _OBJECT = np.dtype(object)
 
 
-def _require_real(name: str, value: Any) -> None:
+def require_real(name: str, value: Any) -> None:
+    """Refuse a function's value that is not of real numbers and plain arrays."""
     for part in value if isinstance(value, tuple) else (value,):
         kind = getattr(part, "dtype", _OBJECT).kind  # a product of objects may be one, and no array
         if kind not in "fbiuc":  # which would pass for locally constant
@@ -372,6 +376,7 @@ def call(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any
     if text is not None:
         return text(*args, **calls.accepted(function, text, kwargs))
     if function in PLAIN:
+        calls.require_untraced_out(function, args, kwargs)
         return function(*plain(args), **plain(dict(kwargs)))
     rule = calls.special_rule(function) or calls.user_rule(function)
     if rule is None:
