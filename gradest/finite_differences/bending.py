@@ -9,6 +9,7 @@ many entries; only where something shows are entries looked at one by one. It kn
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ MOST_COORDINATES = 32
 Each takes some ten losses, and 50 at most: its dtype resolves no more lengths below the longest.
 """
 
-_EACH = 8  # entries of a block, all of which are looked at in a small one
+_EACH = 8  # entries of a block that is too large for all of them to be looked at
 
 _MOVED = 64  # entries of the line at most: each moves by less the more there are
 
@@ -196,8 +197,8 @@ def _along_a_line(
     if suspect and (wider := _beside_a_stair(along, many, max(deviation, rounded))) > deviation:
         deviation, suspect = wider, is_suspect(wider)
     further = _further(points, moves, reach, many)
-    stairs = 0.0 if noisy else _stairs(along, many, further, max(deviation, rounded), suspect=suspect or not resolved)
-    if not stairs:
+    look = not noisy and partial(_stairs, along, many, further, max(deviation, rounded), objective.value_epsilon)
+    if not look or not (stairs := look(suspect=suspect or not resolved)):
         return Surroundings(_NOWHERE, deviation if resolved and not noisy else 0.0, size), suspect
     deviation = max(deviation, stairs / math.sqrt(12))
     return Surroundings(_NOWHERE, deviation, size, stairs / size), bool(resolved) and is_suspect(deviation)
@@ -238,14 +239,16 @@ def _further(points: Sequence[Floats], moves: Sequence[Floats], reach: float, ma
     return max(many, float(math.floor(min(many * _FURTHER / reach, nearest / 2))))
 
 
-def _stairs(along: Callable[[float], float], many: float, further: float, deviation: float, *, suspect: bool) -> float:
+def _stairs(
+    along: Callable[[float], float], many: float, further: float, deviation: float, epsilon: float, *, suspect: bool
+) -> float:
     """Return how high the stairs are by which a loss goes along the line, 0 where it goes by none."""
     if further > many:
         wide, slope = ((along(k) - along(-k)) / (2 * k) for k in (further, many))
         differs = abs(wide - slope) > _CERTAIN * deviation / many + _STRAIGHT * max(abs(wide), abs(slope))
         suspect = suspect or differs
         further = further if math.isfinite(wide) else many
-    return height_of_stairs(along, further, 1.0, deviation, shorter=_SHORTER) if suspect else 0.0
+    return height_of_stairs(along, further, 1.0, deviation, shorter=_SHORTER, epsilon=epsilon) if suspect else 0.0
 
 
 def _noise_of(objective: Objective) -> float:
@@ -310,7 +313,8 @@ def _along_entries(
     deviation = max(seen.deviation, rounded / (math.sqrt(12) if seen.size else 1.0)) + _noise_of(objective)
     for block, x in enumerate(points[:MOST_COORDINATES]):
         flat, furthest = x.reshape(-1), extent.reach * units[block]
-        places = np.argsort(-np.abs(flat), kind="stable")[: min(_EACH, probes)]
+        # In a small block all of them: one for each scale may be among them, which no other entry tells.
+        places = np.argsort(-np.abs(flat), kind="stable")[: probes if x.size <= probes else min(_EACH, probes)]
         for place in places:
             # An even multiple of the spacing is felt on either side of a power of two.
             far = float(furthest[place])
