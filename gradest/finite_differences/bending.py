@@ -31,7 +31,7 @@ MOST_COORDINATES = 32
 Each takes some ten losses, and 50 at most: its dtype resolves no more lengths below the longest.
 """
 
-_EACH = 8  # entries of a block, all of which are looked at in a small one
+_EACH = 8  # entries of a block too large for all to be looked at: each may have a scale of its own
 
 _MOVED = 64  # entries of the line at most: each moves by less the more there are
 
@@ -178,7 +178,7 @@ def _along_a_line(
     along = _asked_once(loss, moves, known)
 
     def is_suspect(deviation: float) -> bool:
-        length, *_ = _bending(along, many, 1.0, 1.0, max(deviation, rounded) + noisy, side)
+        length, *_ = _bending(along, many / reach, 1.0, 1.0, max(deviation, rounded) + noisy, extent)
         return (_SUSPECT_ALONE if side else _SUSPECT) * length * reach / many < presumed
 
     # Where rounding inside the loss is coarser than near points are apart no slope is known there, and a flat one would
@@ -304,13 +304,13 @@ def _along_entries(
     deviation = max(seen.deviation, rounded / (math.sqrt(12) if seen.size else 1.0)) + _noise_of(objective)
     for block, x in enumerate(points[:MOST_COORDINATES]):
         flat, furthest = x.reshape(-1), extent.reach * units[block]
-        places = np.argsort(-np.abs(flat), kind="stable")[: min(_EACH, probes)]
+        places = np.argsort(-np.abs(flat), kind="stable")[: probes if x.size <= probes else min(_EACH, probes)]
         for place in places:
             # An even multiple of the spacing is felt on either side of a power of two.
-            far = float(furthest[place])
+            unit = float(units[block][place])
             apart = 2 * float(spacing_of(np.maximum(abs(flat[place]), furthest[place]), objective.dtypes[block]))
-            bent = _bending(along(block, int(place)), far, apart, 4 * apart, deviation, extent.side)
-            if bent[0] < extent.short * units[block][place]:
+            bent = _bending(along(block, int(place)), unit, apart, 4 * apart, deviation, extent)
+            if bent[0] < extent.short * unit:
                 lengths[block][place], roundings[block][place], parts[block][place] = bent
                 found = True
         if 0 < places.size < flat.size:  # the others are taken to bend as most of those that were looked at
@@ -322,7 +322,7 @@ def _along_entries(
 
 
 def _bending(
-    loss: Callable[[float], float], furthest: float, apart: float, least: float, deviation: float, side: int
+    loss: Callable[[float], float], unit: float, apart: float, least: float, deviation: float, extent: Extent
 ) -> tuple[float, float, float]:
     """Return the length on which a loss of one distance bends, and two parts, of what it varies by and of its slope.
 
@@ -331,8 +331,9 @@ def _bending(
 
     Parameters
     ----------
-    furthest, least
-        Between which distances quotients are taken, each several times shorter than the last, in multiples of `apart`.
+    unit, least
+        The length on which it is presumed to bend, of which the longest distance of quotients is the reach, and the
+        shortest distance: each is several times shorter than the last, in multiples of `apart`.
     deviation
         The standard deviation of a loss.
     side
@@ -347,10 +348,11 @@ def _bending(
     length: there is the least L. Where the change cannot be told from rounding, it cannot be over shorter distances:
     that of a smooth function falls with t, that of an oscillation grows as `1 / t`, as rounding does.
     """
-    here, t, before = loss(0.0), furthest, None
+    side, here, t, before = extent.side, loss(0.0), apart * round(extent.reach * unit / apart), None
     deviation = max(deviation, float(np.finfo(np.float64).tiny))  # of a loss that is zero throughout
     ends, rounding, pairs = math.inf, 0.0, list[_Pair]()
-    while t >= least and not (len(pairs) >= _SETTLED and all(pair.sure < 1 for pair in pairs[-_SETTLED:])):
+    # Beyond the unit a loss may be level, as a peak is far from it: that nothing shows there tells nothing of it.
+    while t >= least and not (t < unit and len(pairs) >= _SETTLED and all(p.sure < 1 for p in pairs[-_SETTLED:])):
         up, down = (loss(side * t), here) if side else (loss(t), loss(-t))
         if not (math.isfinite(up) and math.isfinite(down)):  # the loss ends within this distance
             ends, before = t, None

@@ -96,7 +96,7 @@ def coarseness_of(
         differs = abs(wide - slope) > _CERTAIN * deviation / line.many + _STRAIGHT * max(abs(wide), abs(slope))
         suspect = suspect or differs
         far = far if math.isfinite(wide) else line.many
-    height = height_of_stairs(line.loss, far, 1.0, deviation, shorter=SHORTER) if suspect else 0.0
+    height = height_of_stairs(line.loss, far, 1.0, deviation, shorter=SHORTER, epsilon=spacing) if suspect else 0.0
     if height:
         return Coarseness(height / math.sqrt(12), height / size)
     seen = _ABOVE_ROUNDING * spacing * size

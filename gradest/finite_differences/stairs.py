@@ -9,21 +9,45 @@ import math
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
+
+from gradest.operations import NumpyArray
+
 _SETTLED = 10.0  # deviations of a loss that slopes may make of rounding: values of one level may be off alike
 
 _ABRUPT = 600.0  # likewise, by which a longer length has to be off to be looked at
 
-_ABRUPT_AMONG_LOWER = 100.0  # likewise, where lower stairs are the deviation, which is bounded by their height
+_ABRUPT_ON_A_STAIR = 100.0  # likewise, where near points are known to lie on one stair
 
-_HALVINGS = 12
+_SEEN = 0.2  # of what a jump is off by at least: a kink and a bend pass this before they reach the whole
 
-_SEEN, _JUMPS = 0.01, 0.05  # of what a longer length is off by: a kink passes the one without reaching the other
+_JUMPS = 0.05  # of what a longer length is off by, which a jump is off by where lengths are too few to see a bend
 
-_MANY = 8.0  # stairs on the way to the longest length, by which one jump is told from them
+_FINE = 64.0  # of the least lengths: from there on no bend multiplies in one more of them what it is off by
+
+_EACH_SIDE = 8  # equal distances on either side at which stairs are told from a single jump
+
+_SPREAD = 8.7  # of those to the furthest length: stairs in binary are in step with points a power of two apart
+
+_ORDER = 4  # of the differences of those: one jump is in five of thirteen, which leaves their median to the rest
+
+_MANY = 0.1  # of a jump: what the losses there are off by, at least, if there are others like it
+
+_DEEPER, _INTERVALS = 18, 3  # halvings towards the highest jump, each from so many places
+
+_PARTS = 2.0  # jumps that the losses are off by, from which on several parts go by stairs of their own
+
+_MOST_PARTS = 50.0  # likewise, beyond which it is no stairs that they are off by
 
 
 def height_of_stairs(
-    loss: Callable[[float], float], furthest: float, least: float, deviation: float, *, shorter: float
+    loss: Callable[[float], float],
+    furthest: float,
+    least: float,
+    deviation: float,
+    *,
+    shorter: float,
+    epsilon: float = 0.0,
 ) -> float:
     """Return how high the stairs of a loss of one distance are, the highest of several, 0 where it goes by none.
 
@@ -32,27 +56,74 @@ def height_of_stairs(
     furthest, least
         Between which distances the loss is looked at, each `shorter` times shorter than the last.
     deviation
-        The standard deviation of a loss where it goes by no stairs.
+        The standard deviation of a loss near the point where it goes by no stairs.
+    epsilon
+        The relative distance of the numbers that it is computed in: a larger loss, further away, is rounded more.
+
+    Notes
+    -----
+    A first jump is found from near: where slopes have settled, and a longer length is off abruptly. What other stairs
+    there are is found from afar, because slopes do not settle among stairs: those of two parts may be nearly as high.
+    Where many parts have stairs of their own, as where each entry is rounded, what they add up to is the height.
     """
     lengths = [furthest]
     while lengths[-1] / shorter >= least:
         lengths.append(float(round(lengths[-1] / shorter / least)) * least)
-    highest = 0.0
     # From the shortest: where stairs are crossed two slopes may agree by chance, of lengths in a ratio of two or four.
     for shortest, length, longer in zip(lengths[::-1], lengths[-2::-1], lengths[-3::-1], strict=False):
         slope, settled = ((loss(t) - loss(-t)) / (2 * t) for t in (shortest, length))
         if not abs(slope - settled) * shortest <= _SETTLED * deviation:
             continue
         off = partial(_off, loss, slope)
-        if not off(longer) > (_ABRUPT_AMONG_LOWER if highest else _ABRUPT) * deviation:
-            continue
-        height = _jump(loss, off, longer, least)
-        whole = 2 * off(furthest)
-        if height > 0 and whole > _MANY * height:
-            # Among these lower stairs there may be higher ones, of a part that is coarser still: slopes settle anew, as
-            # far as the lower ones let them.
-            highest, deviation = height, max(deviation, height / math.sqrt(12))
-    return highest
+        rounded = max(deviation, epsilon * max(abs(loss(longer)), abs(loss(-longer))) / math.sqrt(12))
+        first = _jump(loss, off, longer, least, _ABRUPT * rounded)
+        if first > 0 and (height := _highest(loss, furthest, least, shorter, first, slope)) > 0:
+            return height
+    return 0.0
+
+
+def _highest(
+    loss: Callable[[float], float], furthest: float, least: float, shorter: float, first: float, slope: float
+) -> float:
+    """Return the height of the highest stairs of a loss that jumps near the point, 0 if there it jumps alone."""
+    apart = [least * max(1.0, round(furthest / _SPREAD / least / part)) for part in (1.0, shorter)]
+    rows = [np.array([loss(k * each) for k in range(-_EACH_SIDE, _EACH_SIDE + 1)]) for each in apart]
+    # Regular stairs may be in step with equally spaced points, which then show none: hence two distances.
+    widths = [math.sqrt(12) * _irregularity(row) for row in rows]
+    if not max(widths) > _MANY * first:
+        return 0.0
+    jump = max(first, _highest_jump(loss, rows[0], apart[0], least, slope))
+    several = min(widths)
+    return several if _PARTS * jump < several < _MOST_PARTS * jump else jump
+
+
+def _irregularity(values: NumpyArray) -> float:
+    """Return the standard deviation of noise in equally spaced values, as most of them show it: not of one jump."""
+    differences = np.abs(np.diff(values, _ORDER))
+    # 0.6745 deviations are the median of a normal law; independent values make a variance of binomial(2k, k).
+    return float(np.median(differences)) / 0.6745 / math.sqrt(math.comb(2 * _ORDER, _ORDER))
+
+
+def _highest_jump(
+    loss: Callable[[float], float], values: NumpyArray, apart: float, least: float, slope: float
+) -> float:
+    """Return the highest jump that is found between equally spaced values by halving, towards where most is off.
+
+    `slope` is that of a stair, not of all the stairs: beside theirs a half without a jump is off, too.
+    """
+
+    def off(a: float, b: float) -> float:
+        return abs(loss(b) - loss(a) - slope * (b - a))
+
+    found = 0.0
+    for place in np.argsort(-np.abs(np.diff(values) - slope * apart))[:_INTERVALS]:
+        a, b = (place - _EACH_SIDE) * apart, (place + 1 - _EACH_SIDE) * apart
+        for _ in range(_DEEPER):
+            middle = float(round((a + b) / (2 * least))) * least
+            a, b = (a, middle) if off(a, middle) > off(middle, b) else (middle, b)
+        # Far from the point the rest has another slope, which shows beside the jump.
+        found = max(found, abs(loss(b) - 2 * loss(a) + loss(2 * a - b)))
+    return found
 
 
 def nearest_jump(loss: Callable[[float], float], shortest: float, furthest: float, deviation: float) -> float:
@@ -62,7 +133,7 @@ def nearest_jump(loss: Callable[[float], float], shortest: float, furthest: floa
     Lengths are whole numbers.
     """
     off = partial(_off, loss, (loss(shortest) - loss(-shortest)) / (2 * shortest))
-    return _jump(loss, off, furthest, 1.0) if off(furthest) > _ABRUPT_AMONG_LOWER * deviation else 0.0
+    return _jump(loss, off, furthest, 1.0, _ABRUPT_ON_A_STAIR * deviation)
 
 
 def _off(loss: Callable[[float], float], slope: float, t: float) -> float:
@@ -70,12 +141,23 @@ def _off(loss: Callable[[float], float], slope: float, t: float) -> float:
     return abs((loss(t) - loss(-t)) / 2 - slope * t)
 
 
-def _jump(loss: Callable[[float], float], off: Callable[[float], float], longer: float, least: float) -> float:
-    """Return how far a loss jumps at the nearest place where it is off, 0 where it gets there without a jump."""
-    near, far, whole = 0.0, longer, off(longer)
-    for _ in range(_HALVINGS):
-        middle = round((near + far) / (2 * least)) * least
-        near, far = (near, middle) if off(middle) > _SEEN * whole else (middle, far)
-        if off(far) <= _JUMPS * whole:
-            return 0.0
-    return max(abs(loss(far) - loss(near)), abs(loss(-far) - loss(-near)))
+def _jump(
+    loss: Callable[[float], float], off: Callable[[float], float], longer: float, least: float, abrupt: float
+) -> float:
+    """Return how far a loss jumps at the nearest place where it is off, 0 where it gets there without a jump.
+
+    What counts as off is a matter of its rounding alone: beside higher stairs further away the nearest may be low.
+    """
+    whole = off(longer)
+    if not whole > abrupt:
+        return 0.0
+    for jump, least_near in ((abrupt, _FINE * least), (max(abrupt, _JUMPS * whole), 0.0)):
+        near, far = 0.0, longer
+        while off(far) > jump:
+            middle = float(round((near + far) / (2 * least))) * least
+            if not near < middle < far:
+                break
+            near, far = (near, middle) if off(middle) > _SEEN * jump else (middle, far)
+        if off(far) > jump and near >= least_near:
+            return max(abs(loss(far) - loss(near)), abs(loss(-far) - loss(-near)))
+    return 0.0

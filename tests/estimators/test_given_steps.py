@@ -23,6 +23,11 @@ LOSSES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "sine": (lambda p: np.sin(p).sum(), np.cos),
     "sine beside a square": (lambda p: (np.sin(3 * p) + p**2).sum(), lambda x: 3 * np.cos(3 * x) + 2 * x),
 }
+PEAKS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "Gaussian": (lambda p: np.exp(-(p**2) / 2).sum(), lambda x: -x * np.exp(-(x**2) / 2)),
+    "Gaussian of all": (lambda p: np.exp(-(p**2).sum() / 2), lambda x: -x * np.exp(-(x**2).sum() / 2)),
+    "Lorentzian": (lambda p: (1 / (1 + p**2)).sum(), lambda x: -2 * x / (1 + x**2) ** 2),
+}
 X = np.array([0.3, 0.7])
 
 
@@ -36,6 +41,18 @@ def test_errors_of_steps_of_any_length_hold_or_the_entry_is_flagged(name: str, r
             warnings.simplefilter("ignore", gradest.StepWarning)  # flags are looked at, entry by entry
             warnings.simplefilter("ignore", gradest.KinkWarning)  # what softplus is, seen from far away
             found = RULES[rule](step)(loss, X)
+        assert ((np.abs(found.gradient - slope(X)) <= found.error) | (found.status != Status.RELIABLE)).all()
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("name", PEAKS)
+@pytest.mark.filterwarnings("ignore::gradest.StepWarning", "ignore::gradest.KinkWarning")  # flags are looked at
+@pytest.mark.filterwarnings("ignore::gradest.NoiseWarning", "ignore::gradest.FlatLossWarning")
+def test_errors_hold_or_are_flagged_where_a_peak_is_narrow_beside_a_given_step(name: str, rule: str) -> None:
+    """Two long lengths that show nothing ended the search, and a peak is level there: an error of 1e-198 was stated."""
+    loss, slope = PEAKS[name]
+    for step in (5.0, 12.0, 30.0, 1e4):
+        found = RULES[rule](step)(loss, X)
         assert ((np.abs(found.gradient - slope(X)) <= found.error) | (found.status != Status.RELIABLE)).all()
 
 

@@ -66,6 +66,45 @@ def test_stairs_among_lower_ones_and_stairs_near_which_nothing_moves(method: str
     assert np.linalg.norm(found - slope(X)) < 10 * RULES[method] * np.linalg.norm(slope(X))
 
 
+def _floor(value: Any, height: float) -> Any:
+    return height * np.floor(value / height)
+
+
+POINTS = np.random.default_rng(1).uniform(-2.0, 2.0, (60, 3))[[11, 12, 29, 30]]
+
+
+@pytest.mark.parametrize("times", [10, 50])
+@pytest.mark.parametrize("method", ["fd-central", "fd-five-point", "fd-richardson"])
+def test_stairs_of_two_heights_near_each_other(method: str, times: int) -> None:
+    """Among the lower ones no slopes settle, and the nearest one was too low beside the higher to be taken for one."""
+
+    def loss(p: Any) -> Any:
+        return _floor(np.sin(p).sum(), 1e-7) + _floor(np.cos(p).sum(), times * 1e-7) + penalty(p)
+
+    for x in POINTS:
+        slope = np.cos(x) - np.sin(x) + 2 * x
+        found = gradest.grad(loss, method=method)(x)
+        assert np.linalg.norm(found - slope) < 1e-2 * np.linalg.norm(slope)
+
+
+def test_stairs_of_each_entry_that_along_the_line_nearly_cancel() -> None:
+    """What the line climbs was held against the height of a stair, and this line climbs no more than a few."""
+    for x in np.array([[-1.186, -0.951, 1.001], [1.148, -1.234, 1.209], [-1.235, -1.674, 1.421]]):
+        found = gradest.grad(lambda p: float(np.sin(p.astype(np.float16)).sum()) + penalty(p), method="fd-central")(x)
+        assert np.linalg.norm(found - np.cos(x) - 2 * x) < 3e-2
+
+
+def test_many_parts_with_stairs_of_their_own_are_as_high_as_what_they_add_up_to() -> None:
+    widths = 1e-5 * np.random.default_rng(2).uniform(0.7, 1.4, 100)
+
+    def loss(t: float) -> float:
+        return float(np.sum(widths * np.floor(t / widths + 0.37))) + math.sin(t)
+
+    # A deviation of noise from 13 fourth differences is known within a factor of two, more than six of its deviations.
+    found = height_of_stairs(loss, 2.0**-4, 2.0**-43, 1e-16, shorter=4.236)
+    assert 0.5 < found / np.linalg.norm(widths) < 2.0
+
+
 @pytest.mark.parametrize("method", RULES)
 def test_a_network_in_float32_with_a_penalty_in_float64(method: str) -> None:
     inputs = np.linspace(0.0, 1.0, 50)
