@@ -53,6 +53,9 @@ class Run:
     ) -> None:
         self.step = step
         self.state = state
+        if state.best is not None and (patience is None or _held_out_was_watched(state) != (held_out is not None)):
+            # The least loss of other data says nothing of these; of a run that watches nothing the last is returned.
+            self.state = replace(state, best=None, best_step=None, best_loss=None, waited=0)
         self._budget = budget
         self._schedule = schedule
         self._look = look
@@ -68,8 +71,7 @@ class Run:
             placed(objective, kept, dtype) for kept, dtype in zip(state.moments, objective.dtypes, strict=True)
         )
         self._kept = objective.scoped(as_leaves)(state.estimator, objective.backend)
-        if state.random is not None:  # what the function drew from then on, it draws again
-            objective.backend.set_random_state(as_leaves(state.random, objective.backend))
+        self._rewind()  # what the function drew from then on, it draws again
         self._gradient_norm: Mapping[str, float] = state.records[-1].gradient_norm if state.records else {}
         self._gradient: Leaves = ()
         self._step_size = state.records[-1].step_size if state.records else 0.0
@@ -80,7 +82,6 @@ class Run:
         """Make steps to the end, and tell of the state at each log."""
         if not self.state.records:
             self._log()
-            self._note_random_state()
             if on_state is not None:  # of a slow loss the first sign of life, and a place to go on from
                 on_state(self._whole())
         self.state = replace(self.state, ended=self._out_of_patience())  # one that went on has no more of it
@@ -91,16 +92,9 @@ class Run:
             if due and self.state.records[-1].step != self.state.step:
                 self._log()
             self.state = replace(self.state, ended=ended or self._out_of_patience())
-            if due:
-                self._note_random_state()
             if due and on_state is not None:
                 on_state(self._whole())
         return self._whole()
-
-    def _note_random_state(self) -> None:
-        objective = self.step.objective
-        if objective.is_users_own:  # at each log, kept or not: a framework that cannot tell draws a seed for it
-            self.state = replace(self.state, random=as_numpy(objective.backend.random_state(), objective.backend))
 
     def _limit(self) -> str:
         state = self.state
@@ -212,6 +206,7 @@ class Run:
         return {name: norm_of(as_float64(backend, leaf)) for name, leaf in zip(names, leaves, strict=True)}
 
     def _log(self) -> None:
+        self._note_random_state()
         state = self.state
         loss, metrics = self._look(self.leaves)
         other, other_metrics = (None, {}) if self._held_out is None else self._held_out(self.leaves)
@@ -234,6 +229,18 @@ class Run:
         )
         self.state = replace(self.state, records=(*state.records, record))  # measuring has written into the state
         self._watch_best(loss if other is None else other)
+        self._rewind()
+
+    def _note_random_state(self) -> None:
+        objective = self.step.objective
+        if objective.is_users_own:  # at each log, kept or not: a framework that cannot tell draws a seed for it
+            self.state = replace(self.state, random=as_numpy(objective.backend.random_state(), objective.backend))
+
+    def _rewind(self) -> None:
+        """Put the framework's generator where the last log found it: to look is to draw nothing that a step draws."""
+        backend = self.step.objective.backend
+        if self.state.random is not None:
+            backend.set_random_state(as_leaves(self.state.random, backend))
 
     def _measured(self) -> Quality | None:
         step, state = self.step, self.state
@@ -249,6 +256,7 @@ class Run:
         form = step.objective.form
 
         def draw(seed: Any) -> Leaves:
+            self._rewind()  # a layer that draws (dropout) makes a loss of each draw: all are judged by that of one
             return form.gradient_leaves(step.estimate(self.leaves, seed, call, self._kept)[0].gradient)
 
         before = step.objective.counts
@@ -302,6 +310,11 @@ class Run:
         )
         self._looked = looked
         return self.state
+
+
+def _held_out_was_watched(state: TrainingState) -> bool:
+    """Return whether the least loss of a state is of data that were held out."""
+    return any(record.step == state.best_step and record.held_out_loss is not None for record in state.records)
 
 
 def first_state(step: Step, run: str, weights: Weights) -> TrainingState:

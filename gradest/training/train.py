@@ -153,6 +153,11 @@ def train(
             f"a run was to go on from a state of another: {_apart(words, state.run)}; ask for what is found, or begin "
             "without the state"
         )
+    elif weights is not None and weights != state.weights:
+        raise InvalidInputError(
+            f"a run that goes on was given weights {weights}; found a state counted by {state.weights}; leave weights "
+            "away, or begin without the state"
+        )
     quality = None
     if quality_every is not None:
         replicates = whole_number("quality_replicates", quality_replicates, least=2)  # one has no scatter

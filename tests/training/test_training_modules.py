@@ -89,6 +89,48 @@ def test_a_run_with_dropout_that_goes_on_draws_what_it_would_have_drawn() -> Non
     assert [record.loss for record in again.records] == [record.loss for record in whole.records]
 
 
+def test_looking_does_not_move_what_dropout_draws() -> None:
+    """A run that was logged more often, held out data, or stopped between two logs was another run."""
+
+    def trained(**given: Any) -> Any:
+        found = case()  # which seeds PyTorch's generator
+        return gradest.train(found, "reverse", batches=batches(found), weights=WEIGHTS,
+                             **{"budget": Budget(steps=6), "log_every": 4, **given})  # fmt: skip
+
+    plain = case()
+    optimizer = torch.optim.SGD(plain.params.parameters(), lr=0.1)
+    for x, y in (batches(plain) * 2)[:6]:
+        optimizer.zero_grad()
+        plain.f(plain.params, x, y).backward()
+        optimizer.step()
+    half = trained(budget=Budget(steps=3))  # where there is no log of the others
+    x, y = plain.args
+    looked: dict[str, Any] = {
+        "as a loop of PyTorch's": {},
+        "each step": {"log_every": 1},
+        "held out": {"held_out": (x[:7], y[:7])},
+        "quality": {"quality_every": 1},
+        "a metric that draws": {"metrics": {"drawn": lambda p: torch.rand(())}},
+        "stopped": {"state": half.state},
+    }
+    expected, ends = {name: x.detach() for name, x in plain.params.named_parameters()}, set()
+    for how, given in looked.items():
+        torch.testing.assert_close(trained(**given).params, expected, rtol=0, atol=1e-6, msg=how)
+        ends.add(float(torch.rand(())))  # where the generator is left, too
+    assert len(ends) == 1
+
+
+def test_quality_is_measured_under_one_mask_of_dropout() -> None:
+    """Replicates had a mask each, and the reference another: noise of the masks was taken for that of the estimator."""
+    found = case()
+    run = gradest.train(found, gradest.get_estimator("forward-gradient", num_samples=200), batches=batches(found),
+                        budget=Budget(steps=1), weights=WEIGHTS, quality_every=1, quality_replicates=8)  # fmt: skip
+    for record in run.records:
+        assert record.quality is not None
+        assert record.quality.predicted_mse == pytest.approx(84 / 200, rel=0.1)  # (P + 1) / N
+        assert record.quality.relative_mse / record.quality.predicted_mse < 1.5
+
+
 def test_parameters_that_were_kept_go_back_into_the_model() -> None:
     """With patience those of the least loss, as the run returned them; a state of another model is refused."""
     found = case()
