@@ -256,10 +256,11 @@ class Run:
         form = step.objective.form
 
         def draw(seed: Any) -> Leaves:
-            self._rewind()  # a layer that draws (dropout) makes a loss of each draw: all are judged by that of one
+            self._rewind()
             return form.gradient_leaves(step.estimate(self.leaves, seed, call, self._kept)[0].gradient)
 
         before = step.objective.counts
+        self._rewind()  # a layer that draws (dropout) makes a loss of each draw: reference and estimates are of one
         # Seeds of their own: the estimate of the step is not among those that it is judged by, nor moved by them.
         seeds = [np.random.SeedSequence([step.seed, state.step, _QUALITY, k]) for k in range(self._quality[1])]
         found = measured_quality(step.objective, step.estimator, self.leaves, draw, seeds=seeds)

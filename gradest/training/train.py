@@ -109,7 +109,8 @@ def train(
         what a loss closes over is annealed, for each value of which JAX compiles anew (`batches` can hold it instead).
         Like the metrics it is refused if it writes into the parameters, which are the optimiser's.
     state, on_state
-        A run goes on from a state as if it had not stopped; `on_state` is given one at each log.
+        A run goes on from a state as if it had not stopped; `on_state` is given one at each log. What MXNet draws in a
+        function (dropout) is other numbers then: its generator does not tell where it stands.
     **binding
         Options of `gradest.bind`: backend, dtype, device, kernel.
 
