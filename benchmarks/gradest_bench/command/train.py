@@ -196,7 +196,9 @@ def _place(own: Path, of_rows: list[Path]) -> Path:
         return own
     if len(elsewhere) > 1:
         found = ", ".join(path.name for path in elsewhere)
-        raise InvalidInputError(f"one state for {name.removesuffix('.state')!r} was looked for; found {found}; move one")
+        raise InvalidInputError(
+            f"one state for {name.removesuffix('.state')!r} was looked for; found {found}; move one"
+        )
     return elsewhere[0]
 
 
