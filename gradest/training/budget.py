@@ -70,9 +70,9 @@ class Budget(TypedFields):
     def reached(self, *, steps: int, epochs: float | None, seconds: float) -> str:
         """Return which limit of steps, epochs or time is reached, or ""."""
         if self.steps is not None and steps >= self.steps:
-            return f"{self.steps} steps were made"
+            return f"{steps} steps were made"  # of a run that goes on, more than the limit
         if self.epochs is not None and epochs is not None and epochs >= self.epochs:
-            return f"{self.epochs:g} epochs were passed"
+            return f"{epochs:g} epochs were passed"
         if self.seconds is not None and seconds >= self.seconds:
             return f"{self.seconds:g} s were spent"
         return ""

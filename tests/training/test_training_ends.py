@@ -193,3 +193,10 @@ def test_weights_that_are_not_those_of_the_state_are_refused() -> None:
     with pytest.raises(gradest.InvalidInputError, match=r"1 VJP = 5 losses.*1 VJP = 3 losses.*leave weights away"):
         run(squares, [0.0, 0.0], args=(X, Y), state=first.state, weights=Weights(jvp=2.0, vjp=5.0))
     assert run(squares, [0.0, 0.0], args=(X, Y), state=first.state, weights=None).weights == first.weights
+
+
+def test_a_run_that_goes_on_within_a_smaller_budget_says_what_it_has_made() -> None:
+    """It said that 2 steps were made, where 4 were."""
+    first = run(squares, [0.0, 0.0], args=(X, Y))
+    again = run(squares, [0.0, 0.0], args=(X, Y), state=first.state, budget=Budget(steps=2))
+    assert (again.state.step, again.ended) == (4, "4 steps were made")
