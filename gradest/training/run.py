@@ -5,6 +5,7 @@ Whatever a run does follows from its state, so that one that is stopped and goes
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -71,6 +72,10 @@ class Run:
             placed(objective, kept, dtype) for kept, dtype in zip(state.moments, objective.dtypes, strict=True)
         )
         self._kept = objective.scoped(as_leaves)(state.estimator, objective.backend)
+        with suppress(UsedUpError):  # which the next step says
+            # Before the generator is set: a loader that shuffles draws the orders of its epochs from it.
+            step.subject.batches.pass_over(state.step)
+        self._place = None if state.random is None else as_leaves(state.random, objective.backend)
         self._rewind()  # what the function drew from then on, it draws again
         self._gradient_norm: Mapping[str, float] = state.records[-1].gradient_norm if state.records else {}
         self._gradient: Leaves = ()
@@ -206,7 +211,9 @@ class Run:
         return {name: norm_of(as_float64(backend, leaf)) for name, leaf in zip(names, leaves, strict=True)}
 
     def _log(self) -> None:
-        self._note_random_state()
+        # At each log, kept or not: a framework that cannot tell draws a seed for it.
+        self._place = self._random_state()
+        self.state = replace(self.state, random=as_numpy(self._place, self.step.objective.backend))
         state = self.state
         loss, metrics = self._look(self.leaves)
         other, other_metrics = (None, {}) if self._held_out is None else self._held_out(self.leaves)
@@ -231,25 +238,25 @@ class Run:
         self._watch_best(loss if other is None else other)
         self._rewind()
 
-    def _note_random_state(self) -> None:
+    def _random_state(self) -> Any:
         objective = self.step.objective
-        if objective.is_users_own:  # at each log, kept or not: a framework that cannot tell draws a seed for it
-            self.state = replace(self.state, random=as_numpy(objective.backend.random_state(), objective.backend))
+        return objective.backend.random_state() if objective.is_users_own else None
 
     def _rewind(self) -> None:
-        """Put the framework's generator where the last log found it: to look is to draw nothing that a step draws."""
-        backend = self.step.objective.backend
-        if self.state.random is not None:
-            backend.set_random_state(as_leaves(self.state.random, backend))
+        """Put the framework's generator to its place, where the log found it: looking draws nothing that steps draw."""
+        if self._place is not None:
+            self.step.objective.backend.set_random_state(self._place)
 
     def _measured(self) -> Quality | None:
         step, state = self.step, self.state
         if self._quality is None or step.estimator is None or not self._quality_is_due(self._quality[0]):
             return None
+        self._rewind()
         try:
             call = step.subject.batches.at(state.step)
         except UsedUpError:  # of the end of a run there is no next batch to measure on
             return None
+        self._place = self._random_state()  # a loader that shuffles has drawn the order of an epoch, which stays
         step.renew()
         if any(call):
             step.objective.take_arguments(*call)

@@ -130,6 +130,40 @@ def test_quality_is_measured_under_one_mask_of_dropout() -> None:
     assert all(record.quality is not None and record.quality.relative_mse < 1e-6 for record in run.records)
 
 
+def test_a_loader_that_shuffles_draws_the_orders_of_a_loop() -> None:
+    """It draws them from PyTorch's generator: at each epoch, also where quality looks at its first batch before."""
+
+    def loader(found: Any) -> Any:
+        return torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*found.args), batch_size=30, shuffle=True)
+
+    def made() -> Any:
+        found = case()
+        found.params[3].p = 0.0
+        return found
+
+    def trained(**given: Any) -> Any:
+        found = made()
+        return gradest.train(found, "reverse", batches=loader(found), weights=WEIGHTS,
+                             **{"budget": Budget(steps=13), "log_every": 5, **given}).params  # fmt: skip
+
+    plain = made()
+    optimizer, shuffled = torch.optim.SGD(plain.params.parameters(), lr=0.1), loader(plain)
+    for x, y in [batch for _ in range(3) for batch in shuffled][:13]:
+        optimizer.zero_grad()
+        plain.f(plain.params, x, y).backward()
+        optimizer.step()
+    expected = {name: x.detach() for name, x in plain.params.named_parameters()}
+    states: list[Any] = []
+    looked: dict[str, Any] = {
+        "as a loop of PyTorch's": {},
+        "quality": {"quality_every": 1, "log_every": 1},
+        "kept": {"log_every": 7, "on_state": states.append},
+    }
+    for how, given in looked.items():
+        torch.testing.assert_close(trained(**given), expected, rtol=0, atol=1e-6, msg=how)
+    torch.testing.assert_close(trained(state=states[1]), expected, rtol=0, atol=1e-6, msg="within an epoch")
+
+
 def test_parameters_that_were_kept_go_back_into_the_model() -> None:
     """With patience those of the least loss, as the run returned them; a state of another model is refused."""
     found = case()
