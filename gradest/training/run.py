@@ -72,15 +72,22 @@ class Run:
             placed(objective, kept, dtype) for kept, dtype in zip(state.moments, objective.dtypes, strict=True)
         )
         self._kept = objective.scoped(as_leaves)(state.estimator, objective.backend)
-        with suppress(UsedUpError):  # which the next step says
-            # Before the generator is set: a loader that shuffles draws the orders of its epochs from it.
-            step.subject.batches.pass_over(state.step)
-        self._place = None if state.random is None else as_leaves(state.random, objective.backend)
-        self._rewind()  # what the function drew from then on, it draws again
+        self._place: Any = None
+        self._go_on()
         self._gradient_norm: Mapping[str, float] = state.records[-1].gradient_norm if state.records else {}
         self._gradient: Leaves = ()
         self._step_size = state.records[-1].step_size if state.records else 0.0
         self._looked = step.subject.looked
+
+    def _go_on(self) -> None:
+        """Pass over the batches of steps that were made, and draw from then on what would have been drawn."""
+        subject, state = self.step.subject, self.state
+        with suppress(UsedUpError):  # which the next step says
+            # Before the generator is set: a loader that shuffles draws the orders of its epochs from it.
+            subject.batches.pass_over(state.step)
+        if state.random is not None:
+            self._place = as_leaves(state.random, subject.objective.backend)
+        self._rewind()
 
     # -- the loop -----------------------------------------------------------------------------------------
     def go(self, on_state: Callable[[TrainingState], None] | None) -> TrainingState:
