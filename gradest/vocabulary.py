@@ -66,12 +66,14 @@ ESTIMATORS = (
     ),
     _means(
         "es spsa",
-        "evolution evolution-strategy evolution-strategies evolutionary evolutionary-strategy evolutionary-strategies "
+        "evolution evolution-search evolution-strategy evolution-strategies evolutionary evolutionary-search "
+        "evolutionary-strategy evolutionary-strategies "
         "es-antithetic antithetic antithetic-es mirrored mirrored-sampling gaussian-smoothing "
         "gaussian-smoothed randomized-smoothing random-gradient-free weight-perturbation random-perturbation "
         "random-search rge random-gradient-estimator black-box blackbox gradient-free derivative-free dfo",
     ),
     _means("es es-rank", "openai-es openaies nes natural-evolution-strategies natural-evolution-strategy xnes snes"),
+    _means("es-forward", "directional-difference directional-differences directional-finite-difference"),
     _means("es-vanilla es-forward", "vanilla-es plain-es one-point one-sided-es"),
     _means("es-zscore es-sign", "ars augmented-random-search basic-random-search"),
     _means("es-leave-one-out", "loo leave-one-out rloo"),

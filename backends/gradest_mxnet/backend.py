@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.backend import Backend, Function, Leaves
-from gradest.errors import GradestError, InvalidInputError
+from gradest.errors import GradestError, InvalidInputError, UnsupportedError
 from gradest.operations import Data, Operations
 from gradest.places import ParameterPlace
 from gradest.tree import Leaf, Structure, Tree

@@ -91,9 +91,10 @@ for sigma in (0.5, 1e-9):
 # the limit that noise sets, or at the last step that was tried. Well below that limit, noise can still be too much.
 
 figure, axes = plt.subplots(figsize=(7.0, 4.4), layout="constrained")
-for name, colour in zip(list(ESTIMATORS)[:4], ("#0072B2", "#D55E00", "#009E73", "#CC79A7"), strict=True):
+COLOURS, SIZES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7"), (5, 14, 8, 11)  # points of several lines coincide
+for name, colour, size in zip(list(ESTIMATORS)[:4], COLOURS, SIZES, strict=True):
     ends = {step: run.records[-1].loss for (n, step), run in small.items() if n == name}
-    axes.loglog(list(ends), list(ends.values()), "o-", color=colour, alpha=0.7, label=name)
+    axes.loglog(list(ends), list(ends.values()), "o-", color=colour, markersize=size, mfc="none", mew=1.5, label=name)
 axes.set(xlabel="step size (log)", ylabel="training loss after 10 epochs (log)", title="Digits: 150 steps, one seed")
 axes.legend()
 plt.show()

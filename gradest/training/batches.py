@@ -30,6 +30,9 @@ class Batches(ABC):
     def at(self, step: int) -> Call:
         """Return the arguments of a step, from 0."""
 
+    def pass_over(self, steps: int) -> None:  # noqa: B027  # most find any batch by the number of its step
+        """Go past the batches of steps that were made, where they come one after another."""
+
 
 class SameBatch(Batches):
     """All of the data at each step."""
@@ -85,10 +88,14 @@ class GivenBatches(Batches):
         # Loaders of PyTorch give lists, whose items are what a call takes by position.
         return (tuple(batch) if isinstance(batch, tuple | list) else (batch,)), self._named
 
+    def pass_over(self, steps: int) -> None:
+        if not callable(self._source):
+            while self._next < steps:
+                self._latest = self._following()
+                self._next += 1
+
     def _in_order(self, step: int) -> Any:
-        while self._next <= step:  # a run that goes on passes over those of the steps that were made
-            self._latest = self._following()
-            self._next += 1
+        self.pass_over(step + 1)
         return self._latest
 
     def _following(self) -> Any:

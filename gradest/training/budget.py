@@ -15,6 +15,7 @@ from gradest.objective import Objective
 from gradest.operations import Array, Data
 from gradest.real_numbers import real_number
 from gradest.tangents import Dense
+from gradest.training.generator import generator_kept
 
 _ROUNDS = 5
 """Blocks of each of two calls, in turn, so that what slows the machine for a while slows both."""
@@ -69,9 +70,9 @@ class Budget(TypedFields):
     def reached(self, *, steps: int, epochs: float | None, seconds: float) -> str:
         """Return which limit of steps, epochs or time is reached, or ""."""
         if self.steps is not None and steps >= self.steps:
-            return f"{self.steps} steps were made"
+            return f"{steps} steps were made"  # of a run that goes on, more than the limit
         if self.epochs is not None and epochs is not None and epochs >= self.epochs:
-            return f"{self.epochs:g} epochs were passed"
+            return f"{epochs:g} epochs were passed"
         if self.seconds is not None and seconds >= self.seconds:
             return f"{self.seconds:g} s were spent"
         return ""
@@ -186,17 +187,12 @@ def measured_weights(objective: Objective, cost: Cost) -> Weights:
     """
     if not (cost.jvps or cost.vjps):
         return Weights(jvp=1.0, vjp=1.0)
-    # How often it is evaluated depends on how fast it is today: what a layer (dropout) draws then must not move what
-    # the run draws, which would be another one each time.
-    state = objective.backend.random_state() if objective.is_users_own else None
-    try:
+    # How often it is evaluated depends on how fast it is today: the run would be another one each time.
+    with generator_kept(objective):
         return Weights(
             jvp=_measured(objective, "forward mode", _one_jvp) if cost.jvps else 1.0,
             vjp=_measured(objective, "reverse mode", _one_vjp) if cost.vjps else 1.0,
         )
-    finally:
-        if state is not None:
-            objective.backend.set_random_state(state)
 
 
 def _measured(objective: Objective, mode: str, prepare: Callable[[Objective], Callable[[], object]]) -> float:

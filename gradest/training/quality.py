@@ -17,6 +17,7 @@ from gradest.measurement.reference import reference_gradient
 from gradest.measurement.reference_record import Reference
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
+from gradest.training.generator import generator_kept
 from gradest.training.records import Quality
 
 Draw = Callable[[Rng], Leaves]
@@ -138,11 +139,12 @@ def step_limit(objective: Objective, estimator: Estimator, *, num_probes: int = 
         return None
     beside = objective.separate()
     try:
-        reference = reference_gradient(beside, num_checks=_CHECKS)
-        predicted, _ = predicted_error(estimator, beside, reference)
-        if predicted is None or predicted.relative_mse is None:
-            return None
-        found = hessian_trace(beside, num_samples=num_probes, rng=rng)
+        with generator_kept(objective):
+            reference = reference_gradient(beside, num_checks=_CHECKS)
+            predicted, _ = predicted_error(estimator, beside, reference)
+            if predicted is None or predicted.relative_mse is None:
+                return None
+            found = hessian_trace(beside, num_samples=num_probes, rng=rng)
     except (UnsupportedError, NonFiniteError):  # a loss without gradients or curvature has no such limit to state
         return None
     mse = float(predicted.relative_mse)

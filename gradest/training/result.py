@@ -101,10 +101,12 @@ class Training:
         return [names, *([row.get(name, "") for name in names] for row in rows)]
 
     def _ends(self) -> list[str]:
-        """Return what stands below the table: how it ended, and which steps noise allows."""
+        """Return what stands below the table: how it ended, what derivatives count, and which steps noise allows."""
+        cost = self.records[-1].cost
+        prices = [f"cost by {self.weights}"] if cost.jvps or cost.vjps else []
         # Of the start alone, which the words say: the noise relative to the gradient grows as a run nears a minimum.
         limit = [] if self.limit is None else [f"noise allows steps up to {self.limit.limit:.2g} at the start"]
-        return [self.line(), *limit]
+        return [self.line(), *prices, *limit]
 
     def to_pandas(self) -> Any:
         """Return the log as a data frame of pandas, a row for each record."""

@@ -5,6 +5,7 @@ Whatever a run does follows from its state, so that one that is stopped and goes
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -53,6 +54,9 @@ class Run:
     ) -> None:
         self.step = step
         self.state = state
+        if state.best is not None and (patience is None or _held_out_was_watched(state) != (held_out is not None)):
+            # The least loss of other data says nothing of these; of a run that watches nothing the last is returned.
+            self.state = replace(state, best=None, best_step=None, best_loss=None, waited=0)
         self._budget = budget
         self._schedule = schedule
         self._look = look
@@ -68,19 +72,28 @@ class Run:
             placed(objective, kept, dtype) for kept, dtype in zip(state.moments, objective.dtypes, strict=True)
         )
         self._kept = objective.scoped(as_leaves)(state.estimator, objective.backend)
-        if state.random is not None:  # what the function drew from then on, it draws again
-            objective.backend.set_random_state(as_leaves(state.random, objective.backend))
+        self._place: Any = None
+        self._go_on()
         self._gradient_norm: Mapping[str, float] = state.records[-1].gradient_norm if state.records else {}
         self._gradient: Leaves = ()
         self._step_size = state.records[-1].step_size if state.records else 0.0
         self._looked = step.subject.looked
+
+    def _go_on(self) -> None:
+        """Pass over the batches of steps that were made, and draw from then on what would have been drawn."""
+        subject, state = self.step.subject, self.state
+        with suppress(UsedUpError):  # which the next step says
+            # Before the generator is set: a loader that shuffles draws the orders of its epochs from it.
+            subject.batches.pass_over(state.step)
+        if state.random is not None:
+            self._place = as_leaves(state.random, subject.objective.backend)
+        self._rewind()
 
     # -- the loop -----------------------------------------------------------------------------------------
     def go(self, on_state: Callable[[TrainingState], None] | None) -> TrainingState:
         """Make steps to the end, and tell of the state at each log."""
         if not self.state.records:
             self._log()
-            self._note_random_state()
             if on_state is not None:  # of a slow loss the first sign of life, and a place to go on from
                 on_state(self._whole())
         self.state = replace(self.state, ended=self._out_of_patience())  # one that went on has no more of it
@@ -91,16 +104,9 @@ class Run:
             if due and self.state.records[-1].step != self.state.step:
                 self._log()
             self.state = replace(self.state, ended=ended or self._out_of_patience())
-            if due:
-                self._note_random_state()
             if due and on_state is not None:
                 on_state(self._whole())
         return self._whole()
-
-    def _note_random_state(self) -> None:
-        objective = self.step.objective
-        if objective.is_users_own:  # at each log, kept or not: a framework that cannot tell draws a seed for it
-            self.state = replace(self.state, random=as_numpy(objective.backend.random_state(), objective.backend))
 
     def _limit(self) -> str:
         state = self.state
@@ -212,6 +218,9 @@ class Run:
         return {name: norm_of(as_float64(backend, leaf)) for name, leaf in zip(names, leaves, strict=True)}
 
     def _log(self) -> None:
+        # At each log, kept or not: a framework that cannot tell draws a seed for it.
+        self._place = self._random_state()
+        self.state = replace(self.state, random=as_numpy(self._place, self.step.objective.backend))
         state = self.state
         loss, metrics = self._look(self.leaves)
         other, other_metrics = (None, {}) if self._held_out is None else self._held_out(self.leaves)
@@ -234,24 +243,38 @@ class Run:
         )
         self.state = replace(self.state, records=(*state.records, record))  # measuring has written into the state
         self._watch_best(loss if other is None else other)
+        self._rewind()
+
+    def _random_state(self) -> Any:
+        objective = self.step.objective
+        return objective.backend.random_state() if objective.is_users_own else None
+
+    def _rewind(self) -> None:
+        """Put the framework's generator to its place, where the log found it: looking draws nothing that steps draw."""
+        if self._place is not None:
+            self.step.objective.backend.set_random_state(self._place)
 
     def _measured(self) -> Quality | None:
         step, state = self.step, self.state
         if self._quality is None or step.estimator is None or not self._quality_is_due(self._quality[0]):
             return None
+        self._rewind()
         try:
             call = step.subject.batches.at(state.step)
         except UsedUpError:  # of the end of a run there is no next batch to measure on
             return None
+        self._place = self._random_state()  # a loader that shuffles has drawn the order of an epoch, which stays
         step.renew()
         if any(call):
             step.objective.take_arguments(*call)
         form = step.objective.form
 
         def draw(seed: Any) -> Leaves:
+            self._rewind()
             return form.gradient_leaves(step.estimate(self.leaves, seed, call, self._kept)[0].gradient)
 
         before = step.objective.counts
+        self._rewind()  # a layer that draws (dropout) makes a loss of each draw: reference and estimates are of one
         # Seeds of their own: the estimate of the step is not among those that it is judged by, nor moved by them.
         seeds = [np.random.SeedSequence([step.seed, state.step, _QUALITY, k]) for k in range(self._quality[1])]
         found = measured_quality(step.objective, step.estimator, self.leaves, draw, seeds=seeds)
@@ -302,6 +325,11 @@ class Run:
         )
         self._looked = looked
         return self.state
+
+
+def _held_out_was_watched(state: TrainingState) -> bool:
+    """Return whether the least loss of a state is of data that were held out."""
+    return any(record.step == state.best_step and record.held_out_loss is not None for record in state.records)
 
 
 def first_state(step: Step, run: str, weights: Weights) -> TrainingState:

@@ -109,7 +109,8 @@ def train(
         what a loss closes over is annealed, for each value of which JAX compiles anew (`batches` can hold it instead).
         Like the metrics it is refused if it writes into the parameters, which are the optimiser's.
     state, on_state
-        A run goes on from a state as if it had not stopped; `on_state` is given one at each log.
+        A run goes on from a state as if it had not stopped; `on_state` is given one at each log. What MXNet draws in a
+        function (dropout) is other numbers then: its generator does not tell where it stands.
     **binding
         Options of `gradest.bind`: backend, dtype, device, kernel.
 
@@ -152,6 +153,11 @@ def train(
         raise InvalidInputError(
             f"a run was to go on from a state of another: {_apart(words, state.run)}; ask for what is found, or begin "
             "without the state"
+        )
+    elif weights is not None and weights != state.weights:
+        raise InvalidInputError(
+            f"a run that goes on was given weights {weights}; found a state counted by {state.weights}; leave weights "
+            "away, or begin without the state"
         )
     quality = None
     if quality_every is not None:

@@ -208,6 +208,23 @@ def test_states_are_not_written_over(tmp_path: Path) -> None:
     assert "of another" in other.output
 
 
+def test_a_state_is_found_where_its_estimator_stands_elsewhere_in_the_list(tmp_path: Path) -> None:
+    """A row that was resumed alone, or in another order, began anew beside its own state, without a word."""
+    command = ["train", *SMALL, "--state", tmp_path, "--steps"]
+    assert gradest(*command, "2", "--estimators", "reverse,spsa").exit_code == 0
+    kept = {path.name for path in tmp_path.iterdir()}
+    for estimators in ("spsa", "spsa,reverse"):
+        again = gradest(*command, "4", "--estimators", estimators, "--resume")
+        assert again.exit_code == 0
+        assert "spsa: step 0" not in again.output
+        assert {path.name for path in tmp_path.iterdir()} == kept == {"1-reverse.state", "2-spsa.state"}
+    assert "2-spsa.state has a state already" in gradest(*command, "4", "--estimators", "spsa").output
+    (tmp_path / "3-spsa.state").write_bytes((tmp_path / "2-spsa.state").read_bytes())
+    several = gradest(*command, "4", "--estimators", "spsa", "--resume")
+    assert several.exit_code == 2
+    assert "2-spsa.state, 3-spsa.state" in " ".join(several.output.split())
+
+
 def test_a_case_of_the_users_own_is_trained(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text("import numpy as np\ncase = (lambda p: ((p - 1.0) ** 2).sum(), np.zeros(3))\n", encoding="utf-8")

@@ -25,7 +25,9 @@ ESTIMATORS = {
     "fd-richardson": "richardson Richardson-extrapolation",
     "fd-five-point": "five-point five_point_stencil",
     "complex-step": "complex cs complex_step_derivative",
-    "es": "evolution evolution-strategy evolution-strategies openai-es nes antithetic zeroth-order ES es_",
+    "es": "evolution evolution-search evolution-strategy evolution-strategies openai-es nes antithetic zeroth-order "
+    "ES es_",
+    "es-forward": "directional-difference directional_finite_difference",
     "es-rank": "openai-es centered_rank",
     "es-low-rank": "lowrank eggroll",
     "spsa": "simultaneous-perturbation mezo MeZO zeroth-order SPSA spsa-gradient",

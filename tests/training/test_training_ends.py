@@ -171,3 +171,32 @@ def test_a_loss_that_becomes_nan_ends_a_run_whose_quality_is_measured(estimator:
     assert np.isfinite(first.relative_mse)
     assert np.isnan(last.relative_mse)
     assert last.reference.startswith("none: a loss was asked for that is finite")
+
+
+def test_what_was_watched_before_is_not_returned_where_it_is_no_longer_watched() -> None:
+    """A run that went on without patience, or with data held out, returned parameters of the least loss before that."""
+    first = run(squares, [0.0, 0.0], args=(X, Y), patience=9, log_every=1)
+    assert (first.watched, first.returned_step) == ("training loss", 4)
+    whole: dict[str, Any] = {"args": (X, Y), "log_every": 1, "budget": Budget(steps=8)}
+    last = run(squares, [0.0, 0.0], state=first.state, **whole)
+    assert (last.watched, last.returned_step) == (None, 8)
+    assert squares(last.params, X, Y) == last.records[-1].loss < first.records[-1].loss
+    other = run(squares, [0.0, 0.0], state=first.state, patience=2, held_out=(X, Y + 9.0), **whole)
+    held_out = {record.step: record.held_out_loss for record in other.records[5:]}
+    assert other.watched == "held-out loss"
+    assert held_out[other.returned_step] == min(held_out.values()) == other.state.best_loss
+
+
+def test_weights_that_are_not_those_of_the_state_are_refused() -> None:
+    """They were left out without a word: what a run costs is one sum, by one price."""
+    first = run(squares, [0.0, 0.0], args=(X, Y))
+    with pytest.raises(gradest.InvalidInputError, match=r"1 VJP = 5 losses.*1 VJP = 3 losses.*leave weights away"):
+        run(squares, [0.0, 0.0], args=(X, Y), state=first.state, weights=Weights(jvp=2.0, vjp=5.0))
+    assert run(squares, [0.0, 0.0], args=(X, Y), state=first.state, weights=None).weights == first.weights
+
+
+def test_a_run_that_goes_on_within_a_smaller_budget_says_what_it_has_made() -> None:
+    """It said that 2 steps were made, where 4 were."""
+    first = run(squares, [0.0, 0.0], args=(X, Y))
+    again = run(squares, [0.0, 0.0], args=(X, Y), state=first.state, budget=Budget(steps=2))
+    assert (again.state.step, again.ended) == (4, "4 steps were made")

@@ -89,6 +89,81 @@ def test_a_run_with_dropout_that_goes_on_draws_what_it_would_have_drawn() -> Non
     assert [record.loss for record in again.records] == [record.loss for record in whole.records]
 
 
+def test_looking_does_not_move_what_dropout_draws() -> None:
+    """A run that was logged more often, held out data, or stopped between two logs was another run."""
+
+    def trained(**given: Any) -> Any:
+        found = case()  # which seeds PyTorch's generator
+        return gradest.train(found, "reverse", batches=batches(found), weights=WEIGHTS,
+                             **{"budget": Budget(steps=6), "log_every": 4, **given})  # fmt: skip
+
+    plain = case()
+    optimizer = torch.optim.SGD(plain.params.parameters(), lr=0.1)
+    for x, y in (batches(plain) * 2)[:6]:
+        optimizer.zero_grad()
+        plain.f(plain.params, x, y).backward()
+        optimizer.step()
+    half = trained(budget=Budget(steps=3))  # where there is no log of the others
+    x, y = plain.args
+    looked: dict[str, Any] = {
+        "as a loop of PyTorch's": {},
+        "each step": {"log_every": 1},
+        "held out": {"held_out": (x[:7], y[:7])},
+        "quality": {"quality_every": 1},
+        "a metric that draws": {"metrics": {"drawn": lambda p: torch.rand(())}},
+        "stopped": {"state": half.state},
+    }
+    expected, ends = {name: x.detach() for name, x in plain.params.named_parameters()}, set()
+    for how, given in looked.items():
+        torch.testing.assert_close(trained(**given).params, expected, rtol=0, atol=1e-6, msg=how)
+        ends.add(float(torch.rand(())))  # where the generator is left, too
+    assert len(ends) == 1
+
+
+def test_quality_is_measured_under_one_mask_of_dropout() -> None:
+    """Replicates had a mask each, and the reference another: noise of the masks was taken for that of the estimator."""
+    found = case()
+    network = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(4, 1))
+    small = gradest.Case(lambda model, x: model(x).square().mean(), network, (found.args[0][:8],))
+    exact = gradest.get_estimator("es-orthogonal", num_samples=5, sigma=0.01)  # as many as parameters: of a square loss
+    run = gradest.train(small, exact, budget=Budget(steps=1), weights=WEIGHTS, quality_every=1, quality_replicates=4)
+    assert all(record.quality is not None and record.quality.relative_mse < 1e-6 for record in run.records)
+
+
+def test_a_loader_that_shuffles_draws_the_orders_of_a_loop() -> None:
+    """It draws them from PyTorch's generator: at each epoch, also where quality looks at its first batch before."""
+
+    def loader(found: Any) -> Any:
+        return torch.utils.data.DataLoader(torch.utils.data.TensorDataset(*found.args), batch_size=30, shuffle=True)
+
+    def made() -> Any:
+        found = case()
+        found.params[3].p = 0.0
+        return found
+
+    def trained(**given: Any) -> Any:
+        found = made()
+        return gradest.train(found, "reverse", batches=loader(found), weights=WEIGHTS,
+                             **{"budget": Budget(steps=13), "log_every": 5, **given}).params  # fmt: skip
+
+    plain = made()
+    optimizer, shuffled = torch.optim.SGD(plain.params.parameters(), lr=0.1), loader(plain)
+    for x, y in [batch for _ in range(3) for batch in shuffled][:13]:
+        optimizer.zero_grad()
+        plain.f(plain.params, x, y).backward()
+        optimizer.step()
+    expected = {name: x.detach() for name, x in plain.params.named_parameters()}
+    states: list[Any] = []
+    looked: dict[str, Any] = {
+        "as a loop of PyTorch's": {},
+        "quality": {"quality_every": 1, "log_every": 1},
+        "kept": {"log_every": 7, "on_state": states.append},
+    }
+    for how, given in looked.items():
+        torch.testing.assert_close(trained(**given), expected, rtol=0, atol=1e-6, msg=how)
+    torch.testing.assert_close(trained(state=states[1]), expected, rtol=0, atol=1e-6, msg="within an epoch")
+
+
 def test_parameters_that_were_kept_go_back_into_the_model() -> None:
     """With patience those of the least loss, as the run returned them; a state of another model is refused."""
     found = case()

@@ -268,6 +268,8 @@ def test_a_run_prints_its_log_and_its_end() -> None:
     assert found.limit is not None
     assert found.line() in end
     assert f"{found.limit.limit:.2g}" in end
+    assert "VJP" not in end  # it has none
+    assert str(WEIGHTS) in str(run(budget=Budget(steps=1)))  # at which price the third column is
 
 
 def test_after_step_sees_the_parameters_of_each_step() -> None:

@@ -174,17 +174,34 @@ def _planned(text: str) -> training.Schedule:
 
 def _places(folder: Path | None, labels: Iterable[str], *, resume: bool) -> list[Path | None]:
     """Return where each row keeps its state; one that is there already is asked about before any row is trained."""
+    if folder is None:
+        return [None for _ in labels]
     names = [re.sub("[^A-Za-z0-9.]+", "-", label).strip("-") for label in labels]
     # numbered: labels that differ in signs alone would share a file
-    places = [None if folder is None else folder / f"{k}-{name}.state" for k, name in enumerate(names, start=1)]
+    own = [folder / f"{k}-{name}.state" for k, name in enumerate(names, start=1)]
+    places: list[Path | None] = [_place(each, own) for each in own]
     for place in places:
         if place is not None and place.exists() and not resume:
             raise InvalidInputError(f"{place} has a state already; go on from it by --resume, or name another folder")
     if resume and not any(place is not None and place.exists() for place in places):
         click.echo(f"gradest: --resume found no state to go on from in {folder}; all rows begin anew", err=True)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     return places
+
+
+def _place(own: Path, of_rows: list[Path]) -> Path:
+    """Return where a row's state is: under another number where its estimator was another one of the list."""
+    name = own.name.partition("-")[2]
+    there = sorted(path for path in own.parent.glob("*.state") if path.name.partition("-")[2] == name)
+    elsewhere = [path for path in there if path not in of_rows]
+    if own in there or not elsewhere:
+        return own
+    if len(elsewhere) > 1:
+        found = ", ".join(path.name for path in elsewhere)
+        raise InvalidInputError(
+            f"one state for {name.removesuffix('.state')!r} was looked for; found {found}; move one"
+        )
+    return elsewhere[0]
 
 
 @contextmanager
