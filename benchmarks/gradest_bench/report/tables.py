@@ -220,7 +220,7 @@ def environment_rows(run: Run) -> list[tuple[str, str, str]]:
             found.append((worker, "executor", str(libraries["executor"])))
         for pool in libraries.get("pools", ()):
             words = " ".join(str(pool[key]) for key in ("prefix", "version", "architecture") if pool.get(key))
-            found.append((worker, "pool", f"{words}, {pool.get('num_threads')} threads"))
+            found.append((worker, "pool", f"{words}, threads: {pool.get('num_threads')}"))
         pinned = ", ".join(f"{name}={value}" for name, value in libraries.get("variables", {}).items())
         found.append((worker, "variables", pinned))
         found += [(worker, "warning", str(text)) for text in libraries.get("warnings", ())]
