@@ -68,6 +68,7 @@ COMMANDS = {(): main, **dict(commands())}
         (("bench", "run", "quick", "--threads", "-2"), "x>=1"),
         (("bench", "run", "x" * 300), "name"),
         (("bench", "run", "."), "suite"),
+        (("graph", "no_such.py:case", "--out", "no/x.svg"), "does not exist; make it first"),
         (("bench", "report", "--out", "no/x.html"), "does not exist; make it first"),
         (("bench", "report", "--figures", "file/below"), "is a file"),
         (("bench", "export", "csv", "no/x.csv"), "does not exist; make it first"),
