@@ -66,12 +66,13 @@ def start_vector(objective: gradest.Objective) -> Flat:
 def loop_in_place(objective: gradest.Objective, count: int | None) -> Call:
     """Return forward differences by a Python loop over `count` coordinates (all by default), in place."""
     loss, vector = loss_by_hand(objective), start_vector(objective)
+    # in the vector's dtype: NumPy 1 computes a float32 number and one of Python's in float64
     step, places = vector.dtype.type(1e-3), range(vector.size if count is None else count)
 
     def gradient() -> Flat:
         base, found = loss(vector), np.empty(len(places))
         for place in places:
-            kept = vector[place]
+            kept = vector[place]  # by subtracting the step again, rounding would stay behind
             vector[place] = kept + step
             found[place] = (loss(vector) - base) / step
             vector[place] = kept
@@ -99,6 +100,7 @@ def black_box(backends: list[str], rounds: int) -> None:
         print(
             found.line(f"S {backend} black box / approx_fprime", backend, "approx_fprime", BLACK_BOX_BARS.get(backend))
         )
+    # once, and not in turns: at the bar it takes a hundred times as long as ours
     seconds = _timed(lambda: numdifftools.Gradient(loss)(vector))
     for backend in backends:
         share = found.median(backend) / seconds
@@ -121,6 +123,7 @@ def structured(size: str, backends: list[str], rounds: int) -> None:
     scale = 1.0 if count is None else objective.layout.num_parameters / count
     for name in list(calls)[1:]:
         _print_scaled(size, name, found, scale)
+    # NumPy alone, whose buffers tracemalloc sees; after a first call, whose caches are no part of the others
     call = ours(size, "numpy")
     call()
     tracemalloc.start()

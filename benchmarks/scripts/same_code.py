@@ -53,7 +53,7 @@ class Busy(Estimator):
         steps = int(self.steps * float(os.environ.get("SLOWER", "1")))
 
         def kernel(leaves, rng):
-            sum(range(steps))
+            sum(range(steps))  # in the interpreter alone: how long it takes hangs on no kernel and no cache
             return inner.call(leaves, rng)
 
         return PreparedKernel(kernel, "busy")
@@ -98,6 +98,7 @@ class Work:
 
     def bench(self, *arguments: str) -> tuple[int, str]:
         """Return the exit code of a command of `gradest bench`, and what it printed."""
+        # by the path: an installed gradest would be another code than the one that is tried
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(ROOTS)}
         done = subprocess.run(
             [*COMMAND, *arguments], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
@@ -109,6 +110,7 @@ class Work:
 
     def slower(self, factor: float) -> str:
         """Return an interpreter in which the planted estimator does so many times the work."""
+        # an interpreter of one side: a variable in the environment of the command would slow down both
         path = self.folder / f"python-{factor:g}"
         path.write_text(f'#!/bin/sh\nSLOWER={factor} exec "{sys.executable}" "$@"\n', encoding="utf-8")
         path.chmod(0o755)
@@ -135,6 +137,7 @@ def unchanged(work: Work, pairs: int) -> None:
     for pair in range(pairs):
         if work.over:
             break
+        # new runs for each pair: pairs that share a run would raise their alarms together
         names = [f"run-{pair}-{side}" for side in "ab"]
         for name in names:
             work.bench("run", str(work.suite), "--out", name)
@@ -182,6 +185,7 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="gradest-same-code-") as folder:
         work = Work(Path(folder), asked.minutes)
+        # first what has to be found in every try: what the minutes have no room for is what comes last
         planted(work, asked.tries, 10.0, starts=6)
         unchanged(work, asked.pairs)
         planted(work, asked.tries, 1.1, starts=8)

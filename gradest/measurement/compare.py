@@ -214,6 +214,7 @@ def _on_problem(
             for item in _run_backend(problem, asked, Combination("", backend, dtype, kernel), report)
         ]
         results += _timed(found, asked, report)
+    # as they were asked for: refused cells come first from `_timed`, whatever their place
     place = {name: k for k, name in enumerate(chosen)}
     results.sort(key=lambda r: (dtypes.index(r.cell.dtype), place[r.cell.estimator], backends.index(r.cell.backend)))
     return Comparison(Compared(problem.name, repr(problem), size), tuple(results))
@@ -225,7 +226,7 @@ def _run_backend(
     """Yield what was found of each cell, and the session of those that go on to be timed."""
     try:
         bound = Bound(problem, backend=where.backend, dtype=where.dtype, kernel=where.kernel)
-        _ = bound.reference
+        _ = bound.reference  # here, where what it raises is the outcome of all its cells and not of the first alone
     except UnknownNameError:
         raise  # a mistyped backend is a mistake in the call, not something found out about a cell
     except Exception as error:  # noqa: BLE001  # a problem or a framework may raise anything; it is its cells' outcome

@@ -214,7 +214,7 @@ class Comparison(Sequence[CellResult]):
             loss = Compared(problem["name"], problem["repr"], problem["num_parameters"], tuple(found.get("notes", ())))
             return cls(loss, tuple(map(_cell_of, found["cells"])))
         except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, InvalidInputError):
+            if isinstance(error, InvalidInputError):  # the one from above, which is a ValueError as well
                 raise
             what = f"{type(error).__name__}: {error}"
             raise InvalidInputError(f"the JSON of a comparison was asked for; found another text ({what})") from error
@@ -282,6 +282,7 @@ def _cell_of(found: dict[str, Any]) -> CellResult:
         "timing": Timing,
     }
     whole = {name: None if found[name] is None else _record(kind, found[name]) for name, kind in parts.items()}
+    # the fields alone: `z` and the like are in the text for its readers, and are properties here
     cell, outcome = _record(Combination, found), Outcome(found["outcome"])
     return replace(_record(CellResult, {**found, **whole, "cell": cell}), outcome=outcome)
 

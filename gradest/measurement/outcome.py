@@ -35,6 +35,7 @@ class Outcome(StrEnum):
     @property
     def failed(self) -> bool:
         """Whether the outcome is a fault to look into, rather than a fact about the machine or the method."""
+        # limits of time and memory are not among them: whoever ran it has set them
         return self in (Outcome.INVALID, Outcome.ERROR, Outcome.CRASHED, Outcome.NOT_TRIED)
 
 
@@ -57,7 +58,7 @@ def outcome_of(error: Exception) -> tuple[Outcome, str]:
 
     Memory that ran out is told by the words of the message: each framework has an exception of its own for it.
     """
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError):  # Python's own comes without a word
         return Outcome.OUT_OF_MEMORY, str(error) or "the interpreter had no memory left"
     reason = str(error) if isinstance(error, GradestError) else f"{type(error).__name__}: {error}"
     if isinstance(error, InvalidEstimateError):

@@ -105,7 +105,7 @@ class Bound:
         if (
             self._noise is None
             and isinstance(self.objective.problem, EmpiricalRisk)
-            and np.any(self.reference.gradient)
+            and np.any(self.reference.gradient)  # it is relative to the gradient: of zeros there is none
         ):
             self._noise = noise_scale_of(in_numpy(self.objective), rng=0)
         return self._noise
@@ -205,6 +205,7 @@ class Session:
         """Return when the estimate is there."""
         objective = self.bound.objective
         leaves = list(objective.backend.flatten(estimate.gradient)[0])
+        # the value too: a framework that computes in its own time may have the gradient and not yet that
         if objective.backend.owns(estimate.value):
             leaves.append(estimate.value)
         objective.backend.wait(leaves)
@@ -276,6 +277,7 @@ class Session:
 
     def _replicates(self) -> Iterator[NumpyArray]:
         for seed in self.seeds:
+            # estimates are to differ in their directions alone, and not in the mask of a dropout
             self.bound.rewind()
             yield self._vector(self.call(seed))
 

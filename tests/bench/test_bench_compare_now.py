@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from support.bench_runs import TESTS, faulty_suite
 
 from gradest_bench.command.main import main
+from gradest_bench.report.run_comparison_words import comparison_sentences
 from gradest_bench.results.accuracy_change import AccuracyChange
 from gradest_bench.results.loading import load
 from gradest_bench.results.run_comparison import (
@@ -134,3 +135,14 @@ def test_a_strict_comparison_has_told_all_there_was(
         versions=(),
     )
     assert (found.exit_code(), found.exit_code(strict=True)) == codes
+
+
+def test_what_was_measured_beside_each_other_hopes_for_no_like_minutes() -> None:
+    few = (TimeChange("cell", 1, None, 1.0),)
+    apart, paired = (
+        " ".join(comparison_sentences(RunComparison(few, (), (), 0, 0, (), paired=each))) for each in (False, True)
+    )
+    assert "if the machine was alike" in apart
+    assert "if the machine was alike" not in paired
+    assert "gradest bench run SUITE --repeat" in apart
+    assert "gradest bench compare-now SUITE --starts" in paired

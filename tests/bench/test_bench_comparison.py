@@ -292,7 +292,7 @@ def test_each_cell_is_compared_where_it_ran() -> None:
 
 def test_runs_without_a_common_cell_are_refused() -> None:
     empty = Run(Path("empty"), (), environment(), "", "", 0)
-    with pytest.raises(InvalidInputError, match="no cell in common"):
+    with pytest.raises(InvalidInputError, match="no cell in common: empty has no result yet;"):
         compare_runs(run_of(0), empty)
 
 

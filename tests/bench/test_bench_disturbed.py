@@ -218,6 +218,29 @@ def test_a_disturbed_cell_is_left_out_of_what_is_said_of_the_others() -> None:
     assert seconds(median(calm)) in sentence
 
 
+def test_times_that_noise_may_have_put_in_order_are_called_noise() -> None:
+    *_, first = run_of(disturbed=False).records
+    worker = first.cell.worker
+
+    def sentence(*seconds: float) -> str:
+        spec = first.cell.estimator
+        cells = [
+            msgspec.structs.replace(first.cell, estimator=msgspec.structs.replace(spec, label=f"e{k}"))
+            for k in range(len(seconds))
+        ]
+        records = [
+            msgspec.structs.replace(first, key=cell.key, cell=cell, timing=timing(median, disturbed=False))
+            for cell, median in zip(cells, seconds, strict=True)
+        ]
+        (found,) = re.findall(r"<li>[^<]*the fastest gradient[^<]*", report_html(run_with(*records)))
+        return found
+
+    assert "noise" not in sentence(1.0, 1.4, 2.0)
+    alike = f"e1 on {worker} and e2 on {worker} take less than a third more, which may be noise"
+    assert alike in sentence(1.0, 1.2, 1.3, 1.4)
+    assert f"e3 on {worker} and 1 more take less" in sentence(1.0, 1.01, 1.02, 1.03, 1.04)
+
+
 def run_with(*records: Record) -> Run:
     return Run(Path("run"), records, {}, "title", "question", len(records))
 

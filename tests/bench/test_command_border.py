@@ -7,20 +7,17 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner, Result
-from rich.console import Console
 
 from gradest_bench.command import run as run_module
 from gradest_bench.command import start
 from gradest_bench.command.group import Group
 from gradest_bench.command.main import main
-from gradest_bench.command.progress import LINES, ProgressLines
 from gradest_bench.results.outcomes import EXIT_STORAGE
 
 ROOT = Path(__file__).parents[2]
@@ -71,6 +68,7 @@ COMMANDS = {(): main, **dict(commands())}
         (("bench", "run", "quick", "--threads", "-2"), "x>=1"),
         (("bench", "run", "x" * 300), "name"),
         (("bench", "run", "."), "suite"),
+        (("graph", "no_such.py:case", "--out", "no/x.svg"), "does not exist; make it first"),
         (("bench", "report", "--out", "no/x.html"), "does not exist; make it first"),
         (("bench", "report", "--figures", "file/below"), "is a file"),
         (("bench", "export", "csv", "no/x.csv"), "does not exist; make it first"),
@@ -296,19 +294,6 @@ def test_the_command_that_installs_a_backend_keeps_its_brackets(tmp_path: Path) 
             [sys.executable, "-c", code, *arguments], env=environment(), capture_output=True, text=True, check=False
         )
         assert "pip install 'gradest[jax]'" in " ".join(done.stdout.split()), done.stdout + done.stderr
-
-
-def test_progress_in_a_log_is_neither_silent_nor_endless(capsys: pytest.CaptureFixture[str]) -> None:
-    with ProgressLines(Console(width=200)) as lines:
-        for done in range(10_001):
-            lines.advance(done, 10_000)
-    said = capsys.readouterr().out.splitlines()
-    assert len(said) == LINES
-    assert said[-1] == "10000 of 10000 cells"
-    with ProgressLines(Console(width=200), silent_seconds=0.01) as lines:
-        lines.doing("a slow [cell]")
-        while "now: a slow [cell]" not in capsys.readouterr().out:  # the line comes, or the test never ends
-            time.sleep(0.01)
 
 
 USERS = """

@@ -196,6 +196,8 @@ def test_a_dry_run_says_cells_and_time_and_leaves_nothing_behind() -> None:
     Path("timed.toml").write_text(timed, encoding="utf-8")
     assert "5 cells" in (shown := gradest("bench", "run", "timed.toml", "--dry-run").output)  # with null estimators
     assert "at least 2 s of timing" in shown
+    short = gradest("bench", "run", "timed.toml", "--budget", "0.1", "--dry-run").output
+    assert re.search(r"at least 0\.\d s of timing", short)  # and not none
 
 
 def test_a_dry_run_takes_the_pace_of_an_earlier_run() -> None:

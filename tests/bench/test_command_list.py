@@ -1,6 +1,7 @@
 """`gradest list`: a row each by default, all of one where its name is given."""
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -42,3 +43,17 @@ def test_what_names_nothing_is_one_line(words: tuple[str, ...]) -> None:
     assert found.exit_code == 2
     assert len(found.stderr.splitlines()) == 1
     assert "Traceback" not in found.output
+
+
+def test_how_often_a_loss_is_evaluated_to_see_what_runs_on_it_is_told_as_it_is(tmp_path: Path) -> None:
+    """A function of NumPy's is looked at, followed, and tried with complex numbers where it cannot be followed."""
+    file = tmp_path / "counted_case.py"
+    file.write_text(
+        "import numpy as np\nimport gradest\n\n\n"
+        "def loss(p):\n    print('evaluated')\n    return np.sum(np.unwrap(p))\n\n\n"
+        "case = gradest.Case(loss, np.ones(3))\n",
+        encoding="utf-8",
+    )
+    lines = command("--for", f"{file}:case").output.splitlines()
+    assert 1 < lines.count("evaluated") <= 3
+    assert any(line.startswith("the loss was evaluated three times at most:") for line in lines)

@@ -11,7 +11,7 @@ from gradest.operations import NumpyArray
 from gradest_bench.audit.adapter import Adapter, AuditLoss, Claim, Request
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=1)  # estimates of one loss come one after the other; programs of those before are let go
 def _compiled(loss: AuditLoss, samples: int, sigma: float, *, use_baseline: bool) -> Callable[[Any], Any]:
     import jax
     import jax.numpy as jnp

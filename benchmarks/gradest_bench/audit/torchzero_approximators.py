@@ -33,6 +33,7 @@ def _estimate(request: Request, *, module: str) -> NumpyArray:
 
     point, step = _descent(request.loss, request.samples, request.sigma, module)
     with torch.no_grad():
+        # in place: the optimiser steps this very parameter, and the step before has moved it
         point.copy_(torch.as_tensor(request.loss.point))
     step()
     return np.asarray(request.loss.point - point.detach().numpy())

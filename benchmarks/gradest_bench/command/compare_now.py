@@ -87,6 +87,7 @@ def compare_now(
     folder = out or new_folder(f"{parsed.name}-now")
     if (folder / RESULTS).exists():
         raise InvalidInputError(f"{folder} holds results; choose another --out")
+    # a side without a place too: its worker runs the code, and the interpreter, that run this
     places = {
         f"{cell.backend}:{side}": place for cell in cells for side, place in zip(SIDES, (before, after), strict=True)
     }

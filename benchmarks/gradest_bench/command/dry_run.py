@@ -95,5 +95,6 @@ def _sentence(found: Expectation) -> str:
 
 def _duration(seconds: float) -> str:
     if seconds < 90:
-        return f"{seconds:.0f} s"
+        # a tenth of a second rounded to none would read as if nothing were timed
+        return f"{seconds:.0f} s" if seconds >= 1 or not seconds else f"{seconds:.1g} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -8,6 +8,7 @@ import click
 import gradest
 from gradest import Case, InvalidInputError
 from gradest_bench.command.json_output import json_option, print_json
+from gradest_bench.command.options import OutputFile
 from gradest_bench.results.files import replacing
 from gradest_bench.worker.trial import require_loadable
 
@@ -23,7 +24,7 @@ Examples:
 )
 @click.argument("location", metavar="path.py:case|module:case")
 @click.option("--mode", type=click.Choice(("reverse", "forward")), default="reverse", show_default=True)
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A file to draw it in: .svg or .dot.")
+@click.option("--out", type=OutputFile(), help="A file to draw it in: .svg or .dot.")
 @click.option("--max-nodes", type=click.IntRange(min=1), default=400, show_default=True)
 @json_option
 def graph(location: str, mode: str, out: Path | None, max_nodes: int, *, as_json: bool) -> None:

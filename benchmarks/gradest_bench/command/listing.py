@@ -295,7 +295,8 @@ def _list_applicable(console: Console, location: str, plugins: Sequence[str], *,
     wide_enough(console, [table]).print(table)
     _show_refusals(console, found)
     console.print(
-        "the loss was evaluated once: what more values show (noise, steps, how right) is seen by `gradest compare`",
+        "the loss was evaluated three times at most: what more values show (noise, steps, how right) is seen by "
+        "`gradest compare`",
         style="dim",
         highlight=False,
     )

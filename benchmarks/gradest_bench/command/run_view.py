@@ -49,9 +49,11 @@ class ProgressBar:
 
     def planned(self, cells: Sequence[Cell], kept: int) -> None:
         """Set the number of steps."""
-        self._cells = len(cells)
+        # what no worker could identify has ended before anything was planned, and is among those that have ended
+        self._cells = self._ended + len(cells)
         # steps, not cells: a cell of many rounds would stand still for minutes
-        self._progress.update(self._task, total=sum(steps_of(cell) for cell in cells))
+        done = self._progress.tasks[0].completed
+        self._progress.update(self._task, total=done + sum(steps_of(cell) for cell in cells))
         if kept:
             self._console.print(f"{kept} cells have a result already; {len(cells)} to run", highlight=False)
 

@@ -29,7 +29,7 @@ _FRAME_SCATTER = ("replicates", "relative_mse", "relative_mse_error", "bias", "b
 _FRAME_TIMES = ("median_seconds", "iqr_seconds", "preparation_seconds", "first_call_seconds", "value_seconds")
 
 _PATHS = {
-    "native": "differentiated by the framework itself",
+    "native": "differentiated by the framework itself (of NumPy, by gradest's rules for its functions)",
     "gradest": "differentiated by gradest",
     "closed form": "the problem's own gradient",
     "loop": "one evaluation after another",

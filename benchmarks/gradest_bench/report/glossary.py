@@ -18,7 +18,7 @@ MEANINGS = {
     "to backend": "time to bring the parameters to the backend",
     "to NumPy": "time to bring the gradient back to NumPy",
     "loss GFLOP/s": "rate of the matrix products in one evaluation of the loss",
-    "evaluations": "evaluations of the loss that one estimate needs",
+    "evaluations": "values, JVPs and VJPs of the loss that one estimate took",
     "noise scale": "of a problem with examples: squared error of the gradient of one example, relative to the gradient",
     "relative MSE": "mean over seeds of the squared relative error",
     "theory": "relative MSE that theory predicts",
@@ -29,8 +29,9 @@ MEANINGS = {
     "peak memory": "most memory that one call used above what was in use before it, the estimator being prepared",
     "preparation memory": "the same of preparing the estimator and its first calls, compilation included",
     "processor share": "processor time divided by wall-clock time",
-    "path": "how the estimate was computed: native, by the framework's own differentiation; gradest, by gradest's; "
-    "batched, vmap and loop, by whole evaluations, many at once or one by one; structured, by what has changed alone",
+    "path": "how the estimate was computed: native, by the framework's own differentiation, of NumPy's functions by "
+    "gradest's rules for them; gradest, by gradest's of a loss in operations; batched, vmap and loop, by whole "
+    "evaluations, many at once or one by one; structured, by what has changed alone",
     "verdict": "whether the estimate agrees with the reference or theory, and why not",
 }
 

@@ -8,7 +8,7 @@ from gradest_bench.report.figure import Figure, names_of
 from gradest_bench.report.figures import figures_of
 from gradest_bench.report.html import FIGURE_KEYS, figure_html
 from gradest_bench.report.printable import escape
-from gradest_bench.report.record_numbers import error, grouped, median
+from gradest_bench.report.record_numbers import error, grouped, joined, median
 from gradest_bench.report.shell import document, facts, folded, sentences
 from gradest_bench.report.tables import environment_table, failures_table, outcome_matrix, results_table, training_table
 from gradest_bench.report.units import DISTURBED, DISTURBED_MEANS, counted, seconds
@@ -18,6 +18,13 @@ from gradest_bench.results.records import Record
 from gradest_bench.results.verdict import WRONG
 
 _TOLERABLE_ERROR = 1e-2
+_ALIKE = 4 / 3
+"""Median times of one run that differ by a smaller factor are not told apart.
+
+The logarithms of the ratios of two such medians, of equal code timed in turns on a shared machine, deviate by 0.14: of
+twenty pairs one differs by a third.
+"""
+_MOST_NAMED = 3
 _MOST_PROBLEMS = 6
 _MOST_OPEN = 24
 """More figures are folded away until they are asked for: each has hundreds of elements, which a page would lay out."""
@@ -100,8 +107,7 @@ def _fastest(run: Run) -> list[str]:
             left = f" ({len(good) - len(sure)} disturbed left out)" if len(sure) < len(good) else ""
             found.append(
                 f"{problem}, {dtype}: the fastest gradient with an error below {_TOLERABLE_ERROR:.0%} is "
-                f"{best.cell.estimator.label} on {best.cell.worker}: {_median_text(best)}, "
-                f"error {error(best):.1e}{left}."
+                f"{_named(best)}: {_median_text(best)}, error {error(best):.1e}{left}{_not_told_from(best, sure)}."
             )
     more = len(found) - _MOST_PROBLEMS
     # a sentence that stands for one other sentence saves nothing
@@ -112,6 +118,20 @@ def _fastest(run: Run) -> list[str]:
             "machine was disturbed in all cells."
         )
     return found
+
+
+def _not_told_from(best: Record, sure: list[Record]) -> str:
+    """Return in words which cells may as well be the fastest, as their times lie near those of the one that is."""
+    near = sorted((r for r in sure if r is not best and median(r) < _ALIKE * median(best)), key=median)
+    if not near:
+        return ""
+    more = [f"{len(near) - _MOST_NAMED} more"] if len(near) > _MOST_NAMED else []
+    took = "takes" if len(near) == 1 else "take"
+    return f"; {joined([*map(_named, near[:_MOST_NAMED]), *more])} {took} less than a third more, which may be noise"
+
+
+def _named(record: Record) -> str:
+    return f"{record.cell.estimator.label} on {record.cell.worker}"
 
 
 def _others(name: str, part: list[Record]) -> str:

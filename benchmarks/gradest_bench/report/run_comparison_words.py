@@ -20,6 +20,8 @@ def comparison_sentences(found: RunComparison) -> list[str]:
     """Return how many times, accuracies and outcomes changed, and how often any of that is said falsely."""
     words = (BETTER, WORSE, SAME, CANNOT_TELL)
     errors = {word: sum(1 for change in found.accuracies if change.verdict == word) for word in words}
+    # two sides of which each start was measured beside one of the other had the same minutes; runs can only hope so
+    alike = "" if found.paired else ", if the machine was alike in both runs"
     curves = f"training: {found.trained} cells; curves are not compared: show both reports" if found.trained else ""
     return [
         f"time: {time_sentence(found)}",
@@ -27,8 +29,8 @@ def comparison_sentences(found: RunComparison) -> list[str]:
         f"{errors[CANNOT_TELL]} cannot tell",
         f"outcomes: {len(found.outcomes)} differ; cells of the first run alone: {found.only_before}, of the second: "
         f"{found.only_after}",
-        f"The probability of any false change: {FALSE_CHANGE:.0%} over all times together, if the machine was alike in "
-        f"both runs, and {FALSE_ACCURACY_CHANGE:.0%} over all accuracies.",
+        f"The probability of any false change: {FALSE_CHANGE:.0%} over all times together{alike}, and "
+        f"{FALSE_ACCURACY_CHANGE:.0%} over all accuracies.",
         *filter(None, [curves]),
     ]
 
@@ -46,9 +48,10 @@ def time_sentence(found: RunComparison) -> str:
         f"{counts[CANNOT_TELL]} cannot tell" + (f" (median: would see x{median(visible):.2f})" if visible else "")
     )
     if counts[TOO_FEW_STARTS]:
+        more = "compare-now SUITE --starts" if found.paired else "run SUITE --repeat"
         parts.append(
             f"{counts[TOO_FEW_STARTS]} with too few starts of the workers (each run needs {found.least_starts}: "
-            "gradest bench run SUITE --repeat)"
+            f"gradest bench {more})"
         )
     if counts[TOO_DISTURBED]:
         parts.append(

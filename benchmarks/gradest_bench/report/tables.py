@@ -60,6 +60,7 @@ def _training_row(record: Record) -> list[TableCell]:
         _plain(min(losses), ".4g"),
         _plain(max(losses), ".4g"),
         _plain(mean_end(record, "held_out_loss"), ".4g"),
+        # of the first seed: all have one budget, and one that was lost before is named behind
         _plain(ends(record, "steps")[0], ",.0f"),
         _plain(ends(record, "losses")[0], ",.0f"),
         text_cell("; ".join(lost(record)) or "all seeds at the end of the budget", "bad" if lost(record) else ""),
@@ -146,6 +147,7 @@ def outcome_matrix(run: Run) -> str:
 def _outcomes(records: Sequence[Record], judged: dict[str, Judgement]) -> TableCell:
     counts: dict[str, int] = {}
     for record in records:
+        # what is wrong has run well: its outcome alone would count it among the good ones
         word = WRONG if judged[record.key][0] == WRONG else record.outcome
         counts[word] = counts.get(word, 0) + 1
     failed = any(word == WRONG or (word != Outcome.OK and Outcome(word).failed) for word in counts)
@@ -220,7 +222,7 @@ def environment_rows(run: Run) -> list[tuple[str, str, str]]:
             found.append((worker, "executor", str(libraries["executor"])))
         for pool in libraries.get("pools", ()):
             words = " ".join(str(pool[key]) for key in ("prefix", "version", "architecture") if pool.get(key))
-            found.append((worker, "pool", f"{words}, {pool.get('num_threads')} threads"))
+            found.append((worker, "pool", f"{words}, threads: {pool.get('num_threads')}"))
         pinned = ", ".join(f"{name}={value}" for name, value in libraries.get("variables", {}).items())
         found.append((worker, "variables", pinned))
         found += [(worker, "warning", str(text)) for text in libraries.get("warnings", ())]

@@ -65,9 +65,11 @@ def accuracy_changes(pairs: Sequence[tuple[Record, Record]], titles: Mapping[str
     scattered = [(a, b) for a, b in judged if a.accuracy.get("replicates") and b.accuracy.get("replicates")]
     # an error without chance is compared as it is; one of a single seed of chance says nothing, and is left out
     fixed = [(a, b) for a, b in judged if not b.facts.get("stochastic")]
+    # the rate is promised of the comparison: each kind with a rate of its own would alarm twice as often
+    family = len(fixed) + len(scattered)
     return (
-        *(_fixed(a, b, titles[b.key], len(fixed)) for a, b in fixed),
-        *(_scattered(a, b, titles[b.key], len(scattered)) for a, b in scattered),
+        *(_fixed(a, b, titles[b.key], family) for a, b in fixed),
+        *(_scattered(a, b, titles[b.key], family) for a, b in scattered),
     )
 
 

@@ -108,6 +108,7 @@ def starts_of(timing: Timing) -> list[list[list[float]]]:
     for count in timing.starts or [len(rounds)]:
         found.append(rounds[start : start + count])
         start += count
+    # one that was stopped before its first round has nothing to be compared
     return [block for block in found if block]
 
 

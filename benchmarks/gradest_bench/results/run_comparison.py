@@ -150,8 +150,9 @@ def compare_runs(before: Run, after: Run, *, paired: bool = False) -> RunCompari
 
 def _nearest_miss(before: Run, after: Run) -> str:
     """Return in words how one cell was asked otherwise in two runs that share none: that of the fewest differences."""
-    if not before.records or not after.records:
-        return ""
+    empty = [str(run.folder) for run in (before, after) if not run.records]
+    if empty:
+        return f": {' and '.join(empty)} {'has' if len(empty) == 1 else 'have'} no result yet"
     first = before.records[0].cell.asked
     others = [record.cell.asked for record in after.records]
     names = [[name for name in {**first, **b} if first.get(name) != b.get(name)] for b in others]

@@ -28,12 +28,14 @@ THREAD_VARIABLES = (
 _RECORDED_VARIABLES = (*THREAD_VARIABLES, "OMP_WAIT_POLICY", "OPENBLAS_CORETYPE", "XLA_FLAGS", "CUDA_VISIBLE_DEVICES")
 _POOL_FIELDS = ("user_api", "internal_api", "prefix", "version", "architecture", "threading_layer", "num_threads")
 _AVX512_KERNELS = ("skylakex", "cooperlake", "sapphirerapids", "zen4", "zen5")
+"""OpenBLAS's names; an OpenBLAS that is older than a processor falls back on kernels of AVX2, and says nothing."""
 
 
 def machine() -> dict[str, Any]:
     """Return what does not depend on a worker: processor, cores, memory, system."""
     return {
         "machine": platform.machine(),
+        # on Linux Python has the architecture there, or nothing
         "processor": _cpu_field("model name") or platform.processor(),
         # those that this process may use: a container, or taskset, grants fewer than there are
         "cores": len(os.sched_getaffinity(0)),
@@ -46,6 +48,7 @@ def machine() -> dict[str, Any]:
 
 def libraries(backend: Backend) -> dict[str, Any]:
     """Return what one worker runs on: Python, versions, thread pools and their BLAS kernels, pinned variables."""
+    # of libraries that are loaded: the backend comes as an argument, and its framework is imported by now
     pools = [{field: pool.get(field) for field in _POOL_FIELDS if field in pool} for pool in threadpool_info()]
     return {
         "gradest": __version__,
