@@ -65,10 +65,11 @@ class FiniteDifference(CoordinateDifferences):
     -----
     Preparing evaluates the loss 15 times on a line through the start point, to see how it is rounded and whether it
     bends within the steps; 7 more where it is level there, 17 where it is rounded inside, and 2 for each further length
-    where slopes differ. Where it bends, up to 32 entries are looked at, by some 10 values each, 50 at most. Where it
-    raises an error it is taken to end, as where it is NaN. All of it is done once an objective, for a step in words or
-    where errors are stated, and counted in `Objective.preparation_cost`, with the 3 values, or a few more, that first
-    look at a function; `gradest.bind(..., verify=False)` leaves both out, and with them what they mend.
+    where slopes differ. Where it bends, up to 32 entries are looked at, by some 10 values each, 50 at most; where a
+    part of it goes by stairs, some 200 to 400 values tell how high they are. Where it raises an error it is taken to
+    end, as where it is NaN. All of it is done once an objective, for a step in words or where errors are stated, and
+    counted in `Objective.preparation_cost`, with the 3 values, or a few more, that first look at a function;
+    `gradest.bind(..., verify=False)` leaves both out, and with them what they mend.
 
     Examples
     --------
