@@ -1,7 +1,9 @@
 """Tests whether slopes of independent estimates on their target have the mean 1, by laws right for few of them.
 
 The slope of N directions is a mean of squares, skewed to the right: low means come with low spreads, and a normal or
-Student interval errs to the low side. This module knows no record and no file.
+Student interval errs to the low side. Slopes with their long tail below the mean are not covered: of runs of 24 cells
+with 64 slopes of 2 less a lognormal number (spread 0.5 of the logarithm), 8 of 150 held a false "wrong". This module
+knows no record and no file.
 """
 
 import math

@@ -66,7 +66,9 @@ def ratios_with_law(before: Logs, after: Logs, *, paired: bool) -> list[Ratio | 
     The statistic of a cell is e / se: the mean log ratio over its standard error from a variance shrunk towards the
     median over cells (Smyth 2004, doi:10.2202/1544-6115.1027). Its critical value is the 95 % quantile of the largest
     over cells under relabelling of whole blocks (Westfall & Young 1993, Resampling-Based Multiple Testing). A block is
-    exchanged for all cells at once, and each cell counts those of its own that can be used.
+    exchanged for all cells at once, and each cell counts those of its own that can be used. The rate is exact where
+    both sides lose blocks equally often; with 4 blocks, and 20 of which each of 20 cells lost other three quarters,
+    6.8 % of 2,500 simulated comparisons of equal code held a change.
 
     Parameters
     ----------
