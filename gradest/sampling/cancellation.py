@@ -68,7 +68,7 @@ def warn_if_cancelled(
     size = _size_of(differences)
     if rounding > LARGEST_ROUNDING * size:
         share = f"{rounding / size:.2g} of it" if size else "all there is: the difference is zero"
-        where = "inside the loss, as in half precision," if inner > own else f"in {dtype_of(epsilon)}"
+        where = "inside the loss, as in half precision or a long sum," if inner > own else f"in {dtype_of(epsilon)}"
         warn_user(
             f"at sigma={sigma:g} function values differ by {size:.3g}, and rounding {where} "
             f"is {share}; try a larger sigma, float64, or differences='exact' where the loss is a gradest Problem",

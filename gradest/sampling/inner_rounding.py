@@ -12,7 +12,7 @@ from gradest.backend import Leaves
 from gradest.finite_differences.coarseness import noise_over
 from gradest.objective import Objective
 
-_MOST_MOVED = 2**20  # entries: of a model of 1e9 a line of points would take the memory of another one
+_MOST_MOVED = 2**16  # entries: of a large model a line of points would take the memory of another one
 
 _LEAST_RADIUS = 2.0**-12  # over less few entries reach their next number of half precision, and rounding goes by stairs
 
