@@ -105,7 +105,7 @@ def coarseness_of(
         return Coarseness(0.0, 0.0)
     told = noise_level(near) if resolved else None
     noise = max(told or 0.0, noise_over(line.loss, min(far, line.unit * _FURTHER), spacing * size))
-    # More than any dtype rounds by is no rounding: an entry of a far smaller scale than the others turns along the line.
+    # More than any dtype rounds by is no rounding: along the line an entry of a far smaller scale than others turns.
     if not seen < noise <= COARSEST * size:
         return Coarseness(0.0, 0.0)
     varies = variation_over(lambda t: line.loss(float(round(t * line.unit))), line.loss(0.0), noise, size)
