@@ -200,7 +200,9 @@ class Objective(Evaluations):
             self.data = self._problem_data.crossed(kwargs["data"], like=self.data)
         else:
             found = ", ".join((*(type(arg).__name__ for arg in args), *kwargs))
-            raise InvalidInputError(f"a problem takes data by name, data={{...}}, and nothing else; found {found}")
+            raise InvalidInputError(
+                f"a problem takes other data by name, data={{...}}, and nothing else; found {found}"
+            )
         if any(map(self.backend.is_abstract, self.data.values() if self._arguments is None else self.data)):
             return before
         self._given = args, kwargs

@@ -97,7 +97,8 @@ def coarseness_of(
         suspect = suspect or differs
         far = far if math.isfinite(wide) else line.many
     height = height_of_stairs(line.loss, far, 1.0, deviation, shorter=SHORTER, epsilon=spacing) if suspect else 0.0
-    if height:
+    # Higher ones are steps of the loss itself, such as a share of examples: it has no slope, which differences say.
+    if 0 < height <= COARSEST * size:
         return Coarseness(height / math.sqrt(12), height / size)
     seen = _ABOVE_ROUNDING * spacing * size
     # A quick oscillation is no noise: near places lie on a smooth curve there, and are told apart.

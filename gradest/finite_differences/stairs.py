@@ -25,6 +25,8 @@ _JUMPS = 0.05  # of what a longer length is off by, which a jump is off by where
 
 _FINE = 64.0  # of the least lengths: from there on no bend multiplies in one more of them what it is off by
 
+_BEYOND = 3.0  # steps further than a jump, where a kink is off by four times as much at least
+
 _EACH_SIDE = 8  # equal distances on either side at which stairs are told from a single jump
 
 _SPREAD = 8.7  # of those to the furthest length: stairs in binary are in step with points a power of two apart
@@ -158,6 +160,7 @@ def _jump(
             if not near < middle < far:
                 break
             near, far = (near, middle) if off(middle) > _SEEN * jump else (middle, far)
-        if off(far) > jump and near >= least_near:
+        # A kink is as abrupt where lengths are coarse: beyond it what is off goes on to grow, beyond a jump it stays.
+        if off(far) > jump and near >= least_near and off(far + _BEYOND * (far - near)) < _BEYOND * off(far):
             return max(abs(loss(far) - loss(near)), abs(loss(-far) - loss(-near)))
     return 0.0

@@ -15,7 +15,16 @@ from gradest.tangents import Dense
 
 NUMPY = get_backend("numpy").operations()
 # The first has no derivative, the second computes nothing, the others have their own tests.
-ELSEWHERE = {"greater", "accumulate", "blockwise", "both_sides", "stop_gradient", "unpack_signs", "unpacks_signs"}
+ELSEWHERE = {
+    "greater",
+    "accumulate",
+    "blockwise",
+    "both_sides",
+    "stop_gradient",
+    "sum_each",
+    "unpack_signs",
+    "unpacks_signs",
+}
 
 
 def torch_gradient(

@@ -115,10 +115,10 @@ def test_a_backend_and_a_device_are_names(bound: Any) -> None:
         gradest.bind(gradest.get_problem("quadratic"), **bound)
 
 
-@pytest.mark.parametrize("wrong", [{"estimators": None}, {"estimators": 3}, {"progress": "abc"}])
+@pytest.mark.parametrize("wrong", [{"estimators": 3}, {"progress": "abc"}])
 def test_a_comparison_refuses_what_is_no_sequence_and_no_function(wrong: dict[str, Any]) -> None:
     options: dict[str, Any] = {"estimators": ["reverse"]} | wrong
-    with pytest.raises(InvalidTypeError, match=r"found (NoneType|int|str)"):
+    with pytest.raises(InvalidTypeError, match=r"found (int|str)"):
         gradest.compare(gradest.get_problem("quadratic"), **options)
 
 
