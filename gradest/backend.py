@@ -76,7 +76,7 @@ class Backend(ABC):
         return self.array(values, dtype=dtype, device=device)
 
     def argument_of(self, like: NumpyArray, *, dtype: str, device: str | None = None) -> Callable[[NumpyArray], Array]:
-        """Return `argument` for values of one shape and dtype, those of `like`: what each batch goes through."""
+        """Return `argument` for values of one shape and dtype, those of `like`: the way of each batch, in no scope."""
         return partial(self.argument, dtype=dtype, device=device)
 
     @abstractmethod

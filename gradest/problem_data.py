@@ -49,11 +49,7 @@ class ProblemData:
             return None
         for form in self._forms:
             if _has_form(data, form):
-                scope = self._backend.scope(self._dtype)
-                if scope is None:
-                    return {name: crossed(data[name]) for name, _, _, crossed in form}
-                with scope:
-                    return {name: crossed(data[name]) for name, _, _, crossed in form}
+                return {name: crossed(data[name]) for name, _, _, crossed in form}
         return None
 
     def crossed(self, data: object, *, like: Mapping[str, Array] | None = None) -> dict[str, Array]:
