@@ -9,12 +9,12 @@ many entries; only where something shows are entries looked at one by one. It kn
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
 from gradest.dtypes import spacing as spacing_of
-from gradest.finite_differences.coarseness import SHORTER, Line, coarseness_of, nearest_zero
+from gradest.finite_differences.coarseness import Line, coarseness_of, nearest_zero
+from gradest.finite_differences.lengths_of_bending import Extent, confirmed_bending, length_of_bending
 from gradest.finite_differences.noise_level import deviation_of, value_or_nan
 from gradest.finite_differences.stairs import nearest_jump
 from gradest.objective import Objective
@@ -52,36 +52,7 @@ _LEAST_DISTINCT = 4  # values among the seven near points, for what is between t
 
 _DEVIATIONS = 1.5  # of noise, for what is a bound elsewhere: of rounding to the nearest number it is the half spacing
 
-_CERTAIN = 3.0  # deviations of a loss beside which what two of them differ by is seen
-
-_ALONE = 3.0  # times as certain as that where no shorter length can confirm it
-
-_SHARE = 0.5  # of a length that is known from two slopes, whose next terms are unknown
-
-_SETTLED = 2  # lengths in a row over which nothing shows: one may be a multiple of a period
-
 _NOWHERE: tuple[Sequence[Floats], Sequence[Floats], Sequence[Floats]] = ((), (), ())
-
-
-class Extent(NamedTuple):
-    """How far a rule goes, beside the lengths on which a loss is presumed to bend.
-
-    Attributes
-    ----------
-    reach
-        The longest distance that it moves an entry, in those lengths.
-    short
-        The length, beside the presumed one, below which an entry's own is told.
-    side
-        To which side a rule of one side goes, 1 or -1; 0 of a central rule.
-    presumed
-        Less than what of that length is short on the line: all of it where steps are chosen, a step where one is given.
-    """
-
-    reach: float
-    short: float
-    side: int
-    presumed: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +149,7 @@ def _along_a_line(
     along = _asked_once(loss, moves, known)
 
     def is_suspect(deviation: float) -> bool:
-        length, *_ = _bending(along, many / reach, 1.0, 1.0, max(deviation, rounded) + noisy, extent)
+        length, *_ = length_of_bending(along, many / reach, 1.0, 1.0, max(deviation, rounded) + noisy, extent)
         return (_SUSPECT_ALONE if side else _SUSPECT) * length * reach / many < presumed
 
     # Where rounding inside the loss is coarser than near points are apart no slope is known there, and a flat one would
@@ -309,7 +280,7 @@ def _along_entries(
             # An even multiple of the spacing is felt on either side of a power of two.
             unit = float(units[block][place])
             apart = 2 * float(spacing_of(np.maximum(abs(flat[place]), furthest[place]), objective.dtypes[block]))
-            bent = _bending(along(block, int(place)), unit, apart, 4 * apart, deviation, extent)
+            bent = confirmed_bending(along(block, int(place)), unit, apart, deviation, extent)
             if bent[0] < extent.short * unit:
                 lengths[block][place], roundings[block][place], parts[block][place] = bent
                 found = True
@@ -319,73 +290,3 @@ def _along_entries(
             for known in (lengths[block], roundings[block], parts[block]):
                 known[rest] = np.median(known[places])
     return replace(seen, bends=(lengths, roundings, parts)) if found else seen
-
-
-def _bending(
-    loss: Callable[[float], float], unit: float, apart: float, least: float, deviation: float, extent: Extent
-) -> tuple[float, float, float]:
-    """Return the length on which a loss of one distance bends, and two parts, of what it varies by and of its slope.
-
-    The first is how far it is off beside what it varies by over that length, the other the largest part of it that
-    slopes over two lengths differ by.
-
-    Parameters
-    ----------
-    unit, least
-        The length on which it is presumed to bend, of which the longest distance of quotients is the reach, and the
-        shortest distance: each is several times shorter than the last, in multiples of `apart`.
-    deviation
-        The standard deviation of a loss.
-    side
-        To which side quotients are taken, 0 for both.
-
-    Notes
-    -----
-    With `D(t)` a central quotient, `D(t) - D(0) ~ t^2 f''' / 6`, and `L = t sqrt(|f'| / (6 |D(t) - D(0)|))` is the
-    length of bending, the same for each t that is short beside it; of one side `D(t) - D(0) ~ t f'' / 2`, and
-    `L = t |f'| / (2 |D(t) - D(0)|)`: a quadratic loss bends for it, and for a central quotient nowhere. A small and
-    quick oscillation changes the quotient at no distance by much, and by more the shorter it is, down to its own
-    length: there is the least L. Where the change cannot be told from rounding, it cannot be over shorter distances:
-    that of a smooth function falls with t, that of an oscillation grows as `1 / t`, as rounding does.
-    """
-    side, here, t, before = extent.side, loss(0.0), apart * round(extent.reach * unit / apart), None
-    deviation = max(deviation, float(np.finfo(np.float64).tiny))  # of a loss that is zero throughout
-    ends, rounding, pairs = math.inf, 0.0, list[_Pair]()
-    # Beyond the unit a loss may be level, as a peak is far from it: that nothing shows there tells nothing of it.
-    while t >= least and not (t < unit and len(pairs) >= _SETTLED and all(p.sure < 1 for p in pairs[-_SETTLED:])):
-        up, down = (loss(side * t), here) if side else (loss(t), loss(-t))
-        if not (math.isfinite(up) and math.isfinite(down)):  # the loss ends within this distance
-            ends, before = t, None
-        else:
-            slope, gap, lost = (up - down) / (2 * t), abs(up - 2 * here + down) / t, _CERTAIN * deviation / t
-            if side:
-                slope, gap = 2 * slope, 0.0
-            if before is None and ends < math.inf:  # 1e-12 from its end a loss varies by less than it is rounded
-                rounding = deviation / (max(abs(slope), gap, lost) * ends)
-            if before is not None:
-                longer, wide, sides, blurred = before
-                bent, size = abs(wide - slope), max(abs(wide), abs(slope), sides, lost)
-                times = math.inf if bent == 0 else size / (2 * bent) if side else math.sqrt(size / (6 * bent))
-                length = _SHARE * longer * times
-                pairs.append(_Pair(length, deviation / (size * length), bent, bent / (lost + blurred), bent / size))
-            before = t, slope, gap, lost
-        t = apart * round(t / SHORTER / apart)
-    seen = [pair for k, pair in enumerate(pairs) if pair.tells(pairs[k + 1 : k + 3])]
-    part = max((pair.part for pair in seen), default=0.0)
-    return *min([(ends, rounding), *((pair.length, pair.rounding) for pair in seen)]), part
-
-
-class _Pair(NamedTuple):
-    """Two lengths over which slopes differ by `bent`, `sure` times what rounding makes, a `part` of the larger one."""
-
-    length: float
-    rounding: float
-    bent: float
-    sure: float
-    part: float
-
-    def tells(self, shorter: Sequence["_Pair"]) -> bool:
-        """Whether it tells of bending: over shorter lengths slopes differ less, where a coarser rounding makes more."""
-        if self.sure <= 1 or not shorter:
-            return self.sure > _ALONE
-        return all(pair.sure <= 1 or pair.bent < self.bent for pair in shorter)

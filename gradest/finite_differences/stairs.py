@@ -23,6 +23,8 @@ _SEEN = 0.2  # of what a jump is off by at least: a kink and a bend pass this be
 
 _JUMPS = 0.05  # of what a longer length is off by, which a jump is off by where lengths are too few to see a bend
 
+_LOWER = 6.0  # how much lower than what is abrupt one jump may be, if several on the way add up to it
+
 _FINE = 64.0  # of the least lengths: from there on no bend multiplies in one more of them what it is off by
 
 _BEYOND = 3.0  # steps further than a jump, where a kink is off by four times as much at least
@@ -153,7 +155,7 @@ def _jump(
     whole = off(longer)
     if not whole > abrupt:
         return 0.0
-    for jump, least_near in ((abrupt, _FINE * least), (max(abrupt, _JUMPS * whole), 0.0)):
+    for jump, least_near in ((abrupt, _FINE * least), (max(abrupt / _LOWER, _JUMPS * whole), 0.0)):
         near, far = 0.0, longer
         while off(far) > jump:
             middle = float(round((near + far) / (2 * least))) * least

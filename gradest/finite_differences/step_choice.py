@@ -13,7 +13,8 @@ from gradest.backend import Leaves
 from gradest.coordinates import Chunk
 from gradest.directions.keys import Rng
 from gradest.dtypes import as_floats
-from gradest.finite_differences.bending import Extent, Surroundings, look_around
+from gradest.finite_differences.bending import Surroundings, look_around
+from gradest.finite_differences.lengths_of_bending import Extent
 from gradest.finite_differences.noise_level import measure_noise
 from gradest.finite_differences.rules import QuotientRule
 from gradest.finite_differences.steps import automatic_step, shortened, steps_of, whole_multiples

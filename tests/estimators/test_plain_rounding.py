@@ -114,3 +114,17 @@ def test_exact_differences_and_a_stationary_point_are_left_alone() -> None:
         warnings.simplefilter("error")
         gradest.get_estimator("fd-exact", step=1e-30)(gradest.bind(gradest.get_problem("logsumexp")))
         gradest.grad(lambda p: ((p - 1) ** 2).sum(), method="fd-central")(np.ones(3))
+
+
+def test_rounding_beside_a_zero_is_taken_for_no_bend() -> None:
+    """A thousand polynomials that are rounded as their terms are, which near a zero are larger than their sum.
+
+    The few values that tell rounding agree by chance now and then: steps became as short as rounding in 7 of 3,000.
+    """
+    generator, worst = np.random.default_rng(0), 0.0
+    for k in range(1000):
+        point = generator.uniform(-0.7, 0.7, 4).astype(np.float32).astype(np.float64)
+        slope = float(k % 4)
+        found = gradest.grad(lambda w, slope: w.sum() ** 2 + slope * w.sum(), method="fd-central")(point, slope)
+        worst = max(worst, float(np.abs(found - (2 * point.sum() + slope)).max()))
+    assert worst < 0.02
