@@ -23,7 +23,7 @@ mxnet = gradest.get_backend("mxnet")  # MXNet 1.9.1 cannot be imported beside Nu
 import mxnet as mx  # noqa: E402  # as said above
 
 plt.style.use("tableau-colorblind10")
-SEEDS, EPOCHS, BATCH = (0, 1, 2), 10, 64
+SEEDS, EPOCHS, BATCH, SGD = (0, 1, 2), Budget(epochs=10), 64, GradientDescent(step_size=0.1)
 
 # %%
 # The loss by hand, and Gluon's
@@ -104,15 +104,12 @@ print("largest difference of the gradients by hand and by Gluon: W", errors[0], 
 # Ten epochs of batches of 64 at a step of 0.1: the formula, and the block. The start is the same, the order of the
 # batches not: the curves are two, and end alike.
 
-sgd = GradientDescent(step_size=0.1)
-formula = learn("analytic", sgd, budget=Budget(epochs=EPOCHS), batch_size=BATCH)
+formula = learn("analytic", SGD, budget=EPOCHS, batch_size=BATCH)
 whole, other = ((mx.nd.array(each.features), mx.nd.array(each.labels)) for each in (training, test))
 loader = mx.gluon.data.DataLoader(mx.gluon.data.ArrayDataset(*whole), batch_size=BATCH)
-own = gradest.Case(loss, block, whole)
-gluon = gradest.train(own, "reverse", sgd, budget=Budget(epochs=EPOCHS), batches=loader, held_out=other)
+gluon = gradest.train(gradest.Case(loss, block, whole), "reverse", SGD, budget=EPOCHS, batches=loader, held_out=other)
 for label, run in (("the formula", formula), ("Gluon's gradient", gluon)):
-    end = run.records[-1]
-    print(f"by {label}: loss {end.loss:.4f}, test loss {end.held_out_loss:.4f}")
+    print(f"by {label}: loss {run.records[-1].loss:.4f}, test loss {run.records[-1].held_out_loss:.4f}")
 print(f"right of the test images: {formula.records[-1].held_out_metrics['accuracy']:.1%}")
 
 # %%
@@ -122,15 +119,9 @@ print(f"right of the test images: {formula.records[-1].held_out_metrics['accurac
 # Forty passes of luck and patience against ten passes in 630 gradients of small batches.
 
 figure, axes = plt.subplots(figsize=(8.0, 4.6), layout="constrained")
-for number, (drawn, refined) in enumerate(searches):
+for label, (drawn, refined) in zip(("10 draws, 30 changes", "_1", "_2"), searches, strict=True):
     passes = [record.step + 1 for record in drawn.records] + [record.step + 10 for record in refined.records]
-    axes.plot(
-        passes,
-        [record.loss for record in drawn.records + refined.records],
-        "C1",
-        alpha=0.6,
-        label="_" * number + "10 draws, 30 changes",
-    )
+    axes.plot(passes, [record.loss for record in drawn.records + refined.records], "C1", alpha=0.6, label=label)
 for label, run, style in (("SGD by the formula", formula, "C0-"), ("SGD by Gluon's gradient", gluon, "C5--")):
     axes.plot(range(len(run.records)), [record.loss for record in run.records], style, label=label)
 axes.set(xlabel="passes over the training images", ylabel="training loss (log)", yscale="log", title="MNIST-5k")

@@ -21,8 +21,6 @@ import gradest
 
 LESSONS = Path(__file__).resolve().parents[2] / "examples" / "lessons"
 MOST_LINES = 60
-LONGER = {"softmax_gluon": 70}
-"""The whole way from luck to gradients, each step by hand and by Gluon."""
 FRAMEWORKS = ("numpy", "jax", "torch", "mxnet")
 
 
@@ -77,7 +75,7 @@ def test_a_lesson_is_short_and_has_a_title(path: Path) -> None:
     title, rule = (ast.get_docstring(ast.parse(text)) or "").splitlines()[:2]
     assert set(rule) == {"="}
     assert len(rule) == len(title)
-    assert code_lines(text) <= LONGER.get(path.stem, MOST_LINES), code_lines(text)
+    assert code_lines(text) <= MOST_LINES, code_lines(text)
 
 
 def test_comments_decorators_and_docstrings_are_no_code() -> None:
