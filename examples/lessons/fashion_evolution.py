@@ -98,3 +98,10 @@ for name, colour, size in zip(list(ESTIMATORS)[:4], COLOURS, SIZES, strict=True)
 axes.set(xlabel="step size (log)", ylabel="training loss after 10 epochs (log)", title="Digits: 150 steps, one seed")
 axes.legend()
 plt.show()
+
+# %%
+# .. note::
+#
+#    A common version of this lesson makes its optimiser anew at each step, so that the momentum that it asks for never
+#    acts; takes the plain formula for a gradient, where its six printed numbers are the loss times noise; and ends
+#    before it trains by it, which would have told.

@@ -79,7 +79,8 @@ print("what was kept is now", was_kept, "- the very array that was written into"
 # ---------------------------------
 #
 # On a batch of 64, ``analytic`` is the formula above; ``reverse`` of the block is ``autograd.record``. A common version
-# divides the gradient of the bias by the batch twice: it is then 64 times too small, and training hides that.
+# divides the gradient of the bias by the batch twice: it is then 64 times too small, and training hides that. And
+# it writes the update with a plus, which climbs.
 
 rows, start = problem.batch_of(range(BATCH)), problem.parameters()
 block.weight.set_data(mx.nd.array(start["W1"].T))  # Gluon's Dense holds (outputs, inputs)
