@@ -45,11 +45,13 @@ def _is_transformed(tensor: Tensor) -> bool:
     """Return whether a tensor belongs to a transformation, which would lose it, or refuse to mark it."""
     if torch._C._functorch.peek_interpreter_stack() is not None:  # of this thread
         return True
-    return _is_dual(tensor)
+    return is_dual(tensor)
 
 
-def _is_dual(tensor: Tensor) -> bool:
-    return forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
+def is_dual(tensor: Tensor) -> bool:
+    """Return whether a tensor has a tangent of forward mode."""
+    inside = forward_ad._current_level >= 0
+    return inside and forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]  # PyTorch's
 
 
 class _Marked:
@@ -92,5 +94,5 @@ def _refuse_frozen(tensor: Tensor) -> None:
     InvalidInputError
         It has one. A batched evaluation has none, and its values are the same.
     """
-    if torch._C._functorch.is_gradtrackingtensor(tensor) or _is_dual(tensor):
+    if torch._C._functorch.is_gradtrackingtensor(tensor) or is_dual(tensor):
         raise InvalidInputError(refusals.FROZEN_INSIDE)

@@ -19,6 +19,7 @@ from gradest.refusals import writes
 from gradest_torch import module, refusals
 from gradest_torch.layouts import parts
 from gradest_torch.other_ways import OtherWays
+from gradest_torch.posing import is_dual
 
 _ENGINE = getattr(torch.autograd.graph, "_engine_run_backward", None)
 """What `torch.autograd.grad` calls in the end; it has no public name (2.4 to 2.13), and may be gone another time."""
@@ -143,12 +144,7 @@ def _is_inside_functional() -> bool:
 
 def is_traced(tensor: Tensor) -> bool:
     """Return whether a tensor is being differentiated or batched around this call."""
-    return tensor.requires_grad or _is_inside_functional() or _has_tangent(tensor)
-
-
-def _has_tangent(tensor: Tensor) -> bool:
-    inside = forward_ad._current_level >= 0
-    return inside and forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
+    return tensor.requires_grad or _is_inside_functional() or is_dual(tensor)
 
 
 def _tensors(arrays: Iterable[Any]) -> list[Tensor]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from gradest_torch import refusals
+from gradest_torch.posing import is_dual
 
 _OWN = ("aten", "prim", "prims", "profiler")
 """The namespaces of PyTorch's own operations."""
@@ -26,7 +27,7 @@ def rule_of(func: Any) -> Callable[..., Any] | None:
     found = _RULES.get(func)
     if found is None and isinstance(func, torch._ops.OpOverload | torch._ops.OpOverloadPacket) and _is_foreign(func):
         return _told(func)
-    if isinstance(func, torch._ops.HigherOrderOperator) and func.name() in _CONTROLS:  # type: ignore[no-untyped-call]
+    if isinstance(func, torch._ops.HigherOrderOperator) and func.name() in _CONTROLS:  # type: ignore[no-untyped-call]  # PyTorch's
         return _refuse_control
     return found
 
@@ -51,7 +52,7 @@ def _with_tangents(func: Any, *args: Any, **named: Any) -> Any:
     given, made = (torch.utils._pytree.tree_leaves(tree) for tree in ((args, named), result))
     floating = [x for x in made if isinstance(x, Tensor) and x.is_floating_point()]
     stopped = forward_ad._current_level < 0 or not torch._C._is_fwd_grad_enabled()
-    if floating and not stopped and any(map(_carries, given)) and not any(map(_has_tangent, floating)):
+    if floating and not stopped and any(map(_carries, given)) and not any(map(is_dual, floating)):
         raise NotImplementedError(refusals.NO_TANGENTS.format(getattr(func, "__name__", func)))
     return result
 
@@ -60,16 +61,12 @@ def _carries(value: Any) -> bool:
     """Return whether a value may have a tangent; in a gradient that is differentiated again it is not to be seen."""
     if not isinstance(value, Tensor) or not value.is_floating_point():
         return False
-    return (torch._C._functorch.is_gradtrackingtensor(value) and not _is_innermost_forward()) or _has_tangent(value)
+    return (torch._C._functorch.is_gradtrackingtensor(value) and not _is_innermost_forward()) or is_dual(value)
 
 
 def _is_innermost_forward() -> bool:
     within = torch._C._functorch.peek_interpreter_stack()
     return within is None or within.key() == torch._C._functorch.TransformType.Jvp
-
-
-def _has_tangent(tensor: Tensor) -> bool:
-    return forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
 
 
 def _inverse_of_factored(factor: Tensor, upper: bool = False) -> Tensor:

@@ -72,8 +72,8 @@ def length_of_bending(
         shortest distance: each is several times shorter than the last, in multiples of `apart`.
     deviation
         The standard deviation of a loss.
-    side
-        To which side quotients are taken, 0 for both.
+    extent
+        How far a rule goes, and to which side.
 
     Notes
     -----

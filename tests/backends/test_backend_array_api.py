@@ -70,7 +70,7 @@ def test_a_namespace_that_is_older_than_the_standard_is_refused(monkeypatch: pyt
         namespace = "old_arrays"
 
     old = types.ModuleType("old_arrays")
-    old.asarray = np.asarray  # type: ignore[attr-defined]
+    old.asarray = np.asarray  # type: ignore[attr-defined]  # a module made here
     monkeypatch.setitem(sys.modules, "old_arrays", old)
     with pytest.raises(
         gradest.UnsupportedError, match=r"'old_arrays' .* has no astype, concat, .* use a newer release"

@@ -87,7 +87,7 @@ def test_products_with_the_hessian_are_differences_of_gradients(name: str) -> No
 def cube() -> Any:
     """An operation of somebody's own, with a derivative for reverse mode, as `torch.library` has it."""
 
-    @torch.library.custom_op("gradest_tests::cube", mutates_args=())  # type: ignore[untyped-decorator]
+    @torch.library.custom_op("gradest_tests::cube", mutates_args=())  # type: ignore[untyped-decorator]  # PyTorch's
     def operation(x: torch.Tensor) -> torch.Tensor:  # type: ignore[name-defined]  # PyTorch may be missing
         return x**3
 
@@ -148,7 +148,7 @@ def test_an_operation_of_ones_own_computes_with_data(cube: Any) -> None:
 
 
 def test_an_operation_without_a_derivative_is_told_in_words() -> None:
-    @torch.library.custom_op("gradest_tests::doubled", mutates_args=())  # type: ignore[untyped-decorator]
+    @torch.library.custom_op("gradest_tests::doubled", mutates_args=())  # type: ignore[untyped-decorator]  # PyTorch's
     def doubled(x: torch.Tensor) -> torch.Tensor:  # type: ignore[name-defined]  # PyTorch may be missing
         return 2 * x
 

@@ -90,7 +90,7 @@ def written_into(x: Any) -> Any:
         (lambda x: np.floor(y := 2 * x, out=y).sum() + x[0], r"numpy\.floor .*out=.*y = f\(x\)"),
         (lambda x: np.sum((y := 2 * x) + np.round(y, 1, y)), r"numpy\.round .*out="),
         (lambda x: (y := 2 * x).round(out=y).sum() + x[0], r"numpy\.round .*out="),
-        (lambda x: [np.sign.at(y := 2 * x, [0]), np.sum(y)][1], r"numpy\.sign\.at"),  # type: ignore[func-returns-value]
+        (lambda x: [np.sign.at(y := 2 * x, [0]), np.sum(y)][1], r"numpy\.sign\.at"),  # type: ignore[func-returns-value]  # which is None
     ],
 )
 def test_refused_by_name(function: Any, told: str) -> None:
