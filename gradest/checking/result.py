@@ -122,7 +122,7 @@ class GradientCheck:
             )
         for block in self.blocks:
             if block.verdict is Verdict.CANNOT_TELL:
-                hidden = f"rounding hides errors below {block.resolution:.2g} of the block"
+                hidden = f"rounding hides errors below {block.resolution:.2g} times the block's length"
                 kink = "the loss has a kink there, and the gradient is near what its two sides give"
                 lines.append(f"  {block.name}: cannot tell; {kink if block.kink else hidden}")
         return "\n".join(lines)

@@ -39,6 +39,10 @@ class Computation:
         """Return it as a drawing that needs no other program, from the inputs on the left to the value on the right."""
         return svg(self.nodes, self.symbol)
 
+    def __repr__(self) -> str:
+        """Return one line: a node of a network holds an array."""
+        return f"<Computation of {len(self.nodes)} nodes, {self.mode} mode; print shows the table>"
+
     def __str__(self) -> str:
         """Return it as a table, a row a step, in the order in which they were made."""
         rows = [("step", "name", "of", "value", self.symbol, "turn")]

@@ -78,6 +78,10 @@ class Training:
         cost = f"{last.cost.values:,} values" if last.cost == Cost(values=last.cost.values) else str(last.cost)
         return f"{self.estimator}: loss {last.loss:.4g}{scores} after {last.step:,} steps, {cost}; {self.ended}"
 
+    def __repr__(self) -> str:
+        """Return one line, however large the parameters are, and they are in `state` a second time."""
+        return f"<Training by {self.line()}; print shows the log>"
+
     def __str__(self) -> str:
         """Return the log as a table, a row for each record, and the end in one line."""
         table = self._table()

@@ -83,6 +83,11 @@ class TrainingState:
     logging_cost: Cost = field(default_factory=Cost)
     ended: str = ""
 
+    def __repr__(self) -> str:
+        """Return one line; a state holds the parameters, and twice again as much for an optimiser's moments."""
+        ended = f", {self.ended}" if self.ended else ""
+        return f"<TrainingState after {self.step:,} steps, {self.cost}{ended}; to_bytes keeps it>"
+
     def to_bytes(self) -> bytes:
         """Return it as bytes, NumPy's .npz, of which every number is the same when it is read."""
         arrays: dict[str, NumpyArray] = {}

@@ -1,0 +1,33 @@
+"""What a prompt shows of a result is one line, whatever the size of the arrays in it."""
+
+import numpy as np
+import pytest
+
+import gradest
+from gradest.training import Budget
+
+
+def loss(params):
+    return sum((leaf**2).sum() for leaf in params.values())
+
+
+PARAMS = {f"w{k}": np.full(300, 0.1234567890123) for k in range(10)}
+
+
+def trained():
+    return gradest.train(gradest.Case(loss, PARAMS), "reverse", budget=Budget(steps=3))
+
+
+@pytest.mark.parametrize(
+    "make, says",
+    [
+        (trained, "<Training by reverse: loss 11.99 after 3 steps"),
+        (lambda: trained().state, "<TrainingState after 3 steps"),
+        (lambda: gradest.graph(loss, PARAMS), "nodes, reverse mode"),
+        (lambda: gradest.compare(loss, PARAMS, estimators=["reverse"], budget_seconds=0.001), "<Comparison on loss"),
+    ],
+)
+def test_a_result_is_one_line_at_a_prompt(make, says):
+    shown = repr(make())
+    assert says in shown
+    assert "\n" not in shown and len(shown) < 200 and "array" not in shown
