@@ -210,6 +210,15 @@ def test_forward_mode_is_cheaper_up_to_a_size_only_where_it_is_so_of_all_below()
     assert "Forward mode costs less than reverse mode: numpy at 10, 1,000 (forward)." in figure.sentence
 
 
+def test_times_that_one_run_does_not_tell_apart_put_neither_mode_before_the_other() -> None:
+    """The lesser of two medians of equal code was called cheaper: a coin's fall, at any size where the modes meet."""
+    forward, reverse = {10: 1.0, 100: 1.0, 1000: 1.2, 10_000: 9.0}, dict.fromkeys((10, 100, 1000, 10_000), 1.1)
+    forward[10] = 0.5
+    (figure,) = cost_curves([*timed("forward", "numpy", forward), *timed("reverse", "numpy", reverse)])
+    assert figure.sentence.endswith(": numpy up to 10, alike at 100, 1,000 (forward).")
+    assert "median times within a third, which one run does not tell apart" in figure.sentence
+
+
 def test_an_error_that_is_not_finite_is_named_beside_the_largest() -> None:
     """It counted as none, and the largest of the others was called the largest of all."""
     records = timed("reverse", "numpy", dict.fromkeys((10, 100, 1000), 1.0))

@@ -7,6 +7,7 @@ from statistics import median as median_of
 from gradest.target import Target
 from gradest_bench.report.figure import COLOURS, Axis, Figure, Point, Series
 from gradest_bench.report.record_numbers import (
+    ALIKE,
     SAMPLES_SPREAD,
     SEEDS_SPREAD,
     error,
@@ -218,7 +219,7 @@ def _between(slopes: list[float]) -> str:
 
 def _crossovers(series: list[Series]) -> str:
     """Return at how many parameters forward mode is cheaper than reverse mode, on each backend."""
-    found = []
+    found, untold = [], False
     for one in series:
         # `forward-gradient` is an estimate along few directions, and no exact mode
         if not one.name.startswith("forward") or "gradient" in one.name:
@@ -227,10 +228,16 @@ def _crossovers(series: list[Series]) -> str:
         others = [other for other in series if (other.name, other.variant) == ("reverse", one.variant)]
         reverse = {point.x: point.y for other in others for point in _sure(other)}
         both = [point for point in _sure(one) if point.x in reverse]
-        cheaper = [point.x for point in both if point.y < reverse[point.x]]
+        ratios = {point.x: reverse[point.x] / point.y for point in both}
+        # medians of one run: a size at which noise may have put the modes in order has no cheaper one
+        alike = [size for size, ratio in ratios.items() if 1 / ALIKE < ratio < ALIKE]
+        cheaper = [size for size, ratio in ratios.items() if ratio >= ALIKE]
+        untold |= bool(alike)
         if both:
-            found.append(f"{one.variant} {_where(cheaper, [point.x for point in both])} ({one.name})")
-    return f" Forward mode costs less than reverse mode: {'; '.join(found)}." if found else ""
+            near = f", alike at {_listed(alike)}" if alike else ""
+            found.append(f"{one.variant} {_where(cheaper, list(ratios))}{near} ({one.name})")
+    what = " (alike: median times within a third, which one run does not tell apart)" if untold else ""
+    return f" Forward mode costs less than reverse mode{what}: {'; '.join(found)}." if found else ""
 
 
 def _where(cheaper: list[float], sizes: list[float]) -> str:
@@ -238,4 +245,8 @@ def _where(cheaper: list[float], sizes: list[float]) -> str:
     if not cheaper:
         return "never"
     upto = cheaper == sizes[: len(cheaper)]
-    return f"up to {cheaper[-1]:,.0f}" if upto else "at " + ", ".join(f"{size:,.0f}" for size in cheaper)
+    return f"up to {cheaper[-1]:,.0f}" if upto else f"at {_listed(cheaper)}"
+
+
+def _listed(sizes: list[float]) -> str:
+    return ", ".join(f"{size:,.0f}" for size in sizes)

@@ -8,7 +8,7 @@ from gradest_bench.report.figure import Figure, names_of
 from gradest_bench.report.figures import figures_of
 from gradest_bench.report.html import FIGURE_KEYS, figure_html
 from gradest_bench.report.printable import escape
-from gradest_bench.report.record_numbers import error, grouped, joined, median
+from gradest_bench.report.record_numbers import ALIKE, error, grouped, joined, median
 from gradest_bench.report.shell import document, facts, folded, sentences
 from gradest_bench.report.tables import environment_table, failures_table, outcome_matrix, results_table, training_table
 from gradest_bench.report.units import DISTURBED, DISTURBED_MEANS, counted, seconds
@@ -18,12 +18,6 @@ from gradest_bench.results.records import Record
 from gradest_bench.results.verdict import WRONG
 
 _TOLERABLE_ERROR = 1e-2
-_ALIKE = 4 / 3
-"""Median times of one run that differ by a smaller factor are not told apart.
-
-The logarithms of the ratios of two such medians, of equal code timed in turns on a shared machine, deviate by 0.14: of
-twenty pairs one differs by a third.
-"""
 _MOST_NAMED = 3
 _MOST_PROBLEMS = 6
 _MOST_OPEN = 24
@@ -122,7 +116,7 @@ def _fastest(run: Run) -> list[str]:
 
 def _not_told_from(best: Record, sure: list[Record]) -> str:
     """Return in words which cells may as well be the fastest, as their times lie near those of the one that is."""
-    near = sorted((r for r in sure if r is not best and median(r) < _ALIKE * median(best)), key=median)
+    near = sorted((r for r in sure if r is not best and median(r) < ALIKE * median(best)), key=median)
     if not near:
         return ""
     more = [f"{len(near) - _MOST_NAMED} more"] if len(near) > _MOST_NAMED else []
