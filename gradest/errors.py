@@ -10,7 +10,17 @@ from gradest.vocabulary import hint
 
 
 class GradestError(Exception):
-    """Base of every error that gradest raises on purpose."""
+    """Base of every error that gradest raises on purpose; most are an error of Python's as well.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> try:
+    ...     gradest.get_problem("quadratic", size=-1)
+    ... except gradest.GradestError as error:
+    ...     print(type(error).__name__, isinstance(error, ValueError))
+    InvalidInputError True
+    """
 
 
 class InvalidInputError(GradestError, ValueError):

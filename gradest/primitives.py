@@ -77,6 +77,11 @@ def primitive(function: Function) -> Primitive:
 
     Its arguments with derivatives are positional; keywords are passed on as they are.
 
+    Raises
+    ------
+    InvalidTypeError
+        It is no function.
+
     Examples
     --------
     >>> import numpy as np

@@ -32,6 +32,13 @@ def smoothing_bias(distribution: str, third_derivative: ArrayLike, *, sigma: flo
     sum_k T_jkk on the sphere of radius sqrt(P); sigma^2 P/6 T_jjj along coordinates. Exact for cubic f; also of
     one-sided estimators with a law symmetric under v -> -v. Source: derived from E v_i v_j v_k v_l.
 
+    Raises
+    ------
+    InvalidInputError
+        The tensor is not of shape (P, P, P), or sigma is not positive.
+    UnsupportedError
+        The distribution is "low-rank", whose bias needs the matrix's shape (`low_rank_bias`), or none is derived.
+
     Examples
     --------
     >>> import numpy as np
@@ -100,6 +107,11 @@ def low_rank_bias(third_derivative: ArrayLike, *, sigma: float, shape: tuple[int
 
     Formula: sigma^2/2 sum_k T_jkk + (sigma^2/r) sum_{p,q} T_{(i q),(p j),(p q)} at entry (i, j). Exact for
     cubic f. Source: derived, Wick pairings of A and of B.
+
+    Raises
+    ------
+    InvalidInputError
+        The shape does not have as many entries as the third derivative, or a number is out of its range.
 
     Examples
     --------

@@ -122,6 +122,11 @@ def expected_squared_cosine(distribution: str, *, num_parameters: int, num_sampl
 
     Source: derived.
 
+    Raises
+    ------
+    UnsupportedError
+        There is no exact form for this distribution with so many samples.
+
     Examples
     --------
     >>> from gradest import theory

@@ -71,6 +71,11 @@ def predict_pathwise(distribution: str, *, num_samples: int, sigma: float, model
 
     Holds for every law with E v = 0, E v v^T = I and uncorrelated directions. Source: derived.
 
+    Raises
+    ------
+    InvalidInputError
+        The directions' mean is not zero, the model has no Hessian, or a number is out of its range.
+
     Examples
     --------
     >>> from gradest import theory

@@ -43,6 +43,15 @@ def excess(distribution: str, shape: Sequence[int] = (), *, rank: int | None = N
 
     Source: derived from fourth moments; low rank, Sarkar et al. 2025, arXiv:2511.16652 (the law, not the formula).
 
+    Raises
+    ------
+    UnknownNameError
+        No distribution has that name.
+    InvalidInputError
+        "low-rank" was asked for of a matrix without a rank.
+    UnsupportedError
+        The error of this distribution is not derived.
+
     Examples
     --------
     >>> from gradest import theory

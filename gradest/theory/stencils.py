@@ -59,6 +59,11 @@ def central_coefficients(order: int) -> dict[int, Fraction]:
     Formula: w_j = (-1)^(j+1) (k!)^2 / (j (k-j)! (k+j)!), w_-j = -w_j. Exact for polynomials of degree 2k.
     Source: Fornberg 1988, doi:10.1090/S0025-5718-1988-0935077-0.
 
+    Raises
+    ------
+    InvalidInputError
+        The order is odd, or below 2.
+
     Examples
     --------
     >>> from gradest import theory
@@ -97,6 +102,13 @@ def difference_rule(scheme: str, *, order: int | None = None) -> DifferenceRule:
     of f' itself is not counted.
 
     Source: Taylor's theorem; Squire & Trapp 1998, doi:10.1137/S003614459631241X, for the complex step.
+
+    Raises
+    ------
+    UnknownNameError
+        No scheme has that name.
+    InvalidInputError
+        An order was given that the scheme does not have.
 
     Examples
     --------

@@ -107,6 +107,15 @@ class StepLimit:
         tr H by random signs (Hutchinson), and its standard error.
     relative_mse
         r, as theory predicts it at the start.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> from gradest.training import step_limit
+    >>> objective = gradest.bind(gradest.get_problem("quadratic", size=3))
+    >>> found = step_limit(objective, gradest.get_estimator("es"))
+    >>> abs(found.limit / (2 * 3 / (found.relative_mse * found.trace)) - 1) < 1e-12  # 2 P / (r tr H)
+    True
     """
 
     limit: float

@@ -27,6 +27,16 @@ class Quality:
         How many estimates.
     reference
         How the gradient that they are judged by was computed; or why there is none.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> from gradest.training import Budget
+    >>> bowl = gradest.get_problem("quadratic", size=3)
+    >>> run = gradest.train(bowl, "es", budget=Budget(steps=2), quality_every=1, seed=0)
+    >>> quality = run.records[0].quality
+    >>> quality.predicted_mse, abs(quality.relative_mse - 0.04) < 5 * quality.relative_mse_error  # (P + 1) / N
+    (0.04, True)
     """
 
     relative_mse: float
@@ -61,6 +71,15 @@ class Record:
         L2 norms by parameter array; of the gradient that the last step used.
     quality
         Of the estimate at these parameters on the batch of the next step, where it was measured.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> from gradest.training import Budget
+    >>> run = gradest.train(gradest.get_problem("quadratic", size=3), "es", budget=Budget(steps=20), seed=1)
+    >>> last = run.records[-1]
+    >>> last.step, last.losses, round(last.loss, 4)
+    (20, 4000.0, -0.0743)
     """
 
     step: int

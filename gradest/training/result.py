@@ -139,6 +139,14 @@ def plot(runs: Mapping[str, Training], path: str | PathLike[str] | None = None) 
         The ending of the path names no format, or there are no runs.
     InvalidTypeError
         `runs` is no mapping of labels to runs.
+
+    Examples
+    --------
+    >>> import gradest
+    >>> from gradest.training import Budget, plot
+    >>> run = gradest.train(gradest.get_problem("quadratic", size=3), "es", budget=Budget(steps=5), seed=1)
+    >>> [axes.get_xlabel() for axes in plot({"es": run}).axes][:2]
+    ['evaluations of the loss, or what costs as much', 'steps']
     """
     if not isinstance(runs, Mapping) or not all(isinstance(run, Training) for run in runs.values()):
         raise InvalidTypeError(

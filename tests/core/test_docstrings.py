@@ -10,9 +10,9 @@ import pytest
 from support.many import of_each
 
 import gradest
-from gradest import datasets, directions, estimators, registry, testing, theory
+from gradest import datasets, directions, estimators, registry, testing, theory, training
 
-NAMESPACES = (gradest, datasets, directions, estimators, testing, theory)
+NAMESPACES = (gradest, datasets, directions, estimators, testing, theory, training)
 
 SHOWN_ELSEWHERE = {
     "gradest.directional.DirectionalDerivative": "gradest.directional.directional_derivative",
