@@ -2,8 +2,9 @@
 
 The slope of N directions is a mean of squares, skewed to the right: low means come with low spreads, and a normal or
 Student interval errs to the low side. Slopes with their long tail below the mean are not covered: of runs of 24 cells
-with 64 slopes of 2 less a lognormal number (spread 0.5 of the logarithm), 8 of 150 held a false "wrong". This module
-knows no record and no file.
+with 64 slopes of 2 less a lognormal number (spread 0.5 of the logarithm), 8 of 150 held a false "wrong". The correction
+below, in a mirror, would leave 1 of 300, and find a scale of 1.5 in 4 % of such cells where 73 % are found now: means
+of squares have no such tail, so power is kept. This module knows no record and no file.
 """
 
 import math
