@@ -57,4 +57,4 @@ def case() -> gradest.Case:
 
 
 if __name__ == "__main__":
-    print(gradest.compare(case(), estimators=ESTIMATORS, replicates=16, budget_seconds=0.05))
+    print(gradest.compare(case(), estimators=ESTIMATORS, budget_seconds=0.05))

@@ -45,4 +45,4 @@ case = gradest.Case(distance, START, (0.5,))
 
 if __name__ == "__main__":
     for each in (case, black_box()):
-        print(gradest.compare(each, estimators=ESTIMATORS, replicates=16, budget_seconds=0.02), end="\n\n")
+        print(gradest.compare(each, estimators=ESTIMATORS, budget_seconds=0.02), end="\n\n")

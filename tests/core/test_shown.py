@@ -19,7 +19,7 @@ def trained():
 
 
 @pytest.mark.parametrize(
-    "make, says",
+    ("make", "says"),
     [
         (trained, "<Training by reverse: loss 11.99 after 3 steps"),
         (lambda: trained().state, "<TrainingState after 3 steps"),
@@ -30,4 +30,6 @@ def trained():
 def test_a_result_is_one_line_at_a_prompt(make, says):
     shown = repr(make())
     assert says in shown
-    assert "\n" not in shown and len(shown) < 200 and "array" not in shown
+    assert "\n" not in shown
+    assert "array" not in shown
+    assert len(shown) < 200

@@ -161,9 +161,12 @@ def _columns(results: Sequence[CellResult]) -> Iterator[str]:
         "loss. prepare: what came once, compilation included."
     )
     if any(result.replicates is not None for result in results):
+        # Simulated of 32 seeds, P from 3 to 51, N from 2 to 100, signs and normal directions: 0.6 to 3.6 % of the z lie
+        # below -3, and at most 0.1 % above 3.
         yield (
             "Of a random estimate, cosine and MSE (the squared relative error) are means over seeds, each beside what "
-            "theory predicts; z: by how many standard errors the MSE is above it."
+            "theory predicts; z: by how many standard errors the MSE is above it. Squares are skewed: with some 30 "
+            "seeds one cell in 30 to 200 has a z below -3 by chance."
         )
     known = [path for path in dict.fromkeys(result.path for result in results) if path in _PATHS]
     if known:

@@ -22,7 +22,8 @@ MEANINGS = {
     "noise scale": "of a problem with examples: squared error of the gradient of one example, relative to the gradient",
     "relative MSE": "mean over seeds of the squared relative error",
     "theory": "relative MSE that theory predicts",
-    "z": "measured minus predicted, in standard errors",
+    "z": "measured minus predicted relative MSE, in standard errors; squares are skewed, and with few seeds a z of -3 "
+    "is no rarity, one of 3 is",
     "mean cosine": "cosine, as a mean over seeds",
     "cosine by theory": "mean cosine that theory predicts",
     "scale": "slope of the estimates on the reference, as a mean over seeds; 1 is unbiased in length",
