@@ -181,6 +181,7 @@ def accuracy_of_replicates(estimates: Iterable[Vector], target: Vector) -> Repli
         relative_mse=float(np.mean(errors)),
         relative_mse_error=float(np.std(errors, ddof=1) / math.sqrt(replicates)),
         bias=float(np.linalg.norm(mean - exact / norm)),
+        # rounding may leave the sum below zero where all estimates are alike
         bias_noise=math.sqrt(max(spread, 0.0) / (replicates - 1) / replicates) if not nonfinite else math.nan,
         scale=float(np.mean(slopes)),
         scale_half_width=float(1.96 * np.std(slopes, ddof=1) / math.sqrt(replicates)),
@@ -225,6 +226,8 @@ def z_score(measured: float, error: float, predicted: float, *, dtype: str) -> f
     >>> z_score(1.5, 0.25, 1.0, dtype="float64"), z_score(1e-29, 1e-30, 0.0, dtype="float64")
     (2.0, nan)
     """
+    # these are squares: one predicted below the square of the spacing is none, and what is measured beside it may be
+    # rounding that cancellation has enlarged
     spacing = epsilon(dtype)
     rounding = predicted <= spacing**2 and measured <= spacing
     return math.nan if rounding or not error > 0 else (measured - predicted) / error

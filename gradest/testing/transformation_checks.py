@@ -18,7 +18,7 @@ from gradest.testing.results import CheckResult, claimed, judged, not_applicable
 from gradest.testing.subject import finest_dtype
 from gradest.theory import normal_quantile
 
-_TRANSFORMATION_ROUNDING = 256  # units of eps
+_TRANSFORMATION_ROUNDING = 256  # units of eps: frameworks sum in orders of their own
 _POPULATION = 3
 _DRAWS = 20_000
 
@@ -30,6 +30,7 @@ def check_declaration(backend: Backend) -> CheckResult:
     """
     known = ", ".join(sorted(NATIVE))
     faults = [f"{name!r} is no native transformation; there are: {known}" for name in backend.native - NATIVE]
+    # complex arithmetic is no method: a dtype has it or has not
     for name in sorted(NATIVE - {"complex"}):
         overridden = getattr(type(backend), name) is not getattr(Backend, name)
         if overridden != (name in backend.native):

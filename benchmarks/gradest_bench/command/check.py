@@ -211,6 +211,7 @@ def show_results(
         for result in skipped:
             console.print(Text(f"- {result.name:<{width}}  {result.detail}", style="dim"), soft_wrap=True)
     failed, unsure = (sum(getattr(r, word) for r in carried_out) for word in ("failed", "inconclusive"))
+    # a bound (Boole): checks share their estimates, and are not independent
     chance = sum(result.false_alarm for result in carried_out)
     sum_of_all = f"\n{len(carried_out)} check{'s' * (len(carried_out) != 1)}, {failed} failed, {unsure} inconclusive"
     told = f"; a faultless estimator fails with probability {chance:.1g} at most" if chance else ""

@@ -115,6 +115,7 @@ def compare(
         found = compare_gradients(
             chosen,
             estimators=make_estimators(estimators) if asked else None,
+            # a case runs where its own arrays are: options that name another place were refused above
             **(where if isinstance(chosen, Problem) else {}),
             replicates=replicates,
             budget_seconds=budget,

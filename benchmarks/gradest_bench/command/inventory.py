@@ -120,6 +120,7 @@ def _backend(name: str) -> Row:
 
 
 def _problem(name: str) -> Row:
+    # of the class, and none is made: that would load a data set, which may not be installed
     found = find_class("problems", name, Problem)[0]
     declared = {f.name: f for f in dataclasses.fields(found)} if dataclasses.is_dataclass(found) else {}
     return {

@@ -136,6 +136,7 @@ def train(
         raise InvalidInputError("--resume goes on from states that were kept; name their folder by --state")
     chosen, other = _subject(problem, fields, location, held_out, seed=options["seed"])
     given = _given(options) | {"batch_size": batch_size, "held_out": other, "budget": _budget(options)}
+    # read before any row is trained: a name that is mistyped must not cost the rows in front of it
     rows, rewind, named, planned = [], _rewinding(chosen), _estimators(estimators), _planned(schedule)
     places = _places(folder, named, resume=resume)
     for (label, estimator), place in zip(named.items(), places, strict=True):
@@ -183,6 +184,7 @@ def _places(folder: Path | None, labels: Iterable[str], *, resume: bool) -> list
     for place in places:
         if place is not None and place.exists() and not resume:
             raise InvalidInputError(f"{place} has a state already; go on from it by --resume, or name another folder")
+    # no error: a script that always resumes has nothing to resume the first time
     if resume and not any(place is not None and place.exists() for place in places):
         click.echo(f"gradest: --resume found no state to go on from in {folder}; all rows begin anew", err=True)
     folder.mkdir(parents=True, exist_ok=True)

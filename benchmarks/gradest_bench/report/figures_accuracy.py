@@ -114,7 +114,9 @@ def _step_theory(part: list[Record], points: Sequence[Point]) -> tuple[Series, f
         )
     except GradestError:
         return None
+    # over the steps that were tried alone: the constant was fitted there, and says nothing beyond
     steps = np.geomspace(points[0].x, largest.x, _THEORY_POINTS)
+    # of root mean squares: rounding is by chance and truncation is not, so their squares add, not their lengths
     curve = np.hypot(rule.truncation * bound * steps**rule.order, rule.rms_amplification * noise / steps) / norm
     line = tuple(Point(float(h), float(e), "") for h, e in zip(steps, curve, strict=True))
     return Series(name, "theory", line, "theory"), best

@@ -62,6 +62,7 @@ def clearly_less(record: Record, other: Record) -> bool:
 def _best(shown: list[tuple[Record, float]]) -> list[tuple[Record, float]]:
     """Return the records, from the cheapest on, that are clearly better in error than all that cost less."""
     best: list[tuple[Record, float]] = []
+    # by error where costs are equal: counted evaluations often are, and the worse of two would come first
     for record, value in sorted(shown, key=lambda pair: (pair[1], error(pair[0]))):
         if not best or clearly_less(record, best[-1][0]):
             best.append((record, value))
@@ -196,6 +197,7 @@ def _growth(what: str, series: list[Series], size: str) -> str:
     variable = "P" if size == "num_parameters" else "n"
     slopes: dict[str, list[float]] = {}
     for one in series:
+        # at small sizes the cost of a call is that of calling, which grows with nothing
         found, _ = slope(_sure(one)[-_LEAST_SIZES:])
         if not math.isnan(found):
             slopes.setdefault(one.name, []).append(found)

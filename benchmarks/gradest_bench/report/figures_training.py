@@ -21,6 +21,7 @@ def training_curves(records: Sequence[Record]) -> Iterator[Figure]:
     """Yield the training loss by cost, steps and time, the held-out loss by cost, and the end by the step size."""
     for (problem, dtype), group in grouped(trained(records), lambda r: (r.cell.problem.label, r.cell.dtype)).items():
         for y, across in _ACROSS:
+            # the held-out loss by cost alone: cost is what was made equal
             for x, along in _ALONG[: 3 if y == "loss" else 1]:
                 series = tuple(found for record in group if (found := _series(record, x, y)).points)
                 if series:
@@ -94,6 +95,7 @@ def _trap_sentence(group: Sequence[Record]) -> str:
     """Return what one common step size would say, and what the best of each says; of one seed, and that is said."""
     # the smallest of all: larger ones are where runs are lost
     common = min(size for record in group for size, _ in grid(record))
+    # a run that is lost at the common step is the worst there, and must not be left out of the trap
     at_common = {_name(record): dict(grid(record)).get(common, math.inf) for record in group}
     at_best = {_name(record): min(loss for _, loss in grid(record)) for record in group}
     first, second = (min(found, key=lambda name: found[name]) for found in (at_common, at_best))

@@ -36,6 +36,7 @@ def index_html(entries: Sequence[Entry], place: Path) -> str:
 
 
 def _runs(entries: Sequence[Entry], place: Path) -> str:
+    # the latest first: it is the one that is looked for
     rows = [_run_row(entry, entry.run, place) for entry in reversed(entries) if entry.run is not None]
     faults = [f"{entry.folder.name}: {without_places(entry.fault)}" for entry in entries if entry.run is None]
     unread = f"<p>{counted(len(faults), 'folder')} cannot be read:</p>{sentences(faults)}" if faults else ""

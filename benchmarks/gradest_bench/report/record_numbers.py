@@ -59,6 +59,7 @@ SAMPLES_SPREAD = "the middle half of the samples"
 Ends = tuple[float | None, float | None]
 """Of an error bar; none where there are too few numbers to speak of a spread."""
 _LEAST_SPREAD = 4
+"""Numbers below which a quantile is interpolated between the least and the greatest, and no spread."""
 
 
 def spread_of_seeds(record: Record) -> Ends:

@@ -18,6 +18,7 @@ def draw(figure: Figure) -> str:
     points = [point for series in figure.series for point in series.points]
     x = scale_of(figure.x, [point.x for point in points])
     ends = [end for point in points for end in (point.low, point.high) if end is not None]
+    # with the ends of error bars, which would else leave the frame
     y = scale_of(figure.y, [point.y for point in points] + ends)
     height = HEIGHT - BOTTOM + _bottom(figure)
     wide = ' class="wide"' if figure.x.categories else ""  # labels of categories cannot be read at a phone's width

@@ -84,6 +84,7 @@ def _result_row(record: Record, judged: Judgement) -> list[TableCell]:
         _time(median(record), disturbed=record.disturbed),
         _time(timing.iqr_seconds if timing else None, disturbed=record.disturbed),
         _plain(timing.loss_units if timing else None, ",.2f", disturbed=record.disturbed),
+        # never marked as disturbed: each is one measurement, and the share of the processor is that of the rounds
         _time(timing.preparation_seconds if timing else None),
         _time(timing.first_call_seconds if timing else None),
         _time(timing.to_backend_seconds if timing else None),

@@ -131,6 +131,7 @@ def _require_counts(record: Record) -> None:
     """Refuse facts, evaluations and bytes that count nothing."""
     measured = record.timing or record.accuracy or record.memory or record.training
     lacking = [name for name in _COUNTS[:2] if name not in record.facts]
+    # what ended otherwise may have ended before they were known
     if lacking and measured and record.outcome == Outcome.OK:
         raise DamagedError(f"its facts have no {lacking[0]!r}")
     given: dict[str, Any] = {name: record.facts[name] for name in _COUNTS if name in record.facts}
@@ -147,6 +148,7 @@ def _require_counts(record: Record) -> None:
 
 def _require_times(timing: Timing) -> None:
     walls = timing.wall_seconds
+    # comparisons take logarithms and ratios of them: one zero would make a run that cannot be compared
     if not all(math.isfinite(wall) and wall > 0 for wall in walls):
         raise DamagedError("a time is not positive and finite")
     for name in (each.name for each in fields(timing) if each.name.endswith(("_seconds", "_units", "_ratio"))):
@@ -162,6 +164,7 @@ def _require_times(timing: Timing) -> None:
         raise DamagedError(f"its {len(walls)} samples have {len(timing.loops)} loops, or one of none")
     if timing.starts and (min(timing.starts) < 0 or sum(timing.starts) != len(timing.rounds)):
         raise DamagedError(f"its starts have {sum(timing.starts)} rounds; it has {len(timing.rounds)}")
+    # none in records from before shares were kept
     if len(timing.machine_shares) not in (0, len(timing.rounds)):
         raise DamagedError(
             f"it has {len(timing.machine_shares)} shares of the machine; and {len(timing.rounds)} rounds"
@@ -175,6 +178,7 @@ def _require_curves(training: Mapping[str, Any]) -> None:
         raise DamagedError("its training has no curves, or no grid of step sizes")
     for run in (*curves, *grid):
         columns = [run.get(name) for name in ("steps", "losses", "seconds", "loss")] if isinstance(run, Mapping) else []
+        # in parallel columns: one that is shorter would pair the losses of a curve with the costs of other steps
         if not columns or not all(isinstance(c, list) and len(c) == len(columns[0] or ()) > 0 for c in columns):
             raise DamagedError("a curve of its training has columns of other lengths, or none")
         if not isinstance(run.get("ended"), str):
@@ -206,6 +210,7 @@ def _require_numbers(part: str, values: Any) -> None:
         return
     if not isinstance(values, Mapping):
         raise DamagedError(f"its {part} is no object")
+    # theory may say what an estimator estimates and not how far off it is: "predicted" may lack a number
     for name in _NEEDED.get(part, ()):
         if values and name not in values and part != "predicted":
             raise DamagedError(f"its {part} has no {name!r}")

@@ -87,6 +87,7 @@ def z_of(record: Record) -> float | None:
     predicted = (record.accuracy.get("predicted") or {}).get("relative_mse")
     if predicted is None or "relative_mse_error" not in scatter:
         return None
+    # texts too: JSON has no NaN and no infinity
     measured, error = number(scatter["relative_mse"]), number(scatter["relative_mse_error"])
     found = z_score(measured, error, number(predicted), dtype=record.cell.dtype)
     return None if math.isnan(found) else found
