@@ -57,3 +57,12 @@ def test_how_often_a_loss_is_evaluated_to_see_what_runs_on_it_is_told_as_it_is(t
     lines = command("--for", f"{file}:case").output.splitlines()
     assert 1 < lines.count("evaluated") <= 3
     assert any(line.startswith("the loss was evaluated three times at most:") for line in lines)
+
+
+def test_a_default_that_is_no_text_is_shown_without_quotes() -> None:
+    """The tuple was printed as the text '(32,)', which nobody can give as a field."""
+    shown = " ".join(command("problems", "mlp").output.split())
+    assert "widths=(32,)" in shown
+    assert "activation='tanh'" in shown
+    row = json.loads(command("problems", "mlp", "--json").output)["problems"][0]
+    assert row["fields"]["widths"] == "(32,)"

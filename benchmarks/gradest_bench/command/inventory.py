@@ -105,8 +105,15 @@ def _estimator(name: str) -> Row:
     }
 
 
+class _Literal(str):
+    """The literal of a default that JSON has no form for, such as a tuple: a text there, and no text to be quoted."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
 def _shown(value: Any) -> Any:
-    return value if value is None or isinstance(value, bool | int | float | str) else repr(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else _Literal(repr(value))
 
 
 def _backend(name: str) -> Row:
