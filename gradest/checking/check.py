@@ -61,7 +61,7 @@ def check(
     -------
     result
         True where the verdict is "right"; it prints its resolution, the smallest relative error that it would have
-        seen. Where rounding or a kink hides everything the verdict is "cannot tell", which is not true.
+        seen. Where rounding or a kink hides everything the verdict is "cannot tell", which counts as false.
 
     Raises
     ------

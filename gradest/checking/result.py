@@ -125,6 +125,10 @@ class GradientCheck:
                 hidden = f"rounding hides errors below {block.resolution:.2g} times the block's length"
                 kink = "the loss has a kink there, and the gradient is near what its two sides give"
                 lines.append(f"  {block.name}: cannot tell; {kink if block.kink else hidden}")
+            elif block.verdict is Verdict.RIGHT and block.kink:
+                # two gradients that differ there are both right, and whoever reads it of one alone cannot know
+                passes = "what lies between its two sides' slopes passes"
+                lines.append(f"  {block.name}: the loss has a kink there: {passes}")
         return "\n".join(lines)
 
     __repr__ = __str__  # what a prompt and a failed assertion show

@@ -171,7 +171,9 @@ def test_a_kink_at_the_point_is_no_defect_and_a_wrong_slope_beside_it_is_one() -
     def loss(p: Any) -> Any:
         return np.sum(np.abs(p))
 
-    assert gradest.check(loss, np.zeros(3), np.full(3, 0.5)).blocks[0].kink
+    found = gradest.check(loss, np.zeros(3), np.full(3, 0.5))
+    assert found.blocks[0].kink
+    assert "kink there: what lies between its two sides' slopes passes" in str(found)  # it said "right" alone
     assert gradest.check(loss, np.zeros(3), np.zeros(3))
     assert gradest.check(loss, np.zeros(3), np.full(3, 9.0)).verdict is Verdict.WRONG
 
