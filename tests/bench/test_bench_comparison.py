@@ -305,6 +305,19 @@ def test_runs_of_other_seeds_are_told_what_they_differ_in() -> None:
         compare_runs(run_of(0), other)
 
 
+def test_runs_of_another_effort_are_told_so_in_the_words_of_a_suite() -> None:
+    """It said "they differ in effort ([5, 15, 0.02] and [2, 2, 0.02]), starts (7 and None)"."""
+    first, other = run_of(0), run_of(0)
+    for record in other.records:
+        budget = msgspec.structs.replace(record.cell.budget, repetitions=99, starts=7)
+        record.cell = msgspec.structs.replace(record.cell, budget=budget)
+        record.key = record.cell.key
+    asked = first.records[0].cell.budget
+    said = rf"they differ in starts \({asked.starts} and 7\), repetitions \({asked.repetitions} and 99\);"
+    with pytest.raises(InvalidInputError, match=said):
+        compare_runs(first, other)
+
+
 def test_time_of_a_cell_that_waits_is_judged_as_any_other() -> None:
     before, after = run_of(0), run_of(1, factor=65.0)
     timing = after.records[0].timing

@@ -6,6 +6,7 @@ This module writes nothing.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -26,7 +27,7 @@ from gradest_bench.results.significance import (
     enough_blocks,
     ratios_with_law,
 )
-from gradest_bench.suite.cells import distinct_titles
+from gradest_bench.suite.cells import Cell, distinct_titles
 
 Starts = Mapping[int, Sequence[Sequence[float]]]
 """The rounds of each start of the workers that can be used, by its number."""
@@ -153,11 +154,19 @@ def _nearest_miss(before: Run, after: Run) -> str:
     empty = [str(run.folder) for run in (before, after) if not run.records]
     if empty:
         return f": {' and '.join(empty)} {'has' if len(empty) == 1 else 'have'} no result yet"
-    first = before.records[0].cell.asked
-    others = [record.cell.asked for record in after.records]
+    first = _asked_in_words(before.records[0].cell)
+    others = [_asked_in_words(record.cell) for record in after.records]
     names = [[name for name in {**first, **b} if first.get(name) != b.get(name)] for b in others]
     differing, second = min(zip(names, others, strict=True), key=lambda pair: len(pair[0]))
     return ": they differ in " + ", ".join(f"{name} ({first.get(name)} and {second.get(name)})" for name in differing)
+
+
+def _asked_in_words(cell: Cell) -> dict[str, Any]:
+    """Return what is asked of a cell, with the names that a suite's budget has for how often it is measured."""
+    asked, budget = cell.asked, cell.budget
+    del asked["effort"]
+    counts = {name: getattr(budget, name) for name in ("starts", "repetitions", "minimum_samples", "minimum_seconds")}
+    return {**asked, **counts}
 
 
 def compare_variants(run: Run, before: str, after: str) -> RunComparison:

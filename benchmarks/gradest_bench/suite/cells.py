@@ -70,9 +70,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
             # comparisons judge the least of the samples, which depends on how many there are
             "effort": [self.budget.repetitions, self.budget.minimum_samples, self.budget.minimum_seconds],
         }
-        if (
-            self.budget.starts > 1
-        ):  # the keys of cells of one start are those that results before there were several have
+        # left out of one start: so keys are those of results from before there were several
+        if self.budget.starts > 1:
             asked["starts"] = self.budget.starts
         if self.training is not None:
             asked["training"] = msgspec.to_builtins(self.training)
