@@ -1,20 +1,23 @@
 """What a prompt shows of a result is one line, whatever the size of the arrays in it."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
 import gradest
-from gradest.training import Budget
+from gradest.training import Budget, Training
 
 
-def loss(params):
+def loss(params: dict[str, Any]) -> Any:
     return sum((leaf**2).sum() for leaf in params.values())
 
 
 PARAMS = {f"w{k}": np.full(300, 0.1234567890123) for k in range(10)}
 
 
-def trained():
+def trained() -> Training:
     return gradest.train(gradest.Case(loss, PARAMS), "reverse", budget=Budget(steps=3))
 
 
@@ -27,7 +30,7 @@ def trained():
         (lambda: gradest.compare(loss, PARAMS, estimators=["reverse"], budget_seconds=0.001), "<Comparison on loss"),
     ],
 )
-def test_a_result_is_one_line_at_a_prompt(make, says):
+def test_a_result_is_one_line_at_a_prompt(make: Callable[[], object], says: str) -> None:
     shown = repr(make())
     assert says in shown
     assert "\n" not in shown
