@@ -181,7 +181,6 @@ def accuracy_of_replicates(estimates: Iterable[Vector], target: Vector) -> Repli
         relative_mse=float(np.mean(errors)),
         relative_mse_error=float(np.std(errors, ddof=1) / math.sqrt(replicates)),
         bias=float(np.linalg.norm(mean - exact / norm)),
-        # rounding may leave the sum below zero where all estimates are alike
         bias_noise=math.sqrt(max(spread, 0.0) / (replicates - 1) / replicates) if not nonfinite else math.nan,
         scale=float(np.mean(slopes)),
         scale_half_width=float(1.96 * np.std(slopes, ddof=1) / math.sqrt(replicates)),

@@ -136,7 +136,6 @@ def train(
         raise InvalidInputError("--resume goes on from states that were kept; name their folder by --state")
     chosen, other = _subject(problem, fields, location, held_out, seed=options["seed"])
     given = _given(options) | {"batch_size": batch_size, "held_out": other, "budget": _budget(options)}
-    # read before any row is trained: a name that is mistyped must not cost the rows in front of it
     rows, rewind, named, planned = [], _rewinding(chosen), _estimators(estimators), _planned(schedule)
     places = _places(folder, named, resume=resume)
     for (label, estimator), place in zip(named.items(), places, strict=True):
