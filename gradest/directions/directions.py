@@ -143,10 +143,8 @@ class Directions:
         for first in range(0, size, PART_ENTRIES):
             yield whole[first : first + PART_ENTRIES]
 
-    def read(
-        self, index: int, scratch: NumpyArray, *, radius: float = 1.0
-    ) -> Iterator[Factors | Iterator[NumpyArray]]:
-        """Yield for each parameter in turn radius times direction `index`: two factors, or its numbers in pieces `(n,)`.
+    def read(self, index: int, scratch: NumpyArray, *, radius: float = 1.0) -> Iterator[Factors | Iterator[NumpyArray]]:
+        """Yield for each parameter radius times direction `index`: two factors, or its numbers in pieces `(n,)`.
 
         Pieces are as `parts` has them, and all of them must be taken before the next parameter is asked for.
         """
@@ -159,7 +157,8 @@ class Directions:
                 yield _multiplied(reader.take(math.prod(shape)), radius)
             else:
                 left = reader.array((shape[0], self.rank), self._dtype)
-                left *= radius / math.sqrt(self.rank)
+                left /= math.sqrt(self.rank)  # as in `block`
+                left *= radius
                 yield left, reader.array((shape[1], self.rank), self._dtype)
 
     def packed_block(self, start: int, stop: int) -> Noise:

@@ -2,8 +2,8 @@
 
 A function `fill_...` fills `out`, C-contiguous `(K, n)` of float32 or float64, with the K directions from start on; row
 k depends on the key and start + k alone. A function `read_...` yields the same numbers of one direction, bit for bit,
-`PART_ENTRIES` at a time, for those who have no memory for all of it; or radius times them, where the drawing has cheaper
-numbers to multiply than its own.
+`PART_ENTRIES` at a time, for those who have no memory for all of it; or radius times them, which may be cheaper while
+they are drawn.
 """
 
 import math
@@ -188,9 +188,9 @@ def _fill_box_muller(streams: Streams, start: int, out: NDArray[np.float32]) -> 
 
 
 def _box_muller(words: NDArray[np.uint64], out: NDArray[np.float32], radius: float = 1.0) -> None:
-    """Fill `(K, n)` with sqrt(-2 log u) cos(a), then sqrt(-2 log u) sin(a), for words `(K, ceil(n / 2))`; all by radius.
+    """Fill `(K, n)` with sqrt(-2 log u) cos(a), then sqrt(-2 log u) sin(a), for words `(K, ceil(n / 2))`.
 
-    The words are overwritten.
+    Both are multiplied by the radius. The words are overwritten.
     """
     # All in memory that is there, which is in cache: a temporary array for each step took a third longer.
     bits, numbers = words.astype("<u8", copy=False).view(np.uint32), words.view(np.float32)
