@@ -140,8 +140,11 @@ class Backend(ABC):
         return None
 
     # -- optional: native transformations ----------------------------------------------------------------
-    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function of nested tuples and dicts of arrays, compiled; here, unchanged."""
+    def compile(self, function: Callable[..., Any], *, seldom: bool = False) -> Callable[..., Any]:
+        """Return the function of nested tuples and dicts of arrays, compiled; here, unchanged.
+
+        One that is to run `seldom`, a few times for an estimate, is to be there soon, if it then runs slower.
+        """
         return function
 
     def compile_loss(self, function: Function) -> Function:

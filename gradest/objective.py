@@ -238,14 +238,14 @@ class Objective(Evaluations):
         return self._value(self.leaves_at(params))
 
     # -- prepared functions -------------------------------------------------------------------------------
-    def compile(self, step: Step) -> Step:
+    def compile(self, step: Step, *, seldom: bool = False) -> Step:
         """Return `step(*arrays, data)` compiled where the backend compiles, with this objective's data bound last.
 
         `step` takes nested tuples of arrays, then the data, and evaluates through the `evaluate_*` methods. What it
         counts while it is traced is added again each time the compiled step runs; steps whose count varies
-        with anything but the shapes of their arguments must not be compiled.
+        with anything but the shapes of their arguments must not be compiled. One that runs `seldom` compiles sooner.
         """
-        compiled = self.backend.compile(step)
+        compiled = self.backend.compile(step, seldom=seldom)
         return self.scoped(self._counts.counted(lambda *arrays: compiled(*arrays, self.data)))
 
     def stepped(self, step: Step) -> Step:

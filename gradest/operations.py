@@ -190,6 +190,9 @@ class Operations(ABC):
         values = function(x + self.expand_dims(change, axis=0) * signs)
         return self.reshape(values, (2 * shape[0], *shape[1:]))
 
+    vectorises_last_axis = False
+    """Whether elementwise loops are vectorised along the last axis alone, as a compiler's are."""
+
     unpacks_signs = False
     """Whether there is `unpack_signs`: worth it where arrays cross by a copy, to a device or to a compiler's memory."""
 

@@ -17,6 +17,7 @@ from gradest.backend import Backend, Function, Leaves
 from gradest.errors import GradestError, InvalidInputError, InvalidTypeError, UnsupportedError
 from gradest.operations import Data, Operations
 from gradest.tree import Leaf, Structure, Tree
+from gradest_jax.compiling import quickly_compiled
 from gradest_jax.connection import require_connected
 from gradest_jax.devices import device_name, device_names, device_of, on_host, transfer_of
 from gradest_jax.graph import graph
@@ -170,8 +171,9 @@ class JaxBackend(Backend):
         return under_users_settings(f)
 
     # -- transformations ----------------------------------------------------------------------------------
-    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        return jax.jit(function)  # data come as arguments: closed over, they would be constants for XLA to fold
+    def compile(self, function: Callable[..., Any], *, seldom: bool = False) -> Callable[..., Any]:
+        # Data come as arguments: closed over, they would be constants for XLA to fold.
+        return jax.jit(function, **quickly_compiled()) if seldom else jax.jit(function)
 
     def vmap(self, function: Function) -> Function:
         return jax.vmap(function, in_axes=(0, None))

@@ -109,6 +109,7 @@ class JaxOperations(Operations):
         return sums
 
     unpacks_signs = True
+    vectorises_last_axis = True
 
     def unpack_signs(self, words: Array, size: int, *, like: Array) -> Array:
         # Made on the device of one bit each: a 32nd of the bytes cross to it.

@@ -14,7 +14,7 @@ class ForwardingOperations(Operations):
 
     def __init__(self, ops: Operations) -> None:
         self.ops = ops
-        self.unpacks_signs = ops.unpacks_signs
+        self.unpacks_signs, self.vectorises_last_axis = ops.unpacks_signs, ops.vectorises_last_axis
 
     def forward(self, name: str, *operands: Any, **options: Any) -> Array:
         """Carry out the operation of a name; a subclass may look at the operands first."""

@@ -16,6 +16,7 @@ from gradest.dtypes import epsilon
 from gradest.operations import Array, Operations
 from gradest.tangents import Columns, Outer, Tangent
 
+_NARROW = 16  # numbers of float32 in the widest vectors
 SERIES_FAR = 0.25
 """The series of expm1 is used up to this argument."""
 SERIES_ERROR = {6: 4.9e-8, 12: 9.6e-18, 14: 2.9e-21}
@@ -52,8 +53,19 @@ def _outer_difference(ops: Operations, logits: Array, targets: Array, change: Ou
     with the class index outermost, so that sums over classes add whole arrays.
     """
     samples, width = int(logits.shape[0]), int(change.weight.shape[0])
+    # A compiler makes vectors along the last axis, and there is nothing to make them of along ten classes.
+    turned = ops.vectorises_last_axis and width < _NARROW <= samples
+    # Of the logits alone, whatever they move by: one array for all parameters, where each may have another weight.
+    log_p = shared.compute("log softmax", (logits,), lambda: _log_softmax(ops, logits))
+    p = shared.compute("p by class", (log_p,), lambda: ops.exp(ops.matrix_transpose(log_p)))
+
+    def coefficients() -> tuple[Array, tuple[Array, ...]]:
+        weight = _relative_weight(ops, targets, change.weight, turned=turned)
+        by_sample = ops.expand_dims(p, axis=1 if turned else 2)  # (C, 1, N) or (C, N, 1)
+        return ops.max(ops.abs(weight), axis=0), _moments(ops, by_sample, weight, _degree(logits))
+
     operands = (logits, targets, change.weight)
-    log_p, reach, moments = shared.compute("softmax series", operands, lambda: _series(ops, *operands))
+    reach, moments = shared.compute(("softmax series", turned), operands, coefficients)
 
     def series(v: Array) -> Array:
         total = moments[-1] * v
@@ -63,42 +75,44 @@ def _outer_difference(ops: Operations, logits: Array, targets: Array, change: Ou
         return ops.log1p(total)
 
     def direct(v: Array) -> Array:
-        weight = _relative_weight(ops, targets, change.weight)
-        moved = v * ops.expand_dims(weight, axis=1) + ops.expand_dims(log_p, axis=1)  # (C, I, N, n)
+        weight = _relative_weight(ops, targets, change.weight, turned=turned)
+        by_class = ops.matrix_transpose(log_p)
+        by_class = ops.reshape(by_class, (-1, 1, 1, samples) if turned else (-1, 1, samples, 1))
+        moved = v * ops.expand_dims(weight, axis=1) + by_class  # (C, I, n, N) or (C, I, N, n)
         largest = ops.max(moved, axis=0, keepdims=True)
         return ops.log(ops.sum(ops.exp(moved - largest), axis=0)) + ops.max(largest, axis=0)
 
     values = change.columns.values
     values = ops.broadcast_to(values, (int(values.shape[0]), samples, width))
+    values = ops.matrix_transpose(values) if turned else values
 
     def mean_difference(v: Array) -> Array:
         far = ops.greater(ops.abs(v) * reach, SERIES_FAR)
-        return ops.mean(ops.piecewise(v, far, direct, series), axis=-2)
+        return ops.mean(ops.piecewise(v, far, direct, series), axis=-1 if turned else -2)
 
     return ops.blockwise(mean_difference, values)
 
 
-def _series(ops: Operations, logits: Array, targets: Array, weight: Array) -> tuple[Array, Array, tuple[Array, ...]]:
-    """Return log p `(C, N, 1)`, the largest size of the weights less the target's `(N, n)`, and the moments."""
-    samples, classes = (int(n) for n in logits.shape)
-    # Shifted first: the logsumexp of logits of 1e5 is as coarse as they are.
+def _log_softmax(ops: Operations, logits: Array) -> Array:
+    """Return log p `(N, C)`."""
+    # Shifted first: the logsumexp of logits of 1e5 is as coarse as they are. Then it is a plain log of a sum, which a
+    # compiler sees to be part of the loss itself.
     shifted = logits - ops.max(logits, axis=-1, keepdims=True)
-    log_p = shifted - ops.expand_dims(ops.logsumexp(shifted), axis=-1)
-    log_p = ops.reshape(ops.matrix_transpose(log_p), (classes, samples, 1))
-    weight = _relative_weight(ops, targets, weight)
-    reach = ops.max(ops.abs(weight), axis=0)
-    return log_p, reach, _moments(ops, ops.exp(log_p), weight, _degree(logits))
+    return shifted - ops.log(ops.sum(ops.exp(shifted), axis=-1, keepdims=True))
 
 
-def _relative_weight(ops: Operations, targets: Array, weight: Array) -> Array:
-    """Return the weights less the target's, `(C, N, n)`."""
+def _relative_weight(ops: Operations, targets: Array, weight: Array, *, turned: bool) -> Array:
+    """Return the weights less the target's, `(C, N, n)`; `turned`, `(C, n, N)`."""
     (samples, classes), width = (int(n) for n in targets.shape), int(weight.shape[0])
+    if turned:
+        at_target = ops.reshape(ops.matmul(weight, ops.matrix_transpose(targets)), (1, width, samples))
+        return ops.reshape(ops.matrix_transpose(weight), (classes, width, 1)) - at_target
     at_target = ops.reshape(ops.matmul(targets, ops.matrix_transpose(weight)), (1, samples, width))
     return ops.reshape(ops.matrix_transpose(weight), (classes, 1, width)) - at_target
 
 
 def _moments(ops: Operations, p: Array, weight: Array, degree: int) -> tuple[Array, ...]:
-    """Return `sum_c p_c w_c^k / k!` for k = 1 .. degree, each `(N, n)`."""
+    """Return `sum_c p_c w_c^k / k!` for k = 1 .. degree, each `(N, n)`, or as the weights are turned."""
 
     def terms() -> Iterator[Array]:
         power = p * weight

@@ -125,35 +125,41 @@ class Directions:
         """Return memory for `parts`, which several directions that are read in turns may share; or for all of one."""
         return np.empty(self._layout.num_parameters if whole else PART_ENTRIES, dtype=self._dtype)
 
-    def parts(self, index: int, scratch: NumpyArray) -> Iterator[NumpyArray]:
-        """Yield all numbers that direction `index` is drawn from, `PART_ENTRIES` at a time.
+    def parts(self, index: int, scratch: NumpyArray, *, radius: float = 1.0) -> Iterator[NumpyArray]:
+        """Yield radius times all numbers that direction `index` is drawn from, `PART_ENTRIES` at a time.
 
-        They are those of `block`, bit for bit. Each part lies in the scratch, over the last one, or beside it where the
-        scratch has room for all, and is the caller's to change.
+        Of radius 1 they are those of `block`, bit for bit. Each part lies in the scratch, over the last one, or beside
+        it where the scratch has room for all, and is the caller's to change.
         """
         shapes = self._layout.shapes if self.rank is None else factor_shapes(self._layout, self.rank)
         size = sum(math.prod(shape) for shape in shapes)
         if self._read is not None:
-            yield from self._read(Streams(self.key), index, size, scratch)
+            yield from self._read(Streams(self.key), index, size, scratch, radius)
             return
         whole = scratch[:size] if scratch.size >= size else np.empty(size, dtype=self._dtype)
         self._fill(Streams(self.key), index, whole[None, :])
+        if radius != 1.0:
+            whole *= radius
         for first in range(0, size, PART_ENTRIES):
             yield whole[first : first + PART_ENTRIES]
 
-    def read(self, index: int, scratch: NumpyArray) -> Iterator[Factors | Iterator[NumpyArray]]:
-        """Yield for each parameter in turn what direction `index` is: two factors, or its numbers in pieces `(n,)`.
+    def read(self, index: int, scratch: NumpyArray, *, radius: float = 1.0) -> Iterator[Factors | Iterator[NumpyArray]]:
+        """Yield for each parameter radius times direction `index`: two factors, or its numbers in pieces `(n,)`.
 
         Pieces are as `parts` has them, and all of them must be taken before the next parameter is asked for.
         """
-        reader = Reader(self.parts(index, scratch))
+        # One factor of two is multiplied, and the numbers of all parameters come from one stream.
+        reader = Reader(self.parts(index, scratch, radius=radius if self.rank is None else 1.0))
         for shape in self._layout.shapes:
-            if self.rank is None or len(shape) != _MATRIX_AXES:
+            if self.rank is None:
                 yield reader.take(math.prod(shape))
-                continue
-            left = reader.array((shape[0], self.rank), self._dtype)
-            left /= math.sqrt(self.rank)  # as in `block`
-            yield left, reader.array((shape[1], self.rank), self._dtype)
+            elif len(shape) != _MATRIX_AXES:
+                yield _multiplied(reader.take(math.prod(shape)), radius)
+            else:
+                left = reader.array((shape[0], self.rank), self._dtype)
+                left /= math.sqrt(self.rank)  # as in `block`
+                left *= radius
+                yield left, reader.array((shape[1], self.rank), self._dtype)
 
     def packed_block(self, start: int, stop: int) -> Noise:
         """Return Rademacher directions as one array of bits for `Operations.unpack_signs`, 32 times smaller."""
@@ -193,6 +199,12 @@ def aligned(shape: Shape, dtype: np.dtype[Any]) -> NumpyArray:
     memory = np.empty(needed + _ALIGNMENT_BYTES, dtype=np.uint8)
     first = -memory.ctypes.data % _ALIGNMENT_BYTES
     return memory[first : first + needed].view(dtype).reshape(shape)
+
+
+def _multiplied(pieces: Iterator[NumpyArray], factor: float) -> Iterator[NumpyArray]:
+    for piece in pieces:
+        piece *= factor
+        yield piece
 
 
 def require_distribution(distribution: str, rank: int) -> None:

@@ -28,8 +28,9 @@ from gradest.operations import NumpyArray
 Fill = Callable[[Streams, int, NumpyArray], None]
 """`(streams, start, out)` fills `out` `(K, P)`, float32 or float64, with the directions start, ..., start + K - 1."""
 
-Read = Callable[[Streams, int, int, NumpyArray], Iterator[NumpyArray]]
-"""`(streams, index, P, scratch)` yields direction `index` in parts, each in the scratch, which the next overwrites."""
+Read = Callable[[Streams, int, int, NumpyArray, float], Iterator[NumpyArray]]
+"""`(streams, index, P, scratch, radius)` yields radius times direction `index` in parts, each in the scratch, which the
+next overwrites."""
 
 
 class Extent(NamedTuple):

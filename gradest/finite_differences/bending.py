@@ -14,6 +14,7 @@ import numpy as np
 
 from gradest.dtypes import spacing as spacing_of
 from gradest.finite_differences.coarseness import Line, coarseness_of, nearest_zero
+from gradest.finite_differences.displaced_losses import Evaluation, Unperturbed
 from gradest.finite_differences.lengths_of_bending import Extent, confirmed_bending, length_of_bending
 from gradest.finite_differences.noise_level import deviation_of, value_or_nan
 from gradest.finite_differences.stairs import nearest_jump
@@ -87,12 +88,18 @@ _NOTHING = Surroundings(_NOWHERE, 0.0, 0.0)
 
 
 def look_around(
-    objective: Objective, points: Sequence[Floats], units: Sequence[Floats], extent: Extent
+    objective: Objective,
+    evaluation: Evaluation,
+    points: Sequence[Floats],
+    units: Sequence[Floats],
+    extent: Extent,
 ) -> Surroundings:
     """Return on what lengths the loss bends about a point, and how far its values are rounded there.
 
     Parameters
     ----------
+    evaluation
+        How differences are to be evaluated, which may know of a quicker way to the loss itself.
     points
         The start point, an array for each block.
     units
@@ -107,14 +114,14 @@ def look_around(
     the objective's own, and counted as its preparation. The line is the same each time.
     """
     apart, backend = objective.separate(), objective.backend
-    value_of = apart.prepare_value()
+    value_of = evaluation.value_for(apart)
 
     def loss(moves: Sequence[Floats]) -> float:
         at = tuple(
             backend.array(np.asarray(x + move), dtype=dtype, device=objective.device)
             for x, move, dtype in zip(points, moves, objective.dtypes, strict=True)
         )
-        return float(np.real(value_or_nan(objective, value_of, at)))
+        return float(np.real(value_or_nan(objective, lambda leaves: value_of(leaves, Unperturbed()), at)))
 
     entry = backend.random_state() if backend.reads_random_state else None
     with objective.one_estimate(), np.errstate(all="ignore"):

@@ -15,10 +15,14 @@ import numpy as np
 from gradest.autodiff import Expressions, NearOnly, Shared, perturbed_values, value_and_differences
 from gradest.backend import Leaves
 from gradest.coordinates import Alike, Chunk, Factors, SharedSteps, perturbed_losses
+from gradest.estimate import Cost
 from gradest.objective import Objective
 from gradest.operations import Array, Data, NumpyArray
 
 Floats = NumpyArray
+
+_SMALL = 8
+"""A block of P / 8 entries or fewer is a small part of a sweep, for which compiling matters more than running."""
 
 
 @dataclass(eq=False)
@@ -77,16 +81,49 @@ class Displaced:
 DisplacedLosses = Callable[[Leaves, Chunk, Displacement], Displaced]
 """`(leaves, chunk, displacement) -> losses`, not awaited."""
 
+ValueOf = Callable[[Leaves, Unperturbed], Array]
+"""`(leaves, unperturbed) -> value`: the loss itself, in one evaluation with what an estimate has there already."""
 
-def prepare_black_box(objective: Objective, plan: Sequence[Chunk]) -> tuple[DisplacedLosses, str]:
-    """Return the losses by whole evaluations, and the path: "batched", "vmap" or "loop".
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """How the losses of displacements are evaluated, and the loss itself.
+
+    Attributes
+    ----------
+    path
+        Its name in results.
+    value
+        The loss itself, not counted, where it is a part of what is compiled for displacements.
+    """
+
+    losses: DisplacedLosses
+    path: str
+    value: ValueOf | None = None
+
+    def value_for(self, objective: Objective) -> ValueOf:
+        """Return the loss itself, counted by an objective."""
+        value = self.value
+        if value is None:
+            alone = objective.prepare_value()
+            return lambda leaves, _: alone(leaves)
+
+        def counted(leaves: Leaves, unperturbed: Unperturbed) -> Array:
+            objective.count(Cost(values=1))
+            return value(leaves, unperturbed)
+
+        return counted
+
+
+def prepare_black_box(objective: Objective, plan: Sequence[Chunk]) -> Evaluation:
+    """Return the losses by whole evaluations; the path is "batched", "vmap" or "loop".
 
     This takes any function. NumPy arrays have ways of their own: what counts there is how often memory is passed over.
     """
     path = objective.population_path
     if all(isinstance(leaf, np.ndarray) for leaf in objective.start):
-        return (_in_place(objective) if path == "loop" else _written(objective)), path
-    return _population(objective, Factors(objective, whole_rows=False, plan=plan)), path
+        return Evaluation(_in_place(objective) if path == "loop" else _written(objective), path)
+    return Evaluation(_population(objective, Factors(objective, whole_rows=False, plan=plan)), path)
 
 
 def _population(objective: Objective, factors: Factors) -> DisplacedLosses:
@@ -144,23 +181,23 @@ def _in_place(objective: Objective) -> DisplacedLosses:
     return losses
 
 
-def prepare_structured(objective: Objective, plan: Sequence[Chunk]) -> tuple[DisplacedLosses, str]:
+def prepare_structured(objective: Objective, plan: Sequence[Chunk]) -> Evaluation:
     """Return the losses by recomputing only what an entry of a weight matrix touches: one column of a layer's output.
 
     The rest comes from one unperturbed evaluation, which all chunks of an estimate share.
     """
     factors = Factors(objective, whole_rows=True, plan=plan)
-    return _interpreted(objective, factors, objective.evaluate_perturbed, perturbed_values), "structured"
+    return _interpreted(objective, factors, objective.evaluate_perturbed, perturbed_values, "structured")
 
 
-def prepare_exact(objective: Objective, plan: Sequence[Chunk], *, whole_rows: bool) -> tuple[DisplacedLosses, str]:
+def prepare_exact(objective: Objective, plan: Sequence[Chunk], *, whole_rows: bool) -> Evaluation:
     """Return the differences `f(x + h e_i) - f(x)` free of cancellation, and the loss, by `gradest.autodiff`.
 
     The change is propagated through each operation, so that no two nearly equal losses are ever subtracted.
     """
     factors = Factors(objective, whole_rows=whole_rows, plan=plan)
-    evaluate = _interpreted(objective, factors, objective.evaluate_differences, value_and_differences)
-    return evaluate, f"{'structured' if whole_rows else 'batched'}, exact differences"
+    path = f"{'structured' if whole_rows else 'batched'}, exact differences"
+    return _interpreted(objective, factors, objective.evaluate_differences, value_and_differences, path)
 
 
 def _interpreted(
@@ -168,7 +205,8 @@ def _interpreted(
     factors: Factors,
     evaluate: Callable[..., Any],
     interpret: Callable[..., Any],
-) -> DisplacedLosses:
+    path: str,
+) -> Evaluation:
     """Return an evaluation by one of gradest's interpreters, which computes the unperturbed values once an estimate.
 
     `evaluate` counts what it evaluates, and `interpret` does the same uncounted, with operations of its own.
@@ -182,8 +220,9 @@ def _interpreted(
         return _displaced(evaluate(leaves, tangents, objective.data, shared=displacement.unperturbed.shared))
 
     if "compile" not in objective.backend.native:
-        return objective.scoped(eagerly)
-    return _Compiled(objective, factors, evaluate, interpret)
+        return Evaluation(objective.scoped(eagerly), path)
+    compiled = _Compiled(objective, factors, evaluate, interpret)
+    return Evaluation(compiled, path, compiled.value)
 
 
 def _displaced(found: Any, again: Callable[[], Array] | None = None) -> Displaced:
@@ -208,18 +247,24 @@ class _Compiled:
         # traced, at its first call, which comes before the first call of a step. Each block needs other values.
         self._expressions = Expressions()
         self._numbers: list[int] = []
-        self._common = objective.compile(self._in_common)
-        blocks = range(len(objective.layout.shapes))
-        self._near = [objective.compile(partial(self._step, block, near=True)) for block in blocks]
-        self._whole = [objective.compile(partial(self._step, block, near=False)) for block in blocks]
+        self._common = objective.compile(self._in_common, seldom=True)
+        total = objective.layout.num_parameters
+        small = [_SMALL * size <= total for size in objective.layout.sizes]
+        self._near = [self._compiled(block, near=True, seldom=seldom) for block, seldom in enumerate(small)]
+        self._whole = [self._compiled(block, near=False, seldom=seldom) for block, seldom in enumerate(small)]
 
-    def _in_common(self, leaves: Leaves, pairs: Any, scales: Leaves, data: Data) -> tuple[Any, ...]:
+    def _compiled(self, block: int, *, near: bool, seldom: bool) -> Callable[..., Any]:
+        return self._objective.compile(partial(self._step, block, near=near), seldom=seldom)
+
+    def _in_common(self, leaves: Leaves, pairs: Any, scales: Leaves, data: Data) -> tuple[Array, tuple[Any, ...]]:
         objective, shared = self._objective, Shared(self._expressions)
+        ops = NearOnly(objective.ops)  # what is far has nothing in common with anything, and takes long to trace
         for first, (left, right) in zip(self._first, pairs, strict=True):
             tangents = self._factors.tangents(leaves, first.block, left, right, scales[first.block])
-            self._interpret(objective.text, objective.ops, leaves, tangents, data, shared=shared)
+            self._interpret(objective.text, ops, leaves, tangents, data, shared=shared)
         self._numbers[:] = shared.values
-        return tuple(shared.values.values())
+        # The loss itself too: most of it is among those values, and a program of its own would compile that again.
+        return objective.text(objective.ops, leaves, data), tuple(shared.values.values())
 
     def _step(
         self,
@@ -242,15 +287,25 @@ class _Compiled:
         return (found[0], ops.marked(found[1])) if isinstance(found, tuple) else ops.marked(found)
 
     def __call__(self, leaves: Leaves, chunk: Chunk, displacement: Displacement) -> Displaced:
-        scales, unperturbed = displacement.arrays, displacement.unperturbed
-        if unperturbed.values is None:
-            unperturbed.values = self._common(leaves, tuple(self._factors.keep(c) for c in self._first), scales)
-        given = leaves, *self._factors(chunk), scales[chunk.block], unperturbed.values
+        _, values = self._unperturbed(leaves, displacement.unperturbed)
+        given = leaves, *self._factors(chunk), displacement.arrays[chunk.block], values
 
         def again() -> Array:
             return _displaced(self._whole[chunk.block](*given)).losses
 
         return _displaced(self._near[chunk.block](*given), again)
+
+    def value(self, leaves: Leaves, unperturbed: Unperturbed) -> Array:
+        """Return the loss itself."""
+        found: Array = self._unperturbed(leaves, unperturbed)[0]
+        return found
+
+    def _unperturbed(self, leaves: Leaves, unperturbed: Unperturbed) -> tuple[Any, ...]:
+        if unperturbed.values is None:
+            # How far it is to go has no part in these values; the leaves are of the same form.
+            pairs = tuple(self._factors.keep(chunk) for chunk in self._first)
+            unperturbed.values = self._common(leaves, pairs, leaves)
+        return unperturbed.values
 
 
 def _first_chunks(objective: Objective, factors: Factors) -> list[Chunk]:

@@ -14,6 +14,7 @@ from gradest.coordinates import Chunk
 from gradest.directions.keys import Rng
 from gradest.dtypes import as_floats
 from gradest.finite_differences.bending import Surroundings, look_around
+from gradest.finite_differences.displaced_losses import Evaluation
 from gradest.finite_differences.lengths_of_bending import Extent
 from gradest.finite_differences.noise_level import measure_noise
 from gradest.finite_differences.rules import QuotientRule
@@ -49,7 +50,7 @@ class StepChoice:
     scale: float
     exact: bool
 
-    def look_around(self, objective: Objective) -> Surroundings | None:
+    def look_around(self, objective: Objective, evaluation: Evaluation) -> Surroundings | None:
         """Return what is seen of the loss about the start point, where steps or errors ask and it may be evaluated."""
         unasked = not isinstance(self.step, str) and self.rule.lower is None
         if unasked or self.exact or not objective.verifies:
@@ -65,11 +66,13 @@ class StepChoice:
         if not isinstance(self.step, str):
             far = shortest * self.step / _FAR_LONGER[side == 0]
             extent = Extent(reach, far, side, 4 * far)  # several are moved on the line, and what one does is diluted
-        found: Surroundings = look(objective, points, units, extent)
+        found: Surroundings = look(objective, evaluation, points, units, extent)
         if found.stairs and self.step == "auto":  # steps are longer then, and the loss may bend on their way
             step = self._automatic(found.stairs)
             reach = max(reach, longest * step)
-            further: Surroundings = look(objective, points, units, Extent(reach, reach / (_SHARPER * step), side))
+            further: Surroundings = look(
+                objective, evaluation, points, units, Extent(reach, reach / (_SHARPER * step), side)
+            )
             found = replace(further, stairs=max(found.stairs, further.stairs))
         return found
 

@@ -21,8 +21,8 @@ from gradest.evaluation import ValuesSeen, warn_if_whole
 from gradest.finite_differences.bending import Surroundings
 from gradest.finite_differences.crossings import KINKS, Crossings, prepare_crossings, warn_of_crossings
 from gradest.finite_differences.displaced_losses import (
-    DisplacedLosses,
     Displacement,
+    Evaluation,
     Unperturbed,
     as_displacement,
     prepare_black_box,
@@ -117,16 +117,16 @@ class QuotientSweep:
         look = None if self.kinks == "ignore" else prepare_crossings(objective)
         sampled = isinstance(self.coordinates, int)
         fixed = () if sampled else self._plan(layout, objective)
-        evaluate, path = self._prepare_evaluation(objective, fixed)
-        value_of = objective.prepare_value()
+        evaluation = self._prepare_evaluation(objective, fixed)
+        evaluate, value_of = evaluation.losses, evaluation.value_for(objective)
         scale = layout.num_parameters / self.num_coordinates(layout) if sampled else 1.0
-        around = self._choice.look_around(objective)
+        around = self._choice.look_around(objective, evaluation)
 
         def kernel(leaves: Leaves, rng: Rng) -> KernelResult:
             moves, steps, noise = self._displacements(objective, leaves, rng, around)
             plan = self._draw(layout, rng) if sampled else fixed
             crossings = None if look is None else self._crossings(layout, look, leaves, moves, plan)
-            before = value_of(leaves) if self._needs_value else None
+            before = value_of(leaves, moves[0][0].unperturbed) if self._needs_value else None
             at = 0.0 if before is None else wide(objective, before)
             findings = Findings(objective, scale=scale, around=around)
             doubts = None if lower is None else Doubts(objective, scale=scale, chosen=isinstance(self.step, str))
@@ -149,7 +149,7 @@ class QuotientSweep:
             stated = (None, crossings) if doubts is None else (doubts.leaves(), crossings, doubts.status())
             return KernelResult(value, findings.leaves(), *stated)
 
-        return PreparedKernel(kernel, path)
+        return PreparedKernel(kernel, evaluation.path)
 
     def _tell_rounding(self, objective: Objective, leaves: Leaves, rounding: PlainRounding, seen: ValuesSeen) -> None:
         """Warn where quotients that state no error are mostly rounding, and all where the loss never changes.
@@ -174,7 +174,8 @@ class QuotientSweep:
         """
         look = prepare_crossings(objective)
         self._check_coordinates(objective.layout)
-        moves, *_ = self._displacements(objective, leaves, rng, self._choice.look_around(objective))
+        around = self._choice.look_around(objective, self._prepare_evaluation(objective, ()))
+        moves, *_ = self._displacements(objective, leaves, rng, around)
         return look(leaves, self._dense_plan(objective.layout), [move for sides in moves for move in sides])
 
     # -- internals ----------------------------------------------------------------------------------------
@@ -230,7 +231,7 @@ class QuotientSweep:
         drawn: Positions = generator_of(rng).choice(size, count, replace=False, shuffle=False)
         return dense_chunks(layout, np.sort(drawn), self.chunk_size)
 
-    def _prepare_evaluation(self, objective: Objective, plan: Sequence[Chunk]) -> tuple[DisplacedLosses, str]:
+    def _prepare_evaluation(self, objective: Objective, plan: Sequence[Chunk]) -> Evaluation:
         whole_rows = self._whole_rows(objective)
         exact = self.differences == "exact"
         if exact or whole_rows:

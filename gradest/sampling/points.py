@@ -55,22 +55,26 @@ class HostPoint:
         )
 
     def move(self, leaves: Leaves, directions: Directions, k: int, *, radius: float, scratch: NumpyArray) -> None:
-        """Write `leaves + radius * direction_k`; the direction is scaled in the scratch that it is read in."""
-        direction = directions.read(k, scratch)
+        """Write `leaves + radius * direction_k`; the scratch, where it has room for all, then holds the second term."""
+        # Multiplied in the parameter's own dtype, as any loop over x + sigma v computes.
+        in_drawing = all(flat.dtype == scratch.dtype for flat in self._flat)
+        direction = directions.read(k, scratch, radius=radius if in_drawing else 1.0)
         for leaf, flat, shape, product, entry in zip(
             leaves, self._flat, self._shapes, self._scratch, direction, strict=True
         ):
             base = self._values(leaf)
             if isinstance(entry, tuple):
                 left, right = (factor.astype(flat.dtype, copy=False) for factor in entry)
-                _add_product(base.reshape(shape), left * flat.dtype.type(radius), right, flat.reshape(shape), product)
+                if not in_drawing:
+                    left *= flat.dtype.type(radius)
+                _add_product(base.reshape(shape), left, right, flat.reshape(shape), product)
                 continue
             start = 0
             for piece in entry:
                 stop = start + piece.size
-                # In the parameter's own dtype, as any loop over x + sigma v computes.
                 step = piece.astype(flat.dtype, copy=False)
-                step *= step.dtype.type(radius)
+                if not in_drawing:
+                    step *= step.dtype.type(radius)
                 np.add(base[start:stop], step, out=flat[start:stop])
                 start = stop
 
@@ -117,15 +121,12 @@ class HostPoint:
         at_once = _READERS if directions.read_in_parts else 1
         for first in range(0, len(weights), at_once):
             some = range(first, min(first + at_once, len(weights)))
-            readers = [directions.parts(k, scratch) for k in some]
+            readers = [directions.parts(k, scratch, radius=radius) for k in some]
             for start in range(0, size, PART_ENTRIES):
                 here = total[: min(PART_ENTRIES, size - start)]
                 here.fill(0.0) if first == 0 else self._gather(sums, start, here)
                 for k, reader in zip(some, readers, strict=True):
-                    part = next(reader)
-                    if radius != 1.0:
-                        part *= part.dtype.type(radius)
-                    add_weighted(here, part, weights[k])
+                    add_weighted(here, next(reader), weights[k])
                 self._scatter(sums, start, here)
 
     def _weigh_factors(self, sums: Sequence[NumpyArray], directions: Directions, weights: NDArray[np.float64]) -> None:

@@ -13,8 +13,9 @@ from gradest.backend import get_backend
 from gradest.estimators import FiniteDifference
 
 GENERATOR = np.random.default_rng(0)
-X, WEIGHT = GENERATOR.standard_normal((5, 3)), GENERATOR.standard_normal((3, 4))
-TARGETS = np.eye(4)[[0, 3, 1, 2, 3]]
+SAMPLES = {"plain": 20, "relu": 5}  # of many samples and few classes a compiled loss has the samples as its last axis
+X, WEIGHT = GENERATOR.standard_normal((20, 3)), GENERATOR.standard_normal((3, 4))
+TARGETS = np.eye(4)[[0, 3, 1, 2, 3] * 4]
 HEADS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any], Any]]] = {
     "plain": (lambda ops, loss: loss, lambda loss: loss),
     # 0 for NaN: what is left out on the way would be lost here, and 0 taken for the loss
@@ -33,7 +34,7 @@ class Headed(gradest.Problem):
         return {"weight": WEIGHT}
 
     def data(self) -> dict[str, np.ndarray]:
-        return {"x": X, "targets": TARGETS}
+        return {"x": X[: SAMPLES[self.head]], "targets": TARGETS[: SAMPLES[self.head]]}
 
     def loss(self, ops: Any, params: Any, data: Any) -> Any:
         z = ops.matmul(data["x"], params["weight"])
@@ -44,10 +45,10 @@ def wanted(head: str, step: float) -> np.ndarray:
     """Central differences in extended precision, each loss by itself."""
 
     def loss(weight: np.ndarray) -> np.longdouble:
-        z = X.astype(np.longdouble) @ weight
+        z = X[: SAMPLES[head]].astype(np.longdouble) @ weight
         z = z + np.tanh(z)
         largest = z.max(axis=1, keepdims=True)
-        rows = np.log(np.exp(z - largest).sum(axis=1)) + largest[:, 0] - (z * TARGETS).sum(axis=1)
+        rows = np.log(np.exp(z - largest).sum(axis=1)) + largest[:, 0] - (z * TARGETS[: SAMPLES[head]]).sum(axis=1)
         return HEADS[head][1](rows.mean())
 
     found = np.empty(WEIGHT.shape)

@@ -111,3 +111,40 @@ def test_a_user_who_forbids_rank_promotion_forbids_it_in_the_loss_alone(method: 
     usual = gradest.get_estimator(method)(gradest.bind(problem, backend="jax", dtype="float32"), **options)
     np.testing.assert_array_equal(structured.gradient["x"], usual.gradient["x"])
     assert np.isfinite(found["w"]).all()
+
+
+def test_an_option_that_this_xla_does_not_know_is_left_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gradest_jax import compiling
+
+    assert not compiling._knows({"xla_cpu_no_such_option": True})
+    with pytest.raises(jax.errors.JaxRuntimeError, match="optimization_level"):
+        compiling._knows({"xla_backend_optimization_level": "text"})  # a fault of another kind is not taken for it
+    compiling.quickly_compiled.cache_clear()
+    try:
+        monkeypatch.setattr(compiling, "_knows", lambda options: False)
+        assert compiling.quickly_compiled() in ({}, {"compiler_options": {"xla_backend_optimization_level": 2}})
+    finally:
+        compiling.quickly_compiled.cache_clear()
+
+
+def test_differences_compile_no_program_for_the_loss_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of it is in what all parameters have in common; it was compiled again, for a quarter of a second."""
+    problem = gradest.get_problem("mlp", widths=(4,))
+    objective = gradest.bind(problem, backend="jax", dtype="float64")
+    compiled: list[Any] = []
+    original = type(objective.backend).compile
+
+    def seen(self: Any, function: Any, **options: Any) -> Any:
+        compiled.append(function)
+        return original(self, function, **options)
+
+    monkeypatch.setattr(type(objective.backend), "compile", seen)
+    with jax.disable_jit():
+        apart = gradest.get_estimator("fd-forward", path="structured")(objective)
+    found = gradest.get_estimator("fd-forward", path="structured")(objective)
+    assert compiled
+    assert objective.function not in compiled
+    assert found.value == pytest.approx(float(objective.value()), rel=1e-14)
+    assert found.cost == apart.cost
+    for name, gradient in found.gradient.items():
+        np.testing.assert_allclose(gradient, apart.gradient[name], rtol=0, atol=1e-6)

@@ -63,6 +63,20 @@ def test_several_directions_can_be_read_in_turns(distribution: str) -> None:
         start += PART_ENTRIES
 
 
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_what_is_read_with_a_radius_is_so_many_times_as_long(distribution: str) -> None:
+    """Radii whose squares are no float32: those of parameters near 1e-20, or of 1e25."""
+    size = SIZES[1] if distribution in TOGETHER else SIZES[3]
+    for dtype, radius in (("float32", 1e-25), ("float32", 1e22), ("float64", 0.3)):
+        drawn = directions(size, distribution, dtype)
+        for found, alone in zip(drawn.read(1, drawn.scratch(), radius=radius), drawn.block(1, 2), strict=True):
+            if isinstance(found, tuple):
+                product, expected = found[0] @ found[1].T, alone[0][0] @ alone[1][0].T
+            else:
+                product, expected = np.concatenate([piece.copy() for piece in found]), alone.ravel()
+            np.testing.assert_allclose(product / radius, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+
+
 def test_a_scratch_with_room_for_all_holds_the_direction_afterwards() -> None:
     for distribution in DISTRIBUTIONS:
         if distribution in TOGETHER or distribution == "low-rank":  # whose numbers are factors, of another size
