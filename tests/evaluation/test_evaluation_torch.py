@@ -73,7 +73,8 @@ def test_an_estimate_of_a_run_sees_one_mask_and_leaves_the_state_as_after_one_ev
     for k in range(2):
         starts.clear()
         _, state = run(model, x, y, state=state, rng=k)
-        assert len(starts) > 1 and all(torch.equal(start, starts[0]) for start in starts)
+        assert len(starts) > 1
+        assert all(torch.equal(start, starts[0]) for start in starts)
         after = torch.get_rng_state()
         torch.set_rng_state(starts[0])
         cross_entropy(model, x, y)
