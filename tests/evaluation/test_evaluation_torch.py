@@ -68,7 +68,9 @@ def test_an_estimate_of_a_run_sees_one_mask_and_leaves_the_state_as_after_one_ev
         starts.append(torch.get_rng_state())
         return cross_entropy(model, x, y)
 
-    run = gradest.get_estimator(name, num_samples=3).prepare_run(gradest.bind(loss, model, x, y))
+    estimator = gradest.get_estimator(name, num_samples=3)
+    assert isinstance(estimator, gradest.StatefulEstimator)
+    run = estimator.prepare_run(gradest.bind(loss, model, x, y))
     state = run.init_state()
     for k in range(2):
         starts.clear()
@@ -94,8 +96,7 @@ def test_a_layer_that_draws_since_has_one_mask_too(method: str) -> None:
         return prepared(model, x, y, rng=0), run_state()
 
     run_state = torch.get_rng_state
-    stateful = isinstance(estimator, gradest.StatefulEstimator)
-    prepare = estimator.prepare_run if stateful else estimator.prepare
+    prepare: Any = estimator.prepare_run if isinstance(estimator, gradest.StatefulEstimator) else estimator.prepare
     prepared = prepare(gradest.bind(cross_entropy, model, x, y))
     assert first_of(prepared)[0].path == prepared.path
     model.train()
