@@ -262,8 +262,8 @@ class Prepared:
                 f"a Cost was asked for of {type(estimator).__name__}.cost; found {self.cost!r}; end it by: "
                 "return Cost(values=...), with jvps= and vjps= for derivatives"
             )
-        self._kernel = objective.scoped(kernel.call)
-        self._kernels = DataKernels(objective, self._prepare_anew, self._kernel, reads_data=estimator.reads_data)
+        first = objective.scoped(kernel.call)
+        self._kernels = DataKernels(objective, self._prepare_anew, first, reads_data=estimator.reads_data)
         # Asked at each call, so asked of nobody who cannot say yes.
         self._stays_outside = not estimator.composable and objective.backend.traces
         self._may_draw = objective.is_users_own and not estimator.composable  # those evaluate once
@@ -276,7 +276,9 @@ class Prepared:
         return self.estimator.prepare, (self.objective,)
 
     def _prepare_anew(self) -> Kernel:
-        return self.objective.scoped(self.estimator.prepare_kernel(self.objective).call)
+        kernel = self.estimator.prepare_kernel(self.objective)
+        self.path = kernel.path
+        return self.objective.scoped(kernel.call)
 
     def expect_another_look(self) -> None:
         """Have each estimate note what it draws, for an evaluation after it that is to draw the same."""
@@ -323,7 +325,7 @@ class Prepared:
             raise UnsupportedError("new arguments were given with an executor; prepare again with them")
         before = self.objective.take_arguments(args, kwargs or {})
         if before is None:
-            self._kernel = self._kernels.latest()
+            self._kernels.follow_data()
             return self._estimate(leaves, rng)
         try:
             return self._estimate(leaves, rng, traced=True)
@@ -338,13 +340,12 @@ class Prepared:
         try:
             # One draw for all evaluations of an estimate: differences between two masks of dropout are no derivative.
             if self._may_draw:
-                with objective.one_estimate():
-                    result = self._kernel(leaves, rng)
+                result = self._kernels.of_one_draw(leaves, rng, elsewhere=self._executor is not None)
             elif self._looked_at_again:  # reverse mode is one evaluation, whatever it goes through
                 with objective.one_estimate(), objective.common_random_numbers():
-                    result = self._kernel(leaves, rng)
+                    result = self._kernels.current(leaves, rng)
             else:
-                result = self._kernel(leaves, rng)
+                result = self._kernels.current(leaves, rng)
         except Exception as error:
             tell_of_arrays(error, objective.backend)
             raise

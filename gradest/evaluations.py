@@ -211,6 +211,8 @@ class Evaluations:
         """
         if self._population_path is None:
             self._population_path = self.scoped(self._choose_population)()
+        if self._asked == "auto" and self._user is not None and self._user.draws and self._population_path == "vmap":
+            return "loop"  # it has come to draw since, and is never batched then
         return self._population_path
 
     def evaluate_perturbed(
@@ -382,10 +384,7 @@ class Evaluations:
 
     def common_random_numbers(self) -> AbstractContextManager[None]:
         """Return a context in which a user's function draws what it drew first in this estimate."""
-        found: AbstractContextManager[None] = (
-            nullcontext() if self._user is None else self._user.common_random_numbers()
-        )
-        return found
+        return nullcontext() if self._user is None else self._user.common_random_numbers()
 
     def one_estimate(self) -> AbstractContextManager[None]:
         """Return a context in which a user's function draws the same random numbers in all evaluations."""

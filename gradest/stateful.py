@@ -137,11 +137,13 @@ class PreparedRun:
         self.objective = objective
         self.path = kernel.path
         self._executor = executor
-        self._kernel = objective.scoped(kernel.call)
-        self._kernels = DataKernels(objective, self._prepare_anew, self._kernel, reads_data=estimator.reads_data)
+        first = objective.scoped(kernel.call)
+        self._kernels = DataKernels(objective, self._prepare_anew, first, reads_data=estimator.reads_data)
 
     def _prepare_anew(self) -> StatefulKernel:
-        return self.objective.scoped(self.estimator.prepare_stateful_kernel(self.objective).call)
+        kernel = self.estimator.prepare_stateful_kernel(self.objective)
+        self.path = kernel.path
+        return self.objective.scoped(kernel.call)
 
     def init_state(self) -> State:
         """Return the state before the first estimate."""
@@ -173,10 +175,10 @@ class PreparedRun:
             objective.data = objective.data if before is None else before
             raise traced_call(self.estimator.name, objective.backend, "it keeps a state; call it outside")
         if args or kwargs:
-            self._kernel = self._kernels.latest()
+            self._kernels.follow_data()
         # Of the state that goes in: a first estimate may cost more, or less, than those that have a last one.
         cost = self.estimator.cost_from(objective.layout, state)
-        result, after = self._kernel(leaves, rng, state)
+        result, after = self._kernels.of_one_draw(leaves, rng, state, elsewhere=self._executor is not None)
         estimate = estimate_of(result, objective, cost, self.path)
         return replace(estimate, state_bytes=state_bytes(after)), after
 

@@ -85,7 +85,9 @@ def _first_that_works(
         ) as error:  # NotImplementedError is one; whether it is the function's own, PyTorch won't tell
             if str(error) == refusals.HOOKED:  # no other way goes backward either
                 raise
-            refusal = refusal or error
+            # What the loss needs a record for is told last, by the way that has one.
+            if refusal is None or any(words in str(refusal) for words in backend.unrecorded):
+                refusal = error
         else:
             del ways[:place]
             return found
@@ -143,7 +145,8 @@ def _one_by_one_recorded(backend: Backend, function: Function, inputs: _Inputs, 
     """Return the same of a loss that takes gradients by its parameters itself, as a step of an inner optimiser does."""
     leaves, tangents, data = inputs
     at: Any = [x.detach().requires_grad_() for x in _tensors(leaves)]
-    return _one_by_one(backend, function, (tuple(at), tangents, data), state)
+    with _Stopped(twice=True):
+        return _one_by_one(backend, function, (tuple(at), tangents, data), state)
 
 
 def _tensors(arrays: Leaves) -> list[Tensor]:

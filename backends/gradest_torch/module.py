@@ -44,12 +44,16 @@ def bind(f: Callable[..., Tensor], module: nn.Module) -> Callable[..., Tensor]:
             ways = OtherWays.under_way()
             if ways is not None:
                 ways.parameters.update({name: parameter for name, (parameter, _) in state.parameters.items()})
-            put([(place, parameters[name]) for place, name in state.named_places])
+            for (within, key), name in state.named_places:
+                within[key] = parameters[name]
             if state.buffers:
                 put(_copied_buffers(state, next(iter(parameters.values()))))
-            attention = PlainAttention() if state.attends else nullcontext()
-            with attention, posing(tuple(parameters.values()), quiet=ways is not None and ways.quiet):
+            posed = posing(tuple(parameters.values()), quiet=ways is not None and ways.quiet)
+            if posed is None and not state.attends:  # the commonest, without two contexts that do nothing
                 value = f(module, *args, **kwargs)
+            else:
+                with PlainAttention() if state.attends else nullcontext(), posed or nullcontext():
+                    value = f(module, *args, **kwargs)
             before.refuse_changed()
             return value
         finally:
@@ -122,13 +126,14 @@ class _Before:
 
     def __init__(self, modules: Sequence[nn.Module], state: ModuleState, locks: Sequence[Any]) -> None:
         self._tensors: Swapped = [(place, place[0][place[1]]) for place in state.places]
-        self._sizes = [(child, len(child._parameters), len(child._modules)) for child in modules]
-        self._modes = [(child, child.training) for child in modules]
+        self._children = [(c, c.training, len(c._parameters), len(c._modules)) for c in modules]
         # Only there, for it takes time: what a batched evaluation leaves in an attribute cannot be used by anyone.
         transformed = torch._C._functorch.peek_interpreter_stack() is not None  # of this thread; it has no public name
         self._attributes = Attributes(modules) if transformed else None
-        self._derived = [(vars(modules[k]), name, vars(modules[k]).get(name)) for k, name in state.derived]
-        self._frozen = [(name, p, place, _writes(p)) for name, (p, place) in state.frozen.items()]
+        # Mostly there are none, and a comprehension over none is a call too.
+        derived, frozen = state.derived, state.frozen
+        self._derived = [(vars(modules[k]), name, vars(modules[k]).get(name)) for k, name in derived] if derived else []
+        self._frozen = [(name, p, place, _writes(p)) for name, (p, place) in frozen.items()] if frozen else []
         self._empty = state.empty
         self._locks = locks
 
@@ -143,15 +148,18 @@ class _Before:
         InvalidInputError
             It did; the message names what.
         """
-        added = [key for within, key in self._empty if within[key] is not None]
-        for child, parameters, layers in self._sizes:  # a dict keeps the order in which it was filled
-            added += [*list(child._parameters)[parameters:], *list(child._modules)[layers:]]
+        added = [key for within, key in self._empty if within[key] is not None] if self._empty else []
+        for child, _, parameters, layers in self._children:  # a dict keeps the order in which it was filled
+            if len(child._parameters) > parameters or len(child._modules) > layers:
+                added += [*list(child._parameters)[parameters:], *list(child._modules)[layers:]]
         if added:
             raise InvalidInputError(
                 "a loss that leaves the module as it is was asked for; this one has given it parameters or layers that "
                 f"it had not: {', '.join(added)} (made by a first forward pass?); run the module once before, so that "
                 "an optimiser finds them too"
             )
+        if not self._frozen:
+            return
         written = [
             name
             for name, parameter, (within, key), writes in self._frozen
@@ -166,7 +174,7 @@ class _Before:
 
     def restore(self) -> None:
         put(self._tensors)
-        for child, training in self._modes:
+        for child, training, _, _ in self._children:
             if child.training is not training:
                 child.training = training
         for attributes, name, value in self._derived:

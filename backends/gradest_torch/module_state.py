@@ -56,8 +56,8 @@ class ModuleState:
         self.derived: list[tuple[int, str]] = []
         self.attends = False
         self._locks: list[Any] = []
-        self._names: list[tuple[str, ...]] = []
-        self._members: list[tuple[dict[str, Any], str, nn.Parameter | None]] = []
+        self._sizes: list[tuple[dict[str, Any], int, dict[str, Any], int]] = []
+        self._members: list[tuple[dict[str, Any], str, nn.Parameter | None, bool]] = []
 
     @contextmanager
     def held(self, module: nn.Module) -> Iterator["ModuleState"]:
@@ -73,26 +73,32 @@ class ModuleState:
 
         The places are found again if submodules, parameters or what requires a gradient have changed.
         """
-        children = [ref(child) for child in modules]
-        locks = self._locks if children == self._children else locks_of(modules)
+        children = list(map(ref, modules))
+        known = children == self._children
+        locks = self._locks if known else locks_of(modules)
         for lock in locks:
             lock.acquire()
         try:
-            if children != self._children or _names(modules) != self._names or not self._holds():
+            if not (known and self._holds(modules)):
                 self._find(modules)  # first: it refuses those whose parameters have no places
-                self._locks, self._children, self._names = locks, children, _names(modules)
+                self._locks, self._children = locks, children
         except BaseException:
             release(locks)
             raise
         return locks
 
-    def _holds(self) -> bool:
+    def _holds(self, children: Sequence[nn.Module]) -> bool:
+        # Asked twice at each call, of which it is a part that shows: in plain loops, without a generator.
+        for child, (parameters, count, buffers, buffer_count) in zip(children, self._sizes, strict=True):
+            if child._parameters is not parameters or child._buffers is not buffers:
+                return False
+            if len(parameters) != count or len(buffers) != buffer_count:
+                return False
         # Each place, not the first of each parameter alone: tied weights may have been untied.
-        if any(held.get(key) is not member for held, key, member in self._members):
-            return False
-        if any(parameter.requires_grad for parameter, _ in self.frozen.values()):
-            return False
-        return all(parameter.requires_grad for parameter, _ in self.parameters.values())
+        for within, key, member, trained in self._members:
+            if within.get(key) is not member or (member is not None and member.requires_grad is not trained):
+                return False
+        return not self.buffers or all(key in within for _, (within, key) in self.buffers)
 
     def _find(self, children: Sequence[nn.Module]) -> None:
         places: dict[int, list[Place]] = {}
@@ -109,7 +115,9 @@ class ModuleState:
         self.parameters = {name: (p, places[id(p)]) for name, p in named if p.requires_grad}
         self.frozen = {name: (p, places[id(p)][0]) for name, p in children[0].named_parameters() if not p.requires_grad}
         self.empty = places.get(id(None), [])
-        self._members = [(child._parameters, key, p) for child in children for key, p in child._parameters.items()]
+        every = [(child._parameters, key, p) for child in children for key, p in child._parameters.items()]
+        self._members = [(within, key, p, p is not None and p.requires_grad) for within, key, p in every]
+        self._sizes = [(c._parameters, len(c._parameters), c._buffers, len(c._buffers)) for c in children]
         self.named_places = [(place, name) for name, (_, held) in self.parameters.items() for place in held]
         self.buffers = [(ref(child), (child._buffers, key)) for child in children for key in child._buffers]
         self.derived = [(k, name) for k, child in enumerate(children) for name in derived(child)]
@@ -138,10 +146,6 @@ def modules_of(module: nn.Module) -> list[nn.Module]:
                 seen.add(id(child))
                 found.append(child)
     return found
-
-
-def _names(modules: Sequence[nn.Module]) -> list[tuple[str, ...]]:
-    return [(*child._parameters, *child._buffers) for child in modules]
 
 
 _LOCKS: WeakKeyDictionary[nn.Module, Any] = WeakKeyDictionary()

@@ -5,7 +5,7 @@ loss that takes a gradient by its parameters could not be evaluated.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -20,19 +20,30 @@ _REQUIRES_GRAD = Tensor.requires_grad.__get__  # type: ignore[attr-defined]  # a
 _SETTING = (Tensor.requires_grad_, Tensor.requires_grad.__set__)  # type: ignore[attr-defined]  # likewise
 
 
-def posing(tensors: Sequence[Tensor], *, quiet: bool = False) -> AbstractContextManager[Any]:
-    """Return a context in which tensors pose as parameters; with `quiet` all is recorded but what is of them."""
+def posing(tensors: Sequence[Tensor], *, quiet: bool = False) -> AbstractContextManager[Any] | None:
+    """Return a context in which tensors pose as parameters, None where they do so without one.
+
+    With `quiet` all is recorded but what is of them.
+    """
     for tensor in tensors:
         # What isinstance(p, nn.Parameter) asks of a tensor of another class (2.4 to 2.13).
         tensor._is_param = True
     first = tensors[0]  # of one call all are alike: recorded, part of a transformation, or plain
-    if first.requires_grad:
-        return nullcontext()
+    if _is_recorded(first):
+        return None
     if quiet:
         return _quietly(tensors)
     if _is_transformed(first) or any(map(Tensor.is_inference, tensors)):  # those made in inference mode take no mark
         return _Asked(tensors)
     return _Marked(tensors)
+
+
+def _is_recorded(tensor: Tensor) -> bool:
+    """Return whether a tensor itself requires a gradient, which forward mode answers for all that has a tangent."""
+    if forward_ad._current_level < 0:
+        return tensor.requires_grad
+    with torch._C.DisableTorchFunction():
+        return tensor.requires_grad
 
 
 @contextmanager

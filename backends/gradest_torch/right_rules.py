@@ -6,6 +6,7 @@ way is all of a derivative; and weight normalisation has no forward mode, and se
 those of autograd twice. The mode of `forward_mode` looks at what a loss calls, and asks here.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -69,6 +70,23 @@ def _is_innermost_forward() -> bool:
     return within is None or within.key() == torch._C._functorch.TransformType.Jvp
 
 
+def _requires_gradient(tensor: Tensor) -> bool:
+    """Return whether a tensor requires a gradient as reverse mode would have it: what has a tangent does.
+
+    Else a loss that hooks into those that do (`if x.requires_grad: x.register_hook(...)`) has another derivative here,
+    without a word. Backward hooks of a module ask too, in `torch.utils.hooks`: they are passed by.
+    """
+    return tensor.requires_grad or (_carries(tensor) and _asker() != torch.utils.hooks.__name__)
+
+
+def _asker() -> str | None:
+    """Return the name of the module whose code has called into this package."""
+    frame: Any = sys._getframe()
+    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == __name__.partition(".")[0]:
+        frame = frame.f_back
+    return None if frame is None else frame.f_globals.get("__name__")
+
+
 def _inverse_of_factored(factor: Tensor, upper: bool = False) -> Tensor:
     lower = (
         factor.triu().mH if upper else factor.tril()
@@ -113,6 +131,7 @@ def _told(func: Callable[..., Any]) -> Callable[..., Any]:
 
 _CHUNKED = getattr(nn.functional, "linear_cross_entropy", None)  # in chunks it is one of `torch.library` (2.13)
 _RULES: dict[Any, Callable[..., Any]] = {
+    Tensor.requires_grad.__get__: _requires_gradient,  # type: ignore[attr-defined]  # a property, by its annotations a bool
     **({} if _CHUNKED is None else {_CHUNKED: _told(_CHUNKED)}),
     torch.cholesky_inverse: _inverse_of_factored,
     Tensor.cholesky_inverse: _inverse_of_factored,

@@ -2,14 +2,14 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
 from gradest.arguments import Arguments
 from gradest.backend import Backend, Leaves
 from gradest.errors import GradestError
-from gradest.evaluation.draws import Draws
+from gradest.evaluation.draws import Draws, has_drawn
 from gradest.evaluation.results import as_losses, as_scalar, kind_of, mean_of
 from gradest.form import Form
 from gradest.operations import Array, Data
@@ -179,7 +179,19 @@ class UserFunction:
         """Return a context for evaluations that no derivative is asked of; one that records where the loss needs it."""
         return (self.backend.recording() if self.differentiates else self.backend.evaluating()) or nullcontext()
 
-    def common_random_numbers(self) -> Any:
+    def undrawn_state(self) -> Any:
+        """Return where the framework's generator stands, for a function that was seen to draw nothing; else None."""
+        watched = self.draws is False and self.backend.reads_random_state
+        return self.backend.random_state() if watched else None
+
+    def has_come_to_draw(self, before: Any) -> bool:
+        """Return whether it has drawn since that state after all, which is remembered."""
+        if before is None or not has_drawn(self.backend, before, self.backend.random_state()):
+            return False
+        self.draws = True
+        return True
+
+    def common_random_numbers(self) -> AbstractContextManager[None]:
         """Return a context in which evaluations draw what the first one of this estimate drew."""
         draws: Draws | None = getattr(self._estimate, "draws", None)
         return nullcontext() if draws is None or self.draws is False else draws.evaluation()

@@ -54,6 +54,25 @@ def inner_step_of_first_order(m: Any, x: Any) -> Any:
     return inner_step(m, x, through=False)
 
 
+def inner_step_of_squared_errors(m: Any, x: Any) -> Any:
+    """PyTorch's own squared errors, whose second derivative has no forward mode: the loss of most meta-learning."""
+    parameters = dict(m.named_parameters())
+    first = nn.functional.mse_loss(m(x), 0.5 * x[:, :2])
+    found = torch.autograd.grad(first, list(parameters.values()), create_graph=True)
+    stepped = {name: p - 0.5 * g for (name, p), g in zip(parameters.items(), found, strict=True)}
+    return nn.functional.mse_loss(torch.func.functional_call(m, stepped, (1.1 * x,)), x[:, 1:])
+
+
+def inner_step_by_functions(m: Any, x: Any) -> Any:
+    parameters = dict(m.named_parameters())
+
+    def errors(at: Any, x: Any) -> Any:
+        return nn.functional.mse_loss(torch.func.functional_call(m, at, (x,)), x[:, 1:])
+
+    found = torch.func.grad(errors)(parameters, x)
+    return errors({name: p - 0.5 * found[name] for name, p in parameters.items()}, 1.1 * x)
+
+
 def residual_of_an_equation(m: Any, x: Any) -> Any:
     at = x.clone().requires_grad_()
     value = m(at)[:, :1]
@@ -88,6 +107,8 @@ LOSSES: list[Callable[[Any, Any], Any]] = [
     gradient_as_constant,
     inner_step,
     inner_step_of_first_order,
+    inner_step_of_squared_errors,
+    inner_step_by_functions,
     residual_of_an_equation,
     penalty,
     likelihood,
@@ -129,6 +150,18 @@ def test_products_with_the_hessian_are_those_of_autograd_twice(loss: Callable[[A
         torch.testing.assert_close(given, right.detach(), rtol=1e-9, atol=1e-12)
 
 
+def test_an_inner_step_without_a_forward_mode_is_refused_by_what_has_none() -> None:
+    """And not by the first way's error, that there is no record to differentiate."""
+
+    def loss(m: Any, x: Any) -> Any:
+        huber = nn.functional.huber_loss(m(x), x[:, :2])
+        (slope,) = torch.autograd.grad(huber, m[0].weight, create_graph=True)
+        return (slope**2).sum()
+
+    with pytest.raises(gradest.UnsupportedError, match="forward AD with huber_loss_backward"):
+        gradest.grad(loss, method="forward")(model(), X)
+
+
 def implicit_layer(m: Any, x: Any) -> Any:
     """A fixed point found outside of the graph, whose derivative a hook solves for."""
     with torch.no_grad():
@@ -144,7 +177,8 @@ def implicit_layer(m: Any, x: Any) -> Any:
             found = torch.autograd.grad(around, at, found, retain_graph=True)[0] + g
         return found
 
-    once_more.register_hook(solved)
+    if once_more.requires_grad:  # not where it is only evaluated
+        once_more.register_hook(solved)
     return (once_more**2).mean()
 
 

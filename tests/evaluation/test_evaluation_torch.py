@@ -60,6 +60,54 @@ def test_the_value_beside_a_gradient_is_of_its_mask_and_moves_the_generator_no_f
         assert torch.equal(torch.get_rng_state(), after)
 
 
+@pytest.mark.parametrize("name", ["momentum-guided-es", "residual-feedback"])
+def test_an_estimate_of_a_run_sees_one_mask_and_leaves_the_state_as_after_one_evaluation(name: str) -> None:
+    model, (x, y), starts = dropout(), batch(), []
+
+    def loss(model: Any, x: Any, y: Any) -> Any:
+        starts.append(torch.get_rng_state())
+        return cross_entropy(model, x, y)
+
+    estimator = gradest.get_estimator(name, num_samples=3)
+    assert isinstance(estimator, gradest.StatefulEstimator)
+    run = estimator.prepare_run(gradest.bind(loss, model, x, y))
+    state = run.init_state()
+    for k in range(2):
+        starts.clear()
+        _, state = run(model, x, y, state=state, rng=k)
+        assert len(starts) > 1
+        assert all(torch.equal(start, starts[0]) for start in starts)
+        after = torch.get_rng_state()
+        torch.set_rng_state(starts[0])
+        cross_entropy(model, x, y)
+        assert torch.equal(torch.get_rng_state(), after)
+
+
+@pytest.mark.parametrize("method", ["fd-central", "es", "momentum-guided-es"])
+def test_a_layer_that_draws_since_has_one_mask_too(method: str) -> None:
+    """Prepared in eval mode, where dropout draws nothing, and called in training mode."""
+    model, (x, y) = dropout().eval(), batch()
+    estimator = gradest.get_estimator(method, **({} if method == "fd-central" else {"num_samples": 3}))
+
+    def first_of(prepared: Any) -> Any:
+        torch.manual_seed(3)
+        if isinstance(prepared, gradest.PreparedRun):
+            return prepared(model, x, y, state=prepared.init_state(), rng=0)[0], run_state()
+        return prepared(model, x, y, rng=0), run_state()
+
+    run_state = torch.get_rng_state
+    prepare: Any = estimator.prepare_run if isinstance(estimator, gradest.StatefulEstimator) else estimator.prepare
+    prepared = prepare(gradest.bind(cross_entropy, model, x, y))
+    assert first_of(prepared)[0].path == prepared.path
+    model.train()
+    afresh = prepare(gradest.bind(cross_entropy, model, x, y))
+    for _ in range(2):
+        (found, after), (expected, expected_after) = first_of(prepared), first_of(afresh)
+        assert distance(found.gradient, expected.gradient) < 1e-8
+        assert found.path == expected.path == "loop"
+        assert torch.equal(after, expected_after)
+
+
 @pytest.mark.parametrize("method", ["reverse", "es"])
 def test_what_comes_beside_the_loss_is_of_its_mask_and_moves_the_generator_no_further(method: str) -> None:
     model, (x, y) = dropout(), batch()
