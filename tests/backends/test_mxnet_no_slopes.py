@@ -92,3 +92,20 @@ def test_random_numbers_by_their_parameters_and_output_layers_are_refused(text: 
         gradest.grad(lambda p: text(p).sum())(given)
     beside = gradest.grad(lambda p: (p * text(p.detach())).sum())(given)  # of what is constant they are taken
     assert np.all(np.isfinite(beside.asnumpy()))
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    (lambda x: mx.np.interp(x, mx.np.array([0.0, 2.0]), mx.np.array([0.0, 1.0])), "that MXNet .* has from NumPy alone"),
+    (lambda x: mx.np.nanmax(x, axis=0), "that MXNet .* has from NumPy alone"),
+    (lambda x: mx.np.insert(x, 1, x[0], axis=0), "_npi_insert_scalar is non-differentiable"),
+    (lambda x: mx.np.copysign(x, -1.0), "operator _backward_npi_copysign_scalar"),
+    (lambda x: mx.nd.sort(x.as_nd_ndarray()).as_np_ndarray(), "operator _backward_topk"),
+    (lambda x: mx.np.pad(x, ((1, 1), (1, 1)), mode="edge"), "Other modes are not supported"),
+])  # fmt: skip
+def test_what_mxnet_cannot_go_backward_through_is_told(text: Callable[[Any], Any], says: str) -> None:
+    """MXNet's own error came: of its making while the loss was recorded, of its graph, or where the user read it."""
+    given = mx.np.array(X, dtype="float64")
+    with pytest.raises(gradest.UnsupportedError, match=f"reverse mode was asked for.*{says}"):
+        gradest.grad(lambda p: text(p).sum())(given)
+    found = gradest.grad(lambda p: text(p).sum(), method="fd-central")(given)
+    assert np.all(np.isfinite(found.asnumpy()))
