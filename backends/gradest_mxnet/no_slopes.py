@@ -30,14 +30,15 @@ _OWN_LOSS = (
     "loss apart, as gluon.loss does, or use " + _OF_VALUES
 )
 _REFUSED = (
-    ("np", ("percentile", "quantile", "unique"), _NO_PASS),
-    ("np.linalg", ("eig", "eigh", "eigvals", "eigvalsh", "pinv"), _NO_PASS),
-    ("np.random", ("uniform", "gamma", "beta", "power", "chisquare"), _NO_PATH),
+    ("nd.np", ("percentile", "quantile", "unique"), _NO_PASS),
+    ("nd.np.linalg", ("eig", "eigh", "eigvals", "eigvalsh", "pinv"), _NO_PASS),
+    ("nd.np.random", ("uniform", "gamma", "beta", "power", "chisquare"), _NO_PATH),
     ("nd.random", ("uniform", "normal", "gamma", "exponential"), _NO_PATH),
     ("nd", ("sample_uniform", "sample_normal", "sample_gamma", "sample_exponential"), _NO_PATH),
     ("nd", ("SoftmaxOutput", "Softmax", "SVMOutput", "MakeLoss", "make_loss"), _OWN_LOSS),
     ("nd", ("LinearRegressionOutput", "LogisticRegressionOutput", "MAERegressionOutput"), _OWN_LOSS),
 )
+"""Rooms of functions, their names, and why they are refused. Those of `mx.np` come to the ones of `mx.nd.np`."""
 
 
 @cache
@@ -48,7 +49,8 @@ def on_arrays() -> tuple[Change, ...]:
         room = mx
         for part in path.split("."):
             room = getattr(room, part)
-        changes += [(room, name, _refusing(getattr(room, name), f"mx.{path}.{name}", why)) for name in names]
+        shown = path.replace("nd.np", "np")
+        changes += [(room, name, _refusing(getattr(room, name), f"mx.{shown}.{name}", why)) for name in names]
     changes += [(mx.np, f"atleast_{n}d", _followed(getattr(mx.np, f"atleast_{n}d"), _atleast(n))) for n in (1, 2, 3)]
     # Functions and methods alike, of either module, come to these two.
     within = mx.nd.numpy._internal

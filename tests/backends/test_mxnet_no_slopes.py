@@ -80,6 +80,13 @@ def test_the_gradient_of_a_standard_deviation_of_equal_numbers_is_zero() -> None
     np.testing.assert_allclose(found.asnumpy(), [[0.0, 0.0], [-0.5, 0.5]], rtol=1e-14)
 
 
+@pytest.mark.parametrize("by_name", [mx.np.percentile, lambda x, q: mx.nd.np.percentile(x, q)])  # noqa: PLW0108 - late
+def test_a_percentile_is_refused_by_whichever_name_it_is_called(by_name: Callable[..., Any]) -> None:
+    """A name imported before gradest, and `F.np` in a block that is not hybridized, passed by what was refused."""
+    with pytest.raises(gradest.UnsupportedError, match=r"mx\.np\.percentile was called"):
+        gradest.grad(lambda p: by_name(p, 30).sum())(mx.np.array(X, dtype="float64"))
+
+
 @pytest.mark.parametrize("text", [
     lambda x: mx.nd.random.normal(x, x), lambda x: mx.nd.random.uniform(0 * x, x), lambda x: mx.nd.make_loss(x) ** 2,
     lambda x: mx.nd.SoftmaxOutput(x, mx.nd.array([0, 1, 1])) ** 2,
