@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, wraps
 from typing import Any
 
+import numpy as np
+
 from gradest.errors import UnsupportedError
 from gradest_mxnet.framework import Array, mx
 from gradest_mxnet.replaced import Change, Refusal
@@ -52,6 +54,7 @@ def on_arrays() -> tuple[Change, ...]:
         shown = path.replace("nd.np", "np")
         changes += [(room, name, _refusing(getattr(room, name), f"mx.{shown}.{name}", why)) for name in names]
     changes += [(mx.np, f"atleast_{n}d", _followed(getattr(mx.np, f"atleast_{n}d"), _atleast(n))) for n in (1, 2, 3)]
+    changes += [(room, "SequenceLast", _sequence_last(room.SequenceLast)) for room in (mx.nd, mx.nd.op)]
     # Functions and methods alike, of either module, come to these two.
     within = mx.nd.numpy._internal
     changes += [(within, name, _followed(getattr(within, name), _spread(name))) for name in ("var", "std")]
@@ -89,6 +92,19 @@ def _refusing(function: Callable[..., Array], name: str, why: str) -> Any:
         return function(*args, **kwargs)
 
     return refusing
+
+
+def _sequence_last(function: Callable[..., Array]) -> Any:
+    @wraps(function)
+    def last(data: Array, sequence_length: Any = None, use_sequence_length: bool = False, **kwargs: Any) -> Array:
+        if not use_sequence_length and data.dtype == np.float64 and mx.autograd.is_recording() and _is_followed(data):
+            raise UnsupportedError(
+                "reverse mode was asked for through mx.nd.SequenceLast in float64, where MXNet 1.9.1 writes beyond its "
+                f"memory and ends the process; take data[-1], compute in float32, or use {_OF_VALUES}"
+            )
+        return function(data, sequence_length, use_sequence_length=use_sequence_length, **kwargs)
+
+    return last
 
 
 def _followed(function: Callable[..., Array], other: Callable[..., Array]) -> Any:

@@ -116,3 +116,14 @@ def test_what_mxnet_cannot_go_backward_through_is_told(text: Callable[[Any], Any
         gradest.grad(lambda p: text(p).sum())(given)
     found = gradest.grad(lambda p: text(p).sum(), method="fd-central")(given)
     assert np.all(np.isfinite(found.asnumpy()))
+
+
+def test_the_last_of_sequences_in_double_precision_is_refused() -> None:
+    """MXNet ends the process there: a double free, as it goes backward."""
+    given = mx.nd.array(X.reshape(3, 2, 2), dtype="float64")
+    with pytest.raises(gradest.UnsupportedError, match=r"SequenceLast in float64, .*take data\[-1\]"):
+        gradest.grad(lambda p: mx.nd.SequenceLast(p).sum())(given)
+    lengths, expected = mx.nd.array([1, 3], dtype="float64"), np.zeros((3, 2, 2))
+    expected[0, 0] = expected[2, 1] = 1
+    found = gradest.grad(lambda p: mx.nd.SequenceLast(p, lengths, use_sequence_length=True).sum())(given)
+    np.testing.assert_array_equal(found.asnumpy(), expected)
