@@ -14,7 +14,7 @@ from gradest.backend import Backend, Leaves
 from gradest.errors import NonFiniteError, PreparationMismatchError
 from gradest.layout import Layout
 from gradest.operations import Array
-from gradest.tree import Leaf, PartlyStatic, Structure, Tree, is_number
+from gradest.tree import Leaf, PartlyStatic, Structure, Tree, is_number, is_plain, require_plain
 
 
 class Form:
@@ -107,6 +107,8 @@ class Form:
         PreparationMismatchError
             Something differs; the message has one line per parameter. Or it is a model, and not the one that was bound,
             whose buffers and modes the loss computes with.
+        InvalidTypeError
+            One is masked, or of another class of arrays with arithmetic of its own.
         """
         if self._backend.is_model(params):
             if not (direction or self._model is None or params is self._model):
@@ -121,6 +123,8 @@ class Form:
             if self._fits(leaves):
                 return leaves
         leaves, paths, other = self._flatten(params)
+        for leaf, path in zip(leaves, paths, strict=True):
+            require_plain(leaf, path)
         if paths != self.layout.names and sorted(paths) == sorted(self.layout.names):
             # A dict in another order is the same parameters: `jax.tree.map`, by which loops step, sorts the keys.
             by_path = dict(zip(paths, leaves, strict=True))
@@ -141,8 +145,8 @@ class Form:
     def _fits(self, leaves: Leaves) -> bool:
         owns = self._backend.owns
         for leaf, (kind, dtype, shape) in zip(leaves, self._asked, strict=True):
-            if not (type(leaf) is kind or (owns(leaf) and hasattr(leaf, "dtype"))):  # not a number of Python's
-                return False
+            if not (type(leaf) is kind or (owns(leaf) and hasattr(leaf, "dtype") and is_plain(leaf))):
+                return False  # a number of Python's, say
             if leaf.dtype != dtype or leaf.shape != shape:
                 return False
         return not self._has_places or all(self._place(leaf) == self.device for leaf in leaves)

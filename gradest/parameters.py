@@ -14,7 +14,7 @@ from gradest.dtypes import count_non_finite
 from gradest.errors import InvalidInputError, InvalidTypeError, NonFiniteError, UnsupportedError
 from gradest.evaluation import kind_of
 from gradest.operations import Array, NumpyArray
-from gradest.tree import Leaf, is_number
+from gradest.tree import Leaf, is_number, require_plain
 
 _T = TypeVar("_T")
 
@@ -88,11 +88,7 @@ def _require_float(backend: Backend, leaf: Leaf, path: str) -> None:
             f"parameter {path!r} must be a floating-point array of backend {backend.name!r}; "
             f"found {type(leaf).__name__}"
         )
-    if isinstance(leaf, np.ndarray) and _computes_otherwise(type(leaf)):
-        raise InvalidTypeError(
-            f"parameter {path!r} must be a plain array; found {type(leaf).__name__}, whose arithmetic is another; pass "
-            "np.asarray of it, and a mask as an argument"
-        )
+    require_plain(leaf, path)
     # By name, before values are asked for: a key of JAX's is an array that has no values for NumPy.
     if backend.owns(leaf) and kind_of(getattr(leaf, "dtype", "float64")) != "float":
         raise _not_floating(path, str(leaf.dtype))
@@ -101,17 +97,6 @@ def _require_float(backend: Backend, leaf: Leaf, path: str) -> None:
 def _require_finite(path: str, size: int, bad: int) -> None:
     if bad:
         raise NonFiniteError(f"parameters must be finite; {path!r} has {bad} of {size} entries NaN or infinite")
-
-
-_ARITHMETIC = ("__array_ufunc__", "__array_function__", "__add__", "__radd__", "__sub__", "__mul__", "__truediv__")
-
-
-def _computes_otherwise(kind: type) -> bool:
-    """Return whether a class of NumPy arrays (masked, a matrix, with units) has arithmetic of its own.
-
-    The loss is given plain arrays, of which it would compute something else. `np.memmap` has none, for one.
-    """
-    return any(getattr(kind, name) is not getattr(np.ndarray, name) for name in _ARITHMETIC)
 
 
 def _asked(backend: Backend, question: Callable[[Any], _T], leaf: Leaf) -> _T:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gradest.errors import InvalidInputError
+from gradest.errors import InvalidInputError, InvalidTypeError
 
 Tree = Any
 Leaf = Any
@@ -203,3 +203,32 @@ def is_static(leaf: Leaf) -> bool:
         return True
     # A function or a class, which has a name; an object that can be called may be a model with parameters of its own.
     return callable(leaf) and hasattr(leaf, "__name__") and not hasattr(leaf, "shape")
+
+
+def is_plain(leaf: Leaf) -> bool:
+    """Return whether a leaf is no NumPy array with arithmetic of its own (masked, a matrix, with units).
+
+    The loss is given plain arrays, of which it would compute something else. `np.memmap` has none, for one.
+    """
+    kind = type(leaf)
+    if kind is np.ndarray or not issubclass(kind, np.ndarray):
+        return True
+    return all(getattr(kind, name) is getattr(np.ndarray, name) for name in _ARITHMETIC)
+
+
+_ARITHMETIC = ("__array_ufunc__", "__array_function__", "__add__", "__radd__", "__sub__", "__mul__", "__truediv__")
+
+
+def require_plain(leaf: Leaf, path: str) -> None:
+    """Refuse a leaf that is no plain array.
+
+    Raises
+    ------
+    InvalidTypeError
+        Its arithmetic is another; the message names the parameter and the class.
+    """
+    if not is_plain(leaf):
+        raise InvalidTypeError(
+            f"parameter {path!r} must be a plain array; found {type(leaf).__name__}, whose arithmetic is another; pass "
+            "np.asarray of it, and a mask as an argument"
+        )

@@ -20,6 +20,9 @@ from gradest_mxnet.operations import MxnetOperations, NativeMxnetOperations
 _NO_HALF = ("float16 fully connected layer", "FP16 gemm")
 """Words of MXNet's errors for what it has no kernel for on a processor."""
 
+_NO_FALLBACK = "'ValueError' object has no attribute 'format'"
+"""What MXNet's own message for such a function comes to, which it formats wrongly."""
+
 
 class MxnetBackend(Backend):
     """Computes in MXNet 1.9.1: a loss written in operations as a hybridized Gluon block, a user's own eagerly.
@@ -110,9 +113,12 @@ class MxnetBackend(Backend):
         def waiting(leaves: Leaves, data: Data) -> tuple[Array, Leaves]:
             nonlocal waited
             value, gradient = pull(leaves, data)
-            if not waited and any(leaf.dtype == np.float16 for leaf in leaves):
+            if not waited:
                 # MXNet tells what it has no kernel for when it comes to it, which would be where the user reads it.
-                self.wait((value, *gradient))
+                try:
+                    self.wait((value, *gradient))
+                except mx.MXNetError as error:
+                    raise hybrid.no_way_back(error) from error
                 waited = True
             return value, gradient
 
@@ -140,6 +146,12 @@ class MxnetBackend(Backend):
             return mx.np.array(np.asarray(value), dtype="float64", ctx=like.ctx)
 
     def translated(self, error: Exception) -> GradestError | None:
+        if isinstance(error, AttributeError) and str(error) == _NO_FALLBACK:
+            return UnsupportedError(
+                "reverse mode was asked for through a function that MXNet 1.9.1 has from NumPy alone (mx.np.interp, "
+                "polyfit, cov, nanmax, trapz and the like); write it in functions of MXNet's own, or use an estimator "
+                "of values ('fd-central', 'es', 'spsa')"
+            )
         if not isinstance(error, mx.MXNetError):
             return None
         if "not in a computational graph" in str(error):
@@ -147,6 +159,8 @@ class MxnetBackend(Backend):
                 "a loss that leaves its derivative to gradest was asked for; this one goes backward by its parameters "
                 "itself; return the loss alone"
             )
+        if "operator _backward_" in str(error):  # made while the loss is recorded
+            return hybrid.no_way_back(error)
         if "inplace operations" not in str(error):
             return None
         return InvalidInputError(

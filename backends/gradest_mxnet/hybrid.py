@@ -198,7 +198,7 @@ class _Backward:
             mx.autograd.backward(head, train_mode=training)
         except mx.MXNetError as error:
             _refuse_unconnected(error)
-            raise
+            raise no_way_back(error) from error
         return value.detach(), tuple(buffers)
 
     def _require_connected(self, evaluate: Evaluate, inputs: list[Array]) -> None:
@@ -224,7 +224,12 @@ def _gradient(head: Array, inputs: list[Array], training: bool) -> Leaves:
     # Neither is the graph kept, nor one made of the backward pass.
     modes = ctypes.c_int(0), ctypes.c_int(0), ctypes.c_int(training)
     results = ctypes.byref(found), ctypes.byref(kinds)
-    base.check_call(base._LIB.MXAutogradBackwardEx(1, heads, nothing, len(inputs), variables, *modes, *results))
+    try:
+        base.check_call(base._LIB.MXAutogradBackwardEx(1, heads, nothing, len(inputs), variables, *modes, *results))
+    except mx.MXNetError as error:
+        if "unreachable" in str(error) or _UNKNOWN in str(error):
+            raise
+        raise no_way_back(error) from error
     return tuple([_dense(handle(found[k]), kinds[k]) for k in range(len(inputs))])
 
 
@@ -234,8 +239,20 @@ def _dense(handle: Any, kind: int) -> Array:
     return mx.nd.sparse._ndarray_cls(handle, stype=kind).tostype("default").as_np_ndarray()
 
 
+_UNKNOWN = "not in a computational graph"
+
+
+def no_way_back(error: Exception) -> UnsupportedError:
+    """Return the error for a loss with an operator that has no backward pass, or one that fails, with MXNet's words."""
+    said = next((line for line in reversed(str(error).splitlines()) if line.strip()), "")
+    return UnsupportedError(
+        "reverse mode was asked for, and MXNet cannot go backward through this loss; use an estimator of values "
+        f"('fd-central', 'es', 'spsa'), or other functions for that one (MXNet: {said.removeprefix('MXNetError: ')})"
+    )
+
+
 def _refuse_unconnected(error: Exception) -> None:
-    if "not in a computational graph" in str(error):
+    if _UNKNOWN in str(error):
         raise InvalidInputError(
             "a loss computed by MXNet from the parameters was asked for; the result is not connected to them (a "
             "detach, asnumpy or asscalar on the way?); keep to MXNet operations, or use a black-box estimator"

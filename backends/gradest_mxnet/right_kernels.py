@@ -37,7 +37,7 @@ _here = threading.local()
 
 @cache
 def _on_symbols(single: bool, constant_matrix: bool) -> tuple[Change, ...]:
-    functions = pooling.on_symbols() + activations.on_symbols()
+    functions = pooling.on_symbols() + activations.on_symbols() + no_slopes.on_symbols()
     if single:
         functions += deconvolution.on_symbols() + (dense.on_symbols() if constant_matrix else ())
     return functions
@@ -89,7 +89,7 @@ def _refusals(block: Any) -> tuple[Refusal, ...]:
         if known is graph and with_flags is flags:
             return refusals
     nodes = json.loads(graph.tojson())["nodes"]
-    found = (module.refusal(block, nodes) for module in (pooling, dense, recurrent, activations))
+    found = (module.refusal(block, nodes) for module in (pooling, dense, recurrent, activations, no_slopes))
     refusals = tuple(refusal for refusal in found if refusal is not None)
     looked.appendleft((graph, flags, refusals))
     return refusals

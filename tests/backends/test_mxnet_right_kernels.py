@@ -290,6 +290,7 @@ M = np.diag([1.0, 3.0, 6.0]) + np.random.default_rng(2).uniform(0.0, 0.5, (3, 3)
     lambda x: mx.np.percentile(x, 30, axis=1), lambda x: mx.np.quantile(x, 0.3, axis=1),
     lambda x: mx.np.linalg.eigvalsh(mx.np.dot(x, x.T)), lambda x: mx.np.linalg.eigh(mx.np.dot(x, x.T))[0],
     lambda x: mx.np.linalg.eig(x)[0], lambda x: mx.np.linalg.eigvals(2 * x), lambda x: mx.np.linalg.pinv(2 * x),
+    mx.np.unique, lambda x: mx.np.random.uniform(0.0, x), lambda x: mx.np.random.gamma(x * x, 1.0),
 ])  # fmt: skip
 def test_functions_that_mxnet_gives_a_gradient_of_0_are_refused(text: Callable[[Any], Any]) -> None:
     """Beside others their part was missing, without a word; of what is constant they are taken."""

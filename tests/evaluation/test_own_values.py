@@ -109,3 +109,21 @@ def test_the_complex_step_in_extended_precision_has_a_step_that_is_not_zero() ->
     found = gradest.grad(lambda p: (p * p).sum() + np.exp(p).sum(), method="complex-step")(x)
     assert found.dtype == np.longdouble
     np.testing.assert_allclose((found - 2 * x - np.exp(x)).astype(float), 0.0, atol=8 * float(np.finfo(x.dtype).eps))
+
+
+@pytest.mark.parametrize("method", ["reverse", "fd-central", "es"])
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+def test_a_prepared_estimator_refuses_arrays_that_are_not_plain(method: str, backend: str) -> None:
+    """One estimator went by the values alone and another by the mask, without a word: [2, 4] beside [2, 0]."""
+    x = np.array([1.0, 2.0])
+    prepared = gradest.get_estimator(method).prepare(gradest.bind(lambda p: (p * p).sum(), x, backend=backend))
+    with pytest.raises(gradest.InvalidTypeError, match="must be a plain array; found MaskedArray"):
+        prepared(masked([1.0, 2.0]), rng=0)
+    assert prepared(x, rng=0).gradient.shape == (2,)
+
+
+@pytest.mark.parametrize("along", [gradest.hvp, gradest.directional_derivative])
+def test_a_direction_that_is_masked_is_refused(along: Any) -> None:
+    x = np.array([1.0, 2.0])
+    with pytest.raises(gradest.InvalidTypeError, match="must be a plain array; found MaskedArray"):
+        along(lambda p: (p * p).sum(), x, masked([1.0, 1.0]))
