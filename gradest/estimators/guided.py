@@ -45,7 +45,8 @@ class GuidedES(AntitheticVariant):
     `E v v^T = alpha I + (1 - alpha) (P / k) U U^T`, and the expectation is that matrix times the gradient, divided by
     its largest eigenvalue. It assumes that the gradient lies near the span of the guides: the part outside is shrunk,
     so the estimate keeps neither length nor, in general, direction; inside the span it is unbiased. Relative mean
-    squared error about the gradient, bias included: `gradest.theory.predict_guided`.
+    squared error about the gradient, bias included: `gradest.theory.predict_guided`. Beside a large model it holds one
+    copy, which becomes the gradient, and the basis in float64.
 
     Attributes
     ----------
@@ -238,10 +239,11 @@ class GuidedDirections(ReadInParts):
         for _ in tail.take(size):
             pass
         along = tail.array((self._basis.shape[1],), scratch.dtype).astype(np.float64) * self._guided
+        guided = np.empty(PART_ENTRIES)
         for part in self._normal.parts(index, scratch):
             here = part[: size - first]
             here *= self._free
-            here += self._basis[first : first + here.size] @ along
+            here += np.matmul(self._basis[first : first + here.size], along, out=guided[: here.size])
             if here.size:
                 yield here
             first += here.size

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gradest.backend import Leaves, as_float64
 from gradest.directions import Directions, Key, Noise
+from gradest.directions.independent import PART_ENTRIES
 from gradest.directions.keys import Rng, root_key
 from gradest.directions.reading import ReadInParts
 from gradest.errors import InvalidInputError
@@ -41,7 +42,8 @@ class MomentumGuidedES(AntitheticVariant, StatefulEstimator):
     disturb the rest. The momentum is `M_t = momentum M_(t-1) + g_hat_t`. The first estimate has none, and is plain
     antithetic ES of N pairs. It assumes that the gradient turns slowly beside the steps of a run; whatever the momentum
     is, the expectation is the gradient for quadratic f. Relative mean squared error
-    `(1 - w) P / (N - 1)`, w = (g.m)^2 / |g|^2, and `(P + 1) / N` of the first estimate.
+    `(1 - w) P / (N - 1)`, w = (g.m)^2 / |g|^2, and `(P + 1) / N` of the first estimate. Beside a large model it holds
+    one copy, which becomes the gradient, and the last and the next momentum in float64.
 
     Attributes
     ----------
@@ -192,18 +194,22 @@ class _AcrossMomentum(ReadInParts):
         if momentum is None:
             yield from self._normal.parts(index, scratch)
             return
-        along = math.fsum(float(part @ guide) for part, guide in self._beside(index, scratch) if index)
-        for part, guide in self._beside(index, scratch):
-            if index:  # lengths as in `block`
-                part[:] = (part - along * guide) * math.sqrt(self._count / (self._count - 1))
+        along = sum(float(np.sum(np.multiply(guide, part, out=guide))) for part, guide in self._beside(index, scratch))
+        for part, guide in self._beside(index, scratch):  # as in `block`
+            if index:
+                guide *= -along
+                guide += part
+                guide *= math.sqrt(self._count / (self._count - 1))
             else:
-                part[:] = math.sqrt(self._count) * guide
+                guide *= math.sqrt(self._count)
+            part[:] = guide
             yield part
 
     def _beside(self, index: int, scratch: NumpyArray) -> Iterator[tuple[NumpyArray, NDArray[np.float64]]]:
-        """Yield the parts of a normal direction, each with that of the momentum at length one."""
+        """Yield the parts of a normal direction, each with that of the momentum at length one, both to be changed."""
         assert self._momentum is not None  # as `parts` has seen
-        first = 0
+        first, beside = 0, np.empty(PART_ENTRIES)
         for part in self._normal.parts(index, scratch):
-            yield part, self._momentum[first : first + part.size] / self._length
+            here = slice(first, first + part.size)
+            yield part, np.divide(self._momentum[here], self._length, out=beside[: part.size])
             first += part.size

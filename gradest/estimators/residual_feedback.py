@@ -35,7 +35,8 @@ class ResidualFeedback(DirectionSampler, StatefulEstimator):
     another batch, adds `P (f(x_t) - f(x_{t-1}))^2 / s^2` to the squared error of a direction. Values of which one is
     not finite are not remembered. The expectation is the gradient of the smoothed loss. Relative mean squared error
     where the parameters stay, for normal directions:
-    `(2 P + 1 + s^2 (P + 2) |H|_F^2 / |g|^2) / N`, twice that of antithetic pairs at half of their values.
+    `(2 P + 1 + s^2 (P + 2) |H|_F^2 / |g|^2) / N`, twice that of antithetic pairs at half of their values. Beside a
+    large model it holds one copy, which becomes the gradient.
 
     Attributes
     ----------
