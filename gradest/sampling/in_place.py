@@ -96,15 +96,23 @@ class InPlaceKernel:
         """Return the values `(1 or 2 sides, n)` along the directions of a group."""
         directions = self.draw(key)
         scratch = directions.scratch(whole=self.keeps)
-        found = [self.evaluate(leaves, directions, k, scratch) for k in range(group[0][0], group[-1][1])]
+        point = self.take()
+        found = [self.evaluate(point, leaves, directions, k, scratch) for k in range(group[0][0], group[-1][1])]
+        self._local.point = point
         return np.stack(found, axis=1)
 
-    def evaluate(self, leaves: Leaves, directions: Readable, k: int, scratch: NumpyArray) -> NDArray[np.float64]:
+    def evaluate(
+        self,
+        point: HostPoint | DevicePoint,
+        leaves: Leaves,
+        directions: Readable,
+        k: int,
+        scratch: NumpyArray,
+    ) -> NDArray[np.float64]:
         """Return the values `(1 or 2,)` at `leaves + sigma v_k`, and at `leaves - sigma v_k` for pairs.
 
         The scratch, where it holds a whole direction, holds sigma v_k afterwards.
         """
-        point = self.point()
         point.move(leaves, directions, k, radius=self.strategy.sigma, scratch=scratch)
         found = [self._read(point)]
         if self.strategy.antithetic:
@@ -115,22 +123,20 @@ class InPlaceKernel:
             found.append(self._read(point))
         return np.array(found)
 
-    def point(self) -> HostPoint | DevicePoint:
-        """Return the memory of this thread's copy, made when it is first needed."""
+    def take(self) -> HostPoint | DevicePoint:
+        """Return the memory of this thread's copy, new where there is none, and keep no hold of it.
+
+        Whoever takes it puts it back or makes a gradient of it: a loss that asks for another estimate of the same
+        kernel meanwhile gets memory of its own.
+        """
         found: HostPoint | DevicePoint | None = getattr(self._local, "point", None)
-        if found is None:
-            found = self._local.point = self._new_point()
-        return found
+        self._local.point = None
+        return self._new_point() if found is None else found
 
     def _new_point(self) -> HostPoint | DevicePoint:
         if self.strategy.noise == "native":
             return NativePoint(self.objective)
         return (HostPoint if computes_on_host(self.objective) else DevicePoint)(self.objective)
-
-    def give_away(self) -> HostPoint | DevicePoint:
-        """Return the same, and keep no hold of it: it becomes a gradient."""
-        point, self._local.point = self.point(), None
-        return point
 
     def _read(self, point: HostPoint | DevicePoint) -> float:
         # Read at once: this waits for the device, and the point's memory is written again next.
@@ -186,7 +192,7 @@ class InPlaceRun:
     def weighed(self, leaves: Leaves, key: Any, weights: NDArray[np.float64]) -> Leaves:
         """Return `sum_k weights[k] * direction_k`, in the memory that the points were in."""
         kernel, strategy = self.crew.kernel, self.crew.kernel.strategy
-        directions, point = kernel.draw(key), kernel.give_away()
+        directions, point = kernel.draw(key), kernel.take()
         with np.errstate(invalid="ignore", over="ignore"):  # of weights that are not finite: values were warned of
             # The sum is made here, not on workers: each would need a sum, as large as the model, of its own.
             if kernel.keeps and isinstance(point, HostPoint):  # as in one pass, which multiplies by sigma first
@@ -206,9 +212,9 @@ class InPlaceRun:
         strategy, objective = kernel.strategy, kernel.objective
         directions = kernel.draw(key)
         step = directions.scratch(whole=True)
-        total, rows = np.zeros_like(step), []
+        total, rows, point = np.zeros_like(step), [], kernel.take()
         for k in range(strategy.num_samples):
-            values = kernel.evaluate(leaves, directions, k, step)[:, None]
+            values = kernel.evaluate(point, leaves, directions, k, step)[:, None]
             weight = plain_weights(strategy, values, value)[0][0] / strategy.sigma
             for start in range(0, step.size, PART_ENTRIES):
                 here = slice(start, start + PART_ENTRIES)
@@ -216,7 +222,6 @@ class InPlaceRun:
             rows.append(values)
         fitness = np.concatenate(rows, axis=1)
         warn_of_values(objective, strategy, [(tuple(fitness), plain_weights(strategy, fitness, value)[1])], leaves)
-        point = kernel.give_away()
         assert isinstance(point, HostPoint)  # displacements are kept on the host alone
         point.scatter(total)
         return point.leaves

@@ -267,6 +267,23 @@ def test_threads_that_share_a_prepared_estimator_do_not_disturb_each_other(way: 
         assert all(pool.map(work, range(4)))
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_loss_may_ask_for_another_estimate_of_itself(way: str) -> None:
+    inside: list[Any] = []
+
+    def f(p: Point) -> float:
+        if len(inside) == 1:  # once, within the outer estimate
+            inside.append(None)
+            inside.append(prepared(rng=9).gradient)
+        return float(bend(p))
+
+    prepared = EvolutionStrategy(num_samples=SAMPLES, **WAYS[way]).prepare(gradest.bind(f, POINT))
+    alone, other = flat(prepared(rng=1).gradient), flat(prepared(rng=9).gradient)
+    inside.append(None)
+    assert np.array_equal(flat(prepared(rng=1).gradient), alone)
+    assert np.array_equal(flat(inside[2]), other)
+
+
 def test_a_gradient_is_not_written_by_the_next_estimate() -> None:
     for way in WAYS.values():
         prepared = EvolutionStrategy(num_samples=2, **way).prepare(gradest.bind(bend, POINT))
