@@ -24,12 +24,18 @@ def unit_of(*vectors: Values) -> float:
     >>> unit_of(np.array([3.0, -5.0])), unit_of(np.array([2.0**600])) == 2.0**600
     (1.0, True)
     """
-    largest = max((float(np.max(np.abs(vector), initial=0.0)) for vector in vectors), default=0.0)
+    largest = max((_largest(vector) for vector in vectors), default=0.0)
     # NaN and infinity pass through as they are, to be told where they show.
     if largest == 0.0 or not math.isfinite(largest) or 1.0 / _FAR < largest < _FAR:
         return 1.0
     # By frexp, as a logarithm may round to the next power; 1.0 is returned above, lest ordinary numbers change a bit.
     return 2.0 ** (math.frexp(largest)[1] - 1)
+
+
+def _largest(vector: Values) -> float:
+    if vector.dtype.kind == "f":  # without a copy of a vector that may be as long as a model is large
+        return max(float(np.max(vector, initial=0.0)), -float(np.min(vector, initial=0.0)))
+    return float(np.max(np.abs(vector), initial=0.0))
 
 
 def norm_of(values: Values) -> float:
@@ -43,7 +49,7 @@ def norm_of(values: Values) -> float:
     True
     """
     unit = unit_of(values)
-    return unit * float(np.linalg.norm(values / unit))
+    return unit * float(np.linalg.norm(values if unit == 1.0 else values / unit))
 
 
 def root_mean_square(values: Values) -> float:

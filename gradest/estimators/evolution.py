@@ -7,7 +7,6 @@ same in the fewest lines.
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -256,6 +255,6 @@ class EvolutionStrategy(DirectionSampler):
         crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
         # Of low-rank directions the sum is one product for each parameter; block by block it would go through memory as
         # large as the model once for each.
-        in_place = partial(self.directions, objective=objective) if adds_up_factors(self, objective) else None
+        in_place = self.drawing(objective) if adds_up_factors(self, objective) else None
         run = EvolutionRun(crew, self.blocks(objective.layout, dense=objective.text is None), directions=in_place)
         return PreparedKernel(run, evaluation_path(objective))

@@ -1,24 +1,30 @@
 """Evolution strategies guided by a momentum of their own past estimates."""
 
 import math
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradest.backend import Leaves, as_float64
 from gradest.directions import Directions, Key, Noise
+from gradest.directions.independent import PART_ENTRIES
 from gradest.directions.keys import Rng, root_key
+from gradest.directions.reading import ReadInParts
 from gradest.errors import InvalidInputError
 from gradest.estimate import Cost, KernelResult
 from gradest.layout import Layout
 from gradest.lengths import norm_of
 from gradest.objective import Objective
+from gradest.operations import NumpyArray
 from gradest.real_numbers import real_number
 from gradest.sampling.antithetic import AntitheticVariant
 from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun
+from gradest.sampling.in_place import PATH, InPlace, InPlaceRun, Way, choose_way
 from gradest.sampling.sampler import evaluation_path
 from gradest.sampling.workers import Crew
 from gradest.situation import Situation
@@ -36,7 +42,8 @@ class MomentumGuidedES(AntitheticVariant, StatefulEstimator):
     disturb the rest. The momentum is `M_t = momentum M_(t-1) + g_hat_t`. The first estimate has none, and is plain
     antithetic ES of N pairs. It assumes that the gradient turns slowly beside the steps of a run; whatever the momentum
     is, the expectation is the gradient for quadratic f. Relative mean squared error
-    `(1 - w) P / (N - 1)`, w = (g.m)^2 / |g|^2, and `(P + 1) / N` of the first estimate.
+    `(1 - w) P / (N - 1)`, w = (g.m)^2 / |g|^2, and `(P + 1) / N` of the first estimate. Beside a large model it holds
+    one copy, which becomes the gradient, and the last and the next momentum in float64.
 
     Attributes
     ----------
@@ -61,6 +68,7 @@ class MomentumGuidedES(AntitheticVariant, StatefulEstimator):
     """
 
     family = "momentum-guided-es"
+    distribution: ClassVar[str] = "normal"
     source = "Meier, Mujika, Gauy & Steger 2019, arXiv:1910.05268; Maheswaranathan et al. 2019, arXiv:1806.10230"
     formula = "D_m m + (1/(N-1)) sum_i v_i (f(x + s v_i) - f(x - s v_i)) / (2 s), v_i normal across the momentum m"
     cost_formula = "2N values"
@@ -98,11 +106,11 @@ class MomentumGuidedES(AntitheticVariant, StatefulEstimator):
 
     def parts(self, objective: Objective) -> EvolutionKernel:
         """Return the kernel whose parts workers carry out."""
+        return EvolutionKernel(self, objective, self.drawing(objective))
 
-        def draw(key: Any) -> _AcrossMomentum:
-            return _AcrossMomentum(key, estimator=self, objective=objective)
-
-        return EvolutionKernel(self, objective, draw)
+    def drawing(self, objective: Objective) -> Callable[[Any], "_AcrossMomentum"]:
+        """Return what gives the directions of one estimate, from its key."""
+        return partial(_AcrossMomentum, estimator=self, objective=objective)
 
     def init_state(self, objective: Objective) -> State:
         """Return None: there is no momentum yet."""
@@ -111,20 +119,31 @@ class MomentumGuidedES(AntitheticVariant, StatefulEstimator):
     def prepare_stateful_kernel(
         self, objective: Objective, *, executor: Executor | None = None
     ) -> PreparedStatefulKernel:
-        crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
-        run = EvolutionRun(crew, self._blocks(objective.layout, entries=objective.layout.num_parameters))
+        layout, budget = objective.layout, self.memory_budget_bytes
+        run: InPlaceRun | EvolutionRun
+        if choose_way(self, objective) is Way.DRAWN_AGAIN:
+            run, path = InPlaceRun(Crew(InPlace(self), objective, executor, budget_bytes=budget)), PATH
+        else:
+            crew = Crew(self, objective, executor, budget_bytes=budget)
+            run = EvolutionRun(crew, self._blocks(layout, entries=layout.num_parameters))
+            path = evaluation_path(objective)
 
         def kernel(leaves: Leaves, rng: Rng, state: State) -> tuple[KernelResult, State]:
-            last = state_of_size(state, objective.layout.num_parameters, holds="a number for each parameter")
-            result = run.along(leaves, _GuidedKey(root_key(rng), _unit(last)))
-            blocks = [as_float64(objective.backend, leaf) for leaf in result.gradient]
-            found = np.asarray(objective.layout.flatten(blocks), dtype=np.float64)
-            # An estimate of NaN is handed to the caller and is no part of the momentum, which it would end for good.
-            if not np.isfinite(found).all():
-                return result, state
-            return result, found if last is None else self.momentum * last + found
+            last = state_of_size(state, layout.num_parameters, holds="a number for each parameter")
+            result = run.along(leaves, _GuidedKey(root_key(rng), last))
+            found = np.empty(layout.num_parameters)
+            for leaf, start, size in zip(result.gradient, layout.offsets, layout.sizes, strict=True):
+                here = slice(start, start + size)
+                found[here] = as_float64(objective.backend, leaf).reshape(-1)
+                # An estimate of NaN is handed to the caller and is no part of the momentum, which it would end for
+                # good.
+                if not np.isfinite(found[here]).all():
+                    return result, state
+                if last is not None:  # by parameter: no third vector as large as the state is held
+                    found[here] += self.momentum * last[here]
+            return result, found
 
-        return PreparedStatefulKernel(kernel, evaluation_path(objective))
+        return PreparedStatefulKernel(kernel, path)
 
 
 class _GuidedKey:
@@ -133,17 +152,17 @@ class _GuidedKey:
     Compared by identity: each estimate has its own, whose directions are drawn again for another.
     """
 
-    def __init__(self, root: Key, guide: NDArray[np.float64] | None) -> None:
+    def __init__(self, root: Key, momentum: NDArray[np.float64] | None) -> None:
         self.root = root
-        self.guide = guide
+        self.length = 0.0 if momentum is None else norm_of(momentum)
+        self.momentum = momentum if self.length else None
 
 
-class _AcrossMomentum:
+class _AcrossMomentum(ReadInParts):
     """Normal directions less their part along a guide, and in place of the first of them the guide itself."""
 
     def __init__(self, key: _GuidedKey, *, estimator: MomentumGuidedES, objective: Objective) -> None:
-        self._layout = objective.layout
-        self._guide = key.guide
+        self._momentum, self._length = key.momentum, key.length
         self._count = estimator.num_samples
         self._normal = Directions(
             key.root,
@@ -152,24 +171,45 @@ class _AcrossMomentum:
             dtype=objective.dtype,
             memory_budget_bytes=estimator.memory_budget_bytes,
         )
+        super().__init__(self._normal, objective.layout)
 
     def block(self, start: int, stop: int) -> Noise:
         """Return the directions start, ..., stop - 1."""
         drawn = self._normal.block(start, stop)
-        if self._guide is None:
+        if self._momentum is None:
             return drawn
-        dtype = drawn[0].dtype
+        dtype, guide = drawn[0].dtype, self._momentum / self._length
         flat = np.concatenate([part.reshape(stop - start, -1) for part in drawn], axis=1).astype(np.float64)
-        flat -= np.outer(flat @ self._guide, self._guide)
+        flat -= np.outer(flat @ guide, guide)
         # The kernel divides the sum of all N by N: with these lengths the guide counts in full, and the others by
         # 1 / (N - 1).
         flat *= math.sqrt(self._count / (self._count - 1))
         if start == 0:
-            flat[0] = math.sqrt(self._count) * self._guide
+            flat[0] = math.sqrt(self._count) * guide
         return tuple(self._layout.unflatten(flat.astype(dtype)))
 
+    def made(self, index: int, scratch: NumpyArray) -> Iterator[NumpyArray]:
+        """Yield direction `index` in parts; one across the momentum is drawn twice, first for its part along it."""
+        momentum = self._momentum
+        if momentum is None:
+            yield from self._normal.parts(index, scratch)
+            return
+        along = sum(float(np.sum(np.multiply(guide, part, out=guide))) for part, guide in self._beside(index, scratch))
+        for part, guide in self._beside(index, scratch):  # as in `block`
+            if index:
+                guide *= -along
+                guide += part
+                guide *= math.sqrt(self._count / (self._count - 1))
+            else:
+                guide *= math.sqrt(self._count)
+            part[:] = guide
+            yield part
 
-def _unit(momentum: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-    """Return a momentum at length one; None where there is none, or of length zero."""
-    length = 0.0 if momentum is None else norm_of(momentum)
-    return None if momentum is None or length == 0.0 else momentum / length
+    def _beside(self, index: int, scratch: NumpyArray) -> Iterator[tuple[NumpyArray, NDArray[np.float64]]]:
+        """Yield the parts of a normal direction, each with that of the momentum at length one, both to be changed."""
+        assert self._momentum is not None  # as `made` has seen
+        first, beside = 0, np.empty(PART_ENTRIES)
+        for part in self._normal.parts(index, scratch):
+            here = slice(first, first + part.size)
+            yield part, np.divide(self._momentum[here], self._length, out=beside[: part.size])
+            first += part.size

@@ -2,23 +2,22 @@
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gradest.backend import Leaves
-from gradest.directions import Key
 from gradest.directions.keys import Rng, root_key
 from gradest.directions.laws import law_of
 from gradest.errors import InvalidInputError, UnsupportedError
 from gradest.estimate import Cost, KernelResult
 from gradest.layout import Layout
 from gradest.objective import Objective
-from gradest.sampling.evolution_kernel import EvolutionKernel, parameter_kernel
-from gradest.sampling.sampler import DirectionSampler, add_leaves, evaluation_path, require_sigma
+from gradest.sampling.evolution_kernel import EvolutionKernel, EvolutionRun, parameter_kernel
+from gradest.sampling.in_place import PATH, InPlace, InPlaceRun, Way, adds_up_factors, choose_way
+from gradest.sampling.sampler import DirectionSampler, evaluation_path, require_sigma
 from gradest.sampling.weighing import warn_of_values
-from gradest.sampling.workers import Crew, task_groups
+from gradest.sampling.workers import Crew
 from gradest.situation import Situation
 from gradest.stateful import PreparedStatefulKernel, State, StatefulEstimator, state_of_size
 from gradest.target import Smoothing, Target
@@ -36,7 +35,8 @@ class ResidualFeedback(DirectionSampler, StatefulEstimator):
     another batch, adds `P (f(x_t) - f(x_{t-1}))^2 / s^2` to the squared error of a direction. Values of which one is
     not finite are not remembered. The expectation is the gradient of the smoothed loss. Relative mean squared error
     where the parameters stay, for normal directions:
-    `(2 P + 1 + s^2 (P + 2) |H|_F^2 / |g|^2) / N`, twice that of antithetic pairs at half of their values.
+    `(2 P + 1 + s^2 (P + 2) |H|_F^2 / |g|^2) / N`, twice that of antithetic pairs at half of their values. Beside a
+    large model it holds one copy, which becomes the gradient.
 
     Attributes
     ----------
@@ -67,6 +67,7 @@ class ResidualFeedback(DirectionSampler, StatefulEstimator):
     baseline: ClassVar[str] = "none"
     shaping: ClassVar[str | None] = None
     differences: ClassVar[str] = "plain"
+    noise: ClassVar[str] = "portable"
 
     sigma: float = 0.01
 
@@ -125,28 +126,27 @@ class ResidualFeedback(DirectionSampler, StatefulEstimator):
     def prepare_stateful_kernel(
         self, objective: Objective, *, executor: Executor | None = None
     ) -> PreparedStatefulKernel:
-        crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
-        path = evaluation_path(objective)
-        groups = task_groups(self.blocks(objective.layout, dense=path != "structured"), objective)
-
-        def values(leaves: Leaves, key: Key) -> NDArray[np.float64]:
-            parts = crew.run(EvolutionKernel.values, leaves, groups, [(key,)] * len(groups))
-            return np.concatenate([part[0] for part, _ in parts])
+        passes: InPlaceRun | EvolutionRun
+        if choose_way(self, objective) is Way.DRAWN_AGAIN:
+            one_by_one = Crew(InPlace(self), objective, executor, budget_bytes=self.memory_budget_bytes)
+            passes, path = InPlaceRun(one_by_one), PATH
+        else:
+            crew = Crew(self, objective, executor, budget_bytes=self.memory_budget_bytes)
+            path, blocks = evaluation_path(objective), self.blocks(objective.layout, dense=objective.text is None)
+            in_place = self.drawing(objective) if adds_up_factors(self, objective) else None
+            passes = EvolutionRun(crew, blocks, directions=in_place)
 
         def kernel(leaves: Leaves, rng: Rng, state: State) -> tuple[KernelResult, State]:
             key, last = root_key(rng), state_of_size(state, self.num_samples, holds="a value for each direction")
             if last is None:  # values along other directions, as independent of the new ones as remembered ones are
-                last = values(leaves, root_key((*key, 1)))
-            found = values(leaves, key)
+                last = passes.values(leaves, root_key((*key, 1)))[0][0]
+            found = passes.values(leaves, key)[0][0]
             with np.errstate(invalid="ignore"):  # of values that are not finite, which are warned of
                 differences = found - last
             warn_of_values(objective, self, [((found, last), differences)], leaves)
             weights = differences / (self.sigma * self.num_samples)
-            arguments = [(key, weights[group[0][0] : group[-1][1]]) for group in groups]
-            total: Any = None
-            for part in crew.run(EvolutionKernel.combined, leaves, groups, arguments):
-                total = add_leaves(total, part, objective.ops)
+            gradient = passes.weighed(leaves, key, weights)
             # NaN among what is remembered would make the next estimate NaN too, wherever that is taken.
-            return KernelResult(None, crew.kernel.finished(total)), found if np.isfinite(found).all() else state
+            return KernelResult(None, gradient), found if np.isfinite(found).all() else state
 
         return PreparedStatefulKernel(kernel, path)

@@ -24,6 +24,7 @@ class AntitheticVariant(Sampler):
     baseline: ClassVar[str] = "none"
     shaping: ClassVar[str | None] = None
     differences: ClassVar[str] = "plain"
+    noise: ClassVar[str] = "portable"
 
     sigma: float = 0.01
 

@@ -15,12 +15,13 @@ LARGEST_ROUNDING = 0.05
 
 _SPOILT_INSIDE = 1e-2  # of a loss: differences above it are spoilt by nothing that a loss rounds inside
 
-_HARMLESS = 1e-9  # eps / sigma below which only a loss 10^7 times its gradient could be harmed
+_HARMLESS = 1e-9  # eps / sigma below which only a loss 10^7 times its gradient could be harmed; likewise eps sigma
 
 
 def rounding_matters(epsilon: float, sigma: float) -> bool:
     """Return whether differences at radius sigma, of values with that relative spacing, need to be looked at."""
-    return epsilon / sigma > _HARMLESS
+    # Far from the point a loss grows as sigma^2 or faster, and its differences as sigma.
+    return epsilon * max(sigma, 1.0 / sigma) > _HARMLESS
 
 
 def could_be_half_precision(values: Sequence[NumpyArray], differences: Sequence[NumpyArray]) -> bool:

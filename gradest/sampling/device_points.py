@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gradest.backend import Leaves
 from gradest.directions import Directions
+from gradest.directions.reading import Readable
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray
 from gradest.sampling.sampler import caster, summed_in
@@ -31,7 +32,7 @@ class DevicePoint:
         """The point as the framework's arrays."""
         return tuple(self._arrays)
 
-    def move(self, leaves: Leaves, directions: Directions, k: int, *, radius: float, scratch: NumpyArray) -> None:
+    def move(self, leaves: Leaves, directions: Readable, k: int, *, radius: float, scratch: NumpyArray) -> None:
         """Write `leaves + radius * direction_k`."""
         self._arrays = [None] * len(self._arrays)  # let go first: a new one may take its memory
         for j, (leaf, direction) in enumerate(zip(leaves, self._placed(directions, k, scratch), strict=True)):
@@ -50,7 +51,7 @@ class DevicePoint:
             array += leaf
             self._arrays[j] = array
 
-    def weigh(self, directions: Directions, weights: NDArray[np.float64]) -> None:
+    def weigh(self, directions: Readable, weights: NDArray[np.float64]) -> None:
         """Write `sum_k weights[k] * direction_k`, k from 0; of half precision it is made in float32."""
         scratch, dtypes, cast = directions.scratch(), self._objective.dtypes, caster(self._objective)
         self._arrays = [None] * len(self._arrays)
@@ -65,10 +66,10 @@ class DevicePoint:
         for j, dtype in enumerate(dtypes):
             self._arrays[j] = cast(self._arrays[j], dtype)
 
-    def _placed(self, directions: Directions, k: int, scratch: NumpyArray) -> Iterator[Array]:
+    def _placed(self, directions: Readable, k: int, scratch: NumpyArray) -> Iterator[Array]:
         """Yield a direction for each parameter, as an array of its shape and dtype on the device."""
         objective, ops = self._objective, self._objective.ops
-        if directions.signs and ops.unpacks_signs:
+        if isinstance(directions, Directions) and directions.signs and ops.unpacks_signs:
             yield from self._unpacked(directions, k)
             return
         entries = zip(objective.layout.shapes, objective.dtypes, directions.read(k, scratch), strict=True)

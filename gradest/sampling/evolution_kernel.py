@@ -8,7 +8,6 @@ of P numbers never have to be kept.
 
 import threading
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -57,8 +56,8 @@ class ParameterStrategy(Strategy, Protocol):
     def distribution(self) -> str:
         """The law of the directions."""
 
-    def directions(self, key: Key, objective: Objective) -> Directions:
-        """Return the directions of one estimate."""
+    def drawing(self, objective: Objective) -> Callable[[Key], Directions]:
+        """Return what gives the directions of one estimate, from its key."""
 
 
 class EvolutionKernel:
@@ -248,7 +247,7 @@ def parameter_kernel(strategy: ParameterStrategy, objective: Objective) -> Evolu
     crosses = objective.device != "cpu" or "compile" in objective.backend.native
     unpacks = crosses and objective.ops.unpacks_signs
     packed = law_of(strategy.distribution).signs and unpacks and len(set(objective.dtypes)) == 1
-    return EvolutionKernel(strategy, objective, partial(strategy.directions, objective=objective), packed=packed)
+    return EvolutionKernel(strategy, objective, strategy.drawing(objective), packed=packed)
 
 
 class EvolutionRun:
@@ -304,28 +303,34 @@ class EvolutionRun:
         return KernelResult(value, self._kernel.finished(total, scale))
 
     def _run_two_passes(self, leaves: Leaves, key: Key, value: Array | None) -> KernelResult:
-        rows: list[NDArray[np.float64]] = []
-        for part, at_x in self._crew.run(EvolutionKernel.values, leaves, self._groups, [(key,)] * len(self._groups)):
-            rows.append(part)
-            value = _first(value, at_x)
-        fitness = np.concatenate(rows, axis=1)
+        fitness, at_x = self.values(leaves, key)
+        value = _first(value, at_x)
         known = value is not None and self._kernel.needs_value
         centre = float(self._kernel.objective.backend.numpy(value)) if known else None  # type: ignore[arg-type]  # known
         weigh = joint_weights if needs_all_values(self._strategy) else plain_weights
         found, differences = weigh(self._strategy, fitness, centre)
         weights = self._scale * found
         warn_of_values(self._kernel.objective, self._strategy, [(tuple(fitness), differences)], leaves)
+        return KernelResult(value, self.weighed(leaves, key, weights))
+
+    def values(self, leaves: Leaves, key: Key) -> tuple[NDArray[np.float64], Any]:
+        """Return the values `(1 or 2 sides, N)` along all directions of a key, and f(x) where differences give it."""
+        parts = list(self._crew.run(EvolutionKernel.values, leaves, self._groups, [(key,)] * len(self._groups)))
+        return np.concatenate([part for part, _ in parts], axis=1), parts[0][1]
+
+    def weighed(self, leaves: Leaves, key: Key, weights: NDArray[np.float64]) -> Leaves:
+        """Return `sum_k weights[k] * direction_k`."""
         if self._directions is not None:
             point = HostPoint(self._kernel.objective)
             with np.errstate(invalid="ignore", over="ignore"):
                 point.weigh(self._directions(key), weights)
-            return KernelResult(value, point.leaves)
+            return point.leaves
         arguments = [(key, weights[group[0][0] : group[-1][1]]) for group in self._groups]
         total: Leaves | None = None
         for part in self._crew.run(EvolutionKernel.combined, leaves, self._groups, arguments):
             with np.errstate(invalid="ignore"):
                 total = add_leaves(total, part, self._kernel.objective.ops)
-        return KernelResult(value, self._kernel.finished(total))
+        return self._kernel.finished(total)
 
 
 def _first(value: Array | None, centre: Any) -> Array | None:

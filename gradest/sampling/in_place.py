@@ -10,19 +10,21 @@ Both ways add the same numbers in the same order.
 """
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradest.backend import Leaves
 from gradest.chunking import CACHE_BYTES
-from gradest.directions import Directions, Key, root_key
+from gradest.directions import root_key
 from gradest.directions.independent import PART_ENTRIES
 from gradest.directions.keys import Rng
 from gradest.directions.laws import law_of
+from gradest.directions.reading import Readable
 from gradest.estimate import KernelResult
 from gradest.layout import Layout
 from gradest.objective import Objective
@@ -62,10 +64,6 @@ class ParameterStrategy(Strategy, Protocol):
         """Who draws them: "portable" or "native"."""
 
     @property
-    def rank(self) -> int:
-        """The rank of low-rank directions."""
-
-    @property
     def chunk_size(self) -> int | None:
         """How many directions are asked to be held at once."""
 
@@ -73,8 +71,8 @@ class ParameterStrategy(Strategy, Protocol):
     def memory_budget_bytes(self) -> int:
         """What they may take."""
 
-    def directions(self, key: Key, objective: Objective) -> Directions:
-        """Return the directions of one estimate."""
+    def drawing(self, objective: Objective) -> Callable[[Any], Readable]:
+        """Return what gives the directions of one estimate, from its key."""
 
 
 class InPlaceKernel:
@@ -90,22 +88,31 @@ class InPlaceKernel:
         self.objective = objective
         self.strategy = strategy
         self.keeps = keeps
+        self.draw = strategy.drawing(objective)
         self.value = objective.prepare_single()
         self._local = threading.local()  # each thread has a point of its own
 
-    def values(self, leaves: Leaves, group: Group, key: Key) -> NDArray[np.float64]:
+    def values(self, leaves: Leaves, group: Group, key: Any) -> NDArray[np.float64]:
         """Return the values `(1 or 2 sides, n)` along the directions of a group."""
-        directions = self.strategy.directions(key, self.objective)
+        directions = self.draw(key)
         scratch = directions.scratch(whole=self.keeps)
-        found = [self.evaluate(leaves, directions, k, scratch) for k in range(group[0][0], group[-1][1])]
+        point = self.take()
+        found = [self.evaluate(point, leaves, directions, k, scratch) for k in range(group[0][0], group[-1][1])]
+        self._local.point = point
         return np.stack(found, axis=1)
 
-    def evaluate(self, leaves: Leaves, directions: Directions, k: int, scratch: NumpyArray) -> NDArray[np.float64]:
+    def evaluate(
+        self,
+        point: HostPoint | DevicePoint,
+        leaves: Leaves,
+        directions: Readable,
+        k: int,
+        scratch: NumpyArray,
+    ) -> NDArray[np.float64]:
         """Return the values `(1 or 2,)` at `leaves + sigma v_k`, and at `leaves - sigma v_k` for pairs.
 
         The scratch, where it holds a whole direction, holds sigma v_k afterwards.
         """
-        point = self.point()
         point.move(leaves, directions, k, radius=self.strategy.sigma, scratch=scratch)
         found = [self._read(point)]
         if self.strategy.antithetic:
@@ -116,22 +123,20 @@ class InPlaceKernel:
             found.append(self._read(point))
         return np.array(found)
 
-    def point(self) -> HostPoint | DevicePoint:
-        """Return the memory of this thread's copy, made when it is first needed."""
+    def take(self) -> HostPoint | DevicePoint:
+        """Return the memory of this thread's copy, new where there is none, and keep no hold of it.
+
+        Whoever takes it puts it back or makes a gradient of it: a loss that asks for another estimate of the same
+        kernel meanwhile gets memory of its own.
+        """
         found: HostPoint | DevicePoint | None = getattr(self._local, "point", None)
-        if found is None:
-            found = self._local.point = self._new_point()
-        return found
+        self._local.point = None
+        return self._new_point() if found is None else found
 
     def _new_point(self) -> HostPoint | DevicePoint:
         if self.strategy.noise == "native":
             return NativePoint(self.objective)
         return (HostPoint if computes_on_host(self.objective) else DevicePoint)(self.objective)
-
-    def give_away(self) -> HostPoint | DevicePoint:
-        """Return the same, and keep no hold of it: it becomes a gradient."""
-        point, self._local.point = self.point(), None
-        return point
 
     def _read(self, point: HostPoint | DevicePoint) -> float:
         # Read at once: this waits for the device, and the point's memory is written again next.
@@ -157,42 +162,59 @@ class InPlaceRun:
     ----------
     at_once
         Whether a direction that is kept is added up as soon as its values are known: in one pass.
+    scale
+        What multiplies the estimate.
     """
 
     crew: Crew[InPlaceKernel]
-    at_once: bool
+    at_once: bool = False
+    scale: float = 1.0
 
     def __call__(self, leaves: Leaves, rng: Rng) -> KernelResult:
-        kernel, key = self.crew.kernel, root_key(rng)
+        return self.along(leaves, root_key(rng))
+
+    def along(self, leaves: Leaves, key: Any) -> KernelResult:
+        """Return the estimate along the directions of a key, of whatever kind the strategy draws from."""
+        kernel = self.crew.kernel
         value = kernel.value(leaves) if needs_value(kernel.strategy) else None
         known = None if value is None else float(kernel.objective.backend.numpy(value))
         run = self._one_pass if self.at_once else self._two_passes
         with np.errstate(invalid="ignore", over="ignore"):  # of values that are not finite, which are warned of
             return KernelResult(value, run(kernel, leaves, key, known))
 
-    def _two_passes(self, kernel: InPlaceKernel, leaves: Leaves, key: Key, value: float | None) -> Leaves:
-        strategy, objective = kernel.strategy, kernel.objective
-        groups = task_groups([(k, k + 1) for k in range(strategy.num_samples)], objective)
+    def values(self, leaves: Leaves, key: Any) -> tuple[NDArray[np.float64], None]:
+        """Return the values `(1 or 2 sides, N)` along all directions of a key, and None, as `EvolutionRun` does."""
+        kernel = self.crew.kernel
+        groups = task_groups([(k, k + 1) for k in range(kernel.strategy.num_samples)], kernel.objective)
         rows = list(self.crew.run(InPlaceKernel.values, leaves, groups, [(key,)] * len(groups)))
-        fitness = np.concatenate(rows, axis=1)
-        weigh = joint_weights if needs_all_values(strategy) else plain_weights
-        weights, differences = weigh(strategy, fitness, value)
-        warn_of_values(objective, strategy, [(tuple(fitness), differences)], leaves)
-        directions, point = strategy.directions(key, objective), kernel.give_away()
-        # The sum is made here, not on workers: each would need a sum, as large as the model, of its own.
-        if kernel.keeps and isinstance(point, HostPoint):  # the arithmetic of one pass, which multiplies by sigma first
-            point.weigh(directions, weights / strategy.sigma, radius=strategy.sigma)
-        else:
-            point.weigh(directions, weights)
+        return np.concatenate(rows, axis=1), None
+
+    def weighed(self, leaves: Leaves, key: Any, weights: NDArray[np.float64]) -> Leaves:
+        """Return `sum_k weights[k] * direction_k`, in the memory that the points were in."""
+        kernel, strategy = self.crew.kernel, self.crew.kernel.strategy
+        directions, point = kernel.draw(key), kernel.take()
+        with np.errstate(invalid="ignore", over="ignore"):  # of weights that are not finite: values were warned of
+            # The sum is made here, not on workers: each would need a sum, as large as the model, of its own.
+            if kernel.keeps and isinstance(point, HostPoint):  # as in one pass, which multiplies by sigma first
+                point.weigh(directions, weights / strategy.sigma, radius=strategy.sigma)
+            else:
+                point.weigh(directions, weights)
         return point.leaves
 
-    def _one_pass(self, kernel: InPlaceKernel, leaves: Leaves, key: Key, value: float | None) -> Leaves:
+    def _two_passes(self, kernel: InPlaceKernel, leaves: Leaves, key: Any, value: float | None) -> Leaves:
+        strategy, (fitness, _) = kernel.strategy, self.values(leaves, key)
+        weigh = joint_weights if needs_all_values(strategy) else plain_weights
+        weights, differences = weigh(strategy, fitness, value)
+        warn_of_values(kernel.objective, strategy, [(tuple(fitness), differences)], leaves)
+        return self.weighed(leaves, key, self.scale * weights)
+
+    def _one_pass(self, kernel: InPlaceKernel, leaves: Leaves, key: Any, value: float | None) -> Leaves:
         strategy, objective = kernel.strategy, kernel.objective
-        directions = strategy.directions(key, objective)
+        directions = kernel.draw(key)
         step = directions.scratch(whole=True)
-        total, rows = np.zeros_like(step), []
+        total, rows, point = np.zeros_like(step), [], kernel.take()
         for k in range(strategy.num_samples):
-            values = kernel.evaluate(leaves, directions, k, step)[:, None]
+            values = kernel.evaluate(point, leaves, directions, k, step)[:, None]
             weight = plain_weights(strategy, values, value)[0][0] / strategy.sigma
             for start in range(0, step.size, PART_ENTRIES):
                 here = slice(start, start + PART_ENTRIES)
@@ -200,7 +222,6 @@ class InPlaceRun:
             rows.append(values)
         fitness = np.concatenate(rows, axis=1)
         warn_of_values(objective, strategy, [(tuple(fitness), plain_weights(strategy, fitness, value)[1])], leaves)
-        point = kernel.give_away()
         assert isinstance(point, HostPoint)  # displacements are kept on the host alone
         point.scatter(total)
         return point.leaves

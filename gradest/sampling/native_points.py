@@ -11,6 +11,7 @@ import numpy as np
 
 from gradest.directions import Directions
 from gradest.directions.directions import factor_shapes
+from gradest.directions.reading import Readable
 from gradest.errors import UnsupportedError
 from gradest.objective import Objective
 from gradest.operations import Array, NumpyArray
@@ -26,7 +27,8 @@ _MATRIX_AXES = 2
 class NativePoint(DevicePoint):
     """A point in the framework's own arrays, of which those of a direction are drawn on the device."""
 
-    def _placed(self, directions: Directions, k: int, scratch: NumpyArray) -> Iterator[Array]:
+    def _placed(self, directions: Readable, k: int, scratch: NumpyArray) -> Iterator[Array]:
+        assert isinstance(directions, Directions)  # others are made from numbers that the host drew
         objective, rank = self._objective, directions.rank
         layout = objective.layout
         factored = [rank is not None and len(shape) == _MATRIX_AXES for shape in layout.shapes]

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from gradest.backend import Leaves
 from gradest.chunking import CACHE_BYTES
-from gradest.directions import Directions
 from gradest.directions.directions import Factors, aligned
 from gradest.directions.independent import PART_ENTRIES
+from gradest.directions.reading import Readable
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
 from gradest.sampling.sampler import summed_in
@@ -54,7 +54,7 @@ class HostPoint:
             for flat, shape, dtype in zip(self._flat, self._shapes, self._dtypes, strict=True)
         )
 
-    def move(self, leaves: Leaves, directions: Directions, k: int, *, radius: float, scratch: NumpyArray) -> None:
+    def move(self, leaves: Leaves, directions: Readable, k: int, *, radius: float, scratch: NumpyArray) -> None:
         """Write `leaves + radius * direction_k`; the scratch, where it has room for all, then holds the second term."""
         # Multiplied in the parameter's own dtype, as any loop over x + sigma v computes.
         in_drawing = all(flat.dtype == scratch.dtype for flat in self._flat)
@@ -96,7 +96,7 @@ class HostPoint:
         for leaf, flat, offset in zip(leaves, self._flat, self._offsets, strict=True):
             np.subtract(self._values(leaf), step[offset : offset + flat.size], out=flat)
 
-    def weigh(self, directions: Directions, weights: NDArray[np.float64], *, radius: float = 1.0) -> None:
+    def weigh(self, directions: Readable, weights: NDArray[np.float64], *, radius: float = 1.0) -> None:
         """Write `sum_k weights[k] * radius * direction_k`, k from 0; of half precision it is made in float32."""
         wide = [np.dtype(summed_in(dtype)) for dtype in self._dtypes]
         sums = [
@@ -112,7 +112,7 @@ class HostPoint:
                 flat[:] = found
 
     def _weigh_parts(
-        self, sums: Sequence[NumpyArray], directions: Directions, weights: NDArray[np.float64], radius: float
+        self, sums: Sequence[NumpyArray], directions: Readable, weights: NDArray[np.float64], radius: float
     ) -> None:
         scratch = directions.scratch()
         total, size = np.empty_like(scratch), sum(flat.size for flat in sums)
@@ -129,7 +129,7 @@ class HostPoint:
                     add_weighted(here, next(reader), weights[k])
                 self._scatter(sums, start, here)
 
-    def _weigh_factors(self, sums: Sequence[NumpyArray], directions: Directions, weights: NDArray[np.float64]) -> None:
+    def _weigh_factors(self, sums: Sequence[NumpyArray], directions: Readable, weights: NDArray[np.float64]) -> None:
         scratch = directions.scratch()
         at_once = max(1, CACHE_BYTES // max(1, scratch.itemsize * directions.factor_entries))
         most = min(_PRODUCT_ENTRIES, max(flat.size for flat in sums))

@@ -7,6 +7,7 @@ not depend on the number of workers. This module knows no particular estimator.
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from gradest.autodiff import Shared
@@ -137,6 +138,10 @@ class DirectionSampler(Sampler):
             rank=self.rank,
             memory_budget_bytes=self.memory_budget_bytes,
         )
+
+    def drawing(self, objective: Objective) -> Callable[[Key], Directions]:
+        """Return what gives the directions of one estimate of an objective, from its key."""
+        return partial(self.directions, objective=objective)
 
 
 def bytes_of_direction(layout: Layout, *, entries: int) -> int:

@@ -2,6 +2,7 @@
 
 import threading
 import tracemalloc
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -135,6 +136,36 @@ def test_it_is_where_numpy_cannot_write(backend: str, kind: str, monkeypatch: py
     assert distance(found.gradient, plain(estimator, objective, POINT, 5)) <= 1e-12
 
 
+GUIDES = [POINT, {"W": POINT["W"] ** 2, "b": POINT["b"][::-1], "s": POINT["s"]}]
+RELATIVES: dict[str, dict[str, Any]] = {
+    "guided-es": {"guides": GUIDES, "alpha": 0.3},
+    "momentum-guided-es": {},
+    "residual-feedback": {"distribution": "rademacher"},
+}
+
+
+def two_estimates(name: str, objective: Objective, **options: Any) -> tuple[gradest.Estimate, gradest.Estimate]:
+    """Return two estimates in a row, of which the second knows what the first remembers."""
+    estimator = gradest.get_estimator(name, **options)
+    if not isinstance(estimator, gradest.StatefulEstimator):
+        return estimator(objective, rng=1), estimator(objective, rng=2)
+    run = estimator.prepare_run(objective)
+    first, state = run(state=run.init_state(), rng=1)
+    return first, run(state=state, rng=2)[0]
+
+
+@pytest.mark.parametrize("name", RELATIVES)
+@pytest.mark.parametrize("backend", ["numpy", "torch", "jax", "mxnet"])
+def test_relatives_that_remember_or_are_guided_are_those_of_blocks(backend: str, name: str) -> None:
+    objective = gradest.bind(bend, POINT, backend=backend)
+    options = {"num_samples": SAMPLES, "sigma": SIGMA, **RELATIVES[name]}
+    blocks, found = (two_estimates(name, objective, **options, **more) for more in ({}, {"memory_budget_bytes": TINY}))
+    for one, other in zip(found, blocks, strict=True):
+        assert one.path == "in place" != other.path
+        assert one.cost == other.cost
+        assert distance(one.gradient, other.gradient) <= 1e-10
+
+
 def test_half_precision_that_numpy_lacks_is_estimated_in_place() -> None:
     torch = pytest.importorskip("torch", reason="NumPy has no bfloat16, PyTorch has")
     point = torch.linspace(-1.0, 1.0, 33, dtype=torch.bfloat16)
@@ -236,6 +267,23 @@ def test_threads_that_share_a_prepared_estimator_do_not_disturb_each_other(way: 
         assert all(pool.map(work, range(4)))
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_loss_may_ask_for_another_estimate_of_itself(way: str) -> None:
+    inside: list[Any] = []
+
+    def f(p: Point) -> float:
+        if len(inside) == 1:  # once, within the outer estimate
+            inside.append(None)
+            inside.append(prepared(rng=9).gradient)
+        return float(bend(p))
+
+    prepared = EvolutionStrategy(num_samples=SAMPLES, **WAYS[way]).prepare(gradest.bind(f, POINT))
+    alone, other = flat(prepared(rng=1).gradient), flat(prepared(rng=9).gradient)
+    inside.append(None)
+    assert np.array_equal(flat(prepared(rng=1).gradient), alone)
+    assert np.array_equal(flat(inside[2]), other)
+
+
 def test_a_gradient_is_not_written_by_the_next_estimate() -> None:
     for way in WAYS.values():
         prepared = EvolutionStrategy(num_samples=2, **way).prepare(gradest.bind(bend, POINT))
@@ -262,9 +310,14 @@ SLACK_BYTES = 1 << 20  # blocks that stay in cache, and what Python holds
 
 def peak_bytes(objective: Objective, **options: Any) -> int:
     """Return the most that one estimate and its preparation hold."""
+    return peak_bytes_of(lambda: EvolutionStrategy(**options).prepare(objective)(rng=0))
+
+
+def peak_bytes_of(call: Callable[[], object]) -> int:
+    """Return the most that a call holds."""
     tracemalloc.start()
     try:
-        EvolutionStrategy(**options).prepare(objective)(rng=0)
+        call()
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -279,6 +332,29 @@ def test_the_peak_is_one_copy_at_any_number_of_directions(distribution: str, opt
     for samples in (2, 9):
         peak = peak_bytes(objective, num_samples=samples, distribution=distribution, **options)
         assert peak <= COPY_BYTES + COPY_BYTES / len(LARGE) + SLACK_BYTES
+
+
+COPIES_HELD = {
+    "residual-feedback": 1.0,  # as any evolution strategy
+    "guided-es": 3.25,  # and the guide at length one in float64, of which it is told that it is finite
+    "momentum-guided-es": 3.25,  # and the next state, in float64
+}
+
+
+@pytest.mark.parametrize("name", COPIES_HELD)
+def test_relatives_hold_one_copy_and_what_they_remember(name: str) -> None:
+    objective = gradest.bind(lambda p: sum(float(x.ravel() @ x.ravel()) for x in p.values()), LARGE)
+    objective.look()
+    options: dict[str, Any] = {"guides": [LARGE]} if name == "guided-es" else {}
+    for samples in (2, 9):
+        estimator = gradest.get_estimator(name, num_samples=samples, **options)
+        if isinstance(estimator, gradest.StatefulEstimator):
+            run = estimator.prepare_run(objective)
+            last = run(state=run.init_state(), rng=0)[1]
+            peak = peak_bytes_of(lambda run=run, last=last: run(state=last, rng=1))  # type: ignore[misc]  # bound now
+        else:
+            peak = peak_bytes_of(lambda prepare=estimator.prepare: prepare(objective)(rng=1))  # type: ignore[misc]
+        assert peak <= COPIES_HELD[name] * COPY_BYTES + 2 * COPY_BYTES / len(LARGE) + SLACK_BYTES
 
 
 def test_directions_that_are_drawn_whole_are_held_one_at_a_time() -> None:

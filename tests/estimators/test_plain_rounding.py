@@ -109,6 +109,16 @@ def test_a_step_that_was_chosen_too_short() -> None:
         gradest.grad(lambda p: np.sin(p).sum(), method="fd-central", step=1e-7)(np.ones(3, np.float32))
 
 
+@pytest.mark.parametrize("budget", [1 << 28, 1])
+@pytest.mark.parametrize(("sigma", "told"), [(1e8, False), (1e17, True), (1e150, True)])
+def test_a_radius_at_which_the_loss_outgrows_its_differences(sigma: float, told: bool, budget: int) -> None:
+    estimator = EvolutionStrategy(num_samples=4, sigma=sigma, memory_budget_bytes=budget)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        estimator(lambda x: float(x @ x), np.arange(1.0, 5.0), rng=0)
+    assert [w.category for w in caught] == [gradest.NoiseWarning] * told
+
+
 def test_exact_differences_and_a_stationary_point_are_left_alone() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
