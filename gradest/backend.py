@@ -141,10 +141,7 @@ class Backend(ABC):
 
     # -- optional: native transformations ----------------------------------------------------------------
     def compile(self, function: Callable[..., Any], *, seldom: bool = False) -> Callable[..., Any]:
-        """Return the function of nested tuples and dicts of arrays, compiled; here, unchanged.
-
-        One that is to run `seldom`, a few times for an estimate, is to be there soon, if it then runs slower.
-        """
+        """Return the function of nested tuples and dicts, compiled, sooner where it runs `seldom`; here, unchanged."""
         return function
 
     def compile_loss(self, function: Function) -> Function:
