@@ -185,10 +185,8 @@ def _series_of(rule: QuotientRule) -> _Series:
     last = np.maximum(np.abs(kinks @ terms[-1]), np.abs((kinks / reach) @ terms[-1]))
 
     def falls(power: int) -> float:
-        found = [
-            abs(sum(t * (longest / Fraction(m)) ** power for t, m in zip(row, rule.multiples, strict=True)))
-            for row in rows
-        ]
+        values = [(longest / Fraction(m)) ** power for m in rule.multiples]
+        found = [abs(sum((t * v for t, v in zip(row, values, strict=True)), Fraction())) for row in rows]
         return _HARDLY_FALLS * float(found[-1] / max(found[:-1]))
 
     return _Series(
