@@ -92,7 +92,7 @@ def length_of_bending(
     deviation = max(deviation, float(np.finfo(np.float64).tiny))  # of a loss that is zero throughout
     ends, rounding, pairs = math.inf, 0.0, list[_Pair]()
     # Beyond the unit a loss may be level, as a peak is far from it: that nothing shows there tells nothing of it.
-    while t >= least and not (t < unit and len(pairs) >= _SETTLED and all(p.settled for p in pairs[-_SETTLED:])):
+    while t >= least and not (t < unit and len(pairs) >= _SETTLED and _settled(pairs[-_SETTLED:])):
         up, down = (loss(side * t), here) if side else (loss(t), loss(-t))
         if not (math.isfinite(up) and math.isfinite(down)):  # the loss ends within this distance
             ends, before = t, None
@@ -132,13 +132,13 @@ class _Pair(NamedTuple):
     part: float
     turned: bool
 
-    @property
-    def settled(self) -> bool:
-        """Whether nothing shows over both lengths, nor does a peak between them."""
-        return self.sure < 1 and not self.turned
-
     def tells(self, shorter: Sequence["_Pair"]) -> bool:
         """Whether it tells of bending: over shorter lengths slopes differ less, where a coarser rounding makes more."""
         if self.sure <= 1 or not shorter:
             return self.sure > _ALONE
         return all(pair.sure <= 1 or pair.bent < self.bent for pair in shorter)
+
+
+def _settled(pairs: Sequence[_Pair]) -> bool:
+    """Whether nothing shows over several lengths, nor a peak: of one pair alone the curvature may be zero by chance."""
+    return all(pair.sure < 1 for pair in pairs) and not all(pair.turned for pair in pairs)
