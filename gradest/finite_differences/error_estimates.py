@@ -35,6 +35,8 @@ _DOUBTFUL = 0.5  # the share of an entry from which on its error makes it doubtf
 
 _MATERIAL = 0.1  # of the slope: less than that, terms that grow leave a rule's estimate what it is
 
+_HARDLY_FALLS = 0.9  # of how the last term falls where the loss is level but for a peak or a stair at the point
+
 _LIKE_A_KINK = 0.25  # of neighbouring terms: less than a kink at nearly any distance makes of them
 
 
@@ -121,7 +123,10 @@ def _left_out(rule: QuotientRule, of: Quotients) -> tuple[Floats, NDArray[np.boo
     like_a_kink = (even[-1] > _LIKE_A_KINK * odd[-1]) | (last > _LIKE_A_KINK * before)
     noise = of.noise / of.steps * series.noise
     like_a_kink &= last > noise  # else they may be noise, which is stated by itself
-    grows = (last > before) & (last > _MATERIAL * np.maximum(odd[0], even[0])) & (last > _ROUNDINGS * noise)
+    # Where the steps are far longer than a peak or a stair, and the loss level all over them, terms fall but a little.
+    falls = np.where(even[-1] < odd[-1], series.stair, series.peak) * np.max([odd[:-1], even[:-1]], axis=(0, 1))
+    grows = (last > np.minimum(before, falls)) & (last > _MATERIAL * np.maximum(odd[0], even[0]))
+    grows &= last > _ROUNDINGS * noise
     return np.where(like_a_kink, np.fmax(found, series.kink_left * last), found), grows
 
 
@@ -142,6 +147,9 @@ class _Series:
     kink_left
         The largest error that a kink makes beside the larger one of the last terms, over all its distances: at a
         distance d it adds `(1 - d / m h)+ / 2` to quotients and half gaps alike.
+    peak, stair
+        What part of the largest of the others the last term is at least, where the steps are far longer than a peak at
+        the point (even terms: gaps fall as `1 / m`), or a stair (odd ones: quotients do), and the loss is level beyond.
     """
 
     terms: Floats
@@ -150,6 +158,8 @@ class _Series:
     left: Floats
     following_left: float
     kink_left: float
+    peak: float
+    stair: float
 
 
 _DISTANCES = 400  # at which a kink is looked at
@@ -164,7 +174,8 @@ def _series_of(rule: QuotientRule) -> _Series:
     """
     longest = Fraction(max(rule.multiples))
     squares = [(Fraction(m) / longest) ** 2 for m in rule.multiples]
-    terms = np.array([[float(entry) for entry in row] for row in _coefficients(squares)])
+    rows = _coefficients(squares)
+    terms = np.array([[float(entry) for entry in row] for row in rows])
     left = [sum(w * y**i for w, y in zip(rule.weights, squares, strict=True)) for i in range(len(squares) + 1)]
     steps, weights = np.array(rule.multiples), np.array([float(w) for w in rule.weights])
     reach = steps / steps.max()
@@ -172,6 +183,12 @@ def _series_of(rule: QuotientRule) -> _Series:
     even = np.sum(np.abs(terms[-1]) * 2 / (steps * reach))
     kinks = np.maximum(0.0, 1 - np.linspace(0, 1, _DISTANCES, endpoint=False)[:, None] / reach)
     last = np.maximum(np.abs(kinks @ terms[-1]), np.abs((kinks / reach) @ terms[-1]))
+
+    def falls(power: int) -> float:
+        values = [(longest / Fraction(m)) ** power for m in rule.multiples]
+        found = [abs(sum((t * v for t, v in zip(row, values, strict=True)), Fraction())) for row in rows]
+        return _HARDLY_FALLS * float(found[-1] / max(found[:-1]))
+
     return _Series(
         terms=terms,
         reach=reach,
@@ -179,6 +196,8 @@ def _series_of(rule: QuotientRule) -> _Series:
         left=np.array([0.0, *(abs(float(part)) for part in left[1:-1])]),  # the first term is the derivative itself
         following_left=abs(float(left[-1])),
         kink_left=float(np.max(np.abs(kinks @ weights) / last)),
+        peak=falls(2),
+        stair=falls(1),
     )
 
 

@@ -19,6 +19,10 @@ _SETTLED = 2  # lengths in a row over which nothing shows: one may be a multiple
 
 _BESIDE = 3  # points on either side that tell how an entry's own values are rounded
 
+_TURNED = (
+    8.0  # times the curvature over a longer length: of a kink at most `SHORTER`, of a peak between both its square
+)
+
 
 class Extent(NamedTuple):
     """How far a rule goes, beside the lengths on which a loss is presumed to bend.
@@ -88,7 +92,7 @@ def length_of_bending(
     deviation = max(deviation, float(np.finfo(np.float64).tiny))  # of a loss that is zero throughout
     ends, rounding, pairs = math.inf, 0.0, list[_Pair]()
     # Beyond the unit a loss may be level, as a peak is far from it: that nothing shows there tells nothing of it.
-    while t >= least and not (t < unit and len(pairs) >= _SETTLED and all(p.sure < 1 for p in pairs[-_SETTLED:])):
+    while t >= least and not (t < unit and len(pairs) >= _SETTLED and _settled(pairs[-_SETTLED:])):
         up, down = (loss(side * t), here) if side else (loss(t), loss(-t))
         if not (math.isfinite(up) and math.isfinite(down)):  # the loss ends within this distance
             ends, before = t, None
@@ -103,7 +107,10 @@ def length_of_bending(
                 bent, size = abs(wide - slope), max(abs(wide), abs(slope), sides, lost)
                 times = math.inf if bent == 0 else size / (2 * bent) if side else math.sqrt(size / (6 * bent))
                 length = _SHARE * longer * times
-                pairs.append(_Pair(length, deviation / (size * length), bent, bent / (lost + blurred), bent / size))
+                turned = gap > 2 * lost and gap / t > _TURNED * sides / longer
+                pairs.append(
+                    _Pair(length, deviation / (size * length), bent, bent / (lost + blurred), bent / size, turned)
+                )
             before = t, slope, gap, lost
         t = apart * round(t / SHORTER / apart)
     seen = [pair for k, pair in enumerate(pairs) if pair.tells(pairs[k + 1 : k + 3])]
@@ -112,16 +119,26 @@ def length_of_bending(
 
 
 class _Pair(NamedTuple):
-    """Two lengths over which slopes differ by `bent`, `sure` times what rounding makes, a `part` of the larger one."""
+    """Two lengths over which slopes differ by `bent`, `sure` times what rounding makes, a `part` of the larger one.
+
+    It has `turned` between them where the curvature over the shorter one is far larger: the losses on both sides agree
+    over both lengths, and not with the one in the middle, which lies on a peak far narrower than they are.
+    """
 
     length: float
     rounding: float
     bent: float
     sure: float
     part: float
+    turned: bool
 
     def tells(self, shorter: Sequence["_Pair"]) -> bool:
         """Whether it tells of bending: over shorter lengths slopes differ less, where a coarser rounding makes more."""
         if self.sure <= 1 or not shorter:
             return self.sure > _ALONE
         return all(pair.sure <= 1 or pair.bent < self.bent for pair in shorter)
+
+
+def _settled(pairs: Sequence[_Pair]) -> bool:
+    """Whether nothing shows over several lengths, nor a peak: of one pair alone the curvature may be zero by chance."""
+    return all(pair.sure < 1 for pair in pairs) and not all(pair.turned for pair in pairs)
