@@ -139,7 +139,7 @@ class Directions:
         whole = scratch[:size] if scratch.size >= size else np.empty(size, dtype=self._dtype)
         self._fill(Streams(self.key), index, whole[None, :])
         if radius != 1.0:
-            whole *= radius
+            np.multiply(whole, radius, out=whole)
         for first in range(0, size, PART_ENTRIES):
             yield whole[first : first + PART_ENTRIES]
 

@@ -258,13 +258,14 @@ class _Compiled:
 
     def _in_common(self, leaves: Leaves, pairs: Any, scales: Leaves, data: Data) -> tuple[Array, tuple[Any, ...]]:
         objective, shared = self._objective, Shared(self._expressions)
+        text = objective.require_text("structured evaluation")
         ops = NearOnly(objective.ops)  # what is far has nothing in common with anything, and takes long to trace
         for first, (left, right) in zip(self._first, pairs, strict=True):
             tangents = self._factors.tangents(leaves, first.block, left, right, scales[first.block])
-            self._interpret(objective.text, ops, leaves, tangents, data, shared=shared)
+            self._interpret(text, ops, leaves, tangents, data, shared=shared)
         self._numbers[:] = shared.values
         # The loss itself too: most of it is among those values, and a program of its own would compile that again.
-        return objective.text(objective.ops, leaves, data), tuple(shared.values.values())
+        return text(objective.ops, leaves, data), tuple(shared.values.values())
 
     def _step(
         self,
