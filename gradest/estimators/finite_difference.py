@@ -1,7 +1,8 @@
 """The gradient by finite differences along the coordinates: one-sided, or central of any even order."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from gradest.errors import InvalidInputError, unknown_name
 from gradest.fields import make_plain
 from gradest.finite_differences.coordinate_differences import CoordinateDifferences
 from gradest.finite_differences.rules import ONE_SIDED, central_rule, with_error
+from gradest.finite_differences.steps import plain_scale
 from gradest.finite_differences.sweep import QuotientSweep
 from gradest.refusals import IN_OPERATIONS
 from gradest.situation import Situation
@@ -53,7 +55,8 @@ class FiniteDifference(CoordinateDifferences):
 
     scale
         The typical size of a parameter, below which steps do not shrink with it (Dennis & Schnabel 1983,
-        doi:10.1137/1.9781611971200).
+        doi:10.1137/1.9781611971200): a number for all; numbers in the shape of the parameters, where these are one
+        array; or either by the name of an array of parameters, as `Layout.names` has it, 1 for those left out.
     error
         Whether rules of order 1 and 2 evaluate each entry over a longer step too, and state their error; from order 4
         on it is stated anyway. `Estimate.status` says then which entries are mostly rounding, bend within their steps
@@ -95,11 +98,12 @@ class FiniteDifference(CoordinateDifferences):
     differences: str = "plain"
     chunk_size: int | None = None
     kinks: str = "ignore"
-    scale: float = 1.0
+    scale: float | Sequence[Any] | Mapping[str, Any] = field(default=1.0, hash=False)
     error: bool = False
 
     def __post_init__(self) -> None:
         make_plain(self)
+        object.__setattr__(self, "scale", plain_scale(self.scale))
         if self.scheme not in SCHEMES:
             raise unknown_name("difference scheme", self.scheme, SCHEMES)
         if self.scheme != "central" and self.order not in (None, 1):
@@ -136,7 +140,7 @@ class FiniteDifference(CoordinateDifferences):
             coordinates=self.coordinates,
             chunk_size=self.chunk_size,
             kinks=self.kinks,
-            scale=self.scale,
+            scale=plain_scale(self.scale),
         )
 
     @property

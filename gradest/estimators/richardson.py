@@ -1,10 +1,13 @@
 """The gradient by Richardson extrapolation of central differences, with an estimate of its error."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from gradest.fields import make_plain
 from gradest.finite_differences.coordinate_differences import CoordinateDifferences
 from gradest.finite_differences.rules import richardson_rule
+from gradest.finite_differences.steps import plain_scale
 from gradest.finite_differences.sweep import QuotientSweep
 
 
@@ -42,10 +45,11 @@ class Richardson(CoordinateDifferences):
     path: str = "auto"
     chunk_size: int | None = None
     kinks: str = "ignore"
-    scale: float = 1.0
+    scale: float | Sequence[Any] | Mapping[str, Any] = field(default=1.0, hash=False)
 
     def __post_init__(self) -> None:
         make_plain(self)
+        object.__setattr__(self, "scale", plain_scale(self.scale))
         object.__setattr__(self, "stochastic", self.step == "noise")  # in its step alone
         object.__setattr__(self, "random_step", self.step == "noise")
         self.sweep()  # refuses a step, a mode or a path that a sweep cannot have
@@ -63,5 +67,5 @@ class Richardson(CoordinateDifferences):
             path=self.path,
             chunk_size=self.chunk_size,
             kinks=self.kinks,
-            scale=self.scale,
+            scale=plain_scale(self.scale),
         )

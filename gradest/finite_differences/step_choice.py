@@ -18,7 +18,14 @@ from gradest.finite_differences.displaced_losses import Evaluation
 from gradest.finite_differences.lengths_of_bending import Extent
 from gradest.finite_differences.noise_level import measure_noise
 from gradest.finite_differences.rules import QuotientRule
-from gradest.finite_differences.steps import automatic_step, shortened, steps_of, whole_multiples
+from gradest.finite_differences.steps import (
+    Scale,
+    automatic_step,
+    shortened,
+    steps_of,
+    typical_sizes,
+    whole_multiples,
+)
 from gradest.objective import Objective
 from gradest.operations import NumpyArray
 
@@ -47,7 +54,7 @@ class StepChoice:
     rule: QuotientRule
     step: str | float
     mode: str
-    scale: float
+    scale: Scale
     exact: bool
 
     def look_around(self, objective: Objective, evaluation: Evaluation) -> Surroundings | None:
@@ -58,7 +65,8 @@ class StepChoice:
         points = points_of(objective, objective.start)
         step = self._automatic(max(objective.parameter_epsilon, objective.value_epsilon))
         shortest, longest = min(self.rule.multiples), max(self.rule.multiples)
-        units, look = steps_of(points, 1.0, self.mode, self.scale), objective.scoped(look_around)
+        sizes, look = typical_sizes(self.scale, objective.layout), objective.scoped(look_around)
+        units = steps_of(points, 1.0, self.mode, sizes)
         side, reach = self.rule.side, longest * (step if isinstance(self.step, str) else self.step)
         if self.step == "noise":
             reach = max(reach, _NOISY_REACH)  # the loss may be noisier than its dtype rounds, and the step longer
@@ -80,7 +88,8 @@ class StepChoice:
         self, objective: Objective, points: Sequence[Floats], rng: Rng, around: Surroundings | None
     ) -> tuple[tuple[Floats, ...], float]:
         """Return the steps, a flat array for each block, and the noise where it was measured."""
-        dtypes, units = objective.dtypes, steps_of(points, 1.0, self.mode, self.scale)
+        dtypes, sizes = objective.dtypes, typical_sizes(self.scale, objective.layout)
+        units = steps_of(points, 1.0, self.mode, sizes)
         bends, rounded, _ = ((), (), ()) if around is None or not isinstance(self.step, str) else around.bends
         if bends:
             units = tuple(
@@ -88,7 +97,7 @@ class StepChoice:
             )
         stairs = 0.0 if around is None else around.stairs
         step, error, noise = self._step(objective, points, units, rng, stairs)
-        steps = steps_of(points, step, self.mode, self.scale)
+        steps = steps_of(points, step, self.mode, sizes)
         if bends:
             power, longest = 1 / (self.rule.order + 1), self._longest
             shares = [np.minimum(self._balanced(1.0) * np.maximum(error, r) ** power, longest) for r in rounded]

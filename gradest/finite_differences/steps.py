@@ -6,17 +6,24 @@ by 19 %. This module evaluates nothing.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradest.dtypes import epsilon, rounded, spacing
-from gradest.errors import InvalidInputError, StepTooSmallError
-from gradest.layout import Layout
+from gradest.errors import InvalidInputError, StepTooSmallError, unknown_name
+from gradest.layout import Layout, Shape
 from gradest.lengths import root_mean_square
 from gradest.operations import NumpyArray
 
 Floats = NumpyArray
+
+Size = float | NDArray[np.float64]
+"""The typical size of the entries of a block: of all of them, or of each, flat."""
+Scale = float | tuple[Any, ...] | dict[str, Any]
+"""One for all parameters; nested tuples in the shape of the one array of them; or either by the name of an array."""
 
 MODES = ("relative", "absolute", "block")
 
@@ -35,18 +42,87 @@ def automatic_step(error: float, *, order: int, remainder: float, amplification:
     return float((amplification * error * (order + 1) / (order * remainder)) ** (1 / (order + 1)))
 
 
-def steps_of(leaves: Sequence[Floats], step: float, mode: str, size: float = 1.0) -> tuple[Floats, ...]:
+def steps_of(leaves: Sequence[Floats], step: float, mode: str, sizes: Sequence[Size] = ()) -> tuple[Floats, ...]:
     """Return the step that each parameter should take, a flat array for each block in the block's dtype.
 
     `displacement` makes them representable. mode "relative" takes `step * max(size, |x|)`, "absolute" takes
-    `step * size`, "block" takes `step` times the root mean square of the block (`size` for a block of zeros).
+    `step * size`, "block" takes `step` times the root mean square of the block (`size` for a block of zeros). `sizes`
+    are those of `typical_sizes`, 1 where there are none.
 
     Source: Dennis & Schnabel 1983, doi:10.1137/1.9781611971200, for the typical size of a parameter.
     """
-    return tuple((step * _scale(leaf.reshape(-1), mode, size)).astype(leaf.dtype) for leaf in leaves)
+    each = zip(leaves, sizes or (1.0,) * len(leaves), strict=True)
+    return tuple((step * _scale(leaf.reshape(-1), mode, size)).astype(leaf.dtype) for leaf, size in each)
 
 
-def _scale(x: Floats, mode: str, typical: float) -> Floats:
+def plain_scale(scale: object) -> Scale:
+    """Return typical sizes of parameters as numbers and tuples of Python's.
+
+    Raises
+    ------
+    InvalidInputError
+        They are not positive, finite numbers.
+    """
+    if isinstance(scale, Mapping):
+        return {str(name): _plain_sizes(size) for name, size in scale.items()}
+    return _plain_sizes(scale)
+
+
+def _plain_sizes(scale: object) -> float | tuple[Any, ...]:
+    try:
+        sizes = np.asarray(scale)
+        right = sizes.dtype.kind in "fiu" and bool(np.all((sizes > 0) & np.isfinite(sizes)))
+    except (TypeError, ValueError, RuntimeError):  # rows of several lengths, an object, a tensor with a gradient
+        right = False
+    if not right:
+        raise InvalidInputError(f"scale must be positive finite sizes of parameters; found {scale!r}")
+
+    def plain(values: Any) -> Any:
+        return tuple(map(plain, values)) if isinstance(values, list) else float(values)
+
+    found: float | tuple[Any, ...] = plain(sizes.tolist())
+    return found
+
+
+def typical_sizes(scale: Scale, layout: Layout) -> tuple[Size, ...]:
+    """Return the typical sizes for each block: a number, or a flat array of its entries.
+
+    Raises
+    ------
+    UnknownNameError
+        No block has a name that sizes are given for.
+    InvalidInputError
+        They are of another shape than their block, or there are several blocks and no names.
+    """
+    if not isinstance(scale, Mapping):
+        if isinstance(scale, float):
+            return (scale,) * len(layout.names)
+        if len(layout.names) != 1:
+            raise InvalidInputError(
+                f"a scale for each entry of one array was given, and there are {len(layout.names)} arrays of "
+                f"parameters; name them: scale={{{layout.names[0]!r}: ..., {layout.names[1]!r}: ...}}"
+            )
+        scale = {layout.names[0]: scale}
+    for name in scale:
+        if name not in layout.names:
+            raise unknown_name("array of parameters", name, layout.names)
+    return tuple(
+        _sizes_of(name, scale.get(name, 1.0), shape) for name, shape in zip(layout.names, layout.shapes, strict=True)
+    )
+
+
+def _sizes_of(name: str, sizes: Any, shape: Shape) -> Size:
+    if isinstance(sizes, float):
+        return sizes
+    given = np.array(sizes)
+    if given.shape != shape:
+        raise InvalidInputError(
+            f"the scale of {name!r} must be one number or have its shape, {shape}; found the shape {given.shape}"
+        )
+    return given.reshape(-1)
+
+
+def _scale(x: Floats, mode: str, typical: Size) -> Floats:
     if mode == "absolute":
         return np.full_like(x, typical)
     if mode == "relative":

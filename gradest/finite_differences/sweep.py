@@ -4,7 +4,6 @@ One estimate runs: the steps (on the host, in the parameters' own dtypes), the d
 chunks ahead), the quotients (on the host, in float64 or wider). This module knows no estimator.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,9 +37,11 @@ from gradest.finite_differences.rules import QuotientRule
 from gradest.finite_differences.step_choice import StepChoice, points_of
 from gradest.finite_differences.steps import (
     MODES,
+    Scale,
     check_step,
     displacement,
     require_visible,
+    typical_sizes,
 )
 from gradest.layout import Layout
 from gradest.objective import Objective
@@ -64,12 +65,10 @@ class QuotientSweep:
     coordinates: tuple[int, ...] | int | None = None
     chunk_size: int | None = None
     kinks: str = "ignore"
-    scale: float = 1.0
+    scale: Scale = 1.0
 
     def __post_init__(self) -> None:
         check_step(self.step, ("auto", "noise"))
-        if isinstance(self.scale, bool) or not 0 < self.scale < math.inf:
-            raise InvalidInputError(f"scale must be a positive finite size of parameters; found {self.scale!r}")
         for asked, known, what in (
             (self.step_mode, MODES, "step_mode"),
             (self.path, ("auto", "black-box", "structured"), "path"),
@@ -114,6 +113,7 @@ class QuotientSweep:
         """
         layout, lower = objective.layout, self.rule.lower
         self._check_coordinates(layout)
+        typical_sizes(self.scale, layout)  # refuses those of other parameters, before anything is evaluated
         look = None if self.kinks == "ignore" else prepare_crossings(objective)
         sampled = isinstance(self.coordinates, int)
         fixed = () if sampled else self._plan(layout, objective)

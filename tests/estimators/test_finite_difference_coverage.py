@@ -12,6 +12,7 @@ from support.turns import shared_out
 
 import gradest
 from gradest.estimators.finite_difference import FiniteDifference
+from gradest.estimators.richardson import Richardson
 from gradest.finite_differences.statuses import Status
 from gradest.testing import check_estimator
 
@@ -166,9 +167,34 @@ def test_a_typical_size_shortens_steps_and_one_that_is_no_size_is_refused() -> N
     objective = gradest.bind(cubes, np.array([2e-6]), verify=False)  # which leaves nothing but the size to go by
     assert FiniteDifference(scale=1e-6).prepare(objective)().gradient[0] == pytest.approx(1.2e7, rel=1e-6)
     assert FiniteDifference().prepare(objective)().gradient[0] != pytest.approx(1.2e7, rel=0.5)
-    for wrong in (0.0, -1.0, float("nan"), float("inf")):
+    for wrong in (0.0, -1.0, float("nan"), float("inf"), True, "1", [1.0, 0.0], [[1.0], [1.0, 2.0]], {"p": -1.0}):
         with pytest.raises(gradest.InvalidInputError, match="scale"):
             FiniteDifference(scale=wrong)
+
+
+@pytest.mark.parametrize("rule", [FiniteDifference, Richardson], ids=["fd", "richardson"])
+def test_a_typical_size_for_each_parameter(rule: Any) -> None:
+    sizes = np.array([1e-8, 1.0, 1e7])
+    point = sizes * [2.0, 0.5, -0.3]
+    one = gradest.bind(lambda p: np.sin(p / sizes).sum(), point, verify=False)
+    named = gradest.bind(
+        lambda p: np.sin(p["a"] / sizes[:1]).sum() + np.sin(p["b"] / sizes[1:]).sum() + p["c"] ** 2,
+        {"a": point[:1], "b": point[1:], "c": np.float64(3.0)},
+        verify=False,
+    )
+    wanted = np.cos(point / sizes)
+    for scale in (sizes, sizes.tolist(), tuple(sizes)):
+        np.testing.assert_allclose(rule(scale=scale).prepare(one)().gradient * sizes, wanted, rtol=1e-9)
+    found = rule(scale={"a": 1e-8, "b": sizes[1:]}).prepare(named)().gradient
+    np.testing.assert_allclose(np.concatenate([found["a"], found["b"]]) * sizes, wanted, rtol=1e-9)
+    assert found["c"] == pytest.approx(6.0, rel=1e-9)
+    assert rule(scale=sizes) == rule(scale=sizes.tolist()) != rule(scale=2 * sizes)
+    assert not np.allclose(rule().prepare(one)().gradient * sizes, wanted, rtol=0.5)  # the mutant: one size for all
+    with pytest.raises(gradest.UnknownNameError, match="known: a, b, c"):
+        rule(scale={"d": 1.0}).prepare(named)
+    for wrong, words in ((sizes, "3 arrays"), ({"b": sizes}, "shape"), (sizes[:2], "3 arrays")):
+        with pytest.raises(gradest.InvalidInputError, match=words):
+            rule(scale=wrong).prepare(named)
 
 
 @pytest.mark.parametrize("estimator", ALL[2:], ids=NAMES[2:])
