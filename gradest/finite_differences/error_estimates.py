@@ -37,6 +37,8 @@ _MATERIAL = 0.1  # of the slope: less than that, terms that grow leave a rule's 
 
 _HARDLY_FALLS = 0.9  # of how the last term falls where the loss is level but for a peak or a stair at the point
 
+_TOLD_APART = 0.35  # what part of the others the last term of a peak is, to be none of a series' own
+
 _LIKE_A_KINK = 0.25  # of neighbouring terms: less than a kink at nearly any distance makes of them
 
 
@@ -149,7 +151,8 @@ class _Series:
         distance d it adds `(1 - d / m h)+ / 2` to quotients and half gaps alike.
     peak, stair
         What part of the largest of the others the last term is at least, where the steps are far longer than a peak at
-        the point (even terms: gaps fall as `1 / m`), or a stair (odd ones: quotients do), and the loss is level beyond.
+        the point (even terms: gaps fall as `1 / m`), or a stair (odd ones: quotients do), and the loss is level beyond;
+        infinite for rules that cannot tell.
     """
 
     terms: Floats
@@ -187,7 +190,9 @@ def _series_of(rule: QuotientRule) -> _Series:
     def falls(power: int) -> float:
         values = [(longest / Fraction(m)) ** power for m in rule.multiples]
         found = [abs(sum((t * v for t, v in zip(row, values, strict=True)), Fraction())) for row in rows]
-        return _HARDLY_FALLS * float(found[-1] / max(found[:-1]))
+        part = float(found[-1] / max(found[:-1]))
+        # By rules of order 16 and more the terms of a peak fall as those of a good series do.
+        return _HARDLY_FALLS * part if part > _TOLD_APART else math.inf
 
     return _Series(
         terms=terms,

@@ -24,6 +24,7 @@ ELSEWHERE = {
     "sum_each",
     "unpack_signs",
     "unpacks_signs",
+    "vectorises_last_axis",
 }
 
 

@@ -133,7 +133,8 @@ def guided(estimator: Any, asked: Asked) -> list[np.ndarray]:
     """`v = sqrt(a) z + sqrt((1 - a) P / k) U w`; z and w are one direction of P + k normal numbers."""
     leaves = asked.leaves()
     guides = [_values(leaf, asked).ravel() for guide in estimator.guides for leaf in _numbers(guide, asked)]
-    basis = np.linalg.qr(np.concatenate(guides)[:, None])[0]
+    basis = np.concatenate(guides)[:, None]
+    basis = basis / np.linalg.norm(basis)  # of the one guide that there is, the way it points
     size, alpha = len(basis), estimator.alpha
     drawn = directions(estimator, asked, [*(x.shape for x in leaves), (1,)], law="normal")
     stretch = math.sqrt((1 - alpha) * size)
