@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradest.dtypes import epsilon, rounded, spacing
-from gradest.errors import InvalidInputError, StepTooSmallError, unknown_name
+from gradest.errors import InvalidInputError, InvalidTypeError, StepTooSmallError, unknown_name
 from gradest.layout import Layout, Shape
 from gradest.lengths import root_mean_square
 from gradest.operations import NumpyArray
@@ -60,8 +60,10 @@ def plain_scale(scale: object) -> Scale:
 
     Raises
     ------
+    InvalidTypeError
+        They are no real numbers.
     InvalidInputError
-        They are not positive, finite numbers.
+        They are not positive and finite.
     """
     if isinstance(scale, Mapping):
         return {str(name): _plain_sizes(size) for name, size in scale.items()}
@@ -71,10 +73,14 @@ def plain_scale(scale: object) -> Scale:
 def _plain_sizes(scale: object) -> float | tuple[Any, ...]:
     try:
         sizes = np.asarray(scale)
-        right = sizes.dtype.kind in "fiu" and bool(np.all((sizes > 0) & np.isfinite(sizes)))
-    except (TypeError, ValueError, RuntimeError):  # rows of several lengths, an object, a tensor with a gradient
-        right = False
-    if not right:
+    except (TypeError, ValueError, RuntimeError):  # rows of several lengths, a tensor with a gradient
+        sizes = np.array(None)
+    if sizes.dtype.kind not in "fiu":
+        raise InvalidTypeError(
+            "scale must be a number, numbers in the shape of the parameters, or either by the name of an array of "
+            f"parameters; found {scale!r} of type {type(scale).__name__}"
+        )
+    if not np.all((sizes > 0) & np.isfinite(sizes)):
         raise InvalidInputError(f"scale must be positive finite sizes of parameters; found {scale!r}")
 
     def plain(values: Any) -> Any:

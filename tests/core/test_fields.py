@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -29,7 +29,14 @@ def plain_fields(name: str) -> list[str]:
     """Return the fields whose default says what they are, a truth value, a number or a word; a data set has a class."""
     thing = made(name)
     fixed = dict(gradest.registry.ESTIMATORS[name].arguments) if name in gradest.registry.ESTIMATORS else {}
-    return [f.name for f in fields(thing) if type(f.default) in PLAIN and f.name not in {*fixed, "dataset"}]
+    hints = get_type_hints(type(thing))
+    return [
+        f.name
+        for f in fields(thing)
+        if type(f.default) in PLAIN
+        and f.name not in {*fixed, "dataset"}
+        and set(get_args(hints[f.name])) <= {*PLAIN, type(None)}  # not sizes, one for all parameters or one for each
+    ]
 
 
 @of_each([(name, field) for name in NAMES for field in plain_fields(name)])
@@ -56,6 +63,8 @@ def test_every_plain_field_refuses_an_object_of_no_type(case: tuple[str, str]) -
         ("es", {"antithetic": 1}, "True or False; found 1 of type int"),
         ("es", {"shaping": 3}, "a string or None; found 3"),
         ("fd-central", {"step": None}, "step of FiniteDifference must be a string or a number; found None"),
+        ("fd-central", {"scale": 1j}, "scale must be a number, .*; found 1j of type complex"),
+        ("fd-richardson", {"scale": [object()]}, "scale must be a number, .* of type list"),
         ("fd-central", {"order": 2.0}, "an integer or None; found 2.0 of type float; pass 2"),
         ("fd-central", {"coordinates": (0.5,)}, "a sequence, each an integer, an integer or None; found"),
         ("fd-central", {"coordinates": np.arange(2)}, "found array.* of type ndarray"),

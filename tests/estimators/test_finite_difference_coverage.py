@@ -167,9 +167,12 @@ def test_a_typical_size_shortens_steps_and_one_that_is_no_size_is_refused() -> N
     objective = gradest.bind(cubes, np.array([2e-6]), verify=False)  # which leaves nothing but the size to go by
     assert FiniteDifference(scale=1e-6).prepare(objective)().gradient[0] == pytest.approx(1.2e7, rel=1e-6)
     assert FiniteDifference().prepare(objective)().gradient[0] != pytest.approx(1.2e7, rel=0.5)
-    for wrong in (0.0, -1.0, float("nan"), float("inf"), True, "1", [1.0, 0.0], [[1.0], [1.0, 2.0]], {"p": -1.0}):
+    for wrong in (0.0, -1.0, float("nan"), float("inf"), [1.0, 0.0], {"p": -1.0}):
         with pytest.raises(gradest.InvalidInputError, match="scale"):
             FiniteDifference(scale=wrong)
+    for no_size in (True, "1", [[1.0], [1.0, 2.0]], {"p": None}):
+        with pytest.raises(gradest.InvalidTypeError, match="scale"):
+            FiniteDifference(scale=no_size)
 
 
 @pytest.mark.parametrize("rule", [FiniteDifference, Richardson], ids=["fd", "richardson"])
