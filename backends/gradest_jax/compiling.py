@@ -21,7 +21,7 @@ def quickly_compiled() -> _Options:
     # LLVM's third level unrolls loops over rows of fewer than some 64 entries: the tanh of a (64, 32) array takes a
     # tenth of a second, and 15 ms on the second level.
     options: _Options = {"xla_backend_optimization_level": 2}
-    # What XLA had before its present emitters takes half as long again off, and is slower for large arrays.
+    # The emitters that XLA had before its present ones halve the rest, and what they emit is slower for large arrays.
     further: _Options = {"xla_cpu_use_fusion_emitters": False}
     if _one_core():
         further["xla_cpu_parallel_codegen_split_count"] = 1  # in parts, to be compiled side by side, it takes longer

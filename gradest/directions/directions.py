@@ -174,9 +174,8 @@ class Directions:
         sizes = [math.prod(shape) for shape in shapes]
         streams, total, count = Streams(self.key), sum(sizes), stop - start
         ends = list(accumulate(sizes))
-        if (
-            total > _SCRATCH_ENTRIES
-        ):  # no cache would hold a row: a copy costs more than parts with a stride between rows
+        # No cache would hold a row: a copy costs more than parts with a stride between rows.
+        if total > _SCRATCH_ENTRIES:
             flat = aligned((count, total), self._dtype)
             self._fill(streams, start, flat)
             parts = [flat[:, end - size : end] for end, size in zip(ends, sizes, strict=True)]

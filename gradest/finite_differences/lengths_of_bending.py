@@ -19,9 +19,8 @@ _SETTLED = 2  # lengths in a row over which nothing shows: one may be a multiple
 
 _BESIDE = 3  # points on either side that tell how an entry's own values are rounded
 
-_TURNED = (
-    8.0  # times the curvature over a longer length: of a kink at most `SHORTER`, of a peak between both its square
-)
+# Times the curvature over a longer length: of a kink at most `SHORTER`, of a peak between both its square.
+_TURNED = 8.0
 
 
 class Extent(NamedTuple):

@@ -353,7 +353,7 @@ def test_relatives_hold_one_copy_and_what_they_remember(name: str) -> None:
             last = run(state=run.init_state(), rng=0)[1]
             peak = peak_bytes_of(lambda run=run, last=last: run(state=last, rng=1))  # type: ignore[misc]  # bound now
         else:
-            peak = peak_bytes_of(lambda prepare=estimator.prepare: prepare(objective)(rng=1))  # type: ignore[misc]
+            peak = peak_bytes_of(lambda prepare=estimator.prepare: prepare(objective)(rng=1))  # type: ignore[misc]  # likewise
         assert peak <= COPIES_HELD[name] * COPY_BYTES + 2 * COPY_BYTES / len(LARGE) + SLACK_BYTES
 
 
